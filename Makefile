@@ -1,0 +1,52 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything lands in $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test soak check bench setup setup-device broker clean
+
+demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
+	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
+
+test: setup broker  ## every quick test, against a real broker
+	$(BIN)/pytest -m "not soak" --ignore=tests/trainer
+	$(BIN)/pytest tests/trainer  # apart: tflite-runtime loads no model beside TensorFlow
+
+soak: setup broker  ## the long ones: faults again and again
+	$(BIN)/pytest -m soak
+
+check: setup  ## style, types, import law
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup-device  ## the figures of the README, measured on this machine
+	$(BIN)/edge-reid bench tests/data/campus.mp4 --naive
+	$(BIN)/python tests/bench/latency.py
+	$(BIN)/python tests/bench/match.py
+	PYTHONPATH=tests $(BIN)/python tests/bench/recognition.py
+
+setup: $(VENV)/.dev
+setup-device: $(VENV)/.device
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "edge-reid needs Python 3.10 or newer, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/.device: pyproject.toml | $(VENV)/bin/python
+	@echo "installing edge-reid into $(VENV) (a minute or two) …"
+	$(BIN)/pip install --quiet --editable '.[broker]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@echo "installing edge-reid with trainer and test tools into $(VENV) (a few minutes) …"
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.device
+
+broker:
+	@sh tests/install_broker.sh
+
+clean:
+	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
