@@ -1,0 +1,1 @@
+"""One camera from frame to event, and the process around it."""

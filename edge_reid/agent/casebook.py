@@ -1,0 +1,199 @@
+"""What is believed of each track, and when the world is told.
+
+A case collects the embeddings of one track. Every new one asks for a new decision; the first
+decision is published as `new`, a clearly better one as `update`, and the end of the track as `end`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from edge_reid.core.config import DecideSettings
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import (
+    Candidate,
+    Decision,
+    Embedding,
+    Hit,
+    HitType,
+    Known,
+    Track,
+    Uncertain,
+    Unknown,
+)
+from edge_reid.gallery.index import Index
+from edge_reid.gallery.match import decide
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """An embedded crop, and where and when it was taken."""
+
+    embedding: Embedding
+    box: Box
+    captured_utc_s: float
+
+
+@dataclass(slots=True)
+class Case:
+    """One track: its best evidence, what that says now, and what was last published."""
+
+    evidence: list[Evidence] = field(default_factory=list)
+    """By falling quality."""
+    decision: Decision | None = None
+    published: Known | Unknown | None = None
+
+    def learn(self, evidence: Evidence, keep: int) -> None:
+        """Add evidence; only the `keep` best by quality stay."""
+        self.evidence.append(evidence)
+        self.evidence.sort(key=lambda item: item.embedding.quality, reverse=True)
+        del self.evidence[keep:]
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of a case."""
+
+    decision: Decision | None
+    """None: the track was never embedded."""
+    kinds: tuple[HitType, ...]
+    """What to publish, in order. A track decided only now is told as new before it ends."""
+    best: Evidence | None
+
+
+class Casebook:
+    """All open cases of one camera.
+
+    Args:
+        index: the gallery in force.
+        threshold: least similarity of a known identity.
+        settings: margins, counts and what makes an update.
+        keep: embeddings kept per track.
+    """
+
+    def __init__(
+        self, index: Index, *, threshold: float, settings: DecideSettings, keep: int
+    ) -> None:
+        self._index = index
+        self._threshold = threshold
+        self._settings = settings
+        self._keep = keep
+        self._cases: dict[int, Case] = {}
+
+    @property
+    def decisions(self) -> dict[int, Decision]:
+        """The decision in force for each open track that has one."""
+        return {
+            track_id: case.published or case.decision
+            for track_id, case in self._cases.items()
+            if case.decision is not None
+        }
+
+    def learn(self, track_id: int, evidence: Iterable[Evidence]) -> HitType | None:
+        """Decide a track anew; returns what is worth publishing of it, if anything."""
+        case = self._cases.setdefault(track_id, Case())
+        for each in evidence:
+            case.learn(each, self._keep)
+        case.decision = self._decide(case, track_id)
+        return self._publish(case)
+
+    def published(self, track_id: int) -> Known | Unknown:
+        """The decision last published for a track."""
+        decision = self._cases[track_id].published
+        if decision is None:
+            raise KeyError(track_id)
+        return decision
+
+    def best(self, track_id: int) -> Evidence:
+        """The best evidence of a track that was learned of."""
+        return self._cases[track_id].evidence[0]
+
+    def close(self, track_id: int) -> Closing:
+        """Forget an ended track.
+
+        A known identity once published stays the track's: the evidence for it was sufficient
+        when it was given, and who follows the track must see it end under the same name.
+        """
+        case = self._cases.pop(track_id, None)
+        if case is None or not case.evidence:
+            return Closing(None, (), None)
+        best = case.evidence[0]
+        final = self._decide(case, track_id, final=True)
+        if _weaker(final, case.published):
+            return Closing(case.published, (HitType.END,), best)
+        if isinstance(final, Uncertain):
+            return Closing(final, (), best)
+        fresh = _worth_telling(case.published, final, self._settings.update_gain)
+        return Closing(final, (fresh, HitType.END) if fresh else (HitType.END,), best)
+
+    def _decide(self, case: Case, track_id: int, *, final: bool = False) -> Decision:
+        decision = decide(
+            [each.embedding for each in case.evidence],
+            self._index,
+            threshold=self._threshold,
+            settings=self._settings,
+            final=final,
+        )
+        if isinstance(decision, Known) and self._elsewhere(decision, track_id):
+            candidate = Candidate(decision.identity, decision.similarity)
+            return Uncertain(candidate, decision.threshold, decision.margin, decision.crops)
+        return decision
+
+    def _publish(self, case: Case) -> HitType | None:
+        decision = case.decision
+        if decision is None or isinstance(decision, Uncertain):
+            return None
+        kind = _worth_telling(case.published, decision, self._settings.update_gain)
+        if kind is not None:
+            case.published = decision
+        return kind
+
+    def _elsewhere(self, decision: Known, track_id: int) -> bool:
+        """Whether a track that looks more like this identity is open: nobody is in two places."""
+        return any(
+            other_id != track_id
+            and isinstance(case.published, Known)
+            and case.published.identity == decision.identity
+            and case.published.similarity >= decision.similarity
+            for other_id, case in self._cases.items()
+        )
+
+
+def _worth_telling(
+    before: Known | Unknown | None, now: Known | Unknown, gain: float
+) -> HitType | None:
+    if before is None or (isinstance(before, Unknown) and isinstance(now, Known)):
+        return HitType.NEW
+    if not (isinstance(before, Known) and isinstance(now, Known)):
+        return None
+    better = now.similarity >= before.similarity + gain
+    return HitType.UPDATE if better or now.identity != before.identity else None
+
+
+def _weaker(final: Decision, published: Known | Unknown | None) -> bool:
+    takes_back = isinstance(published, Known) and not isinstance(final, Known)
+    return takes_back or (isinstance(published, Unknown) and isinstance(final, Uncertain))
+
+
+def report(
+    kind: HitType,
+    decision: Known | Unknown,
+    track: Track,
+    best: Evidence,
+    *,
+    frame_size_px: tuple[int, int],
+    decided_utc_s: float,
+) -> Hit:
+    """The event that tells a decision about a track: it shows the best of its evidence."""
+    return Hit(
+        type=kind,
+        decision=decision,
+        track_id=track.track_id,
+        box=best.box,
+        frame_size_px=frame_size_px,
+        captured_utc_s=best.captured_utc_s,
+        decided_utc_s=decided_utc_s,
+        first_seen_utc_s=track.first_seen_utc_s,
+        last_seen_utc_s=track.last_seen_utc_s,
+    )

@@ -1,0 +1,176 @@
+"""Is this installation fit to run? Every check says in words what is wrong and what to do."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+
+from edge_reid.core.config import ModelSettings, MqttSettings, SourceSettings
+from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.connection import connect
+from edge_reid.vision.capture import open_source
+from edge_reid.vision.detect import load_detector
+from edge_reid.vision.embed import Embedder
+from edge_reid.vision.runtime import available_runtimes
+
+RELEASED_UTC = datetime(2026, 11, 1, tzinfo=timezone.utc)
+"""No correct clock shows an earlier time than this."""
+
+TIME_SYNCED = Path("/run/systemd/timesync/synchronized")
+LEAST_FREE_BYTES = 200 << 20
+
+
+class Verdict(Enum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be examined; None leaves a check out."""
+
+    models: ModelSettings
+    gallery: Path | None = None
+    source: SourceSettings | None = None
+    mqtt: MqttSettings | None = None
+    state_dir: Path = Path()
+
+
+def examine(subject: Subject) -> Iterator[Finding]:
+    """All checks, one finding each, as they are made."""
+    yield _guard("runtime", _runtime)
+    yield _guard("detector", lambda: _detector(subject.models))
+    yield _guard("embedding model", lambda: _embedding(subject.models))
+    yield _guard("gallery", lambda: _gallery(subject.gallery, subject.models))
+    yield _guard("source", lambda: _source(subject.source))
+    yield _guard("broker", lambda: _broker(subject.mqtt))
+    yield _guard("clock", _clock)
+    yield _guard("disk", lambda: _disk(subject.state_dir))
+
+
+def _guard(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except EdgeReidError as error:
+        detail, _, remedy = str(error).rpartition("; ")
+        return Finding(name, Verdict.FAILURE, detail or remedy, remedy if detail else "")
+
+
+def _runtime() -> Finding:
+    names = available_runtimes()
+    if not names:
+        remedy = "pip install ai-edge-litert (or tflite-runtime on a 32-bit Pi)"
+        return Finding("runtime", Verdict.FAILURE, "no TFLite runtime is installed", remedy)
+    return Finding("runtime", Verdict.OK, ", ".join(names))
+
+
+def _detector(models: ModelSettings) -> Finding:
+    detector = load_detector(models.detector, runtime=models.runtime, threads=models.threads)
+    manifest = detector.manifest
+    blank = np.full((manifest.input_height_px, manifest.input_width_px, 3), 114, np.uint8)
+    detector.detect(blank)
+    took_ms = _median_ms(lambda: detector.detect(blank))
+    detail = f"{manifest.name}, checksum good, {took_ms:.0f} ms a frame"
+    return Finding("detector", Verdict.OK, detail)
+
+
+def _embedding(models: ModelSettings) -> Finding:
+    embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
+    manifest = embedder.manifest
+    noise = np.random.default_rng(0).integers(0, 256, (128, 64, 3), dtype=np.uint8)
+    embedder.embed([noise])
+    took_ms = _median_ms(lambda: embedder.embed([noise]))
+    detail = (
+        f"{manifest.name}, model_id {manifest.model_id}, checksum good, {took_ms:.1f} ms a crop"
+    )
+    return Finding("embedding model", Verdict.OK, detail)
+
+
+def _median_ms(call: Callable[[], object], times: int = 5) -> float:
+    def once() -> float:
+        start = time.perf_counter()
+        call()
+        return (time.perf_counter() - start) * 1e3
+
+    return float(np.median([once() for _ in range(times)]))
+
+
+def _gallery(path: Path | None, models: ModelSettings) -> Finding:
+    if path is None:
+        return Finding("gallery", Verdict.SKIPPED, "none given")
+    model_id = load_embedding_manifest(models.embedding).model_id
+    with GalleryStore.open(path, model_id=model_id) as store:
+        people = store.identities()
+        version = store.version
+    if not people:
+        remedy = "edge-reid gallery enroll NAME PHOTO…"
+        return Finding("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
+    return Finding(
+        "gallery", Verdict.OK, f"{len(people)} identities, version {version}, same model"
+    )
+
+
+def _source(settings: SourceSettings | None) -> Finding:
+    if settings is None:
+        return Finding("source", Verdict.SKIPPED, "none given")
+    with open_source(settings) as source:
+        frame = next(iter(source), None)
+        width, height = source.size_px
+    if frame is None:
+        remedy = "check the camera or the file with another player"
+        return Finding("source", Verdict.FAILURE, "opened, but gave no frame", remedy)
+    return Finding("source", Verdict.OK, f"{width}×{height} at {source.fps:g} frames/s")
+
+
+def _broker(settings: MqttSettings | None) -> Finding:
+    if settings is None or settings.url is None:
+        return Finding("broker", Verdict.SKIPPED, "none given")
+    broker = Broker.from_settings(settings)
+    connection = connect(broker)
+    connection.close()
+    return Finding("broker", Verdict.OK, f"{broker} lets us in ({connection.version.name})")
+
+
+def _clock() -> Finding:
+    now = datetime.now(timezone.utc)
+    shown = now.isoformat(timespec="seconds")
+    if now < RELEASED_UTC:
+        remedy = "set the clock, or let NTP do it: events carry its time"
+        return Finding("clock", Verdict.FAILURE, f"{shown} is before this release", remedy)
+    if Path("/run/systemd/system").exists() and not TIME_SYNCED.exists():
+        remedy = "enable systemd-timesyncd or chrony if nothing else sets the clock"
+        return Finding("clock", Verdict.WARNING, f"{shown}, not known to be synchronised", remedy)
+    return Finding("clock", Verdict.OK, shown)
+
+
+def _disk(state_dir: Path) -> Finding:
+    free = shutil.disk_usage(state_dir if state_dir.exists() else Path()).free
+    detail = f"{free / 1e9:.1f} GB free"
+    if free < LEAST_FREE_BYTES:
+        remedy = "make room: the outbox needs it when the broker is away"
+        return Finding("disk", Verdict.FAILURE, detail, remedy)
+    return Finding("disk", Verdict.OK, detail)

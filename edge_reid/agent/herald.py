@@ -1,0 +1,75 @@
+"""Tells the world: every hit is committed for the broker, and written as JSON line if wanted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from edge_reid.core.errors import UsageError
+from edge_reid.core.types import Hit
+from edge_reid.messaging.wire import Event, Origin, event_line
+
+STDOUT = "-"
+
+Commit = Callable[[Event], int | None]
+"""Takes an event for good; returns its number, None when the disk would not take it."""
+
+
+class Herald:
+    """Where hits go.
+
+    Args:
+        origin: who says it.
+        commit: takes events for the broker; None when there is none.
+        lines: file for JSON lines, `-` for standard output, None for neither. Their `seq` counts
+            from 1 in every run, so that the same video gives the same bytes whatever the outbox
+            has seen before; `event_id` ties a line to its MQTT message.
+
+    Raises:
+        UsageError: the file of JSON lines cannot be written.
+    """
+
+    def __init__(self, origin: Origin, *, commit: Commit | None, lines: str | None) -> None:
+        self._origin = origin
+        self._commit = commit
+        self._open = ExitStack()
+        self._lines = self._open_lines(lines)
+        self._told = 0
+
+    def __enter__(self) -> Herald:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def tell(self, hits: Iterable[Hit]) -> None:
+        """Commit hits, in order. One that the outbox cannot take is counted there as dropped."""
+        for hit in hits:
+            event = Event(hit, self._origin)
+            if self._commit is not None:
+                self._commit(event)
+            if self._lines is not None:
+                self._told += 1
+                self._lines.write(event_line(event.payload(self._told)) + "\n")
+                self._lines.flush()
+
+    def _open_lines(self, where: str | None) -> TextIO | None:
+        if where is None:
+            return None
+        if where == STDOUT:
+            return sys.stdout
+        try:
+            return self._open.enter_context(Path(where).open("w", encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(
+                f"events file {where}: cannot be written: {error.strerror}; give another path"
+            ) from error

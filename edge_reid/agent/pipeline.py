@@ -1,0 +1,219 @@
+"""One camera from frame to hits. No file, no network, no clock of its own.
+
+    frame → (motion) → detect → track → pick crops → embed → decide → hits
+
+Detection runs at its own cadence with tracking in between; embedding runs on demand, for the
+best few crops of a track.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge_reid.agent.casebook import Casebook, Evidence, report
+from edge_reid.agent.health import Counters, StageClock
+from edge_reid.core.config import AgentSettings
+from edge_reid.core.types import (
+    Crop,
+    Decision,
+    Detection,
+    Embedding,
+    Frame,
+    Hit,
+    HitType,
+    Known,
+    Track,
+    Uncertain,
+    Unknown,
+)
+from edge_reid.gallery.index import Index
+from edge_reid.vision.crops import CropPicker
+from edge_reid.vision.detect import Detector
+from edge_reid.vision.embed import Embedder
+from edge_reid.vision.motion import MotionGate
+from edge_reid.vision.track import Tracker
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What one frame brought."""
+
+    hits: tuple[Hit, ...]
+    tracks: tuple[Track, ...]
+    decisions: dict[int, Decision]
+    """By track_id, for the tracks that have one."""
+    crops: tuple[Crop, ...]
+    """What was embedded at this frame."""
+
+
+class Cadence:
+    """Says when a stage that runs `rate_hz` times a second of video is due.
+
+    Dues lie on a fixed grid, so that a file gives the same frames in every run. A rate above
+    the frame rate makes every frame due.
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        self._period_s = 1.0 / rate_hz
+        self._next_s: float | None = None
+
+    def due(self, now_s: float) -> bool:
+        """Whether the stage runs at this moment; asking is taking."""
+        slack_s = self._period_s * 0.01  # frame times are rounded: 0.4 s is 0.39999
+        if self._next_s is not None and now_s + slack_s < self._next_s:
+            return False
+        behind = self._next_s is None or now_s - self._next_s > self._period_s
+        self._next_s = (now_s if behind or self._next_s is None else self._next_s) + self._period_s
+        return True
+
+
+class Pipeline:
+    """The stages of one camera, and the state between its frames.
+
+    Args:
+        detector, embedder, index: the models and the gallery in force; the embedder's model_id
+            must be the gallery's (checked by whoever builds them).
+        threshold: least similarity of a known identity.
+        settings: cadence and rules.
+        decision_clock: Unix seconds now, for live sources; None takes the frame's own time, so
+            that a file gives the same events in every run.
+    """
+
+    def __init__(
+        self,
+        *,
+        detector: Detector,
+        embedder: Embedder,
+        index: Index,
+        threshold: float,
+        settings: AgentSettings,
+        decision_clock: Callable[[], float] | None = None,
+        stage_clock: StageClock | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self._clock = stage_clock or StageClock()
+        self._detector = detector
+        self._embedder = embedder
+        self._cadence = Cadence(settings.detect.rate_hz)
+        self._gate = MotionGate() if settings.detect.motion_gate else None
+        self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
+        self._picker = CropPicker(settings.embed)
+        self._cases = Casebook(
+            index,
+            threshold=threshold,
+            settings=settings.decide,
+            keep=settings.embed.crops_per_track,
+        )
+        self._decision_clock = decision_clock
+        self._occupied = False
+        self._last_frame: Frame | None = None
+
+    def step(self, frame: Frame) -> Step:
+        """Take one frame through all stages."""
+        detections = self._detect(frame)
+        with self._clock.stage("track"):
+            update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px)
+        if detections is not None:
+            self._occupied = bool(detections) or bool(update.active)
+        crops = self._pick(frame, update.active) if detections is not None else ()
+        hits = (*self._recognise(frame, crops, update.active), *self._end(frame, update.ended))
+        self.counters.frames += 1
+        self._last_frame = frame
+        return Step(hits, update.active, self._cases.decisions, crops)
+
+    def finish(self) -> tuple[Hit, ...]:
+        """End all tracks: the source has no more frames."""
+        ended = self._tracker.flush()
+        return self._end(self._last_frame, ended) if self._last_frame is not None else ()
+
+    def _detect(self, frame: Frame) -> Sequence[Detection] | None:
+        if not self._cadence.due(frame.captured_utc_s):
+            return None
+        if self._gate is not None:
+            with self._clock.stage("motion"):
+                moved = self._gate.moved(frame.image)
+            if not moved and not self._occupied:
+                return ()
+        with self._clock.stage("detect"):
+            self.counters.detections_run += 1
+            return self._detector.detect(frame.image)
+
+    def _pick(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Crop, ...]:
+        with self._clock.stage("pick"):
+            return self._picker.pick(frame, tracks)
+
+    def _recognise(
+        self, frame: Frame, crops: Sequence[Crop], tracks: Sequence[Track]
+    ) -> tuple[Hit, ...]:
+        learned = self._embed(crops)
+        by_id = {track.track_id: track for track in tracks}
+        with self._clock.stage("match"):
+            told = {track_id: self._cases.learn(track_id, new) for track_id, new in learned.items()}
+        return tuple(
+            self._tell(
+                kind,
+                self._cases.published(track_id),
+                by_id[track_id],
+                self._cases.best(track_id),
+                frame,
+            )
+            for track_id, kind in told.items()
+            if kind is not None
+        )
+
+    def _embed(self, crops: Sequence[Crop]) -> dict[int, list[Evidence]]:
+        by_track: defaultdict[int, list[Evidence]] = defaultdict(list)
+        if not crops:
+            return by_track
+        with self._clock.stage("embed"):
+            vectors = self._embedder.embed([crop.image for crop in crops])
+        self.counters.embeddings += len(crops)
+        model_id = self._embedder.manifest.model_id
+        for crop, vector in zip(crops, vectors, strict=True):
+            embedding = Embedding(vector, model_id, crop.quality)
+            by_track[crop.track_id].append(Evidence(embedding, crop.box, crop.captured_utc_s))
+        return by_track
+
+    def _tell(
+        self,
+        kind: HitType,
+        decision: Known | Unknown,
+        track: Track,
+        best: Evidence,
+        frame: Frame,
+    ) -> Hit:
+        return report(
+            kind,
+            decision,
+            track,
+            best,
+            frame_size_px=frame.size_px,
+            decided_utc_s=self._now(frame),
+        )
+
+    def _end(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:
+        hits: list[Hit] = []
+        for track in tracks:
+            self._picker.forget(track.track_id)
+            closing = self._cases.close(track.track_id)
+            decision = closing.decision
+            self._count(decision)
+            if isinstance(decision, (Known, Unknown)) and closing.best is not None:
+                hits += [
+                    self._tell(kind, decision, track, closing.best, frame) for kind in closing.kinds
+                ]
+        return tuple(hits)
+
+    def _count(self, decision: Decision | None) -> None:
+        self.counters.tracks += 1
+        if isinstance(decision, Known):
+            self.counters.hits_by_identity[decision.identity] += 1
+        elif decision is None or isinstance(decision, Uncertain):
+            self.counters.uncertain_tracks += 1
+        else:
+            self.counters.unknown_tracks += 1
+
+    def _now(self, frame: Frame) -> float:
+        return self._decision_clock() if self._decision_clock else frame.captured_utc_s

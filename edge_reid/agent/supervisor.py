@@ -1,0 +1,266 @@
+"""Builds an agent from its settings and runs it until its source ends or somebody stops it.
+
+This is the one place where the rooms meet: source → pipeline → herald → outbox → MQTT.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, Protocol
+
+from edge_reid.agent.health import Counters, Summary
+from edge_reid.agent.herald import Herald
+from edge_reid.agent.pipeline import Pipeline, Step
+from edge_reid.agent.uplink import Uplink
+from edge_reid.core.config import AgentSettings
+from edge_reid.core.errors import SourceError
+from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.types import Frame
+from edge_reid.gallery.index import Index
+from edge_reid.gallery.match import threshold_for
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.messaging.mqtt import AgentFacts
+from edge_reid.messaging.topics import Address
+from edge_reid.messaging.wire import CameraReport, CameraState, Origin, camera_status_message
+from edge_reid.vision.annotate import VideoWriter, draw, label_for
+from edge_reid.vision.capture import Source, open_source
+from edge_reid.vision.detect import load_detector
+from edge_reid.vision.embed import Embedder
+
+STATUS_INTERVAL_S = 10.0
+BROKER_GRACE_S = 3.0
+"""A file waits so long for the broker before its first frame, so that its events are not late."""
+INTERRUPTED_FLUSH_S = 2.0
+"""Who presses Ctrl-C waits so long at most for the last events to leave; the rest stay safe."""
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a run leaves besides MQTT messages."""
+
+    events: str | None = None
+    """File of JSON lines, or `-` for standard output."""
+    annotate: Path | None = None
+    """Video with boxes, track numbers and decisions."""
+
+
+class Observer(Protocol):
+    """Whoever watches a run."""
+
+    def started(self, camera: str, frames_expected: int | None, /) -> None:
+        """The source is open; None expects frames for ever."""
+
+    def stepped(self, step: Step, /) -> None:
+        """A frame went through."""
+
+    def notice(self, line: str, /) -> None:
+        """Something a person should know now."""
+
+
+def run_agent(settings: AgentSettings, *, outputs: Outputs, observer: Observer) -> Summary:
+    """Run one camera to the end of its source.
+
+    Ctrl-C and SIGTERM end the open tracks, say `offline` and leave as KeyboardInterrupt and
+    SystemExit.
+
+    Raises:
+        ModelError, GalleryError, SourceError, OutboxError, UsageError: it cannot start; or, for a
+            SourceError, the source broke: what came before it was processed and published.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_terminated_by_signal())
+        return _build(settings, outputs, observer, stack).run()
+
+
+def _build(
+    settings: AgentSettings, outputs: Outputs, observer: Observer, stack: ExitStack
+) -> _Agent:
+    models = settings.models
+    embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
+    detector = load_detector(
+        models.detector,
+        runtime=models.runtime,
+        threads=models.threads,
+        strong_score=settings.detect.strong_score,
+        weak_score=settings.detect.weak_score,
+    )
+    model_id = embedder.manifest.model_id
+    with GalleryStore.open(settings.gallery, model_id=model_id) as store:
+        index = Index(store.snapshot())
+    source = stack.enter_context(open_source(settings.source))
+    address = Address(settings.mqtt.root, settings.site, settings.agent)
+    facts = AgentFacts(model_id, index.version, started_utc_s=time.time())
+    uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
+    origin = Origin(address, settings.camera, model_id, index.version)
+    commit = uplink.publisher.publish if uplink else None
+    return _Agent(
+        settings,
+        source=source,
+        pipeline=Pipeline(
+            detector=detector,
+            embedder=embedder,
+            index=index,
+            threshold=_threshold(settings, embedder.manifest, len(index)),
+            settings=settings,
+            decision_clock=time.time if source.is_live else None,
+        ),
+        herald=stack.enter_context(Herald(origin, commit=commit, lines=outputs.events)),
+        uplink=uplink,
+        film=_film(outputs.annotate, source, stack),
+        observer=observer,
+    )
+
+
+def _threshold(settings: AgentSettings, manifest: EmbeddingManifest, templates: int) -> float:
+    if settings.decide.threshold is not None:
+        return settings.decide.threshold
+    return threshold_for(manifest.impostor_quantiles, settings.decide.target_fpir, templates)
+
+
+def _film(path: Path | None, source: Source, stack: ExitStack) -> VideoWriter | None:
+    return stack.enter_context(VideoWriter(path, source.fps, source.size_px)) if path else None
+
+
+class _Agent:
+    """One camera at work."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        *,
+        source: Source,
+        pipeline: Pipeline,
+        herald: Herald,
+        uplink: Uplink | None,
+        film: VideoWriter | None,
+        observer: Observer,
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._pipeline = pipeline
+        self._herald = herald
+        self._uplink = uplink
+        self._film = film
+        self._observer = observer
+        self._began_s = time.monotonic()
+        self._next_status_s = 0.0
+        self._video_span_utc_s: tuple[float, float] | None = None
+
+    def run(self) -> Summary:
+        if self._uplink:
+            self._greet(self._uplink)
+        self._observer.started(self._settings.camera, self._source.frames_expected)
+        self._began_s = time.monotonic()
+        try:
+            for frame in self._source:
+                self._handle(frame)
+        except (KeyboardInterrupt, SystemExit):
+            self._wind_up("ended", flush_s=INTERRUPTED_FLUSH_S)
+            raise
+        except SourceError as error:
+            self._wind_up("failed", reason=str(error))
+            raise
+        return self._wind_up("ended")
+
+    def _greet(self, uplink: Uplink) -> None:
+        if uplink.outbox.set_aside:
+            self._observer.notice(
+                f"outbox {uplink.outbox.path}: was damaged; it is kept as "
+                f"{uplink.outbox.set_aside}, and a new one was started"
+            )
+        if not self._source.is_live:
+            uplink.publisher.wait_settled(BROKER_GRACE_S)
+
+    def _handle(self, frame: Frame) -> None:
+        step = self._pipeline.step(frame)
+        self._herald.tell(step.hits)
+        if self._film:
+            labels = {track_id: label_for(what) for track_id, what in step.decisions.items()}
+            self._film.write(draw(frame.image, step.tracks, labels))
+        first_utc_s = self._video_span_utc_s[0] if self._video_span_utc_s else frame.captured_utc_s
+        self._video_span_utc_s = first_utc_s, frame.captured_utc_s
+        self._observer.stepped(step)
+        self._report_now_and_then()
+
+    def _report_now_and_then(self) -> None:
+        if self._uplink is None:
+            return
+        if news := self._uplink.news():
+            self._observer.notice(news)
+        if time.monotonic() >= self._next_status_s:
+            self._next_status_s = time.monotonic() + STATUS_INTERVAL_S
+            self._report("running")
+
+    def _report(self, state: CameraState, reason: str | None = None) -> None:
+        if self._uplink is None:
+            return
+        counters = self._pipeline.counters
+        report = CameraReport(
+            state,
+            frames=counters.frames,
+            frames_dropped=self._source.dropped,
+            fps=counters.frames / max(time.monotonic() - self._began_s, 1e-3),
+            last_frame_utc_s=self._video_span_utc_s[1] if self._video_span_utc_s else None,
+            reason=reason,
+        )
+        message = camera_status_message(
+            self._uplink.address, self._settings.camera, report, time.time()
+        )
+        self._uplink.publisher.show(message)
+
+    def _wind_up(
+        self, state: CameraState, *, reason: str | None = None, flush_s: float | None = None
+    ) -> Summary:
+        """End the open tracks, deliver what can be delivered, and add up."""
+        self._herald.tell(self._pipeline.finish())
+        wall_s = time.monotonic() - self._began_s
+        self._report(state, reason)
+        if self._uplink:
+            patience_s = self._settings.mqtt.flush_timeout_s if flush_s is None else flush_s
+            self._uplink.publisher.flush(patience_s)
+        return self._add_up(wall_s)
+
+    def _add_up(self, wall_s: float) -> Summary:
+        counters: Counters = self._pipeline.counters
+        return Summary(
+            frames=counters.frames,
+            video_s=self._video_s(),
+            wall_s=wall_s,
+            detections_run=counters.detections_run,
+            tracks=counters.tracks,
+            embeddings=counters.embeddings,
+            hits_by_identity=dict(counters.hits_by_identity),
+            unknown_tracks=counters.unknown_tracks,
+            uncertain_tracks=counters.uncertain_tracks,
+            dropped_frames=self._source.dropped,
+            dropped_events=self._uplink.dropped if self._uplink else 0,
+            waiting_events=self._uplink.waiting if self._uplink else 0,
+            undelivered=self._uplink.undelivered() if self._uplink else None,
+        )
+
+    def _video_s(self) -> float:
+        if self._video_span_utc_s is None:
+            return 0.0
+        first, last = self._video_span_utc_s
+        return last - first + 1 / self._source.fps
+
+
+@contextmanager
+def _terminated_by_signal() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C, so that systemd's stop loses nothing."""
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(EXIT_TERMINATED)

@@ -1,0 +1,63 @@
+"""Our end of the broker: the outbox, and the publisher that empties it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from edge_reid.core.config import AgentSettings
+from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
+from edge_reid.messaging.outbox import Outbox
+from edge_reid.messaging.topics import Address
+
+
+class Uplink:
+    """Our end of the broker: the outbox and its publisher."""
+
+    def __init__(
+        self, broker: Broker, outbox: Outbox, publisher: Publisher, address: Address
+    ) -> None:
+        self.outbox = outbox
+        self.publisher = publisher
+        self.address = address
+        self._broker = broker
+        self._known = publisher.state
+        self._dropped_before = outbox.figures.dropped
+
+    @classmethod
+    def open(
+        cls, settings: AgentSettings, address: Address, facts: AgentFacts, stack: ExitStack
+    ) -> Uplink:
+        broker = Broker.from_settings(settings.mqtt)
+        limits = settings.outbox
+        outbox = stack.enter_context(
+            Outbox(settings.outbox_path, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
+        )
+        publisher = stack.enter_context(Publisher(broker, outbox, address, facts))
+        return cls(broker, outbox, publisher, address)
+
+    def news(self) -> str | None:
+        """What a person should know of the link, once per change."""
+        state = self.publisher.state
+        if state == self._known:
+            return None
+        self._known = state
+        return state.reason or None
+
+    @property
+    def waiting(self) -> int:
+        """Events that the broker has not acknowledged."""
+        return self.outbox.figures.depth
+
+    @property
+    def dropped(self) -> int:
+        """Events lost in this run to the outbox's caps or to a full disk."""
+        return self.outbox.figures.dropped - self._dropped_before
+
+    def undelivered(self) -> str | None:
+        """Why events still wait for the broker, and where; None when it has them all."""
+        state, waiting = self.publisher.state, self.waiting
+        if state.link is Link.ONLINE and not waiting:
+            return None
+        reason = state.reason or f"broker {self._broker}: too slow to take all events"
+        return f"{reason}; {waiting} events wait in {self.outbox.path} for the next run"

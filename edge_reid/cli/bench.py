@@ -1,0 +1,90 @@
+"""`edge-reid bench`: what this machine can carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def bench(
+    clip: Annotated[Path, typer.Argument(help="A video file.")],
+    naive: Annotated[
+        bool,
+        typer.Option("--naive", help="Also detect and embed everybody on every frame; compare."),
+    ] = False,
+    detector: Annotated[Path | None, typer.Option(help="Another person detector.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Another embedding model.")] = None,
+    runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Threads for inference.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Time every stage of the agent on a clip: p50 and p95 ms, frames per second, memory."""
+    from edge_reid.agent.benchmark import measure
+    from edge_reid.cli.progress import counting
+    from edge_reid.core.config import load_settings
+
+    models: dict[str, Any] = {"runtime": runtime, "threads": threads}
+    models |= {"detector": detector} if detector else {}
+    models |= {"embedding": model} if model else {}
+    settings = load_settings(
+        None,
+        {
+            "site": "bench",
+            "camera": "bench",
+            "gallery": "unused.db",
+            "source": {"uri": str(clip)},
+            "models": models,
+        },
+    )
+    results = {}
+    for name in ("agent", "naive") if naive else ("agent",):
+        with counting(name) as progress:
+            results[name] = measure(settings, naive=name == "naive", progress=progress)
+    if as_json:
+        _print_json(results)
+    else:
+        _print_tables(results)
+
+
+def _print_json(results: dict[str, Any]) -> None:
+    import json
+    from dataclasses import asdict
+
+    rows = {
+        name: asdict(result) | {"fps": result.fps, "real_time": result.real_time}
+        for name, result in results.items()
+    }
+    typer.echo(json.dumps(rows, indent=2))
+
+
+def _print_tables(results: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from edge_reid.agent.benchmark import describe_machine
+
+    console = Console()
+    console.print(f"machine: {describe_machine()}")
+    for name, result in results.items():
+        table = Table(title=name, title_justify="left")
+        for heading in ("stage", "runs", "p50 ms", "p95 ms", "total s"):
+            table.add_column(heading, justify="left" if heading == "stage" else "right")
+        for stage in result.stages:
+            table.add_row(
+                stage.name,
+                str(stage.runs),
+                f"{stage.p50_ms:.2f}",
+                f"{stage.p95_ms:.2f}",
+                f"{stage.total_ms / 1e3:.2f}",
+            )
+        console.print(table)
+        console.print(
+            f"{result.frames} frames in {result.wall_s:.1f} s: {result.fps:.1f} frames/s, "
+            f"{result.real_time:.1f} × real time; {result.embeddings} embeddings; "
+            f"peak memory {result.peak_rss_mb:.0f} MB\n"
+        )
+    if len(results) > 1:
+        ratio = results["naive"].wall_s / results["agent"].wall_s
+        console.print(f"the agent is {ratio:.1f} × as fast as the naive loop on this clip")

@@ -1,0 +1,75 @@
+"""`edge-reid doctor`: what is wrong with this installation, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+MARKS = {
+    "ok": "[green]✓[/green]",
+    "warning": "[yellow]![/yellow]",
+    "failure": "[red]✗[/red]",
+    "skipped": "[dim]–[/dim]",
+}
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Option(help="Check what this file asks for.")] = None,
+    gallery: Annotated[Path | None, typer.Option(help="Gallery to check.")] = None,
+    broker: Annotated[str | None, typer.Option(help="Broker to reach.")] = None,
+    source: Annotated[str | None, typer.Option(help="Video, camera or stream to open.")] = None,
+    detector: Annotated[Path | None, typer.Option(help="Another person detector.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Another embedding model.")] = None,
+) -> None:
+    """Check runtime, models, gallery, camera, broker, clock and disk; exit 1 if one fails."""
+    from rich.console import Console
+
+    from edge_reid.agent.checkup import Verdict, examine
+
+    console = Console()
+    failures = 0
+    for finding in examine(_subject(config, gallery, broker, source, detector, model)):
+        mark = MARKS[finding.verdict.value]
+        console.print(f" {mark} [bold]{finding.name:<16}[/bold] {finding.detail}", highlight=False)
+        if finding.remedy:
+            console.print(f"     → {finding.remedy}", highlight=False)
+        failures += finding.verdict is Verdict.FAILURE
+    console.print(f"{failures} to mend" if failures else "all well", highlight=False)
+    raise typer.Exit(1 if failures else 0)
+
+
+def _subject(
+    config: Path | None,
+    gallery: Path | None,
+    broker: str | None,
+    source: str | None,
+    detector: Path | None,
+    model: Path | None,
+) -> Any:
+    from edge_reid.agent.checkup import Subject
+    from edge_reid.core.config import (
+        ModelSettings,
+        MqttSettings,
+        SourceSettings,
+        load_settings,
+        parse_section,
+    )
+
+    if config is not None:
+        settings = load_settings(config, {})
+        return Subject(
+            settings.models,
+            settings.gallery,
+            settings.source,
+            settings.mqtt,
+            settings.outbox_path.parent,
+        )
+    paths = {"detector": detector, "embedding": model}
+    return Subject(
+        parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
+        gallery,
+        parse_section(SourceSettings, {"uri": source}) if source else None,
+        parse_section(MqttSettings, {"url": broker}) if broker else None,
+    )

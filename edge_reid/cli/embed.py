@@ -1,0 +1,160 @@
+"""`edge-reid embed`: the embedding of every image under some folders."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_reid.core.errors import PhotoError, UsageError
+
+if TYPE_CHECKING:
+    from edge_reid.core.manifest import EmbeddingManifest
+    from edge_reid.core.types import Image, Vectors
+    from edge_reid.vision.embed import Embedder
+
+BATCH = 32
+READERS = 2
+"""Threads that decode images while the model runs."""
+
+
+def embed(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Images, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="The .npz to write.")],
+    model: Annotated[
+        Path | None, typer.Option(help="Embedding model. [default: the shipped one]")
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Threads for inference.")] = 2,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Unreadable images are no failure.")
+    ] = False,
+) -> None:
+    """Embed person crops, each image as a whole, into one file.
+
+    It holds `names` (N,), the paths as given, and `embeddings` (N, D), float32 rows of unit norm;
+    files of a folder come sorted. Unreadable images are named, left out, and make the exit code 1.
+    """
+    from edge_reid.core.config import ModelSettings, parse_section
+    from edge_reid.vision.embed import Embedder
+
+    given = {"runtime": runtime, "threads": threads} | ({"embedding": model} if model else {})
+    settings = parse_section(ModelSettings, given)
+    names = find_images(paths)
+    _check_out(out)
+    embedder = Embedder(settings.embedding, runtime=settings.runtime, threads=settings.threads)
+    good, vectors = _embed_all(names, embedder)
+    _write(out, good, vectors, embedder.manifest.model_id)
+    bad = len(names) - len(good)
+    typer.echo(f"{out}: {len(good)} embeddings of {embedder.manifest.dimension} numbers")
+    if bad and not skip_bad:
+        raise PhotoError(
+            f"{bad} of {len(names)} images could not be read, named above; "
+            f"{out} holds the others; --skip-bad makes that no failure"
+        )
+
+
+def find_images(paths: Iterable[str]) -> list[str]:
+    """Files as given, and the images in folders, sorted, without hidden ones; each once.
+
+    Raises:
+        UsageError: a path does not exist, or there is no image at all.
+    """
+    found: list[str] = []
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112 — as given, which Path would rewrite
+            found += sorted(_images_under(path))
+        elif os.path.exists(path):  # noqa: PTH110
+            found.append(path)
+        else:
+            raise UsageError(f"{path}: no such file or folder")
+    if not found:
+        raise UsageError(f"{', '.join(paths)}: expected images, found none")
+    return list(dict.fromkeys(found))
+
+
+def _images_under(folder: str) -> Iterator[str]:
+    from edge_reid.vision.photo import PHOTO_SUFFIXES
+
+    for where, inner, files in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in files:
+            if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
+                yield os.path.join(where, name)  # noqa: PTH118
+
+
+def _embed_all(names: Sequence[str], embedder: Embedder) -> tuple[list[str], Vectors]:
+    import numpy as np
+
+    from edge_reid.cli.progress import counting
+
+    good: list[str] = []
+    rows = [np.empty((0, embedder.manifest.dimension), np.float32)]
+    batch: list[Image] = []
+    with counting("embedding") as advance:
+        for done, (name, outcome) in enumerate(_inputs(names, embedder.manifest), start=1):
+            if isinstance(outcome, PhotoError):
+                typer.echo(f"skipped: {outcome}", err=True)
+            else:
+                good.append(name)
+                batch.append(outcome)
+            if len(batch) == BATCH or done == len(names):
+                rows.append(embedder.embed(batch))
+                batch.clear()
+            advance(done, len(names))
+    return good, np.concatenate(rows)
+
+
+def _inputs(
+    names: Iterable[str], manifest: EmbeddingManifest
+) -> Iterator[tuple[str, Image | PhotoError]]:
+    """Each image at the model's size, or why it cannot be read, in order; made a few ahead."""
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    waiting: deque[tuple[str, Future[Image | PhotoError]]] = deque()
+    with ThreadPoolExecutor(READERS) as pool:
+        for name in names:
+            waiting.append((name, pool.submit(_try_read, name, manifest)))
+            if len(waiting) > BATCH:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for name, future in waiting:
+            yield name, future.result()
+
+
+def _try_read(name: str, manifest: EmbeddingManifest) -> Image | PhotoError:
+    """Resized here, in the thread: what waits is small, and resizing it again changes nothing."""
+    from edge_reid.vision.photo import read_photo
+    from edge_reid.vision.preprocess import to_input
+
+    try:
+        image = read_photo(Path(name)).image
+    except PhotoError as error:
+        return error
+    crop: Image = to_input(image, manifest.input_height_px, manifest.input_width_px)[0]
+    return crop
+
+
+def _check_out(out: Path) -> None:
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.parent}; make it first")
+
+
+def _write(out: Path, names: Sequence[str], embeddings: Vectors, model_id: str) -> None:
+    import numpy as np
+
+    partial = out.with_name(f"{out.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            np.savez(
+                file, names=np.array(names, dtype=np.str_), embeddings=embeddings, model_id=model_id
+            )
+        partial.replace(out)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""`edge-reid export`: a training run as a `.tflite` with its manifest, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_reid.cli.train import trainer_verbs
+from edge_reid.core.errors import UsageError
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    out: Annotated[Path, typer.Option(help="The .tflite to write; the manifest goes beside it.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Full int8 (the default).")] = False,
+    float16: Annotated[bool, typer.Option("--float16", help="float16 weights.")] = False,
+    float32: Annotated[bool, typer.Option("--float32", help="No quantisation.")] = False,
+    budget: Annotated[float, typer.Option(help="Most mAP points the file may lose.")] = 0.5,
+    calibration: Annotated[int, typer.Option(help="Crops to calibrate int8 with.")] = 512,
+    validate: Annotated[
+        list[Path] | None,
+        typer.Option(help="Further data to score and to take thresholds from."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Also store the float16 weights here, to fine-tune from.")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="Of the weights, for the manifest.")
+    ] = "as the training data allow",
+) -> None:
+    """Write the model, score the very file on held-out people, and keep it only if it holds up."""
+    if int8 + float16 + float32 > 1:
+        raise UsageError("export: expected one of --int8, --float16 and --float32, found several")
+    trainer_verbs().export(
+        run,
+        out,
+        precision="float16" if float16 else "float32" if float32 else "int8",
+        budget=budget,
+        calibration=calibration,
+        validate=validate or [],
+        checkpoint=checkpoint,
+        licence=licence,
+    )

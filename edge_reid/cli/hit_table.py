@@ -1,0 +1,98 @@
+"""Events as a table that grows: what `edge-reid watch` and `edge-reid demo` show."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from edge_reid.messaging.payloads import EventPayload
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
+_TYPE_STYLES = {"new": "bold green", "update": "cyan", "end": "dim"}
+
+
+class HitTable:
+    """The newest events, newest last; give it to rich's `Console.print` or `Live`."""
+
+    def __init__(self, *, rows: int = 20, title: str | None = None) -> None:
+        self.title = title
+        self.note = ""
+        """Said under the table; empty: how many events of whom there were."""
+        self._rows: deque[EventPayload] = deque(maxlen=rows)
+        self._seen: Counter[str] = Counter()
+        self._replayed = 0
+
+    def add(self, event: EventPayload) -> None:
+        self._rows.append(event)
+        self._seen[event.identity or ""] += 1
+        self._replayed += event.replayed
+
+    @property
+    def count(self) -> int:
+        """Events ever added."""
+        return self._seen.total()
+
+    def __rich__(self) -> Table:
+        table = Table(
+            box=SIMPLE_HEAD,
+            title=self.title,
+            caption=self.note or self._summary(),
+            title_justify="left",
+            caption_justify="left",
+            padding=(0, 1, 0, 0),  # all columns fit a terminal of 80
+            pad_edge=False,
+        )
+        for name in ("time (UTC)", "camera", "identity"):
+            table.add_column(name, no_wrap=True)
+        for name in ("similarity", "margin", "crops", "track"):
+            table.add_column(name, no_wrap=True, justify="right")
+        table.add_column("event", no_wrap=True)
+        for event in self._rows:
+            table.add_row(*self._cells(event))
+        return table
+
+    def _cells(self, event: EventPayload) -> tuple[Text, ...]:
+        return (
+            Text(event.decided_at[11:21]),
+            Text(event.camera),
+            self._identity(event.identity),
+            _similarity(event),
+            Text("–" if event.margin is None else f"{event.margin:.2f}"),
+            Text(str(event.crops)),
+            Text(f"#{event.track_id}"),
+            Text(event.type, _TYPE_STYLES[event.type]) + Text(" replayed" * event.replayed, "dim"),
+        )
+
+    def _identity(self, identity: str | None) -> Text:
+        if identity is None:
+            return Text("unknown", "dim italic")
+        people = [name for name in self._seen if name]
+        return Text(identity, f"bold {_COLOURS[people.index(identity) % len(_COLOURS)]}")
+
+    def _summary(self) -> str:
+        people = ", ".join(f"{name} {count}" for name, count in self._seen.items() if name)
+        parts = (
+            people or "nobody known yet",
+            f"unknown {self._seen['']}" if self._seen[""] else "",
+            f"{self._replayed} replayed" if self._replayed else "",
+        )
+        return " · ".join(part for part in parts if part)
+
+
+def event_text(event: EventPayload) -> str:
+    """An event as one plain line, for a pipe or a log."""
+    return (
+        f"{event.decided_at}  {event.camera}  {event.identity or 'unknown'}"
+        f"  {_similarity(event)}  track {event.track_id}  {event.type}"
+        + ("  replayed" if event.replayed else "")
+    )
+
+
+def _similarity(event: EventPayload) -> Text:
+    """`0.81 ≥ 0.62` for a hit, `0.41 < 0.62` for an unknown."""
+    found = "–" if event.similarity is None else f"{event.similarity:.2f}"
+    sign = "<" if event.identity is None else "≥"
+    return Text(f"{found} {sign} {event.threshold:.2f}")

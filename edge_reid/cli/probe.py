@@ -1,0 +1,133 @@
+"""`edge-reid probe`: who is in this photo?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_reid.cli.gallery import (
+    DEFAULT_GALLERY,
+    BoxOption,
+    DetectorOption,
+    GalleryOption,
+    LargestOption,
+    ModelOption,
+)
+
+if TYPE_CHECKING:
+    from edge_reid.core.config import DecideSettings
+    from edge_reid.core.types import Candidate, Decision
+
+
+def probe(
+    path: Annotated[Path, typer.Argument(metavar="PHOTO", help="A person crop or a whole scene.")],
+    gallery: GalleryOption = DEFAULT_GALLERY,
+    top: Annotated[int, typer.Option(min=1, help="Candidates to show.")] = 5,
+    target_fpir: Annotated[
+        float | None,
+        typer.Option(help="Accepted share of strangers taken for somebody. [default: 0.01]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    box: BoxOption = None,
+    largest: LargestOption = False,
+    model: ModelOption = None,
+    detector: DetectorOption = None,
+) -> None:
+    """Who is this? Ranked candidates, the threshold and the decision."""
+    from edge_reid.cli.photos import Studio, parse_pick, subject_text
+    from edge_reid.core.config import DecideSettings, parse_section
+    from edge_reid.gallery.index import Index
+    from edge_reid.gallery.match import decide, threshold_for
+    from edge_reid.gallery.store import GalleryStore
+    from edge_reid.vision.photo import read_photo
+
+    pick = parse_pick(box, largest=largest)
+    chosen = {} if target_fpir is None else {"target_fpir": target_fpir}
+    settings = parse_section(DecideSettings, {"min_crops": 1, **chosen})
+    studio = Studio(model, detector)
+    with GalleryStore.open(gallery, model_id=studio.manifest.model_id) as store:
+        index = Index(store.snapshot())
+    photo = read_photo(path)
+    subject = studio.subject(photo, pick)
+    embedding = studio.embedding(subject)
+    threshold = threshold_for(studio.manifest.impostor_quantiles, settings.target_fpir, len(index))
+    decision = decide([embedding], index, threshold=threshold, settings=settings)
+    candidates = index.search(embedding.vector, k=top)
+    if as_json:
+        answer = {
+            "photo": str(path),
+            "box": subject.box.to_array().tolist(),
+            "quality": subject.quality,
+            "model_id": index.model_id,
+            "gallery_version": index.version,
+            "target_fpir": settings.target_fpir,
+            **_as_json(decision, candidates),
+        }
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        return
+    typer.echo(subject_text(photo, subject))
+    _print_candidates(candidates, threshold)
+    typer.echo(in_words(decision, settings))
+    typer.echo(
+        f"A photo is one crop, enough here; the agent waits for {DecideSettings().min_crops}."
+    )
+
+
+def in_words(decision: Decision, settings: DecideSettings) -> str:
+    """The decision as a sentence."""
+    from edge_reid.core.types import Candidate, Known, Uncertain, Unknown
+
+    at = f"threshold {decision.threshold:.3f} for FPIR {settings.target_fpir:g}"
+    match decision:
+        case Known(identity, similarity, margin=None):
+            return f"known: {identity}, similarity {similarity:.3f} ({at}, nobody else is enrolled)"
+        case Known(identity, similarity, margin=margin):
+            return f"known: {identity}, similarity {similarity:.3f} ({at}, margin {margin:.3f})"
+        case Unknown(similarity=None):
+            return "unknown: nobody is enrolled"
+        case Unknown(similarity):
+            return f"unknown: the best similarity, {similarity:.3f}, is below {at}"
+        case Uncertain(Candidate(identity, similarity), margin=float(margin)):
+            return (
+                f"uncertain: {identity}, similarity {similarity:.3f} ({at}), but only {margin:.3f} "
+                f"before the next, less than the margin of {settings.min_margin:g}"
+            )
+    return "uncertain"
+
+
+def _as_json(decision: Decision, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    from edge_reid.core.types import Known, Unknown
+
+    return {
+        "decision": type(decision).__name__.lower(),
+        "identity": decision.identity if isinstance(decision, Known) else None,
+        "similarity": candidates[0].similarity if candidates else None,
+        "threshold": decision.threshold,
+        "margin": None if isinstance(decision, Unknown) else decision.margin,
+        "candidates": [
+            {"identity": each.identity, "similarity": each.similarity} for each in candidates
+        ],
+    }
+
+
+def _print_candidates(candidates: Sequence[Candidate], threshold: float) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("rank", "identity", "similarity", "over threshold"):
+        table.add_column(title, justify="left" if title == "identity" else "right")
+    for rank, each in enumerate(candidates, start=1):
+        table.add_row(
+            str(rank),
+            escape(each.identity),
+            f"{each.similarity:.3f}",
+            f"{each.similarity - threshold:+.3f}",
+            style=None if each.similarity >= threshold else "dim",
+        )
+    Console().print(table)

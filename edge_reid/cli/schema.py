@@ -1,0 +1,39 @@
+"""`edge-reid schema`: the JSON Schemas of everything that is published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def schema(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write one file per payload into this folder."),
+    ] = None,
+) -> None:
+    """Print the JSON Schemas of the MQTT payloads, or write them to a folder."""
+    import json
+
+    from edge_reid.messaging.payloads import json_schemas
+
+    schemas = json_schemas()
+    if out is None:
+        typer.echo(json.dumps(schemas, indent=2, ensure_ascii=False))
+        return
+    _make_folder(out)
+    for name, content in schemas.items():
+        path = out / f"{name.replace('/', '-')}.json"
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        typer.echo(path)
+
+
+def _make_folder(folder: Path) -> None:
+    from edge_reid.core.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: expected a folder: {error.strerror}") from error

@@ -1,0 +1,102 @@
+"""What a person sees while the agent runs, and at its end."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from edge_reid.agent.health import Summary
+from edge_reid.agent.pipeline import Step
+
+
+class RunScreen:
+    """Progress of a run on stderr; also the observer that the supervisor reports to.
+
+    Args:
+        quiet: show nothing but notices, which matter.
+        summary_to_stderr: stdout carries events, keep the summary off it.
+    """
+
+    def __init__(self, *, quiet: bool = False, summary_to_stderr: bool = False) -> None:
+        self._console = Console(stderr=True)
+        self._out = Console(stderr=summary_to_stderr)
+        self._quiet = quiet
+        self._hits = 0
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=quiet,
+        )
+        self._task = self._progress.add_task("starting", total=None, state="")
+
+    def __enter__(self) -> RunScreen:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def started(self, camera: str, frames_expected: int | None) -> None:
+        """The source is open; None expects frames for ever."""
+        self._progress.update(self._task, description=camera, total=frames_expected)
+
+    def stepped(self, step: Step) -> None:
+        """A frame went through."""
+        self._hits += len(step.hits)
+        state = f"{len(step.tracks)} people  {self._hits} events"
+        self._progress.update(self._task, advance=1, state=state)
+
+    def notice(self, line: str) -> None:
+        """Something a person should know now."""
+        self._console.print(f"[yellow]{line}[/yellow]", highlight=False)
+
+    def show(self, summary: Summary) -> None:
+        """The table at the end."""
+        if self._quiet:
+            return
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold")
+        table.add_column()
+        for name, value in summary_rows(summary):
+            table.add_row(name, value)
+        self._out.print(table)
+
+
+def summary_rows(summary: Summary) -> list[tuple[str, str]]:
+    """The summary as name and value, for a table."""
+    hits = ", ".join(f"{who} {count}" for who, count in sorted(summary.hits_by_identity.items()))
+    real_time = summary.video_s / summary.wall_s if summary.wall_s else 0.0
+    return [
+        ("frames", f"{summary.frames} in {summary.wall_s:.1f} s"),
+        ("speed", f"{summary.fps:.1f} frames/s, {real_time:.1f} × real time"),
+        ("detector runs", str(summary.detections_run)),
+        ("tracks", str(summary.tracks)),
+        ("embeddings", str(summary.embeddings)),
+        ("hits by identity", hits or "none"),
+        ("unknown tracks", str(summary.unknown_tracks)),
+        ("uncertain tracks", str(summary.uncertain_tracks)),
+        ("dropped", f"{summary.dropped_frames} frames, {summary.dropped_events} events"),
+        ("waiting in outbox", str(summary.waiting_events)),
+    ]

@@ -1,0 +1,138 @@
+"""`edge-reid watch`: hits as they arrive at a subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:  # kept from `--help`, which answers at once
+    from edge_reid.messaging.payloads import EventPayload
+    from edge_reid.messaging.subscribe import Subscriber
+
+TICK_S = 0.25
+"""How often the screen is brought up to date while nothing arrives."""
+
+
+def watch(
+    broker: Annotated[
+        str, typer.Option(help="mqtt://host:port or mqtts://host:port.")
+    ] = "mqtt://127.0.0.1:1883",
+    site: Annotated[str | None, typer.Option(help="Only this site. [default: all]")] = None,
+    camera: Annotated[str | None, typer.Option(help="Only this camera. [default: all]")] = None,
+    root: Annotated[str, typer.Option(help="First topic level.")] = "edge-reid",
+    unknowns: Annotated[
+        bool, typer.Option("--all", help="Also tracks that show nobody enrolled.")
+    ] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print each event as a line of JSON, as it came.")
+    ] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Leave after so long.")
+    ] = None,
+    username: Annotated[str | None, typer.Option(help="Broker login.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File whose first line is the broker password.")
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="CA that signed the broker's certificate (mqtts).")
+    ] = None,
+) -> None:
+    """Show hits live, as any subscriber gets them. Ctrl-C leaves."""
+    from edge_reid.core.config import MqttSettings, parse_section
+    from edge_reid.core.errors import BrokerError
+    from edge_reid.messaging.broker import Broker
+    from edge_reid.messaging.subscribe import Subscriber
+
+    settings = {
+        "url": broker,
+        "root": root,
+        "username": username,
+        "password_file": password_file,
+        "ca_file": ca_file,
+    }
+    address = Broker.from_settings(parse_section(MqttSettings, settings))
+    where = f"{root}/{_level('site', site)}/{_level('camera', camera)}"
+    filters = [f"{where}/{kind}" for kind in (("hit", "unknown") if unknowns else ("hit",))]
+    show = _print_json if json_lines else _show_table
+    with Subscriber(address, filters) as subscriber:
+        seen = show(subscriber, count, timeout)
+    if count and seen < count:
+        raise BrokerError(f"{address}: expected {count} events in {timeout} s, got {seen}")
+
+
+def _level(option: str, name: str | None) -> str:
+    """One level of a topic filter; `+` for any."""
+    import re
+
+    from edge_reid.core.config import NAME_PATTERN
+    from edge_reid.core.errors import UsageError
+
+    if name is None:
+        return "+"
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(f"--{option}: expected a name of a-z, 0-9, _ and -, got {name!r}")
+    return name
+
+
+def _follow(
+    subscriber: Subscriber, count: int | None, timeout_s: float | None
+) -> Iterator[tuple[bytes, EventPayload] | None]:
+    """Events with their bytes as they come, and None at every tick without one."""
+    import math
+    import time
+
+    from edge_reid.messaging.payloads import parse_event
+
+    left, deadline_s = count or math.inf, time.monotonic() + (timeout_s or math.inf)
+    while left and (rest_s := deadline_s - time.monotonic()) > 0:
+        message = subscriber.receive(min(TICK_S, rest_s))
+        if message is None:
+            yield None
+            continue
+        try:
+            event = parse_event(message.body)
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            typer.echo(f"skipped what is no event, on {message.topic}: {reason}", err=True)
+            continue
+        left -= 1
+        yield message.body, event
+
+
+def _print_json(subscriber: Subscriber, count: int | None, timeout_s: float | None) -> int:
+    import json
+    import sys
+
+    seen = 0
+    for item in _follow(subscriber, count, timeout_s):
+        if item is not None:
+            seen += 1
+            content = json.loads(item[0])  # anew, since others may send it over several lines
+            print(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+            sys.stdout.flush()
+    return seen
+
+
+def _show_table(subscriber: Subscriber, count: int | None, timeout_s: float | None) -> int:
+    from rich.console import Console
+    from rich.live import Live
+
+    from edge_reid.cli.hit_table import HitTable, event_text
+
+    console = Console()
+    table = HitTable(rows=max(5, console.height - 8), title=", ".join(subscriber.filters))
+    events = _follow(subscriber, count, timeout_s)
+    if not console.is_terminal:
+        lines = [print(event_text(item[1]), flush=True) for item in events if item]
+        return len(lines)
+    with Live(table, console=console, auto_refresh=False) as live:
+        for item in events:
+            if item is not None:
+                table.add(item[1])
+            table.note = subscriber.trouble
+            live.refresh()
+    return table.count

@@ -1,0 +1,1 @@
+"""Types, errors, geometry, configuration and manifests: what every other room may import."""

@@ -1,0 +1,265 @@
+"""The agent's configuration: one TOML file in, frozen settings out.
+
+Unknown keys are mistakes, and every mistake is reported in one go. Units are in the names.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from edge_reid.core.errors import ConfigError
+from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the same parser under its older name
+    import tomli as tomllib
+
+NAME_PATTERN = r"^[a-z0-9_-]{1,64}$"
+"""What a site, a camera or an agent may be called: it becomes a topic level."""
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
+
+RuntimeName = Literal["auto", "litert", "tflite-runtime"]
+
+
+def _broker_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise ValueError("should look like mqtt://host:1883 or mqtts://host:8883")
+    if parts.username or parts.password:
+        raise ValueError("should hold no login; set mqtt.username and mqtt.password_file")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("should have a port between 1 and 65535") from None
+    return url
+
+
+BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=_Section)
+
+
+class SourceSettings(_Section):
+    """Where frames come from."""
+
+    uri: Annotated[str, Field(min_length=1)]
+    """A video file, a camera index such as `0`, or an `rtsp://` URL."""
+    start_time: datetime | None = None
+    """For a file: wall clock of its first frame. Default: the Unix epoch, so that runs repeat."""
+    stall_timeout_s: Seconds = 10.0
+    """A live source that gives no frame for so long is closed and opened again."""
+
+    @property
+    def start_utc_s(self) -> float:
+        """`start_time` as Unix seconds; a time without a zone is UTC."""
+        if self.start_time is None:
+            return 0.0
+        has_zone = self.start_time.tzinfo is not None
+        return (
+            self.start_time if has_zone else self.start_time.replace(tzinfo=timezone.utc)
+        ).timestamp()
+
+
+class ModelSettings(_Section):
+    """Which models run, and on what."""
+
+    detector: Path = Field(default_factory=lambda: shipped_model(DETECTOR))
+    embedding: Path = Field(default_factory=lambda: shipped_model(EMBEDDING))
+    runtime: RuntimeName = "auto"
+    """`auto` takes LiteRT when it is installed, else tflite-runtime."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class DetectSettings(_Section):
+    """When the detector runs, and what of it counts."""
+
+    rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """Detections per second of video; tracks are predicted in between."""
+    motion_gate: bool = True
+    """Skip the detector while nothing moves and nobody is tracked."""
+    strong_score: Share | None = None
+    """Overrides the detector manifest: at or above, a detection may start a track."""
+    weak_score: Share | None = None
+    """Overrides the detector manifest: at or above, a detection may continue a track."""
+
+
+class TrackSettings(_Section):
+    """How detections become tracks."""
+
+    min_detections: Annotated[int, Field(ge=1, le=100)] = 3
+    """Detections before a track counts."""
+    max_lost_s: Seconds = 2.0
+    """A track not observed for so long ends."""
+    min_iou: Share = 0.1
+    """Least overlap between a predicted box and a strong detection."""
+
+
+class EmbedSettings(_Section):
+    """Which crops of a track are embedded."""
+
+    crops_per_track: Annotated[int, Field(ge=1, le=64)] = 5
+    """The best so many are kept for the decision."""
+    min_height_px: Annotated[int, Field(ge=8, le=4096)] = 48
+    """Smaller people are not embedded."""
+    min_quality: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    min_interval_s: Seconds = 0.4
+    """Between two crops of one track: neighbours in time say the same thing twice."""
+
+
+class DecideSettings(_Section):
+    """When a track is somebody."""
+
+    target_fpir: Share = 0.01
+    """Accepted share of strangers taken for somebody (false-positive identification rate)."""
+    threshold: Annotated[float, Field(gt=-1, lt=1)] | None = None
+    """Fixed similarity threshold; default: derived from `target_fpir` and the gallery's size."""
+    min_margin: Annotated[float, Field(ge=0, lt=2)] = 0.05
+    """Least lead over the best other identity."""
+    min_crops: Annotated[int, Field(ge=1, le=64)] = 3
+    """Crops before anything is said."""
+    update_gain: Annotated[float, Field(gt=0, lt=2)] = 0.05
+    """A decision is told again when its similarity rose by so much, or the identity changed."""
+
+
+class MqttSettings(_Section):
+    """The broker."""
+
+    url: BrokerUrl | None = None
+    """`mqtt://host:port` or `mqtts://host:port`; None publishes nothing over MQTT."""
+    root: Annotated[str, Field(pattern=r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$")] = "edge-reid"
+    username: str | None = None
+    password_file: Path | None = None
+    """A file whose first line is the password; never the password itself."""
+    ca_file: Path | None = None
+    """Certificate authority for `mqtts`; default: the system's."""
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    flush_timeout_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """At the end of a run: how long to wait for the outbox to drain. What remains stays in it."""
+    tls_insecure: Literal[False] = False
+    """Verification cannot be turned off."""
+
+
+class OutboxSettings(_Section):
+    """The durable store that events wait in."""
+
+    path: Path | None = None
+    """Default: `outbox-<agent>.db` beside the gallery."""
+    max_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
+    max_age_s: Seconds = 7 * 86_400.0
+
+
+def agent_name(hostname: str) -> str:
+    """A valid agent name made from a host name: `Gate-1.local` → `gate-1`."""
+    first = hostname.split(".", maxsplit=1)[0].lower()
+    return re.sub(r"[^a-z0-9_-]", "-", first)[:64] or "agent"
+
+
+def _default_agent(values: dict[str, Any]) -> str:
+    return f"{agent_name(socket.gethostname())}-{values.get('camera', 'camera')}"[:64]
+
+
+class AgentSettings(_Section):
+    """Everything `edge-reid run` needs."""
+
+    site: Name
+    camera: Name
+    agent: Name = Field(default_factory=_default_agent)
+    """Default: host name and camera, so that two agents on one box do not take each other's."""
+    gallery: Path
+    source: SourceSettings
+    models: ModelSettings = Field(default_factory=ModelSettings)
+    detect: DetectSettings = DetectSettings()
+    track: TrackSettings = TrackSettings()
+    embed: EmbedSettings = EmbedSettings()
+    decide: DecideSettings = DecideSettings()
+    mqtt: MqttSettings = MqttSettings()
+    outbox: OutboxSettings = OutboxSettings()
+
+    @property
+    def outbox_path(self) -> Path:
+        """An outbox belongs to one agent: two on one box need two."""
+        return self.outbox.path or self.gallery.with_name(f"outbox-{self.agent}.db")
+
+
+def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSettings:
+    """Settings from a TOML file and command-line overrides (nested like the file, they win).
+
+    Relative paths in the file are relative to the file.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    where = str(path) if path else "command line"
+    table = _read_toml(path) if path else {}
+    base = path.parent if path else Path()
+    try:
+        return AgentSettings.model_validate(_merge(_anchor_paths(table, base), overrides))
+    except ValidationError as error:
+        raise ConfigError(where, describe_mistakes(error)) from error
+
+
+def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
+    """One section alone, for verbs that need no whole configuration; raises ConfigError."""
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("command line", describe_mistakes(error)) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"is not TOML: {error}"]) from error
+
+
+_PATH_KEYS = {
+    ("gallery",),
+    ("models", "detector"),
+    ("models", "embedding"),
+    ("mqtt", "password_file"),
+    ("mqtt", "ca_file"),
+    ("outbox", "path"),
+}
+
+
+def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()) -> dict[str, Any]:
+    def anchored(key: str, value: Any) -> Any:
+        here = (*at, key)
+        if isinstance(value, Mapping):
+            return _anchor_paths(value, base, here)
+        return base / value if here in _PATH_KEYS and isinstance(value, str) else value
+
+    return {key: anchored(key, value) for key, value in table.items()}
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        nested = merged.get(key)
+        both_nested = isinstance(value, Mapping) and isinstance(nested, Mapping)
+        merged[key] = (
+            _merge(nested, value) if both_nested and isinstance(nested, Mapping) else value
+        )
+    return merged

@@ -1,0 +1,74 @@
+"""Every error edge-reid raises on purpose.
+
+    EdgeReidError                exit code 1
+    ├── UsageError               exit code 2: the command line is wrong
+    │   └── ConfigError          exit code 2: the configuration is wrong; lists every mistake
+    ├── SourceError              a video, camera or stream cannot be read
+    ├── PhotoError               an image cannot be read, or has not the person it should have
+    ├── ModelError               a model file or its manifest is missing, corrupt or of another kind
+    ├── GalleryError             a gallery cannot be read or written
+    │   └── ModelMismatchError   an embedding meets a gallery of another model
+    ├── BrokerError              the MQTT broker refuses us or is not there
+    ├── OutboxError              the event store cannot be used
+    └── TrainingError            a data set, a run or an export is not usable
+
+A message says what was expected, what came, and what to do, in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class EdgeReidError(Exception):
+    """Base of all deliberate errors."""
+
+    exit_code = 1
+
+
+class UsageError(EdgeReidError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """The configuration has mistakes; `problems` lists all of them, one line each."""
+
+    def __init__(self, where: str, problems: Sequence[str]) -> None:
+        self.where = where
+        self.problems = tuple(problems)
+        count = f"{len(self.problems)} mistake{'s' if len(self.problems) != 1 else ''}"
+        super().__init__(f"{where}: {count}: " + "; ".join(self.problems))
+
+
+class SourceError(EdgeReidError):
+    """A video, camera or stream cannot be opened or read."""
+
+
+class PhotoError(EdgeReidError):
+    """An image cannot be read, or does not show the one person it should."""
+
+
+class ModelError(EdgeReidError):
+    """A model file or its manifest is missing, corrupt or of another kind."""
+
+
+class GalleryError(EdgeReidError):
+    """A gallery cannot be read or written."""
+
+
+class ModelMismatchError(GalleryError):
+    """Embeddings of one model meet a gallery of another."""
+
+
+class BrokerError(EdgeReidError):
+    """The MQTT broker is not there, or refuses us."""
+
+
+class OutboxError(EdgeReidError):
+    """The durable event store cannot be opened or written."""
+
+
+class TrainingError(EdgeReidError):
+    """A data set, a training run or an export cannot be used."""

@@ -1,0 +1,148 @@
+"""Model manifests: the JSON beside a `.tflite` that says what it is and proves it is that file.
+
+`models/NAME.tflite` has its manifest in `models/NAME.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from edge_reid.core.errors import ModelError
+from edge_reid.core.mistakes import describe_mistakes
+
+MODEL_ID_LENGTH = 16
+"""Hex digits of a model's SHA-256 that make its model_id: 64 bits, enough for any fleet."""
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    name: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the `.tflite` file."""
+    input_height_px: Annotated[int, Field(gt=0, le=4096)]
+    input_width_px: Annotated[int, Field(gt=0, le=4096)]
+    licence: str
+    """Of the weights."""
+    source: str
+    """Where the weights come from, in words."""
+
+    @property
+    def model_id(self) -> str:
+        """Content hash of the model: the first 16 hex digits of its SHA-256."""
+        return self.sha256[:MODEL_ID_LENGTH]
+
+
+class EmbeddingManifest(_Manifest):
+    """A model that turns a person crop into an embedding. Input is uint8 RGB (1, H, W, 3)."""
+
+    kind: Literal["embedding"] = "embedding"
+    dimension: Annotated[int, Field(gt=0, le=4096)]
+    impostor_quantiles: tuple[tuple[float, float], ...]
+    """(p, similarity): the share p of impostor comparisons that reach this similarity; p falls.
+    A comparison is of a track (the mean of a few crops) with one template of somebody else."""
+    genuine_quantiles: tuple[tuple[float, float], ...] = ()
+    """(p, similarity): the share p of genuine comparisons that stay below this similarity."""
+    training_data: tuple[str, ...] = ()
+    """Each source with its terms."""
+    metrics: dict[str, float] = {}
+    """Measured on held-out data, named `<data>_<metric>`."""
+    quantisation: str = "int8"
+
+
+class DetectorManifest(_Manifest):
+    """A model that finds people in a frame."""
+
+    kind: Literal["detector"] = "detector"
+    decoder: Literal["nanodet", "yolox"]
+    """How raw outputs become boxes."""
+    strides: tuple[int, ...] = (8, 16, 32)
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    input_dtype: Literal["float32", "uint8"] = "float32"
+    """Pixel values are 0..255 either way; normalisation is inside the graph."""
+    pad_value: Annotated[int, Field(ge=0, le=255)] = 114
+    """Grey level of the letterbox."""
+    strong_score: Annotated[float, Field(gt=0, lt=1)]
+    """A detection at or above this may start a track."""
+    weak_score: Annotated[float, Field(gt=0, lt=1)]
+    """A detection at or above this may only continue one."""
+    nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+AnyManifest = Annotated[EmbeddingManifest | DetectorManifest, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[EmbeddingManifest | DetectorManifest] = TypeAdapter(AnyManifest)
+
+
+def manifest_path(model_path: Path) -> Path:
+    """`models/NAME.tflite` → `models/NAME.json`."""
+    return model_path.with_suffix(".json")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def load_embedding_manifest(model_path: Path) -> EmbeddingManifest:
+    """The verified manifest of an embedding model.
+
+    Raises:
+        ModelError: the file or its manifest is missing, malformed, of another kind, or they
+            do not belong together.
+    """
+    manifest = _load_verified(model_path)
+    if not isinstance(manifest, EmbeddingManifest):
+        raise ModelError(_wrong_kind(model_path, "an embedding model", manifest.kind))
+    return manifest
+
+
+def load_detector_manifest(model_path: Path) -> DetectorManifest:
+    """The verified manifest of a detector; raises ModelError like `load_embedding_manifest`."""
+    manifest = _load_verified(model_path)
+    if not isinstance(manifest, DetectorManifest):
+        raise ModelError(_wrong_kind(model_path, "a person detector", manifest.kind))
+    return manifest
+
+
+def write_manifest(manifest: EmbeddingManifest | DetectorManifest, model_path: Path) -> Path:
+    """Write the manifest beside its model; returns where."""
+    path = manifest_path(model_path)
+    path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _load_verified(model_path: Path) -> EmbeddingManifest | DetectorManifest:
+    if not model_path.is_file():
+        raise ModelError(f"model {model_path}: no such file; give the path of a .tflite")
+    manifest = _parse(manifest_path(model_path))
+    found = file_sha256(model_path)
+    if found != manifest.sha256:
+        raise ModelError(
+            f"model {model_path}: its manifest expects sha256 {manifest.sha256[:16]}…, "
+            f"the file has {found[:16]}…; restore the file or export the model again"
+        )
+    return manifest
+
+
+def _parse(path: Path) -> EmbeddingManifest | DetectorManifest:
+    if not path.is_file():
+        raise ModelError(f"manifest {path}: no such file; every model needs one beside it")
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except ValidationError as error:
+        mistakes = "; ".join(describe_mistakes(error))
+        raise ModelError(f"manifest {path}: not a valid manifest: {mistakes}") from error
+
+
+def _wrong_kind(model_path: Path, expected: str, kind: str) -> str:
+    return (
+        f"model {model_path}: expected {expected}, its manifest says {kind!r}; give the other file"
+    )

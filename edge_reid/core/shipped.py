@@ -1,0 +1,16 @@
+"""Where the shipped models are: inside the wheel, or beside the package in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DETECTOR = "nanodet_g_person_512x288.tflite"
+EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped_model(name: str) -> Path:
+    """Path of a shipped model. It may be missing; whoever opens it says so."""
+    inside_wheel = _PACKAGE / "models" / name
+    return inside_wheel if inside_wheel.exists() else _PACKAGE.parent / "models" / name

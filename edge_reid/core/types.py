@@ -1,0 +1,195 @@
+"""The values that travel between stages: frozen; those that hold arrays compare by identity.
+
+Images are RGB uint8 (H, W, 3). Times are Unix seconds, UTC (`_utc_s`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_reid.core.geometry import Box
+
+Image: TypeAlias = NDArray[np.uint8]
+"""RGB uint8 (H, W, 3)."""
+
+Vector: TypeAlias = NDArray[np.float32]
+"""(D,) float32 of unit L2 norm."""
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""(N, D) float32, rows of unit L2 norm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of one camera."""
+
+    image: Image
+    index: int
+    """0 for the first frame read from the source."""
+    captured_utc_s: float
+    """Wall clock for a live camera; start time plus video clock for a file."""
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height)."""
+        return int(self.image.shape[1]), int(self.image.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A person the detector found in one frame."""
+
+    box: Box
+    score: float
+    """Detector confidence, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A person followed over frames, as the tracker sees them at one frame."""
+
+    track_id: int
+    """Rises from 1 within one run of one camera; never used again."""
+    box: Box
+    """Filtered position at this frame."""
+    score: float
+    """Confidence of the last detection matched."""
+    observed: bool
+    """Whether a detection of this very frame supports the box (else it is a prediction)."""
+    first_seen_utc_s: float
+    last_seen_utc_s: float
+    """Of the last frame in which it was observed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackUpdate:
+    """What one frame did to the tracks."""
+
+    active: tuple[Track, ...]
+    """Confirmed tracks alive at this frame, by track_id."""
+    ended: tuple[Track, ...]
+    """Confirmed tracks given up at this frame, as last seen."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """A person cut out of a frame, good enough to embed."""
+
+    track_id: int
+    box: Box
+    image: Image
+    """(h, w, 3) RGB uint8, a copy: the frame may be reused."""
+    quality: float
+    """0..1; larger is better (size, sharpness, overlap, being whole in the frame)."""
+    captured_utc_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """Where a crop lies in the metric space of one model."""
+
+    vector: Vector
+    model_id: str
+    quality: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """One enrolled embedding of an identity."""
+
+    identity: str
+    vector: Vector
+    model_id: str
+    quality: float
+    source_sha256: str
+    """Hash of the image file's bytes it was made from."""
+    created_utc_s: float
+    template_id: int | None = None
+    """Row number once stored."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GallerySnapshot:
+    """A whole gallery in memory, ready to be searched."""
+
+    identities: tuple[str, ...]
+    labels: NDArray[np.int32]
+    """(N,) index into `identities` for each template."""
+    vectors: Vectors
+    """(N, D), one row per template."""
+    model_id: str
+    version: int
+    """Rises with every change of the gallery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """How near an identity comes: the similarity of its nearest template."""
+
+    identity: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The track shows this identity."""
+
+    identity: str
+    similarity: float
+    threshold: float
+    margin: float | None
+    """To the best other identity; None when the gallery holds no other."""
+    crops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Enough was seen to say that the track shows nobody enrolled."""
+
+    similarity: float | None
+    """Of the nearest identity; None when the gallery is empty."""
+    threshold: float
+    crops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """Too little was seen, or two identities are too near each other, to say."""
+
+    candidate: Candidate | None
+    threshold: float
+    margin: float | None
+    crops: int
+
+
+Decision: TypeAlias = Known | Unknown | Uncertain
+
+
+class HitType(Enum):
+    """Which moment of a track's life an event tells."""
+
+    NEW = "new"
+    UPDATE = "update"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A decided track, worth telling the world. `decision` says whether it is known or unknown."""
+
+    type: HitType
+    decision: Known | Unknown
+    track_id: int
+    box: Box
+    frame_size_px: tuple[int, int]
+    """(width, height)."""
+    captured_utc_s: float
+    """Of the frame that the decision rests on."""
+    decided_utc_s: float
+    first_seen_utc_s: float
+    last_seen_utc_s: float

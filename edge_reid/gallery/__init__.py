@@ -1,0 +1,1 @@
+"""Who is enrolled, and whether a track shows one of them."""

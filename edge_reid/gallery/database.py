@@ -1,0 +1,127 @@
+"""A gallery file as an SQLite connection, whose troubles are told in one line."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edge_reid.core.errors import GalleryError
+
+
+@contextmanager
+def reserved(path: Path) -> Iterator[None]:
+    """A new file that only its owner may read, for the block to fill; gone when that fails."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        raise GalleryError(
+            f"gallery {path}: there is a file already; use it, or give another path"
+        ) from None
+    except OSError as error:
+        raise GalleryError(
+            f"gallery {path}: cannot be created: {error.strerror}; "
+            "give a path in a folder that you may write"
+        ) from error
+    try:
+        with in_one_line(path):
+            yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection that waits so long for other writers, and overwrites what is deleted."""
+    uri = path.resolve().as_uri()
+    with in_one_line(path):
+        try:
+            return _checked(f"{uri}?mode=rw", busy_timeout_s)
+        except sqlite3.OperationalError as error:
+            if not _is_unwritable(error) or _has_log(path):
+                raise
+        # A read-only folder has no room for the log's index, but then nobody writes there either.
+        return _checked(f"{uri}?mode=ro&immutable=1", busy_timeout_s)
+
+
+@contextmanager
+def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """The connection, left open unless the block raises."""
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
+    """All of the block or, when it raises, nothing."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def in_one_line(path: Path) -> Iterator[None]:
+    """Raises GalleryError for whatever SQLite raises in the block."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise GalleryError(_explain(path, error)) from error
+
+
+def not_a_gallery(path: Path) -> GalleryError:
+    """The error to raise for a file of another kind."""
+    return GalleryError(
+        f"gallery {path}: expected a gallery, got another kind of file; "
+        "make one with `edge-reid gallery init`"
+    )
+
+
+def damaged(path: Path) -> GalleryError:
+    """The error to raise for a gallery that cannot be trusted any more."""
+    return GalleryError(
+        f"gallery {path}: the file is damaged or cut short; restore it from a copy, or enroll again"
+    )
+
+
+def _checked(uri: str, busy_timeout_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
+    with closed_on_error(connection):
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # touches the file
+    return connection
+
+
+def _is_unwritable(error: sqlite3.Error) -> bool:
+    return any(words in str(error) for words in ("unable to open", "readonly"))
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _explain(path: Path, error: sqlite3.Error) -> str:
+    said = str(error)  # Python 3.10 has no error codes
+    if "locked" in said:
+        return f"gallery {path}: locked by another program; wait for it or stop it, then try again"
+    if _is_unwritable(error):
+        return (
+            f"gallery {path}: cannot be written here; "
+            "check the owner and the mode of the file and its folder"
+        )
+    if "not a database" in said:
+        return str(not_a_gallery(path))
+    if "malformed" in said:
+        return str(damaged(path))
+    return f"gallery {path}: {said}"

@@ -1,0 +1,78 @@
+"""The tables of a gallery, and how an older one becomes today's.
+
+`user_version` counts the migrations a file has seen. A released migration is never edited: a change
+of the tables is a further entry of `MIGRATIONS`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from edge_reid.core.errors import GalleryError
+from edge_reid.gallery.database import not_a_gallery, transaction
+
+APPLICATION_ID = 0x65526964
+"""Marks an SQLite file as a gallery: ASCII `eRid`."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE gallery (
+            only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+            model_id TEXT NOT NULL UNIQUE,
+            dimension INTEGER NOT NULL CHECK (dimension > 0),
+            version INTEGER NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE identities (
+            identity_id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            name_key TEXT NOT NULL UNIQUE
+        )
+        """,
+        """
+        CREATE TABLE templates (
+            template_id INTEGER PRIMARY KEY AUTOINCREMENT,
+            identity_id INTEGER NOT NULL REFERENCES identities ON DELETE CASCADE,
+            model_id TEXT NOT NULL REFERENCES gallery (model_id),
+            vector BLOB NOT NULL,
+            quality REAL NOT NULL CHECK (quality BETWEEN 0 AND 1),
+            source_sha256 TEXT NOT NULL CHECK (length(source_sha256) = 64),
+            created_utc_s REAL NOT NULL,
+            UNIQUE (identity_id, source_sha256)
+        )
+        """,
+    ),
+)
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables up to date. The caller holds the transaction."""
+    (done,) = connection.execute("PRAGMA user_version").fetchone()
+    for statements in MIGRATIONS[done:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def check_format(path: Path, connection: sqlite3.Connection) -> None:
+    """Nothing, if it is a gallery of today's format; one of an older format becomes one.
+
+    Raises:
+        GalleryError: it is no gallery, or of a newer format.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise not_a_gallery(path)
+    if version > SCHEMA_VERSION:
+        raise GalleryError(
+            f"gallery {path}: expected format {SCHEMA_VERSION} or older, got {version}, "
+            "written by a newer edge-reid; update this one"
+        )
+    if version < SCHEMA_VERSION:
+        with transaction(connection):
+            migrate(connection)

@@ -1,0 +1,275 @@
+"""The gallery on disk: an SQLite file of who is enrolled, and how they look to one model."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from edge_reid.core.errors import GalleryError, ModelMismatchError
+from edge_reid.core.types import GallerySnapshot, Template, Vectors
+from edge_reid.gallery.admission import check_template
+from edge_reid.gallery.database import (
+    closed_on_error,
+    connect,
+    damaged,
+    in_one_line,
+    reserved,
+    transaction,
+)
+from edge_reid.gallery.identity import identity_key, identity_name
+from edge_reid.gallery.schema import APPLICATION_ID, check_format, migrate
+from edge_reid.gallery.vectors import pack, unpack
+
+BUSY_TIMEOUT_S = 5.0
+"""How long to wait for another program's change to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitySummary:
+    """An enrolled identity, without its templates."""
+
+    identity: str
+    templates: int
+    mean_quality: float
+    first_enrolled_utc_s: float
+    last_enrolled_utc_s: float
+
+
+class GalleryStore:
+    """An open gallery file. Made by `create` or `open`; a context manager that closes it.
+
+    Each change is one transaction and raises `version`. What is removed is overwritten on disk.
+    Every method raises GalleryError, in one line, when the file is locked, damaged or read-only.
+    """
+
+    model_id: str
+    """The only model whose embeddings it takes."""
+    dimension: int
+    """Of those embeddings."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = connection
+        row = connection.execute("SELECT model_id, dimension FROM gallery").fetchone()
+        if row is None:
+            raise damaged(path)
+        self.model_id, self.dimension = str(row[0]), int(row[1])
+
+    @classmethod
+    def create(cls, path: Path, model_id: str, dimension: int) -> GalleryStore:
+        """A new, empty gallery, readable only by its owner, for embeddings of one model.
+
+        Raises:
+            GalleryError: there is a file already, or none can be written there.
+        """
+        with reserved(path), closed_on_error(connect(path, BUSY_TIMEOUT_S)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            with transaction(connection):
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                migrate(connection)
+                connection.execute("INSERT INTO gallery VALUES (1, ?, ?, 0)", (model_id, dimension))
+            return cls(path, connection)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        model_id: str | None = None,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+    ) -> GalleryStore:
+        """An existing gallery; one that cannot be written can still be read.
+
+        With `model_id`, the gallery must belong to that model. `busy_timeout_s` is how long each
+        call waits for another program's change to end.
+
+        Raises:
+            ModelMismatchError: it belongs to another model.
+            GalleryError: there is no such file, it is not a gallery, or it is locked or damaged.
+        """
+        if not path.is_file():
+            raise GalleryError(
+                f"gallery {path}: no such file; make one with `edge-reid gallery init`"
+            )
+        with in_one_line(path), closed_on_error(connect(path, busy_timeout_s)) as connection:
+            check_format(path, connection)
+            store = cls(path, connection)
+            if model_id is not None and model_id != store.model_id:
+                raise ModelMismatchError(
+                    f"gallery {path}: expected one of model {model_id}, got one of "
+                    f"{store.model_id}; use that model, or enroll the people again in a new gallery"
+                )
+        return store
+
+    @property
+    def version(self) -> int:
+        """Rises with each change, also with another process's; cheap to ask."""
+        with in_one_line(self.path):
+            (version,) = self._db.execute("SELECT version FROM gallery").fetchone()
+        return int(version)
+
+    def add(self, template: Template) -> Template:
+        """Store one template; returns it with its `template_id`. Raises as `add_all`."""
+        return self.add_all([template])[0]
+
+    def add_all(self, templates: Sequence[Template]) -> tuple[Template, ...]:
+        """Store all of them or, on any mistake, none.
+
+        Raises:
+            ModelMismatchError: one is of another model.
+            GalleryError: one is not a template (see `check_template`), its identity is enrolled in
+                another spelling, or it has a template of that source already.
+        """
+        for template in templates:
+            check_template(template, self.model_id, self.dimension)
+        with self._change():
+            return tuple(self._insert(template) for template in templates)
+
+    def templates(self, identity: str | None = None) -> tuple[Template, ...]:
+        """All templates, or those of one identity (any case), in the order they were stored."""
+        with in_one_line(self.path):
+            rows = self._db.execute(
+                "SELECT name, vector, model_id, quality, source_sha256, created_utc_s, template_id "
+                "FROM templates JOIN identities USING (identity_id) "
+                "WHERE name_key = coalesce(?, name_key) ORDER BY template_id",
+                (None if identity is None else identity_key(identity),),
+            ).fetchall()
+        vectors = self._unpack([row[1] for row in rows])
+        return tuple(
+            Template(row[0], vector, *row[2:]) for row, vector in zip(rows, vectors, strict=True)
+        )
+
+    def identities(self) -> tuple[IdentitySummary, ...]:
+        """Who is enrolled, by name."""
+        with in_one_line(self.path):
+            rows = self._db.execute(
+                "SELECT name, count(*), avg(quality), min(created_utc_s), max(created_utc_s) "
+                "FROM templates JOIN identities USING (identity_id) "
+                "GROUP BY identity_id ORDER BY name_key"
+            ).fetchall()
+        return tuple(IdentitySummary(*row) for row in rows)
+
+    def remove(self, identity: str) -> int:
+        """Forget an identity (any case): no byte of its templates or its name stays in the file.
+
+        Returns:
+            How many templates it had.
+
+        Raises:
+            GalleryError: nobody of that name is enrolled.
+        """
+        with self._change():
+            found = self._find(identity)
+            if found is None:
+                raise GalleryError(
+                    f"gallery {self.path}: nobody called {identity!r} is enrolled; "
+                    "`edge-reid gallery list` shows who is"
+                )
+            gone = self._db.execute("DELETE FROM templates WHERE identity_id = ?", found[:1])
+            self._db.execute("DELETE FROM identities WHERE identity_id = ?", found[:1])
+        self._wipe()
+        return gone.rowcount
+
+    def snapshot(self) -> GallerySnapshot:
+        """All of it in memory, as it was at one moment; identities by name."""
+        with in_one_line(self.path), transaction(self._db, "DEFERRED"):
+            version = self.version
+            rows = self._db.execute(
+                "SELECT name, vector FROM templates JOIN identities USING (identity_id) "
+                "ORDER BY name_key, template_id"
+            ).fetchall()
+        names = tuple(dict.fromkeys(name for name, _ in rows))
+        number = {name: index for index, name in enumerate(names)}
+        return GallerySnapshot(
+            identities=names,
+            labels=np.array([number[name] for name, _ in rows], np.int32),
+            vectors=self._unpack([blob for _, blob in rows]),
+            model_id=self.model_id,
+            version=version,
+        )
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> GalleryStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        with in_one_line(self.path), transaction(self._db):
+            yield
+            self._db.execute("UPDATE gallery SET version = version + 1")
+
+    def _insert(self, template: Template) -> Template:
+        name = identity_name(template.identity)
+        row = (
+            self._identity_id(name),
+            template.model_id,
+            pack(template.vector),
+            float(template.quality),
+            template.source_sha256,
+            float(template.created_utc_s),
+        )
+        try:
+            cursor = self._db.execute(
+                "INSERT INTO templates (identity_id, model_id, vector, quality, source_sha256, "
+                "created_utc_s) VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            )
+        except sqlite3.IntegrityError as error:
+            raise GalleryError(
+                f"gallery {self.path}: {name!r} already has a template of the source "
+                f"{template.source_sha256[:16]}…; leave it out"
+            ) from error
+        return replace(template, identity=name, template_id=cursor.lastrowid)
+
+    def _identity_id(self, name: str) -> int:
+        found = self._find(name)
+        if found is None:
+            row = (name, identity_key(name))
+            added = self._db.execute("INSERT INTO identities (name, name_key) VALUES (?, ?)", row)
+            return int(added.lastrowid or 0)
+        identity_id, known_as = found
+        if known_as != name:
+            raise GalleryError(
+                f"gallery {self.path}: {name!r} is enrolled as {known_as!r}; "
+                "write it the same way, or give another name"
+            )
+        return identity_id
+
+    def _find(self, name: str) -> tuple[int, str] | None:
+        row = self._db.execute(
+            "SELECT identity_id, name FROM identities WHERE name_key = ?", (identity_key(name),)
+        ).fetchone()
+        return None if row is None else (int(row[0]), str(row[1]))
+
+    def _wipe(self) -> None:
+        # secure_delete wrote zeros over the deleted rows, but so far only in the write-ahead log,
+        # beside older pages that still hold them: move it into the file, and empty it.
+        with in_one_line(self.path):
+            (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise GalleryError(
+                f"gallery {self.path}: removed, but another program is reading, so that traces "
+                f"stay in {self.path.name}-wal until it closes the gallery; stop it to be sure"
+            )
+
+    def _unpack(self, blobs: Sequence[bytes]) -> Vectors:
+        try:
+            return unpack(blobs, self.dimension)
+        except ValueError as error:
+            raise damaged(self.path) from error

@@ -1,0 +1,256 @@
+"""One MQTT connection, driven by the thread that made it.
+
+paho-mqtt speaks the protocol; the loop, the waiting and the reconnecting are ours, so that nothing
+waits in any queue but the outbox, and every failure arrives as an exception with a reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_reid.messaging.broker import Broker, RefusedError, UnreachableError
+from edge_reid.messaging.waker import Waker
+from edge_reid.messaging.wire import Message
+
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 5.0
+HELLO_TIMEOUT_S = 2.0
+"""The same for our first words in MQTT 5: amqtt waits for ever when it does not understand them."""
+WINDOW = 20
+"""Messages on their way at a time, unless the broker wants fewer."""
+
+_UNSUPPORTED_VERSION = 0x84
+_REFUSALS = {0x85, 0x86, 0x87, 0x8A, 0x8C}
+"""Client id not valid, bad login, not authorised, banned, bad authentication method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message that came."""
+
+    topic: str
+    body: bytes
+    retained: bool
+    """It lay at the broker when we subscribed."""
+
+
+def connect(broker: Broker, *, client_id: str = "", will: Message | None = None) -> Connection:
+    """A connection by MQTT 5, or by 3.1.1 to a broker that does not speak it.
+
+    Raises:
+        RefusedError: the broker does not want us, or we do not trust it.
+        UnreachableError: nobody is there, or not a broker.
+    """
+    try:
+        return Connection(broker, MQTTProtocolVersion.MQTTv5, client_id, will)
+    except _OldBrokerError:
+        return Connection(broker, MQTTProtocolVersion.MQTTv311, client_id, will)
+
+
+class _OldBrokerError(UnreachableError):
+    """It says that it does not speak our MQTT, hung up at it, or is silent."""
+
+
+class Connection:
+    """An open connection; `connect` makes one. Once a method has raised, it is over."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        version: MQTTProtocolVersion,
+        client_id: str = "",
+        will: Message | None = None,
+    ) -> None:
+        self.version = version
+        self.received: deque[Received] = deque()
+        self._broker = broker
+        self._window = 0  # until the broker has agreed
+        self._subscribed = False
+        self._sent: dict[int, str] = {}  # topic by packet id, not acknowledged yet
+        self._acknowledged: list[int] = []
+        self._failure: RefusedError | UnreachableError | None = None
+        self._client = self._make_client(client_id, will)
+        self._open()
+
+    @property
+    def room(self) -> int:
+        """How many messages may be sent before one is acknowledged."""
+        return self._window - len(self._sent)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything sent is acknowledged."""
+        return not self._sent
+
+    def publish(self, message: Message) -> int:
+        """Send with QoS 1; returns the packet id that `take_acknowledged` will give back."""
+        info = self._client.publish(message.topic, message.text, qos=1, retain=message.retain)
+        self._sent[info.mid] = message.topic
+        return info.mid
+
+    def subscribe(self, filters: Iterable[str], *, qos: int = 1) -> None:
+        """Ask for topics, and wait until the broker has agreed."""
+        self._subscribed = False
+        self._client.subscribe([(topic_filter, qos) for topic_filter in filters])
+        self._await(lambda: self._subscribed)
+
+    def take_acknowledged(self) -> list[int]:
+        """Packet ids that the broker has confirmed since the last call."""
+        taken, self._acknowledged = self._acknowledged, []
+        return taken
+
+    def turn(self, timeout_s: float, waker: Waker | None = None) -> None:
+        """Wait for the network, or until woken, and do what there is to do.
+
+        Raises:
+            RefusedError, UnreachableError: the connection is over, and why.
+        """
+        link = self._client.socket()
+        if link is None:
+            raise self._failure or self._gone("hung up")
+        decrypted = isinstance(link, ssl.SSLSocket) and link.pending() > 0
+        writing = [link] if self._client.want_write() else []
+        reading: list[paho.SocketLike | Waker] = [link, waker] if waker else [link]
+        readable, writable, _ = select.select(reading, writing, [], 0 if decrypted else timeout_s)
+        if waker and waker in readable:
+            waker.clear()
+        if link in readable or decrypted:
+            self._client.loop_read()
+        if link in writable:
+            self._client.loop_write()
+        self._client.loop_misc()
+        if self._failure:
+            self.abort()
+            raise self._failure
+
+    def close(self) -> None:
+        """Say goodbye, so that the broker does not send the last will."""
+        self._client.disconnect()
+        with contextlib.suppress(RefusedError, UnreachableError):
+            while self._client.want_write():
+                self.turn(0.1)
+        self.abort()
+
+    def abort(self) -> None:
+        """Hang up without a word; the broker sends the last will."""
+        link = self._client.socket()
+        if link is not None:
+            link.close()
+
+    def _make_client(self, client_id: str, will: Message | None) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=self.version,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        if self._broker.tls:
+            client.tls_set_context(self._broker.tls)
+        if self._broker.username is not None:
+            client.username_pw_set(self._broker.username, self._broker.password)
+        if will:
+            client.will_set(will.topic, will.text, qos=1, retain=will.retain)
+        client.on_connect = self._on_connect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    def _open(self) -> None:
+        broker = self._broker
+        try:
+            self._client.connect(broker.host, broker.port, broker.keepalive_s)
+        except ssl.SSLCertVerificationError as error:
+            raise RefusedError(
+                f"{broker}: its certificate is not to be trusted: {error.verify_message};"
+                " give the CA that signed it (ca_file), and the name it was made for"
+            ) from error
+        except OSError as error:
+            raise UnreachableError(
+                f"{broker}: {error.strerror or error}; check the address, and that a broker runs"
+            ) from error
+        is_new = self.version is MQTTProtocolVersion.MQTTv5
+        self._await(lambda: self._window > 0, HELLO_TIMEOUT_S if is_new else ANSWER_TIMEOUT_S)
+
+    def _await(self, is_done: Callable[[], bool], timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not is_done():
+            if time.monotonic() > deadline_s:
+                self.abort()
+                raise self._gone("gives no answer")
+            self.turn(0.1)
+
+    def _gone(self, what: str) -> UnreachableError:
+        if self._window:
+            return UnreachableError(f"{self._broker}: {what}; the connection is lost")
+        return _OldBrokerError(f"{self._broker}: {what}; is this the port of an MQTT broker?")
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        del client, userdata, flags
+        if reason.value == _UNSUPPORTED_VERSION:
+            self._failure = _OldBrokerError(f"{self._broker}: speaks another version of MQTT")
+        elif reason.value in _REFUSALS:
+            self._failure = RefusedError(
+                f"{self._broker}: refuses us: {reason}; check the username and the password file"
+            )
+        elif reason.is_failure:
+            self._failure = UnreachableError(f"{self._broker}: does not take us now: {reason}")
+        else:
+            self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
+
+    def _on_publish(
+        self,
+        client: paho.Client,
+        userdata: object,
+        mid: int,
+        reason: ReasonCode,
+        properties: Properties,
+    ) -> None:
+        del client, userdata, properties
+        topic = self._sent.pop(mid, "")
+        if reason.is_failure:
+            self._failure = RefusedError(
+                f"{self._broker}: does not take messages on {topic}: {reason};"
+                " check what this login may publish"
+            )
+        else:
+            self._acknowledged.append(mid)
+
+    def _on_subscribe(
+        self,
+        client: paho.Client,
+        userdata: object,
+        mid: int,
+        reasons: list[ReasonCode],
+        properties: Properties,
+    ) -> None:
+        del client, userdata, mid, properties
+        self._subscribed = True
+        if refusal := next((reason for reason in reasons if reason.is_failure), None):
+            self._failure = RefusedError(
+                f"{self._broker}: does not let us subscribe: {refusal};"
+                " check what this login may read"
+            )
+
+    def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
+        del client, userdata
+        self.received.append(Received(message.topic, bytes(message.payload), message.retain))

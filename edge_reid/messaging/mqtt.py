@@ -1,0 +1,256 @@
+"""The publisher: a thread that carries the outbox and the states to the broker."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from edge_reid import __version__
+from edge_reid.core.errors import EdgeReidError
+from edge_reid.messaging.broker import Broker, RefusedError
+from edge_reid.messaging.connection import Connection, connect
+from edge_reid.messaging.courier import Courier
+from edge_reid.messaging.outbox import Outbox
+from edge_reid.messaging.payloads import AgentStatus
+from edge_reid.messaging.topics import Address
+from edge_reid.messaging.waker import Waker
+from edge_reid.messaging.wire import Event, Message, rfc3339
+
+_log = logging.getLogger(__name__)
+
+STATUS_INTERVAL_S = 30.0
+RETRY_S = (0.5, 30.0)
+"""Least and most seconds between two attempts to connect."""
+TURN_S = 1.0
+"""Longest wait for the network before looking after everything else."""
+FAREWELL_S = 2.0
+"""How long `close` waits for the broker to take the last words."""
+
+
+class Link(Enum):
+    """How it stands between us and the broker."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """The link, and what is wrong with it in one line (empty when nothing is)."""
+
+    link: Link
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What the agent says of itself in its status."""
+
+    model_id: str
+    gallery_version: int
+    started_utc_s: float
+
+
+class Publisher:
+    """Publishes events and states from its own thread. `with` starts and closes it.
+
+    No broker, a bad one or a slow one: the caller is never held up, but by `flush` and `close`.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        outbox: Outbox,
+        address: Address,
+        facts: AgentFacts,
+        *,
+        retry_s: tuple[float, float] = RETRY_S,
+        status_interval_s: float = STATUS_INTERVAL_S,
+    ) -> None:
+        self._broker = broker
+        self._outbox = outbox
+        self._address = address
+        self._facts = facts
+        self._retry_s = retry_s
+        self._status_interval_s = status_interval_s
+        self._state = LinkState(Link.CONNECTING)
+        self._changed = threading.Condition()  # guards _state and the two below; notified
+        self._shown: dict[str, Message] = {}  # newest state by topic
+        self._unsent: dict[str, Message] = {}  # of these, what this connection has not heard
+        self._has_news = False  # whether our own status should be told soon
+        self._waker = Waker()
+        self._closing = False
+        self._hurry = threading.Event()  # ends a pause between two attempts
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def __enter__(self) -> Publisher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def state(self) -> LinkState:
+        """How it stands with the broker now."""
+        return self._state
+
+    def publish(self, event: Event) -> int | None:
+        """Commit an event to the outbox and have it sent; returns its `seq` (see `Outbox.put`)."""
+        seq = self._outbox.put(event)
+        self._waker.wake()
+        return seq
+
+    def show(self, message: Message) -> None:
+        """Publish a retained state; said again at every connection, the newest per topic."""
+        with self._changed:
+            self._shown[message.topic] = self._unsent[message.topic] = message
+        self._waker.wake()
+
+    def update(self, facts: AgentFacts) -> None:
+        """Tell new facts about the agent."""
+        self._facts = facts
+        self._has_news = True
+        self._waker.wake()
+
+    def wait_settled(self, timeout_s: float) -> LinkState:
+        """Wait for the outcome of the first attempt to connect."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._state.link is not Link.CONNECTING, timeout_s)
+            return self._state
+
+    def flush(self, timeout_s: float) -> int:
+        """Wait until everything is delivered; returns how many events still wait.
+
+        Gives up early when the broker refuses us. What waits stays in the outbox.
+        """
+        self._hurry.set()
+        with self._changed:
+            self._changed.wait_for(self._is_flushed, timeout_s)
+        return self._outbox.figures.depth
+
+    def close(self) -> None:
+        """Say goodbye if there is anybody to say it to, and end the thread."""
+        is_heard = self._state.link is Link.ONLINE
+        self._closing = True
+        self._hurry.set()
+        self._waker.wake()
+        if self._thread.is_alive():
+            self._thread.join(2 * FAREWELL_S if is_heard else 0.5)
+
+    def _is_flushed(self) -> bool:
+        is_over = self._state.link in (Link.REFUSED, Link.CLOSED)
+        return is_over or self._outbox.figures.depth == 0
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._closing:
+            began_s = time.monotonic()
+            try:
+                self._connect_and_serve()
+            except EdgeReidError as error:
+                self._note(error)
+            except Exception as error:
+                _log.exception("the publisher stumbled, and goes on")
+                self._note(error)
+            if time.monotonic() - began_s > self._retry_s[1]:
+                failures = 0
+            if not self._closing and self._hurry.wait(self._pause_s(failures)):
+                self._hurry.clear()
+                failures = 0
+            failures += 1
+        self._waker.close()
+        self._enter(LinkState(Link.CLOSED))
+
+    def _pause_s(self, failures: int) -> float:
+        """Doubles with every failure; jitter keeps a fleet from coming back all at once."""
+        least_s, most_s = self._retry_s
+        jitter = random.uniform(0.5, 1)  # noqa: S311 - not a secret
+        return jitter * min(most_s, least_s * 2.0 ** min(failures, 16))
+
+    def _connect_and_serve(self) -> None:
+        will = self._status("offline", reason="connection lost")
+        connection = connect(self._broker, client_id=self._address.client_id, will=will)
+        try:
+            self._serve(connection)
+        finally:
+            connection.abort()
+
+    def _serve(self, connection: Connection) -> None:
+        """Carry everything over this connection until it breaks or we close."""
+        courier = Courier(connection, self._outbox, self._address)
+        with self._changed:
+            self._unsent = dict(self._shown)
+        self._enter(LinkState(Link.ONLINE))
+        next_status_s = 0.0
+        while not self._closing:
+            states = self._take_unsent()
+            if time.monotonic() >= next_status_s or self._has_news:
+                next_status_s = time.monotonic() + self._status_interval_s
+                self._has_news = False
+                states.insert(0, self._status("online"))
+            courier.send(states)
+            connection.turn(min(TURN_S, self._status_interval_s), self._waker)
+            if courier.settle():
+                self._notify()
+        self._say_goodbye(connection, courier)
+
+    def _say_goodbye(self, connection: Connection, courier: Courier) -> None:
+        last_words = [*self._take_unsent(), self._status("offline", reason="stopped")]
+        deadline_s = time.monotonic() + FAREWELL_S
+        while not courier.is_idle or last_words:
+            courier.send(last_words, events=False)
+            last_words = []
+            connection.turn(0.1)
+            courier.settle()
+            if time.monotonic() > deadline_s:
+                break
+        connection.close()
+
+    def _status(self, state: Literal["online", "offline"], reason: str | None = None) -> Message:
+        figures, aside = self._outbox.figures, self._outbox.set_aside
+        status = AgentStatus(
+            site=self._address.site,
+            agent=self._address.agent,
+            state=state,
+            reason=reason,
+            version=__version__,
+            model_id=self._facts.model_id,
+            gallery_version=self._facts.gallery_version,
+            outbox_depth=figures.depth,
+            outbox_bytes=figures.bytes,
+            events_dropped=figures.dropped,
+            outbox_damaged=aside.name if aside else None,
+            started_at=rfc3339(self._facts.started_utc_s),
+            at=rfc3339(time.time()),
+        )
+        return Message(self._address.agent_status, status.to_json(), retain=True)
+
+    def _take_unsent(self) -> list[Message]:
+        with self._changed:
+            taken, self._unsent = list(self._unsent.values()), {}
+        return taken
+
+    def _note(self, error: Exception) -> None:
+        refused = isinstance(error, RefusedError)
+        self._enter(LinkState(Link.REFUSED if refused else Link.UNREACHABLE, str(error)))
+
+    def _enter(self, state: LinkState) -> None:
+        if state != self._state:
+            log = _log.warning if state.reason else _log.info
+            log("broker %s: %s %s", self._broker, state.link.value, state.reason)
+        with self._changed:
+            self._state = state
+            self._changed.notify_all()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,209 @@
+"""The durable store that events wait in until the broker has them.
+
+One SQLite file (write-ahead log, synced to disk at every event), open in one process at a time.
+An event is in it before the network hears of it, and leaves it when the broker has acknowledged
+it. `seq` is given at commit and rises by one; a gap on the wire says that events were dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from edge_reid.core.errors import OutboxError
+from edge_reid.messaging.outbox_file import (
+    is_damage,
+    open_or_replace,
+    set_aside,
+    transaction,
+)
+from edge_reid.messaging.wire import Event
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as it waits."""
+
+    seq: int
+    topic: str
+    body: bytes
+    """Its payload: one line of JSON, UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How an outbox stands."""
+
+    last_seq: int
+    """Of the newest event ever committed; 0 before the first."""
+    depth: int
+    """Events waiting."""
+    bytes: int
+    """Of their payloads."""
+    dropped: int
+    """Events ever lost to the caps, or to a disk that would not take them."""
+
+
+class Outbox:
+    """Events on disk, oldest first. Several threads may use it.
+
+    The age of an event counts while the agent runs, not by the wall clock: a box without a
+    battery clock wakes up years ago, and must not lose its events when the clock is set.
+
+    Raises:
+        OutboxError: the file cannot be opened, is in use, or is some other database. A damaged
+            outbox is no error: it is set aside, named in `set_aside`, and a new one started.
+    """
+
+    def __init__(
+        self, path: Path, *, max_bytes: int = 64 << 20, max_age_s: float = 7 * 86_400.0
+    ) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._lock = threading.RLock()
+        self._unnoted_drops = 0  # not yet in the file
+        self._delivered: set[int] = set()  # not yet removed from the file
+        self._db, self.set_aside = open_or_replace(path)
+        if self.set_aside:
+            _log.error("outbox %s: was damaged: set aside as %s", path, self.set_aside)
+        self._figures = self._read_figures()  # exact, since nobody else has the file open
+        self._clock_offset_s = self._read_lived_s() - time.monotonic()
+
+    def __enter__(self) -> Outbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put(self, event: Event) -> int | None:
+        """Commit an event; returns its `seq`, or None when the disk would not take it.
+
+        A refused event is logged and counted as dropped, and the agent runs on.
+        """
+        with self._lock:
+            try:
+                return self._guarded(lambda: self._commit(event))
+            except OutboxError as error:
+                self._unnoted_drops += 1
+                _log.error("an event is lost: %s", error)
+                return None
+
+    def pending(self, after_seq: int = 0, limit: int = 100) -> tuple[Entry, ...]:
+        """The oldest events numbered above `after_seq`, in order.
+
+        Raises:
+            OutboxError: the disk fails.
+        """
+        query = "SELECT seq, topic, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+        rows = self._guarded(lambda: self._db.execute(query, (after_seq, limit)).fetchall())
+        return tuple(Entry(*row) for row in rows)
+
+    def acknowledge(self, seqs: Iterable[int]) -> None:
+        """Forget events that the broker has. What the disk refuses to remove goes next time."""
+        with self._lock:
+            self._delivered.update(seqs)
+            try:
+                self._guarded(self._remove_delivered)
+            except OutboxError as error:
+                _log.warning("delivered events stay for now: %s", error)
+
+    def discard(self, seq: int) -> None:
+        """Drop an event that cannot be sent, and count it."""
+        with self._lock:
+            self._unnoted_drops += 1
+            self.acknowledge([seq])
+
+    @property
+    def figures(self) -> Figures:
+        """Depth, size and losses now."""
+        with self._lock:
+            return replace(self._figures, dropped=self._figures.dropped + self._unnoted_drops)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def _guarded(self, work: Callable[[], _T]) -> _T:
+        """Do work on the file. If it turns out damaged, start over and do the work once more."""
+        with self._lock:
+            try:
+                return self._unless_damaged(work)
+            except sqlite3.Error as error:
+                raise OutboxError(f"outbox {self.path}: {error}; check the disk") from error
+
+    def _unless_damaged(self, work: Callable[[], _T]) -> _T:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._start_over(error)
+            return work()
+
+    def _start_over(self, error: sqlite3.Error) -> None:
+        self._db.close()
+        lost = self._figures.depth + self._figures.dropped
+        self._db, self.set_aside = set_aside(self.path)
+        self._figures = self._read_figures()
+        self._unnoted_drops += lost
+        self._delivered.clear()
+        _log.error("outbox %s: %s: set aside as %s", self.path, error, self.set_aside)
+
+    def _commit(self, event: Event) -> int:
+        with self._transaction():
+            (last_seq,) = self._db.execute("SELECT last_seq FROM ledger").fetchone()
+            seq = int(last_seq) + 1
+            body = event.payload(seq).to_json().encode()
+            self._make_room(len(body))
+            row = (seq, event.topic, body, self._now_s())
+            self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", row)
+        return seq
+
+    def _make_room(self, incoming_bytes: int) -> None:
+        """Drop the oldest events while they are too old or too much."""
+        oldest = "SELECT seq, committed_s, bytes FROM events, ledger ORDER BY seq LIMIT 1"
+        while row := self._db.execute(oldest).fetchone():
+            seq, committed_s, total_bytes = row
+            is_fresh = self._now_s() - committed_s <= self._max_age_s
+            if is_fresh and total_bytes + incoming_bytes <= self._max_bytes:
+                return
+            self._db.execute("DELETE FROM events WHERE seq = ?", (seq,))
+            self._db.execute("UPDATE ledger SET dropped = dropped + 1")
+
+    def _remove_delivered(self) -> None:
+        with self._transaction():
+            rows = [(seq,) for seq in self._delivered]
+            self._db.executemany("DELETE FROM events WHERE seq = ?", rows)
+        self._delivered.clear()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One that also notes the losses counted meanwhile, and the time."""
+        with transaction(self._db):
+            yield
+            note = "UPDATE ledger SET dropped = dropped + ?, lived_s = ?"
+            self._db.execute(note, (self._unnoted_drops, self._now_s()))
+        self._unnoted_drops = 0
+        self._figures = self._read_figures()
+
+    def _read_figures(self) -> Figures:
+        query = "SELECT last_seq, depth, bytes, dropped FROM ledger"
+        return Figures(*self._db.execute(query).fetchone())
+
+    def _read_lived_s(self) -> float:
+        (lived_s,) = self._db.execute("SELECT lived_s FROM ledger").fetchone()
+        return float(lived_s)
+
+    def _now_s(self) -> float:
+        return time.monotonic() + self._clock_offset_s

@@ -1,0 +1,218 @@
+"""The payload classes of the wire contract, version 1: what stands in the JSON, and its schema.
+
+Fields that a class does not know are ignored when reading, so that a consumer outlives a newer
+agent of the same schema. Numbers and times arrive here already rounded (see `wire`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from edge_reid.core.config import Name
+
+TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
+
+Time = Annotated[str, Field(pattern=TIME_PATTERN, json_schema_extra={"format": "date-time"})]
+"""RFC 3339 in UTC with milliseconds: `2026-03-01T12:00:00.250Z`."""
+
+Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+Margin = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+Pixels = Annotated[float, Field(allow_inf_nan=False)]
+Length = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+IdentityName = Annotated[str, Field(min_length=1)]
+
+
+class Payload(BaseModel):
+    """Anything that is published."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        protected_namespaces=(),
+        use_attribute_docstrings=True,
+    )
+
+    def to_json(self) -> str:
+        """The bytes on the wire: one compact line, fields in the order of the class."""
+        return self.model_dump_json(by_alias=True)
+
+
+class EventPayload(Payload):
+    """What a hit and an unknown have in common. Both have the same fields, for the sinks' sake."""
+
+    schema_: Annotated[str, Field(alias="schema")] = ""
+    event_id: str
+    """UUID made from what the event says: the same event has the same id however often it comes."""
+    seq: Annotated[int, Field(ge=1)]
+    """Rises by one with every event of this agent; a gap says that events were dropped."""
+    type: Literal["new", "update", "end"]
+    """First decision on a track, a clearly better one, or the end of the track."""
+    site: Name
+    agent: Name
+    camera: Name
+    track_id: Annotated[int, Field(ge=1)]
+    """Rises within one run of one camera; together with `first_seen` it names a track."""
+    identity: IdentityName | None
+    """The name as enrolled; null for an unknown."""
+    similarity: Similarity | None
+    """Cosine of the track and the nearest identity; null when the gallery is empty."""
+    threshold: Similarity
+    """Least similarity of a known identity, in force at the decision."""
+    margin: Margin | None
+    """Lead over the best other identity; null when there is none."""
+    crops: Count
+    """Crops of the track that the decision rests on."""
+    captured_at: Time
+    """When the frame was taken that the decision rests on."""
+    decided_at: Time
+    first_seen: Time
+    """Of the track."""
+    last_seen: Time
+    """Of the track, so far."""
+    box: tuple[Pixels, Pixels, Pixels, Pixels]
+    """`[x1, y1, x2, y2]` in pixels of the frame, half-open."""
+    frame_size: tuple[Length, Length]
+    """`[width, height]` in pixels."""
+    model_id: str
+    """Content hash of the embedding model."""
+    gallery_version: Count
+    replayed: bool
+    """Whether it waited in the outbox for a broker."""
+
+
+class HitPayload(EventPayload):
+    """A track shows a known identity."""
+
+    schema_: Annotated[Literal["edge-reid.hit/1"], Field(alias="schema")] = "edge-reid.hit/1"
+    identity: IdentityName
+    similarity: Similarity
+
+
+class UnknownPayload(EventPayload):
+    """A track was seen well enough to say that it shows nobody enrolled."""
+
+    schema_: Annotated[Literal["edge-reid.unknown/1"], Field(alias="schema")] = (
+        "edge-reid.unknown/1"
+    )
+    identity: None = None
+    margin: None = None
+
+
+class IdentityState(Payload):
+    """Where and when an identity was last seen: the newest hit in short. Retained."""
+
+    schema_: Annotated[Literal["edge-reid.identity/1"], Field(alias="schema")] = (
+        "edge-reid.identity/1"
+    )
+    identity: IdentityName
+    """The name as enrolled; the topic holds it in the letters of a topic."""
+    in_view: bool
+    """Whether the track was still followed then."""
+    site: Name
+    agent: Name
+    camera: Name
+    track_id: Annotated[int, Field(ge=1)]
+    similarity: Similarity
+    first_seen: Time
+    """Of the track."""
+    last_seen: Time
+    event_id: str
+    """Of the hit that this tells."""
+
+
+class CameraStatus(Payload):
+    """How a camera does. Retained; holds only while its agent is online."""
+
+    schema_: Annotated[Literal["edge-reid.camera/1"], Field(alias="schema")] = "edge-reid.camera/1"
+    site: Name
+    agent: Name
+    camera: Name
+    state: Literal["starting", "running", "stalled", "failed", "ended"]
+    """`ended`: the source is over, or the agent was stopped."""
+    reason: str | None = None
+    """What is wrong, in words; null when nothing is."""
+    fps: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Frames per second of late."""
+    frames: Count = 0
+    """Processed since the start."""
+    frames_dropped: Count = 0
+    """Not processed because a newer one was there."""
+    last_frame_at: Time | None = None
+    at: Time
+    """When this was written."""
+
+
+class AgentStatus(Payload):
+    """Whether an agent is there. Retained, and also its last will."""
+
+    schema_: Annotated[Literal["edge-reid.agent/1"], Field(alias="schema")] = "edge-reid.agent/1"
+    site: Name
+    agent: Name
+    state: Literal["online", "offline"]
+    reason: str | None = None
+    """Why it is offline: `stopped`, or `connection lost` when the broker says so in its place."""
+    version: str
+    """Of edge-reid."""
+    model_id: str
+    gallery_version: Count
+    outbox_depth: Count
+    """Events waiting. Of a lost agent: when it connected."""
+    outbox_bytes: Count
+    events_dropped: Count
+    """Ever lost to the caps of the outbox or to a full disk."""
+    outbox_damaged: str | None = None
+    """File name of a damaged outbox that was set aside by this run; its events may be lost."""
+    started_at: Time
+    """Of the agent."""
+    at: Time
+    """When this was written. Of a lost agent: when it connected."""
+
+
+PAYLOADS: tuple[type[Payload], ...] = (
+    HitPayload,
+    UnknownPayload,
+    IdentityState,
+    CameraStatus,
+    AgentStatus,
+)
+
+_EVENT: TypeAdapter[HitPayload | UnknownPayload] = TypeAdapter(
+    Annotated[HitPayload | UnknownPayload, Field(discriminator="schema_")]
+)
+
+
+def parse_event(body: bytes) -> HitPayload | UnknownPayload:
+    """A hit or an unknown from the bytes of a message.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return _EVENT.validate_json(body)
+
+
+def schema_name(payload: type[Payload]) -> str:
+    """`edge-reid.hit/1` for `HitPayload`."""
+    return str(payload.model_fields["schema_"].default)
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schema (2020-12) of every payload, by its name: `edge-reid.hit/1`, …
+
+    They describe what is sent: every field is there.
+    """
+    return {schema_name(payload): _schema(payload) for payload in PAYLOADS}
+
+
+def _schema(payload: type[Payload]) -> dict[str, Any]:
+    name = schema_name(payload)
+    schema = payload.model_json_schema(by_alias=True, mode="serialization")
+    schema["required"] = list(schema["properties"])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{name.replace('/', ':')}",
+        **schema,
+    }

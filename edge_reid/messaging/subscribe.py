@@ -1,0 +1,95 @@
+"""The other side: follow topics, over restarts of the broker."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from edge_reid.core.errors import BrokerError
+from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.connection import Connection, Received, connect
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+"""Pause between two attempts to come back."""
+
+
+class Subscriber:
+    """Follows topics in the caller's thread. `with` connects and leaves.
+
+        with Subscriber(broker, ["edge-reid/lab/+/hit"]) as subscriber:
+            while (message := subscriber.receive(timeout_s=5.0)) is not None: ...
+
+    Raises:
+        BrokerError: on entering, when the broker is not there or refuses us. Later losses only
+            make a pause; retained messages then come once more.
+    """
+
+    def __init__(
+        self, broker: Broker, filters: Iterable[str], *, qos: int = 1, retry_s: float = RETRY_S
+    ) -> None:
+        self._broker = broker
+        self._qos = qos
+        self._retry_s = retry_s
+        self.filters = tuple(filters)
+        self._connection: Connection | None = None
+        self._inbox: deque[Received] = deque()
+        self.trouble = ""
+        """Why there is no connection now; empty while there is."""
+
+    def __enter__(self) -> Subscriber:
+        self._connection = self._connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None
+
+    def receive(self, timeout_s: float) -> Received | None:
+        """The next message, or None when none came in time."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            if self._inbox:
+                return self._inbox.popleft()
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return None
+            self._turn(left_s)
+
+    def _turn(self, left_s: float) -> None:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+                self.trouble = ""
+            self._connection.turn(left_s)
+        except BrokerError as error:
+            self._lose(error)
+            time.sleep(min(self._retry_s, left_s))
+        else:
+            self._take_in(self._connection)
+
+    def _take_in(self, connection: Connection) -> None:
+        self._inbox.extend(connection.received)
+        connection.received.clear()
+
+    def _lose(self, error: BrokerError) -> None:
+        if not self.trouble:
+            _log.warning("%s; trying again", error)
+        self.trouble = str(error)
+        if self._connection:
+            self._take_in(self._connection)
+            self._connection.abort()
+            self._connection = None
+
+    def _connect(self) -> Connection:
+        connection = connect(self._broker)
+        connection.subscribe(self.filters, qos=self._qos)
+        return connection

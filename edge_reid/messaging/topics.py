@@ -1,0 +1,58 @@
+"""Where everything is published: the topics of the wire contract, version 1."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from edge_reid.core.config import NAME_PATTERN
+
+_SLUG_LENGTH = 48
+_HASH_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An agent's place in the topic tree."""
+
+    root: str
+    site: str
+    agent: str
+
+    def hits(self, camera: str) -> str:
+        return f"{self.root}/{self.site}/{camera}/hit"
+
+    def unknowns(self, camera: str) -> str:
+        return f"{self.root}/{self.site}/{camera}/unknown"
+
+    def camera_status(self, camera: str) -> str:
+        return f"{self.root}/{self.site}/{camera}/status"
+
+    def identity(self, identity: str) -> str:
+        return f"{self.root}/{self.site}/identities/{topic_level(identity)}"
+
+    @property
+    def agent_status(self) -> str:
+        return f"{self.root}/{self.site}/agents/{self.agent}/status"
+
+    @property
+    def client_id(self) -> str:
+        """MQTT client id. No name holds a slash, so no two agents share one."""
+        return f"{self.root}/{self.site}/{self.agent}"
+
+
+def topic_level(identity: str) -> str:
+    """An identity's name in the letters of a topic, so that no two names meet.
+
+    A name of `a-z 0-9 _ -` stays as it is. Any other loses its accents, becomes lower case, has
+    `-` for what else there is, and gets the first 8 hex digits of the SHA-256 of the name in
+    UTF-8: `Ana María` → `ana-maria-8358ed27`. The payload holds the name itself.
+    """
+    if re.fullmatch(NAME_PATTERN.strip("^$"), identity):
+        return identity
+    plain = unicodedata.normalize("NFKD", identity).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9_-]+", "-", plain)[:_SLUG_LENGTH].strip("-")
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:_HASH_LENGTH]
+    return f"{slug}-{digest}" if slug else digest

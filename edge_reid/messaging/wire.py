@@ -1,0 +1,188 @@
+"""From the agent's values to messages: topics, payloads, rounding. Pure; nothing here does I/O.
+
+This is the only place where numbers are rounded: similarities to 4 decimals, boxes to a tenth of a
+pixel, times to the millisecond.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Literal
+
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import Hit, Known
+from edge_reid.messaging.payloads import (
+    CameraStatus,
+    EventPayload,
+    HitPayload,
+    IdentityState,
+    UnknownPayload,
+)
+from edge_reid.messaging.topics import Address
+
+CameraState = Literal["starting", "running", "stalled", "failed", "ended"]
+
+_EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something to publish, always with QoS 1."""
+
+    topic: str
+    text: str
+    """The payload: one line of JSON."""
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who says it, and by what: the part of an event that a hit does not know."""
+
+    address: Address
+    camera: str
+    model_id: str
+    gallery_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A decided track on its way out; only its number in the outbox is missing."""
+
+    hit: Hit
+    origin: Origin
+
+    @property
+    def topic(self) -> str:
+        address, camera = self.origin.address, self.origin.camera
+        known = isinstance(self.hit.decision, Known)
+        return address.hits(camera) if known else address.unknowns(camera)
+
+    def payload(self, seq: int, *, replayed: bool = False) -> EventPayload:
+        """What is published as event number `seq`: a HitPayload or an UnknownPayload."""
+        hit, decision, origin = self.hit, self.hit.decision, self.origin
+        known = decision if isinstance(decision, Known) else None
+        kind: type[EventPayload] = HitPayload if known else UnknownPayload
+        return kind(
+            event_id=event_id(hit, origin),
+            seq=seq,
+            type=hit.type.value,
+            site=origin.address.site,
+            agent=origin.address.agent,
+            camera=origin.camera,
+            track_id=int(hit.track_id),
+            identity=known.identity if known else None,
+            similarity=_similarity(decision.similarity),
+            threshold=_rounded(decision.threshold, 4),
+            margin=_similarity(known.margin) if known else None,
+            crops=int(decision.crops),
+            captured_at=rfc3339(hit.captured_utc_s),
+            decided_at=rfc3339(hit.decided_utc_s),
+            first_seen=rfc3339(hit.first_seen_utc_s),
+            last_seen=rfc3339(hit.last_seen_utc_s),
+            box=_box(hit.box),
+            frame_size=hit.frame_size_px,
+            model_id=origin.model_id,
+            gallery_version=int(origin.gallery_version),
+            replayed=replayed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReport:
+    """How a camera does, as the agent sees it."""
+
+    state: CameraState
+    frames: int = 0
+    frames_dropped: int = 0
+    fps: float | None = None
+    last_frame_utc_s: float | None = None
+    reason: str | None = None
+
+
+def event_id(hit: Hit, origin: Origin) -> str:
+    """A UUID of what tells this event from any other, so that who gets it twice knows it again.
+
+    A run repeated over the same video with the same gallery and models gives the same ids.
+    """
+    decision = hit.decision
+    parts = (
+        origin.address.site,
+        origin.address.agent,
+        origin.camera,
+        origin.model_id,
+        origin.gallery_version,
+        hit.track_id,
+        hit.type.value,
+        rfc3339(hit.first_seen_utc_s),
+        rfc3339(hit.decided_utc_s),
+        decision.identity if isinstance(decision, Known) else "",
+        _similarity(decision.similarity),
+        _rounded(decision.threshold, 4),
+    )
+    return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join(map(str, parts))))
+
+
+def identity_message(hit: HitPayload, address: Address) -> Message:
+    """The retained state of an identity, as of this hit."""
+    state = IdentityState(
+        identity=hit.identity,
+        in_view=hit.type != "end",
+        site=hit.site,
+        agent=hit.agent,
+        camera=hit.camera,
+        track_id=hit.track_id,
+        similarity=hit.similarity,
+        first_seen=hit.first_seen,
+        last_seen=hit.last_seen,
+        event_id=hit.event_id,
+    )
+    return Message(address.identity(hit.identity), state.to_json(), retain=True)
+
+
+def camera_status_message(
+    address: Address, camera: str, report: CameraReport, now_utc_s: float
+) -> Message:
+    """The retained state of a camera."""
+    last = report.last_frame_utc_s
+    status = CameraStatus(
+        site=address.site,
+        agent=address.agent,
+        camera=camera,
+        state=report.state,
+        reason=report.reason,
+        fps=None if report.fps is None else _rounded(report.fps, 1),
+        frames=report.frames,
+        frames_dropped=report.frames_dropped,
+        last_frame_at=None if last is None else rfc3339(last),
+        at=rfc3339(now_utc_s),
+    )
+    return Message(address.camera_status(camera), status.to_json(), retain=True)
+
+
+def event_line(payload: EventPayload) -> str:
+    """An event as a line of a JSON-lines file, less its line end: the bytes of the MQTT payload."""
+    return payload.to_json()
+
+
+def rfc3339(utc_s: float) -> str:
+    """Unix seconds → `2026-03-01T12:00:00.250Z`, to the nearest millisecond."""
+    milliseconds = round(float(utc_s) * 1000)
+    moment = datetime.fromtimestamp(milliseconds // 1000, timezone.utc)
+    whole = moment.replace(microsecond=milliseconds % 1000 * 1000)
+    return whole.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _similarity(value: float | None) -> float | None:
+    return None if value is None else _rounded(value, 4)
+
+
+def _box(box: Box) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (_rounded(edge, 1) for edge in (box.x1, box.y1, box.x2, box.y2))
+    return x1, y1, x2, y2
+
+
+def _rounded(value: float, digits: int) -> float:
+    return round(float(value), digits) + 0.0  # which makes -0.0 a plain 0.0

@@ -1,0 +1,1 @@
+"""Frames to embeddings: capture, motion, detection, tracking, crops, preprocessing, inference."""

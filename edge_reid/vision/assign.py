@@ -1,0 +1,46 @@
+"""Who is who: the pairing of predicted boxes with detected ones that are most alike in sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import lap
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_reid.core.geometry import Box, Boxes, iou_matrix
+
+Pairs = tuple[tuple[int, int], ...]
+"""(row, column) of each pair, by row."""
+
+_NEVER = 2.0
+"""Cost of a pair that is not allowed: more than that of leaving both alone, which is 1."""
+
+
+def pair_by_overlap(rows: Sequence[Box], columns: Sequence[Box], *, min_iou: float) -> Pairs:
+    """The one-to-one pairing of greatest total likeness; every pair has at least `min_iou`.
+
+    Likeness is IoU times the IoU of the vertical extents (Hybrid-SORT, Yang et al. 2024): of two
+    people who cross, the farther one is smaller and stands higher in the picture. Solved exactly
+    by the Jonker-Volgenant algorithm (package `lap`).
+    """
+    if not rows or not columns:
+        return ()
+    a, b = _array(rows), _array(columns)
+    overlap = iou_matrix(a, b)
+    likeness = overlap * _height_iou_matrix(a, b)
+    cost = np.where(overlap >= min_iou, 1.0 - likeness, _NEVER).astype(np.float64)
+    _, column_of_row, _ = lap.lapjv(cost, extend_cost=True, cost_limit=1.0)
+    return tuple((row, int(column)) for row, column in enumerate(column_of_row) if column >= 0)
+
+
+def _height_iou_matrix(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    """Intersection over union of the vertical extents of every pair: (N, M) float32."""
+    top, bottom = a[:, None, 1], a[:, None, 3]
+    shared = np.clip(np.minimum(bottom, b[:, 3]) - np.maximum(top, b[:, 1]), 0.0, None)
+    union = (bottom - top) + (b[:, 3] - b[:, 1]) - shared
+    return np.asarray(shared / np.where(union > 0, union, 1.0), np.float32)
+
+
+def _array(boxes: Sequence[Box]) -> Boxes:
+    return np.stack([box.to_array() for box in boxes])

@@ -1,0 +1,150 @@
+"""Which crops of a track are worth embedding: the best few, not every box of every frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from edge_reid.core.config import EmbedSettings
+from edge_reid.core.geometry import Box, Boxes, intersection_matrix
+from edge_reid.core.types import Crop, Frame, Image, Track
+
+_FULL_HEIGHT_PX = 160
+"""Taller people are seen no better: models take 192 to 256 px at most."""
+_HALF_SHARP = 300.0
+"""Variance of the Laplacian at which a crop counts as half sharp; CCTV crops have 350 to 1000."""
+_SHARPNESS_SIZE_PX = (64, 128)
+"""(width, height) at which sharpness is measured, so that it does not depend on size."""
+_EDGE_PX = 2.0
+_CUT_OFF = 0.5
+"""What remains of the quality at the edge of the picture: who knows how much is missing."""
+_MIN_GAIN = 0.03
+"""A full set is only disturbed for a crop that is clearly better than its worst."""
+
+_CLOCK_GRAIN_S = 1e-3
+"""A float of Unix seconds is coarse: today's clock must pick what a clock at zero picks."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What was picked of one track so far."""
+
+    qualities: list[float] = field(default_factory=list)
+    last_pick_utc_s: float = -math.inf
+
+
+class CropPicker:
+    """Keeps count of the best `crops_per_track` crops of every track; the crops it hands out."""
+
+    def __init__(self, settings: EmbedSettings) -> None:
+        self._settings = settings
+        self._kept: dict[int, _Kept] = {}
+
+    def pick(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Crop, ...]:
+        """The crops of this frame to embed now, at most one per observed track.
+
+        A crop is picked if it is good enough, `min_interval_s` passed since the track's last one,
+        and the track's set is not full yet or it is clearly better than the worst in it. Whoever
+        collects them keeps the best `crops_per_track` by quality.
+        """
+        picked = []
+        for track in tracks:
+            if not track.observed or not self._is_due(track, frame):
+                continue
+            others = [other.box for other in tracks if other is not track]
+            quality = crop_quality(frame.image, track.box, others, score=track.score)
+            if self._keep(track.track_id, quality, frame.captured_utc_s):
+                picked.append(_crop(frame, track, quality))
+        return tuple(picked)
+
+    def forget(self, track_id: int) -> None:
+        """The track ended."""
+        self._kept.pop(track_id, None)
+
+    def _is_due(self, track: Track, frame: Frame) -> bool:
+        kept = self._kept.get(track.track_id, _Kept())
+        is_tall = track.box.clipped(*frame.size_px).height >= self._settings.min_height_px
+        waited_s = frame.captured_utc_s - kept.last_pick_utc_s
+        return is_tall and waited_s + _CLOCK_GRAIN_S >= self._settings.min_interval_s
+
+    def _keep(self, track_id: int, quality: float, now_utc_s: float) -> bool:
+        if quality < self._settings.min_quality:
+            return False
+        kept = self._kept.setdefault(track_id, _Kept())
+        if len(kept.qualities) == self._settings.crops_per_track:
+            worst = min(kept.qualities)
+            if quality < worst + _MIN_GAIN:
+                return False
+            kept.qualities.remove(worst)
+        kept.qualities.append(quality)
+        kept.last_pick_utc_s = now_utc_s
+        return True
+
+
+def cut(image: Image, box: Box) -> Image:
+    """The pixels a box touches: a view (h, w, 3), at least one pixel, inside the image."""
+    height, width = image.shape[:2]
+    left = min(max(math.floor(box.x1), 0), width - 1)
+    top = min(max(math.floor(box.y1), 0), height - 1)
+    right = min(max(math.ceil(box.x2), left + 1), width)
+    bottom = min(max(math.ceil(box.y2), top + 1), height)
+    return image[top:bottom, left:right]
+
+
+def crop_quality(
+    image: Image, box: Box, others: Sequence[Box] = (), *, score: float = 1.0
+) -> float:
+    """How much a crop can say, 0..1: √size · √sharpness · clear share · wholeness · score.
+
+    Args:
+        image: the whole frame, RGB uint8 (H, W, 3).
+        box: the person; may reach out of the frame.
+        others: boxes of the other people in the frame; what they cover counts against it.
+        score: the detector's confidence; it falls where a thing hides the person.
+    """
+    height, width = image.shape[:2]
+    inside = box.clipped(width, height)
+    if inside.area == 0:
+        return 0.0
+    size = min(1.0, inside.height / _FULL_HEIGHT_PX)
+    seen = math.sqrt(size * _sharpness(cut(image, inside)))
+    return seen * _clear_share(box, others) * _wholeness(box, inside, width, height) * score
+
+
+def _crop(frame: Frame, track: Track, quality: float) -> Crop:
+    box = track.box.clipped(*frame.size_px)
+    image = cut(frame.image, box).copy()
+    return Crop(track.track_id, box, image, quality, frame.captured_utc_s)
+
+
+def _sharpness(crop: Image) -> float:
+    small = cv2.resize(crop, _SHARPNESS_SIZE_PX, interpolation=cv2.INTER_AREA)
+    edges = cv2.Laplacian(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+    energy = float(np.var(edges))
+    return energy / (energy + _HALF_SHARP)
+
+
+def _clear_share(box: Box, others: Sequence[Box]) -> float:
+    """1 less the share of the box that the worst of the others covers."""
+    if not others:
+        return 1.0
+    shared = intersection_matrix(_rows([box]), _rows(others))
+    return max(0.0, 1.0 - float(shared.max()) / box.area)
+
+
+def _rows(boxes: Sequence[Box]) -> Boxes:
+    return np.stack([box.to_array() for box in boxes])
+
+
+def _wholeness(box: Box, inside: Box, width: int, height: int) -> float:
+    at_edge = (
+        inside.x1 <= _EDGE_PX
+        or inside.y1 <= _EDGE_PX
+        or inside.x2 >= width - _EDGE_PX
+        or inside.y2 >= height - _EDGE_PX
+    )
+    return inside.area / box.area * (_CUT_OFF if at_edge else 1.0)

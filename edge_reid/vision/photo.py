@@ -1,0 +1,111 @@
+"""Image files as RGB arrays, read so that no file surprises the rest of the program."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge_reid.core.errors import PhotoError
+from edge_reid.core.types import Image
+from edge_reid.vision.opencv import quiet_opencv
+from edge_reid.vision.picture_header import declared_size_px, is_complete, is_jpeg
+
+PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""How image files end, in lower case."""
+
+MAX_BYTES = 64 << 20
+MAX_PIXELS = 100_000_000
+"""Decoded, that is 300 MB: as much as a small box can spare."""
+
+_BACKDROP = 114
+"""Grey level behind transparent pixels; that of the detectors' letterbox."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """An image file, decoded."""
+
+    path: Path
+    image: Image
+    """RGB uint8 (H, W, 3), upright."""
+    sha256: str
+    """Hex, of the file's bytes."""
+
+
+def read_photo(path: Path) -> Photo:
+    """Decode an image of any kind OpenCV knows: grey and CMYK as RGB, 16 bit as 8, transparent
+    pixels on grey, turned upright by its EXIF orientation (which OpenCV ignores in WebP).
+
+    Raises:
+        PhotoError: it cannot be read, is not an image, is cut short, or is larger than
+            `MAX_BYTES` or `MAX_PIXELS`.
+    """
+    data = _read(path)
+    size = declared_size_px(data)
+    if size is not None:
+        _check_pixels(path, *size)
+    if not is_complete(data):
+        raise PhotoError(
+            f"photo {path}: expected a whole image, the file is cut short; copy it again"
+        )
+    return Photo(path, _decode(path, data), hashlib.sha256(data).hexdigest())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        bytes_there = path.stat().st_size
+        if bytes_there > MAX_BYTES:
+            raise PhotoError(
+                f"photo {path}: expected at most {MAX_BYTES >> 20} MiB, got {bytes_there >> 20}; "
+                "save it smaller"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise PhotoError(f"photo {path}: cannot be read: {error.strerror}") from error
+    if not data:
+        raise PhotoError(f"photo {path}: expected an image, the file is empty; copy it again")
+    return data
+
+
+def _check_pixels(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise PhotoError(
+            f"photo {path}: expected at most {MAX_PIXELS // 1_000_000} megapixels, "
+            f"got {width} × {height}; save it smaller"
+        )
+
+
+def _decode(path: Path, data: bytes) -> Image:
+    picture = _imdecode(data, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise PhotoError(
+            f"photo {path}: expected an image such as JPEG, PNG or WebP, this cannot be decoded; "
+            "save it as one"
+        )
+    _check_pixels(path, picture.shape[1], picture.shape[0])
+    if not is_jpeg(data):  # which has no transparency
+        picture = _on_backdrop(picture, _imdecode(data, cv2.IMREAD_UNCHANGED))
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _imdecode(data: bytes, flags: int) -> Any:
+    """A BGR array, or None if the bytes are no image."""
+    quiet_opencv()
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _on_backdrop(picture: Any, stored: Any) -> Any:
+    """`picture` over grey where `stored`, the same with its alpha channel, is transparent."""
+    has_alpha = stored is not None and stored.ndim == 3 and stored.shape[2] == 4  # noqa: PLR2004
+    if not has_alpha or stored.shape[:2] != picture.shape[:2]:
+        return picture
+    alpha = stored[..., 3:].astype(np.float32) / np.iinfo(stored.dtype).max
+    return np.rint(alpha * picture + (1 - alpha) * _BACKDROP).astype(np.uint8)

@@ -1,0 +1,143 @@
+"""The one person a photo is about.
+
+A photo is a person crop, which is taken whole, or a scene, in which the detector looks for people.
+It is a crop when
+
+* it has the shape of one, at least 1.6 times as high as wide and at most 512 px high, and the
+  detector sees anybody in it, however weakly (of 360 crops of three re-identification data sets
+  99 % are taken so, of 120 empty cuttings of a street scene 2 %), or
+* it is at least 1.3 times as high as wide and the one person found covers 70 % of it.
+
+In a scene, prominence is area × score. The most prominent person is the subject; whoever has at
+least a quarter of that prominence is a rival, and with a rival there is none unless asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import cv2
+import numpy as np
+
+from edge_reid.core.errors import PhotoError, UsageError
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import Detection, Image
+from edge_reid.vision.crops import crop_quality, cut
+from edge_reid.vision.detect import Detector
+from edge_reid.vision.photo import Photo
+
+CROP_SCORE = 0.2
+"""Weak score that the detector of `find_subject` should report down to: enough in a crop."""
+
+_CROP_ASPECT = 1.6
+_CROP_MAX_HEIGHT_PX = 512
+_FILLED_ASPECT = 1.3
+_FILLED_SHARE = 0.7
+_RIVAL_SHARE = 0.25
+_MIN_SIDE_PX = 8
+
+
+class Origin(Enum):
+    """How a subject was found, in words."""
+
+    GIVEN = "box as given"
+    CROP = "the photo is a crop"
+    SCENE = "found in the scene"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A person cut out of a photo."""
+
+    image: Image
+    """RGB uint8 (h, w, 3)."""
+    box: Box
+    """In the photo."""
+    origin: Origin
+    score: float | None
+    """The detector's; None for a box that was given."""
+    quality: float
+    """0..1, as `Crop.quality`."""
+
+
+def subject_at(photo: Photo, box: Box) -> Subject:
+    """The part of the photo that somebody pointed at.
+
+    Raises:
+        UsageError: less than 8 × 8 px of the box are inside the photo.
+    """
+    height, width = photo.image.shape[:2]
+    inside = box.clipped(width, height)
+    if min(inside.width, inside.height) < _MIN_SIDE_PX:
+        raise UsageError(
+            f"photo {photo.path}: expected a box of {_MIN_SIDE_PX} × {_MIN_SIDE_PX} px or more "
+            f"inside its {width} × {height}, got {box_text(box)}; give --box x1,y1,x2,y2 in pixels"
+        )
+    quality = crop_quality(photo.image, inside)
+    return Subject(cut(photo.image, inside), inside, Origin.GIVEN, None, quality)
+
+
+def find_subject(photo: Photo, detector: Detector, *, largest: bool = False) -> Subject:
+    """The person whom the photo shows.
+
+    Args:
+        photo: a crop or a scene.
+        detector: reporting down to `CROP_SCORE`.
+        largest: take the most prominent person, whatever the rivals.
+
+    Raises:
+        PhotoError: it shows nobody, or more than one plausible person; their boxes are listed.
+    """
+    seen = sorted(detector.detect(photo.image), key=_prominence, reverse=True)
+    people = [each for each in seen if each.score >= detector.strong_score]
+    rivals = [each for each in people if _prominence(each) >= _RIVAL_SHARE * _prominence(people[0])]
+    if len(rivals) > 1 and not largest:
+        raise PhotoError(_too_many(photo, rivals))
+    if len(rivals) <= 1 and seen and _is_crop(photo.image, people):
+        return _whole(photo, seen[0].score)
+    if not people:
+        raise PhotoError(
+            f"photo {photo.path}: expected a person, found nobody; "
+            "take another photo, or point with --box x1,y1,x2,y2"
+        )
+    subject, *others = people
+    quality = crop_quality(photo.image, subject.box, [other.box for other in others])
+    image = cut(photo.image, subject.box)
+    return Subject(image, subject.box, Origin.SCENE, subject.score, quality)
+
+
+def box_text(box: Box) -> str:
+    """`x1,y1,x2,y2` in whole pixels, as --box takes it."""
+    return ",".join(f"{side:.0f}" for side in (box.x1, box.y1, box.x2, box.y2))
+
+
+def _prominence(person: Detection) -> float:
+    return person.box.area * person.score
+
+
+def _is_crop(image: Image, people: Sequence[Detection]) -> bool:
+    height, width = image.shape[:2]
+    has_shape = height >= _CROP_ASPECT * width and height <= _CROP_MAX_HEIGHT_PX
+    filled = any(each.box.area >= _FILLED_SHARE * height * width for each in people)
+    return has_shape or (filled and height >= _FILLED_ASPECT * width)
+
+
+def _whole(photo: Photo, score: float) -> Subject:
+    height, width = photo.image.shape[:2]
+    box = Box(0.0, 0.0, float(width), float(height))
+    # Whoever cut the crop saw the whole person: the edge of the crop is not the edge of the view.
+    rim = 4
+    framed = cv2.copyMakeBorder(photo.image, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+    inner = Box(rim, rim, rim + box.x2, rim + box.y2)
+    quality = crop_quality(np.asarray(framed, np.uint8), inner)
+    return Subject(photo.image, box, Origin.CROP, score, quality)
+
+
+def _too_many(photo: Photo, people: Sequence[Detection]) -> str:
+    boxes = "; ".join(f"{box_text(each.box)} (score {each.score:.2f})" for each in people)
+    return (
+        f"photo {photo.path}: expected one person, found {len(people)}: {boxes}; "
+        "choose one with --box x1,y1,x2,y2, or take the first with --largest"
+    )

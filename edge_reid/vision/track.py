@@ -1,0 +1,246 @@
+"""Detections become tracks: people followed over frames.
+
+Association is ByteTrack's (Zhang et al. 2022): strong detections are paired with the tracks first,
+then weak ones (half-hidden people) with the tracks that are left; only strong ones start a track.
+Appearance plays no part: README.md beside this file says why, and why the tracker is our own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from edge_reid.core.config import TrackSettings
+from edge_reid.core.geometry import Box, iou
+from edge_reid.core.types import Detection, Track, TrackUpdate
+from edge_reid.vision.assign import pair_by_overlap
+from edge_reid.vision.kalman import Motion, begin, correct, predict
+
+_WEAK_MIN_IOU = 0.4
+"""A weak detection must lie where it is expected; a strong one may surprise (`min_iou`)."""
+_CONTESTED_IOU = 0.3
+_CONTESTED_DOUBT = 3.0
+"""When people cross, one detection often covers two of them: while a second track overlaps it by
+`_CONTESTED_IOU` and got none of its own, its place counts as so much less certain."""
+_DUPLICATE_IOU = 0.7
+"""A detection that overlaps a person just seen by so much is that person again."""
+_BRIEF_SHARE = 0.25
+_BRIEF_LOOKS = 2
+"""A track that is unconfirmed, or walks out of the picture, gets this share of `max_lost_s`, but
+at least so many looks of the detector."""
+_EDGE_PX = 2.0
+_LEAVING_SPEED = 0.2
+"""Box heights per second; people walk at 0.7 or so."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Followed:
+    """One track from the inside."""
+
+    motion: Motion
+    score: float
+    first_seen_utc_s: float
+    last_seen_utc_s: float
+    last_box: Box
+    detections: int = 1
+    is_observed: bool = True
+    """At this very frame."""
+    unseen_s: float = 0.0
+    looks_missed: int = 0
+    """Detector runs since it was last seen."""
+    track_id: int = 0
+    """0 until it is confirmed."""
+
+
+class Tracker:
+    """Follows people through one run of one camera. Deterministic: no randomness, no clock.
+
+    >>> tracker = Tracker(TrackSettings(min_detections=1), strong_score=0.5)
+    >>> seen = tracker.update([Detection(Box(10, 10, 30, 70), score=0.9)], captured_utc_s=0.0)
+    >>> [track.track_id for track in seen.active]
+    [1]
+    """
+
+    def __init__(self, settings: TrackSettings, *, strong_score: float) -> None:
+        self._settings = settings
+        self._strong_score = strong_score
+        self._followed: tuple[_Followed, ...] = ()
+        self._now_utc_s = math.inf  # until the first frame no time has passed
+        self.tracks_started = 0
+        """Confirmed tracks so far; also the newest track_id."""
+
+    def update(
+        self,
+        detections: Sequence[Detection] | None,
+        captured_utc_s: float,
+        frame_size_px: tuple[int, int] | None = None,
+    ) -> TrackUpdate:
+        """Carry all tracks to this frame.
+
+        Args:
+            detections: what the detector found; None when it did not run at this frame, and the
+                tracks are only predicted.
+            captured_utc_s: time of the frame. A step back counts as no time at all.
+            frame_size_px: (width, height). With it, a track that leaves the picture ends early.
+        """
+        self._advance(captured_utc_s)
+        ended = self._give_up(frame_size_px)
+        if detections is not None:
+            self._associate(detections)
+        return TrackUpdate(active=self._active(), ended=ended)
+
+    def flush(self) -> tuple[Track, ...]:
+        """End all tracks: the source is over. Returns the confirmed ones, as last seen."""
+        ended = _as_last_seen(self._followed)
+        self._followed = ()
+        return ended
+
+    def _advance(self, captured_utc_s: float) -> None:
+        elapsed_s = max(0.0, captured_utc_s - self._now_utc_s)
+        self._now_utc_s = captured_utc_s
+        self._followed = tuple(
+            replace(
+                each,
+                motion=predict(each.motion, elapsed_s),
+                is_observed=False,
+                unseen_s=each.unseen_s + elapsed_s,
+            )
+            for each in self._followed
+        )
+
+    def _give_up(self, frame_size_px: tuple[int, int] | None) -> tuple[Track, ...]:
+        lost = [self._is_lost(each, frame_size_px) for each in self._followed]
+        gone = [each for each, is_lost in zip(self._followed, lost, strict=True) if is_lost]
+        self._followed = tuple(
+            each for each, is_lost in zip(self._followed, lost, strict=True) if not is_lost
+        )
+        return _as_last_seen(gone)
+
+    def _is_lost(self, each: _Followed, frame_size_px: tuple[int, int] | None) -> bool:
+        if each.unseen_s > self._settings.max_lost_s:
+            return True
+        is_brief = not each.track_id or (
+            frame_size_px is not None and _is_leaving(each, frame_size_px)
+        )
+        return (
+            is_brief
+            and each.looks_missed >= _BRIEF_LOOKS
+            and each.unseen_s > self._settings.max_lost_s * _BRIEF_SHARE
+        )
+
+    def _associate(self, detections: Sequence[Detection]) -> None:
+        strong = [each for each in detections if each.score >= self._strong_score]
+        weak = [each for each in detections if each.score < self._strong_score]
+        confirmed = [each for each in self._followed if each.track_id]
+        tentative = [each for each in self._followed if not each.track_id]
+        min_iou = self._settings.min_iou
+
+        seen, confirmed, strong = self._pair(confirmed, strong, min_iou)
+        seen_weakly, confirmed, _ = self._pair(confirmed, weak, _WEAK_MIN_IOU)
+        seen_early, tentative, strong = self._pair(tentative, strong, min_iou)
+        seen = [*seen, *seen_weakly, *seen_early]
+
+        missed = [
+            replace(each, looks_missed=each.looks_missed + 1) for each in (*confirmed, *tentative)
+        ]
+        for detection in strong:
+            if not _is_duplicate(detection, seen):
+                seen.append(self._begin(detection))
+        self._followed = tuple(self._confirmed_if_due(each) for each in (*seen, *missed))
+
+    def _pair(
+        self, followed: list[_Followed], detections: list[Detection], min_iou: float
+    ) -> tuple[list[_Followed], list[_Followed], list[Detection]]:
+        """(tracks seen again, tracks not seen, detections left over)."""
+        pairs = pair_by_overlap(
+            [each.motion.box for each in followed],
+            [each.box for each in detections],
+            min_iou=min_iou,
+        )
+        rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
+        unseen = [each for row, each in enumerate(followed) if row not in rows]
+        left = [each for column, each in enumerate(detections) if column not in columns]
+        seen = [
+            self._see(followed[row], detections[column], _doubt(detections[column], unseen))
+            for row, column in pairs
+        ]
+        return seen, unseen, left
+
+    def _begin(self, detection: Detection) -> _Followed:
+        return _Followed(
+            motion=begin(detection.box),
+            score=detection.score,
+            first_seen_utc_s=self._now_utc_s,
+            last_seen_utc_s=self._now_utc_s,
+            last_box=detection.box,
+        )
+
+    def _see(self, each: _Followed, detection: Detection, doubt: float) -> _Followed:
+        motion = correct(each.motion, detection.box, doubt=doubt)
+        return replace(
+            each,
+            motion=motion,
+            score=detection.score,
+            last_seen_utc_s=self._now_utc_s,
+            last_box=motion.box,
+            detections=each.detections + 1,
+            is_observed=True,
+            unseen_s=0.0,
+            looks_missed=0,
+        )
+
+    def _confirmed_if_due(self, each: _Followed) -> _Followed:
+        if each.track_id or each.detections < self._settings.min_detections:
+            return each
+        self.tracks_started += 1
+        return replace(each, track_id=self.tracks_started)
+
+    def _active(self) -> tuple[Track, ...]:
+        return _by_id(
+            _track(each, each.motion.box, observed=each.is_observed)
+            for each in self._followed
+            if each.track_id
+        )
+
+
+def _as_last_seen(followed: Iterable[_Followed]) -> tuple[Track, ...]:
+    """The confirmed ones of these."""
+    return _by_id(_track(each, each.last_box, observed=False) for each in followed if each.track_id)
+
+
+def _track(each: _Followed, box: Box, *, observed: bool) -> Track:
+    return Track(
+        track_id=each.track_id,
+        box=box,
+        score=each.score,
+        observed=observed,
+        first_seen_utc_s=each.first_seen_utc_s,
+        last_seen_utc_s=each.last_seen_utc_s,
+    )
+
+
+def _by_id(tracks: Iterable[Track]) -> tuple[Track, ...]:
+    return tuple(sorted(tracks, key=lambda track: track.track_id))
+
+
+def _doubt(detection: Detection, unseen: Sequence[_Followed]) -> float:
+    contested = any(iou(each.motion.box, detection.box) > _CONTESTED_IOU for each in unseen)
+    return _CONTESTED_DOUBT if contested else 1.0
+
+
+def _is_duplicate(detection: Detection, seen: Sequence[_Followed]) -> bool:
+    return any(iou(each.last_box, detection.box) > _DUPLICATE_IOU for each in seen)
+
+
+def _is_leaving(each: _Followed, frame_size_px: tuple[int, int]) -> bool:
+    """Whether its box reaches an edge of the picture and walks on over it."""
+    width, height = frame_size_px
+    box, (vx, vy) = each.motion.box, each.motion.velocity_px_s
+    speed = _LEAVING_SPEED * box.height
+    return (
+        (box.x1 <= _EDGE_PX and vx < -speed)
+        or (box.y1 <= _EDGE_PX and vy < -speed)
+        or (box.x2 >= width - _EDGE_PX and vx > speed)
+        or (box.y2 >= height - _EDGE_PX and vy > speed)
+    )
