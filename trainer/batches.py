@@ -1,0 +1,117 @@
+"""Training batches made ahead of time by one thread, the same for the same seed and step."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.augment import augment
+from trainer.recipe import Recipe
+from trainer.sampler import pk_batches
+
+_AHEAD = 6
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSet:
+    """Crops (N, H, W, 3) RGB uint8, labels (N,) int64, teacher rows (N, D) float32."""
+
+    crops: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    teacher: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What one step sees: images (B, H, W, 3) uint8, labels (B,) int32, teacher (B, D) float32."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int32]
+    teacher: npt.NDArray[np.float32]
+
+
+def batches_from(
+    data: TrainingSet, recipe: Recipe, *, seed: int, first_step: int = 0
+) -> Iterator[Batch]:
+    """Batches without end, from `first_step` on: a resumed run sees what it would have seen."""
+    people = people_per_batch(data.labels, recipe)
+    index = itertools.chain.from_iterable(
+        pk_batches(
+            data.labels,
+            identities=people,
+            images=recipe.images_per_identity,
+            seed=seed,
+            epoch=epoch,
+        )
+        for epoch in itertools.count()
+    )
+    for step, chosen in enumerate(index):
+        if step >= first_step:
+            rng = np.random.default_rng([seed, step])
+            yield Batch(
+                augment(data.crops[chosen], recipe.augment, rng),
+                data.labels[chosen].astype(np.int32),
+                data.teacher[chosen],
+            )
+
+
+def people_per_batch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
+    """The recipe's P, or everybody where there are fewer."""
+    return min(recipe.identities_per_batch, len(np.unique(labels)))
+
+
+class Batches(Iterator[Batch]):
+    """`batches_from`, made ahead in a thread; an error there is raised by `next`.
+
+    A context manager: leaving it ends the thread.
+    """
+
+    def __init__(self, data: TrainingSet, recipe: Recipe, *, seed: int, first_step: int) -> None:
+        self._source = batches_from(data, recipe, seed=seed, first_step=first_step)
+        self._ready: queue.Queue[Batch | Exception] = queue.Queue(_AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._fill, name="batches", daemon=True)
+
+    def __enter__(self) -> Batches:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __next__(self) -> Batch:
+        item = self._ready.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def _fill(self) -> None:
+        try:
+            for batch in self._source:
+                if not self._put(batch):
+                    return
+        except Exception as error:  # raised again where the batch is awaited
+            self._put(error)
+
+    def _put(self, item: Batch | Exception) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._ready.put(item, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            return True
+        return False

@@ -1,0 +1,65 @@
+"""Decoded training crops: each file is read and resized once, then kept as one uint8 array."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_reid.core.errors import TrainingError
+from edge_reid.vision.preprocess import to_input
+
+ImageBatch = npt.NDArray[np.uint8]
+
+
+def read_image(path: Path) -> ImageBatch:
+    """One picture as RGB uint8 (H, W, 3); grey, CMYK and alpha are converted by the decoder."""
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if _size(path) else None
+    if image is None:
+        raise TrainingError(
+            f"image {path}: expected a readable picture, found {_size(path)} bytes that are not "
+            "one; delete or replace the file"
+        )
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise TrainingError(f"image {path}: cannot be read: {error.strerror}") from error
+
+
+def load_crops(
+    paths: Sequence[Path], height_px: int, width_px: int, cache: Path | None = None
+) -> ImageBatch:
+    """All pictures as (N, H, W, 3) RGB uint8; kept under `cache` for the next start."""
+    if cache is None:
+        return _decode(paths, height_px, width_px)
+    file = cache / f"crops-{height_px}x{width_px}-{_fingerprint(paths)}.npy"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial.npy")
+        np.save(partial, _decode(paths, height_px, width_px))
+        partial.replace(file)
+    return np.asarray(np.load(file, mmap_mode="r"))
+
+
+def _fingerprint(paths: Sequence[Path]) -> str:
+    """Of names, sizes and times, so that a changed file is decoded again."""
+    digest = hashlib.sha256()
+    for path in paths:
+        stat = path.stat()
+        digest.update(f"{path}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _decode(paths: Sequence[Path], height_px: int, width_px: int) -> ImageBatch:
+    crops = np.empty((len(paths), height_px, width_px, 3), np.uint8)
+    for crop, path in zip(crops, paths, strict=True):
+        crop[:] = to_input(read_image(path), height_px, width_px)[0]
+    return crops

@@ -1,0 +1,165 @@
+"""Scores by the Market-1501 protocol: of a Keras run, or of a `.tflite` as the box runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from edge_reid.core.config import RuntimeName
+from edge_reid.core.errors import TrainingError
+from edge_reid.vision.embed import Embedder
+from trainer.crops import load_crops, read_image
+from trainer.datasets import (
+    IMAGE_SUFFIXES,
+    IntArray,
+    PersonData,
+    query_gallery,
+    read_market,
+    read_source,
+)
+from trainer.metrics import People, Ranking, rank_gallery
+from trainer.model import load_run
+from trainer.sources import load_run_data
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+EmbedPaths: TypeAlias = Callable[[Sequence[Path]], FloatArray]
+"""Image files → unit rows (N, D) float32."""
+
+_RANKS = (1, 5, 10)
+_NAMED_SKIPS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """A data set cut into queries and the gallery they are looked up in."""
+
+    name: str
+    data: PersonData
+    query: IntArray
+    gallery: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What scoring a model on a split gave."""
+
+    split: Split
+    embeddings: FloatArray
+    """(N, D) unit rows, in the order of `split.data`."""
+    ranking: Ranking
+
+    def scores(self) -> dict[str, float]:
+        """The usual five numbers, each in [0, 1]."""
+        ranking = self.ranking
+        return {f"rank-{k}": ranking.rank(k) for k in _RANKS} | {
+            "mAP": ranking.mean_average_precision,
+            "mINP": ranking.mean_inverse_penalty,
+        }
+
+    def skipped_names(self) -> tuple[str, ...]:
+        """Files of the queries that have no valid match in the gallery."""
+        paths, query = self.split.data.paths, self.split.query
+        return tuple(paths[query[i]].name for i in self.ranking.skipped)
+
+    def remarks(self) -> str:
+        """What a reader must know beside the numbers."""
+        text = f"{self.ranking.queries} queries against {len(self.split.gallery)} pictures"
+        if not self.split.data.has_cameras:
+            text += "; no camera ids: the cross-camera rule is left out, expect kinder numbers"
+        if names := self.skipped_names():
+            listed = ", ".join(names[:_NAMED_SKIPS]) + (" …" if len(names) > _NAMED_SKIPS else "")
+            text += f"; {len(names)} queries without a valid match skipped: {listed}"
+        return text
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return self.scores() | {
+            "data": self.split.name,
+            "queries": self.ranking.queries,
+            "gallery": len(self.split.gallery),
+            "cross_camera": self.split.data.has_cameras,
+            "skipped": list(self.skipped_names()),
+        }
+
+
+def read_split(folder: Path) -> Split:
+    """A data set's own `query/` and `bounding_box_test/`, or one query per person and camera."""
+    query, gallery = folder / "query", folder / "bounding_box_test"
+    if query.is_dir() and gallery.is_dir():
+        files = [_images(query), _images(gallery)]
+        data = read_market([*files[0], *files[1]], folder)
+        cut = len(files[0])
+        return Split(folder.name, data, np.arange(cut), np.arange(cut, len(data)))
+    return split_people(read_source(folder), folder.name)
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def split_people(data: PersonData, name: str, seed: int = 0) -> Split:
+    """One picture per identity and camera is looked up among the others."""
+    return Split(name, data, *query_gallery(data, seed))
+
+
+def score(split: Split, embeddings: FloatArray) -> Report:
+    """Rank the gallery for every query; embeddings (N, D) unit rows for all of `split.data`."""
+    data = split.data
+    people = [
+        People(embeddings[index], data.labels[index], data.cameras[index])
+        for index in (split.query, split.gallery)
+    ]
+    ranking = rank_gallery(people[0], people[1], cross_camera=data.has_cameras)
+    if not ranking.queries:
+        raise TrainingError(
+            f"data {split.name}: expected people seen "
+            f"{'by two cameras' if data.has_cameras else 'at least twice'}, found none; "
+            "nothing can be ranked"
+        )
+    return Report(split, embeddings, ranking)
+
+
+def evaluate_file(
+    model: Path, split: Split, runtime: RuntimeName = "auto", threads: int = 1
+) -> Report:
+    """Score a `.tflite` through the device's own preprocessing and runtime."""
+    embedder = Embedder(model, runtime=runtime, threads=threads)
+    rows = [embedder.embed([read_image(path)]) for path in split.data.paths]
+    return score(split, np.concatenate(rows))
+
+
+def evaluate_run(run: Path, folder: Path | None) -> Report:
+    """Score a run's float network on a data set, or on the people it held out."""
+    loaded = load_run(run)
+    if folder is not None:
+        split = read_split(folder)
+    else:
+        split = split_people(load_run_data(loaded.recipe).validation, "held-out")
+    return score(split, keras_embedder(loaded.embedder)(split.data.paths))
+
+
+def keras_embedder(network: keras.Model) -> EmbedPaths:
+    """A float network as a function of image files."""
+    height_px, width_px = network.input_shape[1:3]
+    return lambda paths: embed_crops(network, load_crops(paths, height_px, width_px))
+
+
+def embed_crops(network: keras.Model, crops: npt.NDArray[np.uint8], batch: int = 64) -> FloatArray:
+    """Unit embeddings (N, D) float32 of crops (N, H, W, 3) RGB uint8 by a float network."""
+    rows = [
+        keras.ops.convert_to_numpy(network.predict_on_batch(np.asarray(crops[i : i + batch])))
+        for i in range(0, len(crops), batch)
+    ]
+    return unit_rows(np.concatenate(rows))
+
+
+def unit_rows(embeddings: FloatArray) -> FloatArray:
+    """Rows (N, D) at L2 norm 1."""
+    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return np.asarray(embeddings / np.maximum(norms, 1e-12), np.float32)

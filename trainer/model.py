@@ -1,0 +1,100 @@
+"""The embedding network of a recipe, at any input size, and its weights on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from edge_reid.core.errors import TrainingError
+from trainer import heads, weights
+from trainer.backbone import BackboneConfig, build_backbone
+from trainer.recipe import Recipe, read_recipe
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+
+RECIPE = "recipe.json"
+WEIGHTS = "weights.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A training run read back: its recipe, and its averaged network at the final size."""
+
+    recipe: Recipe
+    embedder: keras.Model
+
+
+def load_run(run: Path) -> Run:
+    """The network of a run's folder, as of its last validation."""
+    if not (run / WEIGHTS).is_file():
+        raise TrainingError(
+            f"run {run}: expected {WEIGHTS} there, found none; train first, or wait for the run's "
+            "first validation"
+        )
+    recipe = read_recipe(run / RECIPE)
+    last = recipe.stages[-1]
+    embedder = build_embedder(recipe, last.height_px, last.width_px)
+    load_weights(embedder, run / WEIGHTS)
+    return Run(recipe, embedder)
+
+
+def build_embedder(recipe: Recipe, height_px: int, width_px: int) -> keras.Model:
+    """The recipe's network, weights not loaded: (B, H, W, 3) RGB 0..255 → (B, D)."""
+    config = BackboneConfig(alpha=recipe.alpha, last_stride=recipe.last_stride)
+    network = build_backbone(config, height_px, width_px)
+    return heads.add_embedding(network, recipe.dimension, recipe.pooling)
+
+
+def load_start(embedder: keras.Model, recipe: Recipe) -> None:
+    """The weights a run begins with: a re-ID checkpoint, a local ImageNet file, or a download."""
+    if recipe.start_from is not None:
+        load_weights(embedder, recipe.start_from)
+    elif recipe.imagenet is not None:
+        weights.load_torchvision(embedder, recipe.imagenet, recipe.alpha)
+    else:
+        weights.load_keras_applications(embedder, recipe.alpha)
+
+
+def weights_by_name(model: keras.Model) -> dict[str, FloatArray]:
+    """Every variable of a model as float32, keyed `layer/variable`."""
+    return {
+        f"{layer.name}/{variable.name}": np.asarray(keras.ops.convert_to_numpy(variable))
+        for layer in model.layers
+        for variable in layer.weights
+    }
+
+
+def save_weights(model: keras.Model, path: Path, dtype: str = "float32") -> None:
+    """Write the weights as `.npz`, whole or not at all; float16 halves the size."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez(file, **{n: w.astype(dtype) for n, w in weights_by_name(model).items()})
+    partial.replace(path)
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Set a model's weights from `save_weights`' file, for any input size."""
+    if not path.is_file():
+        raise TrainingError(f"weights {path}: no such file; train first, or give a run's folder")
+    with np.load(path) as stored:
+        values = {name: stored[name] for name in stored.files}
+    set_weights_by_name(model, values, str(path))
+
+
+def set_weights_by_name(model: keras.Model, values: dict[str, FloatArray], origin: str) -> None:
+    """Set every variable of `model`; a missing name or another shape is an error."""
+    for layer in model.layers:
+        for variable in layer.weights:
+            name = f"{layer.name}/{variable.name}"
+            if name not in values or values[name].shape != tuple(variable.shape):
+                found = values[name].shape if name in values else "nothing"
+                raise TrainingError(
+                    f"weights {origin}: expected {name} of shape {tuple(variable.shape)}, found "
+                    f"{found}; it belongs to another architecture"
+                )
+            variable.assign(values[name].astype(np.float32))
