@@ -1,0 +1,128 @@
+"""When the world is told about a track."""
+
+import numpy as np
+import pytest
+
+from edge_reid.agent.casebook import Casebook, Closing, Evidence
+from edge_reid.core.config import DecideSettings
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
+from edge_reid.gallery.index import Index
+
+MODEL_ID = "0123456789abcdef"
+ANNA, BEN = np.eye(4, dtype=np.float32)[:2]
+STRANGER = np.eye(4, dtype=np.float32)[3]
+
+
+def seen(vector: np.ndarray, quality: float = 0.8, captured_utc_s: float = 0.0) -> Evidence:
+    unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
+    return Evidence(Embedding(unit, MODEL_ID, quality), Box(0, 0, 40, 100), captured_utc_s)
+
+
+def casebook(**settings: float) -> Casebook:
+    labels = np.array([0, 1], np.int32)
+    snapshot = GallerySnapshot(("anna", "ben"), labels, np.stack([ANNA, BEN]), MODEL_ID, version=1)
+    rules = DecideSettings.model_validate({"min_crops": 2, **settings})
+    return Casebook(Index(snapshot), threshold=0.6, settings=rules, keep=4)
+
+
+def test_nothing_is_told_before_there_are_enough_crops():
+    cases = casebook()
+    assert cases.learn(1, [seen(ANNA)]) is None
+    assert cases.learn(1, [seen(ANNA)]) is HitType.NEW
+    decision = cases.published(1)
+    assert isinstance(decision, Known)
+    assert (decision.identity, decision.crops) == ("anna", 2)
+
+
+def test_the_same_again_is_not_told_again():
+    cases = casebook()
+    kinds = [cases.learn(1, [seen(ANNA)]) for _ in range(6)]
+    assert kinds.count(HitType.NEW) == 1
+    assert HitType.UPDATE not in kinds
+
+
+def test_a_clearly_better_decision_is_an_update():
+    cases = casebook(update_gain=0.05)
+    blurred = ANNA + 0.9 * STRANGER
+    assert cases.learn(1, [seen(blurred, 0.4)] * 2) is HitType.NEW
+    before = cases.published(1)
+    assert cases.learn(1, [seen(ANNA, 0.9)] * 4) is HitType.UPDATE
+    after = cases.published(1)
+    assert isinstance(before, Known)
+    assert isinstance(after, Known)
+    assert after.similarity >= before.similarity + 0.05
+
+
+def test_a_stranger_is_told_as_unknown_once():
+    cases = casebook()
+    kinds = [cases.learn(1, [seen(STRANGER)]) for _ in range(4)]
+    assert kinds == [None, HitType.NEW, None, None]
+    assert isinstance(cases.published(1), Unknown)
+
+
+def test_a_stranger_who_turns_out_to_be_anna_is_a_new_hit():
+    cases = casebook()
+    assert cases.learn(1, [seen(STRANGER, 0.2)] * 2) is HitType.NEW
+    assert cases.learn(1, [seen(ANNA, 0.9)] * 4) is HitType.NEW
+    assert isinstance(cases.published(1), Known)
+
+
+def test_two_people_too_alike_are_neither():
+    cases = casebook(min_margin=0.2)
+    between = ANNA + 0.9 * BEN
+    assert cases.learn(1, [seen(between)] * 4) is None
+    closing = cases.close(1)
+    assert isinstance(closing.decision, Uncertain)
+    assert closing.decision.candidate is not None
+    assert closing.kinds == ()
+
+
+def test_nobody_is_in_two_places_at_once():
+    cases = casebook()
+    assert cases.learn(1, [seen(ANNA)] * 2) is HitType.NEW
+    lookalike = ANNA + 0.8 * STRANGER
+    assert cases.learn(2, [seen(lookalike)] * 2) is None
+    cases.close(1)
+    assert cases.learn(2, [seen(lookalike)]) is HitType.NEW
+
+
+def test_a_hit_ends_under_the_name_it_was_told():
+    cases = casebook()
+    cases.learn(1, [seen(ANNA, 0.5)] * 2)
+    cases.learn(1, [seen(STRANGER, 0.9)] * 4)
+    closing = cases.close(1)
+    assert isinstance(closing.decision, Known)
+    assert closing.decision.identity == "anna"
+    assert closing.kinds == (HitType.END,)
+
+
+def test_a_short_track_is_decided_at_its_end_with_what_there_is():
+    cases = casebook(min_crops=5)
+    assert cases.learn(1, [seen(ANNA)]) is None
+    closing = cases.close(1)
+    assert isinstance(closing.decision, Known)
+    assert closing.kinds == (HitType.NEW, HitType.END)
+
+
+def test_a_track_that_was_never_embedded_ends_without_a_word():
+    assert casebook().close(7) == Closing(None, (), None)
+
+
+def test_only_the_best_embeddings_are_kept():
+    cases = casebook()
+    cases.learn(1, [seen(ANNA, 0.9)] * 4)
+    cases.learn(1, [seen(STRANGER, 0.1)] * 10)
+    final = cases.close(1).decision
+    assert isinstance(final, Known)
+    assert final.similarity == pytest.approx(1.0)
+    assert final.crops == 4
+
+
+def test_an_event_shows_the_best_view_not_the_last():
+    cases = casebook()
+    cases.learn(1, [seen(ANNA, 0.5, 1.0), seen(ANNA, 0.9, 2.0), seen(ANNA, 0.4, 3.0)])
+    assert cases.best(1).captured_utc_s == 2.0
+    closing = cases.close(1)
+    assert closing.best is not None
+    assert closing.best.captured_utc_s == 2.0

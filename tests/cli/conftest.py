@@ -1,0 +1,88 @@
+"""The command line run in this process, and photos cut from the clip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_reid.cli.main import main
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line that says what is wrong."""
+        (line,) = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        return line
+
+
+@pytest.fixture
+def edge_reid(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs `edge-reid …`."""
+
+    def run(*words: object) -> Outcome:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        captured = capfd.readouterr()
+        return Outcome(int(left.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A person in a frame of the clip, as a scene and as a crop."""
+
+    scene: Path
+    box: str
+    """As `--box` takes it."""
+    crop: Path
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Sample]]:
+    """Two enrolment photos each of three of the clip's people, by name."""
+    folder = tmp_path_factory.mktemp("samples")
+    truth = json.loads((DATA / "campus.json").read_text(encoding="utf-8"))
+    return {
+        person["identity"]: [
+            _sample(each["frame"], each["box"], folder / f"{person['identity']}-{number}")
+            for number, each in enumerate(person["enrol"][:2])
+        ]
+        for person in truth["people"][:3]
+    }
+
+
+def _sample(frame_index: int, box: list[float], stem: Path) -> Sample:
+    capture = cv2.VideoCapture(str(DATA / "campus.mp4"))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, frame_index)
+    frame = capture.read()[1]
+    x1, y1, x2, y2 = (round(edge) for edge in box)
+    scene, crop = Path(f"{stem}-scene.png"), Path(f"{stem}.png")
+    cv2.imwrite(str(scene), frame)
+    cv2.imwrite(str(crop), frame[y1:y2, x1:x2])
+    return Sample(scene, f"{x1},{y1},{x2},{y2}", crop)
+
+
+@pytest.fixture(scope="session")
+def wall(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo with nobody in it."""
+    path = tmp_path_factory.mktemp("wall") / "wall.png"
+    cv2.imwrite(str(path), np.full((480, 640, 3), 128, np.uint8))
+    return path

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.gallery.store import GalleryStore
+
+
+@pytest.fixture
+def path(tmp_path, edge_reid):
+    path = tmp_path / "gallery.db"
+    assert edge_reid("gallery", "init", path).code == 0
+    return path
+
+
+@pytest.fixture
+def gallery(edge_reid, path):
+    """Runs `edge-reid gallery … --gallery PATH`."""
+    return lambda *words: edge_reid("gallery", *words, "--gallery", path)
+
+
+@pytest.fixture
+def people(samples):
+    """Two of the clip's people: name and crops each."""
+    return [(name, [each.crop for each in taken]) for name, taken in list(samples.items())[:2]]
+
+
+def names_in(path):
+    with GalleryStore.open(path) as store:
+        return [person.identity for person in store.identities()]
+
+
+class TestInit:
+    def test_a_gallery_belongs_to_the_shipped_model(self, path):
+        manifest = load_embedding_manifest(shipped_model(EMBEDDING))
+        with GalleryStore.open(path, model_id=manifest.model_id) as store:
+            assert store.dimension == manifest.dimension
+            assert store.identities() == ()
+
+    def test_an_existing_file_is_kept(self, edge_reid, path):
+        before = path.read_bytes()
+        outcome = edge_reid("gallery", "init", path)
+        assert outcome.code == 1
+        assert "there is a file already" in outcome.complaint
+        assert path.read_bytes() == before
+
+    def test_a_detector_makes_no_gallery(self, edge_reid, tmp_path):
+        wanted = tmp_path / "new.db"
+        outcome = edge_reid("gallery", "init", wanted, "--model", shipped_model(DETECTOR))
+        assert outcome.code == 1
+        assert "expected an embedding model" in outcome.complaint
+        assert not wanted.exists()
+
+
+class TestEnroll:
+    def test_crops_are_taken_whole(self, gallery, people, path):
+        name, crops = people[0]
+        outcome = gallery("enroll", name, *crops)
+        assert outcome.code == 0
+        assert outcome.out.count("the photo is a crop") == len(crops)
+        with GalleryStore.open(path) as store:
+            templates = store.templates(name)
+        assert len(templates) == len(crops)
+        assert all(0 < template.quality <= 1 for template in templates)
+
+    def test_in_a_scene_with_several_people_they_are_listed(self, gallery, samples, path):
+        name, (sample, *_) = next(iter(samples.items()))
+        outcome = gallery("enroll", name, sample.scene)
+        assert outcome.code == 1
+        assert re.search(r"found \d+: \d+,\d+,\d+,\d+ \(score 0\.\d+\); ", outcome.complaint)
+        assert "--box" in outcome.complaint
+        assert "--largest" in outcome.complaint
+        assert names_in(path) == []
+
+    def test_the_largest_can_be_asked_for(self, gallery, samples):
+        name, (sample, *_) = next(iter(samples.items()))
+        outcome = gallery("enroll", name, sample.scene, "--largest")
+        assert outcome.code == 0
+        assert re.search(r"-scene\.png: \d+,\d+,\d+,\d+ \(found in the scene", outcome.out)
+
+    def test_a_box_in_the_scene_is_the_crop_from_there(self, gallery, samples, path):
+        name, (sample, *_) = next(iter(samples.items()))
+        assert gallery("enroll", name, sample.crop).code == 0
+        outcome = gallery("enroll", name, sample.scene, "--box", sample.box)
+        assert outcome.code == 0
+        assert sample.box in outcome.out
+        with GalleryStore.open(path) as store:
+            from_crop, from_scene = store.templates(name)
+        assert from_crop.vector @ from_scene.vector == pytest.approx(1, abs=1e-4)
+
+    @pytest.mark.parametrize(
+        ("words", "complaint"),
+        [
+            (("--box", "1,2,3"), "expected x1,y1,x2,y2 in pixels, got '1,2,3'"),
+            (("--box", "9,9,1,1"), "expected x1 < x2"),
+            (("--box", "nan,0,9,9"), "expected x1 < x2"),
+            (("--box", "1,1,40,80", "--largest"), "got both"),
+            (("--box", "9000,1,9100,90"), "8 × 8 px or more inside"),
+        ],
+    )
+    def test_a_wrong_box_is_wrong_usage(self, gallery, samples, words, complaint):
+        name, (sample, *_) = next(iter(samples.items()))
+        outcome = gallery("enroll", name, sample.scene, *words)
+        assert outcome.code == 2
+        assert complaint in outcome.complaint
+
+    def test_a_box_belongs_to_one_photo(self, gallery, people):
+        name, crops = people[0]
+        outcome = gallery("enroll", name, *crops[:1], people[1][1][0], "--box", "0,0,20,40")
+        assert outcome.code == 2
+        assert "--box belongs to one photo, got 2" in outcome.complaint
+
+    def test_all_photos_or_none_and_every_bad_one_is_named(self, gallery, people, wall, path):
+        name, crops = people[0]
+        outcome = gallery("enroll", name, crops[0], wall, path.with_name("missing.jpg"))
+        assert outcome.code == 1
+        assert "nobody was enrolled" in outcome.complaint
+        assert "wall.png: expected a person, found nobody" in outcome.complaint
+        assert "missing.jpg: cannot be read" in outcome.complaint
+        assert names_in(path) == []
+
+    def test_the_same_photo_again_is_skipped(self, gallery, people, path):
+        name, crops = people[0]
+        gallery("enroll", name, crops[0])
+        outcome = gallery("enroll", name, *crops, crops[-1])
+        assert outcome.code == 0
+        assert f"{crops[0]}: skipped, enrolled as {name} already" in outcome.out
+        with GalleryStore.open(path) as store:
+            assert len(store.templates(name)) == len(crops)
+
+    def test_a_photo_of_somebody_else_is_warned_of(self, gallery, people):
+        """The very file that is enrolled for the other: nothing can be closer."""
+        (first, crops), (second, others) = people
+        gallery("enroll", first, *crops)
+        outcome = gallery("enroll", second, others[0], crops[0])
+        assert outcome.code == 0
+        warning = f"warning: {crops[0]} is closer to {first} (1.00) than to its own identity"
+        assert warning in outcome.err
+
+    def test_a_lone_photo_of_somebody_else_is_warned_of(self, gallery, people):
+        (first, crops), (second, _) = people
+        gallery("enroll", first, *crops)
+        outcome = gallery("enroll", second, crops[0])
+        assert outcome.code == 0
+        assert f"warning: {crops[0]} would be taken for {first} (1.00)" in outcome.err
+
+    def test_a_name_nobody_can_read_is_refused(self, gallery, people):
+        outcome = gallery("enroll", "two\nlines", *people[0][1])
+        assert outcome.code == 1
+        assert "printable" in outcome.complaint
+
+    def test_another_spelling_is_refused(self, gallery, people, path):
+        name, crops = people[0]
+        gallery("enroll", name, crops[0])
+        outcome = gallery("enroll", name.swapcase(), people[1][1][0])
+        assert outcome.code == 1
+        assert f"is enrolled as {name!r}" in outcome.complaint
+
+
+class TestLooking:
+    @pytest.fixture(autouse=True)
+    def enrolled(self, gallery, people):
+        for name, crops in people:
+            assert gallery("enroll", name, *crops).code == 0
+
+    def test_list_shows_everybody(self, gallery, people):
+        outcome = gallery("list")
+        assert outcome.code == 0
+        for name, crops in people:
+            assert re.search(rf"^{name} +{len(crops)} ", outcome.out, re.MULTILINE)
+        assert "2 people" in outcome.out
+
+    def test_list_as_json(self, gallery, people):
+        listed = json.loads(gallery("list", "--json").out)
+        assert {each["identity"]: each["templates"] for each in listed} == {
+            name: len(crops) for name, crops in people
+        }
+
+    def test_show_tells_where_each_template_comes_from(self, gallery, people, path):
+        name, _ = people[0]
+        outcome = gallery("show", name.upper())
+        with GalleryStore.open(path) as store:
+            for template in store.templates(name):
+                assert template.source_sha256[:16] in outcome.out
+                assert template.model_id in outcome.out
+
+    def test_remove_forgets_one_and_keeps_the_others(self, gallery, people, path):
+        (gone, _), (kept, _) = people
+        with GalleryStore.open(path) as store:
+            vectors = [template.vector.tobytes() for template in store.templates(gone)]
+        assert gallery("remove", gone).code == 0
+        assert names_in(path) == [kept]
+        assert not any(vector in path.read_bytes() for vector in vectors)
+        for verb in ("remove", "show"):
+            again = gallery(verb, gone)
+            assert again.code == 1
+            assert f"nobody called {gone!r} is enrolled" in again.complaint
+
+    def test_export_and_import_carry_everybody_to_another_box(
+        self, gallery, edge_reid, path, tmp_path, people
+    ):
+        file, other = tmp_path / "people.jsonl", tmp_path / "other.db"
+        assert gallery("export", file).code == 0
+        assert edge_reid("gallery", "init", other).code == 0
+        assert edge_reid("gallery", "import", file, "--gallery", other).code == 0
+        assert names_in(other) == names_in(path)
+        for _, crops in people:
+            assert not any(crop.read_bytes() in file.read_bytes() for crop in crops)
+
+    def test_importing_what_is_there_is_refused_unless_it_is_to_be_skipped(
+        self, gallery, people, tmp_path, path
+    ):
+        file = tmp_path / "people.jsonl"
+        gallery("export", file)
+        gallery("remove", people[0][0])
+        refused = gallery("import", file)
+        assert refused.code == 1
+        assert "enrolled already, nothing was imported; --skip-known" in refused.complaint
+        assert len(names_in(path)) == 1
+        assert gallery("import", file, "--skip-known").code == 0
+        assert len(names_in(path)) == 2

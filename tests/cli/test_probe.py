@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.core.shipped import EMBEDDING, shipped_model
+from edge_reid.gallery.match import threshold_for
+
+
+@pytest.fixture
+def gallery(tmp_path, edge_reid, samples):
+    """The clip's people, one photo each."""
+    path = tmp_path / "gallery.db"
+    edge_reid("gallery", "init", path)
+    for name, (sample, *_) in samples.items():
+        assert edge_reid("gallery", "enroll", name, sample.crop, "--gallery", path).code == 0
+    return path
+
+
+def test_an_enrolled_photo_is_known_from_one_crop(edge_reid, gallery, samples):
+    name, (sample, *_) = next(iter(samples.items()))
+    outcome = edge_reid("probe", sample.crop, "--gallery", gallery)
+    assert outcome.code == 0
+    assert f"known: {name}, similarity 1.000 (threshold " in outcome.out
+    for other in samples:
+        assert other in outcome.out
+
+
+def test_as_json(edge_reid, gallery, samples):
+    name, (sample, *_) = next(iter(samples.items()))
+    answer = json.loads(edge_reid("probe", sample.crop, "--gallery", gallery, "--json").out)
+    first, second = answer["candidates"][:2]
+    assert (answer["decision"], answer["identity"], first["identity"]) == ("known", name, name)
+    assert answer["margin"] == pytest.approx(first["similarity"] - second["similarity"])
+    manifest = load_embedding_manifest(shipped_model(EMBEDDING))
+    assert answer["threshold"] == threshold_for(manifest.impostor_quantiles, 0.01, len(samples))
+    assert answer["model_id"] == manifest.model_id
+
+
+def test_a_stricter_rate_raises_the_threshold(edge_reid, gallery, samples):
+    (sample, *_) = next(iter(samples.values()))
+    words = ("probe", sample.crop, "--gallery", gallery, "--json", "--target-fpir")
+    loose, strict = (json.loads(edge_reid(*words, rate).out) for rate in (0.1, 0.001))
+    assert strict["threshold"] > loose["threshold"]
+    assert strict["candidates"] == loose["candidates"]
+
+
+def test_only_the_best_few_are_shown(edge_reid, gallery, samples):
+    (sample, *_) = next(iter(samples.values()))
+    answer = edge_reid("probe", sample.crop, "--gallery", gallery, "--json", "--top", 1)
+    assert len(json.loads(answer.out)["candidates"]) == 1
+
+
+def test_in_an_empty_gallery_everybody_is_unknown(edge_reid, tmp_path, samples):
+    path = tmp_path / "empty.db"
+    edge_reid("gallery", "init", path)
+    (sample, *_) = next(iter(samples.values()))
+    outcome = edge_reid("probe", sample.crop, "--gallery", path)
+    assert outcome.code == 0
+    assert "unknown: nobody is enrolled" in outcome.out
+
+
+def test_two_names_for_one_face_are_uncertain(edge_reid, gallery, samples):
+    name, (sample, *_) = next(iter(samples.items()))
+    edge_reid("gallery", "enroll", "Doppelgänger", sample.crop, "--gallery", gallery)
+    outcome = edge_reid("probe", sample.crop, "--gallery", gallery)
+    assert re.search(f"uncertain: ({name}|Doppelgänger), similarity 1.000 ", outcome.out)
+    assert "but only 0.000 before the next, less than the margin of 0.05" in outcome.out
+
+
+def test_what_cannot_be(edge_reid, gallery, samples, wall, tmp_path):
+    (sample, *_) = next(iter(samples.values()))
+    nobody = edge_reid("probe", wall, "--gallery", gallery)
+    assert (nobody.code, "found nobody" in nobody.complaint) == (1, True)
+    several = edge_reid("probe", sample.scene, "--gallery", gallery)
+    assert (several.code, "--largest" in several.complaint) == (1, True)
+    nowhere = edge_reid("probe", sample.crop, "--gallery", tmp_path / "no.db")
+    assert (nowhere.code, "no such file" in nowhere.complaint) == (1, True)
+    rate = edge_reid("probe", sample.crop, "--gallery", gallery, "--target-fpir", 7)
+    assert (rate.code, "target_fpir" in rate.complaint) == (2, True)

@@ -1,0 +1,92 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import campus
+import cv2
+import pytest
+from hypothesis import settings
+from mosquitto import Mosquitto, mosquitto_path
+from needs import absent
+
+from edge_reid.vision.runtime import available_runtimes
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
+
+RUNTIMES = ("litert", "tflite-runtime")
+TFLITE_RUNTIME_EXISTS = sys.platform == "linux" and sys.version_info < (3, 12)
+
+
+@pytest.fixture
+def make_broker(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
+    """A function that starts a Mosquitto with the given `login`, `acl`, `tls`.
+
+    Without the program the test is skipped, except in CI, where it fails.
+    """
+    if mosquitto_path() is None:
+        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
+    started: list[Mosquitto] = []
+
+    def make(**options: Any) -> Mosquitto:
+        folder = tmp_path / f"mosquitto-{len(started)}"
+        folder.mkdir()
+        broker = Mosquitto(folder, **options)
+        started.append(broker)
+        broker.start()
+        return broker
+
+    yield make
+    for broker in started:
+        broker.kill()
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., Mosquitto]) -> Mosquitto:
+    """A running Mosquitto that lets everybody in; `.url`, `.stop()`, `.kill()`, `.start()`."""
+    return make_broker()
+
+
+@pytest.fixture(params=RUNTIMES)
+def runtime_name(request: pytest.FixtureRequest) -> str:
+    """Each runtime in turn."""
+    _need(request.param)
+    return request.param
+
+
+@pytest.fixture
+def both_runtimes() -> tuple[str, str]:
+    """For tests that compare the two."""
+    for name in RUNTIMES:
+        _need(name)
+    return RUNTIMES
+
+
+def _need(name: str) -> None:
+    if name == "tflite-runtime" and not TFLITE_RUNTIME_EXISTS:
+        pytest.skip(
+            "tflite-runtime has no package for this platform and Python (Linux, up to 3.11)"
+        )
+    if name == "tflite-runtime" and "tensorflow" in sys.modules:
+        pytest.skip("tflite-runtime loads no model beside TensorFlow; make test runs them apart")
+    assert name in available_runtimes(), f"{name} should be installed here: pip install -e '.[dev]'"
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first four seconds of the clip, for tests in which the video does not matter."""
+    path = tmp_path_factory.mktemp("clips") / "short.mp4"
+    capture = cv2.VideoCapture(str(campus.CLIP))
+    size = tuple(
+        int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
+    for _ in range(40):
+        writer.write(capture.read()[1])
+    writer.release()
+    return path

@@ -1,0 +1,104 @@
+"""What is published is what the shipped schemas say, over a real broker."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import typer
+from consumer import Consumer
+from mosquitto import Mosquitto
+from sightings import ADDRESS, STRANGER, an_event
+from typer.testing import CliRunner
+
+import edge_reid.messaging
+from edge_reid.cli.schema import schema
+from edge_reid.core.errors import UsageError
+from edge_reid.core.types import HitType, Known, Unknown
+from edge_reid.messaging.mqtt import AgentFacts, Publisher
+from edge_reid.messaging.outbox import Outbox
+from edge_reid.messaging.wire import CameraReport, camera_status_message
+
+SHIPPED = Path(edge_reid.messaging.__file__).parent / "schemas"
+TOPICS = {
+    "edge-reid.hit/1": r"edge-reid/lab/gate/hit",
+    "edge-reid.unknown/1": r"edge-reid/lab/gate/unknown",
+    "edge-reid.camera/1": r"edge-reid/lab/gate/status",
+    "edge-reid.agent/1": r"edge-reid/lab/agents/gate-1/status",
+    "edge-reid.identity/1": r"edge-reid/lab/identities/[a-z0-9_-]+",
+}
+
+
+def shipped(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((SHIPPED / f"{name.replace('/', '-')}.json").read_text())
+    return content
+
+
+def test_the_verb_writes_the_schemas_that_are_shipped(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(schema)
+    result = CliRunner().invoke(app, ["--out", str(tmp_path / "new" / "folder")])
+    assert result.exit_code == 0
+    written = {path.name: path.read_text() for path in (tmp_path / "new" / "folder").iterdir()}
+    assert written == {path.name: path.read_text() for path in SHIPPED.iterdir()}, (
+        "the payload classes have changed: edge-reid schema --out edge_reid/messaging/schemas"
+    )
+    printed = json.loads(CliRunner().invoke(app, []).stdout)
+    assert printed == {name: shipped(name) for name in TOPICS}
+
+
+def test_a_file_in_the_way_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="expected a folder"):
+        schema(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_the_schemas_are_schemas_and_every_field_is_required(name: str) -> None:
+    content = shipped(name)
+    jsonschema.Draft202012Validator.check_schema(content)
+    assert content["required"] == list(content["properties"])
+    assert content["properties"]["schema"]["const"] == name
+
+
+@pytest.mark.broker
+def test_everything_on_the_wire_fits_its_schema_and_its_topic(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    facts = AgentFacts(model_id="0123456789abcdef", gallery_version=3, started_utc_s=0.0)
+    events = [
+        an_event(1),
+        an_event(1, Known("Ana María", 0.9, 0.6, None, 5), HitType.UPDATE),
+        an_event(1, type_=HitType.END),
+        an_event(2, STRANGER),
+        an_event(3, Unknown(None, 0.6, 3), HitType.END),
+    ]
+    with (
+        Consumer(broker.broker()) as consumer,
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(broker.broker(), outbox, ADDRESS, facts) as publisher,
+    ):
+        report = CameraReport("running", 100, 2, 12.5, 7.0)
+        publisher.show(camera_status_message(ADDRESS, "gate", CameraReport("starting"), 1.0))
+        publisher.show(camera_status_message(ADDRESS, "gate", report, 2.0))
+        for event in events:
+            publisher.publish(event)
+        assert publisher.flush(5) == 0
+        publisher.close()
+        consumer.wait_for("agents/gate-1/status", count=2)
+    seen = set()
+    for message in consumer.messages:
+        payload = json.loads(message.body)
+        jsonschema.validate(
+            payload,
+            shipped(payload["schema"]),
+            jsonschema.Draft202012Validator,
+            format_checker=jsonschema.FormatChecker(),
+        )
+        assert re.fullmatch(TOPICS[payload["schema"]], message.topic)
+        seen.add(payload["schema"])
+    assert seen == TOPICS.keys()

@@ -1,0 +1,112 @@
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from edge_reid.core.config import agent_name, load_settings
+from edge_reid.core.errors import ConfigError
+
+GOOD = """
+site = "lab"
+camera = "gate"
+gallery = "people.db"
+[source]
+uri = "rtsp://camera/stream"
+[decide]
+target_fpir = 0.001
+[mqtt]
+url = "mqtts://broker:8883"
+password_file = "secret/password"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "agent.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_sets_what_it_names_and_defaults_the_rest(tmp_path: Path):
+    settings = load_settings(write(tmp_path, GOOD), {})
+    assert settings.site == "lab"
+    assert settings.decide.target_fpir == 0.001
+    assert settings.detect.rate_hz == 5.0
+
+
+def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path):
+    settings = load_settings(write(tmp_path, GOOD), {})
+    assert settings.gallery == tmp_path / "people.db"
+    assert settings.mqtt.password_file == tmp_path / "secret" / "password"
+    assert settings.outbox_path == tmp_path / f"outbox-{settings.agent}.db"
+
+
+def test_the_command_line_wins_over_the_file_and_leaves_the_rest(tmp_path: Path):
+    settings = load_settings(write(tmp_path, GOOD), {"camera": "door", "mqtt": {"username": "u"}})
+    assert settings.camera == "door"
+    assert settings.mqtt.username == "u"
+    assert settings.mqtt.url == "mqtts://broker:8883"
+
+
+def test_every_mistake_is_listed_at_once(tmp_path: Path):
+    text = GOOD.replace('"lab"', '"The Lab"').replace("0.001", "1.5") + "\n[detect]\nratehz = 4\n"
+    text = text.replace("mqtts://broker:8883", "http://broker")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(write(tmp_path, text), {})
+    problems = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 4
+    assert "site: string should match" in problems
+    assert "decide.target_fpir: input should be less than 1, got 1.5" in problems
+    assert "detect.ratehz: unknown key" in problems
+    assert "mqtt.url: should look like mqtt://host:1883" in problems
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("mqtt://", "should look like"),
+        ("mqtt://me:secret@broker", "should hold no login"),
+        ("mqtt://broker:99999", "port between 1 and 65535"),
+    ],
+)
+def test_a_broker_url_that_cannot_be_is_refused_without_repeating_a_secret(
+    url: str, complaint: str
+):
+    overrides = {"site": "s", "camera": "c", "gallery": "g.db", "source": {"uri": "0"}}
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        load_settings(None, {**overrides, "mqtt": {"url": url}})
+    assert "secret" not in str(caught.value)
+
+
+def test_tls_verification_cannot_be_turned_off(tmp_path: Path):
+    with pytest.raises(ConfigError, match="mqtt.tls_insecure"):
+        load_settings(write(tmp_path, GOOD + "tls_insecure = true\n"), {})
+
+
+def test_a_missing_file_and_one_that_is_not_toml_are_said_so(tmp_path: Path):
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_settings(tmp_path / "none.toml", {})
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_settings(write(tmp_path, "site = = 3"), {})
+
+
+def test_start_time_without_a_zone_is_utc(tmp_path: Path):
+    text = GOOD.replace("[decide]", "start_time = 2026-05-01T08:00:00\n[decide]")
+    settings = load_settings(write(tmp_path, text), {})
+    expected = datetime(2026, 5, 1, 8, tzinfo=timezone.utc).timestamp()
+    assert settings.source.start_utc_s == expected
+
+
+def test_two_cameras_of_one_box_share_neither_name_nor_outbox(tmp_path: Path):
+    gate, door = (
+        load_settings(write(tmp_path, GOOD), {"camera": name}) for name in ("gate", "door")
+    )
+    assert gate.agent != door.agent
+    assert gate.outbox_path != door.outbox_path
+
+
+@pytest.mark.parametrize(
+    ("hostname", "name"),
+    [("Gate-1.local", "gate-1"), ("raspberrypi", "raspberrypi"), ("", "agent")],
+)
+def test_an_agent_is_named_after_its_host(hostname: str, name: str):
+    assert agent_name(hostname) == name

@@ -1,0 +1,217 @@
+"""`make demo`: the main job on a real clip, from enrolment to hits at a subscriber.
+
+    enrol people from the first part of the clip → run the agent over the whole clip
+    → a separate subscriber process receives the hits → annotated video and contact sheet
+
+The subscriber is `edge-reid watch --json` in a process of its own; what the table shows is what
+came over MQTT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import campus
+import cv2
+import numpy as np
+from broker import loopback_broker
+from contact_sheet import Match, write_sheet
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edge_reid.agent.pipeline import Step
+from edge_reid.agent.supervisor import Outputs, run_agent
+from edge_reid.cli.hit_table import HitTable
+from edge_reid.cli.screen import summary_rows
+from edge_reid.core.config import AgentSettings, load_settings
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import Image
+from edge_reid.messaging.payloads import HitPayload, UnknownPayload
+from edge_reid.vision.crops import cut
+from edge_reid.vision.embed import Embedder
+
+START = "2026-01-05T08:00:00Z"
+"""Wall clock given to the clip's first frame."""
+console = Console()
+
+
+@dataclass
+class Received:
+    """What the subscriber printed so far, oldest first."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    table: HitTable = field(
+        default_factory=lambda: HitTable(title="hits, as a separate subscriber receives them")
+    )
+
+
+def main() -> None:
+    options = _options()
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    for leftover in out.glob("*.db*"):
+        leftover.unlink()
+    started = time.monotonic()
+
+    console.rule("1. enrol people from the first part of the clip")
+    photos = campus.write_photos(
+        campus.people(*campus.ENROLLED), out / "enrolled", campus.ENROLLED_BEFORE
+    )
+    gallery = out / "gallery.db"
+    edge_reid("gallery", "init", gallery)
+    for name, crops in photos.items():
+        edge_reid("gallery", "enroll", name, *crops, "--gallery", gallery)
+
+    with loopback_broker(out) as (url, program):
+        console.rule(f"2. {program} listens at {url}; a subscriber waits; the agent runs")
+        settings = load_settings(None, demo_settings(gallery, url))
+        with subscriber(url) as received:
+            run(settings, received, out / "annotated.mp4")
+
+    console.rule("3. look at it")
+    matches = collect_matches(received.events, photos, settings)
+    write_sheet(matches, out / "contact_sheet.png")
+    for name in ("annotated.mp4", "contact_sheet.png"):
+        console.print(f"  {out / name}")
+    console.print(f"done in {time.monotonic() - started:.0f} s")
+    if not matches:
+        raise SystemExit("no hit arrived at the subscriber: something is broken")
+
+
+def demo_settings(gallery: Path, url: str) -> dict[str, Any]:
+    return {
+        "site": "lab",
+        "camera": "gate",
+        "agent": "laptop",
+        "gallery": gallery,
+        "source": {"uri": str(campus.CLIP), "start_time": START},
+        "mqtt": {"url": url},
+    }
+
+
+def run(settings: AgentSettings, received: Received, annotated: Path) -> None:
+    """The agent in this process, with the subscriber's table above its progress bar."""
+    screen = DemoScreen(received)
+    with Live(get_renderable=screen.render, console=console, refresh_per_second=4):
+        summary = run_agent(settings, outputs=Outputs(annotate=annotated), observer=screen)
+        time.sleep(1.0)  # the last hits are on their way to the subscriber
+    for name, value in summary_rows(summary):
+        console.print(f"  [bold]{name:<18}[/bold]{value}", highlight=False)
+
+
+class DemoScreen:
+    """The observer the agent reports to."""
+
+    def __init__(self, received: Received) -> None:
+        self._received = received
+        self._progress = Progress(
+            TextColumn("agent"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        )
+        self._task = self._progress.add_task("agent", total=None)
+
+    def render(self) -> Group:
+        return Group(self._received.table, self._progress)
+
+    def started(self, _camera: str, frames_expected: int | None) -> None:
+        self._progress.update(self._task, total=frames_expected)
+
+    def stepped(self, _step: Step) -> None:
+        self._progress.advance(self._task)
+
+    def notice(self, line: str) -> None:
+        console.print(f"[yellow]{line}[/yellow]")
+
+
+@contextmanager
+def subscriber(url: str) -> Iterator[Received]:
+    """`edge-reid watch --json` in a process of its own."""
+    words = ("watch", "--broker", url, "--site", "lab", "--all", "--json")
+    console.print(f"[dim]$ edge-reid {' '.join(words)}[/dim]")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_reid", *words], stdout=subprocess.PIPE, text=True
+    )
+    received = Received()
+    reader = Thread(target=_read_into, args=(process, received), daemon=True)
+    reader.start()
+    time.sleep(1.5)  # hits are not retained: who subscribes later has missed them
+    try:
+        yield received
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        reader.join(timeout=10)
+
+
+def _read_into(process: subprocess.Popen[str], received: Received) -> None:
+    for line in process.stdout or ():
+        event = json.loads(line)
+        kind = HitPayload if event["identity"] else UnknownPayload
+        received.table.add(kind.model_validate(event))
+        received.events.append(event)
+
+
+def edge_reid(*words: object) -> None:
+    """Run a verb in a process of its own, as a person would."""
+    shown = " ".join(str(word) for word in words)
+    console.print(f"[dim]$ edge-reid {shown}[/dim]", soft_wrap=True, highlight=False)
+    subprocess.run([sys.executable, "-m", "edge_reid", *map(str, words)], check=True)
+
+
+def collect_matches(
+    events: Sequence[dict[str, Any]],
+    photos: dict[str, list[Path]],
+    settings: AgentSettings,
+) -> list[Match]:
+    """Each hit as it was first told, with its crop and the nearest enrolled photo."""
+    hits = [event for event in events if event["identity"] and event["type"] != "end"]
+    numbers = [campus.frame_of(hit["captured_at"]) for hit in hits]
+    frames = campus.read_frames(set(numbers))
+    embedder = Embedder(settings.models.embedding)
+    matches = []
+    for hit, number in zip(hits, numbers, strict=True):
+        crop = cut(frames[number], Box(*hit["box"]))
+        templates = [read_image(path) for path in photos[hit["identity"]]]
+        nearest = int(np.argmax(embedder.embed(templates) @ embedder.embed([crop])[0]))
+        matches.append(
+            Match(
+                identity=hit["identity"],
+                moment=clock(hit["captured_at"]),
+                track_id=hit["track_id"],
+                similarity=hit["similarity"],
+                threshold=hit["threshold"],
+                margin=hit["margin"],
+                template=templates[nearest],
+                crop=crop,
+            )
+        )
+    return matches
+
+
+def read_image(path: Path) -> Image:
+    return np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def clock(moment: str) -> str:
+    """`2026-01-05T08:00:12.300Z` → `08:00:12.3`."""
+    return moment[11:21]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("out/demo"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The command line as a person uses it, on the real clip."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import campus
+import cv2
+import pytest
+from mosquitto import Mosquitto, mosquitto_path
+from needs import absent
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line that says what is wrong."""
+        assert "Traceback" not in self.err, self.err
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+Command = Callable[..., Outcome]
+
+
+def run_command(*words: object, timeout_s: float = 120) -> Outcome:
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_reid", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def edge_reid() -> Command:
+    """Runs `edge-reid …` in a process of its own."""
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """The enrolment photos: crops from the first part of the clip, by person."""
+    folder = tmp_path_factory.mktemp("photos")
+    return campus.write_photos(campus.people(*campus.ENROLLED), folder, campus.ENROLLED_BEFORE)
+
+
+@pytest.fixture(scope="session")
+def people(
+    tmp_path_factory: pytest.TempPathFactory, photos: dict[str, list[Path]], edge_reid: Command
+) -> Path:
+    """A gallery with the people of the clip. Copy it before changing it."""
+    gallery = tmp_path_factory.mktemp("gallery") / "gallery.db"
+    assert edge_reid("gallery", "init", gallery).code == 0
+    for name, crops in photos.items():
+        outcome = edge_reid("gallery", "enroll", name, *crops, "--gallery", gallery)
+        assert outcome.code == 0, outcome.err
+    return gallery
+
+
+@pytest.fixture(scope="module")
+def module_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """One Mosquitto for all tests of a file."""
+    if mosquitto_path() is None:
+        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
+    broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def long_clip(short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The short clip twenty times over: long enough to be interrupted."""
+    path = tmp_path_factory.mktemp("clips") / "long.mp4"
+    capture = cv2.VideoCapture(str(short_clip))
+    frames = [image for _, image in iter(capture.read, (False, None))]
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (width, height))
+    for frame in frames * 20:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `edge-reid …` and leaves it running; whatever still runs afterwards is killed."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start_command(*words: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edge_reid", *map(str, words)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"COLUMNS": "200"},
+            # who started the tests in the background had SIGINT ignored, and so would the child
+            preexec_fn=_restore_interrupts,  # noqa: PLW1509 - no thread of ours runs at the fork
+        )
+        running.append(process)
+        return process
+
+    yield start_command
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def _restore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

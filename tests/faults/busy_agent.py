@@ -1,0 +1,34 @@
+"""Publishes events until it is killed, and prints the `seq` of each once it is committed.
+
+busy_agent.py OUTBOX PORT
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+
+from sightings import ADDRESS, an_event  # noqa: E402
+
+from edge_reid.messaging.broker import Broker  # noqa: E402
+from edge_reid.messaging.mqtt import AgentFacts, Publisher  # noqa: E402
+from edge_reid.messaging.outbox import Outbox  # noqa: E402
+
+
+def main(outbox_path: str, port: str) -> None:
+    facts = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)
+    first = time.time_ns() // 1_000_000 % 10**9  # so that no two lives tell the same event
+    with (
+        Outbox(Path(outbox_path)) as outbox,
+        Publisher(Broker("127.0.0.1", int(port)), outbox, ADDRESS, facts) as publisher,
+    ):
+        for track in itertools.count(first):
+            print(publisher.publish(an_event(track)), flush=True)
+
+
+main(*sys.argv[1:])

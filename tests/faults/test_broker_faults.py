@@ -1,0 +1,178 @@
+"""A real Mosquitto that is not there, dies, hangs or is restarted: what does it cost? Nothing."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from consumer import Consumer, eventually
+from gate import Gate
+from mosquitto import Mosquitto
+from sightings import ADDRESS, an_event
+
+from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
+from edge_reid.messaging.outbox import Outbox
+
+pytestmark = pytest.mark.broker
+
+FACTS = AgentFacts(model_id="0123456789abcdef", gallery_version=3, started_utc_s=0.0)
+RETRY_S = (0.02, 0.1)
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def test_a_broker_down_for_the_whole_run_gets_all_of_it_later(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    broker.stop()
+    with (
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(broker.broker(), outbox, ADDRESS, FACTS, retry_s=RETRY_S) as publisher,
+    ):
+        for track in range(1, 101):
+            publisher.publish(an_event(track))
+        assert publisher.flush(0.1) == 100
+
+    broker.start()
+    with Consumer(broker.broker()) as consumer:
+        with (
+            Outbox(tmp_path / "outbox.db") as outbox,
+            Publisher(broker.broker(), outbox, ADDRESS, FACTS, retry_s=RETRY_S) as publisher,
+        ):
+            assert publisher.flush(20) == 0
+        hits = consumer.wait_for("gate/hit", count=100)
+    assert [hit["seq"] for hit in hits] == list(range(1, 101))
+    assert [hit["track_id"] for hit in hits] == list(range(1, 101))
+    assert all(hit["replayed"] for hit in hits)
+
+
+def test_a_broker_killed_again_and_again_loses_and_doubles_nothing(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    """500 events, six kills. The gate lets the publisher back in once the consumer listens:
+    a broker without a listener would take events and forget them, which is not ours to prevent.
+    """
+    events, kills = 500, 6
+    dice = random.Random(1)
+    with (
+        Gate(broker.port) as gate,
+        Consumer(broker.broker()) as consumer,
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(
+            Broker("127.0.0.1", gate.port), outbox, ADDRESS, FACTS, retry_s=RETRY_S
+        ) as publisher,
+    ):
+        producer = threading.Thread(target=_produce, args=(publisher, events))
+        producer.start()
+        for _ in range(kills):
+            time.sleep(dice.uniform(0.05, 0.3))
+            gate.is_open = False
+            broker.kill()
+            eventually(lambda: not consumer.is_subscribed)
+            broker.start()
+            eventually(lambda: consumer.is_subscribed)
+            gate.is_open = True
+        producer.join()
+        assert publisher.flush(30) == 0
+        eventually(lambda: len({hit["seq"] for hit in consumer.payloads("gate/hit")}) == events)
+        hits = consumer.payloads("gate/hit")
+
+    once = {hit["event_id"]: hit for hit in hits}  # as an idempotent consumer keeps them
+    assert sorted(hit["seq"] for hit in once.values()) == list(range(1, events + 1))
+    assert sorted(hit["track_id"] for hit in once.values()) == list(range(1, events + 1))
+    first_seqs = list(dict.fromkeys(hit["seq"] for hit in hits))
+    assert first_seqs == sorted(first_seqs)  # and each came first in its turn
+    assert any(hit["replayed"] for hit in hits)
+
+
+def _produce(publisher: Publisher, count: int) -> None:
+    for track in range(1, count + 1):
+        publisher.publish(an_event(track))
+        time.sleep(0.002)
+
+
+def test_a_cut_cable_is_noticed_and_costs_nothing(broker: Mosquitto, tmp_path: Path) -> None:
+    with (
+        Gate(broker.port) as gate,
+        Consumer(broker.broker()) as consumer,
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(
+            Broker("127.0.0.1", gate.port, keepalive_s=1), outbox, ADDRESS, FACTS, retry_s=RETRY_S
+        ) as publisher,
+    ):
+        publisher.wait_settled(5)
+        gate.is_frozen = gate.is_open = False
+        gate.is_frozen = True
+        publisher.publish(an_event(1))
+        eventually(lambda: publisher.state.link is Link.UNREACHABLE)
+        gate.is_frozen, gate.is_open = False, True
+        assert publisher.flush(10) == 0
+        (hit,) = consumer.wait_for("gate/hit")
+    assert hit["replayed"] is True
+
+
+def test_a_broker_that_does_not_answer_holds_up_nobody(broker: Mosquitto, tmp_path: Path) -> None:
+    with Gate(broker.port) as gate, Outbox(tmp_path / "outbox.db") as outbox:
+        gate.is_frozen = True
+        began_s = time.monotonic()
+        with Publisher(Broker("127.0.0.1", gate.port), outbox, ADDRESS, FACTS) as publisher:
+            assert publisher.publish(an_event(1)) == 1
+            assert publisher.flush(0.2) == 1
+        assert time.monotonic() - began_s < 5
+
+
+def test_the_last_will_speaks_for_an_agent_that_was_killed(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with Consumer(broker.broker()) as consumer:
+        agent = start_agent(tmp_path / "outbox.db", broker.port)
+        consumer.wait_for("gate/hit", count=5)
+        agent.kill()
+        agent.wait()
+        statuses = consumer.wait_for("agents/gate-1/status", count=2)
+    assert [(it["state"], it["reason"]) for it in statuses] == [
+        ("online", None),
+        ("offline", "connection lost"),
+    ]
+    with Consumer(broker.broker()) as late_comer:  # it is retained
+        assert late_comer.wait_for("agents/gate-1/status")[0]["state"] == "offline"
+
+
+def test_an_agent_killed_at_any_moment_loses_nothing_it_had_committed(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    path = tmp_path / "outbox.db"
+    dice = random.Random(2)
+    committed: list[int] = []
+    with Consumer(broker.broker()) as consumer:
+        for _ in range(5):
+            agent = start_agent(path, broker.port)
+            assert agent.stdout is not None
+            said = [agent.stdout.readline() for _ in range(dice.randint(1, 40))]
+            time.sleep(dice.uniform(0, 0.01))
+            agent.kill()
+            said += agent.communicate()[0].splitlines(keepends=True)
+            committed += [int(line) for line in said if line.endswith(b"\n")]
+        with (
+            Outbox(path) as outbox,
+            Publisher(broker.broker(), outbox, ADDRESS, FACTS, retry_s=RETRY_S) as publisher,
+        ):
+            last_seq = outbox.figures.last_seq
+            assert publisher.flush(20) == 0
+        eventually(lambda: len({hit["seq"] for hit in consumer.payloads("gate/hit")}) == last_seq)
+        hits = consumer.payloads("gate/hit")
+    assert {hit["seq"] for hit in hits} == set(range(1, last_seq + 1)) >= set(committed)
+    assert len({hit["event_id"] for hit in hits}) == last_seq
+
+
+def start_agent(outbox_path: Path, port: int) -> subprocess.Popen[bytes]:
+    """A process that publishes as fast as it can, and prints every `seq` once it is committed."""
+    script = TESTS / "faults" / "busy_agent.py"
+    return subprocess.Popen(
+        [sys.executable, str(script), str(outbox_path), str(port)], stdout=subprocess.PIPE
+    )

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gallery_examples import snapshot_of, template, unit_vectors
+
+from edge_reid.core.types import Candidate
+from edge_reid.gallery.clash import Clash, clashes
+
+A, B, C = unit_vectors(3)
+
+
+def new(vector, identity="new"):
+    return template(identity, vector=vector)
+
+
+def towards(start, goal, share):
+    mixed = (1 - share) * start + share * goal
+    return (mixed / np.linalg.norm(mixed)).astype(np.float32)
+
+
+def test_templates_near_their_own_identity_do_not_clash():
+    before = snapshot_of(np.stack([B, C]))
+    photos = [new(A), new(towards(A, B, 0.1))]
+    assert clashes(photos, before, threshold=0.9) == ()
+
+
+def test_a_template_nearer_to_somebody_else_clashes():
+    before = snapshot_of(np.stack([B, C]))
+    stray = towards(B, A, 0.2)
+
+    (clash,) = clashes([new(A), new(towards(A, C, 0.1)), new(stray)], before, threshold=0.9)
+
+    assert (clash.number, clash.other.identity) == (2, "id-0")
+    assert clash.other.similarity == pytest.approx(float(stray @ B), abs=1e-6)
+    assert clash.own_similarity == pytest.approx(
+        max(float(stray @ A), float(stray @ towards(A, C, 0.1))), abs=1e-6
+    )
+
+
+def test_templates_enrolled_before_are_its_own_too():
+    before = snapshot_of(np.stack([A, B]))
+    assert clashes([new(towards(A, B, 0.2), "id-0")], before, threshold=0.0) == ()
+    (clash,) = clashes([new(towards(B, A, 0.2), "id-0")], before, threshold=0.9)
+    assert clash.other.identity == "id-1"
+
+
+def test_a_template_alone_clashes_with_whom_it_would_be_taken_for():
+    before = snapshot_of(B[None])
+    similarity = float(towards(B, A, 0.3) @ B)
+    lone = [new(towards(B, A, 0.3))]
+    assert clashes(lone, before, threshold=similarity + 0.01) == ()
+    assert clashes(lone, before, threshold=similarity - 0.01) == (
+        Clash(0, Candidate("id-0", pytest.approx(similarity, abs=1e-6)), None),
+    )
+
+
+def test_in_an_empty_gallery_nothing_clashes():
+    assert clashes([new(A)], snapshot_of(unit_vectors(0)), threshold=0.0) == ()

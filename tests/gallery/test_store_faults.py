@@ -1,0 +1,140 @@
+"""Galleries that cannot be used: each is told in one line, with what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
+
+from edge_reid.core.errors import GalleryError, ModelMismatchError
+from edge_reid.gallery.store import GalleryStore
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "gallery.db"
+    with GalleryStore.create(path, MODEL, DIMENSION) as store:
+        store.add_all([template(f"person {number}") for number in range(50)])
+    return path
+
+
+@contextmanager
+def refused(words, kind=GalleryError):
+    with pytest.raises(kind, match=words) as caught:
+        yield
+    assert "\n" not in str(caught.value)
+
+
+def test_missing(tmp_path):
+    with refused("no such file; make one with `edge-reid gallery init`"):
+        GalleryStore.open(tmp_path / "gallery.db")
+
+
+def test_of_another_model(path):
+    with refused(f"expected one of model {OTHER_MODEL}, got one of {MODEL}", ModelMismatchError):
+        GalleryStore.open(path, model_id=OTHER_MODEL)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", bytes(4096), b"\xff\xd8\xff" * 1000])
+def test_not_a_database(tmp_path, content):
+    path = tmp_path / "gallery.db"
+    path.write_bytes(content)
+    with refused("expected a gallery, got another kind of file"):
+        GalleryStore.open(path)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_another_kind(tmp_path):
+    path = tmp_path / "outbox.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE gallery (model_id)")
+    with refused("expected a gallery, got another kind of file"):
+        GalleryStore.open(path)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_cut_short(path, share):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with refused("damaged or cut short"), GalleryStore.open(path) as store:
+        store.snapshot()
+
+
+def test_a_vector_that_is_none(path):
+    with sqlite3.connect(path) as vandal:
+        vandal.execute("UPDATE templates SET vector = zeroblob(64) WHERE template_id = 7")
+    with GalleryStore.open(path) as store, refused("damaged or cut short"):
+        store.snapshot()
+
+
+def test_of_a_newer_edge_reid(path):
+    with sqlite3.connect(path) as future:
+        future.execute("PRAGMA user_version = 99")
+    with refused("expected format 1 or older, got 99, written by a newer edge-reid"):
+        GalleryStore.open(path)
+
+
+def test_locked_for_writing(path):
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with GalleryStore.open(path, busy_timeout_s=0.05) as store:
+        assert len(store.identities()) == 50
+        with refused("locked by another program; wait for it or stop it"):
+            store.add(template("Alice"))
+    holder.close()
+
+
+def test_locked_for_everything(path):
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    with refused("locked by another program"):
+        GalleryStore.open(path, busy_timeout_s=0.05)
+    holder.close()
+
+
+@pytest.fixture
+def read_only_path(path):
+    """The gallery in a folder that may be read by everybody and written by nobody but root."""
+    folder = Path(tempfile.mkdtemp())
+    copy = Path(shutil.copy(path, folder))
+    copy.chmod(0o444)
+    folder.chmod(0o555)
+    yield copy
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def without_privileges():
+    """Root may write everywhere; so let go of that for a while, where we are root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_read_only_can_be_read(read_only_path):
+    with without_privileges(), GalleryStore.open(read_only_path) as store:
+        assert len(store.snapshot().identities) == 50
+        assert len(store.templates("person 3")) == 1
+
+
+def test_read_only_cannot_be_written(read_only_path):
+    with without_privileges(), GalleryStore.open(read_only_path) as store:
+        with refused("cannot be written here; check the owner and the mode"):
+            store.add(template("Alice"))
+        with refused("cannot be written here"):
+            store.remove("person 3")

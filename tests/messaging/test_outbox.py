@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sightings import an_event
+
+from edge_reid.core.errors import OutboxError
+from edge_reid.messaging.outbox import Outbox
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+def seqs(outbox: Outbox) -> list[int]:
+    return [entry.seq for entry in outbox.pending(limit=10_000)]
+
+
+def test_what_is_put_waits_in_order_until_it_is_acknowledged(path: Path) -> None:
+    with Outbox(path) as outbox:
+        assert [outbox.put(an_event(track)) for track in (1, 2, 3)] == [1, 2, 3]
+        assert seqs(outbox) == [1, 2, 3]
+        assert [entry.seq for entry in outbox.pending(after_seq=1, limit=1)] == [2]
+        outbox.acknowledge([1, 3])
+        assert seqs(outbox) == [2]
+
+
+def test_an_entry_is_the_payload_with_its_number(path: Path) -> None:
+    with Outbox(path) as outbox:
+        outbox.put(an_event(1))
+        outbox.put(an_event(2))
+        entry = outbox.pending()[1]
+    assert entry.topic == "edge-reid/lab/gate/hit"
+    assert entry.body.decode() == an_event(2).payload(2).to_json()
+
+
+def test_it_outlives_the_process_and_goes_on_counting(path: Path) -> None:
+    with Outbox(path) as outbox:
+        for track in (1, 2):
+            outbox.put(an_event(track))
+        outbox.acknowledge([1, 2])
+    with Outbox(path) as outbox:
+        assert outbox.put(an_event(3)) == 3
+        assert outbox.figures.last_seq == 3
+
+
+def test_figures_recount_what_is_there(path: Path) -> None:
+    with Outbox(path) as outbox:
+        for track in range(1, 6):
+            outbox.put(an_event(track))
+        outbox.acknowledge([2])
+        figures, entries = outbox.figures, outbox.pending()
+    assert figures.depth == len(entries) == 4
+    assert figures.bytes == sum(len(entry.body) for entry in entries)
+    assert figures.dropped == 0
+
+
+def test_beyond_the_byte_cap_the_oldest_go_and_are_counted(path: Path) -> None:
+    size = len(an_event(10).payload(10).to_json().encode())
+    with Outbox(path, max_bytes=3 * size) as outbox:
+        for track in range(10, 18):
+            outbox.put(an_event(track))
+        assert seqs(outbox) == [6, 7, 8]
+        assert outbox.figures.dropped == 5
+        assert outbox.figures.bytes <= 3 * size
+    with Outbox(path) as outbox:
+        assert outbox.figures.dropped == 5
+
+
+def test_beyond_the_age_cap_the_oldest_go_and_are_counted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Outbox(path, max_age_s=60) as outbox:
+        outbox.put(an_event(1))
+        pass_time(monkeypatch, 61)
+        outbox.put(an_event(2))
+        assert seqs(outbox) == [2]
+        assert outbox.figures.dropped == 1
+
+
+def test_age_counts_over_restarts_but_not_by_the_wall_clock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Outbox(path, max_age_s=60) as outbox:
+        outbox.put(an_event(1))
+        pass_time(monkeypatch, 40)
+        outbox.put(an_event(2))
+    monkeypatch.setattr("time.time", lambda: 4e9)  # the clock was set: a hundred years later
+    monkeypatch.setattr("time.monotonic", lambda: 5.0)  # and the machine was started again
+    with Outbox(path, max_age_s=60) as outbox:
+        outbox.put(an_event(3))
+        assert seqs(outbox) == [1, 2, 3]
+        monkeypatch.setattr("time.monotonic", lambda: 30.0)
+        outbox.put(an_event(4))
+        assert seqs(outbox) == [2, 3, 4]
+
+
+def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    import time
+
+    now_s = time.monotonic() + seconds
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+
+
+def test_ctrl_c_right_after_a_commit_costs_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with Outbox(path) as outbox:
+        with monkeypatch.context() as patch:
+            patch.setattr(outbox, "_read_figures", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                outbox.put(an_event(1))
+        assert outbox.put(an_event(2)) == 2
+        assert seqs(outbox) == [1, 2]
+        assert outbox.figures.depth == 2
+
+
+def test_one_process_at_a_time(path: Path) -> None:
+    with Outbox(path), pytest.raises(OutboxError, match="is in use by another edge-reid"):
+        Outbox(path)
+
+
+def test_another_database_is_not_touched(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE identities (name TEXT)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(OutboxError, match="another kind of database; give another path"):
+        Outbox(path)
+    assert path.read_bytes() == before
+
+
+def test_a_newer_outbox_is_not_touched(path: Path) -> None:
+    Outbox(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(OutboxError, match="expected version 1, got 99"):
+        Outbox(path)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(OutboxError, match="cannot be opened.*check the folder"):
+        Outbox(tmp_path / "missing" / "outbox.db")
+
+
+@pytest.mark.parametrize("damage", ["garbage", "torn page"])
+def test_a_damaged_file_is_set_aside_named_and_replaced(path: Path, damage: str) -> None:
+    with Outbox(path) as outbox:
+        for track in range(1, 50):
+            outbox.put(an_event(track))
+    content = bytearray(path.read_bytes())
+    if damage == "garbage":
+        content[:4096] = b"\xa5" * 4096
+    else:
+        content[2 * 4096 : 5 * 4096] = b"\xa5" * (3 * 4096)
+    path.write_bytes(content)
+
+    with Outbox(path) as outbox:
+        assert outbox.set_aside is not None
+        assert outbox.set_aside.name.startswith("outbox.db.damaged-")
+        assert outbox.set_aside.read_bytes() == content
+        assert outbox.figures.depth == 0
+        seq = outbox.put(an_event(50))
+        assert seq is not None
+        assert seq > 49  # above all that the damaged one may have given out
+        assert outbox.put(an_event(51)) == seq + 1
+
+
+def test_damage_while_running_costs_what_waited_and_no_more(path: Path) -> None:
+    with Outbox(path) as outbox:
+        for track in range(1, 50):
+            outbox.put(an_event(track))
+        outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * (path.stat().st_size - 4096))
+        outbox._db.execute("PRAGMA shrink_memory")  # else SQLite reads from its own pages
+        seq = outbox.put(an_event(50))
+        assert seqs(outbox) == [seq]
+        assert outbox.set_aside is not None
+        assert outbox.figures.dropped == 49
+
+
+@contextmanager
+def full_disk(bytes_left: int) -> Iterator[None]:
+    """No file of this process can grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_costs_events_that_are_counted_and_then_it_goes_on(path: Path) -> None:
+    with Outbox(path) as outbox:
+        for track in range(1, 11):
+            outbox.put(an_event(track))
+        with full_disk(Path(f"{path}-wal").stat().st_size):
+            assert [outbox.put(an_event(11)), outbox.put(an_event(12))] == [None, None]
+            assert outbox.figures.dropped == 2
+            assert seqs(outbox) == list(range(1, 11))
+            outbox.acknowledge([1])  # may be refused as well, and must not be forgotten
+        assert outbox.put(an_event(13)) == 11
+        outbox.acknowledge([2])
+        assert seqs(outbox) == list(range(3, 12))
+    with Outbox(path) as outbox:
+        assert outbox.figures.dropped == 2
+
+
+def test_an_event_that_cannot_be_sent_is_dropped_and_counted(path: Path) -> None:
+    with Outbox(path) as outbox:
+        outbox.put(an_event(1))
+        outbox.discard(1)
+        assert outbox.figures.depth == 0
+        assert outbox.figures.dropped == 1
+
+
+def test_names_leave_the_file_with_their_events(path: Path) -> None:
+    with Outbox(path) as outbox:
+        outbox.put(an_event(1))
+        outbox.acknowledge([1])
+    assert b'"ana"' not in path.read_bytes()
+    assert json.loads(an_event(1).payload(1).to_json())["identity"] == "ana"

@@ -1,0 +1,107 @@
+"""A real Mosquitto on a free loopback port, to be stopped, killed and started again."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from edge_reid.core.config import MqttSettings
+from edge_reid.messaging.broker import Broker
+
+START_TIMEOUT_S = 10.0
+
+
+def mosquitto_path() -> str | None:
+    """The program; Debian keeps it where ordinary users do not look."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """`login` = (user, password) shuts everybody else out; `acl` are lines of an ACL file;
+    `tls` = (CA, certificate, key) makes it speak `mqtts`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        login: tuple[str, str] | None = None,
+        acl: tuple[str, ...] = (),
+        tls: tuple[Path, Path, Path] | None = None,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{self.port}"
+        self._config = folder / "mosquitto.conf"
+        # a subscriber that reads slowly must not make the broker drop: we test ourselves
+        lines = [f"listener {self.port} 127.0.0.1", "max_queued_messages 0"]
+        lines.append(
+            f"user {getpass.getuser()}"
+        )  # as root it would give up its rights to our files
+        lines += _login_lines(folder, login)
+        if acl:
+            (folder / "acl").write_text("\n".join(acl) + "\n")
+            lines.append(f"acl_file {folder / 'acl'}")
+        if tls:
+            lines += [f"cafile {tls[0]}", f"certfile {tls[1]}", f"keyfile {tls[2]}"]
+        self._config.write_text("\n".join(lines) + "\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def broker(self, **settings: object) -> Broker:
+        """How a client of ours reaches it."""
+        return Broker.from_settings(MqttSettings.model_validate({"url": self.url, **settings}))
+
+    def start(self) -> None:
+        program = mosquitto_path()
+        assert program is not None
+        self._process = subprocess.Popen(
+            [program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            assert self._process.poll() is None, "mosquitto ended at once; is its config right?"
+            assert time.monotonic() < deadline_s, "mosquitto does not answer"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        self._end(kill=False)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        self._end(kill=True)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _end(self, *, kill: bool) -> None:
+        if self._process is None:
+            return
+        (self._process.kill if kill else self._process.terminate)()
+        self._process.wait(timeout=10)
+        self._process = None
+
+
+def _login_lines(folder: Path, login: tuple[str, str] | None) -> list[str]:
+    if login is None:
+        return ["allow_anonymous true"]
+    passwords = folder / "passwords"
+    program = shutil.which("mosquitto_passwd")
+    assert program is not None, "mosquitto_passwd comes with mosquitto"
+    subprocess.run([program, "-b", "-c", str(passwords), *login], check=True, capture_output=True)
+    return ["allow_anonymous false", f"password_file {passwords}"]

@@ -1,0 +1,87 @@
+"""A small generated data set, and a network small enough to train on it in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from trainer.recipe import Recipe, Source, Stage
+
+MakePeople = Callable[..., Path]
+SIZE = {"height_px": 64, "width_px": 32, "warmup_steps": 2}
+FROZEN = Stage(**SIZE, epochs=2, frozen_blocks=18, learning_rate=1e-2)
+FREE = Stage(**SIZE, epochs=2, frozen_blocks=8, learning_rate=3e-3)
+
+
+def draw_people(folder: Path, identities: int = 12, images: int = 6) -> Path:
+    """People in coats and trousers of their own, seen by two cameras of different light."""
+    rng = np.random.default_rng(len(folder.name))
+    folder.mkdir()
+    for person in range(identities):
+        coat, trousers = rng.integers(0, 256, (2, 3))
+        for shot in range(images):
+            camera = shot % 2 + 1
+            crop = np.full((96, 48, 3), 120 + 20 * camera, np.int64)
+            crop[20:55, 12:36] = coat
+            crop[55:90, 14:34] = trousers
+            crop += rng.integers(-25, 25, crop.shape)
+            file = folder / f"{person + 1:04d}_c{camera}s1_{shot:06d}_00.jpg"
+            cv2.imwrite(str(file), np.clip(crop, 0, 255).astype(np.uint8))
+    return folder
+
+
+def small_recipe(people: Path, start: Path, *stages: Stage) -> Recipe:
+    """A thin network that starts from stored random weights."""
+    import keras
+
+    from trainer.model import build_embedder, save_weights
+
+    made = Recipe(
+        sources=(Source(path=people, terms="generated, free"),),
+        stages=stages,
+        start_from=start,
+        alpha=0.35,
+        dimension=16,
+        hold_out=4,
+        identities_per_batch=4,
+        images_per_identity=3,
+        ema=0.5,
+        evaluate_every=1000,
+    )
+    keras.utils.set_random_seed(0)
+    save_weights(build_embedder(made, 64, 32), start)
+    return made
+
+
+@pytest.fixture
+def make_people(tmp_path: Path) -> MakePeople:
+    """Draw a data set of a given name, number of people and pictures of each."""
+    return lambda name="people", **counts: draw_people(tmp_path / name, **counts)
+
+
+@pytest.fixture
+def people(make_people: MakePeople) -> Path:
+    return make_people()
+
+
+@pytest.fixture
+def recipe(people: Path, tmp_path: Path) -> Recipe:
+    """Training of the new layers alone: quick."""
+    return small_recipe(people, tmp_path / "start.npz", FROZEN)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of two stages, trained by the verb."""
+    from edge_reid.cli.main import main
+
+    place = tmp_path_factory.mktemp("trained")
+    made = small_recipe(draw_people(place / "people"), place / "start.npz", FROZEN, FREE)
+    (place / "recipe.json").write_text(made.model_dump_json())
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--recipe", str(place / "recipe.json"), "--out", str(place / "run")])
+    return place / "run"

@@ -1,0 +1,79 @@
+"""The quantiles come from comparisons as the box makes them: tracks with templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.datasets import PersonData
+from trainer.thresholds import (
+    TRACK_CROPS,
+    decision_similarities,
+    genuine_quantiles,
+    impostor_quantiles,
+)
+
+pytestmark = pytest.mark.trainer
+
+
+def pictures(labels: list[int], cameras: list[int]) -> PersonData:
+    names = tuple(f"person-{label}" for label in sorted(set(labels)))
+    paths = tuple(Path(str(number)) for number in range(len(labels)))
+    return PersonData(paths, np.array(labels), np.array(cameras), names)
+
+
+def unit_rows(count: int) -> np.ndarray:
+    rows = np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_a_track_meets_everybody_seen_by_other_cameras() -> None:
+    data = pictures(labels=[0, 0, 1, 1], cameras=[1, 2, 1, 2])
+    embeddings = np.eye(4, dtype=np.float32)
+    embeddings[3] = embeddings[0]  # person 1 in camera 2 looks just like person 0 in camera 1
+    impostor, genuine = decision_similarities(data, embeddings)
+    assert sorted(impostor.tolist()) == [0.0, 0.0, 1.0, 1.0]
+    assert genuine.tolist() == [0.0] * 4
+
+
+def test_a_track_is_the_mean_of_its_crops() -> None:
+    data = pictures(labels=[0, 0, 1, 1], cameras=[1, 1, 2, 2])
+    rows = unit_rows(4)
+    impostor, _ = decision_similarities(data, rows)
+
+    def meets(track: list[int], templates: list[int]) -> list[float]:
+        mean = rows[track].mean(axis=0)
+        return [float(rows[each] @ mean / np.linalg.norm(mean)) for each in templates]
+
+    expected = meets([0, 1], [2, 3]) + meets([2, 3], [0, 1])
+    assert impostor.tolist() == pytest.approx(expected)
+
+
+def test_no_more_crops_count_than_the_box_keeps() -> None:
+    many = 4 * TRACK_CROPS
+    data = pictures(labels=[0] * many + [1], cameras=[1] * many + [2])
+    rows = unit_rows(many + 1)
+    chosen = np.linspace(0, many - 1, TRACK_CROPS).round().astype(int)
+    mean = rows[chosen].mean(axis=0)
+    impostor, _ = decision_similarities(data, rows)
+    assert float(rows[-1] @ mean / np.linalg.norm(mean)) in [
+        pytest.approx(float(s)) for s in impostor
+    ]
+
+
+def test_without_cameras_one_half_of_a_person_meets_the_other() -> None:
+    data = pictures(labels=[0, 0, 1, 1], cameras=[-1] * 4)
+    assert not data.has_cameras
+    impostor, genuine = decision_similarities(data, np.eye(4, dtype=np.float32))
+    assert len(genuine) == 4
+    assert len(impostor) == 4
+
+
+def test_quantiles_stop_where_the_comparisons_run_out() -> None:
+    similarities = np.linspace(0, 1, 10_001, dtype=np.float32)
+    table = impostor_quantiles([similarities])
+    assert table[0] == pytest.approx((0.5, 0.5))
+    assert table[-1] == pytest.approx((0.005, 0.995))  # 0.002 would leave 20 comparisons beyond
+    assert dict(genuine_quantiles([similarities]))[0.1] == pytest.approx(0.1)

@@ -1,0 +1,148 @@
+"""Whole runs on a small generated data set: train, interrupt, resume, export, evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.trainer
+pytest.importorskip("tensorflow", reason="needs TensorFlow")
+
+from edge_reid.cli.main import main  # noqa: E402
+from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
+from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
+from trainer import steps, verbs  # noqa: E402
+from trainer.evaluate import read_split  # noqa: E402
+from trainer.export import ExportOptions, export_run  # noqa: E402
+from trainer.quantize import Precision  # noqa: E402
+from trainer.recipe import Recipe, make_recipe, read_recipe  # noqa: E402
+from trainer.train import resume_run, start_run  # noqa: E402
+
+
+def run_verb(*words: str | Path) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    return int(left.value.code or 0)
+
+
+def test_train_export_evaluate(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verbs one after the other, as a user types them."""
+    lines = [json.loads(line) for line in (trained / "curves.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in lines] == [0, 1]
+    assert 0.2 < lines[-1]["validation_mAP"] <= 1.0
+
+    model = tmp_path / "model.tflite"
+    assert run_verb("export", trained, "--int8", "--budget", "10", "--out", model) == 0
+    manifest = load_embedding_manifest(model)
+    assert (manifest.dimension, manifest.input_height_px, manifest.input_width_px) == (16, 64, 32)
+    assert manifest.metrics["held_out_cosine_mean"] > 0.95
+    assert manifest.training_data == ("people: generated, free",)
+    shares, similarities = zip(*manifest.impostor_quantiles, strict=True)
+    assert list(shares) == sorted(shares, reverse=True)
+    assert list(similarities) == sorted(similarities)
+
+    capsys.readouterr()
+    people = read_recipe(trained / "recipe.json").sources[0].path
+    assert run_verb("evaluate", model, people, "--json") == 0
+    of_file = json.loads(capsys.readouterr().out)
+    assert run_verb("evaluate", trained, people, "--json") == 0
+    of_run = json.loads(capsys.readouterr().out)
+    assert of_file["queries"] == of_run["queries"] == 24
+    assert of_file["mAP"] == pytest.approx(of_run["mAP"], abs=0.1)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    start_run(recipe, straight)
+
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps.StageRun, "_after_step", after(3, steps.StageRun._after_step, ctrl_c))
+        with pytest.raises(KeyboardInterrupt):
+            start_run(recipe, broken)
+    resume_run(broken)
+
+    with np.load(straight / "weights.npz") as a, np.load(broken / "weights.npz") as b:
+        for name in a.files:
+            assert np.allclose(a[name], b[name], atol=1e-4), name
+
+
+def after(calls: int, usual: object, then: object) -> object:
+    """A function that does `usual` a number of times, and `then` instead the next time."""
+    done = iter(range(calls))
+
+    def step(*arguments: object) -> object:
+        return (usual if next(done, None) is not None else then)(*arguments)  # type: ignore[operator]
+
+    return step
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(recipe: Recipe, tmp_path: Path) -> None:
+    wild = recipe.stages[0].model_copy(update={"learning_rate": 1e38})
+    with pytest.raises(TrainingError, match=r"expected a finite loss, found \w+ at step \d+"):
+        start_run(recipe.model_copy(update={"stages": (wild,)}), tmp_path / "run")
+
+
+def test_a_file_worse_than_the_budget_is_not_kept(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.tflite"
+    with pytest.raises(TrainingError, match="expected at most -100.0 mAP points lost"):
+        export_run(trained, out, ExportOptions(budget_points=-100.0, calibration=8))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_float_files_agree_with_the_network(
+    trained: Path, tmp_path: Path, precision: Precision
+) -> None:
+    manifest = export_run(trained, tmp_path / "m.tflite", ExportOptions(precision, 100.0))
+    assert manifest.metrics["held_out_cosine_worst"] > 0.999
+
+
+def test_queries_and_gallery_of_a_data_set_are_used_as_they_are(
+    people: Path, tmp_path: Path
+) -> None:
+    for folder, keep in (("query", "_c1"), ("bounding_box_test", "_c2")):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        for file in people.glob(f"*{keep}*"):
+            (tmp_path / "set" / folder / file.name).write_bytes(file.read_bytes())
+    split = read_split(tmp_path / "set")
+    assert (len(split.query), len(split.gallery)) == (36, 36)
+    assert {p.parent.name for p in np.array(split.data.paths)[split.query]} == {"query"}
+
+
+def test_mistakes_in_a_recipe_are_listed_together(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_recipe({"sources": [], "stages": [], "alpha": -1, "colour": "blue"})
+    assert len(caught.value.problems) == 4
+    (tmp_path / "recipe.json").write_text("{")
+    with pytest.raises(ConfigError, match="recipe.json"):
+        read_recipe(tmp_path / "recipe.json")
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    wider = recipe.model_copy(update={"alpha": 0.5})
+    with pytest.raises(TrainingError, match="belongs to another architecture"):
+        start_run(wider, tmp_path / "run")
+
+
+def test_a_run_is_not_trained_over(recipe: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "checkpoint.npz").write_bytes(b"something")
+    with pytest.raises(TrainingError, match=f"--resume {run}"):
+        start_run(recipe, run)
+
+
+def test_sizes_are_read_height_first() -> None:
+    assert verbs.parse_size("192x96") == (192, 96)
+    with pytest.raises(Exception, match="multiples of 32"):
+        verbs.parse_size("200x96")

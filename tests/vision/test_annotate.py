@@ -1,0 +1,88 @@
+"""Drawing: boxes where the tracks are, in the colour of the decision; and videos one can read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_reid.core.config import SourceSettings
+from edge_reid.core.errors import UsageError
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import Candidate, Known, Track, Uncertain, Unknown
+from edge_reid.vision.annotate import Label, VideoWriter, draw, label_for
+from edge_reid.vision.capture import open_source
+
+BLACK = np.zeros((240, 320, 3), np.uint8)
+
+
+def track(box: Box, *, observed: bool = True) -> Track:
+    return Track(7, box, 0.9, observed, 0.0, 1.0)
+
+
+def drawn(box: Box, label: Label | None = None, *, observed: bool = True) -> np.ndarray:
+    return draw(BLACK, [track(box, observed=observed)], {7: label} if label else {})
+
+
+def test_the_picture_itself_is_not_touched() -> None:
+    picture = BLACK.copy()
+    draw(picture, [track(Box(50, 60, 90, 160))], {})
+    assert not picture.any()
+
+
+def test_a_box_is_drawn_where_the_track_is() -> None:
+    canvas = drawn(Box(50, 60, 90, 160))
+    assert canvas[110, 50].any()
+    assert canvas[160, 70].any()
+    assert not canvas[110, 70].any(), "the person stays visible"
+
+
+def test_the_colour_tells_the_decision() -> None:
+    colours = {
+        kind: tuple(drawn(Box(50, 60, 90, 160), Label("x", kind))[110, 50])
+        for kind in ("known", "unknown", "undecided")
+    }
+    assert len(set(colours.values())) == 3
+    red, green, _ = (int(value) for value in colours["known"])
+    assert green > red, "known is green, in RGB"
+
+
+def test_a_box_that_is_only_predicted_is_thinner() -> None:
+    box = Box(50, 60, 90, 160)
+    assert (drawn(box, observed=False)[110] > 0).sum() < (drawn(box)[110] > 0).sum()
+
+
+@pytest.mark.parametrize(
+    "box", [Box(-40, -50, 20, 60), Box(300, 200, 400, 400), Box(900, 900, 950, 999)]
+)
+def test_the_caption_stays_in_the_picture(box: Box) -> None:
+    """Its white letters are visible wherever the box is."""
+    canvas = drawn(box, Label("red-sleeves 0.87", "known"))
+    assert (canvas.min(axis=2) > 200).sum() > 100
+
+
+def test_decisions_in_words() -> None:
+    nobody = Uncertain(Candidate("ada", 0.4), 0.5, None, 1)
+    assert label_for(Known("ada", 0.8342, 0.5, 0.1, 3)) == Label("ada 0.83", "known")
+    assert label_for(Unknown(0.3, 0.5, 3)) == Label("unknown", "unknown")
+    assert label_for(nobody) == Label("", "undecided")
+
+
+def test_a_written_video_can_be_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    red = np.zeros((48, 64, 3), np.uint8)
+    red[:, :, 0] = 200
+    with VideoWriter(path, 12.5, (64, 48)) as writer:
+        for _ in range(5):
+            writer.write(red)
+        writer.write(BLACK)  # the camera was swapped for one of another size
+    with open_source(SourceSettings(uri=str(path))) as source:
+        frames = [frame.image for frame in source]
+        assert (source.fps, source.size_px) == (12.5, (64, 48))
+    assert len(frames) == 6
+    assert np.abs(frames[0][24, 32].astype(int) - [200, 0, 0]).max() < 12
+    assert frames[5].max() < 30
+
+
+def test_a_video_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot be written; give a name ending in \.mp4"):
+        VideoWriter(tmp_path / "no such folder" / "out.mp4", 10, (64, 48))

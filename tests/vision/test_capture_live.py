@@ -1,0 +1,87 @@
+"""Live sources, against a real MJPEG server: newest wins, and nothing that hangs wedges us."""
+
+import threading
+import time
+from itertools import islice
+
+import pytest
+from mjpeg_camera import PERIOD_S, SIZE_PX, MjpegCamera
+
+from edge_reid.core.config import SourceSettings
+from edge_reid.core.errors import SourceError
+from edge_reid.vision.capture import open_source
+
+
+def settings(uri: str, stall_timeout_s: float = 5.0) -> SourceSettings:
+    return SourceSettings(uri=uri, stall_timeout_s=stall_timeout_s)
+
+
+def test_a_stream_gives_its_frames_with_the_wall_clock() -> None:
+    with MjpegCamera() as camera, open_source(settings(camera.url)) as source:
+        before = time.time()
+        frames = list(islice(source, 5))
+        after = time.time()
+    assert (source.is_live, source.size_px, source.frames_expected) == (True, SIZE_PX, None)
+    times = [frame.captured_utc_s for frame in frames]
+    assert times == sorted(times)
+    assert before - 5.0 < times[0] < times[-1] <= after
+
+
+def test_who_is_slow_gets_the_newest_frame_and_the_drops_are_counted() -> None:
+    with MjpegCamera() as camera, open_source(settings(camera.url)) as source:
+        frames = []
+        for frame in islice(source, 6):
+            frames.append(frame)
+            time.sleep(10 * PERIOD_S)
+        dropped = source.dropped
+    indices = [frame.index for frame in frames]
+    shades = [int(frame.image[60, 80, 0]) for frame in frames]
+    assert shades == pytest.approx(indices, abs=3), "the picture is the one of that number"
+    assert indices[-1] - indices[0] > 20, "old frames were skipped"
+    assert dropped >= indices[-1] + 1 - len(frames)
+
+
+@pytest.mark.parametrize("fault", ["hangs_after", "ends_after"])
+def test_a_camera_that_falls_silent_is_opened_again(fault: str) -> None:
+    started = time.monotonic()
+    with (
+        MjpegCamera(**{fault: 10}) as camera,
+        open_source(settings(camera.url, stall_timeout_s=2.0)) as source,
+    ):
+        frames = list(islice(source, 30))
+        assert (camera.connections, source.reopened) == (2, 1)
+    indices = [frame.index for frame in frames]
+    assert indices == sorted(set(indices)), "numbers go on after the gap"
+    assert time.monotonic() - started < 20
+
+
+def test_a_camera_that_never_answers_is_an_error() -> None:
+    with MjpegCamera() as camera:
+        camera.answers = False
+        started = time.monotonic()
+        with pytest.raises(SourceError, match="none came; check its address"):
+            open_source(settings(camera.url, stall_timeout_s=0.5))
+        assert time.monotonic() - started < 3
+
+
+def test_iterating_ends_when_another_thread_closes_the_source() -> None:
+    with MjpegCamera(hangs_after=5) as camera:
+        source = open_source(settings(camera.url, stall_timeout_s=60.0))
+        threading.Timer(0.5, source.close).start()
+        started = time.monotonic()
+        assert len(list(source)) <= 5
+        assert time.monotonic() - started < 5
+
+
+def test_a_camera_that_does_not_exist(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError, match=r"^camera 63: expected pictures, none came; check "):
+        open_source(settings("63"))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_nobody_listens_at_the_address(scheme: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(settings(f"{scheme}://guard:hunter2@127.0.0.1:9/gate"))
+    assert str(caught.value).startswith(f"stream {scheme}://127.0.0.1:9/gate: ")
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,288 @@
+"""The tracker, told as scenes: who is there, what the detector sees, which tracks come out."""
+
+import math
+from collections.abc import Sequence
+
+import campus
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_reid.core.config import SourceSettings, TrackSettings
+from edge_reid.core.geometry import Box, iou
+from edge_reid.core.shipped import DETECTOR, shipped_model
+from edge_reid.core.types import Detection, Track, TrackUpdate
+from edge_reid.vision.capture import open_source
+from edge_reid.vision.detect import load_detector
+from edge_reid.vision.track import Tracker
+
+FRAME_SIZE = (640, 480)
+LOOK_S = 0.2
+"""Between two looks of the detector."""
+
+
+def person(x: float, y: float = 100, height: float = 120, score: float = 0.9) -> Detection:
+    """Somebody standing at x, two fifths as wide as tall."""
+    return Detection(Box(x, y, x + 0.4 * height, y + height), score)
+
+
+def make_tracker(**settings: float) -> Tracker:
+    return Tracker(TrackSettings(**settings), strong_score=0.5)
+
+
+def play(
+    tracker: Tracker, looks: Sequence[Sequence[Detection] | None], start_s: float = 0.0
+) -> list[TrackUpdate]:
+    """One update per look, `LOOK_S` apart."""
+    return [
+        tracker.update(seen, start_s + index * LOOK_S, FRAME_SIZE)
+        for index, seen in enumerate(looks)
+    ]
+
+
+def ids(update: TrackUpdate) -> list[int]:
+    return [track.track_id for track in update.active]
+
+
+def test_a_track_counts_after_three_detections_but_began_with_the_first() -> None:
+    tracker = make_tracker(min_detections=3)
+    first, second, third = play(tracker, [[person(100)], [person(104)], [person(108)]], 50.0)
+    assert (ids(first), ids(second), ids(third)) == ([], [], [1])
+    assert third.active[0].first_seen_utc_s == 50.0
+    assert third.active[0].last_seen_utc_s == 50.0 + 2 * LOOK_S
+    assert third.active[0].observed
+    assert tracker.tracks_started == 1
+
+
+def test_a_flash_never_becomes_a_track() -> None:
+    tracker = make_tracker(min_detections=3)
+    updates = play(tracker, [[person(100)], [], [], [], [person(100)], [person(100)]])
+    assert all(not update.active and not update.ended for update in updates)
+    assert tracker.flush() == ()
+
+
+def test_between_looks_the_track_moves_on_by_itself() -> None:
+    tracker = make_tracker()
+    play(tracker, [[person(100 + 16 * index)] for index in range(10)])
+    now_s = 9 * LOOK_S
+    between = tracker.update(None, now_s + 0.1, FRAME_SIZE).active[0]
+    assert not between.observed
+    assert between.last_seen_utc_s == pytest.approx(now_s)
+    assert between.box.x1 == pytest.approx(100 + 16 * 9.5, abs=3)
+
+
+def test_not_looking_is_not_missing() -> None:
+    """A detector that runs once in five frames does not lose an unconfirmed track in between."""
+    tracker = make_tracker(min_detections=2, max_lost_s=1.0)
+    tracker.update([person(100)], 0.0)
+    for index in range(1, 5):
+        tracker.update(None, index * 0.1)
+    assert ids(tracker.update([person(102)], 0.5)) == [1]
+
+
+def test_somebody_behind_a_pillar_keeps_his_number() -> None:
+    walk = [[person(100 + 16 * index)] for index in range(20)]
+    hidden: list[list[Detection]] = [[] for _ in range(6)]
+    updates = play(make_tracker(), [*walk[:8], *hidden, *walk[14:]])
+    assert {number for update in updates for number in ids(update)} == {1}
+    assert not any(update.ended for update in updates)
+
+
+def test_two_people_who_cross_keep_their_numbers() -> None:
+    """For three looks the detector sees one wide box where the two are."""
+
+    def look(index: int) -> list[Detection]:
+        left, right = person(100 + 16 * index), person(420 - 16 * index)
+        if iou(left.box, right.box) < 0.1:
+            return [left, right]
+        both = Box(min(left.box.x1, right.box.x1), 100, max(left.box.x2, right.box.x2), left.box.y2)
+        return [Detection(both, 0.8)]
+
+    updates = play(make_tracker(), [look(index) for index in range(21)])
+    assert sum(len(look(index)) == 1 for index in range(21)) == 3
+    before = {track.track_id: track.box.x1 for track in updates[5].active}
+    after = {track.track_id: track.box.x1 for track in updates[-1].active}
+    assert before.keys() == after.keys() == {1, 2}
+    walks_right = 1 if before[1] < before[2] else 2
+    assert after[walks_right] == max(after.values())
+
+
+def test_a_weak_detection_continues_a_track_but_starts_none() -> None:
+    strong, weak = [person(100)] * 4, [person(100, score=0.3)] * 20
+    assert ids(play(make_tracker(), [[each] for each in [*strong, *weak]])[-1]) == [1]
+    assert ids(play(make_tracker(), [[each] for each in weak])[-1]) == []
+
+
+def test_a_weak_detection_must_lie_where_it_is_expected() -> None:
+    """Overlapping by a third is enough for a strong one only."""
+    still, aside = [[person(100)]] * 5, person(125)
+    strong = play(make_tracker(), [*still, [aside]])[-1].active[0]
+    weak = play(make_tracker(), [*still, [Detection(aside.box, 0.3)]])[-1].active[0]
+    assert (strong.observed, weak.observed) == (True, False)
+
+
+def test_a_detection_that_covers_two_people_drags_neither_along() -> None:
+    """Somebody alone follows his wide box; beside somebody unseen it says little."""
+    left, right, wide = person(100), person(150), Detection(Box(100, 100, 198, 220), 0.9)
+    alone = play(make_tracker(), [*([[left]] * 6), [wide]])[-1].active[0]
+    beside = play(make_tracker(), [*([[left, right]] * 6), [wide]])[-1].active
+    (covered,) = [track for track in beside if track.observed]
+    start = left if covered.track_id == 1 else right
+    moved = abs(covered.box.centre[0] - start.box.centre[0])
+    assert 0 < moved < 0.5 * (alone.box.centre[0] - left.box.centre[0])
+
+
+def test_one_person_detected_twice_is_one_track() -> None:
+    updates = play(make_tracker(), [[person(100), person(104, score=0.8)]] * 6)
+    assert ids(updates[-1]) == [1]
+
+
+def test_a_lost_track_ends_once_as_last_seen() -> None:
+    looks = [[person(100 + 10 * index)] for index in range(6)] + [[] for _ in range(15)]
+    tracker = make_tracker(max_lost_s=1.0)
+    updates = play(tracker, looks)
+    (ended,) = [track for update in updates for track in update.ended]
+    last_seen = updates[5].active[0]
+    assert ended == Track(
+        1, last_seen.box, 0.9, False, last_seen.first_seen_utc_s, last_seen.last_seen_utc_s
+    )
+    gave_up_at = next(index for index, update in enumerate(updates) if update.ended)
+    assert gave_up_at * LOOK_S - last_seen.last_seen_utc_s == pytest.approx(1.0 + LOOK_S)
+    assert tracker.flush() == ()
+
+
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_who_walks_out_of_the_picture_is_given_up_early(direction: int) -> None:
+    start = 200 if direction < 0 else 400
+    walk = [person(start + direction * 20 * index) for index in range(12)]
+    looks = [[Detection(each.box.clipped(*FRAME_SIZE), 0.9)] for each in walk]
+    updates = play(make_tracker(max_lost_s=2.0), [*looks, *([[]] * 12)])
+    gave_up_at = next(index for index, update in enumerate(updates) if update.ended)
+    assert (gave_up_at - 11) * LOOK_S <= 0.8
+
+
+def test_who_stands_at_the_edge_is_not_given_up_early() -> None:
+    looks = [[Detection(Box(0, 100, 48, 220), 0.9)]] * 10
+    updates = play(make_tracker(max_lost_s=2.0), [*looks, *([[]] * 9)])
+    assert not any(update.ended for update in updates)
+
+
+def test_after_a_gap_in_the_video_everybody_is_new() -> None:
+    tracker = make_tracker()
+    play(tracker, [[person(100)]] * 5)
+    after = play(tracker, [[person(100)]] * 5, start_s=60.0)
+    assert [track.track_id for track in after[0].ended] == [1]
+    assert ids(after[-1]) == [2]
+
+
+def test_a_clock_that_steps_back_neither_loses_nor_keeps_anybody_for_long() -> None:
+    tracker = make_tracker(max_lost_s=1.0)
+    play(tracker, [[person(100)]] * 5, start_s=5000.0)
+    after = play(tracker, [[person(100)], *([[]] * 7)], start_s=1000.0)
+    assert [ids(update) for update in after[:2]] == [[1], [1]]
+    assert [track.track_id for track in after[-1].ended or after[-2].ended] == [1]
+
+
+def test_two_updates_at_one_time_are_two_frames() -> None:
+    tracker = make_tracker(min_detections=1)
+    assert tracker.update([person(100)], 3.0).active[0].observed
+    assert not tracker.update(None, 3.0).active[0].observed
+
+
+def test_flush_ends_everybody_who_was_confirmed() -> None:
+    tracker = make_tracker()
+    play(tracker, [[person(100), person(400)]] * 4 + [[person(100), person(400), person(250)]])
+    assert [track.track_id for track in tracker.flush()] == [1, 2]
+    assert ids(tracker.update([], 2.0)) == []
+
+
+detections = st.lists(
+    st.builds(
+        lambda x, y, w, h, score: Detection(Box(x, y, x + w, y + h), score),
+        st.floats(0, 600),
+        st.floats(0, 440),
+        st.floats(0, 200),
+        st.floats(0, 400),
+        st.floats(0.1, 1.0),
+    ),
+    max_size=6,
+)
+scenes = st.lists(
+    st.tuples(st.one_of(st.none(), detections), st.floats(0, 1.5)), min_size=1, max_size=30
+)
+
+
+@settings(deadline=None)
+@given(scenes)
+def test_whatever_is_seen_the_books_are_in_order(
+    scene: list[tuple[list[Detection] | None, float]],
+) -> None:
+    tracker = make_tracker(min_detections=2)
+    now_s, gone, newest = 0.0, set[int](), 0
+    for seen, elapsed_s in scene:
+        now_s += elapsed_s
+        update = tracker.update(seen, now_s, FRAME_SIZE)
+        active, ended = ids(update), {track.track_id for track in update.ended}
+        assert active == sorted(set(active)), "each number once, rising"
+        assert not gone & {*active, *ended}, "a number that ended never comes back"
+        assert all(number <= tracker.tracks_started for number in active)
+        new = [number for number in active if number > newest]
+        assert new == list(range(newest + 1, newest + 1 + len(new))), "no number is left out"
+        newest, gone = tracker.tracks_started, gone | ended
+        for track in update.active:
+            edges = (track.box.x1, track.box.y1, track.box.x2, track.box.y2)
+            assert all(math.isfinite(edge) for edge in edges)
+            assert track.first_seen_utc_s <= track.last_seen_utc_s <= now_s
+            assert not track.observed or track.last_seen_utc_s == now_s
+    survivors = {track.track_id for track in tracker.flush()}
+    assert gone | survivors == set(range(1, tracker.tracks_started + 1))
+
+
+@settings(deadline=None)
+@given(scenes)
+def test_the_same_scene_gives_the_same_tracks(
+    scene: list[tuple[list[Detection] | None, float]],
+) -> None:
+    def run(tracker: Tracker) -> list[TrackUpdate]:
+        times = [sum(elapsed for _, elapsed in scene[: n + 1]) for n in range(len(scene))]
+        return [
+            tracker.update(seen, at, FRAME_SIZE) for (seen, _), at in zip(scene, times, strict=True)
+        ]
+
+    assert run(make_tracker()) == run(make_tracker())
+
+
+@pytest.fixture(scope="module")
+def first_ten_seconds() -> dict[int, tuple[Track, ...]]:
+    """Tracks of the real clip by frame, the detector running on every second one."""
+    detector = load_detector(shipped_model(DETECTOR))
+    tracker = Tracker(TrackSettings(), strong_score=detector.strong_score)
+    tracks = {}
+    with open_source(SourceSettings(uri=str(campus.CLIP))) as source:
+        for frame in source:
+            seen = detector.detect(frame.image) if frame.index % 2 == 0 else None
+            update = tracker.update(seen, frame.captured_utc_s, frame.size_px)
+            tracks[frame.index] = update.active
+            if frame.index == 100:
+                return tracks
+    raise AssertionError("the clip is shorter than it was")
+
+
+@pytest.mark.parametrize("name", ["red-sleeves", "fair-hair", "bomber-jacket"])
+def test_on_the_real_clip_one_person_is_one_track(
+    name: str, first_ten_seconds: dict[int, tuple[Track, ...]]
+) -> None:
+    (walker,) = campus.people(name)
+    labels = {
+        frame: box
+        for frame, box in walker.visits[0].boxes.items()
+        if walker.visits[0].first_frame + 10 <= frame <= 100
+    }
+    followed = {
+        track.track_id
+        for frame, box in labels.items()
+        for track in first_ten_seconds[frame]
+        if iou(track.box, box) > 0.5
+    }
+    assert len(labels) >= 10
+    assert len(followed) == 1
