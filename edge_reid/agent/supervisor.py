@@ -5,17 +5,15 @@ This is the one place where the rooms meet: source → pipeline → herald → o
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from edge_reid.agent.health import Counters, Summary
 from edge_reid.agent.herald import Herald
+from edge_reid.agent.interrupts import Interrupts
 from edge_reid.agent.pipeline import Pipeline, Step
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
@@ -36,9 +34,8 @@ from edge_reid.vision.embed import Embedder
 STATUS_INTERVAL_S = 10.0
 BROKER_GRACE_S = 3.0
 """A file waits so long for the broker before its first frame, so that its events are not late."""
-INTERRUPTED_FLUSH_S = 2.0
+INTERRUPTED_FLUSH_S = 5.0
 """Who presses Ctrl-C waits so long at most for the last events to leave; the rest stay safe."""
-EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +72,16 @@ def run_agent(settings: AgentSettings, *, outputs: Outputs, observer: Observer) 
             SourceError, the source broke: what came before it was processed and published.
     """
     with ExitStack() as stack:
-        stack.enter_context(_terminated_by_signal())
-        return _build(settings, outputs, observer, stack).run()
+        interrupts = stack.enter_context(Interrupts())
+        return _build(settings, outputs, observer, interrupts, stack).run()
 
 
 def _build(
-    settings: AgentSettings, outputs: Outputs, observer: Observer, stack: ExitStack
+    settings: AgentSettings,
+    outputs: Outputs,
+    observer: Observer,
+    interrupts: Interrupts,
+    stack: ExitStack,
 ) -> _Agent:
     models = settings.models
     embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
@@ -115,6 +116,7 @@ def _build(
         uplink=uplink,
         film=_film(outputs.annotate, source, stack),
         observer=observer,
+        interrupts=interrupts,
     )
 
 
@@ -141,6 +143,7 @@ class _Agent:
         uplink: Uplink | None,
         film: VideoWriter | None,
         observer: Observer,
+        interrupts: Interrupts,
     ) -> None:
         self._settings = settings
         self._source = source
@@ -149,6 +152,7 @@ class _Agent:
         self._uplink = uplink
         self._film = film
         self._observer = observer
+        self._interrupts = interrupts
         self._began_s = time.monotonic()
         self._next_status_s = 0.0
         self._video_span_utc_s: tuple[float, float] | None = None
@@ -160,7 +164,8 @@ class _Agent:
         self._began_s = time.monotonic()
         try:
             for frame in self._source:
-                self._handle(frame)
+                with self._interrupts.held():
+                    self._handle(frame)
         except (KeyboardInterrupt, SystemExit):
             self._wind_up("ended", flush_s=INTERRUPTED_FLUSH_S)
             raise
@@ -219,9 +224,10 @@ class _Agent:
         self, state: CameraState, *, reason: str | None = None, flush_s: float | None = None
     ) -> Summary:
         """End the open tracks, deliver what can be delivered, and add up."""
-        self._herald.tell(self._pipeline.finish())
         wall_s = time.monotonic() - self._began_s
-        self._report(state, reason)
+        with self._interrupts.held():
+            self._herald.tell(self._pipeline.finish())
+            self._report(state, reason)
         if self._uplink:
             patience_s = self._settings.mqtt.flush_timeout_s if flush_s is None else flush_s
             self._uplink.publisher.flush(patience_s)
@@ -250,17 +256,3 @@ class _Agent:
             return 0.0
         first, last = self._video_span_utc_s
         return last - first + 1 / self._source.fps
-
-
-@contextmanager
-def _terminated_by_signal() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that systemd's stop loses nothing."""
-    before = signal.signal(signal.SIGTERM, _leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(EXIT_TERMINATED)

@@ -1,0 +1,69 @@
+"""Ctrl-C and SIGTERM, which wait while a frame is in hand.
+
+Python raises at whatever instruction it is at. Between the decision about a track and its event
+in the outbox, that would lose the event and still tell the track's end later.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+class Interrupts:
+    """Turns SIGINT into KeyboardInterrupt and SIGTERM into SystemExit, inside its `with` block.
+
+    SIGTERM so unwinds like Ctrl-C, and systemd's stop loses nothing. Main thread only, as
+    Python's signals are.
+    """
+
+    def __init__(self) -> None:
+        self._holding = False
+        self._pending: int | None = None
+
+    def __enter__(self) -> Interrupts:
+        self._before = {
+            number: signal.signal(number, self._arrived)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Whoever interrupts waits for the end of this block; a second time, nobody waits.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: at the end of the block, if it was asked for meanwhile.
+        """
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        number, self._pending = self._pending, None
+        if number is not None:
+            raise _unwinding(number)
+
+    def _arrived(self, number: int, _frame: FrameType | None) -> None:
+        if self._holding and self._pending is None:
+            self._pending = number
+            return
+        self._pending = None
+        raise _unwinding(number)
+
+
+def _unwinding(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(EXIT_TERMINATED)

@@ -1,0 +1,58 @@
+"""Ctrl-C at the worst moment: a decision is made, its event is not yet told."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from edge_reid.agent.interrupts import EXIT_TERMINATED, Interrupts
+
+
+def test_an_interrupt_waits_until_the_frame_in_hand_is_told():
+    told = []
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        handle_a_frame(interrupts, told)
+    assert told == ["hit"]
+
+
+def handle_a_frame(interrupts: Interrupts, told: list[str], interrupted: int = 1) -> None:
+    """Decide about a track, be interrupted, tell the hit."""
+    with interrupts.held():
+        for _ in range(interrupted):
+            signal.raise_signal(signal.SIGINT)
+        told.append("hit")
+    told.append("never")
+
+
+def test_sigterm_leaves_like_ctrl_c_with_an_exit_code_of_its_own():
+    with Interrupts() as interrupts, pytest.raises(SystemExit) as left, interrupts.held():
+        signal.raise_signal(signal.SIGTERM)
+    assert left.value.code == EXIT_TERMINATED == 143
+
+
+def test_between_frames_nobody_waits():
+    with Interrupts(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_who_interrupts_twice_does_not_wait():
+    told = []
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        handle_a_frame(interrupts, told, interrupted=2)
+    assert told == []
+
+
+def test_an_interrupt_is_raised_once():
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt), interrupts.held():
+            signal.raise_signal(signal.SIGINT)
+        with interrupts.held():
+            pass
+
+
+def test_the_handlers_from_before_come_back():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Interrupts():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
