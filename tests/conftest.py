@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 from mosquitto import Mosquitto, mosquitto_path
 from needs import absent
+from postgres import Postgres, postgres_folder
 
 from edge_reid.vision.runtime import available_runtimes
 
@@ -50,6 +51,17 @@ def make_broker(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
 def broker(make_broker: Callable[..., Mosquitto]) -> Mosquitto:
     """A running Mosquitto that lets everybody in; `.url`, `.stop()`, `.kill()`, `.start()`."""
     return make_broker()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL; `.new_place()`, `.crash()`, `.start()`."""
+    if (programs := postgres_folder()) is None:
+        absent("PostgreSQL (Debian: apt install postgresql; macOS: brew install postgresql)")
+    server = Postgres(programs)
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture(params=RUNTIMES)

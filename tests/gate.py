@@ -57,9 +57,14 @@ class Gate:
         with contextlib.suppress(OSError):
             said = side.recv(65536)
             if said and not self.is_frozen:
-                self._partner[side].sendall(said)
+                self._partner[side].sendall(self._changed(said, side))
         if not said:
             other = self._partner.pop(side)
             self._partner.pop(other)
             side.close()
             other.close()
+
+    def _changed(self, said: bytes, side: socket.socket) -> bytes:
+        """What is passed on of what one side said; an honest gate changes nothing."""
+        del side
+        return said

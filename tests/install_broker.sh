@@ -1,18 +1,25 @@
 #!/bin/sh
-# A real Mosquitto for the tests: taken as it is, or installed by apt where that needs no password.
+# What tests talk to, for real: Mosquitto and PostgreSQL. Taken as they are, or installed by apt where
+# that needs no password. The tests start their own on free ports and sockets.
 PATH="$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
-command -v mosquitto >/dev/null && exit 0
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
+has_mosquitto() { command -v mosquitto >/dev/null; }
+has_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+
+wanted=""
+has_mosquitto || wanted="mosquitto"
+has_postgres || wanted="$wanted postgresql"
+[ -n "$wanted" ] || exit 0
+
 if command -v apt-get >/dev/null; then
-    echo "installing mosquitto by apt …"
-    as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq mosquitto >/dev/null
-    # Debian starts a system broker on port 1883; the tests run their own on free ports
+    echo "installing $wanted by apt …"
+    # shellcheck disable=SC2086 - several words
+    as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq $wanted >/dev/null
 fi
-if ! command -v mosquitto >/dev/null; then
-    echo "no mosquitto here and none could be installed: tests that need a broker are skipped (apt install mosquitto, or brew install mosquitto)"
-    [ -z "$CI" ] || exit 1
-fi
+has_mosquitto || echo "no mosquitto here and none could be installed: tests that need a broker are skipped (apt install mosquitto, or brew install mosquitto)"
+has_postgres || echo "no PostgreSQL here and none could be installed: tests that need it are skipped (apt install postgresql, or brew install postgresql)"
+{ has_mosquitto && has_postgres; } || [ -z "$CI" ]

@@ -81,6 +81,20 @@ class Casebook:
         self._keep = keep
         self._cases: dict[int, Case] = {}
 
+    def use(self, index: Index, threshold: float) -> None:
+        """Decide by another gallery from now on.
+
+        What was published stays, but the name of somebody who is not enrolled any more: that track
+        is told anew, as whoever it shows now, and is never again told under the old name.
+        """
+        self._index, self._threshold = index, threshold
+        for track_id, case in self._cases.items():
+            published = case.published
+            if isinstance(published, Known) and published.identity not in index:
+                case.published = None
+            if case.evidence:
+                case.decision = self._decide(case, track_id)
+
     @property
     def decisions(self) -> dict[int, Decision]:
         """The decision in force for each open track that has one."""

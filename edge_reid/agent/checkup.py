@@ -5,16 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
-from edge_reid.core.config import ModelSettings, MqttSettings, SourceSettings
+from edge_reid.core.config import DecideSettings, ModelSettings, MqttSettings, SourceSettings
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.core.threshold import is_measured, threshold_for
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import connect
@@ -58,6 +59,7 @@ class Subject:
     source: SourceSettings | None = None
     mqtt: MqttSettings | None = None
     state_dir: Path = Path()
+    decide: DecideSettings = field(default_factory=DecideSettings)
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
@@ -65,7 +67,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
     yield _guard("runtime", _runtime)
     yield _guard("detector", lambda: _detector(subject.models))
     yield _guard("embedding model", lambda: _embedding(subject.models))
-    yield _guard("gallery", lambda: _gallery(subject.gallery, subject.models))
+    yield _guard("gallery", lambda: _gallery(subject.gallery, subject.models, subject.decide))
     yield _guard("source", lambda: _source(subject.source))
     yield _guard("broker", lambda: _broker(subject.mqtt))
     yield _guard("clock", _clock)
@@ -119,19 +121,27 @@ def _median_ms(call: Callable[[], object], times: int = 5) -> float:
     return float(np.median([once() for _ in range(times)]))
 
 
-def _gallery(path: Path | None, models: ModelSettings) -> Finding:
+def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -> Finding:
     if path is None:
         return Finding("gallery", Verdict.SKIPPED, "none given")
-    model_id = load_embedding_manifest(models.embedding).model_id
-    with GalleryStore.open(path, model_id=model_id) as store:
+    manifest = load_embedding_manifest(models.embedding)
+    with GalleryStore.open(path, model_id=manifest.model_id) as store:
         people = store.identities()
         version = store.version
+        templates = len(store.snapshot().labels)
     if not people:
         remedy = "edge-reid gallery enroll NAME PHOTO…"
         return Finding("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
-    return Finding(
-        "gallery", Verdict.OK, f"{len(people)} identities, version {version}, same model"
-    )
+    detail = f"{len(people)} identities, version {version}, same model"
+    if decide.threshold is not None:
+        return Finding("gallery", Verdict.OK, f"{detail}; threshold fixed at {decide.threshold:g}")
+    asked = manifest.impostor_quantiles, decide.target_fpir, templates
+    detail += f"; threshold {threshold_for(*asked):.3f} for FPIR {decide.target_fpir:g}"
+    if not is_measured(*asked):
+        remedy = "edge-reid calibrate with data of more people, or a larger decide.target_fpir"
+        beyond = f"{detail} lies beyond what was measured, so it errs towards unknown"
+        return Finding("gallery", Verdict.WARNING, beyond, remedy)
+    return Finding("gallery", Verdict.OK, detail)
 
 
 def _source(settings: SourceSettings | None) -> Finding:

@@ -23,7 +23,7 @@ class Herald:
     """Where hits go.
 
     Args:
-        origin: who says it.
+        origin: who says it; another one from when another gallery is in force.
         commit: takes events for the broker; None when there is none.
         lines: file for JSON lines, `-` for standard output, None for neither. Their `seq` counts
             from 1 in every run, so that the same video gives the same bytes whatever the outbox
@@ -34,7 +34,7 @@ class Herald:
     """
 
     def __init__(self, origin: Origin, *, commit: Commit | None, lines: str | None) -> None:
-        self._origin = origin
+        self.origin = origin
         self._commit = commit
         self._open = ExitStack()
         self._lines = self._open_lines(lines)
@@ -54,7 +54,7 @@ class Herald:
     def tell(self, hits: Iterable[Hit]) -> None:
         """Commit hits, in order. One that the outbox cannot take is counted there as dropped."""
         for hit in hits:
-            event = Event(hit, self._origin)
+            event = Event(hit, self.origin)
             if self._commit is not None:
                 self._commit(event)
             if self._lines is not None:

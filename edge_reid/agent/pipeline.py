@@ -123,6 +123,10 @@ class Pipeline:
         self._last_frame = frame
         return Step(hits, update.active, self._cases.decisions, crops)
 
+    def use(self, index: Index, threshold: float) -> None:
+        """Match against another gallery of the same model, from the next frame on."""
+        self._cases.use(index, threshold)
+
     def finish(self) -> tuple[Hit, ...]:
         """End all tracks: the source has no more frames."""
         ended = self._tracker.flush()

@@ -8,9 +8,12 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from edge_reid.agent.changeover import Changeover
+from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.health import Counters, Summary
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.interrupts import Interrupts
@@ -19,9 +22,9 @@ from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.threshold import threshold_for
 from edge_reid.core.types import Frame
 from edge_reid.gallery.index import Index
-from edge_reid.gallery.match import threshold_for
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.topics import Address
@@ -93,37 +96,63 @@ def _build(
         weak_score=settings.detect.weak_score,
     )
     model_id = embedder.manifest.model_id
-    with GalleryStore.open(settings.gallery, model_id=model_id) as store:
-        index = Index(store.snapshot())
+    sync = GallerySync.open(settings, embedder.manifest)
+    index = _gallery(settings, model_id, sync, stack)
     source = stack.enter_context(open_source(settings.source))
     address = Address(settings.mqtt.root, settings.site, settings.agent)
     facts = AgentFacts(model_id, index.version, started_utc_s=time.time())
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
     origin = Origin(address, settings.camera, model_id, index.version)
     commit = uplink.publisher.publish if uplink else None
+    pipeline = Pipeline(
+        detector=detector,
+        embedder=embedder,
+        index=index,
+        threshold=_threshold(settings, embedder.manifest, index),
+        settings=settings,
+        decision_clock=time.time if source.is_live else None,
+    )
+    herald = stack.enter_context(Herald(origin, commit=commit, lines=outputs.events))
+    changeover = None
+    if sync:
+        changeover = Changeover(
+            sync,
+            index,
+            pipeline=pipeline,
+            herald=herald,
+            uplink=uplink,
+            facts=facts,
+            threshold_of=partial(_threshold, settings, embedder.manifest),
+        )
     return _Agent(
         settings,
         source=source,
-        pipeline=Pipeline(
-            detector=detector,
-            embedder=embedder,
-            index=index,
-            threshold=_threshold(settings, embedder.manifest, len(index)),
-            settings=settings,
-            decision_clock=time.time if source.is_live else None,
-        ),
-        herald=stack.enter_context(Herald(origin, commit=commit, lines=outputs.events)),
+        pipeline=pipeline,
+        herald=herald,
         uplink=uplink,
+        changeover=changeover,
         film=_film(outputs.annotate, source, stack),
         observer=observer,
         interrupts=interrupts,
     )
 
 
-def _threshold(settings: AgentSettings, manifest: EmbeddingManifest, templates: int) -> float:
+def _gallery(
+    settings: AgentSettings, model_id: str, sync: GallerySync | None, stack: ExitStack
+) -> Index:
+    """The gallery in force at the start: of its own file, or what sync has by now."""
+    if sync is not None:
+        stack.enter_context(sync)
+        newer = sync.take()
+        return sync.first if newer is None else newer
+    with GalleryStore.open(settings.gallery, model_id=model_id) as store:
+        return Index(store.snapshot())
+
+
+def _threshold(settings: AgentSettings, manifest: EmbeddingManifest, index: Index) -> float:
     if settings.decide.threshold is not None:
         return settings.decide.threshold
-    return threshold_for(manifest.impostor_quantiles, settings.decide.target_fpir, templates)
+    return threshold_for(manifest.impostor_quantiles, settings.decide.target_fpir, len(index))
 
 
 def _film(path: Path | None, source: Source, stack: ExitStack) -> VideoWriter | None:
@@ -141,6 +170,7 @@ class _Agent:
         pipeline: Pipeline,
         herald: Herald,
         uplink: Uplink | None,
+        changeover: Changeover | None,
         film: VideoWriter | None,
         observer: Observer,
         interrupts: Interrupts,
@@ -150,6 +180,7 @@ class _Agent:
         self._pipeline = pipeline
         self._herald = herald
         self._uplink = uplink
+        self._changeover = changeover
         self._film = film
         self._observer = observer
         self._interrupts = interrupts
@@ -184,6 +215,8 @@ class _Agent:
             uplink.publisher.wait_settled(BROKER_GRACE_S)
 
     def _handle(self, frame: Frame) -> None:
+        if self._changeover:
+            self._changeover.between_frames()
         step = self._pipeline.step(frame)
         self._herald.tell(step.hits)
         if self._film:

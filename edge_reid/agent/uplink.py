@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from edge_reid.core.config import AgentSettings
 from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.courier import Delivery
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.topics import Address
@@ -33,7 +34,10 @@ class Uplink:
         outbox = stack.enter_context(
             Outbox(settings.outbox_path, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
         )
-        publisher = stack.enter_context(Publisher(broker, outbox, address, facts))
+        delivery = Delivery(limits.drain_per_s, by_sink=limits.delivered == "sink")
+        publisher = stack.enter_context(
+            Publisher(broker, outbox, address, facts, delivery=delivery)
+        )
         return cls(broker, outbox, publisher, address)
 
     def news(self) -> str | None:

@@ -65,6 +65,7 @@ def _subject(
             settings.source,
             settings.mqtt,
             settings.outbox_path.parent,
+            settings.decide,
         )
     paths = {"detector": detector, "embedding": model}
     return Subject(

@@ -11,9 +11,9 @@ import typer
 from edge_reid.cli.photos import Pick, Studio, subject_text
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.errors import PhotoError
+from edge_reid.core.threshold import threshold_for
 from edge_reid.core.types import Template
 from edge_reid.gallery.clash import Clash, clashes
-from edge_reid.gallery.match import threshold_for
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.vision.photo import read_photo
 

@@ -1,26 +1,57 @@
-"""`edge-reid evaluate`: rank-k and mAP by the Market-1501 protocol."""
+"""`edge-reid evaluate`: how well a model tells people apart."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edge_reid.cli.train import trainer_verbs
+from edge_reid.core.errors import TrainingError, UsageError
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A .tflite, or the folder of a training run.")],
     data: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Argument(
-            help="A folder with query/ and bounding_box_test/, or any data set; "
+            help="Folders with query/ and bounding_box_test/, or any data sets; "
             "default: the identities the run held out."
         ),
     ] = None,
+    open_set: Annotated[
+        bool, typer.Option("--open-set", help="Also FNIR at FPIR, with people never enrolled.")
+    ] = False,
+    shots: Annotated[str, typer.Option(help="Templates per person in --open-set.")] = "1,5",
     runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per data set, a line each.")
+    ] = False,
 ) -> None:
-    """Rank a gallery for every query: rank-1/5/10, mAP and mINP."""
-    trainer_verbs().evaluate(model, data, runtime=runtime, as_json=as_json)
+    """Rank-1/5/10, mAP, mINP, TAR@FAR; with --open-set FNIR at FPIR too."""
+    counts = parse_shots(shots) if open_set else ()
+    score_verbs().evaluate_model(model, data or [], runtime=runtime, shots=counts, as_json=as_json)
+
+
+def parse_shots(text: str) -> tuple[int, ...]:
+    """`1,5` → (1, 5)."""
+    words = text.split(",")
+    if not all(word.strip().isdigit() and int(word) > 0 for word in words):
+        raise UsageError(f"--shots: expected numbers of templates like 1,5, found {text!r}")
+    return tuple(int(word) for word in words)
+
+
+def score_verbs() -> Any:
+    """The trainer's side of `evaluate` and `calibrate`, looked up by name; needs no TensorFlow.
+
+    Raises:
+        TrainingError: the trainer is not installed here.
+    """
+    if not importlib.util.find_spec("trainer"):
+        raise TrainingError(
+            "this verb needs the trainer, which is not installed here; "
+            "on a workstation: pip install 'edge-reid[trainer]'"
+        )
+    return importlib.import_module("trainer.score_verbs")

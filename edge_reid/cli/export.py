@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +16,17 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
     out: Annotated[Path, typer.Option(help="The .tflite to write; the manifest goes beside it.")],
     int8: Annotated[bool, typer.Option("--int8", help="Full int8 (the default).")] = False,
+    int16x8: Annotated[
+        bool, typer.Option("--int16x8", help="int16 activations, int8 weights: exact, slow.")
+    ] = False,
     float16: Annotated[bool, typer.Option("--float16", help="float16 weights.")] = False,
     float32: Annotated[bool, typer.Option("--float32", help="No quantisation.")] = False,
     budget: Annotated[float, typer.Option(help="Most mAP points the file may lose.")] = 0.5,
-    calibration: Annotated[int, typer.Option(help="Crops to calibrate int8 with.")] = 512,
+    calibration: Annotated[int, typer.Option(help="Crops to calibrate int8 with.")] = 256,
+    fine_tune: Annotated[
+        float,
+        typer.Option(help="Minutes of training through int8 rounding, if int8 loses too much."),
+    ] = 0.0,
     validate: Annotated[
         list[Path] | None,
         typer.Option(help="Further data to score and to take thresholds from."),
@@ -31,12 +39,23 @@ def export(
     ] = "as the training data allow",
 ) -> None:
     """Write the model, score the very file on held-out people, and keep it only if it holds up."""
-    if int8 + float16 + float32 > 1:
-        raise UsageError("export: expected one of --int8, --float16 and --float32, found several")
-    trainer_verbs().export(
+    asked = {"int8": int8, "int16x8": int16x8, "float16": float16, "float32": float32}
+    chosen = [precision for precision, wanted in asked.items() if wanted] or ["int8"]
+    if len(chosen) > 1:
+        raise UsageError(
+            "export: expected one of --int8, --int16x8, --float16 and --float32, found "
+            + " and ".join(f"--{precision}" for precision in chosen)
+        )
+    if fine_tune and chosen != ["int8"]:
+        raise UsageError(
+            f"export: expected --fine-tune with --int8, found --{chosen[0]}; leave it out"
+        )
+    trainer_verbs()
+    importlib.import_module("trainer.export_verb").export(
         run,
         out,
-        precision="float16" if float16 else "float32" if float32 else "int8",
+        precision=chosen[0],
+        fine_tune=fine_tune,
         budget=budget,
         calibration=calibration,
         validate=validate or [],

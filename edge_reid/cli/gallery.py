@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_reid.cli.gallery_publish import publish
+from edge_reid.cli.gallery_rollback import rollback
+from edge_reid.cli.gallery_status import status
 from edge_reid.core.errors import GalleryError, UsageError
 
 if TYPE_CHECKING:
     from edge_reid.core.types import Template
 
 gallery = typer.Typer(
-    help="Enroll, list and remove people.",
+    help="Enroll, list and remove people; publish them to the boxes.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -197,6 +200,11 @@ def import_(
         if new:
             store.add_all(new)
     typer.echo(f"{path}: {_count(new, 'template')} added")
+
+
+gallery.command("publish")(publish)
+gallery.command("status")(status)
+gallery.command("rollback")(rollback)
 
 
 def _key(template: Template) -> tuple[str, str]:

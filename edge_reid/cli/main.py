@@ -9,14 +9,21 @@ import typer
 
 from edge_reid import __version__
 from edge_reid.cli.bench import bench
+from edge_reid.cli.calibrate import calibrate
+from edge_reid.cli.data import data
 from edge_reid.cli.doctor import doctor
 from edge_reid.cli.embed import embed
 from edge_reid.cli.evaluate import evaluate
+from edge_reid.cli.experiment import experiment
 from edge_reid.cli.export import export
+from edge_reid.cli.fleet import fleet
 from edge_reid.cli.gallery import gallery
+from edge_reid.cli.keys import keys
 from edge_reid.cli.probe import probe
+from edge_reid.cli.report import report
 from edge_reid.cli.run import run
 from edge_reid.cli.schema import schema
+from edge_reid.cli.sink import sink
 from edge_reid.cli.train import train
 from edge_reid.cli.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
@@ -30,9 +37,16 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help costs a third of the start-up time of the decorated one
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, watch, probe, embed, doctor, bench, schema, train, export, evaluate):
+VERBS = (
+    *(run, watch, sink, fleet, probe, embed, doctor, bench, schema),
+    *(train, export, evaluate, calibrate, report),
+)
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(gallery, name="gallery")
+app.add_typer(keys, name="keys")
+app.add_typer(data, name="data")
+app.add_typer(experiment, name="experiment")
 
 
 @app.callback(invoke_without_command=True)

@@ -40,8 +40,9 @@ def probe(
     """Who is this? Ranked candidates, the threshold and the decision."""
     from edge_reid.cli.photos import Studio, parse_pick, subject_text
     from edge_reid.core.config import DecideSettings, parse_section
+    from edge_reid.core.threshold import is_measured, threshold_for
     from edge_reid.gallery.index import Index
-    from edge_reid.gallery.match import decide, threshold_for
+    from edge_reid.gallery.match import decide
     from edge_reid.gallery.store import GalleryStore
     from edge_reid.vision.photo import read_photo
 
@@ -54,7 +55,8 @@ def probe(
     photo = read_photo(path)
     subject = studio.subject(photo, pick)
     embedding = studio.embedding(subject)
-    threshold = threshold_for(studio.manifest.impostor_quantiles, settings.target_fpir, len(index))
+    asked = studio.manifest.impostor_quantiles, settings.target_fpir, len(index)
+    threshold, measured = threshold_for(*asked), is_measured(*asked)
     decision = decide([embedding], index, threshold=threshold, settings=settings)
     candidates = index.search(embedding.vector, k=top)
     if as_json:
@@ -65,6 +67,7 @@ def probe(
             "model_id": index.model_id,
             "gallery_version": index.version,
             "target_fpir": settings.target_fpir,
+            "threshold_measured": measured,
             **_as_json(decision, candidates),
         }
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
@@ -72,6 +75,11 @@ def probe(
     typer.echo(subject_text(photo, subject))
     _print_candidates(candidates, threshold)
     typer.echo(in_words(decision, settings))
+    if not measured:
+        typer.echo(
+            "The threshold lies beyond what was measured for this model, so it errs towards "
+            "unknown; edge-reid calibrate with data of more people measures further."
+        )
     typer.echo(
         f"A photo is one crop, enough here; the agent waits for {DecideSettings().min_crops}."
     )

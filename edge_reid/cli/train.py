@@ -32,6 +32,12 @@ def train(
     hold_out: Annotated[
         int | None, typer.Option(help="Identities of the first folder kept for validation.")
     ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="auto, float32, mixed_bfloat16 or mixed_float16; auto is float32 on a CPU."
+        ),
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 1,
 ) -> None:
     """Fine-tune a MobileNetV2 on person crops: new layers first, then most of the base."""
@@ -52,6 +58,7 @@ def train(
         epochs=epochs,
         minutes=minutes,
         hold_out=hold_out,
+        precision=precision,
         seed=seed,
     )
 
@@ -60,12 +67,12 @@ def trainer_verbs() -> Any:
     """The trainer's side of the verbs, looked up by name: the box has no trainer installed.
 
     Raises:
-        TrainingError: TensorFlow is not installed here.
+        TrainingError: Keras, or the backend that KERAS_BACKEND names, is not installed here.
     """
-    if not importlib.util.find_spec("tensorflow") or not importlib.util.find_spec("trainer"):
+    if not importlib.util.find_spec("keras") or not importlib.util.find_spec("trainer"):
         raise TrainingError(
             "this verb needs the trainer, which is not installed here; "
             "on a workstation: pip install 'edge-reid[trainer]'"
         )
-    importlib.import_module("trainer.quiet").start_tensorflow()
+    importlib.import_module("trainer.quiet").start_backend()
     return importlib.import_module("trainer.verbs")

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edge_reid.cli.login import (
+    LOCAL,
+    AllowPlaintext,
+    BrokerUrl,
+    CaFile,
+    CertFile,
+    KeyFile,
+    PasswordFile,
+    Root,
+    Username,
+    broker_at,
+    topic_name,
+)
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.messaging.payloads import EventPayload
@@ -17,12 +30,10 @@ TICK_S = 0.25
 
 
 def watch(
-    broker: Annotated[
-        str, typer.Option(help="mqtt://host:port or mqtts://host:port.")
-    ] = "mqtt://127.0.0.1:1883",
+    broker: BrokerUrl = LOCAL,
     site: Annotated[str | None, typer.Option(help="Only this site. [default: all]")] = None,
     camera: Annotated[str | None, typer.Option(help="Only this camera. [default: all]")] = None,
-    root: Annotated[str, typer.Option(help="First topic level.")] = "edge-reid",
+    root: Root = "edge-reid",
     unknowns: Annotated[
         bool, typer.Option("--all", help="Also tracks that show nobody enrolled.")
     ] = False,
@@ -33,49 +44,36 @@ def watch(
     timeout: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Leave after so long.")
     ] = None,
-    username: Annotated[str | None, typer.Option(help="Broker login.")] = None,
-    password_file: Annotated[
-        Path | None, typer.Option(help="File whose first line is the broker password.")
-    ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(help="CA that signed the broker's certificate (mqtts).")
-    ] = None,
+    username: Username = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    allow_plaintext: AllowPlaintext = False,
 ) -> None:
     """Show hits live, as any subscriber gets them. Ctrl-C leaves."""
-    from edge_reid.core.config import MqttSettings, parse_section
     from edge_reid.core.errors import BrokerError
-    from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.subscribe import Subscriber
 
-    settings = {
-        "url": broker,
-        "root": root,
-        "username": username,
-        "password_file": password_file,
-        "ca_file": ca_file,
-    }
-    address = Broker.from_settings(parse_section(MqttSettings, settings))
-    where = f"{root}/{_level('site', site)}/{_level('camera', camera)}"
+    address = broker_at(
+        broker,
+        root=root,
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        allow_plaintext=allow_plaintext,
+    )
+    site_level = topic_name("--site", site) if site is not None else "+"
+    camera_level = topic_name("--camera", camera) if camera is not None else "+"
+    where = f"{root}/{site_level}/{camera_level}"
     filters = [f"{where}/{kind}" for kind in (("hit", "unknown") if unknowns else ("hit",))]
     show = _print_json if json_lines else _show_table
     with Subscriber(address, filters) as subscriber:
         seen = show(subscriber, count, timeout)
     if count and seen < count:
         raise BrokerError(f"{address}: expected {count} events in {timeout} s, got {seen}")
-
-
-def _level(option: str, name: str | None) -> str:
-    """One level of a topic filter; `+` for any."""
-    import re
-
-    from edge_reid.core.config import NAME_PATTERN
-    from edge_reid.core.errors import UsageError
-
-    if name is None:
-        return "+"
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise UsageError(f"--{option}: expected a name of a-z, 0-9, _ and -, got {name!r}")
-    return name
 
 
 def _follow(

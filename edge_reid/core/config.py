@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import describe_mistakes
@@ -151,6 +151,12 @@ class MqttSettings(_Section):
     """A file whose first line is the password; never the password itself."""
     ca_file: Path | None = None
     """Certificate authority for `mqtts`; default: the system's."""
+    cert_file: Path | None = None
+    """Our own certificate for `mqtts`, where the broker asks for one."""
+    key_file: Path | None = None
+    """The private key of `cert_file`."""
+    allow_plaintext: bool = False
+    """Let `mqtt://` leave this machine: only on a network that nobody else can listen to."""
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     flush_timeout_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     """At the end of a run: how long to wait for the outbox to drain. What remains stays in it."""
@@ -165,6 +171,40 @@ class OutboxSettings(_Section):
     """Default: `outbox-<agent>.db` beside the gallery."""
     max_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
     max_age_s: Seconds = 7 * 86_400.0
+    """Counts while the agent runs, not by the wall clock."""
+    drain_per_s: Annotated[float, Field(ge=0.1, le=100_000)] = 200.0
+    """How fast events leave that waited for the broker; a fleet that comes back floods nobody."""
+    delivered: Literal["broker", "sink"] = "broker"
+    """Who must have an event before the outbox forgets it: the broker, which may lose it when it
+    is killed, or an `edge-reid sink`, which has it on disk."""
+
+
+def _gallery_source(source: str) -> str:
+    parts = urlsplit(source)
+    is_web = parts.scheme == "https" and bool(parts.hostname) and not parts.query
+    if source != "mqtt" and not is_web and not Path(source).is_absolute():
+        raise ValueError("should be mqtt, an https:// URL, or the absolute path of a folder")
+    if parts.username or parts.password:
+        raise ValueError("should hold no login")
+    return source
+
+
+class GallerySyncSettings(_Section):
+    """Take the gallery from where `edge-reid gallery publish` puts it, and keep it up to date."""
+
+    source: Annotated[str, AfterValidator(_gallery_source)]
+    """`mqtt`: the broker of `mqtt.url`; an `https://` URL; or a folder, such as a stick's."""
+    public_key: Path
+    """Of the key that signs: `edge-reid keys new` makes both."""
+    ca_file: Path | None = None
+    """Certificate authority for an `https://` source; default: the system's."""
+    max_bytes: Annotated[int, Field(ge=1 << 16)] = 256 << 20
+    """Most that a gallery may take, on the wire and in memory."""
+    poll_s: Annotated[float, Field(ge=0.1, le=86_400)] = 60.0
+    """Between two looks at a server or a folder, and between two attempts after a failure."""
+    keep_previous_s: Annotated[float, Field(ge=0, le=86_400 * 366)] = 86_400.0
+    """The version before the one in force is kept so long for `edge-reid gallery rollback`. Only
+    then is a removed person gone from this disk."""
 
 
 def agent_name(hostname: str) -> str:
@@ -193,6 +233,14 @@ class AgentSettings(_Section):
     decide: DecideSettings = DecideSettings()
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
+    gallery_sync: GallerySyncSettings | None = None
+    """None: the gallery is a file of its own, which people are enrolled into here."""
+
+    @model_validator(mode="after")
+    def _sync_has_its_broker(self) -> AgentSettings:
+        if self.gallery_sync and self.gallery_sync.source == "mqtt" and self.mqtt.url is None:
+            raise ValueError("gallery_sync.source: is mqtt, which needs mqtt.url")
+        return self
 
     @property
     def outbox_path(self) -> Path:
@@ -240,7 +288,11 @@ _PATH_KEYS = {
     ("models", "embedding"),
     ("mqtt", "password_file"),
     ("mqtt", "ca_file"),
+    ("mqtt", "cert_file"),
+    ("mqtt", "key_file"),
     ("outbox", "path"),
+    ("gallery_sync", "public_key"),
+    ("gallery_sync", "ca_file"),
 }
 
 

@@ -7,9 +7,11 @@
     ├── PhotoError               an image cannot be read, or has not the person it should have
     ├── ModelError               a model file or its manifest is missing, corrupt or of another kind
     ├── GalleryError             a gallery cannot be read or written
-    │   └── ModelMismatchError   an embedding meets a gallery of another model
+    │   ├── ModelMismatchError   an embedding meets a gallery of another model
+    │   └── SnapshotError        a published gallery is refused, or is not to be had whole
     ├── BrokerError              the MQTT broker refuses us or is not there
     ├── OutboxError              the event store cannot be used
+    ├── StoreError               what a sink receives cannot be put where it should be
     └── TrainingError            a data set, a run or an export is not usable
 
 A message says what was expected, what came, and what to do, in one line.
@@ -62,12 +64,20 @@ class ModelMismatchError(GalleryError):
     """Embeddings of one model meet a gallery of another."""
 
 
+class SnapshotError(GalleryError):
+    """A published gallery is refused, or cannot be had whole. What was in force stays."""
+
+
 class BrokerError(EdgeReidError):
     """The MQTT broker is not there, or refuses us."""
 
 
 class OutboxError(EdgeReidError):
     """The durable event store cannot be opened or written."""
+
+
+class StoreError(EdgeReidError):
+    """A sink cannot put events where it was told to."""
 
 
 class TrainingError(EdgeReidError):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,6 +38,40 @@ class _Manifest(BaseModel):
         return self.sha256[:MODEL_ID_LENGTH]
 
 
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Forecast(_Section):
+    """What to expect with so many people enrolled, one template each."""
+
+    people: Annotated[int, Field(gt=0)]
+    target_fpir: Annotated[float, Field(gt=0, lt=1)]
+    threshold: float
+    fnir: Annotated[float, Field(ge=0, le=1)]
+    """Share of tracks of enrolled people that are not named rightly."""
+    fnir_low: float
+    fnir_high: float
+    """95 % interval of `fnir`."""
+    measured: bool
+    """False: the threshold lies beyond what the data show, on the cautious side."""
+
+
+class Calibration(_Section):
+    """What the thresholds rest on; written by `edge-reid calibrate`."""
+
+    data: tuple[str, ...]
+    people: int
+    cameras_known: bool
+    """False: the halves of each person's pictures stood for two cameras; expect worse."""
+    impostor_comparisons: int
+    genuine_comparisons: int
+    impostor_intervals: tuple[tuple[float, float, float], ...]
+    """(p, low, high): 95 % interval of each impostor quantile, from a bootstrap over people."""
+    genuine_intervals: tuple[tuple[float, float, float], ...]
+    forecasts: tuple[Forecast, ...] = ()
+
+
 class EmbeddingManifest(_Manifest):
     """A model that turns a person crop into an embedding. Input is uint8 RGB (1, H, W, 3)."""
 
@@ -47,6 +82,8 @@ class EmbeddingManifest(_Manifest):
     A comparison is of a track (the mean of a few crops) with one template of somebody else."""
     genuine_quantiles: tuple[tuple[float, float], ...] = ()
     """(p, similarity): the share p of genuine comparisons that stay below this similarity."""
+    calibration: Calibration | None = None
+    """None: the quantiles come from an export alone, without intervals."""
     training_data: tuple[str, ...] = ()
     """Each source with its terms."""
     metrics: dict[str, float] = {}
@@ -113,9 +150,17 @@ def load_detector_manifest(model_path: Path) -> DetectorManifest:
 
 
 def write_manifest(manifest: EmbeddingManifest | DetectorManifest, model_path: Path) -> Path:
-    """Write the manifest beside its model; returns where."""
+    """Write the manifest beside its model, whole or not at all; returns where."""
     path = manifest_path(model_path)
-    path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(manifest.model_dump_json(indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
 
 

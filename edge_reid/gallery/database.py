@@ -78,6 +78,18 @@ def in_one_line(path: Path) -> Iterator[None]:
         raise GalleryError(_explain(path, error)) from error
 
 
+def is_writable(connection: sqlite3.Connection) -> bool:
+    """Whether changes are possible at all; another program's lock does not count."""
+    try:
+        with transaction(connection):
+            pass
+    except sqlite3.OperationalError as error:
+        if _is_unwritable(error):
+            return False
+        raise
+    return True
+
+
 def not_a_gallery(path: Path) -> GalleryError:
     """The error to raise for a file of another kind."""
     return GalleryError(

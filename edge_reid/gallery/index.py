@@ -21,12 +21,17 @@ class Index:
         self._columns = np.ascontiguousarray(snapshot.vectors[order].T)
         self._starts = np.flatnonzero(np.diff(labels, prepend=-1))
         self.identities = tuple(snapshot.identities[label] for label in labels[self._starts])
+        self._enrolled = frozenset(self.identities)
         self.model_id = snapshot.model_id
         self.version = snapshot.version
 
     def __len__(self) -> int:
         """How many templates it holds."""
         return int(self._columns.shape[1])
+
+    def __contains__(self, identity: object) -> bool:
+        """Whether somebody of this name is enrolled."""
+        return identity in self._enrolled
 
     def search(self, vector: Vector, k: int = 5) -> tuple[Candidate, ...]:
         """The k nearest identities by falling similarity; equals in the order of the snapshot.

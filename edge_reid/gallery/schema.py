@@ -10,10 +10,13 @@ import sqlite3
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.database import not_a_gallery, transaction
+from edge_reid.gallery.database import is_writable, not_a_gallery, transaction
 
 APPLICATION_ID = 0x65526964
 """Marks an SQLite file as a gallery: ASCII `eRid`."""
+
+REPLICA_APPLICATION_ID = 0x65527043
+"""Marks an SQLite file as a box's copy of a published gallery: ASCII `eRpC`."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -45,6 +48,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # whoever was removed: a hash of the name, for boxes to know whom to forget
+        """
+        CREATE TABLE erasures (
+            place TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            erased_utc_s REAL NOT NULL
+        ) WITHOUT ROWID
+        """,
+        # what lies where we publish, so that only what is new is sent and what is old is cleared
+        """
+        CREATE TABLE published (
+            place TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            is_there INTEGER NOT NULL,  -- 0: it was about to be sent
+            PRIMARY KEY (place, sha256)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -61,11 +84,18 @@ def migrate(connection: sqlite3.Connection) -> None:
 def check_format(path: Path, connection: sqlite3.Connection) -> None:
     """Nothing, if it is a gallery of today's format; one of an older format becomes one.
 
+    One that cannot be written is left as it is: it can still be read and searched.
+
     Raises:
         GalleryError: it is no gallery, or of a newer format.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application == REPLICA_APPLICATION_ID:
+        raise GalleryError(
+            f"gallery {path}: is a box's copy of a published gallery; "
+            "use the gallery that it is published from"
+        )
     if application != APPLICATION_ID:
         raise not_a_gallery(path)
     if version > SCHEMA_VERSION:
@@ -73,6 +103,6 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
             f"gallery {path}: expected format {SCHEMA_VERSION} or older, got {version}, "
             "written by a newer edge-reid; update this one"
         )
-    if version < SCHEMA_VERSION:
+    if version < SCHEMA_VERSION and is_writable(connection):
         with transaction(connection):
             migrate(connection)

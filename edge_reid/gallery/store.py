@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import TracebackType
 
 import numpy as np
 
+from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery.admission import check_template
@@ -24,6 +26,7 @@ from edge_reid.gallery.database import (
 )
 from edge_reid.gallery.identity import identity_key, identity_name
 from edge_reid.gallery.schema import APPLICATION_ID, check_format, migrate
+from edge_reid.gallery.tree import Erasure, place_of
 from edge_reid.gallery.vectors import pack, unpack
 
 BUSY_TIMEOUT_S = 5.0
@@ -39,6 +42,15 @@ class IdentitySummary:
     mean_quality: float
     first_enrolled_utc_s: float
     last_enrolled_utc_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """All that is published of a gallery, as it was at one moment."""
+
+    version: int
+    templates: tuple[Template, ...]
+    erasures: tuple[Erasure, ...]
 
 
 class GalleryStore:
@@ -173,8 +185,56 @@ class GalleryStore:
                 )
             gone = self._db.execute("DELETE FROM templates WHERE identity_id = ?", found[:1])
             self._db.execute("DELETE FROM identities WHERE identity_id = ?", found[:1])
+            self._db.execute(
+                "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?)",
+                (place_of(identity), self.version + 1, time.time()),
+            )
         self._wipe()
         return gone.rowcount
+
+    def contents(self) -> Contents:
+        """All that is published of it."""
+        with in_one_line(self.path), transaction(self._db, "DEFERRED"):
+            return Contents(self.version, self.templates(), self.erasures())
+
+    def erasures(self) -> tuple[Erasure, ...]:
+        """Everybody who was removed and is not enrolled again, newest first."""
+        with in_one_line(self.path):
+            rows = self._db.execute(
+                "SELECT place, version, erased_utc_s FROM erasures ORDER BY version DESC, place"
+            ).fetchall()
+        return tuple(
+            Erasure(digest=place, version=version, erased_utc_s=erased_utc_s)
+            for place, version, erased_utc_s in rows
+        )
+
+    def raise_version(self, above: int) -> int:
+        """Number the gallery as it is above another version; returns its new number."""
+        with in_one_line(self.path), transaction(self._db):
+            self._db.execute("UPDATE gallery SET version = max(version, ?) + 1", (above,))
+        return self.version
+
+    def published(self, place: str) -> dict[BlobRef, bool]:
+        """The blobs that may lie in a place, and of which it is certain."""
+        with in_one_line(self.path):
+            rows = self._db.execute(
+                "SELECT sha256, size_bytes, is_there FROM published WHERE place = ?", (place,)
+            ).fetchall()
+        return {
+            BlobRef(sha256, size_bytes): bool(is_there) for sha256, size_bytes, is_there in rows
+        }
+
+    def note_published(self, place: str, refs: Iterable[BlobRef], *, is_there: bool) -> None:
+        """Remember blobs that are in a place, or about to be put there."""
+        rows = [(place, ref.sha256, ref.size_bytes, is_there) for ref in refs]
+        with in_one_line(self.path), transaction(self._db):
+            self._db.executemany("INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?)", rows)
+
+    def note_cleared(self, place: str, refs: Iterable[BlobRef]) -> None:
+        """Forget blobs that are no longer in a place."""
+        rows = [(place, ref.sha256) for ref in refs]
+        with in_one_line(self.path), transaction(self._db):
+            self._db.executemany("DELETE FROM published WHERE place = ? AND sha256 = ?", rows)
 
     def snapshot(self) -> GallerySnapshot:
         """All of it in memory, as it was at one moment; identities by name."""
@@ -240,6 +300,7 @@ class GalleryStore:
     def _identity_id(self, name: str) -> int:
         found = self._find(name)
         if found is None:
+            self._db.execute("DELETE FROM erasures WHERE place = ?", (place_of(name),))
             row = (name, identity_key(name))
             added = self._db.execute("INSERT INTO identities (name, name_key) VALUES (?, ?)", row)
             return int(added.lastrowid or 0)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -31,6 +32,7 @@ WINDOW = 20
 """Messages on their way at a time, unless the broker wants fewer."""
 
 _UNSUPPORTED_VERSION = 0x84
+_TAKEN_OVER = 0x8E
 _REFUSALS = {0x85, 0x86, 0x87, 0x8A, 0x8C}
 """Client id not valid, bad login, not authorised, banned, bad authentication method."""
 
@@ -43,19 +45,52 @@ class Received:
     body: bytes
     retained: bool
     """It lay at the broker when we subscribed."""
+    packet_id: int = 0
+    """For `Connection.acknowledge`, in a session that we acknowledge ourselves."""
 
 
-def connect(broker: Broker, *, client_id: str = "", will: Message | None = None) -> Connection:
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One that the broker keeps while we are away. Every message in it is ours to acknowledge;
+    what we did not acknowledge comes again when we come back. Needs MQTT 5.
+    """
+
+    expiry_s: int
+    """For how long it is kept."""
+    unacknowledged_max: int
+    """How many messages the broker may have sent that we have not acknowledged yet."""
+
+
+def connect(
+    broker: Broker,
+    *,
+    client_id: str = "",
+    will: Message | None = None,
+    version: MQTTProtocolVersion | None = None,
+) -> Connection:
     """A connection by MQTT 5, or by 3.1.1 to a broker that does not speak it.
+
+    `version` is what the broker is known to speak; None finds it out.
 
     Raises:
         RefusedError: the broker does not want us, or we do not trust it.
         UnreachableError: nobody is there, or not a broker.
     """
+    if version is not None:
+        return Connection(broker, version, client_id, will)
     try:
         return Connection(broker, MQTTProtocolVersion.MQTTv5, client_id, will)
     except _OldBrokerError:
         return Connection(broker, MQTTProtocolVersion.MQTTv311, client_id, will)
+
+
+def resume(broker: Broker, client_id: str, session: Session) -> Connection:
+    """A connection that goes on with its session where the last one ended.
+
+    Raises:
+        RefusedError, UnreachableError: as `connect`; also for a broker without MQTT 5.
+    """
+    return Connection(broker, MQTTProtocolVersion.MQTTv5, client_id, session=session)
 
 
 class _OldBrokerError(UnreachableError):
@@ -71,6 +106,7 @@ class Connection:
         version: MQTTProtocolVersion,
         client_id: str = "",
         will: Message | None = None,
+        session: Session | None = None,
     ) -> None:
         self.version = version
         self.received: deque[Received] = deque()
@@ -80,6 +116,7 @@ class Connection:
         self._sent: dict[int, str] = {}  # topic by packet id, not acknowledged yet
         self._acknowledged: list[int] = []
         self._failure: RefusedError | UnreachableError | None = None
+        self._session = session
         self._client = self._make_client(client_id, will)
         self._open()
 
@@ -95,7 +132,13 @@ class Connection:
 
     def publish(self, message: Message) -> int:
         """Send with QoS 1; returns the packet id that `take_acknowledged` will give back."""
-        info = self._client.publish(message.topic, message.text, qos=1, retain=message.retain)
+        info = self._client.publish(
+            message.topic,
+            message.text,
+            qos=1,
+            retain=message.retain,
+            properties=self._publish_properties(message),
+        )
         self._sent[info.mid] = message.topic
         return info.mid
 
@@ -109,6 +152,10 @@ class Connection:
         """Packet ids that the broker has confirmed since the last call."""
         taken, self._acknowledged = self._acknowledged, []
         return taken
+
+    def acknowledge(self, received: Received) -> None:
+        """Tell the broker that a message of our session is safe and need not come again."""
+        self._client.ack(received.packet_id, 1)
 
     def turn(self, timeout_s: float, waker: Waker | None = None) -> None:
         """Wait for the network, or until woken, and do what there is to do.
@@ -154,6 +201,7 @@ class Connection:
             client_id=client_id,
             protocol=self.version,
             reconnect_on_failure=False,
+            manual_ack=self._session is not None,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
         if self._broker.tls:
@@ -163,6 +211,7 @@ class Connection:
         if will:
             client.will_set(will.topic, will.text, qos=1, retain=will.retain)
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -171,7 +220,13 @@ class Connection:
     def _open(self) -> None:
         broker = self._broker
         try:
-            self._client.connect(broker.host, broker.port, broker.keepalive_s)
+            self._client.connect(
+                broker.host,
+                broker.port,
+                broker.keepalive_s,
+                clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY if self._session is None else False,
+                properties=self._session_properties(),
+            )
         except ssl.SSLCertVerificationError as error:
             raise RefusedError(
                 f"{broker}: its certificate is not to be trusted: {error.verify_message};"
@@ -184,6 +239,21 @@ class Connection:
         is_new = self.version is MQTTProtocolVersion.MQTTv5
         self._await(lambda: self._window > 0, HELLO_TIMEOUT_S if is_new else ANSWER_TIMEOUT_S)
 
+    def _session_properties(self) -> Properties | None:
+        if self._session is None:
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = self._session.expiry_s
+        properties.ReceiveMaximum = self._session.unacknowledged_max
+        return properties
+
+    def _publish_properties(self, message: Message) -> Properties | None:
+        if message.expiry_s is None or self.version is not MQTTProtocolVersion.MQTTv5:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = message.expiry_s
+        return properties
+
     def _await(self, is_done: Callable[[], bool], timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         deadline_s = time.monotonic() + timeout_s
         while not is_done():
@@ -195,7 +265,10 @@ class Connection:
     def _gone(self, what: str) -> UnreachableError:
         if self._window:
             return UnreachableError(f"{self._broker}: {what}; the connection is lost")
-        return _OldBrokerError(f"{self._broker}: {what}; is this the port of an MQTT broker?")
+        hint = "is this the port of an MQTT broker?"
+        if self._broker.tls:  # by TLS 1.3 its refusal of our certificate comes as this
+            hint += " Does it want another certificate (cert_file, key_file) of us?"
+        return _OldBrokerError(f"{self._broker}: {what}; {hint}")
 
     def _on_connect(
         self,
@@ -216,6 +289,18 @@ class Connection:
             self._failure = UnreachableError(f"{self._broker}: does not take us now: {reason}")
         else:
             self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        del client, userdata, properties
+        if flags.is_disconnect_packet_from_server and reason.value == _TAKEN_OVER:
+            self._failure = UnreachableError(f"{self._broker}: somebody else took our client id")
 
     def _on_publish(
         self,
@@ -253,4 +338,6 @@ class Connection:
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         del client, userdata
-        self.received.append(Received(message.topic, bytes(message.payload), message.retain))
+        self.received.append(
+            Received(message.topic, bytes(message.payload), message.retain, message.mid)
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -12,11 +14,13 @@ from typing import Literal
 
 from edge_reid import __version__
 from edge_reid.core.errors import EdgeReidError
-from edge_reid.messaging.broker import Broker, RefusedError
+from edge_reid.core.types import Known
+from edge_reid.messaging.broker import Broker, NameTakenError, RefusedError
 from edge_reid.messaging.connection import Connection, connect
-from edge_reid.messaging.courier import Courier
+from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
+from edge_reid.messaging.lookout import STANDBY_S, Lookout
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import AgentStatus
+from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, GalleryState
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Event, Message, rfc3339
@@ -24,6 +28,8 @@ from edge_reid.messaging.wire import Event, Message, rfc3339
 _log = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 30.0
+SILENCE_S = 3 * STATUS_INTERVAL_S
+"""A rival that said nothing for so long has lost its power, and its will got lost with a broker."""
 RETRY_S = (0.5, 30.0)
 """Least and most seconds between two attempts to connect."""
 TURN_S = 1.0
@@ -39,6 +45,7 @@ class Link(Enum):
     ONLINE = "online"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
+    NAME_TAKEN = "name taken"
     CLOSED = "closed"
 
 
@@ -57,12 +64,16 @@ class AgentFacts:
     model_id: str
     gallery_version: int
     started_utc_s: float
+    gallery: GalleryState | None = None
+    """Of an agent that syncs."""
 
 
 class Publisher:
     """Publishes events and states from its own thread. `with` starts and closes it.
 
     No broker, a bad one or a slow one: the caller is never held up, but by `flush` and `close`.
+    Where another agent of this name is online, this one stays away from the broker and looks now
+    and then whether the other has gone; events wait in the outbox.
     """
 
     def __init__(
@@ -74,6 +85,9 @@ class Publisher:
         *,
         retry_s: tuple[float, float] = RETRY_S,
         status_interval_s: float = STATUS_INTERVAL_S,
+        standby_s: float = STANDBY_S,
+        silence_s: float = SILENCE_S,
+        delivery: Delivery = AT_ONCE,
     ) -> None:
         self._broker = broker
         self._outbox = outbox
@@ -81,6 +95,16 @@ class Publisher:
         self._facts = facts
         self._retry_s = retry_s
         self._status_interval_s = status_interval_s
+        self._standby_s = standby_s
+        self._delivery = delivery
+        self._host = socket.gethostname()
+        self._session = secrets.token_hex(8)
+        self._lookout = Lookout(
+            broker,
+            address,
+            silence_s=silence_s,
+            own_sessions={self._session, outbox.session} - {""},
+        )
         self._state = LinkState(Link.CONNECTING)
         self._changed = threading.Condition()  # guards _state and the two below; notified
         self._shown: dict[str, Message] = {}  # newest state by topic
@@ -106,6 +130,9 @@ class Publisher:
     def publish(self, event: Event) -> int | None:
         """Commit an event to the outbox and have it sent; returns its `seq` (see `Outbox.put`)."""
         seq = self._outbox.put(event)
+        if isinstance(event.hit.decision, Known):
+            with self._changed:  # whose state had been cleared is here again
+                self._shown.pop(self._address.identity(event.hit.decision.identity), None)
         self._waker.wake()
         return seq
 
@@ -147,7 +174,7 @@ class Publisher:
             self._thread.join(2 * FAREWELL_S if is_heard else 0.5)
 
     def _is_flushed(self) -> bool:
-        is_over = self._state.link in (Link.REFUSED, Link.CLOSED)
+        is_over = self._state.link in (Link.REFUSED, Link.NAME_TAKEN, Link.CLOSED)
         return is_over or self._outbox.figures.depth == 0
 
     def _run(self) -> None:
@@ -156,6 +183,9 @@ class Publisher:
             began_s = time.monotonic()
             try:
                 self._connect_and_serve()
+            except NameTakenError as error:
+                failures = 0
+                self._enter(LinkState(Link.NAME_TAKEN, str(error)))
             except EdgeReidError as error:
                 self._note(error)
             except Exception as error:
@@ -174,11 +204,21 @@ class Publisher:
         """Doubles with every failure; jitter keeps a fleet from coming back all at once."""
         least_s, most_s = self._retry_s
         jitter = random.uniform(0.5, 1)  # noqa: S311 - not a secret
+        if self._state.link is Link.NAME_TAKEN:
+            return jitter * self._standby_s
         return jitter * min(most_s, least_s * 2.0 ** min(failures, 16))
 
     def _connect_and_serve(self) -> None:
-        will = self._status("offline", reason="connection lost")
-        connection = connect(self._broker, client_id=self._address.client_id, will=will)
+        view = self._lookout.look()
+        if view.rival:
+            self._lookout.stand_aside(view, self._duplicate())
+        self._outbox.note_session(self._session)
+        connection = connect(
+            self._broker,
+            client_id=self._address.client_id,
+            will=self._status("offline", reason="connection lost"),
+            version=view.version,
+        )
         try:
             self._serve(connection)
         finally:
@@ -186,7 +226,9 @@ class Publisher:
 
     def _serve(self, connection: Connection) -> None:
         """Carry everything over this connection until it breaks or we close."""
-        courier = Courier(connection, self._outbox, self._address)
+        if self._delivery.by_sink:
+            connection.subscribe([self._address.agent_stored])
+        courier = Courier(connection, self._outbox, self._address, self._delivery)
         with self._changed:
             self._unsent = dict(self._shown)
         self._enter(LinkState(Link.ONLINE))
@@ -198,7 +240,8 @@ class Publisher:
                 self._has_news = False
                 states.insert(0, self._status("online"))
             courier.send(states)
-            connection.turn(min(TURN_S, self._status_interval_s), self._waker)
+            pause_s = min(TURN_S, self._status_interval_s, courier.wait_s)
+            connection.turn(pause_s, self._waker)
             if courier.settle():
                 self._notify()
         self._say_goodbye(connection, courier)
@@ -223,8 +266,11 @@ class Publisher:
             state=state,
             reason=reason,
             version=__version__,
+            host=self._host,
+            session=self._session,
             model_id=self._facts.model_id,
             gallery_version=self._facts.gallery_version,
+            gallery=self._facts.gallery,
             outbox_depth=figures.depth,
             outbox_bytes=figures.bytes,
             events_dropped=figures.dropped,
@@ -233,6 +279,17 @@ class Publisher:
             at=rfc3339(time.time()),
         )
         return Message(self._address.agent_status, status.to_json(), retain=True)
+
+    def _duplicate(self) -> AgentDuplicate:
+        return AgentDuplicate(
+            site=self._address.site,
+            agent=self._address.agent,
+            host=self._host,
+            session=self._session,
+            outbox_depth=self._outbox.figures.depth,
+            started_at=rfc3339(self._facts.started_utc_s),
+            at=rfc3339(time.time()),
+        )
 
     def _take_unsent(self) -> list[Message]:
         with self._changed:

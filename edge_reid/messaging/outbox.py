@@ -58,7 +58,14 @@ class Outbox:
     """Events on disk, oldest first. Several threads may use it.
 
     The age of an event counts while the agent runs, not by the wall clock: a box without a
-    battery clock wakes up years ago, and must not lose its events when the clock is set.
+    battery clock wakes up years ago, and must not lose its events when the clock is set. So a
+    clock that jumps ages nothing, and hours without power do not count; the byte cap bounds what
+    such a box can hold.
+
+    Args:
+        max_bytes: of the payloads; beyond it the oldest go.
+        max_age_s: older ones go.
+        clock: seconds that only ever rise while this process lives, as `time.monotonic` does.
 
     Raises:
         OutboxError: the file cannot be opened, is in use, or is some other database. A damaged
@@ -66,11 +73,17 @@ class Outbox:
     """
 
     def __init__(
-        self, path: Path, *, max_bytes: int = 64 << 20, max_age_s: float = 7 * 86_400.0
+        self,
+        path: Path,
+        *,
+        max_bytes: int = 64 << 20,
+        max_age_s: float = 7 * 86_400.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
+        self._clock = clock
         self._lock = threading.RLock()
         self._unnoted_drops = 0  # not yet in the file
         self._delivered: set[int] = set()  # not yet removed from the file
@@ -78,7 +91,7 @@ class Outbox:
         if self.set_aside:
             _log.error("outbox %s: was damaged: set aside as %s", path, self.set_aside)
         self._figures = self._read_figures()  # exact, since nobody else has the file open
-        self._clock_offset_s = self._read_lived_s() - time.monotonic()
+        self._clock_offset_s = self._read_lived_s() - clock()
 
     def __enter__(self) -> Outbox:
         return self
@@ -95,8 +108,9 @@ class Outbox:
             try:
                 return self._guarded(lambda: self._commit(event))
             except OutboxError as error:
+                if not self._unnoted_drops:  # once: a full disk has no room for a long log
+                    _log.error("events are lost from now on: %s", error)
                 self._unnoted_drops += 1
-                _log.error("an event is lost: %s", error)
                 return None
 
     def pending(self, after_seq: int = 0, limit: int = 100) -> tuple[Entry, ...]:
@@ -105,9 +119,7 @@ class Outbox:
         Raises:
             OutboxError: the disk fails.
         """
-        query = "SELECT seq, topic, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
-        rows = self._guarded(lambda: self._db.execute(query, (after_seq, limit)).fetchall())
-        return tuple(Entry(*row) for row in rows)
+        return self._guarded(lambda: self._read(after_seq, limit))
 
     def acknowledge(self, seqs: Iterable[int]) -> None:
         """Forget events that the broker has. What the disk refuses to remove goes next time."""
@@ -123,6 +135,20 @@ class Outbox:
         with self._lock:
             self._unnoted_drops += 1
             self.acknowledge([seq])
+
+    @property
+    def session(self) -> str:
+        """Of the agent that last went online from here; empty before the first."""
+        query = "SELECT session FROM ledger"
+        return str(self._guarded(lambda: self._db.execute(query).fetchone()[0]))
+
+    def note_session(self, session: str) -> None:
+        """Remember who goes online now. A full disk may refuse; that costs no event."""
+        with self._lock:
+            try:
+                self._guarded(lambda: self._write_session(session))
+            except OutboxError as error:
+                _log.warning("the session is not noted: %s", error)
 
     @property
     def figures(self) -> Figures:
@@ -159,6 +185,18 @@ class Outbox:
         self._unnoted_drops += lost
         self._delivered.clear()
         _log.error("outbox %s: %s: set aside as %s", self.path, error, self.set_aside)
+
+    def _read(self, after_seq: int, limit: int) -> tuple[Entry, ...]:
+        oldest = self._db.execute("SELECT min(committed_s) FROM events").fetchone()[0]
+        if oldest is not None and self._now_s() - oldest > self._max_age_s:
+            with self._transaction():
+                self._make_room(0)
+        query = "SELECT seq, topic, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+        return tuple(Entry(*row) for row in self._db.execute(query, (after_seq, limit)))
+
+    def _write_session(self, session: str) -> None:
+        with self._transaction():
+            self._db.execute("UPDATE ledger SET session = ?", (session,))
 
     def _commit(self, event: Event) -> int:
         with self._transaction():
@@ -206,4 +244,4 @@ class Outbox:
         return float(lived_s)
 
     def _now_s(self) -> float:
-        return time.monotonic() + self._clock_offset_s
+        return self._clock() + self._clock_offset_s

@@ -13,7 +13,7 @@ from edge_reid.core.errors import OutboxError
 
 APPLICATION_ID = 0x65724F42
 """`erOB` in the header of the file: this is an outbox."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LOCK_TIMEOUT_S = 1.0
 
 _SCHEMA = (
@@ -37,8 +37,16 @@ _SCHEMA = (
         UPDATE ledger SET depth = depth - 1, bytes = bytes - length(OLD.body);
     END""",
     f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
+    "PRAGMA user_version = 1",
 )
+
+_SINCE_VERSION = {
+    1: (
+        "ALTER TABLE ledger ADD COLUMN session TEXT NOT NULL DEFAULT ''",
+        "PRAGMA user_version = 2",
+    )
+}
+"""What brings a file of one version to the next; each step is one transaction."""
 
 
 def open_or_replace(path: Path) -> tuple[sqlite3.Connection, Path | None]:
@@ -58,8 +66,10 @@ def open_or_replace(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 def set_aside(path: Path) -> tuple[sqlite3.Connection, Path]:
     """Set a damaged outbox aside and start a new one; also returns where the old one is now.
 
-    The damaged one may have numbered events up to anything, so the new one goes on from the clock
-    in milliseconds: above any count of events, and a gap that tells consumers of the loss.
+    The damaged one may have numbered events up to anything, so the new one goes on from a time in
+    milliseconds: above any count of events, and a gap that tells consumers of the loss. The time
+    is now or when the damaged file was last written, whichever is later: the clock may have been
+    set back since, and `seq` must rise.
 
     Raises:
         OutboxError: the file cannot be moved, or no new one be made.
@@ -67,11 +77,13 @@ def set_aside(path: Path) -> tuple[sqlite3.Connection, Path]:
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     try:
+        latest_ns = time.time_ns()
         for suffix in ("", "-wal", "-shm"):
             part = path.with_name(path.name + suffix)
             if part.exists():
+                latest_ns = max(latest_ns, part.stat().st_mtime_ns)
                 part.rename(aside.with_name(aside.name + suffix))
-        return _open(path, last_seq=time.time_ns() // 1_000_000), aside
+        return _open(path, last_seq=latest_ns // 1_000_000), aside
     except (OSError, sqlite3.Error) as error:
         raise OutboxError(_explain(path, error)) from error
 
@@ -108,6 +120,7 @@ def _open(path: Path, *, last_seq: int) -> sqlite3.Connection:
         db.execute("PRAGMA secure_delete = ON")  # names leave the disk with their events
         if is_new:
             _create(db, last_seq)
+        _migrate(db)
     except BaseException:
         db.close()
         raise
@@ -119,6 +132,13 @@ def _create(db: sqlite3.Connection, last_seq: int) -> None:
         for statement in _SCHEMA:
             db.execute(statement)
         db.execute("INSERT INTO ledger (last_seq) VALUES (?)", (last_seq,))
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    while (version := db.execute("PRAGMA user_version").fetchone()[0]) < SCHEMA_VERSION:
+        with transaction(db):
+            for statement in _SINCE_VERSION[version]:
+                db.execute(statement)
 
 
 def _check_ours(path: Path, db: sqlite3.Connection) -> None:

@@ -146,6 +146,24 @@ class CameraStatus(Payload):
     """When this was written."""
 
 
+class GalleryState(Payload):
+    """How an agent that syncs its gallery stands."""
+
+    version: Count
+    """In force; 0 before the first."""
+    created_at: Time | None
+    """When that version was published: its age."""
+    checked_at: Time | None
+    """When the source last told its newest version."""
+    source: str
+    """`mqtt`, a URL or a folder."""
+    refused: str | None
+    """Why the newest version is not in force, in words; null when it is."""
+    erased_through: Count
+    """Nothing of any version before this one is left: not on the disk, not waiting in the outbox,
+    not retained by us at the broker. A person removed in this version or before is gone."""
+
+
 class AgentStatus(Payload):
     """Whether an agent is there. Retained, and also its last will."""
 
@@ -157,8 +175,14 @@ class AgentStatus(Payload):
     """Why it is offline: `stopped`, or `connection lost` when the broker says so in its place."""
     version: str
     """Of edge-reid."""
+    host: str | None = None
+    """Name of the machine it runs on."""
+    session: str | None = None
+    """Drawn at every start: tells two agents of one name apart."""
     model_id: str
     gallery_version: Count
+    gallery: GalleryState | None = None
+    """Null for an agent whose gallery is its own."""
     outbox_depth: Count
     """Events waiting. Of a lost agent: when it connected."""
     outbox_bytes: Count
@@ -172,12 +196,41 @@ class AgentStatus(Payload):
     """When this was written. Of a lost agent: when it connected."""
 
 
+class AgentDuplicate(Payload):
+    """An agent that stays away because another one of its name is online. Retained for a while."""
+
+    schema_: Annotated[Literal["edge-reid.duplicate/1"], Field(alias="schema")] = (
+        "edge-reid.duplicate/1"
+    )
+    site: Name
+    agent: Name
+    host: str
+    """Where the one runs that stays away."""
+    session: str
+    outbox_depth: Count
+    """Events that wait there meanwhile."""
+    started_at: Time
+    at: Time
+    """When this was written."""
+
+
+class EventsStored(Payload):
+    """A sink has these events of an agent on its disk; the agent need not keep them longer."""
+
+    schema_: Annotated[Literal["edge-reid.stored/1"], Field(alias="schema")] = "edge-reid.stored/1"
+    site: Name
+    agent: Name
+    event_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
+
+
 PAYLOADS: tuple[type[Payload], ...] = (
     HitPayload,
     UnknownPayload,
     IdentityState,
     CameraStatus,
     AgentStatus,
+    AgentDuplicate,
+    EventsStored,
 )
 
 _EVENT: TypeAdapter[HitPayload | UnknownPayload] = TypeAdapter(

@@ -38,9 +38,24 @@ class Address:
         return f"{self.root}/{self.site}/agents/{self.agent}/status"
 
     @property
+    def agent_duplicate(self) -> str:
+        """Where one that stands aside for another agent of this name says so."""
+        return f"{self.root}/{self.site}/agents/{self.agent}/duplicate"
+
+    @property
+    def agent_stored(self) -> str:
+        """Where sinks name the events of this agent that they have committed."""
+        return f"{self.root}/{self.site}/agents/{self.agent}/stored"
+
+    @property
     def client_id(self) -> str:
         """MQTT client id. No name holds a slash, so no two agents share one."""
         return f"{self.root}/{self.site}/{self.agent}"
+
+
+def gallery_topic(root: str, site: str) -> str:
+    """Under it lie the head of a site's gallery and its blobs."""
+    return f"{root}/{site}/gallery"
 
 
 def topic_level(identity: str) -> str:

@@ -32,9 +32,11 @@ class Message:
     """Something to publish, always with QoS 1."""
 
     topic: str
-    text: str
-    """The payload: one line of JSON."""
+    text: str | bytes
+    """The payload: one line of JSON; of a gallery, its own bytes. Empty and retained, it clears."""
     retain: bool = False
+    expiry_s: int | None = None
+    """After so long the broker forgets it (MQTT 5); None: never."""
 
 
 @dataclass(frozen=True, slots=True)

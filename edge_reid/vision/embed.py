@@ -19,6 +19,8 @@ class Embedder:
     """An embedding model and its manifest, which have been checked against each other."""
 
     manifest: EmbeddingManifest
+    runtime: str
+    """The runtime in force: `litert` or `tflite-runtime`."""
 
     def __init__(
         self, model_path: Path, *, runtime: RuntimeName = "auto", threads: int = 1
@@ -31,6 +33,7 @@ class Embedder:
         """
         self.manifest = load_embedding_manifest(model_path)
         self._model = Model(model_path, runtime=runtime, threads=threads)
+        self.runtime = self._model.runtime
         _check_shapes(model_path, self._model, self.manifest)
 
     def embed(self, images: Sequence[Image]) -> Vectors:

@@ -126,3 +126,58 @@ def test_an_event_shows_the_best_view_not_the_last():
     closing = cases.close(1)
     assert closing.best is not None
     assert closing.best.captured_utc_s == 2.0
+
+
+def gallery_of(version: int, **people: np.ndarray) -> Index:
+    names = tuple(sorted(people))
+    labels = np.arange(len(names), dtype=np.int32)
+    vectors = np.stack([people[name] for name in names])
+    return Index(GallerySnapshot(names, labels, vectors, MODEL_ID, version))
+
+
+def test_who_is_not_enrolled_any_more_is_never_told_again():
+    cases = casebook()
+    assert cases.learn(1, [seen(ANNA)] * 2) is HitType.NEW
+    cases.use(gallery_of(2, ben=BEN), 0.6)
+    assert isinstance(cases.decisions[1], Unknown)
+    assert cases.learn(1, [seen(ANNA)]) is HitType.NEW
+    assert isinstance(cases.published(1), Unknown)
+    closing = cases.close(1)
+    assert isinstance(closing.decision, Unknown)
+    assert closing.kinds == (HitType.END,)
+
+
+def test_a_track_that_ends_right_after_the_change_does_not_end_under_a_removed_name():
+    cases = casebook()
+    cases.learn(1, [seen(ANNA)] * 2)
+    cases.use(gallery_of(2, ben=BEN), 0.6)
+    closing = cases.close(1)
+    assert isinstance(closing.decision, Unknown)
+    assert closing.kinds == (HitType.NEW, HitType.END)
+
+
+def test_who_stays_enrolled_stays_told():
+    cases = casebook()
+    cases.learn(1, [seen(ANNA)] * 2)
+    cases.use(gallery_of(2, anna=ANNA, zoe=STRANGER), 0.6)
+    assert cases.learn(1, [seen(ANNA)]) is None
+    assert cases.close(1).kinds == (HitType.END,)
+
+
+def test_who_is_enrolled_while_in_view_is_told():
+    cases = casebook()
+    assert cases.learn(1, [seen(STRANGER)] * 2) is HitType.NEW
+    cases.use(gallery_of(2, anna=ANNA, zoe=STRANGER), 0.6)
+    assert cases.learn(1, [seen(STRANGER)]) is HitType.NEW
+    decision = cases.published(1)
+    assert isinstance(decision, Known)
+    assert decision.identity == "zoe"
+
+
+def test_a_change_of_gallery_makes_no_candidate_of_a_removed_name():
+    cases = casebook(min_crops=5)
+    cases.learn(1, [seen(ANNA)])
+    cases.use(gallery_of(2, ben=BEN), 0.6)
+    decision = cases.decisions[1]
+    assert isinstance(decision, Uncertain)
+    assert decision.candidate is None

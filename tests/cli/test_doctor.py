@@ -24,6 +24,23 @@ def test_a_sound_installation_is_all_well(edge_reid, tmp_path, samples):
     assert "768×576" in outcome.out
 
 
+def test_a_threshold_beyond_what_was_measured_is_a_warning(edge_reid, tmp_path, samples):
+    gallery = tmp_path / "gallery.db"
+    edge_reid("gallery", "init", gallery)
+    name, photos = next(iter(samples.items()))
+    edge_reid("gallery", "enroll", name, photos[0].crop, "--gallery", gallery)
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'site = "lab"\ncamera = "gate"\ngallery = "{gallery}"\n'
+        f'[source]\nuri = "{campus.CLIP}"\n[decide]\ntarget_fpir = 0.000001\n'
+    )
+    outcome = edge_reid("doctor", "--config", config)
+    assert outcome.code == 0
+    said = " ".join(outcome.out.split())  # long lines are broken
+    assert "for FPIR 1e-06 lies beyond what was measured" in said
+    assert "edge-reid calibrate" in said
+
+
 @pytest.mark.broker
 def test_a_broker_that_lets_us_in(edge_reid, broker):
     outcome = edge_reid("doctor", "--broker", broker.url)

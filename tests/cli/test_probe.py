@@ -7,7 +7,7 @@ import pytest
 
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.shipped import EMBEDDING, shipped_model
-from edge_reid.gallery.match import threshold_for
+from edge_reid.core.threshold import threshold_for
 
 
 @pytest.fixture
@@ -38,6 +38,16 @@ def test_as_json(edge_reid, gallery, samples):
     manifest = load_embedding_manifest(shipped_model(EMBEDDING))
     assert answer["threshold"] == threshold_for(manifest.impostor_quantiles, 0.01, len(samples))
     assert answer["model_id"] == manifest.model_id
+
+
+def test_a_rate_beyond_what_was_measured_is_said(edge_reid, gallery, samples):
+    (sample, *_) = next(iter(samples.values()))
+    words = ("probe", sample.crop, "--gallery", gallery)
+    told = "lies beyond what was measured for this model"
+    assert told not in edge_reid(*words).out
+    assert told in edge_reid(*words, "--target-fpir", "0.000001").out
+    answer = json.loads(edge_reid(*words, "--json", "--target-fpir", "0.000001").out)
+    assert answer["threshold_measured"] is False
 
 
 def test_a_stricter_rate_raises_the_threshold(edge_reid, gallery, samples):

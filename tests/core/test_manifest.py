@@ -85,3 +85,17 @@ def test_a_detector_manifest_needs_scores():
         DetectorManifest.model_validate(
             {**fields, "licence": "MIT", "source": "a test", "decoder": "yolox", "weak_score": 0.1}
         )
+
+
+def test_a_manifest_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch):
+    model = a_model(tmp_path)
+    write_manifest(a_manifest(), model)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edge_reid.core.manifest.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_manifest(a_manifest().model_copy(update={"name": "another"}), model)
+    assert load_embedding_manifest(model) == a_manifest()
+    assert {path.name for path in tmp_path.iterdir()} == {"net.tflite", "net.json"}

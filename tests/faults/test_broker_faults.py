@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from consumer import Consumer, eventually
+from figures import of_hits, record
 from gate import Gate
 from mosquitto import Mosquitto
 from sightings import ADDRESS, an_event
@@ -49,6 +50,7 @@ def test_a_broker_down_for_the_whole_run_gets_all_of_it_later(
     assert [hit["seq"] for hit in hits] == list(range(1, 101))
     assert [hit["track_id"] for hit in hits] == list(range(1, 101))
     assert all(hit["replayed"] for hit in hits)
+    record(of_hits("broker down for the whole run, then up", 1, 100, hits))
 
 
 def test_a_broker_killed_again_and_again_loses_and_doubles_nothing(
@@ -88,6 +90,7 @@ def test_a_broker_killed_again_and_again_loses_and_doubles_nothing(
     first_seqs = list(dict.fromkeys(hit["seq"] for hit in hits))
     assert first_seqs == sorted(first_seqs)  # and each came first in its turn
     assert any(hit["replayed"] for hit in hits)
+    record(of_hits("broker killed -9, agent let back when a subscriber is", kills, events, hits))
 
 
 def _produce(publisher: Publisher, count: int) -> None:
@@ -114,6 +117,7 @@ def test_a_cut_cable_is_noticed_and_costs_nothing(broker: Mosquitto, tmp_path: P
         assert publisher.flush(10) == 0
         (hit,) = consumer.wait_for("gate/hit")
     assert hit["replayed"] is True
+    record(of_hits("network cable cut", 1, 1, [hit]))
 
 
 def test_a_broker_that_does_not_answer_holds_up_nobody(broker: Mosquitto, tmp_path: Path) -> None:
@@ -143,14 +147,15 @@ def test_the_last_will_speaks_for_an_agent_that_was_killed(
         assert late_comer.wait_for("agents/gate-1/status")[0]["state"] == "offline"
 
 
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.soak)])
 def test_an_agent_killed_at_any_moment_loses_nothing_it_had_committed(
-    broker: Mosquitto, tmp_path: Path
+    broker: Mosquitto, tmp_path: Path, kills: int
 ) -> None:
     path = tmp_path / "outbox.db"
     dice = random.Random(2)
     committed: list[int] = []
     with Consumer(broker.broker()) as consumer:
-        for _ in range(5):
+        for _ in range(kills):
             agent = start_agent(path, broker.port)
             assert agent.stdout is not None
             said = [agent.stdout.readline() for _ in range(dice.randint(1, 40))]
@@ -168,6 +173,7 @@ def test_an_agent_killed_at_any_moment_loses_nothing_it_had_committed(
         hits = consumer.payloads("gate/hit")
     assert {hit["seq"] for hit in hits} == set(range(1, last_seq + 1)) >= set(committed)
     assert len({hit["event_id"] for hit in hits}) == last_seq
+    record(of_hits("agent killed -9 while it publishes", kills, last_seq, hits))
 
 
 def start_agent(outbox_path: Path, port: int) -> subprocess.Popen[bytes]:

@@ -74,39 +74,98 @@ def test_beyond_the_byte_cap_the_oldest_go_and_are_counted(path: Path) -> None:
         assert outbox.figures.dropped == 5
 
 
-def test_beyond_the_age_cap_the_oldest_go_and_are_counted(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Outbox(path, max_age_s=60) as outbox:
+class Stopwatch:
+    """A clock that goes only when told to."""
+
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_beyond_the_age_cap_the_oldest_go_and_are_counted(path: Path) -> None:
+    clock = Stopwatch(1000.0)
+    with Outbox(path, max_age_s=60, clock=clock) as outbox:
         outbox.put(an_event(1))
-        pass_time(monkeypatch, 61)
+        clock.now_s += 61
         outbox.put(an_event(2))
         assert seqs(outbox) == [2]
         assert outbox.figures.dropped == 1
+        clock.now_s += 61  # nothing new is seen, and still the old one goes
+        assert seqs(outbox) == []
+        assert outbox.figures.dropped == 2
 
 
-def test_age_counts_over_restarts_but_not_by_the_wall_clock(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Outbox(path, max_age_s=60) as outbox:
+def test_age_counts_over_restarts_of_the_machine(path: Path) -> None:
+    clock = Stopwatch(1000.0)
+    with Outbox(path, max_age_s=60, clock=clock) as outbox:
         outbox.put(an_event(1))
-        pass_time(monkeypatch, 40)
+        clock.now_s += 40
         outbox.put(an_event(2))
-    monkeypatch.setattr("time.time", lambda: 4e9)  # the clock was set: a hundred years later
-    monkeypatch.setattr("time.monotonic", lambda: 5.0)  # and the machine was started again
-    with Outbox(path, max_age_s=60) as outbox:
+    clock = Stopwatch(5.0)  # the machine was started again: its uptime begins anew
+    with Outbox(path, max_age_s=60, clock=clock) as outbox:
         outbox.put(an_event(3))
         assert seqs(outbox) == [1, 2, 3]
-        monkeypatch.setattr("time.monotonic", lambda: 30.0)
+        clock.now_s += 25
         outbox.put(an_event(4))
         assert seqs(outbox) == [2, 3, 4]
 
 
-def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+YEAR_S = 365 * 86_400
+
+
+@pytest.mark.parametrize("jump_s", [YEAR_S, -YEAR_S, -50 * YEAR_S])
+def test_a_wall_clock_that_jumps_drops_nothing_and_seq_still_rises(
+    path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    """Events carry the wall clock; neither what they carry nor what it shows now ages them."""
     import time
 
-    now_s = time.monotonic() + seconds
-    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    now_s = time.time()
+    with Outbox(path, max_age_s=60) as outbox:
+        outbox.put(an_event(int(now_s)))  # tracks begin `track_id` seconds after the epoch
+        monkeypatch.setattr("time.time", lambda: now_s + jump_s)
+        monkeypatch.setattr("time.time_ns", lambda: int((now_s + jump_s) * 1e9))
+        outbox.put(an_event(max(1, int(now_s + jump_s))))
+    with Outbox(path, max_age_s=60) as outbox:
+        outbox.put(an_event(3))
+        assert seqs(outbox) == [1, 2, 3]
+        assert outbox.figures.dropped == 0
+
+
+def test_a_damaged_outbox_met_with_a_clock_in_the_past_still_counts_upwards(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A box without a battery clock wakes up in 1970, and its card is damaged for the second
+    time: the numbers of the first replacement came from a clock that was right.
+    """
+    path.write_bytes(b"\xa5" * 8192)
+    with Outbox(path) as outbox:
+        before = outbox.put(an_event(1))
+    path.write_bytes(b"\xa5" * 8192)
+    monkeypatch.setattr("time.time_ns", lambda: 60 * 10**9)
+    with Outbox(path) as outbox:
+        after = outbox.put(an_event(2))
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+def test_an_outbox_of_version_1_is_brought_up_to_date(path: Path) -> None:
+    from edge_reid.messaging import outbox_file
+
+    db = sqlite3.connect(path, isolation_level=None)
+    for statement in outbox_file._SCHEMA:
+        db.execute(statement)
+    db.execute("INSERT INTO ledger (last_seq) VALUES (41)")
+    db.close()
+    with Outbox(path) as outbox:
+        assert outbox.session == ""
+        assert outbox.put(an_event(1)) == 42
+        outbox.note_session("cafe")
+    with Outbox(path) as outbox:
+        assert outbox.session == "cafe"
 
 
 def test_ctrl_c_right_after_a_commit_costs_nothing(
@@ -145,7 +204,7 @@ def test_a_newer_outbox_is_not_touched(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(OutboxError, match="expected version 1, got 99"):
+    with pytest.raises(OutboxError, match="expected version 2, got 99"):
         Outbox(path)
 
 

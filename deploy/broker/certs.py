@@ -1,0 +1,424 @@
+#!/usr/bin/env python3
+"""Certificates and access rules of an edge-reid broker: one CA, everybody signed by it.
+
+    certs.py server broker.lab.example 192.0.2.7   # names and addresses that clients will dial
+    certs.py agent gate-1 --site lab --camera gate
+    certs.py sink archive                          # may store events, of all sites
+    certs.py reader desk --site lab                # may watch: dashboards, Home Assistant
+    certs.py publisher office --site lab           # may publish galleries
+    certs.py commander ops --site lab              # may send commands to agents
+    certs.py list                                  # who there is, and until when
+    certs.py renew                                 # everything that ends within 30 days
+    certs.py remove gate-1                         # takes its rights; see README.md
+
+The CA is made when it is first needed. Doing the same again changes nothing. A certificate says
+itself who it is for (role, site, cameras), so the folder of certificates is the only register, and
+`acl` is written from it. Run it where edge-reid is installed, or with any Python from 3.10 on that
+has `cryptography` 42 or newer; it needs nothing of edge-reid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CA_DAYS = 3650
+CERT_DAYS = 730
+RENEW_DAYS = 30
+NAME = re.compile(r"[a-z0-9_-]{1,64}")
+URN = "urn:edge-reid:"
+
+RULES = {
+    "agent": (
+        "readwrite {site}/agents/{name}/status",  # reads it to see whether its name is taken
+        "write {site}/agents/{name}/duplicate",
+        "write {site}/agents/{name}/result",
+        "read {site}/agents/{name}/command",
+        "read {site}/agents/{name}/stored",
+        "read {site}/gallery/#",
+        "write {site}/identities/+",  # where somebody was last seen, by whichever agent
+        "write {site}/{camera}/hit",
+        "write {site}/{camera}/unknown",
+        "write {site}/{camera}/status",
+    ),
+    "reader": (
+        "read {site}/+/hit",
+        "read {site}/+/unknown",
+        "read {site}/+/status",
+        "read {site}/identities/+",
+        "read {site}/agents/+/status",
+        "read {site}/agents/+/duplicate",
+    ),
+    "sink": (
+        "read {site}/+/hit",
+        "read {site}/+/unknown",
+        "write {site}/agents/+/stored",
+    ),
+    "publisher": (
+        "readwrite {site}/gallery/#",
+        "read {site}/agents/+/status",
+        "readwrite {site}/identities/+",  # clears the states of people who were removed
+    ),
+    "commander": (
+        "write {site}/agents/+/command",
+        "read {site}/agents/+/result",
+        "read {site}/agents/+/status",
+    ),
+}
+"""What a role may do, below the root topic. Nobody but publishers and agents sees a gallery: it
+holds people's templates."""
+
+
+class PkiError(Exception):
+    """Something to tell the person at the keyboard, in one line."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whom a client certificate is for."""
+
+    role: str
+    name: str
+    site: str | None = None
+    """None: all sites."""
+    cameras: tuple[str, ...] = ()
+
+    @property
+    def urn(self) -> str:
+        query = [("site", self.site)] if self.site else []
+        query += [("camera", camera) for camera in self.cameras]
+        return f"{URN}{self.role}?{urlencode(query)}"
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> Holder:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        (urn,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+        role, _, query = urn.removeprefix(URN).partition("?")
+        fields = parse_qs(query)
+        site = fields.get("site", [None])[0]
+        return cls(role, _common_name(certificate), site, tuple(fields.get("camera", ())))
+
+    def rules(self, root: str) -> Iterator[str]:
+        """Lines of Mosquitto's ACL file."""
+        for rule in RULES[self.role]:
+            access, _, topic = rule.partition(" ")
+            for camera in self.cameras if "{camera}" in topic else ("",):
+                filled = topic.format(site=self.site or "+", name=self.name, camera=camera)
+                yield f"topic {access} {root}/{filled}"
+
+    def __str__(self) -> str:
+        cameras = f", cameras {' '.join(self.cameras)}" if self.cameras else ""
+        return f"{self.role} {self.name} (site {self.site or 'any'}{cameras})"
+
+
+class Pki:
+    """A folder: ca.crt, ca.key, server.crt, server.key, clients/NAME.{crt,key}, acl, removed.
+
+    Private keys are readable by their owner only; keep ca.key off the broker. `said` tells what
+    was done, line by line.
+    """
+
+    def __init__(self, folder: Path, root: str = "edge-reid") -> None:
+        self.folder = folder
+        self.root = root
+        self.said: list[str] = []
+        (folder / "clients").mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def server(self, hosts: Sequence[str]) -> None:
+        """The broker's certificate, for the names and addresses that clients dial."""
+        names = [_host_name(host) for host in hosts]
+        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        self._keep_or_issue("server", f"server {' '.join(hosts)}", hosts[0], names, usage)
+
+    def client(self, holder: Holder, *, renew_days: int = RENEW_DAYS) -> None:
+        """A client's certificate, and its lines in the ACL."""
+        self._check(holder)
+        names = [x509.UniformResourceIdentifier(holder.urn)]
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH
+        stem = f"clients/{holder.name}"
+        self._keep_or_issue(stem, str(holder), holder.name, names, usage, renew_days=renew_days)
+        self.write_acl()
+
+    def renew(self, within_days: int) -> None:
+        """Issue anew what ends soon."""
+        server = self.folder / "server.crt"
+        if server.exists():
+            certificate = _read_certificate(server)
+            names = _names(certificate)
+            usage = ExtendedKeyUsageOID.SERVER_AUTH
+            host = _common_name(certificate)
+            self._keep_or_issue(
+                "server", f"server {host}", host, names, usage, renew_days=within_days
+            )
+        for holder, _ in self.holders():
+            self.client(holder, renew_days=within_days)
+
+    def remove(self, name: str) -> None:
+        """Take somebody's rights: its certificate still opens a connection that may do nothing.
+
+        The name is used up: given to another, it would give the old certificate new rights.
+        """
+        certificate = self.folder / "clients" / f"{name}.crt"
+        if not certificate.exists():
+            raise PkiError(f"remove: expected somebody that `list` shows, found no {name}")
+        holder = Holder.of(_read_certificate(certificate))
+        _write(self._removed_file, "\n".join([*self._removed, name, ""]).encode(), mode=0o644)
+        certificate.unlink()
+        certificate.with_suffix(".key").unlink(missing_ok=True)
+        self.said.append(f"removed {holder}")
+        self.write_acl()
+
+    def holders(self) -> list[tuple[Holder, datetime]]:
+        """Everybody who has a client certificate, and until when."""
+        found = [_read_certificate(it) for it in sorted(self.folder.glob("clients/*.crt"))]
+        return [(Holder.of(it), it.not_valid_after_utc) for it in found]
+
+    def write_acl(self) -> None:
+        """Make the ACL say what the certificates say."""
+        lines = ["# Written by certs.py from the certificates; changes here are lost."]
+        for holder, _ in self.holders():
+            lines += ["", f"# {holder}", f"user {holder.name}", *holder.rules(self.root)]
+        path, text = self.folder / "acl", "\n".join(lines) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            _write(path, text.encode(), mode=0o600)
+            self.said.append(f"wrote   {path}: {len(self.holders())} users; reload the broker")
+
+    def say_all(self) -> None:
+        """List what there is."""
+        for name in ("ca", "server"):
+            path = self.folder / f"{name}.crt"
+            if path.exists():
+                ends = _read_certificate(path).not_valid_after_utc
+                self.said.append(f"{name}: {_until(ends)}")
+        self.said += [f"{holder}: {_until(ends)}" for holder, ends in self.holders()]
+
+    @property
+    def _removed_file(self) -> Path:
+        return self.folder / "removed"
+
+    @property
+    def _removed(self) -> list[str]:
+        file = self._removed_file
+        return file.read_text(encoding="utf-8").split() if file.exists() else []
+
+    def _check(self, holder: Holder) -> None:
+        if holder.name in self._removed:
+            raise PkiError(
+                f"{holder.name}: was removed, and its old certificate may still be about;"
+                " take another name"
+            )
+        for name in (holder.name, *([holder.site] if holder.site else []), *holder.cameras):
+            if not NAME.fullmatch(name):
+                raise PkiError(f"{name!r}: expected a name of a-z, 0-9, _ and -, at most 64")
+        for other, _ in self.holders():
+            if other.name == holder.name and other.role != holder.role:
+                raise PkiError(
+                    f"{holder.name}: is {other} already; take another name, or remove it"
+                )
+            shared = set(other.cameras) & set(holder.cameras)
+            if other.name != holder.name and other.site == holder.site and shared:
+                raise PkiError(
+                    f"camera {shared.pop()}: expected one that is nobody's, found it at {other};"
+                    " remove it there first"
+                )
+
+    def _keep_or_issue(
+        self,
+        stem: str,
+        what: str,
+        common_name: str,
+        names: Sequence[x509.GeneralName],
+        usage: x509.ObjectIdentifier,
+        *,
+        renew_days: int = RENEW_DAYS,
+    ) -> None:
+        ca, ca_key = self._authority()
+        path = self.folder / f"{stem}.crt"
+        if path.exists() and path.with_suffix(".key").exists():
+            found = _read_certificate(path)
+            left = found.not_valid_after_utc - datetime.now(timezone.utc)
+            is_same = _names(found) == list(names) and _is_signed_by(found, ca)
+            if is_same and left > timedelta(days=renew_days):
+                self.said.append(f"kept    {what}: {path}, {_until(found.not_valid_after_utc)}")
+                return
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(common_name, CERT_DAYS, ca.subject).public_key(key.public_key())
+        for extension, critical in (
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (x509.SubjectAlternativeName(names), False),
+            (x509.ExtendedKeyUsage([usage]), False),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False),
+        ):
+            builder = builder.add_extension(extension, critical)
+        certificate = builder.sign(ca_key, hashes.SHA256())
+        _write_pair(path, certificate, key)
+        self.said.append(f"issued  {what}: {path}, {_until(certificate.not_valid_after_utc)}")
+
+    def _authority(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        path = self.folder / "ca.crt"
+        if not path.exists():
+            self._make_authority(path)
+        try:
+            key_file = path.with_suffix(".key")
+            key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+        except (OSError, ValueError) as error:
+            raise PkiError(
+                f"{path.with_suffix('.key')}: expected the key of the CA: {error}"
+            ) from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise PkiError(f"{path.with_suffix('.key')}: expected a key on an elliptic curve")
+        return _read_certificate(path), key
+
+    def _make_authority(self, path: Path) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edge-reid CA")])
+        certificate = (
+            _builder("edge-reid CA", CA_DAYS, subject)
+            .public_key(key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(_ca_usage(), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        _write_pair(path, certificate, key)
+        self.said.append(f"issued  CA: {path}, {_until(certificate.not_valid_after_utc)}")
+
+
+def _builder(common_name: str, days: int, issuer: x509.Name) -> x509.CertificateBuilder:
+    now = datetime.now(timezone.utc)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(issuer)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))  # a box whose clock is a little slow
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _ca_usage() -> x509.KeyUsage:
+    wanted = {"key_cert_sign", "crl_sign"}
+    every = (
+        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+        *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+    )
+    return x509.KeyUsage(**{name: name in wanted for name in every})
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _names(certificate: x509.Certificate) -> list[x509.GeneralName]:
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return list(extension.value)
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    (attribute,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attribute.value)
+
+
+def _is_signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except Exception:  # cryptography names several, and all say no
+        return False
+    return True
+
+
+def _read_certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PkiError(
+            f"{path}: expected a certificate: {error}; remove it to start over"
+        ) from error
+
+
+def _until(ends: datetime) -> str:
+    days = (ends - datetime.now(timezone.utc)).days
+    return f"valid until {ends:%Y-%m-%d}, {days} days"
+
+
+def _write_pair(path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    """The key first: a certificate never lies there without it."""
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    _write(path.with_suffix(".key"), secret, mode=0o600)
+    _write(path, certificate.public_bytes(pem), mode=0o644)
+
+
+def _write(path: Path, content: bytes, *, mode: int) -> None:
+    """All of it or nothing, and never readable by more people for a moment."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        os.fsync(descriptor)
+    draft.replace(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pki", type=Path, default=Path("pki"), help="the folder (default: pki)")
+    parser.add_argument("--root", default="edge-reid", help="first topic level")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("server").add_argument("hosts", nargs="+")
+    for role in RULES:
+        verb = verbs.add_parser(role)
+        verb.add_argument("name")
+        verb.add_argument("--site", required=role == "agent")
+        if role == "agent":
+            verb.add_argument("--camera", action="append", required=True, dest="cameras")
+    verbs.add_parser("list")
+    verbs.add_parser("renew").add_argument("--within-days", type=int, default=RENEW_DAYS)
+    verbs.add_parser("remove").add_argument("name")
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the command line says; 0 done, 1 not."""
+    asked = _parser().parse_args(words)
+    pki = Pki(asked.pki, asked.root)
+    try:
+        if asked.verb == "server":
+            pki.server(asked.hosts)
+        elif asked.verb == "list":
+            pki.say_all()
+        elif asked.verb == "renew":
+            pki.renew(asked.within_days)
+        elif asked.verb == "remove":
+            pki.remove(asked.name)
+        else:
+            cameras = tuple(sorted(getattr(asked, "cameras", None) or ()))
+            pki.client(Holder(asked.verb, asked.name, asked.site, cameras))
+    except (PkiError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        for line in pki.said:
+            print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,257 @@
+"""Keeps the gallery of a box up to date, beside the frames.
+
+A thread fetches, checks and loads a new version; the pipeline takes the finished index between two
+frames. The disk is looked at as well: `gallery rollback`, or another agent on this box, may have
+put another version in force.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edge_reid.core.config import AgentSettings, GallerySyncSettings
+from edge_reid.core.errors import EdgeReidError, SnapshotError
+from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.types import GallerySnapshot
+from edge_reid.gallery.head import Pinned
+from edge_reid.gallery.index import Index
+from edge_reid.gallery.keys import read_public_key
+from edge_reid.gallery.pull import Arrived, load_held, nothing_to_fetch, pull
+from edge_reid.gallery.replica import Held, Replica
+from edge_reid.messaging.sync import GallerySource, open_gallery_source
+
+_log = logging.getLogger(__name__)
+
+TURN_S = 1.0
+"""Longest wait for the source before looking at the disk, and at whether to stop."""
+FIRST_WAIT_S = 10.0
+"""A box that has no gallery at all waits so long for its first before its first frame."""
+FAREWELL_S = 2.0
+STRETCH_S = 0.002
+"""Of work on a new gallery, then a rest."""
+REST = 3
+"""So many times as long."""
+SWITCH_S = 0.0005
+"""How long a frame waits when it wants the interpreter back from our thread, many times a frame.
+Python's own 5 ms would add up."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """How the sync stands."""
+
+    version: int = 0
+    """Loaded last; the pipeline has it a frame later."""
+    created_utc_s: float | None = None
+    checked_utc_s: float | None = None
+    refused: str | None = None
+    purged_through: int = 0
+
+
+class _Courtesy:
+    """Keeps a thread that has much to do from holding up the frames: it rests after every stretch
+    of work, for a few times as long.
+    """
+
+    def __init__(self) -> None:
+        self._worked_s = time.thread_time()
+
+    def pause(self) -> None:
+        """Rest, if it is time; of the thread that made it."""
+        worked_s = time.thread_time() - self._worked_s
+        if worked_s >= STRETCH_S:
+            time.sleep(REST * worked_s)
+            self._worked_s = time.thread_time()
+
+
+class GallerySync:
+    """A gallery that follows its source. `with` starts and stops it; opening loads what is held.
+
+    Args:
+        settings: `gallery` is the path of the replica.
+        pinned: what a gallery must be.
+        source: where it comes from.
+        changed: called from the thread whenever `state` has changed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: GallerySyncSettings,
+        pinned: Pinned,
+        source: GallerySource,
+        *,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.source_name = settings.source
+        self.state = SyncState()
+        self.changed = changed
+        self._path = path
+        self._settings = settings
+        self._pinned = pinned
+        self._source = source
+        self._ready: deque[Index] = deque(maxlen=1)  # for the pipeline to take
+        self._disk_due_s = 0.0
+        self._concluded = threading.Event()  # the first attempt is over
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gallery sync", daemon=True)
+        self.first, self.gone = self._load_first()
+        """The gallery to begin with, and the names that the one before it had and it has not."""
+
+    @classmethod
+    def open(cls, settings: AgentSettings, manifest: EmbeddingManifest) -> GallerySync | None:
+        """As the settings say; None when the gallery is the box's own.
+
+        Raises:
+            UsageError: the public key, or a file that the source needs, cannot be read.
+            GalleryError: the replica cannot be opened or made.
+        """
+        sync = settings.gallery_sync
+        if sync is None:
+            return None
+        pinned = Pinned(
+            read_public_key(sync.public_key),
+            settings.site,
+            manifest.model_id,
+            manifest.dimension,
+            sync.max_bytes,
+        )
+        return cls(settings.gallery, sync, pinned, open_gallery_source(sync, settings))
+
+    def __enter__(self) -> GallerySync:
+        sys.setswitchinterval(SWITCH_S)
+        self._thread.start()
+        if not self.state.version:
+            self._concluded.wait(FIRST_WAIT_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(FAREWELL_S)
+
+    @property
+    def thread_id(self) -> int:
+        """Of the running thread, for measurements."""
+        return self._thread.ident or 0
+
+    def take(self) -> Index | None:
+        """A gallery that has come into force since the last call."""
+        return self._ready.pop() if self._ready else None
+
+    def _load_first(self) -> tuple[Index, frozenset[str]]:
+        with Replica.open(self._path) as replica:
+            self.state = replace(self.state, purged_through=replica.purged_through)
+            loaded = [it for held in replica.held if (it := self._load(held, replica))]
+        if not loaded:
+            return Index(self._nobody()), frozenset()
+        names = [frozenset(each.snapshot.identities) for each in loaded]
+        self._note_loaded(loaded[0])
+        return Index(loaded[0].snapshot), frozenset().union(*names[1:]) - names[0]
+
+    def _load(self, held: Held, replica: Replica) -> Arrived | None:
+        try:
+            return load_held(held, nothing_to_fetch, replica, self._pinned)
+        except SnapshotError as error:
+            _log.error("gallery version %d on this disk: %s", held.version, error)
+            self.state = replace(self.state, refused=str(error))
+            return None
+
+    def _nobody(self) -> GallerySnapshot:
+        return GallerySnapshot(
+            identities=(),
+            labels=np.empty(0, np.int32),
+            vectors=np.empty((0, self._pinned.dimension), np.float32),
+            model_id=self._pinned.model_id,
+            version=0,
+        )
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with Replica.open(self._path) as replica:
+                    self._follow(replica)
+            except Exception as error:
+                _log.exception("the gallery sync stumbled, and goes on")
+                self._refuse(f"unexpected {type(error).__name__}: {error}")
+            self._concluded.set()
+            self._stopping.wait(TURN_S)
+        self._source.close()
+
+    def _follow(self, replica: Replica) -> None:
+        while not self._stopping.is_set():
+            self._turn(replica)
+
+    def _turn(self, replica: Replica) -> None:
+        try:
+            self._look_at_disk(replica)
+            sealed = self._source.news(TURN_S)
+            if sealed is not None:
+                self._take(sealed, replica)
+        except EdgeReidError as error:
+            _log.warning("gallery sync: %s", error)
+            self._refuse(str(error))
+            self._stopping.wait(min(TURN_S, self._settings.poll_s))
+
+    def _take(self, sealed: bytes, replica: Replica) -> None:
+        now_utc_s = time.time()
+        arrived = pull(
+            sealed,
+            self._source.fetch,
+            replica,
+            self._pinned,
+            now_utc_s=now_utc_s,
+            pause=_Courtesy().pause,
+        )
+        if arrived:
+            self._offer(arrived)
+        held, highest = replica.in_force, replica.highest
+        is_newest = held is not None and held.version == highest
+        self._tell(
+            checked_utc_s=now_utc_s,
+            refused=None if is_newest else f"version {highest} was rolled back on this box",
+        )
+        self._concluded.set()
+
+    def _look_at_disk(self, replica: Replica) -> None:
+        """Load what others have put in force, and wipe what was kept long enough."""
+        if time.monotonic() < self._disk_due_s:
+            return
+        self._disk_due_s = time.monotonic() + TURN_S
+        held = replica.in_force
+        if held and held.version != self.state.version:
+            self._disk_due_s += self._settings.poll_s  # should it fail
+            pause = _Courtesy().pause
+            self._offer(load_held(held, self._source.fetch, replica, self._pinned, pause=pause))
+            self._disk_due_s = 0.0
+        replica.purge(keep_s=self._settings.keep_previous_s, now_utc_s=time.time())
+        if replica.purged_through != self.state.purged_through:
+            self._tell(purged_through=replica.purged_through)
+
+    def _offer(self, arrived: Arrived) -> None:
+        self._ready.append(Index(arrived.snapshot))
+        self._note_loaded(arrived)
+        _log.info("gallery version %d is in force", arrived.head.version)
+        self.changed()
+
+    def _note_loaded(self, arrived: Arrived) -> None:
+        self.state = replace(
+            self.state, version=arrived.head.version, created_utc_s=arrived.head.created_utc_s
+        )
+
+    def _refuse(self, reason: str) -> None:
+        self._tell(refused=reason)
+        self._concluded.set()
+
+    def _tell(self, **news: object) -> None:
+        before, self.state = self.state, replace(self.state, **news)  # type: ignore[arg-type]
+        if self.state != before:
+            self.changed()

@@ -1,0 +1,57 @@
+"""`edge-reid experiment`: experiments of the literature over many random draws."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_reid.cli.train import trainer_verbs
+
+experiment = typer.Typer(
+    help="Repeat experiments of the literature over many draws.", no_args_is_help=True
+)
+
+
+@experiment.callback()
+def _verbs_below() -> None:
+    """Keep `closed-set` a word of its own while it is the only one."""
+
+
+@experiment.command("closed-set")
+def closed_set(
+    data: Annotated[
+        Path,
+        typer.Argument(help="People: a data set, or a run or recipe for the people it held out."),
+    ],
+    people: Annotated[int, typer.Option(help="People drawn for each trial.")] = 3,
+    images: Annotated[int, typer.Option(help="Their images, changed copies included.")] = 1400,
+    trials: Annotated[int, typer.Option(help="Random draws of people.")] = 50,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 1,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Train on into the base; minutes a trial.")
+    ] = False,
+    model: Annotated[
+        Path | None, typer.Option(help="Embedding .tflite; default: the shipped one.")
+    ] = None,
+    imagenet: Annotated[
+        Path | None, typer.Option(help="torchvision's MobileNetV2 .pth; default: download.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for closed_set.json and closed_set.png.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """A few people, told apart by a softmax classifier and by nearest template (Jalapur 2021)."""
+    trainer_verbs()
+    plan = importlib.import_module("trainer.experiment.closed_set").Plan
+    importlib.import_module("trainer.experiment.verb").run_closed_set(
+        data,
+        plan(people=people, images=images, trials=trials, seed=seed, refine=refine),
+        model=model,
+        imagenet=imagenet,
+        out=out,
+        as_json=as_json,
+    )

@@ -1,0 +1,119 @@
+"""`edge-reid fleet`: every agent of a site, from what they left on the broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_reid.cli.login import (
+    LOCAL,
+    AllowPlaintext,
+    BrokerUrl,
+    CaFile,
+    CertFile,
+    KeyFile,
+    PasswordFile,
+    Root,
+    Username,
+    broker_at,
+    topic_name,
+)
+
+if TYPE_CHECKING:
+    from edge_reid.messaging.fleet import Fleet, Member
+    from edge_reid.messaging.subscribe import Subscriber
+
+QUIET_S = 0.5
+"""When nothing has come for so long, all that is retained has."""
+TICK_S = 0.5
+"""How often the screen is brought up to date."""
+
+
+def fleet(
+    site: Annotated[str, typer.Option(help="The site.")],
+    broker: BrokerUrl = LOCAL,
+    root: Root = "edge-reid",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object an agent, a line each.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and follow what changes. Ctrl-C leaves.")
+    ] = False,
+    username: Username = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    allow_plaintext: AllowPlaintext = False,
+) -> None:
+    """Show every agent of a site: online, gallery, outbox, cameras, and names taken twice."""
+    from edge_reid.core.errors import UsageError
+    from edge_reid.messaging.fleet import Fleet, fleet_filters
+    from edge_reid.messaging.subscribe import Subscriber
+
+    if as_json and watch:
+        raise UsageError("--json: does not go with --watch; leave one out")
+    address = broker_at(
+        broker,
+        root=root,
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        allow_plaintext=allow_plaintext,
+    )
+    known = Fleet(root, site)
+    with Subscriber(address, fleet_filters(root, topic_name("--site", site))) as subscriber:
+        while message := subscriber.receive(QUIET_S):
+            known.learn(message)
+        if watch:
+            _follow(subscriber, known, site)
+        elif as_json:
+            _print_json(known)
+        else:
+            _print_table(known, site)
+
+
+def _print_json(known: Fleet) -> None:
+    import json
+
+    for member in known.members:
+        print(json.dumps(member_as_json(member), ensure_ascii=False, separators=(",", ":")))
+
+
+def member_as_json(member: Member) -> dict[str, Any]:
+    """What is known of an agent, in the words of its payloads."""
+    return {
+        "agent": member.name,
+        "online": member.is_online,
+        "status": member.status.model_dump(by_alias=True) if member.status else None,
+        "cameras": [it.model_dump(by_alias=True) for it in member.cameras.values()],
+        "duplicates": [it.model_dump(by_alias=True) for it in member.duplicates.values()],
+    }
+
+
+def _print_table(known: Fleet, site: str) -> None:
+    from rich.console import Console
+
+    from edge_reid.cli.fleet_table import fleet_table
+
+    console = Console()
+    if not known.members:
+        console.print(f"no agent of site {site} has said anything to this broker", highlight=False)
+        return
+    console.print(fleet_table(known, site))
+
+
+def _follow(subscriber: Subscriber, known: Fleet, site: str) -> None:
+    from rich.live import Live
+
+    from edge_reid.cli.fleet_table import fleet_table
+
+    with Live(fleet_table(known, site), auto_refresh=False) as live:
+        while True:
+            message = subscriber.receive(TICK_S)
+            if message:
+                known.learn(message)
+            live.update(fleet_table(known, site, subscriber.trouble), refresh=message is None)

@@ -1,0 +1,110 @@
+"""A site's agents as a table: what `edge-reid fleet` shows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from edge_reid.messaging.fleet import Fleet, Member
+from edge_reid.messaging.payloads import AgentStatus, CameraStatus
+
+_CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "failed": "red"}
+
+
+def fleet_table(
+    fleet: Fleet, site: str, trouble: str = "", *, now: datetime | None = None
+) -> Table:
+    """All that is known of the fleet; `trouble` is said under it."""
+    moment = now or datetime.now(timezone.utc)
+    members = fleet.members
+    online = sum(member.is_online for member in members)
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=f"{site}: {online} of {len(members)} agents online",
+        caption=trouble or None,
+        title_justify="left",
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for name in ("agent", "state", "version", "model", "gallery"):
+        table.add_column(name, overflow="fold")
+    for name in ("waiting", "dropped"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("cameras", overflow="fold")
+    for member in members:
+        table.add_row(*_cells(member, moment))
+    return table
+
+
+def _cells(member: Member, now: datetime) -> tuple[Text, ...]:
+    status = member.status
+    cameras = Text("\n").join(_camera(it, online=member.is_online) for it in _cameras(member))
+    if status is None:
+        return (Text(member.name, "bold"), Text("no status", "red"), *[Text("–")] * 5, cameras)
+    return (
+        Text(member.name, "bold"),
+        _state(member, status, now),
+        Text(status.version),
+        Text(status.model_id[:8]),
+        _gallery(status, now),
+        Text(str(status.outbox_depth), "yellow" if status.outbox_depth else ""),
+        Text(str(status.events_dropped), "red" if status.events_dropped else ""),
+        cameras,
+    )
+
+
+def _cameras(member: Member) -> list[CameraStatus]:
+    return [member.cameras[name] for name in sorted(member.cameras)]
+
+
+def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
+    """`online 3 h`, `offline 2 min: stopped`; then what else a person should know."""
+    if member.is_online:
+        lines = [Text(f"online {age_text(status.started_at, now)}", "green")]
+    else:
+        reason = f": {status.reason}" if status.reason else ""
+        lines = [Text(f"offline {age_text(status.at, now)}{reason}", "red")]
+    lines += [
+        Text(f"name taken twice: also on {it.host}, {it.outbox_depth} events wait there", "red")
+        for it in member.duplicates.values()
+    ]
+    if status.outbox_damaged:
+        lines.append(Text(f"outbox damaged: {status.outbox_damaged}", "red"))
+    return Text("\n").join(lines)
+
+
+def _gallery(status: AgentStatus, now: datetime) -> Text:
+    """`v7, 3 d old`, and why a newer one is not in force."""
+    text = Text(f"v{status.gallery_version}")
+    gallery = status.gallery
+    if gallery and gallery.created_at:
+        text.append(f", {age_text(gallery.created_at, now)} old")
+    if gallery and gallery.refused:
+        text.append(f"\n{gallery.refused}", "red")
+    return text
+
+
+def _camera(camera: CameraStatus, *, online: bool) -> Text:
+    """`gate running 9.8/s`; what an agent said that is gone is dim."""
+    rate = f" {camera.fps:.1f}/s" if camera.fps is not None and camera.state == "running" else ""
+    dropped = f", {camera.frames_dropped} dropped" if camera.frames_dropped else ""
+    reason = f": {camera.reason}" if camera.reason else ""
+    style = _CAMERA_STYLES.get(camera.state, "") if online else "dim"
+    return Text(f"{camera.camera} {camera.state}{rate}{dropped}{reason}", style)
+
+
+def age_text(at: str, now: datetime) -> str:
+    """`40 s`, `12 min`, `5 h`, `3 d` since a time on the wire; `0 s` where clocks disagree."""
+    try:
+        then = datetime.fromisoformat(at.replace("Z", "+00:00"))
+    except ValueError:  # the pattern of the wire lets a thirteenth month pass
+        return "?"
+    seconds = max(0.0, (now - then).total_seconds())
+    for unit, length_s in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length_s:
+            return f"{seconds // length_s:.0f} {unit}"
+    return f"{seconds:.0f} s"

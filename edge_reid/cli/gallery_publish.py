@@ -1,0 +1,121 @@
+"""`edge-reid gallery publish`: the gallery goes out to the boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_reid.cli.login import (
+    AllowPlaintext,
+    CaFile,
+    CertFile,
+    KeyFile,
+    PasswordFile,
+    Root,
+    Username,
+    broker_at,
+    topic_name,
+)
+
+if TYPE_CHECKING:
+    from edge_reid.gallery.publication import Place, Published
+    from edge_reid.messaging.broker import Broker
+
+
+def publish(
+    site: Annotated[str, typer.Option(help="The boxes of this site take it.")],
+    key: Annotated[
+        Path, typer.Option(metavar="FILE", help="Private key, of `edge-reid keys new`.")
+    ],
+    path: Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")] = Path(
+        "gallery.db"
+    ),
+    broker: Annotated[
+        str | None, typer.Option(help="mqtt://host:port or mqtts://host:port.")
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Into a folder instead: of a web server, or on a stick."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send everything, also what should be there.")
+    ] = False,
+    supersede: Annotated[
+        bool,
+        typer.Option("--supersede", help="Number it above a newer version that is published."),
+    ] = False,
+    root: Root = "edge-reid",
+    username: Username = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    allow_plaintext: AllowPlaintext = False,
+) -> None:
+    """Sign the gallery and publish it: templates, never photos, and who was removed."""
+    from edge_reid.cli.progress import counting
+    from edge_reid.core.errors import UsageError
+    from edge_reid.gallery.keys import read_signing_key
+    from edge_reid.gallery.publication import publish as publish_gallery
+    from edge_reid.gallery.store import GalleryStore
+
+    if (broker is None) == (to is None):
+        raise UsageError("publish: expected --broker URL or --to DIR, one of them")
+    topic_name("--site", site)
+    signing_key = read_signing_key(key)
+    address = broker and broker_at(
+        broker,
+        root=root,
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        allow_plaintext=allow_plaintext,
+    )
+    with (
+        GalleryStore.open(path) as store,
+        _place(address or to, root, site) as place,
+        counting("publishing") as progress,
+    ):
+        done = publish_gallery(
+            store,
+            place,
+            signing_key,
+            site=site,
+            again=again,
+            supersede=supersede,
+            progress=progress,
+        )
+    _report(done, str(address or to))
+
+
+@contextmanager
+def _place(where: Broker | Path | str | None, root: str, site: str) -> Iterator[Place]:
+    from edge_reid.messaging.broker import Broker
+    from edge_reid.messaging.sync_folder import FolderPlace
+    from edge_reid.messaging.sync_mqtt import MqttPlace
+
+    if isinstance(where, Broker):
+        with MqttPlace(where, root, site) as place:
+            yield place
+    else:
+        yield FolderPlace(Path(str(where)))
+
+
+def _report(done: Published, where: str) -> None:
+    head = done.head
+    if done.foreign:
+        typer.echo("warning: the head there was not signed by this key; it is replaced", err=True)
+    typer.echo(
+        f"{where}: version {head.version} for site {head.site}, {head.identities} identities with "
+        f"{head.templates} templates, key {head.key_id}"
+    )
+    typer.echo(
+        f"sent {done.sent} of {head.blobs} blobs, {done.sent_bytes / 1024:.1f} KB; "
+        f"cleared {done.cleared}"
+    )

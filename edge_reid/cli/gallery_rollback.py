@@ -1,0 +1,30 @@
+"""`edge-reid gallery rollback`: on a box, back to the version before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def rollback(
+    path: Annotated[
+        Path, typer.Option("--gallery", "-g", help="The box's copy of the gallery.")
+    ] = Path("gallery.db"),
+) -> None:
+    """Put the version before in force again, at once; the box then waits for a newer one.
+
+    Whoever was erased since stays erased.
+    """
+    import time
+
+    from edge_reid.core.errors import GalleryError
+    from edge_reid.gallery.replica import Replica
+
+    if not path.is_file():
+        raise GalleryError(f"gallery {path}: no such file; is this a box that syncs?")
+    with Replica.open(path) as replica:
+        highest = replica.highest
+        version = replica.roll_back(time.time())
+    typer.echo(f"{path}: version {version} is in force; takes the next one above {highest}")

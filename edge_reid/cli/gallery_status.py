@@ -1,0 +1,179 @@
+"""`edge-reid gallery status`: which boxes have the newest gallery, and why others have not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_reid.cli.login import (
+    LOCAL,
+    AllowPlaintext,
+    BrokerUrl,
+    CaFile,
+    CertFile,
+    KeyFile,
+    PasswordFile,
+    Root,
+    Username,
+    broker_at,
+    topic_name,
+)
+
+if TYPE_CHECKING:
+    from edge_reid.gallery.keys import PublicKey
+    from edge_reid.gallery.tree import Erasure
+    from edge_reid.messaging.broker import Broker
+    from edge_reid.messaging.fleet import Fleet, Member
+
+QUIET_S = 1.0
+"""When nothing has come for so long, all that is retained has."""
+
+
+def status(
+    site: Annotated[str, typer.Option(help="The site.")],
+    public_key: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="The public key that the boxes pin."),
+    ],
+    broker: BrokerUrl = LOCAL,
+    path: Annotated[
+        Path | None,
+        typer.Option("--gallery", "-g", help="Also show who has confirmed its erasures."),
+    ] = None,
+    root: Root = "edge-reid",
+    username: Username = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    allow_plaintext: AllowPlaintext = False,
+) -> None:
+    """Show the gallery of every box: version, age, erasures, and why it has not the newest."""
+    from edge_reid.gallery.keys import read_public_key
+    from edge_reid.gallery.store import GalleryStore
+
+    address = broker_at(
+        broker,
+        root=root,
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        allow_plaintext=allow_plaintext,
+    )
+    key = read_public_key(public_key)
+    erasures: Sequence[Erasure] = ()
+    if path:
+        with GalleryStore.open(path) as store:
+            erasures = store.erasures()
+    fleet, sealed = _listen(address, root, topic_name("--site", site))
+    newest = _say_published(sealed, key, site)
+    _print_table(fleet, newest)
+    for line in erasure_lines(erasures, fleet):
+        typer.echo(line)
+
+
+def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
+    """What is retained of the site: its agents, and the head of its gallery."""
+    from edge_reid.messaging.fleet import Fleet
+    from edge_reid.messaging.subscribe import Subscriber
+    from edge_reid.messaging.topics import gallery_topic
+
+    fleet, sealed = Fleet(root, site), None
+    head_topic = f"{gallery_topic(root, site)}/head"
+    statuses = f"{root}/{site}/agents/+/status"  # all that a publisher's login may read
+    with Subscriber(broker, [statuses, head_topic]) as subscriber:
+        while message := subscriber.receive(QUIET_S):
+            if message.topic == head_topic:
+                sealed = message.body or None
+            else:
+                fleet.learn(message)
+    return fleet, sealed
+
+
+def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | None:
+    """The version on the broker, if its head is one that boxes take."""
+    from edge_reid.cli.fleet_table import age_text
+    from edge_reid.core.errors import SnapshotError
+    from edge_reid.gallery.head import open_head
+    from edge_reid.messaging.wire import rfc3339
+
+    if sealed is None:
+        typer.echo(f"{site}: no gallery is published on this broker")
+        return None
+    try:
+        head = open_head(sealed, key)
+    except SnapshotError as error:
+        typer.echo(f"{site}: what is published is refused by every box: {error}")
+        return None
+    age = age_text(rfc3339(head.created_utc_s), datetime.now(timezone.utc))
+    typer.echo(
+        f"{site}: version {head.version} was published {age} ago, {head.identities} identities "
+        f"with {head.templates} templates"
+    )
+    return head.version
+
+
+def _print_table(fleet: Fleet, newest: int | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("agent", "state", "version", "age", "checked", "erased through"):
+        table.add_column(title)
+    table.add_column("why not the newest", overflow="fold")
+    for member in fleet.members:
+        table.add_row(*status_cells(member, newest, datetime.now(timezone.utc)))
+    Console().print(table)
+
+
+def status_cells(member: Member, newest: int | None, now: datetime) -> tuple[str, ...]:
+    """A row of the table."""
+    from rich.markup import escape
+
+    from edge_reid.cli.fleet_table import age_text
+
+    state = "online" if member.is_online else "offline"
+    if member.status is None or member.status.gallery is None:
+        return member.name, state, "–", "–", "–", "–", "does not sync"
+    gallery = member.status.gallery
+    moments = gallery.created_at, gallery.checked_at
+    ages = (age_text(moment, now) if moment else "–" for moment in moments)
+    why = why_behind(member, newest)
+    version, erased = str(gallery.version), str(gallery.erased_through)
+    return (member.name, state, version, *ages, erased, escape(why))
+
+
+def why_behind(member: Member, newest: int | None) -> str:
+    """Why a box has not the newest gallery; empty when it has."""
+    status = member.status
+    if status is None or status.gallery is None:
+        return "does not sync"
+    if status.gallery.refused:
+        return status.gallery.refused
+    if newest is None or status.gallery.version >= newest:
+        return ""
+    return "on its way" if member.is_online else f"offline: {status.reason or 'unknown why'}"
+
+
+def erasure_lines(erasures: Sequence[Erasure], fleet: Fleet) -> Iterator[str]:
+    """Who has confirmed each erasure."""
+    boxes = {
+        member.name: member.status.gallery.erased_through
+        for member in fleet.members
+        if member.status and member.status.gallery
+    }
+    for erasure in erasures:
+        when = datetime.fromtimestamp(erasure.erased_utc_s, timezone.utc)
+        waiting = [name for name, through in boxes.items() if through < erasure.version]
+        confirmed = f"confirmed by {len(boxes) - len(waiting)} of {len(boxes)}"
+        rest = f", not by {', '.join(waiting)}" if waiting else ""
+        yield (
+            f"erased {when:%Y-%m-%d %H:%M} UTC, version {erasure.version}, "
+            f"{erasure.digest[:8]}: {confirmed}{rest}"
+        )

@@ -1,0 +1,35 @@
+"""`edge-reid report`: a run or a model, or several side by side, as one HTML page."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_reid.cli.train import trainer_verbs
+
+
+def report(
+    subjects: Annotated[
+        list[Path], typer.Argument(help="Runs and .tflite files; several are compared.")
+    ],
+    out: Annotated[Path, typer.Option(help="The .html to write; PNGs go into a folder beside it.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Data set, run or recipe (its held-out people); may be given several times. "
+            "Default: the people the first run held out."
+        ),
+    ] = None,
+    fpir: Annotated[float, typer.Option(help="Accepted false alarms, for thresholds.")] = 0.01,
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="Leave the pictures of people out.")
+    ] = False,
+) -> None:
+    """Scores, curves, thresholds and ranked lists as one page that needs nothing beside it."""
+    trainer_verbs()
+    importlib.import_module("trainer.report.verb").write_report(
+        subjects, data or [], out, fpir=fpir, pictures=not no_pictures
+    )

@@ -1,0 +1,135 @@
+"""`edge-reid sink`: every event into a database or a file, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_reid.cli.login import (
+    LOCAL,
+    AllowPlaintext,
+    BrokerUrl,
+    CaFile,
+    CertFile,
+    KeyFile,
+    PasswordFile,
+    Root,
+    Username,
+    broker_at,
+    topic_name,
+)
+
+if TYPE_CHECKING:
+    from edge_reid.messaging.sink import Sink
+
+TURN_S = 0.5
+"""How soon Ctrl-C and the count are noticed while nothing comes."""
+
+
+def sink(
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE",
+            help="sqlite:///FILE, postgresql://user@host/database, FILE.jsonl, or - for stdout.",
+        ),
+    ],
+    broker: BrokerUrl = LOCAL,
+    site: Annotated[str | None, typer.Option(help="Only this site. [default: all]")] = None,
+    root: Root = "edge-reid",
+    group: Annotated[
+        str, typer.Option(help="Sinks of one group share the events among them.")
+    ] = "sink",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of this sink, unlike any other in its group. [default: host name]"),
+    ] = None,
+    confirm: Annotated[
+        bool,
+        typer.Option(help='Tell agents what is stored, for their outbox.delivered = "sink".'),
+    ] = True,
+    count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
+    username: Username = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    allow_plaintext: AllowPlaintext = False,
+) -> None:
+    """Write hits and unknowns into a store, each event once, over restarts of everything.
+
+    Several sinks share the load of a large site when they are given the same --group and each
+    another --name. An event is acknowledged when the store has it on disk. Needs MQTT 5.
+    """
+    import signal
+    import socket
+
+    from edge_reid.core.config import agent_name
+    from edge_reid.messaging.sink import Share, Sink
+    from edge_reid.messaging.stores import open_store
+
+    address = broker_at(
+        broker,
+        root=root,
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        allow_plaintext=allow_plaintext,
+    )
+    share = Share(
+        root,
+        topic_name("--site", site) if site else None,
+        topic_name("--group", group),
+        topic_name("--name", name) if name else agent_name(socket.gethostname()),
+    )
+    with (
+        closing(open_store(to)) as store,
+        Sink(address, share, store, confirms=confirm) as consumer,
+        _until_asked() as asked,
+    ):
+        _consume(consumer, asked, count)
+    tally = consumer.tally
+    typer.echo(
+        f"{tally.stored} events stored, {tally.again} were there already,"
+        f" {tally.skipped} messages skipped",
+        err=True,
+    )
+    if signal.SIGINT in asked:
+        raise KeyboardInterrupt
+
+
+def _consume(consumer: Sink, asked: list[int], count: int | None) -> None:
+    """Turn until somebody asks to stop, or the count is reached; say what changes."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    known_trouble = ""
+    with console.status("waiting for events") as status:
+        while not asked and (count is None or consumer.tally.stored < count):
+            consumer.turn(TURN_S)
+            status.update(f"{consumer.tally.stored} events stored")
+            if consumer.trouble != known_trouble:
+                known_trouble = consumer.trouble
+                line = f"[yellow]{known_trouble}[/yellow]" if known_trouble else "well again"
+                console.print(line, highlight=False, soft_wrap=True)
+    consumer.finish()
+
+
+@contextmanager
+def _until_asked() -> Iterator[list[int]]:
+    """Signals that asked to stop: what is in hand is stored before we leave."""
+    import signal
+
+    asked: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda got, _: asked.append(got)) for number in numbers}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,137 @@
+r"""The head of a published gallery: what the gallery is, in a few hundred signed bytes.
+
+    <signature: 128 hex digits>\n<JSON>
+
+The signature is Ed25519 over the bytes of the JSON just as they stand there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge_reid.core.blobs import MAX_BLOB_BYTES, MAX_HEAD_BYTES, BlobRef
+from edge_reid.core.config import Name
+from edge_reid.core.errors import SnapshotError
+from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.gallery.keys import SIGNATURE_BYTES, PublicKey, SigningKey
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+Size = Annotated[int, Field(gt=0, le=MAX_BLOB_BYTES)]
+
+_SIGNATURE = re.compile(rb"([0-9a-f]{%d})\n" % (2 * SIGNATURE_BYTES))
+_BYTES_PER_NUMBER = 4  # of a vector in memory
+
+
+class Root(BaseModel):
+    """Where the tree of blobs begins."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    sha256: Sha256
+    size_bytes: Size
+
+    @property
+    def ref(self) -> BlobRef:
+        return BlobRef(self.sha256, self.size_bytes)
+
+
+class Head(BaseModel):
+    """A version of a site's gallery."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, protected_namespaces=()
+    )
+
+    schema_: Annotated[Literal["edge-reid.gallery-head/1"], Field(alias="schema")] = (
+        "edge-reid.gallery-head/1"
+    )
+    site: Name
+    model_id: str
+    dimension: Annotated[int, Field(gt=0, le=4096)]
+    version: Annotated[int, Field(gt=0, lt=1 << 53)]
+    """Rises with every change of the gallery."""
+    root: Root
+    blobs: Annotated[int, Field(gt=0, lt=1 << 32)]
+    """In the tree, the root with them."""
+    size_bytes: Annotated[int, Field(gt=0, lt=1 << 53)]
+    """Of all of them."""
+    identities: Count
+    templates: Count
+    created_utc_s: Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
+    """When it was published."""
+    key_id: str
+
+    @property
+    def size_in_memory_bytes(self) -> int:
+        """Of the vectors, once loaded."""
+        return self.templates * self.dimension * _BYTES_PER_NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What a box takes a gallery for its own by."""
+
+    key: PublicKey
+    site: str
+    model_id: str
+    dimension: int
+    max_bytes: int
+    """Of all blobs, and of the vectors in memory."""
+
+
+def seal(head: Head, key: SigningKey) -> bytes:
+    """The head as it is published."""
+    body = head.model_dump_json(by_alias=True).encode()
+    return key.sign(body).hex().encode() + b"\n" + body
+
+
+def open_head(sealed: bytes, key: PublicKey) -> Head:
+    """The head, if that key signed it; nothing of it is parsed before that is known.
+
+    Raises:
+        SnapshotError: it is too large, not signed by that key, or not a head.
+    """
+    if len(sealed) > MAX_HEAD_BYTES:
+        raise SnapshotError(
+            f"gallery head: expected at most {MAX_HEAD_BYTES} bytes, got {len(sealed)}"
+        )
+    found = _SIGNATURE.match(sealed)
+    body = sealed[found.end() :] if found else b""
+    if found is None or not key.signed(bytes.fromhex(found[1].decode()), body):
+        raise SnapshotError(
+            f"gallery head: the signature is not of the pinned key {key.key_id}; it is forged, was "
+            "changed on its way, or was published with another key"
+        )
+    try:
+        return Head.model_validate_json(body)
+    except ValidationError as error:
+        raise SnapshotError(
+            f"gallery head: signed, but of another kind: {describe_mistakes(error)[0]}; "
+            "update edge-reid on the box"
+        ) from error
+
+
+def check_head(head: Head, pinned: Pinned) -> None:
+    """Nothing, if the gallery is meant for this box and the box can hold it.
+
+    Raises:
+        SnapshotError: it is of another site or model, or too large.
+    """
+    where = f"gallery version {head.version}"
+    if head.site != pinned.site:
+        raise SnapshotError(f"{where}: expected one of site {pinned.site}, got one of {head.site}")
+    if (head.model_id, head.dimension) != (pinned.model_id, pinned.dimension):
+        raise SnapshotError(
+            f"{where}: expected embeddings of model {pinned.model_id} with {pinned.dimension} "
+            f"numbers, got model {head.model_id} with {head.dimension}; give the box that model"
+        )
+    if (size := max(head.size_bytes, head.size_in_memory_bytes)) > pinned.max_bytes:
+        raise SnapshotError(
+            f"{where}: expected at most {pinned.max_bytes} bytes, got {size}; "
+            "raise gallery_sync.max_bytes if the box has the memory"
+        )

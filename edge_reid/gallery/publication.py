@@ -1,0 +1,161 @@
+"""A gallery goes out: to a broker, or into a folder for a web server or a stick.
+
+New blobs first, then the head that needs them, then what only the old head needed is cleared: at
+every moment a head lies there with all its blobs. A box in the middle of the old version meets a
+missing blob, and goes on with the new head, which it has been told of meanwhile. Clearing at once
+is what takes an erased person off the broker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_reid.core.blobs import BlobRef
+from edge_reid.core.errors import GalleryError, SnapshotError
+from edge_reid.gallery.head import Head, Root, open_head, seal
+from edge_reid.gallery.keys import SigningKey
+from edge_reid.gallery.snapshot import people_of
+from edge_reid.gallery.store import Contents, GalleryStore
+from edge_reid.gallery.tree import Tree, grow
+
+Progress = Callable[[int, int | None], None]
+"""Told how many blobs are done, and of how many."""
+
+
+class Place(Protocol):
+    """Where a gallery is published."""
+
+    @property
+    def name(self) -> str:
+        """One per place, without any secret."""
+
+    def head(self) -> bytes | None:
+        """The head that lies there; None when there is none."""
+
+    def put(self, blobs: Iterable[tuple[BlobRef, bytes]]) -> Iterable[BlobRef]:
+        """Put blobs there; yields each once it is."""
+
+    def put_head(self, sealed: bytes) -> None:
+        """Put a head in the place of the one there.
+
+        Raises:
+            SnapshotError: somebody else did so at the same moment.
+        """
+
+    def clear(self, refs: Iterable[BlobRef]) -> Iterable[BlobRef]:
+        """Take blobs away; yields each once it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publication did."""
+
+    head: Head
+    sent: int
+    """Blobs that were not there before."""
+    sent_bytes: int
+    """Of them, and of the head."""
+    cleared: int
+    """Blobs that are no longer there."""
+    foreign: bool
+    """Whether a head lay there that this key had not signed."""
+
+
+def publish(
+    store: GalleryStore,
+    place: Place,
+    key: SigningKey,
+    *,
+    site: str,
+    again: bool = False,
+    supersede: bool = False,
+    progress: Progress = lambda _done, _expected: None,
+) -> Published:
+    """Publish a gallery as it is now.
+
+    Args:
+        store: the gallery; it remembers what lies where.
+        place: where to.
+        key: signs.
+        site: the boxes of this site take it.
+        again: send all blobs, also those that should be there.
+        supersede: number it above whatever version lies there.
+        progress: told of every blob.
+
+    Raises:
+        SnapshotError: a newer version lies there, or another of the same number.
+        GalleryError: the gallery cannot be read, or remember what was sent.
+        BrokerError, UsageError: the place is not there, or does not take it.
+    """
+    contents = store.contents()
+    if contents.version == 0:
+        raise GalleryError(f"gallery {store.path}: expected somebody enrolled, nobody ever was")
+    tree = grow(people_of(contents.templates), contents.erasures)
+    there, foreign = _head_of(place, key)
+    if supersede and there and there.version >= contents.version and there.root != _root(tree):
+        store.raise_version(there.version)
+        contents = store.contents()
+    if there:
+        _check_newer(contents.version, tree, there)
+    head = _head(contents, tree, store, site, key)
+    before = store.published(place.name)
+    # what lies there is ours only if the head there is the one we put there last
+    is_known = there is not None and before.get(there.root.ref, False) and not again
+    new = [ref for ref in tree.blobs if not (is_known and before.get(ref, False))]
+    store.note_published(place.name, new, is_there=False)
+    for done, _ in enumerate(place.put((ref, tree.blobs[ref]) for ref in new), start=1):
+        progress(done, len(new))
+    store.note_published(place.name, new, is_there=True)
+    sealed = seal(head, key)
+    place.put_head(sealed)
+    old = before.keys() - tree.blobs.keys()
+    store.note_cleared(place.name, list(place.clear(old)))
+    sent_bytes = len(sealed) + sum(ref.size_bytes for ref in new)
+    return Published(head, len(new), sent_bytes, len(old), foreign)
+
+
+def _head_of(place: Place, key: SigningKey) -> tuple[Head | None, bool]:
+    sealed = place.head()
+    if sealed is None:
+        return None, False
+    try:
+        return open_head(sealed, key.public), False
+    except SnapshotError:  # no box that pins our key takes it: it is in nobody's way
+        return None, True
+
+
+def _check_newer(version: int, tree: Tree, there: Head) -> None:
+    if there.version > version:
+        raise SnapshotError(
+            f"gallery version {version}: expected one above what is published, found version "
+            f"{there.version} there; is this an old copy of the gallery? --supersede publishes it "
+            "all the same"
+        )
+    if there.version == version and there.root != _root(tree):
+        raise SnapshotError(
+            f"gallery version {version}: is published already with another content; two copies of "
+            "the gallery were changed; --supersede publishes this one"
+        )
+
+
+def _root(tree: Tree) -> Root:
+    return Root(sha256=tree.root.sha256, size_bytes=tree.root.size_bytes)
+
+
+def _head(contents: Contents, tree: Tree, store: GalleryStore, site: str, key: SigningKey) -> Head:
+    return Head(
+        site=site,
+        model_id=store.model_id,
+        dimension=store.dimension,
+        version=contents.version,
+        root=_root(tree),
+        blobs=len(tree.blobs),
+        size_bytes=sum(ref.size_bytes for ref in tree.blobs),
+        identities=len({template.identity for template in contents.templates}),
+        templates=len(contents.templates),
+        created_utc_s=round(time.time(), 3),
+        key_id=key.public.key_id,
+    )

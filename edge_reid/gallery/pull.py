@@ -1,0 +1,157 @@
+"""A published gallery comes to a box: fetched beside, checked, and in force from one moment on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from edge_reid.core.blobs import BlobRef
+from edge_reid.core.errors import SnapshotError
+from edge_reid.core.types import GallerySnapshot
+from edge_reid.gallery.head import Head, Pinned, check_head, open_head
+from edge_reid.gallery.replica import Held, Replica
+from edge_reid.gallery.snapshot import load
+
+STASH_BLOBS = 64
+"""What was fetched is put on disk every so many blobs: so much is fetched again after a loss."""
+
+FetchBlobs = Callable[[Sequence[BlobRef]], Iterable[tuple[BlobRef, bytes]]]
+"""Gives blobs as they arrive, in any order, each with the hash it should have.
+
+Raises SnapshotError or BrokerError when one is changed, cut short or missing.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrived:
+    """A gallery that has come into force."""
+
+    head: Head
+    snapshot: GallerySnapshot
+
+
+Pause = Callable[[], None]
+"""Called once a blob, so that who loads beside something urgent may let it go first."""
+
+
+def no_pause() -> None:
+    """Nothing else is urgent."""
+
+
+def pull(
+    sealed: bytes,
+    fetch: FetchBlobs,
+    replica: Replica,
+    pinned: Pinned,
+    *,
+    now_utc_s: float,
+    pause: Pause = no_pause,
+) -> Arrived | None:
+    """Take a version from its head on; None when it is the one we took last.
+
+    Nothing changes unless all of it is here and fit to be loaded. What arrived before a failure
+    stays for the next attempt.
+
+    Raises:
+        SnapshotError: it is refused, in words for the agent's status.
+        GalleryError: the disk fails.
+        BrokerError: the source is not there.
+    """
+    head = open_head(sealed, pinned.key)
+    check_head(head, pinned)
+    if _is_taken(head, replica):
+        return None
+    stock = _Stock(replica, fetch, pause)
+    loaded = load(head, stock.get)
+    replica.install(
+        head.version,
+        sealed,
+        head.root.ref,
+        blobs=stock.seen,
+        erased=loaded.erased,
+        now_utc_s=now_utc_s,
+    )
+    return Arrived(head, loaded.snapshot)
+
+
+def nothing_to_fetch(missing: Sequence[BlobRef]) -> Iterator[tuple[BlobRef, bytes]]:
+    """What `load_held` fetches by while there is no source."""
+    raise SnapshotError(
+        f"gallery: {len(missing)} blobs are damaged on this disk; they will be fetched anew"
+    )
+
+
+def load_held(
+    held: Held, fetch: FetchBlobs, replica: Replica, pinned: Pinned, *, pause: Pause = no_pause
+) -> Arrived:
+    """A version from the disk, checked as if it had just come; less whoever was erased since.
+
+    Blobs that the disk has spoilt are fetched anew.
+
+    Raises:
+        SnapshotError: it is damaged, or not of the pinned key, site or model.
+        GalleryError: the disk fails.
+    """
+    head = open_head(held.sealed, pinned.key)
+    check_head(head, pinned)
+    loaded = load(head, _Stock(replica, fetch, pause).get, without=replica.erased)
+    return Arrived(head, loaded.snapshot)
+
+
+def _is_taken(head: Head, replica: Replica) -> bool:
+    """Whether it is the newest that we have had.
+
+    Raises:
+        SnapshotError: it is older than that, or another of the same number.
+    """
+    highest = replica.highest
+    if head.version > highest:
+        return False
+    if head.version < highest:
+        raise SnapshotError(
+            f"gallery version {head.version}: expected one above {highest}, which was taken "
+            "before; an old version was sent again, publish a new one"
+        )
+    same = [each for each in replica.held if each.version == head.version]
+    if same and same[0].root != head.root.ref:
+        raise SnapshotError(
+            f"gallery version {head.version}: expected what was taken under this number, got "
+            "another content; publish it with --supersede"
+        )
+    return True
+
+
+class _Stock:
+    """Blobs from the disk, and what is missing there from elsewhere."""
+
+    def __init__(self, replica: Replica, fetch: FetchBlobs, pause: Pause) -> None:
+        self._replica = replica
+        self._fetch = fetch
+        self._pause = pause
+        self.seen: set[BlobRef] = set()
+
+    def get(self, refs: Sequence[BlobRef]) -> Iterator[bytes]:
+        """The bodies, in order; first all that are missing are fetched."""
+        self.seen.update(refs)
+        self._fetch_missing([ref for ref in refs if not self._is_here(ref)])
+        return map(self._read, refs)
+
+    def _is_here(self, ref: BlobRef) -> bool:
+        self._pause()
+        return self._replica.has(ref)
+
+    def _read(self, ref: BlobRef) -> bytes:
+        self._pause()
+        return self._replica.read(ref)
+
+    def _fetch_missing(self, missing: Sequence[BlobRef]) -> None:
+        arrived: dict[BlobRef, bytes] = {}
+        try:
+            for ref, body in self._fetch(missing) if missing else ():
+                arrived[ref] = body
+                if len(arrived) >= STASH_BLOBS:
+                    self._replica.stash(arrived)
+                    arrived = {}
+        finally:
+            if arrived:
+                self._replica.stash(arrived)

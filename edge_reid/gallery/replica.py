@@ -1,0 +1,330 @@
+"""A published gallery on the disk of a box: one SQLite file of heads and the blobs they need.
+
+Blobs come in as they arrive; what they belong to counts only from the one transaction that enters
+its head. So at whatever instruction the power goes, one whole version is in force.
+
+| in the file | what it is |
+|---|---|
+| a head, `left_utc_s` NULL | the version in force, there is one at most |
+| another head | the one before it (or, after a rollback, the one after), for a while |
+| blobs of neither | a version on its way |
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_reid.core.blobs import BlobRef, ref_of
+from edge_reid.core.errors import GalleryError, SnapshotError
+from edge_reid.gallery.database import (
+    closed_on_error,
+    connect,
+    damaged,
+    in_one_line,
+    reserved,
+    transaction,
+)
+from edge_reid.gallery.schema import REPLICA_APPLICATION_ID
+from edge_reid.gallery.tree import Branch, decode
+
+FORMAT = 1
+BUSY_TIMEOUT_S = 10.0
+
+_SCHEMA = (
+    """CREATE TABLE heads (
+        version INTEGER PRIMARY KEY,
+        sealed BLOB NOT NULL,
+        root_sha256 TEXT NOT NULL,
+        root_bytes INTEGER NOT NULL,
+        left_utc_s REAL  -- NULL: in force
+    )""",
+    "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, body BLOB NOT NULL)",
+    "CREATE TABLE erased (place TEXT PRIMARY KEY) WITHOUT ROWID",
+    """CREATE TABLE ledger (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+        highest INTEGER NOT NULL,  -- version ever taken: none below is taken any more
+        purged_through INTEGER NOT NULL,  -- no byte of an older version is in the file
+        traces INTEGER NOT NULL  -- 1: what was deleted may still stand in the log
+    )""",
+    "INSERT INTO ledger VALUES (1, 0, 0, 0)",
+    f"PRAGMA application_id = {REPLICA_APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A version that lies in the file."""
+
+    version: int
+    sealed: bytes
+    """Its head as it came, signature and all."""
+    root: BlobRef
+    left_utc_s: float | None
+    """When another took its place; None: it is in force."""
+
+
+class Replica:
+    """An open replica. A context manager that closes it; of one thread.
+
+    Every method raises GalleryError, in one line, when the file is locked, damaged or full.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Replica:
+        """The replica at a path; made, readable only by its owner, if there is none.
+
+        Raises:
+            GalleryError: the file is of another kind, damaged, or cannot be made.
+        """
+        if not path.exists():
+            _create(path)
+        with in_one_line(path), closed_on_error(connect(path, BUSY_TIMEOUT_S)) as connection:
+            _check_ours(path, connection)
+            connection.execute("PRAGMA synchronous = FULL")
+        return cls(path, connection)
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """All whole versions in the file, the one in force first."""
+        with in_one_line(self.path):
+            rows = self._db.execute(
+                "SELECT version, sealed, root_sha256, root_bytes, left_utc_s FROM heads "
+                "ORDER BY left_utc_s IS NOT NULL, version DESC"
+            ).fetchall()
+        return tuple(Held(row[0], row[1], BlobRef(row[2], row[3]), row[4]) for row in rows)
+
+    @property
+    def in_force(self) -> Held | None:
+        """The version in force; None before the first."""
+        first = next(iter(self.held), None)
+        return first if first and first.left_utc_s is None else None
+
+    @property
+    def highest(self) -> int:
+        """The highest version ever taken: an older one may be a replay."""
+        return self._ledger("highest")
+
+    @property
+    def purged_through(self) -> int:
+        """No byte of a version older than this is in the file."""
+        return self._ledger("purged_through")
+
+    @property
+    def erased(self) -> frozenset[str]:
+        """`place_of` whom the newest version says to be erased."""
+        with in_one_line(self.path):
+            return frozenset(row[0] for row in self._db.execute("SELECT place FROM erased"))
+
+    def has(self, ref: BlobRef) -> bool:
+        """Whether a blob is here, and unharmed."""
+        return self._read(ref) is not None
+
+    def read(self, ref: BlobRef) -> bytes:
+        """The body of a blob that is here.
+
+        Raises:
+            SnapshotError: it is not, or is harmed.
+        """
+        body = self._read(ref)
+        if body is None:
+            raise SnapshotError(
+                f"gallery {self.path}: blob {ref.sha256[:16]}… is damaged on this disk or gone; "
+                "it is fetched anew"
+            )
+        return body
+
+    def stash(self, blobs: Mapping[BlobRef, bytes]) -> None:
+        """Keep blobs of a version on its way, so that they need not come again."""
+        with in_one_line(self.path), transaction(self._db):
+            self._db.executemany(
+                "INSERT OR REPLACE INTO blobs VALUES (?, ?)",
+                [(ref.sha256, body) for ref, body in blobs.items()],
+            )
+
+    def install(
+        self,
+        version: int,
+        sealed: bytes,
+        root: BlobRef,
+        *,
+        blobs: Collection[BlobRef],
+        erased: Iterable[str],
+        now_utc_s: float,
+    ) -> None:
+        """Put a version in force. The one before it is kept.
+
+        Args:
+            version: of its head.
+            sealed: the head as it came.
+            root: of its tree.
+            blobs: all of its tree.
+            erased: `place_of` whom it says to be erased.
+            now_utc_s: from when the one before counts as past.
+
+        Raises:
+            GalleryError: it is not higher than all before it, or a blob is not here.
+        """
+        with in_one_line(self.path), transaction(self._db):
+            if version <= self.highest:  # another agent on this box was quicker
+                raise GalleryError(
+                    f"gallery {self.path}: expected a version above {self.highest}, got {version}"
+                )
+            self._check_whole(version, blobs)
+            self._db.execute("DELETE FROM heads WHERE left_utc_s IS NOT NULL")
+            self._db.execute("UPDATE heads SET left_utc_s = ?", (now_utc_s,))
+            self._db.execute(
+                "INSERT INTO heads VALUES (?, ?, ?, ?, NULL)",
+                (version, sealed, root.sha256, root.size_bytes),
+            )
+            self._db.execute("DELETE FROM erased")
+            self._db.executemany("INSERT INTO erased VALUES (?)", [(each,) for each in erased])
+            self._db.execute("UPDATE ledger SET highest = ?", (version,))
+
+    def roll_back(self, now_utc_s: float) -> int:
+        """Put the version that was kept back in force; returns it.
+
+        The other one is kept in its place, and is not taken again when it is offered.
+
+        Raises:
+            GalleryError: none is kept.
+        """
+        with in_one_line(self.path), transaction(self._db):
+            kept = [each for each in self.held if each.left_utc_s is not None]
+            if not kept:
+                raise GalleryError(
+                    f"gallery {self.path}: no earlier version is kept; "
+                    "publish a new one from the gallery as it should be"
+                )
+            self._db.execute(
+                "UPDATE heads SET left_utc_s = CASE WHEN version = ? THEN NULL ELSE ? END",
+                (kept[0].version, now_utc_s),
+            )
+        return kept[0].version
+
+    def purge(self, *, keep_s: float, now_utc_s: float) -> None:
+        """Overwrite versions that went out of force longer ago than that, and strayed blobs.
+
+        Raises:
+            GalleryError: another program is reading: try again later.
+        """
+        with in_one_line(self.path), transaction(self._db):
+            # a clock that was set back must not keep anything for longer than `keep_s` from now
+            self._db.execute(
+                "UPDATE heads SET left_utc_s = ? WHERE left_utc_s > ?", (now_utc_s, now_utc_s)
+            )
+            gone = self._db.execute(
+                "DELETE FROM heads WHERE left_utc_s <= ?", (now_utc_s - keep_s,)
+            ).rowcount
+            oldest = min((each.version for each in self.held), default=0)
+            if gone or oldest > self.purged_through:
+                self._sweep()
+                self._db.execute("UPDATE ledger SET traces = 1")
+        if self._ledger("traces"):
+            with in_one_line(self.path):
+                self._db.execute("VACUUM")
+                self._empty_log()
+                self._db.execute("UPDATE ledger SET traces = 0, purged_through = ?", (oldest,))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Replica:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, ref: BlobRef) -> bytes | None:
+        with in_one_line(self.path):
+            row = self._db.execute(
+                "SELECT body FROM blobs WHERE sha256 = ?", (ref.sha256,)
+            ).fetchone()
+        is_whole = row is not None and ref_of(row[0]) == ref
+        return row[0] if is_whole else None
+
+    def _ledger(self, column: str) -> int:
+        with in_one_line(self.path):
+            row = self._db.execute(f"SELECT {column} FROM ledger").fetchone()  # noqa: S608
+        return int(row[0])
+
+    def _check_whole(self, version: int, blobs: Collection[BlobRef]) -> None:
+        """Another agent on this box may have swept what we had stashed."""
+        self._note_needed(blobs)
+        (missing,) = self._db.execute(
+            "SELECT count(*) FROM needed WHERE sha256 NOT IN (SELECT sha256 FROM blobs)"
+        ).fetchone()
+        if missing:
+            raise GalleryError(
+                f"gallery {self.path}: {missing} blobs of version {version} are gone again; "
+                "they are fetched anew"
+            )
+
+    def _note_needed(self, blobs: Iterable[BlobRef]) -> None:
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS needed (sha256 TEXT PRIMARY KEY)")
+        self._db.execute("DELETE FROM needed")
+        self._db.executemany(
+            "INSERT OR IGNORE INTO needed VALUES (?)", [(ref.sha256,) for ref in blobs]
+        )
+
+    def _sweep(self) -> None:
+        """Delete what no version in the file needs."""
+        needed: set[BlobRef] = set()
+        level = [each.root for each in self.held]
+        while level:
+            needed.update(level)
+            level = [child for ref in level for child in self._children(ref)]
+        self._note_needed(needed)
+        self._db.execute("DELETE FROM blobs WHERE sha256 NOT IN (SELECT sha256 FROM needed)")
+
+    def _children(self, ref: BlobRef) -> list[BlobRef]:
+        node = decode(self.read(ref))
+        if not isinstance(node, Branch):
+            return []
+        return [BlobRef(*child) for child in node.children.values()]
+
+    def _empty_log(self) -> None:
+        (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise GalleryError(f"gallery {self.path}: another program is reading it; wait")
+
+
+def _create(path: Path) -> None:
+    """Make it beside, and move it here when it is whole."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    beside.unlink(missing_ok=True)  # of a process of our number that was killed
+    with reserved(beside), closed_on_error(connect(beside, BUSY_TIMEOUT_S)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        with transaction(connection):
+            for statement in _SCHEMA:
+                connection.execute(statement)
+        connection.close()
+    with suppress(FileExistsError):  # another agent on this box was quicker
+        os.link(beside, path)
+    beside.unlink()
+
+
+def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != REPLICA_APPLICATION_ID:
+        raise GalleryError(
+            f"gallery {path}: expected the copy of a published gallery, got another kind of file; "
+            "a box that syncs needs a path of its own, sync makes the file"
+        )
+    if version > FORMAT:
+        raise GalleryError(
+            f"gallery {path}: expected format {FORMAT}, got {version}, written by a newer "
+            "edge-reid; update this one"
+        )
+    if connection.execute("SELECT 1 FROM ledger").fetchone() is None:
+        raise damaged(path)

@@ -1,0 +1,56 @@
+"""Where a sink puts events: what every store does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from edge_reid.core.errors import StoreError
+from edge_reid.messaging.payloads import EventPayload, HitPayload
+from edge_reid.messaging.wire import rfc3339
+
+COLUMNS = (
+    *("event_id", "kind", "seq", "type", "site", "agent", "camera", "track_id"),
+    *("identity", "similarity", "threshold", "margin", "crops"),
+    *("captured_at", "decided_at", "first_seen", "last_seen"),
+    *("x1", "y1", "x2", "y2", "frame_width", "frame_height"),
+    *("model_id", "gallery_version", "replayed", "stored_at"),
+)
+"""Of the table `events`, the same in every database; `kind` is `hit` or `unknown`."""
+
+
+class AwayError(StoreError):
+    """The store is not there now. It may come back; nothing was written."""
+
+
+class UnfitError(StoreError):
+    """The store cannot hold one of these events, ever: a number too large, say."""
+
+
+class EventStore(Protocol):
+    """Keeps events, each `event_id` once."""
+
+    def write(self, events: Sequence[EventPayload]) -> int:
+        """Put events on disk, all or none; returns how many were not there yet.
+
+        Raises:
+            AwayError: not now; the same events may be written again later.
+            UnfitError: not these events.
+            StoreError: never; somebody must look at it.
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+def row(event: EventPayload) -> tuple[object, ...]:
+    """An event as a row of `COLUMNS`."""
+    return (
+        *(event.event_id, "hit" if isinstance(event, HitPayload) else "unknown", event.seq),
+        *(event.type, event.site, event.agent, event.camera, event.track_id),
+        *(event.identity, event.similarity, event.threshold, event.margin, event.crops),
+        *(event.captured_at, event.decided_at, event.first_seen, event.last_seen),
+        *(*event.box, *event.frame_size),
+        *(event.model_id, event.gallery_version, event.replayed, rfc3339(time.time())),
+    )

@@ -1,0 +1,151 @@
+"""Events in a PostgreSQL database; needs psycopg 3 (`edge-reid[postgres]`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from edge_reid.core.errors import StoreError, UsageError
+from edge_reid.messaging.event_store import COLUMNS, AwayError, UnfitError, row
+from edge_reid.messaging.payloads import EventPayload
+
+CONNECT_TIMEOUT_S = 5
+PATIENCE_MS = 30_000
+"""A statement that takes longer is given up and tried again."""
+
+MIGRATIONS = (
+    """CREATE TABLE edge_reid_events (
+        event_id text PRIMARY KEY,
+        kind text NOT NULL CHECK (kind IN ('hit', 'unknown')),
+        seq bigint NOT NULL,
+        type text NOT NULL,
+        site text NOT NULL,
+        agent text NOT NULL,
+        camera text NOT NULL,
+        track_id bigint NOT NULL,
+        identity text,
+        similarity double precision,
+        threshold double precision NOT NULL,
+        margin double precision,
+        crops bigint NOT NULL,
+        captured_at timestamptz NOT NULL,
+        decided_at timestamptz NOT NULL,
+        first_seen timestamptz NOT NULL,
+        last_seen timestamptz NOT NULL,
+        x1 double precision NOT NULL, y1 double precision NOT NULL,
+        x2 double precision NOT NULL, y2 double precision NOT NULL,
+        frame_width bigint NOT NULL,
+        frame_height bigint NOT NULL,
+        model_id text NOT NULL,
+        gallery_version bigint NOT NULL,
+        replayed boolean NOT NULL,
+        stored_at timestamptz NOT NULL
+    );
+    CREATE INDEX edge_reid_events_by_identity ON edge_reid_events (identity, decided_at);
+    CREATE INDEX edge_reid_events_by_camera ON edge_reid_events (site, camera, decided_at);
+    CREATE INDEX edge_reid_events_by_agent ON edge_reid_events (site, agent, seq)""",
+)
+"""What brings the tables from one version to the next, from 0 on."""
+
+_INSERT = (
+    f"INSERT INTO edge_reid_events ({', '.join(COLUMNS)})"  # noqa: S608 - our own names
+    f" VALUES ({', '.join(['%s'] * len(COLUMNS))}) ON CONFLICT (event_id) DO NOTHING"
+)
+_MIGRATION_LOCK = 0x65724849
+"""Advisory lock: of several sinks that start at once, one makes the tables."""
+
+
+class PostgresStore:
+    """Connects again by itself when the database was restarted. Several sinks may share one.
+
+    Args:
+        url: libpq's `postgresql://user@host/database`. The password comes from `PGPASSFILE`,
+            `PGSERVICE` or `PGPASSWORD`, as for every PostgreSQL client.
+
+    Raises:
+        UsageError: the URL holds a password, or is none.
+        StoreError: the database cannot be reached or used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        try:
+            self._db: psycopg.Connection | None = self._connect()
+        except psycopg.Error as error:
+            raise StoreError(
+                f"PostgreSQL: cannot be used: {_one_line(error)}; check the URL, and PGPASSFILE"
+            ) from error
+
+    def write(self, events: Sequence[EventPayload]) -> int:
+        rows = [row(event) for event in events]
+        try:
+            self._db = self._db or self._connect()
+            with self._db.transaction(), self._db.cursor() as cursor:
+                cursor.executemany(_INSERT, rows)
+                return cursor.rowcount
+        except (psycopg.DataError, psycopg.IntegrityError, UnicodeError) as error:
+            raise UnfitError(f"PostgreSQL: {_one_line(error)}") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            raise AwayError(f"PostgreSQL: {_one_line(error)}") from error
+        except psycopg.Error as error:
+            raise StoreError(
+                f"PostgreSQL: {_one_line(error)}; check the table edge_reid_events and its rights"
+            ) from error
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _connect(self) -> psycopg.Connection:
+        db = psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name="edge-reid sink",
+        )
+        try:
+            db.execute(f"SET statement_timeout = {PATIENCE_MS}")
+            with db.transaction():
+                _migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _migrate(db: psycopg.Connection) -> None:
+    db.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+    db.execute("CREATE TABLE IF NOT EXISTS edge_reid_schema (version integer NOT NULL)")
+    found = db.execute("SELECT max(version) FROM edge_reid_schema").fetchone()
+    version = (found[0] if found else None) or 0
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"PostgreSQL: expected tables of version {len(MIGRATIONS)}, got {version} of a newer"
+            " edge-reid; upgrade this one"
+        )
+    for statements in MIGRATIONS[version:]:
+        db.execute(statements)
+    if version < len(MIGRATIONS):
+        db.execute("DELETE FROM edge_reid_schema")
+        db.execute("INSERT INTO edge_reid_schema VALUES (%s)", (len(MIGRATIONS),))
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise UsageError(f"--to: is no PostgreSQL URL: {_one_line(error)}") from error
+    if "password" in parts:
+        raise UsageError(
+            "--to: should hold no password, which others could read; put it into PGPASSFILE,"
+            " PGSERVICEFILE or PGPASSWORD"
+        )
+    return url
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,255 @@
+"""A consumer that keeps every event: from the broker into a store, each `event_id` once.
+
+Several sinks of one group share the events of a large site among them (MQTT 5 shared
+subscriptions). A sink acknowledges an event to the broker, and names it to its agent, only when
+the store has it on disk; what a dying sink, store or broker did not settle comes again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from edge_reid.core.errors import BrokerError
+from edge_reid.messaging.broker import Broker, UnreachableError
+from edge_reid.messaging.connection import Connection, Received, Session, resume
+from edge_reid.messaging.event_store import AwayError, EventStore, UnfitError
+from edge_reid.messaging.payloads import EventPayload, EventsStored, parse_event
+from edge_reid.messaging.topics import Address
+from edge_reid.messaging.wire import Message
+
+_log = logging.getLogger(__name__)
+
+BATCH_MAX = 500
+"""Events of one commit."""
+LINGER_S = 0.1
+"""So long the first event of a batch waits for others to share its commit."""
+RETRY_S = 1.0
+"""Pause before broker or store are tried again."""
+HELD_MAX = 4 * BATCH_MAX
+"""A sink that holds so many that its store would not take receives no more."""
+SESSION = Session(expiry_s=7 * 86_400, unacknowledged_max=2 * BATCH_MAX)
+"""The broker keeps what comes while a sink is away for a week, as long as an agent would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which events a sink takes, and with whom it shares them."""
+
+    root: str
+    site: str | None
+    """None: of all sites."""
+    group: str
+    """Sinks of one group get every event once among them."""
+    name: str
+    """Of this sink, unlike any other's in its group: under it the broker keeps what waits."""
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        where = f"$share/{self.group}/{self.root}/{self.site or '+'}/+"
+        return f"{where}/hit", f"{where}/unknown"
+
+    @property
+    def client_id(self) -> str:
+        return f"{self.root}/{self.site or 'all'}/sink/{self.group}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a sink has seen so far."""
+
+    stored: int = 0
+    """Events that are new in the store."""
+    again: int = 0
+    """Events that were there already."""
+    skipped: int = 0
+    """Messages that are no event, claim another place, or do not fit the store."""
+
+
+class Sink:
+    """One consumer, in the caller's thread. `with` connects and leaves.
+
+    Args:
+        confirms: whether to tell agents what is stored (`outbox.delivered = "sink"`).
+
+    Raises:
+        RefusedError: on entering, when the broker refuses us. One that is not there, at the start
+            or later, only makes a pause: after a power cut everything starts in any order.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        share: Share,
+        store: EventStore,
+        *,
+        confirms: bool = True,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self._broker = broker
+        self._share = share
+        self._store = store
+        self._confirms = confirms
+        self._retry_s = retry_s
+        self._connection: Connection | None = None
+        self._batch: dict[str, EventPayload] = {}  # by event id
+        self._batch_began_s = 0.0
+        self._unsettled: list[Received] = []  # to be acknowledged on this connection
+        self._confirmations: deque[Message] = deque()
+        self._broker_retry_s = self._store_retry_s = 0.0  # not before
+        self.tally = Tally()
+        self.trouble = ""
+        """What is wrong now; empty when nothing is."""
+
+    def __enter__(self) -> Sink:
+        try:
+            self._connection = self._connect()
+        except UnreachableError as error:
+            self._lose(error)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def turn(self, timeout_s: float) -> None:
+        """Receive for a moment, and store what is due.
+
+        Raises:
+            StoreError: the store is broken for good. Nothing unstored was acknowledged.
+        """
+        self._receive(min(timeout_s, LINGER_S) if self._unsettled else timeout_s)
+        if (self._batch or self._unsettled) and self._is_due:
+            self._settle()
+
+    def finish(self) -> None:
+        """Store what is in hand, and say so."""
+        self._settle()
+        deadline_s = time.monotonic() + self._retry_s
+        while self._connection and time.monotonic() < deadline_s:
+            self._receive(0.0, take=False)
+            if not self._confirmations and self._connection and self._connection.is_idle:
+                break
+
+    @property
+    def _is_due(self) -> bool:
+        now_s = time.monotonic()
+        is_full = len(self._batch) >= BATCH_MAX
+        has_lingered = now_s - self._batch_began_s >= LINGER_S
+        return now_s >= self._store_retry_s and (is_full or has_lingered)
+
+    def _receive(self, timeout_s: float, *, take: bool = True) -> None:
+        try:
+            connection = self._connection or self._come_back()
+            if connection is None:
+                time.sleep(min(timeout_s, 0.1))
+                return
+            self._confirm(connection)
+            connection.turn(timeout_s)
+            connection.take_acknowledged()
+            while take and connection.received:
+                self._take(connection.received.popleft())
+        except BrokerError as error:
+            self._lose(error)
+
+    def _come_back(self) -> Connection | None:
+        is_full = len(self._batch) >= HELD_MAX
+        if is_full or time.monotonic() < self._broker_retry_s:
+            return None
+        self._connection = self._connect()
+        self.trouble = ""
+        return self._connection
+
+    def _connect(self) -> Connection:
+        connection = resume(self._broker, self._share.client_id, SESSION)
+        connection.subscribe(self._share.filters)
+        return connection
+
+    def _lose(self, error: BrokerError) -> None:
+        self._say(str(error))
+        self._broker_retry_s = time.monotonic() + self._retry_s
+        if self._connection:
+            for received in self._connection.received:  # came before the end
+                self._take(received)
+            self._connection.abort()
+            self._connection = None
+        self._unsettled.clear()  # the broker sends them again; who comes twice is known
+
+    def _take(self, received: Received) -> None:
+        if not self._unsettled:
+            self._batch_began_s = time.monotonic()
+        self._unsettled.append(received)
+        try:
+            event = parse_event(received.body)
+        except ValueError as error:
+            self._skip(received.topic, str(error).splitlines()[0])
+            return
+        if received.topic.split("/")[-3:-1] != [event.site, event.camera]:
+            self._skip(received.topic, f"it claims to be of {event.site}/{event.camera}")
+            return
+        if event.event_id in self._batch:
+            self.tally = replace(self.tally, again=self.tally.again + 1)
+        self._batch[event.event_id] = event
+
+    def _settle(self) -> None:
+        events = list(self._batch.values())
+        try:
+            stored = self._write(events) if events else []
+        except AwayError as error:
+            self._say(str(error))
+            self._store_retry_s = time.monotonic() + self._retry_s
+            return
+        self.trouble = "" if self._connection else self.trouble
+        self._batch.clear()
+        if self._connection:
+            for received in self._unsettled:
+                self._connection.acknowledge(received)
+        self._unsettled.clear()
+        if self._confirms:
+            self._confirmations.extend(_confirmations(self._share.root, stored))
+
+    def _write(self, events: Sequence[EventPayload]) -> list[EventPayload]:
+        """Store events; returns those that are in the store now."""
+        try:
+            new = self._store.write(events)
+        except UnfitError as error:
+            if len(events) > 1:
+                return [stored for event in events for stored in self._write([event])]
+            self._skip(f"event {events[0].event_id}", str(error))
+            return []
+        tally = self.tally
+        again = tally.again + len(events) - new
+        self.tally = replace(tally, stored=tally.stored + new, again=again)
+        return list(events)
+
+    def _confirm(self, connection: Connection) -> None:
+        while self._confirmations and connection.room:
+            connection.publish(self._confirmations.popleft())
+
+    def _skip(self, what: str, why: str) -> None:
+        _log.warning("skipped, on %s: %s", what, why)
+        self.tally = replace(self.tally, skipped=self.tally.skipped + 1)
+
+    def _say(self, trouble: str) -> None:
+        if not self.trouble:
+            _log.warning("%s; trying again", trouble)
+        self.trouble = trouble
+
+
+def _confirmations(root: str, events: Iterable[EventPayload]) -> list[Message]:
+    """One message for every agent among them."""
+    by_agent: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for event in events:
+        by_agent[event.site, event.agent].append(event.event_id)
+    return [
+        Message(
+            Address(root, site, agent).agent_stored,
+            EventsStored(site=site, agent=agent, event_ids=tuple(ids[at : at + 1000])).to_json(),
+        )
+        for (site, agent), ids in by_agent.items()
+        for at in range(0, len(ids), 1000)
+    ]

@@ -1,0 +1,133 @@
+"""Events in an SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_reid.core.errors import StoreError
+from edge_reid.messaging.event_store import COLUMNS, AwayError, UnfitError, row
+from edge_reid.messaging.payloads import EventPayload
+
+APPLICATION_ID = 0x65724849
+"""`erHI` in the header of the file: these are events of a sink."""
+LOCK_TIMEOUT_S = 5.0
+
+MIGRATIONS = (
+    (
+        """CREATE TABLE events (
+            event_id TEXT PRIMARY KEY,
+            kind TEXT NOT NULL CHECK (kind IN ('hit', 'unknown')),
+            seq INTEGER NOT NULL,
+            type TEXT NOT NULL,
+            site TEXT NOT NULL,
+            agent TEXT NOT NULL,
+            camera TEXT NOT NULL,
+            track_id INTEGER NOT NULL,
+            identity TEXT,
+            similarity REAL,
+            threshold REAL NOT NULL,
+            margin REAL,
+            crops INTEGER NOT NULL,
+            captured_at TEXT NOT NULL,  -- RFC 3339 in UTC, as on the wire: it sorts by time
+            decided_at TEXT NOT NULL,
+            first_seen TEXT NOT NULL,
+            last_seen TEXT NOT NULL,
+            x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
+            frame_width INTEGER NOT NULL,
+            frame_height INTEGER NOT NULL,
+            model_id TEXT NOT NULL,
+            gallery_version INTEGER NOT NULL,
+            replayed INTEGER NOT NULL,
+            stored_at TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX events_by_identity ON events (identity, decided_at)",
+        "CREATE INDEX events_by_camera ON events (site, camera, decided_at)",
+        "CREATE INDEX events_by_agent ON events (site, agent, seq)",
+    ),
+)
+"""Statements that bring the file from one version to the next, from 0 on."""
+
+_INSERT = (
+    f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - our own names
+    " ON CONFLICT (event_id) DO NOTHING"
+)
+
+
+class SqliteStore:
+    """Synced to disk at every write. Several sinks may share a file.
+
+    Raises:
+        StoreError: it cannot be opened, is another kind of database, or of a newer edge-reid.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+            self._prepare()
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{path}: cannot be opened: {error}; check the folder, or give another file"
+            ) from error
+
+    def write(self, events: Sequence[EventPayload]) -> int:
+        rows = [row(event) for event in events]
+        before = self._db.total_changes
+        try:
+            with self._transaction():
+                self._db.executemany(_INSERT, rows)
+        except (OverflowError, UnicodeError, sqlite3.IntegrityError) as error:
+            raise UnfitError(f"{self._path}: {error}") from error
+        except sqlite3.OperationalError as error:  # locked, full, or the disk is gone
+            raise AwayError(f"{self._path}: {error}") from error
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {error}; restore it from a copy") from error
+        return self._db.total_changes - before
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _prepare(self) -> None:
+        # looked at before anything is written: it may be somebody else's
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
+        if tables and application_id != APPLICATION_ID:
+            raise StoreError(f"{self._path}: is another kind of database; give another file")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            self._migrate()
+
+    def _migrate(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{self._path}: expected version {len(MIGRATIONS)}, got {version} of a newer"
+                " edge-reid; upgrade, or give another file"
+            )
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    """All of it, or none."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._db.execute("COMMIT")
+        elif self._db.in_transaction:
+            self._db.execute("ROLLBACK")

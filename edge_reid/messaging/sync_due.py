@@ -1,0 +1,25 @@
+"""Asking now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Due:
+    """Comes every so many seconds, at once at first."""
+
+    def __init__(self, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._next_s = clock()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until it is due, or for so long; says whether it was. Asking is taking."""
+        left_s = self._next_s - self._clock()
+        if left_s > timeout_s:
+            time.sleep(timeout_s)
+            return False
+        time.sleep(max(0.0, left_s))
+        self._next_s = self._clock() + self._every_s
+        return True

@@ -1,0 +1,288 @@
+"""A gallery that follows its source, and an agent that says how it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from consumer import Consumer, eventually
+from mosquitto import Mosquitto
+from publishing import DIMENSION, MODEL, SITE, Workshop, portraits
+from sightings import a_hit
+
+from edge_reid.agent.changeover import Changeover
+from edge_reid.agent.gallery_sync import GallerySync
+from edge_reid.agent.herald import Herald
+from edge_reid.agent.uplink import Uplink
+from edge_reid.core.config import AgentSettings
+from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.types import Known
+from edge_reid.gallery.index import Index
+from edge_reid.gallery.keys import SigningKey
+from edge_reid.gallery.replica import Replica
+from edge_reid.messaging.mqtt import AgentFacts
+from edge_reid.messaging.subscribe import Subscriber
+from edge_reid.messaging.sync_mqtt import MqttPlace
+from edge_reid.messaging.topics import Address
+from edge_reid.messaging.wire import Origin
+
+MANIFEST = EmbeddingManifest(
+    name="test",
+    sha256=MODEL + 48 * "0",
+    input_height_px=64,
+    input_width_px=32,
+    licence="none",
+    source="none",
+    dimension=DIMENSION,
+    impostor_quantiles=((0.1, 0.5),),
+)
+ADDRESS = Address("edge-reid", SITE, "gate-1")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    with Workshop(tmp_path, people=3) as workshop:
+        workshop.publish()
+        yield workshop
+
+
+def settings(workshop: Workshop, tmp_path: Path, **sync: object) -> AgentSettings:
+    followed = {
+        "source": str(workshop.out),
+        "public_key": workshop.public_key_path,
+        "poll_s": 0.1,
+        "keep_previous_s": 0,
+    }
+    return AgentSettings.model_validate(
+        {
+            "site": SITE,
+            "camera": "gate",
+            "agent": "gate-1",
+            "gallery": tmp_path / "box.db",
+            "source": {"uri": "0"},
+            "mqtt": {"url": sync.pop("url", None)},
+            "gallery_sync": followed | sync,
+        }
+    )
+
+
+@contextmanager
+def following(workshop: Workshop, tmp_path: Path, **sync: object) -> Iterator[GallerySync]:
+    opened = GallerySync.open(settings(workshop, tmp_path, **sync), MANIFEST)
+    assert opened is not None
+    with opened:
+        yield opened
+
+
+def taken(sync: GallerySync) -> Index:
+    found: list[Index] = []
+    eventually(lambda: bool(found) or bool(found.extend(filter(None, [sync.take()]))), 20)
+    return found[0]
+
+
+def test_a_box_without_a_gallery_begins_with_its_first(workshop: Workshop, tmp_path: Path) -> None:
+    with following(workshop, tmp_path) as sync:
+        assert len(sync.first) == 0
+        index = taken(sync)
+    assert index.identities == ("person 0", "person 1", "person 2")
+    assert index.version == workshop.store.version
+    assert sync.state.refused is None
+
+
+def test_a_box_without_a_network_goes_on_with_its_last(workshop: Workshop, tmp_path: Path) -> None:
+    with following(workshop, tmp_path) as sync:
+        published_utc_s = sync.state.created_utc_s
+    with following(workshop, tmp_path, source="/no/stick/here") as sync:
+        assert sync.first.identities == ("person 0", "person 1", "person 2")
+        assert sync.state.created_utc_s == published_utc_s is not None
+        eventually(lambda: sync.state.refused is not None)
+        assert "head cannot be read: No such file" in str(sync.state.refused)
+        assert sync.take() is None
+
+
+def test_a_new_version_is_made_ready_while_the_old_one_is_in_use(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    with following(workshop, tmp_path) as sync:
+        before = taken(sync)
+        workshop.store.add_all(portraits("zoe"))
+        workshop.publish()
+        after = taken(sync)
+    assert "zoe" in after
+    assert "zoe" not in before
+    assert after.version == before.version + 1
+
+
+def test_what_is_refused_leaves_the_old_one_in_use(workshop: Workshop, tmp_path: Path) -> None:
+    with following(workshop, tmp_path) as sync:
+        taken(sync)
+        ours, workshop.key = workshop.key, SigningKey.generate()
+        workshop.store.add_all(portraits("mallory"))
+        workshop.publish()
+        eventually(lambda: "not of the pinned key" in str(sync.state.refused))
+        assert sync.take() is None
+        workshop.key = ours
+        workshop.publish()
+        assert "mallory" in taken(sync)
+        eventually(lambda: sync.state.refused is None)
+
+
+def test_a_rollback_on_the_box_comes_into_force_and_is_told(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    with following(workshop, tmp_path, keep_previous_s=1000) as sync:
+        first = taken(sync)
+        workshop.store.add_all(portraits("zoe"))
+        workshop.publish()
+        taken(sync)
+        with Replica.open(tmp_path / "box.db") as replica:
+            replica.roll_back(time.time())
+        again = taken(sync)
+        assert again.version == first.version
+        assert "zoe" not in again
+        eventually(lambda: sync.state.refused == "version 2 was rolled back on this box")
+
+
+def test_a_gallery_of_another_model_is_not_loaded(workshop: Workshop, tmp_path: Path) -> None:
+    with following(workshop, tmp_path):
+        pass
+    other = MANIFEST.model_copy(update={"sha256": 64 * "f"})
+    sync = GallerySync.open(settings(workshop, tmp_path), other)
+    assert sync is not None
+    assert len(sync.first) == 0
+    assert f"expected embeddings of model {16 * 'f'}" in str(sync.state.refused)
+
+
+class NoPipeline:
+    """In the place of a pipeline: remembers what it was given."""
+
+    index: Index | None = None
+
+    def use(self, index: Index, threshold: float) -> None:
+        self.index = index
+
+
+@contextmanager
+def an_agent(
+    workshop: Workshop, tmp_path: Path, url: str
+) -> Iterator[tuple[Changeover, Uplink, Herald]]:
+    """All of an agent but its camera."""
+    ours = settings(workshop, tmp_path, url=url, source="mqtt")
+    with ExitStack() as stack:
+        sync = GallerySync.open(ours, MANIFEST)
+        assert sync is not None
+        stack.enter_context(sync)
+        index = taken(sync)
+        facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
+        uplink = Uplink.open(ours, ADDRESS, facts, stack)
+        origin = Origin(ADDRESS, "gate", MODEL, index.version)
+        herald = stack.enter_context(Herald(origin, commit=uplink.publisher.publish, lines=None))
+        yield (
+            Changeover(
+                sync,
+                index,
+                pipeline=NoPipeline(),  # type: ignore[arg-type]
+                herald=herald,
+                uplink=uplink,
+                facts=facts,
+                threshold_of=lambda _: 0.6,
+            ),
+            uplink,
+            herald,
+        )
+
+
+def frames_until(changeover: Changeover, is_so: Callable[[], bool]) -> None:
+    def after_a_frame() -> bool:
+        changeover.between_frames()
+        return is_so()
+
+    eventually(after_a_frame, 20)
+
+
+def retained(broker: Mosquitto, topic: str) -> bytes:
+    """What a newcomer gets; empty when nothing is retained."""
+    with Subscriber(broker.broker(), [topic]) as newcomer:
+        message = newcomer.receive(0.5)
+    return message.body if message else b""
+
+
+@pytest.mark.broker
+def test_a_removed_person_is_forgotten_everywhere_and_that_is_confirmed(
+    broker: Mosquitto, workshop: Workshop, tmp_path: Path
+) -> None:
+    person = "person 1"
+    status = ADDRESS.agent_status
+    with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+        workshop.publish(place)
+    with (
+        Consumer(broker.broker(), status) as consumer,
+        an_agent(workshop, tmp_path, broker.url) as (changeover, uplink, herald),
+    ):
+        herald.tell([a_hit(1, Known(person, 0.9, 0.6, None, 3))])
+        assert uplink.publisher.flush(10) == 0
+        assert person.encode() in retained(broker, ADDRESS.identity(person))
+
+        workshop.store.remove(person)
+        with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+            workshop.publish(place)
+        erased = workshop.store.erasures()[0].version
+
+        def confirmed() -> bool:
+            told = [it["gallery"] for it in consumer.payloads("status") if it["gallery"]]
+            return bool(told) and told[-1]["erased_through"] >= erased
+
+        frames_until(changeover, confirmed)
+        assert retained(broker, ADDRESS.identity(person)) == b""
+        newest = consumer.payloads("status")[-1]
+        assert newest["gallery_version"] == newest["gallery"]["version"] == erased
+        assert newest["gallery"]["refused"] is None
+        assert newest["gallery"]["source"] == "mqtt"
+        assert herald.origin.gallery_version == erased
+        herald.tell([a_hit(2, Known("person 2", 0.9, 0.6, None, 3))])
+        assert uplink.publisher.flush(10) == 0
+    with Replica.open(tmp_path / "box.db") as replica:
+        assert replica.purged_through == erased
+
+
+@pytest.mark.broker
+def test_a_forged_head_is_told_in_the_status(
+    broker: Mosquitto, workshop: Workshop, tmp_path: Path
+) -> None:
+    with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+        workshop.publish(place)
+    with (
+        Consumer(broker.broker(), ADDRESS.agent_status) as consumer,
+        an_agent(workshop, tmp_path, broker.url) as (changeover, _, herald),
+    ):
+        with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+            place.head()
+            sealed = (workshop.out / "head").read_bytes()
+            place.put_head(sealed.replace(b'"version":1', b'"version":9'))
+
+        def refused() -> bool:
+            told = [it["gallery"] for it in consumer.payloads("status") if it["gallery"]]
+            return bool(told) and "not of the pinned key" in str(told[-1]["refused"])
+
+        frames_until(changeover, refused)
+        assert herald.origin.gallery_version == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("source", "http://plain.example/gallery"), ("source", "relative"), ("poll_s", 0)],
+)
+def test_a_source_that_cannot_be(
+    workshop: Workshop, tmp_path: Path, key: str, value: object
+) -> None:
+    with pytest.raises((EdgeReidError, ValueError), match=f"gallery_sync.{key}"):
+        settings(workshop, tmp_path, **{key: value})
+
+
+def test_the_broker_as_source_needs_a_broker(workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="gallery_sync.source: is mqtt, which needs mqtt.url"):
+        settings(workshop, tmp_path, source="mqtt")

@@ -1,0 +1,227 @@
+"""`edge-reid fleet`: a site's agents, from what they left on a real broker."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from consumer import Consumer, eventually
+from mosquitto import Mosquitto
+from rich.console import Console
+from sightings import ADDRESS, an_event
+
+from edge_reid import __version__
+from edge_reid.cli.fleet import member_as_json
+from edge_reid.cli.fleet_table import age_text, fleet_table
+from edge_reid.messaging.connection import Received, connect
+from edge_reid.messaging.fleet import Fleet, fleet_filters
+from edge_reid.messaging.mqtt import AgentFacts, Publisher
+from edge_reid.messaging.outbox import Outbox
+from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, GalleryState
+from edge_reid.messaging.topics import Address
+from edge_reid.messaging.wire import CameraReport, Message, camera_status_message
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
+
+
+def status(agent: str, **changes: Any) -> Received:
+    fields: dict[str, Any] = {
+        "site": "lab",
+        "agent": agent,
+        "state": "online",
+        "version": "0.2.0",
+        "host": f"{agent}-box",
+        "session": "0123456789abcdef",
+        "model_id": "d29f7071d9ba8357",
+        "gallery_version": 7,
+        "outbox_depth": 0,
+        "outbox_bytes": 0,
+        "events_dropped": 0,
+        "started_at": "2026-03-01T09:00:00.000Z",
+        "at": "2026-03-01T11:58:00.000Z",
+    }
+    body = AgentStatus(**{**fields, **changes}).to_json().encode()
+    return Received(f"edge-reid/lab/agents/{agent}/status", body, retained=True)
+
+
+def camera(name: str, report: CameraReport, agent: str = "gate-1") -> Received:
+    message = camera_status_message(Address("edge-reid", "lab", agent), name, report, 0.0)
+    return Received(message.topic, str(message.text).encode(), retained=True)
+
+
+def duplicate(agent: str, session: str) -> Received:
+    content = AgentDuplicate(
+        site="lab",
+        agent=agent,
+        host="attic",
+        session=session,
+        outbox_depth=12,
+        started_at="2026-03-01T11:00:00.000Z",
+        at="2026-03-01T11:59:00.000Z",
+    )
+    topic = f"edge-reid/lab/agents/{agent}/duplicate"
+    return Received(topic, content.to_json().encode(), retained=True)
+
+
+def fleet_of(*messages: Received) -> Fleet:
+    known = Fleet("edge-reid", "lab")
+    known.learn_all(messages)
+    return known
+
+
+def shown(known: Fleet) -> str:
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    console.print(fleet_table(known, "lab", now=NOW))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_healthy_agent_is_one_line() -> None:
+    known = fleet_of(
+        status("gate-1"),
+        camera("gate", CameraReport("running", fps=9.84, frames_dropped=3)),
+        camera("yard", CameraReport("failed", reason="no frame for 10 s")),
+    )
+    text = shown(known)
+    assert "lab: 1 of 1 agents online" in text
+    (line,) = [" ".join(it.split()) for it in text.splitlines() if "gate-1" in it]
+    assert line == "gate-1 online 3 h 0.2.0 d29f7071 v7 0 0 gate running 9.8/s, 3 dropped"
+    assert "yard failed: no frame for 10 s" in text
+
+
+def test_what_a_person_should_know_is_said() -> None:
+    gallery = GalleryState(
+        version=7,
+        created_at="2026-02-26T12:00:00.000Z",
+        checked_at=None,
+        source="mqtt",
+        refused="version 8: bad signature",
+        erased_through=0,
+    )
+    text = shown(
+        fleet_of(
+            status("door-1", state="offline", reason="connection lost", outbox_depth=40),
+            status("gate-1", gallery=gallery, events_dropped=5, outbox_damaged="outbox.db.damaged"),
+            duplicate("gate-1", "aa"),
+        )
+    )
+    assert "lab: 1 of 2 agents online" in text
+    assert "offline 2 min: connection lost" in text
+    assert "v7, 3 d old" in text
+    assert "version 8: bad signature" in text
+    assert "name taken twice: also on attic, 12 events wait there" in text
+    assert "outbox damaged: outbox.db.damaged" in text
+
+
+def test_cameras_whose_agent_never_spoke_are_shown_all_the_same() -> None:
+    assert "no status" in shown(fleet_of(camera("gate", CameraReport("running"))))
+
+
+def test_what_was_cleared_is_forgotten_and_a_camera_belongs_to_its_last_agent() -> None:
+    known = fleet_of(status("gate-1"), duplicate("gate-1", "aa"), duplicate("gate-1", "bb"))
+    assert len(known.members[0].duplicates) == 2
+    known.learn(Received("edge-reid/lab/agents/gate-1/duplicate", b"", retained=False))
+    assert known.members[0].duplicates == {}
+    known.learn(camera("gate", CameraReport("running"), agent="gate-1"))
+    known.learn(camera("gate", CameraReport("running"), agent="gate-2"))
+    assert [len(member.cameras) for member in known.members] == [0, 1]
+    known.learn(Received("edge-reid/lab/agents/gate-1/status", b"", retained=False))
+    assert [member.name for member in known.members] == ["gate-2"]
+
+
+@pytest.mark.parametrize("body", [b"hello", b"{}", b"\xff", b"[1]"])
+def test_what_is_none_of_ours_is_counted(body: bytes) -> None:
+    known = fleet_of(
+        Received("edge-reid/lab/agents/gate-1/status", body, retained=True),
+        Received("edge-reid/lab/gate/status", body, retained=True),
+    )
+    assert known.skipped == 2
+    assert all(member.status is None for member in known.members)
+
+
+def test_a_site_called_agents_is_a_site() -> None:
+    known = Fleet("edge-reid", "agents")
+    message = camera("gate", CameraReport("running"))
+    topic = message.topic.replace("/lab/", "/agents/")
+    known.learn(Received(topic, message.body, retained=True))
+    assert list(known.members[0].cameras) == ["gate"]
+
+
+@pytest.mark.parametrize(
+    ("at", "age"),
+    [
+        ("2026-03-01T11:59:20.000Z", "40 s"),
+        ("2026-03-01T11:48:00.000Z", "12 min"),
+        ("2026-03-01T07:00:00.000Z", "5 h"),
+        ("2026-02-26T11:00:00.000Z", "3 d"),
+        ("2026-03-01T12:00:30.000Z", "0 s"),  # its clock is ahead of ours
+        ("2026-99-01T12:00:30.000Z", "?"),
+    ],
+)
+def test_ages_are_told_in_the_unit_that_fits(at: str, age: str) -> None:
+    assert age_text(at, NOW) == age
+
+
+@pytest.mark.broker
+def test_the_verb_shows_real_agents(broker: Mosquitto, tmp_path: Path, edge_reid: Any) -> None:
+    facts = AgentFacts("d29f7071d9ba8357", gallery_version=7, started_utc_s=0.0)
+    with (
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(broker.broker(), outbox, ADDRESS, facts) as publisher,
+        Consumer(broker.broker()) as consumer,
+    ):
+        publisher.show(camera_status_message(ADDRESS, "gate", CameraReport("running"), 0.0))
+        publisher.publish(an_event(1))
+        consumer.wait_for("agents/gate-1/status")
+        consumer.wait_for("lab/gate/status")
+        words = ("fleet", "--broker", broker.url, "--site", "lab")
+        table = edge_reid(*words)
+        lines = edge_reid(*words, "--json")
+    assert table.code == 0
+    assert "lab: 1 of 1 agents online" in table.out
+    (member,) = map(json.loads, lines.out.splitlines())
+    assert (member["agent"], member["online"]) == ("gate-1", True)
+    assert member["status"]["version"] == __version__
+    assert member["status"]["schema"] == "edge-reid.agent/1"
+    assert [it["camera"] for it in member["cameras"]] == ["gate"]
+
+
+@pytest.mark.broker
+def test_a_site_nobody_speaks_of_is_said(broker: Mosquitto, edge_reid: Any) -> None:
+    result = edge_reid("fleet", "--broker", broker.url, "--site", "attic")
+    assert result.code == 0
+    assert "no agent of site attic has said anything" in result.out
+
+
+@pytest.mark.broker
+def test_a_duplicate_is_forgotten_by_the_broker_when_nobody_repeats_it(broker: Mosquitto) -> None:
+    message = duplicate("gate-1", "aa")
+    connection = connect(broker.broker())
+    connection.publish(Message(message.topic, message.body.decode(), retain=True, expiry_s=1))
+    while not connection.is_idle:
+        connection.turn(0.1)
+    connection.close()
+
+    def is_retained() -> bool:
+        late_comer = connect(broker.broker())
+        late_comer.subscribe(fleet_filters("edge-reid", "lab"))
+        late_comer.turn(0.2)
+        late_comer.close()
+        return bool(late_comer.received)
+
+    eventually(lambda: not is_retained(), timeout_s=20)
+
+
+def test_json_and_watch_exclude_each_other(edge_reid: Any) -> None:
+    result = edge_reid("fleet", "--site", "lab", "--json", "--watch")
+    assert "--json: does not go with --watch" in result.complaint
+
+
+def test_json_has_the_words_of_the_payloads() -> None:
+    (member,) = fleet_of(status("gate-1"), duplicate("gate-1", "aa")).members
+    told = member_as_json(member)
+    assert told["duplicates"][0]["host"] == "attic"
+    assert told["status"]["host"] == "gate-1-box"

@@ -1,0 +1,285 @@
+"""Whoever changes a gallery on its way, and wherever the power goes: one whole version, or none."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import random
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from gate import Gate
+from killed_box import Life, live
+from mosquitto import Mosquitto
+from publishing import ENOUGH_FOR_A_TREE, SITE, Workshop, assert_same_people, in_force, portraits
+
+from edge_reid.core.blobs import BlobRef
+from edge_reid.core.errors import EdgeReidError, SnapshotError
+from edge_reid.core.types import GallerySnapshot
+from edge_reid.gallery.pull import Arrived, load_held, nothing_to_fetch, pull
+from edge_reid.gallery.replica import Replica
+from edge_reid.messaging import sync_mqtt
+from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.connection import connect
+from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
+from edge_reid.messaging.sync_mqtt import MqttPlace, MqttSource
+from edge_reid.messaging.wire import Message
+
+ROOT = "edge-reid"
+GALLERY = f"{ROOT}/{SITE}/gallery"
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    with Workshop(tmp_path, people=ENOUGH_FOR_A_TREE) as workshop:
+        yield workshop
+
+
+class Attacker:
+    """Somebody whose login may write where the gallery lies."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def put(self, topic: str, body: bytes) -> None:
+        connection = connect(self._broker)
+        connection.publish(Message(topic, body, retain=True))
+        while not connection.is_idle:
+            connection.turn(0.1)
+        connection.close()
+
+
+def retained(broker: Broker) -> dict[str, bytes]:
+    """Every message of the gallery, as it lies at the broker."""
+    connection = connect(broker)
+    connection.subscribe([f"{GALLERY}/#"])
+    deadline_s = time.monotonic() + 1.0
+    while time.monotonic() < deadline_s:
+        connection.turn(0.1)
+    connection.close()
+    return {message.topic: message.body for message in connection.received}
+
+
+def flipped(body: bytes, dice: random.Random) -> bytes:
+    place = dice.randrange(len(body))
+    return body[:place] + bytes([body[place] ^ 1 << dice.randrange(8)]) + body[place + 1 :]
+
+
+def sync_once(broker: Broker, workshop: Workshop, path: Path) -> Arrived | None:
+    """What a box does with what lies at the broker."""
+    source = MqttSource(broker, ROOT, SITE, repeat_s=60)
+    try:
+        sealed = None
+        while sealed is None:
+            sealed = source.news(5.0)
+        with Replica.open(path) as replica:
+            return pull(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=time.time())
+    finally:
+        source.close()
+
+
+@pytest.mark.broker
+def test_every_message_of_the_sync_that_is_changed_is_refused(
+    broker: Mosquitto, workshop: Workshop, tmp_path: Path
+) -> None:
+    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+        done = workshop.publish(place)
+    messages = retained(broker.broker())
+    assert len(messages) == done.head.blobs + 1
+    dice, attacker = random.Random(1), Attacker(broker.broker())
+    for number, (topic, body) in enumerate(messages.items()):
+        attacker.put(topic, flipped(body, dice))
+        path = tmp_path / f"box-{number}.db"
+        with pytest.raises(SnapshotError, match="signature is not of|expected this SHA-256"):
+            sync_once(broker.broker(), workshop, path)
+        with Replica.open(path) as replica:
+            assert replica.in_force is None
+        attacker.put(topic, body)
+        if number == 0:  # set right again, the same box goes on from there
+            assert sync_once(broker.broker(), workshop, path) is not None
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda body: body[:-1], "it is cut short or was changed"),
+        (lambda body: body + b"\0", "it is cut short or was changed"),
+        (lambda body: b"\0" * 200_000, "it is cut short or was changed"),
+        (lambda body: b"", "did not come; publish the gallery again"),
+    ],
+    ids=["cut", "longer", "huge", "cleared"],
+)
+def test_a_chunk_that_is_cut_grown_or_gone(
+    broker: Mosquitto,
+    workshop: Workshop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[bytes], bytes],
+    words: str,
+) -> None:
+    monkeypatch.setattr(sync_mqtt, "QUIET_S", 0.5)
+    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+        done = workshop.publish(place)
+    topic = f"{GALLERY}/{done.head.root.ref.paths[0]}"
+    body = retained(broker.broker())[topic]
+    Attacker(broker.broker()).put(topic, change(body))
+    with pytest.raises(SnapshotError, match=words):
+        sync_once(broker.broker(), workshop, tmp_path / "box.db")
+
+
+class Twister(Gate):
+    """A gate that flips one bit of what the broker says, a given number of bytes in."""
+
+    def __init__(self, target_port: int, place: int) -> None:
+        super().__init__(target_port)
+        self.place = place
+        self.passed = 0
+
+    def _changed(self, said: bytes, side: socket.socket) -> bytes:
+        if side.getpeername()[1] != self._target_port:  # what the box says
+            return said
+        at, self.passed = self.place - self.passed, self.passed + len(said)
+        if 0 <= at < len(said):
+            return said[:at] + bytes([said[at] ^ 0x10]) + said[at + 1 :]
+        return said
+
+
+@pytest.mark.broker
+def test_bits_that_flip_on_the_wire_never_make_half_a_gallery(
+    broker: Mosquitto, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anywhere in the stream, MQTT's own bytes too: refused, broken off, or harmless."""
+    monkeypatch.setattr(sync_mqtt, "QUIET_S", 0.3)
+    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+        workshop.publish(place)
+    dice, expected = random.Random(2), workshop.store.snapshot()
+    whole = refused = 0
+    for number in range(20):
+        path = tmp_path / f"box-{number}.db"
+        with Twister(broker.port, dice.randrange(20, 60_000)) as gate:
+            try:
+                sync_through(gate, workshop, path)
+            except EdgeReidError:
+                refused += 1
+        with Replica.open(path) as replica:
+            if replica.in_force:
+                whole += 1
+                assert_same_people(in_force(workshop, replica), expected)
+    assert refused
+    assert whole + refused >= 20
+
+
+def sync_through(gate: Gate, workshop: Workshop, path: Path) -> None:
+    source = MqttSource(Broker("127.0.0.1", gate.port), ROOT, SITE, repeat_s=60)
+    try:
+        sealed = source.news(2.0) or source.news(2.0)
+        if sealed is None:
+            raise SnapshotError("no head came")
+        with Replica.open(path) as replica:
+            pull(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=time.time())
+    finally:
+        source.close()
+
+
+@pytest.mark.broker
+def test_a_link_that_breaks_costs_only_what_was_on_its_way(
+    broker: Mosquitto, workshop: Workshop, tmp_path: Path
+) -> None:
+    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+        done = workshop.publish(place)
+    fetched: list[BlobRef] = []
+
+    def until_it_breaks(
+        fetch: Callable[..., Iterable[tuple[BlobRef, bytes]]], after: int
+    ) -> Callable[..., Iterator[tuple[BlobRef, bytes]]]:
+        def broken(refs: list[BlobRef]) -> Iterator[tuple[BlobRef, bytes]]:
+            for ref, body in fetch(refs):
+                fetched.append(ref)
+                yield ref, body
+                if len(fetched) == after:
+                    raise SnapshotError("the cable was pulled")
+
+        return broken
+
+    source = MqttSource(broker.broker(), ROOT, SITE, repeat_s=0.01)
+    with Replica.open(tmp_path / "box.db") as replica:
+        for after in (3, 9, -1):
+            sealed = None
+            while sealed is None:
+                sealed = source.news(1.0)
+            fetch = until_it_breaks(source.fetch, after)
+            with suppress(SnapshotError):
+                pull(sealed, fetch, replica, workshop.pinned(), now_utc_s=1.0)
+            assert (replica.in_force is None) == (after > 0)
+        assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
+    source.close()
+    assert len(fetched) == len(set(fetched)) == done.head.blobs
+
+
+class Shelf(FolderPlace):
+    """Keeps the blobs of all versions, and gives their heads away."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.heads: list[bytes] = []
+
+    def head(self) -> bytes | None:
+        return self.heads[-1] if self.heads else None
+
+    def put_head(self, sealed: bytes) -> None:
+        self.heads.append(sealed)
+
+    def clear(self, refs: Iterable[BlobRef]) -> Iterator[BlobRef]:
+        yield from refs
+
+
+def fingerprint(snapshot: GallerySnapshot) -> str:
+    names = "\n".join(snapshot.identities).encode()
+    return hashlib.sha256(
+        names + snapshot.labels.tobytes() + snapshot.vectors.tobytes()
+    ).hexdigest()
+
+
+@pytest.mark.parametrize("kills", [50, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_box_killed_at_any_moment_has_one_whole_version(
+    workshop: Workshop, tmp_path: Path, kills: int
+) -> None:
+    shelf = Shelf(tmp_path / "shelf")
+    versions: dict[int, str] = {}
+    for n in range(8):
+        workshop.store.remove(f"person {n}")
+        workshop.store.add_all(portraits(f"new {n}"))
+        workshop.publish(shelf)
+        with Replica.open(tmp_path / "reference.db") as reference:
+            source = FolderSource(tmp_path / "shelf", poll_s=1.0)
+            arrived = pull(shelf.heads[-1], source.fetch, reference, workshop.pinned(), now_utc_s=1)
+            assert arrived is not None
+            versions[arrived.snapshot.version] = fingerprint(arrived.snapshot)
+    path = tmp_path / "box.db"
+    life = Life(path, tmp_path / "shelf", tuple(shelf.heads), workshop.pinned())
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["killed_box"])
+    dice = random.Random(3)
+    found: list[int] = []
+    for _ in range(kills):
+        ours, theirs = server.Pipe()
+        box = server.Process(target=live, args=(life, theirs), daemon=True)
+        box.start()
+        assert ours.recv() == "alive"
+        time.sleep(dice.uniform(0, 0.2))
+        box.kill()
+        box.join()
+        with Replica.open(path) as replica:
+            held = replica.in_force
+            if held is None:  # between two beginnings
+                continue
+            arrived = load_held(held, nothing_to_fetch, replica, workshop.pinned())
+        assert versions[held.version] == fingerprint(arrived.snapshot)
+        found.append(held.version)
+    assert len(found) > kills / 4
+    assert len(set(found)) > 2, "they were all killed at the same place"

@@ -1,0 +1,353 @@
+"""From an agent's outbox to a sink's database, while everything between them dies."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from consumer import Consumer, eventually
+from figures import Figure, record
+from mosquitto import Mosquitto, mosquitto_path
+from needs import absent
+from postgres import Postgres
+from secured import SecuredMosquitto
+from sightings import ADDRESS, STRANGER, an_event
+
+from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.connection import connect
+from edge_reid.messaging.courier import Delivery
+from edge_reid.messaging.mqtt import AgentFacts, Publisher
+from edge_reid.messaging.outbox import Outbox
+from edge_reid.messaging.wire import Message
+
+pytestmark = pytest.mark.broker
+
+FACTS = AgentFacts(model_id="0123456789abcdef", gallery_version=3, started_utc_s=0.0)
+BY_SINK = Delivery(by_sink=True, resend_s=3.0)
+RETRY_S = (0.02, 0.2)
+PATIENCE_S = 120.0
+
+SinkProcess = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def start_sink() -> Iterator[Callable[..., SinkProcess]]:
+    """Starts `edge-reid sink …`; whatever still runs afterwards is killed."""
+    running: list[SinkProcess] = []
+
+    def start(*words: object) -> SinkProcess:
+        command = [sys.executable, "-m", "edge_reid", "sink", *map(str, words)]
+        running.append(subprocess.Popen(command, stderr=subprocess.PIPE))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def rows(path: Path) -> list[tuple[int, str]]:
+    """(seq, event_id) of every event that a sink has stored."""
+    if not path.exists():
+        return []
+    with sqlite3.connect(path, timeout=20) as db:
+        try:
+            return db.execute("SELECT seq, event_id FROM events ORDER BY seq").fetchall()
+        except sqlite3.OperationalError:  # no table yet
+            return []
+
+
+def wait_for_sink(sink: SinkProcess, broker: Mosquitto, stored: Callable[[], int]) -> None:
+    """Until it has subscribed: it stores a mark that only this test sends."""
+    mark = an_event(10**9, STRANGER)
+    connection = connect(_insider(broker))
+
+    def has_it() -> bool:
+        assert sink.poll() is None, sink.communicate()[1].decode()
+        connection.publish(Message(mark.topic, mark.payload(10**9).to_json()))
+        connection.turn(0.05)
+        return stored() > 0
+
+    eventually(has_it, PATIENCE_S)
+    connection.close()
+
+
+def _insider(broker: Mosquitto) -> Broker:
+    return broker.broker_for("gate-1") if isinstance(broker, SecuredMosquitto) else broker.broker()
+
+
+def produce(publisher: Publisher, events: int, pause_s: float = 0.002) -> threading.Thread:
+    def publish_all() -> None:
+        for track in range(1, events + 1):
+            publisher.publish(an_event(track))
+            time.sleep(pause_s)
+
+    thread = threading.Thread(target=publish_all)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Iterator[SecuredMosquitto]:
+    """A running Mosquitto with the shipped configuration, TLS and access rules."""
+    if mosquitto_path() is None:
+        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
+    broker = SecuredMosquitto(tmp_path)
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.mark.parametrize(
+    ("events", "kills"), [(1_000, 6), pytest.param(10_000, 60, marks=pytest.mark.soak)]
+)
+@pytest.mark.timeout(900)
+def test_a_broker_killed_again_and_again_while_a_sink_listens(
+    secured: SecuredMosquitto,
+    tmp_path: Path,
+    start_sink: Callable[..., SinkProcess],
+    events: int,
+    kills: int,
+) -> None:
+    """The shipped broker configuration, TLS and access rules; kill -9, and nobody waits for
+    anybody: agent and sink find back by themselves. Every event is stored, once, without a gap.
+    """
+    broker, dice = secured, random.Random(3)
+    own = broker.login("archive")
+    database = tmp_path / "hits.db"
+    start_sink(
+        *("--broker", broker.url, "--to", f"sqlite:///{database}", "--site", "lab"),
+        *("--ca-file", own["ca_file"], "--cert-file", own["cert_file"]),
+        *("--key-file", own["key_file"]),
+    )
+    with (
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(
+            broker.broker_for("gate-1"), outbox, ADDRESS, FACTS, retry_s=RETRY_S, delivery=BY_SINK
+        ) as publisher,
+    ):
+        producer = produce(publisher, events)
+        for _ in range(kills):
+            time.sleep(dice.uniform(0.1, 1.0))
+            broker.kill()
+            time.sleep(dice.uniform(0.0, 0.3))
+            broker.start()
+        producer.join()
+        left = publisher.flush(PATIENCE_S)
+        assert left == 0, publisher.state
+        assert outbox.figures.dropped == 0
+    found = rows(database)
+    record(
+        Figure(
+            "broker killed -9 and restarted, sink in SQLite",
+            kills,
+            events,
+            lost=events - len({event_id for _, event_id in found}),
+            doubled=len(found) - len({event_id for _, event_id in found}),
+        )
+    )
+    assert [seq for seq, _ in found] == list(range(1, events + 1))
+    assert len({event_id for _, event_id in found}) == events
+
+
+@pytest.mark.parametrize(
+    ("events", "kills"), [(300, 3), pytest.param(3_000, 30, marks=pytest.mark.soak)]
+)
+@pytest.mark.timeout(900)
+def test_a_sink_killed_again_and_again(
+    broker: Mosquitto,
+    tmp_path: Path,
+    start_sink: Callable[..., SinkProcess],
+    events: int,
+    kills: int,
+) -> None:
+    """The agent trusts the broker (`delivered = "broker"`), and the broker keeps what the dead
+    sink had not acknowledged.
+    """
+    database, dice = tmp_path / "hits.db", random.Random(4)
+    words = ("--broker", broker.url, "--to", f"sqlite:///{database}")
+    sink = start_sink(*words)
+    wait_for_sink(sink, broker, lambda: len(rows(database)))
+    with (
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(broker.broker(), outbox, ADDRESS, FACTS, retry_s=RETRY_S) as publisher,
+    ):
+        producer = produce(publisher, events, pause_s=0.01)
+        for _ in range(kills):
+            before = len(rows(database))
+            eventually(lambda: len(rows(database)) > before or not producer.is_alive(), PATIENCE_S)  # noqa: B023
+            time.sleep(dice.uniform(0, 0.2))
+            sink.kill()
+            sink.wait()
+            sink = start_sink(*words)
+        producer.join()
+        assert publisher.flush(PATIENCE_S) == 0
+    eventually(lambda: len(rows(database)) >= events + 1, PATIENCE_S)  # one is the mark
+    found = [(seq, event_id) for seq, event_id in rows(database) if seq < 10**9]
+    record(
+        Figure(
+            "sink killed -9 and restarted",
+            kills,
+            events,
+            lost=events - len({seq for seq, _ in found}),
+            doubled=len(found) - len({event_id for _, event_id in found}),
+        )
+    )
+    assert [seq for seq, _ in found] == list(range(1, events + 1))
+
+
+def test_two_sinks_share_the_events_and_each_event_is_stored_once(
+    broker: Mosquitto, tmp_path: Path, start_sink: Callable[..., SinkProcess]
+) -> None:
+    files = [tmp_path / "one.db", tmp_path / "other.db"]
+    sinks = [
+        start_sink("--broker", broker.url, "--to", f"sqlite:///{file}", "--name", file.stem)
+        for file in files
+    ]
+    for sink, file in zip(sinks, files, strict=True):
+        wait_for_sink(sink, broker, lambda: len(rows(file)))  # noqa: B023
+    with (
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(broker.broker(), outbox, ADDRESS, FACTS, delivery=BY_SINK) as publisher,
+    ):
+        for track in range(1, 201):
+            publisher.publish(an_event(track))
+        assert publisher.flush(PATIENCE_S) == 0
+    shares = [[event_id for seq, event_id in rows(file) if seq < 10**9] for file in files]
+    assert all(len(share) > 50 for share in shares), "neither has all the work"
+    assert max(Counter(shares[0] + shares[1]).values()) == 1
+    assert len(shares[0]) + len(shares[1]) == 200
+
+
+def test_postgres_restarted_in_the_middle_costs_nothing(
+    broker: Mosquitto,
+    postgres: Postgres,
+    tmp_path: Path,
+    start_sink: Callable[..., SinkProcess],
+) -> None:
+    import psycopg
+
+    where, events, crashes = postgres.new_place(), 300, 2
+    sink = start_sink("--broker", broker.url, "--to", where)
+
+    def stored() -> list[tuple[int, str]]:
+        query = "SELECT seq, event_id FROM edge_reid_events WHERE seq < 1000000000 ORDER BY seq"
+        try:
+            with psycopg.connect(where) as db:
+                return db.execute(query).fetchall()
+        except psycopg.Error:  # no table yet, or just away
+            return []
+
+    def everything() -> int:
+        try:
+            with psycopg.connect(where) as db:
+                found = db.execute("SELECT count(*) FROM edge_reid_events").fetchone()
+                return found[0] if found else 0
+        except psycopg.Error:
+            return 0
+
+    wait_for_sink(sink, broker, everything)
+    with (
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(broker.broker(), outbox, ADDRESS, FACTS) as publisher,
+    ):
+        producer = produce(publisher, events, pause_s=0.01)
+        for _ in range(crashes):
+            before = len(stored())
+            eventually(lambda: len(stored()) > before or not producer.is_alive(), PATIENCE_S)  # noqa: B023
+            postgres.crash()
+            time.sleep(0.3)
+            postgres.start()
+        producer.join()
+        assert publisher.flush(PATIENCE_S) == 0
+    eventually(lambda: len(stored()) >= events, PATIENCE_S)
+    found = stored()
+    record(
+        Figure(
+            "PostgreSQL crashed and restarted under the sink",
+            crashes,
+            events,
+            lost=events - len({seq for seq, _ in found}),
+            doubled=len(found) - len({event_id for _, event_id in found}),
+        )
+    )
+    assert [seq for seq, _ in found] == list(range(1, events + 1))
+
+
+def test_events_that_no_sink_confirms_wait_and_are_told_again(
+    broker: Mosquitto, tmp_path: Path, start_sink: Callable[..., SinkProcess]
+) -> None:
+    """`delivered = "sink"`: the broker alone is no reason to forget an event."""
+    database = tmp_path / "hits.db"
+    with (
+        Consumer(broker.broker()) as consumer,
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(
+            broker.broker(), outbox, ADDRESS, FACTS, delivery=Delivery(by_sink=True, resend_s=0.5)
+        ) as publisher,
+    ):
+        publisher.publish(an_event(1))
+        first, second = consumer.wait_for("gate/hit", count=2)[:2]
+        assert first["event_id"] == second["event_id"]
+        assert outbox.figures.depth == 1
+        start_sink("--broker", broker.url, "--to", f"sqlite:///{database}")
+        assert publisher.flush(PATIENCE_S) == 0
+    assert rows(database) == [(1, first["event_id"])]
+
+
+def test_what_is_no_event_is_skipped_and_stops_nothing(
+    broker: Mosquitto, tmp_path: Path, start_sink: Callable[..., SinkProcess]
+) -> None:
+    database, good, forged, huge = tmp_path / "hits.db", *map(an_event, (1, 2, 3))
+    sink = start_sink("--broker", broker.url, "--to", f"sqlite:///{database}", "--count", 2)
+    wait_for_sink(sink, broker, lambda: len(rows(database)))
+    connection = connect(broker.broker())
+    too_much = huge.payload(3).to_json().replace('"track_id":3,', f'"track_id":{2**80},')
+    for topic, text in (
+        (good.topic, "hello"),
+        (good.topic, ""),
+        (huge.topic, too_much),
+        (forged.topic.replace("gate", "door"), forged.payload(2).to_json()),
+        (good.topic, good.payload(1).to_json()),
+    ):
+        connection.publish(Message(topic, text))
+        while not connection.is_idle:
+            connection.turn(0.1)
+    connection.close()
+    said = sink.communicate(timeout=PATIENCE_S)[1].decode()
+    assert sink.returncode == 0, said
+    assert "2 events stored" in said  # the mark and the good one
+    assert "4 messages skipped" in said
+    assert [seq for seq, _ in rows(database)] == [1, 10**9]
+
+
+def test_a_sink_that_starts_before_its_broker_waits_for_it(
+    broker: Mosquitto, tmp_path: Path, start_sink: Callable[..., SinkProcess]
+) -> None:
+    broker.stop()
+    database = tmp_path / "hits.db"
+    sink = start_sink("--broker", broker.url, "--to", f"sqlite:///{database}")
+    eventually(database.exists, PATIENCE_S)  # it is up, and its broker is not
+    broker.start()
+    wait_for_sink(sink, broker, lambda: len(rows(database)))
+
+
+def test_sigterm_stores_what_is_in_hand(
+    broker: Mosquitto, tmp_path: Path, start_sink: Callable[..., SinkProcess]
+) -> None:
+    file = tmp_path / "hits.jsonl"
+    sink = start_sink("--broker", broker.url, "--to", file)
+    wait_for_sink(sink, broker, lambda: len(file.read_bytes()) if file.exists() else 0)
+    sink.send_signal(signal.SIGTERM)
+    said = sink.communicate(timeout=PATIENCE_S)[1].decode()
+    assert sink.returncode == 0
+    assert "1 events stored" in said

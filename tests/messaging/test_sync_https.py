@@ -1,0 +1,127 @@
+"""A gallery from a real web server, over TLS."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from needs import absent
+from publishing import ENOUGH_FOR_A_TREE, Workshop, assert_same_people
+
+from edge_reid.core.blobs import BlobRef, ref_of
+from edge_reid.core.errors import ConfigError, SnapshotError
+from edge_reid.gallery.pull import pull
+from edge_reid.gallery.replica import Replica
+from edge_reid.messaging.sync_https import HttpsSource
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and leads astray at /moved."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if "/moved/" in self.path:
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1/head")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    with Workshop(tmp_path, people=ENOUGH_FOR_A_TREE) as workshop:
+        workshop.publish()
+        yield workshop
+
+
+@pytest.fixture
+def ca_file(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that signs itself; its key lies beside it."""
+    if shutil.which("openssl") is None:
+        absent("openssl")
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    new += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", "web.key"]
+    new += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", "web.pem"]
+    subprocess.run(new, cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path / "web.pem"
+
+
+@pytest.fixture
+def url(workshop: Workshop, ca_file: Path) -> Iterator[str]:
+    handler = functools.partial(Handler, directory=str(workshop.out))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(ca_file, ca_file.with_name("web.key"))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_gallery_comes_from_a_web_server(
+    workshop: Workshop, ca_file: Path, url: str, tmp_path: Path
+) -> None:
+    source = HttpsSource(f"{url}/", ca_file, poll_s=0.01)
+    with Replica.open(tmp_path / "box.db") as replica:
+        sealed = source.news(1.0)
+        assert sealed is not None
+        arrived = pull(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=1.0)
+    source.close()
+    assert arrived is not None
+    assert_same_people(arrived.snapshot, workshop.store.snapshot())
+
+
+def test_what_is_not_there_is_named(ca_file: Path, url: str) -> None:
+    source = HttpsSource(url, ca_file, poll_s=0.01)
+    with pytest.raises(SnapshotError, match=r"blob/0000.*: expected status 200, got 404"):
+        list(source.fetch([BlobRef("0" * 64, 10)]))
+    source.close()
+
+
+def test_a_redirect_is_not_followed(ca_file: Path, url: str) -> None:
+    source = HttpsSource(f"{url}/moved", ca_file, poll_s=0.01)
+    with pytest.raises(SnapshotError, match="expected status 200, got 302"):
+        source.news(1.0)
+    source.close()
+
+
+def test_a_server_that_says_too_much_is_cut_off(
+    workshop: Workshop, ca_file: Path, url: str
+) -> None:
+    (workshop.out / "head").write_bytes(b"x" * 10_000_000)
+    ref = ref_of(b"small")
+    (workshop.out / "blob" / ref.sha256).mkdir()
+    (workshop.out / "blob" / ref.sha256 / "0").write_bytes(b"x" * 10_000_000)
+    source = HttpsSource(url, ca_file, poll_s=0.01)
+    assert len(source.news(1.0) or b"") < 10_000
+    with pytest.raises(SnapshotError, match="expected 5 bytes, got 65537"):
+        list(source.fetch([ref]))
+    source.close()
+
+
+def test_a_server_that_we_do_not_trust(url: str) -> None:
+    source = HttpsSource(url, None, poll_s=0.01)
+    with pytest.raises(SnapshotError, match="certificate verify failed"):
+        source.news(1.0)
+
+
+def test_nobody_there_and_no_certificate_file(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match="cannot be had: .*refused"):
+        HttpsSource("https://127.0.0.1:9", None, poll_s=0.01).news(1.0)
+    (tmp_path / "ca.pem").write_text("hello")
+    with pytest.raises(ConfigError, match="ca_file: .* is no certificate file"):
+        HttpsSource("https://127.0.0.1:9", tmp_path / "ca.pem", poll_s=0.01)
