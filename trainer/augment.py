@@ -1,64 +1,181 @@
-"""Random changes of a batch of training crops, in NumPy on uint8: cheap enough for one thread."""
+"""Random changes of a batch of training crops, in OpenCV on uint8: cheap enough for one thread."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
+from trainer.settings import Settings, Share
 
 ImageBatch = npt.NDArray[np.uint8]
+Matrix = npt.NDArray[np.float32]
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+"""Rec. 601: how bright red, green and blue are."""
+_GREY = np.full((3, 3), 1 / 3)
+"""Onto the grey axis of RGB."""
+_ACROSS = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+"""The cross product with that axis."""
+_MIDDLE = 127.5
+_BLUR_PX = (0.4, 1.2)
+"""Standard deviation of the blur, at a crop 96 pixels wide; in proportion at others."""
+_NORMAL_WIDTH_PX = 96
+_SHRINK = (1.5, 3.0)
+_JPEG_QUALITY = (20, 60)
 
 
-@dataclass(frozen=True, slots=True)
-class AugmentConfig:
-    """How strongly crops are changed; all chances are per image.
+class AugmentConfig(Settings):
+    """How strongly crops are changed; all chances are per image, and all else is uniform."""
 
-    Attributes:
-        flip: chance of mirroring left to right.
-        shift: largest shift of the crop, as a part of its width or height; uncovered pixels
-            repeat the border (pad-and-crop).
-        erase: chance of erasing one rectangle (Zhong et al., "Random Erasing", AAAI 2020).
-        erase_area: smallest and largest part of the picture erased.
-        contrast: contrast is multiplied by 1 ± this.
-        brightness: brightness is moved by ± this, of 255.
-    """
+    flip: Share = 0.5
+    """Chance of mirroring left to right."""
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.06
+    """Largest shift of the crop, as a part of its width or height; uncovered pixels repeat the
+    border (pad-and-crop)."""
+    rotation_degrees: Annotated[float, Field(ge=0, le=45)] = 0.0
+    """Largest turn either way."""
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Size is multiplied by 1 ± this."""
+    aspect: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Width is multiplied by 1 ± this more than height."""
+    perspective: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Largest shift of each corner, as a part of width or height."""
+    brightness: Share = 0.08
+    """Is moved by ± this, of 255."""
+    contrast: Share = 0.15
+    """Is multiplied by 1 ± this."""
+    saturation: Share = 0.0
+    """Is multiplied by 1 ± this."""
+    hue_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Largest turn of the colour circle either way; clothes are known by their colour: keep it
+    to what white balance does."""
+    grey: Share = 0.0
+    """Chance of losing all colour, as at night under infrared."""
+    blur: Share = 0.0
+    """Chance of a slight Gaussian blur."""
+    shrink: Share = 0.0
+    """Chance of being shrunk 1.5 to 3 times and enlarged again, as if seen from far away."""
+    jpeg: Share = 0.0
+    """Chance of being compressed as JPEG of quality 20 to 60."""
+    erase: Share = 0.35
+    """Chance of erasing one rectangle (Zhong et al., "Random Erasing", AAAI 2020)."""
+    erase_area: tuple[Share, Share] = (0.02, 0.2)
+    """Smallest and largest part of the picture erased."""
 
-    flip: float = 0.5
-    shift: float = 0.06
-    erase: float = 0.35
-    erase_area: tuple[float, float] = (0.02, 0.2)
-    contrast: float = 0.15
-    brightness: float = 0.08
+    @property
+    def warps(self) -> bool:
+        """True when pixels are moved by more than whole steps."""
+        return any((self.rotation_degrees, self.scale, self.aspect, self.perspective))
+
+
+STANDARD = AugmentConfig()
+CCTV = AugmentConfig(
+    rotation_degrees=5.0,
+    scale=0.1,
+    aspect=0.08,
+    perspective=0.03,
+    brightness=0.12,
+    contrast=0.25,
+    saturation=0.3,
+    hue_degrees=6.0,
+    grey=0.05,
+    blur=0.1,
+    shrink=0.15,
+    jpeg=0.15,
+)
+"""For small folders: what other cameras, other light and other boxes would do to them."""
+PRESETS = {"standard": STANDARD, "cctv": CCTV}
 
 
 def augment(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> ImageBatch:
-    """A changed copy of `images` (B, H, W, 3) RGB uint8."""
+    """A changed copy of `images` (B, H, W, 3) RGB uint8, fixed by the state of `rng` alone.
+
+    First what moves the person, then light, then the camera, last what stands in front.
+    """
     changed = np.empty_like(images)
-    for index, image in enumerate(images):
-        mirrored = image[:, ::-1] if rng.random() < config.flip else image
-        changed[index] = _shifted(mirrored, config.shift, rng)
-        _jitter(changed[index], config, rng)
+    for image, out in zip(images, changed, strict=True):
+        mirrored = cv2.flip(image, 1) if rng.random() < config.flip else image
+        moved = (_warped if config.warps else _shifted)(mirrored, config, rng)
+        # An identity matrix costs as much as any other.
+        coloured = cv2.transform(moved, _colour_matrix(config, rng))
+        out[:] = _as_a_poor_camera(coloured, config, rng)
         if rng.random() < config.erase:
-            _erase(changed[index], config.erase_area, rng)
+            _erase(out, config.erase_area, rng)
     return changed
 
 
-def _shifted(image: ImageBatch, limit: float, rng: np.random.Generator) -> ImageBatch:
+def _either_way(limit: float, rng: np.random.Generator) -> float:
+    return float(rng.uniform(-limit, limit))
+
+
+def _shifted(image: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> ImageBatch:
+    """Moved by whole pixels, the border repeated."""
     height, width = image.shape[:2]
-    dy = round(rng.uniform(-limit, limit) * height)
-    dx = round(rng.uniform(-limit, limit) * width)
-    rows = np.clip(np.arange(height) + dy, 0, height - 1)
-    columns = np.clip(np.arange(width) + dx, 0, width - 1)
-    return image[rows][:, columns]
+    dy = round(_either_way(config.shift, rng) * height)
+    dx = round(_either_way(config.shift, rng) * width)
+    sides = max(0, -dy), max(0, dy), max(0, -dx), max(0, dx)
+    padded = cv2.copyMakeBorder(image, *sides, cv2.BORDER_REPLICATE)
+    return np.asarray(padded[max(0, dy) :, max(0, dx) :][:height, :width], np.uint8)
 
 
-def _jitter(image: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> None:
-    gain = 1.0 + rng.uniform(-config.contrast, config.contrast)
-    offset = 255.0 * rng.uniform(-config.brightness, config.brightness)
-    # A 256-entry table is many times cheaper than float arithmetic on every pixel.
-    table = np.clip((np.arange(256) - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
-    image[:] = table[image]
+def _warped(image: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> ImageBatch:
+    """Shifted, turned, scaled, stretched and tilted in one go."""
+    height, width = image.shape[:2]
+    size = np.array([width, height], np.float32)
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32) * (size - 1)
+    angle = np.radians(_either_way(config.rotation_degrees, rng))
+    stretch = np.sqrt(1.0 + _either_way(config.aspect, rng))
+    zoom = (1.0 + _either_way(config.scale, rng)) * np.array([stretch, 1 / stretch])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = (size - 1) / 2
+    target = (corners - middle) * zoom @ turn.T + middle
+    target += rng.uniform(-config.shift, config.shift, 2) * size
+    target += rng.uniform(-config.perspective, config.perspective, (4, 2)) * size
+    matrix = cv2.getPerspectiveTransform(corners, target.astype(np.float32))
+    warped = cv2.warpPerspective(
+        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def _colour_matrix(config: AugmentConfig, rng: np.random.Generator) -> Matrix:
+    """(3, 4): brightness, contrast, saturation and hue as one affine map of RGB.
+
+    Each row of the linear part sums to 1 before contrast: grey stays grey.
+    """
+    gain = 1.0 + _either_way(config.contrast, rng)
+    offset = 255.0 * _either_way(config.brightness, rng)
+    colour = 0.0 if rng.random() < config.grey else 1.0 + _either_way(config.saturation, rng)
+    turn = np.radians(_either_way(config.hue_degrees, rng))
+    hue = _GREY + np.cos(turn) * (np.eye(3) - _GREY) + np.sin(turn) * _ACROSS
+    linear = gain * (colour * np.eye(3) + (1.0 - colour) * _LUMA) @ hue
+    constant = np.full((3, 1), (1.0 - gain) * _MIDDLE + offset)
+    return np.hstack([linear, constant]).astype(np.float32)
+
+
+def _as_a_poor_camera(
+    image: ImageBatch, config: AugmentConfig, rng: np.random.Generator
+) -> ImageBatch:
+    height, width = image.shape[:2]
+    if rng.random() < config.shrink:
+        by = rng.uniform(*_SHRINK)
+        small = max(1, round(width / by)), max(1, round(height / by))
+        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    if rng.random() < config.blur:
+        sigma = rng.uniform(*_BLUR_PX) * width / _NORMAL_WIDTH_PX
+        image = cv2.GaussianBlur(image, (0, 0), sigma)
+    if rng.random() < config.jpeg:
+        quality = int(rng.integers(*_JPEG_QUALITY, endpoint=True))
+        # The codec takes it for BGR, and gives it back as such: only the weights of its
+        # brightness and colour planes are swapped, which no one can tell.
+        _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    return image
 
 
 def _erase(image: ImageBatch, area: tuple[float, float], rng: np.random.Generator) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from trainer.augment import augment
 from trainer.recipe import Recipe
-from trainer.sampler import pk_batches
+from trainer.sampler import batches_per_epoch, pk_batches
 
 _AHEAD = 6
 _POLL_S = 0.2
@@ -42,25 +42,20 @@ def batches_from(
     data: TrainingSet, recipe: Recipe, *, seed: int, first_step: int = 0
 ) -> Iterator[Batch]:
     """Batches without end, from `first_step` on: a resumed run sees what it would have seen."""
-    people = people_per_batch(data.labels, recipe)
+    people, images = people_per_batch(data.labels, recipe), recipe.images_per_identity
+    in_epoch = batches_per_epoch(data.labels, identities=people, images=images)
+    first_epoch, shown = divmod(first_step, in_epoch)
     index = itertools.chain.from_iterable(
-        pk_batches(
-            data.labels,
-            identities=people,
-            images=recipe.images_per_identity,
-            seed=seed,
-            epoch=epoch,
-        )
-        for epoch in itertools.count()
+        pk_batches(data.labels, identities=people, images=images, seed=seed, epoch=epoch)
+        for epoch in itertools.count(first_epoch)
     )
-    for step, chosen in enumerate(index):
-        if step >= first_step:
-            rng = np.random.default_rng([seed, step])
-            yield Batch(
-                augment(data.crops[chosen], recipe.augment, rng),
-                data.labels[chosen].astype(np.int32),
-                data.teacher[chosen],
-            )
+    for step, chosen in enumerate(itertools.islice(index, shown, None), first_step):
+        rng = np.random.default_rng([seed, step])
+        yield Batch(
+            augment(data.crops[chosen], recipe.augment, rng),
+            data.labels[chosen].astype(np.int32),
+            data.teacher[chosen],
+        )
 
 
 def people_per_batch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.model import set_weights_by_name, weights_by_name
+from trainer.disk import whole_file
+from trainer.model import RECIPE, set_weights_by_name, weights_by_name
 
 CHECKPOINT = "checkpoint.npz"
+_MODEL, _OPTIMIZER, _PROGRESS = "model/", "optimizer/", "progress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,50 +30,120 @@ class Progress:
     elapsed_s: float = 0.0
 
 
-def save_checkpoint(run: Path, model: keras.Model, progress: Progress) -> None:
-    """Write weights, optimizer state (moments and moving average included) and progress."""
-    weights = weights_by_name(model)
-    if broken := [name for name, value in weights.items() if not np.isfinite(value).all()]:
-        raise TrainingError(
-            f"expected finite weights, {broken[0]} is not at step {progress.step}; the last good "
-            f"checkpoint is kept: lower learning_rate in {run}/recipe.json and resume"
-        )
-    arrays = {f"model/{name}": value for name, value in weights.items()}
-    for index, variable in enumerate(model.optimizer.variables):
-        arrays[f"optimizer/{index:04d}"] = np.asarray(variable)
-    arrays["progress"] = np.array([progress.stage, progress.step, progress.elapsed_s], np.float64)
-    partial = run / (CHECKPOINT + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise TrainingError(
-            f"checkpoint {run / CHECKPOINT}: cannot write ({error}); the previous one is kept, "
-            "make room and resume"
-        ) from error
-    partial.replace(run / CHECKPOINT)
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """All that a run goes on from.
+
+    Attributes:
+        file: where it is on disk, or will be.
+        at: how far the run was.
+        model: every variable of the training network, by `layer/variable`.
+        optimizer: every variable of the optimizer, in its own order: step count, learning rate,
+            moving average of the weights, and the moments.
+    """
+
+    file: Path
+    at: Progress
+    model: Mapping[str, npt.NDArray[Any]]
+    optimizer: tuple[npt.NDArray[Any], ...]
 
 
-def read_progress(run: Path) -> Progress:
-    """Where the checkpoint of a run is; the very start when there is none yet."""
+def checkpoint_of(run: Path, model: keras.Model, at: Progress) -> Checkpoint:
+    """A copy of the state that training has now, not yet on disk."""
+    return Checkpoint(
+        file=run / CHECKPOINT,
+        at=at,
+        model={name: np.array(value) for name, value in weights_by_name(model).items()},
+        optimizer=tuple(
+            np.array(keras.ops.convert_to_numpy(variable)) for variable in model.optimizer.variables
+        ),
+    )
+
+
+def write_checkpoint(state: Checkpoint) -> None:
+    """Put a state on disk, in the place of the checkpoint before.
+
+    Raises:
+        TrainingError: a number in it is not finite; the checkpoint before is kept.
+    """
+    arrays = {f"{_MODEL}{name}": value for name, value in state.model.items()}
+    arrays |= {f"{_OPTIMIZER}{index:04d}": a for index, a in enumerate(state.optimizer)}
+    check_finite(arrays, state.file.parent, state.at)
+    at = state.at
+    arrays[_PROGRESS] = np.array([at.stage, at.step, at.elapsed_s], np.float64)
+    # Through memory: a zip file that the disk has no room for complains when it is collected.
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    with whole_file(state.file) as file:
+        file.write(packed.getbuffer())
+
+
+def check_finite(arrays: Mapping[str, npt.NDArray[Any]], run: Path, at: Progress) -> None:
+    """Raise TrainingError if a number among `arrays` is infinite or none."""
+    if broken := [name for name, value in arrays.items() if not np.isfinite(value).all()]:
+        raise diverged(f"finite weights, found {broken[0]} that is not", run, at)
+
+
+def diverged(expected: str, run: Path, at: Progress) -> TrainingError:
+    """The error of a run that has left the finite numbers, with the way back."""
+    kept = "the last good checkpoint is kept" if (run / CHECKPOINT).exists() else "none was saved"
+    return TrainingError(
+        f"run {run}: stage {at.stage + 1}, step {at.step}: expected {expected}; {kept}: lower "
+        f"learning_rate in {run}/recipe.json, then edge-reid train --resume {run}"
+    )
+
+
+def read_checkpoint(run: Path) -> Checkpoint | None:
+    """The last checkpoint of a run; None when there is none yet.
+
+    Raises:
+        TrainingError: the file is no checkpoint, or damaged.
+    """
     path = run / CHECKPOINT
-    if not path.is_file():
-        return Progress()
-    with np.load(path) as stored:
-        stage, step, elapsed_s = stored["progress"]
-    return Progress(int(stage), int(step), float(elapsed_s))
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        stage, step, elapsed_s = arrays.pop(_PROGRESS)
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
+        raise TrainingError(
+            f"checkpoint {path}: expected a training checkpoint, found a damaged file ({error}); "
+            "put a copy of it back, or delete it and resume: the run then begins again"
+        ) from error
+    return Checkpoint(
+        file=path,
+        at=Progress(int(stage), int(step), float(elapsed_s)),
+        model={n.removeprefix(_MODEL): a for n, a in arrays.items() if n.startswith(_MODEL)},
+        optimizer=tuple(arrays[n] for n in sorted(arrays) if n.startswith(_OPTIMIZER)),
+    )
 
 
-def restore_model(run: Path, model: keras.Model) -> None:
-    """Set the model's weights from the run's checkpoint."""
-    with np.load(run / CHECKPOINT) as stored:
-        values = {n.removeprefix("model/"): stored[n] for n in stored.files if "model/" in n}
-    set_weights_by_name(model, values, str(run / CHECKPOINT))
+def restore_model(saved: Checkpoint, model: keras.Model) -> None:
+    """Set the model's weights; TrainingError when they are of another architecture."""
+    try:
+        set_weights_by_name(model, dict(saved.model), str(saved.file))
+    except TrainingError as error:
+        raise TrainingError(
+            f"{error}; set the network of {saved.file.with_name(RECIPE)} back to what it was, or "
+            "begin a new run"
+        ) from error
 
 
-def restore_optimizer(run: Path, model: keras.Model) -> None:
-    """Set the optimizer's state; the model must be compiled and built as when it was saved."""
-    with np.load(run / CHECKPOINT) as stored:
-        for index, variable in enumerate(model.optimizer.variables):
-            variable.assign(stored[f"optimizer/{index:04d}"])
+def restore_optimizer(saved: Checkpoint, model: keras.Model) -> None:
+    """Set the optimizer's state; the model must be compiled and built as when it was saved.
+
+    Raises:
+        TrainingError: the state belongs to other trainable variables.
+    """
+    variables = model.optimizer.variables
+    expected = [tuple(v.shape) for v in variables]
+    found = [value.shape for value in saved.optimizer]
+    if expected != found:
+        raise TrainingError(
+            f"checkpoint {saved.file}: expected the optimizer's {len(expected)} variables for what "
+            f"the recipe trains in stage {saved.at.stage + 1}, found {len(found)}, or of other "
+            "shapes; set frozen_blocks and precision of the recipe back to what they were"
+        )
+    for variable, value in zip(variables, saved.optimizer, strict=True):
+        variable.assign(value)

@@ -6,32 +6,25 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_reid.core.errors import TrainingError
+from edge_reid.vision.photo import read_photo
 from edge_reid.vision.preprocess import to_input
 
 ImageBatch = npt.NDArray[np.uint8]
 
 
 def read_image(path: Path) -> ImageBatch:
-    """One picture as RGB uint8 (H, W, 3); grey, CMYK and alpha are converted by the decoder."""
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if _size(path) else None
-    if image is None:
-        raise TrainingError(
-            f"image {path}: expected a readable picture, found {_size(path)} bytes that are not "
-            "one; delete or replace the file"
-        )
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    """One picture as RGB uint8 (H, W, 3), as the box's own reader decodes it.
 
+    Grey, CMYK and 16-bit pictures become RGB uint8, transparent pixels are laid over mid grey
+    (black or white would be a colour of clothing), EXIF rotation is undone.
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise TrainingError(f"image {path}: cannot be read: {error.strerror}") from error
+    Raises:
+        PhotoError: the file is empty, cut short, no picture or of more than 100 megapixels.
+    """
+    return read_photo(path).image
 
 
 def load_crops(

@@ -1,12 +1,11 @@
 """Data sets of person crops: who is on which picture, seen by which camera.
 
-Two layouts are read: Market-1501 naming (`PPPP_cC[sS]_FFFFFF_..jpg`, all in one folder) and a
-folder per identity, with or without a folder per camera inside.
+Read are Market-1501's layout (`PPPP_cC[sS]_FFFFFF_..jpg`), a folder per identity, with or without
+a folder per camera inside, and a CSV of `path,identity[,camera]`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.vision.photo import PHOTO_SUFFIXES
+from trainer.csv_source import list_csv
+from trainer.listing import (
+    Listing,
+    list_folder,
+    list_market,
+    real_paths,
+    spelled_twice,
+    without_links,
+)
 
 IntArray = npt.NDArray[np.int64]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+IMAGE_SUFFIXES = PHOTO_SUFFIXES
 NO_CAMERA = -1
 JUNK_IDENTITY = -1
 FEWEST = 2
 """Identities, and pictures of each, without which nothing can be compared."""
-_MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,14 +41,17 @@ class PersonData:
     Attributes:
         paths: N image files.
         labels: (N,) int64, an index into `identities`, or -1 for Market-1501's junk boxes.
-        cameras: (N,) int64, `NO_CAMERA` where the layout does not say.
+        cameras: (N,) int64, `NO_CAMERA` where the layout does not say; within one source the same
+            number is the same camera.
         identities: C names, unique over all sources.
+        unused: what `read_source` found beside the pictures and did not use.
     """
 
     paths: tuple[Path, ...]
     labels: IntArray
     cameras: IntArray
     identities: tuple[str, ...]
+    unused: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -60,56 +71,89 @@ class PersonData:
         )
 
 
-def read_source(folder: Path) -> PersonData:
-    """Read one data set in either layout; a `bounding_box_train` sub-folder is entered."""
-    if not folder.is_dir():
-        raise TrainingError(f"data {folder}: expected a folder of person crops, found none there")
-    if (folder / "bounding_box_train").is_dir():
-        folder = folder / "bounding_box_train"
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    data = read_market(files, folder) if files else _read_folders(folder)
-    if not len(data):
+def read_source(place: Path) -> PersonData:
+    """Read one data set: a folder in either layout, or a CSV.
+
+    Of Market-1501's whole folder the training part is read; a folder that holds only `query` and
+    `bounding_box_test` is read as both together.
+
+    Raises:
+        TrainingError: there is no data set, or its identities contradict each other.
+        ConfigError: a CSV has mistakes; all of them are listed.
+    """
+    if place.is_file() and place.suffix.lower() == ".csv":
+        listing = list_csv(place)
+    elif place.is_dir():
+        listing = list_folder(place)
+    else:
         raise TrainingError(
-            f"data {folder}: no images; expected FOLDER/IDENTITY/*.jpg or Market-1501 file names"
+            f"data {place}: expected a folder of person crops or a .csv, found none there"
         )
-    return data
+    if not listing.pictures:
+        raise TrainingError(
+            f"data {place}: no images; expected FOLDER/IDENTITY/*.jpg, Market-1501 file names or "
+            "a .csv of path,identity"
+        )
+    _check_spelling(listing, place)
+    return _numbered(without_links(listing, place))
 
 
 def read_market(files: Sequence[Path], folder: Path) -> PersonData:
     """Files named as in Market-1501; identity -1 is junk, 0 a distractor."""
-    matches = [_MARKET_NAME.match(path.name) for path in files]
-    for path, match in zip(files, matches, strict=True):
-        if match is None:
+    return _numbered(list_market(files, folder))
+
+
+def _check_spelling(listing: Listing, place: Path) -> None:
+    for what, names in (
+        ("identities", {p.identity for p in listing.pictures}),
+        ("cameras", {p.camera for p in listing.pictures}),
+    ):
+        pairs = [f"{a!r} and {b!r}" for a, b in spelled_twice(n for n in names if n is not None)]
+        if pairs:
             raise TrainingError(
-                f"data {folder}: expected names like 0002_c1s1_000451_03.jpg or a folder per "
-                f"identity, found {path.name}"
+                f"data {place}: expected {what} to differ in more than upper and lower case, "
+                f"which Windows and macOS take for one: {'; '.join(pairs)}; rename or merge them"
             )
-    people = [int(m[1]) for m in matches if m]
-    cameras = [int(m[2]) for m in matches if m]
-    return _person_data(files, [str(p) for p in people], cameras, junk="-1")
 
 
-def _read_folders(folder: Path) -> PersonData:
-    files: list[Path] = []
-    people: list[str] = []
-    cameras: list[int] = []
-    for person in sorted(p for p in folder.iterdir() if p.is_dir()):
-        camera_folders = sorted(p for p in person.iterdir() if p.is_dir())
-        for camera, place in [(NO_CAMERA, person), *enumerate(camera_folders)]:
-            found = sorted(p for p in place.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-            files += found
-            people += [person.name] * len(found)
-            cameras += [camera] * len(found)
-    return _person_data(files, people, cameras)
-
-
-def _person_data(
-    files: Sequence[Path], people: Sequence[str], cameras: Sequence[int], junk: str | None = None
-) -> PersonData:
-    names = tuple(sorted(set(people) - {junk}))
+def _numbered(listing: Listing) -> PersonData:
+    people = [picture.identity for picture in listing.pictures]
+    cameras = [picture.camera for picture in listing.pictures]
+    names = tuple(sorted({person for person in people if person is not None}))
     number = {name: index for index, name in enumerate(names)}
-    labels = np.array([number.get(p, JUNK_IDENTITY) for p in people], np.int64)
-    return PersonData(tuple(files), labels, np.array(cameras, np.int64), names)
+    labels = [JUNK_IDENTITY if person is None else number[person] for person in people]
+    return PersonData(
+        tuple(picture.path for picture in listing.pictures),
+        np.array(labels, np.int64),
+        _camera_numbers(cameras),
+        names,
+        listing.unused,
+    )
+
+
+def _camera_numbers(names: Sequence[str | None]) -> IntArray:
+    """By name over the whole source; where all names are numbers, those."""
+    known = sorted({name for name in names if name is not None})
+    are_numbers = all(name.isdecimal() and name == str(int(name)) for name in known)
+    number = {name: int(name) if are_numbers else index for index, name in enumerate(known)}
+    return np.array([NO_CAMERA if n is None else number[n] for n in names], np.int64)
+
+
+def check_apart(sources: Sequence[PersonData]) -> None:
+    """Sources are taken to show different people, so no file may be in two of them.
+
+    Raises:
+        TrainingError: one is; the people of a source would be strangers to themselves.
+    """
+    first: dict[Path, tuple[int, Path]] = {}
+    for index, source in enumerate(sources):
+        for path, real in zip(source.paths, real_paths(source.paths), strict=True):
+            owner, before = first.setdefault(real, (index, path))
+            if owner != index:
+                raise TrainingError(
+                    f"data: expected sources of different people, found {path} in two of them "
+                    f"(also as {before}); leave one of them out"
+                )
 
 
 def join_sources(sources: Sequence[PersonData], names: Sequence[str]) -> PersonData:
@@ -140,11 +184,12 @@ def limit_images(data: PersonData, limit: int, seed: int) -> PersonData:
 
 def hold_out(data: PersonData, identities: int, seed: int) -> tuple[PersonData, PersonData]:
     """Split whole identities off: (the rest, the held-out), both with the same identity table."""
-    people = np.unique(data.labels[data.labels >= 0])
+    labels, counts = np.unique(data.labels, return_counts=True)
+    people = labels[(counts >= FEWEST) & (labels >= 0)]
     if identities >= len(people):
         raise TrainingError(
-            f"expected more than {identities} identities so that {identities} can be held out, "
-            f"found {len(people)}; add people or hold out fewer"
+            f"expected more than {identities} identities of {FEWEST} images or more, so that "
+            f"{identities} can be held out, found {len(people)}; add people or hold out fewer"
         )
     held = np.random.default_rng(seed).permutation(people)[:identities]
     mask = np.isin(data.labels, held)
@@ -174,8 +219,8 @@ def trainable_part(data: PersonData) -> tuple[PersonData, tuple[str, ...]]:
     if len(usable) < FEWEST:
         raise TrainingError(
             f"expected at least {FEWEST} identities with at least {FEWEST} images each, found "
-            f"{len(usable)}; "
-            "metric learning compares people: add folders"
+            f"{len(usable)} ({len(data.identities)} identities, {len(data)} images in all); "
+            "metric learning compares people: add some, each with several pictures"
         )
     kept = data.take(np.flatnonzero(np.isin(data.labels, usable)))
     single = tuple(data.identities[i] for i in labels[(counts < FEWEST) & (labels >= 0)])

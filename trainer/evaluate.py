@@ -1,38 +1,47 @@
-"""Scores by the Market-1501 protocol: of a Keras run, or of a `.tflite` as the box runs it."""
+"""Scores by the Market-1501 protocol: of a Keras run, or of a `.tflite` as the box runs it.
+
+Nothing here needs TensorFlow but `evaluate_run`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.config import RuntimeName
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.embed import Embedder
+from trainer.bars import bar, waiting
 from trainer.crops import load_crops, read_image
 from trainer.datasets import (
     IMAGE_SUFFIXES,
+    JUNK_IDENTITY,
     IntArray,
     PersonData,
     query_gallery,
     read_market,
     read_source,
 )
-from trainer.metrics import People, Ranking, rank_gallery
-from trainer.model import load_run
+from trainer.metrics import FloatArray, People, Ranking, rank_gallery
 from trainer.sources import load_run_data
+from trainer.tracks import two_views
+from trainer.verification import FARS, pair_similarities, supports, tars_at_fars
 
-FloatArray: TypeAlias = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import keras
+
 EmbedPaths: TypeAlias = Callable[[Sequence[Path]], FloatArray]
 """Image files → unit rows (N, D) float32."""
 
 _RANKS = (1, 5, 10)
 _NAMED_SKIPS = 5
+_CHUNK = 512
+"""Pictures of a run's network decoded at a time: 512 crops of 256×128 are 50 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +53,21 @@ class Split:
     query: IntArray
     gallery: IntArray
 
+    def people(self, embeddings: FloatArray, index: IntArray) -> People:
+        """The pictures at `index` as points; embeddings (N, D) are of all of `data`."""
+        return People(embeddings[index], self.data.labels[index], self.data.cameras[index])
+
+    def known_people(self, embeddings: FloatArray) -> People:
+        """All pictures of people who are queried, the others with label -1; for open-set trials.
+
+        Who is never queried is a distractor: the pictures under such a label (0 in Market-1501)
+        show anybody. Where cameras are not known, the halves of a person's pictures stand for two.
+        """
+        labels = self.data.labels
+        queried = np.where(np.isin(labels, labels[self.query]), labels, JUNK_IDENTITY)
+        cameras = self.data.cameras if self.data.has_cameras else two_views(queried)
+        return People(embeddings, queried, cameras)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
@@ -53,6 +77,24 @@ class Report:
     embeddings: FloatArray
     """(N, D) unit rows, in the order of `split.data`."""
     ranking: Ranking
+
+    @property
+    def query(self) -> People:
+        """The queries as points."""
+        return self.split.people(self.embeddings, self.split.query)
+
+    @property
+    def gallery(self) -> People:
+        """The gallery as points."""
+        return self.split.people(self.embeddings, self.split.gallery)
+
+    def accept_rates(self) -> dict[float, float]:
+        """TAR at each of `FARS` that the pairs of query and gallery pictures can show."""
+        impostor, genuine = pair_similarities(
+            self.query, self.gallery, cross_camera=self.split.data.has_cameras
+        )
+        shown = [far for far in FARS if supports(len(impostor), far)]
+        return tars_at_fars(impostor, genuine, shown)
 
     def scores(self) -> dict[str, float]:
         """The usual five numbers, each in [0, 1]."""
@@ -70,7 +112,9 @@ class Report:
     def remarks(self) -> str:
         """What a reader must know beside the numbers."""
         text = f"{self.ranking.queries} queries against {len(self.split.gallery)} pictures"
-        if not self.split.data.has_cameras:
+        if self.split.data.has_cameras:
+            text += "; the query's person under the query's camera is left out"
+        else:
             text += "; no camera ids: the cross-camera rule is left out, expect kinder numbers"
         if names := self.skipped_names():
             listed = ", ".join(names[:_NAMED_SKIPS]) + (" …" if len(names) > _NAMED_SKIPS else "")
@@ -109,13 +153,23 @@ def split_people(data: PersonData, name: str, seed: int = 0) -> Split:
 
 
 def score(split: Split, embeddings: FloatArray) -> Report:
-    """Rank the gallery for every query; embeddings (N, D) unit rows for all of `split.data`."""
+    """Rank the gallery for every query; embeddings (N, D) unit rows for all of `split.data`.
+
+    Raises:
+        TrainingError: an embedding is not finite, or no query has a valid match.
+    """
+    broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(broken):
+        raise TrainingError(
+            f"data {split.name}: expected finite embeddings, found {len(broken)} that are not, "
+            f"the first of {split.data.paths[broken[0]].name}; the model is broken"
+        )
     data = split.data
-    people = [
-        People(embeddings[index], data.labels[index], data.cameras[index])
-        for index in (split.query, split.gallery)
-    ]
-    ranking = rank_gallery(people[0], people[1], cross_camera=data.has_cameras)
+    ranking = rank_gallery(
+        split.people(embeddings, split.query),
+        split.people(embeddings, split.gallery),
+        cross_camera=data.has_cameras,
+    )
     if not ranking.queries:
         raise TrainingError(
             f"data {split.name}: expected people seen "
@@ -129,19 +183,36 @@ def evaluate_file(
     model: Path, split: Split, runtime: RuntimeName = "auto", threads: int = 1
 ) -> Report:
     """Score a `.tflite` through the device's own preprocessing and runtime."""
+    embeddings = embed_with_file(model, split.data.paths, runtime, threads)
+    with waiting("ranking"):
+        return score(split, embeddings)
+
+
+def embed_with_file(
+    model: Path, paths: Sequence[Path], runtime: RuntimeName = "auto", threads: int = 1
+) -> FloatArray:
+    """Unit rows (N, D) of image files, by a `.tflite` as the box runs it."""
     embedder = Embedder(model, runtime=runtime, threads=threads)
-    rows = [embedder.embed([read_image(path)]) for path in split.data.paths]
-    return score(split, np.concatenate(rows))
+    rows = np.empty((len(paths), embedder.manifest.dimension), np.float32)
+    for row, path in zip(rows, bar(paths, "embedding"), strict=True):
+        row[:] = embedder.embed([read_image(path)])[0]
+    return rows
 
 
 def evaluate_run(run: Path, folder: Path | None) -> Report:
     """Score a run's float network on a data set, or on the people it held out."""
+    from trainer.model import load_run  # noqa: PLC0415 - brings TensorFlow
+
     loaded = load_run(run)
     if folder is not None:
         split = read_split(folder)
     else:
         split = split_people(load_run_data(loaded.recipe).validation, "held-out")
-    return score(split, keras_embedder(loaded.embedder)(split.data.paths))
+    embed = keras_embedder(loaded.embedder)
+    starts = bar(range(0, len(split.data), _CHUNK), "embedding")
+    rows = [embed(split.data.paths[start : start + _CHUNK]) for start in starts]
+    with waiting("ranking"):
+        return score(split, np.concatenate(rows))
 
 
 def keras_embedder(network: keras.Model) -> EmbedPaths:
@@ -153,7 +224,7 @@ def keras_embedder(network: keras.Model) -> EmbedPaths:
 def embed_crops(network: keras.Model, crops: npt.NDArray[np.uint8], batch: int = 64) -> FloatArray:
     """Unit embeddings (N, D) float32 of crops (N, H, W, 3) RGB uint8 by a float network."""
     rows = [
-        keras.ops.convert_to_numpy(network.predict_on_batch(np.asarray(crops[i : i + batch])))
+        np.asarray(network.predict_on_batch(np.asarray(crops[i : i + batch])))
         for i in range(0, len(crops), batch)
     ]
     return unit_rows(np.concatenate(rows))

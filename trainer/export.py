@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest, file_sha256, write_manifest
-from trainer.calibration import ordinary_crops
-from trainer.crops import load_crops
+from trainer.calibration import IntArray, stratified
+from trainer.crops import load_crops, read_image
 from trainer.evaluate import (
     Report,
     Split,
@@ -24,14 +25,21 @@ from trainer.evaluate import (
     score,
     split_people,
 )
+from trainer.finetune import fine_tune
+from trainer.latency import Latency, measure_latency
 from trainer.model import Run, load_run
-from trainer.quantize import Precision, stratified, to_tflite, write_whole
+from trainer.operators import Operators, read_operators
+from trainer.quantize import Precision, Tune, to_tflite, write_whole
+from trainer.rounding import Ranges
 from trainer.sources import RunData, load_run_data
 from trainer.thresholds import decision_similarities, genuine_quantiles, impostor_quantiles
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 
 _POINTS = 100.0
+_TUNED_ON = 4096
+"""Crops that fine-tuning draws from, at most."""
+_ADVISED_MINUTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +51,15 @@ class ExportOptions:
         budget_points: most mAP points (of 100) the file may lose against the float network, on
             any of the data sets it is scored on.
         calibration: how many training crops fix the int8 ranges.
+        fine_tune_minutes: of training through int8 rounding; int8 only.
         validate: further data sets, beside the held-out people.
         licence: of the weights, for the manifest.
     """
 
     precision: Precision = "int8"
     budget_points: float = 0.5
-    calibration: int = 512
+    calibration: int = 256
+    fine_tune_minutes: float = 0.0
     validate: tuple[Path, ...] = ()
     licence: str = "as the training data allow"
 
@@ -68,12 +78,18 @@ class Comparison:
             - self.exported.ranking.mean_average_precision
         )
 
+    def lost_rank1_points(self) -> float:
+        """Points of rank-1 (of 100) that the file is worse by; negative when it is better."""
+        return _POINTS * (self.original.ranking.rank(1) - self.exported.ranking.rank(1))
+
     def metrics(self) -> Iterator[tuple[str, float]]:
         """What goes into the manifest, named after the data set."""
         name = self.exported.split.name
         for label, report in (("", self.exported), ("_float", self.original)):
             yield f"{name}_rank1{label}", round(report.ranking.rank(1), 4)
             yield f"{name}_map{label}", round(report.ranking.mean_average_precision, 4)
+        yield f"{name}_rank1_points_lost", round(self.lost_rank1_points(), 2)
+        yield f"{name}_map_points_lost", round(self.lost_points(), 2)
         cosine = np.sum(self.exported.embeddings * self.original.embeddings, axis=1)
         yield f"{name}_cosine_mean", round(float(cosine.mean()), 4)
         yield f"{name}_cosine_worst", round(float(cosine.min()), 4)
@@ -81,7 +97,16 @@ class Comparison:
         yield f"{name}_skipped_queries", len(self.exported.ranking.skipped)
 
 
-def export_run(run: Path, out: Path, options: ExportOptions) -> EmbeddingManifest:
+@dataclass(frozen=True, slots=True, eq=False)
+class Exported:
+    """A file that passed, and what was learnt about it."""
+
+    manifest: EmbeddingManifest
+    latency: Latency
+    operators: Operators
+
+
+def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     """Write `out` and its manifest, if the file is as good as the network it came from.
 
     Raises:
@@ -96,26 +121,44 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> EmbeddingManifes
         split_people(data.validation, "held_out" if data.held_out else "training_people"),
         *(read_split(folder) for folder in options.validate),
     ]
-    content = to_tflite(loaded.embedder, options.precision, _calibration(loaded, data, options))
+    crops = _training_crops(loaded, data, options.calibration)
+    content = to_tflite(loaded.embedder, options.precision, crops, _tuning(loaded, data, options))
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / out.name
         draft.write_bytes(content)
         manifest = _manifest(draft, run, loaded, options)
         write_manifest(manifest, draft)
         results = [_compare(draft, loaded, split) for split in splits]
-    _refuse_if_worse(results, options)
+        _refuse_if_worse(results, run, out, options)
+        latency = measure_latency(draft, read_image(data.validation.paths[0]))
     manifest = _with_measurements(manifest, results)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(content, out)
     write_manifest(manifest, out)
-    return manifest
+    return Exported(manifest, latency, read_operators(content))
 
 
-def _calibration(loaded: Run, data: RunData, options: ExportOptions) -> ImageBatch:
-    chosen = stratified(data.train.labels, options.calibration, loaded.recipe.seed)
-    height_px, width_px = loaded.embedder.input_shape[1:3]
-    crops = load_crops(data.train.take(chosen).paths, height_px, width_px)
-    return ordinary_crops(loaded.embedder, crops)
+def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:
+    chosen: IntArray = stratified(data.train.labels, count, loaded.recipe.seed, data.train.cameras)
+    return load_crops(data.train.take(chosen).paths, *loaded.embedder.input_shape[1:3])
+
+
+def _tuning(loaded: Run, data: RunData, options: ExportOptions) -> Tune | None:
+    if not options.fine_tune_minutes:
+        return None
+    crops = _training_crops(loaded, data, _TUNED_ON)
+
+    def tune(folded: keras.Model, ranges: Ranges) -> Ranges:
+        return fine_tune(
+            folded,
+            ranges,
+            crops,
+            minutes=options.fine_tune_minutes,
+            changes=loaded.recipe.augment,
+            seed=loaded.recipe.seed,
+        )
+
+    return tune
 
 
 def _compare(model: Path, loaded: Run, split: Split) -> Comparison:
@@ -125,15 +168,27 @@ def _compare(model: Path, loaded: Run, split: Split) -> Comparison:
     )
 
 
-def _refuse_if_worse(results: list[Comparison], options: ExportOptions) -> None:
+def _refuse_if_worse(
+    results: list[Comparison], run: Path, out: Path, options: ExportOptions
+) -> None:
     for result in results:
         if result.lost_points() > options.budget_points:
             raise TrainingError(
                 f"export: expected at most {options.budget_points} mAP points lost, the "
                 f"{options.precision} file loses {result.lost_points():.2f} on "
-                f"{result.exported.split.name}; it is not kept: try --calibration 2000, "
-                "--float16, or a larger --budget"
+                f"{result.exported.split.name}; it is not kept: {_advice(run, out, options)}"
             )
+
+
+def _advice(run: Path, out: Path, options: ExportOptions) -> str:
+    """What to try next, the likeliest first."""
+    if options.precision != "int8":
+        return f"try edge-reid export {run} --float32 --out {out}, or a larger --budget"
+    minutes = round(2 * options.fine_tune_minutes) or _ADVISED_MINUTES
+    return (
+        f"try edge-reid export {run} --int8 --fine-tune {minutes} --out {out}, "
+        "or --int16x8, --float16, or a larger --budget"
+    )
 
 
 def _manifest(model: Path, run: Path, loaded: Run, options: ExportOptions) -> EmbeddingManifest:
@@ -147,7 +202,7 @@ def _manifest(model: Path, run: Path, loaded: Run, options: ExportOptions) -> Em
         input_width_px=width_px,
         licence=options.licence,
         source=f"edge-reid train, run {run.name}: MobileNetV2 α {recipe.alpha}, "
-        f"{'distilled from ' + recipe.teacher.stem if recipe.teacher else 'metric learning'}",
+        f"{'distilled from ' + recipe.teacher.path.stem if recipe.teacher else 'metric learning'}",
         dimension=recipe.dimension,
         impostor_quantiles=(),
         training_data=tuple(f"{source.path.name}: {source.terms}" for source in recipe.sources),

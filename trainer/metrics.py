@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,12 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _CHUNK = 256
-"""Queries ranked at a time: 256 × 19,732 float32 and its int64 order are about 60 MB."""
+"""Queries compared at a time: 256 × 19,732 similarities are 20 MB."""
+NOBODY = -1
+"""Fills a ranked list that is shorter than the others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,28 +26,53 @@ class People:
     labels: IntArray
     cameras: IntArray
 
+    def take(self, index: IntArray | BoolArray) -> People:
+        """The rows at `index`."""
+        return People(self.embeddings[index], self.labels[index], self.cameras[index])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """Result of ranking a gallery for every query.
+    """Result of ranking a gallery for each of Q queries.
 
     Attributes:
         cmc: (R,) float64, share of valid queries whose first match is at rank k+1 or better.
-        mean_average_precision: mAP in [0, 1].
-        mean_inverse_penalty: mINP in [0, 1] (Ye et al., TPAMI 2021).
-        skipped: indices of queries without any valid match; they count nowhere.
-        queries: number of valid queries.
+        average_precisions: (Q,) float64 in [0, 1]; NaN for a query without any valid match.
+        inverse_penalties: (Q,) float64 in [0, 1], matches / rank of the last match; NaN likewise.
+        ranked: (Q, R) int64, the head of each query's ranked list: rows of the gallery as it was
+            given, best first, without what is left out for this query; `NOBODY` (-1) past the end.
     """
 
     cmc: npt.NDArray[np.float64]
-    mean_average_precision: float
-    mean_inverse_penalty: float
-    skipped: tuple[int, ...]
-    queries: int
+    average_precisions: npt.NDArray[np.float64]
+    inverse_penalties: npt.NDArray[np.float64]
+    ranked: IntArray
+
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """Indices of queries without any valid match; they count nowhere."""
+        return tuple(int(i) for i in np.flatnonzero(np.isnan(self.average_precisions)))
+
+    @property
+    def queries(self) -> int:
+        """Number of valid queries."""
+        return int(np.sum(~np.isnan(self.average_precisions)))
+
+    @property
+    def mean_average_precision(self) -> float:
+        """The mAP in [0, 1]; NaN when no query is valid."""
+        return _mean(self.average_precisions)
+
+    @property
+    def mean_inverse_penalty(self) -> float:
+        """The mINP in [0, 1] (Ye et al., Deep Learning for Person Re-ID, TPAMI 2021)."""
+        return _mean(self.inverse_penalties)
 
     def rank(self, k: int) -> float:
         """CMC at rank k (1-based)."""
-        return float(self.cmc[min(k, len(self.cmc)) - 1])
+        if not 1 <= k <= len(self.cmc):
+            raise ValueError(f"expected a rank of 1 to {len(self.cmc)}, got {k}")
+        return float(self.cmc[k - 1])
 
 
 def rank_gallery(
@@ -53,42 +82,64 @@ def rank_gallery(
 
     As in Torchreid's `eval_market1501`: gallery pictures of the query's identity *and* camera are
     left out, distractors (a label no query has) stay, queries left without a match are skipped.
-    Junk (label -1) is left out of the gallery altogether, as the data set's own code does.
-    Average precision is the mean of the precision at each match.
+    Junk (label -1) is left out of the gallery altogether, as Torchreid's reader of the data set
+    does. Average precision is the mean of the precision at each match (Zheng et al., Scalable
+    Person Re-identification: A Benchmark, ICCV 2015).
+
+    Torchreid orders equal similarities by chance. Here somebody else goes before a match, then the
+    order of the gallery decides: the result does not change from run to run, and a network that
+    maps all pictures to one point earns nothing by it.
+
+    Args:
+        query: unit embeddings.
+        gallery: unit embeddings of the same model.
+        cross_camera: False keeps pictures of the query's camera, where cameras are not known.
+        max_rank: R, length of the CMC curve and of the ranked lists.
     """
-    keep = gallery.labels >= 0
-    gallery = People(gallery.embeddings[keep], gallery.labels[keep], gallery.cameras[keep])
-    hits = np.zeros(max_rank)
-    precisions: list[float] = []
-    penalties: list[float] = []
-    skipped: list[int] = []
+    rows = np.flatnonzero(gallery.labels >= 0)
+    gallery = gallery.take(rows)
+    firsts = np.zeros(max_rank)
+    precisions = np.full(len(query.labels), np.nan)
+    penalties = np.full(len(query.labels), np.nan)
+    ranked = np.full((len(query.labels), max_rank), NOBODY, np.int64)
+    for number, similarity in _similarities(query, gallery):
+        same = gallery.labels == query.labels[number]
+        matches = same & (gallery.cameras != query.cameras[number]) if cross_camera else same
+        head = _head(similarity, matches, np.flatnonzero(matches | ~same), max_rank)
+        ranked[number, : len(head)] = rows[head]
+        ranks = _ranks(similarity[matches], similarity[~same])
+        if len(ranks):
+            firsts[ranks[0] - 1 :] += 1
+            precisions[number] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
+            penalties[number] = len(ranks) / ranks[-1]
+    valid = max(int(np.sum(~np.isnan(precisions))), 1)
+    return Ranking(firsts / valid, precisions, penalties, ranked)
+
+
+def _similarities(query: People, gallery: People) -> Iterator[tuple[int, FloatArray]]:
+    """(number of the query, its similarity to everybody in the gallery), a chunk in memory."""
     for start in range(0, len(query.labels), _CHUNK):
-        similarity = query.embeddings[start : start + _CHUNK] @ gallery.embeddings.T
-        for row, order in enumerate(np.argsort(-similarity, axis=1, kind="stable")):
-            matches = _matches(query, start + row, gallery, order, cross_camera)
-            ranks = np.flatnonzero(matches)
-            if not len(ranks):
-                skipped.append(start + row)
-                continue
-            hits[min(ranks[0], max_rank) :] += 1
-            found = np.arange(1, len(ranks) + 1)
-            precisions.append(float(np.mean(found / (ranks + 1))))
-            penalties.append(len(ranks) / (ranks[-1] + 1))
-    valid = len(precisions)
-    return Ranking(
-        hits / max(valid, 1),
-        float(np.mean(precisions)) if valid else float("nan"),
-        float(np.mean(penalties)) if valid else float("nan"),
-        tuple(skipped),
-        valid,
-    )
+        chunk = query.embeddings[start : start + _CHUNK] @ gallery.embeddings.T
+        yield from enumerate(chunk, start)
 
 
-def _matches(
-    query: People, index: int, gallery: People, order: IntArray, cross_camera: bool
-) -> npt.NDArray[np.bool_]:
-    same: npt.NDArray[np.bool_] = gallery.labels[order] == query.labels[index]
-    if not cross_camera:
-        return same
-    same_camera: npt.NDArray[np.bool_] = gallery.cameras[order] == query.cameras[index]
-    return np.asarray(same[~(same & same_camera)], np.bool_)
+def _ranks(matches: FloatArray, others: FloatArray) -> IntArray:
+    """1-based ranks of the matches, rising; who is as similar goes before a match."""
+    others = np.sort(others)
+    ahead = len(others) - np.searchsorted(others, np.sort(matches)[::-1], side="left")
+    return np.asarray(ahead + np.arange(1, len(matches) + 1), np.int64)
+
+
+def _head(
+    similarity: FloatArray, matches: BoolArray, candidates: IntArray, length: int
+) -> IntArray:
+    """The best so many candidates, in the order that `_ranks` counts in."""
+    if len(candidates) > length:
+        last = np.partition(similarity[candidates], -length)[-length]
+        candidates = candidates[similarity[candidates] >= last]
+    order = np.lexsort((candidates, matches[candidates], -similarity[candidates]))
+    return np.asarray(candidates[order[:length]], np.int64)
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

@@ -1,4 +1,4 @@
-"""TensorFlow's start-up and converter notices kept off the terminal, unless something fails."""
+"""Keras' backends and converters kept off the terminal, unless something fails."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from edge_reid.core.errors import TrainingError
 
 
 @contextmanager
@@ -34,12 +36,31 @@ def hushed() -> Iterator[None]:
                 os.write(2, held.read())
 
 
-def start_tensorflow() -> None:
-    """Import TensorFlow and let it look for its devices, in silence."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with hushed():
-        import tensorflow as tf  # noqa: PLC0415 - this is the place that starts it
+def start_backend() -> None:
+    """Import Keras with the backend that KERAS_BACKEND names (default TensorFlow), in silence.
 
-        tf.config.list_physical_devices()
-        tf.get_logger().setLevel("ERROR")
-        tf.constant(0)
+    Raises:
+        TrainingError: that backend is not installed, or is none.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with hushed():
+            import keras  # noqa: PLC0415 - this is the place that starts it
+
+            if keras.backend.backend() == "tensorflow":
+                _start_tensorflow()
+    except (ImportError, ValueError) as error:
+        asked = os.environ.get("KERAS_BACKEND", "tensorflow")
+        raise TrainingError(
+            f"KERAS_BACKEND: expected tensorflow, jax or torch, found {asked} ({error}); "
+            f"pip install {asked}, or name another"
+        ) from error
+
+
+def _start_tensorflow() -> None:
+    """Let it look for its devices and say what it has to say about them."""
+    import tensorflow as tf  # noqa: PLC0415 - only where it is the backend
+
+    tf.config.list_physical_devices()
+    tf.get_logger().setLevel("ERROR")
+    tf.constant(0)

@@ -6,22 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import describe_mistakes
-from trainer.augment import AugmentConfig
+from trainer.augment import PRESETS, STANDARD, AugmentConfig
+from trainer.loss_settings import Losses, Softmax, Triplet
+from trainer.settings import Positive, Settings
 
-Loss: TypeAlias = Literal["softmax", "triplet", "regression", "relational"]
-Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Precision: TypeAlias = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 Pixels: TypeAlias = Annotated[int, Field(gt=0, multiple_of=32)]
+PerChannel: TypeAlias = tuple[float, float, float]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Source(_Settings):
+class Source(Settings):
     """One data set of a run."""
 
     path: Path
@@ -31,12 +29,14 @@ class Source(_Settings):
     """Use at most this many pictures of a person (for near-duplicate frames)."""
 
 
-class Stage(_Settings):
+class Stage(Settings):
     """A stretch of training at one resolution with one set of frozen layers."""
 
     height_px: Pixels
     width_px: Pixels
     epochs: Positive
+    least_steps: Annotated[int, Field(ge=1)] = 1
+    """Do as many steps even if the epochs of a small data set have fewer."""
     minutes: Positive | None = None
     """End the stage after this wall time if its epochs are not done; the schedule follows."""
     frozen_blocks: Annotated[int, Field(ge=0, le=18)] = 3
@@ -48,7 +48,43 @@ class Stage(_Settings):
     """Train through the rounding of activations, so that int8 export loses less."""
 
 
-class Recipe(_Settings):
+class Teacher(Settings):
+    """What a distillation learns from; in a recipe its path alone will do.
+
+    Either stored embeddings or a network.  A network's input is (pixel - mean) / std of pixels
+    0..255, in its own channel order: ImageNet networks of PyTorch want mean [123.675, 116.28,
+    103.53] and std [58.395, 57.12, 57.375].  A `.tflite` with our manifest needs none of this.
+    """
+
+    path: Path
+    """`.npz` of `names` (N,) and unit `emb` (N, T), whose names end the paths of the images; or a
+    network: `.tflite`, `.onnx`, `.keras`."""
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    mean: float | PerChannel = 0.0
+    """Of pixels, one or for each channel in the network's order."""
+    std: Positive | tuple[Positive, Positive, Positive] = 1.0
+    size: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
+    """Height and width of the input in pixels, where the file leaves them open."""
+    output: str | None = None
+    """Name of the embedding, where the network has several outputs."""
+    mirror: bool = True
+    """Take the mean of an image's and its mirror image's embeddings: a better teacher, at twice
+    the time, which is spent once."""
+
+
+def _by_path(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str | Path) else value
+
+
+def _by_name(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value not in PRESETS:
+        raise ValueError(f"expected one of {', '.join(PRESETS)} or an object, found {value}")
+    return PRESETS[value]
+
+
+class Recipe(Settings):
     """All of a run. The first source also gives the identities held out for validation."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
@@ -57,10 +93,9 @@ class Recipe(_Settings):
     """torchvision's MobileNetV2 `.pth`; without it the weights of keras.applications."""
     start_from: Path | None = None
     """A re-ID checkpoint (`.npz`) to fine-tune instead of ImageNet weights."""
-    teacher: Path | None = None
-    """`.npz` of `names` (N,) and unit `emb` (N, D); names end the paths of the images."""
-    losses: dict[Loss, Positive] = Field(default={"softmax": 1.0, "triplet": 1.0}, min_length=1)
-    """Weights of the losses; regression and relational need a teacher."""
+    teacher: Annotated[Teacher | None, BeforeValidator(_by_path)] = None
+    losses: Losses = Losses(softmax=Softmax(), triplet=Triplet())
+    """Regression and relational need a teacher."""
     alpha: Positive = 1.0
     """Width of the network."""
     last_stride: Literal[1, 2] = 1
@@ -68,17 +103,27 @@ class Recipe(_Settings):
     dimension: Annotated[int, Field(ge=8, le=4096)] = 256
     hold_out: Annotated[int, Field(ge=0)] | None = None
     """Identities of the first source kept aside; default a fifth, at most 100."""
+    hold_out_seed: Annotated[int, Field(ge=0)] = 1
+    """Draws who is held out, apart from `seed`: a fine-tune with another seed must not be scored
+    on people that the weights it starts from were trained on."""
     identities_per_batch: Annotated[int, Field(ge=2)] = 16
     images_per_identity: Annotated[int, Field(ge=2)] = 4
-    augment: AugmentConfig = AugmentConfig()
+    augment: Annotated[AugmentConfig, BeforeValidator(_by_name)] = STANDARD
+    """Or a name: "standard", or "cctv" for what other cameras and other light would do."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip_norm: Positive = 5.0
     """Gradients longer than this, over all variables together, are shortened to it."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    """Momentum of the moving average of weights, which is what is validated and exported."""
+    """Momentum of the moving average of weights, which is what is validated and exported; less in
+    a stage too short for it, so that the average covers the last third or so."""
     evaluate_every: Annotated[int, Field(ge=1)] = 400
     """Steps between validations."""
     checkpoint_every_s: Annotated[float, Field(ge=0)] = 300.0
+    start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the start's weights in what is validated and exported: the mean of a network and
+    its fine-tuned self forgets less (WiSE-FT, Wortsman et al., CVPR 2022)."""
+    precision: Precision = "auto"
+    """What layers compute in; auto takes bfloat16 where there is an accelerator, else float32."""
     seed: Annotated[int, Field(ge=0)] = 1
 
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import keras
 import numpy as np
 
-from edge_reid.core.errors import TrainingError
 from trainer.batches import Batch
-from trainer.checkpoint import Progress, save_checkpoint
-from trainer.losses import ReidModel
+from trainer.checkpoint import Progress, checkpoint_of, diverged, write_checkpoint
+from trainer.curves import Curves
+from trainer.objective import ReidModel
 from trainer.progress import TrainingProgress
 from trainer.recipe import Recipe, Stage
 
-CURVES = "curves.jsonl"
 _LOG_EVERY = 50
+_LINES_PER_STAGE = 20
+"""A short stage gets as many lines in its curves all the same."""
 _LAST_RATE = 0.01
 
 
@@ -41,8 +44,32 @@ class Clock:
         return time.monotonic() - self.started_s
 
 
+class Means:
+    """Losses averaged since they were last taken."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Count one step's losses in."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._count += 1
+
+    def take(self) -> dict[str, float]:
+        """The averages; the next ones begin anew."""
+        means = {name: value / self._count for name, value in self._sums.items()}
+        self._sums, self._count = {}, 0
+        return means
+
+
 class StageRun:
-    """Trains a compiled model for the length of a stage."""
+    """Trains a compiled model for the length of a stage.
+
+    `validate` is called with where the run is while the model holds its averaged weights, and
+    returns the scores.
+    """
 
     def __init__(
         self,
@@ -52,74 +79,97 @@ class StageRun:
         *,
         run: Path,
         steps: int,
-        validate: Callable[[], dict[str, float]],
+        validate: Callable[[Progress], dict[str, float]],
     ) -> None:
         self._recipe, self._stage, self._model = recipe, stage, model
         self._run, self._steps, self._validate = run, steps, validate
+        self._log_every = max(1, min(_LOG_EVERY, steps // _LINES_PER_STAGE))
+        self._means = Means()
         self._saved_s = time.monotonic()
 
     def go(self, batches: Iterator[Batch], at: Progress) -> dict[str, float]:
-        """Step until the epochs are done or the minutes are over; returns the last scores."""
+        """Step until the epochs are done or the minutes are over; returns the last scores.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, when the step in hand is done and saved.
+            TrainingError: a loss or a weight is no longer finite.
+        """
         clock = Clock.resumed(at.elapsed_s)
-        step = at.step
-        with TrainingProgress(self._stage, self._steps, step) as shown:
-            try:
-                while (done := self._done(step, clock)) < 1.0:
-                    self._model.optimizer.learning_rate = learning_rate(self._stage, step, done)
-                    batch = next(batches)
-                    losses = self._step(batch, step)
-                    step += 1
-                    shown.advance(losses["loss"], len(batch.labels))
-                    self._after_step(Progress(at.stage, step, clock.elapsed_s()), losses)
-            except KeyboardInterrupt:
-                self._save(Progress(at.stage, step, clock.elapsed_s()))
-                shown.say(f"saved; go on with: edge-reid train --resume {self._run}")
-                raise
-        return self._score(Progress(at.stage, step))
+        self._curves = Curves(self._run, at)
+        title = f"{self._title(at)} {self._stage.height_px}×{self._stage.width_px}"
+        with (
+            TrainingProgress(title, self._steps, self._done(at.step, clock)) as self._shown,
+            ctrl_c_waits(self._shown.say) as asked_to_stop,
+        ):
+            if at == Progress() and self._recipe.start_from is not None:
+                self._score(at)
+            while (done := self._done(at.step, clock)) < 1.0 and not asked_to_stop():
+                rate = learning_rate(self._stage, at.step, done)
+                batch = next(batches)
+                losses = self._saved_step(batch, at, rate)
+                at = Progress(at.stage, at.step + 1, clock.elapsed_s())
+                done = self._done(at.step, clock)
+                self._shown.advance(at.step, done, losses["loss"], len(batch.labels))
+                self._after_step(at, losses, rate)
+            scores = {} if asked_to_stop() else self._score(at)
+            if asked_to_stop():
+                write_checkpoint(checkpoint_of(self._run, self._model, at))
+                self._shown.say(f"saved; go on with: edge-reid train --resume {self._run}")
+                raise KeyboardInterrupt
+        return scores
 
-    def _after_step(self, at: Progress, losses: dict[str, float]) -> None:
-        if at.step % _LOG_EVERY == 0:
-            self._log(at, {"elapsed_s": round(at.elapsed_s), **losses})
-        if at.step % self._recipe.evaluate_every == 0:
-            self._score(at)
-        if time.monotonic() - self._saved_s > self._recipe.checkpoint_every_s:
-            self._save(at)
+    def _title(self, at: Progress) -> str:
+        return f"stage {at.stage + 1} of {len(self._recipe.stages)},"
 
-    def _step(self, batch: Batch, step: int) -> dict[str, float]:
-        """One update; returns the losses averaged since the last line of the curves."""
-        if step % _LOG_EVERY == 0:
-            self._model.reset_metrics()
+    def _saved_step(self, batch: Batch, at: Progress, rate: float) -> dict[str, float]:
+        """A step; when a checkpoint is due, one of the state before it.
+
+        Only the step's loss shows whether that state was good: weights that an update blew up
+        can still be finite.
+        """
+        due = time.monotonic() - self._saved_s > self._recipe.checkpoint_every_s
+        state = checkpoint_of(self._run, self._model, at) if due else None
+        losses = self._step(batch, at, rate)
+        if state is not None:
+            write_checkpoint(state)
+            self._saved_s = time.monotonic()
+        return losses
+
+    def _step(self, batch: Batch, at: Progress, rate: float) -> dict[str, float]:
+        """One update; returns the losses of its batch."""
+        self._model.optimizer.learning_rate = rate
         target = {"label": batch.labels, "teacher": batch.teacher}
         result = self._model.train_on_batch(batch.images, target, return_dict=True)
         losses = {name: float(value) for name, value in result.items()}
         if not math.isfinite(losses["loss"]):
-            raise TrainingError(
-                f"expected a finite loss, found {losses['loss']} at step {step}; the last good "
-                f"checkpoint is kept: lower learning_rate in {self._run}/recipe.json, then "
-                f"edge-reid train --resume {self._run}"
-            )
+            raise diverged(f"a finite loss, found {losses['loss']}", self._run, at)
         return losses
+
+    def _after_step(self, at: Progress, losses: dict[str, float], rate: float) -> None:
+        self._means.add(losses)
+        if at.step % self._log_every == 0:
+            seen = {"elapsed_s": round(at.elapsed_s, 1), "learning_rate": rate}
+            if speed := self._shown.images_per_s():
+                seen["images_per_s"] = speed
+            self._curves.add(at, seen | self._means.take())
+        if at.step % self._recipe.evaluate_every == 0 and at.step < self._steps:
+            self._score(at)
 
     def _done(self, step: int, clock: Clock) -> float:
         """Part of the stage that is over, by steps or by time, whichever is further."""
         minutes = self._stage.minutes
-        return max(step / self._steps, clock.elapsed_s() / (60 * minutes) if minutes else 0.0)
-
-    def _save(self, at: Progress) -> None:
-        save_checkpoint(self._run, self._model, at)
-        self._saved_s = time.monotonic()
+        by_time = clock.elapsed_s() / (60 * minutes) if minutes else 0.0
+        return min(1.0, max(step / self._steps, by_time))
 
     def _score(self, at: Progress) -> dict[str, float]:
         with averaged_weights(self._model):
-            scores = self._validate()
-        self._log(at, scores)
+            scores = self._validate(at)
+        self._curves.add(at, scores)
+        shown = ", ".join(
+            f"{n.removeprefix('validation_')} {100 * v:.1f}" for n, v in scores.items()
+        )
+        self._shown.say(f"{self._title(at)} step {at.step}: validation {shown}")
         return scores
-
-    def _log(self, at: Progress, values: dict[str, float]) -> None:
-        line: dict[str, float] = {"stage": at.stage, "step": at.step}
-        line |= {name: round(value, 4) for name, value in values.items()}
-        with (self._run / CURVES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
 
 
 def learning_rate(stage: Stage, step: int, done: float) -> float:
@@ -132,7 +182,7 @@ def learning_rate(stage: Stage, step: int, done: float) -> float:
 @contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
     """Inside, the trainable variables are their moving averages."""
-    own = [np.asarray(keras.ops.convert_to_numpy(v)) for v in model.trainable_variables]
+    own = [np.array(keras.ops.convert_to_numpy(v)) for v in model.trainable_variables]
     # Before the first update there is no average yet, only zeros.
     if int(model.optimizer.iterations) > 0:
         model.optimizer.finalize_variable_values(model.trainable_variables)
@@ -141,3 +191,30 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in zip(model.trainable_variables, own, strict=True):
             variable.assign(value)
+
+
+@contextmanager
+def ctrl_c_waits(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C only makes the given function true; a second one interrupts.
+
+    A step that is cut through leaves weights that belong to no step, and nothing to go on from.
+    """
+    asked = threading.Event()
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        say("stopping after this step; Ctrl-C again leaves at once, without saving")
+
+    usual = signal.getsignal(signal.SIGINT)
+    # A run in the background has Ctrl-C ignored, one in a thread cannot change what it does.
+    main = threading.current_thread() is threading.main_thread()
+    if usual is signal.SIG_IGN or not main:
+        yield asked.is_set
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -2,17 +2,13 @@
 
 The schedule is that of transfer learning: first only the new layers (the base frozen), then most
 of the base too, at growing resolution.  A run's folder holds `recipe.json`, `environment.json`,
-`curves.jsonl`, `checkpoint.npz` (all that is needed to go on) and `weights.npz` (the moving
-average, which is what is exported).
+`curves.jsonl`, `metrics.json`, `tensorboard/`, `checkpoint.npz` (all that is needed to go on) and
+`weights.npz` (the moving average, which is what is exported).
 """
 
 from __future__ import annotations
 
-import json
-import platform
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,114 +17,152 @@ from edge_reid.core.errors import TrainingError
 from trainer.backbone import freeze_below
 from trainer.batches import Batches, TrainingSet, people_per_batch
 from trainer.checkpoint import (
-    CHECKPOINT,
+    Checkpoint,
     Progress,
-    read_progress,
+    check_finite,
+    checkpoint_of,
+    read_checkpoint,
     restore_model,
     restore_optimizer,
-    save_checkpoint,
+    write_checkpoint,
 )
 from trainer.crops import load_crops
+from trainer.devices import chosen_precision, computing_in, on_one_device, shared_out
+from trainer.disk import full_disk_explained
+from trainer.environment import write_environment
 from trainer.evaluate import embed_crops, score, split_people
-from trainer.heads import add_classifier
-from trainer.losses import ReidModel
+from trainer.heads import add_training_heads
 from trainer.model import (
     RECIPE,
     WEIGHTS,
     build_embedder,
     load_start,
     save_weights,
+    set_weights_by_name,
+    weights_by_name,
 )
+from trainer.objective import ReidModel
 from trainer.recipe import Recipe, Stage, read_recipe
 from trainer.rounding import rounded
 from trainer.sampler import batches_per_epoch
 from trainer.sources import RunData, load_run_data
 from trainer.steps import StageRun
-from trainer.teacher import load_teacher
+from trainer.teacher import TeacherRows, find_teacher
 
+_AVERAGED = 3.0
+"""A moving average forgets over at most this part (1/3) of a stage's steps."""
 _SEEDS_PER_RUN = 1000
 """Stages draw their batches from seeds this far apart."""
 
 
 def start_run(recipe: Recipe, run: Path) -> dict[str, float]:
     """Train from the start in a new folder; returns the last validation's scores."""
-    if (run / CHECKPOINT).exists():
+    if read_checkpoint(run) is not None:
         raise TrainingError(
             f"run {run}: expected a new folder, it holds a run; go on with it by --resume {run}, "
             "or give another --out"
         )
-    run.mkdir(parents=True, exist_ok=True)
-    (run / RECIPE).write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with full_disk_explained(run):
+        run.mkdir(parents=True, exist_ok=True)
+        (run / RECIPE).write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return _train(recipe, run)
 
 
 def resume_run(run: Path) -> dict[str, float]:
-    """Go on from a run's last checkpoint."""
-    if not (run / CHECKPOINT).is_file():
-        raise TrainingError(f"run {run}: expected {CHECKPOINT} there, found none; start it anew")
+    """Go on from a run's last checkpoint, or from the start where it has none yet."""
+    if not (run / RECIPE).is_file():
+        raise TrainingError(f"run {run}: expected {RECIPE} there, found none; give a run's folder")
     return _train(read_recipe(run / RECIPE), run)
 
 
 def _train(recipe: Recipe, run: Path) -> dict[str, float]:
-    keras.utils.set_random_seed(recipe.seed)
     data = load_run_data(recipe)
-    if data.left_out:
-        print(
-            f"left out, one picture only: {len(data.left_out)} people: {', '.join(data.left_out)}"
-        )
+    for remark in data.remarks():
+        print(remark)
     _check_can_validate(data)
-    _write_environment(run, data)
-    progress = read_progress(run)
-    if progress.stage >= len(recipe.stages):
+    with full_disk_explained(run):
+        return _run_stages(recipe, run, data)
+
+
+def _run_stages(recipe: Recipe, run: Path, data: RunData) -> dict[str, float]:
+    """What a stage begins with is read from disk, so a resumed run is no special case."""
+    saved = read_checkpoint(run)
+    at = _reached(saved)
+    if at.stage >= len(recipe.stages):
         raise TrainingError(f"run {run}: all its stages are done; export it, or add a stage")
+    precision = chosen_precision(recipe.precision)
+    write_environment(run, data, at, precision)
+    teacher = find_teacher(recipe, data.train.paths, run)
+    if teacher.missing:
+        print(teacher.remark())
     scores: dict[str, float] = {}
-    for stage in recipe.stages[progress.stage :]:
-        scores = _run_stage(recipe, run, data, stage, progress)
-        progress = Progress(stage=progress.stage + 1)
+    while at.stage < len(recipe.stages):
+        # Each stage draws its new layers from the seed, whatever came before in this process.
+        keras.utils.set_random_seed(recipe.seed)
+        with shared_out(_batch_size(recipe, data)), computing_in(precision):
+            scores = _run_stage(recipe, run, data, teacher, saved)
+        saved = read_checkpoint(run)
+        at = _reached(saved)
     return scores
 
 
+def _reached(saved: Checkpoint | None) -> Progress:
+    return saved.at if saved else Progress()
+
+
 def _run_stage(
-    recipe: Recipe, run: Path, data: RunData, stage: Stage, at: Progress
+    recipe: Recipe, run: Path, data: RunData, teacher: TeacherRows, saved: Checkpoint | None
 ) -> dict[str, float]:
     """Run one stage; leaves its averaged weights in the checkpoint for the next."""
+    at = _reached(saved)
+    stage = recipe.stages[at.stage]
     embedder = build_embedder(recipe, stage.height_px, stage.width_px)
-    model = _training_model(recipe, stage, embedder, len(data.train.identities))
-    if (run / CHECKPOINT).exists():
-        restore_model(run, model)
-    else:
+    model = _training_model(recipe, stage, embedder, len(data.train.identities), teacher.dimension)
+    if saved is None:
         load_start(embedder, recipe)
+    else:
+        restore_model(saved, model)
     freeze_below(model, stage.frozen_blocks)
-    model.compile(optimizer=_optimizer(recipe), jit_compile=False)
+    steps = max(stage.least_steps, round(stage.epochs * _batches(recipe, data)))
+    # Keras runs JAX op by op unless told to compile; XLA is slower than TensorFlow on a CPU.
+    model.compile(
+        optimizer=make_optimizer(recipe, steps), jit_compile=keras.backend.backend() == "jax"
+    )
     model.optimizer.build(model.trainable_variables)
-    if at.step:
-        restore_optimizer(run, model)
+    if saved is not None and at.step:
+        restore_optimizer(saved, model)
     pictures = TrainingSet(
         load_crops(data.train.paths, stage.height_px, stage.width_px, run / "cache"),
         data.train.labels,
-        _teacher_rows(recipe, data),
+        teacher.rows,
     )
     loop = StageRun(
         recipe,
         stage,
         model,
         run=run,
-        steps=max(1, round(stage.epochs * _batches(recipe, data))),
-        validate=_Validation(embedder, data, run),
+        steps=steps,
+        validate=_Validation(recipe, stage, embedder, data, run),
     )
     with Batches(pictures, recipe, seed=_stage_seed(recipe, at), first_step=at.step) as batches:
         scores = loop.go(batches, at)
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    save_checkpoint(run, model, Progress(stage=at.stage + 1))
+    write_checkpoint(checkpoint_of(run, model, Progress(stage=at.stage + 1)))
     return scores
 
 
 def _training_model(
-    recipe: Recipe, stage: Stage, embedder: keras.Model, identities: int
+    recipe: Recipe,
+    stage: Stage,
+    embedder: keras.Model,
+    identities: int,
+    teacher_dimension: int,
 ) -> ReidModel:
     network = rounded(embedder) if stage.int8_rounding else embedder
-    classified = add_classifier(network, identities)
-    return ReidModel(classified.input, classified.output, weights=recipe.losses)
+    trained = add_training_heads(network, identities, recipe.losses, teacher_dimension)
+    # Losses are sums of many small numbers, for which half precision is too coarse.
+    outputs = {name: keras.ops.cast(out, "float32") for name, out in trained.output.items()}
+    return ReidModel(trained.input, outputs, losses=recipe.losses)
 
 
 def _stage_seed(recipe: Recipe, at: Progress) -> int:
@@ -143,45 +177,52 @@ def _batches(recipe: Recipe, data: RunData) -> int:
     )
 
 
-def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+def _batch_size(recipe: Recipe, data: RunData) -> int:
+    return people_per_batch(data.train.labels, recipe) * recipe.images_per_identity
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """AdamW with the recipe's clipping and moving average; its rate is set at every step.
+
+    In a stage of few steps a long average would hardly leave the weights of the first one.
+    """
     optimizer = keras.optimizers.AdamW(
         learning_rate=0.0,
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.clip_norm,
         use_ema=True,
-        ema_momentum=recipe.ema,
+        ema_momentum=min(recipe.ema, max(0.0, 1.0 - _AVERAGED / steps)),
     )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "power"])
     return optimizer
 
 
-def _teacher_rows(recipe: Recipe, data: RunData) -> Any:
-    """Teacher rows (N, D), zero where there is none."""
-    paths = data.train.paths
-    if recipe.teacher is not None:
-        rows, missing = load_teacher(recipe.teacher, paths, recipe.dimension)
-        if missing:
-            print(f"teacher: {missing} of {len(paths)} images have no embedding there")
-        return rows
-    if distilling := {"regression", "relational"} & set(recipe.losses):
-        raise TrainingError(
-            f"losses {', '.join(sorted(distilling))}: expected a teacher, the recipe names none"
-        )
-    return np.zeros((len(paths), recipe.dimension), np.float32)
-
-
 class _Validation:
-    """Scores the network on the held-out people and keeps its weights for export."""
+    """Scores the network as it will be exported, in float32, and keeps its weights for export."""
 
-    def __init__(self, embedder: keras.Model, data: RunData, run: Path) -> None:
-        height_px, width_px = embedder.input_shape[1:3]
-        self._crops = load_crops(data.validation.paths, height_px, width_px, run / "cache")
+    def __init__(
+        self, recipe: Recipe, stage: Stage, embedder: keras.Model, data: RunData, run: Path
+    ) -> None:
+        size = stage.height_px, stage.width_px
+        self._crops = load_crops(data.validation.paths, *size, run / "cache")
         self._split = split_people(data.validation, "held-out")
-        self._embedder, self._run = embedder, run
+        self._trained, self._run = embedder, run
+        with on_one_device(), computing_in("float32"):
+            self._exported = build_embedder(recipe, *size)
+        self._share, self._start = recipe.start_share, {}
+        if self._share:
+            load_start(self._exported, recipe)
+            self._start = weights_by_name(self._exported)
 
-    def __call__(self) -> dict[str, float]:
-        save_weights(self._embedder, self._run / WEIGHTS)
-        report = score(self._split, embed_crops(self._embedder, self._crops))
+    def __call__(self, at: Progress) -> dict[str, float]:
+        weights = weights_by_name(self._trained)
+        check_finite(weights, self._run, at)
+        for name, start in self._start.items():
+            weights[name] = (1.0 - self._share) * weights[name] + self._share * start
+        with on_one_device():
+            set_weights_by_name(self._exported, weights, "of the network in training")
+            save_weights(self._exported, self._run / WEIGHTS)
+            report = score(self._split, embed_crops(self._exported, self._crops))
         return {f"validation_{name}": value for name, value in report.scores().items()}
 
 
@@ -189,19 +230,3 @@ def _check_can_validate(data: RunData) -> None:
     """Fail before training, not at the first validation."""
     anything = np.ones((len(data.validation), 1), np.float32)
     score(split_people(data.validation, "held-out"), anything)
-
-
-def _write_environment(run: Path, data: RunData) -> None:
-    """What the numbers of a run depend on beside its recipe."""
-    facts = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "backend": keras.backend.backend(),
-        **{name: metadata.version(name) for name in ("keras", "numpy", "opencv-python-headless")},
-        "training_images": len(data.train),
-        "training_identities": len(data.train.identities),
-        "validation_images": len(data.validation),
-        "held_out": data.held_out,
-        "identities_left_out": list(data.left_out),
-    }
-    (run / "environment.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The Market-1501 protocol: a worked example, and a brute force that follows its words."""
+"""The Market-1501 protocol: worked examples, and a brute force that follows its words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.metrics import People, rank_gallery
+from trainer.metrics import NOBODY, People, rank_gallery
 
 
 def people(angles: list[float], labels: list[int], cameras: list[int]) -> People:
@@ -24,10 +24,25 @@ def test_worked_example() -> None:
     """
     query = people([0], [7], [1])
     gallery = people([5, 4, 3, 2, 1], [7, 0, 7, 8, 7], [3, 2, 2, 1, 1])
-    result = rank_gallery(query, gallery)
+    result = rank_gallery(query, gallery, max_rank=5)
     assert result.mean_average_precision == pytest.approx(0.5)
     assert result.mean_inverse_penalty == pytest.approx(0.5)
     assert [result.rank(k) for k in (1, 2, 5)] == [0.0, 1.0, 1.0]
+    assert result.ranked.tolist() == [[3, 2, 1, 0, NOBODY]]
+
+
+def test_two_queries_by_hand() -> None:
+    """Query a finds himself at ranks 1 and 3: AP (1 + 2/3) / 2 = 5/6, INP 2/3. Query b finds
+    himself at rank 2: AP 1/2, INP 1/2.
+    """
+    query = people([0, 90], [1, 2], [1, 1])
+    gallery = people([1, 2, 3, 80, 89], [1, 3, 1, 2, 3], [2, 2, 3, 2, 2])
+    result = rank_gallery(query, gallery)
+    assert result.average_precisions.tolist() == pytest.approx([5 / 6, 1 / 2])
+    assert result.inverse_penalties.tolist() == pytest.approx([2 / 3, 1 / 2])
+    assert result.mean_average_precision == pytest.approx((5 / 6 + 1 / 2) / 2)
+    assert [result.rank(1), result.rank(2)] == [0.5, 1.0]
+    assert result.ranked[:, :3].tolist() == [[0, 1, 2], [4, 3, 2]]
 
 
 def test_junk_is_left_out_and_a_distractor_stays() -> None:
@@ -35,6 +50,7 @@ def test_junk_is_left_out_and_a_distractor_stays() -> None:
     behind_junk = rank_gallery(query, people([1, 2], [-1, 7], [2, 2]))
     behind_distractor = rank_gallery(query, people([1, 2], [0, 7], [2, 2]))
     assert behind_junk.rank(1) == 1.0
+    assert behind_junk.ranked[0, :2].tolist() == [1, NOBODY]
     assert behind_distractor.rank(1) == 0.0
 
 
@@ -43,41 +59,83 @@ def test_a_query_without_a_match_is_skipped_and_named() -> None:
     gallery = people([1, 11], [7, 9], [2, 1])  # person 9 is seen by camera 1 only
     result = rank_gallery(query, gallery)
     assert (result.queries, result.skipped) == (1, (1,))
+    assert result.rank(1) == 1.0
     assert rank_gallery(query, gallery, cross_camera=False).skipped == ()
 
 
-def brute_force(query: People, gallery: People) -> tuple[float, float, float]:
-    """Rank-1, mAP and mINP, word by word."""
-    firsts, precisions, penalties = [], [], []
-    for e, label, camera in zip(query.embeddings, query.labels, query.cameras, strict=True):
-        ranked = sorted(range(len(gallery.labels)), key=lambda j: -float(e @ gallery.embeddings[j]))
-        good = [
-            gallery.labels[j] == label
-            for j in ranked
-            if gallery.labels[j] >= 0
-            and not (gallery.labels[j] == label and gallery.cameras[j] == camera)
-        ]
-        if not any(good):
-            continue
-        firsts.append(good[0])
-        at = [rank for rank, hit in enumerate(good, start=1) if hit]
-        precisions.append(np.mean([(n + 1) / rank for n, rank in enumerate(at)]))
-        penalties.append(len(at) / at[-1])
-    return float(np.mean(firsts)), float(np.mean(precisions)), float(np.mean(penalties))
+def test_nothing_is_earned_by_mapping_everybody_to_one_point() -> None:
+    query = people([0], [7], [1])
+    gallery = people([0, 0, 0, 0], [7, 1, 2, 7], [2, 2, 2, 3])
+    result = rank_gallery(query, gallery)
+    assert result.ranked[0, :4].tolist() == [1, 2, 0, 3]
+    assert result.rank(2) == 0.0
+    assert result.mean_average_precision == pytest.approx((1 / 3 + 2 / 4) / 2)
 
 
-@given(seed=st.integers(0, 10_000))
-@settings(max_examples=8, deadline=None)
-def test_agrees_with_brute_force(seed: int) -> None:
+def test_a_rank_that_was_not_computed_is_refused() -> None:
+    result = rank_gallery(people([0], [1], [1]), people([0], [1], [2]), max_rank=10)
+    with pytest.raises(ValueError, match="expected a rank of 1 to 10, got 11"):
+        result.rank(11)
+
+
+def brute_force(query: People, gallery: People, number: int) -> list[int]:
+    """The ranked list of one query, word by word: somebody else first among equals."""
+    e, label, camera = query.embeddings[number], query.labels[number], query.cameras[number]
+    kept = [
+        j
+        for j in range(len(gallery.labels))
+        if gallery.labels[j] >= 0
+        and not (gallery.labels[j] == label and gallery.cameras[j] == camera)
+    ]
+    return sorted(
+        kept, key=lambda j: (-float(e @ gallery.embeddings[j]), gallery.labels[j] == label, j)
+    )
+
+
+def scores(good: list[bool]) -> tuple[int, float, float]:
+    """(first rank, AP, INP) by plain loops."""
+    at = [rank for rank, hit in enumerate(good, start=1) if hit]
+    return at[0], sum((n + 1) / rank for n, rank in enumerate(at)) / len(at), len(at) / at[-1]
+
+
+@given(seed=st.integers(0, 10_000), coarse=st.booleans(), gallery_size=st.integers(1, 70))
+@settings(max_examples=25, deadline=None)
+def test_agrees_with_brute_force(seed: int, coarse: bool, gallery_size: int) -> None:
+    """Also with few and exact similarities, so that many are equal."""
     rng = np.random.default_rng(seed)
 
     def draw(count: int, first_label: int) -> People:
-        e = rng.normal(size=(count, 8))
-        e /= np.linalg.norm(e, axis=1, keepdims=True)
+        e = rng.integers(-1, 2, (count, 4)) if coarse else rng.normal(size=(count, 8))
         labels = rng.integers(first_label, 6, count)
         return People(e.astype(np.float32), labels, rng.integers(0, 3, count))
 
-    query, gallery = draw(300, 0), draw(60, -1)  # more queries than one chunk holds
-    result = rank_gallery(query, gallery)
-    found = result.rank(1), result.mean_average_precision, result.mean_inverse_penalty
-    assert found == pytest.approx(brute_force(query, gallery))
+    query, gallery = draw(20, 0), draw(gallery_size, -1)
+    result = rank_gallery(query, gallery, max_rank=10)
+    firsts = []
+    for number in range(20):
+        ranked = brute_force(query, gallery, number)
+        if coarse:  # exact arithmetic: the whole order is determined
+            padded = ranked[:10] + [NOBODY] * (10 - len(ranked[:10]))
+            assert result.ranked[number].tolist() == padded
+        good = [bool(gallery.labels[j] == query.labels[number]) for j in ranked]
+        if not any(good):
+            assert number in result.skipped
+            continue
+        first, precision, penalty = scores(good)
+        firsts.append(first)
+        assert result.average_precisions[number] == pytest.approx(precision)
+        assert result.inverse_penalties[number] == pytest.approx(penalty)
+    assert result.queries == len(firsts)
+    for k in (1, 5, 10):
+        expected = np.mean([first <= k for first in firsts]) if firsts else 0.0
+        assert result.rank(k) == pytest.approx(expected)
+
+
+def test_more_queries_than_one_chunk_holds() -> None:
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(0, 360, 600).tolist()
+    crowd = people(angles, rng.integers(0, 9, 600).tolist(), rng.integers(0, 3, 600).tolist())
+    whole = rank_gallery(crowd, crowd)
+    parts = [rank_gallery(crowd.take(np.array([i])), crowd) for i in (0, 255, 256, 599)]
+    for i, part in zip((0, 255, 256, 599), parts, strict=True):
+        assert part.mean_average_precision == pytest.approx(whole.average_precisions[i])

@@ -2,47 +2,119 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.augment import AugmentConfig, augment
-from trainer.quantize import stratified
+from trainer.augment import AugmentConfig
+from trainer.batches import Batches, TrainingSet, batches_from
+from trainer.calibration import stratified
+from trainer.recipe import Recipe, Source, Stage
 from trainer.sampler import batches_per_epoch, pk_batches
+
+PEOPLE, IMAGES = 3, 4
+COUNTS = st.lists(st.integers(1, 40), min_size=PEOPLE, max_size=12)
+FEW = settings(max_examples=60, deadline=None)
+
+
+def labels_of(counts: list[int]) -> np.ndarray:
+    """A shuffled data set with so many pictures of each person."""
+    return np.random.default_rng(5).permutation(np.repeat(np.arange(len(counts)), counts))
 
 
 def batches(labels: np.ndarray, seed: int = 1, epoch: int = 0) -> list[np.ndarray]:
-    return list(pk_batches(labels, identities=3, images=4, seed=seed, epoch=epoch))
+    return list(pk_batches(labels, identities=PEOPLE, images=IMAGES, seed=seed, epoch=epoch))
 
 
-@given(counts=st.lists(st.integers(1, 30), min_size=3, max_size=12), seed=st.integers(0, 99))
-def test_a_batch_holds_p_people_and_k_pictures_of_each(counts: list[int], seed: int) -> None:
-    labels = np.repeat(np.arange(len(counts)), counts)
-    for batch in batches(labels, seed):
-        _, images = np.unique(labels[batch], return_counts=True)
-        assert images.tolist() == [4, 4, 4]
+@FEW
+@given(counts=COUNTS, seed=st.integers(0, 99), epoch=st.integers(0, 5))
+def test_a_batch_holds_p_people_and_k_pictures_of_each(
+    counts: list[int], seed: int, epoch: int
+) -> None:
+    labels = labels_of(counts)
+    made = batches(labels, seed, epoch)
+    assert len(made) == batches_per_epoch(labels, identities=PEOPLE, images=IMAGES)
+    for batch in made:
+        people, images = np.unique(labels[batch], return_counts=True)
+        assert images.tolist() == [IMAGES] * PEOPLE
+        for person in people:
+            _, shown = np.unique(batch[labels[batch] == person], return_counts=True)
+            # Different pictures, and where there are too few of them, each as often as any other.
+            assert len(shown) == min(counts[person], IMAGES)
+            assert shown.max() - shown.min() <= 1
 
 
-def test_an_epoch_shows_nearly_every_picture() -> None:
-    labels = np.repeat(np.arange(50), 11)
-    made = batches(labels)
-    assert len(np.unique(np.concatenate(made))) > 0.95 * len(labels)
-    assert abs(len(made) - batches_per_epoch(labels, identities=3, images=4)) <= 2
+@FEW
+@given(counts=COUNTS, seed=st.integers(0, 99), start=st.integers(0, 20))
+def test_every_picture_is_seen_within_a_bounded_number_of_epochs(
+    counts: list[int], seed: int, start: int
+) -> None:
+    """In each epoch, but for somebody with more pictures than an epoch has places."""
+    labels = labels_of(counts)
+    length = batches_per_epoch(labels, identities=PEOPLE, images=IMAGES)
+    groups = -(-max(counts) // IMAGES)
+    # Twice a deck of groups in a row holds a whole one, wherever it begins.
+    bound = 1 if groups <= length else -(-2 * groups // length)
+    epochs = [batches(labels, seed, start + epoch) for epoch in range(bound)]
+    assert set(np.concatenate(list(itertools.chain(*epochs)))) == set(range(len(labels)))
 
 
-def test_the_seed_and_the_epoch_fix_the_order() -> None:
-    labels = np.repeat(np.arange(9), 8)
-    assert np.array_equal(batches(labels), batches(labels))
-    assert not np.array_equal(batches(labels, epoch=0), batches(labels, epoch=1))
+def test_an_epoch_shows_every_picture_once_where_people_have_as_many() -> None:
+    shown = np.concatenate(batches(np.repeat(np.arange(50), 12)))
+    assert sorted(shown) == list(range(600))
 
 
-def test_augmentation_is_fixed_by_its_generator_and_can_be_switched_off() -> None:
-    crops = np.random.default_rng(0).integers(0, 256, (4, 32, 16, 3), np.uint8)
-    twice = [augment(crops, AugmentConfig(), np.random.default_rng(7)) for _ in range(2)]
-    assert np.array_equal(*twice)
-    assert not np.array_equal(twice[0], crops)
-    off = AugmentConfig(flip=0, shift=0, erase=0, contrast=0, brightness=0)
-    assert np.array_equal(augment(crops, off, np.random.default_rng(7)), crops)
+@FEW
+@given(counts=COUNTS, seed=st.integers(0, 99))
+def test_the_seed_and_the_epoch_fix_the_order(counts: list[int], seed: int) -> None:
+    labels = labels_of(counts)
+    assert np.array_equal(batches(labels, seed), batches(labels, seed))
+    many = labels_of([12] * 9)
+    assert not np.array_equal(batches(many, seed, epoch=0), batches(many, seed, epoch=1))
+    assert not np.array_equal(batches(many, seed), batches(many, seed + 1))
+
+
+def training_set(counts: list[int]) -> TrainingSet:
+    labels = labels_of(counts)
+    crops = np.random.default_rng(0).integers(0, 256, (len(labels), 16, 8, 3), np.uint8)
+    return TrainingSet(crops, labels, np.zeros((len(labels), 2), np.float32))
+
+
+RECIPE = Recipe(
+    sources=(Source(path="people"),),
+    stages=(Stage(height_px=32, width_px=32, epochs=1),),
+    identities_per_batch=PEOPLE,
+    images_per_identity=IMAGES,
+)
+
+
+@FEW
+@given(first=st.integers(0, 40), seed=st.integers(0, 99))
+def test_batches_begin_at_any_step_as_if_they_had_never_stopped(first: int, seed: int) -> None:
+    data = training_set([5, 9, 2, 14])
+    straight = itertools.islice(batches_from(data, RECIPE, seed=seed), first, first + 3)
+    resumed = batches_from(data, RECIPE, seed=seed, first_step=first)
+    for one, other in zip(straight, itertools.islice(resumed, 3), strict=True):
+        assert np.array_equal(one.images, other.images)
+        assert np.array_equal(one.labels, other.labels)
+
+
+def test_batches_made_ahead_are_the_same_ones() -> None:
+    data = training_set([8, 8, 8])
+    with Batches(data, RECIPE, seed=1, first_step=2) as ahead:
+        made = [next(ahead) for _ in range(3)]
+    for one, other in zip(made, batches_from(data, RECIPE, seed=1, first_step=2), strict=False):
+        assert np.array_equal(one.images, other.images)
+
+
+def test_an_error_while_making_batches_comes_out_where_they_are_awaited() -> None:
+    data = training_set([8, 8, 8])
+    broken = RECIPE.model_copy(update={"augment": AugmentConfig().model_copy(update={"flip": "x"})})
+    with Batches(data, broken, seed=1, first_step=0) as ahead, pytest.raises(TypeError):
+        next(ahead)
 
 
 def test_calibration_crops_are_spread_over_people() -> None:

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from trainer.datasets import PersonData
-from trainer.thresholds import (
-    TRACK_CROPS,
-    decision_similarities,
-    genuine_quantiles,
-    impostor_quantiles,
-)
-
-pytestmark = pytest.mark.trainer
+from trainer.thresholds import decision_similarities, genuine_quantiles, impostor_quantiles
+from trainer.tracks import TRACK_CROPS
 
 
 def pictures(labels: list[int], cameras: list[int]) -> PersonData:
@@ -29,12 +23,12 @@ def unit_rows(count: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_a_track_meets_everybody_seen_by_other_cameras() -> None:
+def test_a_track_meets_all_strangers_and_oneself_under_other_cameras() -> None:
     data = pictures(labels=[0, 0, 1, 1], cameras=[1, 2, 1, 2])
     embeddings = np.eye(4, dtype=np.float32)
     embeddings[3] = embeddings[0]  # person 1 in camera 2 looks just like person 0 in camera 1
     impostor, genuine = decision_similarities(data, embeddings)
-    assert sorted(impostor.tolist()) == [0.0, 0.0, 1.0, 1.0]
+    assert sorted(impostor.tolist()) == [0.0] * 6 + [1.0] * 2
     assert genuine.tolist() == [0.0] * 4
 
 
@@ -63,12 +57,18 @@ def test_no_more_crops_count_than_the_box_keeps() -> None:
     ]
 
 
+def test_junk_is_nobody() -> None:
+    data = pictures(labels=[0, 0, 1, -1], cameras=[1, 2, 1, 2])
+    impostor, genuine = decision_similarities(data, np.eye(4, dtype=np.float32))
+    assert (len(impostor), len(genuine)) == (4, 2)
+
+
 def test_without_cameras_one_half_of_a_person_meets_the_other() -> None:
     data = pictures(labels=[0, 0, 1, 1], cameras=[-1] * 4)
     assert not data.has_cameras
     impostor, genuine = decision_similarities(data, np.eye(4, dtype=np.float32))
     assert len(genuine) == 4
-    assert len(impostor) == 4
+    assert len(impostor) == 8
 
 
 def test_quantiles_stop_where_the_comparisons_run_out() -> None:

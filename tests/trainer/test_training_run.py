@@ -14,12 +14,12 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 from edge_reid.cli.main import main  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
-from trainer import steps, verbs  # noqa: E402
+from trainer import verbs  # noqa: E402
 from trainer.evaluate import read_split  # noqa: E402
 from trainer.export import ExportOptions, export_run  # noqa: E402
 from trainer.quantize import Precision  # noqa: E402
 from trainer.recipe import Recipe, make_recipe, read_recipe  # noqa: E402
-from trainer.train import resume_run, start_run  # noqa: E402
+from trainer.train import start_run  # noqa: E402
 
 
 def run_verb(*words: str | Path) -> int:
@@ -33,7 +33,7 @@ def test_train_export_evaluate(
 ) -> None:
     """The verbs one after the other, as a user types them."""
     lines = [json.loads(line) for line in (trained / "curves.jsonl").read_text().splitlines()]
-    assert [line["stage"] for line in lines] == [0, 1]
+    assert [line["stage"] for line in lines if "validation_mAP" in line] == [0, 0, 1]
     assert 0.2 < lines[-1]["validation_mAP"] <= 1.0
 
     model = tmp_path / "model.tflite"
@@ -54,42 +54,6 @@ def test_train_export_evaluate(
     of_run = json.loads(capsys.readouterr().out)
     assert of_file["queries"] == of_run["queries"] == 24
     assert of_file["mAP"] == pytest.approx(of_run["mAP"], abs=0.1)
-
-
-def test_a_killed_run_goes_on_to_the_same_weights(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    straight, broken = tmp_path / "straight", tmp_path / "broken"
-    start_run(recipe, straight)
-
-    def ctrl_c(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(steps.StageRun, "_after_step", after(3, steps.StageRun._after_step, ctrl_c))
-        with pytest.raises(KeyboardInterrupt):
-            start_run(recipe, broken)
-    resume_run(broken)
-
-    with np.load(straight / "weights.npz") as a, np.load(broken / "weights.npz") as b:
-        for name in a.files:
-            assert np.allclose(a[name], b[name], atol=1e-4), name
-
-
-def after(calls: int, usual: object, then: object) -> object:
-    """A function that does `usual` a number of times, and `then` instead the next time."""
-    done = iter(range(calls))
-
-    def step(*arguments: object) -> object:
-        return (usual if next(done, None) is not None else then)(*arguments)  # type: ignore[operator]
-
-    return step
-
-
-def test_a_loss_that_is_not_a_number_stops_the_run(recipe: Recipe, tmp_path: Path) -> None:
-    wild = recipe.stages[0].model_copy(update={"learning_rate": 1e38})
-    with pytest.raises(TrainingError, match=r"expected a finite loss, found \w+ at step \d+"):
-        start_run(recipe.model_copy(update={"stages": (wild,)}), tmp_path / "run")
 
 
 def test_a_file_worse_than_the_budget_is_not_kept(trained: Path, tmp_path: Path) -> None:
@@ -128,18 +92,10 @@ def test_mistakes_in_a_recipe_are_listed_together(tmp_path: Path) -> None:
         read_recipe(tmp_path / "recipe.json")
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+def test_start_weights_of_another_architecture_are_refused(recipe: Recipe, tmp_path: Path) -> None:
     wider = recipe.model_copy(update={"alpha": 0.5})
     with pytest.raises(TrainingError, match="belongs to another architecture"):
         start_run(wider, tmp_path / "run")
-
-
-def test_a_run_is_not_trained_over(recipe: Recipe, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "checkpoint.npz").write_bytes(b"something")
-    with pytest.raises(TrainingError, match=f"--resume {run}"):
-        start_run(recipe, run)
 
 
 def test_sizes_are_read_height_first() -> None:

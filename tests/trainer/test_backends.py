@@ -1,0 +1,86 @@
+"""Keras' other backends train, go on after a kill, and leave weights that TensorFlow exports.
+
+Each runs in a process of its own, where it is installed: `pip install jax` or `pip install torch`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.trainer
+pytest.importorskip("tensorflow", reason="needs TensorFlow")
+
+from conftest import FREE, draw_people, small_recipe  # noqa: E402
+from verb_process import VerbProcess, with_backend  # noqa: E402
+
+from trainer.evaluate import evaluate_run  # noqa: E402
+from trainer.train import start_run  # noqa: E402
+
+WHOLE = FREE.model_copy(update={"frozen_blocks": 0, "epochs": 1, "learning_rate": 1e-3})
+
+
+def losses(run: Path) -> list[float]:
+    lines = [json.loads(line) for line in (run / "curves.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_trains_and_goes_on(backend: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    recipe = small_recipe(draw_people(tmp_path / "people"), tmp_path / "start.npz", WHOLE, WHOLE)
+    recipe = recipe.model_copy(update={"checkpoint_every_s": 0.0})
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    run, here = tmp_path / "run", with_backend(backend)
+
+    with VerbProcess(
+        "train", "--recipe", tmp_path / "recipe.json", "--out", run, env=here
+    ) as first:
+        first.await_step(run, stage=1, step=1)
+        first.stop(signal.SIGKILL)
+    with VerbProcess("train", "--resume", run, env=here) as second:
+        code, printed = second.leave()
+    assert code == 0, printed
+
+    start_run(recipe, tmp_path / "reference")
+    assert losses(run)[0] == pytest.approx(losses(tmp_path / "reference")[0], rel=0.02)
+    assert len(losses(run)) == len(losses(tmp_path / "reference"))
+    noted = json.loads((run / "metrics.json").read_text())["last"]["validation_mAP"]
+    assert evaluate_run(run, None).scores()["mAP"] == pytest.approx(noted, abs=0.02)
+
+
+def test_batches_are_shared_out_to_all_devices(tmp_path: Path) -> None:
+    """JAX with its CPU cut in two devices ends where one device does."""
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    recipe = small_recipe(draw_people(tmp_path / "people"), tmp_path / "start.npz", WHOLE)
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    for devices in (1, 2):
+        flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        words = "train", "--recipe", tmp_path / "recipe.json", "--out", tmp_path / f"{devices}"
+        with VerbProcess(*words, env=with_backend("jax") | flags) as started:
+            code, printed = started.leave()
+        assert code == 0, printed
+        assert ("on 2 devices" in printed) == (devices == 2)
+    ends = [np.load(tmp_path / f"{devices}" / "weights.npz") for devices in (1, 2)]
+    for name in ends[0].files:
+        np.testing.assert_allclose(ends[0][name], ends[1][name], atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["jax", "nonsense"])
+def test_a_backend_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(name) is not None:
+        pytest.skip(f"{name} is installed")
+    with VerbProcess("train", tmp_path, "--out", tmp_path / "run", env=with_backend(name)) as asked:
+        code, printed = asked.leave()
+    assert code == 1
+    assert "error: KERAS_BACKEND: expected tensorflow, jax or torch" in printed
+    assert "Traceback" not in printed
+    assert os.linesep.join(printed.splitlines()[-1:]).startswith("error:")

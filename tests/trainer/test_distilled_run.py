@@ -1,0 +1,36 @@
+"""A whole run that learns from a network of another dimension, with every kind of loss."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.trainer
+pytest.importorskip("tensorflow", reason="needs TensorFlow")
+
+from edge_reid.core.shipped import shipped_model  # noqa: E402
+from trainer.loss_settings import Losses  # noqa: E402
+from trainer.recipe import Recipe, Teacher  # noqa: E402
+from trainer.train import start_run  # noqa: E402
+
+TEACHER = shipped_model("person_reid_mobilenetv2_192x96_int8.tflite")
+
+
+def test_a_student_of_16_numbers_learns_from_a_teacher_of_256(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    every = Losses.model_validate(dict.fromkeys(Losses.model_fields, 0.1))
+    asked = recipe.model_copy(
+        update={"losses": every, "teacher": Teacher(path=TEACHER, mirror=False)}
+    )
+    run = tmp_path / "run"
+    start_run(asked, run)
+    with np.load(run / "teacher.npz") as stored:
+        assert stored["emb"].shape == (48, 256)
+    lines = [json.loads(line) for line in (run / "curves.jsonl").read_text().splitlines()]
+    course = [line["regression"] for line in lines if "regression" in line]
+    assert course[-1] < course[0]
+    assert all(name in lines[-2] or name in lines[-1] for name in Losses.model_fields)

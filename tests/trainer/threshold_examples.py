@@ -1,0 +1,35 @@
+"""People as points whose similarities are known, for tests of thresholds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from trainer.calibrate import Embedded
+from trainer.datasets import NO_CAMERA, PersonData
+
+
+def crowd(
+    people: int,
+    *,
+    cameras: int = 3,
+    crops: int = 3,
+    noise: float = 0.7,
+    seed: int = 0,
+    known_cameras: bool = True,
+) -> Embedded:
+    """Directions drawn at random, and pictures scattered around them."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(people), cameras * crops)
+    directions = rng.normal(size=(people, 24))
+    rows = directions[labels] + noise * rng.normal(size=(len(labels), 24))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    seen_by = np.tile(np.repeat(np.arange(cameras), crops), people)
+    data = PersonData(
+        tuple(Path(f"{number}.jpg") for number in range(len(labels))),
+        labels,
+        seen_by if known_cameras else np.full(len(labels), NO_CAMERA),
+        tuple(f"person-{number}" for number in range(people)),
+    )
+    return Embedded(f"crowd-{people}", data, rows.astype(np.float32))

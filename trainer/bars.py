@@ -1,0 +1,22 @@
+"""Progress on standard error for what takes longer than two seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+T = TypeVar("T")
+
+
+def bar(items: Sequence[T], label: str) -> Iterable[T]:
+    """The items, with a bar that goes away at the end."""
+    return track(items, label, console=Console(stderr=True), transient=True)
+
+
+def waiting(label: str) -> AbstractContextManager[object]:
+    """A spinner while something is being computed in one go."""
+    return Console(stderr=True).status(label)

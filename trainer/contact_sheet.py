@@ -1,0 +1,128 @@
+"""Pages of small pictures with words beside them, as PNG files. Drawn by OpenCV alone."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_reid.core.types import Image
+from edge_reid.vision.photo import read_photo
+
+Colour = tuple[int, int, int]
+"""RGB."""
+CALM: Colour = (150, 165, 185)
+DOUBT: Colour = (230, 150, 20)
+WRONG: Colour = (205, 45, 45)
+
+_PAPER: Colour = (250, 250, 248)
+_CARD: Colour = (255, 255, 255)
+_MOUNT: Colour = (236, 238, 241)
+_INK: Colour = (30, 34, 40)
+_FAINT: Colour = (112, 120, 130)
+
+_THUMB_WIDTH_PX, _THUMB_HEIGHT_PX = 56, 112
+_GAP_PX, _GROUP_GAP_PX, _MARGIN_PX = 4, 16, 16
+_WORDS_PX, _HEAD_PX = 168, 56
+_CAPTION_PX = 20
+_MOST_THUMBS = 10
+_COLUMNS, _ROWS = 2, 14
+_LETTERS_A_LINE = 21
+_LINE_PX = 18
+
+STRIPS_A_PAGE = _COLUMNS * _ROWS
+_STRIP_HEIGHT_PX = _THUMB_HEIGHT_PX + _CAPTION_PX + 2 * _GAP_PX
+_STRIP_WIDTH_PX = _WORDS_PX + _MOST_THUMBS * (_THUMB_WIDTH_PX + _GAP_PX) + 2 * _GROUP_GAP_PX
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pictures that belong together, under a caption."""
+
+    caption: str
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A row of pictures: who or what, and at most ten pictures in at most three groups."""
+
+    title: str
+    notes: tuple[str, ...]
+    groups: tuple[Group, ...]
+    colour: Colour = CALM
+
+
+def write_pages(strips: Sequence[Strip], heading: str, folder: Path, name: str) -> list[Path]:
+    """Draw the strips onto pages `FOLDER/NAME_01.png`, `_02.png` …; returns where they are."""
+    pages = []
+    count = -(-len(strips) // STRIPS_A_PAGE)
+    for number in range(count):
+        some = strips[number * STRIPS_A_PAGE : (number + 1) * STRIPS_A_PAGE]
+        page = _draw_page(some, f"{heading}   page {number + 1} of {count}")
+        path = folder / f"{name}_{number + 1:02d}.png"
+        _, png = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
+        path.write_bytes(png.tobytes())
+        pages.append(path)
+    return pages
+
+
+def _draw_page(strips: Sequence[Strip], heading: str) -> Image:
+    """Filled column by column."""
+    rows = min(_ROWS, len(strips))
+    columns = -(-len(strips) // rows)
+    width = _MARGIN_PX + columns * (_STRIP_WIDTH_PX + _MARGIN_PX)
+    height = _HEAD_PX + rows * (_STRIP_HEIGHT_PX + _MARGIN_PX // 2) + _MARGIN_PX // 2
+    page = np.full((height, width, 3), _PAPER, np.uint8)
+    _write(page, heading, (_MARGIN_PX, 35), 0.65, _INK)
+    for index, strip in enumerate(strips):
+        left = _MARGIN_PX + index // rows * (_STRIP_WIDTH_PX + _MARGIN_PX)
+        top = _HEAD_PX + index % rows * (_STRIP_HEIGHT_PX + _MARGIN_PX // 2)
+        _draw_strip(page[top : top + _STRIP_HEIGHT_PX, left : left + _STRIP_WIDTH_PX], strip)
+    return page
+
+
+def _draw_strip(place: Image, strip: Strip) -> None:
+    place[:] = _CARD
+    place[:, :5] = strip.colour
+    _write(place, _shortened(strip.title), (14, 24), 0.48, _INK)
+    for line, note in enumerate(strip.notes):
+        _write(place, _shortened(note), (14, 48 + line * _LINE_PX), 0.4, _FAINT)
+    x = _WORDS_PX
+    for group in strip.groups:
+        _write(place, group.caption, (x, 15), 0.36, _FAINT)
+        for path in group.paths:
+            place[_CAPTION_PX : _CAPTION_PX + _THUMB_HEIGHT_PX, x : x + _THUMB_WIDTH_PX] = (
+                _thumbnail(path)
+            )
+            x += _THUMB_WIDTH_PX + _GAP_PX
+        x += _GROUP_GAP_PX - _GAP_PX
+
+
+def _thumbnail(path: Path) -> Image:
+    """The picture whole, in the middle of a mount."""
+    image = read_photo(path).image
+    scale = min(_THUMB_WIDTH_PX / image.shape[1], _THUMB_HEIGHT_PX / image.shape[0])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(image, size, interpolation=method)
+    mount = np.full((_THUMB_HEIGHT_PX, _THUMB_WIDTH_PX, 3), _MOUNT, np.uint8)
+    top, left = (_THUMB_HEIGHT_PX - size[1]) // 2, (_THUMB_WIDTH_PX - size[0]) // 2
+    mount[top : top + size[1], left : left + size[0]] = small
+    return mount
+
+
+def _write(place: Image, text: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
+    """OpenCV's letters are ASCII: accents are dropped, other scripts become question marks."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    letters = plain.encode("ascii", "replace").decode()
+    cv2.putText(place, letters, at, cv2.FONT_HERSHEY_DUPLEX, scale, colour, 1, cv2.LINE_AA)
+
+
+def _shortened(text: str) -> str:
+    half = _LETTERS_A_LINE // 2
+    return text if len(text) <= _LETTERS_A_LINE else f"{text[: half - 1]}..{text[-half:]}"

@@ -1,0 +1,88 @@
+"""What the numbers of a run depend on beside its recipe: `environment.json` in its folder."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from edge_reid import __version__
+from edge_reid.core.errors import TrainingError
+from trainer.checkpoint import Progress
+from trainer.datasets import PersonData
+from trainer.devices import accelerators
+from trainer.disk import whole_file
+from trainer.sources import RunData
+
+ENVIRONMENT = "environment.json"
+_PACKAGES = ("keras", "numpy", "opencv-python-headless")
+_BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
+
+
+def write_environment(run: Path, data: RunData, at: Progress, precision: str) -> None:
+    """Note the data, and this process among those that have worked on the run.
+
+    Raises:
+        TrainingError: the run began with other pictures, so it cannot go on with these.
+    """
+    path = run / ENVIRONMENT
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    facts = _data_facts(data)
+    began = before.get("data", facts) if at != Progress() else facts
+    if began["sha256"] != facts["sha256"]:
+        raise TrainingError(
+            f"run {run}: expected the {began['training_images']} training pictures of "
+            f"{began['training_identities']} people that it began with, found "
+            f"{facts['training_images']} of {facts['training_identities']}, or of other names or "
+            f"sizes; put the data back, or begin anew with --start {run}/weights.npz"
+        )
+    processes = before.get("processes", []) if at != Progress() else []
+    here = {"from_stage": at.stage, "from_step": at.step, "precision": precision} | _machine()
+    whole = {"data": facts, "processes": [*processes, here]}
+    with whole_file(path) as file:
+        file.write(json.dumps(whole, indent=2).encode() + b"\n")
+
+
+def fingerprint(*parts: PersonData) -> str:
+    """SHA-256 over folder, name and size of every picture, wherever the data set lies."""
+    digest = hashlib.sha256()
+    for data in parts:
+        named = (f"{p.parent.name}/{p.name} {p.stat().st_size}\n" for p in data.paths)
+        digest.update("".join(sorted(named)).encode())
+    return digest.hexdigest()
+
+
+def _data_facts(data: RunData) -> dict[str, Any]:
+    return {
+        "sha256": fingerprint(data.train, data.validation),
+        "training_images": len(data.train),
+        "training_identities": len(data.train.identities),
+        "validation_images": len(data.validation),
+        "held_out": data.held_out,
+        "identities_left_out": list(data.left_out),
+        "unreadable_files": [each.reason for each in data.unreadable],
+        "unused_files": [str(path) for path in data.unused],
+    }
+
+
+def _machine() -> dict[str, Any]:
+    backend = keras.backend.backend()
+    packages = (*_PACKAGES, *_BACKEND_PACKAGES.get(backend, ()))
+    return {
+        "started_utc": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "edge-reid": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "accelerators": accelerators(),
+        "backend": backend,
+        **{name: metadata.version(name) for name in packages},
+    }

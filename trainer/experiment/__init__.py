@@ -1,0 +1,1 @@
+"""Experiments of the literature, repeated over many random draws."""

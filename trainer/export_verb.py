@@ -1,0 +1,51 @@
+"""The trainer's side of `edge-reid export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from trainer.export import Exported, ExportOptions, export_run
+from trainer.model import load_run, save_weights
+from trainer.quantize import Precision
+
+
+def export(
+    run: Path,
+    out: Path,
+    *,
+    precision: Precision,
+    fine_tune: float,
+    budget: float,
+    calibration: int,
+    validate: list[Path],
+    checkpoint: Path | None,
+    licence: str,
+) -> None:
+    """Write the model file and its manifest, or fail with a reason and write nothing."""
+    options = ExportOptions(
+        precision=precision,
+        budget_points=budget,
+        calibration=calibration,
+        fine_tune_minutes=fine_tune,
+        validate=tuple(validate),
+        licence=licence,
+    )
+    exported = export_run(run, out, options)
+    if checkpoint is not None:
+        save_weights(load_run(run).embedder, checkpoint, dtype="float16")
+    _print(exported, out)
+
+
+def _print(exported: Exported, out: Path) -> None:
+    table = Table(title=f"{out} ({out.stat().st_size / 1e6:.1f} MB)", title_justify="left")
+    table.add_column("measured on held-out people")
+    table.add_column("value", justify="right")
+    for name, value in exported.manifest.metrics.items():
+        table.add_row(name, f"{value:.4g}")
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table)
+    console.print(f"latency: {exported.latency}")
+    console.print(f"operators: {exported.operators}")

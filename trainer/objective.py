@@ -1,0 +1,67 @@
+"""What training minimises: the recipe's losses, summed with their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from trainer import losses as loss
+from trainer.loss_settings import Losses
+from trainer.losses import Tensor
+
+
+class ReidModel(keras.Model):  # type: ignore[misc]
+    """A functional model, with the outputs of `heads.add_training_heads`, and its training loss.
+
+    `y` is {"label": (B,) int32, "teacher": (B, T) float32, zero rows where there is none}.
+    """
+
+    def __init__(self, *args: Any, losses: Losses, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.training_losses = losses
+        self.loss_means = {n: keras.metrics.Mean(name=n) for n in ("loss", *losses.terms())}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return list(self.loss_means.values())
+
+    def compute_loss(
+        self,
+        x: Tensor = None,  # noqa: ARG002 - Keras' signature
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,  # noqa: ARG002
+        training: bool = True,
+    ) -> Tensor:
+        """The weighted sum for one batch; each part is also tracked as a metric."""
+        terms = self.training_losses.terms()
+        parts = loss_parts(y_pred, y, self.training_losses)
+        total = sum(terms[name].weight * part for name, part in parts.items())
+        for name, value in (*parts.items(), ("loss", total)):
+            self.loss_means[name].update_state(value)
+        if training and self.training_losses.center is not None:
+            rate = self.training_losses.center.rate
+            self.get_layer("centers").move(y_pred["embedding"], y["label"], rate)
+        return total
+
+
+def loss_parts(
+    output: dict[str, Tensor], target: dict[str, Tensor], losses: Losses
+) -> dict[str, Tensor]:
+    """The losses of one batch by name, unweighted."""
+    embedding, label = output["embedding"], target["label"]
+    of: dict[str, Callable[[Any], Tensor]] = {
+        "softmax": lambda s: loss.smoothed_softmax(output["logits"], label, s.smoothing),
+        "arcface": lambda s: loss.arcface(output["cosines"], label, s.scale, s.margin),
+        "cosface": lambda s: loss.cosface(output["cosines"], label, s.scale, s.margin),
+        "triplet": lambda s: loss.batch_hard_triplet(embedding, label, s.margin),
+        "soft_triplet": lambda _: loss.soft_margin_triplet(embedding, label),
+        "circle": lambda s: loss.circle(embedding, label, s.scale, s.margin),
+        "contrastive": lambda s: loss.supervised_contrastive(embedding, label, s.temperature),
+        "center": lambda _: loss.center(embedding, label, output["centers"]),
+        "regression": lambda _: loss.embedding_regression(output["imitation"], target["teacher"]),
+        "relational": lambda _: loss.relational(embedding, target["teacher"]),
+    }
+    return {name: of[name](term) for name, term in losses.terms().items()}

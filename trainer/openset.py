@@ -1,0 +1,278 @@
+"""Open-set identification: is this somebody enrolled, and who? FNIR at a chosen FPIR.
+
+As in ISO/IEC 19795-1:2021 (3.22 and 3.23) and NIST's one-to-many face tests (Grother, Ngan &
+Hanaoka, NISTIR 8271), for the threshold T and rank 1:
+
+* FPIR(T): share of probes of people who were never enrolled whose best similarity is at or above T.
+* FNIR(T): share of probes of enrolled people whose right identity is not at rank 1 at or above T.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from edge_reid.core.errors import TrainingError
+from trainer.metrics import FloatArray, IntArray, People
+from trainer.tracks import mean_tracks, unit
+
+Fusion: TypeAlias = Literal["best", "mean"]
+"""Several templates of an identity: the best of their similarities (as the box does), or the
+similarity to their mean."""
+Probe: TypeAlias = Literal["crop", "track"]
+"""A probe is one picture, or the mean of a few of a person under one camera (as the box does)."""
+
+FPIRS = (0.01, 0.001)
+FALSE_POSITIVES_BEHIND = 10
+"""False positives that a rate must let one expect: ten make it known to a third (1 / √10)."""
+ENROLLED_SHARE = 1 / 3
+"""Of the people, by default: more never-enrolled ones make smaller rates measurable."""
+DRAWS = 10
+_CHUNK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How an open-set trial is made.
+
+    Attributes:
+        shots: templates per enrolled person at most; fewer where there are not so many pictures.
+        fusion: how several templates of one person count.
+        probe: what is looked up.
+        enrolled: number of enrolled people; None: a third of them.
+    """
+
+    shots: int = 1
+    fusion: Fusion = "best"
+    probe: Probe = "track"
+    enrolled: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """Similarities of one draw of who is enrolled.
+
+    Attributes:
+        own: (M,) float32, similarity of each mated probe to its own identity.
+        rival: (M,) float32, its best similarity to any other identity; -inf when there is none.
+        stranger: (U,) float32, best similarity of each never-enrolled probe to any identity.
+        identities: number of people enrolled.
+        templates: templates in the gallery.
+    """
+
+    own: FloatArray
+    rival: FloatArray
+    stranger: FloatArray
+    identities: int
+    templates: int
+
+    def fpir(self, threshold: float) -> float:
+        """Share of never-enrolled probes taken for somebody."""
+        return float(np.mean(self.stranger >= threshold))
+
+    def fnir(self, threshold: float) -> float:
+        """Share of mated probes not given their right identity; a tie with a rival is a miss."""
+        return float(1 - np.mean((self.own >= threshold) & (self.own > self.rival)))
+
+    def threshold_at(self, fpir: float) -> float:
+        """The smallest threshold whose FPIR is at most `fpir`.
+
+        Raises:
+            TrainingError: the never-enrolled probes are too few to show such a rate.
+        """
+        if len(self.stranger) < strangers_needed(fpir):
+            raise TrainingError(_refusal(fpir, len(self.stranger)))
+        accepted = math.floor(round(fpir * len(self.stranger), 6))
+        first_refused = np.sort(self.stranger)[::-1][accepted]
+        return float(np.nextafter(first_refused, np.float32(np.inf)))
+
+
+def strangers_needed(fpir: float) -> int:
+    """Probes of never-enrolled people that can show such a rate."""
+    return math.ceil(round(FALSE_POSITIVES_BEHIND / fpir, 6))
+
+
+def _refusal(fpir: float, found: int) -> str:
+    return (
+        f"FPIR {100 * fpir:g} %: expected at least {strangers_needed(fpir):,} probes of "
+        f"never-enrolled people, found {found:,}; use more people or pictures, or a larger rate"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """FNIR where the FPIR is at most `fpir`: means over the draws, and the standard deviation."""
+
+    fpir: float
+    threshold: float
+    fnir: float
+    fnir_spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSet:
+    """The outcome of the trials of one setup.
+
+    Attributes:
+        identities, templates, mated, strangers: of the first draw: people enrolled, templates,
+            and probes of people who are and who are not.
+        points: at those of `FPIRS` that the probes can show.
+        refused: why the others are not there.
+    """
+
+    setup: Setup
+    draws: int
+    identities: int
+    templates: int
+    mated: int
+    strangers: int
+    points: tuple[OperatingPoint, ...]
+    refused: tuple[str, ...]
+
+
+def setups(shots: Sequence[int]) -> list[Setup]:
+    """Crops and tracks, looked up among so many templates per person, one after the other."""
+    probes: tuple[Probe, ...] = ("crop", "track")
+    return [
+        Setup(shots=count, fusion=fusion, probe=probe)
+        for probe in probes
+        for count in shots
+        for fusion in _fusions(count)
+    ]
+
+
+def _fusions(shots: int) -> tuple[Fusion, ...]:
+    return ("best",) if shots == 1 else ("best", "mean")
+
+
+def open_set(people: People, setup: Setup) -> OpenSet:
+    """Draw trials and read FNIR off at `FPIRS`; raises as `open_set_trials`."""
+    trials = open_set_trials(people, setup)
+    first = trials[0]
+    fewest = min(len(trial.stranger) for trial in trials)
+    shown = [fpir for fpir in FPIRS if fewest >= strangers_needed(fpir)]
+    return OpenSet(
+        setup,
+        len(trials),
+        first.identities,
+        first.templates,
+        len(first.own),
+        len(first.stranger),
+        tuple(fnir_at_fpir(trials, fpir) for fpir in shown),
+        tuple(_refusal(fpir, fewest) for fpir in FPIRS if fpir not in shown),
+    )
+
+
+def fnir_at_fpir(trials: Sequence[Trial], fpir: float) -> OperatingPoint:
+    """FNIR at the smallest threshold that keeps the FPIR of each draw at or below `fpir`.
+
+    Raises:
+        TrainingError: the never-enrolled probes are too few to show such a rate.
+    """
+    thresholds = [trial.threshold_at(fpir) for trial in trials]
+    misses = [trial.fnir(t) for trial, t in zip(trials, thresholds, strict=True)]
+    return OperatingPoint(
+        fpir, float(np.mean(thresholds)), float(np.mean(misses)), float(np.std(misses))
+    )
+
+
+def open_set_trials(
+    people: People, setup: Setup, *, draws: int = DRAWS, seed: int = 0
+) -> list[Trial]:
+    """Draw who is enrolled, several times over; the same seed gives the same draws.
+
+    Each enrolled person is watched by one camera, drawn at random: its pictures are the probes,
+    and templates are drawn from those of the other cameras. Who was seen by one camera only is
+    never enrolled. Setups that enrol as many people enrol the same ones.
+
+    Args:
+        people: unit embeddings; negative labels (junk, distractors) take no part. Where cameras
+            are not known give `tracks.two_views` instead.
+        setup: templates and probes.
+        draws: how often.
+        seed: of all draws.
+
+    Raises:
+        TrainingError: too few people can be enrolled, or nobody is left who is not.
+    """
+    people = people.take(people.labels >= 0)
+    probes = mean_tracks(people) if setup.probe == "track" else people
+    everybody, candidates = np.unique(people.labels), _seen_twice(people)
+    count = round(ENROLLED_SHARE * len(everybody)) if setup.enrolled is None else setup.enrolled
+    if not 0 < count <= min(len(candidates), len(everybody) - 1):
+        raise TrainingError(
+            f"open set: expected more than {max(count, 1)} people, {max(count, 1)} of them seen by "
+            f"two cameras, found {len(everybody)} and {len(candidates)}; add people, or enrol fewer"
+        )
+    trials: list[Trial] = []
+    for draw in range(draws):
+        rng = np.random.default_rng([seed, draw])
+        enrolled = rng.permutation(candidates)[:count]
+        trials.append(_trial(people, probes, enrolled, setup, rng))
+    return trials
+
+
+def _seen_twice(people: People) -> IntArray:
+    """Labels of the people seen by two cameras or more."""
+    views = np.unique(np.stack([people.labels, people.cameras]), axis=1)
+    labels, cameras = np.unique(views[0], return_counts=True)
+    return np.asarray(labels[cameras > 1], np.int64)
+
+
+def _trial(
+    people: People, probes: People, enrolled: IntArray, setup: Setup, rng: np.random.Generator
+) -> Trial:
+    watching = [rng.choice(np.unique(people.cameras[people.labels == who])) for who in enrolled]
+    templates: list[IntArray] = []
+    mated = np.full(len(probes.labels), -1)
+    for number, (who, camera) in enumerate(zip(enrolled, watching, strict=True)):
+        elsewhere = np.flatnonzero((people.labels == who) & (people.cameras != camera))
+        templates.append(rng.permutation(elsewhere)[: setup.shots])
+        mated[(probes.labels == who) & (probes.cameras == camera)] = number
+    stranger = ~np.isin(probes.labels, enrolled)
+    gallery = _Gallery.of(people.embeddings, templates, setup.fusion)
+    own, rival = gallery.own_and_rival(probes.embeddings[mated >= 0], mated[mated >= 0])
+    best = gallery.best(probes.embeddings[stranger])
+    return Trial(own, rival, best, len(enrolled), sum(map(len, templates)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gallery:
+    """Templates (T, D), those of an identity side by side, beginning at `starts` (N,)."""
+
+    vectors: FloatArray
+    starts: IntArray
+
+    @classmethod
+    def of(cls, embeddings: FloatArray, templates: Sequence[IntArray], fusion: Fusion) -> _Gallery:
+        if fusion == "mean":
+            means = np.stack([unit(embeddings[rows].sum(axis=0)) for rows in templates])
+            return cls(means, np.arange(len(templates)))
+        sizes = [len(rows) for rows in templates]
+        return cls(embeddings[np.concatenate(templates)], np.cumsum([0, *sizes[:-1]]))
+
+    def best(self, probes: FloatArray) -> FloatArray:
+        """Best similarity of each probe to any identity."""
+        return _joined(each.max(axis=1) for each in self._similarities(probes))
+
+    def own_and_rival(self, probes: FloatArray, who: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Similarity of each probe to its own identity, and to the best of the others."""
+        similarity = _joined(self._similarities(probes))
+        rows = np.arange(len(who))
+        own = similarity[rows, who]
+        similarity[rows, who] = -np.inf
+        return own, similarity.max(axis=1)
+
+    def _similarities(self, probes: FloatArray) -> Iterator[FloatArray]:
+        """(n, N) similarities to identities, some probes at a time."""
+        for start in range(0, len(probes), _CHUNK):
+            each = probes[start : start + _CHUNK] @ self.vectors.T
+            yield np.maximum.reduceat(each, self.starts, axis=1)
+
+
+def _joined(parts: Iterable[FloatArray]) -> FloatArray:
+    return np.concatenate(list(parts))

@@ -1,0 +1,279 @@
+"""The figures of a report: ranking, verification, similarities, agreement and training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from trainer.report.curves import Curve, TrainingCurves
+from trainer.report.style import (
+    GENUINE,
+    IMPOSTOR,
+    INK,
+    MUTED,
+    SERIES,
+    Plot,
+    finish,
+    panels,
+)
+from trainer.report.subjects import Subject
+from trainer.thresholds import decision_similarities
+from trainer.verification import Roc, pair_similarities, roc
+
+_RANKS = 20
+_BINS = np.linspace(-0.5, 1.0, 76).tolist()
+_SHOWN_PAIRS = 3000
+"""Of each kind in the scatter: more only make it blacker."""
+
+
+def draw_cmc(subjects: Sequence[Subject], folder: Path) -> Plot:
+    """Share of queries whose person is among the first k."""
+
+    def panel(index: int, axis: Axes) -> None:
+        for subject, colour in zip(subjects, _colours(), strict=False):
+            cmc = 100 * subject.reports[index].ranking.cmc[:_RANKS]
+            ranks = np.arange(1, len(cmc) + 1)
+            axis.plot(ranks, cmc, color=colour, label=subject.name, marker="o", markersize=2.5)
+        axis.set(title=_split_name(subjects, index), xlabel="rank k", ylabel="queries found / %")
+        axis.set_xticks([1, 5, 10, 15, 20])
+        axis.set_ylim(top=100.9)
+
+    caption = (
+        "How many queries find a right picture among the first k of the ranked gallery. A curve "
+        "that starts high names people rightly at once; one that climbs late needs a person to "
+        "look through the list."
+    )
+    figure = panels(len(subjects[0].reports), panel, key=len(subjects) > 1)
+    return finish("cmc", "Cumulative match characteristic", caption, figure, folder)
+
+
+def draw_roc_det(subjects: Sequence[Subject], folder: Path) -> tuple[Plot, Plot]:
+    """The verification curves: ROC and DET."""
+    curves = [[_roc(subject, i) for i in range(len(subject.reports))] for subject in subjects]
+
+    def roc_panel(index: int, axis: Axes) -> None:
+        for subject, own, colour in zip(subjects, curves, _colours(), strict=False):
+            axis.plot(own[index].fpr, 100 * own[index].tpr, color=colour, label=subject.name)
+        axis.set_xscale("log")
+        axis.set(
+            title=_split_name(subjects, index),
+            xlabel="false accept rate",
+            ylabel="true accept rate / %",
+            ylim=(0, 101),
+        )
+
+    def det_panel(index: int, axis: Axes) -> None:
+        for subject, own, colour in zip(subjects, curves, _colours(), strict=False):
+            missed = 1 - own[index].tpr
+            seen = missed > 0
+            axis.plot(own[index].fpr[seen], missed[seen], color=colour, label=subject.name)
+        if any((own[index].tpr < 1).any() for own in curves):
+            axis.set(xscale="log", yscale="log")
+        else:
+            axis.text(0.5, 0.5, "no errors", ha="center", transform=axis.transAxes, color=MUTED)
+        axis.set(
+            title=_split_name(subjects, index),
+            xlabel="false accept rate",
+            ylabel="false reject rate",
+        )
+
+    count, key = len(subjects[0].reports), len(subjects) > 1
+    roc_caption = (
+        "Pairs of one query and one gallery picture: how many of the same person are accepted "
+        "(up is better) when so many pairs of strangers are accepted too. The left end rests on "
+        "few pairs."
+    )
+    det_caption = (
+        "The same comparisons by their errors, both on logarithmic axes: down and to the left is "
+        "better."
+    )
+    return (
+        finish(
+            "roc", "ROC of verification", roc_caption, panels(count, roc_panel, key=key), folder
+        ),
+        finish(
+            "det", "DET: the two errors", det_caption, panels(count, det_panel, key=key), folder
+        ),
+    )
+
+
+def _roc(subject: Subject, index: int) -> Roc:
+    report = subject.reports[index]
+    cross_camera = report.split.data.has_cameras
+    return roc(*pair_similarities(report.query, report.gallery, cross_camera=cross_camera), 300)
+
+
+def draw_histograms(subjects: Sequence[Subject], fpir: float, folder: Path) -> Plot:
+    """Genuine and impostor similarities as the box compares, with its thresholds."""
+    cells = list(product(range(len(subjects[0].reports)), subjects))
+
+    def panel(index: int, axis: Axes) -> None:
+        split, subject = cells[index]
+        report = subject.reports[split]
+        impostor, genuine = decision_similarities(report.split.data, report.embeddings)
+        for similarities, colour, label in (
+            (impostor, IMPOSTOR, "different people"),
+            (genuine, GENUINE, "same person"),
+        ):
+            shares = np.full(len(similarities), 100 / max(len(similarities), 1))
+            text = f"{label} ({len(similarities):,})"
+            axis.hist(
+                np.clip(similarities, _BINS[0], _BINS[-1]),
+                _BINS,
+                weights=shares,
+                histtype="stepfilled",
+                facecolor=(*_rgb(colour), 0.28),
+                edgecolor=colour,
+                linewidth=1.3,
+                label=text,
+            )
+        axis.set_yscale("log")
+        top = axis.get_ylim()[1]
+        axis.set_ylim(top=top * 6)
+        _draw_thresholds(axis, subject, fpir)
+        axis.set(
+            title=panel_title(subjects, subject, split),
+            xlabel="cosine similarity",
+            ylabel="share of comparisons / %",
+        )
+        axis.legend(loc="upper left")
+
+    caption = (
+        "A comparison is of a track (the mean of up to five crops of a person under one camera) "
+        "with one template, as on the box. Dashed: from where the box names somebody at "
+        f"{100 * fpir:g} % accepted false alarms, with 10, 100 and 1000 templates enrolled (an "
+        "asterisk: beyond what the comparisons show, on the cautious side). Red right of a line "
+        "are false alarms, green left of it people who stay unknown. The vertical axis is "
+        "logarithmic."
+    )
+    figure = panels(len(cells), panel, columns=max(2, len(subjects)))
+    return finish(
+        "similarities", "Same person or not: what the box compares", caption, figure, folder
+    )
+
+
+def _draw_thresholds(axis: Axes, subject: Subject, fpir: float) -> None:
+    for number, threshold in enumerate(subject.thresholds(fpir)):
+        axis.axvline(threshold.similarity, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+        mark = "" if threshold.measured else "*"
+        axis.annotate(
+            f"{threshold.templates}{mark}",
+            (threshold.similarity, 0.995 - 0.075 * number),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="top",
+            fontsize=8,
+            color=INK,
+        )
+
+
+def draw_agreement(subjects: Sequence[Subject], folder: Path) -> Plot:
+    """Similarities by one subject over those by another, for the same pairs of pictures."""
+    others = subjects[1:]
+    cells = list(product(range(len(subjects[0].reports)), others))
+    rng = np.random.default_rng(0)
+
+    def panel(index: int, axis: Axes) -> None:
+        split, other = cells[index]
+        first, second = subjects[0].reports[split], other.reports[split]
+        pairs = [
+            pair_similarities(r.query, r.gallery, cross_camera=r.split.data.has_cameras)
+            for r in (first, second)
+        ]
+        for kind, colour, label in ((0, IMPOSTOR, "different people"), (1, GENUINE, "same person")):
+            x, y = pairs[0][kind], pairs[1][kind]
+            shown = rng.permutation(len(x))[:_SHOWN_PAIRS]
+            axis.scatter(
+                x[shown], y[shown], s=3, color=colour, alpha=0.4, linewidths=0, rasterized=True
+            )
+            axis.scatter([], [], s=20, color=colour, label=label)
+        both = np.concatenate([pairs[0][0], pairs[0][1]]), np.concatenate([*pairs[1]])
+        low, high = min(map(float, map(np.min, both))), 1.0
+        axis.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        apart = float(np.mean(np.abs(both[0] - both[1])))
+        axis.set(
+            title=f"{_split_name(subjects, split)}: {apart:.3f} apart on average",
+            xlabel=f"similarity by {subjects[0].name}",
+            ylabel=f"similarity by\n{other.name}",
+        )
+        axis.legend(loc="upper left")
+
+    caption = (
+        "Each dot is a pair of pictures (at most 3,000 of each kind, drawn at random), its "
+        "similarity by one subject over that by the other. A float network and its int8 file "
+        "should lie on the dashed diagonal: width is noise of quantisation, a bend shifts "
+        "thresholds. Models of different training need not agree."
+    )
+    figure = panels(len(cells), panel, columns=max(2, len(others)))
+    return finish("agreement", "The same pairs, seen by both", caption, figure, folder)
+
+
+def draw_training(subject: Subject, curves: TrainingCurves, name: str, folder: Path) -> Plot:
+    """Losses, learning rate and validation of one run over its steps."""
+    parts = [p for p in ("losses", "validation", "rate") if getattr(curves, p)]
+
+    def panel(index: int, axis: Axes) -> None:
+        if parts[index] == "losses":
+            _draw_curves(axis, curves.losses)
+            if all(value > 0 for curve in curves.losses.values() for value in curve.values):
+                axis.set_yscale("log")
+            axis.set(title="losses", ylabel="loss")
+        elif parts[index] == "validation":
+            scores = {
+                name: Curve(curve.steps, tuple(100 * value for value in curve.values))
+                for name, curve in curves.validation.items()
+            }
+            _draw_curves(axis, scores, marker="o")
+            axis.set(title="validation on people held out", ylabel="score / %")
+        elif curves.rate:
+            axis.plot(curves.rate.steps, curves.rate.values, color=SERIES[0])
+            axis.set(title="learning rate", ylabel="learning rate")
+        for start in curves.stage_starts[1:]:
+            axis.axvline(start, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        axis.set_xlabel("steps since the start of the run")
+
+    caption = (
+        "Dotted lines part the stages. Losses are on a logarithmic axis; validation scores are of "
+        "the moving average of the weights, which is what is exported."
+    )
+    figure = panels(len(parts), panel, columns=3)
+    return finish(name, f"Training of {subject.name}", caption, figure, folder)
+
+
+def _draw_curves(axis: Axes, curves: dict[str, Curve], marker: str = "") -> None:
+    for (name, curve), colour in zip(curves.items(), _colours(), strict=False):
+        axis.plot(
+            curve.steps,
+            curve.values,
+            color=colour,
+            label=name,
+            marker=marker,
+            markersize=3,
+            linewidth=1.4,
+        )
+    axis.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.18))
+
+
+def panel_title(subjects: Sequence[Subject], subject: Subject, index: int) -> str:
+    """The data set, and the subject where there are several."""
+    name = _split_name(subjects, index)
+    return f"{subject.name}\non {name}" if len(subjects) > 1 else name
+
+
+def _split_name(subjects: Sequence[Subject], index: int) -> str:
+    return subjects[0].reports[index].split.name
+
+
+def _colours() -> Iterator[str]:
+    while True:
+        yield from SERIES
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue

@@ -1,0 +1,132 @@
+"""How figures look: one palette, on paper (PNG) and inside the page (SVG, light and dark)."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1d2733", "#5f6b77", "#dfe4e9"
+GENUINE, IMPOSTOR = "#2a7d50", "#b8433f"
+SERIES = ("#1f6f8b", "#c0652a", "#6a529c", "#8b7420", "#3d3f9e", "#a13d74")
+DARK = {
+    INK: "#e8ecf0",
+    MUTED: "#9aa6b2",
+    GRID: "#333d48",
+    GENUINE: "#58b883",
+    IMPOSTOR: "#e5756f",
+    **dict(
+        zip(SERIES, ("#5db3d0", "#eb9a63", "#a994da", "#cdb45a", "#8b8df0", "#dc80b3"), strict=True)
+    ),
+}
+"""What each colour is where the page is dark."""
+
+_PANEL_IN = 4.4, 3.5
+_PNG_DPI = 160
+_PX_PER_PT = 1.75
+"""Of figures on the page, at most: two panels are as wide as the text."""
+_RC: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "edge-reid",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plot:
+    """A figure with what it shows, said in a sentence or two."""
+
+    name: str
+    """Of its PNG file and, inside the page, of its parts."""
+    title: str
+    caption: str
+    svg: str
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's settings for figures made inside."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def panels(
+    count: int,
+    draw: Callable[[int, Axes], None],
+    *,
+    columns: int = 2,
+    height_in: float = _PANEL_IN[1],
+    key: bool = False,
+) -> Figure:
+    """A figure of `count` panels in rows of at most `columns`, each drawn by `draw(i, axis)`.
+
+    With `key`, the labels of the first panel are explained once above all of them.
+    """
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(_PANEL_IN[0] * columns, height_in * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for index in range(count):
+        draw(index, axes[index])
+    for axis in axes[count:]:
+        axis.set_axis_off()
+    if key:
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=2)
+    return figure
+
+
+def finish(name: str, title: str, caption: str, figure: Figure, folder: Path) -> Plot:
+    """Write the figure's PNG into `folder` and make it part of a page."""
+    figure.savefig(folder / f"{name}.png", dpi=_PNG_DPI, facecolor="white")
+    text = io.StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return Plot(name, title, caption, _inline(text.getvalue(), name))
+
+
+def _inline(svg: str, name: str) -> str:
+    """SVG for the inside of an HTML page: no prologue, ids of its own, colours by variable."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r'id="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    svg = svg.replace("url(#", f"url(#{name}-")
+    svg = re.sub(r'(<svg[^>]*?) width="([\d.]+)pt"', _as_wide_as_drawn, svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    for number, colour in enumerate(DARK):
+        svg = svg.replace(colour, f"var(--c{number})")
+    return svg
+
+
+def _as_wide_as_drawn(opening: re.Match[str]) -> str:
+    """A figure of one panel stays small where there is room for three."""
+    return f'{opening[1]} style="width: {float(opening[2]) * _PX_PER_PT:.0f}px"'

@@ -1,0 +1,170 @@
+"""What a report is about: runs and model files, each scored on the same people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from edge_reid.core.errors import UsageError
+from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
+from edge_reid.core.threshold import is_measured, threshold_for
+from trainer.evaluate import Report, Split, embed_with_file, keras_embedder, score
+from trainer.model import load_run
+from trainer.recipe import Recipe
+from trainer.report.curves import TrainingCurves, read_training_curves
+from trainer.thresholds import Quantiles, decision_similarities, impostor_quantiles
+
+Fact: TypeAlias = tuple[str, str]
+GALLERY_SIZES = (10, 100, 1000)
+"""Templates enrolled, for which thresholds are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Where the box decides with so many templates enrolled.
+
+    Attributes:
+        templates: in the gallery.
+        similarity: least one that counts.
+        measured: False when it lies beyond what the comparisons can show.
+    """
+
+    templates: int
+    similarity: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A run or a model file with its scores.
+
+    Attributes:
+        name: to tell subjects apart by.
+        facts: (what, value) in words.
+        quantiles: of impostor similarities: the manifest's, or of the people of this report.
+        own_quantiles: whether they are the manifest's.
+        curves: of a run; None for a file, or a run without any.
+        reports: one for each data set, in the order of the report's data sets.
+    """
+
+    name: str
+    facts: tuple[Fact, ...]
+    quantiles: Quantiles
+    own_quantiles: bool
+    curves: TrainingCurves | None
+    reports: tuple[Report, ...]
+
+    def thresholds(self, fpir: float) -> tuple[Threshold, ...]:
+        """At a target rate, for each of `GALLERY_SIZES`; empty where nothing was measured."""
+        if not self.quantiles:
+            return ()
+        return tuple(
+            Threshold(
+                size,
+                threshold_for(self.quantiles, fpir, size),
+                is_measured(self.quantiles, fpir, size),
+            )
+            for size in GALLERY_SIZES
+        )
+
+
+def read_subjects(places: Sequence[Path], splits: Sequence[Split]) -> tuple[Subject, ...]:
+    """Score every run and file on every data set.
+
+    Raises:
+        UsageError: a place is neither the folder of a run nor a `.tflite`.
+        ModelError: a file or its manifest cannot be used; TrainingError: a run, or its scores.
+    """
+    for place in places:
+        if place.suffix != ".tflite" and not place.is_dir():
+            raise UsageError(f"report {place}: expected a .tflite or the folder of a run")
+    names = _distinct(places)
+    return tuple(
+        _read_file(place, name, splits)
+        if place.suffix == ".tflite"
+        else _read_run(place, name, splits)
+        for place, name in zip(places, names, strict=True)
+    )
+
+
+def _read_file(model: Path, name: str, splits: Sequence[Split]) -> Subject:
+    manifest = load_embedding_manifest(model)
+    reports = [score(split, embed_with_file(model, split.data.paths)) for split in splits]
+    own = manifest.impostor_quantiles
+    return Subject(
+        name,
+        _file_facts(model, manifest),
+        own or _measured_quantiles(reports),
+        bool(own),
+        None,
+        tuple(reports),
+    )
+
+
+def _read_run(run: Path, name: str, splits: Sequence[Split]) -> Subject:
+    loaded = load_run(run)
+    embed = keras_embedder(loaded.embedder)
+    reports = [score(split, embed(split.data.paths)) for split in splits]
+    return Subject(
+        name,
+        _run_facts(run, loaded.recipe),
+        _measured_quantiles(reports),
+        False,
+        read_training_curves(run),
+        tuple(reports),
+    )
+
+
+def _measured_quantiles(reports: Sequence[Report]) -> Quantiles:
+    impostor = [decision_similarities(r.split.data, r.embeddings)[0] for r in reports]
+    # Products of float32 unit rows exceed 1 by rounding, which no threshold may.
+    return impostor_quantiles([np.clip(similarities, -1.0, 1.0) for similarities in impostor])
+
+
+def _file_facts(model: Path, manifest: EmbeddingManifest) -> tuple[Fact, ...]:
+    latencies = [
+        (name.replace("_", " "), f"{value:.3g}")
+        for name, value in manifest.metrics.items()
+        if "latency" in name
+    ]
+    return (
+        ("file", f"{model.name}, {model.stat().st_size / 1e6:.1f} MB, {manifest.quantisation}"),
+        ("model_id", manifest.model_id),
+        ("input", f"{manifest.input_height_px} × {manifest.input_width_px} px RGB"),
+        ("embedding", f"{manifest.dimension} numbers, unit length"),
+        *latencies,
+        ("made by", manifest.source),
+        ("licence", manifest.licence),
+        ("trained on", "; ".join(manifest.training_data) or "not stated"),
+    )
+
+
+def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
+    last = recipe.stages[-1]
+    losses = ", ".join(recipe.losses.terms())
+    return (
+        ("run", f"{run.name}, float32"),
+        ("input", f"{last.height_px} × {last.width_px} px RGB"),
+        ("embedding", f"{recipe.dimension} numbers, unit length"),
+        ("network", f"MobileNetV2 α {recipe.alpha:g}, {recipe.pooling} pooling"),
+        (
+            "stages",
+            "; ".join(f"{s.epochs:g} epochs at {s.height_px}×{s.width_px}" for s in recipe.stages),
+        ),
+        ("losses", losses),
+        ("teacher", recipe.teacher.path.name if recipe.teacher else "none"),
+        ("trained on", "; ".join(f"{s.path.name}: {s.terms}" for s in recipe.sources)),
+    )
+
+
+def _distinct(places: Sequence[Path]) -> list[str]:
+    """Names as short as they may be: of the file or folder, with its number if said twice."""
+    stems = [place.resolve().stem if place.suffix else place.resolve().name for place in places]
+    return [
+        stem if stems.count(stem) == 1 else f"{stem} ({number})"
+        for number, stem in enumerate(stems, 1)
+    ]

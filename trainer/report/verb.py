@@ -1,0 +1,61 @@
+"""The trainer's side of `edge-reid report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from edge_reid.core.errors import TrainingError, UsageError
+from trainer.places import recipe_at, split_of
+from trainer.report.page import make_page, render
+from trainer.report.subjects import read_subjects
+
+
+def write_report(
+    places: Sequence[Path],
+    data: Sequence[Path],
+    out: Path,
+    *,
+    fpir: float = 0.01,
+    pictures: bool = True,
+) -> None:
+    """Score runs and models on the same people, and write the page and its PNGs.
+
+    Raises:
+        UsageError: nothing says what to score on, or `out` is no HTML file.
+        TrainingError: the data, a run, or its scores are not usable, or the page cannot be written.
+    """
+    if out.suffix not in {".html", ".htm"}:
+        raise UsageError(f"report: expected --out NAME.html, found {out}")
+    if not 0 < fpir < 1:
+        raise UsageError(f"report: expected --fpir between 0 and 1, found {fpir}")
+    chosen, remarks = _data_of(places, data)
+    subjects = read_subjects(places, [split_of(place) for place in chosen])
+    figures = out.with_name(f"{out.stem}_figures")
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+        with Console(stderr=True).status("drawing"):
+            page = make_page(
+                subjects, fpir=fpir, pictures=pictures, folder=figures, remarks=remarks
+            )
+        out.write_text(render(page), encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"report {out}: cannot be written: {error.strerror}") from error
+    size_mb = out.stat().st_size / 1e6
+    Console().print(f"{out} ({size_mb:.1f} MB); figures in {figures}", highlight=False)
+
+
+def _data_of(places: Sequence[Path], data: Sequence[Path]) -> tuple[Sequence[Path], list[str]]:
+    """What to score on, and what a reader must know of it."""
+    runs = [place for place in places if recipe_at(place)]
+    if data:
+        return data, []
+    if not runs:
+        raise UsageError("report: expected --data DIR to score on, or a run with people held out")
+    remark = (
+        f"Measured on the people that {runs[0].name} held out of its training. What the others "
+        "were trained on may include them."
+    )
+    return runs[:1], [remark] if len(places) > 1 else []

@@ -1,0 +1,187 @@
+"""Scores and thresholds as tables that a person reads, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from trainer.calibrate import Measured, Quantile
+from trainer.comparisons import LOOKALIKES_BEYOND
+from trainer.crosscheck import Outcome
+from trainer.evaluate import Report
+from trainer.openset import FPIRS, OpenSet
+from trainer.verification import FARS
+
+Scores: TypeAlias = tuple[Report, dict[float, float], Sequence[OpenSet]]
+"""Of one data set: ranking, TAR at each FAR, open-set trials."""
+
+_NO_SUCH_DATA_SET = 100_000
+"""People: no use in asking for so many."""
+
+
+def as_dict(report: Report, accepted: dict[float, float], trials: Sequence[OpenSet]) -> Any:
+    """One data set's scores, as `--json` prints them."""
+    return report.as_dict() | {
+        "tar_at_far": {f"{far:g}": rate for far, rate in accepted.items()},
+        "open_set": [asdict(each) for each in trials],
+    }
+
+
+def show(console: Console, title: str, scores: Sequence[Scores]) -> None:
+    """Ranking and verification side by side, then the open-set trials of each data set."""
+    _say(console, title)
+    table = Table()
+    table.add_column("Market-1501 protocol")
+    for report, _, _ in scores:
+        table.add_column(escape(report.split.name), justify="right")
+    for name in scores[0][0].scores():
+        table.add_row(name, *(_percent(report.scores()[name]) for report, _, _ in scores))
+    table.add_section()
+    for far in FARS:
+        values = [_percent(accepted.get(far)) for _, accepted, _ in scores]
+        table.add_row(f"TAR at FAR {100 * far:g} %", *values)
+    console.print(table)
+    for report, _, trials in scores:
+        _say(console, f"{report.split.name}: {report.remarks()}")
+        if trials:
+            console.print(_open_set_table(report.split.name, trials))
+            for line in sorted({line for each in trials for line in each.refused}):
+                _say(console, f"  – {line}")
+
+
+def show_calibration(console: Console, title: str, measured: Measured) -> None:
+    """Quantiles with their intervals, what was refused, and the forecast."""
+    _say(
+        console,
+        f"{title} on {', '.join(measured.data)}: {measured.people} people, "
+        f"{measured.impostor_comparisons:,} impostor and {measured.genuine_comparisons:,} genuine "
+        "comparisons of a track with a template",
+    )
+    if not measured.cameras_known:
+        _say(
+            console,
+            "warning: no camera ids: the halves of each person's pictures stand for two cameras. "
+            "Pictures of one camera and one moment look alike: expect more missed people than "
+            "forecast, and take folders per camera (IDENTITY/CAMERA/*.jpg) if you can",
+            style="yellow",
+        )
+    console.print(_quantile_table("strangers reach", "of pairs", measured.impostor))
+    _say_refused(console, measured.impostor, "pairs of different people that look so alike")
+    console.print(_quantile_table("the same person stays below", "of people", measured.genuine))
+    _say_refused(console, measured.genuine, "people so unlike themselves")
+    console.print(_forecast_table(measured))
+    if not all(each.measured for each in measured.forecasts):
+        _say(
+            console,
+            "*: beyond what these data show; the threshold goes on along the steepest slope, so "
+            "that it errs towards unknown",
+        )
+
+
+def show_check(console: Console, name: str, outcomes: Sequence[Outcome]) -> None:
+    """Promise and truth of thresholds from one half of the people, on the other half."""
+    table = Table(
+        title=f"{escape(name)}: thresholds from half of the people, tried on the others",
+        title_justify="left",
+    )
+    titles = ("enrolled", "FPIR promised", "FPIR met", "FNIR forecast", "FNIR met")
+    for title in titles:
+        table.add_column(title, justify="right")
+    for each in outcomes:
+        mark = "" if each.measured else " *"
+        table.add_row(
+            str(each.people),
+            f"{100 * each.target_fpir:g} %{mark}",
+            f"{100 * each.fpir:.2f} ± {100 * each.fpir_spread:.2f} %",
+            _percent(each.fnir_forecast),
+            f"{100 * each.fnir:.1f} ± {100 * each.fnir_spread:.1f} %",
+        )
+    console.print(table)
+
+
+def _open_set_table(name: str, trials: Sequence[OpenSet]) -> Table:
+    first = trials[0]
+    table = Table(
+        title=f"{escape(name)}, open set: {first.identities} people enrolled, {first.draws} draws "
+        "(mean ± standard deviation)",
+        title_justify="left",
+    )
+    for title in ("probe", "templates", "enrolled / never"):
+        table.add_column(title)
+    for fpir in FPIRS:
+        table.add_column(f"FNIR, FPIR {100 * fpir:g} %", justify="right")
+    for each in trials:
+        found = {point.fpir: point for point in each.points}
+        cells = [
+            f"{100 * found[fpir].fnir:.1f} ± {100 * found[fpir].fnir_spread:.1f} %"
+            if fpir in found
+            else "–"
+            for fpir in FPIRS
+        ]
+        shots = "1" if each.setup.shots == 1 else f"up to {each.setup.shots}, {each.setup.fusion}"
+        table.add_row(each.setup.probe, shots, f"{each.mated:,} / {each.strangers:,}", *cells)
+    return table
+
+
+def _quantile_table(title: str, counted: str, found: Sequence[Quantile]) -> Table:
+    table = Table()
+    for name in ("in", title, "95 % interval", counted):
+        table.add_column(name, justify="right")
+    for each in found:
+        if each.is_supported:
+            table.add_row(
+                f"{100 * each.p:g} %",
+                f"{each.similarity:.3f}",
+                f"{each.low:.3f} – {each.high:.3f}",
+                f"{each.lookalikes:,}",
+            )
+    return table
+
+
+def _say_refused(console: Console, found: Sequence[Quantile], what: str) -> None:
+    first = next((each for each in found if not each.is_supported), None)
+    if first is None:
+        return
+    line = (
+        f"  refused: {100 * first.p:g} % and less: {LOOKALIKES_BEYOND} {what} must lie beyond, "
+        f"{first.lookalikes} do; about {first.people_needed:,} people are needed for that"
+    )
+    if found[-1].people_needed < _NO_SUCH_DATA_SET:
+        line += f", {found[-1].people_needed:,} for {100 * found[-1].p:g} %"
+    _say(console, line)
+
+
+def _forecast_table(measured: Measured) -> Table:
+    table = Table(
+        title="forecast: threshold and missed people at one template each", title_justify="left"
+    )
+    table.add_column("enrolled", justify="right")
+    targets = sorted({each.target_fpir for each in measured.forecasts}, reverse=True)
+    for fpir in targets:
+        table.add_column(f"FPIR {100 * fpir:g} %", justify="right")
+        table.add_column("FNIR", justify="right")
+        table.add_column("95 %", justify="right")
+    for people in sorted({each.people for each in measured.forecasts}):
+        cells: list[str] = []
+        for fpir in targets:
+            (each,) = (f for f in measured.forecasts if (f.people, f.target_fpir) == (people, fpir))
+            mark = "" if each.measured else " *"
+            cells.append(f"{each.threshold:.3f}{mark}")
+            low, high = 100 * each.fnir_low, 100 * each.fnir_high
+            cells += [f"{100 * each.fnir:.0f} %", f"{low:.0f} – {high:.0f}"]
+        table.add_row(f"{people:,}", *cells)
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def _say(console: Console, line: str, style: str | None = None) -> None:
+    """A line as it is: names in brackets are no markup, long ones are not broken."""
+    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
