@@ -64,7 +64,8 @@ def decisions(data: PersonData, embeddings: FloatArray) -> Decisions:
     tracks = mean_tracks(templates)
     same = tracks.labels[:, None] == labels
     apart = tracks.cameras[:, None] != cameras
-    similarity = tracks.embeddings @ templates.embeddings.T
+    # Rounding takes the product of two unit rows past 1, which no manifest may hold.
+    similarity = np.clip(tracks.embeddings @ templates.embeddings.T, -1.0, 1.0)
     return Decisions(tracks, templates, similarity, ~same, same & apart)
 
 

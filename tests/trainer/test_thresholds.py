@@ -77,3 +77,13 @@ def test_quantiles_stop_where_the_comparisons_run_out() -> None:
     assert table[0] == pytest.approx((0.5, 0.5))
     assert table[-1] == pytest.approx((0.005, 0.995))  # 0.002 would leave 20 comparisons beyond
     assert dict(genuine_quantiles([similarities]))[0.1] == pytest.approx(0.1)
+
+
+def test_the_same_picture_under_two_names_is_not_more_than_equal() -> None:
+    """float32 takes the product of a unit row with itself past 1."""
+    rows = np.random.default_rng(0).normal(size=(50, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert (rows @ rows.T).max() > 1.0
+    data = pictures(labels=[*range(50), *range(50, 100)], cameras=[1] * 100)
+    impostor, _ = decision_similarities(data, np.concatenate([rows, rows]))
+    assert impostor.max() == 1.0
