@@ -201,7 +201,7 @@ def _manifest(model: Path, run: Path, loaded: Run, options: ExportOptions) -> Em
         input_height_px=height_px,
         input_width_px=width_px,
         licence=options.licence,
-        source=f"edge-reid train, run {run.name}: MobileNetV2 α {recipe.alpha}, "
+        source=f"edge-reid train, run {run.name}: {recipe.backbone} α {recipe.alpha}, "
         f"{'distilled from ' + recipe.teacher.path.stem if recipe.teacher else 'metric learning'}",
         dimension=recipe.dimension,
         impostor_quantiles=(),

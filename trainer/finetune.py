@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 from keras import ops
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trainer.augment import AugmentConfig, augment
@@ -98,4 +99,5 @@ def _progress() -> Progress:
         BarColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[loss]}"),
+        console=Console(stderr=True),
     )

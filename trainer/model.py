@@ -45,19 +45,21 @@ def load_run(run: Path) -> Run:
 
 def build_embedder(recipe: Recipe, height_px: int, width_px: int) -> keras.Model:
     """The recipe's network, weights not loaded: (B, H, W, 3) RGB 0..255 → (B, D)."""
-    config = BackboneConfig(alpha=recipe.alpha, last_stride=recipe.last_stride)
-    network = build_backbone(config, height_px, width_px)
+    network = build_backbone(backbone_config(recipe), height_px, width_px)
     return heads.add_embedding(network, recipe.dimension, recipe.pooling)
+
+
+def backbone_config(recipe: Recipe) -> BackboneConfig:
+    """What the recipe says about the backbone."""
+    return BackboneConfig(recipe.alpha, recipe.last_stride, recipe.backbone)
 
 
 def load_start(embedder: keras.Model, recipe: Recipe) -> None:
     """The weights a run begins with: a re-ID checkpoint, a local ImageNet file, or a download."""
     if recipe.start_from is not None:
         load_weights(embedder, recipe.start_from)
-    elif recipe.imagenet is not None:
-        weights.load_torchvision(embedder, recipe.imagenet, recipe.alpha)
     else:
-        weights.load_keras_applications(embedder, recipe.alpha)
+        weights.load_imagenet(embedder, backbone_config(recipe), recipe.imagenet)
 
 
 def weights_by_name(model: keras.Model) -> dict[str, FloatArray]:

@@ -12,7 +12,7 @@ from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import describe_mistakes
 from trainer.augment import PRESETS, STANDARD, AugmentConfig
 from trainer.loss_settings import Losses, Softmax, Triplet
-from trainer.settings import Positive, Settings
+from trainer.settings import BackboneName, Positive, Settings
 
 Precision: TypeAlias = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 Pixels: TypeAlias = Annotated[int, Field(gt=0, multiple_of=32)]
@@ -90,12 +90,13 @@ class Recipe(Settings):
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     imagenet: Path | None = None
-    """torchvision's MobileNetV2 `.pth`; without it the weights of keras.applications."""
+    """torchvision's `.pth` or a keras.applications `.h5` of the backbone; else downloaded."""
     start_from: Path | None = None
     """A re-ID checkpoint (`.npz`) to fine-tune instead of ImageNet weights."""
     teacher: Annotated[Teacher | None, BeforeValidator(_by_path)] = None
     losses: Losses = Losses(softmax=Softmax(), triplet=Triplet())
     """Regression and relational need a teacher."""
+    backbone: BackboneName = "mobilenetv2"
     alpha: Positive = 1.0
     """Width of the network."""
     last_stride: Literal[1, 2] = 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 """A part of something, or a chance."""
+BackboneName: TypeAlias = Literal["mobilenetv2", "mobilenetv3-small", "mobilenetv3-large"]
 
 
 class Settings(BaseModel):

@@ -92,10 +92,11 @@ def _start_weights(start: str) -> dict[str, Any]:
     path = shipped_checkpoint() if start == "shipped" else Path(start)
     if not path.is_file():
         raise TrainingError(
-            f"--start {start}: expected a .npz checkpoint or a torchvision .pth, found no file "
+            f"--start {start}: expected a .npz checkpoint, a torchvision .pth or a "
+            f"keras.applications .h5, found no file "
             f"{path}; --start imagenet downloads ImageNet weights"
         )
-    return {"imagenet": path} if path.suffix == ".pth" else {"start_from": path}
+    return {"imagenet": path} if path.suffix in {".pth", ".h5"} else {"start_from": path}
 
 
 def shipped_checkpoint() -> Path:

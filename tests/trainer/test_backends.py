@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.trainer
+pytestmark = [pytest.mark.trainer, pytest.mark.timeout(900)]
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from conftest import FREE, draw_people, small_recipe  # noqa: E402
@@ -26,16 +26,17 @@ from trainer.train import start_run  # noqa: E402
 WHOLE = FREE.model_copy(update={"frozen_blocks": 0, "epochs": 1, "learning_rate": 1e-3})
 
 
-def losses(run: Path) -> list[float]:
+def triplet_losses(run: Path) -> list[float]:
+    """Of every step; it does not see the classifier, which each backend draws its own way."""
     lines = [json.loads(line) for line in (run / "curves.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
+    return [line["triplet"] for line in lines if "triplet" in line]
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_another_backend_trains_and_goes_on(backend: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    recipe = small_recipe(draw_people(tmp_path / "people"), tmp_path / "start.npz", WHOLE, WHOLE)
+    recipe = small_recipe(draw_people(tmp_path / "people"), tmp_path / "start.npz", WHOLE)
     recipe = recipe.model_copy(update={"checkpoint_every_s": 0.0})
     (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
     run, here = tmp_path / "run", with_backend(backend)
@@ -43,15 +44,16 @@ def test_another_backend_trains_and_goes_on(backend: str, tmp_path: Path) -> Non
     with VerbProcess(
         "train", "--recipe", tmp_path / "recipe.json", "--out", run, env=here
     ) as first:
-        first.await_step(run, stage=1, step=1)
+        first.await_step(run, stage=0, step=2)
         first.stop(signal.SIGKILL)
     with VerbProcess("train", "--resume", run, env=here) as second:
         code, printed = second.leave()
     assert code == 0, printed
 
     start_run(recipe, tmp_path / "reference")
-    assert losses(run)[0] == pytest.approx(losses(tmp_path / "reference")[0], rel=0.02)
-    assert len(losses(run)) == len(losses(tmp_path / "reference"))
+    found, expected = triplet_losses(run), triplet_losses(tmp_path / "reference")
+    assert found[0] == pytest.approx(expected[0], rel=0.02)
+    assert len(found) == len(expected)
     noted = json.loads((run / "metrics.json").read_text())["last"]["validation_mAP"]
     assert evaluate_run(run, None).scores()["mAP"] == pytest.approx(noted, abs=0.02)
 

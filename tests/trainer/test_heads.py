@@ -124,7 +124,7 @@ def test_pooling_survives_int8(pooling: str, worst: float, tmp_path: Path) -> No
 
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 8, 3))
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(image)
     x = keras.layers.Conv2D(16, 3, strides=2, activation="relu")(x)
     network = add_embedding(keras.Model(image, x), 12, pooling)
     crops = np.random.default_rng(0).integers(0, 256, (8, 16, 8, 3), np.uint8)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.trainer
+pytestmark = [pytest.mark.trainer, pytest.mark.timeout(900)]
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from conftest import FREE, FROZEN, draw_people, small_recipe  # noqa: E402

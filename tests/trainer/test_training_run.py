@@ -16,8 +16,6 @@ from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from trainer import verbs  # noqa: E402
 from trainer.evaluate import read_split  # noqa: E402
-from trainer.export import ExportOptions, export_run  # noqa: E402
-from trainer.quantize import Precision  # noqa: E402
 from trainer.recipe import Recipe, make_recipe, read_recipe  # noqa: E402
 from trainer.train import start_run  # noqa: E402
 
@@ -54,21 +52,6 @@ def test_train_export_evaluate(
     of_run = json.loads(capsys.readouterr().out)
     assert of_file["queries"] == of_run["queries"] == 24
     assert of_file["mAP"] == pytest.approx(of_run["mAP"], abs=0.1)
-
-
-def test_a_file_worse_than_the_budget_is_not_kept(trained: Path, tmp_path: Path) -> None:
-    out = tmp_path / "model.tflite"
-    with pytest.raises(TrainingError, match="expected at most -100.0 mAP points lost"):
-        export_run(trained, out, ExportOptions(budget_points=-100.0, calibration=8))
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_float_files_agree_with_the_network(
-    trained: Path, tmp_path: Path, precision: Precision
-) -> None:
-    manifest = export_run(trained, tmp_path / "m.tflite", ExportOptions(precision, 100.0))
-    assert manifest.metrics["held_out_cosine_worst"] > 0.999
 
 
 def test_queries_and_gallery_of_a_data_set_are_used_as_they_are(

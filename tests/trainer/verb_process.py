@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-_PATIENCE_S = 240.0
+_PATIENCE_S = 600.0
 
 
 class VerbProcess:

@@ -17,7 +17,7 @@ from trainer.backbone import BLOCK_COUNT, BackboneConfig, build_backbone, freeze
 from trainer.crops import ImageBatch
 from trainer.datasets import IntArray
 from trainer.experiment.images import FloatArray
-from trainer.weights import load_keras_applications, load_torchvision
+from trainer.weights import load_imagenet
 
 _HIDDEN = 128
 _DROPOUT = 0.3
@@ -40,12 +40,13 @@ def imagenet_base(weights: Path | None, height_px: int, width_px: int) -> keras.
     Raises:
         TrainingError: there are no such weights, and none can be downloaded.
     """
-    network = build_backbone(BackboneConfig(last_stride=2), height_px, width_px)
+    config = BackboneConfig(last_stride=2)
+    network = build_backbone(config, height_px, width_px)
     if weights is not None:
-        load_torchvision(network, weights, alpha=1.0)
+        load_imagenet(network, config, weights)
     else:
         try:
-            load_keras_applications(network, alpha=1.0)
+            load_imagenet(network, config, None)
         except TrainingError as error:
             raise TrainingError(
                 "experiment: expected ImageNet weights, keras.applications cannot be reached for "

@@ -1,0 +1,166 @@
+"""The gate: a file that holds up is kept with its measurements, one that does not is not."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.trainer
+pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
+
+from small_networks import embed, random_crops, small_network  # noqa: E402
+
+from edge_reid.cli.main import main  # noqa: E402
+from edge_reid.core.errors import TrainingError  # noqa: E402
+from edge_reid.core.manifest import file_sha256, load_embedding_manifest  # noqa: E402
+from edge_reid.vision.runtime import Model  # noqa: E402
+from trainer.evaluate import evaluate_file, evaluate_run, split_people  # noqa: E402
+from trainer.export import ExportOptions, export_run  # noqa: E402
+from trainer.operators import read_operators  # noqa: E402
+from trainer.quantize import Precision, to_tflite  # noqa: E402
+from trainer.recipe import read_recipe  # noqa: E402
+from trainer.sources import load_run_data  # noqa: E402
+
+RUN_BY_TFLITE_RUNTIME = """
+import sys
+from pathlib import Path
+import numpy as np
+from edge_reid.vision.runtime import Model
+model = Model(Path(sys.argv[1]), runtime="tflite-runtime")
+(row,) = model(np.load(sys.argv[2]))
+np.save(sys.argv[3], row)
+"""
+
+
+CROPS = random_crops(16)
+
+
+def run_file(content: bytes) -> np.ndarray:
+    """Unit rows (N, D) of the crops, by the device's runtime."""
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(content)
+        file.flush()
+        model = Model(Path(file.name), runtime="litert")
+        rows = np.concatenate([model(crop[np.newaxis])[0] for crop in CROPS])
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def lost(content: bytes, expected: np.ndarray) -> float:
+    """Mean of 1 - cosine."""
+    return float(np.mean(1.0 - np.sum(run_file(content) * expected, axis=1)))
+
+
+@pytest.fixture
+def lopsided(trained: Path, tmp_path: Path) -> Path:
+    """A run whose float network answers as before, with one channel a thousand times the others.
+
+    Nothing bounds the map behind block 1, and only block 2 reads it.
+    """
+    run = tmp_path / "lopsided"
+    run.mkdir()
+    shutil.copy(trained / "recipe.json", run)
+    weights = dict(np.load(trained / "weights.npz"))
+    weights["block1_project_bn/gamma"][0] *= 1000.0
+    weights["block1_project_bn/beta"][0] *= 1000.0
+    weights["block2_expand_conv/kernel"][:, :, 0, :] /= 1000.0
+    np.savez(run / "weights.npz", **weights)
+    return run
+
+
+def test_a_file_that_holds_up_is_kept_with_what_was_measured_on_it(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mine.tflite"
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", str(trained), "--budget", "10", "--out", str(out)])
+    printed = capsys.readouterr().out
+    assert "ms a crop: median of 100, one thread, litert" in printed
+    assert "not int8: none" in printed
+
+    metrics = load_embedding_manifest(out).metrics
+    data = load_run_data(read_recipe(trained / "recipe.json"))
+    of_file = evaluate_file(out, split_people(data.validation, "held_out"))
+    of_run = evaluate_run(trained, None)
+    cosines = np.sum(of_file.embeddings * of_run.embeddings, axis=1)
+    lost = of_run.ranking.mean_average_precision - of_file.ranking.mean_average_precision
+    assert metrics["held_out_map_points_lost"] == pytest.approx(100 * lost, abs=0.01)
+    assert metrics["held_out_cosine_mean"] == pytest.approx(cosines.mean(), abs=1e-4)
+    assert metrics["held_out_cosine_worst"] == pytest.approx(cosines.min(), abs=1e-4)
+    assert metrics["held_out_rank1"] == pytest.approx(of_file.ranking.rank(1), abs=1e-4)
+
+
+def test_a_file_that_lost_too_much_is_not_kept_and_it_is_said_what_to_try(
+    lopsided: Path, trained: Path, tmp_path: Path
+) -> None:
+    assert np.allclose(
+        evaluate_run(lopsided, None).embeddings, evaluate_run(trained, None).embeddings, atol=1e-3
+    )
+    out = tmp_path / "models" / "mine.tflite"
+    with pytest.raises(TrainingError, match=r"at most 0.5 mAP points lost, the int8 file") as no:
+        export_run(lopsided, out, ExportOptions(calibration=16))
+    assert f"try edge-reid export {lopsided} --int8 --fine-tune 10 --out {out}" in str(no.value)
+    assert not out.parent.exists()
+
+
+def test_a_failed_export_leaves_the_older_file_as_it_was(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.tflite"
+    export_run(trained, out, ExportOptions(budget_points=100.0, calibration=16))
+    before = file_sha256(out)
+    with pytest.raises(TrainingError, match="it is not kept"):
+        export_run(trained, out, ExportOptions("float32", budget_points=-100.0))
+    assert load_embedding_manifest(out).sha256 == file_sha256(out) == before
+
+
+def test_int16_holds_what_int8_cannot() -> None:
+    network = small_network()
+    expected = embed(network, CROPS)
+    int8, int16x8 = (to_tflite(network, each, CROPS) for each in ("int8", "int16x8"))
+    assert lost(int16x8, expected) < 0.5 * lost(int8, expected)
+    operators = read_operators(int16x8)
+    assert operators.other["CONV_2D → int16"] == 4
+    assert operators.other["CAST → float32"] == 1  # uint8 in, as every file of ours
+    assert not operators.int8
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_float_files_agree_with_the_network(
+    trained: Path, tmp_path: Path, precision: Precision
+) -> None:
+    out = tmp_path / "mine.tflite"
+    made = export_run(trained, out, ExportOptions(precision))
+    assert made.manifest.metrics["held_out_cosine_worst"] > 0.999
+    assert set(read_operators(out.read_bytes()).other) >= {"CONV_2D → float32"}
+
+
+@pytest.mark.parametrize("precision", ["int8", "int16x8", "float32"])
+def test_both_runtimes_give_the_same_embeddings(precision: Precision, tmp_path: Path) -> None:
+    """tflite-runtime in a process of its own: it cannot share one with TensorFlow."""
+    pytest.importorskip("tflite_runtime")
+    content = to_tflite(small_network(), precision, CROPS)
+    (tmp_path / "mine.tflite").write_bytes(content)
+    np.save(tmp_path / "crop.npy", CROPS[:1])
+    files = [str(tmp_path / name) for name in ("mine.tflite", "crop.npy", "row.npy")]
+    subprocess.run([sys.executable, "-c", RUN_BY_TFLITE_RUNTIME, *files], check=True)
+    row = np.load(tmp_path / "row.npy")[0]
+    assert run_file(content)[0] @ row / np.linalg.norm(row) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--int8", "--float16"], "found --int8 and --float16"),
+        (["--float32", "--fine-tune", "3"], "expected --fine-tune with --int8, found --float32"),
+    ],
+)
+def test_contradictions_are_refused(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", "runs/none", "--out", str(tmp_path / "m.tflite"), *words])
+    assert said in " ".join(capsys.readouterr().err.split())

@@ -1,0 +1,103 @@
+"""From a folder of people to a named face in the crowd: every verb, each in its own process.
+
+The people are drawn: coat, trousers, hair, bag and stripes are theirs, while light, place and
+noise change with every picture.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytestmark = [pytest.mark.trainer, pytest.mark.timeout(900)]
+pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
+
+HEIGHT_PX, WIDTH_PX = 96, 48
+TRAINED, STRANGERS = range(20), range(100, 130)
+ENROLLED = range(200, 204)
+PICTURES = 8
+
+
+def edge_reid(*words: str | Path) -> str:
+    """What a verb prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_reid", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{words}: {done.stderr}"
+    return done.stdout
+
+
+def draw_person(person: int, shot: int) -> np.ndarray:
+    """One picture (H, W, 3) BGR uint8; even and odd shots are two cameras."""
+    looks, now = np.random.default_rng(person), np.random.default_rng([person, shot])
+    coat, trousers, hair, bag = (tuple(map(int, looks.integers(0, 256, 3))) for _ in range(4))
+    striped, carries = looks.random(2) < 0.5
+    picture = np.full((HEIGHT_PX, WIDTH_PX, 3), 90 + 60 * (shot % 2), np.uint8)
+    dx, dy = map(int, now.integers(-3, 4, 2))
+    cv2.rectangle(picture, (14 + dx, 50 + dy), (33 + dx, 92 + dy), trousers, -1)
+    cv2.rectangle(picture, (11 + dx, 20 + dy), (36 + dx, 54 + dy), coat, -1)
+    if striped:
+        for y in range(24, 54, 8):
+            cv2.line(picture, (11 + dx, y + dy), (36 + dx, y + dy), trousers, 2)
+    if carries:
+        cv2.rectangle(picture, (33 + dx, 36 + dy), (42 + dx, 56 + dy), bag, -1)
+    cv2.circle(picture, (24 + dx, 12 + dy), 7, (150, 180, 220), -1)
+    cv2.ellipse(picture, (24 + dx, 9 + dy), (7, 5), 0, 180, 360, hair, -1)
+    light = now.uniform(0.8, 1.2) * (1.0 if shot % 2 else 0.85)
+    noisy = picture * light + now.normal(0, 6, picture.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def draw_folder(folder: Path, people: range) -> Path:
+    """A folder per person with a folder per camera inside."""
+    for person in people:
+        for shot in range(PICTURES):
+            place = folder / f"person{person}" / f"camera{shot % 2}"
+            place.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(place / f"{shot}.png"), draw_person(person, shot))
+    return folder
+
+
+def photo(folder: Path, person: int, shot: int) -> Path:
+    path = folder / f"{person}_{shot}.png"
+    cv2.imwrite(str(path), draw_person(person, shot))
+    return path
+
+
+def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
+    run, model, gallery = (tmp_path / name for name in ("run", "mine.tflite", "people.db"))
+    mine = draw_folder(tmp_path / "mine", TRAINED)
+    strangers = draw_folder(tmp_path / "strangers", STRANGERS)
+
+    edge_reid("train", mine, "--out", run, "--size", "64x32", "--epochs", "2")
+    printed = edge_reid("export", run, "--int8", "--budget", "5", "--out", model)
+    assert "not int8: none" in printed
+    edge_reid("calibrate", model, strangers)
+    manifest = json.loads(model.with_suffix(".json").read_text())
+    assert manifest["calibration"]["people"] == len(STRANGERS)
+
+    edge_reid("gallery", "init", gallery, "--model", model)
+    box = f"0,0,{WIDTH_PX},{HEIGHT_PX}"
+    place = ("--gallery", gallery, "--model", model, "--box", box)
+    for person in ENROLLED:
+        for shot in (0, 1):
+            one = photo(tmp_path, person, shot)
+            edge_reid("gallery", "enroll", f"person{person}", one, *place)
+
+    answers = {
+        person: json.loads(edge_reid("probe", photo(tmp_path, person, 5), *place, "--json"))
+        for person in ENROLLED
+    }
+    assert {person: answer["candidates"][0]["identity"] for person, answer in answers.items()} == {
+        person: f"person{person}" for person in ENROLLED
+    }
+    assert [a["similarity"] for a in answers.values()] == [a["threshold"] for a in answers.values()]
