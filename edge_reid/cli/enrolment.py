@@ -22,7 +22,7 @@ def portray(
     identity: str, photos: Sequence[Path], pick: Pick, studio: Studio, store: GalleryStore
 ) -> dict[Path, Template]:
     """A template of each photo that is new for this identity; raises for all bad ones at once."""
-    sources = {template.source_sha256 for template in store.templates(identity)}
+    sources = set(store.sources(identity))
     templates: dict[Path, Template] = {}
     mistakes: list[str] = []
     for path in photos:

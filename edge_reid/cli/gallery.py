@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from edge_reid.cli.gallery_doctor import doctor
+from edge_reid.cli.gallery_merge import merge
 from edge_reid.cli.gallery_publish import publish
+from edge_reid.cli.gallery_restore import print_asides, restore
 from edge_reid.cli.gallery_rollback import rollback
 from edge_reid.cli.gallery_status import status
 from edge_reid.core.errors import GalleryError, UsageError
-
-if TYPE_CHECKING:
-    from edge_reid.core.types import Template
 
 gallery = typer.Typer(
     help="Enroll, list and remove people; publish them to the boxes.",
@@ -106,7 +106,7 @@ def list_(
     rows = [
         (
             person.identity,
-            str(person.templates),
+            f"{person.templates}{f' + {person.set_aside} set aside' if person.set_aside else ''}",
             f"{person.mean_quality:.2f}",
             _when(person.first_enrolled_utc_s),
             _when(person.last_enrolled_utc_s),
@@ -126,8 +126,8 @@ def show(
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:
-        templates = store.templates(name)
-    if not templates:
+        templates, asides = store.templates(name), store.asides(name)
+    if not (templates or asides):
         raise GalleryError(
             f"gallery {path}: nobody called {name!r} is enrolled; "
             "`edge-reid gallery list` shows who is"
@@ -143,7 +143,10 @@ def show(
         for each in templates
     ]
     _print_table(("template", "quality", "enrolled", "source sha256", "model"), rows)
-    typer.echo(f"{templates[0].identity}: {_count(templates, 'template')}")
+    identity = (*templates, *asides)[0].identity
+    typer.echo(f"{identity}: {_count(templates, 'template')} in use")
+    if asides:
+        print_asides(asides)
 
 
 @gallery.command("remove")
@@ -166,14 +169,15 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON-lines file to write.")],
     path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
-    """Write all templates, never photos, to a file."""
+    """Write all templates in use, never photos, to a file."""
     from edge_reid.gallery.portable import write_portable
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:
-        templates = store.templates()
+        templates, asides = store.templates(), store.asides()
         write_portable(file, templates, store.model_id, store.dimension)
-    typer.echo(f"{file}: {_count(templates, 'template')}")
+    left_out = f", without {len(asides)} that are set aside" if asides else ""
+    typer.echo(f"{file}: {_count(templates, 'template')}{left_out}")
 
 
 @gallery.command("import")
@@ -190,8 +194,7 @@ def import_(
 
     with GalleryStore.open(path) as store:
         templates = read_portable(file, store.model_id, store.dimension)
-        known = {_key(each) for each in store.templates()}
-        new = [each for each in templates if _key(each) not in known]
+        new = [each for each in templates if each.source_sha256 not in store.sources(each.identity)]
         if len(new) < len(templates) and not skip_known:
             raise GalleryError(
                 f"import {file}: {len(templates) - len(new)} of {len(templates)} templates are "
@@ -202,15 +205,12 @@ def import_(
     typer.echo(f"{path}: {_count(new, 'template')} added")
 
 
+gallery.command("doctor")(doctor)
+gallery.command("restore")(restore)
+gallery.command("merge")(merge)
 gallery.command("publish")(publish)
 gallery.command("status")(status)
 gallery.command("rollback")(rollback)
-
-
-def _key(template: Template) -> tuple[str, str]:
-    from edge_reid.gallery.identity import identity_key
-
-    return identity_key(template.identity), template.source_sha256
 
 
 def _when(utc_s: float) -> str:

@@ -68,6 +68,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        # templates that are kept, but neither matched nor published
+        """
+        CREATE TABLE set_aside (
+            template_id INTEGER PRIMARY KEY REFERENCES templates ON DELETE CASCADE,
+            reason TEXT NOT NULL,
+            set_aside_utc_s REAL NOT NULL
+        )
+        """,
+    ),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -79,6 +89,14 @@ def migrate(connection: sqlite3.Connection) -> None:
         for statement in statements:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _stand_in(connection: sqlite3.Connection, version: int) -> None:
+    """Empty tables in memory for those that a file which cannot be written lacks."""
+    connection.execute("PRAGMA temp_store = MEMORY")
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
 
 
 def check_format(path: Path, connection: sqlite3.Connection) -> None:
@@ -103,6 +121,10 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
             f"gallery {path}: expected format {SCHEMA_VERSION} or older, got {version}, "
             "written by a newer edge-reid; update this one"
         )
-    if version < SCHEMA_VERSION and is_writable(connection):
-        with transaction(connection):
-            migrate(connection)
+    if version == SCHEMA_VERSION:
+        return
+    if not is_writable(connection):
+        _stand_in(connection, version)
+        return
+    with transaction(connection):
+        migrate(connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,14 @@ from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery.admission import check_template
+from edge_reid.gallery.curation import (
+    Aside,
+    Merged,
+    join,
+    put_aside,
+    read_asides,
+    take_back,
+)
 from edge_reid.gallery.database import (
     closed_on_error,
     connect,
@@ -42,6 +50,8 @@ class IdentitySummary:
     mean_quality: float
     first_enrolled_utc_s: float
     last_enrolled_utc_s: float
+    set_aside: int = 0
+    """Templates that are kept but not used; they count nowhere else here."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,12 +154,13 @@ class GalleryStore:
             return tuple(self._insert(template) for template in templates)
 
     def templates(self, identity: str | None = None) -> tuple[Template, ...]:
-        """All templates, or those of one identity (any case), in the order they were stored."""
+        """All templates in use, or those of one identity (any case), in the order of storing."""
         with in_one_line(self.path):
             rows = self._db.execute(
                 "SELECT name, vector, model_id, quality, source_sha256, created_utc_s, template_id "
                 "FROM templates JOIN identities USING (identity_id) "
-                "WHERE name_key = coalesce(?, name_key) ORDER BY template_id",
+                "LEFT JOIN set_aside USING (template_id) "
+                "WHERE name_key = coalesce(?, name_key) AND reason IS NULL ORDER BY template_id",
                 (None if identity is None else identity_key(identity),),
             ).fetchall()
         vectors = self._unpack([row[1] for row in rows])
@@ -157,12 +168,25 @@ class GalleryStore:
             Template(row[0], vector, *row[2:]) for row, vector in zip(rows, vectors, strict=True)
         )
 
+    def sources(self, identity: str) -> frozenset[str]:
+        """`source_sha256` of all templates of an identity, also of those that are set aside."""
+        with in_one_line(self.path):
+            rows = self._db.execute(
+                "SELECT source_sha256 FROM templates JOIN identities USING (identity_id) "
+                "WHERE name_key = ?",
+                (identity_key(identity),),
+            ).fetchall()
+        return frozenset(row[0] for row in rows)
+
     def identities(self) -> tuple[IdentitySummary, ...]:
         """Who is enrolled, by name."""
         with in_one_line(self.path):
             rows = self._db.execute(
-                "SELECT name, count(*), avg(quality), min(created_utc_s), max(created_utc_s) "
+                "SELECT name, count(*) - count(reason), "
+                "coalesce(avg(quality) FILTER (WHERE reason IS NULL), avg(quality)), "
+                "min(created_utc_s), max(created_utc_s), count(reason) "
                 "FROM templates JOIN identities USING (identity_id) "
+                "LEFT JOIN set_aside USING (template_id) "
                 "GROUP BY identity_id ORDER BY name_key"
             ).fetchall()
         return tuple(IdentitySummary(*row) for row in rows)
@@ -177,20 +201,49 @@ class GalleryStore:
             GalleryError: nobody of that name is enrolled.
         """
         with self._change():
-            found = self._find(identity)
-            if found is None:
-                raise GalleryError(
-                    f"gallery {self.path}: nobody called {identity!r} is enrolled; "
-                    "`edge-reid gallery list` shows who is"
-                )
+            found = self._need(identity)
             gone = self._db.execute("DELETE FROM templates WHERE identity_id = ?", found[:1])
             self._db.execute("DELETE FROM identities WHERE identity_id = ?", found[:1])
-            self._db.execute(
-                "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?)",
-                (place_of(identity), self.version + 1, time.time()),
-            )
+            self._note_erased(identity)
         self._wipe()
         return gone.rowcount
+
+    def set_aside(self, reasons: Mapping[int, str]) -> None:
+        """Stop using templates, by `template_id`, each for a reason in words; all or none.
+
+        Raises:
+            GalleryError: one is not in use.
+        """
+        with self._change():
+            put_aside(self._db, self.path, reasons, time.time())
+
+    def asides(self, identity: str | None = None) -> tuple[Aside, ...]:
+        """What is set aside of everybody, or of one identity (any case)."""
+        with in_one_line(self.path):
+            return read_asides(self._db, None if identity is None else identity_key(identity))
+
+    def restore(self, template_ids: Collection[int]) -> None:
+        """Use templates again that were set aside; all or none.
+
+        Raises:
+            GalleryError: one is not set aside.
+        """
+        with self._change():
+            take_back(self._db, self.path, template_ids)
+
+    def merge(self, identity: str, into: str) -> Merged:
+        """Give all templates of one identity to another; the first name is gone then.
+
+        A template of a photo that the other has as well is deleted.
+
+        Raises:
+            GalleryError: one of them is not enrolled, or they are the same.
+        """
+        with self._change():
+            merged = join(self._db, self._need(identity), self._need(into), self.path)
+            self._note_erased(identity)  # or a box's older version would bring it back
+        self._wipe()
+        return merged
 
     def contents(self) -> Contents:
         """All that is published of it."""
@@ -242,7 +295,8 @@ class GalleryStore:
             version = self.version
             rows = self._db.execute(
                 "SELECT name, vector FROM templates JOIN identities USING (identity_id) "
-                "ORDER BY name_key, template_id"
+                "LEFT JOIN set_aside USING (template_id) "
+                "WHERE reason IS NULL ORDER BY name_key, template_id"
             ).fetchall()
         names = tuple(dict.fromkeys(name for name, _ in rows))
         number = {name: index for index, name in enumerate(names)}
@@ -317,6 +371,21 @@ class GalleryStore:
             "SELECT identity_id, name FROM identities WHERE name_key = ?", (identity_key(name),)
         ).fetchone()
         return None if row is None else (int(row[0]), str(row[1]))
+
+    def _need(self, name: str) -> tuple[int, str]:
+        found = self._find(name)
+        if found is None:
+            raise GalleryError(
+                f"gallery {self.path}: nobody called {name!r} is enrolled; "
+                "`edge-reid gallery list` shows who is"
+            )
+        return found
+
+    def _note_erased(self, identity: str) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?)",
+            (place_of(identity), self.version + 1, time.time()),
+        )
 
     def _wipe(self) -> None:
         # secure_delete wrote zeros over the deleted rows, but so far only in the write-ahead log,

@@ -78,7 +78,7 @@ def test_a_vector_that_is_none(path):
 def test_of_a_newer_edge_reid(path):
     with sqlite3.connect(path) as future:
         future.execute("PRAGMA user_version = 99")
-    with refused("expected format 2 or older, got 99, written by a newer edge-reid"):
+    with refused("expected format 3 or older, got 99, written by a newer edge-reid"):
         GalleryStore.open(path)
 
 

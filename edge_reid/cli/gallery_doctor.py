@@ -1,0 +1,155 @@
+"""`edge-reid gallery doctor`: which templates do harm, and who is enrolled twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_reid.core.manifest import EmbeddingManifest
+    from edge_reid.gallery.doctor import Bars, Finding
+
+SHOWN = 40
+"""Findings printed; `--json` gives all."""
+
+
+def doctor(
+    path: Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")] = Path(
+        "gallery.db"
+    ),
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Set the harmful templates aside; `restore` brings them back."),
+    ] = False,
+    only: Annotated[
+        list[int] | None,
+        typer.Option(metavar="TEMPLATE", help="With --fix: of them only this one. Repeatable."),
+    ] = None,
+    target_fpir: Annotated[
+        float | None, typer.Option(help="As the boxes have it. [default: 0.01]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    model: Annotated[
+        Path | None, typer.Option(help="Embedding model. [default: the shipped one]")
+    ] = None,
+) -> None:
+    """Find templates that are taken for somebody else, people enrolled twice, outliers, bad photos.
+
+    Nothing is deleted and nobody is merged: --fix only sets templates aside.
+    """
+    from edge_reid.cli.progress import counting
+    from edge_reid.core.manifest import load_embedding_manifest
+    from edge_reid.core.shipped import EMBEDDING, shipped_model
+    from edge_reid.gallery.doctor import examine
+    from edge_reid.gallery.store import GalleryStore
+
+    manifest = load_embedding_manifest(model or shipped_model(EMBEDDING))
+    chosen = _chosen(only, fix=fix)
+    with GalleryStore.open(path, model_id=manifest.model_id) as store:
+        templates = store.templates()
+        bars = _bars(manifest, target_fpir, len(templates))
+        with counting("comparing templates") as progress:
+            findings = examine(templates, bars, progress=progress)
+        reasons = {
+            template_id: f"{each.kind.value}: {each.reason}"
+            for each in findings
+            if each.set_aside
+            for template_id in each.template_ids
+        }
+        if chosen is not None:
+            _check_proposed(chosen, reasons)
+            reasons = {template_id: reasons[template_id] for template_id in chosen}
+        if fix and reasons:
+            store.set_aside(reasons)
+    if as_json:
+        _print_json(findings)
+        return
+    _print(findings, path, genuine_known=bars.genuine is not None)
+    typer.echo(_summary(len(templates), len(findings), reasons, path, fix=fix))
+
+
+def _chosen(only: list[int] | None, *, fix: bool) -> frozenset[int] | None:
+    from edge_reid.core.errors import UsageError
+
+    if only and not fix:
+        raise UsageError("--only: expected with --fix, got it alone; give both")
+    return frozenset(only) if only else None
+
+
+def _bars(manifest: EmbeddingManifest, target_fpir: float | None, templates: int) -> Bars:
+    from edge_reid.core.config import DecideSettings, EmbedSettings, parse_section
+    from edge_reid.core.threshold import threshold_for
+    from edge_reid.gallery.doctor import Bars
+
+    given = {} if target_fpir is None else {"target_fpir": target_fpir}
+    decide = parse_section(DecideSettings, given)
+    return Bars(
+        threshold=threshold_for(manifest.impostor_quantiles, decide.target_fpir, templates),
+        margin=decide.min_margin,
+        genuine=min(manifest.genuine_quantiles, default=None),
+        quality=EmbedSettings().min_quality,
+    )
+
+
+def _check_proposed(chosen: Collection[int], proposed: Collection[int]) -> None:
+    from edge_reid.core.errors import UsageError
+
+    if strange := sorted(set(chosen) - set(proposed)):
+        raise UsageError(
+            f"--only: expected templates that the doctor would set aside, got "
+            f"{', '.join(map(str, strange))}; without --fix it shows which"
+        )
+
+
+def _print(findings: Sequence[Finding], path: Path, *, genuine_known: bool) -> None:
+    for finding in findings[:SHOWN]:
+        typer.echo(f"{_subject(finding)}: {finding.kind.value}\n    {finding.reason}")
+        typer.echo(f"    → {_remedy(finding, path)}")
+    if len(findings) > SHOWN:
+        typer.echo(f"… and {len(findings) - SHOWN} more; --json shows all")
+    if not genuine_known:
+        typer.echo(
+            "note: the model's manifest has no genuine_quantiles, so outliers were not looked for"
+        )
+
+
+def _subject(finding: Finding) -> str:
+    from edge_reid.gallery.doctor import Kind
+
+    if finding.kind is Kind.ONE_PERSON:
+        return f"{finding.identity} and {finding.other}"
+    return f"template {finding.template_ids[0]} of {finding.identity}"
+
+
+def _remedy(finding: Finding, path: Path) -> str:
+    from shlex import join
+
+    from edge_reid.gallery.doctor import Kind
+
+    if finding.kind is Kind.ONE_PERSON:
+        words = ["edge-reid", "gallery", "merge", finding.identity, str(finding.other)]
+        return f"if so: {join([*words, '--gallery', str(path)])}"
+    if finding.set_aside:
+        return "--fix sets it aside"
+    return "look at the photo; enroll better ones, or remove the person"
+
+
+def _summary(
+    templates: int, findings: int, reasons: Collection[int], path: Path, *, fix: bool
+) -> str:
+    if not findings:
+        return f"{path}: {templates} templates, all well"
+    done = "were set aside" if fix else "would be set aside by --fix"
+    back = "; `edge-reid gallery restore` brings them back" if fix and reasons else ""
+    return f"{path}: {templates} templates, {findings} findings, {len(reasons)} {done}{back}"
+
+
+def _print_json(findings: Sequence[Finding]) -> None:
+    import json
+    from dataclasses import asdict
+
+    rows = [asdict(each) | {"kind": each.kind.name.lower()} for each in findings]
+    typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))

@@ -1,0 +1,88 @@
+"""The statements by which templates are set aside and taken back, and identities joined.
+
+Each runs within a transaction of the caller's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_reid.core.errors import GalleryError
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A template that is kept, but neither matched nor published."""
+
+    identity: str
+    template_id: int
+    reason: str
+    quality: float
+    set_aside_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge did."""
+
+    moved: int
+    """Templates that have a new owner."""
+    doubled: int
+    """Templates of photos that the other had as well; they are deleted."""
+
+
+def put_aside(
+    db: sqlite3.Connection, path: Path, reasons: Mapping[int, str], now_utc_s: float
+) -> None:
+    """Set templates aside; raises GalleryError when one is not in use."""
+    for template_id, reason in reasons.items():
+        added = db.execute(
+            "INSERT OR IGNORE INTO set_aside "
+            "SELECT template_id, ?, ? FROM templates WHERE template_id = ?",
+            (reason, now_utc_s, template_id),
+        )
+        if added.rowcount != 1:
+            raise GalleryError(
+                f"gallery {path}: expected the number of a template in use, got {template_id}; "
+                "`edge-reid gallery show NAME` shows them"
+            )
+
+
+def read_asides(db: sqlite3.Connection, name_key: str | None) -> tuple[Aside, ...]:
+    """By name, then in the order of storing."""
+    rows = db.execute(
+        "SELECT name, template_id, reason, quality, set_aside_utc_s "
+        "FROM set_aside JOIN templates USING (template_id) JOIN identities USING (identity_id) "
+        "WHERE name_key = coalesce(?, name_key) ORDER BY name_key, template_id",
+        (name_key,),
+    )
+    return tuple(Aside(*row) for row in rows)
+
+
+def take_back(db: sqlite3.Connection, path: Path, template_ids: Collection[int]) -> None:
+    """Use templates again; raises GalleryError when one is not set aside."""
+    for template_id in template_ids:
+        gone = db.execute("DELETE FROM set_aside WHERE template_id = ?", (template_id,))
+        if gone.rowcount != 1:
+            raise GalleryError(
+                f"gallery {path}: expected the number of a template that is set aside, got "
+                f"{template_id}; `edge-reid gallery restore` without a number shows them"
+            )
+
+
+def join(
+    db: sqlite3.Connection, giver: tuple[int, str], taker: tuple[int, str], path: Path
+) -> Merged:
+    """Give all templates of one identity (its number and name) to another."""
+    if giver[0] == taker[0]:
+        raise GalleryError(f"gallery {path}: expected two identities, got {giver[1]!r} twice")
+    moved = db.execute(
+        "UPDATE OR IGNORE templates SET identity_id = ? WHERE identity_id = ?",
+        (taker[0], giver[0]),
+    )
+    doubled = db.execute("DELETE FROM templates WHERE identity_id = ?", giver[:1])
+    db.execute("DELETE FROM identities WHERE identity_id = ?", giver[:1])
+    return Merged(moved.rowcount, doubled.rowcount)

@@ -1,0 +1,237 @@
+"""What is wrong with a gallery: which templates do harm, and who may be enrolled twice.
+
+Nothing here changes the gallery. All bars come from data: the threshold and the margin are those
+the agent decides by, the genuine similarities and the least quality stand in the model's manifest
+and the agent's settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_reid.core.types import Template
+from edge_reid.gallery.neighbours import NOBODY, Neighbours, Progress, Rows
+
+
+class Kind(Enum):
+    """What can be wrong."""
+
+    TAKEN_FOR_ANOTHER = "taken for somebody else"
+    ONE_PERSON = "two identities, one person"
+    OUTLIER = "far from its own"
+    POOR = "poor quality"
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """What a gallery is measured by."""
+
+    threshold: float
+    """Least similarity of a known identity, for a gallery of this size."""
+    margin: float
+    """Least lead over another identity."""
+    genuine: tuple[float, float] | None
+    """(p, similarity): only the share p of comparisons of one person stay below; None: unknown."""
+    quality: float
+    """The agent does not embed what is worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong, in words, and what would help."""
+
+    kind: Kind
+    identity: str
+    template_ids: tuple[int, ...]
+    """Of that identity; all of it when the two identities are meant."""
+    other: str | None
+    """The other identity, if there is one in it."""
+    reason: str
+    """In words, with the numbers."""
+    set_aside: bool
+    """Whether the gallery does better without these templates."""
+
+
+def examine(
+    templates: Sequence[Template],
+    bars: Bars,
+    *,
+    progress: Progress = lambda _done, _expected: None,
+) -> tuple[Finding, ...]:
+    """All that is wrong with the templates in use, the gravest first.
+
+    Nobody is left without a template: the last one of an identity is never proposed to be set
+    aside. Templates of two identities that may be one person do not count against each other.
+
+    Args:
+        templates: stored ones, with their numbers.
+        bars: what they are measured by.
+        progress: told while they are compared with each other, N × N, in pieces of bounded size.
+    """
+    if not templates:
+        return ()
+    return tuple(_Examination(templates, bars, progress).findings())
+
+
+class _Examination:
+    def __init__(self, templates: Sequence[Template], bars: Bars, progress: Progress) -> None:
+        self._templates = templates
+        self._bars = bars
+        names = dict.fromkeys(each.identity for each in templates)
+        self._names = tuple(names)
+        numbers = {name: number for number, name in enumerate(names)}
+        self._identity = np.array([numbers[each.identity] for each in templates], np.intp)
+        self._left = np.bincount(self._identity)
+        vectors = np.stack([each.vector for each in templates])
+        self._near = Neighbours(vectors, self._identity, progress=progress)
+
+    def findings(self) -> Iterator[Finding]:
+        yield from self._one_person()
+        yield from self._taken_for_another()
+        yield from self._outliers()
+        yield from self._poor()
+
+    def _one_person(self) -> Iterator[Finding]:
+        """Pairs of which most templates of either would be taken for the other.
+
+        Two people who have a photo of each other look so as well; but then most of their templates
+        are unlike.
+        """
+        near = self._near
+        taken = np.flatnonzero(near.other >= self._bars.threshold)
+        pairs = {
+            tuple(sorted((int(near.person[row]), int(near.person[near.other_row[row]]))))
+            for row in taken
+        }
+        groups = _Groups(len(self._names))
+        plausible = self._bars.genuine[1] if self._bars.genuine else self._bars.threshold
+        for one, two in sorted(pairs):
+            between = near.between(one, two)
+            shares = [
+                float((between.max(axis=axis) >= self._bars.threshold).mean()) for axis in (0, 1)
+            ]
+            if min(shares) > 1 / 2 and np.median(between) >= plausible:
+                groups.unite(one, two)
+                yield self._pair(one, two, between)
+        near.join(groups.found())
+
+    def _pair(self, one: int, two: int, between: NDArray[np.float32]) -> Finding:
+        keep, give = (one, two) if self._left[one] >= self._left[two] else (two, one)
+        reason = (
+            f"most templates of either would be taken for the other: similarity "
+            f"{np.median(between):.2f} in the middle, {between.max():.2f} at most; the agent "
+            f"names somebody from {self._bars.threshold:.2f} on"
+        )
+        ids = tuple(self._id(row) for row in np.flatnonzero(self._identity == give))
+        return Finding(
+            Kind.ONE_PERSON, self._names[give], ids, self._names[keep], reason, set_aside=False
+        )
+
+    def _taken_for_another(self) -> Iterator[Finding]:
+        """The worst first: without it others may be well."""
+        near = self._near
+        while True:
+            lead = np.where(near.in_use & (near.own_row != NOBODY), near.other - near.own, -np.inf)
+            is_safe = self._left[self._identity] <= 1  # the last one stays
+            lead[is_safe | (near.other < self._bars.threshold)] = -np.inf
+            row = int(lead.argmax())
+            if lead[row] < self._bars.margin:
+                break
+            yield self._taken(row, set_aside=True)
+            self._drop(row)
+        nearer = near.in_use & (near.other > near.own)
+        lone = near.own_row == NOBODY
+        for row in np.flatnonzero(nearer & (~lone | (near.other >= self._bars.threshold))):
+            yield self._taken(int(row), set_aside=False)
+
+    def _taken(self, row: int, *, set_aside: bool) -> Finding:
+        near = self._near
+        other = self._names[self._identity[near.other_row[row]]]
+        own = (
+            "it is the only one of its own"
+            if near.own_row[row] == NOBODY
+            else f"to the nearest of its own {near.own[row]:.2f}"
+        )
+        reason = (
+            f"similarity to {other} {near.other[row]:.2f}, {own}; "
+            f"the agent names somebody from {self._bars.threshold:.2f} on"
+        )
+        return self._finding(Kind.TAKEN_FOR_ANOTHER, row, other, reason, set_aside=set_aside)
+
+    def _outliers(self) -> Iterator[Finding]:
+        if self._bars.genuine is None:
+            return
+        share, bar = self._bars.genuine
+        near = self._near
+        far = near.in_use & (near.own_row != NOBODY) & (near.own < bar)
+        for identity in np.unique(self._identity[far]):
+            theirs = self._rows_of(int(identity))
+            strays = theirs[far[theirs]]
+            are_few = 2 * len(strays) < len(theirs)
+            for row in map(int, strays):
+                reason = (
+                    f"similarity to the nearest of its own {near.own[row]:.2f}; of the "
+                    f"comparisons of one person {share:.0%} stay below {bar:.2f}"
+                )
+                yield self._finding(Kind.OUTLIER, row, None, reason, set_aside=are_few)
+                if are_few:
+                    self._drop(row)
+
+    def _poor(self) -> Iterator[Finding]:
+        qualities = np.array([each.quality for each in self._templates])
+        poor = np.flatnonzero(self._near.in_use & (qualities < self._bars.quality))
+        for row in poor[np.argsort(qualities[poor], kind="stable")]:
+            reason = (
+                f"quality {qualities[row]:.2f}; of what is worse than {self._bars.quality:.2f} "
+                "the agent makes no embedding"
+            )
+            is_needed = self._left[self._identity[row]] <= 1
+            yield self._finding(Kind.POOR, int(row), None, reason, set_aside=not is_needed)
+            self._left[self._identity[row]] -= not is_needed
+
+    def _finding(
+        self, kind: Kind, row: int, other: str | None, reason: str, *, set_aside: bool
+    ) -> Finding:
+        name = self._names[self._identity[row]]
+        return Finding(kind, name, (self._id(row),), other, reason, set_aside)
+
+    def _drop(self, row: int) -> None:
+        self._left[self._identity[row]] -= 1
+        self._near.drop(row)
+
+    def _rows_of(self, identity: int) -> Rows:
+        return np.flatnonzero((self._identity == identity) & self._near.in_use)
+
+    def _id(self, row: int) -> int:
+        template_id = self._templates[row].template_id
+        if template_id is None:
+            raise ValueError("expected templates that are stored, got one without a number")
+        return template_id
+
+
+class _Groups:
+    """Numbers that were united, directly or through others."""
+
+    def __init__(self, count: int) -> None:
+        self._first = list(range(count))
+
+    def unite(self, one: int, two: int) -> None:
+        first, second = sorted((self._find(one), self._find(two)))
+        self._first[second] = first
+
+    def found(self) -> list[list[int]]:
+        """Every group of two or more, its first number first."""
+        groups: dict[int, list[int]] = {}
+        for number in range(len(self._first)):
+            groups.setdefault(self._find(number), []).append(number)
+        return [group for group in groups.values() if len(group) > 1]
+
+    def _find(self, number: int) -> int:
+        while self._first[number] != number:
+            number = self._first[number]
+        return number

@@ -1,0 +1,98 @@
+"""Of every template of a gallery: the nearest one of its own person, and of anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_reid.core.types import Vectors
+
+CHUNK_BYTES = 64 << 20
+"""Similarities held at a time."""
+NOBODY = -1
+Rows = NDArray[np.intp]
+Progress = Callable[[int, int | None], None]
+"""Told how many templates are done, and of how many."""
+
+
+class Neighbours:
+    """Templates and their nearest, kept up to date while some are dropped and people are joined.
+
+    All arrays go by the row of `vectors`. Where there is no neighbour, the similarity is -2 and the
+    row `NOBODY`.
+
+    Args:
+        vectors: of all templates.
+        person: (N,) whose each is, numbered from 0.
+    """
+
+    NONE = -2.0
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        person: NDArray[np.intp],
+        *,
+        progress: Progress = lambda _done, _expected: None,
+    ) -> None:
+        count = len(vectors)
+        self.person = person.copy()
+        self.in_use = np.ones(count, bool)
+        self.own, self.other = np.full((2, count), self.NONE, np.float32)
+        self.own_row, self.other_row = np.full((2, count), NOBODY, np.intp)
+        self._vectors = vectors
+        order = np.argsort(person, kind="stable")
+        ends = np.flatnonzero(np.diff(person[order], append=-1)) + 1
+        starts = [0, *ends[:-1]]
+        self._rows = {int(person[order[a]]): order[a:b] for a, b in zip(starts, ends, strict=True)}
+        self._look(np.arange(count), progress)
+
+    def rows(self, person: int) -> Rows:
+        """Of the templates of somebody that are in use."""
+        rows = self._rows[person]
+        return rows[self.in_use[rows]]
+
+    def between(self, one: int, two: int) -> NDArray[np.float32]:
+        """(n, m): the similarities of the templates of two people."""
+        return self._vectors[self.rows(one)] @ self._vectors[self.rows(two)].T
+
+    def join(self, groups: Sequence[Sequence[int]]) -> None:
+        """Count the people of each group as one from now on, as the first of them."""
+        for group in groups:
+            rows = np.concatenate([self._rows.pop(person) for person in group])
+            self._rows[group[0]] = rows
+            self.person[rows] = group[0]
+        if groups:
+            self._look(np.concatenate([self.rows(group[0]) for group in groups]))
+
+    def drop(self, row: int) -> None:
+        """Go on without a template."""
+        self.in_use[row] = False
+        concerned = (self.own_row == row) | (self.other_row == row)
+        self._look(np.flatnonzero(concerned & self.in_use))
+
+    def _look(self, rows: Rows, progress: Progress = lambda _done, _expected: None) -> None:
+        size = max(1, CHUNK_BYTES // (4 * max(1, len(self._vectors))))
+        dropped = np.flatnonzero(~self.in_use)
+        for start in range(0, len(rows), size):
+            chunk = rows[start : start + size]
+            near = self._vectors[chunk] @ self._vectors.T
+            near[:, dropped] = self.NONE
+            for row, similarities in zip(chunk, near, strict=True):
+                self._look_at_own(row, similarities)
+            self.other_row[chunk] = near.argmax(axis=1)
+            self.other[chunk] = near.max(axis=1)
+            self.other_row[chunk[self.other[chunk] == self.NONE]] = NOBODY
+            progress(start + len(chunk), len(rows))
+
+    def _look_at_own(self, row: int, similarities: NDArray[np.float32]) -> None:
+        """Note the nearest of the same person, and leave only the others to be seen."""
+        similarities[row] = self.NONE
+        family = self._rows[int(self.person[row])]
+        theirs = similarities[family]
+        nearest = int(theirs.argmax())
+        self.own[row] = theirs[nearest]
+        self.own_row[row] = family[nearest] if theirs[nearest] > self.NONE else NOBODY
+        similarities[family] = self.NONE

@@ -1,0 +1,144 @@
+"""`gallery doctor`, `restore` and `merge` on real photos of the clip's people."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import campus
+import pytest
+
+from edge_reid.gallery.store import GalleryStore
+
+NAMES = ("red-sleeves", "bomber-jacket", "black-coat")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """All enrolment photos of the first visits, by person."""
+    return campus.write_photos(campus.people(*NAMES), tmp_path_factory.mktemp("photos"), 400)
+
+
+@pytest.fixture
+def path(tmp_path, edge_reid):
+    path = tmp_path / "gallery.db"
+    assert edge_reid("gallery", "init", path).code == 0
+    return path
+
+
+@pytest.fixture
+def gallery(edge_reid, path):
+    """Runs `edge-reid gallery … --gallery PATH`."""
+    return lambda *words: edge_reid("gallery", *words, "--gallery", path)
+
+
+@pytest.fixture
+def misfiled(gallery, photos):
+    """A gallery in which a photo of bomber-jacket is filed under red-sleeves."""
+    *bomber, stray = photos["bomber-jacket"]
+    for name, files in (
+        ("red-sleeves", [*photos["red-sleeves"], stray]),
+        ("bomber-jacket", bomber),
+        ("black-coat", photos["black-coat"]),
+    ):
+        assert gallery("enroll", name, *files).code == 0
+    return gallery
+
+
+def in_use(path, name):
+    with GalleryStore.open(path) as store:
+        return [each.template_id for each in store.templates(name)]
+
+
+def test_a_misfiled_photo_is_found_set_aside_and_brought_back(misfiled, photos, path):
+    stray = len(photos["red-sleeves"]) + 1
+
+    told = misfiled("doctor")
+    assert told.code == 0
+    assert f"template {stray} of red-sleeves: taken for somebody else" in told.out
+    assert "similarity to bomber-jacket 0." in told.out
+    assert "1 would be set aside by --fix" in told.out
+    assert stray in in_use(path, "red-sleeves")
+
+    assert "1 were set aside" in misfiled("doctor", "--fix").out
+    assert stray not in in_use(path, "red-sleeves")
+    assert "all well" in misfiled("doctor").out
+    assert f"{stray - 1} + 1 set aside" in misfiled("list").out
+    shown = misfiled("show", "red-sleeves").out
+    assert f"template {stray} of red-sleeves: set aside" in shown
+    assert "taken for somebody else: similarity to bomber-jacket" in shown
+    assert f"template {stray} of red-sleeves: set aside" in misfiled("restore").out
+
+    assert "1 template in use again" in misfiled("restore", "red-sleeves").out
+    assert stray in in_use(path, "red-sleeves")
+    assert "nothing is set aside" in misfiled("restore").out
+
+
+def test_as_json(misfiled, photos):
+    (finding,) = json.loads(misfiled("doctor", "--json").out)
+    assert finding["kind"] == "taken_for_another"
+    assert (finding["identity"], finding["other"]) == ("red-sleeves", "bomber-jacket")
+    assert finding["template_ids"] == [len(photos["red-sleeves"]) + 1]
+    assert finding["set_aside"] is True
+
+
+def test_somebody_enrolled_twice_is_proposed_with_the_command_that_joins_them(
+    gallery, edge_reid, photos, path
+):
+    red = photos["red-sleeves"]
+    for name, files in (
+        ("the lady's bag", red[:2]),
+        ("red-sleeves", red[2:]),
+        ("black-coat", photos["black-coat"]),
+    ):
+        assert gallery("enroll", name, *files).code == 0
+    told = gallery("doctor", "--fix")
+    assert "two identities, one person" in told.out
+    assert "0 were set aside" in told.out
+    assert len(in_use(path, "the lady's bag")) == 2  # never joined unasked
+    (line,) = [line for line in told.out.splitlines() if "→ if so: " in line]
+    _, *words = shlex.split(line.split("if so: ")[1])
+    assert edge_reid(*words).code == 0
+    assert sorted(in_use(path, words[3])) == list(range(1, len(red) + 1))
+    assert "all well" in gallery("doctor").out
+
+
+def test_only_chosen_templates(misfiled, photos, path):
+    stray = len(photos["red-sleeves"]) + 1
+    assert "expected with --fix" in misfiled("doctor", "--only", stray).complaint
+    refused = misfiled("doctor", "--fix", "--only", stray, "--only", 1)
+    assert refused.code == 2
+    assert "would set aside, got 1" in refused.complaint
+    assert stray in in_use(path, "red-sleeves")
+    assert misfiled("doctor", "--fix", "--only", stray).code == 0
+    assert stray not in in_use(path, "red-sleeves")
+
+
+def test_export_leaves_out_what_is_set_aside(misfiled, tmp_path, photos):
+    misfiled("doctor", "--fix")
+    file = tmp_path / "people.jsonl"
+    assert "without 1 that are set aside" in misfiled("export", file).out
+    everything = sum(map(len, photos.values()))
+    assert len(file.read_text().splitlines()) == 1 + everything - 1
+
+
+def test_a_photo_that_is_set_aside_is_not_enrolled_again(misfiled, photos):
+    misfiled("doctor", "--fix")
+    outcome = misfiled("enroll", "red-sleeves", photos["bomber-jacket"][-1])
+    assert outcome.code == 0
+    assert "skipped, enrolled as red-sleeves already" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("restore", "red-sleeves"), "nothing of 'red-sleeves' is set aside"),
+        (("restore", "--template", "77"), "a template that is set aside, got 77"),
+        (("merge", "red-sleeves", "nobody"), "nobody called 'nobody' is enrolled"),
+        (("doctor", "--target-fpir", "7"), "target_fpir"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(misfiled, words, complaint):
+    outcome = misfiled(*words)
+    assert outcome.code in (1, 2)
+    assert complaint in outcome.complaint

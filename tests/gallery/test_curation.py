@@ -1,0 +1,187 @@
+"""Templates set aside and taken back, identities joined, and galleries from before all that."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from gallery_examples import DIMENSION, MODEL, template
+from test_store_faults import read_only_path, without_privileges  # noqa: F401 - a fixture
+
+from edge_reid.core.errors import GalleryError
+from edge_reid.gallery.schema import MIGRATIONS, migrate
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.gallery.tree import place_of
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "gallery.db"
+    with GalleryStore.create(path, MODEL, DIMENSION) as store:
+        store.add_all([template("Alice", 1), template("Alice", 2), template("bob")])
+    return path
+
+
+@pytest.fixture
+def store(path):
+    with GalleryStore.open(path) as store:
+        yield store
+
+
+class TestSetAside:
+    def test_it_is_neither_matched_nor_published_nor_exported(self, store):
+        store.set_aside({1: "blurred"})
+        assert [each.template_id for each in store.templates()] == [2, 3]
+        assert [each.template_id for each in store.templates("Alice")] == [2]
+        assert [each.template_id for each in store.contents().templates] == [2, 3]
+        snapshot = store.snapshot()
+        assert snapshot.vectors.shape == (2, DIMENSION)
+        assert (snapshot.vectors[0] == template("Alice", 2).vector).all()
+
+    def test_whoever_has_none_left_is_not_in_the_gallery_but_still_enrolled(self, store):
+        store.set_aside({1: "blurred", 2: "too dark"})
+        assert store.snapshot().identities == ("bob",)
+        alice, bob = store.identities()
+        assert (alice.identity, alice.templates, alice.set_aside) == ("Alice", 0, 2)
+        assert (bob.templates, bob.set_aside) == (1, 0)
+
+    def test_the_reason_is_kept(self, store):
+        store.set_aside({3: "taken for Alice: 0.83"})
+        (aside,) = store.asides()
+        assert (aside.identity, aside.template_id, aside.reason) == (
+            "bob",
+            3,
+            "taken for Alice: 0.83",
+        )
+        assert store.asides("BOB") == (aside,)
+        assert store.asides("alice") == ()
+
+    def test_taken_back_all_is_as_before(self, store):
+        before = store.snapshot()
+        store.set_aside({1: "blurred", 3: "dark"})
+        store.restore([1, 3])
+        after = store.snapshot()
+        assert after.identities == before.identities
+        assert (after.vectors == before.vectors).all()
+        assert store.asides() == ()
+
+    def test_each_change_raises_the_version(self, store):
+        seen = [store.version]
+        store.set_aside({1: "blurred"})
+        seen.append(store.version)
+        store.restore([1])
+        seen.append(store.version)
+        assert seen == sorted(set(seen))
+
+    def test_all_or_none(self, store):
+        store.set_aside({2: "dark"})
+        version = store.version
+        for numbers in ({1: "x", 2: "again"}, {1: "x", 99: "nobody's"}):
+            with pytest.raises(GalleryError, match="expected the number of a template in use"):
+                store.set_aside(numbers)
+        with pytest.raises(GalleryError, match="a template that is set aside, got 1"):
+            store.restore([2, 1])
+        assert [each.template_id for each in store.asides()] == [2]
+        assert store.version == version
+
+    def test_its_photo_is_not_enrolled_again(self, store):
+        store.set_aside({1: "blurred"})
+        assert template("Alice", 1).source_sha256 in store.sources("alice")
+        with pytest.raises(GalleryError, match="already has a template of the source"):
+            store.add(template("Alice", 1))
+
+    def test_removal_takes_it_as_well(self, store, path):
+        store.set_aside({1: "blurred by the rain"})
+        assert store.remove("Alice") == 2
+        assert store.asides() == ()
+        store.close()
+        on_disk = b"".join(file.read_bytes() for file in path.parent.iterdir())
+        assert template("Alice", 1).vector.tobytes() not in on_disk
+        assert b"blurred by the rain" not in on_disk
+
+
+class TestMerge:
+    def test_all_templates_have_the_other_name(self, store):
+        store.set_aside({1: "blurred"})
+        done = store.merge("alice", "BOB")
+        assert (done.moved, done.doubled) == (2, 0)
+        (bob,) = store.identities()
+        assert (bob.identity, bob.templates, bob.set_aside) == ("bob", 2, 1)
+        assert store.snapshot().identities == ("bob",)
+
+    def test_a_photo_that_both_have_stays_once(self, store):
+        shared = template("Alice", 1).source_sha256
+        store.add(template("bob", 5, source_sha256=shared))
+        done = store.merge("Alice", "bob")
+        assert (done.moved, done.doubled) == (1, 1)
+        assert len(store.templates("bob")) == 3
+
+    def test_no_older_version_brings_the_name_back(self, store):
+        store.merge("Alice", "bob")
+        assert place_of("Alice") in {each.digest for each in store.erasures()}
+
+    @pytest.mark.parametrize(
+        ("names", "words"),
+        [
+            (("Alice", "ALICE"), "expected two identities"),
+            (("Zoe", "bob"), "nobody called 'Zoe' is enrolled"),
+            (("Alice", "Zoe"), "nobody called 'Zoe' is enrolled"),
+        ],
+    )
+    def test_only_of_two_who_are_enrolled(self, store, names, words):
+        with pytest.raises(GalleryError, match=words):
+            store.merge(*names)
+        assert len(store.templates("Alice")) == 2
+
+
+def made_older(path):
+    """The gallery as the edge-reid before wrote it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute("DROP TABLE set_aside")
+        old.execute("PRAGMA user_version = 2")
+
+
+class TestAnOlderGallery:
+    def test_becomes_one_of_today(self, path):
+        made_older(path)
+        with GalleryStore.open(path) as store:
+            store.set_aside({1: "blurred"})
+            assert len(store.templates()) == 2
+
+    def test_that_cannot_be_written_can_still_be_read(self, read_only_path):  # noqa: F811
+        read_only_path.parent.chmod(0o755)
+        read_only_path.chmod(0o644)
+        made_older(read_only_path)
+        read_only_path.chmod(0o444)
+        read_only_path.parent.chmod(0o555)
+        with without_privileges(), GalleryStore.open(read_only_path) as store:
+            assert len(store.snapshot().identities) == 50
+            assert store.asides() == ()
+            assert store.identities()[0].set_aside == 0
+
+    @pytest.mark.parametrize("done", range(sum(map(len, MIGRATIONS)) - len(MIGRATIONS[0])))
+    def test_a_migration_that_breaks_off_leaves_it_as_it_was(self, path, done):
+        with sqlite3.connect(path) as old:
+            for table in ("set_aside", "published", "erasures"):
+                old.execute(f"DROP TABLE {table}")
+            old.execute("PRAGMA user_version = 1")
+        connection = sqlite3.connect(path, isolation_level=None)
+        steps = iter(range(done))
+
+        def refuse(action: int, *_: object) -> int:
+            creating = action == sqlite3.SQLITE_CREATE_TABLE
+            return sqlite3.SQLITE_DENY if creating and next(steps, None) is None else 0
+
+        connection.set_authorizer(refuse)
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.DatabaseError):
+            migrate(connection)
+        connection.set_authorizer(None)
+        connection.execute("ROLLBACK")
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        assert not {"set_aside", "published", "erasures"} & tables
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        connection.close()
+        with GalleryStore.open(path) as store:
+            assert len(store.templates()) == 3
