@@ -82,7 +82,8 @@ def is_writable(connection: sqlite3.Connection) -> bool:
     """Whether changes are possible at all; another program's lock does not count."""
     try:
         with transaction(connection):
-            pass
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version}")  # a lock alone is always given
     except sqlite3.OperationalError as error:
         if _is_unwritable(error):
             return False
