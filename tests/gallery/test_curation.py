@@ -7,7 +7,6 @@ from contextlib import closing
 
 import pytest
 from gallery_examples import DIMENSION, MODEL, template
-from test_store_faults import read_only_path, without_privileges  # noqa: F401 - a fixture
 
 from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.schema import MIGRATIONS, migrate
@@ -148,17 +147,6 @@ class TestAnOlderGallery:
         with GalleryStore.open(path) as store:
             store.set_aside({1: "blurred"})
             assert len(store.templates()) == 2
-
-    def test_that_cannot_be_written_can_still_be_read(self, read_only_path):  # noqa: F811
-        read_only_path.parent.chmod(0o755)
-        read_only_path.chmod(0o644)
-        made_older(read_only_path)
-        read_only_path.chmod(0o444)
-        read_only_path.parent.chmod(0o555)
-        with without_privileges(), GalleryStore.open(read_only_path) as store:
-            assert len(store.snapshot().identities) == 50
-            assert store.asides() == ()
-            assert store.identities()[0].set_aside == 0
 
     @pytest.mark.parametrize("done", range(sum(map(len, MIGRATIONS)) - len(MIGRATIONS[0])))
     def test_a_migration_that_breaks_off_leaves_it_as_it_was(self, path, done):

@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -138,3 +138,15 @@ def test_read_only_cannot_be_written(read_only_path):
             store.add(template("Alice"))
         with refused("cannot be written here"):
             store.remove("person 3")
+
+
+def test_read_only_of_an_older_edge_reid_can_be_read(read_only_path):
+    read_only_path.parent.chmod(0o755)
+    with closing(sqlite3.connect(read_only_path, isolation_level=None)) as old:
+        old.execute("DROP TABLE set_aside")
+        old.execute("PRAGMA user_version = 2")
+    read_only_path.parent.chmod(0o555)
+    with without_privileges(), GalleryStore.open(read_only_path) as store:
+        assert len(store.snapshot().identities) == 50
+        assert store.asides() == ()
+        assert store.identities()[0].set_aside == 0
