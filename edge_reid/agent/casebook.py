@@ -44,6 +44,10 @@ class Case:
     decision: Decision | None = None
     published: Known | Unknown | None = None
 
+    @property
+    def embeddings(self) -> tuple[Embedding, ...]:
+        return tuple(each.embedding for each in self.evidence)
+
     def learn(self, evidence: Evidence, keep: int) -> None:
         """Add evidence; only the `keep` best by quality stay."""
         self.evidence.append(evidence)
@@ -60,6 +64,8 @@ class Closing:
     kinds: tuple[HitType, ...]
     """What to publish, in order. A track decided only now is told as new before it ends."""
     best: Evidence | None
+    embeddings: tuple[Embedding, ...] = ()
+    """By falling quality."""
 
 
 class Casebook:
@@ -123,6 +129,10 @@ class Casebook:
         """The best evidence of a track that was learned of."""
         return self._cases[track_id].evidence[0]
 
+    def embeddings(self, track_id: int) -> tuple[Embedding, ...]:
+        """What is kept of a track that was learned of, by falling quality."""
+        return self._cases[track_id].embeddings
+
     def close(self, track_id: int) -> Closing:
         """Forget an ended track.
 
@@ -132,18 +142,19 @@ class Casebook:
         case = self._cases.pop(track_id, None)
         if case is None or not case.evidence:
             return Closing(None, (), None)
-        best = case.evidence[0]
+        best, embeddings = case.evidence[0], case.embeddings
         final = self._decide(case, track_id, final=True)
         if _weaker(final, case.published):
-            return Closing(case.published, (HitType.END,), best)
+            return Closing(case.published, (HitType.END,), best, embeddings)
         if isinstance(final, Uncertain):
-            return Closing(final, (), best)
+            return Closing(final, (), best, embeddings)
         fresh = _worth_telling(case.published, final, self._settings.update_gain)
-        return Closing(final, (fresh, HitType.END) if fresh else (HitType.END,), best)
+        kinds = (fresh, HitType.END) if fresh else (HitType.END,)
+        return Closing(final, kinds, best, embeddings)
 
     def _decide(self, case: Case, track_id: int, *, final: bool = False) -> Decision:
         decision = decide(
-            [each.embedding for each in case.evidence],
+            case.embeddings,
             self._index,
             threshold=self._threshold,
             settings=self._settings,
@@ -195,6 +206,7 @@ def report(
     decision: Known | Unknown,
     track: Track,
     best: Evidence,
+    embeddings: tuple[Embedding, ...],
     *,
     frame_size_px: tuple[int, int],
     decided_utc_s: float,
@@ -210,4 +222,5 @@ def report(
         decided_utc_s=decided_utc_s,
         first_seen_utc_s=track.first_seen_utc_s,
         last_seen_utc_s=track.last_seen_utc_s,
+        embeddings=embeddings if isinstance(decision, Unknown) else (),
     )

@@ -161,7 +161,8 @@ class Pipeline:
                 self._cases.published(track_id),
                 by_id[track_id],
                 self._cases.best(track_id),
-                frame,
+                self._cases.embeddings(track_id),
+                frame=frame,
             )
             for track_id, kind in told.items()
             if kind is not None
@@ -186,6 +187,8 @@ class Pipeline:
         decision: Known | Unknown,
         track: Track,
         best: Evidence,
+        embeddings: tuple[Embedding, ...],
+        *,
         frame: Frame,
     ) -> Hit:
         return report(
@@ -193,6 +196,7 @@ class Pipeline:
             decision,
             track,
             best,
+            embeddings,
             frame_size_px=frame.size_px,
             decided_utc_s=self._now(frame),
         )
@@ -206,7 +210,8 @@ class Pipeline:
             self._count(decision)
             if isinstance(decision, (Known, Unknown)) and closing.best is not None:
                 hits += [
-                    self._tell(kind, decision, track, closing.best, frame) for kind in closing.kinds
+                    self._tell(kind, decision, track, closing.best, closing.embeddings, frame=frame)
+                    for kind in closing.kinds
                 ]
         return tuple(hits)
 

@@ -6,6 +6,7 @@ This is the one place where the rooms meet: source → pipeline → herald → o
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_reid.agent.changeover import Changeover
+from edge_reid.agent.doorman import Doorman
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.health import Counters, Summary
 from edge_reid.agent.herald import Herald
@@ -23,7 +25,7 @@ from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.threshold import threshold_for
-from edge_reid.core.types import Frame
+from edge_reid.core.types import Frame, Hit
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.mqtt import AgentFacts
@@ -124,6 +126,7 @@ def _build(
             facts=facts,
             threshold_of=partial(_threshold, settings, embedder.manifest),
         )
+    doorman = Doorman.open(settings, embedder.manifest, is_live=source.is_live, stack=stack)
     return _Agent(
         settings,
         source=source,
@@ -131,6 +134,7 @@ def _build(
         herald=herald,
         uplink=uplink,
         changeover=changeover,
+        doorman=doorman,
         film=_film(outputs.annotate, source, stack),
         observer=observer,
         interrupts=interrupts,
@@ -171,6 +175,7 @@ class _Agent:
         herald: Herald,
         uplink: Uplink | None,
         changeover: Changeover | None,
+        doorman: Doorman | None,
         film: VideoWriter | None,
         observer: Observer,
         interrupts: Interrupts,
@@ -181,6 +186,7 @@ class _Agent:
         self._herald = herald
         self._uplink = uplink
         self._changeover = changeover
+        self._doorman = doorman
         self._film = film
         self._observer = observer
         self._interrupts = interrupts
@@ -218,7 +224,7 @@ class _Agent:
         if self._changeover:
             self._changeover.between_frames()
         step = self._pipeline.step(frame)
-        self._herald.tell(step.hits)
+        self._tell(step.hits)
         if self._film:
             labels = {track_id: label_for(what) for track_id, what in step.decisions.items()}
             self._film.write(draw(frame.image, step.tracks, labels))
@@ -226,6 +232,9 @@ class _Agent:
         self._video_span_utc_s = first_utc_s, frame.captured_utc_s
         self._observer.stepped(step)
         self._report_now_and_then()
+
+    def _tell(self, hits: Sequence[Hit]) -> None:
+        self._herald.tell(self._doorman.greet(hits) if self._doorman else hits)
 
     def _report_now_and_then(self) -> None:
         if self._uplink is None:
@@ -259,7 +268,7 @@ class _Agent:
         """End the open tracks, deliver what can be delivered, and add up."""
         wall_s = time.monotonic() - self._began_s
         with self._interrupts.held():
-            self._herald.tell(self._pipeline.finish())
+            self._tell(self._pipeline.finish())
             self._report(state, reason)
         if self._uplink:
             patience_s = self._settings.mqtt.flush_timeout_s if flush_s is None else flush_s

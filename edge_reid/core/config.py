@@ -207,6 +207,22 @@ class GallerySyncSettings(_Section):
     then is a removed person gone from this disk."""
 
 
+class StrangerSettings(_Section):
+    """Know people again who are not enrolled, under an anonymous name of this box.
+
+    Without this section nobody is remembered who is not enrolled.
+    """
+
+    path: Path | None = None
+    """Default: `strangers.db` beside the outbox. Agents of one box may share it."""
+    keep_s: Seconds = 86_400.0
+    """Whoever was not seen for so long is forgotten."""
+    max_people: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Beyond it, whoever was not seen for the longest time is forgotten."""
+    target_fpir: Share = 0.01
+    """Accepted share of newcomers taken for somebody who was there before."""
+
+
 def agent_name(hostname: str) -> str:
     """A valid agent name made from a host name: `Gate-1.local` → `gate-1`."""
     first = hostname.split(".", maxsplit=1)[0].lower()
@@ -235,6 +251,8 @@ class AgentSettings(_Section):
     outbox: OutboxSettings = OutboxSettings()
     gallery_sync: GallerySyncSettings | None = None
     """None: the gallery is a file of its own, which people are enrolled into here."""
+    strangers: StrangerSettings | None = None
+    """None: nobody is remembered who is not enrolled."""
 
     @model_validator(mode="after")
     def _sync_has_its_broker(self) -> AgentSettings:
@@ -246,6 +264,12 @@ class AgentSettings(_Section):
     def outbox_path(self) -> Path:
         """An outbox belongs to one agent: two on one box need two."""
         return self.outbox.path or self.gallery.with_name(f"outbox-{self.agent}.db")
+
+    @property
+    def strangers_path(self) -> Path:
+        """Where unknown people are remembered, if they are."""
+        given = self.strangers.path if self.strangers else None
+        return given or self.outbox_path.with_name("strangers.db")
 
 
 def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSettings:
@@ -293,6 +317,7 @@ _PATH_KEYS = {
     ("outbox", "path"),
     ("gallery_sync", "public_key"),
     ("gallery_sync", "ca_file"),
+    ("strangers", "path"),
 }
 
 

@@ -5,7 +5,7 @@ Images are RGB uint8 (H, W, 3). Times are Unix seconds, UTC (`_utc_s`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
@@ -193,3 +193,7 @@ class Hit:
     decided_utc_s: float
     first_seen_utc_s: float
     last_seen_utc_s: float
+    stranger: str | None = None
+    """Anonymous name of somebody unknown whom this box has seen before."""
+    embeddings: tuple[Embedding, ...] = field(default=(), compare=False, repr=False)
+    """Of the track, by falling quality, when it is unknown: to know it again. Never published."""

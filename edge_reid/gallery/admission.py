@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
+from edge_reid.core.stranger import resembles_stranger
 from edge_reid.core.types import Template
 from edge_reid.gallery.identity import identity_name
 from edge_reid.gallery.vectors import are_unit
@@ -22,6 +23,11 @@ def check_template(template: Template, model_id: str, dimension: int) -> None:
         GalleryError: its name, shape, norm, quality, source or time is not one.
     """
     where = f"template of {identity_name(template.identity)!r}"
+    if resembles_stranger(template.identity):
+        raise GalleryError(
+            f"{where}: expected the name of a person, got one like those of unknown people; "
+            "give another name"
+        )
     if template.model_id != model_id:
         raise ModelMismatchError(
             f"{where}: expected an embedding of the gallery's model {model_id}, "

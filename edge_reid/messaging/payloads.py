@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from edge_reid.core.config import Name
+from edge_reid.core.stranger import STRANGER_PATTERN
 
 TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 
@@ -23,6 +24,10 @@ Pixels = Annotated[float, Field(allow_inf_nan=False)]
 Length = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 IdentityName = Annotated[str, Field(min_length=1)]
+StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN)]
+
+_SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
+"""Of a field that an older edge-reid of the same schema does not send: it may be missing."""
 
 
 class Payload(BaseModel):
@@ -58,6 +63,10 @@ class EventPayload(Payload):
     """Rises within one run of one camera; together with `first_seen` it names a track."""
     identity: IdentityName | None
     """The name as enrolled; null for an unknown."""
+    stranger: StrangerName | None = Field(None, json_schema_extra=_SINCE_0_2)
+    """Anonymous name of somebody unknown, the same whenever this box sees them again while it
+    remembers them. Null when it remembers nobody, in a hit, and in `new` when they were not seen
+    before."""
     similarity: Similarity | None
     """Cosine of the track and the nearest identity; null when the gallery is empty."""
     threshold: Similarity
@@ -89,6 +98,8 @@ class HitPayload(EventPayload):
 
     schema_: Annotated[Literal["edge-reid.hit/1"], Field(alias="schema")] = "edge-reid.hit/1"
     identity: IdentityName
+    stranger: None = Field(None, json_schema_extra=_SINCE_0_2)
+    """Null: the person is known."""
     similarity: Similarity
 
 
@@ -255,7 +266,8 @@ def schema_name(payload: type[Payload]) -> str:
 def json_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema (2020-12) of every payload, by its name: `edge-reid.hit/1`, …
 
-    They describe what is sent: every field is there.
+    They describe what is sent: every field is there, but those that came after the first release of
+    the schema (`x-since`), which an older agent does not send.
     """
     return {schema_name(payload): _schema(payload) for payload in PAYLOADS}
 
@@ -263,7 +275,9 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 def _schema(payload: type[Payload]) -> dict[str, Any]:
     name = schema_name(payload)
     schema = payload.model_json_schema(by_alias=True, mode="serialization")
-    schema["required"] = list(schema["properties"])
+    schema["required"] = [
+        field for field, rule in schema["properties"].items() if "x-since" not in rule
+    ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:{name.replace('/', ':')}",

@@ -76,6 +76,7 @@ class Event:
             camera=origin.camera,
             track_id=int(hit.track_id),
             identity=known.identity if known else None,
+            stranger=None if known else hit.stranger,
             similarity=_similarity(decision.similarity),
             threshold=_rounded(decision.threshold, 4),
             margin=_similarity(known.margin) if known else None,
@@ -123,6 +124,7 @@ def event_id(hit: Hit, origin: Origin) -> str:
         decision.identity if isinstance(decision, Known) else "",
         _similarity(decision.similarity),
         _rounded(decision.threshold, 4),
+        *((hit.stranger,) if hit.stranger else ()),
     )
     return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join(map(str, parts))))
 

@@ -1,0 +1,193 @@
+"""Knows people again who are not enrolled, and gives each an anonymous name.
+
+A track that is decided unknown is compared with everybody unknown who was seen before: its mean,
+weighted by quality, with theirs. Whoever is nearest is meant, if near enough by the same rule as an
+identity: a threshold from the model's impostor similarities, for as many comparisons as are made.
+
+| event | `stranger` |
+|---|---|
+| `new` | who it is, if seen before |
+| `end` | the same; else who the whole track shows, or the name of somebody new |
+
+So nobody is made of a track that turns out to be known, and a name once told stays the track's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from edge_reid.core.config import AgentSettings, StrangerSettings
+from edge_reid.core.errors import GalleryError
+from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.threshold import Quantiles, threshold_for
+from edge_reid.core.types import Hit, HitType, Known
+from edge_reid.gallery.match import mean_vector
+from edge_reid.gallery.stranger import Stranger, Visit
+from edge_reid.gallery.strangers import StrangerStore
+
+PURGE_INTERVAL_S = 60.0
+"""Somebody may be kept for so much longer than the settings say."""
+
+_log = logging.getLogger(__name__)
+
+
+class Doorman:
+    """Between the decisions of one camera and the world.
+
+    A file that fails costs names, never events: that is logged, and the agent runs on.
+
+    Args:
+        store: who was seen before; other agents of the box may write to it too.
+        settings: how long, how many, and how strict.
+        camera: this camera.
+        origin: what tells this box from others.
+        impostor_quantiles: of the model.
+        min_crops: a track of fewer crops is too little to know anybody by.
+        purges: whether to forget people while it runs; a file is over before anybody is due, and
+            must give the same events in every run.
+        clock: Unix seconds of the box.
+    """
+
+    def __init__(
+        self,
+        store: StrangerStore,
+        settings: StrangerSettings,
+        *,
+        camera: str,
+        origin: str,
+        impostor_quantiles: Quantiles,
+        min_crops: int,
+        purges: bool,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._camera = camera
+        self._origin = origin
+        self._quantiles = impostor_quantiles
+        self._min_crops = min_crops
+        self._purges = purges
+        self._clock = clock
+        self._told: dict[int, str] = {}  # by track_id, of tracks that have not ended
+        self._known: tuple[Stranger, ...] = ()
+        self._edition: int | None = None  # of the file, when we read it
+        self._purge_due_s = time.monotonic() + PURGE_INTERVAL_S
+        self._has_failed = False
+
+    @classmethod
+    def open(
+        cls,
+        settings: AgentSettings,
+        manifest: EmbeddingManifest,
+        *,
+        is_live: bool,
+        stack: ExitStack,
+    ) -> Doorman | None:
+        """As the settings say; None when nobody is to be remembered.
+
+        Raises:
+            GalleryError: the file cannot be opened or made.
+        """
+        if settings.strangers is None:
+            return None
+        store = StrangerStore.open_or_make(
+            settings.strangers_path,
+            model_id=manifest.model_id,
+            dimension=manifest.dimension,
+            keep_s=settings.strangers.keep_s,
+        )
+        return cls(
+            stack.enter_context(store),
+            settings.strangers,
+            camera=settings.camera,
+            origin=f"{settings.site}/{settings.agent}",
+            impostor_quantiles=manifest.impostor_quantiles,
+            min_crops=settings.decide.min_crops,
+            purges=is_live,
+        )
+
+    def greet(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        """The hits, those of unknown people with their names where they have one; every frame."""
+        if self._purges and time.monotonic() >= self._purge_due_s:
+            self._purge()
+        return tuple(map(self._greet, hits))
+
+    def _greet(self, hit: Hit) -> Hit:
+        if isinstance(hit.decision, Known):
+            self._told.pop(hit.track_id, None)
+            return hit
+        try:
+            name = self._at_end(hit) if hit.type is HitType.END else self._at_first(hit)
+        except GalleryError as error:
+            self._complain(error)
+            return hit
+        return replace(hit, stranger=name)
+
+    def _at_first(self, hit: Hit) -> str | None:
+        name = self._recognise(hit)
+        if name is not None:
+            self._told[hit.track_id] = name
+        return name
+
+    def _at_end(self, hit: Hit) -> str | None:
+        told = self._told.pop(hit.track_id, None)
+        visit = Visit(self._camera, hit.first_seen_utc_s, hit.last_seen_utc_s, hit.embeddings)
+        name = told or self._recognise(hit)
+        now_utc_s = self._clock()
+        if name and self._store.meet_again(name, visit, now_utc_s=now_utc_s):
+            self._edition = None
+            return name
+        if told or hit.decision.crops < self._min_crops:
+            return told
+        self._edition = None
+        return self._store.meet(
+            visit,
+            origin=self._origin,
+            now_utc_s=now_utc_s,
+            max_people=self._settings.max_people,
+        )
+
+    def _recognise(self, hit: Hit) -> str | None:
+        """The nearest of those who may be meant, if near enough."""
+        vector = mean_vector(hit.embeddings, self._store.model_id)
+        candidates = [
+            (each, float(vector @ each.vector))
+            for each in self._candidates(hit)
+            if vector is not None
+        ]
+        if not candidates or hit.decision.crops < self._min_crops:
+            return None
+        nearest, similarity = max(candidates, key=lambda candidate: candidate[1])
+        threshold = threshold_for(self._quantiles, self._settings.target_fpir, len(candidates))
+        return nearest.name if similarity >= threshold else None
+
+    def _candidates(self, hit: Hit) -> Iterator[Stranger]:
+        """All who were seen lately, but those who are in view elsewhere at the same time."""
+        if self._edition != self._store.edition:
+            self._known, self._edition = self._store.strangers(), self._store.edition
+        taken = {name for track_id, name in self._told.items() if track_id != hit.track_id}
+        for each in self._known:
+            was_here_meanwhile = (
+                each.camera == self._camera and each.last_seen_utc_s > hit.first_seen_utc_s
+            )
+            apart_s = abs(hit.first_seen_utc_s - each.last_seen_utc_s)
+            is_free = each.name not in taken and not was_here_meanwhile
+            if is_free and apart_s <= self._settings.keep_s:
+                yield each
+
+    def _purge(self) -> None:
+        self._purge_due_s = time.monotonic() + PURGE_INTERVAL_S
+        try:
+            self._store.purge(self._clock())
+            self._edition = None
+        except GalleryError as error:
+            self._complain(error)
+
+    def _complain(self, error: GalleryError) -> None:
+        if not self._has_failed:  # once: a full disk has no room for a long log
+            _log.error("unknown people are not known again: %s", error)
+        self._has_failed = True

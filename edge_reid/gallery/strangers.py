@@ -1,0 +1,290 @@
+"""People a box has seen who are not enrolled, in an SQLite file that never leaves the box.
+
+Each has an anonymous name, the best embeddings of their visits, and when and where they were last
+seen. Whoever was not seen for `keep_s` is forgotten: overwritten (`secure_delete`), out of the log.
+Every change is one transaction, synced to disk, so that no name is ever given to two people.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_reid.core.errors import GalleryError
+from edge_reid.core.stranger import stranger_name, stranger_tag
+from edge_reid.core.types import Embedding, Vectors
+from edge_reid.gallery.database import damaged, in_one_line, transaction
+from edge_reid.gallery.match import mean_vector
+from edge_reid.gallery.stranger import Stranger, Visit
+from edge_reid.gallery.strangers_file import open_file, open_or_make
+from edge_reid.gallery.vectors import pack, unpack
+
+KEPT_LOOKS = 10
+"""Embeddings kept of a stranger, the best by quality."""
+
+
+class StrangerStore:
+    """An open file of strangers. A context manager that closes it; of one thread.
+
+    Several agents of a box may have it open. Every method raises GalleryError, in one line, when
+    the file is locked, damaged or full.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = connection
+        row = self._db.execute("SELECT model_id, dimension, keep_s FROM ledger").fetchone()
+        if row is None:
+            raise damaged(path)
+        self.model_id, self.dimension, self.keep_s = str(row[0]), int(row[1]), float(row[2])
+
+    @classmethod
+    def open(cls, path: Path) -> StrangerStore:
+        """A file that an agent has made. Whoever is due is forgotten at once.
+
+        Raises:
+            GalleryError: there is none, it is of another kind, or damaged.
+        """
+        with in_one_line(path):
+            store = cls(path, open_file(path))
+        store.purge(time.time(), shrink=True)
+        return store
+
+    @classmethod
+    def open_or_make(
+        cls, path: Path, *, model_id: str, dimension: int, keep_s: float
+    ) -> StrangerStore:
+        """The file of an agent, made if there is none, readable only by its owner.
+
+        One that is damaged is replaced by an empty one. Strangers of another model are forgotten:
+        nobody can be compared with them any more.
+
+        Raises:
+            GalleryError: it is of another kind, or cannot be made.
+        """
+        with in_one_line(path):
+            connection = open_or_make(path, model_id, dimension)
+            if (model_id, dimension) != connection.execute(
+                "SELECT model_id, dimension FROM ledger"
+            ).fetchone():
+                connection.execute("DELETE FROM strangers")
+            connection.execute(
+                "UPDATE ledger SET model_id = ?, dimension = ?, keep_s = ?",
+                (model_id, dimension, keep_s),
+            )
+            store = cls(path, connection)
+        store.purge(time.time(), shrink=True)
+        return store
+
+    @property
+    def edition(self) -> int:
+        """Differs from what it was when another program has changed the file; cheap to ask."""
+        with in_one_line(self.path):
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        """All who are not forgotten, in the order of their first visits."""
+        with in_one_line(self.path):
+            rows = self._db.execute(
+                "SELECT name, camera, first_seen_utc_s, last_seen_utc_s, times_seen, noted_utc_s, "
+                "vector FROM strangers ORDER BY number"
+            ).fetchall()
+        vectors = self._unpack([row[-1] for row in rows])
+        return tuple(
+            Stranger(*row[:5], row[5] + self.keep_s, vector)
+            for row, vector in zip(rows, vectors, strict=True)
+        )
+
+    def looks(self, name: str) -> tuple[Embedding, ...]:
+        """What is kept of a stranger, by falling quality.
+
+        Raises:
+            GalleryError: there is none of that name.
+        """
+        with in_one_line(self.path):
+            return self._looks(self._need(name))
+
+    def meet(self, visit: Visit, *, origin: str, now_utc_s: float, max_people: int) -> str:
+        """Somebody new; returns their name. Beyond `max_people` the longest unseen are forgotten.
+
+        Args:
+            visit: the first.
+            origin: what tells this box from others; it goes into the tag of the first name ever.
+            now_utc_s: on the clock of the box: they are kept from then on.
+            max_people: of whom the file may hold.
+        """
+        with in_one_line(self.path), transaction(self._db):
+            number, tag = self._next(stranger_tag(origin, round(visit.first_seen_utc_s * 1000)))
+            name = stranger_name(tag, number)
+            self._db.execute(
+                "INSERT INTO strangers VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
+                (
+                    number,
+                    name,
+                    visit.camera,
+                    visit.first_seen_utc_s,
+                    visit.last_seen_utc_s,
+                    now_utc_s,
+                    pack(visit.embeddings[0].vector),
+                ),
+            )
+            self._learn(number, visit.embeddings)
+            self._db.execute(
+                "DELETE FROM strangers WHERE number NOT IN "
+                "(SELECT number FROM strangers ORDER BY noted_utc_s DESC, number DESC LIMIT ?)",
+                (max_people,),
+            )
+        return name
+
+    def meet_again(self, name: str, visit: Visit, *, now_utc_s: float) -> bool:
+        """Somebody who was here before; False when they were forgotten or merged meanwhile."""
+        with in_one_line(self.path), transaction(self._db):
+            number = self._number(name)
+            if number is None:
+                return False
+            self._db.execute(
+                "UPDATE strangers SET camera = ?, last_seen_utc_s = ?, "
+                "times_seen = times_seen + 1, noted_utc_s = ? WHERE number = ?",
+                (visit.camera, visit.last_seen_utc_s, now_utc_s, number),
+            )
+            self._learn(number, visit.embeddings)
+        return True
+
+    def merge(self, name: str, into: str) -> None:
+        """Count two strangers as one, under the second name.
+
+        Raises:
+            GalleryError: one of them is not there, or they are the same.
+        """
+        with self._rewriting():
+            giver, taker = self._need(name), self._need(into)
+            if giver == taker:
+                raise GalleryError(f"strangers {self.path}: expected two people, got {name} twice")
+            self._db.execute("UPDATE looks SET number = ? WHERE number = ?", (taker, giver))
+            self._db.execute(
+                """
+                UPDATE strangers SET
+                    first_seen_utc_s = min(strangers.first_seen_utc_s, other.first_seen_utc_s),
+                    camera = CASE WHEN other.last_seen_utc_s > strangers.last_seen_utc_s
+                        THEN other.camera ELSE strangers.camera END,
+                    last_seen_utc_s = max(strangers.last_seen_utc_s, other.last_seen_utc_s),
+                    times_seen = strangers.times_seen + other.times_seen,
+                    noted_utc_s = max(strangers.noted_utc_s, other.noted_utc_s)
+                FROM strangers AS other WHERE strangers.number = ? AND other.number = ?
+                """,
+                (taker, giver),
+            )
+            self._db.execute("DELETE FROM strangers WHERE number = ?", (giver,))
+            self._learn(taker, ())
+
+    def forget(self, name: str) -> None:
+        """Overwrite a stranger; raises GalleryError when there is none of that name."""
+        with self._rewriting():
+            self._db.execute("DELETE FROM strangers WHERE number = ?", (self._need(name),))
+
+    def purge(self, now_utc_s: float, *, shrink: bool = False) -> None:
+        """Overwrite whoever was not noted for `keep_s`, on the clock of the box.
+
+        Args:
+            now_utc_s: on that clock.
+            shrink: also write the file anew without what was overwritten; takes longer.
+
+        Raises:
+            GalleryError: another program is reading: try again later.
+        """
+        with in_one_line(self.path), transaction(self._db):
+            # a clock that was set back must not keep anybody for longer than `keep_s` from now
+            self._db.execute(
+                "UPDATE strangers SET noted_utc_s = ? WHERE noted_utc_s > ?", (now_utc_s, now_utc_s)
+            )
+            self._db.execute(
+                "DELETE FROM strangers WHERE noted_utc_s <= ?", (now_utc_s - self.keep_s,)
+            )
+        self._wipe(shrink=shrink)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> StrangerStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _rewriting(self) -> Iterator[None]:
+        with in_one_line(self.path), transaction(self._db):
+            yield
+        self._wipe(shrink=True)
+
+    def _wipe(self, *, shrink: bool) -> None:
+        with in_one_line(self.path):
+            if shrink and self._db.execute("PRAGMA freelist_count").fetchone() != (0,):
+                self._db.execute("VACUUM")
+            # what was overwritten stands in older pages of the log until they are in the file
+            (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise GalleryError(
+                f"strangers {self.path}: another program is reading, so that traces stay in "
+                f"{self.path.name}-wal until it is done; try again"
+            )
+
+    def _next(self, tag: str) -> tuple[int, str]:
+        """A number never given before, and the tag of this file: that of its first stranger."""
+        self._db.execute(
+            "UPDATE ledger SET last_number = last_number + 1, tag = coalesce(tag, ?)", (tag,)
+        )
+        number, tag = self._db.execute("SELECT last_number, tag FROM ledger").fetchone()
+        return number, tag
+
+    def _learn(self, number: int, embeddings: tuple[Embedding, ...]) -> None:
+        self._db.executemany(
+            "INSERT INTO looks (number, vector, quality) VALUES (?, ?, ?)",
+            [(number, pack(each.vector), float(each.quality)) for each in embeddings],
+        )
+        self._db.execute(
+            "DELETE FROM looks WHERE number = ? AND look_id NOT IN (SELECT look_id FROM looks "
+            "WHERE number = ? ORDER BY quality DESC, look_id LIMIT ?)",
+            (number, number, KEPT_LOOKS),
+        )
+        vector = mean_vector(self._looks(number), self.model_id)
+        if vector is not None:
+            self._db.execute(
+                "UPDATE strangers SET vector = ? WHERE number = ?", (pack(vector), number)
+            )
+
+    def _number(self, name: str) -> int | None:
+        row = self._db.execute("SELECT number FROM strangers WHERE name = ?", (name,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _need(self, name: str) -> int:
+        number = self._number(name)
+        if number is None:
+            raise self._nobody(name)
+        return number
+
+    def _nobody(self, name: str) -> GalleryError:
+        return GalleryError(
+            f"strangers {self.path}: nobody is called {name!r}, or they are forgotten; "
+            "`edge-reid gallery strangers` shows who is there"
+        )
+
+    def _looks(self, number: int) -> tuple[Embedding, ...]:
+        rows = self._db.execute(
+            "SELECT vector, quality FROM looks WHERE number = ? ORDER BY quality DESC, look_id",
+            (number,),
+        ).fetchall()
+        vectors = self._unpack([row[0] for row in rows])
+        return tuple(
+            Embedding(vector, self.model_id, quality)
+            for vector, (_, quality) in zip(vectors, rows, strict=True)
+        )
+
+    def _unpack(self, blobs: Sequence[bytes]) -> Vectors:
+        try:
+            return unpack(blobs, self.dimension)
+        except ValueError as error:
+            raise damaged(self.path) from error

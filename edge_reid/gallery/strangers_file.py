@@ -1,0 +1,137 @@
+"""The SQLite file of a box's strangers: made, known for ours, and replaced when it is damaged."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from edge_reid.core.errors import GalleryError
+from edge_reid.gallery.database import closed_on_error, connect, reserved, transaction
+
+APPLICATION_ID = 0x65725374
+"""Marks an SQLite file as one of strangers: ASCII `erSt`."""
+FORMAT = 1
+BUSY_TIMEOUT_S = 1.0
+"""A frame may have to wait so long for another agent's change, which takes a few milliseconds."""
+
+_APPLICATION_ID_AT = slice(68, 72)
+_SCHEMA = (
+    """CREATE TABLE ledger (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+        model_id TEXT NOT NULL,
+        dimension INTEGER NOT NULL,
+        keep_s REAL NOT NULL,
+        tag TEXT,  -- in every name of this file; NULL before the first
+        last_number INTEGER NOT NULL  -- ever given
+    )""",
+    """CREATE TABLE strangers (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        camera TEXT NOT NULL,
+        first_seen_utc_s REAL NOT NULL,
+        last_seen_utc_s REAL NOT NULL,
+        times_seen INTEGER NOT NULL,
+        noted_utc_s REAL NOT NULL,  -- on the clock of the box: the time to forget counts from it
+        vector BLOB NOT NULL  -- mean of the looks
+    )""",
+    """CREATE TABLE looks (
+        look_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        number INTEGER NOT NULL REFERENCES strangers ON DELETE CASCADE,
+        vector BLOB NOT NULL,
+        quality REAL NOT NULL
+    )""",
+    "CREATE INDEX looks_by_number ON looks (number, quality)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+)
+_log = logging.getLogger(__name__)
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """A file that is there.
+
+    Raises:
+        GalleryError: it is not there, of another kind, of a newer edge-reid, or damaged.
+    """
+    if not path.is_file():
+        raise GalleryError(
+            f"strangers {path}: no such file; an agent makes it when its settings have a section "
+            "[strangers]"
+        )
+    if not _has_our_mark(path):
+        raise GalleryError(
+            f"strangers {path}: expected the strangers of a box, got another kind of file; "
+            "give another path"
+        )
+    connection = connect(path, BUSY_TIMEOUT_S)
+    with closed_on_error(connection):
+        _check(path, connection)
+        connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def open_or_make(path: Path, model_id: str, dimension: int) -> sqlite3.Connection:
+    """The file, made if there is none; one of ours that is damaged is replaced.
+
+    Nothing of value is lost with it, and what cannot be read could not be forgotten in time.
+
+    Raises:
+        GalleryError: it is of another kind, of a newer edge-reid, or cannot be made.
+    """
+    if not path.exists():
+        _make(path, model_id, dimension)
+    try:
+        return open_file(path)
+    except (GalleryError, sqlite3.Error) as error:
+        if not _is_damage(error):
+            raise
+        _log.error("strangers %s: was damaged: %s; a new one is started", path, error)
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    _make(path, model_id, dimension)
+    return open_file(path)
+
+
+def _make(path: Path, model_id: str, dimension: int) -> None:
+    """Make it beside, and move it here when it is whole."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    beside.unlink(missing_ok=True)  # of a process of our number that was killed
+    with reserved(beside), closed_on_error(connect(beside, BUSY_TIMEOUT_S)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        with transaction(connection):
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO ledger VALUES (1, ?, ?, 0, NULL, 0)", (model_id, dimension)
+            )
+        connection.close()
+    with suppress(FileExistsError):  # another agent on this box was quicker
+        os.link(beside, path)
+    beside.unlink()
+
+
+def _has_our_mark(path: Path) -> bool:
+    """Read before SQLite opens it, which may change what is somebody else's."""
+    with path.open("rb") as file:
+        head = file.read(_APPLICATION_ID_AT.stop)
+    return head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def _check(path: Path, connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > FORMAT:
+        raise GalleryError(
+            f"strangers {path}: expected format {FORMAT}, got {version}, written by a newer "
+            "edge-reid; update this one"
+        )
+    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise sqlite3.DatabaseError(f"malformed: {finding}")
+
+
+def _is_damage(error: Exception) -> bool:
+    cause = error if isinstance(error, sqlite3.Error) else error.__cause__
+    return any(sign in str(cause) for sign in ("malformed", "not a database"))
