@@ -13,10 +13,12 @@ import typer
 
 from edge_reid.cli.gallery_doctor import doctor
 from edge_reid.cli.gallery_merge import merge
+from edge_reid.cli.gallery_promote import promote
 from edge_reid.cli.gallery_publish import publish
 from edge_reid.cli.gallery_restore import print_asides, restore
 from edge_reid.cli.gallery_rollback import rollback
 from edge_reid.cli.gallery_status import status
+from edge_reid.cli.gallery_strangers import strangers
 from edge_reid.core.errors import GalleryError, UsageError
 
 gallery = typer.Typer(
@@ -208,6 +210,8 @@ def import_(
 gallery.command("doctor")(doctor)
 gallery.command("restore")(restore)
 gallery.command("merge")(merge)
+gallery.command("strangers")(strangers)
+gallery.command("promote")(promote)
 gallery.command("publish")(publish)
 gallery.command("status")(status)
 gallery.command("rollback")(rollback)

@@ -32,4 +32,8 @@ def merge(
 
 
 def _merge_strangers(path: Path, name: str, into: str) -> None:
-    raise NotImplementedError
+    from edge_reid.gallery.strangers import StrangerStore
+
+    with StrangerStore.open(path) as store:
+        store.merge(name, into)
+    typer.echo(f"{path}: {name} is {into} from now on")

@@ -58,7 +58,7 @@ class HitTable:
         return (
             Text(event.decided_at[11:21]),
             Text(event.camera),
-            self._identity(event.identity),
+            self._who(event),
             _similarity(event),
             Text("–" if event.margin is None else f"{event.margin:.2f}"),
             Text(str(event.crops)),
@@ -66,11 +66,12 @@ class HitTable:
             Text(event.type, _TYPE_STYLES[event.type]) + Text(" replayed" * event.replayed, "dim"),
         )
 
-    def _identity(self, identity: str | None) -> Text:
-        if identity is None:
-            return Text("unknown", "dim italic")
+    def _who(self, event: EventPayload) -> Text:
+        if event.identity is None:
+            return Text(event.stranger or "unknown", "dim italic")
         people = [name for name in self._seen if name]
-        return Text(identity, f"bold {_COLOURS[people.index(identity) % len(_COLOURS)]}")
+        colour = _COLOURS[people.index(event.identity) % len(_COLOURS)]
+        return Text(event.identity, f"bold {colour}")
 
     def _summary(self) -> str:
         people = ", ".join(f"{name} {count}" for name, count in self._seen.items() if name)
@@ -85,7 +86,7 @@ class HitTable:
 def event_text(event: EventPayload) -> str:
     """An event as one plain line, for a pipe or a log."""
     return (
-        f"{event.decided_at}  {event.camera}  {event.identity or 'unknown'}"
+        f"{event.decided_at}  {event.camera}  {event.identity or event.stranger or 'unknown'}"
         f"  {_similarity(event)}  track {event.track_id}  {event.type}"
         + ("  replayed" if event.replayed else "")
     )

@@ -98,6 +98,13 @@ class StrangerStore:
             for row, vector in zip(rows, vectors, strict=True)
         )
 
+    def find(self, name: str) -> Stranger:
+        """The stranger of a name; raises GalleryError when there is none."""
+        for stranger in self.strangers():
+            if stranger.name == name:
+                return stranger
+        raise self._nobody(name)
+
     def looks(self, name: str) -> tuple[Embedding, ...]:
         """What is kept of a stranger, by falling quality.
 

@@ -12,7 +12,7 @@ from edge_reid.messaging.wire import rfc3339
 
 COLUMNS = (
     *("event_id", "kind", "seq", "type", "site", "agent", "camera", "track_id"),
-    *("identity", "similarity", "threshold", "margin", "crops"),
+    *("identity", "stranger", "similarity", "threshold", "margin", "crops"),
     *("captured_at", "decided_at", "first_seen", "last_seen"),
     *("x1", "y1", "x2", "y2", "frame_width", "frame_height"),
     *("model_id", "gallery_version", "replayed", "stored_at"),
@@ -49,7 +49,8 @@ def row(event: EventPayload) -> tuple[object, ...]:
     return (
         *(event.event_id, "hit" if isinstance(event, HitPayload) else "unknown", event.seq),
         *(event.type, event.site, event.agent, event.camera, event.track_id),
-        *(event.identity, event.similarity, event.threshold, event.margin, event.crops),
+        *(event.identity, event.stranger),
+        *(event.similarity, event.threshold, event.margin, event.crops),
         *(event.captured_at, event.decided_at, event.first_seen, event.last_seen),
         *(*event.box, *event.frame_size),
         *(event.model_id, event.gallery_version, event.replayed, rfc3339(time.time())),

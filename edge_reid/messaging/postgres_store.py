@@ -46,6 +46,8 @@ MIGRATIONS = (
     CREATE INDEX edge_reid_events_by_identity ON edge_reid_events (identity, decided_at);
     CREATE INDEX edge_reid_events_by_camera ON edge_reid_events (site, camera, decided_at);
     CREATE INDEX edge_reid_events_by_agent ON edge_reid_events (site, agent, seq)""",
+    """ALTER TABLE edge_reid_events ADD COLUMN stranger text;
+    CREATE INDEX edge_reid_events_by_stranger ON edge_reid_events (stranger, decided_at)""",
 )
 """What brings the tables from one version to the next, from 0 on."""
 

@@ -46,6 +46,10 @@ MIGRATIONS = (
         "CREATE INDEX events_by_camera ON events (site, camera, decided_at)",
         "CREATE INDEX events_by_agent ON events (site, agent, seq)",
     ),
+    (
+        "ALTER TABLE events ADD COLUMN stranger TEXT",
+        "CREATE INDEX events_by_stranger ON events (stranger, decided_at)",
+    ),
 )
 """Statements that bring the file from one version to the next, from 0 on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import typer
 from consumer import Consumer
 from mosquitto import Mosquitto
-from sightings import ADDRESS, STRANGER, an_event
+from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 from typer.testing import CliRunner
 
 import edge_reid.messaging
@@ -21,7 +22,8 @@ from edge_reid.core.errors import UsageError
 from edge_reid.core.types import HitType, Known, Unknown
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.wire import CameraReport, camera_status_message
+from edge_reid.messaging.payloads import parse_event
+from edge_reid.messaging.wire import CameraReport, Event, camera_status_message
 
 SHIPPED = Path(edge_reid.messaging.__file__).parent / "schemas"
 TOPICS = {
@@ -61,11 +63,23 @@ def test_a_file_in_the_way_is_a_usage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TOPICS)
-def test_the_schemas_are_schemas_and_every_field_is_required(name: str) -> None:
+def test_the_schemas_are_schemas_and_every_field_of_the_first_release_is_required(
+    name: str,
+) -> None:
     content = shipped(name)
     jsonschema.Draft202012Validator.check_schema(content)
-    assert content["required"] == list(content["properties"])
+    later = [field for field, rule in content["properties"].items() if "x-since" in rule]
+    assert content["required"] == [each for each in content["properties"] if each not in later]
+    assert later == (["stranger"] if name in {"edge-reid.hit/1", "edge-reid.unknown/1"} else [])
     assert content["properties"]["schema"]["const"] == name
+
+
+def test_an_event_of_an_older_agent_is_still_one() -> None:
+    for event in (an_event(1), an_event(2, STRANGER)):
+        content = json.loads(event.payload(1).to_json())
+        del content["stranger"]
+        jsonschema.validate(content, shipped(content["schema"]), jsonschema.Draft202012Validator)
+        assert parse_event(json.dumps(content).encode()).stranger is None
 
 
 @pytest.mark.broker
@@ -79,6 +93,7 @@ def test_everything_on_the_wire_fits_its_schema_and_its_topic(
         an_event(1, type_=HitType.END),
         an_event(2, STRANGER),
         an_event(3, Unknown(None, 0.6, 3), HitType.END),
+        Event(replace(a_hit(4, STRANGER, HitType.END), stranger="anon-3fa2c1-12"), ORIGIN),
     ]
     with (
         Consumer(broker.broker()) as consumer,

@@ -34,6 +34,7 @@ def test_a_known_track_is_a_hit() -> None:
         "camera": "gate",
         "track_id": 7,
         "identity": "ana",
+        "stranger": None,
         "similarity": 0.8123,
         "threshold": 0.6,
         "margin": 0.2,

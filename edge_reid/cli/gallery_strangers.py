@@ -1,0 +1,77 @@
+"""`edge-reid gallery strangers`: unknown people whom a box remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_reid.gallery.stranger import Stranger
+
+StrangersFile = Annotated[
+    Path, typer.Option("--strangers", metavar="FILE", help="The box's file of unknown people.")
+]
+DEFAULT_STRANGERS = Path("strangers.db")
+
+
+def strangers(
+    path: StrangersFile = DEFAULT_STRANGERS,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ANON", help="Overwrite this one now. Repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Show who was seen without being enrolled: where, when, how often, and until when kept."""
+    from edge_reid.gallery.strangers import StrangerStore
+
+    with StrangerStore.open(path) as store:
+        for name in forget or ():
+            store.forget(name)
+            typer.echo(f"{name}: forgotten, and overwritten in the file", err=as_json)
+        if forget and not as_json:
+            return
+        people = store.strangers()
+    if as_json:
+        _print_json(people)
+    else:
+        _print_table(people)
+
+
+def _print_json(people: Sequence[Stranger]) -> None:
+    import json
+
+    rows = [
+        {
+            "stranger": each.name,
+            "camera": each.camera,
+            "times_seen": each.times_seen,
+            "first_seen_utc_s": each.first_seen_utc_s,
+            "last_seen_utc_s": each.last_seen_utc_s,
+            "forgotten_utc_s": each.forgotten_utc_s,
+        }
+        for each in people
+    ]
+    typer.echo(json.dumps(rows, indent=2))
+
+
+def _print_table(people: Sequence[Stranger]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("stranger", "seen", "camera", "first seen", "last seen", "forgotten"):
+        table.add_column(title)
+    for each in sorted(people, key=lambda person: person.last_seen_utc_s, reverse=True):
+        moments = (each.first_seen_utc_s, each.last_seen_utc_s, each.forgotten_utc_s)
+        table.add_row(each.name, f"{each.times_seen} ×", each.camera, *map(_when, moments))
+    Console().print(table)
+    typer.echo(f"{len(people)} {'person' if len(people) == 1 else 'people'} remembered, all UTC")
+
+
+def _when(utc_s: float) -> str:
+    return datetime.fromtimestamp(utc_s, timezone.utc).strftime("%m-%d %H:%M:%S")
