@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+
+import numpy as np
 
 from edge_reid.core.config import AgentSettings, StrangerSettings
 from edge_reid.core.errors import GalleryError
@@ -31,6 +33,8 @@ from edge_reid.gallery.strangers import StrangerStore
 
 PURGE_INTERVAL_S = 60.0
 """Somebody may be kept for so much longer than the settings say."""
+HANDOVER_S = 1.0
+"""Two tracks of one person may overlap so long, when the second takes over from the first."""
 
 _log = logging.getLogger(__name__)
 
@@ -128,22 +132,22 @@ class Doorman:
         return replace(hit, stranger=name)
 
     def _at_first(self, hit: Hit) -> str | None:
-        name = self._recognise(hit)
-        if name is not None:
-            self._told[hit.track_id] = name
-        return name
+        """Who it is, unless whoever is nearest is in view elsewhere: then the end will tell."""
+        nearest = self._nearest(hit, self._lately_seen(hit))
+        if nearest is None or self._is_elsewhere(nearest, hit):
+            return None
+        self._told[hit.track_id] = nearest.name
+        return nearest.name
 
     def _at_end(self, hit: Hit) -> str | None:
         told = self._told.pop(hit.track_id, None)
+        name = told or self._whom_it_shows(hit)
         visit = Visit(self._camera, hit.first_seen_utc_s, hit.last_seen_utc_s, hit.embeddings)
-        name = told or self._recognise(hit)
-        now_utc_s = self._clock()
+        now_utc_s, self._edition = self._clock(), None
         if name and self._store.meet_again(name, visit, now_utc_s=now_utc_s):
-            self._edition = None
             return name
         if told or hit.decision.crops < self._min_crops:
-            return told
-        self._edition = None
+            return told  # they were forgotten or merged meanwhile
         return self._store.meet(
             visit,
             origin=self._origin,
@@ -151,33 +155,38 @@ class Doorman:
             max_people=self._settings.max_people,
         )
 
-    def _recognise(self, hit: Hit) -> str | None:
-        """The nearest of those who may be meant, if near enough."""
-        vector = mean_vector(hit.embeddings, self._store.model_id)
-        candidates = [
-            (each, float(vector @ each.vector))
-            for each in self._candidates(hit)
-            if vector is not None
-        ]
-        if not candidates or hit.decision.crops < self._min_crops:
-            return None
-        nearest, similarity = max(candidates, key=lambda candidate: candidate[1])
-        threshold = threshold_for(self._quantiles, self._settings.target_fpir, len(candidates))
-        return nearest.name if similarity >= threshold else None
+    def _whom_it_shows(self, hit: Hit) -> str | None:
+        people = [each for each in self._lately_seen(hit) if not self._is_elsewhere(each, hit)]
+        nearest = self._nearest(hit, people)
+        return nearest.name if nearest else None
 
-    def _candidates(self, hit: Hit) -> Iterator[Stranger]:
-        """All who were seen lately, but those who are in view elsewhere at the same time."""
+    def _nearest(self, hit: Hit, people: Sequence[Stranger]) -> Stranger | None:
+        """The nearest of these people, if near enough to be meant."""
+        vector = mean_vector(hit.embeddings, self._store.model_id)
+        if vector is None or not people or hit.decision.crops < self._min_crops:
+            return None
+        similarities = np.stack([each.vector for each in people]) @ vector
+        nearest = int(similarities.argmax())
+        threshold = threshold_for(self._quantiles, self._settings.target_fpir, len(people))
+        return people[nearest] if similarities[nearest] >= threshold else None
+
+    def _lately_seen(self, hit: Hit) -> list[Stranger]:
         if self._edition != self._store.edition:
             self._known, self._edition = self._store.strangers(), self._store.edition
-        taken = {name for track_id, name in self._told.items() if track_id != hit.track_id}
-        for each in self._known:
-            was_here_meanwhile = (
-                each.camera == self._camera and each.last_seen_utc_s > hit.first_seen_utc_s
-            )
-            apart_s = abs(hit.first_seen_utc_s - each.last_seen_utc_s)
-            is_free = each.name not in taken and not was_here_meanwhile
-            if is_free and apart_s <= self._settings.keep_s:
-                yield each
+        return [
+            each
+            for each in self._known
+            if abs(hit.first_seen_utc_s - each.last_seen_utc_s) <= self._settings.keep_s
+        ]
+
+    def _is_elsewhere(self, stranger: Stranger, hit: Hit) -> bool:
+        """Whether another track of this camera shows them at the same time."""
+        overlap_s = stranger.last_seen_utc_s - hit.first_seen_utc_s
+        return (stranger.camera == self._camera and overlap_s > HANDOVER_S) or any(
+            name == stranger.name
+            for track_id, name in self._told.items()
+            if track_id != hit.track_id
+        )
 
     def _purge(self) -> None:
         self._purge_due_s = time.monotonic() + PURGE_INTERVAL_S

@@ -219,8 +219,9 @@ class StrangerSettings(_Section):
     """Whoever was not seen for so long is forgotten."""
     max_people: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Beyond it, whoever was not seen for the longest time is forgotten."""
-    target_fpir: Share = 0.01
-    """Accepted share of newcomers taken for somebody who was there before."""
+    target_fpir: Share = 0.002
+    """Accepted share of newcomers taken for somebody who was there before. Stricter than for
+    identities: one person with two names can be merged, two under one name stay mixed."""
 
 
 def agent_name(hostname: str) -> str:

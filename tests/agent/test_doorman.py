@@ -1,0 +1,252 @@
+"""Unknown people get names: who is known again, who is not, and what each event says."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge_reid.agent.doorman import HANDOVER_S, Doorman
+from edge_reid.core.config import StrangerSettings
+from edge_reid.core.geometry import Box
+from edge_reid.core.threshold import threshold_for
+from edge_reid.core.types import Embedding, Hit, HitType, Known, Unknown
+from edge_reid.gallery.strangers import StrangerStore
+
+MODEL_ID = "0123456789abcdef"
+DIMENSION = 64
+QUANTILES = ((0.5, 0.1), (0.01, 0.5), (0.001, 0.7))
+ANNA, BEN, ZOE = np.eye(DIMENSION)[:3]
+NOISE = np.eye(DIMENSION)[10:]
+
+
+def at(similarity: float, person: np.ndarray, towards: int = 0) -> np.ndarray:
+    """A look at somebody, of this cosine to what they really look like."""
+    return similarity * person + np.sqrt(1 - similarity**2) * NOISE[towards]
+
+
+def seen(
+    kind: HitType,
+    track_id: int,
+    look: np.ndarray,
+    first_s: float,
+    last_s: float,
+    *,
+    crops: int = 5,
+) -> Hit:
+    embedding = Embedding(look.astype(np.float32), MODEL_ID, 0.6)
+    return Hit(
+        type=kind,
+        decision=Unknown(0.2, 0.7, crops),
+        track_id=track_id,
+        box=Box(0, 0, 40, 100),
+        frame_size_px=(768, 576),
+        captured_utc_s=last_s,
+        decided_utc_s=last_s,
+        first_seen_utc_s=first_s,
+        last_seen_utc_s=last_s,
+        embeddings=(embedding,) * crops,
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "strangers.db"
+
+
+@pytest.fixture
+def store(path):
+    with StrangerStore.open_or_make(
+        path, model_id=MODEL_ID, dimension=DIMENSION, keep_s=3600.0
+    ) as store:
+        yield store
+
+
+def doorman_of(store, camera="gate", clock=time.time, **settings):
+    return Doorman(
+        store,
+        StrangerSettings(keep_s=3600.0, **settings),
+        camera=camera,
+        origin="lab/box",
+        impostor_quantiles=QUANTILES,
+        min_crops=3,
+        purges=True,
+        clock=clock,
+    )
+
+
+@pytest.fixture
+def doorman(store):
+    return doorman_of(store)
+
+
+def new(doorman, *sight, **more):
+    (hit,) = doorman.greet([seen(HitType.NEW, *sight, **more)])
+    return hit.stranger
+
+
+def end(doorman, *sight, **more):
+    (hit,) = doorman.greet([seen(HitType.END, *sight, **more)])
+    return hit.stranger
+
+
+def names(store):
+    return [each.name for each in store.strangers()]
+
+
+def test_a_newcomer_has_a_name_from_the_end_of_the_track_on(doorman, store):
+    assert new(doorman, 1, ANNA, 0.0, 2.0) is None
+    assert names(store) == []
+    name = end(doorman, 1, ANNA, 0.0, 9.0)
+    assert names(store) == [name]
+
+
+def test_back_again_the_name_is_told_at_once_and_stays(doorman, store):
+    name = end(doorman, 1, ANNA, 0.0, 9.0)
+    assert new(doorman, 2, at(0.9, ANNA), 60.0, 62.0) == name
+    assert end(doorman, 2, BEN, 60.0, 70.0) == name  # whatever it looks like in the end
+    (anna,) = store.strangers()
+    assert (anna.times_seen, anna.last_seen_utc_s) == (2, 70.0)
+
+
+def test_who_is_recognised_only_by_the_whole_track_has_the_name_at_its_end(doorman):
+    name = end(doorman, 1, ANNA, 0.0, 9.0)
+    assert new(doorman, 2, at(0.3, ANNA), 60.0, 62.0) is None
+    assert end(doorman, 2, at(0.9, ANNA), 60.0, 70.0) == name
+
+
+def test_the_threshold_comes_from_the_model_and_rises_with_the_people(doorman, store):
+    end(doorman, 1, ANNA, 0.0, 9.0)
+    alone = threshold_for(QUANTILES, 0.002, 1)
+    assert new(doorman, 2, at(alone + 0.01, ANNA), 20.0, 22.0) is not None
+    assert new(doorman, 3, at(alone - 0.01, ANNA), 40.0, 42.0) is None
+    for number in range(4):
+        end(doorman, 10 + number, NOISE[20 + number], 0.0, 9.0)
+    of_five = threshold_for(QUANTILES, 0.002, 5)
+    assert of_five > alone
+    fresh = doorman_of(store)
+    assert new(fresh, 4, at(of_five - 0.01, ANNA), 60.0, 62.0) is None
+    assert new(fresh, 5, at(of_five + 0.01, ANNA), 80.0, 82.0) is not None
+
+
+def test_the_nearest_is_meant(doorman):
+    end(doorman, 1, ANNA, 0.0, 9.0)
+    twin = at(0.9, ANNA)
+    second = end(doorman, 2, twin, 1.0, 8.0)  # at the same time, so somebody else
+    assert new(doorman, 3, at(0.99, twin, towards=1), 60.0, 62.0) == second
+
+
+class TestNobodyIsInTwoPlaces:
+    def test_two_who_were_in_view_together_are_two(self, doorman, store):
+        assert end(doorman, 1, ANNA, 0.0, 9.0) != end(doorman, 2, ANNA, 5.0, 12.0)
+        assert len(names(store)) == 2
+
+    def test_but_a_track_may_take_over_from_another(self, doorman, store):
+        first = end(doorman, 1, ANNA, 0.0, 9.0)
+        assert end(doorman, 2, ANNA, 9.0 - HANDOVER_S / 2, 20.0) == first
+        assert len(names(store)) == 1
+
+    def test_somebody_in_view_is_not_also_another_track(self, doorman):
+        name = end(doorman, 1, ANNA, 0.0, 9.0)
+        assert new(doorman, 2, ANNA, 60.0, 62.0) == name
+        assert new(doorman, 3, ANNA, 60.5, 62.5) is None
+        assert end(doorman, 3, ANNA, 60.5, 70.0) not in (None, name)
+        assert end(doorman, 2, ANNA, 60.0, 80.0) == name
+
+    def test_cameras_may_see_the_same_person_together(self, doorman, store):
+        name = end(doorman, 1, ANNA, 0.0, 9.0)
+        assert end(doorman_of(store, "door"), 1, ANNA, 3.0, 12.0) == name
+
+
+def test_somebody_who_turns_out_to_be_known_is_no_stranger(doorman, store):
+    end(doorman, 1, BEN, 0.0, 9.0)
+    name = new(doorman, 2, BEN, 20.0, 22.0)
+    known = replace(
+        seen(HitType.NEW, 2, BEN, 20.0, 25.0), decision=Known("anna", 0.9, 0.7, None, 5)
+    )
+    (told,) = doorman.greet([known])
+    assert told.stranger is None
+    assert len(names(store)) == 1
+    assert new(doorman, 3, BEN, 30.0, 32.0) == name  # nobody holds the name any more
+
+
+def test_too_few_crops_are_too_little_to_know_anybody_by(doorman, store):
+    name = end(doorman, 1, ANNA, 0.0, 9.0)
+    assert end(doorman, 2, BEN, 20.0, 21.0, crops=2) is None
+    assert end(doorman, 3, ANNA, 20.0, 21.0, crops=2) is None
+    assert names(store) == [name]
+
+
+class TestTime:
+    def test_who_was_seen_too_long_ago_is_somebody_new(self, doorman):
+        name = end(doorman, 1, ANNA, 0.0, 9.0)
+        assert end(doorman, 2, ANNA, 9.0 + 3601.0, 3650.0) not in (None, name)
+
+    def test_also_when_the_clock_of_the_video_went_back(self, doorman):
+        name = end(doorman, 1, ANNA, 1e9, 1e9 + 9)
+        assert end(doorman, 2, ANNA, 0.0, 9.0) not in (None, name)
+
+    def test_while_it_runs_whoever_is_due_is_forgotten(self, store, monkeypatch):
+        monkeypatch.setattr("edge_reid.agent.doorman.PURGE_INTERVAL_S", 0.0)
+        now = [1e9]
+        doorman = doorman_of(store, clock=lambda: now[0])
+        end(doorman, 1, ANNA, 0.0, 9.0)
+        now[0] += 3601.0
+        doorman.greet([])
+        assert names(store) == []
+
+
+class TestOthers:
+    def test_what_another_agent_of_the_box_has_seen_is_known(self, doorman, path):
+        with StrangerStore.open(path) as other:
+            name = end(doorman_of(other, "door"), 1, ANNA, 0.0, 9.0)
+        assert new(doorman, 1, ANNA, 20.0, 22.0) == name
+
+    def test_a_merge_while_the_agent_runs(self, doorman, path, store):
+        first, second = end(doorman, 1, ANNA, 0.0, 9.0), end(doorman, 2, BEN, 0.0, 9.0)
+        with StrangerStore.open(path) as other:
+            other.merge(second, first)
+        assert (
+            new(doorman, 3, at(0.9, ANNA + BEN) / np.linalg.norm(at(0.9, ANNA + BEN)), 30, 32)
+            == first
+        )
+
+    def test_forgotten_while_in_view_nothing_is_kept(self, doorman, path, store):
+        name = end(doorman, 1, ANNA, 0.0, 9.0)
+        assert new(doorman, 2, ANNA, 30.0, 32.0) == name
+        with StrangerStore.open(path) as other:
+            other.forget(name)
+        assert end(doorman, 2, ANNA, 30.0, 40.0) == name
+        assert names(store) == []
+
+
+def test_the_same_hits_give_the_same_names(tmp_path):
+    told = []
+    for number in range(2):
+        with StrangerStore.open_or_make(
+            tmp_path / f"{number}.db", model_id=MODEL_ID, dimension=DIMENSION, keep_s=3600.0
+        ) as store:
+            doorman = doorman_of(store)
+            rng = np.random.default_rng(0)
+            looks = [at(0.97, (ANNA, BEN, ZOE)[n % 3], int(rng.integers(40))) for n in range(30)]
+            told.append(
+                [end(doorman, n, look, 20.0 * n, 20.0 * n + 9) for n, look in enumerate(looks)]
+            )
+    assert told[0] == told[1]
+    assert len(set(told[0])) == 3
+
+
+def test_a_full_disk_costs_names_and_no_event(doorman, store, caplog):
+    store._db.execute("PRAGMA max_page_count = 1")  # no larger than it is now
+    hits = [seen(HitType.END, n, NOISE[n], 20.0 * n, 20.0 * n + 9) for n in range(40)]
+    with caplog.at_level(logging.ERROR):
+        told = [doorman.greet([hit])[0] for hit in hits]
+    assert [hit.track_id for hit in told] == list(range(40))
+    assert told[-1].stranger is None
+    assert len(caplog.records) == 1
+    assert "disk is full" in caplog.text
+    store._db.execute("PRAGMA max_page_count = 1000000")
+    assert end(doorman, 50, NOISE[41], 900.0, 909.0) is not None
