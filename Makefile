@@ -26,6 +26,7 @@ bench: setup-device  ## the figures of the README, measured on this machine
 	$(BIN)/python tests/bench/latency.py
 	$(BIN)/python tests/bench/match.py
 	PYTHONPATH=tests $(BIN)/python tests/bench/recognition.py
+	PYTHONPATH=tests $(BIN)/python tests/bench/strangers.py
 
 setup: $(VENV)/.dev
 setup-device: $(VENV)/.device

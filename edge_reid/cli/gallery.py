@@ -145,7 +145,7 @@ def show(
         for each in templates
     ]
     _print_table(("template", "quality", "enrolled", "source sha256", "model"), rows)
-    identity = (*templates, *asides)[0].identity
+    identity = templates[0].identity if templates else asides[0].identity
     typer.echo(f"{identity}: {_count(templates, 'template')} in use")
     if asides:
         print_asides(asides)

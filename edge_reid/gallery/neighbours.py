@@ -13,6 +13,7 @@ CHUNK_BYTES = 64 << 20
 """Similarities held at a time."""
 NOBODY = -1
 Rows = NDArray[np.intp]
+Similarities = NDArray[np.float32]
 Progress = Callable[[int, int | None], None]
 """Told how many templates are done, and of how many."""
 
@@ -51,12 +52,13 @@ class Neighbours:
 
     def rows(self, person: int) -> Rows:
         """Of the templates of somebody that are in use."""
-        rows = self._rows[person]
-        return rows[self.in_use[rows]]
+        rows: Rows = self._rows[person]
+        return np.compress(self.in_use[rows], rows)
 
-    def between(self, one: int, two: int) -> NDArray[np.float32]:
+    def between(self, one: int, two: int) -> Similarities:
         """(n, m): the similarities of the templates of two people."""
-        return self._vectors[self.rows(one)] @ self._vectors[self.rows(two)].T
+        between: Similarities = self._vectors[self.rows(one)] @ self._vectors[self.rows(two)].T
+        return between
 
     def join(self, groups: Sequence[Sequence[int]]) -> None:
         """Count the people of each group as one from now on, as the first of them."""
@@ -87,7 +89,7 @@ class Neighbours:
             self.other_row[chunk[self.other[chunk] == self.NONE]] = NOBODY
             progress(start + len(chunk), len(rows))
 
-    def _look_at_own(self, row: int, similarities: NDArray[np.float32]) -> None:
+    def _look_at_own(self, row: int, similarities: Similarities) -> None:
         """Note the nearest of the same person, and leave only the others to be seen."""
         similarities[row] = self.NONE
         family = self._rows[int(self.person[row])]

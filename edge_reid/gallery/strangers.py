@@ -94,8 +94,10 @@ class StrangerStore:
             ).fetchall()
         vectors = self._unpack([row[-1] for row in rows])
         return tuple(
-            Stranger(*row[:5], row[5] + self.keep_s, vector)
-            for row, vector in zip(rows, vectors, strict=True)
+            Stranger(name, camera, first_s, last_s, times_seen, noted_s + self.keep_s, vector)
+            for (name, camera, first_s, last_s, times_seen, noted_s, _), vector in zip(
+                rows, vectors, strict=True
+            )
         )
 
     def find(self, name: str) -> Stranger:

@@ -1,0 +1,110 @@
+"""People who are not enrolled leave and come back: the box knows them again, and forgets nobody's
+data where it should not be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import campus
+import pytest
+
+from edge_reid.core.geometry import Box
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+SETTINGS = """
+site = "lab"
+camera = "gate"
+agent = "box"
+gallery = "gallery.db"
+[source]
+uri = "{clip}"
+"""
+
+
+def run(edge_reid, folder, clip, *, remembers: bool = True) -> list[dict]:
+    """The events of a run with nobody enrolled."""
+    folder.mkdir(exist_ok=True)
+    if not (folder / "gallery.db").exists():
+        assert edge_reid("gallery", "init", folder / "gallery.db").code == 0
+    text = SETTINGS.format(clip=clip) + ("[strangers]\n" if remembers else "")
+    (folder / "agent.toml").write_text(text)
+    outcome = edge_reid(
+        *("run", "--config", folder / "agent.toml", "--events", folder / "events.jsonl", "--quiet"),
+        timeout_s=500,
+    )
+    assert outcome.code == 0, outcome.err
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("box")
+
+
+@pytest.fixture(scope="module")
+def events(edge_reid, folder):
+    return run(edge_reid, folder, campus.CLIP)
+
+
+def whom(event: dict) -> str | None:
+    return campus.who_is(Box(*event["box"]), campus.frame_of(event["captured_at"]))
+
+
+def test_most_who_come_back_keep_their_name_and_nobody_has_anothers(events):
+    names = defaultdict(set)
+    kept = lost = 0
+    for event in events:
+        if event["type"] != "end" or whom(event) is None:
+            continue
+        if names[whom(event)]:
+            kept += event["stranger"] in names[whom(event)]
+            lost += event["stranger"] not in names[whom(event)]
+        names[whom(event)].add(event["stranger"])
+    owners = [name for theirs in names.values() for name in theirs]
+    assert kept >= 3 * lost
+    assert kept >= 8
+    assert len(owners) - len(set(owners)) <= 1
+
+
+def test_a_name_once_told_is_that_of_the_track(events):
+    told = defaultdict(set)
+    for event in events:
+        if event["stranger"]:
+            told[event["track_id"]].add(event["stranger"])
+    assert told
+    assert all(len(names) == 1 for names in told.values())
+
+
+def test_one_gets_a_name_and_is_known_from_then_on(edge_reid, events, folder):
+    ends = [event for event in events if event["type"] == "end"]
+    red = next(event["stranger"] for event in ends if whom(event) == "red-sleeves")
+    outcome = edge_reid(
+        *("gallery", "promote", red, "red-sleeves"),
+        *("--strangers", folder / "strangers.db", "--gallery", folder / "gallery.db"),
+    )
+    assert outcome.code == 0, outcome.err
+    again = run(edge_reid, folder, campus.CLIP)
+    hits = [event for event in again if event["identity"]]
+    assert len({hit["track_id"] for hit in hits}) >= 2
+    assert {whom(hit) for hit in hits} <= {"red-sleeves", None}
+    assert all(hit["stranger"] is None for hit in hits)
+    assert red not in {event["stranger"] for event in again}
+
+
+def test_the_same_video_gives_the_same_bytes(edge_reid, short_clip, tmp_path):
+    written = []
+    for name in ("one", "two"):
+        run(edge_reid, tmp_path / name, short_clip)
+        written.append((tmp_path / name / "events.jsonl").read_bytes())
+    assert written[0]
+    assert written[0] == written[1]
+
+
+def test_unless_it_is_asked_for_nobody_is_remembered(edge_reid, short_clip, tmp_path):
+    events = run(edge_reid, tmp_path / "box", short_clip, remembers=False)
+    assert events
+    assert all(event["stranger"] is None for event in events)
+    assert not (tmp_path / "box" / "strangers.db").exists()
