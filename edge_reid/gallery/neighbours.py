@@ -44,11 +44,12 @@ class Neighbours:
         self.own, self.other = np.full((2, count), self.NONE, np.float32)
         self.own_row, self.other_row = np.full((2, count), NOBODY, np.intp)
         self._vectors = vectors
+        self._chunk = max(1, CHUNK_BYTES // (4 * max(1, count)))
         order = np.argsort(person, kind="stable")
         ends = np.flatnonzero(np.diff(person[order], append=-1)) + 1
         starts = [0, *ends[:-1]]
         self._rows = {int(person[order[a]]): order[a:b] for a, b in zip(starts, ends, strict=True)}
-        self._look(np.arange(count), progress)
+        self._look_at_all(progress)
 
     def rows(self, person: int) -> Rows:
         """Of the templates of somebody that are in use."""
@@ -75,26 +76,46 @@ class Neighbours:
         concerned = (self.own_row == row) | (self.other_row == row)
         self._look(np.flatnonzero(concerned & self.in_use))
 
-    def _look(self, rows: Rows, progress: Progress = lambda _done, _expected: None) -> None:
-        size = max(1, CHUNK_BYTES // (4 * max(1, len(self._vectors))))
+    def _look_at_all(self, progress: Progress) -> None:
+        """Every pair once: a chunk of rows with itself and all rows after it."""
+        count = len(self._vectors)
+        for start in range(0, count, self._chunk):
+            chunk = np.arange(start, min(start + self._chunk, count))
+            near = self._vectors[chunk] @ self._vectors[start:].T
+            for row, similarities in zip(chunk, near, strict=True):
+                family = self._rows[int(self.person[row])]
+                self._look_at_own(row, family, self._vectors[family] @ self._vectors[row])
+                similarities[family[family >= start] - start] = self.NONE
+            rest = np.arange(start, count)
+            self._improve(chunk, rest, near.T)
+            self._improve(rest, chunk, near)
+            progress(int(chunk[-1]) + 1, count)
+
+    def _improve(self, rows: Rows, others: Rows, near: Similarities) -> None:
+        """Note to which rows one of the others is nearer than anybody so far; `near` is
+        (others, rows).
+        """
+        nearest = near.max(axis=0)
+        better = np.flatnonzero(nearest > self.other[rows])
+        self.other[rows[better]] = nearest[better]
+        self.other_row[rows[better]] = others[near[:, better].argmax(axis=0)]
+
+    def _look(self, rows: Rows) -> None:
         dropped = np.flatnonzero(~self.in_use)
-        for start in range(0, len(rows), size):
-            chunk = rows[start : start + size]
+        for start in range(0, len(rows), self._chunk):
+            chunk = rows[start : start + self._chunk]
             near = self._vectors[chunk] @ self._vectors.T
             near[:, dropped] = self.NONE
             for row, similarities in zip(chunk, near, strict=True):
-                self._look_at_own(row, similarities)
-            self.other_row[chunk] = near.argmax(axis=1)
-            self.other[chunk] = near.max(axis=1)
+                family = self._rows[int(self.person[row])]
+                self._look_at_own(row, family, similarities[family])
+                similarities[family] = self.NONE
+            self.other[chunk], self.other_row[chunk] = near.max(axis=1), near.argmax(axis=1)
             self.other_row[chunk[self.other[chunk] == self.NONE]] = NOBODY
-            progress(start + len(chunk), len(rows))
 
-    def _look_at_own(self, row: int, similarities: Similarities) -> None:
-        """Note the nearest of the same person, and leave only the others to be seen."""
-        similarities[row] = self.NONE
-        family = self._rows[int(self.person[row])]
-        theirs = similarities[family]
-        nearest = int(theirs.argmax())
-        self.own[row] = theirs[nearest]
-        self.own_row[row] = family[nearest] if theirs[nearest] > self.NONE else NOBODY
-        similarities[family] = self.NONE
+    def _look_at_own(self, row: int, family: Rows, similarities: Similarities) -> None:
+        """Note the nearest of the same person."""
+        others = np.where(family == row, self.NONE, similarities)
+        nearest = int(others.argmax())
+        self.own[row] = others[nearest]
+        self.own_row[row] = family[nearest] if others[nearest] > self.NONE else NOBODY
