@@ -56,7 +56,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     Raises:
         GalleryError: it is not there, of another kind, of a newer edge-reid, or damaged.
     """
-    if not path.is_file():
+    if not path.exists():
         raise GalleryError(
             f"strangers {path}: no such file; an agent makes it when its settings have a section "
             "[strangers]"
@@ -115,8 +115,13 @@ def _make(path: Path, model_id: str, dimension: int) -> None:
 
 def _has_our_mark(path: Path) -> bool:
     """Read before SQLite opens it, which may change what is somebody else's."""
-    with path.open("rb") as file:
-        head = file.read(_APPLICATION_ID_AT.stop)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_APPLICATION_ID_AT.stop)
+    except OSError as error:
+        raise GalleryError(
+            f"strangers {path}: cannot be read: {error.strerror}; check its owner and mode"
+        ) from error
     return head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
 
 

@@ -40,6 +40,31 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path):
     assert settings.outbox_path == tmp_path / f"outbox-{settings.agent}.db"
 
 
+class TestStrangers:
+    def test_nobody_is_remembered_unless_it_is_asked_for(self, tmp_path: Path):
+        assert load_settings(write(tmp_path, GOOD), {}).strangers is None
+
+    def test_an_empty_section_asks_for_it(self, tmp_path: Path):
+        settings = load_settings(write(tmp_path, GOOD + "[strangers]\n"), {})
+        assert settings.strangers is not None
+        assert settings.strangers.keep_s == 86_400
+        assert settings.strangers_path == tmp_path / "strangers.db"
+
+    def test_they_are_kept_beside_the_outbox_or_where_the_file_says(self, tmp_path: Path):
+        beside = GOOD + '[strangers]\n[outbox]\npath = "var/outbox.db"\n'
+        settings = load_settings(write(tmp_path, beside), {})
+        assert settings.strangers_path == tmp_path / "var" / "strangers.db"
+        elsewhere = GOOD + '[strangers]\npath = "var/people.db"\n'
+        settings = load_settings(write(tmp_path, elsewhere), {})
+        assert settings.strangers_path == tmp_path / "var" / "people.db"
+
+    def test_mistakes_are_named(self, tmp_path: Path):
+        wrong = GOOD + "[strangers]\nkeep_s = 0\ntarget_fpir = 2\nforever = true\n"
+        with pytest.raises(ConfigError) as caught:
+            load_settings(write(tmp_path, wrong), {})
+        assert len(caught.value.problems) == 3
+
+
 def test_the_command_line_wins_over_the_file_and_leaves_the_rest(tmp_path: Path):
     settings = load_settings(write(tmp_path, GOOD), {"camera": "door", "mqtt": {"username": "u"}})
     assert settings.camera == "door"

@@ -262,6 +262,16 @@ class TestFile:
                 open_it(path)
         assert path.read_bytes() == content
 
+    def test_a_folder_is_none(self, path):
+        path.mkdir()
+        for open_it in (opened, StrangerStore.open):
+            with pytest.raises(GalleryError, match="cannot be read: Is a directory"):
+                open_it(path)
+
+    def test_where_nothing_can_be_made(self, tmp_path):
+        with pytest.raises(GalleryError, match="cannot be created: No such file or directory"):
+            opened(tmp_path / "nowhere" / "strangers.db")
+
     def test_a_gallery_is_left_alone(self, path):
         with GalleryStore.create(path, MODEL, DIMENSION) as gallery:
             gallery.add(template("Anna"))

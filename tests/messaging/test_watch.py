@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ import pytest
 import typer
 from mosquitto import Mosquitto, free_port
 from rich.console import Console
-from sightings import ANA, STRANGER, an_event
+from sightings import ANA, ORIGIN, STRANGER, a_hit, an_event
 from typer.testing import CliRunner
 
-from edge_reid.cli.hit_table import HitTable
+from edge_reid.cli.hit_table import HitTable, event_text
 from edge_reid.cli.watch import watch
 from edge_reid.core.errors import BrokerError, ConfigError, EdgeReidError, UsageError
 from edge_reid.core.types import HitType, Known, Unknown
 from edge_reid.messaging.connection import connect
-from edge_reid.messaging.wire import Message
+from edge_reid.messaging.wire import Event, Message
 
 app = typer.Typer()
 app.command()(watch)
@@ -156,6 +157,16 @@ def test_the_table_tells_who_where_how_sure_and_why() -> None:
     assert unknown == "00:00:04.0 gate unknown – < 0.60 – 3 #2 new"
     assert end.endswith("end replayed")
     assert "ana 2 · unknown 1 · 1 replayed" in text
+
+
+def test_a_stranger_has_an_anonymous_name() -> None:
+    hit = replace(a_hit(2, STRANGER), stranger="anon-3fa2c1-12")
+    event = Event(hit, ORIGIN).payload(1)
+    table = HitTable()
+    table.add(event)
+    assert "anon-3fa2c1-12" in rendered(table)
+    assert "nobody known yet · unknown 1" in rendered(table)
+    assert "  anon-3fa2c1-12  " in event_text(event)
 
 
 def test_a_name_is_no_markup() -> None:

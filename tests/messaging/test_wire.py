@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sightings import ADDRESS, ANA, ORIGIN, STRANGER, a_hit, an_event
 
-from edge_reid.core.types import HitType, Known, Unknown
+from edge_reid.core.types import Embedding, HitType, Known, Unknown
 from edge_reid.messaging.payloads import parse_event
 from edge_reid.messaging.topics import topic_level
 from edge_reid.messaging.wire import (
@@ -97,6 +98,22 @@ def test_the_same_event_has_the_same_id_and_any_other_has_another() -> None:
     ]
     assert len({event.payload(1).event_id for event in events}) == len(events)
     assert an_event(1).payload(1).event_id == an_event(1).payload(99, replayed=True).event_id
+
+
+def test_an_anonymous_name_is_part_of_what_an_event_says() -> None:
+    plain = an_event(2, STRANGER)
+    named = replace(plain, hit=replace(plain.hit, stranger="anon-3fa2c1-12"))
+    assert named.payload(1).stranger == "anon-3fa2c1-12"
+    assert named.topic == plain.topic
+    assert named.payload(1).event_id != plain.payload(1).event_id
+
+
+def test_no_embedding_is_published() -> None:
+    plain = an_event(2, STRANGER)
+    look = Embedding(np.ones(4, np.float32) / 2, "0123456789abcdef", 0.5)
+    with_look = replace(plain, hit=replace(plain.hit, embeddings=(look,)))
+    assert with_look.payload(1).to_json() == plain.payload(1).to_json()
+    assert "array" not in repr(with_look)
 
 
 def test_event_ids_stay_what_they_are_over_releases() -> None:
