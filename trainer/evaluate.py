@@ -28,6 +28,7 @@ from trainer.datasets import (
 )
 from trainer.listing import GALLERY, QUERY, pictures_in
 from trainer.metrics import FloatArray, People, Ranking, rank_gallery
+from trainer.pictures import refuse_unreadable
 from trainer.sources import load_run_data
 from trainer.tracks import two_views
 from trainer.verification import FARS, pair_similarities, supports, tars_at_fars
@@ -206,7 +207,12 @@ def evaluate_file(
 def embed_with_file(
     model: Path, paths: Sequence[Path], runtime: RuntimeName = "auto", threads: int = 1
 ) -> FloatArray:
-    """Unit rows (N, D) of image files, by a `.tflite` as the box runs it."""
+    """Unit rows (N, D) of image files, by a `.tflite` as the box runs it.
+
+    Raises:
+        TrainingError: some of the files cannot be read.
+    """
+    refuse_unreadable(paths)
     embedder = Embedder(model, runtime=runtime, threads=threads)
     rows = np.empty((len(paths), embedder.manifest.dimension), np.float32)
     for row, path in zip(rows, bar(paths, "embedding"), strict=True):
@@ -223,6 +229,7 @@ def evaluate_run(run: Path, folder: Path | None) -> Report:
         split = read_split(folder)
     else:
         split = split_people(load_run_data(loaded.recipe).validation, "held-out")
+    refuse_unreadable(split.data.paths)
     embed = keras_embedder(loaded.embedder)
     starts = bar(range(0, len(split.data), _CHUNK), "embedding")
     rows = [embed(split.data.paths[start : start + _CHUNK]) for start in starts]

@@ -17,6 +17,7 @@ from edge_reid.vision.picture_header import declared_size_px, is_complete
 from trainer.datasets import PersonData
 
 Item = TypeVar("Item")
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,21 @@ def readable_part(data: PersonData) -> tuple[PersonData, tuple[Unreadable, ...]]
     if len(bad) == len(data):
         raise TrainingError(f"data: expected readable pictures, found none; {bad[0].reason}")
     return data.take(np.flatnonzero([fault is None for fault in faults])), bad
+
+
+def refuse_unreadable(paths: Sequence[Path]) -> None:
+    """Nothing, if all can be read: scores leave no picture out, and fail before they begin.
+
+    Raises:
+        TrainingError: some cannot be; the first of them are named.
+    """
+    faults = [fault for path in counted("checking pictures", paths) if (fault := _fault(path))]
+    if faults:
+        named = "; ".join(fault.reason for fault in faults[:_MOST_NAMED])
+        raise TrainingError(
+            f"data: expected {len(paths)} readable pictures, found {len(faults)} that are not: "
+            f"{named}{' …' if len(faults) > _MOST_NAMED else ''}"
+        )
 
 
 def counted(label: str, items: Sequence[Item]) -> Iterator[Item]:

@@ -41,7 +41,7 @@ def train(
     hold_out: Annotated[
         int | None,
         typer.Option(
-            help="Identities of the first folder kept for validation; default: a fifth, none of under 10."
+            help="Identities of the first folder kept aside to validate on; default: a fifth."
         ),
     ] = None,
     precision: Annotated[
