@@ -106,7 +106,7 @@ def test_a_file_that_lost_too_much_is_not_kept_and_it_is_said_what_to_try(
         for run in (trained, lopsided)
     )
     cosines = [each.metrics["held_out_cosine_mean"] for each in (whole, broken)]
-    assert 1 - cosines[1] > 10 * (1 - cosines[0])
+    assert 1 - cosines[1] > 2 * (1 - cosines[0])
 
     budget = broken.metrics["held_out_map_points_lost"] - 0.1
     out = tmp_path / "models" / "mine.tflite"
