@@ -13,8 +13,9 @@ T = TypeVar("T")
 
 
 def bar(items: Sequence[T], label: str) -> Iterable[T]:
-    """The items, with a bar that goes away at the end."""
-    return track(items, label, console=Console(stderr=True), transient=True)
+    """The items, with a bar that goes away at the end; none where nobody looks."""
+    screen = Console(stderr=True)
+    return track(items, label, console=screen, transient=True, disable=not screen.is_terminal)
 
 
 def waiting(label: str) -> AbstractContextManager[object]:

@@ -31,7 +31,9 @@ _WORDS_PX, _HEAD_PX = 168, 56
 _CAPTION_PX = 20
 _MOST_THUMBS = 10
 _COLUMNS, _ROWS = 2, 14
-_LETTERS_A_LINE = 21
+_WORDS_LEFT_PX = 14
+_WORDS_WIDTH_PX = _WORDS_PX - _WORDS_LEFT_PX - 8
+_FONT = cv2.FONT_HERSHEY_DUPLEX
 _LINE_PX = 18
 
 STRIPS_A_PAGE = _COLUMNS * _ROWS
@@ -89,9 +91,10 @@ def _draw_page(strips: Sequence[Strip], heading: str) -> Image:
 def _draw_strip(place: Image, strip: Strip) -> None:
     place[:] = _CARD
     place[:, :5] = strip.colour
-    _write(place, _shortened(strip.title), (14, 24), 0.48, _INK)
+    _write(place, _shortened(strip.title, 0.48), (_WORDS_LEFT_PX, 24), 0.48, _INK)
     for line, note in enumerate(strip.notes):
-        _write(place, _shortened(note), (14, 48 + line * _LINE_PX), 0.4, _FAINT)
+        at = _WORDS_LEFT_PX, 48 + line * _LINE_PX
+        _write(place, _shortened(note, 0.4), at, 0.4, _FAINT)
     x = _WORDS_PX
     for group in strip.groups:
         _write(place, group.caption, (x, 15), 0.36, _FAINT)
@@ -117,12 +120,21 @@ def _thumbnail(path: Path) -> Image:
 
 
 def _write(place: Image, text: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
-    """OpenCV's letters are ASCII: accents are dropped, other scripts become question marks."""
+    cv2.putText(place, _ascii(text), at, _FONT, scale, colour, 1, cv2.LINE_AA)
+
+
+def _ascii(text: str) -> str:
+    """What OpenCV has letters for: accents are dropped, other scripts become question marks."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    letters = plain.encode("ascii", "replace").decode()
-    cv2.putText(place, letters, at, cv2.FONT_HERSHEY_DUPLEX, scale, colour, 1, cv2.LINE_AA)
+    return plain.encode("ascii", "replace").decode()
 
 
-def _shortened(text: str) -> str:
-    half = _LETTERS_A_LINE // 2
-    return text if len(text) <= _LETTERS_A_LINE else f"{text[: half - 1]}..{text[-half:]}"
+def _shortened(text: str, scale: float) -> str:
+    """As much of both ends as there is room for beside the pictures."""
+    whole = _ascii(text)
+    for letters in range(len(whole), 1, -1):
+        end = letters // 2
+        shown = whole if letters == len(whole) else f"{whole[: letters - end]}..{whole[-end:]}"
+        if cv2.getTextSize(shown, _FONT, scale, 1)[0][0] <= _WORDS_WIDTH_PX:
+            return shown
+    return ".."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -59,12 +60,13 @@ def identity_strip(report: DataReport, identity: int) -> Strip:
 def doubt_strips(report: DataReport) -> Iterator[Strip]:
     """What is surely wrong first, then what should be looked at, the worst of each kind first."""
     names, labels = report.seen.data.identities, report.seen.data.labels
-    for shared in report.duplicates.shared:
+    for times, (first, second) in _same_pictures(report):
         sides = [
             _group(report, report.identity_of(row), _with_first(report, row))
-            for row in (shared.first, shared.second)
+            for row in (first, second)
         ]
-        yield Strip("SAME PICTURE", ("under two identities",), tuple(sides), WRONG)
+        notes = "under two identities", f"{times} such picture{'' if times == 1 else 's'}"
+        yield Strip("SAME PICTURE", notes, tuple(sides), WRONG)
     for pair in report.alike:
         sides = [_some(report, names[at], report.people[at]) for at in (pair.first, pair.second)]
         yield Strip("one person?", (f"alike {pair.similarity:.2f}",), tuple(sides), DOUBT)
@@ -83,6 +85,15 @@ def doubt_strips(report: DataReport) -> Iterator[Strip]:
             groups.append(_some(report, f"like {names[stray.resembles]}", other, 4))
         notes = (report.identity_of(stray.row), f"alike {stray.similarity:.2f}")
         yield Strip("somebody else?", notes, tuple(groups), DOUBT)
+
+
+def _same_pictures(report: DataReport) -> Iterator[tuple[int, tuple[int, int]]]:
+    """For each two identities that share pictures how many, and the rows of the first one."""
+    labels = report.seen.data.labels
+    rows = [(shared.first, shared.second) for shared in report.duplicates.shared]
+    people = [tuple(sorted((int(labels[a]), int(labels[b])))) for a, b in rows]
+    for pair, times in Counter(people).items():
+        yield times, rows[people.index(pair)]
 
 
 def _with_first(report: DataReport, row: int) -> IntArray:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from edge_reid.vision.photo import PHOTO_SUFFIXES
 from trainer.csv_source import list_csv
 from trainer.listing import (
     Listing,
@@ -27,7 +26,6 @@ from trainer.listing import (
 
 IntArray = npt.NDArray[np.int64]
 
-IMAGE_SUFFIXES = PHOTO_SUFFIXES
 NO_CAMERA = -1
 JUNK_IDENTITY = -1
 FEWEST = 2
@@ -199,12 +197,20 @@ def hold_out(data: PersonData, identities: int, seed: int) -> tuple[PersonData, 
 def query_gallery(data: PersonData, seed: int) -> tuple[IntArray, IntArray]:
     """Indices (queries, gallery): one query per identity and camera, as in Market-1501.
 
-    Without cameras one picture of each identity is the query.
+    Without cameras one picture of each identity is the query. Where every camera has a single
+    picture of somebody (VIPeR, PRID), the first camera's is, and the others are to be found.
+    Junk, and whoever has one picture in all, is never looked for.
     """
     order = np.random.default_rng(seed).permutation(len(data))
     keys = np.stack([data.labels[order], data.cameras[order]], axis=1)
-    _, first = np.unique(keys, axis=0, return_index=True)
-    queries = np.sort(order[first])
+    views, first, shots = np.unique(keys, axis=0, return_index=True, return_counts=True)
+    _, start, cameras = np.unique(views[:, 0], return_index=True, return_counts=True)
+    # Views are sorted, so a person's first one is that of the lowest camera.
+    single_shot = np.maximum.reduceat(shots, start) == 1
+    asked = ~np.repeat(single_shot, cameras)
+    asked[start[single_shot & (cameras > 1)]] = True
+    asked &= views[:, 0] != JUNK_IDENTITY
+    queries = np.sort(order[first[asked]])
     gallery = np.setdiff1d(np.arange(len(data)), queries)
     return queries, gallery
 

@@ -19,7 +19,6 @@ from edge_reid.vision.embed import Embedder
 from trainer.bars import bar, waiting
 from trainer.crops import load_crops, read_image
 from trainer.datasets import (
-    IMAGE_SUFFIXES,
     JUNK_IDENTITY,
     IntArray,
     PersonData,
@@ -27,7 +26,9 @@ from trainer.datasets import (
     read_market,
     read_source,
 )
+from trainer.listing import GALLERY, QUERY, pictures_in
 from trainer.metrics import FloatArray, People, Ranking, rank_gallery
+from trainer.pictures import refuse_unreadable
 from trainer.sources import load_run_data
 from trainer.tracks import two_views
 from trainer.verification import FARS, pair_similarities, supports, tars_at_fars
@@ -39,7 +40,7 @@ EmbedPaths: TypeAlias = Callable[[Sequence[Path]], FloatArray]
 """Image files → unit rows (N, D) float32."""
 
 _RANKS = (1, 5, 10)
-_NAMED_SKIPS = 5
+_MOST_NAMED = 5
 _CHUNK = 512
 """Pictures of a run's network decoded at a time: 512 crops of 256×128 are 50 MB."""
 
@@ -56,6 +57,16 @@ class Split:
     def people(self, embeddings: FloatArray, index: IntArray) -> People:
         """The pictures at `index` as points; embeddings (N, D) are of all of `data`."""
         return People(embeddings[index], self.data.labels[index], self.data.cameras[index])
+
+    @property
+    def ranked(self) -> int:
+        """Pictures of the gallery that take part; junk does not."""
+        return int(np.sum(self.data.labels[self.gallery] != JUNK_IDENTITY))
+
+    def never_queried(self) -> tuple[str, ...]:
+        """Identities that only lie in the gallery: distractors, people of one picture."""
+        labels = np.setdiff1d(self.data.labels[self.gallery], self.data.labels[self.query])
+        return tuple(self.data.identities[label] for label in labels if label != JUNK_IDENTITY)
 
     def known_people(self, embeddings: FloatArray) -> People:
         """All pictures of people who are queried, the others with label -1; for open-set trials.
@@ -111,14 +122,18 @@ class Report:
 
     def remarks(self) -> str:
         """What a reader must know beside the numbers."""
-        text = f"{self.ranking.queries} queries against {len(self.split.gallery)} pictures"
+        text = f"{self.ranking.queries} queries against {self.split.ranked} pictures"
+        if junk := len(self.split.gallery) - self.split.ranked:
+            text += f" ({junk} junk ones left out)"
         if self.split.data.has_cameras:
             text += "; the query's person under the query's camera is left out"
         else:
             text += "; no camera ids: the cross-camera rule is left out, expect kinder numbers"
         if names := self.skipped_names():
-            listed = ", ".join(names[:_NAMED_SKIPS]) + (" …" if len(names) > _NAMED_SKIPS else "")
-            text += f"; {len(names)} queries without a valid match skipped: {listed}"
+            text += f"; {len(names)} queries without a valid match skipped: {_listed(names)}"
+        if people := self.split.never_queried():
+            text += f"; {len(people)} people only to be mistaken for, never a query: "
+            text += _listed(people)
         return text
 
     def as_dict(self) -> dict[str, Any]:
@@ -126,25 +141,26 @@ class Report:
         return self.scores() | {
             "data": self.split.name,
             "queries": self.ranking.queries,
-            "gallery": len(self.split.gallery),
+            "gallery": self.split.ranked,
             "cross_camera": self.split.data.has_cameras,
             "skipped": list(self.skipped_names()),
+            "never_queried": list(self.split.never_queried()),
         }
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMED]) + (" …" if len(names) > _MOST_NAMED else "")
 
 
 def read_split(folder: Path) -> Split:
     """A data set's own `query/` and `bounding_box_test/`, or one query per person and camera."""
-    query, gallery = folder / "query", folder / "bounding_box_test"
+    query, gallery = folder / QUERY, folder / GALLERY
     if query.is_dir() and gallery.is_dir():
-        files = [_images(query), _images(gallery)]
+        files = [pictures_in(query), pictures_in(gallery)]
         data = read_market([*files[0], *files[1]], folder)
         cut = len(files[0])
         return Split(folder.name, data, np.arange(cut), np.arange(cut, len(data)))
     return split_people(read_source(folder), folder.name)
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def split_people(data: PersonData, name: str, seed: int = 0) -> Split:
@@ -191,7 +207,12 @@ def evaluate_file(
 def embed_with_file(
     model: Path, paths: Sequence[Path], runtime: RuntimeName = "auto", threads: int = 1
 ) -> FloatArray:
-    """Unit rows (N, D) of image files, by a `.tflite` as the box runs it."""
+    """Unit rows (N, D) of image files, by a `.tflite` as the box runs it.
+
+    Raises:
+        TrainingError: some of the files cannot be read.
+    """
+    refuse_unreadable(paths)
     embedder = Embedder(model, runtime=runtime, threads=threads)
     rows = np.empty((len(paths), embedder.manifest.dimension), np.float32)
     for row, path in zip(rows, bar(paths, "embedding"), strict=True):
@@ -208,6 +229,7 @@ def evaluate_run(run: Path, folder: Path | None) -> Report:
         split = read_split(folder)
     else:
         split = split_people(load_run_data(loaded.recipe).validation, "held-out")
+    refuse_unreadable(split.data.paths)
     embed = keras_embedder(loaded.embedder)
     starts = bar(range(0, len(split.data), _CHUNK), "embedding")
     rows = [embed(split.data.paths[start : start + _CHUNK]) for start in starts]

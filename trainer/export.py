@@ -26,13 +26,13 @@ from trainer.evaluate import (
     split_people,
 )
 from trainer.finetune import fine_tune
+from trainer.first_thresholds import with_thresholds
 from trainer.latency import Latency, measure_latency
 from trainer.model import Run, load_run
 from trainer.operators import Operators, read_operators
 from trainer.quantize import Precision, Tune, to_tflite, write_whole
 from trainer.rounding import Ranges
 from trainer.sources import RunData, load_run_data
-from trainer.thresholds import decision_similarities, genuine_quantiles, impostor_quantiles
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 
@@ -99,9 +99,13 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exported:
-    """A file that passed, and what was learnt about it."""
+    """A file that passed, and what was learnt about it.
+
+    `thresholds` says in words where those of the manifest come from.
+    """
 
     manifest: EmbeddingManifest
+    thresholds: str
     latency: Latency
     operators: Operators
 
@@ -131,11 +135,15 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
         results = [_compare(draft, loaded, split) for split in splits]
         _refuse_if_worse(results, run, out, options)
         latency = measure_latency(draft, read_image(data.validation.paths[0]))
-    manifest = _with_measurements(manifest, results)
+    metrics = dict(item for result in results for item in result.metrics())
+    manifest = manifest.model_copy(update={"metrics": metrics})
+    # People it was trained on look less alike to it than strangers will.
+    strangers = [result.exported for result in results[0 if data.held_out else 1 :]]
+    manifest, thresholds = with_thresholds(manifest, strangers, loaded.recipe)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(content, out)
     write_manifest(manifest, out)
-    return Exported(manifest, latency, read_operators(content))
+    return Exported(manifest, thresholds, latency, read_operators(content))
 
 
 def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:
@@ -207,15 +215,4 @@ def _manifest(model: Path, run: Path, loaded: Run, options: ExportOptions) -> Em
         impostor_quantiles=(),
         training_data=tuple(f"{source.path.name}: {source.terms}" for source in recipe.sources),
         quantisation=options.precision,
-    )
-
-
-def _with_measurements(manifest: EmbeddingManifest, results: list[Comparison]) -> EmbeddingManifest:
-    pairs = [decision_similarities(r.exported.split.data, r.exported.embeddings) for r in results]
-    return manifest.model_copy(
-        update={
-            "impostor_quantiles": impostor_quantiles([impostor for impostor, _ in pairs]),
-            "genuine_quantiles": genuine_quantiles([genuine for _, genuine in pairs]),
-            "metrics": dict(item for result in results for item in result.metrics()),
-        }
     )

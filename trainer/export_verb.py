@@ -41,11 +41,12 @@ def export(
 
 def _print(exported: Exported, out: Path) -> None:
     table = Table(title=f"{out} ({out.stat().st_size / 1e6:.1f} MB)", title_justify="left")
-    table.add_column("measured on held-out people")
+    table.add_column("measured")
     table.add_column("value", justify="right")
     for name, value in exported.manifest.metrics.items():
         table.add_row(name, f"{value:.4g}")
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
+    console.print(f"thresholds: {exported.thresholds}")
     console.print(f"latency: {exported.latency}")
     console.print(f"operators: {exported.operators}")

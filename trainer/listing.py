@@ -17,6 +17,7 @@ TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 
 _MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)")
 _JUNK = "-1"
+_CAMERA = re.compile(r"cam(era)?[ _-]?[a-z0-9]{1,2}", re.IGNORECASE)
 _LITTER = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
 """What unpackers, network drives and file managers leave behind."""
 
@@ -44,7 +45,7 @@ def list_folder(folder: Path) -> Listing:
     """A folder in Market-1501's layout, or with a folder per identity.
 
     Raises:
-        TrainingError: it is in neither layout, or in both.
+        TrainingError: it is in neither layout, or in both, or has cameras where people should be.
     """
     if (folder / TRAIN).is_dir():
         return list_market(pictures_in(folder / TRAIN), folder)
@@ -52,6 +53,7 @@ def list_folder(folder: Path) -> Listing:
         files = [*pictures_in(folder / QUERY), *pictures_in(folder / GALLERY)]
         return list_market(files, folder)
     people, files = _folders_and_files(folder)
+    _refuse_cameras(people, folder)
     pictures = [path for path in files if _is_picture(path)]
     by_person = _list_people(people)
     if pictures and by_person.pictures:
@@ -124,6 +126,16 @@ def spelled_twice(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         before = first.setdefault(_folded(name), name)
         if before != name:
             yield before, name
+
+
+def _refuse_cameras(people: Sequence[Path], folder: Path) -> None:
+    """VIPeR's cam_a and cam_b would pass for two people."""
+    if people and all(_CAMERA.fullmatch(person.name) for person in people):
+        raise TrainingError(
+            f"data {folder}: expected a folder per identity, found a folder per camera "
+            f"({', '.join(person.name for person in people)}); make it IDENTITY/CAMERA/*.jpg, or "
+            "write a .csv of path,identity,camera"
+        )
 
 
 def _list_people(folders: Sequence[Path]) -> Listing:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from edge_reid.core.errors import PhotoError, TrainingError
 from edge_reid.vision.photo import MAX_BYTES, MAX_PIXELS, read_photo
 from edge_reid.vision.picture_header import declared_size_px, is_complete
+from trainer.bars import bar
 from trainer.datasets import PersonData
 
-Item = TypeVar("Item")
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +45,26 @@ def readable_part(data: PersonData) -> tuple[PersonData, tuple[Unreadable, ...]]
     Raises:
         TrainingError: none can be read.
     """
-    faults = [_fault(path) for path in counted("checking pictures", data.paths)]
+    faults = [_fault(path) for path in bar(data.paths, "checking pictures")]
     bad = tuple(fault for fault in faults if fault)
     if len(bad) == len(data):
         raise TrainingError(f"data: expected readable pictures, found none; {bad[0].reason}")
     return data.take(np.flatnonzero([fault is None for fault in faults])), bad
 
 
-def counted(label: str, items: Sequence[Item]) -> Iterator[Item]:
-    """The items, with a bar on standard error where that is a terminal."""
-    screen = Console(stderr=True)
-    yield from track(items, label, console=screen, transient=True, disable=not screen.is_terminal)
+def refuse_unreadable(paths: Sequence[Path]) -> None:
+    """Nothing, if all can be read: scores leave no picture out, and fail before they begin.
+
+    Raises:
+        TrainingError: some cannot be; the first of them are named.
+    """
+    faults = [fault for path in bar(paths, "checking pictures") if (fault := _fault(path))]
+    if faults:
+        named = "; ".join(fault.reason for fault in faults[:_MOST_NAMED])
+        raise TrainingError(
+            f"data: expected {len(paths)} readable pictures, found {len(faults)} that are not: "
+            f"{named}{' …' if len(faults) > _MOST_NAMED else ''}"
+        )
 
 
 def _fault(path: Path) -> Unreadable | None:

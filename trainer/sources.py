@@ -47,6 +47,20 @@ class RunData:
             if found
         )
 
+    def validation_remark(self) -> str:
+        """On whom a run is measured, and what that leaves open."""
+        if self.held_out:
+            people = len(np.unique(self.validation.labels))
+            text = f"validation: on {people} people held out, {len(self.validation)} pictures"
+        else:
+            text = (
+                "validation: nobody is held out (too few people, or hold_out is 0), so it looks "
+                "at the people trained on: it shows that training works, not how well"
+            )
+        if not self.validation.has_cameras:
+            text += "; no camera ids: the cross-camera rule is left out, expect kinder numbers"
+        return text
+
 
 def load_run_data(recipe: Recipe) -> RunData:
     """Read the recipe's sources and hold identities of the first one out."""
@@ -65,7 +79,7 @@ def load_run_data(recipe: Recipe) -> RunData:
     count = held_out_count(recipe, parts[0])
     validation = datasets.limit_images(parts[0], _SHOWN_IMAGES, recipe.seed)
     if count:
-        parts[0], validation = datasets.hold_out(parts[0], count, recipe.seed)
+        parts[0], validation = datasets.hold_out(parts[0], count, recipe.hold_out_seed)
     names = [str(source.path) for source in recipe.sources]
     train, single = datasets.trainable_part(datasets.join_sources(parts, names))
     return RunData(train, validation, count > 0, single, tuple(unreadable), tuple(unused))

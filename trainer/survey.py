@@ -17,8 +17,9 @@ from edge_reid.core.types import Image, Vector
 from edge_reid.vision.crops import crop_quality
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.photo import read_photo
+from trainer.bars import bar
 from trainer.datasets import IntArray, PersonData
-from trainer.pictures import Unreadable, counted
+from trainer.pictures import Unreadable
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
@@ -60,7 +61,7 @@ def survey(data: PersonData, embedder: Embedder) -> Survey:
     Raises:
         TrainingError: not one can be read.
     """
-    looks = [_look(path, embedder) for path in counted("looking at pictures", data.paths)]
+    looks = [_look(path, embedder) for path in bar(data.paths, "looking at pictures")]
     seen = [look for look in looks if isinstance(look, _Seen)]
     bad = tuple(look for look in looks if isinstance(look, Unreadable))
     if not seen:

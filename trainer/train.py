@@ -77,7 +77,7 @@ def resume_run(run: Path) -> dict[str, float]:
 
 def _train(recipe: Recipe, run: Path) -> dict[str, float]:
     data = load_run_data(recipe)
-    for remark in data.remarks():
+    for remark in (*data.remarks(), data.validation_remark()):
         print(remark)
     _check_can_validate(data)
     with full_disk_explained(run):

@@ -8,13 +8,13 @@ from typing import Any
 from rich.console import Console
 
 from edge_reid.core.errors import TrainingError, UsageError
-from edge_reid.core.shipped import shipped_model
+from edge_reid.core.shipped import CHECKPOINT, shipped_model
 from trainer.backbone import BLOCK_COUNT
 from trainer.curves import read_curves
 from trainer.recipe import make_recipe, read_recipe
 from trainer.train import resume_run, start_run
 
-SHIPPED_CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
+_SHIPPED_NETWORK = "mobilenetv2", 1.0
 _ALL_BLOCKS = BLOCK_COUNT + 1
 _DISTILLING = {"regression": 8.0, "relational": 30.0, "softmax": 0.3, "triplet": 0.3}
 """Most of the pull towards the teacher: in short training it teaches more than identities do."""
@@ -31,6 +31,8 @@ def train(
     out: Path,
     *,
     start: str,
+    backbone: str,
+    alpha: float,
     teacher: Path | None,
     size: str,
     epochs: float,
@@ -43,6 +45,11 @@ def train(
     height_px, width_px = parse_size(size)
     at_size = {"height_px": height_px, "width_px": width_px}
     weights = _start_weights(start)
+    if start == "shipped" and (backbone, alpha) != _SHIPPED_NETWORK:
+        raise UsageError(
+            f"train: expected --start imagenet or a file for {backbone} {alpha:g}, found none; the "
+            "shipped checkpoint is of mobilenetv2 1"
+        )
     tuning = "start_from" in weights
     # What is already a re-ID network would be shaken out of place by the larger steps.
     rates = (1e-3, 3e-4) if tuning else (3e-3, 1e-3)
@@ -57,6 +64,8 @@ def train(
             | {"least_steps": _LEAST_STEPS, "warmup_steps": _LEAST_STEPS // 5},
         ],
         "start_share": _START_SHARE if tuning else 0.0,
+        "backbone": backbone,
+        "alpha": alpha,
         "precision": precision,
         "teacher": teacher,
         "hold_out": hold_out,
@@ -89,7 +98,7 @@ def parse_size(size: str) -> tuple[int, int]:
 def _start_weights(start: str) -> dict[str, Any]:
     if start == "imagenet":
         return {}
-    path = shipped_checkpoint() if start == "shipped" else Path(start)
+    path = shipped_model(CHECKPOINT) if start == "shipped" else Path(start)
     if not path.is_file():
         raise TrainingError(
             f"--start {start}: expected a .npz checkpoint, a torchvision .pth or a "
@@ -97,11 +106,6 @@ def _start_weights(start: str) -> dict[str, Any]:
             f"{path}; --start imagenet downloads ImageNet weights"
         )
     return {"imagenet": path} if path.suffix in {".pth", ".h5"} else {"start_from": path}
-
-
-def shipped_checkpoint() -> Path:
-    """The re-ID weights that fine-tuning starts from, in the checkout or the installed wheel."""
-    return shipped_model(SHIPPED_CHECKPOINT)
 
 
 def _finish(validated: dict[str, float], run: Path) -> None:

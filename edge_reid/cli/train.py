@@ -13,24 +13,36 @@ from edge_reid.core.errors import TrainingError, UsageError
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         list[Path] | None,
-        typer.Argument(help="Folders: one per identity inside, or Market-1501 file names."),
+        typer.Argument(
+            help="Folders (one per identity inside, or Market-1501 file names) or .csv."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run, made new.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run instead.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="All settings from a JSON file.")] = None,
     start: Annotated[
-        str, typer.Option(help="shipped, imagenet (downloaded), or a .npz or torchvision .pth.")
+        str,
+        typer.Option(help="shipped, imagenet (downloaded), or a run's .npz, a .pth or .h5 file."),
     ] = "shipped",
+    backbone: Annotated[
+        str, typer.Option(help="mobilenetv2, mobilenetv3-large or mobilenetv3-small.")
+    ] = "mobilenetv2",
+    alpha: Annotated[float, typer.Option(help="Width of the backbone.")] = 1.0,
     teacher: Annotated[
-        Path | None, typer.Option(help=".npz of `names` and `emb` to distil from.")
+        Path | None,
+        typer.Option(help="Distil from this: .npz of `names` and `emb`, .tflite, .onnx or .keras."),
     ] = None,
     size: Annotated[str, typer.Option(help="Input height x width, in pixels.")] = "192x96",
     epochs: Annotated[float, typer.Option(help="Epochs after the frozen one.")] = 10,
     minutes: Annotated[float | None, typer.Option(help="End training after about this.")] = None,
     hold_out: Annotated[
-        int | None, typer.Option(help="Identities of the first folder kept for validation.")
+        int | None,
+        typer.Option(
+            help="Identities of the first folder kept aside to validate on; default: a fifth."
+        ),
     ] = None,
     precision: Annotated[
         str,
@@ -40,19 +52,27 @@ def train(
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 1,
 ) -> None:
-    """Fine-tune a MobileNetV2 on person crops: new layers first, then most of the base."""
+    """Fine-tune a MobileNet on person crops: new layers first, then most of the base.
+
+    Losses, augmentation, stages and all else are settings of a recipe: the recipe.json in a run's
+    folder shows every one; change a copy and give it as --recipe.
+    """
     if resume is not None:
+        _refuse_others(context, {"resume"})
         trainer_verbs().resume(resume)
         return
     if out is None or not (data or recipe):
         raise UsageError("train: expected DATA (or --recipe) and --out RUN, or --resume RUN")
     if recipe is not None:
+        _refuse_others(context, {"recipe", "out"})
         trainer_verbs().train_recipe(recipe, out)
         return
     trainer_verbs().train(
         data or [],
         out,
         start=start,
+        backbone=backbone,
+        alpha=alpha,
         teacher=teacher,
         size=size,
         epochs=epochs,
@@ -61,6 +81,26 @@ def train(
         precision=precision,
         seed=seed,
     )
+
+
+def _refuse_others(context: typer.Context, heeded: set[str]) -> None:
+    """A recipe holds all settings: one given beside it would be passed over in silence."""
+    given = [
+        name.upper() if name == "data" else "--" + name.replace("_", "-")
+        for name in context.params
+        if name not in heeded and _was_given(context, name)
+    ]
+    if given:
+        alone = " and ".join(f"--{name}" for name in sorted(heeded, reverse=True))
+        raise UsageError(
+            f"train: expected {alone} alone, found {', '.join(given)} beside it; "
+            "what a recipe says is changed in its file"
+        )
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def trainer_verbs() -> Any:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 DETECTOR = "nanodet_g_person_512x288.tflite"
 EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
+CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
+"""The float weights behind `EMBEDDING`, which fine-tuning starts from."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

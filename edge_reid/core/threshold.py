@@ -72,11 +72,16 @@ def _share(target_fpir: float, comparisons: int) -> float:
 
 
 def _checked(quantiles: Quantiles) -> tuple[list[float], list[float]]:
+    if not quantiles:
+        raise ModelError(
+            "model manifest: expected impostor_quantiles to take a threshold from, found none; "
+            "measure them: edge-reid calibrate MODEL DATA, with people it was not trained on"
+        )
     ps, similarities = [p for p, _ in quantiles], [similarity for _, similarity in quantiles]
     in_range = all(0.0 < p <= 1.0 and -1.0 <= similarity <= 1.0 for p, similarity in quantiles)
     falls = all(after < before for before, after in pairwise(ps))
     rises = all(before <= after for before, after in pairwise(similarities))
-    if not (ps and in_range and falls and rises):
+    if not (in_range and falls and rises):
         raise ModelError(
             "model manifest: expected impostor_quantiles (p, similarity) with falling p and rising "
             f"similarity, got {len(ps)} that are not so; export the model again"

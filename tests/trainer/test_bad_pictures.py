@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from edge_reid.core.errors import PhotoError, TrainingError
+from edge_reid.core.shipped import EMBEDDING, shipped_model
 from trainer.crops import load_crops, read_image
 from trainer.datasets import read_source
+from trainer.evaluate import evaluate_file, read_split
 from trainer.pictures import check_picture, readable_part
 from trainer.recipe import Recipe, Source, Stage
 from trainer.sources import load_run_data
@@ -121,6 +123,15 @@ def test_training_leaves_bad_pictures_out_and_says_which(people: Path) -> None:
     unreadable, single = run.remarks()
     assert unreadable.startswith("left out, unreadable: 5: photo ")
     assert single == f"left out, one picture only: 1: {people}/1"
+
+
+def test_scores_leave_no_picture_out_and_name_the_bad_ones_at_once(people: Path) -> None:
+    files = sorted(people.iterdir())
+    for file, (data, _) in zip(files, list(BAD.values())[:3], strict=False):
+        file.write_bytes(data)
+    with pytest.raises(TrainingError, match="expected 72 readable .* found 3 that are not") as no:
+        evaluate_file(shipped_model(EMBEDDING), read_split(people))
+    assert all(file.name in str(no.value) for file in files[:3])
 
 
 def test_what_was_left_out_stays_in_the_run_s_folder(people: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from threshold_examples import crowd
+from threshold_examples import crowd, manifest
 
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest
@@ -14,19 +14,6 @@ from trainer.calibrate import calibrate, table
 from trainer.comparisons import LOOKALIKES_BEYOND, comparisons_of, draw_people, joined
 from trainer.crosscheck import cross_check
 from trainer.thresholds import GRID, decisions
-
-
-def manifest() -> EmbeddingManifest:
-    return EmbeddingManifest(
-        name="net",
-        sha256="0" * 64,
-        input_height_px=64,
-        input_width_px=32,
-        licence="free",
-        source="a test",
-        dimension=24,
-        impostor_quantiles=((0.1, 0.3),),
-    )
 
 
 def test_every_comparison_is_there_with_its_people() -> None:

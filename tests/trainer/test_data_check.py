@@ -85,11 +85,11 @@ def test_mistakes_are_found_and_shown(data: Path, check: Check, tmp_path: Path) 
     (data / "somebody").mkdir()
     for crop in sorted((data / "red-sleeves").iterdir())[::2]:
         crop.rename(data / "somebody" / crop.name)
-    for crop in sorted((data / "light-blue-coat").iterdir()):
+    for crop in sorted((data / "striped-jumper").iterdir()):
         crop.rename(data / "red-jacket" / f"again-{crop.name}")
-    (data / "light-blue-coat").rmdir()
+    (data / "striped-jumper").rmdir()
     stray = min((data / "fair-hair").iterdir())
-    moved = stray.rename(data / "striped-jumper" / "moved.png")
+    moved = stray.rename(data / "light-blue-coat" / "moved.png")
     (data / "fair-hair" / "empty.jpg").write_bytes(b"")
 
     code, said = check(data, "--out", tmp_path / "report")

@@ -11,6 +11,9 @@ import pytest
 from edge_reid.core.errors import TrainingError
 from trainer import datasets
 from trainer.crops import load_crops
+from trainer.evaluate import read_split, score
+from trainer.recipe import make_recipe
+from trainer.sources import load_run_data
 
 MakePeople = Callable[..., Path]
 
@@ -173,6 +176,69 @@ def test_one_query_per_person_and_camera(people: Path) -> None:
     query, gallery = datasets.query_gallery(data, seed=0)
     assert len(query) == 12 * 2
     assert sorted([*query, *gallery]) == list(range(len(data)))
+
+
+def test_with_one_picture_a_camera_the_first_camera_is_looked_up(
+    picture: Path, tmp_path: Path
+) -> None:
+    """VIPeR and PRID: everybody is once in each view, somebody in one view only."""
+    data = tmp_path / "data"
+    copy(picture, data / "anna/a/1.jpg", data / "anna/b/2.jpg")
+    copy(picture, data / "bob/a/3.jpg", data / "bob/b/4.jpg", data / "carl/b/5.jpg")
+    split = read_split(data)
+    names = np.array([path.name for path in split.data.paths])
+    assert names[split.query].tolist() == ["1.jpg", "3.jpg"]
+    assert names[split.gallery].tolist() == ["2.jpg", "4.jpg", "5.jpg"]
+    report = score(split, np.ones((5, 1), np.float32))
+    assert "2 queries against 3 pictures" in report.remarks()
+    assert report.remarks().endswith("1 people only to be mistaken for, never a query: carl")
+
+
+def test_the_official_folder_is_scored_as_it_comes(picture: Path, tmp_path: Path) -> None:
+    """Distractors count, junk does not, and what unpacking leaves behind is passed over."""
+    query, gallery = tmp_path / "query", tmp_path / "bounding_box_test"
+    copy(picture, query / "0001_c1s1_000151_00.jpg", query / "0002_c1s1_000376_00.jpg")
+    copy(picture, gallery / "0001_c2s1_000301_00.jpg", gallery / "0002_c3s1_000401_00.jpg.jpg")
+    copy(picture, gallery / "0000_c1s1_000151_01.jpg", gallery / "-1_c1s1_000401_03.jpg")
+    copy(picture, tmp_path / "bounding_box_train/0009_c1s1_000001_00.jpg")
+    for folder in (query, gallery):
+        (folder / "Thumbs.db").write_bytes(b"windows")
+        (folder / "._0001_c1s1_000151_00.jpg").write_bytes(b"macOS")
+    split = read_split(tmp_path)
+    names = [path.name for path in split.data.paths]
+    of = {"0001": [1, 0], "0002": [0, 1], "0000": [0.6, 0.8], "-1_c": [1, 0]}
+    report = score(split, np.array([of[name[:4]] for name in names], np.float32))
+    assert report.scores()["mAP"] == 1.0
+    assert report.query.embeddings.tolist() == [[1, 0], [0, 1]]
+    assert report.remarks() == (
+        "2 queries against 3 pictures (1 junk ones left out); the query's person under the "
+        "query's camera is left out; 1 people only to be mistaken for, never a query: 0"
+    )
+
+
+def test_a_folder_per_camera_is_not_taken_for_people(picture: Path, tmp_path: Path) -> None:
+    copy(picture, tmp_path / "VIPeR/cam_a/001_45.bmp", tmp_path / "VIPeR/cam_b/001_90.bmp")
+    with pytest.raises(TrainingError, match=r"found a folder per camera \(cam_a, cam_b\)"):
+        datasets.read_source(tmp_path / "VIPeR")
+
+
+def test_another_seed_holds_out_the_same_people(people: Path) -> None:
+    """They are whom the weights that a fine-tune starts from were not trained on."""
+
+    def held_out(**changes: int) -> set[int]:
+        stage = {"height_px": 64, "width_px": 32, "epochs": 1}
+        recipe = {"sources": [{"path": people}], "stages": [stage], "hold_out": 4} | changes
+        return set(load_run_data(make_recipe(recipe)).validation.labels.tolist())
+
+    assert held_out(seed=2) == held_out(seed=3) != held_out(hold_out_seed=2)
+
+
+def test_it_is_said_on_whom_a_run_is_measured(make_people: MakePeople) -> None:
+    few = make_people(identities=6)
+    stage = {"height_px": 64, "width_px": 32, "epochs": 1}
+    data = load_run_data(make_recipe({"sources": [{"path": few}], "stages": [stage]}))
+    assert "nobody is held out" in data.validation_remark()
+    assert "cross-camera" not in data.validation_remark()
 
 
 def test_a_person_with_one_picture_is_left_out_and_named(people: Path) -> None:

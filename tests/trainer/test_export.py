@@ -78,7 +78,7 @@ def test_a_file_that_holds_up_is_kept_with_what_was_measured_on_it(
 ) -> None:
     out = tmp_path / "mine.tflite"
     with pytest.raises(SystemExit, match="0"):
-        main(["export", str(trained), "--budget", "10", "--out", str(out)])
+        main(["export", str(trained), "--budget", "100", "--out", str(out)])
     printed = capsys.readouterr().out
     assert "ms a crop: median of 100, one thread, litert" in printed
     assert "not int8: none" in printed
@@ -101,9 +101,17 @@ def test_a_file_that_lost_too_much_is_not_kept_and_it_is_said_what_to_try(
     assert np.allclose(
         evaluate_run(lopsided, None).embeddings, evaluate_run(trained, None).embeddings, atol=1e-3
     )
+    whole, broken = (
+        export_run(run, tmp_path / f"{run.name}.tflite", ExportOptions("int8", 100.0, 16)).manifest
+        for run in (trained, lopsided)
+    )
+    cosines = [each.metrics["held_out_cosine_mean"] for each in (whole, broken)]
+    assert 1 - cosines[1] > 2 * (1 - cosines[0])
+
+    budget = broken.metrics["held_out_map_points_lost"] - 0.1
     out = tmp_path / "models" / "mine.tflite"
-    with pytest.raises(TrainingError, match=r"at most 0.5 mAP points lost, the int8 file") as no:
-        export_run(lopsided, out, ExportOptions(calibration=16))
+    with pytest.raises(TrainingError, match=f"at most {budget} mAP points lost, the int8") as no:
+        export_run(lopsided, out, ExportOptions("int8", budget, 16))
     assert f"try edge-reid export {lopsided} --int8 --fine-tune 10 --out {out}" in str(no.value)
     assert not out.parent.exists()
 
@@ -133,7 +141,7 @@ def test_float_files_agree_with_the_network(
     trained: Path, tmp_path: Path, precision: Precision
 ) -> None:
     out = tmp_path / "mine.tflite"
-    made = export_run(trained, out, ExportOptions(precision))
+    made = export_run(trained, out, ExportOptions(precision, budget_points=100.0))
     assert made.manifest.metrics["held_out_cosine_worst"] > 0.999
     assert set(read_operators(out.read_bytes()).other) >= {"CONV_2D → float32"}
 

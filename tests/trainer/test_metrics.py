@@ -131,6 +131,39 @@ def test_agrees_with_brute_force(seed: int, coarse: bool, gallery_size: int) -> 
         assert result.rank(k) == pytest.approx(expected)
 
 
+def torchreid(query: People, gallery: People, max_rank: int) -> tuple[list[float], float]:
+    """(CMC, mAP) in the steps of Torchreid's `eval_market1501`, on distances, junk unread."""
+    read = gallery.take(gallery.labels != -1)
+    order = np.argsort(1 - query.embeddings @ read.embeddings.T, axis=1)
+    curves, precisions = [], []
+    for number, nearest in enumerate(order):
+        own = read.labels[nearest] == query.labels[number]
+        removed = own & (read.cameras[nearest] == query.cameras[number])
+        hits = own[~removed].astype(int)
+        if not hits.any():
+            continue
+        found = hits.cumsum()
+        curves.append(np.minimum(found, 1)[:max_rank])
+        precisions.append(np.sum(found / np.arange(1, len(hits) + 1) * hits) / hits.sum())
+    return np.mean(curves, axis=0).tolist(), float(np.mean(precisions))
+
+
+def test_agrees_with_torchreid_on_a_gallery_with_distractors_and_junk() -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(labels: np.ndarray) -> People:
+        e = rng.normal(size=(len(labels), 16)).astype(np.float32)
+        e /= np.linalg.norm(e, axis=1, keepdims=True)
+        return People(e, labels, rng.integers(1, 7, len(labels)))
+
+    query = draw(rng.integers(1, 31, 80))
+    gallery = draw(np.concatenate([rng.integers(1, 31, 300), np.zeros(90, int), np.full(70, -1)]))
+    cmc, mean_precision = torchreid(query, gallery, 20)
+    found = rank_gallery(query, gallery, max_rank=20)
+    assert found.cmc.tolist() == pytest.approx(cmc)
+    assert found.mean_average_precision == pytest.approx(mean_precision)
+
+
 def test_more_queries_than_one_chunk_holds() -> None:
     rng = np.random.default_rng(0)
     angles = rng.uniform(0, 360, 600).tolist()

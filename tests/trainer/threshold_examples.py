@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_reid.core.manifest import EmbeddingManifest
 from trainer.calibrate import Embedded
 from trainer.datasets import NO_CAMERA, PersonData
 
@@ -33,3 +34,17 @@ def crowd(
         tuple(f"person-{number}" for number in range(people)),
     )
     return Embedded(f"crowd-{people}", data, rows.astype(np.float32))
+
+
+def manifest() -> EmbeddingManifest:
+    """Of a network with a table of its own."""
+    return EmbeddingManifest(
+        name="net",
+        sha256="0" * 64,
+        input_height_px=64,
+        input_width_px=32,
+        licence="free",
+        source="a test",
+        dimension=24,
+        impostor_quantiles=((0.1, 0.3),),
+    )
