@@ -77,7 +77,7 @@ class Casebook:
     ) -> None:
         self._index = index
         self._threshold = threshold
-        self._settings = settings
+        self.settings = settings
         self._keep = keep
         self._cases: dict[int, Case] = {}
 
@@ -138,7 +138,7 @@ class Casebook:
             return Closing(case.published, (HitType.END,), best)
         if isinstance(final, Uncertain):
             return Closing(final, (), best)
-        fresh = _worth_telling(case.published, final, self._settings.update_gain)
+        fresh = _worth_telling(case.published, final, self.settings.update_gain)
         return Closing(final, (fresh, HitType.END) if fresh else (HitType.END,), best)
 
     def _decide(self, case: Case, track_id: int, *, final: bool = False) -> Decision:
@@ -146,7 +146,7 @@ class Casebook:
             [each.embedding for each in case.evidence],
             self._index,
             threshold=self._threshold,
-            settings=self._settings,
+            settings=self.settings,
             final=final,
         )
         if isinstance(decision, Known) and self._elsewhere(decision, track_id):
@@ -158,7 +158,7 @@ class Casebook:
         decision = case.decision
         if decision is None or isinstance(decision, Uncertain):
             return None
-        kind = _worth_telling(case.published, decision, self._settings.update_gain)
+        kind = _worth_telling(case.published, decision, self.settings.update_gain)
         if kind is not None:
             case.published = decision
         return kind

@@ -6,11 +6,11 @@ agent of the same schema. Numbers and times arrive here already rounded (see `wi
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from edge_reid.core.config import Name
+from edge_reid.core.config import CommandName, Name
 
 TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 
@@ -164,6 +164,20 @@ class GalleryState(Payload):
     not retained by us at the broker. A person removed in this version or before is gone."""
 
 
+class CommandsState(Payload):
+    """How an agent stands that takes commands."""
+
+    allowed: tuple[CommandName, ...]
+    done: Count
+    """Since the start, as the next two."""
+    refused: Count
+    """Each with a reason on `result`."""
+    ignored: Count
+    """Messages on its command topic that were no commands, or lay there retained."""
+    threshold_set: Similarity | None
+    """By `set-threshold`, until the next reload or start; null: as configured."""
+
+
 class AgentStatus(Payload):
     """Whether an agent is there. Retained, and also its last will."""
 
@@ -183,6 +197,8 @@ class AgentStatus(Payload):
     gallery_version: Count
     gallery: GalleryState | None = None
     """Null for an agent whose gallery is its own."""
+    commands: CommandsState | None = None
+    """Null for an agent that takes none."""
     outbox_depth: Count
     """Events waiting. Of a lost agent: when it connected."""
     outbox_bytes: Count
@@ -223,16 +239,6 @@ class EventsStored(Payload):
     event_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
 
 
-PAYLOADS: tuple[type[Payload], ...] = (
-    HitPayload,
-    UnknownPayload,
-    IdentityState,
-    CameraStatus,
-    AgentStatus,
-    AgentDuplicate,
-    EventsStored,
-)
-
 _EVENT: TypeAdapter[HitPayload | UnknownPayload] = TypeAdapter(
     Annotated[HitPayload | UnknownPayload, Field(discriminator="schema_")]
 )
@@ -245,27 +251,3 @@ def parse_event(body: bytes) -> HitPayload | UnknownPayload:
         ValueError: it is neither.
     """
     return _EVENT.validate_json(body)
-
-
-def schema_name(payload: type[Payload]) -> str:
-    """`edge-reid.hit/1` for `HitPayload`."""
-    return str(payload.model_fields["schema_"].default)
-
-
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema (2020-12) of every payload, by its name: `edge-reid.hit/1`, …
-
-    They describe what is sent: every field is there.
-    """
-    return {schema_name(payload): _schema(payload) for payload in PAYLOADS}
-
-
-def _schema(payload: type[Payload]) -> dict[str, Any]:
-    name = schema_name(payload)
-    schema = payload.model_json_schema(by_alias=True, mode="serialization")
-    schema["required"] = list(schema["properties"])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:{name.replace('/', ':')}",
-        **schema,
-    }

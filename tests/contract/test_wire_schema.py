@@ -32,8 +32,13 @@ TOPICS = {
     "edge-reid.identity/1": r"edge-reid/lab/identities/[a-z0-9_-]+",
     "edge-reid.duplicate/1": r"edge-reid/lab/agents/gate-1/duplicate",
     "edge-reid.stored/1": r"edge-reid/lab/agents/gate-1/stored",
+    "edge-reid.command/1": r"edge-reid/lab/agents/gate-1/command",
+    "edge-reid.result/1": r"edge-reid/lab/agents/gate-1/result",
 }
-EVERY_DAY = TOPICS.keys() - {"edge-reid.duplicate/1", "edge-reid.stored/1"}
+EVERY_DAY = TOPICS.keys() - {
+    *("edge-reid.duplicate/1", "edge-reid.stored/1"),
+    *("edge-reid.command/1", "edge-reid.result/1"),
+}
 
 
 def shipped(name: str) -> dict[str, Any]:
