@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, FailFast, Field, model_validator
 from pydantic.config import JsonDict
 
 from edge_reid.core.config import CommandName, Name
@@ -25,6 +25,7 @@ def _moment(at: str) -> str:
 
 
 Moment = Annotated[Time, AfterValidator(_moment)]
+Lines = Annotated[tuple[str, ...], FailFast()]
 CommandId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 _THRESHOLD_GOES_WITH_ITS_COMMAND: JsonDict = {
@@ -80,9 +81,9 @@ class CommandResult(Payload):
     outcome: Literal["done", "refused"]
     reason: str | None = None
     """Why it was refused, in words; null when it was done."""
-    mistakes: tuple[str, ...] = ()
+    mistakes: Lines = ()
     """Of `reload`: every mistake in the configuration that was not taken."""
-    restart_for: tuple[str, ...] = ()
+    restart_for: Lines = ()
     """Of `reload`: sections of the configuration that have changed and wait for a restart."""
     threshold: Similarity | None = None
     """Of `reload` and `set-threshold`: in force now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter
 
 from edge_reid.core.config import CommandName, Name
 
@@ -167,7 +167,7 @@ class GalleryState(Payload):
 class CommandsState(Payload):
     """How an agent stands that takes commands."""
 
-    allowed: tuple[CommandName, ...]
+    allowed: Annotated[tuple[CommandName, ...], FailFast()]
     done: Count
     """Since the start, as the next two."""
     refused: Count
@@ -236,7 +236,7 @@ class EventsStored(Payload):
     schema_: Annotated[Literal["edge-reid.stored/1"], Field(alias="schema")] = "edge-reid.stored/1"
     site: Name
     agent: Name
-    event_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
+    event_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000), FailFast()]
 
 
 _EVENT: TypeAdapter[HitPayload | UnknownPayload] = TypeAdapter(
