@@ -83,7 +83,7 @@ class Casebook:
     ) -> None:
         self._index = index
         self._threshold = threshold
-        self._settings = settings
+        self.settings = settings
         self._keep = keep
         self._cases: dict[int, Case] = {}
 
@@ -148,7 +148,7 @@ class Casebook:
             return Closing(case.published, (HitType.END,), best, embeddings)
         if isinstance(final, Uncertain):
             return Closing(final, (), best, embeddings)
-        fresh = _worth_telling(case.published, final, self._settings.update_gain)
+        fresh = _worth_telling(case.published, final, self.settings.update_gain)
         kinds = (fresh, HitType.END) if fresh else (HitType.END,)
         return Closing(final, kinds, best, embeddings)
 
@@ -157,7 +157,7 @@ class Casebook:
             case.embeddings,
             self._index,
             threshold=self._threshold,
-            settings=self._settings,
+            settings=self.settings,
             final=final,
         )
         if isinstance(decision, Known) and self._elsewhere(decision, track_id):
@@ -169,7 +169,7 @@ class Casebook:
         decision = case.decision
         if decision is None or isinstance(decision, Uncertain):
             return None
-        kind = _worth_telling(case.published, decision, self._settings.update_gain)
+        kind = _worth_telling(case.published, decision, self.settings.update_gain)
         if kind is not None:
             case.published = decision
         return kind

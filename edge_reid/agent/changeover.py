@@ -33,17 +33,17 @@ class _Retraction:
 
 
 class Changeover:
-    """Between sync and everything that goes by the gallery in force.
+    """Between the gallery in force and everything that goes by it.
 
     Args:
-        sync: makes galleries ready.
+        sync: makes galleries ready; None for a box that has its own.
         index: the gallery in force at the start.
         threshold_of: least similarity of a known identity, for a gallery.
     """
 
     def __init__(
         self,
-        sync: GallerySync,
+        sync: GallerySync | None,
         index: Index,
         *,
         pipeline: Pipeline,
@@ -62,21 +62,32 @@ class Changeover:
         self._told_through = 0
         self._telling = threading.Lock()  # both threads tell; the later must not say the older
         self._retractions: list[_Retraction] = []
-        self._retract(sync.gone - set(index.identities))
-        sync.changed = self._tell
-        self._tell()
+        if sync:
+            self._retract(sync.gone - set(index.identities))
+            sync.changed = self._tell
+            self._tell()
+
+    @property
+    def index(self) -> Index:
+        """The gallery in force."""
+        return self._index
 
     def between_frames(self) -> None:
         """Put a gallery in force that is ready; take a while of less than one frame."""
-        index = self._sync.take()
+        index = self._sync.take() if self._sync else None
         if index is not None:
-            self._put_in_force(index)
+            self.put_in_force(index)
         if self._retractions:
             self._settle()
 
-    def _put_in_force(self, index: Index) -> None:
+    def decide_anew(self) -> None:
+        """Go by the threshold as it is now; between two frames."""
+        self._pipeline.use(self._index, self._threshold_of(self._index))
+
+    def put_in_force(self, index: Index) -> None:
+        """Go by another gallery from now on; between two frames."""
         before, self._index = self._index, index
-        self._pipeline.use(index, self._threshold_of(index))
+        self.decide_anew()
         self._herald.origin = replace(self._herald.origin, gallery_version=index.version)
         self._retract(name for name in before.identities if name not in index)
         self._tell()
@@ -114,7 +125,9 @@ class Changeover:
             )
             self._uplink.publisher.update(facts)
 
-    def _gallery_state(self) -> GalleryState:
+    def _gallery_state(self) -> GalleryState | None:
+        if self._sync is None:
+            return None
         state = self._sync.state
         return GalleryState(
             version=self._index.version,

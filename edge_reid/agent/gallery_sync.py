@@ -101,7 +101,7 @@ class GallerySync:
         self._source = source
         self._ready: deque[Index] = deque(maxlen=1)  # for the pipeline to take
         self._disk_due_s = 0.0
-        self._concluded = threading.Event()  # the first attempt is over
+        self._concluded = threading.Event()  # an attempt is over
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gallery sync", daemon=True)
         self.first, self.gone = self._load_first()
@@ -142,6 +142,23 @@ class GallerySync:
     def thread_id(self) -> int:
         """Of the running thread, for measurements."""
         return self._thread.ident or 0
+
+    def look_now(self, patience_s: float) -> SyncState:
+        """Look at the source at once; returns what came of it.
+
+        Raises:
+            SnapshotError: it did not answer in time, or what it has is refused.
+        """
+        self._concluded.clear()
+        self._source.hasten()
+        if not self._concluded.wait(patience_s):
+            raise SnapshotError(
+                f"gallery {self.source_name}: expected an answer within {patience_s:g} s, got none;"
+                " is a gallery published there?"
+            )
+        if self.state.refused:
+            raise SnapshotError(self.state.refused)
+        return self.state
 
     def take(self) -> Index | None:
         """A gallery that has come into force since the last call."""

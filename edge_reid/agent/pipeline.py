@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from edge_reid.agent.casebook import Casebook, Evidence, report
 from edge_reid.agent.health import Counters, StageClock
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import AgentSettings, DecideSettings
 from edge_reid.core.types import (
     Crop,
     Decision,
@@ -126,6 +126,10 @@ class Pipeline:
     def use(self, index: Index, threshold: float) -> None:
         """Match against another gallery of the same model, from the next frame on."""
         self._cases.use(index, threshold)
+
+    def decide_by(self, settings: DecideSettings) -> None:
+        """Decide by other rules from the next crop on; the threshold comes with `use`."""
+        self._cases.settings = settings
 
     def finish(self) -> tuple[Hit, ...]:
         """End all tracks: the source has no more frames."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -20,11 +19,11 @@ from edge_reid.agent.health import Counters, Summary
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.interrupts import Interrupts
 from edge_reid.agent.pipeline import Pipeline, Step
+from edge_reid.agent.standard import Standard
+from edge_reid.agent.steward import Reload, Steward
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import SourceError
-from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.core.threshold import threshold_for
 from edge_reid.core.types import Frame, Hit
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.store import GalleryStore
@@ -66,8 +65,12 @@ class Observer(Protocol):
         """Something a person should know now."""
 
 
-def run_agent(settings: AgentSettings, *, outputs: Outputs, observer: Observer) -> Summary:
+def run_agent(
+    settings: AgentSettings, *, outputs: Outputs, observer: Observer, reload: Reload | None = None
+) -> Summary:
     """Run one camera to the end of its source.
+
+    `reload` reads the settings anew when a command asks for it; without it they stay as they are.
 
     Ctrl-C and SIGTERM end the open tracks, say `offline` and leave as KeyboardInterrupt and
     SystemExit.
@@ -78,14 +81,20 @@ def run_agent(settings: AgentSettings, *, outputs: Outputs, observer: Observer) 
     """
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        return _build(settings, outputs, observer, interrupts, stack).run()
+        again = reload or (lambda: settings)
+        agent = _build(
+            settings, outputs, observer, interrupts=interrupts, reload=again, stack=stack
+        )
+        return agent.run()
 
 
 def _build(
     settings: AgentSettings,
     outputs: Outputs,
     observer: Observer,
+    *,
     interrupts: Interrupts,
+    reload: Reload,
     stack: ExitStack,
 ) -> _Agent:
     models = settings.models
@@ -106,26 +115,37 @@ def _build(
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
     origin = Origin(address, settings.camera, model_id, index.version)
     commit = uplink.publisher.publish if uplink else None
+    standard = Standard(embedder.manifest, settings.decide)
     pipeline = Pipeline(
         detector=detector,
         embedder=embedder,
         index=index,
-        threshold=_threshold(settings, embedder.manifest, index),
+        threshold=standard.threshold_of(index),
         settings=settings,
         decision_clock=time.time if source.is_live else None,
     )
     herald = stack.enter_context(Herald(origin, commit=commit, lines=outputs.events))
-    changeover = None
-    if sync:
-        changeover = Changeover(
-            sync,
-            index,
+    changeover = Changeover(
+        sync,
+        index,
+        pipeline=pipeline,
+        herald=herald,
+        uplink=uplink,
+        facts=facts,
+        threshold_of=standard.threshold_of,
+    )
+    steward = None
+    if uplink and uplink.desk:
+        steward = Steward(
+            uplink.desk,
+            settings,
             pipeline=pipeline,
-            herald=herald,
-            uplink=uplink,
-            facts=facts,
-            threshold_of=partial(_threshold, settings, embedder.manifest),
+            standard=standard,
+            changeover=changeover,
+            sync=sync,
+            reload=reload,
         )
+        stack.enter_context(steward)
     doorman = Doorman.open(settings, embedder.manifest, is_live=source.is_live, stack=stack)
     return _Agent(
         settings,
@@ -135,6 +155,7 @@ def _build(
         uplink=uplink,
         changeover=changeover,
         doorman=doorman,
+        steward=steward,
         film=_film(outputs.annotate, source, stack),
         observer=observer,
         interrupts=interrupts,
@@ -153,12 +174,6 @@ def _gallery(
         return Index(store.snapshot())
 
 
-def _threshold(settings: AgentSettings, manifest: EmbeddingManifest, index: Index) -> float:
-    if settings.decide.threshold is not None:
-        return settings.decide.threshold
-    return threshold_for(manifest.impostor_quantiles, settings.decide.target_fpir, len(index))
-
-
 def _film(path: Path | None, source: Source, stack: ExitStack) -> VideoWriter | None:
     return stack.enter_context(VideoWriter(path, source.fps, source.size_px)) if path else None
 
@@ -174,8 +189,9 @@ class _Agent:
         pipeline: Pipeline,
         herald: Herald,
         uplink: Uplink | None,
-        changeover: Changeover | None,
+        changeover: Changeover,
         doorman: Doorman | None,
+        steward: Steward | None,
         film: VideoWriter | None,
         observer: Observer,
         interrupts: Interrupts,
@@ -187,6 +203,7 @@ class _Agent:
         self._uplink = uplink
         self._changeover = changeover
         self._doorman = doorman
+        self._steward = steward
         self._film = film
         self._observer = observer
         self._interrupts = interrupts
@@ -221,8 +238,9 @@ class _Agent:
             uplink.publisher.wait_settled(BROKER_GRACE_S)
 
     def _handle(self, frame: Frame) -> None:
-        if self._changeover:
-            self._changeover.between_frames()
+        self._changeover.between_frames()
+        if self._steward:
+            self._steward.between_frames(frame)
         step = self._pipeline.step(frame)
         self._tell(step.hits)
         if self._film:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from edge_reid.core.config import AgentSettings
 from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.courier import Delivery
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
@@ -16,11 +17,18 @@ class Uplink:
     """Our end of the broker: the outbox and its publisher."""
 
     def __init__(
-        self, broker: Broker, outbox: Outbox, publisher: Publisher, address: Address
+        self,
+        broker: Broker,
+        outbox: Outbox,
+        publisher: Publisher,
+        address: Address,
+        desk: CommandDesk | None = None,
     ) -> None:
         self.outbox = outbox
         self.publisher = publisher
         self.address = address
+        self.desk = desk
+        """Where commands come in; None when none are taken."""
         self._broker = broker
         self._known = publisher.state
         self._dropped_before = outbox.figures.dropped
@@ -35,10 +43,11 @@ class Uplink:
             Outbox(settings.outbox_path, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
         )
         delivery = Delivery(limits.drain_per_s, by_sink=limits.delivered == "sink")
+        desk = CommandDesk(address, settings.commands) if settings.commands.allow else None
         publisher = stack.enter_context(
-            Publisher(broker, outbox, address, facts, delivery=delivery)
+            Publisher(broker, outbox, address, facts, delivery=delivery, desk=desk)
         )
-        return cls(broker, outbox, publisher, address)
+        return cls(broker, outbox, publisher, address, desk)
 
     def news(self) -> str | None:
         """What a person should know of the link, once per change."""

@@ -74,6 +74,10 @@ def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
     ]
     if status.outbox_damaged:
         lines.append(Text(f"outbox damaged: {status.outbox_damaged}", "red"))
+    if status.commands and status.commands.threshold_set is not None:
+        lines.append(Text(f"threshold set to {status.commands.threshold_set:g}", "yellow"))
+    if status.commands and status.commands.ignored:
+        lines.append(Text(f"{status.commands.ignored} messages were no commands", "yellow"))
     return Text("\n").join(lines)
 
 

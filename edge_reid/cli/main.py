@@ -10,6 +10,7 @@ import typer
 from edge_reid import __version__
 from edge_reid.cli.bench import bench
 from edge_reid.cli.calibrate import calibrate
+from edge_reid.cli.command import command
 from edge_reid.cli.data import data
 from edge_reid.cli.doctor import doctor
 from edge_reid.cli.embed import embed
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    *(run, watch, sink, fleet, probe, embed, doctor, bench, schema),
+    *(run, watch, sink, fleet, command, probe, embed, doctor, bench, schema),
     *(train, export, evaluate, calibrate, report),
 )
 for verb in VERBS:

@@ -53,6 +53,8 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
 ) -> None:
     """Watch a video, camera or stream; match people against the gallery; publish the hits."""
+    from functools import partial
+
     from edge_reid.agent.supervisor import Outputs, run_agent
     from edge_reid.cli.screen import RunScreen
     from edge_reid.core.config import load_settings
@@ -74,11 +76,11 @@ def run(
         "mqtt": {"url": broker, "username": username, "password_file": password_file},
         "outbox": {"path": outbox},
     }
-    settings = load_settings(config, _given(overrides))
+    load = partial(load_settings, config, _given(overrides))
+    settings = load()
+    outputs = Outputs(events=events, annotate=annotate)
     with RunScreen(quiet=quiet, summary_to_stderr=events == "-") as screen:
-        summary = run_agent(
-            settings, outputs=Outputs(events=events, annotate=annotate), observer=screen
-        )
+        summary = run_agent(settings, outputs=outputs, observer=screen, reload=load)
     screen.show(summary)
     if summary.undelivered:
         raise BrokerError(summary.undelivered)

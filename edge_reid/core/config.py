@@ -33,6 +33,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
 
 RuntimeName = Literal["auto", "litert", "tflite-runtime"]
+CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold"]
 
 
 def _broker_url(url: str) -> str:
@@ -224,6 +225,34 @@ class StrangerSettings(_Section):
     identities: one person with two names can be merged, two under one name stay mixed."""
 
 
+class CommandSettings(_Section):
+    """What an agent lets itself be told over MQTT."""
+
+    allow: tuple[CommandName, ...] = ()
+    """Of `snapshot`, `reload`, `sync-now`, `set-threshold`; none by default, and then the agent
+    does not even listen."""
+    max_age_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """What was issued longer ago is refused, and what was issued so far in the future."""
+    threshold_min: Annotated[float, Field(gt=-1, lt=1)] = 0.5
+    """Least that `set-threshold` may set."""
+    threshold_max: Annotated[float, Field(gt=-1, lt=1)] = 0.95
+    """Most that `set-threshold` may set."""
+    snapshot_dir: Path | None = None
+    """Folder on this box for the pictures of `snapshot`; they do not leave it."""
+    snapshot_max_files: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Beyond it the oldest pictures go."""
+    snapshot_max_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
+    """Of all pictures; beyond it the oldest go."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> CommandSettings:
+        if "snapshot" in self.allow and self.snapshot_dir is None:
+            raise ValueError("snapshot_dir: is missing; snapshot needs a folder for its pictures")
+        if self.threshold_min >= self.threshold_max:
+            raise ValueError("threshold_min: should be less than threshold_max")
+        return self
+
+
 def agent_name(hostname: str) -> str:
     """A valid agent name made from a host name: `Gate-1.local` → `gate-1`."""
     first = hostname.split(".", maxsplit=1)[0].lower()
@@ -254,6 +283,7 @@ class AgentSettings(_Section):
     """None: the gallery is a file of its own, which people are enrolled into here."""
     strangers: StrangerSettings | None = None
     """None: nobody is remembered who is not enrolled."""
+    commands: CommandSettings = CommandSettings()
 
     @model_validator(mode="after")
     def _sync_has_its_broker(self) -> AgentSettings:
@@ -319,6 +349,7 @@ _PATH_KEYS = {
     ("gallery_sync", "public_key"),
     ("gallery_sync", "ca_file"),
     ("strangers", "path"),
+    ("commands", "snapshot_dir"),
 }
 
 

@@ -4,12 +4,13 @@
     ├── UsageError               exit code 2: the command line is wrong
     │   └── ConfigError          exit code 2: the configuration is wrong; lists every mistake
     ├── SourceError              a video, camera or stream cannot be read
-    ├── PhotoError               an image cannot be read, or has not the person it should have
+    ├── PhotoError               an image cannot be read or kept, or shows not the one person
     ├── ModelError               a model file or its manifest is missing, corrupt or of another kind
     ├── GalleryError             a gallery cannot be read or written
     │   ├── ModelMismatchError   an embedding meets a gallery of another model
     │   └── SnapshotError        a published gallery is refused, or is not to be had whole
     ├── BrokerError              the MQTT broker refuses us or is not there
+    ├── CommandError             an agent refuses a command, or does not answer
     ├── OutboxError              the event store cannot be used
     ├── StoreError               what a sink receives cannot be put where it should be
     └── TrainingError            a data set, a run or an export is not usable
@@ -49,7 +50,7 @@ class SourceError(EdgeReidError):
 
 
 class PhotoError(EdgeReidError):
-    """An image cannot be read, or does not show the one person it should."""
+    """An image cannot be read or kept, or does not show the one person it should."""
 
 
 class ModelError(EdgeReidError):
@@ -70,6 +71,10 @@ class SnapshotError(GalleryError):
 
 class BrokerError(EdgeReidError):
     """The MQTT broker is not there, or refuses us."""
+
+
+class CommandError(EdgeReidError):
+    """An agent refuses a command, takes none, or does not answer."""
 
 
 class OutboxError(EdgeReidError):

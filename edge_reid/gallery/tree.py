@@ -15,7 +15,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from edge_reid.core.blobs import MAX_BLOB_BYTES, BlobRef, ref_of
 from edge_reid.core.errors import SnapshotError
@@ -23,8 +32,24 @@ from edge_reid.core.mistakes import describe_mistakes
 from edge_reid.gallery.head import Sha256, Size
 from edge_reid.gallery.identity import identity_key
 
+_HEX_DIGITS = "0123456789abcdef"
+
 LEAF_BYTES = 24 << 10
 """Most JSON in a leaf of more than one entry: three quarters of it when compressed."""
+
+
+def _at_most_16(children: object) -> object:
+    """Before each of a million wrong ones gets a mistake of its own."""
+    if isinstance(children, dict) and len(children) > len(_HEX_DIGITS):
+        raise ValueError(f"should be {len(_HEX_DIGITS)} at most, got {len(children)}")
+    return children
+
+
+def _at_least_one(templates: tuple[Record, ...]) -> tuple[Record, ...]:
+    """After the first wrong one was found, and not beside it with all others as its reason."""
+    if not templates:
+        raise ValueError("should be one at least")
+    return templates
 
 
 class _Strict(BaseModel):
@@ -43,7 +68,9 @@ class Person(_Strict):
     """An identity with its templates."""
 
     identity: Annotated[str, Field(min_length=1, max_length=64)]
-    templates: Annotated[tuple[Record, ...], Field(min_length=1, strict=False)]
+    templates: Annotated[
+        tuple[Record, ...], Field(strict=False), FailFast(), AfterValidator(_at_least_one)
+    ]
     """By `source_sha256`."""
     vectors: str
     """Base64 of their vectors, one after the other: D little-endian float16 each."""
@@ -65,8 +92,8 @@ class Leaf(_Strict):
     schema_: Annotated[Literal["edge-reid.gallery-leaf/1"], Field(alias="schema")] = (
         "edge-reid.gallery-leaf/1"
     )
-    people: Annotated[tuple[Person, ...], Field(strict=False)]
-    erased: Annotated[tuple[Erasure, ...], Field(strict=False)]
+    people: Annotated[tuple[Person, ...], Field(strict=False), FailFast()]
+    erased: Annotated[tuple[Erasure, ...], Field(strict=False), FailFast()]
 
 
 class Branch(_Strict):
@@ -75,9 +102,12 @@ class Branch(_Strict):
     schema_: Annotated[Literal["edge-reid.gallery-branch/1"], Field(alias="schema")] = (
         "edge-reid.gallery-branch/1"
     )
-    children: dict[
-        Annotated[str, Field(pattern=r"^[0-9a-f]$")],
-        Annotated[tuple[Sha256, Size], Field(strict=False)],
+    children: Annotated[
+        dict[
+            Annotated[str, Field(pattern=r"^[0-9a-f]$")],
+            Annotated[tuple[Sha256, Size], Field(strict=False)],
+        ],
+        BeforeValidator(_at_most_16),
     ]
 
 

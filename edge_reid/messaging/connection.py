@@ -28,6 +28,8 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 5.0
 HELLO_TIMEOUT_S = 2.0
 """The same for our first words in MQTT 5: amqtt waits for ever when it does not understand them."""
+PACKET_BYTES = 1 << 20
+"""What is larger the broker keeps to itself (MQTT 5): all that we have a use for is far smaller."""
 WINDOW = 20
 """Messages on their way at a time, unless the broker wants fewer."""
 
@@ -225,7 +227,7 @@ class Connection:
                 broker.port,
                 broker.keepalive_s,
                 clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY if self._session is None else False,
-                properties=self._session_properties(),
+                properties=self._hello_properties(),
             )
         except ssl.SSLCertVerificationError as error:
             raise RefusedError(
@@ -239,12 +241,14 @@ class Connection:
         is_new = self.version is MQTTProtocolVersion.MQTTv5
         self._await(lambda: self._window > 0, HELLO_TIMEOUT_S if is_new else ANSWER_TIMEOUT_S)
 
-    def _session_properties(self) -> Properties | None:
-        if self._session is None:
+    def _hello_properties(self) -> Properties | None:
+        if self.version is not MQTTProtocolVersion.MQTTv5:
             return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = self._session.expiry_s
-        properties.ReceiveMaximum = self._session.unacknowledged_max
+        properties.MaximumPacketSize = PACKET_BYTES
+        if self._session:
+            properties.SessionExpiryInterval = self._session.expiry_s
+            properties.ReceiveMaximum = self._session.unacknowledged_max
         return properties
 
     def _publish_properties(self, message: Message) -> Properties | None:

@@ -16,6 +16,7 @@ from edge_reid import __version__
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.types import Known
 from edge_reid.messaging.broker import Broker, NameTakenError, RefusedError
+from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.connection import Connection, connect
 from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
@@ -74,6 +75,8 @@ class Publisher:
     No broker, a bad one or a slow one: the caller is never held up, but by `flush` and `close`.
     Where another agent of this name is online, this one stays away from the broker and looks now
     and then whether the other has gone; events wait in the outbox.
+
+    With a `desk` it also listens to commands, and tells their results.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Publisher:
         standby_s: float = STANDBY_S,
         silence_s: float = SILENCE_S,
         delivery: Delivery = AT_ONCE,
+        desk: CommandDesk | None = None,
     ) -> None:
         self._broker = broker
         self._outbox = outbox
@@ -97,6 +101,7 @@ class Publisher:
         self._status_interval_s = status_interval_s
         self._standby_s = standby_s
         self._delivery = delivery
+        self._desk = desk
         self._host = socket.gethostname()
         self._session = secrets.token_hex(8)
         self._lookout = Lookout(
@@ -114,6 +119,8 @@ class Publisher:
         self._closing = False
         self._hurry = threading.Event()  # ends a pause between two attempts
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        if desk:
+            desk.answered = self._tell_soon
 
     def __enter__(self) -> Publisher:
         self._thread.start()
@@ -145,8 +152,7 @@ class Publisher:
     def update(self, facts: AgentFacts) -> None:
         """Tell new facts about the agent."""
         self._facts = facts
-        self._has_news = True
-        self._waker.wake()
+        self._tell_soon()
 
     def wait_settled(self, timeout_s: float) -> LinkState:
         """Wait for the outcome of the first attempt to connect."""
@@ -172,6 +178,10 @@ class Publisher:
         self._waker.wake()
         if self._thread.is_alive():
             self._thread.join(2 * FAREWELL_S if is_heard else 0.5)
+
+    def _tell_soon(self) -> None:
+        self._has_news = True
+        self._waker.wake()
 
     def _is_flushed(self) -> bool:
         is_over = self._state.link in (Link.REFUSED, Link.NAME_TAKEN, Link.CLOSED)
@@ -226,8 +236,8 @@ class Publisher:
 
     def _serve(self, connection: Connection) -> None:
         """Carry everything over this connection until it breaks or we close."""
-        if self._delivery.by_sink:
-            connection.subscribe([self._address.agent_stored])
+        if topics := self._topics_to_hear():
+            connection.subscribe(topics)
         courier = Courier(connection, self._outbox, self._address, self._delivery)
         with self._changed:
             self._unsent = dict(self._shown)
@@ -239,15 +249,35 @@ class Publisher:
                 next_status_s = time.monotonic() + self._status_interval_s
                 self._has_news = False
                 states.insert(0, self._status("online"))
-            courier.send(states)
+            courier.send([*states, *self._take_results()])
             pause_s = min(TURN_S, self._status_interval_s, courier.wait_s)
             connection.turn(pause_s, self._waker)
+            self._hear_commands(connection)
             if courier.settle():
                 self._notify()
         self._say_goodbye(connection, courier)
 
+    def _topics_to_hear(self) -> list[str]:
+        stored = [self._address.agent_stored] if self._delivery.by_sink else []
+        return [*stored, self._address.agent_command] if self._desk else stored
+
+    def _hear_commands(self, connection: Connection) -> None:
+        """Give the desk what is for it; the rest stays for the courier."""
+        if self._desk is None:
+            return
+        inbox, topic = connection.received, self._address.agent_command
+        came = [inbox.popleft() for _ in range(len(inbox))]
+        inbox.extend(it for it in came if it.topic != topic)
+        for message in came:
+            if message.topic == topic:
+                self._desk.hear(message)
+
+    def _take_results(self) -> list[Message]:
+        return self._desk.take_outgoing() if self._desk else []
+
     def _say_goodbye(self, connection: Connection, courier: Courier) -> None:
-        last_words = [*self._take_unsent(), self._status("offline", reason="stopped")]
+        states = [*self._take_unsent(), *self._take_results()]
+        last_words = [*states, self._status("offline", reason="stopped")]
         deadline_s = time.monotonic() + FAREWELL_S
         while not courier.is_idle or last_words:
             courier.send(last_words, events=False)
@@ -271,6 +301,7 @@ class Publisher:
             model_id=self._facts.model_id,
             gallery_version=self._facts.gallery_version,
             gallery=self._facts.gallery,
+            commands=self._desk.state if self._desk else None,
             outbox_depth=figures.depth,
             outbox_bytes=figures.bytes,
             events_dropped=figures.dropped,

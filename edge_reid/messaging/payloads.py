@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter
 
-from edge_reid.core.config import Name
+from edge_reid.core.config import CommandName, Name
 from edge_reid.core.stranger import STRANGER_PATTERN
 
 TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
@@ -175,6 +175,20 @@ class GalleryState(Payload):
     not retained by us at the broker. A person removed in this version or before is gone."""
 
 
+class CommandsState(Payload):
+    """How an agent stands that takes commands."""
+
+    allowed: Annotated[tuple[CommandName, ...], FailFast()]
+    done: Count
+    """Since the start, as the next two."""
+    refused: Count
+    """Each with a reason on `result`."""
+    ignored: Count
+    """Messages on its command topic that were no commands, or lay there retained."""
+    threshold_set: Similarity | None
+    """By `set-threshold`, until the next reload or start; null: as configured."""
+
+
 class AgentStatus(Payload):
     """Whether an agent is there. Retained, and also its last will."""
 
@@ -194,6 +208,8 @@ class AgentStatus(Payload):
     gallery_version: Count
     gallery: GalleryState | None = None
     """Null for an agent whose gallery is its own."""
+    commands: CommandsState | None = Field(None, json_schema_extra=_SINCE_0_2)
+    """Null for an agent that takes none."""
     outbox_depth: Count
     """Events waiting. Of a lost agent: when it connected."""
     outbox_bytes: Count
@@ -231,18 +247,8 @@ class EventsStored(Payload):
     schema_: Annotated[Literal["edge-reid.stored/1"], Field(alias="schema")] = "edge-reid.stored/1"
     site: Name
     agent: Name
-    event_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
+    event_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000), FailFast()]
 
-
-PAYLOADS: tuple[type[Payload], ...] = (
-    HitPayload,
-    UnknownPayload,
-    IdentityState,
-    CameraStatus,
-    AgentStatus,
-    AgentDuplicate,
-    EventsStored,
-)
 
 _EVENT: TypeAdapter[HitPayload | UnknownPayload] = TypeAdapter(
     Annotated[HitPayload | UnknownPayload, Field(discriminator="schema_")]
@@ -256,30 +262,3 @@ def parse_event(body: bytes) -> HitPayload | UnknownPayload:
         ValueError: it is neither.
     """
     return _EVENT.validate_json(body)
-
-
-def schema_name(payload: type[Payload]) -> str:
-    """`edge-reid.hit/1` for `HitPayload`."""
-    return str(payload.model_fields["schema_"].default)
-
-
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema (2020-12) of every payload, by its name: `edge-reid.hit/1`, …
-
-    They describe what is sent: every field is there, but those that came after the first release of
-    the schema (`x-since`), which an older agent does not send.
-    """
-    return {schema_name(payload): _schema(payload) for payload in PAYLOADS}
-
-
-def _schema(payload: type[Payload]) -> dict[str, Any]:
-    name = schema_name(payload)
-    schema = payload.model_json_schema(by_alias=True, mode="serialization")
-    schema["required"] = [
-        field for field, rule in schema["properties"].items() if "x-since" not in rule
-    ]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:{name.replace('/', ':')}",
-        **schema,
-    }

@@ -24,6 +24,9 @@ class GallerySource(Protocol):
     def news(self, timeout_s: float) -> bytes | None:
         """The newest head: when it changes, and again now and then. None: not within the time."""
 
+    def hasten(self) -> None:
+        """Have the next `news` look at once; from any thread."""
+
     def fetch(self, refs: Sequence[BlobRef]) -> Iterator[tuple[BlobRef, bytes]]:
         """Blobs as they arrive, in any order, each with the hash it should have."""
 

@@ -48,6 +48,16 @@ class Address:
         return f"{self.root}/{self.site}/agents/{self.agent}/stored"
 
     @property
+    def agent_command(self) -> str:
+        """Where this agent is told what to do, if it lets itself be told."""
+        return f"{self.root}/{self.site}/agents/{self.agent}/command"
+
+    @property
+    def agent_result(self) -> str:
+        """Where it answers."""
+        return f"{self.root}/{self.site}/agents/{self.agent}/result"
+
+    @property
     def client_id(self) -> str:
         """MQTT client id. No name holds a slash, so no two agents share one."""
         return f"{self.root}/{self.site}/{self.agent}"

@@ -38,21 +38,23 @@ class Photo:
 
 
 def read_photo(path: Path) -> Photo:
-    """Decode an image of any kind OpenCV knows: grey and CMYK as RGB, 16 bit as 8, transparent
-    pixels on grey, turned upright by its EXIF orientation (which OpenCV ignores in WebP).
+    """Decode a JPEG, PNG, BMP, TIFF or WebP: grey and CMYK as RGB, 16 bit as 8, transparent pixels
+    on grey, turned upright by its EXIF orientation (which OpenCV ignores in WebP). Other kinds are
+    refused: how much memory they take would be known only once it is taken.
 
     Raises:
         PhotoError: it cannot be read, is not an image, is cut short, or is larger than
             `MAX_BYTES` or `MAX_PIXELS`.
     """
     data = _read(path)
-    size = declared_size_px(data)
-    if size is not None:
-        _check_pixels(path, *size)
     if not is_complete(data):
         raise PhotoError(
             f"photo {path}: expected a whole image, the file is cut short; copy it again"
         )
+    size = declared_size_px(data)
+    if size is None:
+        raise _undecodable(path)
+    _check_pixels(path, *size)
     return Photo(path, _decode(path, data), hashlib.sha256(data).hexdigest())
 
 
@@ -83,14 +85,18 @@ def _check_pixels(path: Path, width: int, height: int) -> None:
 def _decode(path: Path, data: bytes) -> Image:
     picture = _imdecode(data, cv2.IMREAD_COLOR)
     if picture is None:
-        raise PhotoError(
-            f"photo {path}: expected an image such as JPEG, PNG or WebP, this cannot be decoded; "
-            "save it as one"
-        )
+        raise _undecodable(path)
     _check_pixels(path, picture.shape[1], picture.shape[0])
     if not is_jpeg(data):  # which has no transparency
         picture = _on_backdrop(picture, _imdecode(data, cv2.IMREAD_UNCHANGED))
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _undecodable(path: Path) -> PhotoError:
+    return PhotoError(
+        f"photo {path}: expected a JPEG, PNG, BMP, TIFF or WebP, this cannot be decoded; "
+        "save it as one"
+    )
 
 
 def _imdecode(data: bytes, flags: int) -> Any:

@@ -13,12 +13,13 @@ from mosquitto import Mosquitto
 from publishing import DIMENSION, MODEL, SITE, Workshop, portraits
 from sightings import a_hit
 
+from edge_reid.agent import gallery_sync
 from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
-from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
 from edge_reid.gallery.index import Index
@@ -26,6 +27,7 @@ from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.subscribe import Subscriber
+from edge_reid.messaging.sync_folder import FolderSource
 from edge_reid.messaging.sync_mqtt import MqttPlace
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import Origin
@@ -155,6 +157,51 @@ def test_a_gallery_of_another_model_is_not_loaded(workshop: Workshop, tmp_path: 
     assert sync is not None
     assert len(sync.first) == 0
     assert f"expected embeddings of model {16 * 'f'}" in str(sync.state.refused)
+
+
+@pytest.mark.parametrize("from_broker", [False, pytest.param(True, marks=pytest.mark.broker)])
+def test_it_looks_when_it_is_told_to(
+    workshop: Workshop, tmp_path: Path, request: pytest.FixtureRequest, from_broker: bool
+) -> None:
+    where: dict[str, object] = {"poll_s": 3600}
+    place = None
+    if from_broker:
+        broker = request.getfixturevalue("broker")
+        where |= {"source": "mqtt", "url": broker.url}
+        place = MqttPlace(broker.broker(), "edge-reid", SITE)
+    with ExitStack() as stack:
+        if place:
+            stack.enter_context(place)
+            workshop.publish(place)
+        sync = stack.enter_context(following(workshop, tmp_path, **where))
+        taken(sync)
+        workshop.store.add_all(portraits("zoe"))
+        workshop.publish(place)
+        assert sync.look_now(20).version == 2
+        assert "zoe" in taken(sync)
+
+        workshop.key = SigningKey.generate()
+        workshop.store.add_all(portraits("mallory"))
+        workshop.publish(place)
+        with pytest.raises(SnapshotError, match="not of the pinned key"):
+            sync.look_now(20)
+
+
+def test_a_source_without_an_answer_is_said(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery_sync, "FIRST_WAIT_S", 0.1)
+
+    class Silent(FolderSource):
+        def news(self, timeout_s: float) -> None:
+            time.sleep(timeout_s)
+
+    ours = settings(workshop, tmp_path, poll_s=3600).gallery_sync
+    assert ours is not None
+    silent = Silent(workshop.out, poll_s=3600)
+    sync = GallerySync(tmp_path / "box.db", ours, workshop.pinned(), silent)
+    with pytest.raises(SnapshotError, match="expected an answer within 0.2 s, got none"), sync:
+        sync.look_now(0.2)
 
 
 class NoPipeline:

@@ -21,7 +21,12 @@ from edge_reid.messaging.connection import Received, connect
 from edge_reid.messaging.fleet import Fleet, fleet_filters
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, GalleryState
+from edge_reid.messaging.payloads import (
+    AgentDuplicate,
+    AgentStatus,
+    CommandsState,
+    GalleryState,
+)
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import CameraReport, Message, camera_status_message
 
@@ -101,10 +106,19 @@ def test_what_a_person_should_know_is_said() -> None:
         refused="version 8: bad signature",
         erased_through=0,
     )
+    commands = CommandsState(
+        allowed=("set-threshold",), done=1, refused=0, ignored=3, threshold_set=0.8
+    )
     text = shown(
         fleet_of(
             status("door-1", state="offline", reason="connection lost", outbox_depth=40),
-            status("gate-1", gallery=gallery, events_dropped=5, outbox_damaged="outbox.db.damaged"),
+            status(
+                "gate-1",
+                gallery=gallery,
+                events_dropped=5,
+                outbox_damaged="outbox.db.damaged",
+                commands=commands,
+            ),
             duplicate("gate-1", "aa"),
         )
     )
@@ -114,6 +128,8 @@ def test_what_a_person_should_know_is_said() -> None:
     assert "version 8: bad signature" in text
     assert "name taken twice: also on attic, 12 events wait there" in text
     assert "outbox damaged: outbox.db.damaged" in text
+    assert "threshold set to 0.8" in text
+    assert "3 messages were no commands" in text
 
 
 def test_cameras_whose_agent_never_spoke_are_shown_all_the_same() -> None:

@@ -114,6 +114,27 @@ def test_a_missing_file_and_one_that_is_not_toml_are_said_so(tmp_path: Path):
         load_settings(write(tmp_path, "site = = 3"), {})
 
 
+def test_no_command_is_taken_unless_it_is_named(tmp_path: Path):
+    assert load_settings(write(tmp_path, GOOD), {}).commands.allow == ()
+    text = GOOD + '[commands]\nallow = ["snapshot"]\nsnapshot_dir = "pictures"\n'
+    settings = load_settings(write(tmp_path, text), {})
+    assert settings.commands.allow == ("snapshot",)
+    assert settings.commands.snapshot_dir == tmp_path / "pictures"
+
+
+@pytest.mark.parametrize(
+    ("section", "complaint"),
+    [
+        ('allow = ["format-disk"]', "commands.allow.0: input should be 'snapshot', 'reload'"),
+        ('allow = ["snapshot"]', "commands: snapshot_dir: is missing; snapshot needs a folder"),
+        ("threshold_min = 0.9\nthreshold_max = 0.2", "threshold_min: should be less than"),
+    ],
+)
+def test_commands_that_cannot_be(tmp_path: Path, section: str, complaint: str):
+    with pytest.raises(ConfigError, match=complaint):
+        load_settings(write(tmp_path, f"{GOOD}[commands]\n{section}\n"), {})
+
+
 def test_start_time_without_a_zone_is_utc(tmp_path: Path):
     text = GOOD.replace("[decide]", "start_time = 2026-05-01T08:00:00\n[decide]")
     settings = load_settings(write(tmp_path, text), {})

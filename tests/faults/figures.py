@@ -1,6 +1,7 @@
 """The figures of the fault tests: each test records its own; this script makes the table of them.
 
-    python tests/faults/figures.py        # runs every fault test, the long ones too
+    python tests/faults/figures.py              # runs every fault test, the long ones too
+    python tests/faults/figures.py TEST_FILE…   # only these; the other rows stay as they are
 
 It writes the table into README.md beside it.
 """
@@ -59,6 +60,16 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def merged(kept: list[str], new: str) -> str:
+    """A table with the new rows in the place of those for the same fault, tried as often."""
+
+    def fault_of(line: str) -> tuple[str, ...]:
+        return tuple(line.split("|")[1:3])
+
+    rows = {fault_of(line): line for line in [*kept, *new.splitlines()]}
+    return "\n".join(rows.values()) + "\n"
+
+
 def _or_dash(count: int | None) -> str:
     return "–" if count is None else f"{count:,}"
 
@@ -73,8 +84,9 @@ def main() -> int:
         figures = [Figure(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
     readme = HERE / "README.md"
     before, _, rest = readme.read_text("utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    readme.write_text(f"{before}{BEGIN}{table(figures)}{END}{after}", "utf-8")
+    old, _, after = rest.partition(END)
+    kept = old.splitlines() if sys.argv[1:] else []
+    readme.write_text(f"{before}{BEGIN}{merged(kept, table(figures))}{END}{after}", "utf-8")
     return 0
 
 

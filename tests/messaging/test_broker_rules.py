@@ -61,6 +61,7 @@ def may_publish(broker: Broker, topic: str) -> bool:
         ("gate-1", f"{LAB}/gate/unknown"),
         ("gate-1", f"{LAB}/gate/status"),
         ("gate-1", f"{AGENT}/status"),
+        ("gate-1", f"{AGENT}/result"),
         ("gate-1", f"{LAB}/identities/ana"),
         ("office", f"{LAB}/gallery/head"),
         ("office", f"{LAB}/gallery/blob/abc/0"),
@@ -95,6 +96,12 @@ def test_everybody_may_say_what_is_theirs(secured: SecuredMosquitto, who: str, t
         ("office", "edge-reid/farm/gallery/head"),
         ("office", f"{AGENT}/command"),
         ("ops", f"{LAB}/gallery/head"),
+        ("ops", f"{AGENT}/result"),
+        ("ops", "edge-reid/farm/agents/barn-1/command"),
+        ("desk", f"{AGENT}/command"),
+        ("archive", f"{AGENT}/command"),
+        ("door-1", f"{AGENT}/command"),
+        ("door-1", f"{AGENT}/result"),
     ],
 )
 def test_nobody_may_say_what_is_anothers(secured: SecuredMosquitto, who: str, topic: str) -> None:
@@ -127,6 +134,7 @@ SAID = (
     ("gate-1", f"{LAB}/gate/hit"),
     ("gate-1", f"{AGENT}/status"),
     ("ops", f"{AGENT}/command"),
+    ("gate-1", f"{AGENT}/result"),
     ("ops", f"{LAB}/agents/door-1/command"),
     ("archive", f"{AGENT}/stored"),
     ("office", f"{LAB}/gallery/head"),
@@ -144,6 +152,7 @@ SAID = (
         ("door-1", {f"{LAB}/agents/door-1/command", f"{LAB}/gallery/head"}),
         ("barn-1", set()),
         ("desk", {f"{LAB}/gate/hit", f"{AGENT}/status"}),
+        ("ops", {f"{AGENT}/status", f"{AGENT}/result"}),
         ("archive", {f"{LAB}/gate/hit", "edge-reid/farm/barn/hit"}),
     ],
 )

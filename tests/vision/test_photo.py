@@ -13,6 +13,7 @@ import pytest
 
 from edge_reid.core.errors import PhotoError
 from edge_reid.vision.photo import MAX_BYTES, read_photo
+from edge_reid.vision.picture_header import declared_size_px
 
 CMYK_JPEG = base64.b64decode(
     "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwACAQEBAQECAQEBAgICAgIEAwICAgIFBAQDBAYFBgYGBQYGBgcJCAYHCQcGBggL"
@@ -163,6 +164,68 @@ def test_a_bomb_is_refused_before_it_is_decoded(file):
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 50_000, 40_000)
     with pytest.raises(PhotoError, match="got 40000 × 50000"):
         read_photo(file(bytes(jpeg)))
+
+
+def test_a_png_with_a_chunk_of_two_gigabytes_is_refused_before_it_is_decoded(file):
+    whole = encoded(".png", picture())
+    chunk = struct.pack(">I", 0x7FFF_FFF0) + b"tEXt" + bytes(4)
+    with pytest.raises(PhotoError, match="cut short"):
+        read_photo(file(whole[:33] + chunk + whole[33:]))
+
+
+def bmp_of(width, height):
+    """40 bytes of header that promise the pixels; a run-length code could hold them in few."""
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header
+
+
+def tiff_of(width, height, *, order="<", tile=0):
+    tags = [(256, 4, width), (257, 4, height), *([(322, 4, tile), (323, 4, tile)] if tile else [])]
+    entries = b"".join(struct.pack(f"{order}HHII", tag, kind, 1, at) for tag, kind, at in tags)
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    return magic + struct.pack(f"{order}IH", 8, len(tags)) + entries + bytes(4)
+
+
+def webp_of(width, height):
+    """Of the extended kind, by its canvas."""
+    canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<II", 10, 0) + canvas
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (bmp_of(60_000, 50_000), "60000 × 50000"),
+        (bmp_of(60_000, -50_000), "60000 × 50000"),
+        (tiff_of(60_000, 50_000), "60000 × 50000"),
+        (tiff_of(60_000, 50_000, order=">"), "60000 × 50000"),
+        (tiff_of(16, 16, tile=32_768), "32768 × 32768"),
+        (webp_of(60_000, 50_000), "60000 × 50000"),
+    ],
+    ids=["bmp", "bmp from the top", "tiff", "tiff big-endian", "tiff of tiles", "webp"],
+)
+def test_a_bomb_of_another_kind(file, data, size):
+    with pytest.raises(PhotoError, match=f"at most 100 megapixels, got {size}"):
+        read_photo(file(data))
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".jpg", ".png", ".tiff", ".webp"])
+def test_the_declared_size_is_the_decoded_one(suffix):
+    assert declared_size_px(encoded(suffix, picture(40, 20))) == (20, 40)
+
+
+def test_a_lossless_webp_declares_its_size():
+    lossless = [cv2.IMWRITE_WEBP_QUALITY, 101]
+    data = cv2.imencode(".webp", picture(40, 20), lossless)[1].tobytes()
+    assert data[12:16] == b"VP8L"
+    assert declared_size_px(data) == (20, 40)
+
+
+@pytest.mark.parametrize("suffix", [".ppm", ".sr", ".hdr"])
+def test_a_kind_whose_size_is_not_known_beforehand_is_refused(file, suffix):
+    pixels = picture().astype(np.float32) if suffix == ".hdr" else picture()
+    with pytest.raises(PhotoError, match="expected a JPEG, PNG, BMP, TIFF or WebP"):
+        read_photo(file(cv2.imencode(suffix, pixels)[1].tobytes()))
 
 
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
+
+from edge_reid.core.types import Image
 
 PERIOD_S = 0.02
 SIZE_PX = (160, 120)
@@ -17,14 +20,22 @@ class MjpegCamera:
     """Serves grey pictures, brighter by one with each; use it as a context manager.
 
     Args:
+        pictures: RGB, to be served in their place, again and again.
         hangs_after: of the first connection: falls silent after so many pictures.
         ends_after: of the first connection: closes it after so many pictures.
     """
 
-    def __init__(self, *, hangs_after: int | None = None, ends_after: int | None = None) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[Image] = (),
+        *,
+        hangs_after: int | None = None,
+        ends_after: int | None = None,
+    ) -> None:
         self.connections = 0
         self.answers = True
         """Whether a new connection gets any picture."""
+        self._pictures = pictures
         self._faults = {"hang": hangs_after, "end": ends_after}
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -74,13 +85,18 @@ class MjpegCamera:
             if number == faults.get("hang"):
                 self._closing.wait()
                 return
-            handler.wfile.write(_part(number))
+            handler.wfile.write(_part(self._picture(number)))
             number += 1
             time.sleep(PERIOD_S)
 
+    def _picture(self, number: int) -> Image:
+        if self._pictures:
+            return self._pictures[number % len(self._pictures)]
+        return np.full((SIZE_PX[1], SIZE_PX[0], 3), number % 256, np.uint8)
 
-def _part(number: int) -> bytes:
-    picture = np.full((SIZE_PX[1], SIZE_PX[0], 3), number % 256, np.uint8)
+
+def _part(image: Image) -> bytes:
+    picture = np.ascontiguousarray(image[..., ::-1])
     jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
     head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     return head.encode() + jpeg + b"\r\n"

@@ -1,0 +1,32 @@
+"""Which similarity is enough: as configured, until a command says another."""
+
+from __future__ import annotations
+
+from edge_reid.core.config import DecideSettings
+from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.threshold import threshold_for
+from edge_reid.gallery.index import Index
+
+
+class Standard:
+    """The least similarity of a known identity, for whichever gallery is in force."""
+
+    def __init__(self, manifest: EmbeddingManifest, decide: DecideSettings) -> None:
+        self._manifest = manifest
+        self._decide = decide
+        self.set_by_command: float | None = None
+        """Wins over what is configured."""
+
+    def configure(self, decide: DecideSettings) -> None:
+        """Go by this configuration; what a command had set is over."""
+        self._decide = decide
+        self.set_by_command = None
+
+    def threshold_of(self, index: Index) -> float:
+        """The one for a gallery: set, fixed, or derived from how many templates it holds."""
+        if self.set_by_command is not None:
+            return self.set_by_command
+        if self._decide.threshold is not None:
+            return self._decide.threshold
+        quantiles = self._manifest.impostor_quantiles
+        return threshold_for(quantiles, self._decide.target_fpir, len(index))

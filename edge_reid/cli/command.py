@@ -1,0 +1,118 @@
+"""`edge-reid command`: tell an agent to do something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_reid.cli.login import (
+    LOCAL,
+    AllowPlaintext,
+    BrokerUrl,
+    CaFile,
+    CertFile,
+    KeyFile,
+    PasswordFile,
+    Root,
+    Username,
+    broker_at,
+    topic_name,
+)
+
+if TYPE_CHECKING:
+    from edge_reid.messaging.command_payloads import Command, CommandResult
+
+
+def command(
+    agent: Annotated[
+        str, typer.Argument(metavar="AGENT", help="Its name; `edge-reid fleet` lists them.")
+    ],
+    name: Annotated[
+        str, typer.Argument(metavar="COMMAND", help="snapshot, reload, sync-now or set-threshold.")
+    ],
+    site: Annotated[str, typer.Option(help="The site of the agent.")],
+    threshold: Annotated[
+        float | None, typer.Argument(metavar="THRESHOLD", help="Of set-threshold.")
+    ] = None,
+    broker: BrokerUrl = LOCAL,
+    root: Root = "edge-reid",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as a line of JSON, as it came.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the answer.")
+    ] = 30.0,
+    username: Username = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    allow_plaintext: AllowPlaintext = False,
+) -> None:
+    """Tell an agent to do something that its configuration allows, and print what it answers."""
+    from rich.console import Console
+
+    from edge_reid.core.errors import CommandError
+    from edge_reid.messaging.ask import ask
+    from edge_reid.messaging.topics import Address
+
+    order = _order(name, threshold)
+    address = Address(root, topic_name("--site", site), topic_name("AGENT", agent))
+    login = broker_at(
+        broker,
+        root=root,
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        allow_plaintext=allow_plaintext,
+    )
+    with Console(stderr=True).status(f"{agent}: {name}"):
+        result = ask(login, address, order, timeout_s=timeout)
+    if as_json:
+        typer.echo(result.to_json())
+    elif result.outcome == "done":
+        typer.echo(f"{agent}: done{_details(result)}")
+    if result.outcome == "refused":
+        raise CommandError(f"agent {agent}: refuses {name}: {result.reason}")
+
+
+def _order(name: str, threshold: float | None) -> Command:
+    """The command that the words mean.
+
+    Raises:
+        UsageError: they mean none.
+    """
+    from typing import get_args
+
+    from edge_reid.core.config import CommandName
+    from edge_reid.core.errors import UsageError
+    from edge_reid.messaging.ask import new_command
+
+    if name not in get_args(CommandName):
+        expected = ", ".join(get_args(CommandName))
+        raise UsageError(f"COMMAND: expected one of {expected}, got {name!r}")
+    try:
+        return new_command(name, threshold)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(
+            "THRESHOLD: expected a similarity from -1 to 1 for set-threshold, and none for any "
+            f"other command, got {threshold} for {name}"
+        ) from error
+
+
+def _details(result: CommandResult) -> str:
+    parts = []
+    if result.picture:
+        picture = result.picture
+        parts.append(f"{picture.file} on the box, {picture.size_bytes} bytes, {picture.sha256}")
+    if result.threshold is not None:
+        until = " until the next reload or start" if result.command == "set-threshold" else ""
+        parts.append(f"threshold {result.threshold:g}{until}")
+    if result.gallery_version is not None:
+        parts.append(f"gallery version {result.gallery_version}")
+    if result.restart_for:
+        parts.append(f"restart it for what has changed in {', '.join(result.restart_for)}")
+    return f": {'; '.join(parts)}" if parts else ""
