@@ -5,17 +5,26 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
-from edge_reid.core.config import DecideSettings, ModelSettings, MqttSettings, SourceSettings
-from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.config import (
+    DecideSettings,
+    GallerySyncSettings,
+    ModelSettings,
+    MqttSettings,
+    SourceSettings,
+)
+from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.threshold import is_measured, threshold_for
+from edge_reid.gallery.head import open_head
+from edge_reid.gallery.keys import read_public_key
+from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import connect
@@ -60,26 +69,34 @@ class Subject:
     mqtt: MqttSettings | None = None
     state_dir: Path = Path()
     decide: DecideSettings = field(default_factory=DecideSettings)
+    gallery_sync: GallerySyncSettings | None = None
+    is_offline: bool = False
+    """Camera, broker and clock may be away: that is only a warning then."""
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
     """All checks, one finding each, as they are made."""
+    may_be_away = subject.is_offline
     yield _guard("runtime", _runtime)
     yield _guard("detector", lambda: _detector(subject.models))
     yield _guard("embedding model", lambda: _embedding(subject.models))
-    yield _guard("gallery", lambda: _gallery(subject.gallery, subject.models, subject.decide))
-    yield _guard("source", lambda: _source(subject.source))
-    yield _guard("broker", lambda: _broker(subject.mqtt))
-    yield _guard("clock", _clock)
+    yield _guard("gallery", lambda: _any_gallery(subject))
+    yield _guard("source", lambda: _source(subject.source), is_excused=may_be_away)
+    yield _guard("broker", lambda: _broker(subject.mqtt), is_excused=may_be_away)
+    yield _guard("clock", _clock, is_excused=may_be_away)
     yield _guard("disk", lambda: _disk(subject.state_dir))
 
 
-def _guard(name: str, check: Callable[[], Finding]) -> Finding:
+def _guard(name: str, check: Callable[[], Finding], *, is_excused: bool = False) -> Finding:
+    """The finding of a check. What is excused only warns; a wrong configuration never is."""
+    blame = Verdict.WARNING if is_excused else Verdict.FAILURE
     try:
-        return check()
+        finding = check()
     except EdgeReidError as error:
         detail, _, remedy = str(error).rpartition("; ")
-        return Finding(name, Verdict.FAILURE, detail or remedy, remedy if detail else "")
+        verdict = Verdict.FAILURE if isinstance(error, ConfigError) else blame
+        return Finding(name, verdict, detail or remedy, remedy if detail else "")
+    return replace(finding, verdict=blame) if finding.verdict is Verdict.FAILURE else finding
 
 
 def _runtime() -> Finding:
@@ -119,6 +136,31 @@ def _median_ms(call: Callable[[], object], times: int = 5) -> float:
         return (time.perf_counter() - start) * 1e3
 
     return float(np.median([once() for _ in range(times)]))
+
+
+def _any_gallery(subject: Subject) -> Finding:
+    if subject.gallery is not None and subject.gallery_sync is not None:
+        return _followed_gallery(subject.gallery, subject.models, subject.gallery_sync)
+    return _gallery(subject.gallery, subject.models, subject.decide)
+
+
+def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettings) -> Finding:
+    key = read_public_key(sync.public_key)
+    follows = f"follows {sync.source}, signed by {key.key_id}"
+    if not path.exists():
+        return Finding("gallery", Verdict.OK, f"{follows}; none has come yet")
+    with Replica.open(path) as replica:
+        held = replica.in_force
+    if held is None:
+        return Finding("gallery", Verdict.OK, f"{follows}; none has come yet")
+    head = open_head(held.sealed, key)
+    model_id = load_embedding_manifest(models.embedding).model_id
+    detail = f"{follows}; {head.identities} identities, version {head.version}"
+    if head.model_id != model_id:
+        remedy = "edge-reid gallery publish, from a gallery of this model"
+        waits = f"{detail}, of model {head.model_id}: nobody is recognised before one of {model_id}"
+        return Finding("gallery", Verdict.WARNING, waits, remedy)
+    return Finding("gallery", Verdict.OK, f"{detail}, same model")
 
 
 def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -> Finding:

@@ -35,6 +35,8 @@ PURGE_INTERVAL_S = 60.0
 """Somebody may be kept for so much longer than the settings say."""
 HANDOVER_S = 1.0
 """Two tracks of one person may overlap so long, when the second takes over from the first."""
+NOT_KNOWN_AGAIN = "unknown people are not known again"
+KEPT_TOO_LONG = "unknown people are kept too long"
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Doorman:
         camera: this camera.
         origin: what tells this box from others.
         impostor_quantiles: of the model.
-        min_crops: a track of fewer crops is too little to know anybody by.
+        min_crops: a track of fewer crops is too little to know anybody by; asked each time.
         purges: whether to forget people while it runs; a file is over before anybody is due, and
             must give the same events in every run.
         clock: Unix seconds of the box.
@@ -64,7 +66,7 @@ class Doorman:
         camera: str,
         origin: str,
         impostor_quantiles: Quantiles,
-        min_crops: int,
+        min_crops: Callable[[], int],
         purges: bool,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -80,7 +82,7 @@ class Doorman:
         self._known: tuple[Stranger, ...] = ()
         self._edition: int | None = None  # of the file, when we read it
         self._purge_due_s = time.monotonic() + PURGE_INTERVAL_S
-        self._has_failed = False
+        self._complaints: set[str] = set()  # made, and nothing has gone well since
 
     @classmethod
     def open(
@@ -89,15 +91,18 @@ class Doorman:
         manifest: EmbeddingManifest,
         *,
         is_live: bool,
+        min_crops: Callable[[], int],
         stack: ExitStack,
     ) -> Doorman | None:
         """As the settings say; None when nobody is to be remembered.
 
         Raises:
             GalleryError: the file cannot be opened or made.
+            ModelError: the model says nothing of impostors to take a threshold from.
         """
         if settings.strangers is None:
             return None
+        threshold_for(manifest.impostor_quantiles, settings.strangers.target_fpir, 1)
         store = StrangerStore.open_or_make(
             settings.strangers_path,
             model_id=manifest.model_id,
@@ -110,25 +115,30 @@ class Doorman:
             camera=settings.camera,
             origin=f"{settings.site}/{settings.agent}",
             impostor_quantiles=manifest.impostor_quantiles,
-            min_crops=settings.decide.min_crops,
+            min_crops=min_crops,
             purges=is_live,
         )
 
     def greet(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
         """The hits, those of unknown people with their names where they have one; every frame."""
+        self.forget_due()
+        return tuple(map(self._greet, hits))
+
+    def forget_due(self) -> None:
+        """Overwrite whoever was not seen for too long; now and then, also when no frame comes."""
         if self._purges and time.monotonic() >= self._purge_due_s:
             self._purge()
-        return tuple(map(self._greet, hits))
 
     def _greet(self, hit: Hit) -> Hit:
         if isinstance(hit.decision, Known):
             self._told.pop(hit.track_id, None)
             return hit
+        told = self._told.get(hit.track_id)
         try:
             name = self._at_end(hit) if hit.type is HitType.END else self._at_first(hit)
         except GalleryError as error:
-            self._complain(error)
-            return hit
+            self._complain(NOT_KNOWN_AGAIN, error)
+            return replace(hit, stranger=told)
         return replace(hit, stranger=name)
 
     def _at_first(self, hit: Hit) -> str | None:
@@ -145,15 +155,18 @@ class Doorman:
         visit = Visit(self._camera, hit.first_seen_utc_s, hit.last_seen_utc_s, hit.embeddings)
         now_utc_s, self._edition = self._clock(), None
         if name and self._store.meet_again(name, visit, now_utc_s=now_utc_s):
+            self._complaints.discard(NOT_KNOWN_AGAIN)
             return name
-        if told or hit.decision.crops < self._min_crops:
+        if told or hit.decision.crops < self._min_crops():
             return told  # they were forgotten or merged meanwhile
-        return self._store.meet(
+        name = self._store.meet(
             visit,
             origin=self._origin,
             now_utc_s=now_utc_s,
             max_people=self._settings.max_people,
         )
+        self._complaints.discard(NOT_KNOWN_AGAIN)
+        return name
 
     def _whom_it_shows(self, hit: Hit) -> str | None:
         people = [each for each in self._lately_seen(hit) if not self._is_elsewhere(each, hit)]
@@ -163,7 +176,7 @@ class Doorman:
     def _nearest(self, hit: Hit, people: Sequence[Stranger]) -> Stranger | None:
         """The nearest of these people, if near enough to be meant."""
         vector = mean_vector(hit.embeddings, self._store.model_id)
-        if vector is None or not people or hit.decision.crops < self._min_crops:
+        if vector is None or not people or hit.decision.crops < self._min_crops():
             return None
         similarities = np.stack([each.vector for each in people]) @ vector
         nearest = int(similarities.argmax())
@@ -171,8 +184,9 @@ class Doorman:
         return people[nearest] if similarities[nearest] >= threshold else None
 
     def _lately_seen(self, hit: Hit) -> list[Stranger]:
-        if self._edition != self._store.edition:
-            self._known, self._edition = self._store.strangers(), self._store.edition
+        edition = self._store.edition  # before reading: a change meanwhile is then noticed
+        if self._edition != edition:
+            self._known, self._edition = self._store.strangers(), edition
         return [
             each
             for each in self._known
@@ -190,13 +204,15 @@ class Doorman:
 
     def _purge(self) -> None:
         self._purge_due_s = time.monotonic() + PURGE_INTERVAL_S
+        self._edition = None
         try:
             self._store.purge(self._clock())
-            self._edition = None
         except GalleryError as error:
-            self._complain(error)
+            self._complain(KEPT_TOO_LONG, error)
+        else:
+            self._complaints.discard(KEPT_TOO_LONG)
 
-    def _complain(self, error: GalleryError) -> None:
-        if not self._has_failed:  # once: a full disk has no room for a long log
-            _log.error("unknown people are not known again: %s", error)
-        self._has_failed = True
+    def _complain(self, trouble: str, error: GalleryError) -> None:
+        if trouble not in self._complaints:  # once: a full disk has no room for a long log
+            _log.error("%s: %s", trouble, error)
+        self._complaints.add(trouble)

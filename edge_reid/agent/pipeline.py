@@ -123,6 +123,11 @@ class Pipeline:
         self._last_frame = frame
         return Step(hits, update.active, self._cases.decisions, crops)
 
+    @property
+    def min_crops(self) -> int:
+        """So many crops are enough to decide, by the rules of now."""
+        return self._cases.settings.min_crops
+
     def use(self, index: Index, threshold: float) -> None:
         """Match against another gallery of the same model, from the next frame on."""
         self._cases.use(index, threshold)

@@ -17,8 +17,13 @@ class Standard:
         self.set_by_command: float | None = None
         """Wins over what is configured."""
 
-    def configure(self, decide: DecideSettings) -> None:
-        """Go by this configuration; what a command had set is over."""
+    def configure(self, decide: DecideSettings, index: Index) -> None:
+        """Go by this configuration; what a command had set is over.
+
+        Raises:
+            ModelError: it gives no threshold for that gallery; nothing is changed then.
+        """
+        self._configured(decide, index)
         self._decide = decide
         self.set_by_command = None
 
@@ -26,7 +31,9 @@ class Standard:
         """The one for a gallery: set, fixed, or derived from how many templates it holds."""
         if self.set_by_command is not None:
             return self.set_by_command
-        if self._decide.threshold is not None:
-            return self._decide.threshold
-        quantiles = self._manifest.impostor_quantiles
-        return threshold_for(quantiles, self._decide.target_fpir, len(index))
+        return self._configured(self._decide, index)
+
+    def _configured(self, decide: DecideSettings, index: Index) -> float:
+        if decide.threshold is not None:
+            return decide.threshold
+        return threshold_for(self._manifest.impostor_quantiles, decide.target_fpir, len(index))

@@ -67,7 +67,7 @@ class Steward:
         self._changeover = changeover
         self._sync = sync
         self._reload = reload
-        self._errands: deque[tuple[Future[Frame], Callable[[], None]]] = deque()
+        self._errands: deque[tuple[Future[Frame | None], Callable[[], None]]] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
 
@@ -81,8 +81,8 @@ class Steward:
             self._errands.popleft()[0].cancel()
         self._thread.join(FAREWELL_S)
 
-    def between_frames(self, frame: Frame) -> None:
-        """Do what has to be done now that `frame` is about to be looked at."""
+    def between_frames(self, frame: Frame | None) -> None:
+        """Do what has to be done now that `frame` is about to be looked at, or none has come."""
         while self._errands:
             future, work = self._errands.popleft()
             if not future.set_running_or_notify_cancel():
@@ -133,19 +133,26 @@ class Steward:
             max_files=limits.snapshot_max_files,
             max_bytes=limits.snapshot_max_bytes,
         )
-        kept = album.keep(self._between_frames(lambda: None), self._settings.camera)
+        frame = self._between_frames(lambda: None)
+        if frame is None:
+            raise SourceError(
+                f"camera {self._settings.camera}: expected a frame to keep, none comes now; try "
+                "again when the camera's status says running"
+            )
+        kept = album.keep(frame, self._settings.camera)
         picture = Picture(file=str(kept.path), size_bytes=kept.size_bytes, sha256=kept.sha256)
         self._desk.done(command, picture=picture)
 
     def _take_settings(self, command: Command) -> None:
         """All that can be taken without a restart, or nothing if anything is wrong."""
         found = self._reload()
-        index = self._read_gallery()
+        read = self._read_gallery()
 
         def put_in_force() -> None:
-            self._standard.configure(found.decide)
+            index = self._changeover.index if read is None else read  # an empty one is falsy
+            self._standard.configure(found.decide, index)  # first, as it alone can fail
             self._pipeline.decide_by(found.decide)
-            self._changeover.put_in_force(index or self._changeover.index)
+            self._changeover.put_in_force(index)
 
         self._between_frames(put_in_force)
         self._desk.note_threshold(None)
@@ -200,14 +207,14 @@ class Steward:
     def _threshold(self) -> float:
         return self._standard.threshold_of(self._changeover.index)
 
-    def _between_frames(self, work: Callable[[], None]) -> Frame:
-        """Have work done between two frames; returns the frame that came then.
+    def _between_frames(self, work: Callable[[], None]) -> Frame | None:
+        """Have work done between two frames; returns the frame that came then, if one did.
 
         Raises:
-            SourceError: no frame came, and the work is not done.
+            SourceError: the pipeline did not turn to it, and the work is not done.
             CancelledError: the agent stops.
         """
-        future: Future[Frame] = Future()
+        future: Future[Frame | None] = Future()
         self._errands.append((future, work))
         if self._stopping.is_set():
             future.cancel()

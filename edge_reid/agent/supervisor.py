@@ -16,8 +16,10 @@ from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.doorman import Doorman
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.health import Counters, Summary
+from edge_reid.agent.heartbeat import Heartbeat
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.interrupts import Interrupts
+from edge_reid.agent.leftovers import Leftovers
 from edge_reid.agent.pipeline import Pipeline, Step
 from edge_reid.agent.standard import Standard
 from edge_reid.agent.steward import Reload, Steward
@@ -109,7 +111,10 @@ def _build(
     model_id = embedder.manifest.model_id
     sync = GallerySync.open(settings, embedder.manifest)
     index = _gallery(settings, model_id, sync, stack)
-    source = stack.enter_context(open_source(settings.source))
+    heartbeat = Heartbeat.from_environment()
+    # a service starts before the network, and outlives a camera that is away
+    is_patient = heartbeat.is_heard and outputs.annotate is None
+    source = stack.enter_context(open_source(settings.source, is_patient=is_patient))
     address = Address(settings.mqtt.root, settings.site, settings.agent)
     facts = AgentFacts(model_id, index.version, started_utc_s=time.time())
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
@@ -146,7 +151,13 @@ def _build(
             reload=reload,
         )
         stack.enter_context(steward)
-    doorman = Doorman.open(settings, embedder.manifest, is_live=source.is_live, stack=stack)
+    doorman = Doorman.open(
+        settings,
+        embedder.manifest,
+        is_live=source.is_live,
+        min_crops=lambda: pipeline.min_crops,
+        stack=stack,
+    )
     return _Agent(
         settings,
         source=source,
@@ -154,11 +165,12 @@ def _build(
         herald=herald,
         uplink=uplink,
         changeover=changeover,
-        doorman=doorman,
+        doorman=doorman or Leftovers(settings.strangers_path),
         steward=steward,
         film=_film(outputs.annotate, source, stack),
         observer=observer,
         interrupts=interrupts,
+        heartbeat=heartbeat,
     )
 
 
@@ -190,11 +202,12 @@ class _Agent:
         herald: Herald,
         uplink: Uplink | None,
         changeover: Changeover,
-        doorman: Doorman | None,
+        doorman: Doorman | Leftovers,
         steward: Steward | None,
         film: VideoWriter | None,
         observer: Observer,
         interrupts: Interrupts,
+        heartbeat: Heartbeat,
     ) -> None:
         self._settings = settings
         self._source = source
@@ -207,6 +220,7 @@ class _Agent:
         self._film = film
         self._observer = observer
         self._interrupts = interrupts
+        self._heartbeat = heartbeat
         self._began_s = time.monotonic()
         self._next_status_s = 0.0
         self._video_span_utc_s: tuple[float, float] | None = None
@@ -216,6 +230,7 @@ class _Agent:
             self._greet(self._uplink)
         self._observer.started(self._settings.camera, self._source.frames_expected)
         self._began_s = time.monotonic()
+        self._source.idle = self._idle
         try:
             for frame in self._source:
                 with self._interrupts.held():
@@ -249,19 +264,30 @@ class _Agent:
         first_utc_s = self._video_span_utc_s[0] if self._video_span_utc_s else frame.captured_utc_s
         self._video_span_utc_s = first_utc_s, frame.captured_utc_s
         self._observer.stepped(step)
-        self._report_now_and_then()
+        self._report_now_and_then("running")
+        self._heartbeat.beat("watching")
 
     def _tell(self, hits: Sequence[Hit]) -> None:
-        self._herald.tell(self._doorman.greet(hits) if self._doorman else hits)
+        self._herald.tell(self._doorman.greet(hits))
 
-    def _report_now_and_then(self) -> None:
+    def _idle(self) -> None:
+        """There is no frame: all that goes on without one."""
+        with self._interrupts.held():
+            self._changeover.between_frames()
+            if self._steward:
+                self._steward.between_frames(None)
+            self._doorman.forget_due()
+            self._report_now_and_then("stalled" if self._video_span_utc_s else "starting")
+            self._heartbeat.beat("waiting for the camera")
+
+    def _report_now_and_then(self, state: CameraState) -> None:
         if self._uplink is None:
             return
         if news := self._uplink.news():
             self._observer.notice(news)
         if time.monotonic() >= self._next_status_s:
             self._next_status_s = time.monotonic() + STATUS_INTERVAL_S
-            self._report("running")
+            self._report(state)
 
     def _report(self, state: CameraState, reason: str | None = None) -> None:
         if self._uplink is None:
@@ -284,6 +310,7 @@ class _Agent:
         self, state: CameraState, *, reason: str | None = None, flush_s: float | None = None
     ) -> Summary:
         """End the open tracks, deliver what can be delivered, and add up."""
+        self._heartbeat.stopping()
         wall_s = time.monotonic() - self._began_s
         with self._interrupts.held():
             self._tell(self._pipeline.finish())

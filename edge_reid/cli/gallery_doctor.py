@@ -106,7 +106,7 @@ def _check_proposed(chosen: Collection[int], proposed: Collection[int]) -> None:
 
 def _print(findings: Sequence[Finding], path: Path, *, genuine_known: bool) -> None:
     for finding in findings[:SHOWN]:
-        typer.echo(f"{_subject(finding)}: {finding.kind.value}\n    {finding.reason}")
+        typer.echo(f"{_subject(finding)}: {_what(finding)}\n    {finding.reason}")
         typer.echo(f"    → {_remedy(finding, path)}")
     if len(findings) > SHOWN:
         typer.echo(f"… and {len(findings) - SHOWN} more; --json shows all")
@@ -122,6 +122,13 @@ def _subject(finding: Finding) -> str:
     if finding.kind is Kind.ONE_PERSON:
         return f"{finding.identity} and {finding.other}"
     return f"template {finding.template_ids[0]} of {finding.identity}"
+
+
+def _what(finding: Finding) -> str:
+    from edge_reid.gallery.doctor import Kind
+
+    whose = f" ({finding.other})" if finding.kind is Kind.TAKEN_FOR_ANOTHER else ""
+    return f"{finding.kind.value}{whose}"
 
 
 def _remedy(finding: Finding, path: Path) -> str:

@@ -312,10 +312,10 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSetti
         ConfigError: with every mistake at once.
     """
     where = str(path) if path else "command line"
-    table = _read_toml(path) if path else {}
+    table = read_toml(path) if path else {}
     base = path.parent if path else Path()
     try:
-        return AgentSettings.model_validate(_merge(_anchor_paths(table, base), overrides))
+        return AgentSettings.model_validate(merged(_anchor_paths(table, base), overrides))
     except ValidationError as error:
         raise ConfigError(where, describe_mistakes(error)) from error
 
@@ -328,7 +328,8 @@ def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
         raise ConfigError("command line", describe_mistakes(error)) from error
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table of a TOML file; raises ConfigError when it cannot be read or is none."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -363,12 +364,11 @@ def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()
     return {key: anchored(key, value) for key, value in table.items()}
 
 
-def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(low)
+def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Both tables in one; where both have a key, a table is merged, anything else `high`'s."""
+    both = dict(low)
     for key, value in high.items():
-        nested = merged.get(key)
-        both_nested = isinstance(value, Mapping) and isinstance(nested, Mapping)
-        merged[key] = (
-            _merge(nested, value) if both_nested and isinstance(nested, Mapping) else value
-        )
-    return merged
+        nested = both.get(key)
+        is_nested = isinstance(value, Mapping) and isinstance(nested, Mapping)
+        both[key] = merged(nested, value) if is_nested and isinstance(nested, Mapping) else value
+    return both

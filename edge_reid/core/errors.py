@@ -12,7 +12,9 @@
     ├── BrokerError              the MQTT broker refuses us or is not there
     ├── CommandError             an agent refuses a command, or does not answer
     ├── OutboxError              the event store cannot be used
+    ├── BundleError              a bundle of a release is refused, or cannot be made or read
     ├── StoreError               what a sink receives cannot be put where it should be
+    ├── FlashError               a card, a boot partition or a box cannot be set up
     └── TrainingError            a data set, a run or an export is not usable
 
 A message says what was expected, what came, and what to do, in one line.
@@ -81,8 +83,16 @@ class OutboxError(EdgeReidError):
     """The durable event store cannot be opened or written."""
 
 
+class BundleError(EdgeReidError):
+    """A bundle of a release is refused, or cannot be made or read. What is installed stays."""
+
+
 class StoreError(EdgeReidError):
     """A sink cannot put events where it was told to."""
+
+
+class FlashError(EdgeReidError):
+    """A card, a boot partition or a box cannot be set up as asked."""
 
 
 class TrainingError(EdgeReidError):

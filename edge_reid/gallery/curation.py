@@ -76,13 +76,27 @@ def take_back(db: sqlite3.Connection, path: Path, template_ids: Collection[int])
 def join(
     db: sqlite3.Connection, giver: tuple[int, str], taker: tuple[int, str], path: Path
 ) -> Merged:
-    """Give all templates of one identity (its number and name) to another."""
+    """Give all templates of one identity (its number and name) to another.
+
+    Of two templates of one photo the other's stays, but one in use rather than one set aside.
+    """
     if giver[0] == taker[0]:
         raise GalleryError(f"gallery {path}: expected two identities, got {giver[1]!r} twice")
+    shadows = db.execute(
+        """
+        DELETE FROM templates
+        WHERE identity_id = ? AND template_id IN (SELECT template_id FROM set_aside)
+        AND source_sha256 IN (
+            SELECT source_sha256 FROM templates LEFT JOIN set_aside USING (template_id)
+            WHERE identity_id = ? AND reason IS NULL
+        )
+        """,
+        (taker[0], giver[0]),
+    )
     moved = db.execute(
         "UPDATE OR IGNORE templates SET identity_id = ? WHERE identity_id = ?",
         (taker[0], giver[0]),
     )
     doubled = db.execute("DELETE FROM templates WHERE identity_id = ?", giver[:1])
     db.execute("DELETE FROM identities WHERE identity_id = ?", giver[:1])
-    return Merged(moved.rowcount, doubled.rowcount)
+    return Merged(moved.rowcount, shadows.rowcount + doubled.rowcount)

@@ -52,7 +52,7 @@ class Finding:
     other: str | None
     """The other identity, if there is one in it."""
     reason: str
-    """In words, with the numbers."""
+    """In words, with the numbers; without the other's name, which may have to be forgotten."""
     set_aside: bool
     """Whether the gallery does better without these templates."""
 
@@ -158,7 +158,7 @@ class _Examination:
             else f"to the nearest of its own {near.own[row]:.2f}"
         )
         reason = (
-            f"similarity to {other} {near.other[row]:.2f}, {own}; "
+            f"similarity to them {near.other[row]:.2f}, {own}; "
             f"the agent names somebody from {self._bars.threshold:.2f} on"
         )
         return self._finding(Kind.TAKEN_FOR_ANOTHER, row, other, reason, set_aside=set_aside)

@@ -7,6 +7,10 @@ import numpy as np
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.types import Candidate, GallerySnapshot, Vector
 
+ROUNDING = 1e-5
+"""BLAS adds up the columns at the edge of a matrix in another order than those in its middle, on
+some processors: the same vector twice gives similarities about so much apart at most."""
+
 
 class Index:
     """A snapshot laid out for search: templates of one identity beside each other.
@@ -20,6 +24,7 @@ class Index:
         # (D, N): BLAS streams through a matrix of this layout twice as fast as through (N, D)
         self._columns = np.ascontiguousarray(snapshot.vectors[order].T)
         self._starts = np.flatnonzero(np.diff(labels, prepend=-1))
+        self._ends = np.append(self._starts[1:], len(labels))
         self.identities = tuple(snapshot.identities[label] for label in labels[self._starts])
         self._enrolled = frozenset(self.identities)
         self.model_id = snapshot.model_id
@@ -47,17 +52,20 @@ class Index:
         if not self.identities or k < 1:
             return ()
         best = np.maximum.reduceat(vector @ self._columns, self._starts)
-        return tuple(
-            Candidate(self.identities[number], float(best[number])) for number in _largest(best, k)
-        )
+        near = [(number, self._similarity(number, vector)) for number in _about_largest(best, k)]
+        near.sort(key=lambda each: -each[1])
+        return tuple(Candidate(self.identities[number], value) for number, value in near[:k])
+
+    def _similarity(self, identity: int, vector: Vector) -> float:
+        """To an identity's nearest template, the same wherever that stands in the matrix."""
+        start, end = self._starts[identity], self._ends[identity]
+        rows = np.ascontiguousarray(self._columns[:, start:end].T, np.float64)
+        return float(np.float32((rows * vector).sum(axis=1).max()))
 
 
-def _largest(values: Vector, k: int) -> list[int]:
-    """Where the k largest are, by falling value, equals in their order."""
-    if k < len(values):
-        least = np.partition(values, len(values) - k)[len(values) - k]
-        places = np.flatnonzero(values >= least)
-    else:
-        places = np.arange(len(values))
-    ranked = places[np.argsort(-values[places], kind="stable")]
-    return [int(place) for place in ranked[:k]]
+def _about_largest(values: Vector, k: int) -> list[int]:
+    """Where the k largest are, in their order, and all that only rounding may keep from it."""
+    if k >= len(values):
+        return list(range(len(values)))
+    least = np.partition(values, len(values) - k)[len(values) - k]
+    return [int(place) for place in np.flatnonzero(values >= least - ROUNDING)]

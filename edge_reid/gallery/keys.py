@@ -10,6 +10,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -24,8 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from edge_reid.core.errors import UsageError
 
-PRIVATE_NAME = "gallery-signing.key"
-PUBLIC_NAME = "gallery-signing.pub"
+Purpose = Literal["gallery", "release"]
+"""What a key signs. One for each: who may say whom boxes know need not say what they run."""
+
 SIGNATURE_BYTES = 64
 
 
@@ -71,8 +73,12 @@ class SigningKey:
         """64 bytes, the same for the same message."""
         return self._private.sign(message)
 
-    def write(self, folder: Path) -> tuple[Path, Path]:
+    def write(self, folder: Path, purpose: Purpose = "gallery") -> tuple[Path, Path]:
         """Write both halves into a folder, the private one for its owner's eyes only.
+
+        Args:
+            folder: made if missing.
+            purpose: what the files are called after, `gallery-signing.key` and `.pub`.
 
         Returns:
             The files of the private and of the public key.
@@ -84,7 +90,7 @@ class SigningKey:
         public = self._private.public_key().public_bytes(
             Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
         )
-        files = folder / PRIVATE_NAME, folder / PUBLIC_NAME
+        files = folder / f"{purpose}-signing.key", folder / f"{purpose}-signing.pub"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if taken := [path for path in files if path.exists()]:

@@ -234,7 +234,7 @@ class GalleryStore:
     def merge(self, identity: str, into: str) -> Merged:
         """Give all templates of one identity to another; the first name is gone then.
 
-        A template of a photo that the other has as well is deleted.
+        Of a photo that both have one template stays, one in use if there is one.
 
         Raises:
             GalleryError: one of them is not enrolled, or they are the same.

@@ -30,7 +30,8 @@ class StrangerStore:
     """An open file of strangers. A context manager that closes it; of one thread.
 
     Several agents of a box may have it open. Every method raises GalleryError, in one line, when
-    the file is locked, damaged or full.
+    the file is locked, damaged or full. So does all but `purge` once an agent with another model
+    has taken the file over: the embeddings of two models never meet.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -67,14 +68,13 @@ class StrangerStore:
         """
         with in_one_line(path):
             connection = open_or_make(path, model_id, dimension)
-            if (model_id, dimension) != connection.execute(
-                "SELECT model_id, dimension FROM ledger"
-            ).fetchone():
-                connection.execute("DELETE FROM strangers")
-            connection.execute(
-                "UPDATE ledger SET model_id = ?, dimension = ?, keep_s = ?",
-                (model_id, dimension, keep_s),
-            )
+            with transaction(connection):
+                if (model_id, dimension) != _model_of(connection):
+                    connection.execute("DELETE FROM strangers")
+                connection.execute(
+                    "UPDATE ledger SET model_id = ?, dimension = ?, keep_s = ?",
+                    (model_id, dimension, keep_s),
+                )
             store = cls(path, connection)
         store.purge(time.time(), shrink=True)
         return store
@@ -87,7 +87,7 @@ class StrangerStore:
 
     def strangers(self) -> tuple[Stranger, ...]:
         """All who are not forgotten, in the order of their first visits."""
-        with in_one_line(self.path):
+        with self._reading():
             rows = self._db.execute(
                 "SELECT name, camera, first_seen_utc_s, last_seen_utc_s, times_seen, noted_utc_s, "
                 "vector FROM strangers ORDER BY number"
@@ -113,7 +113,7 @@ class StrangerStore:
         Raises:
             GalleryError: there is none of that name.
         """
-        with in_one_line(self.path):
+        with self._reading():
             return self._looks(self._need(name))
 
     def meet(self, visit: Visit, *, origin: str, now_utc_s: float, max_people: int) -> str:
@@ -125,7 +125,7 @@ class StrangerStore:
             now_utc_s: on the clock of the box: they are kept from then on.
             max_people: of whom the file may hold.
         """
-        with in_one_line(self.path), transaction(self._db):
+        with self._changing():
             number, tag = self._next(stranger_tag(origin, round(visit.first_seen_utc_s * 1000)))
             name = stranger_name(tag, number)
             self._db.execute(
@@ -150,7 +150,7 @@ class StrangerStore:
 
     def meet_again(self, name: str, visit: Visit, *, now_utc_s: float) -> bool:
         """Somebody who was here before; False when they were forgotten or merged meanwhile."""
-        with in_one_line(self.path), transaction(self._db):
+        with self._changing():
             number = self._number(name)
             if number is None:
                 return False
@@ -224,8 +224,29 @@ class StrangerStore:
         self.close()
 
     @contextmanager
-    def _rewriting(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[None]:
+        with in_one_line(self.path), transaction(self._db, "DEFERRED"):
+            self._check_model()
+            yield
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
         with in_one_line(self.path), transaction(self._db):
+            self._check_model()
+            yield
+
+    def _check_model(self) -> None:
+        found = _model_of(self._db)
+        if found != (self.model_id, self.dimension):
+            raise GalleryError(
+                f"strangers {self.path}: expected a file of model {self.model_id}, got one of "
+                f"{found[0]}: another agent of this box has taken it over; give both the same "
+                "model, or one of them another strangers.path, and restart them"
+            )
+
+    @contextmanager
+    def _rewriting(self) -> Iterator[None]:
+        with self._changing():
             yield
         self._wipe(shrink=True)
 
@@ -297,3 +318,8 @@ class StrangerStore:
             return unpack(blobs, self.dimension)
         except ValueError as error:
             raise damaged(self.path) from error
+
+
+def _model_of(connection: sqlite3.Connection) -> tuple[str, int]:
+    model_id, dimension = connection.execute("SELECT model_id, dimension FROM ledger").fetchone()
+    return model_id, dimension

@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
@@ -17,6 +18,7 @@ FORMAT = 1
 BUSY_TIMEOUT_S = 1.0
 """A frame may have to wait so long for another agent's change, which takes a few milliseconds."""
 
+_MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID_AT = slice(68, 72)
 _SCHEMA = (
     """CREATE TABLE ledger (
@@ -54,14 +56,18 @@ def open_file(path: Path) -> sqlite3.Connection:
     """A file that is there.
 
     Raises:
-        GalleryError: it is not there, of another kind, of a newer edge-reid, or damaged.
+        GalleryError: it is not there, of another kind, or of a newer edge-reid.
+        sqlite3.Error, GalleryError from one: it is damaged.
     """
     if not path.exists():
         raise GalleryError(
             f"strangers {path}: no such file; an agent makes it when its settings have a section "
             "[strangers]"
         )
-    if not _has_our_mark(path):
+    head = _head(path)
+    if _is_blank(head):
+        raise sqlite3.DatabaseError("malformed: the head is empty")
+    if not _has_our_mark(head):
         raise GalleryError(
             f"strangers {path}: expected the strangers of a box, got another kind of file; "
             "give another path"
@@ -76,11 +82,15 @@ def open_file(path: Path) -> sqlite3.Connection:
 def open_or_make(path: Path, model_id: str, dimension: int) -> sqlite3.Connection:
     """The file, made if there is none; one of ours that is damaged is replaced.
 
-    Nothing of value is lost with it, and what cannot be read could not be forgotten in time.
+    Nothing of value is lost with it, and what cannot be read could not be forgotten in time. So one
+    whose head is empty or zeros counts as ours. Of what is no database nobody knows whose it is: it
+    is set aside.
 
     Raises:
-        GalleryError: it is of another kind, of a newer edge-reid, or cannot be made.
+        GalleryError: it is another database, of a newer edge-reid, or cannot be made.
     """
+    if path.exists() and _is_no_database(_head(path)):
+        _set_aside(path)
     if not path.exists():
         _make(path, model_id, dimension)
     try:
@@ -113,16 +123,45 @@ def _make(path: Path, model_id: str, dimension: int) -> None:
     beside.unlink()
 
 
-def _has_our_mark(path: Path) -> bool:
+def _set_aside(path: Path) -> None:
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = path.with_name(f"{path.name}.unreadable-{stamp}")
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise GalleryError(
+            f"strangers {path}: is no database, and cannot be set aside: {error.strerror}; "
+            "move it, or give another path"
+        ) from error
+    _log.error(
+        "strangers %s: is no database; it is kept as %s, and a new one is started: look whether it "
+        "is yours, and delete it if it may have been one of strangers",
+        path,
+        aside,
+    )
+
+
+def _head(path: Path) -> bytes:
     """Read before SQLite opens it, which may change what is somebody else's."""
     try:
         with path.open("rb") as file:
-            head = file.read(_APPLICATION_ID_AT.stop)
+            return file.read(_APPLICATION_ID_AT.stop)
     except OSError as error:
         raise GalleryError(
             f"strangers {path}: cannot be read: {error.strerror}; check its owner and mode"
         ) from error
+
+
+def _is_blank(head: bytes) -> bool:
+    return not any(head[: len(_MAGIC)])
+
+
+def _has_our_mark(head: bytes) -> bool:
     return head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def _is_no_database(head: bytes) -> bool:
+    return not (_is_blank(head) or head.startswith(_MAGIC) or _has_our_mark(head))
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:

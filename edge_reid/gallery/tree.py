@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from edge_reid.core.blobs import MAX_BLOB_BYTES, BlobRef, ref_of
-from edge_reid.core.errors import SnapshotError
+from edge_reid.core.errors import GalleryError, SnapshotError
 from edge_reid.core.mistakes import describe_mistakes
 from edge_reid.gallery.head import Sha256, Size
 from edge_reid.gallery.identity import identity_key
@@ -242,7 +242,10 @@ def _inflate(body: bytes) -> bytes:
 
 
 def _check_places(leaf: Leaf, prefix: str) -> None:
-    places = [place_of(person.identity) for person in leaf.people]
+    try:
+        places = [place_of(person.identity) for person in leaf.people]
+    except GalleryError as error:
+        raise SnapshotError(f"gallery blob: {error}") from error
     places += [erasure.digest for erasure in leaf.erased]
     if not all(place.startswith(prefix) for place in places) or len(set(places)) < len(places):
         raise SnapshotError(

@@ -35,5 +35,6 @@ def unpack(blobs: Sequence[bytes], dimension: int) -> Vectors:
 
 def are_unit(vectors: Vectors) -> bool:
     """Whether every row of (N, D) has unit norm; one that holds a NaN has not."""
-    norms = np.linalg.norm(vectors, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers that no vector of ours has
+        norms = np.linalg.norm(vectors, axis=1)
     return bool(np.all(np.abs(norms - 1.0) <= UNIT_TOLERANCE))

@@ -23,7 +23,8 @@ CREDENTIALS = {
     "key_file": "mqtt.key",
 }
 """Names under which systemd hands files over (`LoadCredential=mqtt.key:/etc/…`). They are looked
-up in `$CREDENTIALS_DIRECTORY` where a setting is not given."""
+up in `$CREDENTIALS_DIRECTORY` where a setting is not given. A blank one is none: a unit file can
+only ask for all of them."""
 
 
 class RefusedError(BrokerError):
@@ -114,7 +115,7 @@ def _files(settings: MqttSettings, environment: Mapping[str, str]) -> dict[str, 
 
     def handed_over(name: str) -> Path | None:
         path = Path(folder, name) if folder else None
-        return path if path and path.exists() else None
+        return path if path and path.exists() and path.read_bytes().strip() else None
 
     return {key: getattr(settings, key) or handed_over(name) for key, name in CREDENTIALS.items()}
 

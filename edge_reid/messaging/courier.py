@@ -101,6 +101,8 @@ class Courier:
             seqs = self._take_confirmed()
         if seqs:
             self._outbox.acknowledge(seqs)
+        else:
+            self._outbox.tidy()
         return len(seqs)
 
     @property

@@ -26,6 +26,11 @@ from edge_reid.messaging.outbox_file import (
 )
 from edge_reid.messaging.wire import Event
 
+LINGER_S = 5.0
+"""After an event, the next is expected within so many seconds; it takes delivered ones along."""
+LINGERING_MAX = 256
+"""Delivered events in the file at most."""
+
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -86,11 +91,12 @@ class Outbox:
         self._clock = clock
         self._lock = threading.RLock()
         self._unnoted_drops = 0  # not yet in the file
-        self._delivered: set[int] = set()  # not yet removed from the file
+        self._delivered: dict[int, int] = {}  # seq -> bytes, not yet removed from the file
         self._db, self.set_aside = open_or_replace(path)
         if self.set_aside:
             _log.error("outbox %s: was damaged: set aside as %s", path, self.set_aside)
         self._figures = self._read_figures()  # exact, since nobody else has the file open
+        self._last_put_s = -LINGER_S
         self._clock_offset_s = self._read_lived_s() - clock()
 
     def __enter__(self) -> Outbox:
@@ -105,6 +111,7 @@ class Outbox:
         A refused event is logged and counted as dropped, and the agent runs on.
         """
         with self._lock:
+            self._last_put_s = self._clock()
             try:
                 return self._guarded(lambda: self._commit(event))
             except OutboxError as error:
@@ -122,9 +129,25 @@ class Outbox:
         return self._guarded(lambda: self._read(after_seq, limit))
 
     def acknowledge(self, seqs: Iterable[int]) -> None:
-        """Forget events that the broker has. What the disk refuses to remove goes next time."""
+        """Forget events that the broker has. What the disk refuses to remove goes next time.
+
+        They leave the file with the next event that enters it, or a little later by `tidy`: that
+        is half the writing. Who is killed in between sends them again, under the same event_id.
+        """
+        known = tuple(seqs)
         with self._lock:
-            self._delivered.update(seqs)
+            try:
+                self._delivered.update(self._guarded(lambda: self._sizes(known)))
+            except OutboxError as error:
+                _log.warning("delivered events will be told again: %s", error)
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Remove delivered events from the file, unless the next event is likely to do it soon."""
+        with self._lock:
+            is_busy = self._clock() - self._last_put_s < LINGER_S
+            if not self._delivered or (is_busy and len(self._delivered) < LINGERING_MAX):
+                return
             try:
                 self._guarded(self._remove_delivered)
             except OutboxError as error:
@@ -154,10 +177,17 @@ class Outbox:
     def figures(self) -> Figures:
         """Depth, size and losses now."""
         with self._lock:
-            return replace(self._figures, dropped=self._figures.dropped + self._unnoted_drops)
+            return replace(
+                self._figures,
+                depth=self._figures.depth - len(self._delivered),
+                bytes=self._figures.bytes - sum(self._delivered.values()),
+                dropped=self._figures.dropped + self._unnoted_drops,
+            )
 
     def close(self) -> None:
         with self._lock:
+            self._last_put_s = -LINGER_S
+            self.tidy()
             self._db.close()
 
     def _guarded(self, work: Callable[[], _T]) -> _T:
@@ -179,7 +209,7 @@ class Outbox:
 
     def _start_over(self, error: sqlite3.Error) -> None:
         self._db.close()
-        lost = self._figures.depth + self._figures.dropped
+        lost = self._figures.depth - len(self._delivered) + self._figures.dropped
         self._db, self.set_aside = set_aside(self.path)
         self._figures = self._read_figures()
         self._unnoted_drops += lost
@@ -187,12 +217,15 @@ class Outbox:
         _log.error("outbox %s: %s: set aside as %s", self.path, error, self.set_aside)
 
     def _read(self, after_seq: int, limit: int) -> tuple[Entry, ...]:
-        oldest = self._db.execute("SELECT min(committed_s) FROM events").fetchone()[0]
-        if oldest is not None and self._now_s() - oldest > self._max_age_s:
+        oldest = self._db.execute("SELECT committed_s FROM events ORDER BY seq LIMIT 1").fetchone()
+        if oldest is not None and self._now_s() - oldest[0] > self._max_age_s:
             with self._transaction():
+                self._delete_delivered()
                 self._make_room(0)
+            self._delivered.clear()
         query = "SELECT seq, topic, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
-        return tuple(Entry(*row) for row in self._db.execute(query, (after_seq, limit)))
+        rows = self._db.execute(query, (after_seq, limit + len(self._delivered))).fetchall()
+        return tuple(Entry(*row) for row in rows if row[0] not in self._delivered)[:limit]
 
     def _write_session(self, session: str) -> None:
         with self._transaction():
@@ -203,9 +236,11 @@ class Outbox:
             (last_seq,) = self._db.execute("SELECT last_seq FROM ledger").fetchone()
             seq = int(last_seq) + 1
             body = event.payload(seq).to_json().encode()
+            self._delete_delivered()
             self._make_room(len(body))
             row = (seq, event.topic, body, self._now_s())
             self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", row)
+        self._delivered.clear()
         return seq
 
     def _make_room(self, incoming_bytes: int) -> None:
@@ -221,9 +256,19 @@ class Outbox:
 
     def _remove_delivered(self) -> None:
         with self._transaction():
-            rows = [(seq,) for seq in self._delivered]
-            self._db.executemany("DELETE FROM events WHERE seq = ?", rows)
+            self._delete_delivered()
         self._delivered.clear()
+
+    def _sizes(self, seqs: Iterable[int]) -> dict[int, int]:
+        """Bytes of those events that are in the file."""
+        query = "SELECT length(body) FROM events WHERE seq = ?"
+        rows = {seq: self._db.execute(query, (seq,)).fetchone() for seq in seqs}
+        return {seq: row[0] for seq, row in rows.items() if row}
+
+    def _delete_delivered(self) -> None:
+        """In a transaction of somebody else's, who clears the set once it is over."""
+        rows = [(seq,) for seq in self._delivered]
+        self._db.executemany("DELETE FROM events WHERE seq = ?", rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,6 +15,8 @@ APPLICATION_ID = 0x65724F42
 """`erOB` in the header of the file: this is an outbox."""
 SCHEMA_VERSION = 2
 LOCK_TIMEOUT_S = 1.0
+PAGE_BYTES = 1024
+"""Room for one event. Every change writes whole pages, and an SD card wears by what is written."""
 
 _SCHEMA = (
     """CREATE TABLE events (
@@ -107,6 +109,10 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _open(path: Path, *, last_seq: int) -> sqlite3.Connection:
+    with suppress(OSError):  # SQLite meets the same trouble, and says more of it
+        # where somebody was is nobody else's business; the log gets the file's own mode
+        path.touch(0o600)
+        path.chmod(0o600)  # one of an older version was everybody's to read
     db = sqlite3.connect(
         path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
@@ -115,6 +121,7 @@ def _open(path: Path, *, last_seq: int) -> sqlite3.Connection:
         is_new = db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
         if not is_new:
             _check_ours(path, db)
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; an old one keeps its own
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON")  # names leave the disk with their events

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +17,8 @@ from edge_reid.core.types import Frame
 
 JPEG_QUALITY = 90
 
-_OURS = re.compile(r"[a-z0-9_-]{1,64}-\d{8}T\d{6}\.\d{3}Z\.jpg")
+_OURS = re.compile(r"[a-z0-9_-]{1,64}-\d{8}T\d{6}\.\d{3}Z\.jpg(\.part)?")
+"""A part that is still there counts as a picture: a power cut left it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,11 @@ class Album:
         return Kept(path.resolve(), len(body), hashlib.sha256(body).hexdigest())
 
     def _make_room(self, newest: Path) -> None:
-        older = [
-            (entry.stat().st_mtime_ns, entry.stat().st_size, Path(entry))
-            for entry in os.scandir(self._folder)
-            if _OURS.fullmatch(entry.name) and entry.name != newest.name
-        ]
+        older = []
+        for entry in os.scandir(self._folder):
+            if _OURS.fullmatch(entry.name) and entry.name != newest.name:
+                with suppress(FileNotFoundError):  # another agent made room at the same time
+                    older.append((entry.stat().st_mtime_ns, entry.stat().st_size, Path(entry)))
         files, size_bytes = 1, newest.stat().st_size
         for _, its_bytes, path in sorted(older, reverse=True):
             files, size_bytes = files + 1, size_bytes + its_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -25,6 +25,9 @@ _MAX_FRAMES = 1e9
 
 class Source(Protocol):
     """Where frames come from: a context manager and an iterator."""
+
+    idle: Callable[[], None]
+    """Called while iterating, about once a second, when there is no frame to hand out."""
 
     @property
     def fps(self) -> float:
@@ -55,17 +58,27 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
 
-def open_source(settings: SourceSettings) -> Source:
+def open_source(settings: SourceSettings, *, is_patient: bool = False) -> Source:
     """Open what the settings name: a file, a camera (`0`, `/dev/video0`) or a stream URL.
+
+    Args:
+        settings: what and how.
+        is_patient: a camera or stream that gives no picture yet is waited for, while iterating.
 
     Raises:
         SourceError: it is missing, empty, not a video, or gives no picture.
     """
     quiet_opencv()
     uri = settings.uri
-    if uri.isdecimal() or "://" in uri or Path(uri).is_char_device():
-        return LiveSource(uri, stall_timeout_s=settings.stall_timeout_s)
+    if is_live(uri):
+        return LiveSource(uri, stall_timeout_s=settings.stall_timeout_s, is_patient=is_patient)
     return FileSource(Path(uri), settings.start_utc_s)
+
+
+def is_live(uri: str) -> bool:
+    """Whether it means a camera or a stream; a camera that is unplugged has no device."""
+    is_camera = uri.isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/"))
+    return is_camera or "://" in uri or Path(uri).is_char_device()
 
 
 class FileSource:
@@ -79,6 +92,7 @@ class FileSource:
     dropped = 0
 
     def __init__(self, path: Path, start_utc_s: float = 0.0) -> None:
+        self.idle: Callable[[], None] = lambda: None  # a file always has a frame
         self._path = path
         self._start_utc_s = start_utc_s
         self._capture = _open(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -19,12 +19,14 @@ import cv2
 
 from edge_reid.core.errors import SourceError
 from edge_reid.core.types import Frame
-from edge_reid.vision.opencv import frame_rate, to_rgb
+from edge_reid.vision.opencv import DEFAULT_FPS, frame_rate, to_rgb
 
 _REOPEN_PAUSE_S = 1.0
 """Between two attempts to open a camera that is gone."""
 _CLOSE_WAIT_S = 1.0
 """Closing waits so long for the reader, so that a healthy camera is free afterwards."""
+_TURN_S = 1.0
+"""Longest wait for a frame before whoever iterates is told that there is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,29 +45,35 @@ class LiveSource:
     Frames carry the wall clock at which they were read; `Frame.index` counts every frame read, so
     a gap in it is a drop. Iteration ends when `close` is called, from any thread.
 
+    Args:
+        uri: what to open.
+        stall_timeout_s: without a frame for so long, it is closed and opened again.
+        is_patient: a source that gives no picture at first is waited for, as later on. Until one
+            has come, `size_px` is (0, 0).
+
     Raises:
-        SourceError: no picture within `stall_timeout_s` of opening. Later trouble is not an error:
-            the source is opened again until it answers (`reopened` counts).
+        SourceError: no picture within `stall_timeout_s` of opening, and we are not patient. Later
+            trouble is not an error: the source is opened again until it answers (`reopened`
+            counts).
     """
 
     is_live = True
     frames_expected = None
 
-    def __init__(self, uri: str, *, stall_timeout_s: float) -> None:
+    def __init__(self, uri: str, *, stall_timeout_s: float, is_patient: bool = False) -> None:
+        self.idle: Callable[[], None] = lambda: None
         self._uri = uri
         self._stall_timeout_s = stall_timeout_s
         self._closed = threading.Event()
         self._dropped_before = 0
         self.reopened = 0
         self._reader = _Reader(uri, stall_timeout_s)
-        first = self._reader.take(stall_timeout_s)
-        if first is None:
+        self._first = None if is_patient else self._reader.take(stall_timeout_s)
+        if self._first is None and not is_patient:
             self.close()
             raise SourceError(_no_picture(uri))
-        self._first: _Shot | None = first
-        self.fps = self._reader.fps
-        height, width = first.picture.shape[:2]
-        self.size_px = (int(width), int(height))
+        self.fps = self._reader.fps or DEFAULT_FPS
+        self.size_px = _size_px(self._first) if self._first else (0, 0)
 
     @property
     def dropped(self) -> int:
@@ -89,16 +97,29 @@ class LiveSource:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        shot, self._first = self._first, None
+        shot = self._first or self._take()
+        self._first = None
         while not self._closed.is_set():
             if shot is None:
                 self._reopen()
             else:
+                self.fps, self.size_px = self._reader.fps, _size_px(shot)
                 yield Frame(to_rgb(shot.picture), shot.index, shot.captured_utc_s)
-            shot = self._reader.take(self._stall_timeout_s)
+            shot = self._take()
+
+    def _take(self) -> _Shot | None:
+        """As the reader's, but whoever iterates hears now and then that nothing has come."""
+        deadline_s = time.monotonic() + self._stall_timeout_s
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            shot = self._reader.take(min(_TURN_S, left_s))
+            if shot or self._reader.is_over:
+                return shot
+            self.idle()
+        return None
 
     def _reopen(self) -> None:
         self._reader.stop()
+        self.idle()
         if self._closed.wait(_REOPEN_PAUSE_S):
             return
         self._dropped_before += self._reader.dropped
@@ -119,27 +140,27 @@ class _Reader(threading.Thread):
         self._uri = uri
         self._timeout_s = timeout_s
         self._newest: _Shot | None = None
-        self._is_over = False
+        self.is_over = False
         self._changed = threading.Condition()
         self.start()
 
     def take(self, timeout_s: float) -> _Shot | None:
         """The newest picture not taken yet; None if none comes in time, or the capture ended."""
         with self._changed:
-            self._changed.wait_for(lambda: self._newest or self._is_over, timeout_s)
+            self._changed.wait_for(lambda: self._newest or self.is_over, timeout_s)
             shot, self._newest = self._newest, None
             return shot
 
     def stop(self) -> None:
         with self._changed:
-            self._is_over = True
+            self.is_over = True
             self._changed.notify_all()
 
     def run(self) -> None:
         capture = _open(self._uri, self._timeout_s)
         try:
             self.fps = frame_rate(capture)
-            while not self._is_over:
+            while not self.is_over:
                 is_read, picture = capture.read()
                 if not is_read:
                     break
@@ -169,6 +190,11 @@ def _open(uri: str, timeout_s: float) -> cv2.VideoCapture:
         timeout_ms,
     ]
     return cv2.VideoCapture(uri, cv2.CAP_FFMPEG, limits)
+
+
+def _size_px(shot: _Shot) -> tuple[int, int]:
+    height, width = shot.picture.shape[:2]
+    return int(width), int(height)
 
 
 def _no_picture(uri: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_reid.core.types import Image
 
-_DEFAULT_FPS = 25.0
+DEFAULT_FPS = 25.0
 _MAX_FPS = 1000.0
 """Some streams report their clock rate (90,000) as their frame rate."""
 
@@ -34,7 +34,7 @@ def quiet_opencv() -> None:
 def frame_rate(capture: cv2.VideoCapture) -> float:
     """Frames per second as reported, or 25 where that is no frame rate."""
     fps = capture.get(cv2.CAP_PROP_FPS)
-    return fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS
+    return fps if 0 < fps <= _MAX_FPS else DEFAULT_FPS
 
 
 def to_rgb(picture: Any) -> Image:

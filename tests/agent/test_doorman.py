@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_gallery_sync import MANIFEST
 
 from edge_reid.agent.doorman import HANDOVER_S, Doorman
-from edge_reid.core.config import StrangerSettings
+from edge_reid.core.config import AgentSettings, StrangerSettings
+from edge_reid.core.errors import ModelError
 from edge_reid.core.geometry import Box
 from edge_reid.core.threshold import threshold_for
 from edge_reid.core.types import Embedding, Hit, HitType, Known, Unknown
@@ -65,14 +69,14 @@ def store(path):
         yield store
 
 
-def doorman_of(store, camera="gate", clock=time.time, **settings):
+def doorman_of(store, camera="gate", clock=time.time, min_crops=lambda: 3, **settings):
     return Doorman(
         store,
         StrangerSettings(keep_s=3600.0, **settings),
         camera=camera,
         origin="lab/box",
         impostor_quantiles=QUANTILES,
-        min_crops=3,
+        min_crops=min_crops,
         purges=True,
         clock=clock,
     )
@@ -180,6 +184,14 @@ def test_too_few_crops_are_too_little_to_know_anybody_by(doorman, store):
     assert names(store) == [name]
 
 
+def test_how_many_crops_are_enough_may_change_while_it_runs(store):
+    enough = [3]
+    doorman = doorman_of(store, min_crops=lambda: enough[0])
+    enough[0] = 6
+    assert end(doorman, 1, ANNA, 0.0, 9.0, crops=5) is None
+    assert end(doorman, 2, ANNA, 20.0, 29.0, crops=6) is not None
+
+
 class TestTime:
     def test_who_was_seen_too_long_ago_is_somebody_new(self, doorman):
         name = end(doorman, 1, ANNA, 0.0, 9.0)
@@ -195,8 +207,16 @@ class TestTime:
         doorman = doorman_of(store, clock=lambda: now[0])
         end(doorman, 1, ANNA, 0.0, 9.0)
         now[0] += 3601.0
-        doorman.greet([])
+        doorman.forget_due()
         assert names(store) == []
+
+    def test_not_more_often_than_needed(self, store, monkeypatch):
+        now = [1e9]
+        doorman = doorman_of(store, clock=lambda: now[0])
+        name = end(doorman, 1, ANNA, 0.0, 9.0)
+        now[0] += 3601.0
+        doorman.forget_due()
+        assert names(store) == [name]
 
 
 class TestOthers:
@@ -213,6 +233,25 @@ class TestOthers:
             new(doorman, 3, at(0.9, ANNA + BEN) / np.linalg.norm(at(0.9, ANNA + BEN)), 30, 32)
             == first
         )
+
+    def test_a_change_in_the_middle_of_reading_is_noticed_later(self, path):
+        class Interrupted(StrangerStore):
+            """Another agent writes as soon as this one has read."""
+
+            def strangers(self):
+                found = super().strangers()
+                if not found:
+                    with StrangerStore.open(path) as other:
+                        told.append(end(doorman_of(other, "door"), 1, ANNA, 0.0, 9.0))
+                return found
+
+        told: list[str] = []
+        with Interrupted.open_or_make(
+            path, model_id=MODEL_ID, dimension=DIMENSION, keep_s=3600.0
+        ) as store:
+            doorman = doorman_of(store)
+            assert new(doorman, 1, ANNA, 20.0, 22.0) is None
+            assert [new(doorman, 2, ANNA, 30.0, 32.0)] == told
 
     def test_forgotten_while_in_view_nothing_is_kept(self, doorman, path, store):
         name = end(doorman, 1, ANNA, 0.0, 9.0)
@@ -239,14 +278,74 @@ def test_the_same_hits_give_the_same_names(tmp_path):
     assert len(set(told[0])) == 3
 
 
-def test_a_full_disk_costs_names_and_no_event(doorman, store, caplog):
-    store._db.execute("PRAGMA max_page_count = 1")  # no larger than it is now
-    hits = [seen(HitType.END, n, NOISE[n], 20.0 * n, 20.0 * n + 9) for n in range(40)]
-    with caplog.at_level(logging.ERROR):
-        told = [doorman.greet([hit])[0] for hit in hits]
-    assert [hit.track_id for hit in told] == list(range(40))
-    assert told[-1].stranger is None
-    assert len(caplog.records) == 1
-    assert "disk is full" in caplog.text
-    store._db.execute("PRAGMA max_page_count = 1000000")
-    assert end(doorman, 50, NOISE[41], 900.0, 909.0) is not None
+class TestTrouble:
+    @pytest.fixture
+    def hogged(self, path, store, monkeypatch):
+        """`with hogged():` another program holds the file."""
+        store._db.execute("PRAGMA busy_timeout = 10")
+
+        @contextmanager
+        def hold():
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                yield
+
+        return hold
+
+    def test_a_full_disk_costs_names_and_no_event(self, doorman, store, caplog):
+        store._db.execute("PRAGMA max_page_count = 1")  # no larger than it is now
+        hits = [seen(HitType.END, n, NOISE[n], 20.0 * n, 20.0 * n + 9) for n in range(40)]
+        with caplog.at_level(logging.ERROR):
+            told = [doorman.greet([hit])[0] for hit in hits]
+        assert [hit.track_id for hit in told] == list(range(40))
+        assert told[-1].stranger is None
+        assert len(caplog.records) == 1
+        assert "disk is full" in caplog.text
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        assert end(doorman, 50, NOISE[41], 900.0, 909.0) is not None
+
+    def test_each_time_of_trouble_is_told_once(self, doorman, hogged, caplog):
+        for start_s in (0.0, 100.0):
+            with hogged():
+                for track_id in range(3):
+                    assert end(doorman, track_id, BEN, start_s, start_s + 9) is None
+            assert end(doorman, 9, BEN, start_s + 20, start_s + 29) is not None
+        assert len(caplog.records) == 2
+        assert all("not known again" in each.getMessage() for each in caplog.records)
+
+    def test_who_cannot_be_forgotten_is_told_in_other_words(
+        self, doorman, hogged, caplog, monkeypatch
+    ):
+        monkeypatch.setattr("edge_reid.agent.doorman.PURGE_INTERVAL_S", 0.0)
+        doorman = doorman_of(doorman._store)
+        for _ in range(2):
+            with hogged():
+                doorman.forget_due()
+                doorman.forget_due()
+            doorman.forget_due()
+        told = [each.getMessage() for each in caplog.records]
+        assert len(told) == 2
+        assert all("unknown people are kept too long: " in each for each in told)
+
+    def test_a_name_that_was_told_stays_though_the_end_cannot_be_kept(self, doorman, hogged):
+        name = end(doorman, 1, ANNA, 0.0, 9.0)
+        assert new(doorman, 2, ANNA, 30.0, 32.0) == name
+        with hogged():
+            assert end(doorman, 2, ANNA, 30.0, 40.0) == name
+        assert new(doorman, 3, ANNA, 60.0, 62.0) == name  # the track does not hold it any more
+
+    def test_a_model_without_impostor_similarities_is_refused_at_the_start(self, tmp_path):
+        settings = AgentSettings.model_validate(
+            {
+                "site": "lab",
+                "camera": "gate",
+                "agent": "gate-1",
+                "gallery": tmp_path / "gallery.db",
+                "source": {"uri": "0"},
+                "strangers": {},
+            }
+        )
+        blind = MANIFEST.model_copy(update={"impostor_quantiles": ()})
+        with ExitStack() as stack, pytest.raises(ModelError, match="impostor_quantiles"):
+            Doorman.open(settings, blind, is_live=True, min_crops=lambda: 3, stack=stack)
+        assert not settings.strangers_path.exists()

@@ -20,6 +20,7 @@ from edge_reid.agent.herald import Herald
 from edge_reid.agent.standard import Standard
 from edge_reid.agent.steward import Steward
 from edge_reid.core.config import AgentSettings, CommandName, DecideSettings
+from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.store import GalleryStore
@@ -48,7 +49,12 @@ class NoPipeline:
 class Box:
     """All of an agent that its steward knows. `with` runs it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: EmbeddingManifest = MANIFEST,
+        decide: DecideSettings | None = None,
+    ) -> None:
         self.gallery = folder / "gallery.db"
         with GalleryStore.create(self.gallery, MODEL, DIMENSION) as store:
             store.add_all(portraits("ana"))
@@ -64,12 +70,13 @@ class Box:
                     "allow": ["snapshot", "reload", "sync-now", "set-threshold"],
                     "snapshot_dir": folder / "pictures",
                 },
+                "decide": decide or DecideSettings(),
             }
         )
         self.found = self.settings
         self.pipeline = NoPipeline()
         self.desk = CommandDesk(ADDRESS, self.settings.commands)
-        standard = Standard(MANIFEST, self.settings.decide)
+        standard = Standard(manifest, self.settings.decide)
         self.changeover = Changeover(
             None,
             index,
@@ -93,13 +100,13 @@ class Box:
         body = new_command(name, threshold).to_json().encode()
         self.desk.hear(Received(ADDRESS.agent_command, body, retained=False))
 
-    def result(self, *, frames: bool = True) -> CommandResult:
-        """What it says, while frames come or do not."""
+    def result(self, *, frames: bool = True, frame: Frame | None = FRAME) -> CommandResult:
+        """What it says, while frames come or do not; None: the camera is away."""
         said: list[str | bytes] = []
 
         def has_said() -> bool:
             if frames:
-                self.steward.between_frames(FRAME)
+                self.steward.between_frames(frame)
             said.extend(it.text for it in self.desk.take_outgoing())
             return bool(said)
 
@@ -164,6 +171,38 @@ def test_a_reload_brings_all_rules_of_decision(box: Box) -> None:
     result = box.result()
     assert (result.threshold, result.restart_for) == (0.7, ("camera",))
     assert box.pipeline.decide == changed["decide"]
+
+
+def test_a_reload_takes_a_gallery_that_was_emptied(box: Box) -> None:
+    with GalleryStore.open(box.gallery, model_id=MODEL) as store:
+        store.remove("ana")
+        version = store.version
+    assert "ana" in box.changeover.index
+    box.tell("reload")
+    assert box.result().gallery_version == version
+    assert "ana" not in box.changeover.index
+
+
+def test_a_reload_that_leaves_no_threshold_changes_nothing(tmp_path: Path) -> None:
+    fixed = DecideSettings(threshold=0.7)
+    box = Box(tmp_path, MANIFEST.model_copy(update={"impostor_quantiles": ()}), fixed)
+    with GalleryStore.open(box.gallery, model_id=MODEL) as store:
+        store.add_all(portraits("zoe"))
+    with box.steward:
+        box.found = box.settings.model_copy(update={"decide": DecideSettings()})
+        box.tell("reload")
+        assert box.result().outcome == "refused"
+    assert box.pipeline.decide is None
+    assert "zoe" not in box.changeover.index
+    box.changeover.decide_anew()
+    assert box.pipeline.threshold == 0.7
+
+
+def test_without_a_camera_all_but_a_picture_can_be_had(box: Box) -> None:
+    box.tell("set-threshold", 0.8)
+    assert box.result(frame=None).outcome == "done"
+    box.tell("snapshot")
+    assert "expected a frame to keep, none comes now" in str(box.result(frame=None).reason)
 
 
 def test_what_fails_unexpectedly_is_refused_and_the_next_is_done(box: Box) -> None:

@@ -59,7 +59,7 @@ def test_unreadable_images_are_named_left_out_and_make_it_fail(edge_reid, folder
     (folder / "empty.png").touch()
     outcome = edge_reid("embed", "--out", "e.npz", "crops")
     assert outcome.code == 1
-    assert "crops/b/broken.jpg: expected an image" in outcome.err
+    assert "crops/b/broken.jpg: expected a JPEG, PNG, BMP, TIFF or WebP" in outcome.err
     assert "crops/empty.png: expected an image, the file is empty" in outcome.err
     assert "2 of 6 images could not be read" in outcome.complaint
     names, embeddings = load("e.npz")

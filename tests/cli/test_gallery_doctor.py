@@ -56,7 +56,8 @@ def test_a_misfiled_photo_is_found_set_aside_and_brought_back(misfiled, photos, 
     told = misfiled("doctor")
     assert told.code == 0
     assert f"template {stray} of red-sleeves: taken for somebody else" in told.out
-    assert "similarity to bomber-jacket 0." in told.out
+    assert "taken for somebody else (bomber-jacket)" in told.out
+    assert "similarity to them 0." in told.out
     assert "1 would be set aside by --fix" in told.out
     assert stray in in_use(path, "red-sleeves")
 
@@ -66,7 +67,7 @@ def test_a_misfiled_photo_is_found_set_aside_and_brought_back(misfiled, photos, 
     assert f"{stray - 1} + 1 set aside" in misfiled("list").out
     shown = misfiled("show", "red-sleeves").out
     assert f"template {stray} of red-sleeves: set aside" in shown
-    assert "taken for somebody else: similarity to bomber-jacket" in shown
+    assert "taken for somebody else: similarity to them" in shown
     assert f"template {stray} of red-sleeves: set aside" in misfiled("restore").out
 
     assert "1 template in use again" in misfiled("restore", "red-sleeves").out
@@ -101,6 +102,19 @@ def test_somebody_enrolled_twice_is_proposed_with_the_command_that_joins_them(
     assert edge_reid(*words).code == 0
     assert sorted(in_use(path, words[3])) == list(range(1, len(red) + 1))
     assert "all well" in gallery("doctor").out
+
+
+@pytest.mark.parametrize(
+    "leave", [("remove", "bomber-jacket"), ("merge", "bomber-jacket", "black-coat")]
+)
+def test_whoever_leaves_is_not_named_in_a_reason_that_stays(misfiled, path, leave):
+    misfiled("doctor", "--fix")
+    assert misfiled(*leave).code == 0
+    with GalleryStore.open(path) as store:
+        assert [each.identity for each in store.asides()] == ["red-sleeves"]
+    on_disk = b"".join(file.read_bytes() for file in path.parent.glob("gallery.db*"))
+    assert b"red-sleeves" in on_disk
+    assert b"bomber-jacket" not in on_disk
 
 
 def test_only_chosen_templates(misfiled, photos, path):

@@ -23,11 +23,12 @@ from sightings import ADDRESS, STRANGER, an_event
 from edge_reid.cli.fleet_table import fleet_table
 from edge_reid.core.config import load_settings
 from edge_reid.core.errors import ConfigError
+from edge_reid.messaging.catalogue import PAYLOADS
+from edge_reid.messaging.command_payloads import Command, CommandResult, Picture
 from edge_reid.messaging.connection import Received
 from edge_reid.messaging.event_store import COLUMNS, row
 from edge_reid.messaging.fleet import Fleet
 from edge_reid.messaging.payloads import (
-    PAYLOADS,
     AgentDuplicate,
     AgentStatus,
     CameraStatus,
@@ -65,6 +66,16 @@ VALID = (
         site="lab", agent="a", host="h", session="s", outbox_depth=1, started_at=AT, at=AT
     ).to_json(),
     EventsStored(site="lab", agent="a", event_ids=("x", "y")).to_json(),
+    Command(id="c-1", command="set-threshold", issued_at=AT, threshold=0.7).to_json(),
+    CommandResult(
+        id="c-2",
+        command="snapshot",
+        site="lab",
+        agent="a",
+        outcome="done",
+        picture=Picture(file="/p/1.jpg", size_bytes=9, sha256="0" * 64),
+        at=AT,
+    ).to_json(),
 )
 
 JSON_VALUES = st.recursive(

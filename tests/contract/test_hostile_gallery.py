@@ -139,12 +139,13 @@ def test_a_box_has_the_old_gallery_or_the_new_one(workshop, tmp_path, cases):
     assert cases // 20 < taken < cases
 
 
-def test_an_exported_gallery_is_taken_whole_or_refused(tmp_path):
+@pytest.mark.parametrize("cases", [2_000, pytest.param(CASES, marks=pytest.mark.soak)])
+def test_an_exported_gallery_is_taken_whole_or_refused(tmp_path, cases):
     path, people = tmp_path / "people.jsonl", portraits("ana", count=2) + portraits("zoe", count=1)
     write_portable(path, people, MODEL, DIMENSION)
     lines, dice = path.read_bytes().splitlines(), random.Random(5)
     taken = 0
-    for case in range(CASES):
+    for case in range(cases):
         changed = list(lines)
         at = dice.randrange(len(changed))
         changed[at] = (bent if case % 2 else bent_json)(changed[at], dice)
@@ -158,13 +159,14 @@ def test_an_exported_gallery_is_taken_whole_or_refused(tmp_path):
         for template in found:
             assert abs(np.linalg.norm(template.vector) - 1) < 1e-3
             assert np.isfinite(template.quality)
-    assert 0 < taken < CASES
+    assert 0 < taken < cases
 
 
-def test_a_public_key_is_one_or_refused(tmp_path):
+@pytest.mark.parametrize("cases", [2_000, pytest.param(CASES, marks=pytest.mark.soak)])
+def test_a_public_key_is_one_or_refused(tmp_path, cases):
     _, path = SigningKey.generate().write(tmp_path)
     whole, dice = path.read_bytes(), random.Random(6)
-    for _ in range(CASES):
+    for _ in range(cases):
         path.write_bytes(bent(whole, dice))
         try:
             assert len(read_public_key(path).raw) == 32

@@ -1,6 +1,6 @@
 """Publishes events until it is killed, and prints the `seq` of each once it is committed.
 
-busy_agent.py OUTBOX PORT
+busy_agent.py OUTBOX PORT [PAUSE_S]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edge_reid.messaging.mqtt import AgentFacts, Publisher  # noqa: E402
 from edge_reid.messaging.outbox import Outbox  # noqa: E402
 
 
-def main(outbox_path: str, port: str) -> None:
+def main(outbox_path: str, port: str, pause_s: str = "0") -> None:
     facts = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)
     first = time.time_ns() // 1_000_000 % 10**9  # so that no two lives tell the same event
     with (
@@ -29,6 +29,8 @@ def main(outbox_path: str, port: str) -> None:
     ):
         for track in itertools.count(first):
             print(publisher.publish(an_event(track)), flush=True)
+            if pause_s != "0":
+                time.sleep(float(pause_s))
 
 
 main(*sys.argv[1:])

@@ -101,6 +101,18 @@ class TestSetAside:
 
 
 class TestMerge:
+    @pytest.mark.parametrize("aside_of", ["Alice", "bob"])
+    def test_of_a_photo_that_both_have_the_one_in_use_stays(self, store, aside_of):
+        shared = template("Alice", 1).source_sha256
+        (twin,) = store.add_all([template("bob", 5, source_sha256=shared)])
+        ids = {"Alice": 1, "bob": twin.template_id}
+        store.set_aside({ids.pop(aside_of): "blurred"})
+        done = store.merge("Alice", "bob")
+        assert done.doubled == 1
+        assert store.asides() == ()
+        (kept,) = ids.values()
+        assert sorted(each.template_id for each in store.templates("bob")) == sorted({2, 3, kept})
+
     def test_all_templates_have_the_other_name(self, store):
         store.set_aside({1: "blurred"})
         done = store.merge("alice", "BOB")

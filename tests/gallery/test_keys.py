@@ -40,6 +40,15 @@ def test_a_key_is_never_overwritten(tmp_path):
     assert (private.read_bytes(), public.read_bytes()) == before
 
 
+def test_a_key_for_releases_lies_beside_one_for_galleries(tmp_path):
+    SigningKey.generate().write(tmp_path)
+    SigningKey.generate().write(tmp_path, "release")
+    assert {it.name for it in tmp_path.iterdir()} == {
+        *("gallery-signing.key", "gallery-signing.pub"),
+        *("release-signing.key", "release-signing.pub"),
+    }
+
+
 def test_the_fingerprint_is_the_sha256_of_the_raw_key():
     public = SigningKey.generate().public
     assert public.fingerprint == hashlib.sha256(public.raw).hexdigest()

@@ -234,6 +234,48 @@ class TestMerging:
         assert names(store) == [name]
 
 
+class TestAnotherModel:
+    """Another agent of the box starts with another model, while this one runs."""
+
+    @pytest.fixture
+    def overtaken(self, store, path):
+        name = meet(store, 1)
+        with opened(path, OTHER_MODEL) as other:
+            assert names(other) == []
+        return store, name
+
+    def test_whoever_the_old_model_knew_is_forgotten(self, path):
+        with opened(path) as store:
+            meet(store, 1)
+        with opened(path, OTHER_MODEL) as store:
+            assert names(store) == []
+
+    def test_nothing_of_the_old_model_gets_in_or_is_compared(self, overtaken, path):
+        store, name = overtaken
+        for attempt in (
+            lambda: meet(store, 2),
+            lambda: store.meet_again(name, visit(1, 50.0), now_utc_s=time.time()),
+            lambda: store.merge(name, name),
+            lambda: store.forget(name),
+            store.strangers,
+            lambda: store.looks(name),
+            lambda: store.find(name),
+        ):
+            with pytest.raises(GalleryError, match=f"of model {MODEL}, got .* of {OTHER_MODEL}"):
+                attempt()
+        with StrangerStore.open(path) as other:
+            assert names(other) == []
+
+    def test_but_whoever_is_due_is_forgotten_by_either(self, overtaken, path):
+        store, _ = overtaken
+        now = time.time()
+        with opened(path, OTHER_MODEL) as other:
+            meet(other, 3, now_utc_s=now)
+        store.purge(now + KEEP_S)
+        with StrangerStore.open(path) as other:
+            assert names(other) == []
+
+
 def test_the_best_looks_become_templates_of_an_identity(store, tmp_path):
     name = meet(store, 1)
     store.meet_again(name, visit(1, 50.0, count=5, quality=0.9), now_utc_s=time.time())
@@ -254,13 +296,48 @@ class TestFile:
             StrangerStore.open(path)
         assert not path.exists()
 
-    @pytest.mark.parametrize("content", [b"", b"my diary", bytes(4096)])
-    def test_another_file_is_left_alone(self, path, content):
-        path.write_bytes(content)
-        for open_it in (opened, StrangerStore.open):
-            with pytest.raises(GalleryError, match="got another kind of file"):
-                open_it(path)
-        assert path.read_bytes() == content
+    def test_a_file_that_is_no_database_is_set_aside_when_an_agent_starts(self, path, caplog):
+        path.write_bytes(b"my diary")
+        with pytest.raises(GalleryError, match="got another kind of file"):
+            StrangerStore.open(path)
+        assert path.read_bytes() == b"my diary"
+        with opened(path) as store:
+            meet(store, 1)
+        (aside,) = path.parent.glob("strangers.db.unreadable-*")
+        assert aside.read_bytes() == b"my diary"
+        assert f"it is kept as {aside}" in caplog.text
+        assert "delete it" in caplog.text
+
+    @pytest.mark.parametrize("head_bytes", [16, 100, 4096])
+    @pytest.mark.parametrize("logged", [False, True])
+    def test_a_head_of_zeros_is_damage(self, path, head_bytes, logged):
+        with opened(path) as store:
+            meet(store, 1)
+            if logged:
+                log = path.with_name(path.name + "-wal")
+                kept = log.read_bytes()
+                assert kept
+        if logged:
+            log.write_bytes(kept)
+        with path.open("r+b") as file:
+            file.write(bytes(head_bytes))
+        with pytest.raises(GalleryError, match="damaged or cut short"):
+            StrangerStore.open(path)
+        with opened(path) as store:
+            assert names(store) == []
+            meet(store, 2)
+        assert [each.name for each in path.parent.iterdir()] == ["strangers.db"]
+        assert pack(looks(1)[0].vector) not in on_disk(path)
+
+    def test_an_empty_file_is_filled(self, path):
+        path.touch()
+        with pytest.raises(GalleryError, match="damaged or cut short"):
+            StrangerStore.open(path)
+        with opened(path) as store:
+            meet(store, 1)
+        with StrangerStore.open(path) as store:
+            assert len(names(store)) == 1
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     def test_a_folder_is_none(self, path):
         path.mkdir()

@@ -142,6 +142,13 @@ def test_somebody_in_another_ones_place_is_refused():
         )
 
 
+def test_a_name_that_nobody_could_enroll_is_refused():
+    (person,) = people(1)
+    blob = encode(Leaf(people=(person.model_copy(update={"identity": "\0"}),), erased=()))
+    with pytest.raises(SnapshotError, match="expected 1 to 64 printable characters"):
+        list(walk(ref_of(blob), lambda _: [blob], max_blobs=1, max_bytes=1 << 20))
+
+
 def test_a_person_twice_is_refused():
     twice = Leaf(people=(*people(1), *people(1)), erased=())
     blob = encode(twice)

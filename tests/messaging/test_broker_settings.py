@@ -90,6 +90,16 @@ def test_a_certificate_handed_over_by_systemd_is_shown_to_the_broker(
         Broker.from_settings(MqttSettings(url="mqtts://box"))
 
 
+def test_a_blank_credential_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit file asks for all of them; what a box does not have, systemd makes up as a blank."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    for name in ("mqtt.ca", "mqtt.cert", "mqtt.key", "mqtt.password"):
+        (tmp_path / name).write_text("\n")
+    broker = Broker.from_settings(MqttSettings(url="mqtts://box", username="gate"))
+    assert broker.tls is not None
+    assert broker.password is None
+
+
 def test_certificates_without_tls_are_a_mistake(tmp_path: Path) -> None:
     settings = MqttSettings(
         url="mqtt://127.0.0.1", cert_file=tmp_path / "c.crt", key_file=tmp_path / "c.key"

@@ -4,14 +4,14 @@ import json
 import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from sightings import an_event
 
 from edge_reid.core.errors import OutboxError
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.messaging.outbox import LINGER_S, Outbox
 
 
 @pytest.fixture
@@ -184,6 +184,17 @@ def test_ctrl_c_right_after_a_commit_costs_nothing(
         assert outbox.figures.depth == 2
 
 
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_nobody_else_may_read_who_was_where(path: Path, before: int | None) -> None:
+    if before is not None:
+        path.touch(before)
+    with Outbox(path) as outbox:
+        outbox.put(an_event(1))
+        files = list(path.parent.glob("outbox.db*"))
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+        assert len(files) > 1, "the log is there too"
+
+
 def test_one_process_at_a_time(path: Path) -> None:
     with Outbox(path), pytest.raises(OutboxError, match="is in use by another edge-reid"):
         Outbox(path)
@@ -292,3 +303,39 @@ def test_names_leave_the_file_with_their_events(path: Path) -> None:
         outbox.acknowledge([1])
     assert b'"ana"' not in path.read_bytes()
     assert json.loads(an_event(1).payload(1).to_json())["identity"] == "ana"
+
+
+def test_delivered_events_leave_the_file_with_the_next_one_or_a_little_later(
+    tmp_path: Path,
+) -> None:
+    now_s = 0.0
+    path = tmp_path / "outbox.db"
+
+    def in_file() -> list[int]:
+        # a copy, since an outbox lets nobody else in
+        for part in tmp_path.glob("outbox.db*"):
+            (tmp_path / part.name.replace("outbox", "copy")).write_bytes(part.read_bytes())
+        with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
+            return [seq for (seq,) in db.execute("SELECT seq FROM events ORDER BY seq")]
+
+    with Outbox(path, clock=lambda: now_s) as outbox:
+        outbox.put(an_event(1))
+        outbox.acknowledge([1])
+        assert (in_file(), outbox.pending(), outbox.figures.depth) == ([1], (), 0)
+        outbox.put(an_event(2))
+        assert (in_file(), [it.seq for it in outbox.pending()]) == ([2], [2])
+        outbox.acknowledge([2])
+        now_s = LINGER_S
+        outbox.tidy()
+        assert (in_file(), outbox.figures.depth) == ([], 0)
+        outbox.put(an_event(3))
+        outbox.acknowledge([3])
+    assert in_file() == [], "and at the end of a run at once"
+
+
+def test_delivered_events_do_not_hide_those_that_wait(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        seqs = [outbox.put(an_event(track)) for track in range(1, 8)]
+        outbox.acknowledge(seqs[:5])
+        assert [it.seq for it in outbox.pending(0, limit=2)] == seqs[5:7]
+        assert outbox.figures.depth == 2

@@ -13,9 +13,10 @@ from sightings import ADDRESS, STRANGER, an_event
 from edge_reid import __version__
 from edge_reid.core.types import HitType
 from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.connection import PACKET_BYTES, connect
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.wire import CameraReport, camera_status_message
+from edge_reid.messaging.wire import CameraReport, Message, camera_status_message
 
 pytestmark = pytest.mark.broker
 
@@ -203,3 +204,32 @@ def test_an_agent_that_may_not_publish_loses_nothing(
         eventually(lambda: ours.state.link is Link.REFUSED)
         assert "does not take messages on edge-reid/lab/identities/ana" in ours.state.reason
         assert ours.flush(1) == 1
+
+
+def test_a_damaged_outbox_is_told_in_the_status(broker: Mosquitto, tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    path.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 40)
+    with (
+        Outbox(path) as outbox,
+        Consumer(broker.broker()) as consumer,
+        publisher(broker.broker(), outbox) as ours,
+    ):
+        ours.publish(an_event(1))
+        status = consumer.wait_for(STATUS)[-1]
+        assert ours.flush(5) == 0, "a new one was started"
+    assert outbox.set_aside is not None
+    assert status["outbox_damaged"] == outbox.set_aside.name
+    assert outbox.set_aside.exists()
+
+
+def test_a_message_larger_than_any_of_ours_stays_at_the_broker(broker: Mosquitto) -> None:
+    speaker, listener = connect(broker.broker()), connect(broker.broker())
+    listener.subscribe(["large", "small"])
+    for topic, size in (("large", PACKET_BYTES + 1), ("small", 10)):
+        speaker.publish(Message(topic, b"x" * size))
+        while not speaker.is_idle:
+            speaker.turn(0.1)
+    eventually(lambda: listener.turn(0.05) or bool(listener.received))
+    assert [it.topic for it in listener.received] == ["small"]
+    for connection in (speaker, listener):
+        connection.close()

@@ -1,5 +1,6 @@
 """Live sources, against a real MJPEG server: newest wins, and nothing that hangs wedges us."""
 
+import itertools
 import threading
 import time
 from itertools import islice
@@ -62,6 +63,26 @@ def test_a_camera_that_never_answers_is_an_error() -> None:
         with pytest.raises(SourceError, match="none came; check its address"):
             open_source(settings(camera.url, stall_timeout_s=0.5))
         assert time.monotonic() - started < 3
+
+
+def test_who_is_patient_waits_for_a_camera_and_hears_that_there_is_none() -> None:
+    with MjpegCamera() as camera:
+        camera.answers = False
+        source = open_source(settings(camera.url, stall_timeout_s=4.5), is_patient=True)
+        turns = []
+
+        def idle() -> None:
+            turns.append(time.monotonic())
+            camera.answers = len(turns) > 5
+
+        source.idle = idle
+        with source:
+            assert source.size_px == (0, 0)
+            frame = next(iter(source))
+            assert source.size_px == SIZE_PX
+    assert frame.image.shape[:2] == SIZE_PX[::-1]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(turns)]
+    assert max(pauses) < 3.5, "never silent for long, whatever the stall timeout"
 
 
 def test_iterating_ends_when_another_thread_closes_the_source() -> None:

@@ -72,7 +72,8 @@ class TestTakenForAnother:
         vectors = {each.template_id: each.vector for each in templates}
         to_ben = max(float(vectors[3] @ vectors[number]) for number in (5, 6, 7))
         to_own = max(float(vectors[3] @ vectors[number]) for number in (1, 2))
-        assert f"similarity to ben {to_ben:.2f}" in finding.reason
+        assert finding.other == "ben"
+        assert f"similarity to them {to_ben:.2f}" in finding.reason
         assert f"nearest of its own {to_own:.2f}" in finding.reason
         assert "from 0.75 on" in finding.reason
 
