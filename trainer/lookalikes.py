@@ -79,6 +79,8 @@ class Stray:
 def limits_of(manifest: EmbeddingManifest) -> Limits:
     """From the manifest's quantiles of genuine comparisons, linear in log p between them.
 
+    A share rarer than its data support counts as the rarest that they do.
+
     Raises:
         ModelError: the manifest has none.
     """
