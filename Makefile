@@ -3,22 +3,27 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak check bench setup setup-device broker clean
+.PHONY: demo test soak check bench box-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
 
 test: setup broker  ## every quick test, against a real broker
 	$(BIN)/pytest -m "not soak" --ignore=tests/trainer
-	$(BIN)/pytest tests/trainer  # apart: tflite-runtime loads no model beside TensorFlow
+	$(BIN)/pytest -m "not soak" tests/trainer  # apart: tflite-runtime loads no model beside TensorFlow
 
 soak: setup broker  ## the long ones: faults again and again
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m soak --ignore=tests/trainer
+	$(BIN)/pytest -m soak tests/trainer
+
+box-test: setup  ## as root: the bundle on an emulated arm64 Debian, against x86; an hour
+	PYTHONPATH=tests $(BIN)/python tests/box/box_test.py --out out/box
 
 check: setup  ## style, types, import law
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --no-namespace-packages deploy/install/install.py
 	$(BIN)/lint-imports
 
 bench: setup-device  ## the figures of the README, measured on this machine

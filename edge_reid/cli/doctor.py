@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,9 @@ def doctor(
     source: Annotated[str | None, typer.Option(help="Video, camera or stream to open.")] = None,
     detector: Annotated[Path | None, typer.Option(help="Another person detector.")] = None,
     model: Annotated[Path | None, typer.Option(help="Another embedding model.")] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Camera, broker and clock may be away: only warn.")
+    ] = False,
 ) -> None:
     """Check runtime, models, gallery, camera, broker, clock and disk; exit 1 if one fails."""
     from rich.console import Console
@@ -30,7 +34,8 @@ def doctor(
 
     console = Console()
     failures = 0
-    for finding in examine(_subject(config, gallery, broker, source, detector, model)):
+    subject = _subject(config, gallery, broker, source, detector, model)
+    for finding in examine(replace(subject, is_offline=offline)):
         mark = MARKS[finding.verdict.value]
         console.print(f" {mark} [bold]{finding.name:<16}[/bold] {finding.detail}", highlight=False)
         if finding.remedy:
@@ -66,6 +71,7 @@ def _subject(
             settings.mqtt,
             settings.outbox_path.parent,
             settings.decide,
+            settings.gallery_sync,
         )
     paths = {"detector": detector, "embedding": model}
     return Subject(

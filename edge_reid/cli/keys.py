@@ -1,4 +1,4 @@
-"""`edge-reid keys`: the key pair that galleries are signed with."""
+"""`edge-reid keys`: the key pairs that galleries and releases are signed with."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from edge_reid.core.errors import UsageError
+
 keys = typer.Typer(
-    help="Make the keys that galleries are signed with.",
+    help="Make the keys that galleries and releases are signed with.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -22,15 +24,26 @@ def _verbs_below() -> None:
 @keys.command("new")
 def new(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for both files.")],
+    purpose: Annotated[
+        str, typer.Option("--for", help="gallery (whom boxes know) or release (what they run).")
+    ] = "gallery",
 ) -> None:
     """Make a key pair: the private key publishes, every box pins the public one.
 
-    Whoever has the private key decides whom the boxes know. Keep it off the boxes and the broker.
+    Whoever has the private key decides whom the boxes know, or what they run. Keep it off the
+    boxes and the broker.
     """
     from edge_reid.gallery.keys import SigningKey
 
+    if purpose not in {"gallery", "release"}:
+        raise UsageError(f"keys: expected --for gallery or --for release, got {purpose}")
     key = SigningKey.generate()
-    private, public = key.write(out)
-    typer.echo(f"{private}: private key, for `edge-reid gallery publish --key`")
-    typer.echo(f"{public}: public key, for gallery_sync.public_key on every box")
+    if purpose == "gallery":
+        private, public = key.write(out)
+        uses = "`edge-reid gallery publish --key`", "gallery_sync.public_key on every box"
+    else:
+        private, public = key.write(out, "release")
+        uses = "`edge-reid bundle --key`", "files.release_public_key of site.toml"
+    typer.echo(f"{private}: private key, for {uses[0]}")
+    typer.echo(f"{public}: public key, for {uses[1]}")
     typer.echo(f"fingerprint {key.public.fingerprint}")

@@ -70,7 +70,7 @@ class RunScreen:
 
     def notice(self, line: str) -> None:
         """Something a person should know now."""
-        self._console.print(f"[yellow]{line}[/yellow]", highlight=False)
+        self._console.print(f"[yellow]{line}[/yellow]", highlight=False, soft_wrap=True)
 
     def show(self, summary: Summary) -> None:
         """The table at the end."""

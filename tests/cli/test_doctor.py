@@ -78,3 +78,68 @@ def test_an_empty_gallery_is_only_a_warning(edge_reid, tmp_path):
     assert outcome.code == 0
     assert "nobody is enrolled" in outcome.out
     assert "edge-reid gallery enroll" in outcome.out
+
+
+def test_offline_what_may_be_away_is_only_a_warning(edge_reid, tmp_path):
+    """As an installer asks: the models must be good, the network may come later."""
+    nobody = f"mqtt://127.0.0.1:{free_port()}"
+    outcome = edge_reid("doctor", "--offline", "--source", tmp_path / "no.mp4", "--broker", nobody)
+    assert outcome.code == 0
+    assert "! source" in outcome.out
+    assert "! broker" in outcome.out
+
+
+def test_offline_a_model_or_a_key_must_be_good(edge_reid, tmp_path):
+    model = tmp_path / "model.tflite"
+    model.write_bytes(shipped_model(EMBEDDING).read_bytes()[:-1] + b"!")
+    shutil.copy(shipped_model(EMBEDDING).with_suffix(".json"), tmp_path / "model.json")
+    (tmp_path / "agent.crt").write_text("no certificate")
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        'site = "lab"\ncamera = "gate"\ngallery = "gallery.db"\n[source]\nuri = "no.mp4"\n'
+        '[mqtt]\nurl = "mqtts://127.0.0.1:9"\ncert_file = "agent.crt"\nkey_file = "agent.crt"\n'
+        '[models]\nembedding = "model.tflite"\n'
+    )
+    outcome = edge_reid("doctor", "--offline", "--config", config)
+    assert outcome.code == 1
+    assert "✗ embedding model" in outcome.out
+    assert "✗ broker" in outcome.out
+
+
+def test_a_box_that_follows_a_published_gallery(edge_reid, tmp_path, samples):
+    edge_reid("keys", "new", "--out", tmp_path)
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'site = "lab"\ncamera = "gate"\ngallery = "replica.db"\n[source]\nuri = "{campus.CLIP}"\n'
+        f'[gallery_sync]\nsource = "{tmp_path}/out"\npublic_key = "gallery-signing.pub"\n'
+    )
+    outcome = edge_reid("doctor", "--config", config)
+    assert outcome.code == 0, outcome.out
+    assert "none has come yet" in outcome.out
+    gallery, out = tmp_path / "gallery.db", tmp_path / "out"
+    edge_reid("gallery", "init", gallery)
+    name, photos = next(iter(samples.items()))
+    edge_reid("gallery", "enroll", name, photos[0].crop, "--gallery", gallery)
+    publish = ("gallery", "publish", "--gallery", gallery, "--site", "lab", "--to", out)
+    assert edge_reid(*publish, "--key", tmp_path / "gallery-signing.key").code == 0
+    _take(tmp_path / "replica.db", out)
+    said = " ".join(edge_reid("doctor", "--config", config).out.split())
+    assert "1 identities, version" in said
+    assert ", same model" in said
+
+
+def _take(replica_path, folder):
+    """What the box's own sync does with a folder."""
+    from edge_reid.core.manifest import load_embedding_manifest
+    from edge_reid.gallery.head import Pinned
+    from edge_reid.gallery.keys import read_public_key
+    from edge_reid.gallery.pull import pull
+    from edge_reid.gallery.replica import Replica
+    from edge_reid.messaging.sync_folder import FolderSource
+
+    manifest = load_embedding_manifest(shipped_model(EMBEDDING))
+    key = read_public_key(folder.parent / "gallery-signing.pub")
+    pinned = Pinned(key, "lab", manifest.model_id, manifest.dimension, 1 << 24)
+    source = FolderSource(folder, poll_s=0.1)
+    with Replica.open(replica_path) as replica:
+        pull(source.news(1.0), source.fetch, replica, pinned, now_utc_s=0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import edge_reid
 
 PACKAGE = Path(edge_reid.__file__).parent
-WORKSTATION_ONLY = ("tensorflow", "keras", "torch", "trainer")
+WORKSTATION_ONLY = ("tensorflow", "keras", "torch", "trainer", "deploy", "packaging", "tomli_w")
 
 IMPORT_ALL = """
 import importlib, sys

@@ -1,0 +1,200 @@
+"""One camera's `agent.toml`, put together from what its site shares and what is its own.
+
+What lies where on a box is decided here, so the tables of a site may not name those files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from deploy import on_box
+from edge_reid.core.config import AgentSettings, merged
+from edge_reid.core.errors import ConfigError
+from edge_reid.core.mistakes import Location, describe_mistakes
+
+Table = Mapping[str, Any]
+
+_PLACED: dict[Location, str] = {
+    ("site",): "is named once, at the top of the file",
+    ("camera",): "is named by its table, boxes.BOX.cameras.CAMERA",
+    ("agent",): "is named after its box; leave it out",
+    ("gallery",): f"lies in {on_box.STATE}; for a first one set files.gallery",
+    ("outbox", "path"): f"lies in {on_box.STATE}; leave it out",
+    ("mqtt", "ca_file"): "set files.ca_file",
+    ("mqtt", "cert_file"): "set cert_file of the box, or of the camera",
+    ("mqtt", "key_file"): "set key_file of the box, or of the camera",
+    ("mqtt", "password_file"): "set password_file of the box",
+    ("gallery_sync", "public_key"): "set files.gallery_public_key",
+}
+_SITE_WIDE: dict[Location, str] = {
+    ("models", "detector"): "set it in [agent.models], for the whole site",
+    ("models", "embedding"): "set it in [agent.models]: a site shares a gallery, so one model",
+}
+_ABSOLUTE: tuple[Location, ...] = (("gallery_sync", "ca_file"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Which files come along to this box, and so may be named in its configuration."""
+
+    ca: bool = False
+    certificate: bool = False
+    own_certificate: bool = False
+    """The camera's agent has one of its own, beside other agents of its box."""
+    password: bool = False
+    gallery_key: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What one camera's configuration is made from."""
+
+    site: str
+    box: str
+    camera: str
+    is_only_camera: bool
+    shared: Table
+    own: Table
+    carried: Carried
+
+    @property
+    def agent(self) -> str:
+        """`BOX`, or `BOX-CAMERA` where a box has several cameras."""
+        return self.box if self.is_only_camera else f"{self.box}-{self.camera}"
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The whole `agent.toml`."""
+        given = merged(_with_models_on_box(self.shared), self.own)
+        named = {"site": self.site, "camera": self.camera, "agent": self.agent}
+        return merged(merged(named, given), self._files(given))
+
+    def mistakes(self) -> Iterator[str]:
+        """One line each: where in the file of the site, what was expected."""
+        yield from _misplaced(self.shared, ("agent",), _PLACED)
+        yield from _misplaced(self.own, self._own_place, {**_PLACED, **_SITE_WIDE})
+        if self._syncs and not self.carried.gallery_key:
+            yield "files.gallery_public_key: is missing, agents with gallery_sync need it"
+        try:
+            AgentSettings.model_validate(self.table)
+        except ValidationError as error:
+            yield from describe_mistakes(error, self._place)
+
+    def _files(self, given: Table) -> dict[str, Any]:
+        """Where the files of this agent lie on the box."""
+        mqtt = {
+            "ca_file": on_box.CA if self.carried.ca else None,
+            "cert_file": self.secret("crt") if self.carried.certificate else None,
+            "key_file": self.secret("key") if self.carried.certificate else None,
+            "password_file": on_box.PASSWORD if self.carried.password else None,
+        }
+        named = {key: str(path) for key, path in mqtt.items() if path}
+        place = {"path": str(on_box.outbox(self.camera))}
+        sync = {"gallery_sync": {"public_key": str(on_box.GALLERY_PUBLIC_KEY)}}
+        return {
+            "gallery": str(on_box.gallery(self.camera)),
+            **({"outbox": place} if isinstance(given.get("outbox", {}), Mapping) else {}),
+            **({"mqtt": named} if named and _has_broker(given) else {}),
+            **(sync if self._syncs else {}),
+        }
+
+    def secret(self, suffix: str) -> PurePosixPath:
+        """Where the agent's certificate (`crt`) or its key (`key`) lies on the box."""
+        shared = {"crt": on_box.CERT, "key": on_box.KEY}[suffix]
+        return on_box.SECRETS / f"{self.agent}.{suffix}" if self.carried.own_certificate else shared
+
+    @property
+    def _syncs(self) -> bool:
+        return any(isinstance(it.get("gallery_sync"), Mapping) for it in (self.shared, self.own))
+
+    @property
+    def _own_place(self) -> Location:
+        return ("boxes", self.box, "cameras", self.camera)
+
+    def _place(self, location: Location) -> Location:
+        """Where the author of the file wrote, or should write, what stands here."""
+        is_shared = _depth(self.shared, location) > _depth(self.own, location)
+        return ("agent", *location) if is_shared else (*self._own_place, *location)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AgentFile:
+    """A camera's agent as it will run on its box."""
+
+    plan: Plan
+    settings: AgentSettings
+
+    @property
+    def camera(self) -> str:
+        return self.settings.camera
+
+    @property
+    def name(self) -> str:
+        return self.settings.agent
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Of the file, on the box."""
+        return on_box.CONFIG / f"{self.camera}.toml"
+
+    @property
+    def text(self) -> str:
+        """The file: what the site says, and nothing that is a default."""
+        return "# Written by edge-reid from the site's file.\n" + tomli_w.dumps(self.plan.table)
+
+
+def agent_file(plan: Plan) -> AgentFile:
+    """The agent of a plan.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    if problems := list(plan.mistakes()):
+        raise ConfigError(f"camera {plan.camera} of box {plan.box}", problems)
+    return AgentFile(plan, AgentSettings.model_validate(plan.table))
+
+
+def _with_models_on_box(shared: Table) -> Table:
+    models = shared.get("models")
+    if not isinstance(models, Mapping):
+        return shared
+    moved = {
+        key: str(on_box.model(PurePosixPath(models[key]).name))
+        for key in ("detector", "embedding")
+        if isinstance(models.get(key), str)
+    }
+    return merged(shared, {"models": moved})
+
+
+def _has_broker(table: Table) -> bool:
+    mqtt = table.get("mqtt")
+    return isinstance(mqtt, Mapping) and "url" in mqtt
+
+
+def _misplaced(table: Table, at: Location, places: Mapping[Location, str]) -> Iterator[str]:
+    for key, remedy in places.items():
+        if _depth(table, key) == len(key):
+            yield f"{'.'.join(map(str, (*at, *key)))}: {remedy}"
+    for key in _ABSOLUTE:
+        value = _get(table, key)
+        if isinstance(value, str) and not PurePosixPath(value).is_absolute():
+            yield f"{'.'.join(map(str, (*at, *key)))}: should be an absolute path on the box"
+
+
+def _depth(table: Any, location: Location) -> int:
+    """How far along a location a table reaches."""
+    if not location or not isinstance(table, Mapping) or location[0] not in table:
+        return 0
+    return 1 + _depth(table[location[0]], location[1:])
+
+
+def _get(table: Any, location: Location) -> Any:
+    for key in location:
+        table = table.get(key) if isinstance(table, Mapping) else None
+    return table

@@ -1,0 +1,222 @@
+"""A bundle: everything that a kind of box, or one box, needs to run without a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.bundle_writer import Content, listing, write_bundle
+from deploy.credentials import secrets_of
+from deploy.first_gallery import first_gallery
+from deploy.lock import Lock, choose, read_lock
+from deploy.own_wheel import own_wheel
+from deploy.sbom import sbom
+from deploy.site import Site
+from deploy.targets import RuntimeChoice, Target
+from deploy.wheel import Wheel, check_closure
+from deploy.wheelhouse import Wheelhouse
+from edge_reid.core.errors import BundleError, UsageError
+from edge_reid.core.manifest import (
+    EmbeddingManifest,
+    load_detector_manifest,
+    load_embedding_manifest,
+    manifest_path,
+)
+from edge_reid.gallery.keys import SigningKey, read_public_key
+from edge_reid.release.bundle_file import verify
+from edge_reid.release.manifest import BundleManifest
+
+Contents = dict[str, Content]
+Told = Callable[[str, int, int | None], None]
+"""What is being done, how much of it, and of how much if that is known."""
+
+_HERE = Path(__file__).resolve().parent
+_CARRIED_FOLDERS = ("systemd", "install")
+_LOGIN = re.compile(r"://[^/?#]*@|[/?&;](user(name)?|pass(word|wd)?|pwd|token)=", re.IGNORECASE)
+"""In the address of a camera: before the host, or as some makers have it, behind it."""
+_PACKAGES: dict[RuntimeChoice, str] = {
+    "litert": "ai-edge-litert",
+    "tflite-runtime": "tflite-runtime",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What bundle is wanted."""
+
+    site: Site
+    target: Target
+    out: Path
+    lock: Path
+    """Which wheels; written if it is not there."""
+    cache: Path
+    """Where fetched wheels are kept."""
+    box: str | None = None
+    """With its secrets; None: all boxes of that target, without any."""
+    runtime: RuntimeChoice = "litert"
+    key: SigningKey | None = None
+    wheel: Path | None = None
+    """Ours; None: built from the checkout."""
+    version: str | None = None
+    """What the release is called; None: as our wheel."""
+
+
+def make_bundle(order: Order, told: Told = lambda *_: None) -> BundleManifest:
+    """Make a bundle, and read it back.
+
+    Raises:
+        UsageError: the order contradicts itself, or the site's file.
+        EdgeReidError: a file that it needs is missing, wrong, or not to be had; one line each.
+    """
+    _check(order)
+    contents = _configuration(order) | _carried()
+    models, embedding = _models(order.site)
+    if order.box and order.site.files.gallery:
+        contents["gallery/gallery.db"] = _gallery(order, embedding)
+    with own_wheel(order.wheel) as ours:
+        wheels = _wheels(order, ours, told)
+        version = order.version or str(ours.version)
+        known = load_detector_manifest(order.site.model("detector")), embedding
+        contents["sbom.cdx.json"] = Content(sbom(ours.name, version, order.target, wheels, known))
+        contents |= models
+        contents |= {f"wheels/{wheel.path.name}": Content(wheel.path) for wheel in wheels}
+        manifest = BundleManifest(
+            version=version,
+            target=order.target.name,
+            python=order.target.python,
+            machine=order.target.machine,
+            box=order.box,
+            site=order.site.site,
+            model_id=embedding.model_id,
+            files=listing(contents),
+        )
+        write_bundle(order.out, manifest, contents, order.key, _as("writing", told))
+    return verify(order.out, order.key.public if order.key else None, _as("reading back", told))
+
+
+def _check(order: Order) -> None:
+    target = order.target
+    if order.runtime not in target.runtimes:
+        raise UsageError(
+            f"runtime {order.runtime}: expected {' or '.join(target.runtimes)} for {target.name}: "
+            f"there is no other for Python {target.python}"
+        )
+    if order.box and (its := order.site.target_of(order.box)) != target.name:
+        raise UsageError(
+            f"box {order.box}: expected target {its} as the site's file says, got {target.name}"
+        )
+    for agent in (agent for name in _boxes(order) for agent in order.site.agents(name)):
+        if agent.settings.models.runtime not in {"auto", order.runtime}:
+            raise UsageError(
+                f"camera {agent.camera}: its models.runtime is {agent.settings.models.runtime}, "
+                f"the bundle is for {order.runtime}; give that as --runtime"
+            )
+    if order.box is None:
+        _refuse_logins(order)
+
+
+def _refuse_logins(order: Order) -> None:
+    agents = (agent for name in _boxes(order) for agent in order.site.agents(name))
+    if tell := [it.camera for it in agents if _LOGIN.search(it.settings.source.uri)]:
+        raise UsageError(
+            f"source.uri of {', '.join(tell)}: expected no login in a bundle for all boxes, which "
+            "anybody may read; make one for each box, with --box"
+        )
+
+
+def _boxes(order: Order) -> list[str]:
+    """Whose configuration goes into the bundle."""
+    if order.box:
+        return [order.box]
+    site = order.site
+    if not (names := [it for it in sorted(site.boxes) if site.target_of(it) == order.target.name]):
+        raise UsageError(
+            f"target {order.target.name}: the site's file has no box of that kind; "
+            "give the target of one"
+        )
+    return names
+
+
+def _configuration(order: Order) -> Contents:
+    agents = [(name, agent) for name in _boxes(order) for agent in order.site.agents(name)]
+    if order.box is None:
+        return {
+            f"config/{name}/{agent.camera}.toml": Content(agent.text.encode())
+            for name, agent in agents
+        }
+    secrets = secrets_of(order.site, order.box)
+    return {
+        **{f"config/{agent.camera}.toml": Content(agent.text.encode()) for _, agent in agents},
+        **{f"config/secrets/{path.name}": Content(body) for path, body in secrets.items()},
+    }
+
+
+def _carried() -> Contents:
+    """Units and installer, as they lie beside this file."""
+    return {
+        str(path.relative_to(_HERE)): Content(path)
+        for folder in _CARRIED_FOLDERS
+        for path in (_HERE / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def _models(site: Site) -> tuple[Contents, EmbeddingManifest]:
+    detector, embedding = site.model("detector"), site.model("embedding")
+    load_detector_manifest(detector)
+    files = [file for model in (detector, embedding) for file in (model, manifest_path(model))]
+    contents = {f"models/{file.name}": Content(file) for file in files}
+    if len(contents) < len(files):
+        raise UsageError(f"models: expected two of different names, both are {detector.name}")
+    return contents, load_embedding_manifest(embedding)
+
+
+def _gallery(order: Order, embedding: EmbeddingManifest) -> Content:
+    site, box = order.site, order.box or ""
+    syncs = {agent.settings.gallery_sync is not None for agent in site.agents(box)}
+    if len(syncs) > 1 or site.files.gallery is None:
+        raise UsageError("files.gallery: either all cameras of a box sync theirs, or none does")
+    public = site.files.gallery_public_key
+    key = read_public_key(public) if syncs == {True} and public else None
+    return Content(first_gallery(site.files.gallery, embedding.model_id, key))
+
+
+def _wheels(order: Order, ours: Wheel, told: Told) -> list[Wheel]:
+    others = frozenset(_PACKAGES.values()) - {_PACKAGES[order.runtime]}
+    needs = list(_requirements(order, ours, others))
+    lock = _lock(order, needs, told)
+    count = len(lock.pins)
+    house = Wheelhouse(order.cache)
+    fetched = house.fetch(lock, order.target, lambda done: told("wheels", done, count))
+    wheels = [ours, *fetched]
+    check_closure(wheels, order.target, without=others)
+    return wheels
+
+
+def _requirements(order: Order, ours: Wheel, others: frozenset[str]) -> Iterator[str]:
+    """What our wheel needs there with one runtime, and pip, which a box may lack."""
+    extra = order.runtime if order.runtime == "tflite-runtime" else ""
+    for need in ours.requirements(order.target, extra):
+        if need.name not in others:
+            need.marker = None
+            yield str(need)
+    yield "pip"
+
+
+def _lock(order: Order, needs: list[str], told: Told) -> Lock:
+    if order.lock.exists():
+        return read_lock(order.lock, order.target, order.runtime)
+    lock = choose(needs, order.target, order.runtime, lambda n: told("choosing wheels", n, None))
+    try:
+        order.lock.write_text(lock.text, encoding="utf-8")
+    except OSError as error:
+        raise BundleError(
+            f"lock {order.lock}: cannot be written: {error.strerror}; give another --lock"
+        ) from error
+    return lock
+
+
+def _as(what: str, told: Told) -> Callable[[int, int], None]:
+    return lambda done, total: told(what, done, total)

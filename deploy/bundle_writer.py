@@ -1,0 +1,128 @@
+"""Writing a bundle: the same content gives the same bytes, wherever and whenever."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import zstandard
+
+from edge_reid.core.errors import BundleError
+from edge_reid.core.manifest import file_sha256
+from edge_reid.gallery.keys import SigningKey
+from edge_reid.release.manifest import MANIFEST, ROOT, SIGNATURE, BundledFile, BundleManifest
+
+Progress = Callable[[int, int], None]
+"""Told the bytes done and the bytes there are."""
+
+LEVEL = 6
+"""Wheels are deflated already: a higher one takes minutes and gains nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file of a bundle holds: bytes, or another file's."""
+
+    source: bytes | Path
+
+    def open(self) -> IO[bytes]:
+        """To be read from the start."""
+        return io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb")
+
+    def listed_as(self, path: str) -> BundledFile:
+        """Its line of the manifest."""
+        if isinstance(self.source, bytes):
+            size, digest = len(self.source), hashlib.sha256(self.source).hexdigest()
+        else:
+            size, digest = self.source.stat().st_size, file_sha256(self.source)
+        return BundledFile(path=path, size_bytes=size, sha256=digest)
+
+
+def listing(contents: Mapping[str, Content]) -> tuple[BundledFile, ...]:
+    """The files of a manifest, by path.
+
+    Raises:
+        BundleError: one cannot be read.
+    """
+    try:
+        return tuple(contents[path].listed_as(path) for path in sorted(contents))
+    except OSError as error:
+        raise BundleError(f"bundle: {error.filename}: cannot be read: {error.strerror}") from error
+
+
+def write_bundle(
+    out: Path,
+    manifest: BundleManifest,
+    contents: Mapping[str, Content],
+    key: SigningKey | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a bundle, whole or not at all.
+
+    Args:
+        out: the file; its owner's alone if it is for one box, so with its secrets.
+        manifest: lists `contents`.
+        contents: by path.
+        key: signs the manifest; None: nobody does.
+        progress: told how far it is.
+
+    Raises:
+        BundleError: it cannot be written, or a file cannot be read.
+    """
+    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        with os.fdopen(os.open(draft, flags, _SECRET if manifest.box else _PUBLIC), "wb") as sink:
+            _fill(sink, manifest, contents, key, progress)
+            sink.flush()
+            os.fsync(sink.fileno())
+        draft.replace(out)
+    except OSError as error:
+        raise BundleError(
+            f"bundle {out}: cannot be written: {error.strerror or error}; "
+            "make room there, or give another path"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+_SECRET = 0o600
+_PUBLIC = 0o644
+
+
+def _fill(
+    sink: IO[bytes],
+    manifest: BundleManifest,
+    contents: Mapping[str, Content],
+    key: SigningKey | None,
+    progress: Progress | None,
+) -> None:
+    body = manifest.to_bytes()
+    signature = key.sign(body).hex().encode() + b"\n" if key else b""
+    with (
+        zstandard.ZstdCompressor(level=LEVEL).stream_writer(sink, closefd=False) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, front in ((MANIFEST, body), (SIGNATURE, signature)):
+            tar.addfile(_header(name, len(front), _PUBLIC), io.BytesIO(front))
+        done = 0
+        for file in manifest.files:
+            with contents[file.path].open() as content:
+                tar.addfile(_header(file.path, file.size_bytes, file.mode), content)
+            done += file.size_bytes
+            if progress:
+                progress(done, manifest.size_bytes)
+
+
+def _header(path: str, size_bytes: int, mode: int) -> tarfile.TarInfo:
+    """Of a file that has no owner and no time."""
+    header = tarfile.TarInfo(f"{ROOT}/{path}")
+    header.size = size_bytes
+    header.mode = mode
+    return header

@@ -1,0 +1,157 @@
+"""What only one box gets: its certificate and keys, looked at before they are sent anywhere."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from deploy import on_box
+from deploy.agent_file import Plan
+from deploy.broker.certs import URN, Holder
+from deploy.site import Box, Site
+from edge_reid.core.errors import ConfigError, UsageError
+from edge_reid.gallery.keys import read_public_key
+
+Secrets = dict[PurePosixPath, bytes]
+"""Where a file lies on the box, and what is in it."""
+
+
+def secrets_of(site: Site, name: str) -> Secrets:
+    """All that goes into `/etc/edge-reid/secrets` of a box.
+
+    Raises:
+        ConfigError: with everything that is wrong with these files.
+    """
+    reading = _Reading(site, name)
+    reading.read()
+    if reading.problems:
+        raise ConfigError(f"files of box {name}", reading.problems)
+    return reading.secrets
+
+
+class _Reading:
+    def __init__(self, site: Site, name: str) -> None:
+        self._site = site
+        self._name = name
+        self._ca: x509.Certificate | None = None
+        self.secrets: Secrets = {}
+        self.problems: list[str] = []
+
+    def read(self) -> None:
+        """Fill `secrets` and `problems`."""
+        self._shared()
+        box = self._site.box(self._name)
+        if box.password_file and (body := self._take("password_file", box.password_file, 0o077)):
+            self.secrets[on_box.PASSWORD] = body
+        for plan in self._site.plans(self._name):
+            self._pair(plan, box)
+
+    def _shared(self) -> None:
+        files = self._site.files
+        if files.ca_file and (body := self._take("files.ca_file", files.ca_file)):
+            self._ca = self._certificate("files.ca_file", body)
+            self.secrets[on_box.CA] = body
+        keys = (
+            ("files.gallery_public_key", files.gallery_public_key, on_box.GALLERY_PUBLIC_KEY),
+            ("files.release_public_key", files.release_public_key, on_box.RELEASE_PUBLIC_KEY),
+        )
+        for where, path, there in keys:
+            if path and (body := self._take(where, path)):
+                self.secrets[there] = body
+                try:
+                    read_public_key(path)
+                except UsageError as error:
+                    self.problems.append(f"{where}: {error}")
+
+    def _pair(self, plan: Plan, box: Box) -> None:
+        camera = box.cameras[plan.camera]
+        own = camera.cert_file is not None
+        cert_file, key_file = (camera if own else box).cert_file, (camera if own else box).key_file
+        if cert_file is None or key_file is None:
+            return
+        where = f"boxes.{self._name}" + (f".cameras.{plan.camera}" if own else "")
+        cert = self._take(f"{where}.cert_file", cert_file)
+        key = self._take(f"{where}.key_file", key_file, 0o077)
+        if cert and key and (parsed := self._certificate(f"{where}.cert_file", cert)):
+            self.problems += _mistakes(where, plan, parsed, key, self._ca)
+            self.secrets[plan.secret("crt")] = cert
+            self.secrets[plan.secret("key")] = key
+
+    def _take(self, where: str, path: Path, forbidden_mode: int = 0) -> bytes | None:
+        try:
+            if stat.S_IMODE(path.stat().st_mode) & forbidden_mode:
+                self.problems.append(f"{where}: others may read {path}; run chmod 600 {path}")
+            body = path.read_bytes()
+        except OSError as error:
+            self.problems.append(f"{where}: {path} cannot be read: {error.strerror}")
+            return None
+        if not body.strip():
+            self.problems.append(f"{where}: {path} is empty")
+        return body
+
+    def _certificate(self, where: str, body: bytes) -> x509.Certificate | None:
+        try:
+            return x509.load_pem_x509_certificate(body)
+        except ValueError:
+            self.problems.append(f"{where}: expected a certificate in PEM, got something else")
+            return None
+
+
+def _mistakes(
+    where: str, plan: Plan, cert: x509.Certificate, key: bytes, ca: x509.Certificate | None
+) -> Iterator[str]:
+    """What would keep an agent off its broker."""
+    if (name := _common_name(cert)) != plan.agent:
+        yield f"{where}.cert_file: expected the certificate of {plan.agent}, it is of {name}"
+    elif not _is_for(plan, cert):
+        yield (
+            f"{where}.cert_file: expected one for site {plan.site} and camera {plan.camera}, it is "
+            f"for others; issue it anew: certs.py agent {plan.agent} --site … --camera …"
+        )
+    if cert.not_valid_after_utc < datetime.now(timezone.utc):
+        yield f"{where}.cert_file: ended {cert.not_valid_after_utc:%Y-%m-%d}; run certs.py renew"
+    if not _belongs_to(key, cert):
+        yield f"{where}.key_file: is not the private key of cert_file"
+    if ca is not None and not _is_signed_by(cert, ca):
+        yield f"{where}.cert_file: is not signed by files.ca_file"
+
+
+def _common_name(cert: x509.Certificate) -> str:
+    names = cert.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else "nobody"
+
+
+def _is_for(plan: Plan, cert: x509.Certificate) -> bool:
+    """False if certs.py issued it for another site or camera; others' certificates do not say."""
+    try:
+        names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return True
+    if not any(
+        it.startswith(URN) for it in names.get_values_for_type(x509.UniformResourceIdentifier)
+    ):
+        return True
+    holder = Holder.of(cert)
+    return (holder.role, holder.site) == ("agent", plan.site) and plan.camera in holder.cameras
+
+
+def _belongs_to(key: bytes, cert: x509.Certificate) -> bool:
+    try:
+        public = load_pem_private_key(key, password=None).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return public == cert.public_key()
+
+
+def _is_signed_by(cert: x509.Certificate, ca: x509.Certificate) -> bool:
+    try:
+        cert.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""A gallery that a box starts with, until another is published."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from edge_reid.core.errors import GalleryError
+from edge_reid.gallery.head import open_head
+from edge_reid.gallery.keys import PublicKey
+from edge_reid.gallery.replica import Replica
+from edge_reid.gallery.store import GalleryStore
+
+
+def first_gallery(path: Path, model_id: str, key: PublicKey | None) -> bytes:
+    """A gallery's file as it goes to a box; what is open at `path` is not disturbed.
+
+    Args:
+        path: a gallery that people are enrolled into or, with a key, one that an agent has synced.
+        model_id: of the model that the box will run.
+        key: that published galleries are signed with; None: the box does not sync.
+
+    Raises:
+        GalleryError: it is of another kind or model, damaged, or signed by another key.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "gallery.db")
+        _copy(path, copy)
+        if key is None:
+            GalleryStore.open(copy, model_id=model_id).close()
+        else:
+            _check_replica(path, copy, model_id, key)
+        return copy.read_bytes()
+
+
+def _copy(path: Path, copy: Path) -> None:
+    try:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        with (
+            closing(sqlite3.connect(uri, uri=True)) as source,
+            closing(sqlite3.connect(copy)) as to,
+        ):
+            source.backup(to)
+            to.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise GalleryError(f"files.gallery {path}: cannot be read: {error}") from error
+
+
+def _check_replica(path: Path, copy: Path, model_id: str, key: PublicKey) -> None:
+    with Replica.open(copy) as replica:
+        held = replica.in_force
+    if held is None:
+        raise GalleryError(f"files.gallery {path}: expected a synced gallery, no version is in it")
+    head = open_head(held.sealed, key)
+    if head.model_id != model_id:
+        raise GalleryError(
+            f"files.gallery {path}: expected embeddings of model {model_id}, "
+            f"got model {head.model_id}; take one that was published for that model"
+        )

@@ -1,0 +1,33 @@
+"""Where things lie on a box."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+CONFIG = PurePosixPath("/etc/edge-reid")
+SECRETS = CONFIG / "secrets"
+STATE = PurePosixPath("/var/lib/edge-reid")
+CURRENT = PurePosixPath("/opt/edge-reid/current")
+"""The release in force: a link."""
+
+CA = SECRETS / "ca.crt"
+CERT = SECRETS / "agent.crt"
+KEY = SECRETS / "agent.key"
+PASSWORD = SECRETS / "broker.password"
+GALLERY_PUBLIC_KEY = SECRETS / "gallery-signing.pub"
+RELEASE_PUBLIC_KEY = SECRETS / "release-signing.pub"
+
+
+def gallery(camera: str) -> PurePosixPath:
+    """The gallery of a camera's agent."""
+    return STATE / f"gallery-{camera}.db"
+
+
+def outbox(camera: str) -> PurePosixPath:
+    """The outbox of a camera's agent."""
+    return STATE / f"outbox-{camera}.db"
+
+
+def model(name: str) -> PurePosixPath:
+    """A model that came with the release in force."""
+    return CURRENT / "models" / name

@@ -1,0 +1,310 @@
+"""`site.toml`: one file that describes the boxes of a site.
+
+Relative paths are relative to the file. Unknown keys are mistakes, and every mistake is reported
+in one go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address, ip_interface
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from deploy.agent_file import AgentFile, Carried, Plan, agent_file
+from deploy.targets import TargetName
+from edge_reid.core.config import NAME_PATTERN, Name, merged, read_toml
+from edge_reid.core.errors import ConfigError, UsageError
+from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_MAX_SSID_BYTES = 32
+_PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\r\n]*)?")
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path.expanduser()
+
+
+LocalFile = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A file of the workstation; relative to the site's file."""
+
+
+def _host_name(name: str) -> str:
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError("should be a host name of a-z, 0-9 and - inside, at most 63")
+    return name
+
+
+def _ssid(name: str) -> str:
+    if not 1 <= len(name.encode()) <= _MAX_SSID_BYTES or not name.isprintable():
+        raise ValueError("should be 1 to 32 bytes that can be printed")
+    return name
+
+
+def _authorized_key(line: str) -> str:
+    if not _PUBLIC_KEY.fullmatch(line):
+        raise ValueError("should be a public key in one line, such as ssh-ed25519 AAAA… me@laptop")
+    return line
+
+
+def _time_zone(name: str) -> str:
+    known = available_timezones()
+    if name not in known and (known or not re.fullmatch(r"[A-Za-z0-9_+-]+(/[\w+-]+)*", name)):
+        raise ValueError("should be a time zone such as Europe/Berlin")
+    return name
+
+
+def _interface(text: str) -> str:
+    if "/" not in text:
+        raise ValueError("should have a prefix, such as 192.0.2.17/24")
+    return _parsed(ip_interface, text, "an address with its prefix, such as 192.0.2.17/24")
+
+
+def _address(text: str) -> str:
+    return _parsed(ip_address, text, "an address, such as 192.0.2.1")
+
+
+def _parsed(parse: Any, text: str, expected: str) -> str:
+    try:
+        return str(parse(text))
+    except ValueError:
+        raise ValueError(f"should be {expected}") from None
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Files(_Section):
+    """What goes to every box."""
+
+    ca_file: LocalFile | None = None
+    """Certificate authority of the broker; default: the box's own list."""
+    gallery_public_key: LocalFile | None = None
+    """Of the key that signs galleries; needed with `[agent.gallery_sync]`."""
+    release_public_key: LocalFile | None = None
+    """Of the key that signs releases; with it `edge-reid flash` takes no bundle of another. Boxes
+    get it for signed updates, which are still to come.
+    """
+    gallery: LocalFile | None = None
+    """A first gallery, in force until another is published."""
+
+
+class Wifi(_Section):
+    """The network that a box finds when it starts first. Never in a bundle."""
+
+    ssid: Annotated[str, AfterValidator(_ssid)]
+    password_file: LocalFile | None = None
+    """A file whose first line is the password; None: it is asked for."""
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    """Where the box stands: it decides which channels the radio may use."""
+
+
+class Ssh(_Section):
+    """Who may log in to a box, with a key and never with a password."""
+
+    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+    authorized_keys: Annotated[
+        tuple[Annotated[str, AfterValidator(_authorized_key)], ...], Field(min_length=1)
+    ]
+
+
+_OF_CAMERA = ("cert_file", "key_file")
+
+
+class Camera(BaseModel):
+    """One agent: what its certificate is, and any table of `agent.toml` over `[agent]`'s."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    cert_file: LocalFile | None = None
+    key_file: LocalFile | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Camera:
+        _check_pair(self.cert_file, self.key_file)
+        return self
+
+
+class Box(_Section):
+    """One box and its cameras."""
+
+    hostname: Annotated[str, AfterValidator(_host_name)] | None = None
+    """Default: the name of the box."""
+    target: TargetName | None = None
+    """Default: that of the site."""
+    group: Name | None = None
+    """For signed updates, which are still to come: they go group by group. None: with the last."""
+    cert_file: LocalFile | None = None
+    key_file: LocalFile | None = None
+    password_file: LocalFile | None = None
+    """For a broker with logins: a file whose first line is the password."""
+    timezone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    address: Annotated[str, AfterValidator(_interface)] | None = None
+    """A fixed address with its prefix; None: DHCP."""
+    gateway: Address | None = None
+    dns: tuple[Address, ...] = ()
+    cameras: Annotated[dict[Name, Camera], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Box:
+        _check_pair(self.cert_file, self.key_file)
+        if self.address is None and (self.gateway or self.dns):
+            raise ValueError("gateway and dns: should come with address")
+        if self.address and self.gateway:
+            network = ip_interface(self.address).network
+            if ip_address(self.gateway) not in network:
+                raise ValueError(f"gateway: should be within {network}")
+        return self
+
+
+class Site(_Section):
+    """All boxes of a site."""
+
+    site: Name
+    target: TargetName
+    agent: dict[str, Any] = {}
+    """Tables of `agent.toml` that every agent shares."""
+    files: Files = Files()
+    wifi: Wifi | None = None
+    ssh: Ssh | None = None
+    boxes: Annotated[dict[Name, Box], Field(min_length=1)]
+
+    def box(self, name: str) -> Box:
+        """The box of that name; raises UsageError when there is none."""
+        if name not in self.boxes:
+            known = ", ".join(sorted(self.boxes))
+            raise UsageError(f"box {name}: expected one of {known}; it is not in the site's file")
+        return self.boxes[name]
+
+    def target_of(self, name: str) -> TargetName:
+        """What kind of box that one is."""
+        return self.box(name).target or self.target
+
+    def hostname_of(self, name: str) -> str:
+        """What that box calls itself on its network."""
+        return self.box(name).hostname or name
+
+    def agents(self, name: str) -> tuple[AgentFile, ...]:
+        """The agents of a box, by camera."""
+        return tuple(agent_file(plan) for plan in self.plans(name))
+
+    def plans(self, name: str) -> Iterator[Plan]:
+        """What the agents of a box are made from, mistakes and all."""
+        box = self.box(name)
+        for camera, its in sorted(box.cameras.items()):
+            yield Plan(
+                site=self.site,
+                box=name,
+                camera=camera,
+                is_only_camera=len(box.cameras) == 1,
+                shared=self.agent,
+                own=its.model_extra or {},
+                carried=Carried(
+                    ca=self.files.ca_file is not None,
+                    certificate=bool(box.cert_file or its.cert_file),
+                    own_certificate=its.cert_file is not None,
+                    password=box.password_file is not None,
+                    gallery_key=self.files.gallery_public_key is not None,
+                ),
+            )
+
+    def model(self, kind: Literal["detector", "embedding"]) -> Path:
+        """The file that the site's agents run."""
+        shipped = shipped_model({"detector": DETECTOR, "embedding": EMBEDDING}[kind])
+        return Path(self.agent.get("models", {}).get(kind, shipped))
+
+
+def load_site(path: Path) -> Site:
+    """The site that a file describes, every agent's configuration checked.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    table = _with_local_models(read_toml(path), path.parent)
+    try:
+        site = Site.model_validate(table, context={"folder": path.parent})
+    except ValidationError as error:
+        problems = [*describe_mistakes(error), *_mistakes_of_agents(table)]
+        raise ConfigError(str(path), list(dict.fromkeys(problems))) from error
+    if problems := list(dict.fromkeys(_mistakes(site))):
+        raise ConfigError(str(path), problems)
+    return site
+
+
+def _with_local_models(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    models = _table(_table(table.get("agent")).get("models"))
+    local = {
+        key: str(folder / Path(models[key]).expanduser())
+        for key in ("detector", "embedding")
+        if isinstance(models.get(key), str)
+    }
+    return merged(table, {"agent": {"models": local}}) if local else table
+
+
+def _mistakes(site: Site) -> Iterator[str]:
+    for name, box in site.boxes.items():
+        yield from (line for plan in site.plans(name) for line in plan.mistakes())
+        if box.hostname is None and not _HOST_NAME.fullmatch(name):
+            yield f"boxes.{name}.hostname: is missing, the name of the box cannot be one"
+        if sum(camera.cert_file is None for camera in box.cameras.values()) > 1 and box.cert_file:
+            yield (
+                f"boxes.{name}.cert_file: has several cameras, so several agents; give each "
+                "camera a cert_file and key_file of its own"
+            )
+    yield from _taken_twice("hostname", map(site.hostname_of, site.boxes))
+    yield from _taken_twice("camera", (c for box in site.boxes.values() for c in box.cameras))
+    yield from _taken_twice("agent", (p.agent for name in site.boxes for p in site.plans(name)))
+    yield from _taken_twice("address", (box.address for box in site.boxes.values() if box.address))
+
+
+def _taken_twice(what: str, names: Iterable[str]) -> Iterator[str]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield f"boxes: {what} {name} is there {count} times; each needs its own"
+
+
+def _mistakes_of_agents(table: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the agents of a file that is no whole site."""
+    for name, box in _table(table.get("boxes")).items():
+        cameras = _table(_table(box).get("cameras"))
+        for camera, its in cameras.items():
+            if re.fullmatch(NAME_PATTERN, name) and re.fullmatch(NAME_PATTERN, camera):
+                own = {key: value for key, value in _table(its).items() if key not in _OF_CAMERA}
+                yield from Plan(
+                    site="site",
+                    box=name,
+                    camera=camera,
+                    is_only_camera=len(cameras) == 1,
+                    shared=_table(table.get("agent")),
+                    own=own,
+                    carried=Carried(gallery_key=True),
+                ).mistakes()
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _check_pair(cert_file: Path | None, key_file: Path | None) -> None:
+    if (cert_file is None) != (key_file is None):
+        raise ValueError("cert_file and key_file: should come together")

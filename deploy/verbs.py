@@ -1,0 +1,61 @@
+"""What `edge-reid bundle` does, from the words of its command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+from deploy.bundle import Order, Told, make_bundle
+from deploy.site import Site, load_site
+from deploy.targets import TARGETS, RuntimeChoice, Target
+from deploy.wheelhouse import default_folder
+from edge_reid.core.errors import UsageError
+from edge_reid.gallery.keys import read_signing_key
+from edge_reid.release.manifest import BundleManifest, check_version
+
+
+def make(
+    config: Path,
+    out: Path,
+    told: Told,
+    *,
+    target: str | None,
+    box: str | None,
+    runtime: str,
+    key: Path | None,
+    wheel: Path | None,
+    lock: Path | None,
+    cache: Path | None,
+    version: str | None,
+) -> BundleManifest:
+    """Make the bundle that the words ask for; raises as `make_bundle` does."""
+    site = load_site(config)
+    order = Order(
+        site=site,
+        target=_target(site, target, box),
+        out=out,
+        lock=lock or out.with_name(f"{out.name}.lock"),
+        box=box,
+        runtime=_runtime(runtime),
+        key=read_signing_key(key) if key else None,
+        wheel=wheel,
+        cache=cache or default_folder(),
+        version=check_version(version) if version else None,
+    )
+    return make_bundle(order, told)
+
+
+def _target(site: Site, name: str | None, box: str | None) -> Target:
+    if name is None:
+        return TARGETS[site.target_of(box) if box else site.target]
+    for known, target in TARGETS.items():
+        if known == name:
+            return target
+    raise UsageError(f"target {name}: expected one of {', '.join(TARGETS)}")
+
+
+def _runtime(name: str) -> RuntimeChoice:
+    for known in get_args(RuntimeChoice):
+        if known == name:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"runtime {name}: expected {' or '.join(get_args(RuntimeChoice))}")

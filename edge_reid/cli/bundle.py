@@ -1,0 +1,119 @@
+"""`edge-reid bundle`: everything a box needs, in one signed file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_reid.core.errors import BundleError, UsageError
+
+if TYPE_CHECKING:
+    from edge_reid.release.manifest import BundleManifest
+
+bundle = typer.Typer(
+    help="Everything a camera box needs in one signed file, installable without a network.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@bundle.callback(invoke_without_command=True)
+def make(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="The site's file, site.toml.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The bundle, such as gate-1.tar.zst.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="pi-bookworm, pi-trixie, jetson-jp6 or debian-x86. [default: the box's or site's]"
+        ),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(help="Only for this box, with its secrets. [default: all, without secrets]"),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Private key to sign with. [default: unsigned]")
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="litert or tflite-runtime.")] = "litert",
+    release: Annotated[
+        str | None, typer.Option(help="What to call it. [default: the version of edge-reid]")
+    ] = None,
+    wheel: Annotated[
+        Path | None, typer.Option(help="edge-reid's own wheel. [default: built from the checkout]")
+    ] = None,
+    lock: Annotated[
+        Path | None,
+        typer.Option(help="Which wheels; written if it is not there. [default: OUT.lock]"),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of fetched wheels. [default: ~/.cache/edge-reid]")
+    ] = None,
+) -> None:
+    """Make a bundle: wheels, models, configuration, units and installer, with manifest and SBOM.
+
+    The same lock file and inputs give the same bytes, and need no network the second time.
+    """
+    if context.invoked_subcommand:
+        return
+    if config is None or out is None:
+        raise UsageError("bundle: expected --config site.toml and --out box.tar.zst")
+    from edge_reid.cli.progress import stages
+
+    options = {"key": key, "wheel": wheel, "lock": lock, "cache": cache}
+    with stages() as told:
+        manifest = bundle_verbs().make(
+            config, out, told, target=target, box=box, runtime=runtime, version=release, **options
+        )
+    typer.echo(f"{out}: {_described(manifest)}, {out.stat().st_size / 1e6:.1f} MB")
+    if key is None:
+        typer.echo(
+            "it is not signed; where the site has a files.release_public_key, flash takes only "
+            "what --key signed",
+            err=True,
+        )
+
+
+@bundle.command("verify")
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The file.")],
+    public_key: Annotated[
+        Path | None, typer.Option(help="Whose signature it must have. [default: none needed]")
+    ] = None,
+) -> None:
+    """Check that a bundle is whole, and signed by a key."""
+    from edge_reid.cli.progress import stages
+    from edge_reid.gallery.keys import read_public_key
+    from edge_reid.release.bundle_file import verify as verified
+
+    key = read_public_key(public_key) if public_key else None
+    with stages() as told:
+        manifest = verified(path, key, lambda done, total: told("reading", done, total))
+    signed = f"signed by {key.key_id}" if key else "signature not looked at"
+    typer.echo(f"{path}: whole, {signed}: {_described(manifest)}")
+
+
+def bundle_verbs() -> Any:
+    """The workstation's side of the verb, looked up by name: a box does not need its packages.
+
+    Raises:
+        BundleError: they are not installed here.
+    """
+    if not all(importlib.util.find_spec(name) for name in ("deploy", "packaging", "tomli_w")):
+        raise BundleError(
+            "this verb needs packages that are not installed here; "
+            "on a workstation: pip install 'edge-reid[deploy]'"
+        )
+    return importlib.import_module("deploy.verbs")
+
+
+def _described(manifest: BundleManifest) -> str:
+    whose = f"box {manifest.box}" if manifest.box else "all boxes"
+    return (
+        f"release {manifest.version} for {whose} of {manifest.site}, {manifest.target} "
+        f"(Python {manifest.python}, {manifest.machine}), {len(manifest.files)} files"
+    )
