@@ -1,0 +1,92 @@
+"""`edge-reid doctor` of a new release, with the configuration it will have, as its user."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from place import Account, Box
+from trouble import InstallError
+
+CREDENTIALS = {
+    "ca.crt": "mqtt.ca",
+    "agent.crt": "mqtt.cert",
+    "agent.key": "mqtt.key",
+    "broker.password": "mqtt.password",
+}
+"""As the unit file hands them over."""
+LONGEST_S = 300
+
+
+def examine(release: Path, box: Box, account: Account, cameras: tuple[str, ...]) -> None:
+    """Nothing, if the release can run here. Broker and camera may be away.
+
+    Raises:
+        InstallError: a model, the configuration, the gallery or a key is not good.
+    """
+    with _credentials(box, account) as folder:
+        environment = os.environ | {"CREDENTIALS_DIRECTORY": str(folder), "COLUMNS": "1000"}
+        for camera in cameras:
+            with _candidate(box.config / f"{camera}.toml", release, box, account) as config:
+                words = [str(release / "bin/edge-reid"), "doctor", "--offline"]
+                words += ["--config", str(config)]
+                _ask(account.run_as(words), camera, box.state, environment)
+
+
+def _ask(words: list[str], camera: str, folder: Path, environment: dict[str, str]) -> None:
+    try:
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LONGEST_S,
+            cwd=folder,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InstallError(f"camera {camera}: doctor did not end within {LONGEST_S} s") from error
+    if done.returncode:
+        raise InstallError(
+            f"camera {camera}: doctor says no: {_finding(done.stdout + done.stderr)}"
+        )
+
+
+def _finding(said: str) -> str:
+    """What is wrong, of all that was said."""
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    for mark in ("✗ ", "error: "):
+        if found := [it.removeprefix(mark) for it in lines if it.startswith(mark)]:
+            return "; ".join(found)
+    return lines[-1] if lines else "nothing at all"
+
+
+@contextmanager
+def _candidate(config: Path, release: Path, box: Box, account: Account) -> Iterator[Path]:
+    """The configuration, with `current` meaning the new release; in its folder, as paths in it are
+    relative to that.
+    """
+    body = config.read_text(encoding="utf-8").replace(f"{box.current}/", f"{release}/")
+    candidate = config.with_name(f".{config.name}.candidate")
+    try:
+        candidate.touch(mode=0o600)
+        account.owns(candidate)
+        candidate.write_text(body, encoding="utf-8")
+        yield candidate
+    finally:
+        candidate.unlink(missing_ok=True)
+
+
+@contextmanager
+def _credentials(box: Box, account: Account) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="edge-reid-") as name:
+        folder = Path(name)
+        account.owns(folder)
+        for file, credential in CREDENTIALS.items():
+            if (box.secrets / file).exists():
+                (folder / credential).symlink_to(box.secrets / file)
+        yield folder

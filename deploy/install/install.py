@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Installs or upgrades edge-reid on this box, from the bundle that this file lies in.
+
+    sudo python3 install/install.py
+
+Nothing is touched before the bundle is known to be whole and meant for this machine. The new
+release gets a folder of its own; agents move over to it only when `edge-reid doctor` finds it
+fit, and move back when they are not well within two minutes. Whatever happens, power cuts
+included, there is a release that works. The same bundle again changes nothing.
+
+The installer needs Python 3.10 or newer and nothing else. It does not check who made the bundle,
+since it is part of it: `edge-reid flash` and `edge-reid bundle verify` do, before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import release as releases
+import settings
+from checkup import examine
+from journal import Change, Journal, put
+from parcel import Parcel
+from place import Account, Box
+from services import Services
+from steps import Steps
+from trouble import InstallError
+
+PATIENCE_S = 120.0
+EXIT_REFUSED = 3
+"""Only with --unattended: this version was taken back before."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A bundle, and the box it goes to."""
+
+    parcel: Parcel
+    box: Box
+    journal: Journal
+    services: Services
+    steps: Steps
+    patience_s: float
+
+    def run(self) -> None:
+        """From whatever was there to the bundle's release.
+
+        Raises:
+            InstallError: it cannot be; then the box is as it was.
+        """
+        self._tidy_up()
+        if self._is_there:
+            self._wake()
+            return
+        self.parcel.check(self.box, self.steps)
+        account = Account.of(self.box)
+        release = releases.build(self.parcel, self.box, self.steps)
+        settings.make_folders(self.box, account)
+        settings.put_first_gallery(self.parcel, self.box, account)
+        self._upgrade(release, account)
+        releases.prune(self.box)
+        self.steps.say(f"edge-reid {self.parcel.version} is installed")
+
+    @property
+    def _is_there(self) -> bool:
+        known = self.box.current / self.parcel.manifest.name
+        is_current = self.box.current_version() == self.parcel.version
+        return is_current and known.read_bytes() == self.parcel.manifest.read_bytes()
+
+    def _wake(self) -> None:
+        """What an installer that was cut off has installed may never have been switched on."""
+        self.services.switch_on(self.box.cameras)
+        asleep = self.services.asleep(self.box.cameras)
+        if asleep:
+            self._start(asleep, journald_changed=True)
+        done = f"{', '.join(asleep)} started" if asleep else "nothing to do"
+        self.steps.say(f"edge-reid {self.parcel.version} is installed: {done}")
+
+    def _tidy_up(self) -> None:
+        """Take back what an installer before us was killed at."""
+        releases.sweep(self.box)
+        plan = self.journal.take_back("the installer was killed", is_its_fault=False)
+        if plan:
+            self.steps.say(f"the upgrade to {plan.after} was cut off before: taken back")
+            self.services.reload()
+            if plan.before:
+                self.services.restart(self.box.cameras)
+
+    def _upgrade(self, release: Path, account: Account) -> None:
+        parcel, box = self.parcel, self.box
+        before = box.current_version() or ""
+        *others, current = settings.changes(parcel, release, box, account, self.steps)
+        put(Change(box.home / "journal.py", _own_file("journal.py"), mode=0o755))
+        self.journal.begin(before, parcel.version, [*others, current])
+        try:
+            for change in others:
+                put(change)
+            self.steps.say("asking the doctor")
+            examine(release, box, account, box.cameras)
+            put(current)
+            is_new = any(it.path == box.journald for it in others)
+            self._start(box.cameras, journald_changed=is_new)
+        except BaseException as error:
+            self._take_back(before, error)
+            raise
+        self.journal.confirm()
+
+    def _start(self, cameras: tuple[str, ...], *, journald_changed: bool) -> None:
+        self.services.reload()
+        self.services.switch_on(cameras)
+        if journald_changed:
+            self.services.restart_log()
+        self.services.restart(cameras)
+        self.steps.say("waiting until the agents are well")
+        self.services.wait_well(cameras, self.patience_s)
+
+    def _take_back(self, before: str, error: BaseException) -> None:
+        reason = str(error) if isinstance(error, InstallError) else "the installer was interrupted"
+        is_switched = self.box.current_version() == self.parcel.version
+        self.journal.take_back(reason, is_its_fault=isinstance(error, InstallError))
+        self.services.reload()
+        if is_switched and before:
+            self.services.restart(self.box.cameras)
+        stays = self.box.current_version()
+        self.steps.say(f"edge-reid {stays} is what runs" if stays else "nothing is installed")
+
+
+def _own_file(name: str) -> bytes:
+    return Path(__file__).with_name(name).read_bytes()
+
+
+def main() -> int:
+    """Exit code: 0 done, 1 failed, 3 refused."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--root", type=Path, default=Path("/"), help="a folder that stands for /")
+    parser.add_argument(
+        "--patience", type=float, default=PATIENCE_S, metavar="S", help="for agents to become well"
+    )
+    parser.add_argument(
+        "--unattended", action="store_true", help="refuse a version that was taken back before"
+    )
+    asked = parser.parse_args()
+    os.umask(0o022)  # root's may be stricter, and the agents' user must be able to read releases
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away is no reason to stop
+    signal.signal(signal.SIGTERM, _terminate)
+    box, journal = Box(asked.root.resolve()), Journal(asked.root.resolve())
+    try:
+        parcel = Parcel.open(Path(__file__).resolve().parents[1])
+        if asked.unattended and (reason := journal.refused(parcel.version)):
+            sys.stderr.write(f"edge-reid {parcel.version} was taken back before: {reason}\n")
+            return EXIT_REFUSED
+        _install(Installation(parcel, box, journal, Services(box), Steps(), asked.patience))
+    except InstallError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}; the box is as it was\n")
+        return 1
+    return 0
+
+
+def _install(installation: Installation) -> None:
+    try:
+        with installation.journal.locked() as is_ours:
+            if not is_ours:
+                raise InstallError("another installation is under way; wait for it to end")
+            installation.run()
+    except PermissionError as error:
+        raise InstallError("expected to be run as root; use sudo") from error
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

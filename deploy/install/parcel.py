@@ -1,0 +1,179 @@
+"""An unpacked bundle: what it says it is, and whether it is that, whole, and for this box."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from place import Box
+from steps import Steps
+from trouble import InstallError
+
+MANIFEST = "manifest.json"
+SCHEMA = "edge-reid.bundle/1"
+UNPACKS_TO = 4
+"""Times its size that a wheel takes once installed; measured over all of ours, compiled: 3."""
+SPARE_BYTES = 100 << 20
+NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
+"""What a version may look like: it becomes a folder."""
+PROGRAM_FOLDERS = frozenset({"wheels", "models", "systemd", "install"})
+CAMERA = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the bundle."""
+
+    path: PurePosixPath
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A bundle, unpacked into a folder."""
+
+    folder: Path
+    version: str
+    target: str
+    python: str
+    machine: str
+    box: str
+    """Whose secrets it holds; empty: it is for every box of a site."""
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> Parcel:
+        """Read the manifest.
+
+        Raises:
+            InstallError: there is none, or not one of ours.
+        """
+        manifest = folder / MANIFEST
+        try:
+            table = json.loads(manifest.read_bytes())
+            if table["schema"] != SCHEMA:
+                raise InstallError(
+                    f"{manifest}: expected schema {SCHEMA}, got {table['schema']}; use the "
+                    "installer that came with the bundle"
+                )
+            entries = tuple(_entry(each) for each in table["files"])
+            version, target, python, machine = (
+                str(table[name]) for name in ("version", "target", "python", "machine")
+            )
+            box = table["box"] or ""
+            parcel = cls(folder, version, target, python, machine, box, entries)
+        except OSError as error:
+            raise InstallError(
+                f"{manifest}: {error.strerror}; unpack the whole bundle and run its "
+                "install/install.py"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InstallError(
+                f"{manifest}: is not the manifest of a bundle ({error}); fetch the bundle again"
+            ) from error
+        if not NAME.fullmatch(parcel.version):
+            raise InstallError(f"{manifest}: {parcel.version!r} is no version; make it anew")
+        return parcel
+
+    def check(self, box: Box, steps: Steps) -> None:
+        """Nothing, if it is whole and can run here. Nothing has been written by then.
+
+        Raises:
+            InstallError: it is for another machine or Python, a file is missing or changed, or
+                there is no room.
+        """
+        self._check_fit()
+        self._check_space(box)
+        total_bytes = sum(entry.size_bytes for entry in self.entries)
+        with steps.progress("checking", total_bytes) as passed:
+            for entry in self.entries:
+                self._check_entry(entry)
+                passed(entry.size_bytes)
+
+    def below(self, folder: str) -> Iterator[Path]:
+        """The files in one of its folders, and in the folders of that."""
+        for entry in self.entries:
+            if entry.path.parts[0] == folder:
+                yield self.folder / entry.path
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / MANIFEST
+
+    @property
+    def programs(self) -> frozenset[Entry]:
+        """All but what is configured: what makes a release."""
+        return frozenset(it for it in self.entries if it.path.parts[0] in PROGRAM_FOLDERS)
+
+    def configs(self, name: str) -> tuple[Path, ...]:
+        """One a camera, for the box of that name: a bundle for all boxes has those of each."""
+        folder = self.folder / "config" if self.box else self.folder / "config" / name
+        return tuple(
+            it
+            for it in self.below("config")
+            if it.parent == folder and it.suffix == ".toml" and CAMERA.fullmatch(it.stem)
+        )
+
+    def _check_fit(self) -> None:
+        machine, python = platform.machine(), "{}.{}".format(*sys.version_info)
+        if self.machine != machine:
+            raise InstallError(
+                f"bundle {self.version}: is for {self.target} on {self.machine}, this machine is "
+                f"{machine}; make one with `edge-reid bundle --target`"
+            )
+        if self.python != python:
+            raise InstallError(
+                f"bundle {self.version}: is for {self.target} with Python {self.python}, this is "
+                f"Python {python}; make one with `edge-reid bundle --target`"
+            )
+
+    def _check_space(self, box: Box) -> None:
+        below = next(it for it in (box.releases, *box.releases.parents) if it.exists())
+        free_bytes = shutil.disk_usage(below).free
+        wheels = sum(it.size_bytes for it in self.entries if it.path.parts[0] == "wheels")
+        others = sum(it.size_bytes for it in self.entries) - wheels
+        needed_bytes = wheels * UNPACKS_TO + others + SPARE_BYTES
+        if free_bytes < needed_bytes:
+            raise InstallError(
+                f"{below}: expected {needed_bytes / 1e6:.0f} MB free, got {free_bytes / 1e6:.0f}; "
+                "make room, or use a larger card"
+            )
+
+    def _check_entry(self, entry: Entry) -> None:
+        path = self.folder / entry.path
+        if not path.is_file() or path.is_symlink():
+            raise InstallError(f"bundle {self.version}: {entry.path} is missing; unpack it again")
+        size_bytes = path.stat().st_size
+        if size_bytes != entry.size_bytes:
+            raise InstallError(
+                f"bundle {self.version}: expected {entry.path} to have {entry.size_bytes} bytes, "
+                f"it has {size_bytes}; fetch the bundle again"
+            )
+        if _sha256(path) != entry.sha256:
+            raise InstallError(
+                f"bundle {self.version}: {entry.path} is not what the manifest says (its SHA-256 "
+                "differs); it was changed or damaged: fetch the bundle again"
+            )
+
+
+def _entry(table: dict[str, object]) -> Entry:
+    path = PurePosixPath(str(table["path"]))
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"{path} leads out of the bundle")
+    return Entry(path, int(str(table["size_bytes"])), str(table["sha256"]))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,145 @@
+"""A release on the disk: its own virtual environment, models and units."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+from parcel import Parcel
+from place import Box
+from steps import Steps
+from trouble import InstallError
+
+PARTIAL = ".partial"
+KEPT = 2
+"""Releases on the disk: the one that runs and the one before."""
+
+
+def build(parcel: Parcel, box: Box, steps: Steps) -> Path:
+    """Build the release of a bundle, unless it is there; returns its folder.
+
+    It is built beside and renamed when it is whole and on the disk.
+
+    Raises:
+        InstallError: pip does not take the wheels, or the disk is full.
+    """
+    final = box.releases / parcel.version
+    partial = box.releases / (parcel.version + PARTIAL)
+    if final.exists():
+        _check_same(parcel, final)
+        return final
+    try:
+        box.releases.mkdir(parents=True, exist_ok=True)
+        _fill(parcel, partial, final, steps)
+        os.sync()
+        partial.rename(final)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InstallError(f"{partial}: {error.strerror}; nothing was changed") from error
+    except InstallError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return final
+
+
+def _check_same(parcel: Parcel, release: Path) -> None:
+    """One version is one release; only what is configured may differ."""
+    there = Parcel.open(release)
+    if there.programs != parcel.programs:
+        raise InstallError(
+            f"release {parcel.version}: is installed here with other programs or models; give the "
+            "bundle a version of its own"
+        )
+
+
+def sweep(box: Box) -> None:
+    """Remove what an installation that was cut off has left."""
+    for left in box.releases.glob(f"*{PARTIAL}"):
+        shutil.rmtree(left)
+
+
+def prune(box: Box) -> None:
+    """Keep the release that runs and the newest other one."""
+    running = box.current_version()
+    others = [it for it in box.releases.iterdir() if it.name != running and it.is_dir()]
+    others.sort(key=lambda it: it.stat().st_mtime, reverse=True)
+    for old in others[KEPT - 1 :]:
+        doomed = old.with_name(old.name + PARTIAL)  # cut off half-way, it is no release any more
+        old.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def _fill(parcel: Parcel, partial: Path, final: Path, steps: Steps) -> None:
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(partial)
+    _install_wheels(parcel, partial, steps)
+    for folder in ("models", "systemd", "install"):
+        for file in parcel.below(folder):
+            copy = partial / file.relative_to(parcel.folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+            copy.chmod(0o644)
+    shutil.copyfile(parcel.manifest, partial / parcel.manifest.name)
+    steps.say("compiling")
+    _compile(partial, final)
+    _relocate(partial, final)
+
+
+def _install_wheels(parcel: Parcel, partial: Path, steps: Steps) -> None:
+    """By the pip that travels with the bundle: the box may have none."""
+    wheels = [it for it in parcel.below("wheels") if it.suffix == ".whl"]
+    pip = next((it for it in wheels if it.name.startswith("pip-")), None)
+    if pip is None:
+        raise InstallError("bundle: expected pip's own wheel in wheels/, found none; make it anew")
+    _check_has_own(wheels)
+    python = partial / "bin/python"
+    words = [python, "-I", f"{pip}/pip", "--isolated", "install", "--no-index", "--no-compile"]
+    words += ["--no-cache-dir", "--disable-pip-version-check", "--quiet", "--no-input"]
+    words += ["--root-user-action", "ignore", "--no-deps"]  # who made the bundle chose them all
+    words += [it for it in wheels if it != pip]
+    with (
+        steps.progress(f"installing {len(wheels) - 1} packages", len(wheels) - 1) as passed,
+        subprocess.Popen(
+            [str(word) for word in words], stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        seen = 0
+        while process.poll() is None:
+            installed = len(list(partial.glob("lib/python*/site-packages/*.dist-info")))
+            passed(installed - seen)
+            seen = installed
+            time.sleep(0.3)
+        complaint = (process.stderr.read() if process.stderr else "").strip()
+    if process.returncode:
+        last = next((it for it in reversed(complaint.splitlines()) if "ERROR" in it), complaint)
+        raise InstallError(f"pip: {last}; make the bundle anew, nothing was changed")
+
+
+def _check_has_own(wheels: Sequence[Path]) -> None:
+    if not any(it.name.startswith("edge_reid-") for it in wheels):
+        raise InstallError(
+            "bundle: expected edge-reid's own wheel in wheels/, found none; make it anew"
+        )
+
+
+def _relocate(partial: Path, final: Path) -> None:
+    """Let the programs of a virtual environment name the folder that it will be in."""
+    for program in (*(partial / "bin").iterdir(), partial / "pyvenv.cfg"):
+        if program.is_symlink() or not program.is_file():
+            continue
+        body = program.read_bytes()
+        program.write_bytes(body.replace(os.fsencode(partial), os.fsencode(final)))
+
+
+def _compile(partial: Path, final: Path) -> None:
+    """Once, here: the agents may write nothing beside their code. What does not compile is no code
+    that anybody imports, such as a template.
+    """
+    python, library = str(partial / "bin/python"), str(partial / "lib")
+    moved = ["-s", str(partial), "-p", str(final)]  # tracebacks name the files where they will be
+    words = [python, "-I", "-m", "compileall", "-q", *moved, library]
+    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)

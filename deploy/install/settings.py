@@ -1,0 +1,103 @@
+"""What of a bundle goes into /etc: configuration, secrets, units; and what of the box stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from journal import Change, put
+from parcel import Parcel
+from place import Account, Box
+from steps import Steps
+
+PUBLIC_SUFFIXES = (".crt", ".pub")
+"""Certificates and public keys; everything else among the secrets is for its owner's eyes only."""
+UNIT_SUFFIXES = (".service", ".target", ".slice", ".path", ".timer")
+FIRST_GALLERY = "gallery/gallery.db"
+
+
+def changes(
+    parcel: Parcel, release: Path, box: Box, account: Account, steps: Steps
+) -> list[Change]:
+    """All that an upgrade changes outside its release; what is so already is left out.
+
+    The last one is `current`.
+    """
+    wanted = [
+        *([Change(box.name_file, f"{parcel.box}\n".encode())] if parcel.box else []),
+        *_configs(parcel, release, box, account, steps),
+        *_secrets(parcel, box, account),
+        *_units(parcel, box),
+        Change(release / parcel.manifest.name, parcel.manifest.read_bytes()),
+        Change(box.command, link=str(box.current / "bin/edge-reid")),
+    ]
+    current = Change(box.current, link=f"releases/{parcel.version}")
+    return [*(it for it in wanted if not _is_so(it)), current]
+
+
+def make_folders(box: Box, account: Account) -> None:
+    """Those that only the agents and root may look into."""
+    for folder, mode in ((box.config, 0o755), (box.secrets, 0o750), (box.state, 0o750)):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(mode)
+    account.owns(box.state)
+    account.shares(box.secrets)
+
+
+def put_first_gallery(parcel: Parcel, box: Box, account: Account) -> None:
+    """Only where there is none: who is enrolled on the box stays enrolled."""
+    gallery = parcel.folder / FIRST_GALLERY
+    for config in parcel.configs(box.name) if gallery.exists() else ():
+        copy = box.state / f"gallery-{config.stem}.db"
+        if not copy.exists():
+            owner = account.uid, account.gid
+            put(Change(copy, gallery.read_bytes(), mode=0o600, owner=owner))
+
+
+def _configs(
+    parcel: Parcel, release: Path, box: Box, account: Account, steps: Steps
+) -> Iterator[Change]:
+    """A configuration that was changed on the box stays; the new one is put beside it."""
+    for config in parcel.configs(box.name):
+        local = box.config / config.name
+        is_ours = not local.exists() or local.read_bytes() in _shipped(config.name, box, release)
+        if not is_ours and local.read_bytes() != config.read_bytes():
+            steps.say(f"{local}: was changed on this box and stays; the new one is {local}.new")
+            local = local.with_name(f"{local.name}.new")
+        body = config.read_bytes()
+        yield Change(local, body, mode=0o640, owner=(0, account.gid))
+        yield Change(release / "config" / config.name, body, mode=0o600)
+
+
+def _shipped(name: str, box: Box, release: Path) -> list[bytes]:
+    """What bundles have brought before."""
+    known = (box.current / "config" / name, release / "config" / name)
+    return [it.read_bytes() for it in known if it.exists()]
+
+
+def _secrets(parcel: Parcel, box: Box, account: Account) -> Iterator[Change]:
+    for file in parcel.below("config"):
+        if file.parent.name != "secrets":
+            continue
+        is_public = file.suffix in PUBLIC_SUFFIXES
+        yield Change(
+            box.secrets / file.name,
+            file.read_bytes(),
+            mode=0o644 if is_public else 0o600,
+            owner=(0, 0) if is_public else (account.uid, account.gid),
+        )
+
+
+def _units(parcel: Parcel, box: Box) -> Iterator[Change]:
+    for file in parcel.below("systemd"):
+        if file.suffix in UNIT_SUFFIXES:
+            yield Change(box.units / file.name, file.read_bytes())
+        elif file.name == "journald.conf":
+            yield Change(box.journald, file.read_bytes())
+
+
+def _is_so(change: Change) -> bool:
+    path = change.path
+    if change.link:
+        return path.is_symlink() and str(path.readlink()) == change.link
+    return path.is_file() and not path.is_symlink() and path.read_bytes() == change.body

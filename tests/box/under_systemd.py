@@ -1,0 +1,254 @@
+"""Installs, upgrades, wedges and cuts a box under a real systemd, and says what it saw.
+
+    under_systemd.py FOLDER             # kept between runs: a Debian, wheels; root and a network
+    under_systemd.py FOLDER CHAPTER     # goes on from there
+
+By hand, as root, with debootstrap and systemd-container; about fifteen minutes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
+sys.path[:0] = [str(ROOT), str(TESTS), str(TESTS / "box")]
+
+import parcels  # noqa: E402
+from mjpeg_camera import STILL, MjpegCamera  # noqa: E402
+from secured import SecuredMosquitto  # noqa: E402
+from systemd_box import SystemdBox  # noqa: E402
+
+from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
+from edge_reid.core.shipped import EMBEDDING, shipped_model  # noqa: E402
+from edge_reid.gallery.store import GalleryStore  # noqa: E402
+from edge_reid.messaging.payloads import AgentStatus  # noqa: E402
+from edge_reid.messaging.subscribe import Subscriber  # noqa: E402
+
+UNIT = "edge-reid@gate.service"
+PYTHON = "3.11"
+DEPENDENCIES = "ai-edge-litert numpy opencv-python-headless paho-mqtt cryptography lap pydantic"
+MORE = "rich typer tomli zstandard pip"
+CONFIG = """# of {version}
+site = "lab"
+camera = "gate"
+agent = "gate-1"
+gallery = "/var/lib/edge-reid/gallery-gate.db"
+[source]
+uri = "http://127.0.0.1:9/no-camera"
+stall_timeout_s = 4
+[models]
+embedding = "/opt/edge-reid/current/models/person_reid_mobilenetv2_192x96_int8.tflite"
+[mqtt]
+url = "mqtts://127.0.0.1:8883"
+[outbox]
+path = "/var/lib/edge-reid/outbox-gate.db"
+"""
+MUTE = b"class Heartbeat:\n    from_environment = classmethod(lambda c: c())\n    is_heard = True\n"
+MUTE += b"    def beat(self, status): pass\n    def stopping(self): pass\n"
+DEAD = b'raise RuntimeError("a wheel for another processor")\n'
+
+
+class Bundles:
+    """Of real wheels, in the box's /srv."""
+
+    def __init__(self, folder: Path, box: SystemdBox) -> None:
+        self._folder = folder
+        self._box = box
+        self._wheels = folder / "wheels"
+        self._gallery = folder / "gallery.db"
+        if not self._wheels.exists():
+            pip = [sys.executable, "-m", "pip", "--quiet"]
+            only = ["--only-binary=:all:", f"--python-version={PYTHON}", "-d", self._wheels]
+            wanted = f"{DEPENDENCIES} {MORE}".split()
+            subprocess.run([*pip, "download", *only, *wanted], check=True)
+        ours = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w"]
+        subprocess.run([*ours, folder / "ours", ROOT], check=True)
+        if not self._gallery.exists():
+            manifest = load_embedding_manifest(shipped_model(EMBEDDING))
+            GalleryStore.create(self._gallery, manifest.model_id, manifest.dimension).close()
+
+    def make(
+        self,
+        version: str,
+        replaced: dict[str, bytes] | None = None,
+        *,
+        config: str = CONFIG,
+        secrets: dict[str, bytes] | None = None,
+    ) -> str:
+        """Where its installer lies, as seen from in there."""
+        own = next((self._folder / "ours").glob("edge_reid-*.whl"))
+        wheel = parcels.as_version(own, version, self._folder / "versions", replaced)
+        parcels.unpack_into(
+            self._box.root / "srv" / version,
+            version,
+            [*self._wheels.glob("*.whl"), wheel],
+            models=ROOT / "models",
+            configs={"gate": config.format(version=version)},
+            secrets=secrets,
+            gallery=self._gallery,
+            python=PYTHON,
+        )
+        return f"/srv/{version}/install/install.py"
+
+
+def say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def installed(box: SystemdBox) -> tuple[str, str]:
+    """The version that runs, and whose configuration it has."""
+    version = box.run("edge-reid", "--version").split()[1]
+    return version, box.run("head", "-1", "/etc/edge-reid/gate.toml").split()[-1]
+
+
+def first_installation(box: SystemdBox, bundles: Bundles) -> None:
+    box.run("python3", bundles.make("1.0.0"))
+    assert installed(box) == ("1.0.0", "1.0.0")
+    assert box.property(UNIT, "StatusText") == "waiting for the camera"
+    status = box.run("cat", f"/proc/{box.property(UNIT, 'MainPID')}/status")
+    say(", ".join(it for it in status.splitlines() if it.startswith(("VmRSS", "Seccomp:", "CapE"))))
+    size = box.run("du", "-sm", "/opt/edge-reid/releases/1.0.0").split()[0]
+    exposure = box.run("systemd-analyze", "security", UNIT).splitlines()[-1]
+    say(f"{size} MB installed; {exposure}")
+
+
+def the_same_again(box: SystemdBox, bundles: Bundles) -> None:
+    began = box.property(UNIT, "MainPID")
+    assert "nothing to do" in box.run("python3", "/srv/1.0.0/install/install.py")
+    assert box.property(UNIT, "MainPID") == began
+
+
+def an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
+    box.run("python3", bundles.make("1.1.0"))
+    assert installed(box) == ("1.1.0", "1.1.0")
+
+
+def a_release_that_dies(box: SystemdBox, bundles: Bundles) -> None:
+    script = bundles.make("1.2.0", {"edge_reid/agent/supervisor.py": DEAD})
+    told = box.run("python3", script, may_fail=True)
+    say(told.splitlines()[-1])
+    assert "the agent was not well within 120 s" in told
+    assert installed(box) == ("1.1.0", "1.1.0")
+    box.wait(UNIT, "SubState", "running", 60)
+
+
+def a_release_that_is_never_ready(box: SystemdBox, bundles: Bundles) -> None:
+    script = bundles.make("1.3.0", {"edge_reid/agent/heartbeat.py": MUTE})
+    told = box.run("python3", script, "--patience", "40", may_fail=True)
+    assert "the agent was not well within 40 s" in told, told
+    assert installed(box) == ("1.1.0", "1.1.0")
+    box.wait(UNIT, "SubState", "running", 60)
+
+
+def a_power_cut_in_an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
+    script = bundles.make("1.4.0", {"edge_reid/agent/supervisor.py": DEAD})
+    box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
+    plan = box.root / "opt/edge-reid/upgrade/plan.json"
+    while not (plan.exists() and (box.root / "opt/edge-reid/current").readlink().name == "1.4.0"):
+        time.sleep(0.1)
+    time.sleep(5)
+    say("power cut, on trial with 1.4.0")
+    box.cut_power()
+    box.boot()
+    say(f"ready {box.wait(UNIT, 'SubState', 'running', 120):.0f} s after systemd was")
+    assert installed(box) == ("1.1.0", "1.1.0")
+    assert not plan.exists()
+
+
+def an_installer_killed_in_an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
+    """No boot: the next start of the agent, which keeps failing, takes the upgrade back."""
+    script = bundles.make("1.5.0", {"edge_reid/agent/supervisor.py": DEAD})
+    box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
+    plan = box.root / "opt/edge-reid/upgrade/plan.json"
+    while not (plan.exists() and (box.root / "opt/edge-reid/current").readlink().name == "1.5.0"):
+        time.sleep(0.1)
+    time.sleep(5)
+    box.run("systemctl", "kill", "--signal=KILL", "installer.service")
+    deadline_s = time.monotonic() + 120
+    while plan.exists():
+        assert time.monotonic() < deadline_s, "nobody took it back"
+        time.sleep(0.5)
+    box.wait(UNIT, "SubState", "running", 60)
+    assert installed(box) == ("1.1.0", "1.1.0")
+
+
+def a_wedged_agent(box: SystemdBox, bundles: Bundles) -> None:
+    agent = box.property(UNIT, "MainPID")
+    box.run("sh", "-c", f"kill -STOP {agent}")
+    took_s = box.wait(UNIT, "NRestarts", str(int(box.property(UNIT, "NRestarts")) + 1), 150)
+    box.wait(UNIT, "SubState", "running", 120)
+    assert box.property(UNIT, "MainPID") != agent
+    say(f"stopped dead, started anew after {took_s:.0f} s")
+
+
+def an_idle_agent(box: SystemdBox, bundles: Bundles) -> None:
+    agent = box.property(UNIT, "MainPID")
+    time.sleep(100)
+    assert box.property(UNIT, "MainPID") == agent, "idle for longer than the watchdog waits"
+
+
+def online(box: SystemdBox, bundles: Bundles) -> None:
+    """A camera, a broker with the shipped TLS and access rules, and a key from LoadCredential."""
+    with TemporaryDirectory() as name, MjpegCamera(STILL) as camera:
+        broker = SecuredMosquitto(Path(name))
+        broker.start()
+        config = CONFIG.replace("http://127.0.0.1:9/no-camera", camera.url)
+        config = config.replace("127.0.0.1:8883", f"127.0.0.1:{broker.port}")
+        login = broker.login("gate-1")
+        names = {"ca_file": "ca.crt", "cert_file": "agent.crt", "key_file": "agent.key"}
+        secrets = {file: login[setting].read_bytes() for setting, file in names.items()}
+        box.run("python3", bundles.make("1.6.0", config=config, secrets=secrets))
+        assert installed(box) == ("1.6.0", "1.6.0")
+        assert box.property(UNIT, "StatusText") == "watching"
+        watcher = broker.broker_for("desk")
+        with Subscriber(watcher, ["edge-reid/lab/agents/gate-1/status"]) as subscriber:
+            received = subscriber.receive(30)
+        assert received, box.run("journalctl", "-u", UNIT, "-n", "20")
+        status = AgentStatus.model_validate_json(received.body)
+        say(f"{status.agent} {status.version} is {status.state}")
+        assert (status.state, status.version) == ("online", "1.6.0")
+        key = box.run("stat", "-c", "%U %a", "/etc/edge-reid/secrets/agent.key")
+        assert key == "edge-reid 600"
+        broker.stop()
+
+
+def a_read_only_root(box: SystemdBox, bundles: Bundles) -> None:
+    box.run("mount", "--bind", "/var/lib/edge-reid", "/var/lib/edge-reid")
+    box.run("mount", "-o", "remount,bind,ro", "/")
+    assert "Read-only file system" in box.run("touch", "/etc/x", may_fail=True)
+    box.run("systemctl", "restart", UNIT)
+    box.wait(UNIT, "SubState", "running", 120)
+
+
+STORY: tuple[Callable[[SystemdBox, Bundles], None], ...] = (
+    *(first_installation, the_same_again, an_upgrade, an_idle_agent, a_wedged_agent),
+    *(a_release_that_dies, a_release_that_is_never_ready, an_installer_killed_in_an_upgrade),
+    *(a_power_cut_in_an_upgrade, online, a_read_only_root),
+)
+
+
+def main(folder: Path, beginning: str = "first_installation") -> None:
+    box = SystemdBox(folder / "root")
+    box.make()
+    chapters = [chapter.__name__ for chapter in STORY]
+    if beginning == chapters[0]:
+        for left in ("opt/edge-reid", "etc/edge-reid", "var/lib/edge-reid"):
+            subprocess.run(["rm", "-rf", box.root / left], check=True)
+    bundles = Bundles(folder, box)
+    box.boot()
+    try:
+        for chapter in STORY[chapters.index(beginning) :]:
+            say(chapter.__name__.replace("_", " "))
+            chapter(box, bundles)
+    finally:
+        box.cut_power()
+    say("all well")
+
+
+main(Path(sys.argv[1]), *sys.argv[2:])

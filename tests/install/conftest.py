@@ -1,0 +1,171 @@
+"""A folder that stands for a box, and bundles for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import parcels
+import pytest
+
+HERE = Path(__file__).parent
+PYTHON = str(Path(sys.base_prefix) / "bin/python3")
+"""As on a box: outside every virtual environment."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an installer ended."""
+
+    code: int
+    said: str
+
+    @property
+    def complaint(self) -> str:
+        lines = [line for line in self.said.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.said
+        return lines[0]
+
+
+class TestBox:
+    """`/` of a box, in a folder."""
+
+    __test__ = False
+
+    def __init__(self, root: Path, pip: Path, bundles: Path) -> None:
+        self.root = root
+        self.pip = pip
+        self._bundles = bundles
+        self._programs = bundles / "programs"
+        self.home = root / "opt/edge-reid"
+        self.config = root / "etc/edge-reid/gate.toml"
+
+    def bundle(self, version: str, behaviour: str = "well", **claims: str) -> Path:
+        program = (HERE / "small_agent.py").read_text()
+        program = program.replace("{version}", version).replace("{behaviour}", behaviour)
+        wheel = parcels.small_wheel(self._bundles / "wheels", version, program)
+        text = f'# for {version}\nmodel = "{self.home}/current/models/x.tflite"\n'
+        return parcels.unpack_into(
+            self._bundles / version,
+            version,
+            [self.pip, wheel],
+            configs={"gate": text},
+            secrets={"agent.key": f"key of {version}".encode(), "ca.crt": b"ca"},
+            **claims,
+        )
+
+    def install(self, bundle: Path, *words: str, umask: int = -1) -> Outcome:
+        done = self.start(bundle, *words, umask=umask)
+        _, said = done.communicate(timeout=120)
+        return Outcome(done.returncode, said)
+
+    def start(self, bundle: Path, *words: str, umask: int = -1) -> subprocess.Popen[str]:
+        program = [PYTHON, str(bundle / "install/install.py"), "--root", str(self.root), *words]
+        return subprocess.Popen(
+            program,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env=self._environment,
+            umask=umask,
+        )
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        path = f"{self._programs}:{os.environ['PATH']}"
+        return os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def boot(self) -> None:
+        """What the guard does before any agent starts."""
+        journal = self.home / "journal.py"
+        if journal.exists():
+            words = [PYTHON, "-I", journal, "--root", self.root]
+            subprocess.run(words, check=True, env=self._environment)
+
+    def run_systemd(self) -> None:
+        (self.root / "run/systemd/system").mkdir(parents=True)
+        self._programs.mkdir(parents=True)
+        program = self._programs / "systemctl"
+        program.write_text(
+            f'#!/bin/sh\nexec {sys.executable} {HERE / "systemctl.py"} {self.root} "$@"\n'
+        )
+        program.chmod(0o755)
+
+    def loses_power_at(self, name: str) -> None:
+        """The first time that a program is called, whoever calls it is gone."""
+        self._programs.mkdir(parents=True, exist_ok=True)
+        program = self._programs / name
+        later = program.with_suffix(".later")
+        if program.exists():
+            program.rename(later)
+        program.write_text(f'#!/bin/sh\nrm "$0"\nmv {later} "$0"\nkill -9 $PPID\n')
+        program.chmod(0o755)
+
+    @property
+    def state(self) -> str:
+        """Of the agent, as systemd sees it."""
+        words = [self._programs / "systemctl", "show", "edge-reid@gate.service"]
+        said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        return dict(line.split("=", 1) for line in said.splitlines())["ActiveState"]
+
+    def stop(self) -> None:
+        if (self._programs / "systemctl").exists():
+            words = [self._programs / "systemctl", "stop", "edge-reid@gate.service"]
+            subprocess.run(words, check=True)
+
+    @property
+    def version(self) -> str:
+        """What `current` says itself that it is."""
+        done = subprocess.run(
+            [self.home / "current/bin/edge-reid", "--version"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.split()[1]
+
+    @property
+    def releases(self) -> list[str]:
+        return sorted(it.name for it in (self.home / "releases").iterdir())
+
+    def fingerprint(self) -> dict[str, bytes]:
+        """Everything an upgrade may change, and its contents."""
+        files = [it for it in (self.root / "etc").rglob("*") if it.is_file()]
+        return {str(it): it.read_bytes() for it in files} | {
+            "current": bytes((self.home / "current").readlink())
+        }
+
+
+@pytest.fixture(scope="session")
+def pip_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pip's own wheel, from the pip that is here."""
+    folder = tmp_path_factory.mktemp("pip")
+    words = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", folder]
+    subprocess.run([sys.executable, *words, "pip"], check=True, capture_output=True)
+    return next(folder.glob("pip-*.whl"))
+
+
+@pytest.fixture
+def box(tmp_path: Path, pip_wheel: Path) -> Iterator[TestBox]:
+    """An empty one."""
+    yield from new_box(tmp_path, pip_wheel)
+
+
+@pytest.fixture(scope="module")
+def old_box(tmp_path_factory: pytest.TempPathFactory, pip_wheel: Path) -> Iterator[TestBox]:
+    """One that runs 1.0, for tests that leave it as it is."""
+    for box in new_box(tmp_path_factory.mktemp("old"), pip_wheel):
+        assert box.install(box.bundle("1.0")).code == 0
+        yield box
+
+
+def new_box(folder: Path, pip_wheel: Path) -> Iterator[TestBox]:
+    root = folder / "box"
+    root.mkdir()
+    box = TestBox(root, pip_wheel, folder / "bundles")
+    yield box
+    box.stop()

@@ -1,0 +1,108 @@
+"""As much of systemd as an installer needs: starts agents for real, listens to them, starts them
+again when they end. `systemctl.py ROOT WORDS…`; for each unit there is a keeper, a process that
+`systemctl.py ROOT keep UNIT` is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+RESTART_S = 0.2
+
+
+def main(root: Path, verb: str, *words: str) -> None:
+    units = [it for it in words if it.startswith("edge-reid@")]
+    if verb == "restart":
+        if "edge-reid.target" in words and not target(root).exists():
+            sys.exit("Unit edge-reid.target not found.")
+        for unit in units:
+            stop(root, unit)
+            start(root, unit)
+    elif verb == "stop":
+        for unit in units:
+            stop(root, unit)
+    elif verb == "show":
+        for name, value in read(root, units[0]).items():
+            print(f"{name}={value}")
+    elif verb == "keep":
+        keep(root, *words)
+
+
+def target(root: Path) -> Path:
+    return root / "etc/systemd/system/edge-reid.target"
+
+
+def state_file(root: Path, unit: str) -> Path:
+    return root / "run/systemd" / f"{unit}.json"
+
+
+def read(root: Path, unit: str) -> dict[str, str]:
+    with suppress(FileNotFoundError):
+        return json.loads(state_file(root, unit).read_text())
+    return {"ActiveState": "inactive", "SubState": "dead"}
+
+
+def start(root: Path, unit: str) -> None:
+    if (root / "etc/edge-reid" / f"{instance(unit)}.toml").exists():
+        subprocess.Popen(
+            [sys.executable, __file__, str(root), "keep", unit],
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def stop(root: Path, unit: str) -> None:
+    keeper = read(root, unit).get("Keeper")
+    if keeper:
+        with suppress(ProcessLookupError):
+            os.killpg(int(keeper), signal.SIGKILL)
+    state_file(root, unit).unlink(missing_ok=True)
+
+
+def instance(unit: str) -> str:
+    return unit.removeprefix("edge-reid@").removesuffix(".service")
+
+
+def keep(root: Path, unit: str) -> None:
+    address = f"@edge-reid-test-{os.getpid()}"  # the path of a socket may have 107 bytes only
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(address.replace("@", "\0"))
+    listener.settimeout(0.1)
+    program = root / "opt/edge-reid/current/bin/edge-reid"
+    config = root / "etc/edge-reid" / f"{instance(unit)}.toml"
+    while True:
+        agent = subprocess.Popen(
+            [str(program), "run", "--config", str(config)],
+            env=os.environ | {"NOTIFY_SOCKET": address},
+        )
+        state = {"ActiveState": "activating", "SubState": "start", "MainPID": str(agent.pid)}
+        state |= {"Keeper": str(os.getpid()), "Result": "success", "StatusText": ""}
+        while agent.poll() is None:
+            with suppress(TimeoutError):
+                said = dict(line.split("=", 1) for line in listener.recv(4096).decode().split("\n"))
+                state |= {"StatusText": said["STATUS"]}
+                state |= {"ActiveState": "active", "SubState": "running"}
+                state |= {"WatchdogTimestampMonotonic": str(time.monotonic_ns() // 1000)}
+            write(root, unit, state)
+        ended = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"}
+        write(root, unit, state | ended | {"MainPID": "0"})
+        time.sleep(RESTART_S)
+
+
+def write(root: Path, unit: str, state: dict[str, str]) -> None:
+    file = state_file(root, unit)
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps(state))
+    beside.replace(file)
+
+
+main(Path(sys.argv[1]), *sys.argv[2:])
