@@ -1,6 +1,7 @@
 #!/bin/sh
-# What tests talk to, for real: Mosquitto and PostgreSQL. Taken as they are, or installed by apt where
-# that needs no password. The tests start their own on free ports and sockets.
+# What tests talk to, for real: Mosquitto and PostgreSQL, and what they make cards with. Taken as they
+# are, or installed by apt where that needs no password. The tests start their own on free ports and
+# sockets.
 PATH="$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 
 as_root() {
@@ -13,6 +14,13 @@ has_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/in
 wanted=""
 has_mosquitto || wanted="mosquitto"
 has_postgres || wanted="$wanted postgresql"
+command -v sfdisk >/dev/null || wanted="$wanted fdisk"
+command -v mkfs.vfat >/dev/null || wanted="$wanted dosfstools"
+command -v mcopy >/dev/null || wanted="$wanted mtools"
+# a laptop that runs the tests must not become one that lets people in
+[ -z "$CI" ] || command -v sshd >/dev/null || wanted="$wanted openssh-server"
+[ -z "$CI" ] || command -v sudo >/dev/null || wanted="$wanted sudo"
+[ -z "$CI" ] || command -v systemd-analyze >/dev/null || wanted="$wanted systemd"
 [ -n "$wanted" ] || exit 0
 
 if command -v apt-get >/dev/null; then

@@ -9,6 +9,7 @@ import typer
 
 from edge_reid import __version__
 from edge_reid.cli.bench import bench
+from edge_reid.cli.bundle import bundle
 from edge_reid.cli.calibrate import calibrate
 from edge_reid.cli.command import command
 from edge_reid.cli.data import data
@@ -17,6 +18,7 @@ from edge_reid.cli.embed import embed
 from edge_reid.cli.evaluate import evaluate
 from edge_reid.cli.experiment import experiment
 from edge_reid.cli.export import export
+from edge_reid.cli.flash import flash
 from edge_reid.cli.fleet import fleet
 from edge_reid.cli.gallery import gallery
 from edge_reid.cli.keys import keys
@@ -40,12 +42,14 @@ app = typer.Typer(
 )
 VERBS = (
     *(run, watch, sink, fleet, command, probe, embed, doctor, bench, schema),
+    flash,
     *(train, export, evaluate, calibrate, report),
 )
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(gallery, name="gallery")
 app.add_typer(keys, name="keys")
+app.add_typer(bundle, name="bundle")
 app.add_typer(data, name="data")
 app.add_typer(experiment, name="experiment")
 

@@ -1,0 +1,78 @@
+"""The bundle that goes to one box: checked here, carried as a plain tar.
+
+A box has no zstd when it starts first, and wheels are packed already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+
+from deploy.flash.first_boot import Tar
+from deploy.site import Site
+from edge_reid.core.errors import BundleError
+from edge_reid.gallery.keys import read_public_key
+from edge_reid.release.bundle_file import verify
+from edge_reid.release.manifest import BundleManifest
+
+_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """A bundle that is whole, signed as the site wants it, and for this very box."""
+
+    path: Path
+    manifest: BundleManifest
+
+    @classmethod
+    def checked(
+        cls, path: Path, site: Site, box: str, told: Callable[[int, int | None], None]
+    ) -> Cargo:
+        """Read all of a bundle.
+
+        Raises:
+            BundleError: it is damaged, forged, or for another box or kind of box.
+        """
+        key = site.files.release_public_key
+        manifest = verify(path, read_public_key(key) if key else None, told)
+        _check_meant_for(manifest, path, site, box)
+        return cls(path, manifest)
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Of the manifest, hex: what a box is asked for that has it installed."""
+        return hashlib.sha256(self.manifest.to_bytes()).hexdigest()
+
+    @contextmanager
+    def tar(self) -> Iterator[Tar]:
+        """The plain tar, in a place that only we can read, for as long as it is needed."""
+        with tempfile.TemporaryDirectory(prefix="edge-reid-") as folder:
+            path = Path(folder) / "box.tar"
+            digest = hashlib.sha256()
+            with self.path.open("rb") as packed, path.open("wb") as plain:
+                unpacked = zstandard.ZstdDecompressor().read_to_iter(packed, _PIECE_BYTES)
+                for piece in unpacked:
+                    digest.update(piece)
+                    plain.write(piece)
+            yield Tar(path, path.stat().st_size, digest.hexdigest())
+
+
+def _check_meant_for(manifest: BundleManifest, path: Path, site: Site, box: str) -> None:
+    expected = {"site": site.site, "box": box, "target": site.target_of(box)}
+    found = {"site": manifest.site, "box": manifest.box, "target": manifest.target}
+    wrong = [key for key in expected if expected[key] != found[key]]
+    if wrong:
+        raise BundleError(
+            f"bundle {path}: expected one for "
+            + ", ".join(f"{key} {expected[key]}" for key in wrong)
+            + ", found one for "
+            + ", ".join(f"{key} {found[key] or 'any'}" for key in wrong)
+            + f"; edge-reid bundle --target {expected['target']} --box {box} makes it"
+        )

@@ -1,0 +1,106 @@
+"""What somebody asked for: one box of a site, and the bundle that it gets."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.flash.cargo import Cargo
+from deploy.flash.first_boot import FirstBoot, Login, Tar
+from deploy.flash.screen import bar
+from deploy.flash.wifi import FixedAddress, Wifi
+from deploy.site import Site, load_site
+from edge_reid.core.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """All that is known before anything is written."""
+
+    site: Site
+    box: str
+    cargo: Cargo
+
+    @classmethod
+    def read(cls, config: Path, box: str, bundle: Path) -> Order:
+        """Checked: the site's file, the box in it, the whole bundle.
+
+        Raises:
+            ConfigError: the file has mistakes.
+            UsageError: it has no such box.
+            BundleError: the bundle is damaged, forged, or not for this box.
+        """
+        site = load_site(config)
+        site.box(box)
+        with bar("checking the bundle") as told:
+            return cls(site, box, Cargo.checked(bundle, site, box, told))
+
+    @property
+    def title(self) -> str:
+        """`box gate-1 of lab (pi-bookworm), release 1.2.0`."""
+        manifest = self.cargo.manifest
+        return f"box {self.box} of {self.site.site} ({manifest.target}), release {manifest.version}"
+
+    def for_pi(self) -> None:
+        """Nothing, if the box starts from a card.
+
+        Raises:
+            UsageError: it does not.
+        """
+        target = self.site.target_of(self.box)
+        if not target.startswith("pi-"):
+            raise UsageError(
+                f"box {self.box}: is a {target}, which does not start from a card of a "
+                "Raspberry Pi; use --host user@address"
+            )
+
+    def first_boot(self, tar: Tar, *, asks: bool) -> FirstBoot:
+        """What the box is told; asks for the Wi-Fi password if it must and may.
+
+        Raises:
+            UsageError: the password cannot be had, or is none.
+        """
+        box, ssh = self.site.box(self.box), self.site.ssh
+        return FirstBoot(
+            hostname=self.site.hostname_of(self.box),
+            tar=tar,
+            login=Login(ssh.user, ssh.authorized_keys) if ssh else None,
+            wifi=self._wifi(asks=asks),
+            fixed_address=FixedAddress(box.address, box.gateway, box.dns) if box.address else None,
+            timezone=box.timezone,
+        )
+
+    def _wifi(self, *, asks: bool) -> Wifi | None:
+        wifi = self.site.wifi
+        if wifi is None:
+            return None
+        if wifi.password_file:
+            return Wifi.from_password(wifi.ssid, wifi.country, _first_line(wifi.password_file))
+        if not asks:
+            return Wifi(wifi.ssid, wifi.country, psk="0" * 64)
+        password = asked_for(f"Password of Wi-Fi {wifi.ssid}: ", "wifi.password_file")
+        return Wifi.from_password(wifi.ssid, wifi.country, password)
+
+
+def asked_for(prompt: str, instead: str) -> str:
+    """A secret from the keyboard, which does not show.
+
+    Raises:
+        UsageError: nobody sits there; `instead` says what else to do.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"{prompt.strip(': ')}: cannot be asked for without a terminal; {instead}")
+    return getpass.getpass(prompt)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"wifi.password_file {path}: cannot be read: {reason}") from error
+    if not lines:
+        raise UsageError(f"wifi.password_file {path}: expected the password in its first line")
+    return lines[0]

@@ -1,0 +1,176 @@
+"""The workstation's side of `edge-reid flash`, which the CLI looks up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from deploy.flash.boot import Boot, BootFolder, BootVolume, need_mtools
+from deploy.flash.device import inspect, refuse_unless_named_twice
+from deploy.flash.disk import Disk
+from deploy.flash.first_boot import FirstBoot, SeedFile, setup_files
+from deploy.flash.image import Image
+from deploy.flash.order import Order, asked_for
+from deploy.flash.partitions import boot_partition
+from deploy.flash.remote import Found, Remote, connected
+from deploy.flash.screen import bar, say
+from deploy.flash.seed import Seed, plan, sow
+from deploy.flash.writer import check_image, write_image
+from edge_reid.core.errors import FlashError
+
+_ROOM = 5
+"""A box needs about so many times the bundle: packed, unpacked, and installed beside what runs."""
+
+
+def to_card(
+    order: Order, image_file: Path, device_path: Path, *, really: Path | None, dry_run: bool
+) -> None:
+    """Write an image onto a card, read it back, and seed it."""
+    order.for_pi()
+    need_mtools()
+    image = Image.open(image_file)
+    start = boot_partition(image.partitions(), str(image_file)).start_bytes
+    device = inspect(device_path)
+    refuse_unless_named_twice(device, image.size_bytes, really)
+    say(f"{order.title}: {image_file.name} onto {device.title}")
+    with order.cargo.tar() as tar:
+        first = order.first_boot(tar, asks=not dry_run)
+        if dry_run:
+            say(
+                f"would write {image.size_bytes} bytes, read them back, and onto its boot partition"
+            )
+            _show_files(setup_files(first, "0"))
+            say("  and what sets them off: cloud-init's files or firstrun.sh, as the image has it")
+            return
+        with Disk.opened(device_path, in_use_too=device.is_in_use) as disk:
+            _copy(image, disk)
+            _seed(order, first, BootVolume(device_path, start, disk.forget))
+    say(f"done: put the card into {order.box} and switch it on")
+
+
+def to_boot(order: Order, folder: Path, *, dry_run: bool) -> None:
+    """Seed the boot partition of a card that was written already."""
+    order.for_pi()
+    say(f"{order.title}: onto {folder}")
+    boot = BootFolder(folder)
+    with order.cargo.tar() as tar:
+        first = order.first_boot(tar, asks=not dry_run)
+        if dry_run:
+            _show(_planned(order, first, boot))
+            return
+        _seed(order, first, boot)
+    say(f"done: eject the card, put it into {order.box} and switch it on")
+
+
+def to_host(order: Order, destination: str, *, ssh_config: Path | None, dry_run: bool) -> None:
+    """Install on a box that runs, over ssh."""
+    say(f"{order.title}: onto {destination}")
+    with connected(destination, ssh_config) as remote:
+        found = remote.look()
+        _refuse_misfit(order, destination, found)
+        if found.manifest_sha256 == order.cargo.manifest_sha256:
+            say("nothing to do: this very release is installed")
+            return
+        _refuse_full(order, destination, found)
+        if dry_run:
+            say(
+                f"would send {order.cargo.manifest.size_bytes / 1e6:.0f} MB to /var/tmp there, "
+                "run its installer as root, and remove them again"
+            )
+            return
+        _install(order, remote, found)
+        if remote.look().manifest_sha256 != order.cargo.manifest_sha256:
+            raise FlashError(
+                f"{destination}: the installer ended well, and another release is in force; "
+                "`systemctl status 'edge-reid*'` there says why"
+            )
+    say(f"done: {order.box} runs release {order.cargo.manifest.version}")
+
+
+def _copy(image: Image, disk: Disk) -> None:
+    with bar("checking the image") as told:
+        digests = image.digests(told)
+    with bar(f"writing {disk.path}") as told:
+        done = write_image(image, digests, disk, told)
+    with bar(f"reading back {disk.path}") as told:
+        check_image(image, digests, disk, told)
+    say(
+        f"image written and read back: {done.written_bytes / 1e6:.0f} MB written, "
+        f"{done.kept_bytes / 1e6:.0f} MB were there"
+    )
+
+
+def _planned(order: Order, first: FirstBoot, boot: Boot) -> Seed:
+    seed = plan(first, boot)
+    if seed.has_cloud_init and order.cargo.manifest.target == "pi-bookworm":
+        raise FlashError(
+            f"{boot.where}: expected Pi OS bookworm, as box {order.box} has target pi-bookworm, "
+            "found cloud-init, so trixie or newer; take the other image, or target pi-trixie"
+        )
+    return seed
+
+
+def _seed(order: Order, first: FirstBoot, boot: Boot) -> None:
+    seed = _planned(order, first, boot)
+    with bar(f"seeding {boot.where}") as told:
+        done = 0
+
+        def wrote(more: int) -> None:
+            nonlocal done
+            done += more
+            told(done, seed.size_bytes)
+
+        size = sow(seed, boot, wrote)
+    way = "cloud-init" if seed.has_cloud_init else "firstrun.sh"
+    say(
+        f"seeded for {way} and read back: {size / 1e6:.1f} MB written"
+        if size
+        else f"seeded for {way} already: nothing to write"
+    )
+
+
+def _show(seed: Seed) -> None:
+    say("would write, and read back")
+    _show_files(seed.files)
+    say(f"  cmdline.txt: {seed.cmdline.strip()}")
+
+
+def _show_files(files: Iterable[SeedFile]) -> None:
+    for each in files:
+        secret = "  secret: wiped at first boot" if each.is_secret else ""
+        say(f"  {each.name:<36} {each.size_bytes:>12} bytes{secret}")
+
+
+def _refuse_misfit(order: Order, destination: str, found: Found) -> None:
+    manifest = order.cargo.manifest
+    if (found.machine, found.python) != (manifest.machine, manifest.python):
+        raise FlashError(
+            f"{destination}: expected Python {manifest.python} on {manifest.machine}, as "
+            f"{manifest.target} has, found Python {found.python} on {found.machine}; "
+            "give the box its own target in the site's file, and make its bundle anew"
+        )
+
+
+def _refuse_full(order: Order, destination: str, found: Found) -> None:
+    needed = _ROOM * order.cargo.manifest.size_bytes
+    if found.free_bytes < needed:
+        raise FlashError(
+            f"{destination}: expected {needed / 1e6:.1f} MB of room in /var/tmp, found "
+            f"{found.free_bytes / 1e6:.1f} MB; make room there"
+        )
+
+
+def _install(order: Order, remote: Remote, found: Found) -> None:
+    password = None
+    if found.becomes_root == "password":
+        password = asked_for(
+            f"Password of sudo on {remote.destination}: ",
+            "let this user sudo without one, or log in as another",
+        )
+    try:
+        with order.cargo.tar() as tar, bar(f"sending to {remote.destination}") as told:
+            remote.send(tar, told)
+        for line in remote.install(found.becomes_root, password):
+            say(f"  {line}")
+    finally:
+        remote.clear()

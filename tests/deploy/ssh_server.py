@@ -1,0 +1,113 @@
+"""A real sshd on loopback, whose box is a root file system of its own."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cards import tool
+from first_boots import Box, mount
+from needs import absent
+
+PASSWORD = "the password of sudo"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A box that answers; `config` is how ssh finds it and knows it."""
+
+    box: Box
+    folder: Path
+    port: int
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "ssh_config"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+
+@contextmanager
+def ssh_server(box: Box, folder: Path) -> Iterator[Server]:
+    """Lets in root, `installer`, whose sudo asks for nothing, and `guard`, whose sudo asks."""
+    program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
+    if program is None:
+        absent("sshd (Debian: apt install openssh-server)")
+    folder.mkdir()
+    for name in ("host", "user"):
+        tool("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name)
+    server = Server(box, folder, _free_port())
+    _configure(server)
+    _make_users(server)
+    with ExitStack() as running:
+        for each in ("dev", "proc"):
+            mount(running, box.root / each, "--bind", f"/{each}")
+        command = ["chroot", str(box.root), program, "-D", "-e", "-f", "/sshd_config"]
+        log = running.enter_context((folder / "sshd.log").open("w"))
+        daemon = subprocess.Popen(command, stderr=log)
+        running.callback(daemon.wait)
+        running.callback(daemon.terminate)
+        _wait_for(server)
+        yield server
+
+
+def _configure(server: Server) -> None:
+    box, folder = server.box, server.folder
+    (box.root / "run/sshd").mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "host", box.root / "host_key")
+    shutil.copy(folder / "user.pub", box.root / "authorized_keys")
+    (box.root / "sshd_config").write_text(
+        f"Port {server.port}\nListenAddress 127.0.0.1\nHostKey /host_key\n"
+        "AuthorizedKeysFile /authorized_keys\nStrictModes no\nPidFile none\n"
+        "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n",
+        encoding="ascii",
+    )
+    key = (folder / "host.pub").read_text(encoding="ascii")
+    server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {key}", encoding="ascii")
+    server.config.write_text(
+        f"Host *\n Port {server.port}\n IdentityFile {folder}/user\n IdentitiesOnly yes\n"
+        f" UserKnownHostsFile {server.known_hosts}\n GlobalKnownHostsFile /dev/null\n"
+        " StrictHostKeyChecking yes\n BatchMode yes\n",
+        encoding="ascii",
+    )
+
+
+def _make_users(server: Server) -> None:
+    box = server.box
+    for name in ("installer", "guard"):
+        assert box.run("useradd", "--create-home", "--shell", "/bin/sh", name) == 0
+        assert box.run("usermod", "--password", "*", name) == 0
+    assert box.run("usermod", "--shell", "/bin/sh", "root") == 0
+    assert box.run("sh", "-c", f"echo 'guard:{PASSWORD}' | chpasswd") == 0
+    (box.root / "etc/sudoers.d").mkdir(exist_ok=True)
+    rules = box.root / "etc/sudoers.d/test"
+    rules.write_text("installer ALL=(ALL) NOPASSWD: ALL\nguard ALL=(ALL) ALL\n", encoding="ascii")
+    rules.chmod(0o440)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _wait_for(server: Server) -> None:
+    deadline = time.monotonic() + 30
+    while not _answers(server):
+        assert time.monotonic() < deadline, (server.folder / "sshd.log").read_text()
+        time.sleep(0.1)
+
+
+def _answers(server: Server) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
