@@ -16,6 +16,14 @@ PERIOD_S = 0.02
 SIZE_PX = (160, 120)
 
 
+def _grey(level: int) -> Image:
+    return np.full((SIZE_PX[1], SIZE_PX[0], 3), level, np.uint8)
+
+
+STILL = (_grey(0),)
+"""Pictures in which nothing moves."""
+
+
 class MjpegCamera:
     """Serves grey pictures, brighter by one with each; use it as a context manager.
 
@@ -92,7 +100,7 @@ class MjpegCamera:
     def _picture(self, number: int) -> Image:
         if self._pictures:
             return self._pictures[number % len(self._pictures)]
-        return np.full((SIZE_PX[1], SIZE_PX[0], 3), number % 256, np.uint8)
+        return _grey(number % 256)
 
 
 def _part(image: Image) -> bytes:
