@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import subprocess
+import sys
 
 import campus
 import pytest
@@ -32,16 +35,27 @@ def gallery(edge_reid, path):
     return lambda *words: edge_reid("gallery", *words, "--gallery", path)
 
 
-@pytest.fixture
-def misfiled(gallery, photos):
-    """A gallery in which a photo of bomber-jacket is filed under red-sleeves."""
+@pytest.fixture(scope="module")
+def enrolled(photos, tmp_path_factory):
+    """The file of a gallery in which a photo of bomber-jacket is filed under red-sleeves."""
+    path = tmp_path_factory.mktemp("enrolled") / "gallery.db"
     *bomber, stray = photos["bomber-jacket"]
-    for name, files in (
-        ("red-sleeves", [*photos["red-sleeves"], stray]),
-        ("bomber-jacket", bomber),
-        ("black-coat", photos["black-coat"]),
-    ):
-        assert gallery("enroll", name, *files).code == 0
+    verbs = (
+        ("init", path),
+        ("enroll", "red-sleeves", *photos["red-sleeves"], stray, "--gallery", path),
+        ("enroll", "bomber-jacket", *bomber, "--gallery", path),
+        ("enroll", "black-coat", *photos["black-coat"], "--gallery", path),
+    )
+    for words in verbs:
+        command = [sys.executable, "-m", "edge_reid", "gallery", *map(str, words)]
+        subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture
+def misfiled(gallery, enrolled, path):
+    """`gallery` on a copy of that one."""
+    shutil.copy(enrolled, path)
     return gallery
 
 
