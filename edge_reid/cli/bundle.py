@@ -86,6 +86,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check that a bundle is whole, and signed by a key."""
+    _need("zstandard")
     from edge_reid.cli.progress import stages
     from edge_reid.gallery.keys import read_public_key
     from edge_reid.release.bundle_file import verify as verified
@@ -103,12 +104,16 @@ def bundle_verbs() -> Any:
     Raises:
         BundleError: they are not installed here.
     """
-    if not all(importlib.util.find_spec(name) for name in ("deploy", "packaging", "tomli_w")):
+    _need("deploy", "packaging", "tomli_w", "zstandard")
+    return importlib.import_module("deploy.verbs")
+
+
+def _need(*packages: str) -> None:
+    if not all(importlib.util.find_spec(name) for name in packages):
         raise BundleError(
             "this verb needs packages that are not installed here; "
             "on a workstation: pip install 'edge-reid[deploy]'"
         )
-    return importlib.import_module("deploy.verbs")
 
 
 def _described(manifest: BundleManifest) -> str:

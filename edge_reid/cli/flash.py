@@ -69,8 +69,9 @@ def _check_one_way(
 
 def _order() -> Any:
     """Looked up by name: what writes cards is no part of what runs on a box."""
-    if not importlib.util.find_spec("deploy"):
+    if not all(importlib.util.find_spec(name) for name in ("deploy", "zstandard")):
         raise FlashError(
-            "this verb needs the workstation's part of edge-reid, which is not installed here"
+            "this verb needs the workstation's part of edge-reid, which is not installed here; "
+            "on a workstation: pip install 'edge-reid[deploy]'"
         )
     return importlib.import_module("deploy.flash.order")
