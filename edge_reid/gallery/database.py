@@ -47,6 +47,24 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
 
 
 @contextmanager
+def made_beside(path: Path, busy_timeout_s: float) -> Iterator[sqlite3.Connection]:
+    """A new file for the block to fill in one transaction; it stands at `path` when it is whole.
+
+    If another process was quicker, its file stays.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    beside.unlink(missing_ok=True)  # of a process of our number that was killed
+    with reserved(beside), closed_on_error(connect(beside, busy_timeout_s)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        with transaction(connection):
+            yield connection
+        connection.close()
+    with suppress(FileExistsError):
+        os.link(beside, path)
+    beside.unlink()
+
+
+@contextmanager
 def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """The connection, left open unless the block raises."""
     try:

@@ -12,10 +12,8 @@ its head. So at whatever instruction the power goes, one whole version is in for
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from edge_reid.gallery.database import (
     connect,
     damaged,
     in_one_line,
-    reserved,
+    made_beside,
     transaction,
 )
 from edge_reid.gallery.schema import REPLICA_APPLICATION_ID
@@ -299,18 +297,9 @@ class Replica:
 
 
 def _create(path: Path) -> None:
-    """Make it beside, and move it here when it is whole."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    beside.unlink(missing_ok=True)  # of a process of our number that was killed
-    with reserved(beside), closed_on_error(connect(beside, BUSY_TIMEOUT_S)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        with transaction(connection):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        connection.close()
-    with suppress(FileExistsError):  # another agent on this box was quicker
-        os.link(beside, path)
-    beside.unlink()
+    with made_beside(path, BUSY_TIMEOUT_S) as connection:
+        for statement in _SCHEMA:
+            connection.execute(statement)
 
 
 def _check_ours(path: Path, connection: sqlite3.Connection) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.database import closed_on_error, connect, reserved, transaction
+from edge_reid.gallery.database import closed_on_error, connect, made_beside
 
 APPLICATION_ID = 0x65725374
 """Marks an SQLite file as one of strangers: ASCII `erSt`."""
@@ -106,21 +104,10 @@ def open_or_make(path: Path, model_id: str, dimension: int) -> sqlite3.Connectio
 
 
 def _make(path: Path, model_id: str, dimension: int) -> None:
-    """Make it beside, and move it here when it is whole."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    beside.unlink(missing_ok=True)  # of a process of our number that was killed
-    with reserved(beside), closed_on_error(connect(beside, BUSY_TIMEOUT_S)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        with transaction(connection):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute(
-                "INSERT INTO ledger VALUES (1, ?, ?, 0, NULL, 0)", (model_id, dimension)
-            )
-        connection.close()
-    with suppress(FileExistsError):  # another agent on this box was quicker
-        os.link(beside, path)
-    beside.unlink()
+    with made_beside(path, BUSY_TIMEOUT_S) as connection:
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        connection.execute("INSERT INTO ledger VALUES (1, ?, ?, 0, NULL, 0)", (model_id, dimension))
 
 
 def _set_aside(path: Path) -> None:
