@@ -28,7 +28,7 @@ def free_port() -> int:
 
 class Mosquitto:
     """`login` = (user, password) shuts everybody else out; `acl` are lines of an ACL file;
-    `tls` = (CA, certificate, key) makes it speak `mqtts`.
+    `tls` = (CA, certificate, key) makes it speak `mqtts`; `port` is one that is free by default.
     """
 
     def __init__(
@@ -38,8 +38,9 @@ class Mosquitto:
         login: tuple[str, str] | None = None,
         acl: tuple[str, ...] = (),
         tls: tuple[Path, Path, Path] | None = None,
+        port: int | None = None,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{self.port}"
         self._config = folder / "mosquitto.conf"
         # a subscriber that reads slowly must not make the broker drop: we test ourselves

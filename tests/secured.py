@@ -51,8 +51,8 @@ def certs(pki: Path, words: str) -> tuple[int, str, str]:
 class SecuredMosquitto(Mosquitto):
     """Only the port, the folders and the user of the shipped configuration are changed."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        super().__init__(folder, port=port)
         self.pki = folder / "pki"
         for words in CAST:
             code, _, complaint = certs(self.pki, words)

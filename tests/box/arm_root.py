@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ NEEDS = {
     "mosquitto": "mosquitto",
     "unshare": "util-linux",
 }
+"""Programs, and Debian's packages of them."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,14 @@ class ArmRoot:
     """The folder that is `/` for its programs."""
 
     folder: Path
+    packages: str = PACKAGES
 
     def make(self) -> None:
         """Fetch and unpack it, unless it is there: ten minutes and more."""
         done = self.folder / "etc" / "edge-reid-box-test"
         if done.exists():
             return
-        words = ("--arch=arm64", "--variant=minbase", f"--include={PACKAGES}", SUITE)
+        words = ("--arch=arm64", "--variant=minbase", f"--include={self.packages}", SUITE)
         subprocess.run(["debootstrap", *words, str(self.folder)], check=True)
         (self.folder / "etc/hosts").write_text("127.0.0.1 localhost\n")
         done.touch()
@@ -79,17 +81,20 @@ class ArmRoot:
         return self.folder / path.lstrip("/")
 
 
-def check_machine() -> None:
+def check_machine(title: str, needs: Mapping[str, str] = NEEDS) -> None:
     """Leave, saying what is missing, if this machine cannot run such a root."""
     if os.geteuid() != 0:
-        sys.exit("box-test: expected root (debootstrap, chroot); run: sudo make box-test")
+        sys.exit(f"{title}: expected root (debootstrap, chroot); run: sudo make {title}")
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     missing = [
         package
-        for program, package in NEEDS.items()
+        for program, package in needs.items()
         if not any(Path(folder, program).exists() for folder in path.split(":"))
     ]
     if missing:
-        sys.exit(f"box-test: missing here; run: apt-get install {' '.join(missing)} binfmt-support")
+        sys.exit(f"{title}: missing here; run: apt-get install {' '.join(missing)} binfmt-support")
     if not Path("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists():
-        sys.exit("box-test: expected arm64 programs to start here; run: update-binfmts --enable")
+        sys.exit(
+            f"{title}: expected arm64 programs to start here; "
+            "run: mount -t binfmt_misc none /proc/sys/fs/binfmt_misc; update-binfmts --enable"
+        )

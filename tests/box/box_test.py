@@ -69,7 +69,7 @@ class Figures:
 
 def main() -> None:
     options = _options()
-    check_machine()
+    check_machine("box-test")
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     console.rule("1. a Debian bookworm for arm64")
