@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak check bench box-test setup setup-device broker clean
+.PHONY: demo test soak check bench box-test boot-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
@@ -18,6 +18,9 @@ soak: setup broker  ## the long ones: faults again and again
 
 box-test: setup  ## as root: the bundle on an emulated arm64 Debian, against x86; an hour
 	PYTHONPATH=tests $(BIN)/python tests/box/box_test.py --out out/box
+
+boot-test: setup  ## as root: a whole card in qemu-system, from flash to online, and its power cut; two hours
+	PYTHONPATH=.:tests:tests/deploy $(BIN)/python tests/box/boot_test.py --out out/boot
 
 check: setup  ## style, types, import law
 	$(BIN)/ruff check .

@@ -2,7 +2,8 @@
 
     a Debian bookworm arm64 with its own kernel → an image like Pi OS's → `flash --image --device`
     → switched on in qemu-system-aarch64, nobody touches it → `online` at a Mosquitto of the host
-    → `flash --host` of the next release, power cut while it is built, and on trial
+    → `flash --host` of the next release, power cut while it is built, while the
+      doctor looks at it, and on trial
     → switched on again: `online` with the release that worked → `flash --host` once more: the next
 
 Emulated are processor, board, disk and network. A power cut is SIGKILL of qemu: what the box had in
@@ -26,7 +27,7 @@ from arm_root import NEEDS, ArmRoot, check_machine
 from boot_site import BOX, PASSWORD, BootSite
 from box_shell import BoxShell
 from box_test import enrol
-from card_image import PACKAGES, make_image, on_boot
+from card_image import PACKAGES, add_kernel, make_image, on_boot
 from cards import names
 from consumer import Consumer, eventually
 from virtual_box import VirtualBox
@@ -149,15 +150,28 @@ def cut_while_it_is_built(story: Story) -> None:
     assert story.online_version == VERSION
 
 
+def cut_at_the_doctor(story: Story) -> None:
+    """What the upgrade changes is written down; `current` is still the old release."""
+    flashing = story.flash_host(story.site.bundle(NEXT))
+    story.shell.wait_until(f"test -e {PLAN}", story.patience_s)
+    assert story.shell.run("readlink /opt/edge-reid/current").endswith(f"/{VERSION}")
+    cut_unconfirmed(story, flashing, "at the doctor")
+
+
 def cut_on_trial(story: Story) -> None:
     """The agent of the new release is online, and nobody has confirmed it."""
     flashing = story.flash_host(story.site.bundle(NEXT))
     eventually(lambda: story.online_version == NEXT, story.patience_s)
+    cut_unconfirmed(story, flashing, "on trial")
+
+
+def cut_unconfirmed(story: Story, flashing: subprocess.Popen[str], when: str) -> None:
+    """Then the guard takes the upgrade back at the next start, before any agent."""
     plan = json.loads(story.shell.run(f"cat {PLAN}"))
     assert (plan["before"], plan["after"]) == (VERSION, NEXT)
-    say(f"power cut, {NEXT} on trial: {PLAN} is there")
+    say(f"power cut, {NEXT} {when}: {PLAN} is there")
     story.cut_power(flashing)
-    story.switch_on("after a cut on trial")
+    story.switch_on(f"after a cut {when}")
     assert story.online_version == VERSION
     assert story.shell.run(f"test -e {PLAN} || echo gone") == "gone"
     said = story.shell.run("journalctl -b -o cat -u edge-reid-guard.service")
@@ -179,8 +193,8 @@ def the_upgrade_at_last(story: Story) -> None:
 
 
 CHAPTERS: tuple[Callable[[Story], None], ...] = (
-    *(a_card, the_first_power, no_secret_is_left, cut_while_it_is_built, cut_on_trial),
-    the_upgrade_at_last,
+    *(a_card, the_first_power, no_secret_is_left),
+    *(cut_while_it_is_built, cut_at_the_doctor, cut_on_trial, the_upgrade_at_last),
 )
 
 
@@ -197,6 +211,7 @@ def main() -> None:
     begins = [it.__name__ for it in CHAPTERS].index(options.begin)
     if begins == 0:
         root.make()
+        add_kernel(root)
         make_image(root, campus.CLIP, out / "raspios.img")
     shell.trust(root.inside("/etc/ssh/ssh_host_ed25519_key.pub").read_text())
     box = VirtualBox(out / "card.img", out, SSH_PORT)

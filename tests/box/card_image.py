@@ -14,9 +14,10 @@ from arm_root import ArmRoot
 from cards import MIB, tool
 
 PACKAGES = (
-    "systemd,systemd-sysv,dbus,udev,kmod,initramfs-tools,linux-image-arm64,python3,"
-    "ca-certificates,network-manager,openssh-server,sudo,iproute2,passwd,util-linux,tzdata,procps"
+    "systemd,systemd-sysv,libpam-systemd,dbus,udev,kmod,initramfs-tools,python3,ca-certificates,"
+    "network-manager,openssh-server,sudo,iproute2,passwd,util-linux,tzdata,procps"
 )
+"""What Pi OS brings and a box needs; the kernel comes last, as its initramfs is made of them."""
 BOOT_START = 4 * MIB
 BOOT_BYTES = 512 * MIB
 ROOT_BYTES = 4096 * MIB
@@ -32,6 +33,13 @@ PARTUUID={DISK}-02 / ext4 defaults,noatime 0 1
 """
 KERNEL, INITRAMFS = "kernel8.img", "initramfs8"
 """As the firmware of a Pi 4 looks for them."""
+
+
+def add_kernel(root: ArmRoot) -> None:
+    """Debian's, unless it is there; ten minutes, most of them for its initramfs."""
+    if not any(root.inside("/boot").glob("initrd.img-*")):
+        words = ("apt-get", "install", "--yes", "--no-install-recommends", "linux-image-arm64")
+        root.run(words, network=True)
 
 
 def make_image(root: ArmRoot, clip: Path, path: Path) -> Path:
@@ -77,6 +85,7 @@ def _be_like_pi_os(root: ArmRoot) -> None:
     root.inside("/etc/hostname").write_text("raspberrypi\n")
     root.inside("/etc/hosts").write_text("127.0.0.1 localhost\n127.0.1.1 raspberrypi\n")
     root.inside("/etc/machine-id").write_text("")  # each card makes its own
+    root.inside("/var/lib/dbus/machine-id").unlink(missing_ok=True)
     for link in _switched_on(root, "ssh"):  # off, until somebody switches it on
         link.unlink()
 
