@@ -45,9 +45,14 @@ cat >"$folder/box.tar"
 sha256sum "$folder/box.tar" | cut -c 1-64
 """
 _CLEAR = 'rm -rf "/var/tmp/edge-reid-$(id -u)"'
+# What a power cut left of an installation goes; one that is under way holds a lock on its folder.
 _INSTALL = """
 set -e
+for left in /var/tmp/edge-reid-install.*; do
+    if [ -d "$left" ]; then flock -n "$left" rm -rf "$left" || :; fi
+done
 unpacked=$(mktemp -d /var/tmp/edge-reid-install.XXXXXX)
+exec 9<"$unpacked"; flock -n 9
 trap "rm -rf $unpacked" EXIT
 tar --no-same-owner -xf /var/tmp/edge-reid-${SUDO_UID:-0}/box.tar -C "$unpacked"
 cd "$unpacked/edge-reid-bundle"

@@ -8,6 +8,7 @@ from pathlib import Path
 import parcels
 from box_test import edge_reid
 from cards import tool
+from flashing import PASSWORD, PSK
 from secured import SecuredMosquitto, certs
 from virtual_box import ADDRESS, HOST
 
@@ -42,7 +43,6 @@ cert_file = "pki/clients/{BOX}.crt"
 key_file = "pki/clients/{BOX}.key"
 cameras.gate.source.uri = "/srv/campus.mp4"
 """
-PASSWORD = "correct horse battery"
 
 
 class BootSite:
@@ -66,6 +66,12 @@ class BootSite:
     @property
     def config(self) -> Path:
         return self._folder / "site.toml"
+
+    @property
+    def secrets(self) -> tuple[bytes, bytes]:
+        """The Wi-Fi key, and from the middle of the agent's private key."""
+        key = (self.broker.pki / f"clients/{BOX}.key").read_bytes()
+        return PSK.encode(), key.splitlines()[1]
 
     def bundle(self, version: str | None = None) -> Path:
         """Of this checkout, or of the same under another version."""

@@ -6,6 +6,7 @@ boot partition are those of Pi OS. Nothing is mounted to make it.
 
 from __future__ import annotations
 
+import mmap
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,16 @@ def on_boot(disk: Path, name: str, copy: Path) -> Path:
     """A file of the boot partition, copied here."""
     tool("mcopy", "-n", "-o", "-i", f"{disk}@@{BOOT_START}", f"::/{name}", copy)
     return copy
+
+
+def is_on_boot(disk: Path, body: bytes) -> bool:
+    """Whether these bytes are anywhere on the boot partition, in a file or where one was."""
+    end = BOOT_START + BOOT_BYTES
+    with (
+        disk.open("rb") as file,
+        mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) as raw,
+    ):
+        return raw.find(body, BOOT_START) >= 0
 
 
 def _fill_boot(root: ArmRoot, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 import subprocess
@@ -122,6 +124,35 @@ def test_an_installer_that_fails_is_quoted_and_no_secret_stays(
     assert done.code == 1
     assert "the installer failed: install: the doctor says no" in done.complaint
     assert left_over(server.box) == []
+
+
+def test_what_a_power_cut_left_there_is_removed_unless_an_installer_is_at_work_on_it(
+    server: Server, tmp_path: Path
+) -> None:
+    abandoned, at_work = (
+        server.box.root / f"var/tmp/edge-reid-install.{name}" for name in ("before", "lost")
+    )
+    for folder in (abandoned, at_work):
+        folder.mkdir()
+        (folder / "agent.key").write_bytes(AGENT_KEY)
+    descriptor = os.open(at_work, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        done = order(tmp_path).flash(*at(server))
+    finally:
+        os.close(descriptor)
+    assert done.code == 0, done.err
+    assert left_over(server.box) == [at_work / "agent.key"]
+
+
+def test_a_bundle_is_locked_while_its_installer_is_at_work(server: Server, tmp_path: Path) -> None:
+    installer = (
+        "import subprocess\n"
+        "folder = str(Path.cwd().parent)\n"
+        "assert subprocess.call(['flock', '-n', folder, 'true']) == 1\n"
+    )
+    done = order(tmp_path, INSTALLER + installer).flash(*at(server))
+    assert done.code == 0, done.complaint
 
 
 def test_an_installer_that_claims_more_than_it_did_is_found_out(
