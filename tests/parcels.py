@@ -37,7 +37,7 @@ def unpack_into(
     configs: dict[str, str],
     secrets: dict[str, bytes] | None = None,
     gallery: Path | None = None,
-    **claims: str,
+    **claims: str | None,
 ) -> Path:
     """A folder as a bundle unpacks to; `claims` override what the manifest says it is for."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -51,7 +51,9 @@ def unpack_into(
     for model in models.iterdir() if models else ():
         shutil.copy(model, folder / "models")
     for camera, text in configs.items():
-        (folder / "config" / f"{camera}.toml").write_text(text)
+        config = folder / "config" / f"{camera}.toml"
+        config.parent.mkdir(exist_ok=True)  # camera, or for all boxes box/camera
+        config.write_text(text)
     for name, body in (secrets or {}).items():
         (folder / "config/secrets" / name).write_bytes(body)
     if gallery:
@@ -60,7 +62,7 @@ def unpack_into(
     return folder
 
 
-def write_manifest(folder: Path, version: str, **claims: str) -> None:
+def write_manifest(folder: Path, version: str, **claims: str | None) -> None:
     files = sorted(it for it in folder.rglob("*") if it.is_file() and it.parent != folder)
     manifest = {
         "schema": "edge-reid.bundle/1",

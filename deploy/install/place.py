@@ -57,6 +57,11 @@ class Box:
         return self.root / "etc/systemd/system"
 
     @property
+    def wants(self) -> Path:
+        """Links to the agents that start at boot."""
+        return self.units / "edge-reid.target.wants"
+
+    @property
     def journald(self) -> Path:
         return self.root / "etc/systemd/journald.conf.d/edge-reid.conf"
 
@@ -90,6 +95,11 @@ class Box:
 
     def current_version(self) -> str | None:
         return self.current.readlink().name if self.current.is_symlink() else None
+
+
+def agent_unit(camera: str) -> str:
+    """The agent of a camera, as systemd knows it."""
+    return f"edge-reid@{camera}.service"
 
 
 @dataclass(frozen=True)

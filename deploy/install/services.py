@@ -7,7 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from place import Box
+from place import Box, agent_unit
 from trouble import InstallError
 
 TURN_S = 1.0
@@ -64,6 +64,17 @@ class Services:
                 self._box.starts(camera).unlink(missing_ok=True)
             self._call("reset-failed", *_units(cameras), may_fail=True)
             self._call("restart", "--no-block", "edge-reid.target", *_units(cameras))
+
+    def stop(self, units: tuple[str, ...]) -> None:
+        """Of some of which systemd may know nothing any more."""
+        if self._box.has_systemd and units:
+            self._call("stop", *units, may_fail=True)
+            self._call("reset-failed", *units, may_fail=True)
+
+    def start(self, units: tuple[str, ...]) -> None:
+        """Those that do not run; does not wait until they are ready."""
+        if self._box.has_systemd and units:
+            self._call("start", "--no-block", *units, may_fail=True)
 
     def restart_log(self) -> None:
         if self._box.has_systemd:
@@ -124,4 +135,4 @@ class _Watch:
 
 
 def _units(cameras: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"edge-reid@{camera}.service" for camera in cameras)
+    return tuple(agent_unit(camera) for camera in cameras)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import leftovers
 from journal import Change, put
 from parcel import Parcel
-from place import Account, Box
+from place import Account, Box, agent_unit
 from steps import Steps
 
 PUBLIC_SUFFIXES = (".crt", ".pub")
 """Certificates and public keys; everything else among the secrets is for its owner's eyes only."""
-UNIT_SUFFIXES = (".service", ".target", ".slice", ".path", ".timer")
 FIRST_GALLERY = "gallery/gallery.db"
 
 
@@ -23,16 +23,26 @@ def changes(
 
     The last one is `current`.
     """
+    brought = [
+        *_configs(parcel, release, box, account, steps),
+        *_secrets_and_units(parcel, box, account),
+    ]
     wanted = [
         *([Change(box.name_file, f"{parcel.box}\n".encode())] if parcel.box else []),
-        *_configs(parcel, release, box, account, steps),
-        *_secrets(parcel, box, account),
-        *_units(parcel, box),
+        *brought,
+        *_copies_of_configs(parcel, release, box),
+        *leftovers.changes(parcel, release, box, brought, steps),
         Change(release / parcel.manifest.name, parcel.manifest.read_bytes()),
         Change(box.command, link=str(box.current / "bin/edge-reid")),
     ]
     current = Change(box.current, link=f"releases/{parcel.version}")
     return [*(it for it in wanted if not _is_so(it)), current]
+
+
+def switches(parcel: Parcel, box: Box) -> list[Change]:
+    """What switching on the agents of new cameras will make: not to be put, but taken back."""
+    links = (box.wants / agent_unit(config.stem) for config in parcel.configs(box.name))
+    return [Change(link) for link in links if not link.is_symlink()]
 
 
 def make_folders(box: Box, account: Account) -> None:
@@ -64,9 +74,13 @@ def _configs(
         if not is_ours and local.read_bytes() != config.read_bytes():
             steps.say(f"{local}: was changed on this box and stays; the new one is {local}.new")
             local = local.with_name(f"{local.name}.new")
-        body = config.read_bytes()
-        yield Change(local, body, mode=0o640, owner=(0, account.gid))
-        yield Change(release / "config" / config.name, body, mode=0o600)
+        yield Change(local, config.read_bytes(), mode=0o640, owner=(0, account.gid))
+
+
+def _copies_of_configs(parcel: Parcel, release: Path, box: Box) -> Iterator[Change]:
+    """By which a later bundle knows what was changed on the box."""
+    for config in parcel.configs(box.name):
+        yield Change(release / "config" / config.name, config.read_bytes(), mode=0o600)
 
 
 def _shipped(name: str, box: Box, release: Path) -> list[bytes]:
@@ -75,29 +89,19 @@ def _shipped(name: str, box: Box, release: Path) -> list[bytes]:
     return [it.read_bytes() for it in known if it.exists()]
 
 
-def _secrets(parcel: Parcel, box: Box, account: Account) -> Iterator[Change]:
-    for file in parcel.below("config"):
-        if file.parent.name != "secrets":
-            continue
-        is_public = file.suffix in PUBLIC_SUFFIXES
-        yield Change(
-            box.secrets / file.name,
-            file.read_bytes(),
-            mode=0o644 if is_public else 0o600,
-            owner=(0, 0) if is_public else (account.uid, account.gid),
-        )
-
-
-def _units(parcel: Parcel, box: Box) -> Iterator[Change]:
-    for file in parcel.below("systemd"):
-        if file.suffix in UNIT_SUFFIXES:
-            yield Change(box.units / file.name, file.read_bytes())
-        elif file.name == "journald.conf":
-            yield Change(box.journald, file.read_bytes())
+def _secrets_and_units(parcel: Parcel, box: Box, account: Account) -> Iterator[Change]:
+    for entry, path in parcel.outside(box):
+        body = (parcel.folder / entry.path).read_bytes()
+        if path.parent == box.secrets and path.suffix not in PUBLIC_SUFFIXES:
+            yield Change(path, body, mode=0o600, owner=(account.uid, account.gid))
+        elif path.parent != box.config:
+            yield Change(path, body)
 
 
 def _is_so(change: Change) -> bool:
     path = change.path
+    if change.is_gone:
+        return not path.exists() and not path.is_symlink()
     if change.link:
         return path.is_symlink() and str(path.readlink()) == change.link
     return path.is_file() and not path.is_symlink() and path.read_bytes() == change.body
