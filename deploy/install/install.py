@@ -75,7 +75,10 @@ class Installation:
         return is_current and known.read_bytes() == self.parcel.manifest.read_bytes()
 
     def _wake(self) -> None:
-        """What an installer that was cut off has installed may never have been switched on."""
+        """What an installer that was cut off has installed may never have been switched on, and
+        what was well may not be so any more.
+        """
+        settings.mend(self.parcel, self.box, Account.of(self.box), self.steps)
         self.services.switch_on(self.box.cameras)
         asleep = self.services.asleep(self.box.cameras)
         if asleep:

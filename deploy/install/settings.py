@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,16 @@ def make_folders(box: Box, account: Account) -> None:
     account.shares(box.secrets)
 
 
+def mend(parcel: Parcel, box: Box, account: Account, steps: Steps) -> None:
+    """Where what a bundle brought has another mode or owner by now, it gets its own again."""
+    make_folders(box, account)
+    configs = (_config(it, box.config / it.name, account) for it in parcel.configs(box.name))
+    for change in (*configs, *_secrets_and_units(parcel, box, account)):
+        if _has_content(change) and not _has_owner(change):
+            put(change)
+            steps.say(f"{change.path}: had another mode or owner, and has its own again")
+
+
 def put_first_gallery(parcel: Parcel, box: Box, account: Account) -> None:
     """Only where there is none: who is enrolled on the box stays enrolled."""
     gallery = parcel.folder / FIRST_GALLERY
@@ -69,12 +81,17 @@ def _configs(
 ) -> Iterator[Change]:
     """A configuration that was changed on the box stays; the new one is put beside it."""
     for config in parcel.configs(box.name):
-        local = box.config / config.name
+        wanted = _config(config, box.config / config.name, account)
+        local = wanted.path
         is_ours = not local.exists() or local.read_bytes() in _shipped(config.name, box, release)
-        if not is_ours and local.read_bytes() != config.read_bytes():
+        if not is_ours and not _has_content(wanted):
             steps.say(f"{local}: was changed on this box and stays; the new one is {local}.new")
-            local = local.with_name(f"{local.name}.new")
-        yield Change(local, config.read_bytes(), mode=0o640, owner=(0, account.gid))
+            wanted = _config(config, local.with_name(f"{local.name}.new"), account)
+        yield wanted
+
+
+def _config(config: Path, local: Path, account: Account) -> Change:
+    return Change(local, config.read_bytes(), mode=0o640, owner=(0, account.gid))
 
 
 def _copies_of_configs(parcel: Parcel, release: Path, box: Box) -> Iterator[Change]:
@@ -104,4 +121,16 @@ def _is_so(change: Change) -> bool:
         return not path.exists() and not path.is_symlink()
     if change.link:
         return path.is_symlink() and str(path.readlink()) == change.link
+    return _has_content(change) and _has_owner(change)
+
+
+def _has_content(change: Change) -> bool:
+    path = change.path
     return path.is_file() and not path.is_symlink() and path.read_bytes() == change.body
+
+
+def _has_owner(change: Change) -> bool:
+    """And mode. Only root can give a file to somebody."""
+    its = change.path.stat()
+    is_its = os.getuid() != 0 or (its.st_uid, its.st_gid) == change.owner
+    return is_its and stat.S_IMODE(its.st_mode) == change.mode
