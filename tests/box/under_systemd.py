@@ -78,6 +78,7 @@ class Bundles:
         version: str,
         replaced: dict[str, bytes] | None = None,
         *,
+        camera: str = "gate",
         config: str = CONFIG,
         secrets: dict[str, bytes] | None = None,
     ) -> str:
@@ -89,7 +90,7 @@ class Bundles:
             version,
             [*self._wheels.glob("*.whl"), wheel],
             models=ROOT / "models",
-            configs={"gate": config.format(version=version)},
+            configs={camera: config.format(version=version)},
             secrets=secrets,
             gallery=self._gallery,
             python=PYTHON,
@@ -193,6 +194,24 @@ def an_idle_agent(box: SystemdBox, bundles: Bundles) -> None:
     assert box.property(UNIT, "MainPID") == agent, "idle for longer than the watchdog waits"
 
 
+def a_camera_that_is_renamed(box: SystemdBox, bundles: Bundles) -> None:
+    """Its agent stops for good; a power cut on trial brings it back, in that very boot."""
+    renamed = CONFIG.replace('"gate"', '"door"').replace("-gate.db", "-door.db")
+    script = bundles.make("1.5.1", camera="door", config=renamed)
+    box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
+    door = "edge-reid@door.service"
+    box.wait(door, "SubState", "running", 120)
+    assert (box.property(UNIT, "ActiveState"), box.is_enabled(UNIT)) == ("inactive", False)
+    box.cut_power()
+    box.boot()
+    box.wait(UNIT, "SubState", "running", 120)
+    assert (box.property(door, "ActiveState"), box.is_enabled(door)) == ("inactive", False)
+    box.run("python3", script)
+    assert (box.property(UNIT, "ActiveState"), box.is_enabled(UNIT)) == ("inactive", False)
+    box.run("python3", bundles.make("1.5.2"))
+    assert installed(box) == ("1.5.2", "1.5.2")
+
+
 def online(box: SystemdBox, bundles: Bundles) -> None:
     """A camera, a broker with the shipped TLS and access rules, and a key from LoadCredential."""
     with TemporaryDirectory() as name, MjpegCamera(STILL) as camera:
@@ -229,7 +248,7 @@ def a_read_only_root(box: SystemdBox, bundles: Bundles) -> None:
 STORY: tuple[Callable[[SystemdBox, Bundles], None], ...] = (
     *(first_installation, the_same_again, an_upgrade, an_idle_agent, a_wedged_agent),
     *(a_release_that_dies, a_release_that_is_never_ready, an_installer_killed_in_an_upgrade),
-    *(a_power_cut_in_an_upgrade, online, a_read_only_root),
+    *(a_power_cut_in_an_upgrade, a_camera_that_is_renamed, online, a_read_only_root),
 )
 
 
