@@ -83,6 +83,9 @@ class Stock:
 
     def _append(self, part: Path, ref: FileRef, depot: Depot, came: Progress) -> None:
         start = part.stat().st_size if part.exists() else 0
+        if start > ref.size_bytes:
+            part.unlink()
+            start = 0
         left = ref.size_bytes - start
         with part.open("ab") as file:
             came(start)
