@@ -70,7 +70,7 @@ def test_a_file_comes_from_a_folder_and_counts_once_it_is_whole(
 
 def test_what_was_cut_off_goes_on_where_it_was(tmp_path: Path, folder: Path) -> None:
     class Handler(Ranges):
-        asked = []
+        asked: ClassVar[list[str | None]] = []
 
     stock = Stock(tmp_path / "stock")
     with WebServer(folder, tmp_path, Handler) as server:
