@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import parcels
 from install.conftest import HERE, Outcome, TestBox
 
-from deploy.bundle_writer import Content, listing, write_bundle
 from edge_reid.core.config import MqttSettings
 from edge_reid.gallery.keys import SigningKey
 from edge_reid.messaging.broker import Broker
 from edge_reid.release.head import Group
 from edge_reid.release.line import ReleaseLine
-from edge_reid.release.manifest import BundleManifest
 from edge_reid.release.publication import Plan, Published, publish
 
 CONFIG = """# for {version}
@@ -99,35 +95,18 @@ class Fleet:
             version=version, name=box.name, url=self._url, depot=self.depot, public_key=public_key
         )
 
-    def bundle(self, version: str, behaviour: str = "well", **claims: object) -> Path:
+    def bundle(self, version: str, behaviour: str = "well", **claims: str) -> Path:
         """For all boxes, without anybody's secrets."""
+        configs = {f"{it.name}/gate": self.config(it, version) for it in self.boxes.values()}
         folder = parcels.unpack_into(
-            self._folder / version, version, self.wheels(version, behaviour), configs={}
+            self._folder / version,
+            version,
+            self.wheels(version, behaviour),
+            configs=configs,
+            box=None,
+            **claims,
         )
-        for box in self.boxes.values():
-            config = folder / "config" / box.name / "gate.toml"
-            config.parent.mkdir()
-            config.write_text(self.config(box, version))
-        (folder / "manifest.json").unlink()
-        files = [it for it in folder.rglob("*") if it.is_file()]
-        contents = {str(it.relative_to(folder)): Content(it) for it in files}
-        manifest = BundleManifest.model_validate(
-            {
-                "version": version,
-                "target": "debian-x86",
-                "python": parcels.PYTHON_VERSION,
-                "machine": platform.machine(),
-                "box": None,
-                "site": "lab",
-                "model_id": "0123456789abcdef",
-                **claims,
-                "files": listing(contents),
-            }
-        )
-        out = self._folder / f"{version}.tar.zst"
-        write_bundle(out, manifest, contents, self.key)
-        shutil.rmtree(folder)
-        return out
+        return parcels.pack(folder, self._folder / f"{version}.tar.zst", self.key)
 
     def publish(
         self, *bundles: Path, groups: dict[str, tuple[str, ...]] | None = None, soak_s: float = 0
