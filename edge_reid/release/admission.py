@@ -62,7 +62,7 @@ def _install(box: Box, head: ReleaseHead) -> str:
     except BundleError as error:
         return str(error)
     except OSError as error:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename or incoming}: {error.strerror}"
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
 

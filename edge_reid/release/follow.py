@@ -65,23 +65,28 @@ def look(
     """
     key = read_public_key(update.public_key)
     installed = box.installed
-    broker = Broker.from_settings(settings.mqtt)
-    with ReleaseLine(broker, settings.mqtt.root, settings.site) as line:
+    line = ReleaseLine(Broker.from_settings(settings.mqtt), settings.mqtt.root, settings.site)
+    with line:
         said = line.listen()
         head, refusal = _head(said, key, settings.site, box)
-        reporter = _Reporter(box, line, settings, installed, head)
-        if head is None or said.head is None:
-            return reporter.tell(_Standing("failed" if refusal else "current", refusal))
-        standing = _standing(box, installed, head, said, settings.agent)
-        if standing:
-            return reporter.tell(standing)
-        reporter.tell(_Standing("fetching"))
-        try:
-            _fetch(box, installed, head, open_depot(update), told)
-            box.stock.make_ready(said.head)
-        except EdgeReidError as error:
-            return reporter.tell(_Standing("failed", str(error)))
-        return reporter.tell(_Standing("installing"))
+        reporter = _Reporter(box, settings, installed.manifest, head)
+        if head is None:
+            standing: _Standing | None = _Standing("failed" if refusal else "current", refusal)
+        else:
+            standing = _standing(box, installed, head, said, settings.agent)
+        report = reporter.report(standing or _Standing("fetching"))
+        line.tell(report)
+    if head is None or said.head is None or standing:
+        return report
+    try:  # without a connection, which no broker would keep for an hour of silence
+        _fetch(box, installed, head, open_depot(update), told)
+        box.stock.make_ready(said.head)
+        report = reporter.report(_Standing("installing"))
+    except EdgeReidError as error:
+        report = reporter.report(_Standing("failed", str(error)))
+    with line:
+        line.tell(report)
+    return report
 
 
 def _head(said: Said, key: PublicKey, site: str, box: Box) -> tuple[ReleaseHead | None, str | None]:
@@ -150,29 +155,23 @@ def _fetch_manifest(
 
 
 class _Reporter:
-    """Says how the box stands, at the broker and to its own next run."""
+    """Puts into words how the box stands, and remembers since when it does."""
 
     def __init__(
-        self,
-        box: Box,
-        line: ReleaseLine,
-        settings: AgentSettings,
-        installed: Installed,
-        head: ReleaseHead | None,
+        self, box: Box, settings: AgentSettings, runs: BundleManifest, head: ReleaseHead | None
     ) -> None:
         self._box = box
-        self._line = line
         self._settings = settings
-        self._manifest = installed.manifest
+        self._runs = runs
         self._head = head
 
-    def tell(self, standing: _Standing) -> BoxUpdate:
+    def report(self, standing: _Standing) -> BoxUpdate:
         now = rfc3339(time.time())
         report = BoxUpdate(
             site=self._settings.site,
             agent=self._settings.agent,
-            release=self._manifest.version,
-            target=self._manifest.target,
+            release=self._runs.version,
+            target=self._runs.target,
             serial=self._head.serial if self._head else 0,
             wanted=self._head.version if self._head else None,
             state=standing.state,
@@ -182,11 +181,10 @@ class _Reporter:
         )
         before = _last(self._box)
         if before and _is_same(before, report):
-            report = report.model_copy(update={"since": before.since})
-        else:  # an SD card is written to for news only
-            self._box.told.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._box.told, report.to_json())
-        self._line.tell(report)
+            return report.model_copy(update={"since": before.since})
+        # an SD card is written to for news only
+        self._box.told.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self._box.told, report.to_json())
         return report
 
 

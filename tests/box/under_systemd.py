@@ -223,7 +223,7 @@ def an_idle_agent(box: SystemdBox, bundles: Bundles) -> None:
 
 
 class Post:
-    """A camera and a broker with the shipped TLS and access rules, and the login of the box there."""
+    """A camera, a broker with the shipped TLS and access rules, and the login of the box there."""
 
     def __init__(self, folder: Path, camera: MjpegCamera) -> None:
         self.broker = SecuredMosquitto(folder)
