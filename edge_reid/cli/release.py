@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +20,7 @@ from edge_reid.cli.login import (
     broker_at,
     topic_name,
 )
+from edge_reid.cli.workstation import workstation
 
 if TYPE_CHECKING:
     from edge_reid.core.config import AgentSettings, UpdateSettings
@@ -62,16 +62,14 @@ def publish(
     Boxes with an [update] section take it, the first group first; `edge-reid fleet` shows how far.
     Publishing an older release takes all boxes back to it.
     """
-    from edge_reid.cli.bundle import bundle_verbs
     from edge_reid.cli.progress import stages
     from edge_reid.gallery.keys import read_signing_key
     from edge_reid.release.line import ReleaseLine
     from edge_reid.release.publication import Plan
     from edge_reid.release.publication import publish as publish_release
 
-    bundle_verbs()  # says what is missing on a box
-    site = importlib.import_module("deploy.site").load_site(config)
-    groups = importlib.import_module("deploy.rollout").rollout_groups(site)
+    site = workstation("deploy", "deploy.site").load_site(config)
+    groups = workstation("deploy", "deploy.rollout").rollout_groups(site)
     plan = Plan(site.site, groups, site.rollout.soak_s)
     signing_key = read_signing_key(key)
     address = broker_at(
