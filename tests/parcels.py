@@ -1,4 +1,4 @@
-"""Unpacked bundles of real wheels, as `edge-reid bundle` makes them, to install from."""
+"""Bundles of real wheels, unpacked, as `edge-reid bundle` makes them, to install from."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import zstandard
+
+from deploy.bundle_writer import Content, listing, write_bundle
+from edge_reid.gallery.keys import SigningKey
+from edge_reid.release.manifest import BundleManifest
 
 PYTHON_VERSION = "{}.{}".format(*sys.version_info)
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
@@ -60,6 +64,16 @@ def unpack_into(
         shutil.copy(gallery, folder / "gallery/gallery.db")
     write_manifest(folder, version, **claims)
     return folder
+
+
+def pack(folder: Path, out: Path, key: SigningKey) -> Path:
+    """The signed bundle that unpacks to such a folder."""
+    claims = json.loads((folder / "manifest.json").read_text())
+    files = [it for it in folder.rglob("*") if it.is_file() and it.parent != folder]
+    contents = {str(it.relative_to(folder)): Content(it) for it in files}
+    manifest = BundleManifest.model_validate({**claims, "files": listing(contents)})
+    write_bundle(out, manifest, contents, key)
+    return out
 
 
 def write_manifest(folder: Path, version: str, **claims: str | None) -> None:

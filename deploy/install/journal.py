@@ -67,12 +67,12 @@ class Plan:
 
     @property
     def switched_off(self) -> tuple[str, ...]:
-        """Units that it keeps from starting at boot."""
+        """Units that started at boot before, and may do so no more."""
         return tuple(Path(it.path).name for it in self._switches if it.saved_as)
 
     @property
     def switched_on(self) -> tuple[str, ...]:
-        """Units that nothing started at boot before."""
+        """Units that did not start at boot before, and may do so now."""
         return tuple(Path(it.path).name for it in self._switches if not it.saved_as)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from trouble import InstallError
 
+UPDATE = re.compile(r"^\s*\[\s*update\s*\]", re.MULTILINE)
 USER = "edge-reid"
 GROUPS = ("video", "render")
 """Whom cameras and processors let in. Not every system has both."""
@@ -92,6 +94,12 @@ class Box:
     def cameras(self) -> tuple[str, ...]:
         """Those that have a configuration, from a bundle or made by hand."""
         return tuple(sorted(it.stem for it in self.config.glob("[!.]*.toml")))
+
+    @property
+    def takes_updates(self) -> bool:
+        """Whether a camera's configuration has an `[update]` section: Python 3.10 reads no TOML."""
+        configs = (self.config / f"{camera}.toml" for camera in self.cameras)
+        return any(UPDATE.search(it.read_text(encoding="utf-8")) for it in configs)
 
     def current_version(self) -> str | None:
         return self.current.readlink().name if self.current.is_symlink() else None

@@ -11,6 +11,7 @@ import leftovers
 from journal import Change, put
 from parcel import Parcel
 from place import Account, Box, agent_unit
+from services import FOLLOWERS
 from steps import Steps
 
 PUBLIC_SUFFIXES = (".crt", ".pub")
@@ -42,9 +43,10 @@ def changes(
 
 
 def switches(parcel: Parcel, box: Box) -> list[Change]:
-    """What switching on the agents of new cameras will make: not to be put, but taken back."""
-    links = (box.wants / agent_unit(config.stem) for config in parcel.configs(box.name))
-    return [Change(link) for link in links if not link.is_symlink()]
+    """Links that switching on may make, or break: not to be put, but to be taken back."""
+    agents = (box.wants / agent_unit(config.stem) for config in parcel.configs(box.name))
+    new = (link for link in agents if not link.is_symlink())
+    return [Change(link) for link in (*new, *(box.wants / name for name in FOLLOWERS))]
 
 
 def make_folders(box: Box, account: Account) -> None:

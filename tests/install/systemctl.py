@@ -32,6 +32,8 @@ def main(root: Path, verb: str, *words: str) -> None:
             sys.exit("Unit edge-reid.target not found.")
         for unit in units:
             do(verb, root, unit)
+        for unit in (it for it in words if it.endswith((".service", ".timer", ".path"))):
+            switch(verb, root, unit)
 
 
 def do(verb: str, root: Path, unit: str) -> None:
@@ -39,8 +41,6 @@ def do(verb: str, root: Path, unit: str) -> None:
         stop(root, unit)
     if verb in {"start", "restart"} and "Keeper" not in read(root, unit):
         start(root, unit)
-    if verb == "enable":
-        enable(root, unit)
 
 
 def target(root: Path) -> Path:
@@ -67,11 +67,13 @@ def start(root: Path, unit: str) -> None:
         )
 
 
-def enable(root: Path, unit: str) -> None:
+def switch(verb: str, root: Path, unit: str) -> None:
     link = root / "etc/systemd/system/edge-reid.target.wants" / unit
     link.parent.mkdir(exist_ok=True)
-    if not link.is_symlink():
-        link.symlink_to("/etc/systemd/system/edge-reid@.service")
+    if verb == "disable":
+        link.unlink(missing_ok=True)
+    if verb == "enable" and not link.is_symlink():
+        link.symlink_to(f"/etc/systemd/system/{unit}")
 
 
 def stop(root: Path, unit: str) -> None:

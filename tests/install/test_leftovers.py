@@ -193,6 +193,22 @@ def wait_active(box: TestBox) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize("follows", [True, False])
+def test_what_follows_releases_is_switched_back(box: TestBox, *, follows: bool) -> None:
+    box.run_systemd()
+    bundles = box.bundle("1.0"), box.bundle("1.1", "mute")
+    following = bundles[0 if follows else 1]
+    (following / "config/gate.toml").open("a").write("[update]\n")
+    for bundle, version in zip(bundles, ("1.0", "1.1"), strict=True):
+        parcels.write_manifest(bundle, version)
+    box.install(bundles[0], *QUICK)
+    before = box.fingerprint()
+    assert "was not well" in box.install(bundles[1], *QUICK).complaint
+    assert box.fingerprint() == before
+    last = [it for it in box.told if "edge-reid-install.path" in it][-1]
+    assert last.split()[0] == ("start" if follows else "reset-failed")
+
+
 def cut_off_at_the_doctor(box: TestBox, bundle: Path) -> None:
     installer = box.start(bundle, *QUICK)
     assert installer.stderr is not None
