@@ -31,12 +31,14 @@ _PLACED: dict[Location, str] = {
     ("mqtt", "key_file"): "set key_file of the box, or of the camera",
     ("mqtt", "password_file"): "set password_file of the box",
     ("gallery_sync", "public_key"): "set files.gallery_public_key",
+    ("update", "public_key"): "set files.release_public_key",
 }
 _SITE_WIDE: dict[Location, str] = {
     ("models", "detector"): "set it in [agent.models], for the whole site",
     ("models", "embedding"): "set it in [agent.models]: a site shares a gallery, so one model",
+    ("update",): "set it in [agent.update]: a box is updated as a whole",
 }
-_ABSOLUTE: tuple[Location, ...] = (("gallery_sync", "ca_file"),)
+_ABSOLUTE: tuple[Location, ...] = (("gallery_sync", "ca_file"), ("update", "ca_file"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Carried:
     """The camera's agent has one of its own, beside other agents of its box."""
     password: bool = False
     gallery_key: bool = False
+    release_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +82,10 @@ class Plan:
         """One line each: where in the file of the site, what was expected."""
         yield from _misplaced(self.shared, ("agent",), _PLACED)
         yield from _misplaced(self.own, self._own_place, {**_PLACED, **_SITE_WIDE})
-        if self._syncs and not self.carried.gallery_key:
+        if self._has("gallery_sync") and not self.carried.gallery_key:
             yield "files.gallery_public_key: is missing, agents with gallery_sync need it"
+        if self._has("update") and not self.carried.release_key:
+            yield "files.release_public_key: is missing, agents with update need it"
         try:
             AgentSettings.model_validate(self.table)
         except ValidationError as error:
@@ -97,11 +102,13 @@ class Plan:
         named = {key: str(path) for key, path in mqtt.items() if path}
         place = {"path": str(on_box.outbox(self.camera))}
         sync = {"gallery_sync": {"public_key": str(on_box.GALLERY_PUBLIC_KEY)}}
+        update = {"update": {"public_key": str(on_box.RELEASE_PUBLIC_KEY)}}
         return {
             "gallery": str(on_box.gallery(self.camera)),
             **({"outbox": place} if isinstance(given.get("outbox", {}), Mapping) else {}),
             **({"mqtt": named} if named and _has_broker(given) else {}),
-            **(sync if self._syncs else {}),
+            **(sync if self._has("gallery_sync") else {}),
+            **(update if self._has("update") else {}),
         }
 
     def secret(self, suffix: str) -> PurePosixPath:
@@ -109,9 +116,8 @@ class Plan:
         shared = {"crt": on_box.CERT, "key": on_box.KEY}[suffix]
         return on_box.SECRETS / f"{self.agent}.{suffix}" if self.carried.own_certificate else shared
 
-    @property
-    def _syncs(self) -> bool:
-        return any(isinstance(it.get("gallery_sync"), Mapping) for it in (self.shared, self.own))
+    def _has(self, section: str) -> bool:
+        return any(isinstance(it.get(section), Mapping) for it in (self.shared, self.own))
 
     @property
     def _own_place(self) -> Location:

@@ -102,9 +102,8 @@ class Files(_Section):
     gallery_public_key: LocalFile | None = None
     """Of the key that signs galleries; needed with `[agent.gallery_sync]`."""
     release_public_key: LocalFile | None = None
-    """Of the key that signs releases; with it `edge-reid flash` takes no bundle of another. Boxes
-    get it for signed updates, which are still to come.
-    """
+    """Of the key that signs releases; needed with `[agent.update]`. With it `edge-reid flash` takes
+    no bundle of another."""
     gallery: LocalFile | None = None
     """A first gallery, in force until another is published."""
 
@@ -126,6 +125,15 @@ class Ssh(_Section):
     authorized_keys: Annotated[
         tuple[Annotated[str, AfterValidator(_authorized_key)], ...], Field(min_length=1)
     ]
+
+
+class Rollout(_Section):
+    """In which order the boxes take a new release by themselves."""
+
+    groups: tuple[Name, ...] = ()
+    """Names that boxes may have as their `group`, canaries first; boxes of none come last."""
+    soak_s: Annotated[float, Field(ge=0, le=86_400 * 30)] = 3600.0
+    """So long every box of a group must have run a release well before the next group begins."""
 
 
 _OF_CAMERA = ("cert_file", "key_file")
@@ -153,7 +161,7 @@ class Box(_Section):
     target: TargetName | None = None
     """Default: that of the site."""
     group: Name | None = None
-    """For signed updates, which are still to come: they go group by group. None: with the last."""
+    """Of `rollout.groups`: updates go group by group. None: after all of them."""
     cert_file: LocalFile | None = None
     key_file: LocalFile | None = None
     password_file: LocalFile | None = None
@@ -187,6 +195,7 @@ class Site(_Section):
     files: Files = Files()
     wifi: Wifi | None = None
     ssh: Ssh | None = None
+    rollout: Rollout = Rollout()
     boxes: Annotated[dict[Name, Box], Field(min_length=1)]
 
     def box(self, name: str) -> Box:
@@ -225,6 +234,7 @@ class Site(_Section):
                     own_certificate=its.cert_file is not None,
                     password=box.password_file is not None,
                     gallery_key=self.files.gallery_public_key is not None,
+                    release_key=self.files.release_public_key is not None,
                 ),
             )
 
@@ -266,11 +276,14 @@ def _mistakes(site: Site) -> Iterator[str]:
         yield from (line for plan in site.plans(name) for line in plan.mistakes())
         if box.hostname is None and not _HOST_NAME.fullmatch(name):
             yield f"boxes.{name}.hostname: is missing, the name of the box cannot be one"
+        if box.group is not None and box.group not in site.rollout.groups:
+            yield f"boxes.{name}.group: should be one of rollout.groups, found {box.group}"
         if sum(camera.cert_file is None for camera in box.cameras.values()) > 1 and box.cert_file:
             yield (
                 f"boxes.{name}.cert_file: has several cameras, so several agents; give each "
                 "camera a cert_file and key_file of its own"
             )
+    yield from _taken_twice("rollout.groups", site.rollout.groups)
     yield from _taken_twice("hostname", map(site.hostname_of, site.boxes))
     yield from _taken_twice("camera", (c for box in site.boxes.values() for c in box.cameras))
     yield from _taken_twice("agent", (p.agent for name in site.boxes for p in site.plans(name)))
@@ -297,7 +310,7 @@ def _mistakes_of_agents(table: dict[str, Any]) -> Iterator[str]:
                     is_only_camera=len(cameras) == 1,
                     shared=_table(table.get("agent")),
                     own=own,
-                    carried=Carried(gallery_key=True),
+                    carried=Carried(gallery_key=True, release_key=True),
                 ).mistakes()
 
 

@@ -1,4 +1,4 @@
-"""Unpacked bundles of real wheels, as `edge-reid bundle` makes them, to install from."""
+"""Bundles of real wheels, unpacked, as `edge-reid bundle` makes them, to install from."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import zstandard
+
+from deploy.bundle_writer import Content, listing, write_bundle
+from edge_reid.gallery.keys import SigningKey
+from edge_reid.release.manifest import BundleManifest
 
 PYTHON_VERSION = "{}.{}".format(*sys.version_info)
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
@@ -37,7 +41,7 @@ def unpack_into(
     configs: dict[str, str],
     secrets: dict[str, bytes] | None = None,
     gallery: Path | None = None,
-    **claims: str,
+    **claims: str | None,
 ) -> Path:
     """A folder as a bundle unpacks to; `claims` override what the manifest says it is for."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -51,7 +55,9 @@ def unpack_into(
     for model in models.iterdir() if models else ():
         shutil.copy(model, folder / "models")
     for camera, text in configs.items():
-        (folder / "config" / f"{camera}.toml").write_text(text)
+        config = folder / "config" / f"{camera}.toml"
+        config.parent.mkdir(exist_ok=True)  # camera, or for all boxes box/camera
+        config.write_text(text)
     for name, body in (secrets or {}).items():
         (folder / "config/secrets" / name).write_bytes(body)
     if gallery:
@@ -60,7 +66,17 @@ def unpack_into(
     return folder
 
 
-def write_manifest(folder: Path, version: str, **claims: str) -> None:
+def pack(folder: Path, out: Path, key: SigningKey) -> Path:
+    """The signed bundle that unpacks to such a folder."""
+    claims = json.loads((folder / "manifest.json").read_text())
+    files = [it for it in folder.rglob("*") if it.is_file() and it.parent != folder]
+    contents = {str(it.relative_to(folder)): Content(it) for it in files}
+    manifest = BundleManifest.model_validate({**claims, "files": listing(contents)})
+    write_bundle(out, manifest, contents, key)
+    return out
+
+
+def write_manifest(folder: Path, version: str, **claims: str | None) -> None:
     files = sorted(it for it in folder.rglob("*") if it.is_file() and it.parent != folder)
     manifest = {
         "schema": "edge-reid.bundle/1",

@@ -26,6 +26,7 @@ CAST = (
     "sink archive",
     "publisher office --site lab",
     "commander ops --site lab",
+    "releaser depot --site lab",
 )
 
 

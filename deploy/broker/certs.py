@@ -6,6 +6,7 @@
     certs.py sink archive                          # may store events, of all sites
     certs.py reader desk --site lab                # may watch: dashboards, Home Assistant
     certs.py publisher office --site lab           # may publish galleries
+    certs.py releaser depot --site lab             # may publish releases of edge-reid
     certs.py commander ops --site lab              # may send commands to agents
     certs.py list                                  # who there is, and until when
     certs.py renew                                 # everything that ends within 30 days
@@ -49,6 +50,9 @@ RULES = {
         "read {site}/agents/{name}/command",
         "read {site}/agents/{name}/stored",
         "read {site}/gallery/#",
+        "read {site}/release/head",
+        "read {site}/agents/+/update",  # whether those who go first run a release well
+        "write {site}/agents/{name}/update",
         "write {site}/identities/+",  # where somebody was last seen, by whichever agent
         "write {site}/{camera}/hit",
         "write {site}/{camera}/unknown",
@@ -61,6 +65,7 @@ RULES = {
         "read {site}/identities/+",
         "read {site}/agents/+/status",
         "read {site}/agents/+/duplicate",
+        "read {site}/agents/+/update",
     ),
     "sink": (
         "read {site}/+/hit",
@@ -71,6 +76,11 @@ RULES = {
         "readwrite {site}/gallery/#",
         "read {site}/agents/+/status",
         "readwrite {site}/identities/+",  # clears the states of people who were removed
+    ),
+    "releaser": (
+        "readwrite {site}/release/head",
+        "read {site}/agents/+/update",
+        "read {site}/agents/+/status",
     ),
     "commander": (
         "write {site}/agents/+/command",

@@ -123,16 +123,23 @@ class BootVolume:
         path: of the device.
         start_bytes: where on it the volume begins.
         forget: makes what is read next come from the card.
+        of: what it is the boot partition of, if that is not the device.
     """
 
-    def __init__(self, path: Path, start_bytes: int, forget: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        start_bytes: int,
+        forget: Callable[[], None] = lambda: None,
+        of: Path | None = None,
+    ) -> None:
         self._image = f"{path}@@{start_bytes}"
-        self._path = path
+        self._of = of or path
         self._forget = forget
 
     @property
     def where(self) -> str:
-        return f"boot partition of {self._path}"
+        return f"boot partition of {self._of}"
 
     def read(self, name: str) -> bytes | None:
         done = self._mtool("mcopy", f"::/{name}", "-")

@@ -12,6 +12,10 @@ FIRST_RUN = (
     "systemd.unit=kernel-command-line.target",
 )
 """How Raspberry Pi Imager has a script run before anything else, on images without cloud-init."""
+COUNT_MEMORY = "cgroup_enable=memory"
+"""For good: without it the memory limits of the agents' units do nothing, as the firmware says
+`cgroup_disable=memory`. It says so before this line, and the last word on a matter holds.
+"""
 _REGION = "cfg80211.ieee80211_regdom"
 
 
@@ -30,6 +34,7 @@ def told(line: str, *, first_run: bool, instance: str | None, country: str | Non
     wanted = {"ds": instance and f"nocloud;i={instance}", _REGION: country}
     words = _without(words, {key: value for key, value in wanted.items() if value})
     words += [f"{key}={value}" for key, value in wanted.items() if value]
+    words = [*(word for word in words if word != COUNT_MEMORY), COUNT_MEMORY]
     words += FIRST_RUN if first_run else ()
     return " ".join(words) + "\n"
 

@@ -7,6 +7,7 @@ import lzma
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from deploy.flash.partitions import Partition, partitions
 from deploy.flash.xz import unpacked_bytes
@@ -77,9 +78,32 @@ class Image:
             )
         return tuple(found)
 
+    def copy_partition(self, partition: Partition, to: IO[bytes], told: Told) -> None:
+        """Write what is in one of its partitions to a file, with holes where there is nothing.
+
+        Raises:
+            FlashError: the file is damaged or cannot be read.
+        """
+        at = 0
+        for chunk in self.chunks():
+            first = max(at, partition.start_bytes)
+            piece = chunk[first - at : max(0, partition.end_bytes - at)]
+            if piece.strip(b"\0"):
+                to.seek(first - partition.start_bytes)
+                to.write(piece)
+            at += len(chunk)
+            told(min(at, partition.end_bytes), partition.end_bytes)
+            if at >= partition.end_bytes:
+                break
+        to.truncate(partition.size_bytes)
+
     def partitions(self) -> tuple[Partition, ...]:
         """As its partition table says."""
         return partitions(next(self.chunks(), b""), str(self.path))
+
+    @property
+    def is_packed(self) -> bool:
+        return _is_packed(self.path)
 
     def _check_table(self) -> None:
         end = max(each.end_bytes for each in self.partitions())

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from deploy.flash.boot import Boot, BootFolder, BootVolume, need_mtools
 from deploy.flash.device import inspect, refuse_unless_named_twice
 from deploy.flash.disk import Disk
-from deploy.flash.first_boot import FirstBoot, SeedFile, setup_files
+from deploy.flash.first_boot import FirstBoot, SeedFile
 from deploy.flash.image import Image
 from deploy.flash.order import Order, asked_for
-from deploy.flash.partitions import boot_partition
+from deploy.flash.partitions import Partition, boot_partition
 from deploy.flash.remote import Found, Remote, connected
 from deploy.flash.screen import bar, say
 from deploy.flash.seed import Seed, plan, sow
@@ -29,22 +31,23 @@ def to_card(
     order.for_pi()
     need_mtools()
     image = Image.open(image_file)
-    start = boot_partition(image.partitions(), str(image_file)).start_bytes
+    partition = boot_partition(image.partitions(), str(image_file))
     device = inspect(device_path)
     refuse_unless_named_twice(device, image.size_bytes, really)
     say(f"{order.title}: {image_file.name} onto {device.title}")
     with order.cargo.tar() as tar:
         first = order.first_boot(tar, asks=not dry_run)
+        with _looked_into(image, partition) as boot:  # before a byte of it is written
+            seed = _planned(order, first, boot)
         if dry_run:
             say(
-                f"would write {image.size_bytes} bytes, read them back, and onto its boot partition"
+                f"would write {image.size_bytes} bytes and read them back; on its boot partition it"
             )
-            _show_files(setup_files(first, "0"))
-            say("  and what sets them off: cloud-init's files or firstrun.sh, as the image has it")
+            _show(seed)
             return
         with Disk.opened(device_path, in_use_too=device.is_in_use) as disk:
             _copy(image, disk)
-            _seed(order, first, BootVolume(device_path, start, disk.forget))
+            _seed(order, first, BootVolume(device_path, partition.start_bytes, disk.forget))
     say(f"done: put the card into {order.box} and switch it on")
 
 
@@ -87,6 +90,29 @@ def to_host(order: Order, destination: str, *, ssh_config: Path | None, dry_run:
     say(f"done: {order.box} runs release {order.cargo.manifest.version}")
 
 
+@contextmanager
+def _looked_into(image: Image, partition: Partition) -> Iterator[BootVolume]:
+    """The boot partition of an image, to read; unpacked beside if it has to be."""
+    if not image.is_packed:
+        yield BootVolume(image.path, partition.start_bytes)
+        return
+    with TemporaryDirectory(prefix="edge-reid-") as folder:
+        copy = Path(folder) / "boot.img"
+        _unpack(image, partition, copy)
+        yield BootVolume(copy, 0, of=image.path)
+
+
+def _unpack(image: Image, partition: Partition, copy: Path) -> None:
+    try:
+        with copy.open("wb") as file, bar("looking into the image") as told:
+            image.copy_partition(partition, file, told)
+    except OSError as error:
+        raise FlashError(
+            f"{image.path}: its boot partition cannot be unpacked: {error.strerror}; make room "
+            "for it, or set TMPDIR to where there is some"
+        ) from error
+
+
 def _copy(image: Image, disk: Disk) -> None:
     with bar("checking the image") as told:
         digests = image.digests(told)
@@ -106,6 +132,11 @@ def _planned(order: Order, first: FirstBoot, boot: Boot) -> Seed:
         raise FlashError(
             f"{boot.where}: expected Pi OS bookworm, as box {order.box} has target pi-bookworm, "
             "found cloud-init, so trixie or newer; take the other image, or target pi-trixie"
+        )
+    if not seed.has_cloud_init and order.cargo.manifest.target == "pi-trixie":
+        raise FlashError(
+            f"{boot.where}: expected Pi OS trixie with cloud-init, as box {order.box} has target "
+            "pi-trixie, found none; take the newest image of trixie, or target pi-bookworm"
         )
     return seed
 

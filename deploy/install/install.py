@@ -25,7 +25,8 @@ from types import FrameType
 import release as releases
 import settings
 from checkup import examine
-from journal import Change, Journal, put
+from journal import Change, Journal, Plan, put
+from leftovers import units_to_stop
 from parcel import Parcel
 from place import Account, Box
 from services import Services
@@ -74,7 +75,10 @@ class Installation:
         return is_current and known.read_bytes() == self.parcel.manifest.read_bytes()
 
     def _wake(self) -> None:
-        """What an installer that was cut off has installed may never have been switched on."""
+        """What an installer that was cut off has installed may never have been switched on, and
+        what was well may not be so any more.
+        """
+        settings.mend(self.parcel, self.box, Account.of(self.box), self.steps)
         self.services.switch_on(self.box.cameras)
         asleep = self.services.asleep(self.box.cameras)
         if asleep:
@@ -88,7 +92,7 @@ class Installation:
         plan = self.journal.take_back("the installer was killed", is_its_fault=False)
         if plan:
             self.steps.say(f"the upgrade to {plan.after} was cut off before: taken back")
-            self.services.reload()
+            self._switch_back(plan)
             if plan.before:
                 self.services.restart(self.box.cameras)
 
@@ -97,7 +101,8 @@ class Installation:
         before = box.current_version() or ""
         *others, current = settings.changes(parcel, release, box, account, self.steps)
         put(Change(box.home / "journal.py", _own_file("journal.py"), mode=0o755))
-        self.journal.begin(before, parcel.version, [*others, current])
+        switches = settings.switches(parcel, box)
+        self.journal.begin(before, parcel.version, [*others, *switches, current])
         try:
             for change in others:
                 put(change)
@@ -105,6 +110,7 @@ class Installation:
             examine(release, box, account, box.cameras)
             put(current)
             is_new = any(it.path == box.journald for it in others)
+            self.services.stop(units_to_stop(others, box))
             self._start(box.cameras, journald_changed=is_new)
         except BaseException as error:
             self._take_back(before, error)
@@ -123,12 +129,19 @@ class Installation:
     def _take_back(self, before: str, error: BaseException) -> None:
         reason = str(error) if isinstance(error, InstallError) else "the installer was interrupted"
         is_switched = self.box.current_version() == self.parcel.version
-        self.journal.take_back(reason, is_its_fault=isinstance(error, InstallError))
-        self.services.reload()
+        plan = self.journal.take_back(reason, is_its_fault=isinstance(error, InstallError))
+        self._switch_back(plan)
         if is_switched and before:
             self.services.restart(self.box.cameras)
         stays = self.box.current_version()
         self.steps.say(f"edge-reid {stays} is what runs" if stays else "nothing is installed")
+
+    def _switch_back(self, plan: Plan | None) -> None:
+        """Of what was taken back, let systemd know."""
+        self.services.reload()
+        if plan:
+            self.services.stop(plan.switched_on)
+            self.services.start(plan.switched_off)
 
 
 def _own_file(name: str) -> bytes:

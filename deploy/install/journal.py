@@ -35,7 +35,7 @@ MOST_CUTS = 2
 
 @dataclass(frozen=True)
 class Change:
-    """A file, or a link, as it is to be."""
+    """A file, or a link, as it is to be; or that there is to be none."""
 
     path: Path
     body: bytes = b""
@@ -44,6 +44,7 @@ class Change:
     mode: int = 0o644
     owner: tuple[int, int] = (0, 0)
     """uid and gid."""
+    is_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,20 @@ class Plan:
     """The version that ran; empty at the first installation."""
     after: str
     saved: tuple[_Saved, ...]
+
+    @property
+    def switched_off(self) -> tuple[str, ...]:
+        """Units that started at boot before, and may do so no more."""
+        return tuple(Path(it.path).name for it in self._switches if it.saved_as)
+
+    @property
+    def switched_on(self) -> tuple[str, ...]:
+        """Units that did not start at boot before, and may do so now."""
+        return tuple(Path(it.path).name for it in self._switches if not it.saved_as)
+
+    @property
+    def _switches(self) -> list[_Saved]:
+        return [it for it in self.saved if Path(it.path).parent.suffix == ".wants"]
 
     def to_json(self) -> str:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1)
@@ -203,6 +218,10 @@ class Journal:
 
 def put(change: Change) -> None:
     """Make a file or link be like that: whole or not at all, and for good."""
+    if change.is_gone:
+        change.path.unlink(missing_ok=True)
+        sync_folder(change.path.parent)
+        return
     change.path.parent.mkdir(parents=True, exist_ok=True)
     beside = change.path.with_name(f".{change.path.name}.new")
     beside.unlink(missing_ok=True)
@@ -247,17 +266,20 @@ def main() -> None:
         if plan:
             back_to = plan.before or "no release"
             sys.stderr.write(f"edge-reid {plan.after}: {reason}; back to {back_to}\n")
-            _tell_systemd(root)
+            _tell_systemd(root, plan)
 
 
-def _tell_systemd(root: Path) -> None:
-    """What was put back may be the units themselves; and the agents of the old release need not
-    wait for the failures of the new one.
+def _tell_systemd(root: Path, plan: Plan) -> None:
+    """What was put back may be the units themselves, or what starts them, which at boot has been
+    looked at already; and the agents of the old release need not wait for the failures of the new.
     """
     for count in root.glob("run/edge-reid/*/starts"):
         count.unlink(missing_ok=True)
     if (root / "run/systemd/system").is_dir():
         subprocess.run(["systemctl", "daemon-reload"], check=False)
+        for verb, units in (("stop", plan.switched_on), ("start", plan.switched_off)):
+            if units:
+                subprocess.run(["systemctl", verb, "--no-block", *units], check=False)
 
 
 if __name__ == "__main__":

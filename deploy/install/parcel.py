@@ -24,6 +24,7 @@ SPARE_BYTES = 100 << 20
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
 """What a version may look like: it becomes a folder."""
 PROGRAM_FOLDERS = frozenset({"wheels", "models", "systemd", "install"})
+UNIT_SUFFIXES = (".service", ".target", ".slice", ".path", ".timer")
 CAMERA = re.compile(r"[a-z0-9_-]{1,64}")
 
 
@@ -91,6 +92,7 @@ class Parcel:
                 there is no room.
         """
         self._check_fit()
+        self._check_meant(box)
         self._check_space(box)
         total_bytes = sum(entry.size_bytes for entry in self.entries)
         with steps.progress("checking", total_bytes) as passed:
@@ -103,6 +105,20 @@ class Parcel:
         for entry in self.entries:
             if entry.path.parts[0] == folder:
                 yield self.folder / entry.path
+
+    def outside(self, box: Box) -> Iterator[tuple[Entry, Path]]:
+        """What of it lies outside its release once it is on that box, and where."""
+        configs = self.configs(box.name)
+        for entry in self.entries:
+            file = self.folder / entry.path
+            if file in configs:
+                yield entry, box.config / file.name
+            elif entry.path.parent == PurePosixPath("config/secrets"):
+                yield entry, box.secrets / file.name
+            elif entry.path == PurePosixPath("systemd/journald.conf"):
+                yield entry, box.journald
+            elif entry.path.parts[0] == "systemd" and file.suffix in UNIT_SUFFIXES:
+                yield entry, box.units / file.name
 
     @property
     def manifest(self) -> Path:
@@ -133,6 +149,14 @@ class Parcel:
             raise InstallError(
                 f"bundle {self.version}: is for {self.target} with Python {self.python}, this is "
                 f"Python {python}; make one with `edge-reid bundle --target`"
+            )
+
+    def _check_meant(self, box: Box) -> None:
+        """A bundle without a word about this box would take all its cameras away."""
+        if box.name and not self.box and not self.configs(box.name):
+            raise InstallError(
+                f"bundle {self.version}: is for the boxes of a site, and has nothing for this one, "
+                f"{box.name}; name it in the site's file, or set {box.name_file} right"
             )
 
     def _check_space(self, box: Box) -> None:

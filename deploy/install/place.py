@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from trouble import InstallError
 
+UPDATE = re.compile(r"^\s*\[\s*update\s*\]", re.MULTILINE)
 USER = "edge-reid"
 GROUPS = ("video", "render")
 """Whom cameras and processors let in. Not every system has both."""
@@ -57,6 +59,11 @@ class Box:
         return self.root / "etc/systemd/system"
 
     @property
+    def wants(self) -> Path:
+        """Links to the agents that start at boot."""
+        return self.units / "edge-reid.target.wants"
+
+    @property
     def journald(self) -> Path:
         return self.root / "etc/systemd/journald.conf.d/edge-reid.conf"
 
@@ -88,8 +95,19 @@ class Box:
         """Those that have a configuration, from a bundle or made by hand."""
         return tuple(sorted(it.stem for it in self.config.glob("[!.]*.toml")))
 
+    @property
+    def takes_updates(self) -> bool:
+        """Whether a camera's configuration has an `[update]` section: Python 3.10 reads no TOML."""
+        configs = (self.config / f"{camera}.toml" for camera in self.cameras)
+        return any(UPDATE.search(it.read_text(encoding="utf-8")) for it in configs)
+
     def current_version(self) -> str | None:
         return self.current.readlink().name if self.current.is_symlink() else None
+
+
+def agent_unit(camera: str) -> str:
+    """The agent of a camera, as systemd knows it."""
+    return f"edge-reid@{camera}.service"
 
 
 @dataclass(frozen=True)

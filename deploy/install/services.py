@@ -7,10 +7,12 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from place import Box
+from place import Box, agent_unit
 from trouble import InstallError
 
 TURN_S = 1.0
+FOLLOWERS = ("edge-reid-fetch.timer", "edge-reid-install.path")
+"""They fetch and install releases. Both belong to boxes with an `[update]` section only."""
 STEADY_SHARE = 6
 """An agent is well when it has run for this part of the patience without a restart."""
 PROPERTIES = "ActiveState,SubState,Result,MainPID,StatusText,WatchdogTimestampMonotonic"
@@ -45,11 +47,14 @@ class Services:
             self._call("daemon-reload")
 
     def switch_on(self, cameras: tuple[str, ...]) -> None:
-        """From the next boot on."""
+        """From the next boot on; and what follows releases, if this box does."""
         if self._program is None:
             return
         root = () if self._box.has_systemd else (f"--root={self._box.root}",)
         self._call(*root, "enable", "edge-reid.target", *_units(cameras))
+        now = ("--now",) if self._box.has_systemd else ()
+        verb = ("enable" if self._box.takes_updates else "disable", *now)
+        self._call(*root, *verb, *FOLLOWERS)
 
     def asleep(self, cameras: tuple[str, ...]) -> tuple[str, ...]:
         """Those whose agent is not running and ready; none where no systemd runs."""
@@ -64,6 +69,17 @@ class Services:
                 self._box.starts(camera).unlink(missing_ok=True)
             self._call("reset-failed", *_units(cameras), may_fail=True)
             self._call("restart", "--no-block", "edge-reid.target", *_units(cameras))
+
+    def stop(self, units: tuple[str, ...]) -> None:
+        """Of some of which systemd may know nothing any more."""
+        if self._box.has_systemd and units:
+            self._call("stop", *units, may_fail=True)
+            self._call("reset-failed", *units, may_fail=True)
+
+    def start(self, units: tuple[str, ...]) -> None:
+        """Those that do not run; does not wait until they are ready."""
+        if self._box.has_systemd and units:
+            self._call("start", "--no-block", *units, may_fail=True)
 
     def restart_log(self) -> None:
         if self._box.has_systemd:
@@ -124,4 +140,4 @@ class _Watch:
 
 
 def _units(cameras: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"edge-reid@{camera}.service" for camera in cameras)
+    return tuple(agent_unit(camera) for camera in cameras)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import leftovers
 from journal import Change, put
 from parcel import Parcel
-from place import Account, Box
+from place import Account, Box, agent_unit
+from services import FOLLOWERS
 from steps import Steps
 
 PUBLIC_SUFFIXES = (".crt", ".pub")
 """Certificates and public keys; everything else among the secrets is for its owner's eyes only."""
-UNIT_SUFFIXES = (".service", ".target", ".slice", ".path", ".timer")
 FIRST_GALLERY = "gallery/gallery.db"
 
 
@@ -23,16 +26,27 @@ def changes(
 
     The last one is `current`.
     """
+    brought = [
+        *_configs(parcel, release, box, account, steps),
+        *_secrets_and_units(parcel, box, account),
+    ]
     wanted = [
         *([Change(box.name_file, f"{parcel.box}\n".encode())] if parcel.box else []),
-        *_configs(parcel, release, box, account, steps),
-        *_secrets(parcel, box, account),
-        *_units(parcel, box),
+        *brought,
+        *_copies_of_configs(parcel, release, box),
+        *leftovers.changes(parcel, release, box, brought, steps),
         Change(release / parcel.manifest.name, parcel.manifest.read_bytes()),
         Change(box.command, link=str(box.current / "bin/edge-reid")),
     ]
     current = Change(box.current, link=f"releases/{parcel.version}")
     return [*(it for it in wanted if not _is_so(it)), current]
+
+
+def switches(parcel: Parcel, box: Box) -> list[Change]:
+    """Links that switching on may make, or break: not to be put, but to be taken back."""
+    agents = (box.wants / agent_unit(config.stem) for config in parcel.configs(box.name))
+    new = (link for link in agents if not link.is_symlink())
+    return [Change(link) for link in (*new, *(box.wants / name for name in FOLLOWERS))]
 
 
 def make_folders(box: Box, account: Account) -> None:
@@ -42,6 +56,16 @@ def make_folders(box: Box, account: Account) -> None:
         folder.chmod(mode)
     account.owns(box.state)
     account.shares(box.secrets)
+
+
+def mend(parcel: Parcel, box: Box, account: Account, steps: Steps) -> None:
+    """Where what a bundle brought has another mode or owner by now, it gets its own again."""
+    make_folders(box, account)
+    configs = (_config(it, box.config / it.name, account) for it in parcel.configs(box.name))
+    for change in (*configs, *_secrets_and_units(parcel, box, account)):
+        if _has_content(change) and not _has_owner(change):
+            put(change)
+            steps.say(f"{change.path}: had another mode or owner, and has its own again")
 
 
 def put_first_gallery(parcel: Parcel, box: Box, account: Account) -> None:
@@ -59,14 +83,23 @@ def _configs(
 ) -> Iterator[Change]:
     """A configuration that was changed on the box stays; the new one is put beside it."""
     for config in parcel.configs(box.name):
-        local = box.config / config.name
+        wanted = _config(config, box.config / config.name, account)
+        local = wanted.path
         is_ours = not local.exists() or local.read_bytes() in _shipped(config.name, box, release)
-        if not is_ours and local.read_bytes() != config.read_bytes():
+        if not is_ours and not _has_content(wanted):
             steps.say(f"{local}: was changed on this box and stays; the new one is {local}.new")
-            local = local.with_name(f"{local.name}.new")
-        body = config.read_bytes()
-        yield Change(local, body, mode=0o640, owner=(0, account.gid))
-        yield Change(release / "config" / config.name, body, mode=0o600)
+            wanted = _config(config, local.with_name(f"{local.name}.new"), account)
+        yield wanted
+
+
+def _config(config: Path, local: Path, account: Account) -> Change:
+    return Change(local, config.read_bytes(), mode=0o640, owner=(0, account.gid))
+
+
+def _copies_of_configs(parcel: Parcel, release: Path, box: Box) -> Iterator[Change]:
+    """By which a later bundle knows what was changed on the box."""
+    for config in parcel.configs(box.name):
+        yield Change(release / "config" / config.name, config.read_bytes(), mode=0o600)
 
 
 def _shipped(name: str, box: Box, release: Path) -> list[bytes]:
@@ -75,29 +108,31 @@ def _shipped(name: str, box: Box, release: Path) -> list[bytes]:
     return [it.read_bytes() for it in known if it.exists()]
 
 
-def _secrets(parcel: Parcel, box: Box, account: Account) -> Iterator[Change]:
-    for file in parcel.below("config"):
-        if file.parent.name != "secrets":
-            continue
-        is_public = file.suffix in PUBLIC_SUFFIXES
-        yield Change(
-            box.secrets / file.name,
-            file.read_bytes(),
-            mode=0o644 if is_public else 0o600,
-            owner=(0, 0) if is_public else (account.uid, account.gid),
-        )
-
-
-def _units(parcel: Parcel, box: Box) -> Iterator[Change]:
-    for file in parcel.below("systemd"):
-        if file.suffix in UNIT_SUFFIXES:
-            yield Change(box.units / file.name, file.read_bytes())
-        elif file.name == "journald.conf":
-            yield Change(box.journald, file.read_bytes())
+def _secrets_and_units(parcel: Parcel, box: Box, account: Account) -> Iterator[Change]:
+    for entry, path in parcel.outside(box):
+        body = (parcel.folder / entry.path).read_bytes()
+        if path.parent == box.secrets and path.suffix not in PUBLIC_SUFFIXES:
+            yield Change(path, body, mode=0o600, owner=(account.uid, account.gid))
+        elif path.parent != box.config:
+            yield Change(path, body)
 
 
 def _is_so(change: Change) -> bool:
     path = change.path
+    if change.is_gone:
+        return not path.exists() and not path.is_symlink()
     if change.link:
         return path.is_symlink() and str(path.readlink()) == change.link
+    return _has_content(change) and _has_owner(change)
+
+
+def _has_content(change: Change) -> bool:
+    path = change.path
     return path.is_file() and not path.is_symlink() and path.read_bytes() == change.body
+
+
+def _has_owner(change: Change) -> bool:
+    """And mode. Only root can give a file to somebody."""
+    its = change.path.stat()
+    is_its = os.getuid() != 0 or (its.st_uid, its.st_gid) == change.owner
+    return is_its and stat.S_IMODE(its.st_mode) == change.mode

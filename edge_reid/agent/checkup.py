@@ -18,6 +18,7 @@ from edge_reid.core.config import (
     ModelSettings,
     MqttSettings,
     SourceSettings,
+    UpdateSettings,
 )
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
@@ -70,6 +71,7 @@ class Subject:
     state_dir: Path = Path()
     decide: DecideSettings = field(default_factory=DecideSettings)
     gallery_sync: GallerySyncSettings | None = None
+    update: UpdateSettings | None = None
     is_offline: bool = False
     """Camera, broker and clock may be away: that is only a warning then."""
 
@@ -85,6 +87,8 @@ def examine(subject: Subject) -> Iterator[Finding]:
     yield _guard("broker", lambda: _broker(subject.mqtt), is_excused=may_be_away)
     yield _guard("clock", _clock, is_excused=may_be_away)
     yield _guard("disk", lambda: _disk(subject.state_dir))
+    if (update := subject.update) is not None:
+        yield _guard("updates", lambda: _updates(update))
 
 
 def _guard(name: str, check: Callable[[], Finding], *, is_excused: bool = False) -> Finding:
@@ -161,6 +165,15 @@ def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettin
         waits = f"{detail}, of model {head.model_id}: nobody is recognised before one of {model_id}"
         return Finding("gallery", Verdict.WARNING, waits, remedy)
     return Finding("gallery", Verdict.OK, f"{detail}, same model")
+
+
+def _updates(update: UpdateSettings) -> Finding:
+    key = read_public_key(update.public_key)
+    detail = f"follows {update.source}, signed by {key.key_id}"
+    if not update.source.startswith("https://") and not Path(update.source).is_dir():
+        remedy = "put the stick in, or mount it there"
+        return Finding("updates", Verdict.WARNING, f"{detail}: no such folder now", remedy)
+    return Finding("updates", Verdict.OK, detail)
 
 
 def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -> Finding:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.core.errors import BundleError, UsageError
+from edge_reid.cli.workstation import workstation
+from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_reid.release.manifest import BundleManifest
@@ -66,7 +65,7 @@ def make(
 
     options = {"key": key, "wheel": wheel, "lock": lock, "cache": cache}
     with stages() as told:
-        manifest = bundle_verbs().make(
+        manifest = workstation("deploy", "deploy.verbs").make(
             config, out, told, target=target, box=box, runtime=runtime, version=release, **options
         )
     typer.echo(f"{out}: {_described(manifest)}, {out.stat().st_size / 1e6:.1f} MB")
@@ -86,34 +85,15 @@ def verify(
     ] = None,
 ) -> None:
     """Check that a bundle is whole, and signed by a key."""
-    _need("zstandard")
     from edge_reid.cli.progress import stages
     from edge_reid.gallery.keys import read_public_key
-    from edge_reid.release.bundle_file import verify as verified
 
+    verified = workstation("deploy", "edge_reid.release.bundle_file").verify
     key = read_public_key(public_key) if public_key else None
     with stages() as told:
         manifest = verified(path, key, lambda done, total: told("reading", done, total))
     signed = f"signed by {key.key_id}" if key else "signature not looked at"
     typer.echo(f"{path}: whole, {signed}: {_described(manifest)}")
-
-
-def bundle_verbs() -> Any:
-    """The workstation's side of the verb, looked up by name: a box does not need its packages.
-
-    Raises:
-        BundleError: they are not installed here.
-    """
-    _need("deploy", "packaging", "tomli_w", "zstandard")
-    return importlib.import_module("deploy.verbs")
-
-
-def _need(*packages: str) -> None:
-    if not all(importlib.util.find_spec(name) for name in packages):
-        raise BundleError(
-            "this verb needs packages that are not installed here; "
-            "on a workstation: pip install 'edge-reid[deploy]'"
-        )
 
 
 def _described(manifest: BundleManifest) -> str:

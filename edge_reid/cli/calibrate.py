@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.evaluate import score_verbs
+from edge_reid.cli.workstation import workstation
 
 
 def calibrate(
@@ -23,4 +23,6 @@ def calibrate(
     runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
 ) -> None:
     """Measure how alike strangers look, and write the threshold table into the manifest."""
-    score_verbs().calibrate_model(model, data, runtime=runtime, check=check, dry_run=dry_run)
+    workstation("scores", "trainer.score_verbs").calibrate_model(
+        model, data, runtime=runtime, check=check, dry_run=dry_run
+    )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edge_reid.core.errors import TrainingError
+from edge_reid.cli.workstation import workstation
 
 data = typer.Typer(
     help="Look at data sets before training on them.",
@@ -45,15 +43,7 @@ def check(
 
     Leaves with 1 when training would fail or labels contradict themselves.
     """
-    if not _data_verbs().check(places, out=out, as_json=as_json, model=model):
+    if not workstation("scores", "trainer.data_verbs").check(
+        places, out=out, as_json=as_json, model=model
+    ):
         raise typer.Exit(1)
-
-
-def _data_verbs() -> Any:
-    """Looked up by name, as `trainer_verbs`; but this part of the trainer needs no TensorFlow."""
-    if not importlib.util.find_spec("trainer"):
-        raise TrainingError(
-            "this verb needs the trainer, which is not installed here; "
-            "on a workstation: pip install 'edge-reid[trainer]'"
-        )
-    return importlib.import_module("trainer.data_verbs")

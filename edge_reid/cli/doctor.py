@@ -72,6 +72,7 @@ def _subject(
             settings.outbox_path.parent,
             settings.decide,
             settings.gallery_sync,
+            settings.update,
         )
     paths = {"detector": detector, "embedding": model}
     return Subject(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edge_reid.core.errors import TrainingError, UsageError
+from edge_reid.cli.workstation import workstation
+from edge_reid.core.errors import UsageError
 
 
 def evaluate(
@@ -32,7 +31,9 @@ def evaluate(
 ) -> None:
     """Rank-1/5/10, mAP, mINP, TAR@FAR; with --open-set FNIR at FPIR too."""
     counts = parse_shots(shots) if open_set else ()
-    score_verbs().evaluate_model(model, data or [], runtime=runtime, shots=counts, as_json=as_json)
+    workstation("scores", "trainer.score_verbs").evaluate_model(
+        model, data or [], runtime=runtime, shots=counts, as_json=as_json
+    )
 
 
 def parse_shots(text: str) -> tuple[int, ...]:
@@ -41,17 +42,3 @@ def parse_shots(text: str) -> tuple[int, ...]:
     if not all(word.strip().isdigit() and int(word) > 0 for word in words):
         raise UsageError(f"--shots: expected numbers of templates like 1,5, found {text!r}")
     return tuple(int(word) for word in words)
-
-
-def score_verbs() -> Any:
-    """The trainer's side of `evaluate` and `calibrate`, looked up by name; needs no TensorFlow.
-
-    Raises:
-        TrainingError: the trainer is not installed here.
-    """
-    if not importlib.util.find_spec("trainer"):
-        raise TrainingError(
-            "this verb needs the trainer, which is not installed here; "
-            "on a workstation: pip install 'edge-reid[trainer]'"
-        )
-    return importlib.import_module("trainer.score_verbs")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_reid.cli.train import trainer_verbs
+from edge_reid.cli.workstation import workstation
 
 experiment = typer.Typer(
     help="Repeat experiments of the literature over many draws.", no_args_is_help=True
@@ -45,9 +44,8 @@ def closed_set(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """A few people, told apart by a softmax classifier and by nearest template (Jalapur 2021)."""
-    trainer_verbs()
-    plan = importlib.import_module("trainer.experiment.closed_set").Plan
-    importlib.import_module("trainer.experiment.verb").run_closed_set(
+    plan = workstation("trainer", "trainer.experiment.closed_set").Plan
+    workstation("trainer", "trainer.experiment.verb").run_closed_set(
         data,
         plan(people=people, images=images, trials=trials, seed=seed, refine=refine),
         model=model,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_reid.cli.train import trainer_verbs
+from edge_reid.cli.workstation import workstation
 from edge_reid.core.errors import UsageError
 
 
@@ -50,8 +49,7 @@ def export(
         raise UsageError(
             f"export: expected --fine-tune with --int8, found --{chosen[0]}; leave it out"
         )
-    trainer_verbs()
-    importlib.import_module("trainer.export_verb").export(
+    workstation("trainer", "trainer.export_verb").export(
         run,
         out,
         precision=chosen[0],

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edge_reid.core.errors import FlashError, UsageError
+from edge_reid.cli.workstation import workstation
+from edge_reid.core.errors import UsageError
 
 
 def flash(
@@ -42,8 +41,8 @@ def flash(
 ) -> None:
     """Set up a camera box: by a new card, a card from Raspberry Pi Imager, or over ssh."""
     _check_one_way(image, device, really, boot, host)
-    order = _order().Order.read(config, box, bundle)
-    verbs = importlib.import_module("deploy.flash.verbs")
+    order = workstation("deploy", "deploy.flash.order").Order.read(config, box, bundle)
+    verbs = workstation("deploy", "deploy.flash.verbs")
     if image is not None:
         verbs.to_card(order, image, device, really=really, dry_run=dry_run)
     elif boot is not None:
@@ -65,13 +64,3 @@ def _check_one_way(
             "flash: expected one of --image IMG --device /dev/sdX, --boot FOLDER "
             "or --host USER@HOST"
         )
-
-
-def _order() -> Any:
-    """Looked up by name: what writes cards is no part of what runs on a box."""
-    if not all(importlib.util.find_spec(name) for name in ("deploy", "zstandard")):
-        raise FlashError(
-            "this verb needs the workstation's part of edge-reid, which is not installed here; "
-            "on a workstation: pip install 'edge-reid[deploy]'"
-        )
-    return importlib.import_module("deploy.flash.order")

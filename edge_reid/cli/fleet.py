@@ -47,7 +47,7 @@ def fleet(
     key_file: KeyFile = None,
     allow_plaintext: AllowPlaintext = False,
 ) -> None:
-    """Show every agent of a site: online, gallery, outbox, cameras, and names taken twice."""
+    """Show every agent of a site: online, release, gallery, outbox, cameras, names taken twice."""
     from edge_reid.core.errors import UsageError
     from edge_reid.messaging.fleet import Fleet, fleet_filters
     from edge_reid.messaging.subscribe import Subscriber
@@ -90,6 +90,7 @@ def member_as_json(member: Member) -> dict[str, Any]:
         "online": member.is_online,
         "status": member.status.model_dump(by_alias=True) if member.status else None,
         "cameras": [it.model_dump(by_alias=True) for it in member.cameras.values()],
+        "update": member.update.model_dump(by_alias=True) if member.update else None,
         "duplicates": [it.model_dump(by_alias=True) for it in member.duplicates.values()],
     }
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from edge_reid.messaging.fleet import Fleet, Member
 from edge_reid.messaging.payloads import AgentStatus, CameraStatus
 
+_UPDATE_STYLES = {"failed": "red", "taken-back": "red", "waiting": "yellow"}
 _CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "failed": "red"}
 
 
@@ -30,7 +31,7 @@ def fleet_table(
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    for name in ("agent", "state", "version", "model", "gallery"):
+    for name in ("agent", "state", "release", "model", "gallery"):
         table.add_column(name, overflow="fold")
     for name in ("waiting", "dropped"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -44,11 +45,18 @@ def _cells(member: Member, now: datetime) -> tuple[Text, ...]:
     status = member.status
     cameras = Text("\n").join(_camera(it, online=member.is_online) for it in _cameras(member))
     if status is None:
-        return (Text(member.name, "bold"), Text("no status", "red"), *[Text("–")] * 5, cameras)
+        none = [Text("–")] * 4
+        return (
+            Text(member.name, "bold"),
+            Text("no status", "red"),
+            _release(member),
+            *none,
+            cameras,
+        )
     return (
         Text(member.name, "bold"),
         _state(member, status, now),
-        Text(status.version),
+        _release(member),
         Text(status.model_id[:8]),
         _gallery(status, now),
         Text(str(status.outbox_depth), "yellow" if status.outbox_depth else ""),
@@ -79,6 +87,21 @@ def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
     if status.commands and status.commands.ignored:
         lines.append(Text(f"{status.commands.ignored} messages were no commands", "yellow"))
     return Text("\n").join(lines)
+
+
+def _release(member: Member) -> Text:
+    """What the box runs, else the version of the agent; and below it, where an update stands that
+    it has not come to the end of: `1.1 waiting: waits for gate-1 …`.
+    """
+    update = member.update
+    if update is None:
+        return Text(member.status.version if member.status else "–")
+    text = Text(update.release)
+    if update.state != "current":
+        reason = f": {update.reason}" if update.reason else ""
+        wanted = f"{update.wanted} " if update.wanted else ""
+        text.append(f"\n{wanted}{update.state}{reason}", _UPDATE_STYLES.get(update.state, ""))
+    return text
 
 
 def _gallery(status: AgentStatus, now: datetime) -> Text:

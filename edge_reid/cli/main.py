@@ -23,6 +23,7 @@ from edge_reid.cli.fleet import fleet
 from edge_reid.cli.gallery import gallery
 from edge_reid.cli.keys import keys
 from edge_reid.cli.probe import probe
+from edge_reid.cli.release import release
 from edge_reid.cli.report import report
 from edge_reid.cli.run import run
 from edge_reid.cli.schema import schema
@@ -50,6 +51,7 @@ for verb in VERBS:
 app.add_typer(gallery, name="gallery")
 app.add_typer(keys, name="keys")
 app.add_typer(bundle, name="bundle")
+app.add_typer(release, name="release")
 app.add_typer(data, name="data")
 app.add_typer(experiment, name="experiment")
 

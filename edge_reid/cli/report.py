@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_reid.cli.train import trainer_verbs
+from edge_reid.cli.workstation import workstation
 
 
 def report(
@@ -29,7 +28,6 @@ def report(
     ] = False,
 ) -> None:
     """Scores, curves, thresholds and ranked lists as one page that needs nothing beside it."""
-    trainer_verbs()
-    importlib.import_module("trainer.report.verb").write_report(
+    workstation("trainer", "trainer.report.verb").write_report(
         subjects, data or [], out, fpir=fpir, pictures=not no_pictures
     )

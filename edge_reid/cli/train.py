@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edge_reid.core.errors import TrainingError, UsageError
+from edge_reid.cli.workstation import workstation
+from edge_reid.core.errors import UsageError
 
 
 def train(
@@ -59,15 +58,15 @@ def train(
     """
     if resume is not None:
         _refuse_others(context, {"resume"})
-        trainer_verbs().resume(resume)
+        workstation("trainer", "trainer.verbs").resume(resume)
         return
     if out is None or not (data or recipe):
         raise UsageError("train: expected DATA (or --recipe) and --out RUN, or --resume RUN")
     if recipe is not None:
         _refuse_others(context, {"recipe", "out"})
-        trainer_verbs().train_recipe(recipe, out)
+        workstation("trainer", "trainer.verbs").train_recipe(recipe, out)
         return
-    trainer_verbs().train(
+    workstation("trainer", "trainer.verbs").train(
         data or [],
         out,
         start=start,
@@ -101,18 +100,3 @@ def _refuse_others(context: typer.Context, heeded: set[str]) -> None:
 def _was_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def trainer_verbs() -> Any:
-    """The trainer's side of the verbs, looked up by name: the box has no trainer installed.
-
-    Raises:
-        TrainingError: Keras, or the backend that KERAS_BACKEND names, is not installed here.
-    """
-    if not importlib.util.find_spec("keras") or not importlib.util.find_spec("trainer"):
-        raise TrainingError(
-            "this verb needs the trainer, which is not installed here; "
-            "on a workstation: pip install 'edge-reid[trainer]'"
-        )
-    importlib.import_module("trainer.quiet").start_backend()
-    return importlib.import_module("trainer.verbs")

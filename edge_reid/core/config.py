@@ -180,14 +180,23 @@ class OutboxSettings(_Section):
     is killed, or an `edge-reid sink`, which has it on disk."""
 
 
-def _gallery_source(source: str) -> str:
+def _server_or_folder(source: str, *, expected: str) -> str:
     parts = urlsplit(source)
-    is_web = parts.scheme == "https" and bool(parts.hostname) and not parts.query
-    if source != "mqtt" and not is_web and not Path(source).is_absolute():
-        raise ValueError("should be mqtt, an https:// URL, or the absolute path of a folder")
     if parts.username or parts.password:
         raise ValueError("should hold no login")
+    is_web = parts.scheme == "https" and bool(parts.hostname) and not parts.query
+    if not is_web and not Path(source).is_absolute():
+        raise ValueError(f"should be {expected}")
     return source
+
+
+def _gallery_source(source: str) -> str:
+    expected = "mqtt, an https:// URL, or the absolute path of a folder"
+    return source if source == "mqtt" else _server_or_folder(source, expected=expected)
+
+
+def _release_source(source: str) -> str:
+    return _server_or_folder(source, expected="an https:// URL, or the absolute path of a folder")
 
 
 class GallerySyncSettings(_Section):
@@ -206,6 +215,20 @@ class GallerySyncSettings(_Section):
     keep_previous_s: Annotated[float, Field(ge=0, le=86_400 * 366)] = 86_400.0
     """The version before the one in force is kept so long for `edge-reid gallery rollback`. Only
     then is a removed person gone from this disk."""
+
+
+class UpdateSettings(_Section):
+    """Take releases of edge-reid from where `edge-reid release publish` puts them.
+
+    What is to be installed is told at the broker of `mqtt.url`. Without this section nothing is.
+    """
+
+    source: Annotated[str, AfterValidator(_release_source)]
+    """Where the files of releases lie: an `https://` URL, or a folder such as a stick's."""
+    public_key: Path
+    """Of the key that signs releases: `edge-reid keys new --for release` makes both."""
+    ca_file: Path | None = None
+    """Certificate authority for an `https://` source; default: the system's."""
 
 
 class StrangerSettings(_Section):
@@ -281,14 +304,18 @@ class AgentSettings(_Section):
     outbox: OutboxSettings = OutboxSettings()
     gallery_sync: GallerySyncSettings | None = None
     """None: the gallery is a file of its own, which people are enrolled into here."""
+    update: UpdateSettings | None = None
+    """None: this box is upgraded by hand."""
     strangers: StrangerSettings | None = None
     """None: nobody is remembered who is not enrolled."""
     commands: CommandSettings = CommandSettings()
 
     @model_validator(mode="after")
-    def _sync_has_its_broker(self) -> AgentSettings:
+    def _sync_and_update_have_their_broker(self) -> AgentSettings:
         if self.gallery_sync and self.gallery_sync.source == "mqtt" and self.mqtt.url is None:
             raise ValueError("gallery_sync.source: is mqtt, which needs mqtt.url")
+        if self.update and self.mqtt.url is None:
+            raise ValueError("update: is told at the broker, which needs mqtt.url")
         return self
 
     @property
@@ -349,6 +376,8 @@ _PATH_KEYS = {
     ("outbox", "path"),
     ("gallery_sync", "public_key"),
     ("gallery_sync", "ca_file"),
+    ("update", "public_key"),
+    ("update", "ca_file"),
     ("strangers", "path"),
     ("commands", "snapshot_dir"),
 }

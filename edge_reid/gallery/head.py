@@ -1,13 +1,7 @@
-r"""The head of a published gallery: what the gallery is, in a few hundred signed bytes.
-
-    <signature: 128 hex digits>\n<JSON>
-
-The signature is Ed25519 over the bytes of the JSON just as they stand there.
-"""
+"""The head of a published gallery: what the gallery is, in a few hundred signed bytes."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -17,13 +11,13 @@ from edge_reid.core.blobs import MAX_BLOB_BYTES, MAX_HEAD_BYTES, BlobRef
 from edge_reid.core.config import Name
 from edge_reid.core.errors import SnapshotError
 from edge_reid.core.mistakes import describe_mistakes
-from edge_reid.gallery.keys import SIGNATURE_BYTES, PublicKey, SigningKey
+from edge_reid.gallery import sealed as seals
+from edge_reid.gallery.keys import PublicKey, SigningKey
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 Size = Annotated[int, Field(gt=0, le=MAX_BLOB_BYTES)]
 
-_SIGNATURE = re.compile(rb"([0-9a-f]{%d})\n" % (2 * SIGNATURE_BYTES))
 _BYTES_PER_NUMBER = 4  # of a vector in memory
 
 
@@ -86,8 +80,7 @@ class Pinned:
 
 def seal(head: Head, key: SigningKey) -> bytes:
     """The head as it is published."""
-    body = head.model_dump_json(by_alias=True).encode()
-    return key.sign(body).hex().encode() + b"\n" + body
+    return seals.seal(head.model_dump_json(by_alias=True).encode(), key)
 
 
 def open_head(sealed: bytes, key: PublicKey) -> Head:
@@ -96,17 +89,10 @@ def open_head(sealed: bytes, key: PublicKey) -> Head:
     Raises:
         SnapshotError: it is too large, not signed by that key, or not a head.
     """
-    if len(sealed) > MAX_HEAD_BYTES:
-        raise SnapshotError(
-            f"gallery head: expected at most {MAX_HEAD_BYTES} bytes, got {len(sealed)}"
-        )
-    found = _SIGNATURE.match(sealed)
-    body = sealed[found.end() :] if found else b""
-    if found is None or not key.signed(bytes.fromhex(found[1].decode()), body):
-        raise SnapshotError(
-            f"gallery head: the signature is not of the pinned key {key.key_id}; it is forged, was "
-            "changed on its way, or was published with another key"
-        )
+    try:
+        body = seals.unseal(sealed, key, MAX_HEAD_BYTES)
+    except seals.SealError as error:
+        raise SnapshotError(f"gallery head: {error}") from error
     try:
         return Head.model_validate_json(body)
     except ValidationError as error:

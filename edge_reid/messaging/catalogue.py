@@ -8,6 +8,7 @@ from edge_reid.messaging.command_payloads import Command, CommandResult
 from edge_reid.messaging.payloads import (
     AgentDuplicate,
     AgentStatus,
+    BoxUpdate,
     CameraStatus,
     EventsStored,
     HitPayload,
@@ -23,6 +24,7 @@ PAYLOADS: tuple[type[Payload], ...] = (
     CameraStatus,
     AgentStatus,
     AgentDuplicate,
+    BoxUpdate,
     EventsStored,
     Command,
     CommandResult,

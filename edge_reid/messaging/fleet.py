@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from edge_reid.messaging.connection import Received
-from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, CameraStatus
+from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, BoxUpdate, CameraStatus
 
 
 def fleet_filters(root: str, site: str) -> tuple[str, ...]:
@@ -14,6 +14,7 @@ def fleet_filters(root: str, site: str) -> tuple[str, ...]:
     return (
         f"{root}/{site}/agents/+/status",
         f"{root}/{site}/agents/+/duplicate",
+        f"{root}/{site}/agents/+/update",
         f"{root}/{site}/+/status",
     )
 
@@ -28,6 +29,8 @@ class Member:
     cameras: dict[str, CameraStatus] = field(default_factory=dict)
     duplicates: dict[str, AgentDuplicate] = field(default_factory=dict)
     """Others of this name that stand aside, by session."""
+    update: BoxUpdate | None = None
+    """Of the box, if it follows releases and this agent reports for it."""
 
     @property
     def is_online(self) -> bool:
@@ -61,6 +64,8 @@ class Fleet:
                     self._learn_status(name, message.body)
                 case ["agents", name, "duplicate"]:
                     self._learn_duplicate(name, message.body)
+                case ["agents", name, "update"]:
+                    self._learn_update(name, message.body)
                 case [camera, "status"]:
                     self._learn_camera(camera, message.body)
         except ValueError:
@@ -78,6 +83,9 @@ class Fleet:
             return
         duplicate = AgentDuplicate.model_validate_json(body)
         self._member(name).duplicates[duplicate.session] = duplicate
+
+    def _learn_update(self, name: str, body: bytes) -> None:
+        self._member(name).update = BoxUpdate.model_validate_json(body) if body else None
 
     def _learn_camera(self, camera: str, body: bytes) -> None:
         for member in self._members.values():

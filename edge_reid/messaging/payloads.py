@@ -250,6 +250,34 @@ class EventsStored(Payload):
     event_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000), FailFast()]
 
 
+class BoxUpdate(Payload):
+    """What a box runs, and how it stands with the release that is published. Retained.
+
+    One agent of a box tells it for all.
+    """
+
+    schema_: Annotated[Literal["edge-reid.update/1"], Field(alias="schema")] = "edge-reid.update/1"
+    site: Name
+    agent: Name
+    release: str
+    """Installed."""
+    target: Name
+    """What kind of box it is: `pi-bookworm`, …"""
+    serial: Count
+    """Of the head that this is about; 0: none is published."""
+    wanted: str | None
+    """The release of that head."""
+    state: Literal["current", "waiting", "fetching", "installing", "failed", "taken-back"]
+    """`current`: it runs what is wanted, and well. `failed`: it will try again. `taken-back`: what
+    was wanted did not run well here, and what ran before runs again: the roll-out has stopped."""
+    reason: str | None
+    """Why, in words; null when there is nothing to say."""
+    since: Time
+    """When it came to be so."""
+    at: Time
+    """When this was written."""
+
+
 _EVENT: TypeAdapter[HitPayload | UnknownPayload] = TypeAdapter(
     Annotated[HitPayload | UnknownPayload, Field(discriminator="schema_")]
 )

@@ -6,16 +6,14 @@ One connection, kept open. Redirects are not followed: they could lead to plaint
 from __future__ import annotations
 
 import http.client
-import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge_reid.core.blobs import CHUNK_BYTES, MAX_HEAD_BYTES, BlobRef, join
-from edge_reid.core.errors import ConfigError, SnapshotError
+from edge_reid.core.errors import SnapshotError
 from edge_reid.messaging.sync_due import Due
-
-TIMEOUT_S = 10.0
+from edge_reid.messaging.web import web_connection
 
 
 class HttpsSource:
@@ -26,20 +24,10 @@ class HttpsSource:
     """
 
     def __init__(self, url: str, ca_file: Path | None, *, poll_s: float) -> None:
-        parts = urlsplit(url)
         self._url = url.rstrip("/")
-        self._path = parts.path.rstrip("/")
+        self._path = urlsplit(url).path.rstrip("/")
         self._due = Due(poll_s)
-        try:
-            context = ssl.create_default_context(cafile=ca_file)
-        except OSError as error:
-            raise ConfigError(
-                "gallery_sync", [f"ca_file: {ca_file} is no certificate file: {error}"]
-            ) from error
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._connection = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port or 443, timeout=TIMEOUT_S, context=context
-        )
+        self._connection = web_connection(url, ca_file, "gallery_sync")
 
     def news(self, timeout_s: float) -> bytes | None:
         """The head, when it is time to ask.

@@ -58,6 +58,11 @@ class Address:
         return f"{self.root}/{self.site}/agents/{self.agent}/result"
 
     @property
+    def agent_update(self) -> str:
+        """Where the box of this agent tells what it runs, and how an update goes."""
+        return f"{self.root}/{self.site}/agents/{self.agent}/update"
+
+    @property
     def client_id(self) -> str:
         """MQTT client id. No name holds a slash, so no two agents share one."""
         return f"{self.root}/{self.site}/{self.agent}"
@@ -66,6 +71,11 @@ class Address:
 def gallery_topic(root: str, site: str) -> str:
     """Under it lie the head of a site's gallery and its blobs."""
     return f"{root}/{site}/gallery"
+
+
+def release_topic(root: str, site: str) -> str:
+    """Where the head of the release lies that a site's boxes are to run."""
+    return f"{root}/{site}/release/head"
 
 
 def topic_level(identity: str) -> str:

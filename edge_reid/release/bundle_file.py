@@ -14,7 +14,7 @@ import hashlib
 import re
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, cast
 
@@ -35,6 +35,9 @@ from edge_reid.release.manifest import (
 Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes there are."""
 
+Keep = Callable[[BundledFile], AbstractContextManager[IO[bytes] | None]]
+"""Where a file is to be written to; None: nowhere. It counts only if the block ends well."""
+
 _SIGNATURE_TEXT = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * SIGNATURE_BYTES))
 _MAX_WINDOW_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 20
@@ -43,13 +46,20 @@ _TAR_OVERHEAD_BYTES = 1024
 _TAR_END_BYTES = 20 << 10
 
 
-def verify(path: Path, key: PublicKey | None, progress: Progress | None = None) -> BundleManifest:
+def verify(
+    path: Path,
+    key: PublicKey | None,
+    progress: Progress | None = None,
+    *,
+    keep: Keep | None = None,
+) -> BundleManifest:
     """The manifest of a bundle that is whole: all files there, none else, sizes and hashes right.
 
     Args:
         path: of the bundle.
         key: that must have signed it; None: anybody may have made it.
         progress: told how far it is.
+        keep: given every file as it comes, before anything is known of its content.
 
     Raises:
         BundleError: it is not, or is not signed by that key.
@@ -59,7 +69,9 @@ def verify(path: Path, key: PublicKey | None, progress: Progress | None = None) 
         bundle.allow(manifest)
         done = 0
         for file in manifest.files:
-            _check(file, bundle.member(file.path, file.size_bytes))
+            content = bundle.member(file.path, file.size_bytes)
+            with keep(file) if keep else nullcontext() as sink:
+                _check(file, content, sink)
             done += file.size_bytes
             if progress:
                 progress(done, manifest.size_bytes)
@@ -142,10 +154,12 @@ def _check_signature(body: bytes, signature: bytes, key: PublicKey) -> None:
         )
 
 
-def _check(file: BundledFile, content: IO[bytes]) -> None:
+def _check(file: BundledFile, content: IO[bytes], sink: IO[bytes] | None) -> None:
     digest = hashlib.sha256()
     while piece := content.read(_PIECE_BYTES):
         digest.update(piece)
+        if sink:
+            sink.write(piece)
     if digest.hexdigest() != file.sha256:
         raise BundleError(
             f"{file.path}: its content is not what the manifest says; copy or make it again"

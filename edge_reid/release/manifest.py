@@ -22,6 +22,8 @@ SECRETS = f"{CONFIG}secrets/"
 VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$"
 """What a release may be called: it becomes the name of a folder."""
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_BUNDLE_BYTES = 2 << 30
 """Unpacked. A release with everything is a tenth of it."""
@@ -37,19 +39,21 @@ def _inside(path: str) -> str:
     return path
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What is signed: strict, and without anything unknown."""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, populate_by_name=True, protected_namespaces=()
     )
 
 
-class BundledFile(_Record):
+class BundledFile(Record):
     """One file of a bundle."""
 
     path: Annotated[str, AfterValidator(_inside)]
     """Below the folder of the bundle."""
     size_bytes: Annotated[int, Field(ge=0, le=MAX_BUNDLE_BYTES)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
 
     @property
     def mode(self) -> int:
@@ -59,7 +63,7 @@ class BundledFile(_Record):
         return 0o755 if PurePosixPath(self.path).parts[0] == "install" else 0o644
 
 
-class BundleManifest(_Record):
+class BundleManifest(Record):
     """A release for one kind of box."""
 
     schema_: Annotated[Literal["edge-reid.bundle/1"], Field(alias="schema")] = "edge-reid.bundle/1"

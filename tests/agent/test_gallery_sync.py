@@ -27,7 +27,7 @@ from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.subscribe import Subscriber
-from edge_reid.messaging.sync_folder import FolderSource
+from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
 from edge_reid.messaging.sync_mqtt import MqttPlace
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import Origin
@@ -149,7 +149,10 @@ def test_a_rollback_on_the_box_comes_into_force_and_is_told(
         eventually(lambda: sync.state.refused == "version 2 was rolled back on this box")
 
 
-def test_a_gallery_of_another_model_is_not_loaded(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_gallery_of_another_model_is_not_loaded_and_its_own_is_once_it_comes(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """A release has brought another model: its gallery is published after it, or before."""
     with following(workshop, tmp_path):
         pass
     other = MANIFEST.model_copy(update={"sha256": 64 * "f"})
@@ -157,6 +160,11 @@ def test_a_gallery_of_another_model_is_not_loaded(workshop: Workshop, tmp_path: 
     assert sync is not None
     assert len(sync.first) == 0
     assert f"expected embeddings of model {16 * 'f'}" in str(sync.state.refused)
+    with sync, Workshop(tmp_path / "enrolled anew", people=2, model_id=16 * "f") as anew:
+        anew.key = workshop.key
+        anew.publish(FolderPlace(workshop.out), supersede=True)
+        assert "person 1" in taken(sync)
+        eventually(lambda: sync.state.refused is None)
 
 
 @pytest.mark.parametrize("from_broker", [False, pytest.param(True, marks=pytest.mark.broker)])

@@ -72,6 +72,9 @@ class SystemdBox:
     def property(self, unit: str, name: str) -> str:
         return self.run("systemctl", "show", unit, f"--property={name}", "--value")
 
+    def is_enabled(self, unit: str) -> bool:
+        return self.run("systemctl", "is-enabled", unit, may_fail=True) == "enabled"
+
     def wait(self, unit: str, name: str, value: str, within_s: float) -> float:
         """Seconds until a property of a unit has that value."""
         began_s = time.monotonic()

@@ -11,9 +11,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
@@ -26,9 +28,14 @@ from systemd_box import SystemdBox  # noqa: E402
 
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.core.shipped import EMBEDDING, shipped_model  # noqa: E402
+from edge_reid.gallery.keys import SigningKey  # noqa: E402
 from edge_reid.gallery.store import GalleryStore  # noqa: E402
-from edge_reid.messaging.payloads import AgentStatus  # noqa: E402
+from edge_reid.messaging.payloads import AgentStatus, BoxUpdate, Payload  # noqa: E402
 from edge_reid.messaging.subscribe import Subscriber  # noqa: E402
+from edge_reid.release.line import ReleaseLine  # noqa: E402
+from edge_reid.release.publication import Plan, publish  # noqa: E402
+
+P = TypeVar("P", bound=Payload)
 
 UNIT = "edge-reid@gate.service"
 PYTHON = "3.11"
@@ -48,6 +55,10 @@ embedding = "/opt/edge-reid/current/models/person_reid_mobilenetv2_192x96_int8.t
 url = "mqtts://127.0.0.1:8883"
 [outbox]
 path = "/var/lib/edge-reid/outbox-gate.db"
+"""
+UPDATE = """[update]
+source = "/srv/depot"
+public_key = "/etc/edge-reid/secrets/release-signing.pub"
 """
 MUTE = b"class Heartbeat:\n    from_environment = classmethod(lambda c: c())\n    is_heard = True\n"
 MUTE += b"    def beat(self, status): pass\n    def stopping(self): pass\n"
@@ -78,23 +89,42 @@ class Bundles:
         version: str,
         replaced: dict[str, bytes] | None = None,
         *,
+        camera: str = "gate",
         config: str = CONFIG,
         secrets: dict[str, bytes] | None = None,
     ) -> str:
         """Where its installer lies, as seen from in there."""
-        own = next((self._folder / "ours").glob("edge_reid-*.whl"))
-        wheel = parcels.as_version(own, version, self._folder / "versions", replaced)
         parcels.unpack_into(
             self._box.root / "srv" / version,
             version,
-            [*self._wheels.glob("*.whl"), wheel],
+            self._all_wheels(version, replaced),
             models=ROOT / "models",
-            configs={"gate": config.format(version=version)},
+            configs={camera: config.format(version=version)},
             secrets=secrets,
             gallery=self._gallery,
             python=PYTHON,
         )
         return f"/srv/{version}/install/install.py"
+
+    def pack(
+        self, version: str, key: SigningKey, config: str, replaced: dict[str, bytes] | None = None
+    ) -> Path:
+        """For all boxes, to be published."""
+        unpacked = parcels.unpack_into(
+            self._folder / "to publish",
+            version,
+            self._all_wheels(version, replaced),
+            models=ROOT / "models",
+            configs={"gate-1/gate": config.format(version=version)},
+            box=None,
+            python=PYTHON,
+        )
+        return parcels.pack(unpacked, self._folder / f"{version}.tar.zst", key)
+
+    def _all_wheels(self, version: str, replaced: dict[str, bytes] | None) -> list[Path]:
+        own = next((self._folder / "ours").glob("edge_reid-*.whl"))
+        wheel = parcels.as_version(own, version, self._folder / "versions", replaced)
+        return [*self._wheels.glob("*.whl"), wheel]
 
 
 def say(line: str) -> None:
@@ -193,29 +223,100 @@ def an_idle_agent(box: SystemdBox, bundles: Bundles) -> None:
     assert box.property(UNIT, "MainPID") == agent, "idle for longer than the watchdog waits"
 
 
-def online(box: SystemdBox, bundles: Bundles) -> None:
-    """A camera, a broker with the shipped TLS and access rules, and a key from LoadCredential."""
-    with TemporaryDirectory() as name, MjpegCamera(STILL) as camera:
-        broker = SecuredMosquitto(Path(name))
-        broker.start()
+def a_camera_that_is_renamed(box: SystemdBox, bundles: Bundles) -> None:
+    """Its agent stops for good; a power cut on trial brings it back, in that very boot."""
+    renamed = CONFIG.replace('"gate"', '"door"').replace("-gate.db", "-door.db")
+    script = bundles.make("1.5.1", camera="door", config=renamed)
+    box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
+    door = "edge-reid@door.service"
+    box.wait(door, "SubState", "running", 120)
+    assert (box.property(UNIT, "ActiveState"), box.is_enabled(UNIT)) == ("inactive", False)
+    box.cut_power()
+    box.boot()
+    box.wait(UNIT, "SubState", "running", 120)
+    assert (box.property(door, "ActiveState"), box.is_enabled(door)) == ("inactive", False)
+    box.run("python3", script)
+    assert (box.property(UNIT, "ActiveState"), box.is_enabled(UNIT)) == ("inactive", False)
+    box.run("python3", bundles.make("1.5.2"))
+    assert installed(box) == ("1.5.2", "1.5.2")
+
+
+class Post:
+    """A camera, a broker with the shipped TLS and access rules, and the login of the box there."""
+
+    def __init__(self, folder: Path, camera: MjpegCamera) -> None:
+        self.broker = SecuredMosquitto(folder)
+        self.broker.start()
         config = CONFIG.replace("http://127.0.0.1:9/no-camera", camera.url)
-        config = config.replace("127.0.0.1:8883", f"127.0.0.1:{broker.port}")
-        login = broker.login("gate-1")
+        self.config = config.replace("127.0.0.1:8883", f"127.0.0.1:{self.broker.port}")
+        login = self.broker.login("gate-1")
         names = {"ca_file": "ca.crt", "cert_file": "agent.crt", "key_file": "agent.key"}
-        secrets = {file: login[setting].read_bytes() for setting, file in names.items()}
-        box.run("python3", bundles.make("1.6.0", config=config, secrets=secrets))
+        self.secrets = {file: login[setting].read_bytes() for setting, file in names.items()}
+
+    def wait_for(self, topic: str, payload: type[P], **expected: str) -> P:
+        """The first message there with these fields."""
+        deadline_s = time.monotonic() + 300
+        filters = [f"edge-reid/lab/agents/gate-1/{topic}"]
+        with Subscriber(self.broker.broker_for("desk"), filters) as subscriber:
+            while time.monotonic() < deadline_s:
+                if received := subscriber.receive(1):
+                    found = payload.model_validate_json(received.body)
+                    say(f"{topic}: {received.body.decode()}")
+                    if all(getattr(found, name) == value for name, value in expected.items()):
+                        return found
+        raise AssertionError(f"{topic}: did not come")
+
+
+@contextmanager
+def a_post() -> Iterator[Post]:
+    with TemporaryDirectory() as name, MjpegCamera(STILL) as camera:
+        post = Post(Path(name), camera)
+        try:
+            yield post
+        finally:
+            post.broker.stop()
+
+
+def online(box: SystemdBox, bundles: Bundles) -> None:
+    """A key from LoadCredential."""
+    with a_post() as post:
+        box.run("python3", bundles.make("1.6.0", config=post.config, secrets=post.secrets))
         assert installed(box) == ("1.6.0", "1.6.0")
         assert box.property(UNIT, "StatusText") == "watching"
-        watcher = broker.broker_for("desk")
-        with Subscriber(watcher, ["edge-reid/lab/agents/gate-1/status"]) as subscriber:
-            received = subscriber.receive(30)
-        assert received, box.run("journalctl", "-u", UNIT, "-n", "20")
-        status = AgentStatus.model_validate_json(received.body)
-        say(f"{status.agent} {status.version} is {status.state}")
-        assert (status.state, status.version) == ("online", "1.6.0")
+        status = post.wait_for("status", AgentStatus, state="online")
+        assert status.version == "1.6.0"
         key = box.run("stat", "-c", "%U %a", "/etc/edge-reid/secrets/agent.key")
         assert key == "edge-reid 600"
-        broker.stop()
+
+
+def over_the_air(box: SystemdBox, bundles: Bundles) -> None:
+    """Fetched by a user, installed by root; and a release that dies is taken back and told."""
+    key = SigningKey.generate()
+    with a_post() as post, TemporaryDirectory() as name:
+        _, public_key = key.write(Path(name), "release")
+        config = post.config + UPDATE
+        secrets = post.secrets | {"release-signing.pub": public_key.read_bytes()}
+        box.run("python3", bundles.make("1.7.0", config=config, secrets=secrets))
+        for unit in ("edge-reid-fetch.timer", "edge-reid-install.path"):
+            assert box.property(unit, "ActiveState") == "active", unit
+        line = ReleaseLine(post.broker.broker_for("depot"), "edge-reid", "lab")
+        for version, replaced, state in (
+            ("1.8.0", None, "current"),
+            ("1.9.0", {"edge_reid/agent/supervisor.py": DEAD}, "taken-back"),
+        ):
+            bundle = bundles.pack(version, key, config, replaced)
+            with line:
+                done = publish([bundle], Plan("lab", (), 0), key, box.root / "srv/depot", line)
+            say(f"published {version}: {done.new} new files, {done.new_bytes / 1e6:.1f} MB")
+            began_s = time.monotonic()
+            box.run("systemctl", "start", "--no-block", "edge-reid-fetch.service")
+            report = post.wait_for("update", BoxUpdate, wanted=version, state=state)
+            say(f"{state} {time.monotonic() - began_s:.0f} s after it was looked for")
+            assert report.release == "1.8.0"
+            assert installed(box) == ("1.8.0", "1.8.0")
+            box.wait(UNIT, "SubState", "running", 60)
+        fetched = box.run("stat", "-c", "%U", "/var/lib/edge-reid-update/files")
+        assert fetched == "edge-reid"
 
 
 def a_read_only_root(box: SystemdBox, bundles: Bundles) -> None:
@@ -229,7 +330,8 @@ def a_read_only_root(box: SystemdBox, bundles: Bundles) -> None:
 STORY: tuple[Callable[[SystemdBox, Bundles], None], ...] = (
     *(first_installation, the_same_again, an_upgrade, an_idle_agent, a_wedged_agent),
     *(a_release_that_dies, a_release_that_is_never_ready, an_installer_killed_in_an_upgrade),
-    *(a_power_cut_in_an_upgrade, online, a_read_only_root),
+    *(a_power_cut_in_an_upgrade, a_camera_that_is_renamed, online, over_the_air),
+    a_read_only_root,
 )
 
 

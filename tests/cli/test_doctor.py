@@ -9,6 +9,7 @@ import pytest
 from mosquitto import free_port
 
 from edge_reid.core.shipped import EMBEDDING, shipped_model
+from edge_reid.gallery.keys import SigningKey, read_public_key
 
 
 def test_a_sound_installation_is_all_well(edge_reid, tmp_path, samples):
@@ -143,3 +144,19 @@ def _take(replica_path, folder):
     source = FolderSource(folder, poll_s=0.1)
     with Replica.open(replica_path) as replica:
         pull(source.news(1.0), source.fetch, replica, pinned, now_utc_s=0.0)
+
+
+def test_a_box_that_follows_releases_needs_their_key(edge_reid, tmp_path):
+    _, key = SigningKey.generate().write(tmp_path, "release")
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'site = "lab"\ncamera = "gate"\ngallery = "{tmp_path}/gallery.db"\n'
+        f'[source]\nuri = "{campus.CLIP}"\n[mqtt]\nurl = "mqtt://127.0.0.1:1"\n'
+        f'[update]\nsource = "{tmp_path}/stick"\npublic_key = "{key}"\n'
+    )
+    said = " ".join(edge_reid("doctor", "--offline", "--config", config).out.split())
+    assert f"signed by {read_public_key(key).key_id}: no such folder now → put the stick in" in said
+    key.write_text("no key")
+    outcome = edge_reid("doctor", "--offline", "--config", config)
+    assert outcome.code == 1
+    assert "✗ updates" in outcome.out

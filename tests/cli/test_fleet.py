@@ -24,6 +24,7 @@ from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.payloads import (
     AgentDuplicate,
     AgentStatus,
+    BoxUpdate,
     CommandsState,
     GalleryState,
 )
@@ -72,6 +73,23 @@ def duplicate(agent: str, session: str) -> Received:
     return Received(topic, content.to_json().encode(), retained=True)
 
 
+def update(agent: str, **changes: Any) -> Received:
+    fields: dict[str, Any] = {
+        "site": "lab",
+        "agent": agent,
+        "release": "0.2.0+model1",
+        "target": "pi-trixie",
+        "serial": 3,
+        "wanted": "0.2.0+model1",
+        "state": "current",
+        "reason": None,
+        "since": "2026-03-01T09:00:00.000Z",
+        "at": "2026-03-01T11:59:00.000Z",
+    }
+    body = BoxUpdate(**{**fields, **changes}).to_json().encode()
+    return Received(f"edge-reid/lab/agents/{agent}/update", body, retained=True)
+
+
 def fleet_of(*messages: Received) -> Fleet:
     known = Fleet("edge-reid", "lab")
     known.learn_all(messages)
@@ -95,6 +113,25 @@ def test_a_healthy_agent_is_one_line() -> None:
     (line,) = [" ".join(it.split()) for it in text.splitlines() if "gate-1" in it]
     assert line == "gate-1 online 3 h 0.2.0 d29f7071 v7 0 0 gate running 9.8/s, 3 dropped"
     assert "yard failed: no frame for 10 s" in text
+
+
+def test_who_runs_what_and_where_an_update_stands() -> None:
+    reason = "camera gate: doctor says no"
+    known = fleet_of(
+        status("gate-1"),
+        update("gate-1", wanted="0.3.0", state="taken-back", reason=reason),
+        status("yard-1"),
+        update("yard-1"),
+        status("attic-1"),
+    )
+    lines = [" ".join(it.split()) for it in shown(known).splitlines()]
+    (gate,) = [it for it in lines if it.startswith("gate-1")]
+    assert "0.2.0+model1" in gate
+    assert f"0.3.0 taken-back: {reason}" in " ".join(lines)
+    (attic,) = [it for it in lines if it.startswith("attic-1")]
+    assert "online 3 h 0.2.0 d29f7071" in attic, "by hand: the version of its agent"
+    known.learn(Received("edge-reid/lab/agents/yard-1/update", b"", retained=True))
+    assert [it.update is None for it in known.members] == [True, False, True]
 
 
 def test_what_a_person_should_know_is_said() -> None:

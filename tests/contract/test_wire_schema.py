@@ -33,6 +33,7 @@ TOPICS = {
     "edge-reid.agent/1": r"edge-reid/lab/agents/gate-1/status",
     "edge-reid.identity/1": r"edge-reid/lab/identities/[a-z0-9_-]+",
     "edge-reid.duplicate/1": r"edge-reid/lab/agents/gate-1/duplicate",
+    "edge-reid.update/1": r"edge-reid/lab/agents/gate-1/update",
     "edge-reid.stored/1": r"edge-reid/lab/agents/gate-1/stored",
     "edge-reid.command/1": r"edge-reid/lab/agents/gate-1/command",
     "edge-reid.result/1": r"edge-reid/lab/agents/gate-1/result",
@@ -40,6 +41,7 @@ TOPICS = {
 EVERY_DAY = TOPICS.keys() - {
     *("edge-reid.duplicate/1", "edge-reid.stored/1"),
     *("edge-reid.command/1", "edge-reid.result/1"),
+    "edge-reid.update/1",
 }
 
 LATER = {

@@ -33,6 +33,9 @@ country = "DE"
 user = "installer"
 authorized_keys = ["ssh-ed25519 AAAA me@laptop"]
 
+[rollout]
+groups = ["canary"]
+
 [boxes.gate-1]
 hostname = "camera-17"
 target = "pi-trixie"

@@ -64,7 +64,10 @@ def test_an_image_with_cloud_init_is_told_by_its_files(order: Job, trixie: Path)
     }
     instance = cloud_config(trixie, "meta-data")["instance-id"]
     line = (trixie / "cmdline.txt").read_text(encoding="utf-8")
-    assert line == f"{CMDLINE.strip()} ds=nocloud;i={instance} cfg80211.ieee80211_regdom=DE\n"
+    assert line == (
+        f"{CMDLINE.strip()} ds=nocloud;i={instance} cfg80211.ieee80211_regdom=DE "
+        "cgroup_enable=memory\n"
+    )
 
 
 def test_cloud_init_itself_accepts_what_it_is_told(order: Job, trixie: Path) -> None:
@@ -88,9 +91,9 @@ def test_an_image_without_cloud_init_gets_a_script_for_its_first_start(
     assert done.code == 0, done.err
     line = (bookworm / "cmdline.txt").read_text(encoding="utf-8")
     assert line == (
-        f"{CMDLINE.strip()} cfg80211.ieee80211_regdom=DE systemd.run=/boot/firmware/firstrun.sh "
-        "systemd.run_success_action=reboot systemd.run_failure_action=reboot "
-        "systemd.unit=kernel-command-line.target\n"
+        f"{CMDLINE.strip()} cfg80211.ieee80211_regdom=DE cgroup_enable=memory "
+        "systemd.run=/boot/firmware/firstrun.sh systemd.run_success_action=reboot "
+        "systemd.run_failure_action=reboot systemd.unit=kernel-command-line.target\n"
     )
     assert (bookworm / "cmdline.txt.before-edge-reid").read_text(encoding="utf-8") == CMDLINE
     assert (bookworm / "firstrun.sh").exists()

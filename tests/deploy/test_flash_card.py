@@ -118,6 +118,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(
     assert done.code == 0, done.err
     assert device.read_bytes() == before
     assert f"would write {len(plain(image))} bytes" in done.out
+    assert "user-data" in done.out, "the image is looked into, also packed"
     for name in ("box.tar", "wifi.nmconnection", "settings", "setup.sh"):
         assert f"edge-reid/{name}" in done.out
     assert done.out.count("secret: wiped at first boot") == 2

@@ -81,6 +81,7 @@ def test_a_seeded_card_has_secrets_and_afterwards_none(bookworm: Box, tmp_path: 
     cmdline = (bookworm.boot / "cmdline.txt").read_text(encoding="utf-8")
     assert "systemd." not in cmdline
     assert cmdline.startswith("console=serial0,115200 console=tty1 root=PARTUUID=97709164-02")
+    assert cmdline.endswith(" cgroup_enable=memory\n"), "it stays"
 
 
 def test_secrets_are_overwritten_and_not_only_unlinked(bookworm: Box, tmp_path: Path) -> None:

@@ -113,6 +113,15 @@ def test_an_image_without_a_fat_partition_is_no_image_for_a_pi(tmp_path: Path) -
         boot_partition(Image.open(path).partitions(), str(path))
 
 
+def test_a_partition_is_copied_out_of_a_packed_image(image: Path, packed: Path) -> None:
+    its = boot_partition(Image.open(packed).partitions(), str(packed))
+    copy = image.with_name("boot.img")
+    with copy.open("wb") as file:
+        Image.open(packed).copy_partition(its, file, lambda *_: None)
+    assert copy.read_bytes() == image.read_bytes()[its.start_bytes : its.end_bytes]
+    assert copy.stat().st_blocks * 512 < its.size_bytes / 4, "and what is empty takes no room"
+
+
 def test_packed_and_unpacked_are_the_same_disk(image: Path, packed: Path) -> None:
     body = image.read_bytes()
     expected = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import IO
 
 import pytest
 from bundles import CONTENTS, KEY, manifest, spoiled
-from cards import CMDLINE, MIB, boot_folder, pi_image, put, small_disk
+from cards import CMDLINE, MIB, boot_folder, card, pi_image, put, small_disk, used_card
 from flashing import CARRIED, Job, job
 
 from deploy.bundle_writer import Content, write_bundle
@@ -152,10 +153,47 @@ def test_a_jetson_does_not_start_from_such_a_card(tmp_path: Path, trixie: Path) 
     assert "use --host" in done.complaint
 
 
-def test_a_bookworm_box_is_not_put_on_trixie(tmp_path: Path, trixie: Path) -> None:
-    done = job(tmp_path / "site", "pi-bookworm").flash("--boot", trixie)
+MISFITS = [
+    ("pi-bookworm", True, "expected Pi OS bookworm"),
+    ("pi-trixie", False, "expected Pi OS trixie with cloud-init"),
+]
+
+
+@pytest.mark.parametrize(("target", "cloud_init", "complaint"), MISFITS)
+def test_a_box_is_not_put_on_the_other_generation(
+    tmp_path: Path, target: str, *, cloud_init: bool, complaint: str
+) -> None:
+    boot = boot_folder(tmp_path / "bootfs", cloud_init=cloud_init)
+    before = contents(boot)
+    done = job(tmp_path / "site", target).flash("--boot", boot)
     assert done.code == 1
-    assert "expected Pi OS bookworm" in done.complaint
+    assert complaint in done.complaint
+    assert contents(boot) == before
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("target", "cloud_init", "complaint"), MISFITS)
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_an_image_of_the_other_generation_is_never_written(
+    tmp_path: Path,
+    target: str,
+    complaint: str,
+    dry_run: tuple[str, ...],
+    *,
+    cloud_init: bool,
+    packed: bool,
+) -> None:
+    image = pi_image(tmp_path / "raspios.img", cloud_init=cloud_init)
+    if packed:
+        image = image.with_suffix(".img.xz")
+        image.write_bytes(lzma.compress(image.with_suffix("").read_bytes(), preset=0))
+    with card(used_card(tmp_path / "card", 80 * MIB)) as device:
+        words = ("--image", image, "--device", device, "--really", device)
+        done = job(tmp_path / "site", target).flash(*words, *dry_run)
+        assert done.code == 1
+        assert complaint in done.complaint
+        assert f"boot partition of {image}" in done.complaint
+        assert device.read_bytes() == b"\xa5" * 80 * MIB
 
 
 @pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,19 +44,36 @@ class TestBox:
         self.home = root / "opt/edge-reid"
         self.config = root / "etc/edge-reid/gate.toml"
 
-    def bundle(self, version: str, behaviour: str = "well", **claims: str) -> Path:
+    def bundle(
+        self,
+        version: str,
+        behaviour: str = "well",
+        *,
+        cameras: Iterable[str] = ("gate",),
+        secrets: dict[str, bytes] | None = None,
+        units: Iterable[str] = (),
+        **claims: str | None,
+    ) -> Path:
+        """Cameras are called `NAME`, or `BOX/NAME`; secrets are a key and a CA if not said."""
         program = (HERE / "small_agent.py").read_text()
         program = program.replace("{version}", version).replace("{behaviour}", behaviour)
         wheel = parcels.small_wheel(self._bundles / "wheels", version, program)
         text = f'# for {version}\nmodel = "{self.home}/current/models/x.tflite"\n'
-        return parcels.unpack_into(
+        folder = parcels.unpack_into(
             self._bundles / version,
             version,
             [self.pip, wheel],
-            configs={"gate": text},
-            secrets={"agent.key": f"key of {version}".encode(), "ca.crt": b"ca"},
-            **claims,
+            configs=dict.fromkeys(cameras, text),
+            secrets=self.secrets(version) if secrets is None else secrets,
         )
+        for unit in units:
+            (folder / "systemd" / unit).write_text("[Unit]\n")
+        parcels.write_manifest(folder, version, **claims)
+        return folder
+
+    @staticmethod
+    def secrets(version: str) -> dict[str, bytes]:
+        return {"agent.key": f"key of {version}".encode(), "ca.crt": b"ca"}
 
     def install(self, bundle: Path, *words: str, umask: int = -1) -> Outcome:
         done = self.start(bundle, *words, umask=umask)
@@ -107,14 +124,26 @@ class TestBox:
 
     @property
     def state(self) -> str:
-        """Of the agent, as systemd sees it."""
-        words = [self._programs / "systemctl", "show", "edge-reid@gate.service"]
+        """Of the gate's agent, as systemd sees it."""
+        return self.state_of("gate")
+
+    def state_of(self, camera: str) -> str:
+        words = [self._programs / "systemctl", "show", f"edge-reid@{camera}.service"]
         said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         return dict(line.split("=", 1) for line in said.splitlines())["ActiveState"]
 
+    @property
+    def told(self) -> list[str]:
+        """What systemd was told, one command a line."""
+        return (self.root / "run/systemd/told").read_text().splitlines()
+
+    def is_enabled(self, camera: str) -> bool:
+        wants = self.root / "etc/systemd/system/edge-reid.target.wants"
+        return (wants / f"edge-reid@{camera}.service").is_symlink()
+
     def stop(self) -> None:
-        if (self._programs / "systemctl").exists():
-            words = [self._programs / "systemctl", "stop", "edge-reid@gate.service"]
+        for running in (self.root / "run/systemd").glob("*.service.json"):
+            words = [self._programs / "systemctl", "stop", running.stem]
             subprocess.run(words, check=True)
 
     @property
@@ -134,10 +163,10 @@ class TestBox:
 
     def fingerprint(self) -> dict[str, bytes]:
         """Everything an upgrade may change, and its contents."""
-        files = [it for it in (self.root / "etc").rglob("*") if it.is_file()]
-        return {str(it): it.read_bytes() for it in files} | {
-            "current": bytes((self.home / "current").readlink())
-        }
+        paths = [*(self.root / "etc").rglob("*"), self.home / "current"]
+        links = {str(it): bytes(it.readlink()) for it in paths if it.is_symlink()}
+        files = [it for it in paths if it.is_file() and not it.is_symlink()]
+        return links | {str(it): it.read_bytes() for it in files}
 
 
 @pytest.fixture(scope="session")

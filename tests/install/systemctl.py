@@ -20,20 +20,27 @@ RESTART_S = 0.2
 
 def main(root: Path, verb: str, *words: str) -> None:
     units = [it for it in words if it.startswith("edge-reid@")]
-    if verb == "restart":
-        if "edge-reid.target" in words and not target(root).exists():
-            sys.exit("Unit edge-reid.target not found.")
-        for unit in units:
-            stop(root, unit)
-            start(root, unit)
-    elif verb == "stop":
-        for unit in units:
-            stop(root, unit)
-    elif verb == "show":
+    if verb == "show":
         for name, value in read(root, units[0]).items():
             print(f"{name}={value}")
     elif verb == "keep":
         keep(root, *words)
+    else:
+        with (root / "run/systemd/told").open("a") as told:
+            told.write(" ".join((verb, *words)) + "\n")
+        if verb == "restart" and "edge-reid.target" in words and not target(root).exists():
+            sys.exit("Unit edge-reid.target not found.")
+        for unit in units:
+            do(verb, root, unit)
+        for unit in (it for it in words if it.endswith((".service", ".timer", ".path"))):
+            switch(verb, root, unit)
+
+
+def do(verb: str, root: Path, unit: str) -> None:
+    if verb in {"stop", "restart"}:
+        stop(root, unit)
+    if verb in {"start", "restart"} and "Keeper" not in read(root, unit):
+        start(root, unit)
 
 
 def target(root: Path) -> Path:
@@ -58,6 +65,15 @@ def start(root: Path, unit: str) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+
+def switch(verb: str, root: Path, unit: str) -> None:
+    link = root / "etc/systemd/system/edge-reid.target.wants" / unit
+    link.parent.mkdir(exist_ok=True)
+    if verb == "disable":
+        link.unlink(missing_ok=True)
+    if verb == "enable" and not link.is_symlink():
+        link.symlink_to(f"/etc/systemd/system/{unit}")
 
 
 def stop(root: Path, unit: str) -> None:

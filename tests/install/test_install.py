@@ -73,6 +73,47 @@ def test_a_configuration_changed_on_the_box_stays(box: TestBox) -> None:
     assert "# for 1.1" in box.config.with_name("gate.toml.new").read_text()
 
 
+def spoil(box: TestBox) -> dict[Path, tuple[int, int]]:
+    """Give files other modes, and other owners if we may; those they had, with the owners."""
+    etc, units = box.root / "etc/edge-reid", box.root / "etc/systemd/system"
+    paths = [
+        box.config,
+        etc / "secrets/agent.key",
+        etc / "secrets/ca.crt",
+        units / "edgereid.slice",
+    ]
+    had = {it: modes(it) for it in paths}
+    for path in paths:
+        path.chmod(0o666)
+        if os.getuid() == 0:
+            os.chown(path, 1234, 1234)
+    (etc / "secrets").chmod(0o777)
+    return had | {etc / "secrets": (0o750, os.getuid())}
+
+
+def modes(path: Path) -> tuple[int, int]:
+    its = path.stat()
+    return stat.S_IMODE(its.st_mode), its.st_uid
+
+
+def test_an_upgrade_gives_files_their_mode_and_owner_back(box: TestBox) -> None:
+    same = {"agent.key": b"key", "ca.crt": b"ca"}
+    box.install(box.bundle("1.0", secrets=same))
+    had = spoil(box)
+    assert box.install(box.bundle("1.1", secrets=same)).code == 0
+    assert {it: modes(it) for it in had} == had
+
+
+def test_the_same_bundle_gives_files_their_mode_and_owner_back(box: TestBox) -> None:
+    bundle = box.bundle("1.0")
+    box.install(bundle)
+    had = spoil(box)
+    outcome = box.install(bundle)
+    assert (outcome.code, {it: modes(it) for it in had}) == (0, had)
+    assert "agent.key: had another mode or owner" in outcome.said
+    assert box.install(bundle).said == "edge-reid 1.0 is installed: nothing to do\n"
+
+
 def test_only_the_configuration_is_new(box: TestBox) -> None:
     bundle = box.bundle("1.0")
     box.install(bundle)

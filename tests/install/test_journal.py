@@ -33,6 +33,9 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "etc/gate.toml").write_text("of 1.0")
     (tmp_path / "etc/gate.toml").chmod(0o640)
     (tmp_path / "etc/key").write_text("of 1.0")
+    (tmp_path / "etc/old.crt").write_text("of 1.0")
+    (tmp_path / "etc/all.wants").mkdir()
+    (tmp_path / "etc/all.wants/old.service").symlink_to("../old.service")
     return tmp_path
 
 
@@ -41,17 +44,23 @@ def upgrade(root: Path) -> list[Change]:
         Change(root / "etc/gate.toml", b"of 1.1", mode=0o644, owner=OWNER),
         Change(root / "etc/key", b"of 1.1", owner=OWNER),
         Change(root / "etc/new.service", b"of 1.1", owner=OWNER),
+        Change(root / "etc/old.crt", is_gone=True),
+        Change(root / "etc/all.wants/old.service", is_gone=True),
+        Change(root / "etc/all.wants/new.service", link="../new.service"),
         Change(root / "opt/edge-reid/releases/1.1/manifest.json", b"of 1.1", owner=OWNER),
         Change(root / "opt/edge-reid/current", link="releases/1.1"),
     ]
 
 
 def as_it_is(root: Path) -> dict[str, str]:
-    etc = {it.name: f"{it.read_text()} {it.stat().st_mode:o}" for it in (root / "etc").iterdir()}
-    return etc | {"current": str((root / "opt/edge-reid/current").readlink())}
+    paths = [*(root / "etc").rglob("*")]
+    links = {it.name: str(it.readlink()) for it in paths if it.is_symlink()}
+    files = [it for it in paths if it.is_file() and it.name not in links]
+    etc = {it.name: f"{it.read_text()} {it.stat().st_mode:o}" for it in files}
+    return etc | links | {"current": str((root / "opt/edge-reid/current").readlink())}
 
 
-@pytest.mark.parametrize("done", range(6))
+@pytest.mark.parametrize("done", range(9))
 def test_what_was_cut_off_is_as_before(root: Path, done: int) -> None:
     before = as_it_is(root)
     changes = upgrade(root)
@@ -65,7 +74,7 @@ def test_what_was_cut_off_is_as_before(root: Path, done: int) -> None:
     assert not (root / "opt/edge-reid/releases/1.1").exists()
 
 
-@pytest.mark.parametrize("done", range(4))
+@pytest.mark.parametrize("done", range(6))
 def test_taking_back_that_was_cut_off_is_done_again(
     root: Path, done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +114,7 @@ def test_confirmed_is_confirmed(root: Path) -> None:
     assert Journal(root).take_back("too late") is None
     assert as_it_is(root) == after
     assert after["current"] == "releases/1.1"
+    assert {"old.crt", "old.service"}.isdisjoint(after)
 
 
 def test_a_first_installation_that_runs_stays(root: Path) -> None:
@@ -141,7 +151,10 @@ def test_at_boot_systemd_is_told_only_when_something_was_taken_back(root: Path) 
     assert (starts.exists(), told.exists()) == (True, False)
     Journal(root).begin("1.0", "1.1", upgrade(root))
     subprocess.run(guard, check=True, env=environment)
-    assert (starts.exists(), told.read_text()) == (False, "daemon-reload\n")
+    assert not starts.exists()
+    assert told.read_text().splitlines() == [
+        *("daemon-reload", "stop --no-block new.service", "start --no-block old.service")
+    ]
 
 
 def test_one_at_a_time(root: Path) -> None:

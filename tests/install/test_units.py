@@ -38,7 +38,12 @@ def analyze(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "unit", ["edge-reid@gate.service", "edge-reid.target", "edge-reid-guard.service"]
+    "unit",
+    [
+        *("edge-reid@gate.service", "edge-reid.target", "edge-reid-guard.service"),
+        *("edge-reid-fetch.service", "edge-reid-fetch.timer"),
+        *("edge-reid-install.service", "edge-reid-install.path"),
+    ],
 )
 def test_systemd_finds_nothing_to_complain_about(root: Path, unit: str) -> None:
     verified = analyze(root, "verify", unit)
@@ -52,9 +57,10 @@ def test_a_mistake_in_a_unit_would_be_found(root: Path) -> None:
     assert "edge-reid@.service" in analyze(root, "verify", "edge-reid@gate.service").stderr
 
 
-def test_an_agent_is_exposed_little(root: Path) -> None:
-    told = analyze(root, "security", "--offline=true", "edge-reid@gate.service")
-    found = re.search(r"exposure level for edge-reid@gate.service: ([\d.]+)", told.stdout)
+@pytest.mark.parametrize("unit", ["edge-reid@gate.service", "edge-reid-fetch.service"])
+def test_what_talks_to_the_network_is_exposed_little(root: Path, unit: str) -> None:
+    told = analyze(root, "security", "--offline=true", unit)
+    found = re.search(rf"exposure level for {unit}: ([\d.]+)", told.stdout)
     assert found, told.stderr
     assert float(found[1]) <= WORST_EXPOSURE
 

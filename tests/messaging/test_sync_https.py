@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import shutil
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from needs import absent
 from publishing import ENOUGH_FOR_A_TREE, Workshop, assert_same_people
+from web import Silent, WebServer
 
 from edge_reid.core.blobs import BlobRef, ref_of
 from edge_reid.core.errors import ConfigError, SnapshotError
@@ -22,12 +16,10 @@ from edge_reid.gallery.replica import Replica
 from edge_reid.messaging.sync_https import HttpsSource
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, and leads astray at /moved."""
+class Handler(Silent):
+    """Leads astray at /moved."""
 
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name of the library
         if "/moved/" in self.path:
             self.send_response(302)
             self.send_header("Location", "http://127.0.0.1/head")
@@ -35,9 +27,6 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.end_headers()
         else:
             super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        """Silent."""
 
 
 @pytest.fixture
@@ -48,28 +37,19 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
 
 
 @pytest.fixture
-def ca_file(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that signs itself; its key lies beside it."""
-    if shutil.which("openssl") is None:
-        absent("openssl")
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    new += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", "web.key"]
-    new += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", "web.pem"]
-    subprocess.run(new, cwd=tmp_path, check=True, capture_output=True)
-    return tmp_path / "web.pem"
+def server(workshop: Workshop, tmp_path: Path) -> Iterator[WebServer]:
+    with WebServer(workshop.out, tmp_path, Handler) as server:
+        yield server
 
 
 @pytest.fixture
-def url(workshop: Workshop, ca_file: Path) -> Iterator[str]:
-    handler = functools.partial(Handler, directory=str(workshop.out))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(ca_file, ca_file.with_name("web.key"))
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"https://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def ca_file(server: WebServer) -> Path:
+    return server.ca_file
+
+
+@pytest.fixture
+def url(server: WebServer) -> str:
+    return server.url
 
 
 def test_a_gallery_comes_from_a_web_server(

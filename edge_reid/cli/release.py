@@ -1,0 +1,177 @@
+"""`edge-reid release`: signed updates over the air, from both sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_reid.cli.login import (
+    LOCAL,
+    AllowPlaintext,
+    BrokerUrl,
+    CaFile,
+    CertFile,
+    KeyFile,
+    PasswordFile,
+    Root,
+    Username,
+    broker_at,
+    topic_name,
+)
+from edge_reid.cli.workstation import workstation
+
+if TYPE_CHECKING:
+    from edge_reid.core.config import AgentSettings, UpdateSettings
+    from edge_reid.release.box import Box
+    from edge_reid.release.publication import Published
+
+release = typer.Typer(
+    help="Updates over the air: published here, taken by the boxes themselves, group by group.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+BoxRoot = Annotated[Path, typer.Option("--root", hidden=True, help="A folder that stands for /.")]
+SYSTEM = Path("/")
+
+
+@release.command("publish")
+def publish(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE…", help="One a target, made without --box.")
+    ],
+    config: Annotated[Path, typer.Option(help="The site's file: its groups and their order.")],
+    key: Annotated[Path, typer.Option(help="Private key, of `edge-reid keys new --for release`.")],
+    to: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Where boxes take files from: a server's, a stick's."),
+    ],
+    broker: BrokerUrl = LOCAL,
+    root: Root = "edge-reid",
+    username: Username = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    allow_plaintext: AllowPlaintext = False,
+) -> None:
+    """Publish a release: files into a folder, and its signed head to the broker.
+
+    Boxes with an [update] section take it, the first group first; `edge-reid fleet` shows how far.
+    Publishing an older release takes all boxes back to it.
+    """
+    from edge_reid.cli.progress import stages
+    from edge_reid.gallery.keys import read_signing_key
+    from edge_reid.release.line import ReleaseLine
+    from edge_reid.release.publication import Plan
+    from edge_reid.release.publication import publish as publish_release
+
+    site = workstation("deploy", "deploy.site").load_site(config)
+    groups = workstation("deploy", "deploy.rollout").rollout_groups(site)
+    plan = Plan(site.site, groups, site.rollout.soak_s)
+    signing_key = read_signing_key(key)
+    address = broker_at(
+        broker,
+        root=root,
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        allow_plaintext=allow_plaintext,
+    )
+    with ReleaseLine(address, root, site.site) as line, stages() as told:
+        done = publish_release(bundles, plan, signing_key, to, line, told=told)
+    _say_published(done, to)
+
+
+def _say_published(done: Published, to: Path) -> None:
+    head = done.head
+    if done.foreign:
+        typer.echo("warning: the head there was not signed by this key; it is replaced", err=True)
+    order = [f"{group.name} ({len(group.agents)})" for group in head.groups]
+    typer.echo(
+        f"release {head.version} for site {head.site}, serial {head.serial}: "
+        f"{', '.join(sorted(head.targets))}; first {', then '.join([*order, 'all others'])}"
+    )
+    typer.echo(f"{to}: {done.new} files are new, {done.new_bytes / 1e6:.1f} MB")
+
+
+@release.command("stop")
+def stop(
+    site: Annotated[str, typer.Option(help="Its boxes.")],
+    broker: BrokerUrl = LOCAL,
+    root: Root = "edge-reid",
+    username: Username = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    allow_plaintext: AllowPlaintext = False,
+) -> None:
+    """Take the head off the broker: boxes that have not begun with a release do not begin."""
+    from edge_reid.release.line import ReleaseLine
+
+    address = broker_at(
+        broker,
+        root=root,
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        allow_plaintext=allow_plaintext,
+    )
+    with ReleaseLine(address, root, topic_name("--site", site)) as line:
+        line.put_head(b"")
+    typer.echo(f"{site}: no release is published any more; boxes stay as they are")
+
+
+@release.command("fetch")
+def fetch(root: BoxRoot = SYSTEM) -> None:
+    """On a box: look once whether a release is to be taken, and fetch it. Installs nothing.
+
+    edge-reid-fetch.timer runs this every ten minutes, as the user of the agents.
+    """
+    from edge_reid.cli.progress import stages
+    from edge_reid.release.follow import look
+
+    if (found := _follower(root)) is None:
+        return
+    with stages() as told:
+        report = look(*found, told)
+    reason = f": {report.reason}" if report.reason else ""
+    wanted = f", wanted is {report.wanted}" if report.wanted else ", no release is published"
+    typer.echo(f"runs {report.release}{wanted}: {report.state}{reason}")
+    if report.state == "failed":
+        raise typer.Exit(1)
+
+
+@release.command("install")
+def install(root: BoxRoot = SYSTEM) -> None:
+    """On a box, as root: install what `fetch` has left, if the pinned key signed just that.
+
+    edge-reid-install.path runs this when something lies there.
+    """
+    from edge_reid.release.admission import admit
+
+    if (found := _follower(root)) is None:
+        return
+    attempt = admit(*found)
+    typer.echo(f"release {attempt.version}: {attempt.failure or 'is installed'}")
+    if attempt.failure:
+        raise typer.Exit(1)
+
+
+def _follower(root: Path) -> tuple[Box, AgentSettings, UpdateSettings] | None:
+    """The box, and the settings by which it follows releases, if it does."""
+    from edge_reid.release.box import Box
+
+    box = Box(root)
+    settings = box.settings
+    if settings is None or settings.update is None:
+        typer.echo("no camera of this box has an [update] section: it is upgraded by hand")
+        return None
+    return box, settings, settings.update

@@ -1,0 +1,41 @@
+r"""Signed JSON in one piece, as heads are published.
+
+    <signature: 128 hex digits>\n<JSON>
+
+The signature is Ed25519 over the bytes of the JSON just as they stand there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edge_reid.gallery.keys import SIGNATURE_BYTES, PublicKey, SigningKey
+
+_SIGNATURE = re.compile(rb"([0-9a-f]{%d})\n" % (2 * SIGNATURE_BYTES))
+
+
+class SealError(Exception):
+    """Why a seal is not to be trusted, in the words of the sentence that it ends."""
+
+
+def seal(body: bytes, key: SigningKey) -> bytes:
+    """The body with its signature in front."""
+    return key.sign(body).hex().encode() + b"\n" + body
+
+
+def unseal(sealed: bytes, key: PublicKey, max_bytes: int) -> bytes:
+    """The body, if that key signed it; nothing of it is looked at before that is known.
+
+    Raises:
+        SealError: it is too large, or not signed by that key.
+    """
+    if len(sealed) > max_bytes:
+        raise SealError(f"expected at most {max_bytes} bytes, got {len(sealed)}")
+    found = _SIGNATURE.match(sealed)
+    body = sealed[found.end() :] if found else b""
+    if found is None or not key.signed(bytes.fromhex(found[1].decode()), body):
+        raise SealError(
+            f"the signature is not of the pinned key {key.key_id}; it is forged, was changed on "
+            "its way, or was published with another key"
+        )
+    return body

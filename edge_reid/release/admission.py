@@ -1,0 +1,135 @@
+"""Root's part of an update: take nothing on trust, make a bundle of it, run its installer.
+
+What lies in the stock was fetched from outside by a user who parses video. So everything is copied
+into a folder of root's while it is hashed, and is a release only if the head is signed by the key
+that this box pins and names just these bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from edge_reid.core.config import AgentSettings, UpdateSettings
+from edge_reid.core.errors import BundleError
+from edge_reid.gallery.keys import read_public_key
+from edge_reid.release.box import Attempt, Box, check_newer
+from edge_reid.release.head import MAX_HEAD_BYTES, ReleaseHead, check_manifest, open_head
+from edge_reid.release.manifest import MANIFEST, ROOT, BundledFile, parse_manifest
+
+_PIECE_BYTES = 1 << 18
+_ERROR = "error: "
+
+
+def admit(box: Box, settings: AgentSettings, update: UpdateSettings) -> Attempt:
+    """Install the release that lies ready, if it is one; whatever comes of it is noted.
+
+    Raises:
+        BundleError: what lies there is signed by nobody we know; nothing is noted then.
+    """
+    try:
+        head = _head(box, settings.site, update)
+        failure = _install(box, head)
+        attempt = Attempt(head.serial, head.version, failure, round(time.time()))
+        box.note(attempt)
+    finally:
+        box.stock.ready.unlink(missing_ok=True)
+    return attempt
+
+
+def _head(box: Box, site: str, update: UpdateSettings) -> ReleaseHead:
+    with _opened(box.stock.ready) as file:
+        head = open_head(file.read(MAX_HEAD_BYTES + 1), read_public_key(update.public_key))
+    check_newer(head, site, box)
+    return head
+
+
+def _install(box: Box, head: ReleaseHead) -> str:
+    """Why it failed; empty: it is installed."""
+    incoming = box.home / "incoming"
+    shutil.rmtree(incoming, ignore_errors=True)
+    try:
+        _unpack(box, head, incoming / ROOT)
+        return _run_installer(incoming / ROOT, box.root)
+    except BundleError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename or incoming}: {error.strerror}"
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _unpack(box: Box, head: ReleaseHead, folder: Path) -> None:
+    """The stock's files as the folder that a bundle unpacks to, every byte hashed on its way."""
+    runs = box.installed.manifest
+    target = head.targets.get(runs.target)
+    if target is None:
+        raise BundleError(f"release {head.version}: is not for {runs.target}")
+    folder.mkdir(parents=True, mode=0o700)
+    folder.parent.chmod(0o700)
+    listed = BundledFile(
+        path="install", size_bytes=target.manifest_bytes, sha256=target.manifest_sha256
+    )
+    _copy(box, listed, folder / MANIFEST)
+    manifest = parse_manifest((folder / MANIFEST).read_bytes())
+    check_manifest(manifest, head, runs, box.name)
+    for file in manifest.files:
+        copy = folder / file.path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _copy(box, file, copy)
+
+
+def _copy(box: Box, file: BundledFile, to: Path) -> None:
+    digest, size = hashlib.sha256(), 0
+    with _opened(box.stock.files / file.sha256) as source, to.open("xb") as sink:
+        while piece := source.read(min(_PIECE_BYTES, file.size_bytes - size + 1)):
+            size += len(piece)
+            if size > file.size_bytes:
+                break
+            digest.update(piece)
+            sink.write(piece)
+    if size != file.size_bytes or digest.hexdigest() != file.sha256:
+        raise BundleError(
+            f"{to.name}: is not what the release says; it was changed on this box, and is fetched "
+            "again"
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """A plain file, whoever else owns the folder: no link is followed, no pipe waited at."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            yield file
+    except OSError as error:
+        raise BundleError(
+            f"{path}: cannot be read: {error.strerror}; it is fetched again"
+        ) from error
+
+
+def _run_installer(bundle: Path, root: Path) -> str:
+    """By the system's Python, as a person would; what it complains of if it fails."""
+    python = Path(sys.base_prefix) / "bin/python3"
+    words = [python, bundle / "install/install.py", "--unattended", "--root", root]
+    done = subprocess.run(  # noqa: S603
+        [str(word) for word in words],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    sys.stderr.write(done.stderr)
+    if done.returncode == 0:
+        return ""
+    lines = done.stderr.strip().splitlines() or [f"the installer ended with {done.returncode}"]
+    complaints = [it.removeprefix(_ERROR) for it in lines if it.startswith(_ERROR)]
+    return complaints[-1] if complaints else lines[-1]

@@ -1,0 +1,146 @@
+"""A box, as far as a release concerns it: what is installed, and how it takes another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_reid.core.config import AgentSettings, load_settings
+from edge_reid.core.errors import BundleError
+from edge_reid.release.head import ReleaseHead
+from edge_reid.release.manifest import MAX_MANIFEST_BYTES, BundleManifest, parse_manifest
+from edge_reid.release.stock import Stock, sha256_of
+
+MOST_CUTS = 2
+"""As in the installer's journal: a version that was cut off so often is not tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The release that runs."""
+
+    manifest: BundleManifest
+    sha256: str
+    """Of the manifest's file: the release in one word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What root did with a release last."""
+
+    serial: int
+    version: str
+    failure: str
+    """Why it is not installed, in words; empty: it is."""
+    at_utc_s: int
+
+
+class Box:
+    """The folders and files of a box; `root` may be a folder that stands for its `/`."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
+        self.home = root / "opt/edge-reid"
+        self.stock = Stock(root / "var/lib/edge-reid-update")
+        self.told = root / "var/lib/edge-reid-update/told.json"
+        """What the box reported last."""
+        self._config = root / "etc/edge-reid"
+        self._attempt = self.home / "update.json"
+
+    @property
+    def settings(self) -> AgentSettings | None:
+        """Of the agent that takes releases for the box; None when none does.
+
+        Raises:
+            ConfigError: a configuration has mistakes.
+        """
+        every = (load_settings(it, {}) for it in sorted(self._config.glob("[!.]*.toml")))
+        return next((it for it in every if it.update), None)
+
+    @property
+    def name(self) -> str:
+        """What its site calls it; empty if it has no name."""
+        file = self._config / "box"
+        return file.read_text(encoding="utf-8").strip() if file.exists() else ""
+
+    @property
+    def installed(self) -> Installed:
+        """The release in force.
+
+        Raises:
+            BundleError: none was installed from a bundle.
+        """
+        path = self.home / "current/manifest.json"
+        try:
+            with path.open("rb") as file:
+                body = file.read(MAX_MANIFEST_BYTES + 1)
+        except OSError as error:
+            raise BundleError(
+                f"{path}: cannot be read: {error.strerror}; a box takes releases by itself once "
+                "`edge-reid flash` or install.py has installed one"
+            ) from error
+        return Installed(parse_manifest(body), sha256_of(body))
+
+    def taken_back(self, version: str) -> str:
+        """Why a release was taken back and is not tried again; empty if it was not."""
+        entry = _read(self.home / "refused.json").get(version)
+        return str(entry["reason"]) if entry and entry["cuts"] >= MOST_CUTS else ""
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The last one."""
+        table = _read(self._attempt)
+        return Attempt(**table) if table else None
+
+    def note(self, attempt: Attempt) -> None:
+        """Remember an attempt; root does."""
+        write_whole(self._attempt, json.dumps(asdict(attempt), indent=1))
+
+    def ailing(self) -> str:
+        """Which agents do not run, and how they are; empty: all do, or nobody could tell."""
+        if shutil.which("systemctl") is None or not (self.root / "run/systemd/system").is_dir():
+            return ""
+        states = {it.stem: _unit_state(it.stem) for it in self._config.glob("[!.]*.toml")}
+        ill = [f"camera {name}: {state}" for name, state in sorted(states.items()) if state]
+        return "; ".join(ill)
+
+
+def _unit_state(camera: str) -> str:
+    unit = f"edge-reid@{camera}.service"
+    words = ["systemctl", "show", unit, "--property=ActiveState,SubState"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    state = f"{found.get('ActiveState')} {found.get('SubState')}"
+    return "" if state == "active running" else state
+
+
+def check_newer(head: ReleaseHead, site: str, box: Box) -> None:
+    """Nothing, if a head is for this site and no replay.
+
+    Raises:
+        BundleError: it is for another, or came before one that this box has had.
+    """
+    if head.site != site:
+        raise BundleError(f"release head: expected one of site {site}, got one of {head.site}")
+    before = box.attempt
+    if before and head.serial < before.serial:
+        raise BundleError(
+            f"release head: serial {head.serial} was published before serial {before.serial}, "
+            "which this box has had already; publish the release anew"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return table
+
+
+def write_whole(path: Path, text: str) -> None:
+    """A small file, whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,199 @@
+"""A box follows the releases that are published for its site: one look, and what comes of it.
+
+It runs as the user of the agents and can change nothing that runs: it fetches, and leaves what it
+has fetched for `admission`, which root runs and which believes none of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from edge_reid.core.config import AgentSettings, UpdateSettings
+from edge_reid.core.errors import BundleError, EdgeReidError
+from edge_reid.gallery.keys import PublicKey, read_public_key
+from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.payloads import BoxUpdate
+from edge_reid.messaging.wire import rfc3339
+from edge_reid.release.box import Box, Installed, check_newer, write_whole
+from edge_reid.release.depot import Depot, open_depot
+from edge_reid.release.head import ReleaseHead, TargetRelease, check_manifest, open_head
+from edge_reid.release.line import ReleaseLine, Said
+from edge_reid.release.manifest import BundleManifest, parse_manifest
+from edge_reid.release.rollout import reason_to_wait
+from edge_reid.release.stock import FileRef
+
+State: TypeAlias = Literal["current", "waiting", "fetching", "installing", "failed", "taken-back"]
+Told = Callable[[str, int, int | None], None]
+"""What is being done, how much of it, and of how much."""
+
+FAILED_AGAIN_S = 3600
+"""What could not be installed is tried again after so long: the disk may have room by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How the box stands with what is published."""
+
+    state: State
+    reason: str | None = None
+
+
+def look(
+    box: Box,
+    settings: AgentSettings,
+    update: UpdateSettings,
+    told: Told = lambda *_: None,
+) -> BoxUpdate:
+    """Look once at what is published, fetch it if it is this box's turn, and report.
+
+    Args:
+        box: this one.
+        settings: of the agent that reports for it.
+        update: where releases come from, and who signs them.
+        told: told how far it is.
+
+    Returns:
+        The last report.
+
+    Raises:
+        BundleError: nothing is installed here that could be updated.
+        BrokerError: the broker is not there, or refuses us.
+        UsageError: the public key cannot be read.
+    """
+    key = read_public_key(update.public_key)
+    installed = box.installed
+    line = ReleaseLine(Broker.from_settings(settings.mqtt), settings.mqtt.root, settings.site)
+    with line:
+        said = line.listen()
+        head, refusal = _head(said, key, settings.site, box)
+        reporter = _Reporter(box, settings, installed.manifest, head)
+        if head is None:
+            standing: _Standing | None = _Standing("failed" if refusal else "current", refusal)
+        else:
+            standing = _standing(box, installed, head, said, settings.agent)
+        report = reporter.report(standing or _Standing("fetching"))
+        line.tell(report)
+    if head is None or said.head is None or standing:
+        return report
+    try:  # without a connection, which no broker would keep for an hour of silence
+        _fetch(box, installed, head, open_depot(update), told)
+        box.stock.make_ready(said.head)
+        report = reporter.report(_Standing("installing"))
+    except EdgeReidError as error:
+        report = reporter.report(_Standing("failed", str(error)))
+    with line:
+        line.tell(report)
+    return report
+
+
+def _head(said: Said, key: PublicKey, site: str, box: Box) -> tuple[ReleaseHead | None, str | None]:
+    """The head, if one is there that this box takes; and why not, if it does not."""
+    if said.head is None:
+        return None, None
+    try:
+        head = open_head(said.head, key)
+        check_newer(head, site, box)
+    except BundleError as error:
+        return None, str(error)
+    return head, None
+
+
+def _standing(
+    box: Box, installed: Installed, head: ReleaseHead, said: Said, agent: str
+) -> _Standing | None:
+    """How the box stands with a head; None: it is time to fetch what it names."""
+    target = head.targets.get(installed.manifest.target)
+    if target is None:
+        return _Standing("waiting", f"{head.version} is not for {installed.manifest.target}")
+    if target.manifest_sha256 == installed.sha256:
+        ailing = box.ailing()
+        return _Standing("failed", ailing) if ailing else _Standing("current")
+    if box.stock.ready.exists():
+        return _Standing("installing")
+    if reason := box.taken_back(head.version):
+        return _Standing("taken-back", reason)
+    attempt = box.attempt
+    if attempt and attempt.serial == head.serial and _is_fresh(attempt.at_utc_s):
+        return _Standing("failed", attempt.failure or "another was installed since, by hand")
+    wait = reason_to_wait(head, agent, said.reports)
+    return _Standing("waiting", wait) if wait else None
+
+
+def _is_fresh(at_utc_s: int) -> bool:
+    return 0 <= time.time() - at_utc_s < FAILED_AGAIN_S
+
+
+def _fetch(box: Box, installed: Installed, head: ReleaseHead, depot: Depot, told: Told) -> None:
+    target = head.targets[installed.manifest.target]
+    manifest = _fetch_manifest(box, installed, head, target, depot)
+    refs = {FileRef(it.sha256, it.size_bytes) for it in manifest.files}
+    missing = [ref for ref in sorted(refs, key=lambda it: it.sha256) if not box.stock.has(ref)]
+    box.stock.check_room(missing)
+    total, done = sum(ref.size_bytes for ref in missing), 0
+
+    def came(size_bytes: int) -> None:
+        nonlocal done
+        done += size_bytes
+        told("fetching", done, total)
+
+    for ref in missing:
+        box.stock.fetch(ref, depot, came)
+    box.stock.keep_only({*refs, FileRef(target.manifest_sha256, target.manifest_bytes)})
+
+
+def _fetch_manifest(
+    box: Box, installed: Installed, head: ReleaseHead, target: TargetRelease, depot: Depot
+) -> BundleManifest:
+    """The manifest of the release, known to be for this box."""
+    path = box.stock.fetch(FileRef(target.manifest_sha256, target.manifest_bytes), depot)
+    manifest = parse_manifest(path.read_bytes())
+    check_manifest(manifest, head, installed.manifest, box.name)
+    return manifest
+
+
+class _Reporter:
+    """Puts into words how the box stands, and remembers since when it does."""
+
+    def __init__(
+        self, box: Box, settings: AgentSettings, runs: BundleManifest, head: ReleaseHead | None
+    ) -> None:
+        self._box = box
+        self._settings = settings
+        self._runs = runs
+        self._head = head
+
+    def report(self, standing: _Standing) -> BoxUpdate:
+        now = rfc3339(time.time())
+        report = BoxUpdate(
+            site=self._settings.site,
+            agent=self._settings.agent,
+            release=self._runs.version,
+            target=self._runs.target,
+            serial=self._head.serial if self._head else 0,
+            wanted=self._head.version if self._head else None,
+            state=standing.state,
+            reason=standing.reason,
+            since=now,
+            at=now,
+        )
+        before = _last(self._box)
+        if before and _is_same(before, report):
+            return report.model_copy(update={"since": before.since})
+        # an SD card is written to for news only
+        self._box.told.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self._box.told, report.to_json())
+        return report
+
+
+def _last(box: Box) -> BoxUpdate | None:
+    try:
+        return BoxUpdate.model_validate_json(box.told.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_same(one: BoxUpdate, other: BoxUpdate) -> bool:
+    return (one.release, one.serial, one.state) == (other.release, other.serial, other.state)

@@ -1,0 +1,134 @@
+"""The head of a published release: what boxes are to run, and in which order they take it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from edge_reid.core.config import Name
+from edge_reid.core.errors import BundleError
+from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.gallery import sealed as seals
+from edge_reid.gallery.keys import PublicKey, SigningKey
+from edge_reid.release.manifest import (
+    CONFIG,
+    MAX_BUNDLE_BYTES,
+    MAX_MANIFEST_BYTES,
+    VERSION_PATTERN,
+    BundleManifest,
+    Record,
+    Sha256,
+)
+
+MAX_HEAD_BYTES = 64 << 10
+"""A thousand boxes in groups take a third of it."""
+
+
+class TargetRelease(Record):
+    """The bundle for one kind of box, by the manifest that lists its files."""
+
+    manifest_sha256: Sha256
+    manifest_bytes: Annotated[int, Field(gt=0, le=MAX_MANIFEST_BYTES)]
+    size_bytes: Annotated[int, Field(gt=0, le=MAX_BUNDLE_BYTES)]
+    """Of all files."""
+
+
+class Group(Record):
+    """Boxes that take a release together."""
+
+    name: Name
+    agents: Annotated[tuple[Name, ...], Field(strict=False)]
+    """One a box: the one that reports for it. Its login at the broker makes it trustworthy."""
+
+
+class ReleaseHead(Record):
+    """A release for a site."""
+
+    schema_: Annotated[Literal["edge-reid.release-head/1"], Field(alias="schema")] = (
+        "edge-reid.release-head/1"
+    )
+    site: Name
+    serial: Annotated[int, Field(gt=0, lt=1 << 53)]
+    """Rises with every publication, also of an older release: no box takes a lower one again."""
+    version: Annotated[str, Field(pattern=VERSION_PATTERN)]
+    targets: Annotated[dict[Name, TargetRelease], Field(min_length=1)]
+    groups: Annotated[tuple[Group, ...], Field(strict=False)]
+    """In their order; boxes of none come last."""
+    soak_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """So long every box of a group must have run it well before the next group begins."""
+    created_utc_s: Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
+    key_id: str
+
+    @model_validator(mode="after")
+    def _has_each_agent_once(self) -> ReleaseHead:
+        agents = [agent for group in self.groups for agent in group.agents]
+        if len(agents) > len(set(agents)):
+            raise ValueError("groups: should have each agent once")
+        return self
+
+
+def seal(head: ReleaseHead, key: SigningKey) -> bytes:
+    """The head as it is published.
+
+    Raises:
+        BundleError: it has more boxes in its groups than boxes will read.
+    """
+    sealed = seals.seal(head.model_dump_json(by_alias=True).encode(), key)
+    if len(sealed) > MAX_HEAD_BYTES:
+        raise BundleError(
+            f"release head: expected at most {MAX_HEAD_BYTES} bytes, got {len(sealed)}; put fewer "
+            "boxes into groups: those of none come last anyway"
+        )
+    return sealed
+
+
+def open_head(sealed: bytes, key: PublicKey) -> ReleaseHead:
+    """The head, if that key signed it; nothing of it is parsed before that is known.
+
+    Raises:
+        BundleError: it is too large, not signed by that key, or not a head.
+    """
+    try:
+        return ReleaseHead.model_validate_json(seals.unseal(sealed, key, MAX_HEAD_BYTES))
+    except seals.SealError as error:
+        raise BundleError(f"release head: {error}") from error
+    except ValidationError as error:
+        raise BundleError(
+            f"release head: signed, but of another kind: {describe_mistakes(error)[0]}; "
+            "upgrade this box by hand"
+        ) from error
+
+
+def check_manifest(
+    manifest: BundleManifest, head: ReleaseHead, runs: BundleManifest, box: str
+) -> None:
+    """Nothing, if a release is what its head says, and for a box.
+
+    Args:
+        manifest: of the release.
+        head: that named it.
+        runs: what the box has installed, and so what kind of box it is.
+        box: its name.
+
+    Raises:
+        BundleError: it is another, for another kind of box, or has no configuration for this one.
+    """
+    for what, wanted, found in (
+        ("site", head.site, manifest.site),
+        ("release", head.version, manifest.version),
+        ("target", runs.target, manifest.target),
+        ("Python", runs.python, manifest.python),
+        ("machine", runs.machine, manifest.machine),
+        ("box", None, manifest.box),
+    ):
+        if wanted != found:
+            raise BundleError(
+                f"release {head.version}: expected {what} {wanted or 'any'}, got {found}; make its "
+                "bundle anew"
+            )
+    if not any(file.path.startswith(f"{CONFIG}{box}/") for file in manifest.files):
+        raise BundleError(
+            f"release {head.version}: has no configuration for box {box or '(without a name)'}; "
+            "is it in the site's file, under this name and with this target?"
+        )

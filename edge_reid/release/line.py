@@ -1,0 +1,110 @@
+"""What is said about releases at the broker: their head, and how every box stands with it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from edge_reid.core.errors import BundleError
+from edge_reid.messaging.broker import Broker
+from edge_reid.messaging.connection import Connection, Received, connect
+from edge_reid.messaging.payloads import BoxUpdate
+from edge_reid.messaging.topics import Address, release_topic
+from edge_reid.messaging.wire import Message
+from edge_reid.release.rollout import Reports
+
+GRACE_S = 2.0
+"""MQTT has no word for "nothing more is retained": nothing for so long means that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """All that is retained."""
+
+    head: bytes | None
+    """Sealed; None: no release is published."""
+    reports: Reports
+
+
+class ReleaseLine:
+    """A connection to the broker. `with` connects and leaves.
+
+    Raises:
+        BrokerError: on entering, when the broker is not there or refuses us; in every method, when
+            the connection is lost.
+    """
+
+    def __init__(self, broker: Broker, root: str, site: str) -> None:
+        self._broker = broker
+        self._root = root
+        self._site = site
+        self._topic = release_topic(root, site)
+        self._reports_prefix = f"{root}/{site}/agents/"
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> ReleaseLine:
+        self._connection = connect(self._broker)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection:
+            self._connection.close()
+
+    def listen(self) -> Said:
+        """The head and the reports that lie there."""
+        self._line.subscribe([self._topic, f"{self._reports_prefix}+/update"])
+        received = self._take_all()
+        heads = [it.body for it in received if it.topic == self._topic]
+        return Said(heads[-1] or None if heads else None, self._reports(received))
+
+    def tell(self, update: BoxUpdate) -> None:
+        """Leave a report of our box."""
+        topic = Address(self._root, self._site, update.agent).agent_update
+        self._send(Message(topic, update.to_json(), retain=True))
+
+    def put_head(self, sealed: bytes) -> None:
+        """Publish a head in the place of the one there; an empty one clears it.
+
+        Raises:
+            BundleError: somebody else did so at the same moment.
+        """
+        self._send(Message(self._topic, sealed, retain=True))
+        if (self.listen().head or b"") != sealed:
+            raise BundleError(
+                f"{self._broker}: another release was published at the same moment; publish again"
+            )
+
+    @property
+    def _line(self) -> Connection:
+        assert self._connection is not None, "use it in a with statement"  # noqa: S101
+        return self._connection
+
+    def _send(self, message: Message) -> None:
+        self._line.publish(message)
+        while not self._line.is_idle:
+            self._line.turn(1.0)
+
+    def _take_all(self) -> list[Received]:
+        """What has come when nothing more does."""
+        taken: list[Received] = []
+        deadline_s = time.monotonic() + GRACE_S
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            self._line.turn(left_s)
+            if self._line.received:
+                taken += self._line.received
+                self._line.received.clear()
+                deadline_s = time.monotonic() + GRACE_S
+        return taken
+
+    def _reports(self, received: list[Received]) -> Reports:
+        """By the agent whose topic it is; who claims to be another is not heard."""
+        found: dict[str, BoxUpdate] = {}
+        for message in received:
+            name = message.topic.removeprefix(self._reports_prefix).removesuffix("/update")
+            try:
+                report = BoxUpdate.model_validate_json(message.body)
+            except ValueError:
+                continue
+            if report.agent == name:
+                found[name] = report
+        return found

@@ -1,0 +1,169 @@
+"""A release goes out: its files into a depot, then its head to the broker.
+
+Files first, so that whoever hears of a release finds all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from edge_reid.core.errors import BundleError
+from edge_reid.gallery.keys import SigningKey
+from edge_reid.release.bundle_file import verify
+from edge_reid.release.depot import place_of
+from edge_reid.release.head import Group, ReleaseHead, TargetRelease, open_head, seal
+from edge_reid.release.line import ReleaseLine
+from edge_reid.release.manifest import BundledFile, BundleManifest
+from edge_reid.release.stock import sha256_of
+
+Told = Callable[[str, int, int | None], None]
+"""What is being done, how much of it, and of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a release is to go out."""
+
+    site: str
+    groups: tuple[Group, ...]
+    soak_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publication did."""
+
+    head: ReleaseHead
+    new: int
+    """Files that did not lie in the depot."""
+    new_bytes: int
+    foreign: bool
+    """Whether a head lay there that this key had not signed."""
+
+
+def publish(
+    bundles: Sequence[Path],
+    plan: Plan,
+    key: SigningKey,
+    folder: Path,
+    line: ReleaseLine,
+    *,
+    told: Told = lambda *_: None,
+) -> Published:
+    """Publish a release: one bundle for each kind of box.
+
+    Args:
+        bundles: made without `--box`, signed by this key.
+        plan: whom it is for, and in which order.
+        key: signs the head.
+        folder: the depot, as the web server or the stick has it.
+        line: to the broker.
+        told: told how far it is.
+
+    Raises:
+        BundleError: a bundle is damaged, signed by another, or not for all boxes of this site; two
+            are for one target, or of two releases; the folder cannot be written.
+        BrokerError: the broker is not there, or does not let us.
+    """
+    depot = _Depot(folder)
+    manifests = [_put(bundle, plan, key, depot, told) for bundle in bundles]
+    _check_one_release(manifests)
+    before, foreign = _head_there(line, key)
+    head = ReleaseHead(
+        site=plan.site,
+        serial=before + 1,
+        version=manifests[0].version,
+        targets={it.target: _target(it, depot) for it in manifests},
+        groups=plan.groups,
+        soak_s=plan.soak_s,
+        created_utc_s=round(time.time(), 3),
+        key_id=key.public.key_id,
+    )
+    os.sync()
+    line.put_head(seal(head, key))
+    return Published(head, depot.new, depot.new_bytes, foreign)
+
+
+def _put(bundle: Path, plan: Plan, key: SigningKey, depot: _Depot, told: Told) -> BundleManifest:
+    def reading(done: int, total: int) -> None:
+        told(bundle.name, done, total)
+
+    manifest = verify(bundle, key.public, reading, keep=depot.keep)
+    if manifest.box is not None or manifest.site != plan.site:
+        raise BundleError(
+            f"bundle {bundle}: expected one for all boxes of {plan.site}, found one for box "
+            f"{manifest.box or 'any'} of {manifest.site}; make it with `edge-reid bundle`, without "
+            "--box: what is published may be read by anybody"
+        )
+    return manifest
+
+
+def _check_one_release(manifests: Sequence[BundleManifest]) -> None:
+    versions = sorted({it.version for it in manifests})
+    targets = [it.target for it in manifests]
+    if len(versions) != 1 or len(set(targets)) != len(targets):
+        raise BundleError(
+            "publish: expected the bundles of one release, one for each target, found "
+            f"{', '.join(f'{it.version} for {it.target}' for it in manifests)}"
+        )
+
+
+def _head_there(line: ReleaseLine, key: SigningKey) -> tuple[int, bool]:
+    sealed = line.listen().head
+    if sealed is None:
+        return 0, False
+    try:
+        return open_head(sealed, key.public).serial, False
+    except BundleError:  # no box that pins our key takes it: it is in nobody's way
+        return 0, True
+
+
+def _target(manifest: BundleManifest, depot: _Depot) -> TargetRelease:
+    body = manifest.to_bytes()
+    listed = BundledFile(path="manifest", size_bytes=len(body), sha256=sha256_of(body))
+    with depot.keep(listed) as sink:
+        if sink:
+            sink.write(body)
+    return TargetRelease(
+        manifest_sha256=listed.sha256,
+        manifest_bytes=listed.size_bytes,
+        size_bytes=manifest.size_bytes,
+    )
+
+
+class _Depot:
+    """The folder, written; what lies there is not written again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.new = 0
+        self.new_bytes = 0
+
+    @contextmanager
+    def keep(self, file: BundledFile) -> Iterator[IO[bytes] | None]:
+        """Where to write a file; it gets its name when the block ends well."""
+        final = self._folder / place_of(file.sha256)
+        if final.exists() and final.stat().st_size == file.size_bytes:
+            yield None
+            return
+        draft = final.with_name(f".{final.name}.part")
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as sink:
+                yield sink
+            draft.replace(final)
+        except OSError as error:
+            raise BundleError(
+                f"--to {self._folder}: cannot be written: {error.strerror}; give another folder, "
+                "or make room"
+            ) from error
+        finally:
+            draft.unlink(missing_ok=True)
+        self.new += 1
+        self.new_bytes += file.size_bytes

@@ -1,0 +1,133 @@
+"""What a box has fetched of a release: files by their SHA-256, and which release is whole.
+
+Those of the last release stay: of the next one only what differs is fetched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from edge_reid.core.errors import BundleError
+from edge_reid.core.manifest import file_sha256
+from edge_reid.release.depot import Depot
+
+Progress = Callable[[int], None]
+"""Told of bytes as they come."""
+
+_PIECE_BYTES = 1 << 18
+SPARE_BYTES = 100 << 20
+"""Left free on the disk, for events."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A file that is to come."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Stock:
+    """A folder of ours on the box. Every method raises BundleError when the disk fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.files = folder / "files"
+        self.ready = folder / "ready"
+        """The sealed head of a release that is here whole and waits to be installed."""
+
+    def has(self, ref: FileRef) -> bool:
+        """Whether a file is here, and unharmed."""
+        path = self.files / ref.sha256
+        return path.is_file() and file_sha256(path) == ref.sha256
+
+    def check_room(self, refs: Collection[FileRef]) -> None:
+        """Raises BundleError when the disk has no room for what is still to come."""
+        self.files.mkdir(parents=True, exist_ok=True)
+        free_bytes = shutil.disk_usage(self.files).free
+        needed_bytes = sum(it.size_bytes for it in refs) + SPARE_BYTES
+        if free_bytes < needed_bytes:
+            raise BundleError(
+                f"{self._folder}: expected {needed_bytes / 1e6:.0f} MB free, got "
+                f"{free_bytes / 1e6:.0f}; make room on this box"
+            )
+
+    def fetch(self, ref: FileRef, depot: Depot, came: Progress = lambda _: None) -> Path:
+        """Have a file here, whole; what an earlier attempt has got of it is not fetched again.
+
+        Raises:
+            BundleError: it is not to be had, or is another than it should be.
+        """
+        final = self.files / ref.sha256
+        part = final.with_name(f"{ref.sha256}.part")
+        try:
+            self.files.mkdir(parents=True, exist_ok=True)
+            self._append(part, ref, depot, came)
+            if (found := file_sha256(part)) != ref.sha256:
+                part.unlink()
+                raise BundleError(
+                    f"file {ref.sha256[:16]}…: expected this SHA-256, got {found[:16]}…; it was "
+                    "changed on its way: publish the release again"
+                )
+            part.replace(final)
+        except OSError as error:
+            raise BundleError(f"{part}: {error.strerror}; make room on this box") from error
+        return final
+
+    def _append(self, part: Path, ref: FileRef, depot: Depot, came: Progress) -> None:
+        start = part.stat().st_size if part.exists() else 0
+        if start > ref.size_bytes:
+            part.unlink()
+            start = 0
+        left = ref.size_bytes - start
+        with part.open("ab") as file:
+            came(start)
+            if left > 0:
+                with depot.open(ref.sha256, start) as source:
+                    left -= _copy(source, file, left, came)
+            file.flush()
+            os.fsync(file.fileno())
+        if left:
+            raise BundleError(
+                f"file {ref.sha256[:16]}…: expected {ref.size_bytes} bytes, got "
+                f"{ref.size_bytes - left}; it goes on there next time"
+            )
+
+    def keep_only(self, refs: Collection[FileRef]) -> None:
+        """Remove what no longer belongs to a release."""
+        names = {ref.sha256 for ref in refs}
+        for path in self.files.iterdir():
+            if path.name not in names:
+                with suppress(OSError):
+                    path.unlink()
+
+    def make_ready(self, sealed: bytes) -> None:
+        """Hand a whole release over to be installed."""
+        draft = self.ready.with_suffix(".part")
+        try:
+            draft.write_bytes(sealed)
+            os.sync()
+            draft.replace(self.ready)
+        except OSError as error:
+            raise BundleError(f"{draft}: {error.strerror}; make room on this box") from error
+
+
+def _copy(source: IO[bytes], sink: IO[bytes], size: int, came: Progress) -> int:
+    copied = 0
+    while copied < size and (piece := source.read(min(_PIECE_BYTES, size - copied))):
+        sink.write(piece)
+        copied += len(piece)
+        came(len(piece))
+    return copied
+
+
+def sha256_of(body: bytes) -> str:
+    """Under which name a file would lie in a stock."""
+    return hashlib.sha256(body).hexdigest()

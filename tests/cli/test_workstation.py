@@ -1,0 +1,29 @@
+"""What a box says of verbs that need a workstation."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+WITHOUT = {
+    "trainer": ("keras", ("train", "people", "--out", "run")),
+    "scores": ("trainer", ("data", "check", "people")),
+    "deploy": ("zstandard", ("bundle", "--config", "site.toml", "--out", "box.tar.zst")),
+}
+
+
+@pytest.mark.parametrize("part", WITHOUT)
+def test_what_is_missing_and_what_brings_it_is_one_line(edge_reid, monkeypatch, part):
+    missing, words = WITHOUT[part]
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == missing else found(name)
+    )
+    outcome = edge_reid(*words)
+    assert outcome.code == 1
+    extra = "deploy" if part == "deploy" else "trainer"
+    assert outcome.complaint == (
+        f"error: this verb needs {missing}, which is not installed here; on a workstation: "
+        f"pip install 'edge-reid[{extra}]'"
+    )

@@ -1,0 +1,212 @@
+"""Releases over the air: real bundles, a real broker, and the installer that a person runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from in_process import Outcome, edge_reid  # noqa: F401 - a fixture
+from install.fleets import Fleet, FollowingBox
+from mosquitto import Mosquitto
+
+from edge_reid.core.errors import BundleError
+from edge_reid.gallery.keys import SigningKey
+from edge_reid.messaging.payloads import BoxUpdate
+from edge_reid.release.head import seal
+
+pytestmark = pytest.mark.broker
+CANARY = {"canary": ("gate-1",)}
+
+
+@pytest.fixture
+def fleet(
+    tmp_path: Path,
+    pip_wheel: Path,
+    broker: Mosquitto,
+    edge_reid: Callable[..., Outcome],  # noqa: F811
+) -> Fleet:
+    """Nobody in it yet."""
+    return Fleet(tmp_path, pip_wheel, broker.url, edge_reid)
+
+
+def report(fleet: Fleet, name: str) -> BoxUpdate:
+    """What a box has left at the broker."""
+    with fleet.line() as line:
+        return line.listen().reports[name]
+
+
+def an_hour_passes(box: FollowingBox) -> None:
+    """Since the last attempt."""
+    file = box.home / "update.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"at_utc_s": 0}))
+
+
+def test_a_box_takes_what_is_published_and_says_so(fleet: Fleet) -> None:
+    gate = fleet.add("gate-1")
+    assert "no release is published: current" in gate.fetch().out
+    fleet.publish(fleet.bundle("1.1"))
+    assert "runs 1.0, wanted is 1.1: installing" in gate.fetch().out
+    assert gate.version == "1.0", "whoever fetches can install nothing"
+    assert "release 1.1: is installed" in gate.take().out
+    assert gate.version == "1.1"
+    assert "# for 1.1\n" in gate.config.read_text()
+    assert (gate.root / "etc/edge-reid/secrets/agent.key").read_bytes() == b"secret"
+    assert "runs 1.1, wanted is 1.1: current" in gate.fetch().out
+    said = report(fleet, "gate-1")
+    assert (said.release, said.serial, said.state, said.reason) == ("1.1", 1, "current", None)
+    assert said.since <= said.at
+
+
+def test_canaries_go_first_and_the_others_wait_until_they_have_run_it_for_a_while(
+    fleet: Fleet,
+) -> None:
+    gate, yard = fleet.add("gate-1"), fleet.add("yard-1")
+    bundle = fleet.bundle("1.1")
+    fleet.publish(bundle, groups=CANARY, soak_s=3600)
+    waits = "waiting: waits for gate-1 of group canary, which has not said anything about it"
+    assert waits in yard.fetch().out
+    gate.fetch()
+    assert "which is installing" in yard.fetch().out
+    gate.take()
+    gate.fetch()
+    assert "which has run it for 0 of 60 min" in yard.fetch().out
+    fleet.publish(bundle, groups=CANARY, soak_s=0)
+    gate.fetch()
+    assert "installing" in yard.fetch().out
+    yard.take()
+    assert (gate.version, yard.version) == ("1.1", "1.1")
+
+
+def test_a_canary_that_takes_a_release_back_stops_the_roll_out(fleet: Fleet) -> None:
+    gate, yard = fleet.add("gate-1"), fleet.add("yard-1")
+    fleet.publish(fleet.bundle("1.1", "sick"), groups=CANARY)
+    gate.fetch()
+    taken = gate.take()
+    assert taken.code == 1
+    assert "doctor says no" in taken.out
+    assert gate.version == "1.0"
+    assert "taken-back: camera gate: doctor says no" in gate.fetch().out
+    assert "the roll-out has stopped: gate-1 took 1.1 back" in yard.fetch().out
+    assert report(fleet, "yard-1").state == "waiting"
+
+    fleet.publish(fleet.bundle("1.2"), groups=CANARY)
+    for box in (gate, yard):
+        box.fetch()
+        box.take()
+        box.fetch()
+        assert box.version == "1.2", "the next release goes on where that one stopped"
+
+
+def test_an_older_release_published_anew_takes_all_boxes_back(fleet: Fleet) -> None:
+    gate = fleet.add("gate-1")
+    old = fleet.bundle("1.0")
+    for bundle in (fleet.bundle("1.1"), old):
+        fleet.publish(bundle)
+        gate.fetch()
+        gate.take()
+    assert gate.version == "1.0"
+    assert report(fleet, "gate-1").serial == 2
+
+
+def test_only_what_differs_travels(fleet: Fleet) -> None:
+    gate = fleet.add("gate-1")
+    first = fleet.publish(fleet.bundle("1.1"))
+    gate.fetch()
+    gate.take()
+    second = fleet.publish(fleet.bundle("1.2"))
+    assert (second.new, second.new_bytes * 10 < first.new_bytes) == (3, True)
+    pip = max((fleet.depot / "files").iterdir(), key=lambda it: it.stat().st_size)
+    pip.unlink()
+    assert "installing" in gate.fetch().out, "it needs no file that it has"
+    kept = {it.name for it in (gate.stock / "files").iterdir()}
+    assert kept <= {pip.name, *(it.name for it in (fleet.depot / "files").iterdir())}
+    assert len(kept) < len(list((fleet.depot / "files").iterdir())), "nor keeps what it had"
+
+
+def test_what_is_changed_on_the_box_is_not_installed_but_fetched_again(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """The user of the agents owns the stock, and parses what cameras send."""
+    gate = fleet.add("gate-1")
+    fleet.publish(fleet.bundle("1.1"))
+    gate.fetch()
+    for path in (gate.stock / "files").iterdir():
+        if path.stat().st_size < 100_000 and b"def main" in path.read_bytes():
+            path.write_bytes(path.read_bytes().replace(b"def main", b"def evil"))
+    assert "is not what the release says" in gate.take().out
+    assert gate.version == "1.0"
+    assert not (gate.stock / "ready").exists()
+    assert "failed" in gate.fetch().out, "not at once"
+    an_hour_passes(gate)
+    assert "installing" in gate.fetch().out
+    victim = next((gate.stock / "files").iterdir())
+    victim.rename(tmp_path / "elsewhere")
+    victim.symlink_to(tmp_path / "elsewhere")
+    assert "cannot be read: Too many levels of symbolic links" in gate.take().out
+    assert gate.version == "1.0"
+    an_hour_passes(gate)
+    victim.unlink()
+    gate.fetch()
+    gate.take()
+    assert gate.version == "1.1"
+
+
+def test_a_head_that_another_key_has_signed_is_refused_by_both(fleet: Fleet) -> None:
+    gate = fleet.add("gate-1")
+    head = fleet.publish(fleet.bundle("1.1")).head
+    forged = seal(head, SigningKey.generate())
+    with fleet.line() as line:
+        line.put_head(forged)
+    fetched = gate.fetch()
+    assert (fetched.code, "the signature is not of the pinned key" in fetched.out) == (1, True)
+    (gate.stock / "ready").write_bytes(forged)
+    taken = gate.take()
+    assert (taken.code, "the signature is not of the pinned key" in taken.err) == (1, True)
+    assert not (gate.stock / "ready").exists()
+    assert gate.version == "1.0"
+
+
+def test_a_head_that_was_published_before_is_not_taken_again(fleet: Fleet) -> None:
+    """Whoever can write at the broker, or on the box, has all heads that there ever were."""
+    gate = fleet.add("gate-1")
+    fleet.publish(fleet.bundle("1.1"))
+    with fleet.line() as line:
+        old = line.listen().head
+    assert old is not None
+    fleet.publish(fleet.bundle("1.2"))
+    gate.fetch()
+    gate.take()
+    with fleet.line() as line:
+        line.put_head(old)
+    assert "serial 1 was published before serial 2" in gate.fetch().out
+    (gate.stock / "ready").write_bytes(old)
+    assert "serial 1 was published before serial 2" in gate.take().err
+    assert gate.version == "1.2"
+
+
+def test_what_is_not_for_this_box_is_said_and_left(fleet: Fleet, broker: Mosquitto) -> None:
+    gate = fleet.add("gate-1")
+    fleet.publish(fleet.bundle("1.1", target="pi-trixie"))
+    assert "waiting: 1.1 is not for debian-x86" in gate.fetch().out
+    del fleet.boxes["gate-1"]
+    fleet.publish(fleet.bundle("1.2"))
+    assert "failed: release 1.2: has no configuration for box gate-1" in gate.fetch().out
+    said = fleet.run("release", "stop", "--site", "lab", "--broker", broker.url).out
+    assert "no release is published any more" in said
+    assert "no release is published: current" in gate.fetch().out
+
+
+def test_what_must_not_be_published(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.add("gate-1")
+    well = fleet.bundle("1.1")
+    another = Fleet(tmp_path / "other", fleet.pip, "mqtt://127.0.0.1:1", fleet.run)
+    with pytest.raises(BundleError, match="the signature is not of the pinned key"):
+        fleet.publish(another.bundle("1.1"))
+    with pytest.raises(BundleError, match="for all boxes of lab, found one for box any of farm"):
+        fleet.publish(fleet.bundle("1.3", site="farm"))
+    with pytest.raises(BundleError, match="one release, one for each target, found 1.1 .*1.2"):
+        fleet.publish(well, fleet.bundle("1.2", target="pi-trixie"))
+    with pytest.raises(BundleError, match="one for each target"):
+        fleet.publish(well, well)
