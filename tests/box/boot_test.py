@@ -2,12 +2,12 @@
 
     a Debian bookworm arm64 with its own kernel → an image like Pi OS's → `flash --image --device`
     → switched on in qemu-system-aarch64, nobody touches it → `online` at a Mosquitto of the host
-    → `flash --host` of the next release, power cut while it is built, while the
-      doctor looks at it, and on trial
-    → switched on again: `online` with the release that worked → `flash --host` once more: the next
+    → `flash --host` of the next release, power cut while it is built, while the doctor looks at it,
+      and on trial → switched on again: `online` with the release that worked
+    → `flash --host` once more: the next
 
 Emulated are processor, board, disk and network. A power cut is SIGKILL of qemu: what the box had in
-memory is lost, written to the card or not; what its disk had taken is there.
+memory and not yet synced is lost; what its disk had taken is there.
 """
 
 from __future__ import annotations
