@@ -83,7 +83,9 @@ def _fill(parcel: Parcel, partial: Path, final: Path, steps: Steps) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
             copy.chmod(0o644)
-    shutil.copyfile(parcel.manifest, partial / parcel.manifest.name)
+    manifest = partial / parcel.manifest.name
+    manifest.touch(mode=0o600)
+    shutil.copyfile(parcel.manifest, manifest)
     steps.say("compiling")
     _compile(partial, final)
     _relocate(partial, final)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -35,11 +36,21 @@ def changes(
         *brought,
         *_copies_of_configs(parcel, release, box),
         *leftovers.changes(parcel, release, box, brought, steps),
-        Change(release / parcel.manifest.name, parcel.manifest.read_bytes()),
+        *_manifest(parcel, release, account),
         Change(box.command, link=str(box.current / "bin/edge-reid")),
     ]
     current = Change(box.current, link=f"releases/{parcel.version}")
     return [*(it for it in wanted if not _is_so(it)), current]
+
+
+def _manifest(parcel: Parcel, release: Path, account: Account) -> Iterator[Change]:
+    """The hash of a password is enough to guess at it: the manifest is not for everybody. Its own
+    hash is, by which `flash --host` knows what is installed.
+    """
+    body = parcel.manifest.read_bytes()
+    yield Change(release / parcel.manifest.name, body, mode=0o640, owner=(0, account.gid))
+    digest = hashlib.sha256(body).hexdigest()
+    yield Change(release / f"{parcel.manifest.stem}.sha256", f"{digest}\n".encode())
 
 
 def switches(parcel: Parcel, box: Box) -> list[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -25,6 +26,10 @@ def test_from_an_empty_box_to_a_release(old_box: TestBox) -> None:
     assert (box.home / "current").readlink() == Path("releases/1.0")
     assert stat.S_IMODE((box.root / "etc/edge-reid/secrets/agent.key").stat().st_mode) == 0o600
     assert stat.S_IMODE((box.root / "etc/edge-reid/secrets/ca.crt").stat().st_mode) == 0o644
+    manifest = box.home / "current/manifest.json"
+    assert stat.S_IMODE(manifest.stat().st_mode) == 0o640, "it has the hashes of secrets"
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert manifest.with_suffix(".sha256").read_text() == f"{digest}\n"
     assert (box.root / "etc/systemd/system/edge-reid@.service").exists()
     assert not list((box.home / "releases").glob("*.partial"))
     assert not (box.home / "upgrade").exists()

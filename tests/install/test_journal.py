@@ -10,10 +10,10 @@ from pathlib import Path
 import parcels
 import pytest
 
-sys.path.insert(0, str(parcels.DEPLOY / "install"))
-
-import journal as module
-from journal import Change, Journal
+with pytest.MonkeyPatch.context() as patch:  # for this file only: an `install` is there as well
+    patch.syspath_prepend(parcels.DEPLOY / "install")
+    import journal as module
+    from journal import Change, Journal
 
 OWNER = (os.getuid(), os.getgid())
 
