@@ -43,7 +43,10 @@ def new(
         uses = "`edge-reid gallery publish --key`", "gallery_sync.public_key on every box"
     else:
         private, public = key.write(out, "release")
-        uses = "`edge-reid bundle --key`", "files.release_public_key of site.toml"
+        uses = (
+            "`edge-reid bundle --key` and `release publish`",
+            "files.release_public_key of site.toml",
+        )
     typer.echo(f"{private}: private key, for {uses[0]}")
     typer.echo(f"{public}: public key, for {uses[1]}")
     typer.echo(f"fingerprint {key.public.fingerprint}")
