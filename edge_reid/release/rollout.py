@@ -43,8 +43,10 @@ def _lack(head: ReleaseHead, report: BoxUpdate | None) -> str | None:
         return "has not said anything about it"
     if report.state != "current":
         return f"is {report.state}"
-    # by its own clock, and as of its own last word: one that fell silent is no proof
-    ran_s = (_moment(report.at) - _moment(report.since)).total_seconds()
+    try:  # by its own clock, and as of its own last word: one that fell silent is no proof
+        ran_s = (_moment(report.at) - _moment(report.since)).total_seconds()
+    except ValueError:  # the pattern of the wire lets a thirteenth month pass
+        return f"tells no time: {report.since}, {report.at}"
     if ran_s < head.soak_s:
         return f"has run it for {ran_s / 60:.0f} of {head.soak_s / 60:.0f} min"
     return None

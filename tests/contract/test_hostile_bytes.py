@@ -31,6 +31,7 @@ from edge_reid.messaging.fleet import Fleet
 from edge_reid.messaging.payloads import (
     AgentDuplicate,
     AgentStatus,
+    BoxUpdate,
     CameraStatus,
     EventsStored,
     HitPayload,
@@ -64,6 +65,18 @@ VALID = (
     ).to_json(),
     AgentDuplicate(
         site="lab", agent="a", host="h", session="s", outbox_depth=1, started_at=AT, at=AT
+    ).to_json(),
+    BoxUpdate(
+        site="lab",
+        agent="a",
+        release="1.0",
+        target="pi-trixie",
+        serial=1,
+        wanted="1.1",
+        state="current",
+        reason=None,
+        since=AT,
+        at=AT,
     ).to_json(),
     EventsStored(site="lab", agent="a", event_ids=("x", "y")).to_json(),
     Command(id="c-1", command="set-threshold", issued_at=AT, threshold=0.7).to_json(),
@@ -172,7 +185,15 @@ def test_a_payload_is_understood_or_refused(cases: int) -> None:
 @CASES
 def test_a_fleet_learns_from_anything_and_can_still_be_shown(cases: int) -> None:
     levels = st.sampled_from(
-        ["gate/status", "agents/a/status", "agents/a/duplicate", "agents/status", "x/y/z", ""]
+        [
+            "gate/status",
+            "agents/a/status",
+            "agents/a/duplicate",
+            "agents/a/update",
+            "agents/status",
+            "x/y/z",
+            "",
+        ]
     )
 
     def check(said: list[tuple[str, bytes]]) -> None:

@@ -69,6 +69,14 @@ def test_everybody_else_waits(
     assert re.search(reason, found), found
 
 
+def test_one_that_tells_no_time_is_waited_for() -> None:
+    agent, report = said("gate-1")
+    wrong = report.model_copy(update={"since": "2026-13-01T00:00:00.000Z"})
+    found = reason_to_wait(HEAD, "yard-1", {agent: wrong})
+    assert found is not None
+    assert "gate-1 of group canary, which tells no time" in found
+
+
 def test_whoever_is_in_no_group_comes_after_all_of_them() -> None:
     every = dict([said("gate-1"), said("gate-2"), said("yard-1")])
     assert reason_to_wait(HEAD, "yard-1", every) is None
