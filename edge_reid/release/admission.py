@@ -41,8 +41,16 @@ def admit(box: Box, settings: AgentSettings, update: UpdateSettings) -> Attempt:
         attempt = Attempt(head.serial, head.version, failure, round(time.time()))
         box.note(attempt)
     finally:
-        box.stock.ready.unlink(missing_ok=True)
+        _remove(box.stock.ready)
     return attempt
+
+
+def _remove(path: Path) -> None:
+    """Whatever it is: while it is there, it would be looked at again and again."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _head(box: Box, site: str, update: UpdateSettings) -> ReleaseHead:
@@ -108,12 +116,13 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     """A plain file, whoever else owns the folder: no link is followed, no pipe waited at."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            yield file
+        file = os.fdopen(descriptor, "rb")
     except OSError as error:
         raise BundleError(
             f"{path}: cannot be read: {error.strerror}; it is fetched again"
         ) from error
+    with file:
+        yield file
 
 
 def _run_installer(bundle: Path, root: Path) -> str:

@@ -122,7 +122,10 @@ class Stock:
 def _copy(source: IO[bytes], sink: IO[bytes], size: int, came: Progress) -> int:
     copied = 0
     while copied < size and (piece := source.read(min(_PIECE_BYTES, size - copied))):
-        sink.write(piece)
+        try:
+            sink.write(piece)
+        except OSError as error:  # which the depot would take for one of its own
+            raise BundleError(f"{sink.name}: {error.strerror}; make room on this box") from error
         copied += len(piece)
         came(len(piece))
     return copied

@@ -165,6 +165,9 @@ def test_a_head_that_another_key_has_signed_is_refused_by_both(fleet: Fleet) -> 
     taken = gate.take()
     assert (taken.code, "the signature is not of the pinned key" in taken.err) == (1, True)
     assert not (gate.stock / "ready").exists()
+    (gate.stock / "ready/folder").mkdir(parents=True)
+    assert "ready: cannot be read: Is a directory" in gate.take().err
+    assert not (gate.stock / "ready").exists(), "nor is that looked at again and again"
     assert gate.version == "1.0"
 
 

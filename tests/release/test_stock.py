@@ -133,6 +133,14 @@ def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
         Stock(tmp_path / "stock").check_room([FileRef("0" * 64, 1 << 60)])
 
 
+def test_a_disk_that_fills_up_is_blamed_and_not_the_stick(folder: Path, tmp_path: Path) -> None:
+    stock = Stock(tmp_path / "stock")
+    stock.files.mkdir(parents=True)
+    (stock.files / f"{REF.sha256}.part").symlink_to("/dev/full")
+    with pytest.raises(BundleError, match=r"\.part: No space left on device; make room"):
+        stock.fetch(REF, FolderDepot(folder))
+
+
 def test_only_what_belongs_to_the_release_is_kept(folder: Path, tmp_path: Path) -> None:
     stock = Stock(tmp_path / "stock")
     stock.fetch(REF, FolderDepot(folder))
