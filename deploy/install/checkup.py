@@ -37,6 +37,11 @@ def examine(release: Path, box: Box, account: Account, cameras: tuple[str, ...])
                 _ask(account.run_as(words), camera, box.state, environment)
 
 
+def candidate_of(config: Path) -> Path:
+    """Where a doctor is shown a configuration; whoever is killed meanwhile leaves it there."""
+    return config.with_name(f".{config.name}.candidate")
+
+
 def _ask(words: list[str], camera: str, folder: Path, environment: dict[str, str]) -> None:
     try:
         done = subprocess.run(
@@ -71,7 +76,7 @@ def _candidate(config: Path, release: Path, box: Box, account: Account) -> Itera
     relative to that.
     """
     body = config.read_text(encoding="utf-8").replace(f"{box.current}/", f"{release}/")
-    candidate = config.with_name(f".{config.name}.candidate")
+    candidate = candidate_of(config)
     try:
         candidate.touch(mode=0o600)
         account.owns(candidate)

@@ -101,8 +101,8 @@ class Installation:
         before = box.current_version() or ""
         *others, current = settings.changes(parcel, release, box, account, self.steps)
         put(Change(box.home / "journal.py", _own_file("journal.py"), mode=0o755))
-        switches = settings.switches(parcel, box)
-        self.journal.begin(before, parcel.version, [*others, *switches, current])
+        meanwhile = [*settings.traces(parcel, box), *settings.switches(parcel, box)]
+        self.journal.begin(before, parcel.version, [*others, *meanwhile, current])
         try:
             for change in others:
                 put(change)

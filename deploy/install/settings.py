@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import leftovers
+from checkup import candidate_of
 from journal import Change, put
 from parcel import Parcel
 from place import Account, Box, agent_unit
@@ -51,6 +52,12 @@ def _manifest(parcel: Parcel, release: Path, account: Account) -> Iterator[Chang
     yield Change(release / parcel.manifest.name, body, mode=0o640, owner=(0, account.gid))
     digest = hashlib.sha256(body).hexdigest()
     yield Change(release / f"{parcel.manifest.stem}.sha256", f"{digest}\n".encode())
+
+
+def traces(parcel: Parcel, box: Box) -> list[Change]:
+    """What a doctor who is cut off may leave: not to be put, but to be taken back."""
+    names = {*box.cameras, *(config.stem for config in parcel.configs(box.name))}
+    return [Change(candidate_of(box.config / f"{name}.toml")) for name in sorted(names)]
 
 
 def switches(parcel: Parcel, box: Box) -> list[Change]:

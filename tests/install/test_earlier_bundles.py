@@ -214,6 +214,8 @@ def cut_off_at_the_doctor(box: TestBox, bundle: Path) -> None:
     assert installer.stderr is not None
     while "asking the doctor" not in installer.stderr.readline():
         assert installer.poll() is None
+    while not list(box.config.parent.glob(".*.candidate")):
+        assert installer.poll() is None, "the doctor is shown no configuration"
     installer.send_signal(signal.SIGKILL)
     installer.wait()
     assert not box.config.exists()
