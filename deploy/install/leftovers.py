@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from journal import Change
-from parcel import Parcel
+from parcel import Parcel, sha256_of
 from place import Box, agent_unit
 from steps import Steps
 
@@ -80,7 +80,7 @@ def _removal(path: Path, came: str, box: Box, steps: Steps) -> Iterator[Change]:
     if is_camera := path.parent == box.config and _is_config(path):
         line = f"camera {path.stem}: is not in this bundle: its agent stops, what it has seen stays"
         line += f" in {box.state}"
-    if path.is_symlink() or _sha256(path) != came:
+    if path.is_symlink() or sha256_of(path) != came:
         aside = path.with_name(f"{path.name}.removed")
         line += f"; {path.name} was changed on this box: kept as {aside}"
         yield _copy(path, aside)
@@ -106,7 +106,3 @@ def _as_json(brought: Mapping[Path, str], box: Box) -> bytes:
 
 def _is_config(path: Path) -> bool:
     return path.suffix == ".toml"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

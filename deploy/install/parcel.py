@@ -181,7 +181,7 @@ class Parcel:
                 f"bundle {self.version}: expected {entry.path} to have {entry.size_bytes} bytes, "
                 f"it has {size_bytes}; fetch the bundle again"
             )
-        if _sha256(path) != entry.sha256:
+        if sha256_of(path) != entry.sha256:
             raise InstallError(
                 f"bundle {self.version}: {entry.path} is not what the manifest says (its SHA-256 "
                 "differs); it was changed or damaged: fetch the bundle again"
@@ -195,7 +195,8 @@ def _entry(table: dict[str, object]) -> Entry:
     return Entry(path, int(str(table["size_bytes"])), str(table["sha256"]))
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hex, of a file read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

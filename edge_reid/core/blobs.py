@@ -1,4 +1,5 @@
-"""Blobs: pieces of a published gallery, named by their SHA-256 and carried in chunks.
+"""Blobs: pieces of a published gallery, named by their SHA-256 and carried in chunks. Files of a
+release are named in the same way, and carried whole.
 
 A blob lies at `blob/<sha256>/<n>`, n from 0, whether on a broker, a web server or a stick.
 """

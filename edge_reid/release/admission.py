@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from edge_reid.core.blobs import BlobRef
 from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError
 from edge_reid.gallery.keys import read_public_key
 from edge_reid.release.box import Attempt, Box, check_newer
 from edge_reid.release.head import MAX_HEAD_BYTES, ReleaseHead, check_manifest, open_head
-from edge_reid.release.manifest import MANIFEST, ROOT, BundledFile, parse_manifest
+from edge_reid.release.manifest import MANIFEST, ROOT, parse_manifest
 
 _PIECE_BYTES = 1 << 18
 _ERROR = "error: "
@@ -83,19 +84,16 @@ def _unpack(box: Box, head: ReleaseHead, folder: Path) -> None:
         raise BundleError(f"release {head.version}: is not for {runs.target}")
     folder.mkdir(parents=True, mode=0o700)
     folder.parent.chmod(0o700)
-    listed = BundledFile(
-        path="install", size_bytes=target.manifest_bytes, sha256=target.manifest_sha256
-    )
-    _copy(box, listed, folder / MANIFEST)
+    _copy(box, target.manifest, folder / MANIFEST)
     manifest = parse_manifest((folder / MANIFEST).read_bytes())
     check_manifest(manifest, head, runs, box.name)
     for file in manifest.files:
         copy = folder / file.path
         copy.parent.mkdir(parents=True, exist_ok=True)
-        _copy(box, file, copy)
+        _copy(box, file.ref, copy)
 
 
-def _copy(box: Box, file: BundledFile, to: Path) -> None:
+def _copy(box: Box, file: BlobRef, to: Path) -> None:
     digest, size = hashlib.sha256(), 0
     with _opened(box.stock.files / file.sha256) as source, to.open("xb") as sink:
         while piece := source.read(min(_PIECE_BYTES, file.size_bytes - size + 1)):

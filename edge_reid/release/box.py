@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_reid.core.blobs import ref_of
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.errors import BundleError
 from edge_reid.release.head import ReleaseHead
 from edge_reid.release.manifest import MAX_MANIFEST_BYTES, BundleManifest, parse_manifest
-from edge_reid.release.stock import Stock, sha256_of
+from edge_reid.release.stock import Stock
 
 MOST_CUTS = 2
 """As in the installer's journal: a version that was cut off so often is not tried again."""
@@ -83,7 +84,7 @@ class Box:
                 f"{path}: cannot be read: {error.strerror}; a box takes releases by itself once "
                 "`edge-reid flash` or install.py has installed one"
             ) from error
-        return Installed(parse_manifest(body), sha256_of(body))
+        return Installed(parse_manifest(body), ref_of(body).sha256)
 
     def taken_back(self, version: str) -> str:
         """Why a release was taken back and is not tried again; empty if it was not."""

@@ -20,6 +20,7 @@ from typing import IO, cast
 
 import zstandard
 
+from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import BundleError
 from edge_reid.gallery.keys import SIGNATURE_BYTES, PublicKey
 from edge_reid.release.manifest import (
@@ -35,7 +36,7 @@ from edge_reid.release.manifest import (
 Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes there are."""
 
-Keep = Callable[[BundledFile], AbstractContextManager[IO[bytes] | None]]
+Keep = Callable[[BlobRef], AbstractContextManager[IO[bytes] | None]]
 """Where a file is to be written to; None: nowhere. It counts only if the block ends well."""
 
 _SIGNATURE_TEXT = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * SIGNATURE_BYTES))
@@ -70,7 +71,7 @@ def verify(
         done = 0
         for file in manifest.files:
             content = bundle.member(file.path, file.size_bytes)
-            with keep(file) if keep else nullcontext() as sink:
+            with keep(file.ref) if keep else nullcontext() as sink:
                 _check(file, content, sink)
             done += file.size_bytes
             if progress:

@@ -23,7 +23,6 @@ from edge_reid.release.head import ReleaseHead, TargetRelease, check_manifest, o
 from edge_reid.release.line import ReleaseLine, Said
 from edge_reid.release.manifest import BundleManifest, parse_manifest
 from edge_reid.release.rollout import reason_to_wait
-from edge_reid.release.stock import FileRef
 
 State: TypeAlias = Literal["current", "waiting", "fetching", "installing", "failed", "taken-back"]
 Told = Callable[[str, int, int | None], None]
@@ -129,7 +128,7 @@ def _is_fresh(at_utc_s: int) -> bool:
 def _fetch(box: Box, installed: Installed, head: ReleaseHead, depot: Depot, told: Told) -> None:
     target = head.targets[installed.manifest.target]
     manifest = _fetch_manifest(box, installed, head, target, depot)
-    refs = {FileRef(it.sha256, it.size_bytes) for it in manifest.files}
+    refs = {file.ref for file in manifest.files}
     missing = [ref for ref in sorted(refs, key=lambda it: it.sha256) if not box.stock.has(ref)]
     box.stock.check_room(missing)
     total, done = sum(ref.size_bytes for ref in missing), 0
@@ -141,14 +140,14 @@ def _fetch(box: Box, installed: Installed, head: ReleaseHead, depot: Depot, told
 
     for ref in missing:
         box.stock.fetch(ref, depot, came)
-    box.stock.keep_only({*refs, FileRef(target.manifest_sha256, target.manifest_bytes)})
+    box.stock.keep_only({*refs, target.manifest})
 
 
 def _fetch_manifest(
     box: Box, installed: Installed, head: ReleaseHead, target: TargetRelease, depot: Depot
 ) -> BundleManifest:
     """The manifest of the release, known to be for this box."""
-    path = box.stock.fetch(FileRef(target.manifest_sha256, target.manifest_bytes), depot)
+    path = box.stock.fetch(target.manifest, depot)
     manifest = parse_manifest(path.read_bytes())
     check_manifest(manifest, head, installed.manifest, box.name)
     return manifest

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from edge_reid.core.blobs import BlobRef
 from edge_reid.core.config import Name
 from edge_reid.core.errors import BundleError
 from edge_reid.core.mistakes import describe_mistakes
@@ -32,6 +33,10 @@ class TargetRelease(Record):
     manifest_bytes: Annotated[int, Field(gt=0, le=MAX_MANIFEST_BYTES)]
     size_bytes: Annotated[int, Field(gt=0, le=MAX_BUNDLE_BYTES)]
     """Of all files."""
+
+    @property
+    def manifest(self) -> BlobRef:
+        return BlobRef(self.manifest_sha256, self.manifest_bytes)
 
 
 class Group(Record):

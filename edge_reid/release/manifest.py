@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge_reid.core.blobs import BlobRef
 from edge_reid.core.config import Name
 from edge_reid.core.errors import BundleError, UsageError
 from edge_reid.core.mistakes import describe_mistakes
@@ -54,6 +55,10 @@ class BundledFile(Record):
     """Below the folder of the bundle."""
     size_bytes: Annotated[int, Field(ge=0, le=MAX_BUNDLE_BYTES)]
     sha256: Sha256
+
+    @property
+    def ref(self) -> BlobRef:
+        return BlobRef(self.sha256, self.size_bytes)
 
     @property
     def mode(self) -> int:

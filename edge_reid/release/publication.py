@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from edge_reid.core.blobs import BlobRef, ref_of
 from edge_reid.core.errors import BundleError
 from edge_reid.gallery.keys import SigningKey
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.depot import place_of
 from edge_reid.release.head import Group, ReleaseHead, TargetRelease, open_head, seal
 from edge_reid.release.line import ReleaseLine
-from edge_reid.release.manifest import BundledFile, BundleManifest
-from edge_reid.release.stock import sha256_of
+from edge_reid.release.manifest import BundleManifest
 
 Told = Callable[[str, int, int | None], None]
 """What is being done, how much of it, and of how much."""
@@ -126,13 +126,13 @@ def _head_there(line: ReleaseLine, key: SigningKey) -> tuple[int, bool]:
 
 def _target(manifest: BundleManifest, depot: _Depot) -> TargetRelease:
     body = manifest.to_bytes()
-    listed = BundledFile(path="manifest", size_bytes=len(body), sha256=sha256_of(body))
-    with depot.keep(listed) as sink:
+    ref = ref_of(body)
+    with depot.keep(ref) as sink:
         if sink:
             sink.write(body)
     return TargetRelease(
-        manifest_sha256=listed.sha256,
-        manifest_bytes=listed.size_bytes,
+        manifest_sha256=ref.sha256,
+        manifest_bytes=ref.size_bytes,
         size_bytes=manifest.size_bytes,
     )
 
@@ -146,7 +146,7 @@ class _Depot:
         self.new_bytes = 0
 
     @contextmanager
-    def keep(self, file: BundledFile) -> Iterator[IO[bytes] | None]:
+    def keep(self, file: BlobRef) -> Iterator[IO[bytes] | None]:
         """Where to write a file; it gets its name when the block ends well."""
         final = self._folder / place_of(file.sha256)
         if final.exists() and final.stat().st_size == file.size_bytes:

@@ -5,15 +5,14 @@ Those of the last release stay: of the next one only what differs is fetched.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
 from edge_reid.release.depot import Depot
@@ -26,14 +25,6 @@ SPARE_BYTES = 100 << 20
 """Left free on the disk, for events."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileRef:
-    """A file that is to come."""
-
-    sha256: str
-    size_bytes: int
-
-
 class Stock:
     """A folder of ours on the box. Every method raises BundleError when the disk fails."""
 
@@ -43,12 +34,12 @@ class Stock:
         self.ready = folder / "ready"
         """The sealed head of a release that is here whole and waits to be installed."""
 
-    def has(self, ref: FileRef) -> bool:
+    def has(self, ref: BlobRef) -> bool:
         """Whether a file is here, and unharmed."""
         path = self.files / ref.sha256
         return path.is_file() and file_sha256(path) == ref.sha256
 
-    def check_room(self, refs: Collection[FileRef]) -> None:
+    def check_room(self, refs: Collection[BlobRef]) -> None:
         """Raises BundleError when the disk has no room for what is still to come."""
         self.files.mkdir(parents=True, exist_ok=True)
         free_bytes = shutil.disk_usage(self.files).free
@@ -59,7 +50,7 @@ class Stock:
                 f"{free_bytes / 1e6:.0f}; make room on this box"
             )
 
-    def fetch(self, ref: FileRef, depot: Depot, came: Progress = lambda _: None) -> Path:
+    def fetch(self, ref: BlobRef, depot: Depot, came: Progress = lambda _: None) -> Path:
         """Have a file here, whole; what an earlier attempt has got of it is not fetched again.
 
         Raises:
@@ -81,7 +72,7 @@ class Stock:
             raise BundleError(f"{part}: {error.strerror}; make room on this box") from error
         return final
 
-    def _append(self, part: Path, ref: FileRef, depot: Depot, came: Progress) -> None:
+    def _append(self, part: Path, ref: BlobRef, depot: Depot, came: Progress) -> None:
         start = part.stat().st_size if part.exists() else 0
         if start > ref.size_bytes:
             part.unlink()
@@ -100,7 +91,7 @@ class Stock:
                 f"{ref.size_bytes - left}; it goes on there next time"
             )
 
-    def keep_only(self, refs: Collection[FileRef]) -> None:
+    def keep_only(self, refs: Collection[BlobRef]) -> None:
         """Remove what no longer belongs to a release."""
         names = {ref.sha256 for ref in refs}
         for path in self.files.iterdir():
@@ -129,8 +120,3 @@ def _copy(source: IO[bytes], sink: IO[bytes], size: int, came: Progress) -> int:
         copied += len(piece)
         came(len(piece))
     return copied
-
-
-def sha256_of(body: bytes) -> str:
-    """Under which name a file would lie in a stock."""
-    return hashlib.sha256(body).hexdigest()

@@ -13,12 +13,13 @@ from typing import ClassVar
 import pytest
 from web import WebServer
 
+from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import BundleError, ConfigError
 from edge_reid.release.depot import FolderDepot, WebDepot, place_of
-from edge_reid.release.stock import FileRef, Stock
+from edge_reid.release.stock import Stock
 
 BODY = random.Random(1).randbytes(900_000)
-REF = FileRef(hashlib.sha256(BODY).hexdigest(), len(BODY))
+REF = BlobRef(hashlib.sha256(BODY).hexdigest(), len(BODY))
 
 
 class Ranges(http.server.SimpleHTTPRequestHandler):
@@ -130,7 +131,7 @@ def test_nobody_there_nothing_there_and_nobody_to_trust(
 
 def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"expected \d+ MB free, got \d+; make room"):
-        Stock(tmp_path / "stock").check_room([FileRef("0" * 64, 1 << 60)])
+        Stock(tmp_path / "stock").check_room([BlobRef("0" * 64, 1 << 60)])
 
 
 def test_a_disk_that_fills_up_is_blamed_and_not_the_stick(folder: Path, tmp_path: Path) -> None:
