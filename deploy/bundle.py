@@ -24,13 +24,12 @@ from edge_reid.core.manifest import (
     load_embedding_manifest,
     manifest_path,
 )
+from edge_reid.core.progress import StageProgress
 from edge_reid.gallery.keys import SigningKey, read_public_key
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.manifest import BundleManifest
 
 Contents = dict[str, Content]
-Told = Callable[[str, int, int | None], None]
-"""What is being done, how much of it, and of how much if that is known."""
 
 _HERE = Path(__file__).resolve().parent
 _CARRIED_FOLDERS = ("systemd", "install")
@@ -63,7 +62,7 @@ class Order:
     """What the release is called; None: as our wheel."""
 
 
-def make_bundle(order: Order, told: Told = lambda *_: None) -> BundleManifest:
+def make_bundle(order: Order, told: StageProgress = lambda *_: None) -> BundleManifest:
     """Make a bundle, and read it back.
 
     Raises:
@@ -183,7 +182,7 @@ def _gallery(order: Order, embedding: EmbeddingManifest) -> Content:
     return Content(first_gallery(site.files.gallery, embedding.model_id, key))
 
 
-def _wheels(order: Order, ours: Wheel, told: Told) -> list[Wheel]:
+def _wheels(order: Order, ours: Wheel, told: StageProgress) -> list[Wheel]:
     others = frozenset(_PACKAGES.values()) - {_PACKAGES[order.runtime]}
     needs = list(_requirements(order, ours, others))
     lock = _lock(order, needs, told)
@@ -205,7 +204,7 @@ def _requirements(order: Order, ours: Wheel, others: frozenset[str]) -> Iterator
     yield "pip"
 
 
-def _lock(order: Order, needs: list[str], told: Told) -> Lock:
+def _lock(order: Order, needs: list[str], told: StageProgress) -> Lock:
     if order.lock.exists():
         return read_lock(order.lock, order.target, order.runtime)
     lock = choose(needs, order.target, order.runtime, lambda n: told("choosing wheels", n, None))
@@ -218,5 +217,5 @@ def _lock(order: Order, needs: list[str], told: Told) -> Lock:
     return lock
 
 
-def _as(what: str, told: Told) -> Callable[[int, int], None]:
+def _as(what: str, told: StageProgress) -> Callable[[int, int], None]:
     return lambda done, total: told(what, done, total)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from deploy.bundle import Order, Told, make_bundle
+from deploy.bundle import Order, make_bundle
 from deploy.site import Site, load_site
 from deploy.targets import TARGETS, RuntimeChoice, Target
 from deploy.wheelhouse import default_folder
 from edge_reid.core.errors import UsageError
+from edge_reid.core.progress import StageProgress
 from edge_reid.gallery.keys import read_signing_key
 from edge_reid.release.manifest import BundleManifest, check_version
 
@@ -17,7 +18,7 @@ from edge_reid.release.manifest import BundleManifest, check_version
 def make(
     config: Path,
     out: Path,
-    told: Told,
+    told: StageProgress,
     *,
     target: str | None,
     box: str | None,

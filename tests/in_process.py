@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
+from outcome import Outcome
 
 from edge_reid.cli.main import main
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def complaint(self) -> str:
-        """The one line that says what is wrong."""
-        (line,) = [line for line in self.err.splitlines() if line.startswith("error: ")]
-        return line
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from trainer.loss_settings import Losses, Softmax, Triplet
 from trainer.settings import BackboneName, Positive, Settings
 
 Precision: TypeAlias = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
-Pixels: TypeAlias = Annotated[int, Field(gt=0, multiple_of=32)]
+SIZE_STEP_PX = 16
+"""Halves without a remainder, down to the sixteenth that `last_stride` 1 embeds."""
+Pixels: TypeAlias = Annotated[int, Field(gt=0, multiple_of=SIZE_STEP_PX)]
 PerChannel: TypeAlias = tuple[float, float, float]
 
 

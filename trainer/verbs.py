@@ -11,7 +11,7 @@ from edge_reid.core.errors import TrainingError, UsageError
 from edge_reid.core.shipped import CHECKPOINT, shipped_model
 from trainer.backbone import BLOCK_COUNT
 from trainer.curves import read_curves
-from trainer.recipe import make_recipe, read_recipe
+from trainer.recipe import SIZE_STEP_PX, make_recipe, read_recipe
 from trainer.train import resume_run, start_run
 
 _SHIPPED_NETWORK = "mobilenetv2", 1.0
@@ -87,11 +87,13 @@ def resume(run: Path) -> None:
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """`192x96` → (192, 96), height first; both must be multiples of 32."""
+    """`192x96` → (192, 96), height first; both must be multiples of 16."""
     parts = size.lower().replace("×", "x").split("x")
     numbers = [int(p) for p in parts if p.isdigit()]
-    if len(parts) != 2 or len(numbers) != 2 or any(n % 32 or n == 0 for n in numbers):  # noqa: PLR2004
-        raise UsageError(f"--size: expected HEIGHTxWIDTH in multiples of 32, found {size!r}")
+    if len(parts) != 2 or len(numbers) != 2 or any(n % SIZE_STEP_PX or n == 0 for n in numbers):  # noqa: PLR2004
+        raise UsageError(
+            f"--size: expected HEIGHTxWIDTH in multiples of {SIZE_STEP_PX}, found {size!r}"
+        )
     return numbers[0], numbers[1]
 
 

@@ -6,24 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import (
-    LOCAL,
-    AllowPlaintext,
-    BrokerUrl,
-    CaFile,
-    CertFile,
-    KeyFile,
-    PasswordFile,
-    Root,
-    Username,
-    broker_at,
-    topic_name,
-)
+from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.messaging.command_payloads import Command, CommandResult
 
 
+@takes_login()
 def command(
     agent: Annotated[
         str, typer.Argument(metavar="AGENT", help="Its name; `edge-reid fleet` lists them.")
@@ -35,20 +24,14 @@ def command(
     threshold: Annotated[
         float | None, typer.Argument(metavar="THRESHOLD", help="Of set-threshold.")
     ] = None,
-    broker: BrokerUrl = LOCAL,
-    root: Root = "edge-reid",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as a line of JSON, as it came.")
     ] = False,
     timeout: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the answer.")
     ] = 30.0,
-    username: Username = None,
-    password_file: PasswordFile = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    allow_plaintext: AllowPlaintext = False,
+    *,
+    login: Login,
 ) -> None:
     """Tell an agent to do something that its configuration allows, and print what it answers."""
     from rich.console import Console
@@ -58,19 +41,9 @@ def command(
     from edge_reid.messaging.topics import Address
 
     order = _order(name, threshold)
-    address = Address(root, topic_name("--site", site), topic_name("AGENT", agent))
-    login = broker_at(
-        broker,
-        root=root,
-        username=username,
-        password_file=password_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        allow_plaintext=allow_plaintext,
-    )
+    address = Address(login.root, topic_name("--site", site), topic_name("AGENT", agent))
     with Console(stderr=True).status(f"{agent}: {name}"):
-        result = ask(login, address, order, timeout_s=timeout)
+        result = ask(login.broker(), address, order, timeout_s=timeout)
     if as_json:
         typer.echo(result.to_json())
     elif result.outcome == "done":

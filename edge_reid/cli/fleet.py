@@ -6,19 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_reid.cli.login import (
-    LOCAL,
-    AllowPlaintext,
-    BrokerUrl,
-    CaFile,
-    CertFile,
-    KeyFile,
-    PasswordFile,
-    Root,
-    Username,
-    broker_at,
-    topic_name,
-)
+from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.messaging.fleet import Fleet, Member
@@ -30,22 +18,17 @@ TICK_S = 0.5
 """How often the screen is brought up to date."""
 
 
+@takes_login()
 def fleet(
     site: Annotated[str, typer.Option(help="The site.")],
-    broker: BrokerUrl = LOCAL,
-    root: Root = "edge-reid",
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object an agent, a line each.")
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and follow what changes. Ctrl-C leaves.")
     ] = False,
-    username: Username = None,
-    password_file: PasswordFile = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    allow_plaintext: AllowPlaintext = False,
+    *,
+    login: Login,
 ) -> None:
     """Show every agent of a site: online, release, gallery, outbox, cameras, names taken twice."""
     from edge_reid.core.errors import UsageError
@@ -54,18 +37,9 @@ def fleet(
 
     if as_json and watch:
         raise UsageError("--json: does not go with --watch; leave one out")
-    address = broker_at(
-        broker,
-        root=root,
-        username=username,
-        password_file=password_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        allow_plaintext=allow_plaintext,
-    )
-    known = Fleet(root, site)
-    with Subscriber(address, fleet_filters(root, topic_name("--site", site))) as subscriber:
+    broker, site = login.broker(), topic_name("--site", site)
+    known = Fleet(login.root, site)
+    with Subscriber(broker, fleet_filters(login.root, site)) as subscriber:
         while message := subscriber.receive(QUIET_S):
             known.learn(message)
         if watch:

@@ -9,23 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import (
-    AllowPlaintext,
-    CaFile,
-    CertFile,
-    KeyFile,
-    PasswordFile,
-    Root,
-    Username,
-    broker_at,
-    topic_name,
-)
+from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.gallery.publication import Place, Published
     from edge_reid.messaging.broker import Broker
 
 
+@takes_login(url=None)
 def publish(
     site: Annotated[str, typer.Option(help="The boxes of this site take it.")],
     key: Annotated[
@@ -34,9 +25,6 @@ def publish(
     path: Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")] = Path(
         "gallery.db"
     ),
-    broker: Annotated[
-        str | None, typer.Option(help="mqtt://host:port or mqtts://host:port.")
-    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Into a folder instead: of a web server, or on a stick."),
@@ -48,13 +36,8 @@ def publish(
         bool,
         typer.Option("--supersede", help="Number it above a newer version that is published."),
     ] = False,
-    root: Root = "edge-reid",
-    username: Username = None,
-    password_file: PasswordFile = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    allow_plaintext: AllowPlaintext = False,
+    *,
+    login: Login,
 ) -> None:
     """Sign the gallery and publish it: templates, never photos, and who was removed."""
     from edge_reid.cli.progress import counting
@@ -63,23 +46,14 @@ def publish(
     from edge_reid.gallery.publication import publish as publish_gallery
     from edge_reid.gallery.store import GalleryStore
 
-    if (broker is None) == (to is None):
+    if (login.url is None) == (to is None):
         raise UsageError("publish: expected --broker URL or --to DIR, one of them")
     topic_name("--site", site)
     signing_key = read_signing_key(key)
-    address = broker and broker_at(
-        broker,
-        root=root,
-        username=username,
-        password_file=password_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        allow_plaintext=allow_plaintext,
-    )
+    where = to or login.broker()
     with (
         GalleryStore.open(path) as store,
-        _place(address or to, root, site) as place,
+        _place(where, login.root, site) as place,
         counting("publishing") as progress,
     ):
         done = publish_gallery(
@@ -91,11 +65,11 @@ def publish(
             supersede=supersede,
             progress=progress,
         )
-    _report(done, str(address or to))
+    _report(done, str(where))
 
 
 @contextmanager
-def _place(where: Broker | Path | str | None, root: str, site: str) -> Iterator[Place]:
+def _place(where: Broker | Path, root: str, site: str) -> Iterator[Place]:
     from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.sync_folder import FolderPlace
     from edge_reid.messaging.sync_mqtt import MqttPlace
@@ -104,7 +78,7 @@ def _place(where: Broker | Path | str | None, root: str, site: str) -> Iterator[
         with MqttPlace(where, root, site) as place:
             yield place
     else:
-        yield FolderPlace(Path(str(where)))
+        yield FolderPlace(where)
 
 
 def _report(done: Published, where: str) -> None:

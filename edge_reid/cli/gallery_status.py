@@ -9,19 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import (
-    LOCAL,
-    AllowPlaintext,
-    BrokerUrl,
-    CaFile,
-    CertFile,
-    KeyFile,
-    PasswordFile,
-    Root,
-    Username,
-    broker_at,
-    topic_name,
-)
+from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.gallery.keys import PublicKey
@@ -33,45 +21,31 @@ QUIET_S = 1.0
 """When nothing has come for so long, all that is retained has."""
 
 
+@takes_login()
 def status(
     site: Annotated[str, typer.Option(help="The site.")],
     public_key: Annotated[
         Path,
         typer.Option(metavar="FILE", help="The public key that the boxes pin."),
     ],
-    broker: BrokerUrl = LOCAL,
     path: Annotated[
         Path | None,
         typer.Option("--gallery", "-g", help="Also show who has confirmed its erasures."),
     ] = None,
-    root: Root = "edge-reid",
-    username: Username = None,
-    password_file: PasswordFile = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    allow_plaintext: AllowPlaintext = False,
+    *,
+    login: Login,
 ) -> None:
     """Show the gallery of every box: version, age, erasures, and why it has not the newest."""
     from edge_reid.gallery.keys import read_public_key
     from edge_reid.gallery.store import GalleryStore
 
-    address = broker_at(
-        broker,
-        root=root,
-        username=username,
-        password_file=password_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        allow_plaintext=allow_plaintext,
-    )
+    broker, site = login.broker(), topic_name("--site", site)
     key = read_public_key(public_key)
     erasures: Sequence[Erasure] = ()
     if path:
         with GalleryStore.open(path) as store:
             erasures = store.erasures()
-    fleet, sealed = _listen(address, root, topic_name("--site", site))
+    fleet, sealed = _listen(broker, login.root, site)
     newest = _say_published(sealed, key, site)
     _print_table(fleet, newest)
     for line in erasure_lines(erasures, fleet):

@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from edge_reid.core.progress import StageProgress
+
 
 @contextmanager
 def counting(label: str) -> Iterator[Callable[[int, int | None], None]]:
@@ -37,7 +39,7 @@ def counting(label: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int | None], None]]:
+def stages() -> Iterator[StageProgress]:
     """A bar for work in stages: told what is being done, how much of it, and of how much."""
     with Progress(
         TextColumn("{task.description}"),

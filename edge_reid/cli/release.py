@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import (
-    LOCAL,
-    AllowPlaintext,
-    BrokerUrl,
-    CaFile,
-    CertFile,
-    KeyFile,
-    PasswordFile,
-    Root,
-    Username,
-    broker_at,
-    topic_name,
-)
+from edge_reid.cli.login import Login, takes_login, topic_name
 from edge_reid.cli.workstation import workstation
 
 if TYPE_CHECKING:
@@ -38,6 +26,7 @@ SYSTEM = Path("/")
 
 
 @release.command("publish")
+@takes_login()
 def publish(
     bundles: Annotated[
         list[Path], typer.Argument(metavar="BUNDLE…", help="One a target, made without --box.")
@@ -48,14 +37,8 @@ def publish(
         Path,
         typer.Option(metavar="DIR", help="Where boxes take files from: a server's, a stick's."),
     ],
-    broker: BrokerUrl = LOCAL,
-    root: Root = "edge-reid",
-    username: Username = None,
-    password_file: PasswordFile = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    allow_plaintext: AllowPlaintext = False,
+    *,
+    login: Login,
 ) -> None:
     """Publish a release: files into a folder, and its signed head to the broker.
 
@@ -72,17 +55,7 @@ def publish(
     groups = workstation("deploy", "deploy.rollout").rollout_groups(site)
     plan = Plan(site.site, groups, site.rollout.soak_s)
     signing_key = read_signing_key(key)
-    address = broker_at(
-        broker,
-        root=root,
-        username=username,
-        password_file=password_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        allow_plaintext=allow_plaintext,
-    )
-    with ReleaseLine(address, root, site.site) as line, stages() as told:
+    with ReleaseLine(login.broker(), login.root, site.site) as line, stages() as told:
         done = publish_release(bundles, plan, signing_key, to, line, told=told)
     _say_published(done, to)
 
@@ -100,31 +73,16 @@ def _say_published(done: Published, to: Path) -> None:
 
 
 @release.command("stop")
+@takes_login()
 def stop(
     site: Annotated[str, typer.Option(help="Its boxes.")],
-    broker: BrokerUrl = LOCAL,
-    root: Root = "edge-reid",
-    username: Username = None,
-    password_file: PasswordFile = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    allow_plaintext: AllowPlaintext = False,
+    *,
+    login: Login,
 ) -> None:
     """Take the head off the broker: boxes that have not begun with a release do not begin."""
     from edge_reid.release.line import ReleaseLine
 
-    address = broker_at(
-        broker,
-        root=root,
-        username=username,
-        password_file=password_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        allow_plaintext=allow_plaintext,
-    )
-    with ReleaseLine(address, root, topic_name("--site", site)) as line:
+    with ReleaseLine(login.broker(), login.root, topic_name("--site", site)) as line:
         line.put_head(b"")
     typer.echo(f"{site}: no release is published any more; boxes stay as they are")
 

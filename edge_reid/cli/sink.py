@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import (
-    LOCAL,
-    AllowPlaintext,
-    BrokerUrl,
-    CaFile,
-    CertFile,
-    KeyFile,
-    PasswordFile,
-    Root,
-    Username,
-    broker_at,
-    topic_name,
-)
+from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.messaging.sink import Sink
@@ -29,6 +17,7 @@ TURN_S = 0.5
 """How soon Ctrl-C and the count are noticed while nothing comes."""
 
 
+@takes_login()
 def sink(
     to: Annotated[
         str,
@@ -37,9 +26,7 @@ def sink(
             help="sqlite:///FILE, postgresql://user@host/database, FILE.jsonl, or - for stdout.",
         ),
     ],
-    broker: BrokerUrl = LOCAL,
     site: Annotated[str | None, typer.Option(help="Only this site. [default: all]")] = None,
-    root: Root = "edge-reid",
     group: Annotated[
         str, typer.Option(help="Sinks of one group share the events among them.")
     ] = "sink",
@@ -52,12 +39,8 @@ def sink(
         typer.Option(help='Tell agents what is stored, for their outbox.delivered = "sink".'),
     ] = True,
     count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
-    username: Username = None,
-    password_file: PasswordFile = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    allow_plaintext: AllowPlaintext = False,
+    *,
+    login: Login,
 ) -> None:
     """Write hits and unknowns into a store, each event once, over restarts of everything.
 
@@ -71,25 +54,15 @@ def sink(
     from edge_reid.messaging.sink import Share, Sink
     from edge_reid.messaging.stores import open_store
 
-    address = broker_at(
-        broker,
-        root=root,
-        username=username,
-        password_file=password_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        allow_plaintext=allow_plaintext,
-    )
     share = Share(
-        root,
+        login.root,
         topic_name("--site", site) if site else None,
         topic_name("--group", group),
         topic_name("--name", name) if name else agent_name(socket.gethostname()),
     )
     with (
         closing(open_store(to)) as store,
-        Sink(address, share, store, confirms=confirm) as consumer,
+        Sink(login.broker(), share, store, confirms=confirm) as consumer,
         _until_asked() as asked,
     ):
         _consume(consumer, asked, count)

@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import (
-    LOCAL,
-    AllowPlaintext,
-    BrokerUrl,
-    CaFile,
-    CertFile,
-    KeyFile,
-    PasswordFile,
-    Root,
-    Username,
-    broker_at,
-    topic_name,
-)
+from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.messaging.payloads import EventPayload
@@ -29,11 +17,10 @@ TICK_S = 0.25
 """How often the screen is brought up to date while nothing arrives."""
 
 
+@takes_login()
 def watch(
-    broker: BrokerUrl = LOCAL,
     site: Annotated[str | None, typer.Option(help="Only this site. [default: all]")] = None,
     camera: Annotated[str | None, typer.Option(help="Only this camera. [default: all]")] = None,
-    root: Root = "edge-reid",
     unknowns: Annotated[
         bool, typer.Option("--all", help="Also tracks that show nobody enrolled.")
     ] = False,
@@ -44,30 +31,17 @@ def watch(
     timeout: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Leave after so long.")
     ] = None,
-    username: Username = None,
-    password_file: PasswordFile = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    allow_plaintext: AllowPlaintext = False,
+    *,
+    login: Login,
 ) -> None:
     """Show hits live, as any subscriber gets them. Ctrl-C leaves."""
     from edge_reid.core.errors import BrokerError
     from edge_reid.messaging.subscribe import Subscriber
 
-    address = broker_at(
-        broker,
-        root=root,
-        username=username,
-        password_file=password_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        allow_plaintext=allow_plaintext,
-    )
+    address = login.broker()
     site_level = topic_name("--site", site) if site is not None else "+"
     camera_level = topic_name("--camera", camera) if camera is not None else "+"
-    where = f"{root}/{site_level}/{camera_level}"
+    where = f"{login.root}/{site_level}/{camera_level}"
     filters = [f"{where}/{kind}" for kind in (("hit", "unknown") if unknowns else ("hit",))]
     show = _print_json if json_lines else _show_table
     with Subscriber(address, filters) as subscriber:

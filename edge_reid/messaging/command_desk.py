@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from edge_reid.core.config import CommandSettings
 from edge_reid.messaging.command_payloads import (
@@ -90,34 +91,17 @@ class CommandDesk:
     ) -> None:
         """Answer that a command was carried out."""
         self._answer(
-            CommandResult(
-                id=command.id,
-                command=command.command,
-                site=self._address.site,
-                agent=self._address.agent,
-                outcome="done",
-                restart_for=restart_for,
-                threshold=None if threshold is None else round(threshold, 4),
-                gallery_version=gallery_version,
-                picture=picture,
-                at=rfc3339(self._clock()),
-            )
+            command,
+            outcome="done",
+            restart_for=restart_for,
+            threshold=None if threshold is None else round(threshold, 4),
+            gallery_version=gallery_version,
+            picture=picture,
         )
 
     def refuse(self, command: Command, reason: str, mistakes: tuple[str, ...] = ()) -> None:
         """Answer why a command was not carried out."""
-        self._answer(
-            CommandResult(
-                id=command.id,
-                command=command.command,
-                site=self._address.site,
-                agent=self._address.agent,
-                outcome="refused",
-                reason=reason,
-                mistakes=mistakes,
-                at=rfc3339(self._clock()),
-            )
-        )
+        self._answer(command, outcome="refused", reason=reason, mistakes=mistakes)
 
     def note_threshold(self, threshold: float | None) -> None:
         """The threshold that a command has set; None: as configured."""
@@ -154,7 +138,15 @@ class CommandDesk:
             )
         return None
 
-    def _answer(self, result: CommandResult) -> None:
+    def _answer(self, command: Command, **answer: Any) -> None:
+        result = CommandResult(
+            id=command.id,
+            command=command.command,
+            site=self._address.site,
+            agent=self._address.agent,
+            at=rfc3339(self._clock()),
+            **answer,
+        )
         message = Message(self._address.agent_result, result.to_json())
         with self._lock:
             if result.id in self._answers:

@@ -7,12 +7,12 @@ has fetched for `admission`, which root runs and which believes none of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError, EdgeReidError
+from edge_reid.core.progress import StageProgress
 from edge_reid.gallery.keys import PublicKey, read_public_key
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.payloads import BoxUpdate
@@ -25,8 +25,6 @@ from edge_reid.release.manifest import BundleManifest, parse_manifest
 from edge_reid.release.rollout import reason_to_wait
 
 State: TypeAlias = Literal["current", "waiting", "fetching", "installing", "failed", "taken-back"]
-Told = Callable[[str, int, int | None], None]
-"""What is being done, how much of it, and of how much."""
 
 FAILED_AGAIN_S = 3600
 """What could not be installed is tried again after so long: the disk may have room by then."""
@@ -44,7 +42,7 @@ def look(
     box: Box,
     settings: AgentSettings,
     update: UpdateSettings,
-    told: Told = lambda *_: None,
+    told: StageProgress = lambda *_: None,
 ) -> BoxUpdate:
     """Look once at what is published, fetch it if it is this box's turn, and report.
 
@@ -125,7 +123,9 @@ def _is_fresh(at_utc_s: int) -> bool:
     return 0 <= time.time() - at_utc_s < FAILED_AGAIN_S
 
 
-def _fetch(box: Box, installed: Installed, head: ReleaseHead, depot: Depot, told: Told) -> None:
+def _fetch(
+    box: Box, installed: Installed, head: ReleaseHead, depot: Depot, told: StageProgress
+) -> None:
     target = head.targets[installed.manifest.target]
     manifest = _fetch_manifest(box, installed, head, target, depot)
     refs = {file.ref for file in manifest.files}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,13 @@ from typing import IO
 
 from edge_reid.core.blobs import BlobRef, ref_of
 from edge_reid.core.errors import BundleError
+from edge_reid.core.progress import StageProgress
 from edge_reid.gallery.keys import SigningKey
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.depot import place_of
 from edge_reid.release.head import Group, ReleaseHead, TargetRelease, open_head, seal
 from edge_reid.release.line import ReleaseLine
 from edge_reid.release.manifest import BundleManifest
-
-Told = Callable[[str, int, int | None], None]
-"""What is being done, how much of it, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def publish(
     folder: Path,
     line: ReleaseLine,
     *,
-    told: Told = lambda *_: None,
+    told: StageProgress = lambda *_: None,
 ) -> Published:
     """Publish a release: one bundle for each kind of box.
 
@@ -90,7 +88,9 @@ def publish(
     return Published(head, depot.new, depot.new_bytes, foreign)
 
 
-def _put(bundle: Path, plan: Plan, key: SigningKey, depot: _Depot, told: Told) -> BundleManifest:
+def _put(
+    bundle: Path, plan: Plan, key: SigningKey, depot: _Depot, told: StageProgress
+) -> BundleManifest:
     def reading(done: int, total: int) -> None:
         told(bundle.name, done, total)
 

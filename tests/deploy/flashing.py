@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from bundles import CONTENTS, KEY, manifest
-from in_process import Outcome
+from outcome import Outcome
 from sites import SITE, write_site
 
 from deploy.bundle_writer import Content, write_bundle

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from in_process import Outcome, edge_reid  # noqa: F401 - a fixture
+from in_process import edge_reid  # noqa: F401 - a fixture
 from install.fleets import Fleet, FollowingBox
 from mosquitto import Mosquitto
+from outcome import Outcome
 
 from edge_reid.core.errors import BundleError
 from edge_reid.gallery.keys import SigningKey

@@ -75,6 +75,9 @@ def test_mistakes_in_a_recipe_are_listed_together(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         make_recipe({"sources": [], "stages": [], "alpha": -1, "colour": "blue"})
     assert len(caught.value.problems) == 4
+    stage = {"height_px": 160, "width_px": 84, "epochs": 1}
+    with pytest.raises(ConfigError, match="width_px: input should be a multiple of 16, got 84"):
+        make_recipe({"sources": [{"path": "people"}], "stages": [stage]})
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(ConfigError, match="recipe.json"):
         read_recipe(tmp_path / "recipe.json")
@@ -104,5 +107,6 @@ def test_what_would_be_passed_over_is_refused(
 
 def test_sizes_are_read_height_first() -> None:
     assert verbs.parse_size("192x96") == (192, 96)
-    with pytest.raises(Exception, match="multiples of 32"):
+    assert verbs.parse_size("160x80") == (160, 80)
+    with pytest.raises(Exception, match="multiples of 16"):
         verbs.parse_size("200x96")

@@ -1,0 +1,63 @@
+"""Held-out people looked up in a crowd: `python tests/bench/crowd.py RECIPE DATA MODEL…`.
+
+A gallery of 100 held-out people is kinder than a benchmark's. Here one picture of each of them and
+of each camera is looked up among all pictures of DATA, one of the recipe's sources: of the others
+there, the network has learnt from every one. So no figure of this compares with a published one,
+but models compare with each other, and with the teacher whose official figures are known.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from trainer.datasets import IntArray, PersonData, query_gallery, read_source
+from trainer.evaluate import Report, Split, embed_with_file, score
+from trainer.listing import real_paths
+from trainer.metrics import FloatArray
+from trainer.recipe import Recipe, read_recipe
+from trainer.score_tables import show
+from trainer.sources import load_run_data
+from trainer.teacher import load_stored
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("models", type=Path, nargs="*")
+    parser.add_argument("--teacher", action="store_true", help="also the recipe's own teacher")
+    options = parser.parse_args()
+    recipe = read_recipe(options.recipe)
+    split = crowd(recipe, options.data)
+    for model in options.models:
+        report(str(model), score(split, embed_with_file(model, split.data.paths)))
+    if options.teacher:
+        report(str(recipe.teacher), score(split, teacher_rows(recipe, split.data)))
+
+
+def crowd(recipe: Recipe, folder: Path) -> Split:
+    """One picture a held-out person and camera against everything else in the folder."""
+    data = read_source(folder)
+    held_out = set(real_paths(load_run_data(recipe).validation.paths))
+    rows = np.flatnonzero([path in held_out for path in real_paths(data.paths)])
+    query: IntArray = rows[query_gallery(data.take(rows), seed=0)[0]]
+    return Split("crowd", data, query, np.setdiff1d(np.arange(len(data)), query))
+
+
+def teacher_rows(recipe: Recipe, data: PersonData) -> FloatArray:
+    """What the recipe's stored teacher says of the pictures."""
+    if recipe.teacher is None:
+        raise SystemExit("--teacher: the recipe names none")
+    return load_stored(recipe.teacher.path, data.paths).rows
+
+
+def report(title: str, scored: Report) -> None:
+    show(Console(), title, [(scored, scored.accept_rates(), [])])
+
+
+if __name__ == "__main__":
+    main()
