@@ -78,10 +78,11 @@ def activation_ranges(folded: keras.Model, crops: ImageBatch) -> Ranges:
 def equalise(folded: keras.Model, crops: ImageBatch) -> None:
     """Make all channels between a ReLU and a depthwise convolution use the whole range, in place.
 
-    Scaling a channel up there and its depthwise kernel down changes nothing in float, costs int8
-    nothing either (both kernels have a scale per channel), and a channel whose peak is a twentieth
-    of the map's gets 256 steps instead of 13 (Nagel et al., "Data-Free Quantization Through Weight
-    Equalization and Bias Correction", ICCV 2019, for the one case that is free).
+    Scaling a channel up there and its depthwise kernel down changes nothing in float (but what
+    exceeds the peaks of these crops meets a ReLU6 sooner), costs int8 nothing either (both kernels
+    have a scale per channel), and a channel whose peak is a twentieth of the map's gets 256 steps
+    instead of 13 (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
+    Correction", ICCV 2019, for the one case that is free).
     """
     pairs = list(_relu_pairs(folded))
     if not pairs:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.disk import whole_file
+from trainer.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.model import RECIPE, set_weights_by_name, weights_by_name
+from trainer.recipe import Recipe
 
 CHECKPOINT = "checkpoint.npz"
 _MODEL, _OPTIMIZER, _PROGRESS = "model/", "optimizer/", "progress"
@@ -71,11 +70,7 @@ def write_checkpoint(state: Checkpoint) -> None:
     check_finite(arrays, state.file.parent, state.at)
     at = state.at
     arrays[_PROGRESS] = np.array([at.stage, at.step, at.elapsed_s], np.float64)
-    # Through memory: a zip file that the disk has no room for complains when it is collected.
-    packed = io.BytesIO()
-    np.savez(packed, **arrays)
-    with whole_file(state.file) as file:
-        file.write(packed.getbuffer())
+    write_arrays(state.file, arrays)
 
 
 def check_finite(arrays: Mapping[str, npt.NDArray[Any]], run: Path, at: Progress) -> None:
@@ -103,10 +98,9 @@ def read_checkpoint(run: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        with np.load(path) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_arrays(path)
         stage, step, elapsed_s = arrays.pop(_PROGRESS)
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
+    except (BrokenArraysError, ValueError, KeyError) as error:
         raise TrainingError(
             f"checkpoint {path}: expected a training checkpoint, found a damaged file ({error}); "
             "put a copy of it back, or delete it and resume: the run then begins again"
@@ -117,6 +111,18 @@ def read_checkpoint(run: Path) -> Checkpoint | None:
         model={n.removeprefix(_MODEL): a for n, a in arrays.items() if n.startswith(_MODEL)},
         optimizer=tuple(arrays[n] for n in sorted(arrays) if n.startswith(_OPTIMIZER)),
     )
+
+
+def stopped_in(run: Path, recipe: Recipe) -> str:
+    """`stage 1 of 2` where a run was stopped in that; empty where it is done, or nobody knows.
+
+    Raises:
+        TrainingError: the checkpoint is damaged.
+    """
+    saved = read_checkpoint(run)
+    if saved is None or saved.at.stage >= len(recipe.stages):
+        return ""
+    return f"stage {saved.at.stage + 1} of {len(recipe.stages)}"
 
 
 def restore_model(saved: Checkpoint, model: keras.Model) -> None:

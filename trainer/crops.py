@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from edge_reid.vision.photo import read_photo
 from edge_reid.vision.preprocess import to_input
+from trainer.bars import bar
+from trainer.disk import whole_file
 
 ImageBatch = npt.NDArray[np.uint8]
 
@@ -36,9 +38,8 @@ def load_crops(
     file = cache / f"crops-{height_px}x{width_px}-{_fingerprint(paths)}.npy"
     if not file.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial.npy")
-        np.save(partial, _decode(paths, height_px, width_px))
-        partial.replace(file)
+        with whole_file(file) as whole:
+            np.save(whole, _decode(paths, height_px, width_px))
     return np.asarray(np.load(file, mmap_mode="r"))
 
 
@@ -53,6 +54,6 @@ def _fingerprint(paths: Sequence[Path]) -> str:
 
 def _decode(paths: Sequence[Path], height_px: int, width_px: int) -> ImageBatch:
     crops = np.empty((len(paths), height_px, width_px, 3), np.uint8)
-    for crop, path in zip(crops, paths, strict=True):
+    for crop, path in zip(crops, bar(paths, "decoding pictures"), strict=True):
         crop[:] = to_input(read_image(path), height_px, width_px)[0]
     return crops

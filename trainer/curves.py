@@ -29,10 +29,9 @@ class Curves:
 
     def __init__(self, run: Path, at: Progress) -> None:
         self._run = run
+        before = [] if at == Progress() else read_curves(run)  # of a run that begins: another's
         self._lines = [
-            line
-            for line in read_curves(run)
-            if (line["stage"], line["step"]) <= (at.stage, at.step)
+            line for line in before if (line["stage"], line["step"]) <= (at.stage, at.step)
         ]
         with whole_file(run / CURVES) as file:
             file.writelines(_encoded(line) for line in self._lines)
@@ -56,10 +55,21 @@ class Curves:
 
 
 def read_curves(run: Path) -> list[Line]:
-    """The lines of a run's curves; a last line that a crash cut off is left out."""
+    """The lines of a run's curves; one that is broken, as by a crash, is left out."""
     path = run / CURVES
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return [line for each in text.splitlines() if (line := measurement(each))]
+
+
+def measurement(text: str) -> Line | None:
+    """The numbers of a line; None where it is no JSON object with a stage and a step."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(line, dict) or not {"stage", "step"} <= line.keys():
+        return None
+    return {name: value for name, value in line.items() if isinstance(value, int | float)}
 
 
 def summary(lines: Sequence[Line]) -> dict[str, Line | list[Line]]:

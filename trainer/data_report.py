@@ -54,7 +54,7 @@ class DataReport:
     def identity_of(self, row: int) -> str:
         """The name of whom the picture is said to show; `junk` for nobody."""
         label = int(self.seen.data.labels[row])
-        return self.seen.data.identities[label] if label >= 0 else "junk"
+        return self.seen.data.name_of(label)
 
     @property
     def lonely(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge_reid.core.errors import TrainingError
 from trainer.csv_source import list_csv
 from trainer.listing import (
+    Listed,
     Listing,
     list_folder,
     list_market,
@@ -28,6 +29,7 @@ IntArray = npt.NDArray[np.int64]
 
 NO_CAMERA = -1
 JUNK_IDENTITY = -1
+DISTRACTOR_IDENTITY = -2
 FEWEST = 2
 """Identities, and pictures of each, without which nothing can be compared."""
 
@@ -38,7 +40,9 @@ class PersonData:
 
     Attributes:
         paths: N image files.
-        labels: (N,) int64, an index into `identities`, or -1 for Market-1501's junk boxes.
+        labels: (N,) int64, an index into `identities`, or below 0 for what is nobody's in
+            Market-1501: -1 for junk boxes, which count nowhere, -2 for distractors, which lie in
+            the gallery and are no match of anybody.
         cameras: (N,) int64, `NO_CAMERA` where the layout does not say; within one source the same
             number is the same camera.
         identities: C names, unique over all sources.
@@ -56,8 +60,29 @@ class PersonData:
 
     @property
     def has_cameras(self) -> bool:
-        """True when the cross-camera rule of evaluation can be applied."""
-        return bool(np.all(self.cameras != NO_CAMERA))
+        """True when the cross-camera rule of evaluation can be applied.
+
+        Cameras are known, and somebody was seen by two of them.
+        """
+        if not np.all(self.cameras != NO_CAMERA):
+            return False
+        known = self.labels >= 0
+        views = np.unique(np.stack([self.labels[known], self.cameras[known]]), axis=1)
+        return bool(len(np.unique(views[0])) < views.shape[1])
+
+    def camera_remark(self) -> str:
+        """Why the cross-camera rule is left out; empty where it is not."""
+        if self.has_cameras:
+            return ""
+        known = np.all(self.cameras != NO_CAMERA)
+        why = "nobody was seen by two cameras" if known else "no camera ids"
+        return f"{why}: the cross-camera rule is left out, expect kinder numbers"
+
+    def name_of(self, label: int) -> str:
+        """The identity of a label, or what else a picture with it is."""
+        if label >= 0:
+            return self.identities[label]
+        return "junk" if label == JUNK_IDENTITY else "distractor"
 
     def take(self, index: IntArray) -> PersonData:
         """The pictures at `index`, with the same identity table."""
@@ -119,7 +144,7 @@ def _numbered(listing: Listing) -> PersonData:
     cameras = [picture.camera for picture in listing.pictures]
     names = tuple(sorted({person for person in people if person is not None}))
     number = {name: index for index, name in enumerate(names)}
-    labels = [JUNK_IDENTITY if person is None else number[person] for person in people]
+    labels = [_label(picture, number) for picture in listing.pictures]
     return PersonData(
         tuple(picture.path for picture in listing.pictures),
         np.array(labels, np.int64),
@@ -127,6 +152,12 @@ def _numbered(listing: Listing) -> PersonData:
         names,
         listing.unused,
     )
+
+
+def _label(picture: Listed, number: dict[str, int]) -> int:
+    if picture.identity is not None:
+        return number[picture.identity]
+    return DISTRACTOR_IDENTITY if picture.is_distractor else JUNK_IDENTITY
 
 
 def _camera_numbers(names: Sequence[str | None]) -> IntArray:
@@ -181,7 +212,7 @@ def limit_images(data: PersonData, limit: int, seed: int) -> PersonData:
 
 
 def hold_out(data: PersonData, identities: int, seed: int) -> tuple[PersonData, PersonData]:
-    """Split whole identities off: (the rest, the held-out), both with the same identity table."""
+    """Split so many identities off, drawn at random: (the rest, the held-out)."""
     labels, counts = np.unique(data.labels, return_counts=True)
     people = labels[(counts >= FEWEST) & (labels >= 0)]
     if identities >= len(people):
@@ -189,8 +220,27 @@ def hold_out(data: PersonData, identities: int, seed: int) -> tuple[PersonData, 
             f"expected more than {identities} identities of {FEWEST} images or more, so that "
             f"{identities} can be held out, found {len(people)}; add people or hold out fewer"
         )
-    held = np.random.default_rng(seed).permutation(people)[:identities]
-    mask = np.isin(data.labels, held)
+    return _split_off(data, np.random.default_rng(seed).permutation(people)[:identities])
+
+
+def hold_out_named(data: PersonData, names: Sequence[str]) -> tuple[PersonData, PersonData]:
+    """Split off the identities of these names: (the rest, the held-out).
+
+    Raises:
+        TrainingError: some of them are not there.
+    """
+    label = {name: number for number, name in enumerate(data.identities)}
+    if missing := [name for name in names if name not in label]:
+        raise TrainingError(
+            f"data: expected the {len(names)} identities that the run held out, {len(missing)} of "
+            f"them are not there any more, the first is {missing[0]}; put their pictures back"
+        )
+    return _split_off(data, np.array([label[name] for name in names], np.int64))
+
+
+def _split_off(data: PersonData, labels: IntArray) -> tuple[PersonData, PersonData]:
+    """Pictures without and with these labels, both with the same identity table."""
+    mask = np.isin(data.labels, labels)
     return data.take(np.flatnonzero(~mask)), data.take(np.flatnonzero(mask))
 
 
@@ -199,7 +249,7 @@ def query_gallery(data: PersonData, seed: int) -> tuple[IntArray, IntArray]:
 
     Without cameras one picture of each identity is the query. Where every camera has a single
     picture of somebody (VIPeR, PRID), the first camera's is, and the others are to be found.
-    Junk, and whoever has one picture in all, is never looked for.
+    Junk, distractors, and whoever has one picture in all, are never looked for.
     """
     order = np.random.default_rng(seed).permutation(len(data))
     keys = np.stack([data.labels[order], data.cameras[order]], axis=1)
@@ -209,7 +259,7 @@ def query_gallery(data: PersonData, seed: int) -> tuple[IntArray, IntArray]:
     single_shot = np.maximum.reduceat(shots, start) == 1
     asked = ~np.repeat(single_shot, cameras)
     asked[start[single_shot & (cameras > 1)]] = True
-    asked &= views[:, 0] != JUNK_IDENTITY
+    asked &= views[:, 0] >= 0
     queries = np.sort(order[first[asked]])
     gallery = np.setdiff1d(np.arange(len(data)), queries)
     return queries, gallery

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import os
 import platform
@@ -16,12 +15,10 @@ import keras
 from edge_reid import __version__
 from edge_reid.core.errors import TrainingError
 from trainer.checkpoint import Progress
-from trainer.datasets import PersonData
 from trainer.devices import accelerators
 from trainer.disk import whole_file
-from trainer.sources import RunData
+from trainer.sources import ENVIRONMENT, RunData, fingerprint
 
-ENVIRONMENT = "environment.json"
 _PACKAGES = ("keras", "numpy", "opencv-python-headless")
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
 
@@ -50,22 +47,13 @@ def write_environment(run: Path, data: RunData, at: Progress, precision: str) ->
         file.write(json.dumps(whole, indent=2).encode() + b"\n")
 
 
-def fingerprint(*parts: PersonData) -> str:
-    """SHA-256 over folder, name and size of every picture, wherever the data set lies."""
-    digest = hashlib.sha256()
-    for data in parts:
-        named = (f"{p.parent.name}/{p.name} {p.stat().st_size}\n" for p in data.paths)
-        digest.update("".join(sorted(named)).encode())
-    return digest.hexdigest()
-
-
 def _data_facts(data: RunData) -> dict[str, Any]:
     return {
-        "sha256": fingerprint(data.train, data.validation),
+        "sha256": fingerprint(data),
         "training_images": len(data.train),
         "training_identities": len(data.train.identities),
         "validation_images": len(data.validation),
-        "held_out": data.held_out,
+        "held_out_identities": list(data.held_out_names),
         "identities_left_out": list(data.left_out),
         "unreadable_files": [each.reason for each in data.unreadable],
         "unused_files": [str(path) for path in data.unused],

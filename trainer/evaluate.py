@@ -5,10 +5,10 @@ Nothing here needs TensorFlow but `evaluate_run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from edge_reid.vision.embed import Embedder
 from trainer.bars import bar, waiting
 from trainer.crops import load_crops, read_image
 from trainer.datasets import (
+    DISTRACTOR_IDENTITY,
     JUNK_IDENTITY,
     IntArray,
     PersonData,
@@ -29,15 +30,12 @@ from trainer.datasets import (
 from trainer.listing import GALLERY, QUERY, pictures_in
 from trainer.metrics import FloatArray, People, Ranking, rank_gallery
 from trainer.pictures import refuse_unreadable
-from trainer.sources import load_run_data
+from trainer.sources import NOBODY_HELD_OUT, RunData, load_data_of
 from trainer.tracks import two_views
 from trainer.verification import FARS, pair_similarities, supports, tars_at_fars
 
 if TYPE_CHECKING:
     import keras
-
-EmbedPaths: TypeAlias = Callable[[Sequence[Path]], FloatArray]
-"""Image files → unit rows (N, D) float32."""
 
 _RANKS = (1, 5, 10)
 _MOST_NAMED = 5
@@ -53,6 +51,8 @@ class Split:
     data: PersonData
     query: IntArray
     gallery: IntArray
+    caution: str = ""
+    """What makes scores on it say less than they seem to."""
 
     def people(self, embeddings: FloatArray, index: IntArray) -> People:
         """The pictures at `index` as points; embeddings (N, D) are of all of `data`."""
@@ -64,15 +64,19 @@ class Split:
         return int(np.sum(self.data.labels[self.gallery] != JUNK_IDENTITY))
 
     def never_queried(self) -> tuple[str, ...]:
-        """Identities that only lie in the gallery: distractors, people of one picture."""
+        """Identities that only lie in the gallery, such as people of one picture."""
         labels = np.setdiff1d(self.data.labels[self.gallery], self.data.labels[self.query])
-        return tuple(self.data.identities[label] for label in labels if label != JUNK_IDENTITY)
+        return tuple(self.data.identities[label] for label in labels if label >= 0)
+
+    @property
+    def distractors(self) -> int:
+        """Pictures of the gallery that show anybody and match nobody."""
+        return int(np.sum(self.data.labels[self.gallery] == DISTRACTOR_IDENTITY))
 
     def known_people(self, embeddings: FloatArray) -> People:
         """All pictures of people who are queried, the others with label -1; for open-set trials.
 
-        Who is never queried is a distractor: the pictures under such a label (0 in Market-1501)
-        show anybody. Where cameras are not known, the halves of a person's pictures stand for two.
+        Where cameras are not known, the halves of a person's pictures stand for two.
         """
         labels = self.data.labels
         queried = np.where(np.isin(labels, labels[self.query]), labels, JUNK_IDENTITY)
@@ -125,16 +129,16 @@ class Report:
         text = f"{self.ranking.queries} queries against {self.split.ranked} pictures"
         if junk := len(self.split.gallery) - self.split.ranked:
             text += f" ({junk} junk ones left out)"
-        if self.split.data.has_cameras:
-            text += "; the query's person under the query's camera is left out"
-        else:
-            text += "; no camera ids: the cross-camera rule is left out, expect kinder numbers"
+        if distractors := self.split.distractors:
+            text += f", {distractors} of them distractors"
+        rule = "the query's person under the query's camera is left out"
+        text += f"; {self.split.data.camera_remark() or rule}"
         if names := self.skipped_names():
             text += f"; {len(names)} queries without a valid match skipped: {_listed(names)}"
         if people := self.split.never_queried():
             text += f"; {len(people)} people only to be mistaken for, never a query: "
             text += _listed(people)
-        return text
+        return f"{text}; {self.split.caution}" if self.split.caution else text
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -166,6 +170,12 @@ def read_split(folder: Path) -> Split:
 def split_people(data: PersonData, name: str, seed: int = 0) -> Split:
     """One picture per identity and camera is looked up among the others."""
     return Split(name, data, *query_gallery(data, seed))
+
+
+def validation_split(data: RunData) -> Split:
+    """The validation people of a run; the name and the caution say whether it trained on them."""
+    split = split_people(data.validation, data.validation_name)
+    return split if data.held_out else replace(split, caution=NOBODY_HELD_OUT)
 
 
 def score(split: Split, embeddings: FloatArray) -> Report:
@@ -228,19 +238,31 @@ def evaluate_run(run: Path, folder: Path | None) -> Report:
     if folder is not None:
         split = read_split(folder)
     else:
-        split = split_people(load_run_data(loaded.recipe).validation, "held-out")
-    refuse_unreadable(split.data.paths)
-    embed = keras_embedder(loaded.embedder)
-    starts = bar(range(0, len(split.data), _CHUNK), "embedding")
-    rows = [embed(split.data.paths[start : start + _CHUNK]) for start in starts]
+        split = validation_split(load_data_of(run, loaded.recipe))
+    return evaluate_network(loaded.embedder, split)
+
+
+def evaluate_network(network: keras.Model, split: Split) -> Report:
+    """Score a float network."""
+    embeddings = embed_with_network(network, split.data.paths)
     with waiting("ranking"):
-        return score(split, np.concatenate(rows))
+        return score(split, embeddings)
 
 
-def keras_embedder(network: keras.Model) -> EmbedPaths:
-    """A float network as a function of image files."""
+def embed_with_network(network: keras.Model, paths: Sequence[Path]) -> FloatArray:
+    """Unit rows (N, D) of image files, by a float network; a few pictures in memory at a time.
+
+    Raises:
+        TrainingError: some of the files cannot be read.
+    """
+    refuse_unreadable(paths)
     height_px, width_px = network.input_shape[1:3]
-    return lambda paths: embed_crops(network, load_crops(paths, height_px, width_px))
+    starts = bar(range(0, len(paths), _CHUNK), "embedding")
+    rows = [
+        embed_crops(network, load_crops(paths[start : start + _CHUNK], height_px, width_px))
+        for start in starts
+    ]
+    return np.concatenate(rows)
 
 
 def embed_crops(network: keras.Model, crops: npt.NDArray[np.uint8], batch: int = 64) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -13,26 +13,34 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from edge_reid.core.manifest import EmbeddingManifest, file_sha256, write_manifest
+from edge_reid.core.manifest import (
+    EmbeddingManifest,
+    file_sha256,
+    load_embedding_manifest,
+    write_manifest,
+)
+from edge_reid.core.shipped import CHECKPOINT, EMBEDDING, shipped_model
 from trainer.calibration import IntArray, stratified
+from trainer.checkpoint import stopped_in
 from trainer.crops import load_crops, read_image
+from trainer.disk import whole_file
 from trainer.evaluate import (
     Report,
     Split,
     evaluate_file,
-    keras_embedder,
+    evaluate_network,
     read_split,
-    score,
-    split_people,
+    validation_split,
 )
 from trainer.finetune import fine_tune
 from trainer.first_thresholds import with_thresholds
 from trainer.latency import Latency, measure_latency
 from trainer.model import Run, load_run
 from trainer.operators import Operators, read_operators
-from trainer.quantize import Precision, Tune, to_tflite, write_whole
+from trainer.quantize import Precision, Tune, to_tflite
+from trainer.recipe import Recipe
 from trainer.rounding import Ranges
-from trainer.sources import RunData, load_run_data
+from trainer.sources import RunData, load_data_of
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 
@@ -40,6 +48,7 @@ _POINTS = 100.0
 _TUNED_ON = 4096
 """Crops that fine-tuning draws from, at most."""
 _ADVISED_MINUTES = 10
+_AS_DATA_ALLOW = "as the training data allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class ExportOptions:
         calibration: how many training crops fix the int8 ranges.
         fine_tune_minutes: of training through int8 rounding; int8 only.
         validate: further data sets, beside the held-out people.
-        licence: of the weights, for the manifest.
+        licence: of the weights, for the manifest; None: as what they were made from allows.
     """
 
     precision: Precision = "int8"
@@ -61,7 +70,7 @@ class ExportOptions:
     calibration: int = 256
     fine_tune_minutes: float = 0.0
     validate: tuple[Path, ...] = ()
-    licence: str = "as the training data allow"
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +93,7 @@ class Comparison:
 
     def metrics(self) -> Iterator[tuple[str, float]]:
         """What goes into the manifest, named after the data set."""
-        name = self.exported.split.name
+        name = self.exported.split.name.replace("-", "_")
         for label, report in (("", self.exported), ("_float", self.original)):
             yield f"{name}_rank1{label}", round(report.ranking.rank(1), 4)
             yield f"{name}_map{label}", round(report.ranking.mean_average_precision, 4)
@@ -101,11 +110,15 @@ class Comparison:
 class Exported:
     """A file that passed, and what was learnt about it.
 
-    `thresholds` says in words where those of the manifest come from.
+    Attributes:
+        manifest: as written.
+        thresholds: in words, where those of the manifest come from.
+        unfinished: the stage in which the run was stopped; empty: it was not.
     """
 
     manifest: EmbeddingManifest
     thresholds: str
+    unfinished: str
     latency: Latency
     operators: Operators
 
@@ -120,11 +133,9 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     if out.suffix != ".tflite":
         raise TrainingError(f"export: expected --out NAME.tflite, found {out}")
     loaded = load_run(run)
-    data = load_run_data(loaded.recipe)
-    splits = [
-        split_people(data.validation, "held_out" if data.held_out else "training_people"),
-        *(read_split(folder) for folder in options.validate),
-    ]
+    data = load_data_of(run, loaded.recipe)
+    splits = [validation_split(data), *(read_split(folder) for folder in options.validate)]
+    _refuse_same_names(splits)
     crops = _training_crops(loaded, data, options.calibration)
     content = to_tflite(loaded.embedder, options.precision, crops, _tuning(loaded, data, options))
     with tempfile.TemporaryDirectory() as scratch:
@@ -137,13 +148,17 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
         latency = measure_latency(draft, read_image(data.validation.paths[0]))
     metrics = dict(item for result in results for item in result.metrics())
     manifest = manifest.model_copy(update={"metrics": metrics})
+    if unfinished := stopped_in(run, loaded.recipe):
+        source = f"{manifest.source}; stopped in {unfinished}"
+        manifest = manifest.model_copy(update={"source": source})
     # People it was trained on look less alike to it than strangers will.
     strangers = [result.exported for result in results[0 if data.held_out else 1 :]]
     manifest, thresholds = with_thresholds(manifest, strangers, loaded.recipe)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(content, out)
+    with whole_file(out) as file:
+        file.write(content)
     write_manifest(manifest, out)
-    return Exported(manifest, thresholds, latency, read_operators(content))
+    return Exported(manifest, thresholds, unfinished, latency, read_operators(content))
 
 
 def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:
@@ -172,15 +187,24 @@ def _tuning(loaded: Run, data: RunData, options: ExportOptions) -> Tune | None:
 def _compare(model: Path, loaded: Run, split: Split) -> Comparison:
     return Comparison(
         exported=evaluate_file(model, split),
-        original=score(split, keras_embedder(loaded.embedder)(split.data.paths)),
+        original=evaluate_network(loaded.embedder, split),
     )
+
+
+def _refuse_same_names(splits: Sequence[Split]) -> None:
+    names = [split.name for split in splits]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise TrainingError(
+            f"export: expected data sets of different names, found {twice[0]} twice; the manifest "
+            "tells scores apart by them: rename a folder"
+        )
 
 
 def _refuse_if_worse(
     results: list[Comparison], run: Path, out: Path, options: ExportOptions
 ) -> None:
     for result in results:
-        if result.lost_points() > options.budget_points:
+        if not result.lost_points() <= options.budget_points:
             raise TrainingError(
                 f"export: expected at most {options.budget_points} mAP points lost, the "
                 f"{options.precision} file loses {result.lost_points():.2f} on "
@@ -202,17 +226,48 @@ def _advice(run: Path, out: Path, options: ExportOptions) -> str:
 def _manifest(model: Path, run: Path, loaded: Run, options: ExportOptions) -> EmbeddingManifest:
     """The manifest without measurements: enough for the device code to load the file."""
     recipe = loaded.recipe
+    origin = _origin(recipe)
     height_px, width_px = loaded.embedder.input_shape[1:3]
     return EmbeddingManifest(
         name=model.stem,
         sha256=file_sha256(model),
         input_height_px=height_px,
         input_width_px=width_px,
-        licence=options.licence,
+        licence=options.licence or origin.licence,
         source=f"edge-reid train, run {run.name}: {recipe.backbone} α {recipe.alpha}, "
-        f"{'distilled from ' + recipe.teacher.path.stem if recipe.teacher else 'metric learning'}",
+        f"{'distilled from ' + recipe.teacher.path.stem if recipe.teacher else 'metric learning'}"
+        f"{origin.told}",
         dimension=recipe.dimension,
         impostor_quantiles=(),
-        training_data=tuple(f"{source.path.name}: {source.terms}" for source in recipe.sources),
+        training_data=_each_once(
+            *(f"{source.path.name}: {source.terms}" for source in recipe.sources),
+            *origin.training_data,
+        ),
         quantisation=options.precision,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What weights bring along from those they started from."""
+
+    told: str
+    training_data: tuple[str, ...]
+    licence: str
+
+
+def _origin(recipe: Recipe) -> _Origin:
+    start = recipe.start_from
+    if start is None:
+        return _Origin("", (), _AS_DATA_ALLOW)
+    told = f", started from {start.name}"
+    if start.name != CHECKPOINT:
+        unknown = f"{start.name}, which it started from: data not known"
+        return _Origin(told, (unknown,), f"{_AS_DATA_ALLOW}, and {start.name}")
+    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    licence = f"{_AS_DATA_ALLOW}, and {start.name}: {shipped.licence}"
+    return _Origin(told, shipped.training_data, licence)
+
+
+def _each_once(*texts: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))

@@ -22,7 +22,7 @@ def export(
     calibration: int,
     validate: list[Path],
     checkpoint: Path | None,
-    licence: str,
+    licence: str | None,
 ) -> None:
     """Write the model file and its manifest, or fail with a reason and write nothing."""
     options = ExportOptions(
@@ -47,6 +47,11 @@ def _print(exported: Exported, out: Path) -> None:
         table.add_row(name, f"{value:.4g}")
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
+    if exported.unfinished:
+        console.print(
+            f"warning: the run was stopped in {exported.unfinished}; edge-reid train --resume "
+            "goes on with it"
+        )
     console.print(f"thresholds: {exported.thresholds}")
     console.print(f"latency: {exported.latency}")
     console.print(f"operators: {exported.operators}")

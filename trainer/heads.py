@@ -10,8 +10,9 @@ from keras import layers, ops
 from trainer.loss_settings import Losses
 from trainer.losses import moved_centers, unit
 
-_TRAINING = "float32"
-"""Precision of the layers that only training has: they are small, and losses need it."""
+_FULL = "float32"
+"""Precision of powers, and of the layers that only training has: they are small, and losses need
+it."""
 
 
 @keras.saving.register_keras_serializable("edge_reid")
@@ -91,7 +92,8 @@ def add_embedding(backbone: keras.Model, dimension: int, pooling: str = "average
     if pooling == "average":
         x = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(backbone.output)
     else:
-        x = GeMPooling(name="pool")(backbone.output)
+        # A cube of what is nearly nothing is nothing in half precision, and its root has no slope.
+        x = GeMPooling(name="pool", dtype=_FULL)(backbone.output)
     x = layers.Conv2D(dimension, 1, name="embedding_conv")(x)
     x = layers.Reshape((dimension,), name="embedding")(x)
     return keras.Model(backbone.input, x, name="embedder")
@@ -110,7 +112,7 @@ def add_training_heads(
     embedding = embedder.output
     outputs = {"embedding": embedding} | _classifiers(embedding, identities, losses)
     if losses.center:
-        outputs["centers"] = Centers(identities, name="centers", dtype=_TRAINING)(embedding)
+        outputs["centers"] = Centers(identities, name="centers", dtype=_FULL)(embedding)
     if losses.regression:
         outputs["imitation"] = _imitation(embedding, teacher_dimension)
     return keras.Model(embedder.input, outputs)
@@ -127,22 +129,20 @@ def _classifiers(
     angular = losses.arcface or losses.cosface
     if not (losses.softmax or angular):
         return {}
-    neck = layers.BatchNormalization(center=False, momentum=0.95, name="neck", dtype=_TRAINING)(
+    neck = layers.BatchNormalization(center=False, momentum=0.95, name="neck", dtype=_FULL)(
         embedding
     )
     outputs = {}
     if losses.softmax:
         outputs["logits"] = layers.Dense(
-            identities, use_bias=False, name="classifier", dtype=_TRAINING
+            identities, use_bias=False, name="classifier", dtype=_FULL
         )(neck)
     if angular:
-        outputs["cosines"] = CosineClassifier(identities, name="cosines", dtype=_TRAINING)(neck)
+        outputs["cosines"] = CosineClassifier(identities, name="cosines", dtype=_FULL)(neck)
     return outputs
 
 
 def _imitation(embedding: keras.KerasTensor, teacher_dimension: int) -> keras.KerasTensor:
     if int(embedding.shape[-1]) == teacher_dimension:
         return embedding
-    return layers.Dense(teacher_dimension, use_bias=False, name="imitation", dtype=_TRAINING)(
-        embedding
-    )
+    return layers.Dense(teacher_dimension, use_bias=False, name="imitation", dtype=_FULL)(embedding)

@@ -16,7 +16,9 @@ TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 """Folders of Market-1501."""
 
 _MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)")
-_JUNK = "-1"
+JUNK, DISTRACTOR = -1, 0
+"""Identities of Market-1501 that are nobody's: boxes that count nowhere, and pictures that show
+anybody and nobody who is looked for."""
 _CAMERA = re.compile(r"cam(era)?[ _-]?[a-z0-9]{1,2}", re.IGNORECASE)
 _LITTER = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
 """What unpackers, network drives and file managers leave behind."""
@@ -28,8 +30,9 @@ class Listed:
 
     path: Path
     identity: str | None
-    """None for Market-1501's junk boxes, which show nobody in particular."""
+    """None for Market-1501's junk and distractors, which show nobody in particular."""
     camera: str | None
+    is_distractor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,9 @@ def list_market(files: Iterable[Path], folder: Path) -> Listing:
                 f"data {folder}: expected names like 0002_c1s1_000451_03.jpg or a folder per "
                 f"identity, found {path.name}"
             )
-        identity = None if match[1] == _JUNK else str(int(match[1]))
-        pictures.append(Listed(path, identity, str(int(match[2]))))
+        number, camera = int(match[1]), str(int(match[2]))
+        identity = None if number in {JUNK, DISTRACTOR} else str(number)
+        pictures.append(Listed(path, identity, camera, is_distractor=number == DISTRACTOR))
     return Listing(tuple(pictures))
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trainer.datasets import JUNK_IDENTITY
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -96,7 +98,7 @@ def rank_gallery(
         cross_camera: False keeps pictures of the query's camera, where cameras are not known.
         max_rank: R, length of the CMC curve and of the ranked lists.
     """
-    rows = np.flatnonzero(gallery.labels >= 0)
+    rows = np.flatnonzero(gallery.labels != JUNK_IDENTITY)
     gallery = gallery.take(rows)
     firsts = np.zeros(max_rank)
     precisions = np.full(len(query.labels), np.nan)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer import heads, weights
+from trainer.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.backbone import BackboneConfig, build_backbone
 from trainer.recipe import Recipe, read_recipe
 
@@ -73,18 +74,20 @@ def weights_by_name(model: keras.Model) -> dict[str, FloatArray]:
 
 def save_weights(model: keras.Model, path: Path, dtype: str = "float32") -> None:
     """Write the weights as `.npz`, whole or not at all; float16 halves the size."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        np.savez(file, **{n: w.astype(dtype) for n, w in weights_by_name(model).items()})
-    partial.replace(path)
+    write_arrays(path, {n: w.astype(dtype) for n, w in weights_by_name(model).items()})
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
     """Set a model's weights from `save_weights`' file, for any input size."""
     if not path.is_file():
         raise TrainingError(f"weights {path}: no such file; train first, or give a run's folder")
-    with np.load(path) as stored:
-        values = {name: stored[name] for name in stored.files}
+    try:
+        values = read_arrays(path)
+    except BrokenArraysError as error:
+        raise TrainingError(
+            f"weights {path}: expected the weights of a run, found a damaged file or another kind "
+            f"({error}); put a copy of it back, or fetch it again (a Git LFS pointer is none)"
+        ) from error
     set_weights_by_name(model, values, str(path))
 
 

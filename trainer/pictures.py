@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_reid.core.errors import PhotoError, TrainingError
 from edge_reid.vision.photo import MAX_BYTES, MAX_PIXELS, read_photo
-from edge_reid.vision.picture_header import declared_size_px, is_complete
+from edge_reid.vision.picture_header import declared_size_px, has_true_checksums, is_complete
 from trainer.bars import bar
 from trainer.datasets import PersonData
 
@@ -29,8 +29,8 @@ class Unreadable:
 def check_picture(path: Path) -> None:
     """Nothing, if `read_photo` can be expected to read the file.
 
-    A JPEG or PNG that declares a sane size and has its end is believed: 25 µs a crop
-    instead of 180. Whatever is in doubt is decoded.
+    A JPEG or PNG that declares a sane size, has its end and true checksums is believed: 25 µs a
+    crop instead of 180. Whatever is in doubt is decoded.
 
     Raises:
         PhotoError: it cannot be read; in the words of the box's own reader.
@@ -83,4 +83,5 @@ def _looks_sound(path: Path) -> bool:
     except OSError:
         return False
     width, height = declared_size_px(data) or (0, 0)
-    return 0 < width * height <= MAX_PIXELS and is_complete(data)
+    whole = is_complete(data) and has_true_checksums(data)
+    return 0 < width * height <= MAX_PIXELS and whole

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainer.datasets import PersonData, read_source
-from trainer.evaluate import Split, read_split, split_people
+from trainer.evaluate import Split, read_split, validation_split
 from trainer.model import RECIPE
 from trainer.recipe import read_recipe
-from trainer.sources import load_run_data
-
-HELD_OUT = "held-out"
-"""Name of the split that a run or a recipe gives."""
+from trainer.sources import RunData, load_data_of, load_run_data
 
 
 def recipe_at(place: Path) -> Path | None:
@@ -23,10 +20,19 @@ def recipe_at(place: Path) -> Path | None:
 
 def people_of(place: Path) -> PersonData:
     """All pictures of a data set; of a run or a recipe, those of the people held out."""
-    recipe = recipe_at(place)
-    return load_run_data(read_recipe(recipe)).validation if recipe else read_source(place)
+    data = _run_data(place)
+    return data.validation if data else read_source(place)
 
 
 def split_of(place: Path) -> Split:
     """The same as queries and gallery."""
-    return split_people(people_of(place), HELD_OUT) if recipe_at(place) else read_split(place)
+    data = _run_data(place)
+    return validation_split(data) if data else read_split(place)
+
+
+def _run_data(place: Path) -> RunData | None:
+    recipe = recipe_at(place)
+    if recipe is None:
+        return None
+    read = read_recipe(recipe)
+    return load_run_data(read) if place.suffix == ".json" else load_data_of(place, read)

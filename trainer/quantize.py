@@ -7,7 +7,6 @@ fed by the same preprocessing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import keras
@@ -125,10 +124,3 @@ def _converter(embed: Callable[[Any], Any], network: keras.Model, dtype: Any) ->
     frozen = convert_to_constants.convert_variables_to_constants_v2(concrete)
     with hushed():
         return tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-
-
-def write_whole(content: bytes, path: Path) -> None:
-    """Write a file under a passing name and rename it, so that it is whole or not there."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

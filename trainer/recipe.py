@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import describe_mistakes
@@ -117,8 +117,8 @@ class Recipe(Settings):
     clip_norm: Positive = 5.0
     """Gradients longer than this, over all variables together, are shortened to it."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    """Momentum of the moving average of weights, which is what is validated and exported; less in
-    a stage too short for it, so that the average covers the last third or so."""
+    """Momentum of the moving average of weights, which is what is validated and exported; less at
+    first, so that the average covers the last third of the steps done, or less."""
     evaluate_every: Annotated[int, Field(ge=1)] = 400
     """Steps between validations."""
     checkpoint_every_s: Annotated[float, Field(ge=0)] = 300.0
@@ -128,6 +128,15 @@ class Recipe(Settings):
     precision: Precision = "auto"
     """What layers compute in; auto takes bfloat16 where there is an accelerator, else float32."""
     seed: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _share_needs_a_start(self) -> Recipe:
+        if self.start_share and self.start_from is None:
+            raise ValueError(
+                "start_share: expected start_from beside it, the network it takes a share of; set "
+                "it, or start_share to 0"
+            )
+        return self
 
 
 def make_recipe(settings: Mapping[str, Any]) -> Recipe:

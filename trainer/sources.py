@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edge_reid.core.errors import TrainingError
 from trainer import datasets
 from trainer.datasets import PersonData
 from trainer.pictures import Unreadable, readable_part
 from trainer.recipe import Recipe
 
+ENVIRONMENT = "environment.json"
+"""Of a run: what its numbers depend on beside its recipe."""
+HELD_OUT = "held-out"
+"""What scores on people kept aside are called."""
 MOST_HELD_OUT = 100
+NOBODY_HELD_OUT = (
+    "nobody is held out (too few people, or hold_out is 0), so it looks at the people trained on: "
+    "it shows that training works, not how well"
+)
 _ENOUGH_TO_SPLIT = 10
 _SHOWN_IMAGES = 20
 _MOST_NAMED = 20
@@ -32,6 +44,17 @@ class RunData:
     """Files that cannot be read, which are left out."""
     unused: tuple[Path, ...] = ()
     """Files and folders in the sources that are no pictures of an identity."""
+
+    @property
+    def held_out_names(self) -> tuple[str, ...]:
+        """Identities of the first source that are kept aside; none where nobody is."""
+        labels = np.unique(self.validation.labels) if self.held_out else ()
+        return tuple(self.validation.identities[label] for label in labels)
+
+    @property
+    def validation_name(self) -> str:
+        """What scores on the validation pictures are called."""
+        return HELD_OUT if self.held_out else "training-people"
 
     def remarks(self) -> tuple[str, ...]:
         """What was left out, a line for each kind; `environment.json` names all."""
@@ -53,17 +76,18 @@ class RunData:
             people = len(np.unique(self.validation.labels))
             text = f"validation: on {people} people held out, {len(self.validation)} pictures"
         else:
-            text = (
-                "validation: nobody is held out (too few people, or hold_out is 0), so it looks "
-                "at the people trained on: it shows that training works, not how well"
-            )
-        if not self.validation.has_cameras:
-            text += "; no camera ids: the cross-camera rule is left out, expect kinder numbers"
-        return text
+            text = f"validation: {NOBODY_HELD_OUT}"
+        remark = self.validation.camera_remark()
+        return f"{text}; {remark}" if remark else text
 
 
-def load_run_data(recipe: Recipe) -> RunData:
-    """Read the recipe's sources and hold identities of the first one out."""
+def load_run_data(recipe: Recipe, held_out: Sequence[str] | None = None) -> RunData:
+    """Read the recipe's sources and hold identities of the first one out.
+
+    Args:
+        recipe: says where, and how many are held out.
+        held_out: the names of those; None draws them by the recipe's seed.
+    """
     parts: list[PersonData] = []
     unreadable: list[Unreadable] = []
     unused: list[Path] = []
@@ -76,13 +100,45 @@ def load_run_data(recipe: Recipe) -> RunData:
         unreadable += bad
         unused += whole.unused
     datasets.check_apart(parts)
-    count = held_out_count(recipe, parts[0])
+    count = held_out_count(recipe, parts[0]) if held_out is None else len(held_out)
     validation = datasets.limit_images(parts[0], _SHOWN_IMAGES, recipe.seed)
-    if count:
+    if held_out:
+        parts[0], validation = datasets.hold_out_named(parts[0], held_out)
+    elif count:
         parts[0], validation = datasets.hold_out(parts[0], count, recipe.hold_out_seed)
     names = [str(source.path) for source in recipe.sources]
     train, single = datasets.trainable_part(datasets.join_sources(parts, names))
     return RunData(train, validation, count > 0, single, tuple(unreadable), tuple(unused))
+
+
+def load_data_of(run: Path, recipe: Recipe) -> RunData:
+    """The pictures of a run as they lie there now, with those people aside that it held out.
+
+    People may have been added since. To draw again among all would hold others out, whom the
+    network has learnt by heart.
+
+    Raises:
+        TrainingError: somebody it held out is gone; or its folder does not say who was, and the
+            pictures are not those that it was trained on.
+    """
+    path = run / ENVIRONMENT
+    noted = json.loads(path.read_text(encoding="utf-8"))["data"] if path.exists() else {}
+    data = load_run_data(recipe, noted.get("held_out_identities"))
+    if "held_out_identities" not in noted and noted.get("sha256") != fingerprint(data):
+        raise TrainingError(
+            f"run {run}: expected {ENVIRONMENT} there to say whom it held out, or the very "
+            "pictures that it was trained on, found neither; put the data back, or train again"
+        )
+    return data
+
+
+def fingerprint(data: RunData) -> str:
+    """SHA-256 over folder, name and size of every picture, wherever the data set lies."""
+    digest = hashlib.sha256()
+    for part in (data.train, data.validation):
+        named = (f"{p.parent.name}/{p.name} {p.stat().st_size}\n" for p in part.paths)
+        digest.update("".join(sorted(named)).encode())
+    return digest.hexdigest()
 
 
 def held_out_count(recipe: Recipe, first: PersonData) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,8 +13,6 @@ from trainer.tracks import mean_tracks, two_views
 
 Quantiles: TypeAlias = tuple[tuple[float, float], ...]
 
-COMPARISONS_BEYOND = 30
-"""A quantile is given only where at least this many comparisons lie beyond it."""
 _SMALLEST_DECADE = -6
 GRID = tuple(
     float(f"{digit}e{decade}")
@@ -75,19 +72,3 @@ def decision_similarities(
     """Similarities of (impostor, genuine) `decisions`; two flat arrays."""
     made = decisions(data, embeddings)
     return made.similarity[made.impostor], made.similarity[made.genuine]
-
-
-def impostor_quantiles(similarities: Sequence[FloatArray]) -> Quantiles:
-    """(p, similarity): the share p of impostor comparisons reaches the similarity; p falls."""
-    pooled = np.concatenate(similarities)
-    return tuple((p, float(np.quantile(pooled, 1 - p))) for p in _supported(len(pooled)))
-
-
-def genuine_quantiles(similarities: Sequence[FloatArray]) -> Quantiles:
-    """(p, similarity): the share p of genuine comparisons stays below the similarity; p falls."""
-    pooled = np.concatenate(similarities)
-    return tuple((p, float(np.quantile(pooled, p))) for p in _supported(len(pooled)))
-
-
-def _supported(comparisons: int) -> tuple[float, ...]:
-    return tuple(p for p in GRID if p * comparisons >= COMPARISONS_BEYOND)

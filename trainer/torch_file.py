@@ -24,6 +24,17 @@ _STORAGE_DTYPES = {
     "LongStorage": np.dtype("<i8"),
     "IntStorage": np.dtype("<i4"),
 }
+_NO_WEIGHTS = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    ValueError,
+    KeyError,
+    EOFError,
+    AttributeError,
+    TypeError,
+)
+"""What a file that is something else, or is cut, leads to."""
 
 
 class _Storage:
@@ -49,6 +60,10 @@ class _Tensor:
 
     def numpy(self) -> npt.NDArray[Any]:
         item = self.storage.dtype.itemsize
+        last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+        if min(self.offset, *self.strides, *self.shape, 0) < 0 or last >= len(self.storage.values):
+            # as_strided would read whatever lies in memory behind it.
+            raise ValueError("a tensor reaches past the numbers that are there; the file is cut")
         view = np.lib.stride_tricks.as_strided(
             self.storage.values[self.offset :], self.shape, [s * item for s in self.strides]
         )
@@ -88,8 +103,11 @@ def read_torch_state(path: Path) -> dict[str, npt.NDArray[Any]]:
             with path.open("rb") as file:
                 tensors = _read_legacy(file)
         return {name: t.numpy() for name, t in tensors.items() if isinstance(t, _Tensor)}
-    except (OSError, pickle.UnpicklingError, ValueError, KeyError, EOFError, struct.error) as error:
-        raise TrainingError(f"weights {path}: expected torch weights: {error}") from error
+    except (OSError, *_NO_WEIGHTS) as error:
+        raise TrainingError(
+            f"weights {path}: expected the weights of a torch state dict, found a damaged file or "
+            f"another kind ({error}); fetch it again"
+        ) from error
 
 
 def _read_legacy(file: BinaryIO) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ from trainer.crops import load_crops
 from trainer.devices import chosen_precision, computing_in, on_one_device, shared_out
 from trainer.disk import full_disk_explained
 from trainer.environment import write_environment
-from trainer.evaluate import embed_crops, score, split_people
+from trainer.evaluate import embed_crops, score, validation_split
 from trainer.heads import add_training_heads
 from trainer.model import (
     RECIPE,
@@ -42,15 +42,14 @@ from trainer.model import (
     weights_by_name,
 )
 from trainer.objective import ReidModel
+from trainer.optimizer import AveragingAdamW
 from trainer.recipe import Recipe, Stage, read_recipe
 from trainer.rounding import rounded
 from trainer.sampler import batches_per_epoch
 from trainer.sources import RunData, load_run_data
-from trainer.steps import StageRun
+from trainer.steps import StageRun, averaged_weights
 from trainer.teacher import TeacherRows, find_teacher
 
-_AVERAGED = 3.0
-"""A moving average forgets over at most this part (1/3) of a stage's steps."""
 _SEEDS_PER_RUN = 1000
 """Stages draw their batches from seeds this far apart."""
 
@@ -125,9 +124,7 @@ def _run_stage(
     freeze_below(model, stage.frozen_blocks)
     steps = max(stage.least_steps, round(stage.epochs * _batches(recipe, data)))
     # Keras runs JAX op by op unless told to compile; XLA is slower than TensorFlow on a CPU.
-    model.compile(
-        optimizer=make_optimizer(recipe, steps), jit_compile=keras.backend.backend() == "jax"
-    )
+    model.compile(optimizer=make_optimizer(recipe), jit_compile=keras.backend.backend() == "jax")
     model.optimizer.build(model.trainable_variables)
     if saved is not None and at.step:
         restore_optimizer(saved, model)
@@ -146,8 +143,8 @@ def _run_stage(
     )
     with Batches(pictures, recipe, seed=_stage_seed(recipe, at), first_step=at.step) as batches:
         scores = loop.go(batches, at)
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    write_checkpoint(checkpoint_of(run, model, Progress(stage=at.stage + 1)))
+    with averaged_weights(model):
+        write_checkpoint(checkpoint_of(run, model, Progress(stage=at.stage + 1)))
     return scores
 
 
@@ -181,17 +178,14 @@ def _batch_size(recipe: Recipe, data: RunData) -> int:
     return people_per_batch(data.train.labels, recipe) * recipe.images_per_identity
 
 
-def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """AdamW with the recipe's clipping and moving average; its rate is set at every step.
-
-    In a stage of few steps a long average would hardly leave the weights of the first one.
-    """
-    optimizer = keras.optimizers.AdamW(
+def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """AdamW with the recipe's clipping and moving average; its rate is set at every step."""
+    optimizer = AveragingAdamW(
         learning_rate=0.0,
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.clip_norm,
         use_ema=True,
-        ema_momentum=min(recipe.ema, max(0.0, 1.0 - _AVERAGED / steps)),
+        ema_momentum=recipe.ema,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "power"])
     return optimizer
@@ -205,7 +199,7 @@ class _Validation:
     ) -> None:
         size = stage.height_px, stage.width_px
         self._crops = load_crops(data.validation.paths, *size, run / "cache")
-        self._split = split_people(data.validation, "held-out")
+        self._split = validation_split(data)
         self._trained, self._run = embedder, run
         with on_one_device(), computing_in("float32"):
             self._exported = build_embedder(recipe, *size)
@@ -229,4 +223,4 @@ class _Validation:
 def _check_can_validate(data: RunData) -> None:
     """Fail before training, not at the first validation."""
     anything = np.ones((len(data.validation), 1), np.float32)
-    score(split_people(data.validation, "held-out"), anything)
+    score(validation_split(data), anything)

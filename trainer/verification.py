@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from trainer.datasets import JUNK_IDENTITY
 from trainer.metrics import FloatArray, People
 
 CurveArray = npt.NDArray[np.float64]
@@ -47,7 +48,8 @@ def pair_similarities(
     Every query meets every gallery picture, junk left out; as in the ranking, pictures of the
     query's person under the query's camera are left out too. 3,368 × 19,732 pairs take 266 MB.
     """
-    query, gallery = (people.take(people.labels >= 0) for people in (query, gallery))
+    query = query.take(query.labels >= 0)
+    gallery = gallery.take(gallery.labels != JUNK_IDENTITY)
     impostor = np.empty(_impostor_pairs(query, gallery), np.float32)
     genuine: list[FloatArray] = []
     filled = 0

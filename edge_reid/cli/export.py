@@ -34,8 +34,9 @@ def export(
         Path | None, typer.Option(help="Also store the float16 weights here, to fine-tune from.")
     ] = None,
     licence: Annotated[
-        str, typer.Option(help="Of the weights, for the manifest.")
-    ] = "as the training data allow",
+        str | None,
+        typer.Option(help="Of the weights. [default: as what they were made from allows]"),
+    ] = None,
 ) -> None:
     """Write the model, score the very file on held-out people, and keep it only if it holds up."""
     asked = {"int8": int8, "int16x8": int16x8, "float16": float16, "float32": float32}

@@ -5,6 +5,7 @@ A decoder takes memory by the declared size, and fills in what a truncated file 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Literal
 
@@ -58,6 +59,14 @@ def is_complete(data: bytes) -> bool:
         scan = next((at for marker, at in _jpeg_segments(data) if marker == _JPEG_SCAN), None)
         return scan is not None and data.rfind(_JPEG_END) > scan  # a thumbnail has an end, too
     return True
+
+
+def has_true_checksums(data: bytes) -> bool:
+    """Whether every chunk of a PNG is as its writer left it; True for formats without checksums."""
+    if not data.startswith(_PNG):
+        return True
+    chunks = ((at + 4, at + 8 + _big(data[at : at + 4])) for _, at in _png_chunks(data))
+    return all(zlib.crc32(data[at:end]) == _big(data[end : end + 4]) for at, end in chunks)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:

@@ -56,6 +56,12 @@ def png_of(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + crc + b"\0\0\0\0IEND\xaeB`\x82"
 
 
+def harmed(png: bytes) -> bytes:
+    """With zeros for its pixels, as a disk leaves it; header and end are whole."""
+    start = png.index(b"IDAT") + 4
+    return png[:start] + bytes(len(png) - start - 16) + png[-16:]
+
+
 RED = (200, 30, 30)
 ODD = {
     "clear.png": (encoded(".png", plain((*RED, 0))), (GREY_BACKDROP,) * 3),
@@ -93,6 +99,7 @@ BAD = {
     "zeros.png": (bytes(5000), "cannot be decoded"),
     "cut.jpg": (encoded(".jpg", plain(RED))[:-40], "the file is cut short"),
     "cut.png": (encoded(".png", plain(RED))[:-40], "the file is cut short"),
+    "harmed.png": (harmed(encoded(".png", plain(RED))), "cannot be decoded"),
     "huge.png": (png_of(20_000, 20_000), "at most 100 megapixels, got 20000 × 20000"),
 }
 

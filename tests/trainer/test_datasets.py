@@ -208,11 +208,12 @@ def test_the_official_folder_is_scored_as_it_comes(picture: Path, tmp_path: Path
     names = [path.name for path in split.data.paths]
     of = {"0001": [1, 0], "0002": [0, 1], "0000": [0.6, 0.8], "-1_c": [1, 0]}
     report = score(split, np.array([of[name[:4]] for name in names], np.float32))
+    assert split.data.identities == ("1", "2")
     assert report.scores()["mAP"] == 1.0
     assert report.query.embeddings.tolist() == [[1, 0], [0, 1]]
     assert report.remarks() == (
-        "2 queries against 3 pictures (1 junk ones left out); the query's person under the "
-        "query's camera is left out; 1 people only to be mistaken for, never a query: 0"
+        "2 queries against 3 pictures (1 junk ones left out), 1 of them distractors; the query's "
+        "person under the query's camera is left out"
     )
 
 

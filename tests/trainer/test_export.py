@@ -64,7 +64,8 @@ def lopsided(trained: Path, tmp_path: Path) -> Path:
     """
     run = tmp_path / "lopsided"
     run.mkdir()
-    shutil.copy(trained / "recipe.json", run)
+    for name in ("recipe.json", "environment.json"):
+        shutil.copy(trained / name, run)
     weights = dict(np.load(trained / "weights.npz"))
     weights["block1_project_bn/gamma"][0] *= 1000.0
     weights["block1_project_bn/beta"][0] *= 1000.0
@@ -123,6 +124,56 @@ def test_a_failed_export_leaves_the_older_file_as_it_was(trained: Path, tmp_path
     with pytest.raises(TrainingError, match="it is not kept"):
         export_run(trained, out, ExportOptions("float32", budget_points=-100.0))
     assert load_embedding_manifest(out).sha256 == file_sha256(out) == before
+
+
+def test_scores_of_no_budget_or_of_two_sets_of_one_name_are_refused(
+    trained: Path, tmp_path: Path
+) -> None:
+    float32 = ExportOptions("float32", budget_points=float("nan"))
+    with pytest.raises(TrainingError, match="expected at most nan mAP points lost"):
+        export_run(trained, tmp_path / "mine.tflite", float32)
+    people = trained.parent / "people"
+    twice = ExportOptions("float32", validate=(people, people))
+    with pytest.raises(TrainingError, match="different names, found people twice"):
+        export_run(trained, tmp_path / "mine.tflite", twice)
+
+
+def test_a_manifest_says_what_its_weights_come_from(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.tflite"
+    manifest = export_run(trained, out, ExportOptions("float32")).manifest
+    assert manifest.training_data == (
+        "people: generated, free",
+        "start.npz, which it started from: data not known",
+    )
+    assert manifest.licence == "as the training data allow, and start.npz"
+    assert "started from start.npz" in manifest.source
+    assert "stopped" not in manifest.source
+
+
+def test_a_run_that_was_stopped_half_way_says_so(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    with np.load(run / "checkpoint.npz") as stored:
+        arrays = dict(stored)
+    arrays["progress"] = np.array([0, 5, 1.0])
+    np.savez(run / "checkpoint.npz", **arrays)
+    out = tmp_path / "mine.tflite"
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", str(run), "--float32", "--out", str(out)])
+    assert "warning: the run was stopped in stage 1 of 2" in capsys.readouterr().out
+    assert load_embedding_manifest(out).source.endswith("stopped in stage 1 of 2")
+
+
+def test_a_damaged_weights_file_is_told_as_what_it_is(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    weights = run / "weights.npz"
+    for content in (weights.read_bytes()[:5000], b"version https://git-lfs.github.com/spec/v1\n"):
+        weights.write_bytes(content)
+        with pytest.raises(TrainingError, match=r"weights\.npz: expected the weights of a run"):
+            evaluate_run(run, None)
 
 
 def test_int16_holds_what_int8_cannot() -> None:

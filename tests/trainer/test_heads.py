@@ -57,6 +57,24 @@ def test_gem_learns_its_power() -> None:
     assert power > 3.05
 
 
+def test_gem_has_a_slope_where_layers_compute_in_half_precision() -> None:
+    """A dead channel's cube is nothing in float16, and the root of nothing has no slope."""
+    import tensorflow as tf
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = embedder("gem")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    maps = tf.constant(MAPS * [0, 1, 1, 1, 1], tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        loss = tf.reduce_sum(tf.cast(half(maps), tf.float32))
+    power = half.get_layer("pool").power
+    slopes = tape.gradient(loss, [maps, power.value])
+    assert all(np.isfinite(slope.numpy()).all() for slope in slopes)
+
+
 def test_average_pooling_is_gem_of_power_1_and_the_embedding_is_linear() -> None:
     made = embedder("average")
     kernel, bias = made.get_layer("embedding_conv").get_weights()

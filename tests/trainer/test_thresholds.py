@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.datasets import PersonData
-from trainer.thresholds import decision_similarities, genuine_quantiles, impostor_quantiles
+from trainer.datasets import DISTRACTOR_IDENTITY, JUNK_IDENTITY, PersonData
+from trainer.thresholds import decision_similarities
 from trainer.tracks import TRACK_CROPS
 
 
@@ -33,22 +33,22 @@ def test_a_track_meets_all_strangers_and_oneself_under_other_cameras() -> None:
 
 
 def test_a_track_is_the_mean_of_its_crops() -> None:
-    data = pictures(labels=[0, 0, 1, 1], cameras=[1, 1, 2, 2])
-    rows = unit_rows(4)
+    data = pictures(labels=[0, 0, 1, 1, 1], cameras=[1, 1, 2, 2, 1])
+    rows = unit_rows(5)
     impostor, _ = decision_similarities(data, rows)
 
     def meets(track: list[int], templates: list[int]) -> list[float]:
         mean = rows[track].mean(axis=0)
         return [float(rows[each] @ mean / np.linalg.norm(mean)) for each in templates]
 
-    expected = meets([0, 1], [2, 3]) + meets([2, 3], [0, 1])
+    expected = meets([0, 1], [2, 3, 4]) + meets([4], [0, 1]) + meets([2, 3], [0, 1])
     assert impostor.tolist() == pytest.approx(expected)
 
 
 def test_no_more_crops_count_than_the_box_keeps() -> None:
     many = 4 * TRACK_CROPS
-    data = pictures(labels=[0] * many + [1], cameras=[1] * many + [2])
-    rows = unit_rows(many + 1)
+    data = pictures(labels=[0] * many + [1, 1], cameras=[1] * many + [1, 2])
+    rows = unit_rows(many + 2)
     chosen = np.linspace(0, many - 1, TRACK_CROPS).round().astype(int)
     mean = rows[chosen].mean(axis=0)
     impostor, _ = decision_similarities(data, rows)
@@ -57,8 +57,9 @@ def test_no_more_crops_count_than_the_box_keeps() -> None:
     ]
 
 
-def test_junk_is_nobody() -> None:
-    data = pictures(labels=[0, 0, 1, -1], cameras=[1, 2, 1, 2])
+@pytest.mark.parametrize("nobody", [JUNK_IDENTITY, DISTRACTOR_IDENTITY])
+def test_junk_and_distractors_are_nobody(nobody: int) -> None:
+    data = pictures(labels=[0, 0, 1, nobody], cameras=[1, 2, 1, 2])
     impostor, genuine = decision_similarities(data, np.eye(4, dtype=np.float32))
     assert (len(impostor), len(genuine)) == (4, 2)
 
@@ -69,14 +70,6 @@ def test_without_cameras_one_half_of_a_person_meets_the_other() -> None:
     impostor, genuine = decision_similarities(data, np.eye(4, dtype=np.float32))
     assert len(genuine) == 4
     assert len(impostor) == 8
-
-
-def test_quantiles_stop_where_the_comparisons_run_out() -> None:
-    similarities = np.linspace(0, 1, 10_001, dtype=np.float32)
-    table = impostor_quantiles([similarities])
-    assert table[0] == pytest.approx((0.5, 0.5))
-    assert table[-1] == pytest.approx((0.005, 0.995))  # 0.002 would leave 20 comparisons beyond
-    assert dict(genuine_quantiles([similarities]))[0.1] == pytest.approx(0.1)
 
 
 def test_the_same_picture_under_two_names_is_not_more_than_equal() -> None:

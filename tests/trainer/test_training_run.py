@@ -41,7 +41,7 @@ def test_train_export_evaluate(
     manifest = load_embedding_manifest(model)
     assert (manifest.dimension, manifest.input_height_px, manifest.input_width_px) == (16, 64, 32)
     assert manifest.metrics["held_out_cosine_mean"] > 0.95
-    assert manifest.training_data == ("people: generated, free",)
+    assert manifest.training_data[0] == "people: generated, free"
     # Four people held out show no threshold, and the run did not start from the shipped network.
     assert manifest.impostor_quantiles == ()
     assert "thresholds: none, the box will refuse this model" in capsys.readouterr().out

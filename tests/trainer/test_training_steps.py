@@ -53,7 +53,7 @@ def dense() -> keras.Model:
 
 def steps_of(model: keras.Model, recipe: Recipe, count: int) -> Iterator[np.ndarray]:
     """Train on the sum of the outputs, whose gradient is the input; yields the weights."""
-    model.compile(optimizer=make_optimizer(recipe, 100), loss=lambda _, y: keras.ops.sum(y))
+    model.compile(optimizer=make_optimizer(recipe), loss=lambda _, y: keras.ops.sum(y))
     model.optimizer.build(model.trainable_variables)
     model.optimizer.learning_rate = 0.01
     for _ in range(count):
@@ -69,10 +69,13 @@ def test_a_long_gradient_is_shortened_to_clip_norm(dense: keras.Model) -> None:
 
 
 def test_the_average_is_the_moving_one_and_is_put_back(dense: keras.Model) -> None:
-    weights = list(steps_of(dense, settings(ema=0.9), 4))
-    average = weights[0]
-    for now in weights[1:]:
-        average = 0.9 * average + 0.1 * now
+    """It forgets over a third of the steps done, and at most over what `ema` says."""
+    weights = list(steps_of(dense, settings(ema=0.6), 8))
+    average = np.zeros_like(weights[0])
+    momenta = [min(0.6, step / (step + 3)) for step in range(len(weights))]
+    assert (momenta[0], momenta[1], momenta[-1]) == (0.0, 0.25, 0.6)
+    for momentum, now in zip(momenta, weights, strict=True):
+        average = momentum * average + (1 - momentum) * now
     with averaged_weights(dense):
         np.testing.assert_allclose(dense.get_weights()[0], average, rtol=1e-5)
     np.testing.assert_array_equal(dense.get_weights()[0], weights[-1])

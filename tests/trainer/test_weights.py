@@ -99,8 +99,22 @@ def test_a_file_that_would_run_something_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "no.pth"
     path.write_bytes(b"not weights at all")
-    with pytest.raises(TrainingError, match="expected torch weights"):
+    with pytest.raises(TrainingError, match="expected the weights of a torch state dict"):
         weights.read_torch_state(path)
+
+
+@pytest.mark.parametrize("kept", [len(VALUES.tobytes()) - 8, 0])
+def test_a_tensor_never_reaches_past_what_was_read(tmp_path: Path, kept: int) -> None:
+    """The last number of the tensor is the 10th of 24: cut at 22 all is there, at 0 nothing is."""
+    path = tmp_path / "cut.pth"
+    head = [pickled(v) for v in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
+    tail = [pickled(["0"]), struct.pack("<q", len(VALUES)), VALUES.tobytes()[:kept]]
+    path.write_bytes(b"".join([*head, state_dict(), *tail]))
+    if kept:
+        assert weights.read_torch_state(path)["layer.weight"].tolist() == EXPECTED
+    else:
+        with pytest.raises(TrainingError, match="reaches past the numbers that are there"):
+            weights.read_torch_state(path)
 
 
 def test_the_backbone_has_the_papers_shape_and_freezes_from_the_bottom() -> None:

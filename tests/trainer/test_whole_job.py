@@ -18,6 +18,8 @@ import pytest
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(900)]
 pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
 
+from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
+from edge_reid.core.shipped import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.threshold import threshold_for  # noqa: E402
 
 HEIGHT_PX, WIDTH_PX = 96, 48
@@ -90,6 +92,9 @@ def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
     edge_reid("calibrate", model, strangers)
     manifest = json.loads(model.with_suffix(".json").read_text())
     assert manifest["calibration"]["people"] == len(STRANGERS)
+    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    assert manifest["training_data"] == ["mine: terms not stated", *shipped.training_data]
+    assert shipped.licence in manifest["licence"]
 
     edge_reid("gallery", "init", gallery, "--model", model)
     box = f"0,0,{WIDTH_PX},{HEIGHT_PX}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.curves import CURVES
+from trainer.curves import CURVES, measurement
 
 VALIDATION = "validation_"
 RATE = "learning_rate"
@@ -58,25 +57,11 @@ def _is_loss(name: str) -> bool:
 
 def _readable_lines(path: Path) -> tuple[list[dict[str, float]], tuple[str, ...]]:
     texts = path.read_text("utf-8", errors="replace").splitlines()
-    lines = [_measurement(text) for text in texts]
+    lines = [measurement(text) for text in texts]
     broken = [number for number, line in enumerate(lines, 1) if line is None]
     return [line for line in lines if line is not None], tuple(
         f"{path.name}, line {number}: no measurement, left out" for number in broken
     )
-
-
-def _measurement(text: str) -> dict[str, float] | None:
-    """The numbers of a line; None where it is no JSON object with a stage and a step."""
-    try:
-        line = json.loads(text)
-    except ValueError:
-        return None
-    numbers = _numbers(line) if isinstance(line, dict) else {}
-    return numbers if {"stage", "step"} <= numbers.keys() else None
-
-
-def _numbers(line: dict[str, object]) -> dict[str, float]:
-    return {name: float(value) for name, value in line.items() if isinstance(value, int | float)}
 
 
 def _stage_starts(lines: list[dict[str, float]]) -> dict[float, float]:

@@ -100,7 +100,7 @@ def _shown(report: Report, row: int, query: int | None) -> Shown:
     return Shown(
         thumbnail(data.paths[row]),
         data.paths[row].name,
-        data.identities[label] if label >= 0 else "junk",
+        data.name_of(label),
         None if query is None else bool(label == data.labels[query]),
         1.0 if query is None else float(points[row] @ points[query]),
     )

@@ -229,7 +229,7 @@ def draw_training(subject: Subject, curves: TrainingCurves, name: str, folder: P
                 for name, curve in curves.validation.items()
             }
             _draw_curves(axis, scores, marker="o")
-            axis.set(title="validation on people held out", ylabel="score / %")
+            axis.set(title="validation", ylabel="score / %")
         elif curves.rate:
             axis.plot(curves.rate.steps, curves.rate.values, color=SERIES[0])
             axis.set(title="learning rate", ylabel="learning rate")

@@ -52,6 +52,7 @@ _RC: Any = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "text.color": INK,
+    "text.parse_math": False,  # names of data sets may hold a $
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "svg.fonttype": "none",

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-
-from edge_reid.core.errors import UsageError
+from edge_reid.core.errors import TrainingError, UsageError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.core.threshold import is_measured, threshold_for
-from trainer.evaluate import Report, Split, embed_with_file, keras_embedder, score
+from trainer.calibrate import Embedded, calibrate, table
+from trainer.evaluate import Report, Split, evaluate_file, evaluate_network
 from trainer.model import load_run
 from trainer.recipe import Recipe
 from trainer.report.curves import TrainingCurves, read_training_curves
-from trainer.thresholds import Quantiles, decision_similarities, impostor_quantiles
+from trainer.thresholds import Quantiles
 
 Fact: TypeAlias = tuple[str, str]
 GALLERY_SIZES = (10, 100, 1000)
@@ -93,7 +92,7 @@ def read_subjects(places: Sequence[Path], splits: Sequence[Split]) -> tuple[Subj
 
 def _read_file(model: Path, name: str, splits: Sequence[Split]) -> Subject:
     manifest = load_embedding_manifest(model)
-    reports = [score(split, embed_with_file(model, split.data.paths)) for split in splits]
+    reports = [evaluate_file(model, split) for split in splits]
     own = manifest.impostor_quantiles
     return Subject(
         name,
@@ -107,8 +106,7 @@ def _read_file(model: Path, name: str, splits: Sequence[Split]) -> Subject:
 
 def _read_run(run: Path, name: str, splits: Sequence[Split]) -> Subject:
     loaded = load_run(run)
-    embed = keras_embedder(loaded.embedder)
-    reports = [score(split, embed(split.data.paths)) for split in splits]
+    reports = [evaluate_network(loaded.embedder, split) for split in splits]
     return Subject(
         name,
         _run_facts(run, loaded.recipe),
@@ -120,23 +118,20 @@ def _read_run(run: Path, name: str, splits: Sequence[Split]) -> Subject:
 
 
 def _measured_quantiles(reports: Sequence[Report]) -> Quantiles:
-    impostor = [decision_similarities(r.split.data, r.embeddings)[0] for r in reports]
-    # Products of float32 unit rows exceed 1 by rounding, which no threshold may.
-    return impostor_quantiles([np.clip(similarities, -1.0, 1.0) for similarities in impostor])
+    """As `edge-reid calibrate` would write them; none where the people are too few."""
+    parts = [Embedded(r.split.name, r.split.data, r.embeddings) for r in reports]
+    try:
+        return table(calibrate(parts, sizes=(), replicates=1).impostor)
+    except TrainingError:
+        return ()
 
 
 def _file_facts(model: Path, manifest: EmbeddingManifest) -> tuple[Fact, ...]:
-    latencies = [
-        (name.replace("_", " "), f"{value:.3g}")
-        for name, value in manifest.metrics.items()
-        if "latency" in name
-    ]
     return (
         ("file", f"{model.name}, {model.stat().st_size / 1e6:.1f} MB, {manifest.quantisation}"),
         ("model_id", manifest.model_id),
         ("input", f"{manifest.input_height_px} × {manifest.input_width_px} px RGB"),
         ("embedding", f"{manifest.dimension} numbers, unit length"),
-        *latencies,
         ("made by", manifest.source),
         ("licence", manifest.licence),
         ("trained on", "; ".join(manifest.training_data) or "not stated"),
@@ -150,7 +145,7 @@ def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
         ("run", f"{run.name}, float32"),
         ("input", f"{last.height_px} × {last.width_px} px RGB"),
         ("embedding", f"{recipe.dimension} numbers, unit length"),
-        ("network", f"MobileNetV2 α {recipe.alpha:g}, {recipe.pooling} pooling"),
+        ("network", f"{recipe.backbone} α {recipe.alpha:g}, {recipe.pooling} pooling"),
         (
             "stages",
             "; ".join(f"{s.epochs:g} epochs at {s.height_px}×{s.width_px}" for s in recipe.stages),
@@ -164,6 +159,8 @@ def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
 def _distinct(places: Sequence[Path]) -> list[str]:
     """Names as short as they may be: of the file or folder, with its number if said twice."""
     stems = [place.resolve().stem if place.suffix else place.resolve().name for place in places]
+    # What begins with an underscore is left out of legends.
+    stems = [stem.lstrip("_") or stem for stem in stems]
     return [
         stem if stems.count(stem) == 1 else f"{stem} ({number})"
         for number, stem in enumerate(stems, 1)

@@ -1,0 +1,110 @@
+"""Who a run held out stays a stranger to it, whatever becomes of its data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.trainer
+pytest.importorskip("tensorflow", reason="needs TensorFlow")
+
+from edge_reid.core.errors import TrainingError  # noqa: E402
+from trainer.checkpoint import Progress  # noqa: E402
+from trainer.environment import write_environment  # noqa: E402
+from trainer.evaluate import score, validation_split  # noqa: E402
+from trainer.places import people_of, split_of  # noqa: E402
+from trainer.recipe import Recipe, make_recipe  # noqa: E402
+from trainer.sources import ENVIRONMENT, RunData, load_data_of, load_run_data  # noqa: E402
+
+MakePeople = Callable[..., Path]
+
+
+def begun(people: Path, run: Path) -> Recipe:
+    """A run in its folder, before its first step."""
+    stage = {"height_px": 64, "width_px": 32, "epochs": 1}
+    recipe = make_recipe({"sources": [{"path": people}], "stages": [stage]})
+    run.mkdir()
+    (run / "recipe.json").write_text(recipe.model_dump_json())
+    write_environment(run, load_run_data(recipe), Progress(), "float32")
+    return recipe
+
+
+def names(data: RunData) -> set[str]:
+    return {path.name[:4] for path in data.validation.paths}
+
+
+@pytest.fixture
+def people(make_people: MakePeople) -> Path:
+    return make_people(identities=20, images=2)
+
+
+def test_people_who_come_later_change_nothing_about_who_was_held_out(
+    people: Path, tmp_path: Path
+) -> None:
+    recipe = begun(people, tmp_path / "run")
+    before = load_run_data(recipe)
+    for camera in (1, 2):
+        shutil.copy(min(people.iterdir()), people / f"0021_c{camera}s1_000000_00.jpg")
+    assert names(load_run_data(recipe)) != names(before)  # what drawing again would do
+
+    now = load_data_of(tmp_path / "run", recipe)
+    assert names(now) == names(before)
+    assert {path.name for path in people_of(tmp_path / "run").paths} == {
+        path.name for path in before.validation.paths
+    }
+    assert f"{people}/21" in now.train.identities
+
+
+def test_a_held_out_person_who_is_gone_is_named(people: Path, tmp_path: Path) -> None:
+    recipe = begun(people, tmp_path / "run")
+    gone = sorted(names(load_run_data(recipe)))[0]
+    for file in people.glob(f"{gone}_*"):
+        file.unlink()
+    with pytest.raises(TrainingError, match=rf"held out, 1 of them .* the first is {int(gone)};"):
+        load_data_of(tmp_path / "run", recipe)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_run_that_does_not_say_whom_it_held_out_needs_its_very_data(
+    people: Path, tmp_path: Path, noted: bool
+) -> None:
+    recipe = begun(people, tmp_path / "run")
+    file = tmp_path / "run" / ENVIRONMENT
+    environment = json.loads(file.read_text())
+    del environment["data"]["held_out_identities"]
+    file.write_text(json.dumps(environment))
+    if noted:
+        assert names(load_data_of(tmp_path / "run", recipe)) == names(load_run_data(recipe))
+    else:
+        file.unlink()
+        with pytest.raises(TrainingError, match=r"environment.json .* whom it held out"):
+            load_data_of(tmp_path / "run", recipe)
+
+
+def test_scores_on_people_trained_on_say_so(make_people: MakePeople, tmp_path: Path) -> None:
+    recipe = begun(make_people("few", identities=6), tmp_path / "run")
+    split = split_of(tmp_path / "run")
+    assert split.name == "training-people"
+    report = score(split, np.eye(len(split.data), dtype=np.float32))
+    assert "nobody is held out" in report.remarks()
+    assert validation_split(load_run_data(recipe)).caution == split.caution
+
+
+def test_where_nobody_was_seen_by_two_cameras_the_rule_is_left_out(tmp_path: Path) -> None:
+    """A folder of a camera for each person, as an installer might sort them."""
+    from conftest import draw_people
+
+    for file in draw_people(tmp_path / "drawn", images=2).iterdir():
+        person = file.name[:4]
+        place = tmp_path / "people" / person / f"camera {int(person) % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        file.rename(place / file.name)
+    split = split_of(tmp_path / "people")
+    report = score(split, np.eye(len(split.data), dtype=np.float32))
+    assert report.ranking.queries == 12
+    assert "nobody was seen by two cameras: the cross-camera rule is left out" in report.remarks()

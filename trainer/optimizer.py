@@ -1,0 +1,29 @@
+"""AdamW with a moving average of the weights that is worth something from the first steps on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+_PART = 3.0
+"""The average forgets over at most a third of the steps done."""
+
+
+@keras.saving.register_keras_serializable("edge_reid")
+class AveragingAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
+    """Keras' AdamW; `ema_momentum` is what the momentum of its average rises to.
+
+    After t steps it is min(ema_momentum, 1 - 3 / (t + 3)): with a constant one the average of a
+    short stage, or of one that the clock ends, is mostly the weights of its first step.
+    (TensorFlow 1's ExponentialMovingAverage rose likewise, by (1 + t) / (10 + t).)
+    """
+
+    def _update_model_variables_moving_average(self, trainable_variables: list[Any]) -> None:
+        done = ops.cast(self.iterations, "float32")
+        momentum = ops.minimum(self.ema_momentum, done / (done + _PART))
+        averages = self._model_variables_moving_average
+        for variable, average in zip(trainable_variables, averages, strict=True):
+            kept = ops.cast(momentum, variable.dtype)
+            average.assign(kept * average + (1 - kept) * variable)
