@@ -48,6 +48,7 @@ _POINTS = 100.0
 _TUNED_ON = 4096
 """Crops that fine-tuning draws from, at most."""
 _ADVISED_MINUTES = 10
+_FIRST_MINUTES = 5.0
 _AS_DATA_ALLOW = "as the training data allow"
 
 
@@ -61,6 +62,8 @@ class ExportOptions:
             any of the data sets it is scored on.
         calibration: how many training crops fix the int8 ranges.
         fine_tune_minutes: of training through int8 rounding; int8 only.
+        fine_tune_most: where int8 loses more than the budget, it is fine-tuned anew for longer and
+            longer, up to so many minutes.
         validate: further data sets, beside the held-out people.
         licence: of the weights, for the manifest; None: as what they were made from allows.
     """
@@ -69,6 +72,7 @@ class ExportOptions:
     budget_points: float = 0.5
     calibration: int = 256
     fine_tune_minutes: float = 0.0
+    fine_tune_most: float = 0.0
     validate: tuple[Path, ...] = ()
     licence: str | None = None
 
@@ -136,16 +140,23 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     data = load_data_of(run, loaded.recipe)
     splits = [validation_split(data), *(read_split(folder) for folder in options.validate)]
     _refuse_same_names(splits)
-    crops = _training_crops(loaded, data, options.calibration)
-    content = to_tflite(loaded.embedder, options.precision, crops, _tuning(loaded, data, options))
+    originals = [evaluate_network(loaded.embedder, split) for split in splits]
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / out.name
-        draft.write_bytes(content)
-        manifest = _manifest(draft, run, loaded, options)
-        write_manifest(manifest, draft)
-        results = [_compare(draft, loaded, split) for split in splits]
-        _refuse_if_worse(results, run, out, options)
+        failure = None
+        for minutes in _tries(options):
+            if failure:
+                print(f"{failure}; fine-tuning it through int8 rounding for {minutes:g} minutes")
+            _convert(loaded, data, options, minutes, draft)
+            manifest = _manifest(draft, run, loaded, options)
+            write_manifest(manifest, draft)
+            results = [Comparison(evaluate_file(draft, it.split), it) for it in originals]
+            if (failure := _failure(results, options)) is None:
+                break
+        else:
+            raise TrainingError(f"{failure}; it is not kept: {_advice(run, out, options)}")
         latency = measure_latency(draft, read_image(data.validation.paths[0]))
+        content = draft.read_bytes()
     metrics = dict(item for result in results for item in result.metrics())
     manifest = manifest.model_copy(update={"metrics": metrics})
     if unfinished := stopped_in(run, loaded.recipe):
@@ -166,8 +177,25 @@ def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:
     return load_crops(data.train.take(chosen).paths, *loaded.embedder.input_shape[1:3])
 
 
-def _tuning(loaded: Run, data: RunData, options: ExportOptions) -> Tune | None:
-    if not options.fine_tune_minutes:
+def _tries(options: ExportOptions) -> Iterator[float]:
+    """Minutes of fine-tuning: as asked for, then twice as long until it is enough."""
+    minutes = options.fine_tune_minutes
+    yield minutes
+    while options.precision == "int8" and minutes < options.fine_tune_most:
+        minutes = min(max(2 * minutes, _FIRST_MINUTES), options.fine_tune_most)
+        yield minutes
+
+
+def _convert(
+    loaded: Run, data: RunData, options: ExportOptions, minutes: float, draft: Path
+) -> None:
+    crops = _training_crops(loaded, data, options.calibration)
+    tune = _tuning(loaded, data, minutes)
+    draft.write_bytes(to_tflite(loaded.embedder, options.precision, crops, tune))
+
+
+def _tuning(loaded: Run, data: RunData, minutes: float) -> Tune | None:
+    if not minutes:
         return None
     crops = _training_crops(loaded, data, _TUNED_ON)
 
@@ -176,19 +204,12 @@ def _tuning(loaded: Run, data: RunData, options: ExportOptions) -> Tune | None:
             folded,
             ranges,
             crops,
-            minutes=options.fine_tune_minutes,
+            minutes=minutes,
             changes=loaded.recipe.augment,
             seed=loaded.recipe.seed,
         )
 
     return tune
-
-
-def _compare(model: Path, loaded: Run, split: Split) -> Comparison:
-    return Comparison(
-        exported=evaluate_file(model, split),
-        original=evaluate_network(loaded.embedder, split),
-    )
 
 
 def _refuse_same_names(splits: Sequence[Split]) -> None:
@@ -200,23 +221,24 @@ def _refuse_same_names(splits: Sequence[Split]) -> None:
         )
 
 
-def _refuse_if_worse(
-    results: list[Comparison], run: Path, out: Path, options: ExportOptions
-) -> None:
+def _failure(results: Sequence[Comparison], options: ExportOptions) -> str | None:
+    """What speaks against the file; None: it is good enough."""
     for result in results:
         if not result.lost_points() <= options.budget_points:
-            raise TrainingError(
+            return (
                 f"export: expected at most {options.budget_points} mAP points lost, the "
                 f"{options.precision} file loses {result.lost_points():.2f} on "
-                f"{result.exported.split.name}; it is not kept: {_advice(run, out, options)}"
+                f"{result.exported.split.name}"
             )
+    return None
 
 
 def _advice(run: Path, out: Path, options: ExportOptions) -> str:
     """What to try next, the likeliest first."""
     if options.precision != "int8":
         return f"try edge-reid export {run} --float32 --out {out}, or a larger --budget"
-    minutes = round(2 * options.fine_tune_minutes) or _ADVISED_MINUTES
+    longest = max(options.fine_tune_minutes, options.fine_tune_most)
+    minutes = round(2 * longest) or _ADVISED_MINUTES
     return (
         f"try edge-reid export {run} --int8 --fine-tune {minutes} --out {out}, "
         "or --int16x8, --float16, or a larger --budget"

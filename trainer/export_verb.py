@@ -18,6 +18,7 @@ def export(
     *,
     precision: Precision,
     fine_tune: float,
+    fine_tune_most: float,
     budget: float,
     calibration: int,
     validate: list[Path],
@@ -30,6 +31,7 @@ def export(
         budget_points=budget,
         calibration=calibration,
         fine_tune_minutes=fine_tune,
+        fine_tune_most=fine_tune_most,
         validate=tuple(validate),
         licence=licence,
     )

@@ -8,6 +8,7 @@ of the base too, at growing resolution.  A run's folder holds `recipe.json`, `en
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -50,6 +51,8 @@ from trainer.sources import RunData, load_run_data
 from trainer.steps import StageRun, averaged_weights
 from trainer.teacher import TeacherRows, find_teacher
 
+_CACHE = "cache"
+"""In a run's folder: decoded pictures of people, which nothing needs when the run is done."""
 _SEEDS_PER_RUN = 1000
 """Stages draw their batches from seeds this far apart."""
 
@@ -102,6 +105,7 @@ def _run_stages(recipe: Recipe, run: Path, data: RunData) -> dict[str, float]:
             scores = _run_stage(recipe, run, data, teacher, saved)
         saved = read_checkpoint(run)
         at = _reached(saved)
+    shutil.rmtree(run / _CACHE)
     return scores
 
 
@@ -129,7 +133,7 @@ def _run_stage(
     if saved is not None and at.step:
         restore_optimizer(saved, model)
     pictures = TrainingSet(
-        load_crops(data.train.paths, stage.height_px, stage.width_px, run / "cache"),
+        load_crops(data.train.paths, stage.height_px, stage.width_px, run / _CACHE),
         data.train.labels,
         teacher.rows,
     )
@@ -198,7 +202,7 @@ class _Validation:
         self, recipe: Recipe, stage: Stage, embedder: keras.Model, data: RunData, run: Path
     ) -> None:
         size = stage.height_px, stage.width_px
-        self._crops = load_crops(data.validation.paths, *size, run / "cache")
+        self._crops = load_crops(data.validation.paths, *size, run / _CACHE)
         self._split = validation_split(data)
         self._trained, self._run = embedder, run
         with on_one_device(), computing_in("float32"):

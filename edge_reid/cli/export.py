@@ -24,8 +24,15 @@ def export(
     calibration: Annotated[int, typer.Option(help="Crops to calibrate int8 with.")] = 256,
     fine_tune: Annotated[
         float,
-        typer.Option(help="Minutes of training through int8 rounding, if int8 loses too much."),
+        typer.Option(min=0, help="Minutes of training through int8 rounding, from the start."),
     ] = 0.0,
+    fine_tune_most: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="If int8 loses too much: fine-tune it, longer and longer, up to so many minutes.",
+        ),
+    ] = 20.0,
     validate: Annotated[
         list[Path] | None,
         typer.Option(help="Further data to score and to take thresholds from."),
@@ -55,6 +62,7 @@ def export(
         out,
         precision=chosen[0],
         fine_tune=fine_tune,
+        fine_tune_most=fine_tune_most,
         budget=budget,
         calibration=calibration,
         validate=validate or [],

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from trainer.datasets import IntArray, PersonData, query_gallery, read_source
+from trainer.datasets import IntArray, query_gallery, read_source
 from trainer.evaluate import Report, Split, embed_with_file, score
 from trainer.listing import real_paths
-from trainer.metrics import FloatArray
 from trainer.recipe import Recipe, read_recipe
 from trainer.score_tables import show
 from trainer.sources import load_run_data
@@ -35,8 +34,9 @@ def main() -> None:
     split = crowd(recipe, options.data)
     for model in options.models:
         report(str(model), score(split, embed_with_file(model, split.data.paths)))
-    if options.teacher:
-        report(str(recipe.teacher), score(split, teacher_rows(recipe, split.data)))
+    if options.teacher and recipe.teacher:
+        rows = load_stored(recipe.teacher.path, split.data.paths).rows
+        report(recipe.teacher.path.name, score(split, rows))
 
 
 def crowd(recipe: Recipe, folder: Path) -> Split:
@@ -46,13 +46,6 @@ def crowd(recipe: Recipe, folder: Path) -> Split:
     rows = np.flatnonzero([path in held_out for path in real_paths(data.paths)])
     query: IntArray = rows[query_gallery(data.take(rows), seed=0)[0]]
     return Split("crowd", data, query, np.setdiff1d(np.arange(len(data)), query))
-
-
-def teacher_rows(recipe: Recipe, data: PersonData) -> FloatArray:
-    """What the recipe's stored teacher says of the pictures."""
-    if recipe.teacher is None:
-        raise SystemExit("--teacher: the recipe names none")
-    return load_stored(recipe.teacher.path, data.paths).rows
 
 
 def report(title: str, scored: Report) -> None:

@@ -124,6 +124,7 @@ def test_everything_a_run_did_is_in_its_folder(trained: Path) -> None:
     assert metrics["last"] == scored[-1] == metrics["validations"][-1]
     assert metrics["best"]["validation_mAP"] == max(line["validation_mAP"] for line in scored)
 
+    assert not (trained / "cache").exists()  # decoded people, and of no use any more
     environment = json.loads((trained / "environment.json").read_text())
     assert environment["data"]["training_images"] == 48
     assert environment["data"]["validation_images"] == 24
