@@ -52,7 +52,8 @@ class Cadence:
     """Says when a stage that runs `rate_hz` times a second of video is due.
 
     Dues lie on a fixed grid, so that a file gives the same frames in every run. A rate above
-    the frame rate makes every frame due.
+    the frame rate makes every frame due. After a pause, and when the clock was set, to either
+    side, the grid begins anew.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -62,10 +63,12 @@ class Cadence:
     def due(self, now_s: float) -> bool:
         """Whether the stage runs at this moment; asking is taking."""
         slack_s = self._period_s * 0.01  # frame times are rounded: 0.4 s is 0.39999
-        if self._next_s is not None and now_s + slack_s < self._next_s:
+        far_s = self._period_s + 2 * slack_s
+        if self._next_s is None or abs(now_s - self._next_s) > far_s:
+            self._next_s = now_s
+        if now_s + slack_s < self._next_s:
             return False
-        behind = self._next_s is None or now_s - self._next_s > self._period_s
-        self._next_s = (now_s if behind or self._next_s is None else self._next_s) + self._period_s
+        self._next_s += self._period_s
         return True
 
 
