@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 from consumer import Consumer, eventually
 from mosquitto import Mosquitto
-from publishing import DIMENSION, MODEL, SITE, Workshop, portraits
+from publishing import (
+    DIMENSION,
+    MODEL,
+    SITE,
+    Workshop,
+    assert_same_people,
+    in_force,
+    portraits,
+)
 from sightings import a_hit
 
 from edge_reid.agent import gallery_sync
@@ -22,6 +31,7 @@ from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
+from edge_reid.gallery import replica as replica_module
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.replica import Replica
@@ -165,6 +175,63 @@ def test_a_gallery_of_another_model_is_not_loaded_and_its_own_is_once_it_comes(
         anew.publish(FolderPlace(workshop.out), supersede=True)
         assert "person 1" in taken(sync)
         eventually(lambda: sync.state.refused is None)
+
+
+def spoil_root(path: Path, version: int) -> None:
+    """As a bad card does: the blob that a version begins with is not what it was."""
+    with closing(sqlite3.connect(path, timeout=10)) as db, db:
+        changed = db.execute(
+            "UPDATE blobs SET body = zeroblob(length(body)) "
+            "WHERE sha256 = (SELECT root_sha256 FROM heads WHERE version = ?)",
+            (version,),
+        )
+        assert changed.rowcount == 1
+
+
+def test_a_harmed_blob_stops_no_erasure(workshop: Workshop, tmp_path: Path) -> None:
+    """It is found when the version after its own has come into force."""
+    with following(workshop, tmp_path, keep_previous_s=1000, poll_s=1) as sync:
+        taken(sync)
+        eventually(lambda: sync.state.purged_through == 1)
+        spoil_root(tmp_path / "box.db", version=1)
+        for gone in ("person 0", "person 1"):
+            workshop.store.remove(gone)
+            workshop.publish()
+            assert gone not in taken(sync)
+            spoil_root(tmp_path / "box.db", version=workshop.store.version)
+        eventually(lambda: sync.state.refused is None and sync.state.purged_through == 3)
+
+
+def test_what_is_in_force_and_harmed_is_fetched_anew(workshop: Workshop, tmp_path: Path) -> None:
+    with following(workshop, tmp_path, poll_s=1) as sync:
+        taken(sync)
+        eventually(lambda: sync.state.purged_through == 1)
+        spoil_root(tmp_path / "box.db", version=1)
+        with closing(sqlite3.connect(tmp_path / "box.db", timeout=10)) as db, db:
+            db.execute("UPDATE ledger SET purged_through = 0")  # there is something to wipe
+        with Replica.open(tmp_path / "box.db") as replica:
+            eventually(lambda: replica.purged_through == 1)
+            assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
+        eventually(lambda: sync.state.refused is None)
+
+
+def test_a_disk_that_cannot_be_wiped_now_stops_no_erasure(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody reads the file for hours, say a backup."""
+    monkeypatch.setattr(replica_module, "BUSY_TIMEOUT_S", 0.1)
+    with following(workshop, tmp_path, poll_s=1) as sync:
+        taken(sync)
+        eventually(lambda: sync.state.purged_through == 1)
+        with closing(sqlite3.connect(tmp_path / "box.db")) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM blobs").fetchone()
+            for gone in ("person 0", "person 1"):
+                workshop.store.remove(gone)
+                workshop.publish()
+                assert gone not in taken(sync)
+            assert sync.state.purged_through == 1
+        eventually(lambda: sync.state.purged_through == 3)
 
 
 @pytest.mark.parametrize("from_broker", [False, pytest.param(True, marks=pytest.mark.broker)])
