@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from consumer import Consumer, eventually
+from gate import Gate
 from mosquitto import Mosquitto
 from publishing import (
     DIMENSION,
@@ -290,15 +292,15 @@ class NoPipeline:
 
 @contextmanager
 def an_agent(
-    workshop: Workshop, tmp_path: Path, url: str
+    workshop: Workshop, tmp_path: Path, url: str, source: str = "mqtt"
 ) -> Iterator[tuple[Changeover, Uplink, Herald]]:
     """All of an agent but its camera."""
-    ours = settings(workshop, tmp_path, url=url, source="mqtt")
+    ours = settings(workshop, tmp_path, url=url, source=source)
     with ExitStack() as stack:
         sync = GallerySync.open(ours, MANIFEST)
         assert sync is not None
         stack.enter_context(sync)
-        index = taken(sync)
+        index = sync.first if sync.first.version else taken(sync)
         facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
         uplink = Uplink.open(ours, ADDRESS, facts, stack)
         origin = Origin(ADDRESS, "gate", MODEL, index.version)
@@ -369,6 +371,43 @@ def test_a_removed_person_is_forgotten_everywhere_and_that_is_confirmed(
         assert uplink.publisher.flush(10) == 0
     with Replica.open(tmp_path / "box.db") as replica:
         assert replica.purged_through == erased
+
+
+@pytest.mark.broker
+def test_an_erasure_is_not_confirmed_before_the_broker_has_forgotten_the_person(
+    broker: Mosquitto, workshop: Workshop, tmp_path: Path
+) -> None:
+    """The broker is away, the old gallery is overwritten, and then the agent is started anew."""
+    person, source = "person 1", str(workshop.out)
+    state = ADDRESS.identity(person)
+    with Gate(broker.port) as gate:
+        url = f"mqtt://127.0.0.1:{gate.port}"
+        with an_agent(workshop, tmp_path, url, source) as (changeover, uplink, herald):
+            herald.tell([a_hit(1, Known(person, 0.9, 0.6, None, 3))])
+            assert uplink.publisher.flush(10) == 0
+            gate.is_open = False
+            gate.hang_up()
+            workshop.store.remove(person)
+            erased = workshop.publish().head.version
+            frames_until(changeover, lambda: changeover.index.version == erased)
+        assert person.encode() in retained(broker, state)
+        with Replica.open(tmp_path / "box.db") as replica:
+            replica.purge(keep_s=0, now_utc_s=time.time())
+            assert [held.version for held in replica.held] == [erased]
+        gate.is_open = True
+        with (
+            Consumer(broker.broker(), state, ADDRESS.agent_status) as consumer,
+            an_agent(workshop, tmp_path, url, source) as (changeover, _, _),
+        ):
+            frames_until(changeover, lambda: erased in erasures_told(consumer))
+            cleared = [it.topic for it in consumer.messages if not it.body]
+    assert cleared == [state], "and that came before"
+    assert retained(broker, state) == b""
+
+
+def erasures_told(consumer: Consumer) -> list[int]:
+    told = [json.loads(it.body) for it in consumer.messages if it.topic == ADDRESS.agent_status]
+    return [it["gallery"]["erased_through"] for it in told if it["gallery"]]
 
 
 @pytest.mark.broker
