@@ -33,6 +33,12 @@ class Gate:
         for side in (self._listener, *self._partner):
             side.close()
 
+    def hang_up(self) -> None:
+        """On everybody who was let through."""
+        for side in tuple(self._partner):
+            with contextlib.suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+
     def _run(self) -> None:
         while not self._ended:
             for side in select.select([self._listener, *self._partner], [], [], 0.05)[0]:

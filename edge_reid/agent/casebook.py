@@ -1,7 +1,8 @@
 """What is believed of each track, and when the world is told.
 
-A case collects the embeddings of one track. Every new one asks for a new decision; the first
-decision is published as `new`, a clearly better one as `update`, and the end of the track as `end`.
+A case collects the embeddings of one track. Every new one asks for a new decision, and so do
+another gallery and a name that another track leaves. The first decision is published as `new`, a
+clearly better one as `update`, and the end of the track as `end`.
 """
 
 from __future__ import annotations
@@ -86,9 +87,10 @@ class Casebook:
         self.settings = settings
         self._keep = keep
         self._cases: dict[int, Case] = {}
+        self._due: set[int] = set()  # tracks of which more has changed than their crops
 
     def use(self, index: Index, threshold: float) -> None:
-        """Decide by another gallery from now on.
+        """Decide by another gallery from now on; `review` says what that makes worth publishing.
 
         What was published stays, but the name of somebody who is not enrolled any more: that track
         is told anew, as whoever it shows now, and is never again told under the old name.
@@ -100,6 +102,20 @@ class Casebook:
                 case.published = None
             if case.evidence:
                 case.decision = self._decide(case, track_id)
+                self._due.add(track_id)
+
+    def review(self) -> dict[int, HitType]:
+        """What is worth publishing of tracks that nothing was learned of, by `track_id`: since
+        another gallery is in use, or since the track that had their name has ended.
+        """
+        due, self._due = self._due, set()
+        told: dict[int, HitType] = {}
+        for track_id in sorted(due, key=self._likeness, reverse=True):
+            case = self._cases[track_id]
+            case.decision = self._decide(case, track_id)
+            if kind := self._publish(case):
+                told[track_id] = kind
+        return told
 
     @property
     def decisions(self) -> dict[int, Decision]:
@@ -140,8 +156,10 @@ class Casebook:
         when it was given, and who follows the track must see it end under the same name.
         """
         case = self._cases.pop(track_id, None)
+        self._due.discard(track_id)
         if case is None or not case.evidence:
             return Closing(None, (), None)
+        self._due |= self._waiting_for(case.published)
         best, embeddings = case.evidence[0], case.embeddings
         final = self._decide(case, track_id, final=True)
         if _weaker(final, case.published):
@@ -164,6 +182,25 @@ class Casebook:
             candidate = Candidate(decision.identity, decision.similarity)
             return Uncertain(candidate, decision.threshold, decision.margin, decision.crops)
         return decision
+
+    def _waiting_for(self, published: Known | Unknown | None) -> set[int]:
+        """Tracks that may have the name of an ended one, as nobody is in two places."""
+        name = published.identity if isinstance(published, Known) else None
+        return {
+            track_id
+            for track_id, case in self._cases.items()
+            if isinstance(case.decision, Uncertain)
+            and case.decision.candidate is not None
+            and case.decision.candidate.identity == name
+        }
+
+    def _likeness(self, track_id: int) -> float:
+        """To whoever is nearest: of those who are due for one name the most alike gets it."""
+        decision = self._cases[track_id].decision
+        if isinstance(decision, Uncertain):
+            return decision.candidate.similarity if decision.candidate else -1.0
+        similarity = decision.similarity if decision else None
+        return -1.0 if similarity is None else similarity
 
     def _publish(self, case: Case) -> HitType | None:
         decision = case.decision

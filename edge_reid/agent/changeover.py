@@ -1,15 +1,15 @@
 """A gallery that sync has made ready comes into force between two frames, and the world is told.
 
 Whoever is not enrolled any more is also taken back: once every event that may name them has left
-the outbox, their retained state at the broker is cleared. Only then, and with the old templates
-overwritten, does the agent's status confirm the erasure.
+the outbox, their retained state at the broker is cleared. Only when the broker has said so, and the
+old templates are overwritten, does the agent's status confirm the erasure.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.herald import Herald
@@ -18,18 +18,7 @@ from edge_reid.agent.uplink import Uplink
 from edge_reid.gallery.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.payloads import GalleryState
-from edge_reid.messaging.wire import Message, rfc3339
-
-
-@dataclass(frozen=True, slots=True)
-class _Retraction:
-    """People to take back at the broker."""
-
-    version: int
-    """Of the first gallery without them."""
-    names: frozenset[str]
-    last_seq: int
-    """Of the last event that may name one of them."""
+from edge_reid.messaging.wire import rfc3339
 
 
 class Changeover:
@@ -60,12 +49,13 @@ class Changeover:
         self._facts = facts
         self._threshold_of = threshold_of
         self._told_through = 0
+        self._is_settled = True  # `_told_through` is what it can be
         self._telling = threading.Lock()  # both threads tell; the later must not say the older
-        self._retractions: list[_Retraction] = []
         if sync:
-            self._retract(sync.gone - set(index.identities))
             sync.changed = self._tell
             self._tell()
+        if sync is None or index.version:  # who has no gallery yet knows of nobody who is gone
+            self._retract(sync.gone | set(sync.first.identities) if sync else ())
 
     @property
     def index(self) -> Index:
@@ -77,7 +67,7 @@ class Changeover:
         index = self._sync.take() if self._sync else None
         if index is not None:
             self.put_in_force(index)
-        if self._retractions:
+        if not self._is_settled:
             self._settle()
 
     def decide_anew(self) -> None:
@@ -87,33 +77,23 @@ class Changeover:
     def put_in_force(self, index: Index) -> None:
         """Go by another gallery from now on; between two frames."""
         before, self._index = self._index, index
-        self.decide_anew()
         self._herald.origin = replace(self._herald.origin, gallery_version=index.version)
-        self._retract(name for name in before.identities if name not in index)
+        self._retract(before.identities)
+        self.decide_anew()
         self._tell()
 
-    def _retract(self, names: Iterable[str]) -> None:
-        last_seq = self._uplink.outbox.figures.last_seq if self._uplink else 0
-        self._retractions.append(_Retraction(self._index.version, frozenset(names), last_seq))
-        self._settle()
+    def _retract(self, gone: Iterable[str]) -> None:
+        """Take back all whose state was told, and of `gone`, who are not enrolled now."""
+        if self._uplink:
+            self._uplink.publisher.retract(gone, self._index)
+        self._is_settled = self._sync is None  # nobody waits for word of it
 
     def _settle(self) -> None:
-        """Clear the states of those of whom no event waits any more."""
-        waiting = self._uplink.outbox.pending(0, 1) if self._uplink else ()
-        oldest_seq = waiting[0].seq if waiting else None
-        while self._retractions and (
-            oldest_seq is None or oldest_seq > self._retractions[0].last_seq
-        ):
-            done = self._retractions.pop(0)
-            for name in sorted(done.names - set(self._index.identities)):
-                self._clear(name)
-            self._told_through = done.version
+        """Confirm the erasures of the gallery in force once the broker has cleared everything."""
+        if self._uplink is None or self._uplink.publisher.has_retracted:
+            self._is_settled = True
+            self._told_through = self._index.version
             self._tell()
-
-    def _clear(self, name: str) -> None:
-        if self._uplink:
-            topic = self._uplink.address.identity(name)
-            self._uplink.publisher.show(Message(topic, "", retain=True))
 
     def _tell(self) -> None:
         """Bring the agent's status up to date; also called from the thread of the sync."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.config import AgentSettings, GallerySyncSettings
-from edge_reid.core.errors import EdgeReidError, SnapshotError
+from edge_reid.core.errors import EdgeReidError, GalleryError, SnapshotError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.head import Pinned
@@ -242,16 +242,34 @@ class GallerySync:
         """Load what others have put in force, and wipe what was kept long enough."""
         if time.monotonic() < self._disk_due_s:
             return
-        self._disk_due_s = time.monotonic() + TURN_S
+        self._disk_due_s = time.monotonic() + TURN_S + self._settings.poll_s  # should it fail
         held = replica.in_force
         if held and held.version != self.state.version:
-            self._disk_due_s += self._settings.poll_s  # should it fail
-            pause = _Courtesy().pause
-            self._offer(load_held(held, self._source.fetch, replica, self._pinned, pause=pause))
-            self._disk_due_s = 0.0
-        replica.purge(keep_s=self._settings.keep_previous_s, now_utc_s=time.time())
+            self._offer(self._load_or_fetch(held, replica))
+        if self._wipe(replica):
+            self._disk_due_s = time.monotonic() + TURN_S
+
+    def _wipe(self, replica: Replica) -> bool:
+        """Overwrite what was kept long enough. Whatever is wrong with the disk, the source is asked
+        all the same, as somebody's erasure may lie there; and this one is not confirmed.
+        """
+        try:
+            replica.purge(keep_s=self._settings.keep_previous_s, now_utc_s=time.time())
+        except SnapshotError as error:
+            _log.warning("gallery sync: %s", error)
+            if held := replica.in_force:
+                self._load_or_fetch(held, replica)
+            return False
+        except GalleryError as error:
+            _log.warning("gallery sync: old versions are not wiped yet: %s", error)
+            return False
         if replica.purged_through != self.state.purged_through:
             self._tell(purged_through=replica.purged_through)
+        return True
+
+    def _load_or_fetch(self, held: Held, replica: Replica) -> Arrived:
+        fetch, pause = self._source.fetch, _Courtesy().pause
+        return load_held(held, fetch, replica, self._pinned, pause=pause)
 
     def _offer(self, arrived: Arrived) -> None:
         self._ready.append(Index(arrived.snapshot))

@@ -9,7 +9,7 @@ best few crops of a track.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_reid.agent.casebook import Casebook, Evidence, report
@@ -52,7 +52,8 @@ class Cadence:
     """Says when a stage that runs `rate_hz` times a second of video is due.
 
     Dues lie on a fixed grid, so that a file gives the same frames in every run. A rate above
-    the frame rate makes every frame due.
+    the frame rate makes every frame due. After a pause, and when the clock was set, to either
+    side, the grid begins anew.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -62,10 +63,12 @@ class Cadence:
     def due(self, now_s: float) -> bool:
         """Whether the stage runs at this moment; asking is taking."""
         slack_s = self._period_s * 0.01  # frame times are rounded: 0.4 s is 0.39999
-        if self._next_s is not None and now_s + slack_s < self._next_s:
+        far_s = self._period_s + 2 * slack_s
+        if self._next_s is None or abs(now_s - self._next_s) > far_s:
+            self._next_s = now_s
+        if now_s + slack_s < self._next_s:
             return False
-        behind = self._next_s is None or now_s - self._next_s > self._period_s
-        self._next_s = (now_s if behind or self._next_s is None else self._next_s) + self._period_s
+        self._next_s += self._period_s
         return True
 
 
@@ -118,7 +121,11 @@ class Pipeline:
         if detections is not None:
             self._occupied = bool(detections) or bool(update.active)
         crops = self._pick(frame, update.active) if detections is not None else ()
-        hits = (*self._recognise(frame, crops, update.active), *self._end(frame, update.ended))
+        hits = (
+            *self._recognise(frame, crops, update.active),
+            *self._end(frame, update.ended),
+            *self._review(frame, update.active),
+        )
         self.counters.frames += 1
         self._last_frame = frame
         return Step(hits, update.active, self._cases.decisions, crops)
@@ -129,7 +136,9 @@ class Pipeline:
         return self._cases.settings.min_crops
 
     def use(self, index: Index, threshold: float) -> None:
-        """Match against another gallery of the same model, from the next frame on."""
+        """Match against another gallery of the same model, from the next frame on: what it changes
+        of the people in view is among the hits of that frame.
+        """
         self._cases.use(index, threshold)
 
     def decide_by(self, settings: DecideSettings) -> None:
@@ -161,9 +170,18 @@ class Pipeline:
         self, frame: Frame, crops: Sequence[Crop], tracks: Sequence[Track]
     ) -> tuple[Hit, ...]:
         learned = self._embed(crops)
-        by_id = {track.track_id: track for track in tracks}
         with self._clock.stage("match"):
             told = {track_id: self._cases.learn(track_id, new) for track_id, new in learned.items()}
+        return self._tell_all(frame, tracks, told)
+
+    def _review(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:
+        """What is known of a track may change without a crop of it."""
+        return self._tell_all(frame, tracks, self._cases.review())
+
+    def _tell_all(
+        self, frame: Frame, tracks: Sequence[Track], told: Mapping[int, HitType | None]
+    ) -> tuple[Hit, ...]:
+        by_id = {track.track_id: track for track in tracks}
         return tuple(
             self._tell(
                 kind,

@@ -136,7 +136,7 @@ class DecideSettings(_Section):
     min_margin: Annotated[float, Field(ge=0, lt=2)] = 0.05
     """Least lead over the best other identity."""
     min_crops: Annotated[int, Field(ge=1, le=64)] = 3
-    """Crops before anything is said."""
+    """Crops before anything is said of a track that goes on; at its end one is enough."""
     update_gain: Annotated[float, Field(gt=0, lt=2)] = 0.05
     """A decision is told again when its similarity rose by so much, or the identity changed."""
 

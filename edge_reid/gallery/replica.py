@@ -12,6 +12,7 @@ its head. So at whatever instruction the power goes, one whole version is in for
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from edge_reid.gallery.database import (
 )
 from edge_reid.gallery.schema import REPLICA_APPLICATION_ID
 from edge_reid.gallery.tree import Branch, decode
+
+_log = logging.getLogger(__name__)
 
 FORMAT = 1
 BUSY_TIMEOUT_S = 10.0
@@ -214,6 +217,7 @@ class Replica:
 
         Raises:
             GalleryError: another program is reading: try again later.
+            SnapshotError: the version in force is harmed: load it, which fetches what is missing.
         """
         with in_one_line(self.path), transaction(self._db):
             # a clock that was set back must not keep anything for longer than `keep_s` from now
@@ -223,10 +227,10 @@ class Replica:
             gone = self._db.execute(
                 "DELETE FROM heads WHERE left_utc_s <= ?", (now_utc_s - keep_s,)
             ).rowcount
-            oldest = min((each.version for each in self.held), default=0)
-            if gone or oldest > self.purged_through:
+            if gone or self._oldest > self.purged_through:
                 self._sweep()
                 self._db.execute("UPDATE ledger SET traces = 1")
+            oldest = self._oldest
         if self._ledger("traces"):
             with in_one_line(self.path):
                 self._db.execute("VACUUM")
@@ -274,15 +278,37 @@ class Replica:
             "INSERT OR IGNORE INTO needed VALUES (?)", [(ref.sha256,) for ref in blobs]
         )
 
+    @property
+    def _oldest(self) -> int:
+        return min((each.version for each in self.held), default=0)
+
     def _sweep(self) -> None:
         """Delete what no version in the file needs."""
-        needed: set[BlobRef] = set()
-        level = [each.root for each in self.held]
-        while level:
-            needed.update(level)
-            level = [child for ref in level for child in self._children(ref)]
-        self._note_needed(needed)
+        self._note_needed(ref for each in self.held for ref in self._needed_by(each))
         self._db.execute("DELETE FROM blobs WHERE sha256 NOT IN (SELECT sha256 FROM needed)")
+
+    def _needed_by(self, held: Held) -> set[BlobRef]:
+        """The blobs of a version. A kept one that the disk has spoilt needs none: it goes."""
+        try:
+            return self._tree_of(held.root)
+        except SnapshotError:
+            if held.left_utc_s is None:
+                raise
+            _log.warning(
+                "gallery %s: version %d, kept for a rollback, is damaged on this disk; it goes",
+                self.path,
+                held.version,
+            )
+            self._db.execute("DELETE FROM heads WHERE version = ?", (held.version,))
+            return set()
+
+    def _tree_of(self, root: BlobRef) -> set[BlobRef]:
+        tree: set[BlobRef] = set()
+        level = [root]
+        while level:
+            tree.update(level)
+            level = [child for ref in level for child in self._children(ref)]
+        return tree
 
     def _children(self, ref: BlobRef) -> list[BlobRef]:
         node = decode(self.read(ref))

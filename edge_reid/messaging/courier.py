@@ -7,9 +7,10 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_reid.messaging.connection import WINDOW, Connection, Received
+from edge_reid.messaging.identity_states import IdentityStates, Retraction
 from edge_reid.messaging.outbox import Entry, Outbox
 from edge_reid.messaging.pace import Pacer
 from edge_reid.messaging.payloads import EventsStored, HitPayload, parse_event
@@ -42,13 +43,16 @@ class _Parcel:
     message: Message
     seq: int | None = None
     """Of the event it delivers; None for a state."""
+    retraction: Retraction | None = None
+    """That it is part of; None for all that clears no state."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
     """An event that a sink should confirm, and when it was told."""
 
-    seq: int
+    seqs: tuple[int, ...]
+    """More than one when the same event was committed twice: a video that was run again."""
     at_s: float
 
 
@@ -58,7 +62,7 @@ class Courier:
     States go first: what is true now, before what has happened. Events follow in order; those
     that were committed before the connection came up are marked as replayed, and paced. Every hit
     takes the retained state of its identity along, ahead of itself, so that its acknowledgement
-    covers both.
+    covers both. States are cleared when no event waits any more that may name the person.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Courier:
         connection: Connection,
         outbox: Outbox,
         address: Address,
+        identities: IdentityStates,
         delivery: Delivery = AT_ONCE,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -73,12 +78,15 @@ class Courier:
         self._connection = connection
         self._outbox = outbox
         self._address = address
+        self._identities = identities
         self._delivery = delivery
         self._clock = clock
         self._pacer = Pacer(delivery.drain_per_s, clock)
         self._states: deque[_Parcel] = deque()
         self._events: deque[_Parcel] = deque()
-        self._on_the_way: dict[int, int] = {}  # packet id -> seq
+        self._on_the_way: dict[int, _Parcel] = {}  # by packet id
+        self._clearing: Retraction | None = None  # what this connection was last given to clear
+        self._uncleared = 0  # of these
         self._unconfirmed: dict[str, _Told] = {}  # by event id, oldest first
         self._last_read = 0
         self._last_replayed = outbox.figures.last_seq
@@ -86,17 +94,17 @@ class Courier:
     def send(self, states: Iterable[Message], *, events: bool = True) -> None:
         """Put on the wire what the broker has room for: states, then events if wanted."""
         self._states.extend(_Parcel(state) for state in states)
+        self._clear_who_is_due()
         while self._connection.room and (parcel := self._next(events=events)):
-            packet_id = self._connection.publish(parcel.message)
-            if parcel.seq is not None:
-                self._on_the_way[packet_id] = parcel.seq
-                if parcel.seq <= self._last_replayed:
-                    self._pacer.passed()
+            self._on_the_way[self._connection.publish(parcel.message)] = parcel
+            if parcel.seq is not None and parcel.seq <= self._last_replayed:
+                self._pacer.passed()
 
     def settle(self) -> int:
         """Take delivered events out of the outbox; returns how many."""
-        packet_ids = self._connection.take_acknowledged()
-        seqs = [self._on_the_way.pop(it) for it in packet_ids if it in self._on_the_way]
+        arrived = [self._on_the_way.pop(it) for it in self._connection.take_acknowledged()]
+        self._settle_clears(arrived)
+        seqs = [it.seq for it in arrived if it.seq is not None]
         if self._delivery.by_sink:
             seqs = self._take_confirmed()
         if seqs:
@@ -114,6 +122,22 @@ class Courier:
     def wait_s(self) -> float:
         """Seconds until the pace lets something go that is ready; infinite when nothing is."""
         return self._pacer.wait_s if self._events and self._connection.room else math.inf
+
+    def _clear_who_is_due(self) -> None:
+        due = self._identities.due
+        if due is self._clearing:
+            return
+        self._states = deque(it for it in self._states if it.retraction is None)
+        self._clearing, self._uncleared = due, len(due.names) if due else 0
+        for name in sorted(due.names) if due else ():
+            cleared = Message(self._address.identity(name), "", retain=True)
+            self._states.append(_Parcel(cleared, retraction=due))
+
+    def _settle_clears(self, arrived: Iterable[_Parcel]) -> None:
+        clears = [it for it in arrived if it.retraction and it.retraction is self._clearing]
+        self._uncleared -= len(clears)
+        if clears and self._clearing and not self._uncleared:
+            self._identities.note_cleared(self._clearing)
 
     def _next(self, *, events: bool) -> _Parcel | None:
         if self._states:
@@ -141,10 +165,11 @@ class Courier:
         replayed = entry.seq <= self._last_replayed
         event = parse_event(entry.body).model_copy(update={"replayed": replayed})
         parcels = [_Parcel(Message(entry.topic, event.to_json()), entry.seq)]
-        if isinstance(event, HitPayload):
+        if isinstance(event, HitPayload) and self._identities.is_news(event):
             parcels.insert(0, _Parcel(identity_message(event, self._address)))
         if self._delivery.by_sink:
-            self._unconfirmed[event.event_id] = _Told(entry.seq, self._clock())
+            before = self._unconfirmed.get(event.event_id, _Told((), self._clock()))
+            self._unconfirmed[event.event_id] = replace(before, seqs=(*before.seqs, entry.seq))
         return parcels
 
     def _take_confirmed(self) -> list[int]:
@@ -154,11 +179,11 @@ class Courier:
         inbox.extend(it for it in told if it.topic != self._address.agent_stored)
         stored = [it for it in told if it.topic == self._address.agent_stored]
         event_ids = [event_id for it in stored for event_id in _stored_ids(it)]
-        seqs = [self._unconfirmed.pop(it).seq for it in event_ids if it in self._unconfirmed]
+        confirmed = [self._unconfirmed.pop(it) for it in event_ids if it in self._unconfirmed]
         oldest = next(iter(self._unconfirmed.values()), None)
         if oldest and self._clock() - oldest.at_s > self._delivery.resend_s:
             self._tell_all_again()
-        return seqs
+        return [seq for told in confirmed for seq in told.seqs]
 
     def _tell_all_again(self) -> None:
         _log.warning("no sink has confirmed %d events; telling them again", len(self._unconfirmed))

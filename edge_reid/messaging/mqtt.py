@@ -8,17 +8,18 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
 from edge_reid import __version__
 from edge_reid.core.errors import EdgeReidError
-from edge_reid.core.types import Known
 from edge_reid.messaging.broker import Broker, NameTakenError, RefusedError
 from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.connection import Connection, connect
 from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
+from edge_reid.messaging.identity_states import IdentityStates
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, GalleryState
@@ -110,6 +111,7 @@ class Publisher:
             silence_s=silence_s,
             own_sessions={self._session, outbox.session} - {""},
         )
+        self._identities = IdentityStates(outbox)
         self._state = LinkState(Link.CONNECTING)
         self._changed = threading.Condition()  # guards _state and the two below; notified
         self._shown: dict[str, Message] = {}  # newest state by topic
@@ -137,9 +139,6 @@ class Publisher:
     def publish(self, event: Event) -> int | None:
         """Commit an event to the outbox and have it sent; returns its `seq` (see `Outbox.put`)."""
         seq = self._outbox.put(event)
-        if isinstance(event.hit.decision, Known):
-            with self._changed:  # whose state had been cleared is here again
-                self._shown.pop(self._address.identity(event.hit.decision.identity), None)
         self._waker.wake()
         return seq
 
@@ -148,6 +147,16 @@ class Publisher:
         with self._changed:
             self._shown[message.topic] = self._unsent[message.topic] = message
         self._waker.wake()
+
+    def retract(self, gone: Iterable[str], enrolled: Container[str]) -> None:
+        """Have the broker clear the states of people; see `IdentityStates.retract`."""
+        self._identities.retract(gone, enrolled)
+        self._waker.wake()
+
+    @property
+    def has_retracted(self) -> bool:
+        """Whether it has; and no event waits that may name them."""
+        return self._identities.are_settled
 
     def update(self, facts: AgentFacts) -> None:
         """Tell new facts about the agent."""
@@ -238,7 +247,7 @@ class Publisher:
         """Carry everything over this connection until it breaks or we close."""
         if topics := self._topics_to_hear():
             connection.subscribe(topics)
-        courier = Courier(connection, self._outbox, self._address, self._delivery)
+        courier = Courier(connection, self._outbox, self._address, self._identities, self._delivery)
         with self._changed:
             self._unsent = dict(self._shown)
         self._enter(LinkState(Link.ONLINE))

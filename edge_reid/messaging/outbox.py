@@ -3,6 +3,8 @@
 One SQLite file (write-ahead log, synced to disk at every event), open in one process at a time.
 An event is in it before the network hears of it, and leaves it when the broker has acknowledged
 it. `seq` is given at commit and rises by one; a gap on the wire says that events were dropped.
+
+Beside the events stands whose state the broker keeps because of them, until it is cleared there.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from edge_reid.core.errors import OutboxError
+from edge_reid.core.types import Known
 from edge_reid.messaging.outbox_file import (
     is_damage,
     open_or_replace,
@@ -96,6 +99,7 @@ class Outbox:
         if self.set_aside:
             _log.error("outbox %s: was damaged: set aside as %s", path, self.set_aside)
         self._figures = self._read_figures()  # exact, since nobody else has the file open
+        self._shown = self._read_shown()
         self._last_put_s = -LINGER_S
         self._clock_offset_s = self._read_lived_s() - clock()
 
@@ -174,6 +178,30 @@ class Outbox:
                 _log.warning("the session is not noted: %s", error)
 
     @property
+    def shown(self) -> frozenset[str]:
+        """Identities whose state may lie retained at the broker."""
+        return self._shown
+
+    def note_shown(self, names: Iterable[str]) -> None:
+        """Remember identities as such. A full disk may refuse; then this lasts until the end."""
+        with self._lock:
+            new = frozenset(names) - self._shown
+            self._shown |= new
+            try:
+                self._guarded(lambda: self._write_shown(new))
+            except OutboxError as error:
+                _log.warning("whose states are to be cleared is not noted: %s", error)
+
+    def forget_shown(self, names: frozenset[str]) -> None:
+        """The states of these are cleared. What the disk refuses to forget is cleared again."""
+        with self._lock:
+            self._shown -= names
+            try:
+                self._guarded(lambda: self._delete_shown(names))
+            except OutboxError as error:
+                _log.warning("cleared states will be cleared again: %s", error)
+
+    @property
     def figures(self) -> Figures:
         """Depth, size and losses now."""
         with self._lock:
@@ -215,6 +243,7 @@ class Outbox:
         self._unnoted_drops += lost
         self._delivered.clear()
         _log.error("outbox %s: %s: set aside as %s", self.path, error, self.set_aside)
+        self._write_shown(self._shown)
 
     def _read(self, after_seq: int, limit: int) -> tuple[Entry, ...]:
         oldest = self._db.execute("SELECT committed_s FROM events ORDER BY seq LIMIT 1").fetchone()
@@ -231,7 +260,23 @@ class Outbox:
         with self._transaction():
             self._db.execute("UPDATE ledger SET session = ?", (session,))
 
+    def _write_shown(self, names: Collection[str]) -> None:
+        if names:
+            with self._transaction():
+                self._insert_shown(names)
+
+    def _insert_shown(self, names: Iterable[str]) -> None:
+        rows = [(name,) for name in names]
+        self._db.executemany("INSERT OR IGNORE INTO shown VALUES (?)", rows)
+
+    def _delete_shown(self, names: Iterable[str]) -> None:
+        with self._transaction():
+            rows = [(name,) for name in names]
+            self._db.executemany("DELETE FROM shown WHERE identity = ?", rows)
+
     def _commit(self, event: Event) -> int:
+        decision = event.hit.decision
+        names = frozenset([decision.identity] if isinstance(decision, Known) else [])
         with self._transaction():
             (last_seq,) = self._db.execute("SELECT last_seq FROM ledger").fetchone()
             seq = int(last_seq) + 1
@@ -240,7 +285,9 @@ class Outbox:
             self._make_room(len(body))
             row = (seq, event.topic, body, self._now_s())
             self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", row)
+            self._insert_shown(names - self._shown)
         self._delivered.clear()
+        self._shown |= names
         return seq
 
     def _make_room(self, incoming_bytes: int) -> None:
@@ -283,6 +330,9 @@ class Outbox:
     def _read_figures(self) -> Figures:
         query = "SELECT last_seq, depth, bytes, dropped FROM ledger"
         return Figures(*self._db.execute(query).fetchone())
+
+    def _read_shown(self) -> frozenset[str]:
+        return frozenset(row[0] for row in self._db.execute("SELECT identity FROM shown"))
 
     def _read_lived_s(self) -> float:
         (lived_s,) = self._db.execute("SELECT lived_s FROM ledger").fetchone()

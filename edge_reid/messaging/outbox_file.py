@@ -50,6 +50,11 @@ _SINCE_VERSION = {
 }
 """What brings a file of one version to the next; each step is one transaction."""
 
+_SHOWN = "CREATE TABLE IF NOT EXISTS shown (identity TEXT PRIMARY KEY) WITHOUT ROWID"
+"""Whose retained state lies at the broker. No version of its own: a release before 0.4, to which a
+box goes back when an upgrade is taken back, passes the table over and can go on with the file.
+"""
+
 
 def open_or_replace(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     """The outbox at `path`, made if missing; and where a damaged one was set aside, if it was.
@@ -124,10 +129,11 @@ def _open(path: Path, *, last_seq: int) -> sqlite3.Connection:
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; an old one keeps its own
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA secure_delete = ON")  # names leave the disk with their events
+        db.execute("PRAGMA secure_delete = ON")  # names leave the disk with what told them
         if is_new:
             _create(db, last_seq)
         _migrate(db)
+        db.execute(_SHOWN)
     except BaseException:
         db.close()
         raise

@@ -68,8 +68,9 @@ class CropPicker:
     def _is_due(self, track: Track, frame: Frame) -> bool:
         kept = self._kept.get(track.track_id, _Kept())
         is_tall = track.box.clipped(*frame.size_px).height >= self._settings.min_height_px
-        waited_s = frame.captured_utc_s - kept.last_pick_utc_s
-        return is_tall and waited_s + _CLOCK_GRAIN_S >= self._settings.min_interval_s
+        waited_s = frame.captured_utc_s - kept.last_pick_utc_s  # below 0: the clock was set back
+        is_early = 0 <= waited_s < self._settings.min_interval_s - _CLOCK_GRAIN_S
+        return is_tall and not is_early
 
     def _keep(self, track_id: int, quality: float, now_utc_s: float) -> bool:
         if quality < self._settings.min_quality:

@@ -29,6 +29,19 @@ def test_after_a_pause_there_is_no_burst():
     assert [cadence.due(moment) for moment in moments] == [True, False, True, False, True]
 
 
+def test_a_clock_that_is_set_back_blinds_nobody():
+    """By an hour, and then it goes on; the grid begins anew where it stands now."""
+    cadence = Cadence(5)
+    assert cadence.due(10_000.0)
+    moments = [6_400.0, 6_400.1, 6_400.2, 6_400.3, 6_400.4]
+    assert [cadence.due(moment) for moment in moments] == [True, False, True, False, True]
+
+
+def test_a_frame_that_comes_a_little_early_is_not_due_twice():
+    """Many frames fit into the hundredth of the period by which one may be early."""
+    assert len(dues(rate_hz=0.1, fps=25, frames=990)) == 4
+
+
 @given(st.floats(1, 30), st.floats(5, 60))
 def test_never_more_often_than_asked(rate_hz: float, fps: float):
     seconds = 20

@@ -87,6 +87,30 @@ def test_nobody_is_in_two_places_at_once():
     assert cases.learn(2, [seen(lookalike)]) is HitType.NEW
 
 
+def test_who_stands_still_gets_the_name_that_another_track_leaves():
+    """No crop of track 2 comes any more: it has its best ones."""
+    cases = casebook()
+    cases.learn(1, [seen(ANNA)] * 2)
+    cases.learn(2, [seen(ANNA + 0.8 * STRANGER)] * 2)
+    cases.learn(3, [seen(BEN + 0.8 * STRANGER)])
+    assert cases.review() == {}
+    cases.close(1)
+    assert cases.review() == {2: HitType.NEW}
+    decision = cases.published(2)
+    assert isinstance(decision, Known)
+    assert decision.identity == "anna"
+    assert cases.review() == {}
+
+
+def test_a_name_that_is_left_goes_to_the_track_that_is_most_like_it():
+    cases = casebook()
+    cases.learn(1, [seen(ANNA)] * 2)
+    cases.learn(2, [seen(ANNA + 0.9 * STRANGER)] * 2)
+    cases.learn(3, [seen(ANNA + 0.5 * STRANGER)] * 2)
+    cases.close(1)
+    assert cases.review() == {3: HitType.NEW}
+
+
 def test_a_hit_ends_under_the_name_it_was_told():
     cases = casebook()
     cases.learn(1, [seen(ANNA, 0.5)] * 2)
@@ -172,6 +196,38 @@ def test_who_is_enrolled_while_in_view_is_told():
     decision = cases.published(1)
     assert isinstance(decision, Known)
     assert decision.identity == "zoe"
+
+
+def test_who_is_enrolled_or_removed_while_standing_still_is_told_at_once():
+    cases = casebook()
+    cases.learn(1, [seen(ANNA)] * 2)
+    cases.learn(2, [seen(STRANGER)] * 2)
+    cases.learn(3, [seen(BEN)] * 2)
+    cases.use(gallery_of(2, ben=BEN, zoe=STRANGER), 0.6)
+    assert cases.review() == {1: HitType.NEW, 2: HitType.NEW}
+    assert isinstance(cases.published(1), Unknown)
+    decision = cases.published(2)
+    assert isinstance(decision, Known)
+    assert decision.identity == "zoe"
+    assert cases.review() == {}
+    assert cases.close(2).kinds == (HitType.END,)
+
+
+def test_another_threshold_is_told_at_once():
+    cases = casebook()
+    cases.learn(1, [seen(ANNA + 1.5 * STRANGER)] * 2)
+    assert isinstance(cases.published(1), Unknown)
+    cases.use(gallery_of(1, anna=ANNA, ben=BEN), 0.5)
+    assert cases.review() == {1: HitType.NEW}
+    assert isinstance(cases.published(1), Known)
+
+
+def test_who_ends_before_being_told_anew_is_told_once():
+    cases = casebook()
+    cases.learn(1, [seen(STRANGER)] * 2)
+    cases.use(gallery_of(2, zoe=STRANGER), 0.6)
+    assert cases.close(1).kinds == (HitType.NEW, HitType.END)
+    assert cases.review() == {}
 
 
 def test_a_change_of_gallery_makes_no_candidate_of_a_removed_name():

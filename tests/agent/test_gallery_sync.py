@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 from consumer import Consumer, eventually
+from gate import Gate
 from mosquitto import Mosquitto
-from publishing import DIMENSION, MODEL, SITE, Workshop, portraits
+from publishing import (
+    DIMENSION,
+    MODEL,
+    SITE,
+    Workshop,
+    assert_same_people,
+    in_force,
+    portraits,
+)
 from sightings import a_hit
 
 from edge_reid.agent import gallery_sync
@@ -22,6 +33,7 @@ from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
+from edge_reid.gallery import replica as replica_module
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.replica import Replica
@@ -167,6 +179,63 @@ def test_a_gallery_of_another_model_is_not_loaded_and_its_own_is_once_it_comes(
         eventually(lambda: sync.state.refused is None)
 
 
+def spoil_root(path: Path, version: int) -> None:
+    """As a bad card does: the blob that a version begins with is not what it was."""
+    with closing(sqlite3.connect(path, timeout=10)) as db, db:
+        changed = db.execute(
+            "UPDATE blobs SET body = zeroblob(length(body)) "
+            "WHERE sha256 = (SELECT root_sha256 FROM heads WHERE version = ?)",
+            (version,),
+        )
+        assert changed.rowcount == 1
+
+
+def test_a_harmed_blob_stops_no_erasure(workshop: Workshop, tmp_path: Path) -> None:
+    """It is found when the version after its own has come into force."""
+    with following(workshop, tmp_path, keep_previous_s=1000, poll_s=1) as sync:
+        taken(sync)
+        eventually(lambda: sync.state.purged_through == 1)
+        spoil_root(tmp_path / "box.db", version=1)
+        for gone in ("person 0", "person 1"):
+            workshop.store.remove(gone)
+            workshop.publish()
+            assert gone not in taken(sync)
+            spoil_root(tmp_path / "box.db", version=workshop.store.version)
+        eventually(lambda: sync.state.refused is None and sync.state.purged_through == 3)
+
+
+def test_what_is_in_force_and_harmed_is_fetched_anew(workshop: Workshop, tmp_path: Path) -> None:
+    with following(workshop, tmp_path, poll_s=1) as sync:
+        taken(sync)
+        eventually(lambda: sync.state.purged_through == 1)
+        spoil_root(tmp_path / "box.db", version=1)
+        with closing(sqlite3.connect(tmp_path / "box.db", timeout=10)) as db, db:
+            db.execute("UPDATE ledger SET purged_through = 0")  # there is something to wipe
+        with Replica.open(tmp_path / "box.db") as replica:
+            eventually(lambda: replica.purged_through == 1)
+            assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
+        eventually(lambda: sync.state.refused is None)
+
+
+def test_a_disk_that_cannot_be_wiped_now_stops_no_erasure(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody reads the file for hours, say a backup."""
+    monkeypatch.setattr(replica_module, "BUSY_TIMEOUT_S", 0.1)
+    with following(workshop, tmp_path, poll_s=1) as sync:
+        taken(sync)
+        eventually(lambda: sync.state.purged_through == 1)
+        with closing(sqlite3.connect(tmp_path / "box.db")) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM blobs").fetchone()
+            for gone in ("person 0", "person 1"):
+                workshop.store.remove(gone)
+                workshop.publish()
+                assert gone not in taken(sync)
+            assert sync.state.purged_through == 1
+        eventually(lambda: sync.state.purged_through == 3)
+
+
 @pytest.mark.parametrize("from_broker", [False, pytest.param(True, marks=pytest.mark.broker)])
 def test_it_looks_when_it_is_told_to(
     workshop: Workshop, tmp_path: Path, request: pytest.FixtureRequest, from_broker: bool
@@ -223,15 +292,15 @@ class NoPipeline:
 
 @contextmanager
 def an_agent(
-    workshop: Workshop, tmp_path: Path, url: str
+    workshop: Workshop, tmp_path: Path, url: str, source: str = "mqtt"
 ) -> Iterator[tuple[Changeover, Uplink, Herald]]:
     """All of an agent but its camera."""
-    ours = settings(workshop, tmp_path, url=url, source="mqtt")
+    ours = settings(workshop, tmp_path, url=url, source=source)
     with ExitStack() as stack:
         sync = GallerySync.open(ours, MANIFEST)
         assert sync is not None
         stack.enter_context(sync)
-        index = taken(sync)
+        index = sync.first if sync.first.version else taken(sync)
         facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
         uplink = Uplink.open(ours, ADDRESS, facts, stack)
         origin = Origin(ADDRESS, "gate", MODEL, index.version)
@@ -302,6 +371,43 @@ def test_a_removed_person_is_forgotten_everywhere_and_that_is_confirmed(
         assert uplink.publisher.flush(10) == 0
     with Replica.open(tmp_path / "box.db") as replica:
         assert replica.purged_through == erased
+
+
+@pytest.mark.broker
+def test_an_erasure_is_not_confirmed_before_the_broker_has_forgotten_the_person(
+    broker: Mosquitto, workshop: Workshop, tmp_path: Path
+) -> None:
+    """The broker is away, the old gallery is overwritten, and then the agent is started anew."""
+    person, source = "person 1", str(workshop.out)
+    state = ADDRESS.identity(person)
+    with Gate(broker.port) as gate:
+        url = f"mqtt://127.0.0.1:{gate.port}"
+        with an_agent(workshop, tmp_path, url, source) as (changeover, uplink, herald):
+            herald.tell([a_hit(1, Known(person, 0.9, 0.6, None, 3))])
+            assert uplink.publisher.flush(10) == 0
+            gate.is_open = False
+            gate.hang_up()
+            workshop.store.remove(person)
+            erased = workshop.publish().head.version
+            frames_until(changeover, lambda: changeover.index.version == erased)
+        assert person.encode() in retained(broker, state)
+        with Replica.open(tmp_path / "box.db") as replica:
+            replica.purge(keep_s=0, now_utc_s=time.time())
+            assert [held.version for held in replica.held] == [erased]
+        gate.is_open = True
+        with (
+            Consumer(broker.broker(), state, ADDRESS.agent_status) as consumer,
+            an_agent(workshop, tmp_path, url, source) as (changeover, _, _),
+        ):
+            frames_until(changeover, lambda: erased in erasures_told(consumer))
+            cleared = [it.topic for it in consumer.messages if not it.body]
+    assert cleared == [state], "and that came before"
+    assert retained(broker, state) == b""
+
+
+def erasures_told(consumer: Consumer) -> list[int]:
+    told = [json.loads(it.body) for it in consumer.messages if it.topic == ADDRESS.agent_status]
+    return [it["gallery"]["erased_through"] for it in told if it["gallery"]]
 
 
 @pytest.mark.broker

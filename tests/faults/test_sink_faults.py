@@ -304,6 +304,23 @@ def test_events_that_no_sink_confirms_wait_and_are_told_again(
     assert rows(database) == [(1, first["event_id"])]
 
 
+def test_a_video_that_was_run_twice_while_no_sink_listened_leaves_whole(
+    broker: Mosquitto, tmp_path: Path, start_sink: Callable[..., SinkProcess]
+) -> None:
+    """Its events are in the outbox twice, each time under the same `event_id`."""
+    database = tmp_path / "hits.db"
+    sink = start_sink("--broker", broker.url, "--to", f"sqlite:///{database}")
+    wait_for_sink(sink, broker, lambda: len(rows(database)))
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        for track in (1, 2, 1, 2):
+            outbox.put(an_event(track))
+        with Publisher(
+            broker.broker(), outbox, ADDRESS, FACTS, delivery=Delivery(by_sink=True, resend_s=3600)
+        ) as publisher:
+            assert publisher.flush(20) == 0
+    assert len(rows(database)) == 2 + 1, "one is the mark"
+
+
 def test_what_is_no_event_is_skipped_and_stops_nothing(
     broker: Mosquitto, tmp_path: Path, start_sink: Callable[..., SinkProcess]
 ) -> None:

@@ -248,6 +248,34 @@ class TestDamage:
         assert len(source.fetched) == 1
         assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
 
+    def test_a_kept_version_that_is_harmed_is_given_up_and_does_not_stop_the_purge(
+        self, workshop, replica, path
+    ):
+        first = take_in(workshop, replica)
+        leaf = leaf_of(workshop, "person 7")
+        workshop.store.remove("person 7")
+        workshop.publish()
+        take_in(workshop, replica)
+        replica._db.execute(
+            "UPDATE blobs SET body = zeroblob(length(body)) WHERE sha256 = ?",
+            (first.head.root.ref.sha256,),
+        )
+        replica.purge(keep_s=DAY_S, now_utc_s=time.time())
+        assert [held.version for held in replica.held] == [2]
+        assert pieces_found(leaf, bytes_on_disk(path)) == 0
+        assert replica.purged_through == 2
+        assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
+
+    def test_what_is_in_force_is_not_given_up(self, workshop, replica):
+        arrived = take_in(workshop, replica)
+        replica._db.execute(
+            "UPDATE blobs SET body = zeroblob(length(body)) WHERE sha256 = ?",
+            (arrived.head.root.ref.sha256,),
+        )
+        with pytest.raises(SnapshotError, match="is damaged on this disk or gone"):
+            replica.purge(keep_s=DAY_S, now_utc_s=time.time())
+        assert replica.in_force.version == 1
+
     def test_a_gallery_of_another_kind_is_left_alone(self, workshop):
         before = workshop.path.read_bytes()
         with pytest.raises(GalleryError, match="expected the copy of a published gallery"):

@@ -8,10 +8,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sightings import an_event
+from sightings import STRANGER, an_event
 
 from edge_reid.core.errors import OutboxError
 from edge_reid.messaging.outbox import LINGER_S, Outbox
+from edge_reid.messaging.outbox_file import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -166,6 +167,21 @@ def test_an_outbox_of_version_1_is_brought_up_to_date(path: Path) -> None:
         outbox.note_session("cafe")
     with Outbox(path) as outbox:
         assert outbox.session == "cafe"
+        assert outbox.shown == {"ana"}
+
+
+def test_a_release_before_0_4_can_go_on_with_the_file(path: Path) -> None:
+    """An upgrade may be taken back; that release wants version 2, and knows nothing of `shown`."""
+    with Outbox(path) as outbox:
+        outbox.put(an_event(1))
+    with closing(sqlite3.connect(path)) as db, db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("SELECT last_seq, depth, session FROM ledger").fetchone() == (1, 1, "")
+        db.execute("DROP TABLE shown")  # and one that it has made is good for us
+    with Outbox(path) as outbox:
+        assert (seqs(outbox), outbox.shown) == ([1], set())
+        outbox.put(an_event(2))
+        assert outbox.shown == {"ana"}
 
 
 def test_ctrl_c_right_after_a_commit_costs_nothing(
@@ -215,7 +231,7 @@ def test_a_newer_outbox_is_not_touched(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(OutboxError, match="expected version 2, got 99"):
+    with pytest.raises(OutboxError, match=f"expected version {SCHEMA_VERSION}, got 99"):
         Outbox(path)
 
 
@@ -297,11 +313,51 @@ def test_an_event_that_cannot_be_sent_is_dropped_and_counted(path: Path) -> None
         assert outbox.figures.dropped == 1
 
 
-def test_names_leave_the_file_with_their_events(path: Path) -> None:
+def test_whose_state_the_broker_keeps_is_known_until_it_is_cleared(path: Path) -> None:
+    with Outbox(path) as outbox:
+        for track in (1, 2):
+            outbox.put(an_event(track))
+        outbox.put(an_event(3, STRANGER))
+        assert outbox.shown == {"ana"}
+        outbox.note_shown(["ben", "zoe"])
+        outbox.forget_shown(frozenset({"ben"}))
+        outbox.acknowledge([1, 2, 3])
+    with Outbox(path) as outbox:
+        assert outbox.shown == {"ana", "zoe"}
+
+
+def test_damage_while_running_does_not_forget_whose_state_the_broker_keeps(path: Path) -> None:
+    with Outbox(path) as outbox:
+        outbox.put(an_event(1))
+        outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        path.write_bytes(b"\xa5" * path.stat().st_size)
+        outbox._db.execute("PRAGMA shrink_memory")  # else SQLite reads from its own pages
+        outbox.put(an_event(2, STRANGER))
+        assert outbox.set_aside is not None
+    with Outbox(path) as outbox:
+        assert outbox.shown == {"ana"}
+
+
+def test_a_full_disk_forgets_whose_state_was_cleared_at_the_next_start(path: Path) -> None:
+    with Outbox(path) as outbox:
+        outbox.put(an_event(1))
+        with full_disk(Path(f"{path}-wal").stat().st_size):
+            outbox.note_shown(["ben"])
+            assert outbox.shown == {"ana", "ben"}
+            outbox.forget_shown(frozenset({"ana", "ben"}))
+            assert outbox.shown == set()
+    with Outbox(path) as outbox:
+        assert outbox.shown == {"ana"}, "to be cleared once more"
+
+
+def test_names_leave_the_file_with_their_events_and_their_states(path: Path) -> None:
     with Outbox(path) as outbox:
         outbox.put(an_event(1))
         outbox.acknowledge([1])
     assert b'"ana"' not in path.read_bytes()
+    with Outbox(path) as outbox:
+        outbox.forget_shown(frozenset({"ana"}))
+    assert b"ana" not in path.read_bytes()
     assert json.loads(an_event(1).payload(1).to_json())["identity"] == "ana"
 
 

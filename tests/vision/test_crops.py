@@ -58,6 +58,10 @@ class TestPicking:
         looks = [(at_s, track()) for at_s in (0.0, 0.2, 0.4, 0.5, 0.7, 0.9)]
         assert times(make_picker(min_interval_s=0.4), looks) == [0.0, 0.4, 0.9]
 
+    def test_a_clock_that_is_set_back_makes_no_track_wait_for_it(self) -> None:
+        looks = [(at_s, track()) for at_s in (5_000.0, 1_400.0, 1_400.2, 1_400.4)]
+        assert times(make_picker(min_interval_s=0.4), looks) == [5_000.0, 1_400.0, 1_400.4]
+
     def test_a_full_set_is_only_disturbed_for_something_better(self) -> None:
         same, better = track(score=0.5), track(score=0.9)
         looks = [(0.0, same), (1.0, same), (2.0, same), (3.0, better), (4.0, better), (5.0, better)]

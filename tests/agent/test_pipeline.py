@@ -1,0 +1,119 @@
+"""What a camera tells of somebody who stands still when more changes than their crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge_reid.agent.pipeline import Pipeline
+from edge_reid.core.config import AgentSettings
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import Detection, Frame, GallerySnapshot, Hit, HitType, Image, Known
+from edge_reid.gallery.index import Index
+
+MODEL = "0123456789abcdef"
+LEFT, RIGHT = Box(100, 100, 160, 260), Box(400, 100, 460, 260)
+STRIPES: Image = np.stack([np.indices((480, 640)).sum(0) // 3 % 2 * 200] * 3, -1).astype(np.uint8)
+ANNA, ZOE = np.eye(4, dtype=np.float32)[:2]
+LIKE_ANNA = np.asarray((ANNA + 0.5 * ZOE) / np.linalg.norm(ANNA + 0.5 * ZOE), np.float32)
+
+
+class Street:
+    """A detector, and an embedder that knows people by the place where they stand: whoever stands
+    on the right half of the picture is dark in it.
+    """
+
+    manifest = SimpleNamespace(model_id=MODEL)
+    strong_score, weak_score = 0.5, 0.1
+
+    def __init__(self) -> None:
+        self.here = [LEFT]
+        self.looks_like = {LEFT: ZOE}
+
+    def detect(self, image: Image) -> tuple[Detection, ...]:
+        return tuple(Detection(box, 0.9) for box in self.here)
+
+    def embed(self, crops: list[Image]) -> np.ndarray:
+        right = [crop.mean() < 90 for crop in crops]
+        return np.stack([self.looks_like[RIGHT if is_right else LEFT] for is_right in right])
+
+
+def picture() -> Image:
+    image = STRIPES.copy()
+    image[:, 320:] //= 2
+    return image
+
+
+def gallery(version: int, **people: np.ndarray) -> Index:
+    labels = np.arange(len(people), dtype=np.int32)
+    vectors = np.stack(list(people.values()))
+    return Index(GallerySnapshot(tuple(people), labels, vectors, MODEL, version))
+
+
+class Camera:
+    """A pipeline at ten frames a second, of which every one is looked at."""
+
+    def __init__(self, street: Street, index: Index, folder: Path) -> None:
+        settings = AgentSettings.model_validate(
+            {
+                "site": "lab",
+                "camera": "gate",
+                "gallery": folder / "gallery.db",
+                "source": {"uri": "0"},
+                "detect": {"rate_hz": 10, "motion_gate": False},
+            }
+        )
+        self.pipeline = Pipeline(
+            detector=street,  # type: ignore[arg-type]
+            embedder=street,  # type: ignore[arg-type]
+            index=index,
+            threshold=0.6,
+            settings=settings,
+        )
+        self._frames = 0
+
+    def watch(self, seconds: float) -> list[Hit]:
+        hits: list[Hit] = []
+        for _ in range(round(seconds * 10)):
+            hits += self.pipeline.step(Frame(picture(), self._frames, self._frames / 10)).hits
+            self._frames += 1
+        return hits
+
+
+def told(hits: list[Hit]) -> list[tuple[HitType, str | None]]:
+    return [
+        (hit.type, hit.decision.identity if isinstance(hit.decision, Known) else None)
+        for hit in hits
+    ]
+
+
+@pytest.fixture
+def street() -> Street:
+    return Street()
+
+
+def test_who_is_enrolled_while_standing_there_is_told_with_the_next_frame(
+    street: Street, tmp_path: Path
+) -> None:
+    camera = Camera(street, gallery(1, anna=ANNA), tmp_path)
+    assert told(camera.watch(10)) == [(HitType.NEW, None)]
+    embedded = camera.pipeline.counters.embeddings
+    camera.pipeline.use(gallery(2, anna=ANNA, zoe=ZOE), 0.6)
+    hits = camera.watch(0.1)
+    assert told(hits) == [(HitType.NEW, "zoe")]
+    assert camera.pipeline.counters.embeddings == embedded, "nothing else was seen of her"
+    assert hits[0].decided_utc_s == pytest.approx(10.0)
+
+
+def test_who_stands_there_gets_the_name_that_somebody_else_has_left(
+    street: Street, tmp_path: Path
+) -> None:
+    street.here = [LEFT, RIGHT]
+    street.looks_like = {LEFT: ANNA, RIGHT: LIKE_ANNA}
+    camera = Camera(street, gallery(1, anna=ANNA), tmp_path)
+    assert told(camera.watch(10)) == [(HitType.NEW, "anna")]
+    street.here = [RIGHT]
+    assert told(camera.watch(5)) == [(HitType.END, "anna"), (HitType.NEW, "anna")]
