@@ -25,7 +25,7 @@ def fleet_table(
     table = Table(
         box=SIMPLE_HEAD,
         title=f"{site}: {online} of {len(members)} agents online",
-        caption=trouble or None,
+        caption=Text(trouble, "table.caption") if trouble else None,
         title_justify="left",
         caption_justify="left",
         padding=(0, 1, 0, 0),

@@ -79,6 +79,7 @@ def sink(
 def _consume(consumer: Sink, asked: list[int], count: int | None) -> None:
     """Turn until somebody asks to stop, or the count is reached; say what changes."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     known_trouble = ""
@@ -88,8 +89,8 @@ def _consume(consumer: Sink, asked: list[int], count: int | None) -> None:
             status.update(f"{consumer.tally.stored} events stored")
             if consumer.trouble != known_trouble:
                 known_trouble = consumer.trouble
-                line = f"[yellow]{known_trouble}[/yellow]" if known_trouble else "well again"
-                console.print(line, highlight=False, soft_wrap=True)
+                said = Text(known_trouble, "yellow") if known_trouble else Text("well again")
+                console.print(said, soft_wrap=True)
     consumer.finish()
 
 

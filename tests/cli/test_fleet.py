@@ -169,6 +169,12 @@ def test_what_a_person_should_know_is_said() -> None:
     assert "3 messages were no commands" in text
 
 
+def test_what_is_wrong_with_the_broker_is_shown_as_it_is() -> None:
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    console.print(fleet_table(fleet_of(), "lab", "mqtts://[fe80::1]:8883: hung up"))
+    assert "mqtts://[fe80::1]:8883: hung up" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_cameras_whose_agent_never_spoke_are_shown_all_the_same() -> None:
     assert "no status" in shown(fleet_of(camera("gate", CameraReport("running"))))
 

@@ -171,8 +171,8 @@ def test_a_stranger_has_an_anonymous_name() -> None:
 
 def test_a_name_is_no_markup() -> None:
     table = HitTable()
-    table.add(an_event(1, Known("[red]ana[/red]", 0.9, 0.6, None, 3)).payload(1))
-    assert "[red]ana[/red]" in rendered(table)
+    table.add(an_event(1, Known("[red]ana[/x]", 0.9, 0.6, None, 3)).payload(1))
+    assert rendered(table).count("[red]ana[/x]") == 2, "in its row, and below the table"
 
 
 def test_the_table_keeps_the_newest_rows() -> None:
