@@ -25,7 +25,7 @@ from edge_reid.agent.standard import Standard
 from edge_reid.agent.steward import Reload, Steward
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
-from edge_reid.core.errors import SourceError
+from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.types import Frame, Hit
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.store import GalleryStore
@@ -78,8 +78,10 @@ def run_agent(
     SystemExit.
 
     Raises:
-        ModelError, GalleryError, SourceError, OutboxError, UsageError: it cannot start; or, for a
-            SourceError, the source broke: what came before it was processed and published.
+        ModelError, GalleryError, SourceError, OutboxError, UsageError: it cannot start; or, once
+            it runs, the source broke or a disk is full: what came before it was processed and
+            published.
+        StoreError: the file of JSON lines takes no more; as above.
     """
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
@@ -238,7 +240,7 @@ class _Agent:
         except (KeyboardInterrupt, SystemExit):
             self._wind_up("ended", flush_s=INTERRUPTED_FLUSH_S)
             raise
-        except SourceError as error:
+        except (EdgeReidError, OSError) as error:
             self._wind_up("failed", reason=str(error))
             raise
         return self._wind_up("ended")
@@ -313,8 +315,10 @@ class _Agent:
         self._heartbeat.stopping()
         wall_s = time.monotonic() - self._began_s
         with self._interrupts.held():
-            self._tell(self._pipeline.finish())
-            self._report(state, reason)
+            try:
+                self._tell(self._pipeline.finish())
+            finally:  # whatever failed may fail again
+                self._report(state, reason)
         if self._uplink:
             patience_s = self._settings.mqtt.flush_timeout_s if flush_s is None else flush_s
             self._uplink.publisher.flush(patience_s)
