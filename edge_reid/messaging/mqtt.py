@@ -21,7 +21,7 @@ from edge_reid.messaging.connection import Connection, connect
 from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, GalleryState
+from edge_reid.messaging.payloads import LOST, AgentDuplicate, AgentStatus, GalleryState
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Event, Message, rfc3339
@@ -217,7 +217,7 @@ class Publisher:
         connection = connect(
             self._broker,
             client_id=self._address.client_id,
-            will=self._status("offline", reason="connection lost"),
+            will=self._status("offline", reason=LOST),
             version=view.version,
         )
         try:

@@ -189,6 +189,10 @@ class CommandsState(Payload):
     """By `set-threshold`, until the next reload or start; null: as configured."""
 
 
+LOST = "connection lost"
+"""The reason in an agent's last will."""
+
+
 class AgentStatus(Payload):
     """Whether an agent is there. Retained, and also its last will."""
 
@@ -221,6 +225,11 @@ class AgentStatus(Payload):
     """Of the agent."""
     at: Time
     """When this was written. Of a lost agent: when it connected."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the broker says `offline` in its place: nobody knows since when it is."""
+        return self.state == "offline" and self.reason == LOST
 
 
 class AgentDuplicate(Payload):

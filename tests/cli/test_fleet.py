@@ -157,10 +157,12 @@ def test_what_a_person_should_know_is_said() -> None:
                 commands=commands,
             ),
             duplicate("gate-1", "aa"),
+            status("yard-1", state="offline", reason="stopped"),
         )
     )
-    assert "lab: 1 of 2 agents online" in text
-    assert "offline 2 min: connection lost" in text
+    assert "offline 2 min: stopped" in text
+    assert "lab: 1 of 3 agents online" in text
+    assert "lost; had connected 2 min ago" in text, "nobody knows for how long it is away"
     assert "v7, 3 d old" in text
     assert "version 8: bad signature" in text
     assert "name taken twice: also on attic, 12 events wait there" in text
