@@ -15,7 +15,7 @@ from typing import Protocol
 from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.doorman import Doorman
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.agent.health import Counters, Summary
+from edge_reid.agent.health import Counters, FrameRate, Summary
 from edge_reid.agent.heartbeat import Heartbeat
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.interrupts import Interrupts
@@ -224,6 +224,7 @@ class _Agent:
         self._interrupts = interrupts
         self._heartbeat = heartbeat
         self._began_s = time.monotonic()
+        self._rate = FrameRate()
         self._next_status_s = 0.0
         self._video_span_utc_s: tuple[float, float] | None = None
 
@@ -231,7 +232,7 @@ class _Agent:
         if self._uplink:
             self._greet(self._uplink)
         self._observer.started(self._settings.camera, self._source.frames_expected)
-        self._began_s = time.monotonic()
+        self._began_s, self._rate = time.monotonic(), FrameRate()
         self._source.idle = self._idle
         try:
             for frame in self._source:
@@ -299,7 +300,7 @@ class _Agent:
             state,
             frames=counters.frames,
             frames_dropped=self._source.dropped,
-            fps=counters.frames / max(time.monotonic() - self._began_s, 1e-3),
+            fps=self._rate.of_late(counters.frames),
             last_frame_utc_s=self._video_span_utc_s[1] if self._video_span_utc_s else None,
             reason=reason,
         )

@@ -147,7 +147,7 @@ class CameraStatus(Payload):
     reason: str | None = None
     """What is wrong, in words; null when nothing is."""
     fps: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Frames per second of late."""
+    """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0
     """Processed since the start."""
     frames_dropped: Count = 0
