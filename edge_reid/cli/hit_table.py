@@ -1,4 +1,4 @@
-"""Events as a table that grows: what `edge-reid watch` and `edge-reid demo` show."""
+"""Events as a table that grows: what `edge-reid watch` and `make demo` show."""
 
 from __future__ import annotations
 

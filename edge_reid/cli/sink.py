@@ -60,9 +60,10 @@ def sink(
         topic_name("--group", group),
         topic_name("--name", name) if name else agent_name(socket.gethostname()),
     )
+    broker = login.broker()  # before a store is made that a wrong address would leave behind
     with (
         closing(open_store(to)) as store,
-        Sink(login.broker(), share, store, confirms=confirm) as consumer,
+        Sink(broker, share, store, confirms=confirm) as consumer,
         _until_asked() as asked,
     ):
         _consume(consumer, asked, count)

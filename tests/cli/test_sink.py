@@ -6,6 +6,21 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize("name", ["hits.db", "hits.jsonl"])
+def test_a_wrong_command_line_leaves_no_store_behind(
+    tmp_path: Path, edge_reid: Any, name: str
+) -> None:
+    file = tmp_path / name
+    where = f"sqlite:///{file}" if name.endswith(".db") else file
+    outcome = edge_reid("sink", "--broker", "http://broker", "--to", where)
+    assert outcome.code == 2
+    assert "url: should look like mqtt://" in outcome.complaint
+    assert not file.exists()
 
 
 def test_what_is_wrong_is_shown_as_it_is(tmp_path: Path) -> None:

@@ -140,6 +140,12 @@ def test_mistakes_are_told_before_anything_is_tried(
     assert error.exit_code == 2
 
 
+@pytest.mark.broker
+@pytest.mark.timeout(30)
+def test_no_time_at_all_is_a_time(broker: Mosquitto) -> None:
+    assert run_watch("--broker", broker.url, "--timeout", "0").exit_code == 0
+
+
 def rendered(table: HitTable) -> str:
     console = Console(file=io.StringIO(), width=110, color_system=None)
     console.print(table)
