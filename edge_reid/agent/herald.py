@@ -88,6 +88,7 @@ class Herald:
         if where == STDOUT:
             return sys.stdout
         try:
+            Path(where).touch(0o600)  # a new one is its owner's alone
             return self._open.enter_context(Path(where).open("w", encoding="utf-8"))
         except OSError as error:
             raise UsageError(

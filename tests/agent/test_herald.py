@@ -18,6 +18,7 @@ def test_every_hit_is_committed_and_written(tmp_path: Path) -> None:
     with Herald(ORIGIN, commit=committed.append, lines=str(tmp_path / "events.jsonl")) as herald:
         herald.tell([a_hit(1), a_hit(2)])
         herald.tell([a_hit(3)])
+    assert (tmp_path / "events.jsonl").stat().st_mode & 0o777 == 0o600, "its owner's alone"
     written = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [it["seq"] for it in written] == [1, 2, 3]
     assert [it["event_id"] for it in written] == [it.payload(1).event_id for it in committed]
