@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from edge_reid.core.manifest import (
     manifest_path,
 )
 from edge_reid.core.progress import StageProgress
+from edge_reid.core.stream_url import has_login
 from edge_reid.gallery.keys import SigningKey, read_public_key
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.manifest import BundleManifest
@@ -33,8 +33,6 @@ Contents = dict[str, Content]
 
 _HERE = Path(__file__).resolve().parent
 _CARRIED_FOLDERS = ("systemd", "install")
-_LOGIN = re.compile(r"://[^/?#]*@|[/?&;](user(name)?|pass(word|wd)?|pwd|token)=", re.IGNORECASE)
-"""In the address of a camera: before the host, or as some makers have it, behind it."""
 _PACKAGES: dict[RuntimeChoice, str] = {
     "litert": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
@@ -118,7 +116,7 @@ def _check(order: Order) -> None:
 
 def _refuse_logins(order: Order) -> None:
     agents = (agent for name in _boxes(order) for agent in order.site.agents(name))
-    if tell := [it.camera for it in agents if _LOGIN.search(it.settings.source.uri)]:
+    if tell := [it.camera for it in agents if has_login(it.settings.source.uri)]:
         raise UsageError(
             f"source.uri of {', '.join(tell)}: expected no login in a bundle for all boxes, which "
             "anybody may read; make one for each box, with --box"

@@ -21,7 +21,7 @@ class Consumer:
     def __init__(self, broker: Broker, *filters: str) -> None:
         self.messages: list[Received] = []
         # QoS 0: it answers nothing, so a broker that dies cannot cut off what it had still said
-        self._subscriber = Subscriber(broker, filters or ("#",), qos=0, retry_s=0.01)
+        self._subscriber = Subscriber(broker, filters or ("#",), qos=0, retry_s=(0.01, 0.02))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 

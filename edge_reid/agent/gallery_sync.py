@@ -196,9 +196,10 @@ class GallerySync:
             try:
                 with Replica.open(self._path) as replica:
                     self._follow(replica)
+            except EdgeReidError as error:
+                self._refuse(str(error))
             except Exception as error:
-                _log.exception("the gallery sync stumbled, and goes on")
-                self._refuse(f"unexpected {type(error).__name__}: {error}")
+                self._refuse(f"unexpected {type(error).__name__}: {error}", error)
             self._concluded.set()
             self._stopping.wait(TURN_S)
         self._source.close()
@@ -214,7 +215,6 @@ class GallerySync:
             if sealed is not None:
                 self._take(sealed, replica)
         except EdgeReidError as error:
-            _log.warning("gallery sync: %s", error)
             self._refuse(str(error))
             self._stopping.wait(min(TURN_S, self._settings.poll_s))
 
@@ -282,7 +282,10 @@ class GallerySync:
             self.state, version=arrived.head.version, created_utc_s=arrived.head.created_utc_s
         )
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, bug: Exception | None = None) -> None:
+        """Say why the newest version is not in force; the log hears it when it is news."""
+        if reason != self.state.refused:
+            _log.warning("gallery sync: %s", reason, exc_info=bug)
         self._tell(refused=reason)
         self._concluded.set()
 

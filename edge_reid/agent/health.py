@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -54,6 +54,31 @@ class StageSummary:
     def of(cls, name: str, durations_ms: list[float]) -> StageSummary:
         p50, p95 = np.percentile(durations_ms, (50, 95))
         return cls(name, len(durations_ms), float(p50), float(p95), float(np.sum(durations_ms)))
+
+
+_LEAST_SPAN_S = 1.0
+"""A rate over less is chance."""
+
+
+class FrameRate:
+    """Frames per second since it was asked for last."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since_s = clock()
+        self._frames = 0
+        self._rate: float | None = None
+
+    def of_late(self, frames: int) -> float | None:
+        """Of the time since the last call, given how many there are by now; what was said last if
+        that was just before, and None if nothing was.
+        """
+        span_s = self._clock() - self._since_s
+        if span_s >= _LEAST_SPAN_S:
+            self._rate = (frames - self._frames) / span_s
+            self._since_s += span_s
+            self._frames = frames
+        return self._rate
 
 
 @dataclass(slots=True)

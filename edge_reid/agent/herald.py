@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from edge_reid.core.errors import UsageError
+from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.core.types import Hit
 from edge_reid.messaging.wire import Event, Origin, event_line
 
@@ -36,6 +37,7 @@ class Herald:
     def __init__(self, origin: Origin, *, commit: Commit | None, lines: str | None) -> None:
         self.origin = origin
         self._commit = commit
+        self._where = lines
         self._open = ExitStack()
         self._lines = self._open_lines(lines)
         self._told = 0
@@ -52,15 +54,33 @@ class Herald:
         self._open.close()
 
     def tell(self, hits: Iterable[Hit]) -> None:
-        """Commit hits, in order. One that the outbox cannot take is counted there as dropped."""
-        for hit in hits:
-            event = Event(hit, self.origin)
-            if self._commit is not None:
+        """Commit hits, in order. One that the outbox cannot take is counted there as dropped.
+
+        Raises:
+            StoreError: the file of JSON lines takes no more. All are committed, and whoever goes
+                on does so without the file.
+        """
+        events = [Event(hit, self.origin) for hit in hits]
+        if self._commit is not None:
+            for event in events:
                 self._commit(event)
-            if self._lines is not None:
-                self._told += 1
-                self._lines.write(event_line(event.payload(self._told)) + "\n")
-                self._lines.flush()
+        for event in events:
+            self._write(event)
+
+    def _write(self, event: Event) -> None:
+        if self._lines is None:
+            return
+        self._told += 1
+        try:
+            self._lines.write(event_line(event.payload(self._told)) + "\n")
+            self._lines.flush()
+        except OSError as error:
+            _hush(self._lines)
+            self._lines = None
+            raise StoreError(
+                f"events file {self._where}: cannot be written: {error.strerror}; make room, or "
+                "give another path"
+            ) from error
 
     def _open_lines(self, where: str | None) -> TextIO | None:
         if where is None:
@@ -68,8 +88,15 @@ class Herald:
         if where == STDOUT:
             return sys.stdout
         try:
+            Path(where).touch(0o600)  # a new one is its owner's alone
             return self._open.enter_context(Path(where).open("w", encoding="utf-8"))
         except OSError as error:
             raise UsageError(
                 f"events file {where}: cannot be written: {error.strerror}; give another path"
             ) from error
+
+
+def _hush(lines: TextIO) -> None:
+    """What it could not write goes nowhere, so that closing it does not fail as well."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), lines.fileno())

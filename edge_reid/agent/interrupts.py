@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
-EXIT_TERMINATED = 128 + signal.SIGTERM
-
 
 class Interrupts:
     """Turns SIGINT into KeyboardInterrupt and SIGTERM into SystemExit, inside its `with` block.
 
-    SIGTERM so unwinds like Ctrl-C, and systemd's stop loses nothing. Main thread only, as
-    Python's signals are.
+    SIGTERM so unwinds like Ctrl-C, and systemd's stop loses nothing. It leaves with 0: whoever is
+    told to stop and does has not failed. Main thread only, as Python's signals are.
     """
 
     def __init__(self) -> None:
@@ -66,4 +64,4 @@ class Interrupts:
 
 
 def _unwinding(number: int) -> BaseException:
-    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(EXIT_TERMINATED)
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(0)

@@ -15,7 +15,7 @@ from typing import Protocol
 from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.doorman import Doorman
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.agent.health import Counters, Summary
+from edge_reid.agent.health import Counters, FrameRate, Summary
 from edge_reid.agent.heartbeat import Heartbeat
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.interrupts import Interrupts
@@ -25,7 +25,7 @@ from edge_reid.agent.standard import Standard
 from edge_reid.agent.steward import Reload, Steward
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
-from edge_reid.core.errors import SourceError
+from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.types import Frame, Hit
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.store import GalleryStore
@@ -78,8 +78,10 @@ def run_agent(
     SystemExit.
 
     Raises:
-        ModelError, GalleryError, SourceError, OutboxError, UsageError: it cannot start; or, for a
-            SourceError, the source broke: what came before it was processed and published.
+        ModelError, GalleryError, SourceError, OutboxError, UsageError: it cannot start; or, once
+            it runs, the source broke or a disk is full: what came before it was processed and
+            published.
+        StoreError: the file of JSON lines takes no more; as above.
     """
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
@@ -222,6 +224,7 @@ class _Agent:
         self._interrupts = interrupts
         self._heartbeat = heartbeat
         self._began_s = time.monotonic()
+        self._rate = FrameRate()
         self._next_status_s = 0.0
         self._video_span_utc_s: tuple[float, float] | None = None
 
@@ -229,7 +232,7 @@ class _Agent:
         if self._uplink:
             self._greet(self._uplink)
         self._observer.started(self._settings.camera, self._source.frames_expected)
-        self._began_s = time.monotonic()
+        self._began_s, self._rate = time.monotonic(), FrameRate()
         self._source.idle = self._idle
         try:
             for frame in self._source:
@@ -238,7 +241,7 @@ class _Agent:
         except (KeyboardInterrupt, SystemExit):
             self._wind_up("ended", flush_s=INTERRUPTED_FLUSH_S)
             raise
-        except SourceError as error:
+        except (EdgeReidError, OSError) as error:
             self._wind_up("failed", reason=str(error))
             raise
         return self._wind_up("ended")
@@ -297,7 +300,7 @@ class _Agent:
             state,
             frames=counters.frames,
             frames_dropped=self._source.dropped,
-            fps=counters.frames / max(time.monotonic() - self._began_s, 1e-3),
+            fps=self._rate.of_late(counters.frames),
             last_frame_utc_s=self._video_span_utc_s[1] if self._video_span_utc_s else None,
             reason=reason,
         )
@@ -313,8 +316,10 @@ class _Agent:
         self._heartbeat.stopping()
         wall_s = time.monotonic() - self._began_s
         with self._interrupts.held():
-            self._tell(self._pipeline.finish())
-            self._report(state, reason)
+            try:
+                self._tell(self._pipeline.finish())
+            finally:  # whatever failed may fail again
+                self._report(state, reason)
         if self._uplink:
             patience_s = self._settings.mqtt.flush_timeout_s if flush_s is None else flush_s
             self._uplink.publisher.flush(patience_s)

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 MARKS = {
-    "ok": "[green]✓[/green]",
-    "warning": "[yellow]![/yellow]",
-    "failure": "[red]✗[/red]",
-    "skipped": "[dim]–[/dim]",
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "failure": ("✗", "red"),
+    "skipped": ("–", "dim"),
 }
 
 
@@ -29,6 +29,7 @@ def doctor(
 ) -> None:
     """Check runtime, models, gallery, camera, broker, clock and disk; exit 1 if one fails."""
     from rich.console import Console
+    from rich.text import Text
 
     from edge_reid.agent.checkup import Verdict, examine
 
@@ -37,9 +38,10 @@ def doctor(
     subject = _subject(config, gallery, broker, source, detector, model)
     for finding in examine(replace(subject, is_offline=offline)):
         mark = MARKS[finding.verdict.value]
-        console.print(f" {mark} [bold]{finding.name:<16}[/bold] {finding.detail}", highlight=False)
+        name = (f"{finding.name:<16}", "bold")
+        console.print(Text.assemble(" ", mark, " ", name, " ", finding.detail))
         if finding.remedy:
-            console.print(f"     → {finding.remedy}", highlight=False)
+            console.print(Text(f"     → {finding.remedy}"))
         failures += finding.verdict is Verdict.FAILURE
     console.print(f"{failures} to mend" if failures else "all well", highlight=False)
     raise typer.Exit(1 if failures else 0)

@@ -25,7 +25,7 @@ def fleet_table(
     table = Table(
         box=SIMPLE_HEAD,
         title=f"{site}: {online} of {len(members)} agents online",
-        caption=trouble or None,
+        caption=Text(trouble, "table.caption") if trouble else None,
         title_justify="left",
         caption_justify="left",
         padding=(0, 1, 0, 0),
@@ -70,9 +70,13 @@ def _cameras(member: Member) -> list[CameraStatus]:
 
 
 def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
-    """`online 3 h`, `offline 2 min: stopped`; then what else a person should know."""
+    """`online 3 h`, `offline 2 min: stopped`, `lost; had connected 5 d ago`; and what else a
+    person should know.
+    """
     if member.is_online:
         lines = [Text(f"online {age_text(status.started_at, now)}", "green")]
+    elif status.is_lost:
+        lines = [Text(f"lost; had connected {age_text(status.at, now)} ago", "red")]
     else:
         reason = f": {status.reason}" if status.reason else ""
         lines = [Text(f"offline {age_text(status.at, now)}{reason}", "red")]

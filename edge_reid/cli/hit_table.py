@@ -1,4 +1,4 @@
-"""Events as a table that grows: what `edge-reid watch` and `edge-reid demo` show."""
+"""Events as a table that grows: what `edge-reid watch` and `make demo` show."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class HitTable:
         table = Table(
             box=SIMPLE_HEAD,
             title=self.title,
-            caption=self.note or self._summary(),
+            caption=Text(self.note or self._summary(), "table.caption"),
             title_justify="left",
             caption_justify="left",
             padding=(0, 1, 0, 0),  # all columns fit a terminal of 80

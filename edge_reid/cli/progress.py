@@ -23,7 +23,7 @@ from edge_reid.core.progress import StageProgress
 def counting(label: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar that is told how many are done, and of how many if that is known."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -42,7 +42,7 @@ def counting(label: str) -> Iterator[Callable[[int, int | None], None]]:
 def stages() -> Iterator[StageProgress]:
     """A bar for work in stages: told what is being done, how much of it, and of how much."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),

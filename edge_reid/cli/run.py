@@ -20,7 +20,7 @@ def run(
     site: Annotated[str | None, typer.Option(help="Topic level: the site.")] = None,
     camera: Annotated[str | None, typer.Option(help="Topic level: the camera.")] = None,
     agent: Annotated[
-        str | None, typer.Option(help="This agent's name. [default: host name]")
+        str | None, typer.Option(help="This agent's name. [default: host name and camera]")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Everything from a TOML file; options here win over it.")

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from edge_reid.agent.health import Summary
 from edge_reid.agent.pipeline import Step
@@ -70,7 +71,7 @@ class RunScreen:
 
     def notice(self, line: str) -> None:
         """Something a person should know now."""
-        self._console.print(f"[yellow]{line}[/yellow]", highlight=False, soft_wrap=True)
+        self._console.print(Text(line, "yellow"), soft_wrap=True)
 
     def show(self, summary: Summary) -> None:
         """The table at the end."""
@@ -80,7 +81,7 @@ class RunScreen:
         table.add_column(style="bold")
         table.add_column()
         for name, value in summary_rows(summary):
-            table.add_row(name, value)
+            table.add_row(name, Text(value))
         self._out.print(table)
 
 

@@ -60,9 +60,10 @@ def sink(
         topic_name("--group", group),
         topic_name("--name", name) if name else agent_name(socket.gethostname()),
     )
+    broker = login.broker()  # before a store is made that a wrong address would leave behind
     with (
         closing(open_store(to)) as store,
-        Sink(login.broker(), share, store, confirms=confirm) as consumer,
+        Sink(broker, share, store, confirms=confirm) as consumer,
         _until_asked() as asked,
     ):
         _consume(consumer, asked, count)
@@ -79,6 +80,7 @@ def sink(
 def _consume(consumer: Sink, asked: list[int], count: int | None) -> None:
     """Turn until somebody asks to stop, or the count is reached; say what changes."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     known_trouble = ""
@@ -88,8 +90,8 @@ def _consume(consumer: Sink, asked: list[int], count: int | None) -> None:
             status.update(f"{consumer.tally.stored} events stored")
             if consumer.trouble != known_trouble:
                 known_trouble = consumer.trouble
-                line = f"[yellow]{known_trouble}[/yellow]" if known_trouble else "well again"
-                console.print(line, highlight=False, soft_wrap=True)
+                said = Text(known_trouble, "yellow") if known_trouble else Text("well again")
+                console.print(said, soft_wrap=True)
     consumer.finish()
 
 

@@ -59,7 +59,8 @@ def _follow(
 
     from edge_reid.messaging.payloads import parse_event
 
-    left, deadline_s = count or math.inf, time.monotonic() + (timeout_s or math.inf)
+    left = count or math.inf
+    deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
     while left and (rest_s := deadline_s - time.monotonic()) > 0:
         message = subscriber.receive(min(TICK_S, rest_s))
         if message is None:

@@ -388,9 +388,16 @@ def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()
         here = (*at, key)
         if isinstance(value, Mapping):
             return _anchor_paths(value, base, here)
+        if here == ("source", "uri") and isinstance(value, str):
+            return _beside(base, value)
         return base / value if here in _PATH_KEYS and isinstance(value, str) else value
 
     return {key: anchored(key, value) for key, value in table.items()}
+
+
+def _beside(base: Path, uri: str) -> str:
+    """A video file's path; a camera's number or a URL stays as it is."""
+    return uri if not uri or uri.isdecimal() or "://" in uri else str(base / uri)
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

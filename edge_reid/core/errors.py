@@ -13,7 +13,7 @@
     ├── CommandError             an agent refuses a command, or does not answer
     ├── OutboxError              the event store cannot be used
     ├── BundleError              a bundle of a release is refused, or cannot be made or read
-    ├── StoreError               what a sink receives cannot be put where it should be
+    ├── StoreError               events cannot be put where they should be, beside the broker
     ├── FlashError               a card, a boot partition or a box cannot be set up
     └── TrainingError            a data set, a run or an export is not usable
 
@@ -88,7 +88,7 @@ class BundleError(EdgeReidError):
 
 
 class StoreError(EdgeReidError):
-    """A sink cannot put events where it was told to."""
+    """A sink, or an agent with `--events`, cannot put events where it was told to."""
 
 
 class FlashError(EdgeReidError):

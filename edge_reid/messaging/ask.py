@@ -58,6 +58,8 @@ def _check_that_it_listens(connection: Connection, address: Address) -> None:
             f"{who}: expected one that is online at site {address.site}, found none of this name;"
             " `edge-reid fleet` shows those there are"
         )
+    if status.is_lost:
+        raise CommandError(f"{who}: is lost; was connected since {status.at}; try again later")
     if status.state == "offline":
         raise CommandError(f"{who}: is offline since {status.at}: {status.reason}; try again later")
     if status.commands is None:

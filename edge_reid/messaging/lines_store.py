@@ -37,6 +37,7 @@ class LinesStore:
             self._file: BinaryIO = sys.stdout.buffer
             return
         try:
+            path.touch(0o600)  # a new one is its owner's alone
             self._file = path.open("a+b", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._read_on()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import secrets
 import socket
 import threading
@@ -15,6 +14,7 @@ from typing import Literal
 
 from edge_reid import __version__
 from edge_reid.core.errors import EdgeReidError
+from edge_reid.messaging.backoff import RETRY_S, Backoff, jittered
 from edge_reid.messaging.broker import Broker, NameTakenError, RefusedError
 from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.connection import Connection, connect
@@ -22,7 +22,7 @@ from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
 from edge_reid.messaging.identity_states import IdentityStates
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, GalleryState
+from edge_reid.messaging.payloads import LOST, AgentDuplicate, AgentStatus, GalleryState
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Event, Message, rfc3339
@@ -32,8 +32,6 @@ _log = logging.getLogger(__name__)
 STATUS_INTERVAL_S = 30.0
 SILENCE_S = 3 * STATUS_INTERVAL_S
 """A rival that said nothing for so long has lost its power, and its will got lost with a broker."""
-RETRY_S = (0.5, 30.0)
-"""Least and most seconds between two attempts to connect."""
 TURN_S = 1.0
 """Longest wait for the network before looking after everything else."""
 FAREWELL_S = 2.0
@@ -98,7 +96,7 @@ class Publisher:
         self._outbox = outbox
         self._address = address
         self._facts = facts
-        self._retry_s = retry_s
+        self._backoff = Backoff(*retry_s)
         self._status_interval_s = status_interval_s
         self._standby_s = standby_s
         self._delivery = delivery
@@ -197,35 +195,28 @@ class Publisher:
         return is_over or self._outbox.figures.depth == 0
 
     def _run(self) -> None:
-        failures = 0
         while not self._closing:
             began_s = time.monotonic()
             try:
                 self._connect_and_serve()
             except NameTakenError as error:
-                failures = 0
                 self._enter(LinkState(Link.NAME_TAKEN, str(error)))
             except EdgeReidError as error:
                 self._note(error)
             except Exception as error:
                 _log.exception("the publisher stumbled, and goes on")
                 self._note(error)
-            if time.monotonic() - began_s > self._retry_s[1]:
-                failures = 0
-            if not self._closing and self._hurry.wait(self._pause_s(failures)):
+            if not self._closing and self._hurry.wait(self._pause_s(time.monotonic() - began_s)):
                 self._hurry.clear()
-                failures = 0
-            failures += 1
+                self._backoff.reset()
         self._waker.close()
         self._enter(LinkState(Link.CLOSED))
 
-    def _pause_s(self, failures: int) -> float:
-        """Doubles with every failure; jitter keeps a fleet from coming back all at once."""
-        least_s, most_s = self._retry_s
-        jitter = random.uniform(0.5, 1)  # noqa: S311 - not a secret
+    def _pause_s(self, lasted_s: float) -> float:
         if self._state.link is Link.NAME_TAKEN:
-            return jitter * self._standby_s
-        return jitter * min(most_s, least_s * 2.0 ** min(failures, 16))
+            self._backoff.reset()
+            return jittered(self._standby_s)
+        return self._backoff.pause_s(lasted_s=lasted_s)
 
     def _connect_and_serve(self) -> None:
         view = self._lookout.look()
@@ -235,7 +226,7 @@ class Publisher:
         connection = connect(
             self._broker,
             client_id=self._address.client_id,
-            will=self._status("offline", reason="connection lost"),
+            will=self._status("offline", reason=LOST),
             version=view.version,
         )
         try:

@@ -147,7 +147,7 @@ class CameraStatus(Payload):
     reason: str | None = None
     """What is wrong, in words; null when nothing is."""
     fps: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Frames per second of late."""
+    """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0
     """Processed since the start."""
     frames_dropped: Count = 0
@@ -189,6 +189,10 @@ class CommandsState(Payload):
     """By `set-threshold`, until the next reload or start; null: as configured."""
 
 
+LOST = "connection lost"
+"""The reason in an agent's last will."""
+
+
 class AgentStatus(Payload):
     """Whether an agent is there. Retained, and also its last will."""
 
@@ -221,6 +225,11 @@ class AgentStatus(Payload):
     """Of the agent."""
     at: Time
     """When this was written. Of a lost agent: when it connected."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the broker says `offline` in its place: nobody knows since when it is."""
+        return self.state == "offline" and self.reason == LOST
 
 
 class AgentDuplicate(Payload):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from edge_reid.core.errors import StoreError
@@ -68,6 +69,8 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        with suppress(OSError):  # SQLite meets the same trouble, and says more of it
+            path.touch(0o600)  # a new one is its owner's alone; the log gets the file's own mode
         try:
             self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
             self._prepare()

@@ -8,13 +8,11 @@ from collections import deque
 from collections.abc import Iterable
 
 from edge_reid.core.errors import BrokerError
+from edge_reid.messaging.backoff import RETRY_S, Backoff
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import Connection, Received, connect
 
 _log = logging.getLogger(__name__)
-
-RETRY_S = 1.0
-"""Pause between two attempts to come back."""
 
 
 class Subscriber:
@@ -29,11 +27,17 @@ class Subscriber:
     """
 
     def __init__(
-        self, broker: Broker, filters: Iterable[str], *, qos: int = 1, retry_s: float = RETRY_S
+        self,
+        broker: Broker,
+        filters: Iterable[str],
+        *,
+        qos: int = 1,
+        retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
         self._broker = broker
         self._qos = qos
-        self._retry_s = retry_s
+        self._backoff = Backoff(*retry_s)
+        self._began_s = self._next_s = 0.0  # the last attempt; the next one, not before
         self.filters = tuple(filters)
         self._connection: Connection | None = None
         self._inbox: deque[Received] = deque()
@@ -65,6 +69,9 @@ class Subscriber:
             self._turn(left_s)
 
     def _turn(self, left_s: float) -> None:
+        if self._connection is None and (pause_s := self._next_s - time.monotonic()) > 0:
+            time.sleep(min(pause_s, left_s))
+            return
         try:
             if self._connection is None:
                 self._connection = self._connect()
@@ -72,7 +79,6 @@ class Subscriber:
             self._connection.turn(left_s)
         except BrokerError as error:
             self._lose(error)
-            time.sleep(min(self._retry_s, left_s))
         else:
             self._take_in(self._connection)
 
@@ -81,15 +87,18 @@ class Subscriber:
         connection.received.clear()
 
     def _lose(self, error: BrokerError) -> None:
-        if not self.trouble:
+        if str(error) != self.trouble:
             _log.warning("%s; trying again", error)
         self.trouble = str(error)
+        now_s = time.monotonic()
+        self._next_s = now_s + self._backoff.pause_s(lasted_s=now_s - self._began_s)
         if self._connection:
             self._take_in(self._connection)
             self._connection.abort()
             self._connection = None
 
     def _connect(self) -> Connection:
+        self._began_s = time.monotonic()
         connection = connect(self._broker)
         connection.subscribe(self.filters, qos=self._qos)
         return connection

@@ -17,6 +17,9 @@ from edge_reid.core.config import UpdateSettings
 from edge_reid.core.errors import BundleError
 from edge_reid.messaging.web import web_connection
 
+PIECE_BYTES = 1 << 18
+"""Read at a time: a box has not the memory for a whole wheel."""
+
 
 def place_of(sha256: str) -> str:
     """Where a file lies below the depot."""
@@ -82,7 +85,7 @@ class WebDepot:
                     "is the release published there?"
                 )
             if response.status == http.client.OK:
-                response.read(start)
+                _skip(response, start)
             yield cast("IO[bytes]", response)
         except (OSError, http.client.HTTPException) as error:
             raise BundleError(f"{where}: cannot be had: {error}") from error
@@ -95,6 +98,12 @@ class WebDepot:
             headers["Range"] = f"bytes={start}-"
         self._connection.request("GET", f"{self._path}/{path}", headers=headers)
         return self._connection.getresponse()
+
+
+def _skip(response: http.client.HTTPResponse, size_bytes: int) -> None:
+    left = size_bytes
+    while left > 0 and (piece := response.read(min(left, PIECE_BYTES))):
+        left -= len(piece)
 
 
 def open_depot(settings: UpdateSettings) -> Depot:

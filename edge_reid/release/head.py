@@ -55,7 +55,8 @@ class ReleaseHead(Record):
     )
     site: Name
     serial: Annotated[int, Field(gt=0, lt=1 << 53)]
-    """Rises with every publication, also of an older release: no box takes a lower one again."""
+    """Rises with every publication, also of an older release: no box takes a lower one again.
+    Unix seconds of the publication, or one more than the head before had, if that is more."""
     version: Annotated[str, Field(pattern=VERSION_PATTERN)]
     targets: Annotated[dict[Name, TargetRelease], Field(min_length=1)]
     groups: Annotated[tuple[Group, ...], Field(strict=False)]

@@ -73,14 +73,16 @@ def publish(
     manifests = [_put(bundle, plan, key, depot, told) for bundle in bundles]
     _check_one_release(manifests)
     before, foreign = _head_there(line, key)
+    now_utc_s = time.time()
     head = ReleaseHead(
         site=plan.site,
-        serial=before + 1,
+        # by the clock: boxes remember serials, the broker may have none any more
+        serial=max(before + 1, int(now_utc_s)),
         version=manifests[0].version,
         targets={it.target: _target(it, depot) for it in manifests},
         groups=plan.groups,
         soak_s=plan.soak_s,
-        created_utc_s=round(time.time(), 3),
+        created_utc_s=round(now_utc_s, 3),
         key_id=key.public.key_id,
     )
     os.sync()
@@ -115,6 +117,7 @@ def _check_one_release(manifests: Sequence[BundleManifest]) -> None:
 
 
 def _head_there(line: ReleaseLine, key: SigningKey) -> tuple[int, bool]:
+    """The serial of the head that lies there, 0 if none of this key does; whether another does."""
     sealed = line.listen().head
     if sealed is None:
         return 0, False

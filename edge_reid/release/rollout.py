@@ -19,7 +19,7 @@ Reports = Mapping[str, BoxUpdate]
 def reason_to_wait(head: ReleaseHead, agent: str, reports: Reports) -> str | None:
     """Why the box of that agent does not take the release yet; None: it is its turn."""
     for name, report in sorted(reports.items()):
-        if name != agent and report.serial == head.serial and report.state == "taken-back":
+        if name != agent and _is_about(head, report) and report.state == "taken-back":
             return (
                 f"the roll-out has stopped: {name} took {head.version} back: {report.reason}; "
                 "publish another release"
@@ -38,8 +38,12 @@ def _before(head: ReleaseHead, agent: str) -> Iterator[Group]:
         yield group
 
 
+def _is_about(head: ReleaseHead, report: BoxUpdate) -> bool:
+    return (report.serial, report.wanted) == (head.serial, head.version)
+
+
 def _lack(head: ReleaseHead, report: BoxUpdate | None) -> str | None:
-    if report is None or report.serial != head.serial:
+    if report is None or not _is_about(head, report):
         return "has not said anything about it"
     if report.state != "current":
         return f"is {report.state}"

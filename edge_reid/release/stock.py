@@ -15,12 +15,11 @@ from typing import IO
 from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
-from edge_reid.release.depot import Depot
+from edge_reid.release.depot import PIECE_BYTES, Depot
 
 Progress = Callable[[int], None]
 """Told of bytes as they come."""
 
-_PIECE_BYTES = 1 << 18
 SPARE_BYTES = 100 << 20
 """Left free on the disk, for events."""
 
@@ -112,7 +111,7 @@ class Stock:
 
 def _copy(source: IO[bytes], sink: IO[bytes], size: int, came: Progress) -> int:
     copied = 0
-    while copied < size and (piece := source.read(min(_PIECE_BYTES, size - copied))):
+    while copied < size and (piece := source.read(min(PIECE_BYTES, size - copied))):
         try:
             sink.write(piece)
         except OSError as error:  # which the depot would take for one of its own

@@ -7,7 +7,6 @@ capture as soon as OpenCV lets it go) and another one is started.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import cv2
 
 from edge_reid.core.errors import SourceError
+from edge_reid.core.stream_url import place
 from edge_reid.core.types import Frame
 from edge_reid.vision.opencv import DEFAULT_FPS, frame_rate, to_rgb
 
@@ -133,7 +133,7 @@ class _Reader(threading.Thread):
     """Opens the capture and keeps its newest picture, until stopped or until the capture ends."""
 
     def __init__(self, uri: str, timeout_s: float, frames_read: int = 0) -> None:
-        super().__init__(name=f"capture {_without_login(uri)}", daemon=True)
+        super().__init__(name=f"capture {_name(uri)}", daemon=True)
         self.fps = 0.0
         self.dropped = 0
         self.frames_read = frames_read
@@ -198,13 +198,12 @@ def _size_px(shot: _Shot) -> tuple[int, int]:
 
 
 def _no_picture(uri: str) -> str:
+    advice = "that it is plugged in and no other program uses it"
     if "://" in uri:
-        name, advice = f"stream {_without_login(uri)}", "its address and login, and the network"
-    else:
-        name, advice = f"camera {uri}", "that it is plugged in and no other program uses it"
-    return f"{name}: expected pictures, none came; check {advice}"
+        advice = "its address and login, and the network"
+    return f"{_name(uri)}: expected pictures, none came; check {advice}"
 
 
-def _without_login(uri: str) -> str:
-    """`rtsp://user:secret@host/path` → `rtsp://host/path`: passwords stay out of logs."""
-    return re.sub(r"://[^/]*@", "://", uri)
+def _name(uri: str) -> str:
+    """What to call it where others read: passwords stay out of logs."""
+    return f"stream {place(uri)}" if "://" in uri else f"camera {uri}"

@@ -118,6 +118,37 @@ def test_a_box_without_a_network_goes_on_with_its_last(workshop: Workshop, tmp_p
         assert sync.take() is None
 
 
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [it.getMessage() for it in caplog.records if it.name == gallery_sync.__name__]
+
+
+def test_a_source_that_stays_away_is_logged_once(
+    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with following(workshop, tmp_path, source=str(tmp_path / "stick")) as sync:
+        time.sleep(1)  # some attempts
+        assert [it for it in lines_of(caplog) if "head cannot be read" in it] == lines_of(caplog)
+        assert len(lines_of(caplog)) == 1
+        workshop.out.rename(tmp_path / "stick")
+        taken(sync)
+        (tmp_path / "stick").rename(workshop.out)
+        eventually(lambda: sync.state.refused is not None)
+    assert len([it for it in lines_of(caplog) if "head cannot be read" in it]) == 2
+
+
+def test_a_gallery_that_cannot_be_opened_is_logged_once(
+    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = GallerySync.open(settings(workshop, tmp_path), MANIFEST)
+    assert opened is not None
+    (tmp_path / "box.db").write_bytes(b"something else" * 100)
+    with opened as sync:
+        time.sleep(2 * gallery_sync.TURN_S + 0.5)
+        assert "box.db" in str(sync.state.refused)
+    assert len(lines_of(caplog)) == 1
+    assert "Traceback" not in caplog.text
+
+
 def test_a_new_version_is_made_ready_while_the_old_one_is_in_use(
     workshop: Workshop, tmp_path: Path
 ) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from consumer import Consumer, eventually
+from gate import Gate
 from mosquitto import Mosquitto, free_port
 from sightings import ADDRESS
 
 from edge_reid.core.config import CommandSettings
+from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
@@ -59,6 +61,23 @@ def test_an_agent_that_takes_none_or_is_gone(
     assert outcome.code == 1
     assert "is offline since" in outcome.complaint
     assert ": stopped; try again later" in outcome.complaint
+
+
+@pytest.mark.broker
+def test_an_agent_that_was_cut_off(broker: Mosquitto, tmp_path: Path, edge_reid: Any) -> None:
+    """Its last words are those that it left at the broker when it connected."""
+    words = ("command", "gate-1", "reload", "--site", "lab", "--broker", broker.url)
+    with (
+        Gate(broker.port) as gate,
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Consumer(broker.broker()) as consumer,
+        Publisher(Broker("127.0.0.1", gate.port, keepalive_s=1), outbox, ADDRESS, FACTS),
+    ):
+        consumer.wait_for("status")
+        gate.is_open, gate.is_frozen = False, True
+        will = consumer.wait_for("status", 2)[-1]
+        outcome = edge_reid(*words)
+    assert f"is lost; was connected since {will['at']}; try again later" in outcome.complaint
 
 
 @pytest.mark.broker

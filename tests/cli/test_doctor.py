@@ -72,6 +72,12 @@ def test_every_fault_is_named_and_the_rest_still_checked(edge_reid, tmp_path):
     assert "4 to mend" in outcome.out
 
 
+def test_a_path_is_shown_as_it_is(edge_reid, tmp_path):
+    video = tmp_path / "[cam]" / "[" / "x]" / "no.mp4"
+    outcome = edge_reid("doctor", "--source", video)
+    assert str(video) in "".join(outcome.out.splitlines())  # long lines are broken
+
+
 def test_an_empty_gallery_is_only_a_warning(edge_reid, tmp_path):
     gallery = tmp_path / "gallery.db"
     edge_reid("gallery", "init", gallery)

@@ -157,16 +157,24 @@ def test_what_a_person_should_know_is_said() -> None:
                 commands=commands,
             ),
             duplicate("gate-1", "aa"),
+            status("yard-1", state="offline", reason="stopped"),
         )
     )
-    assert "lab: 1 of 2 agents online" in text
-    assert "offline 2 min: connection lost" in text
+    assert "offline 2 min: stopped" in text
+    assert "lab: 1 of 3 agents online" in text
+    assert "lost; had connected 2 min ago" in text, "nobody knows for how long it is away"
     assert "v7, 3 d old" in text
     assert "version 8: bad signature" in text
     assert "name taken twice: also on attic, 12 events wait there" in text
     assert "outbox damaged: outbox.db.damaged" in text
     assert "threshold set to 0.8" in text
     assert "3 messages were no commands" in text
+
+
+def test_what_is_wrong_with_the_broker_is_shown_as_it_is() -> None:
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    console.print(fleet_table(fleet_of(), "lab", "mqtts://[fe80::1]:8883: hung up"))
+    assert "mqtts://[fe80::1]:8883: hung up" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_cameras_whose_agent_never_spoke_are_shown_all_the_same() -> None:

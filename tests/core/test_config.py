@@ -6,12 +6,13 @@ import pytest
 from edge_reid.core.config import agent_name, load_settings
 from edge_reid.core.errors import ConfigError
 
-GOOD = """
+URI = 'uri = "rtsp://camera/stream"'
+GOOD = f"""
 site = "lab"
 camera = "gate"
 gallery = "people.db"
 [source]
-uri = "rtsp://camera/stream"
+{URI}
 [decide]
 target_fpir = 0.001
 [mqtt]
@@ -38,6 +39,19 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path):
     assert settings.gallery == tmp_path / "people.db"
     assert settings.mqtt.password_file == tmp_path / "secret" / "password"
     assert settings.outbox_path == tmp_path / f"outbox-{settings.agent}.db"
+
+
+@pytest.mark.parametrize("clip", ["clip.mp4", "clips/gate.mp4", "../clip.mp4"])
+def test_so_is_a_video_file(tmp_path: Path, clip: str):
+    text = GOOD.replace(URI, f'uri = "{clip}"')
+    assert load_settings(write(tmp_path, text), {}).source.uri == str(tmp_path / clip)
+    assert load_settings(write(tmp_path, text), {"source": {"uri": clip}}).source.uri == clip
+
+
+@pytest.mark.parametrize("camera", ["0", "/dev/video0", "rtsp://gate/stream", "http://gate/v.mjpg"])
+def test_a_camera_is_no_file(tmp_path: Path, camera: str):
+    text = GOOD.replace(URI, f'uri = "{camera}"')
+    assert load_settings(write(tmp_path, text), {}).source.uri == camera
 
 
 class TestStrangers:

@@ -160,6 +160,7 @@ def test_a_bundle_for_all_boxes_holds_nobodys_secrets(workstation: Workstation):
         "rtsp://me@gate/stream",
         "http://gate/video?channel=1&password=secret",
         "rtsp://gate/user=me&password=secret&channel=1",
+        "rtsp://me:se/cret@gate/stream",
     ],
 )
 def test_a_bundle_for_all_boxes_takes_no_login_of_a_camera(workstation: Workstation, address: str):

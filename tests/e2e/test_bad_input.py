@@ -176,13 +176,14 @@ def test_debug_shows_the_traceback(edge_reid, tmp_path):
     assert "Traceback" in outcome.err
 
 
-def test_ctrl_c_ends_cleanly_with_130(people, tmp_path, long_clip, start):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_it_cleanly(people, tmp_path, long_clip, start, number, code):
     """Once events flow, the signal must end the run, and every event must be whole."""
     events = tmp_path / "events.jsonl"
     process = start("run", "--source", long_clip, "--gallery", people, "--events", events, *PLACE)
     eventually(lambda: events.exists() and events.stat().st_size > 0, timeout_s=60)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in err
     assert all(json.loads(line) for line in events.read_text().splitlines())

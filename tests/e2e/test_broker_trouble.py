@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
 from consumer import Consumer, eventually
@@ -97,3 +99,42 @@ def test_ctrl_c_says_goodbye_to_the_broker(people, tmp_path, long_clip, start, b
     told = {event["track_id"] for event in decided(consumer) if event["type"] == "new"}
     ended = {event["track_id"] for event in decided(consumer) if event["type"] == "end"}
     assert told == ended, "who follows a track sees it end"
+
+
+def test_a_full_disk_ends_the_run_in_order(
+    people, tmp_path, short_clip, edge_reid, broker: Mosquitto
+):
+    """The broker gets what there is: tracks end, and the camera says why it is off."""
+    with Consumer(broker.broker()) as consumer:
+        eventually(lambda: consumer.is_subscribed)
+        outcome = edge_reid(
+            *("run", "--source", short_clip, "--gallery", people, "--broker", broker.url, *PLACE),
+            *("--outbox", tmp_path / "outbox.db", "--events", "/dev/full"),
+        )
+        assert outcome.code == 1
+        assert "events file /dev/full: cannot be written: No space left" in outcome.complaint
+        eventually(lambda: consumer.payloads("/gate/status")[-1]["state"] == "failed")
+        assert consumer.payloads("/gate/status")[-1]["reason"] in outcome.complaint
+    told = {event["track_id"] for event in decided(consumer) if event["type"] == "new"}
+    ended = {event["track_id"] for event in decided(consumer) if event["type"] == "end"}
+    assert told
+    assert told == ended
+
+
+def test_whoever_reads_the_events_may_leave(people, tmp_path, short_clip):
+    """As `head -1` does."""
+    words = ("run", "--source", short_clip, "--gallery", people, "--events", "-", *PLACE)
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge_reid", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert said.splitlines() == ["error: " + said.removeprefix("error: ").strip()], "one line"
+    assert "events file -: cannot be written: Broken pipe" in said

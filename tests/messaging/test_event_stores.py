@@ -58,6 +58,21 @@ def test_events_are_there_once_however_often_they_come(where: str) -> None:
     assert ids_in(where) == [event.event_id for event in EVENTS]
 
 
+@pytest.mark.parametrize("name", ["hits.db", "hits.jsonl"])
+def test_where_somebody_was_is_nobody_elses_business(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    where = f"sqlite:///{file}" if name.endswith(".db") else str(file)
+    store = open_store(where)
+    store.write(EVENTS)
+    assert {it.stat().st_mode & 0o777 for it in tmp_path.iterdir()} == {0o600}
+    store.close()
+    file.chmod(0o640)
+    store = open_store(where)
+    store.write(EVENTS)
+    store.close()
+    assert file.stat().st_mode & 0o777 == 0o640, "whom its owner lets in stays in"
+
+
 def test_a_hit_stands_there_as_it_was_sent(postgres: Postgres, tmp_path: Path) -> None:
     import psycopg
 

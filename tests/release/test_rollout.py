@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,12 @@ HEAD = ReleaseHead(
 
 
 def said(
-    agent: str, *, state: str = "current", serial: int = 5, ran_s: float = 3600
+    agent: str,
+    *,
+    state: str = "current",
+    serial: int = 5,
+    wanted: str = "1.1",
+    ran_s: float = 3600,
 ) -> tuple[str, BoxUpdate]:
     report = {
         "site": "lab",
@@ -35,7 +41,7 @@ def said(
         "release": "1.1",
         "target": "pi-trixie",
         "serial": serial,
-        "wanted": "1.1",
+        "wanted": wanted,
         "state": state,
         "reason": "it does not start" if state == "taken-back" else None,
         "since": rfc3339(1e9),
@@ -55,6 +61,7 @@ def test_the_first_group_waits_for_nobody(agent: str) -> None:
         ("yard-1", [], "gate-1 of group canary, which has not said anything"),
         ("yard-1", [said("gate-1")], "gate-2 of group canary, which has not said anything"),
         ("yard-1", [said("gate-1", serial=4)], "gate-1 .* has not said anything"),
+        ("yard-1", [said("gate-1", wanted="1.0")], "gate-1 .* has not said anything"),
         ("yard-1", [said("gate-1", state="fetching")], "gate-1 .* is fetching"),
         ("yard-1", [said("gate-1", state="failed")], "gate-1 .* is failed"),
         ("yard-1", [said("gate-1", ran_s=1800)], "gate-1 .* has run it for 30 of 60 min"),
@@ -93,7 +100,7 @@ def test_one_that_took_it_back_stops_all_others(agent: str) -> None:
     assert "stopped: gate-1 took 1.1 back: it does not start" in found
 
 
-def test_what_became_of_an_earlier_release_stops_nobody() -> None:
-    assert (
-        reason_to_wait(HEAD, "gate-2", dict([said("gate-1", state="taken-back", serial=4)])) is None
-    )
+@pytest.mark.parametrize("of", [{"serial": 4}, {"wanted": "1.0"}])
+def test_what_became_of_an_earlier_release_stops_nobody(of: dict[str, Any]) -> None:
+    reports = dict([said("gate-1", state="taken-back", **of)])
+    assert reason_to_wait(HEAD, "gate-2", reports) is None

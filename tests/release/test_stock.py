@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import random
 import re
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -91,6 +92,22 @@ def test_a_server_that_knows_no_ranges_sends_it_all_again(
     stock.files.mkdir(parents=True)
     (stock.files / f"{REF.sha256}.part").write_bytes(BODY[:500_000])
     assert stock.fetch(REF, WebDepot(server.url, server.ca_file)).read_bytes() == BODY
+
+
+def test_what_such_a_server_sends_again_is_not_kept_in_memory(
+    tmp_path: Path, folder: Path, server: WebServer
+) -> None:
+    """A wheel may be larger than what the service may use."""
+    body = bytes(20_000_000)
+    ref = BlobRef(hashlib.sha256(body).hexdigest(), len(body))
+    (folder / place_of(ref.sha256)).write_bytes(body)
+    depot = WebDepot(server.url, server.ca_file)
+    tracemalloc.start()
+    with depot.open(ref.sha256, len(body) - 100) as rest:
+        assert len(rest.read()) == 100
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 5_000_000
 
 
 @pytest.mark.parametrize("change", [lambda b: b[:-1] + b"x", lambda b: b + b"more"])
