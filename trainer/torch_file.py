@@ -103,7 +103,9 @@ def read_torch_state(path: Path) -> dict[str, npt.NDArray[Any]]:
             with path.open("rb") as file:
                 tensors = _read_legacy(file)
         return {name: t.numpy() for name, t in tensors.items() if isinstance(t, _Tensor)}
-    except (OSError, *_NO_WEIGHTS) as error:
+    except OSError as error:
+        raise TrainingError(f"weights {path}: cannot be read: {error.strerror}") from error
+    except _NO_WEIGHTS as error:
         raise TrainingError(
             f"weights {path}: expected the weights of a torch state dict, found a damaged file or "
             f"another kind ({error}); fetch it again"

@@ -173,4 +173,5 @@ def test_mistakes_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     words = ["experiment", "closed-set", str(folder), "--imagenet", str(tmp_path / "no.pth")]
     with pytest.raises(SystemExit, match="1"):
         main(words)
-    assert f"weights {tmp_path / 'no.pth'}: expected torch weights" in capsys.readouterr().err
+    said = f"weights {tmp_path / 'no.pth'}: cannot be read: No such file"
+    assert said in capsys.readouterr().err
