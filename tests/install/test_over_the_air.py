@@ -21,6 +21,12 @@ pytestmark = pytest.mark.broker
 CANARY = {"canary": ("gate-1",)}
 
 
+@pytest.fixture(autouse=True)
+def broker_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On loopback what is retained comes at once; to wait for more would be half of every test."""
+    monkeypatch.setattr("edge_reid.release.line.GRACE_S", 0.3)
+
+
 @pytest.fixture
 def fleet(
     tmp_path: Path,
