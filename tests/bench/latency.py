@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from edge_reid.agent.benchmark import describe_machine
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.shipped import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.runtime import available_runtimes
@@ -34,6 +34,8 @@ def main() -> None:
     for runtime in available_runtimes():
         embedder = Embedder(shipped_model(EMBEDDING), runtime=runtime, threads=1)
         rows[f"embed a crop ({runtime})"] = median_ms(lambda e=embedder: e.embed([crop]), 200)
+        smaller = Embedder(shipped_model(SMALLER_EMBEDDING), runtime=runtime, threads=1)
+        rows[f"… smaller ({runtime})"] = median_ms(lambda e=smaller: e.embed([crop]), 200)
         detector = load_detector(shipped_model(DETECTOR), runtime=runtime, threads=1)
         rows[f"detect in a frame ({runtime})"] = median_ms(lambda d=detector: d.detect(frame), 40)
     rows["edge-reid --help"] = median_ms(show_help, 15)

@@ -12,7 +12,7 @@ from edge_reid.core.manifest import (
     load_embedding_manifest,
     manifest_path,
 )
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.shipped import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
 from edge_reid.vision.runtime import Model
 
 FOLDER = Path(__file__).resolve().parents[2] / "models"
@@ -23,7 +23,8 @@ every_model = pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem
 
 def test_the_defaults_are_shipped() -> None:
     assert load_detector_manifest(shipped_model(DETECTOR)).licence
-    assert load_embedding_manifest(shipped_model(EMBEDDING)).impostor_quantiles
+    for name in (EMBEDDING, SMALLER_EMBEDDING):
+        assert load_embedding_manifest(shipped_model(name)).impostor_quantiles
 
 
 def test_every_manifest_has_its_model() -> None:
