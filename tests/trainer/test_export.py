@@ -117,6 +117,7 @@ def test_a_file_that_lost_too_much_is_not_kept_and_it_is_said_what_to_try(
     assert not out.parent.exists()
 
 
+@pytest.mark.soak
 def test_int8_that_loses_too_much_is_fine_tuned_until_it_does_not(
     lopsided: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
