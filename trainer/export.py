@@ -141,13 +141,15 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     splits = [validation_split(data), *(read_split(folder) for folder in options.validate)]
     _refuse_same_names(splits)
     originals = [evaluate_network(loaded.embedder, split) for split in splits]
+    crops = _training_crops(loaded, data, options.calibration)
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / out.name
         failure = None
         for minutes in _tries(options):
             if failure:
                 print(f"{failure}; fine-tuning it through int8 rounding for {minutes:g} minutes")
-            _convert(loaded, data, options, minutes, draft)
+            tune = _tuning(loaded, data, minutes)
+            draft.write_bytes(to_tflite(loaded.embedder, options.precision, crops, tune))
             manifest = _manifest(draft, run, loaded, options)
             write_manifest(manifest, draft)
             results = [Comparison(evaluate_file(draft, it.split), it) for it in originals]
@@ -184,14 +186,6 @@ def _tries(options: ExportOptions) -> Iterator[float]:
     while options.precision == "int8" and minutes < options.fine_tune_most:
         minutes = min(max(2 * minutes, _FIRST_MINUTES), options.fine_tune_most)
         yield minutes
-
-
-def _convert(
-    loaded: Run, data: RunData, options: ExportOptions, minutes: float, draft: Path
-) -> None:
-    crops = _training_crops(loaded, data, options.calibration)
-    tune = _tuning(loaded, data, minutes)
-    draft.write_bytes(to_tflite(loaded.embedder, options.precision, crops, tune))
 
 
 def _tuning(loaded: Run, data: RunData, minutes: float) -> Tune | None:

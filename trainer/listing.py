@@ -16,7 +16,7 @@ TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 """Folders of Market-1501."""
 
 _MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)")
-JUNK, DISTRACTOR = -1, 0
+_JUNK, _DISTRACTOR = -1, 0
 """Identities of Market-1501 that are nobody's: boxes that count nowhere, and pictures that show
 anybody and nobody who is looked for."""
 _CAMERA = re.compile(r"cam(era)?[ _-]?[a-z0-9]{1,2}", re.IGNORECASE)
@@ -81,8 +81,8 @@ def list_market(files: Iterable[Path], folder: Path) -> Listing:
                 f"identity, found {path.name}"
             )
         number, camera = int(match[1]), str(int(match[2]))
-        identity = None if number in {JUNK, DISTRACTOR} else str(number)
-        pictures.append(Listed(path, identity, camera, is_distractor=number == DISTRACTOR))
+        identity = None if number in {_JUNK, _DISTRACTOR} else str(number)
+        pictures.append(Listed(path, identity, camera, is_distractor=number == _DISTRACTOR))
     return Listing(tuple(pictures))
 
 

@@ -7,7 +7,6 @@ it says is stored in the run's folder in the same form, so that to go on needs n
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.disk import whole_file
+from trainer.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.recipe import Recipe, Teacher
 from trainer.teacher_network import embed_paths
 
@@ -108,9 +107,9 @@ def _row_of(path: Path, row: dict[str, int], depths: Sequence[int]) -> int:
 
 def _read(file: Path) -> tuple[list[str], npt.NDArray[Any]]:
     try:
-        with np.load(file) as stored:
-            names, embeddings = stored["names"], stored["emb"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        stored = read_arrays(file)
+        names, embeddings = stored["names"], stored["emb"]
+    except (BrokenArraysError, KeyError) as error:
         raise TrainingError(
             f"teacher {file}: expected an .npz with `names` and `emb`: {error}"
         ) from error
@@ -138,8 +137,8 @@ def _is_of(file: Path, asked: str) -> bool:
 
 def _store(file: Path, asked: str, paths: Sequence[Path], rows: FloatArray) -> None:
     names = np.array([name.encode() for name in _short_names(paths)])
-    with whole_file(file) as out:
-        np.savez(out, names=names, emb=rows.astype(np.float16), teacher=np.array(asked))
+    stored = {"names": names, "emb": rows.astype(np.float16), "teacher": np.array(asked)}
+    write_arrays(file, stored)
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
