@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +34,13 @@ def load_crops(
 ) -> ImageBatch:
     """All pictures as (N, H, W, 3) RGB uint8; kept under `cache` for the next start."""
     if cache is None:
-        return _decode(paths, height_px, width_px)
+        return _decode(paths, len(paths), height_px, width_px)
     file = cache / f"crops-{height_px}x{width_px}-{_fingerprint(paths)}.npy"
     if not file.exists():
         cache.mkdir(parents=True, exist_ok=True)
+        shown = bar(paths, "decoding pictures")
         with whole_file(file) as whole:
-            np.save(whole, _decode(paths, height_px, width_px))
+            np.save(whole, _decode(shown, len(paths), height_px, width_px))
     return np.asarray(np.load(file, mmap_mode="r"))
 
 
@@ -52,8 +53,8 @@ def _fingerprint(paths: Sequence[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _decode(paths: Sequence[Path], height_px: int, width_px: int) -> ImageBatch:
-    crops = np.empty((len(paths), height_px, width_px, 3), np.uint8)
-    for crop, path in zip(crops, bar(paths, "decoding pictures"), strict=True):
+def _decode(paths: Iterable[Path], count: int, height_px: int, width_px: int) -> ImageBatch:
+    crops = np.empty((count, height_px, width_px, 3), np.uint8)
+    for crop, path in zip(crops, paths, strict=True):
         crop[:] = to_input(read_image(path), height_px, width_px)[0]
     return crops
