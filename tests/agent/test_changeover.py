@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from consumer import eventually
 from mosquitto import Mosquitto
+from no_pipeline import NoPipeline
 from publishing import DIMENSION, MODEL, portraits
 from sightings import ADDRESS, ORIGIN, a_hit
 
@@ -22,13 +23,6 @@ from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.subscribe import Subscriber
 
 pytestmark = pytest.mark.broker
-
-
-class NoPipeline:
-    """In the place of a pipeline, which has nothing to do here."""
-
-    def use(self, index: Index, threshold: float) -> None:
-        """Nobody is matched."""
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from consumer import Consumer, eventually
 from gate import Gate
 from mosquitto import Mosquitto
+from no_pipeline import NoPipeline
 from publishing import (
     DIMENSION,
     MODEL,
@@ -310,15 +311,6 @@ def test_a_source_without_an_answer_is_said(
     sync = GallerySync(tmp_path / "box.db", ours, workshop.pinned(), silent)
     with pytest.raises(SnapshotError, match="expected an answer within 0.2 s, got none"), sync:
         sync.look_now(0.2)
-
-
-class NoPipeline:
-    """In the place of a pipeline: remembers what it was given."""
-
-    index: Index | None = None
-
-    def use(self, index: Index, threshold: float) -> None:
-        self.index = index
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from no_pipeline import NoPipeline
 from publishing import DIMENSION, MODEL, SITE
 from sightings import a_hit
 
@@ -21,7 +22,6 @@ from edge_reid.agent.herald import Herald
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.gallery.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import Event, Origin
@@ -77,13 +77,6 @@ class Life:
                 },
             }
         )
-
-
-class NoPipeline:
-    """In the place of a pipeline, which has nothing to do here."""
-
-    def use(self, index: Index, threshold: float) -> None:
-        """Nobody is matched."""
 
 
 class Box:
