@@ -24,6 +24,7 @@ from trainer.calibration import IntArray, stratified
 from trainer.checkpoint import stopped_in
 from trainer.crops import load_crops, read_image
 from trainer.disk import whole_file
+from trainer.draft import Comparison, Draft
 from trainer.evaluate import (
     Report,
     Split,
@@ -35,6 +36,7 @@ from trainer.evaluate import (
 from trainer.finetune import fine_tune
 from trainer.first_thresholds import with_thresholds
 from trainer.latency import Latency, measure_latency
+from trainer.mirroring import mirrored
 from trainer.model import Run, load_run
 from trainer.operators import Operators, read_operators
 from trainer.quantize import Precision, Tune, to_tflite
@@ -44,7 +46,6 @@ from trainer.sources import RunData, load_data_of
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 
-_POINTS = 100.0
 _TUNED_ON = 4096
 """Crops that fine-tuning draws from, at most."""
 _ADVISED_MINUTES = 10
@@ -64,6 +65,7 @@ class ExportOptions:
         fine_tune_minutes: of training through int8 rounding; int8 only.
         fine_tune_most: where int8 loses more than the budget, it is fine-tuned anew for longer and
             longer, up to so many minutes.
+        mirror: embed the mean of a crop and its mirror image, in twice the time.
         validate: further data sets, beside the held-out people.
         licence: of the weights, for the manifest; None: as what they were made from allows.
     """
@@ -73,41 +75,9 @@ class ExportOptions:
     calibration: int = 256
     fine_tune_minutes: float = 0.0
     fine_tune_most: float = 0.0
+    mirror: bool = False
     validate: tuple[Path, ...] = ()
     licence: str | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
-    """The exported file beside the float network on one data set."""
-
-    exported: Report
-    original: Report
-
-    def lost_points(self) -> float:
-        """Points of mAP (of 100) that the file is worse by; negative when it is better."""
-        return _POINTS * (
-            self.original.ranking.mean_average_precision
-            - self.exported.ranking.mean_average_precision
-        )
-
-    def lost_rank1_points(self) -> float:
-        """Points of rank-1 (of 100) that the file is worse by; negative when it is better."""
-        return _POINTS * (self.original.ranking.rank(1) - self.exported.ranking.rank(1))
-
-    def metrics(self) -> Iterator[tuple[str, float]]:
-        """What goes into the manifest, named after the data set."""
-        name = self.exported.split.name.replace("-", "_")
-        for label, report in (("", self.exported), ("_float", self.original)):
-            yield f"{name}_rank1{label}", round(report.ranking.rank(1), 4)
-            yield f"{name}_map{label}", round(report.ranking.mean_average_precision, 4)
-        yield f"{name}_rank1_points_lost", round(self.lost_rank1_points(), 2)
-        yield f"{name}_map_points_lost", round(self.lost_points(), 2)
-        cosine = np.sum(self.exported.embeddings * self.original.embeddings, axis=1)
-        yield f"{name}_cosine_mean", round(float(cosine.mean()), 4)
-        yield f"{name}_cosine_worst", round(float(cosine.min()), 4)
-        yield f"{name}_queries", self.exported.ranking.queries
-        yield f"{name}_skipped_queries", len(self.exported.ranking.skipped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,42 +106,73 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     """
     if out.suffix != ".tflite":
         raise TrainingError(f"export: expected --out NAME.tflite, found {out}")
-    loaded = load_run(run)
-    data = load_data_of(run, loaded.recipe)
-    splits = [validation_split(data), *(read_split(folder) for folder in options.validate)]
-    _refuse_same_names(splits)
-    originals = [evaluate_network(loaded.embedder, split) for split in splits]
-    crops = _training_crops(loaded, data, options.calibration)
+    job = _Job.of(run, out, options)
     with tempfile.TemporaryDirectory() as scratch:
-        draft = Path(scratch) / out.name
-        failure = None
-        for minutes in _tries(options):
-            if failure:
-                print(f"{failure}; fine-tuning it through int8 rounding for {minutes:g} minutes")
-            tune = _tuning(loaded, data, minutes)
-            draft.write_bytes(to_tflite(loaded.embedder, options.precision, crops, tune))
-            manifest = _manifest(draft, run, loaded, options)
-            write_manifest(manifest, draft)
-            results = [Comparison(evaluate_file(draft, it.split), it) for it in originals]
-            if (failure := _failure(results, options)) is None:
-                break
-        else:
-            raise TrainingError(f"{failure}; it is not kept: {_advice(run, out, options)}")
-        latency = measure_latency(draft, read_image(data.validation.paths[0]))
-        content = draft.read_bytes()
-    metrics = dict(item for result in results for item in result.metrics())
-    manifest = manifest.model_copy(update={"metrics": metrics})
-    if unfinished := stopped_in(run, loaded.recipe):
+        draft = job.first_good_draft(Path(scratch) / out.name)
+    manifest = draft.manifest.model_copy(update={"metrics": draft.metrics()})
+    recipe = job.loaded.recipe
+    if unfinished := stopped_in(run, recipe):
         source = f"{manifest.source}; stopped in {unfinished}"
         manifest = manifest.model_copy(update={"source": source})
     # People it was trained on look less alike to it than strangers will.
-    strangers = [result.exported for result in results[0 if data.held_out else 1 :]]
-    manifest, thresholds = with_thresholds(manifest, strangers, loaded.recipe)
+    strangers = [it.exported for it in draft.results[0 if job.data.held_out else 1 :]]
+    manifest, thresholds = with_thresholds(manifest, strangers, recipe)
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as file:
-        file.write(content)
+        file.write(draft.content)
     write_manifest(manifest, out)
-    return Exported(manifest, thresholds, unfinished, latency, read_operators(content))
+    operators = read_operators(draft.content)
+    return Exported(manifest, thresholds, unfinished, draft.latency, operators)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What is to be exported, and how its network scores."""
+
+    run: Path
+    out: Path
+    options: ExportOptions
+    loaded: Run
+    data: RunData
+    originals: tuple[Report, ...]
+
+    @classmethod
+    def of(cls, run: Path, out: Path, options: ExportOptions) -> _Job:
+        loaded = load_run(run)
+        data = load_data_of(run, loaded.recipe)
+        splits = [validation_split(data), *(read_split(folder) for folder in options.validate)]
+        _refuse_same_names(splits)
+        network = mirrored(loaded.embedder) if options.mirror else loaded.embedder
+        originals = tuple(evaluate_network(network, split) for split in splits)
+        return cls(run, out, options, loaded, data, originals)
+
+    def first_good_draft(self, path: Path) -> Draft:
+        """Of int8 that loses too much, one that was fine-tuned for long enough."""
+        crops = _training_crops(self.loaded, self.data, self.options.calibration)
+        failure = None
+        for minutes in _tries(self.options):
+            if failure:
+                print(f"{failure}; fine-tuning it through int8 rounding for {minutes:g} minutes")
+            draft = self._draft(path, crops, minutes)
+            if (failure := draft.failure(self.options.budget_points)) is None:
+                return draft
+        advice = _advice(self.run, self.out, self.options)
+        raise TrainingError(f"{failure}; it is not kept: {advice}")
+
+    def _draft(self, path: Path, crops: ImageBatch, minutes: float) -> Draft:
+        content = to_tflite(
+            self.loaded.embedder,
+            self.options.precision,
+            crops,
+            _tuning(self.loaded, self.data, minutes),
+            mirror=self.options.mirror,
+        )
+        path.write_bytes(content)
+        manifest = _manifest(path, self.run, self.loaded, self.options)
+        write_manifest(manifest, path)
+        results = tuple(Comparison(evaluate_file(path, it.split), it) for it in self.originals)
+        latency = measure_latency(path, read_image(self.data.validation.paths[0]))
+        return Draft(content, manifest, results, latency)
 
 
 def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:
@@ -215,18 +216,6 @@ def _refuse_same_names(splits: Sequence[Split]) -> None:
         )
 
 
-def _failure(results: Sequence[Comparison], options: ExportOptions) -> str | None:
-    """What speaks against the file; None: it is good enough."""
-    for result in results:
-        if not result.lost_points() <= options.budget_points:
-            return (
-                f"export: expected at most {options.budget_points} mAP points lost, the "
-                f"{options.precision} file loses {result.lost_points():.2f} on "
-                f"{result.exported.split.name}"
-            )
-    return None
-
-
 def _advice(run: Path, out: Path, options: ExportOptions) -> str:
     """What to try next, the likeliest first."""
     if options.precision != "int8":
@@ -252,6 +241,7 @@ def _manifest(model: Path, run: Path, loaded: Run, options: ExportOptions) -> Em
         licence=options.licence or origin.licence,
         source=f"edge-reid train, run {run.name}: {recipe.backbone} α {recipe.alpha}, "
         f"{'distilled from ' + recipe.teacher.path.stem if recipe.teacher else 'metric learning'}"
+        f"{', mean of a crop and its mirror image' if options.mirror else ''}"
         f"{origin.told}",
         dimension=recipe.dimension,
         impostor_quantiles=(),

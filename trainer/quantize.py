@@ -16,8 +16,9 @@ from keras import layers
 
 from trainer.calibration import activation_ranges, equalise
 from trainer.folding import CENTRED, fold
+from trainer.mirroring import mirrored
 from trainer.quiet import hushed
-from trainer.rounding import Ranges, copy_weights, with_rounding
+from trainer.rounding import Ranges, copy_weights, rounded_maps, with_rounding
 
 Precision: TypeAlias = Literal["int8", "int16x8", "float16", "float32"]
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
@@ -32,7 +33,12 @@ _CENTRED_PIXELS = (-128.0, 127.0)
 
 
 def to_tflite(
-    embedder: keras.Model, precision: Precision, crops: ImageBatch, tune: Tune | None = None
+    embedder: keras.Model,
+    precision: Precision,
+    crops: ImageBatch,
+    tune: Tune | None = None,
+    *,
+    mirror: bool = False,
 ) -> bytes:
     """Convert a network.
 
@@ -41,18 +47,20 @@ def to_tflite(
         precision: of weights and kernels.
         crops: real ones (N, H, W, 3) RGB uint8, which fix the ranges of activations.
         tune: trains the int8 form further, such as `finetune.fine_tune`.
+        mirror: the file is to compute what `mirroring.mirrored` does of the network.
     """
     if precision in {"float16", "float32"}:
-        return to_float(embedder, precision)
+        return to_float(mirrored(embedder) if mirror else embedder, precision)
     folded = fold(embedder)
     if precision == "int16x8":
-        return to_int16x8(folded, crops[:: max(1, len(crops) // _MOST_FOR_INT16)])
+        few = crops[:: max(1, len(crops) // _MOST_FOR_INT16)]
+        return to_int16x8(mirrored(folded) if mirror else folded, few)
     equalise(folded, crops)
     ranges = activation_ranges(folded, crops)
-    return to_int8(folded, tune(folded, ranges) if tune else ranges)
+    return to_int8(folded, tune(folded, ranges) if tune else ranges, mirror=mirror)
 
 
-def to_int8(folded: keras.Model, ranges: Ranges) -> bytes:
+def to_int8(folded: keras.Model, ranges: Ranges, *, mirror: bool = False) -> bytes:
     """Full int8: integer kernels throughout, weights per channel, uint8 in and int8 out.
 
     The ranges are written into the graph as fake-quantisation, which the converter turns into the
@@ -61,6 +69,7 @@ def to_int8(folded: keras.Model, ranges: Ranges) -> bytes:
     Args:
         folded: (1, H, W, 3) RGB 0..255 → (1, D), of `folding.fold`.
         ranges: of every rounded map.
+        mirror: compute the mean of a crop and its mirror image.
     """
     import tensorflow as tf  # noqa: PLC0415 - only the converter needs it
 
@@ -74,6 +83,10 @@ def to_int8(folded: keras.Model, ranges: Ranges) -> bytes:
 
     graph = with_rounding(folded, lambda layer: type(layer).from_config(layer.get_config()), after)
     copy_weights(folded, graph)
+    if mirror:
+        both = mirrored(graph)
+        rows = fake(*ranges[rounded_maps(folded)[-1]])  # which their mean is within, too
+        graph = keras.Model(both.input, layers.Lambda(rows)(both.output))
     converter = _converter(lambda image: graph(fake(*_PIXELS)(image)), folded, tf.float32)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.uint8

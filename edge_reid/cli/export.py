@@ -33,6 +33,12 @@ def export(
             help="If int8 loses too much: fine-tune it, longer and longer, up to so many minutes.",
         ),
     ] = 20.0,
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            "--mirror", help="Embed the mean of a crop and its mirror image, in twice the time."
+        ),
+    ] = False,
     validate: Annotated[
         list[Path] | None,
         typer.Option(help="Further data to score and to take thresholds from."),
@@ -65,6 +71,7 @@ def export(
         fine_tune_most=fine_tune_most,
         budget=budget,
         calibration=calibration,
+        mirror=mirror,
         validate=validate or [],
         checkpoint=checkpoint,
         licence=licence,

@@ -41,13 +41,13 @@ np.save(sys.argv[3], row)
 CROPS = random_crops(16)
 
 
-def run_file(content: bytes) -> np.ndarray:
-    """Unit rows (N, D) of the crops, by the device's runtime."""
+def run_file(content: bytes, crops: np.ndarray = CROPS) -> np.ndarray:
+    """Unit rows (N, D) of crops, by the device's runtime."""
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(content)
         file.flush()
         model = Model(Path(file.name), runtime="litert")
-        rows = np.concatenate([model(crop[np.newaxis])[0] for crop in CROPS])
+        rows = np.concatenate([model(crop[np.newaxis])[0] for crop in crops])
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
@@ -201,6 +201,18 @@ def test_int16_holds_what_int8_cannot() -> None:
     assert not operators.int8
 
 
+def test_a_mirrored_export_is_compared_with_the_mirrored_network(
+    trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.tflite"
+    words = ["export", str(trained), "--float32", "--mirror", "--out", str(out)]
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    manifest = load_embedding_manifest(out)
+    assert manifest.metrics["held_out_cosine_worst"] > 0.9999
+    assert "mean of a crop and its mirror image" in manifest.source
+
+
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_float_files_agree_with_the_network(
     trained: Path, tmp_path: Path, precision: Precision
@@ -211,11 +223,28 @@ def test_float_files_agree_with_the_network(
     assert set(read_operators(out.read_bytes()).other) >= {"CONV_2D → float32"}
 
 
+@pytest.mark.parametrize("precision", ["int8", "int16x8", "float16"])
+def test_a_mirrored_file_takes_a_crop_and_its_mirror_image_for_the_same(
+    precision: Precision,
+) -> None:
+    network, turned = small_network(), CROPS[:, :, ::-1]
+    mean = network.predict_on_batch(CROPS) + network.predict_on_batch(turned)
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    plain, both = (to_tflite(network, precision, CROPS, mirror=each) for each in (False, True))
+    assert np.abs(run_file(plain) - run_file(plain, turned)).max() > 0.01
+    np.testing.assert_allclose(run_file(both), run_file(both, turned), atol=1e-6)
+    assert lost(both, mean) < 0.005
+    operators = [read_operators(content) for content in (plain, both)]
+    assert operators[1].int8["CONV_2D"] == operators[0].int8["CONV_2D"]  # not a second network
+    if precision == "int8":
+        assert not operators[1].other
+
+
 @pytest.mark.parametrize("precision", ["int8", "int16x8", "float32"])
 def test_both_runtimes_give_the_same_embeddings(precision: Precision, tmp_path: Path) -> None:
     """tflite-runtime in a process of its own: it cannot share one with TensorFlow."""
     pytest.importorskip("tflite_runtime")
-    content = to_tflite(small_network(), precision, CROPS)
+    content = to_tflite(small_network(), precision, CROPS, mirror=True)
     (tmp_path / "mine.tflite").write_bytes(content)
     np.save(tmp_path / "crop.npy", CROPS[:1])
     files = [str(tmp_path / name) for name in ("mine.tflite", "crop.npy", "row.npy")]
