@@ -25,8 +25,8 @@ class MeanOfMirrorImages(layers.Layer):  # type: ignore[misc]
 def mirrored(network: keras.Model) -> keras.Model:
     """The same network, (B, H, W, 3) → (B, D), giving the mean of a picture and its mirror image.
 
-    It shares all weights and takes twice the time. Benchmarks of re-ID networks are usually
-    computed so (Luo et al., "Bag of Tricks", CVPRW 2019).
+    It shares all weights and takes twice the time. (Wang et al., "MGN", ACM Multimedia 2018,
+    test their network so.)
     """
     image = keras.Input(network.input_shape[1:])
     return keras.Model(image, MeanOfMirrorImages()(network(WithMirrorImages()(image))))
