@@ -342,6 +342,9 @@ class Connection:
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         del client, userdata
-        self.received.append(
-            Received(message.topic, bytes(message.payload), message.retain, message.mid)
-        )
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # which MQTT forbids
+            self._failure = UnreachableError(f"{self._broker}: sends a topic that is not UTF-8")
+            return
+        self.received.append(Received(topic, bytes(message.payload), message.retain, message.mid))
