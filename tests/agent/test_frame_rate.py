@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from consumer import Consumer
+from consumer import Consumer, eventually
 from mjpeg_camera import MjpegCamera
 from mosquitto import Mosquitto
 
@@ -69,11 +69,22 @@ def test_a_camera_that_has_stalled_gives_no_frames(
                 "mqtt": {"url": broker.url},
             }
         )
-        until = threading.Timer(10, os.kill, [os.getpid(), signal.SIGINT])
-        until.start()
+
+        def has_stalled() -> bool:
+            told = consumer.payloads("/gate/status")
+            return any((it["state"], it["fps"]) == ("stalled", 0) for it in told)
+
+        def stop_when_stalled() -> None:
+            try:
+                eventually(has_stalled, 60)
+            finally:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=stop_when_stalled).start()
         with pytest.raises(KeyboardInterrupt):
             run_agent(settings, outputs=Outputs(), observer=RunScreen(quiet=True))
-        statuses = consumer.wait_for("/gate/status", count=4)
+        eventually(lambda: consumer.payloads("/gate/status")[-1]["state"] == "ended")
+        statuses = consumer.payloads("/gate/status")
     rates = {it["state"]: it["fps"] for it in statuses}
     assert statuses[0]["fps"] is None, "of one frame nothing can be said"
     assert max(it["fps"] or 0 for it in statuses) > 1

@@ -132,6 +132,7 @@ def test_a_source_that_stays_away_is_logged_once(
         assert len(lines_of(caplog)) == 1
         workshop.out.rename(tmp_path / "stick")
         taken(sync)
+        eventually(lambda: sync.state.refused is None)
         (tmp_path / "stick").rename(workshop.out)
         eventually(lambda: sync.state.refused is not None)
     assert len([it for it in lines_of(caplog) if "head cannot be read" in it]) == 2

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from bundles import CONTENTS, KEY, manifest
 from outcome import Outcome
-from sites import SITE, write_site
+from sites import SITE, WIFI, write_site
 
 from deploy.bundle_writer import Content, write_bundle
 from edge_reid.cli.main import main
 from edge_reid.gallery.keys import SigningKey
 
 PASSWORD = "correct horse battery"
-PSK = hashlib.pbkdf2_hmac("sha1", PASSWORD.encode(), b"cctv", 4096, 32).hex()
+PSK = hashlib.pbkdf2_hmac("sha1", PASSWORD.encode(), WIFI.encode(), 4096, 32).hex()
 AGENT_KEY = b"the private key of gate-1's agent\n"
 CARRIED = CONTENTS | {"config/secrets/agent.key": Content(AGENT_KEY)}
 

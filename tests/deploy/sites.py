@@ -25,7 +25,7 @@ gallery_public_key = "keys/gallery-signing.pub"
 release_public_key = "keys/release-signing.pub"
 
 [wifi]
-ssid = "cctv"
+ssid = "cctv of the laboratory"
 password_file = "wifi.password"
 country = "DE"
 
@@ -60,6 +60,8 @@ cert_file = "pki/clients/yard-1-south.crt"
 key_file = "pki/clients/yard-1-south.key"
 source = { uri = "rtsp://south/stream" }
 """
+WIFI = "cctv of the laboratory"
+"""Its network: a name long enough not to stand in random bytes by chance."""
 
 
 def write_site(folder: Path, text: str = SITE) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cards import CMDLINE, boot_folder
 from flashing import CARRIED, PASSWORD, PSK, Job, edge_reid, job
-from sites import SITE
+from sites import SITE, WIFI
 
 
 @pytest.fixture
@@ -171,10 +171,10 @@ def test_a_password_is_asked_for_when_no_file_has_it(
     asking = job(tmp_path / "site", text=SITE.replace('password_file = "wifi.password"\n', ""))
     done = asking.flash("--boot", trixie)
     assert done.code == 2
-    assert "Password of Wi-Fi cctv: cannot be asked for without a terminal" in done.complaint
+    assert f"Password of Wi-Fi {WIFI}: cannot be asked for without a terminal" in done.complaint
     assert "edge-reid" not in {path.name for path in trixie.iterdir()}
     answered = _with_keyboard(asking, trixie, f"{PASSWORD}\n")
-    assert "Password of Wi-Fi cctv:" in answered
+    assert f"Password of Wi-Fi {WIFI}:" in answered
     assert PASSWORD not in answered, "it does not show"
     assert PSK.encode() in (trixie / "edge-reid/wifi.nmconnection").read_bytes()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sites import SITE, write_site
+from sites import SITE, WIFI, write_site
 
 from deploy.site import load_site
 from edge_reid.core.config import load_settings
@@ -120,7 +120,7 @@ def test_every_mistake_is_listed_at_once_where_it_was_made(tmp_path: Path):
             'target = "pi-trixie"\ncolour = 1',
             "boxes.gate-1.colour: unknown",
         ),
-        ('ssid = "cctv"', 'ssid = ""', "should be 1 to 32 bytes"),
+        (f'ssid = "{WIFI}"', 'ssid = ""', "should be 1 to 32 bytes"),
         ('"mqtts://broker.lab.example:8883"', '"https://x"', "agent.mqtt.url: should look like"),
     ],
 )

@@ -89,6 +89,7 @@ class TestBox:
             text=True,
             env=self._environment,
             umask=umask,
+            start_new_session=True,
         )
 
     @property

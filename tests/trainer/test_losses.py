@@ -206,7 +206,9 @@ def test_people_apart_cost_less_than_people_mixed(loss: Callable[..., object], s
     labels = np.repeat(np.arange(3), 4)
     apart = (np.eye(3, 6)[labels] + 0.01 * rng.normal(size=(12, 6))).astype(np.float32)
     mixed = rng.permutation(apart)
-    assert 0 <= float(loss(apart, labels)) <= float(loss(mixed, labels))  # type: ignore[arg-type]
+    costs = [float(loss(each, labels)) for each in (apart, mixed)]  # type: ignore[arg-type]
+    # A permutation may leave people apart; the sums then differ by their order alone.
+    assert 0 <= costs[0] <= costs[1] * (1 + 1e-5) + 1e-6
 
 
 @FEW
