@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:  # another test has put deploy/install, and its install.py, on the path
     from install.conftest import TestBox
 
-QUICK = ("--patience", "9")
+QUICK = ("--patience", "8")
 GUARD_BEFORE = Path(__file__).with_name("journal_0_2_0.py")
 """The guard of release 0.2.0, as it lies on boxes."""
 

@@ -17,7 +17,7 @@ import pytest
 from install.conftest import TestBox
 from needs import absent
 
-QUICK = ("--patience", "9")
+QUICK = ("--patience", "8")
 
 
 def test_from_an_empty_box_to_a_release(old_box: TestBox) -> None:
@@ -284,7 +284,7 @@ def test_agents_that_are_not_well_take_an_upgrade_back(box: TestBox, illness: st
     box.install(box.bundle("1.0"), *QUICK)
     before = box.fingerprint()
     outcome = box.install(box.bundle("1.1", illness), *QUICK)
-    assert "camera gate: the agent was not well within 6 s" in outcome.complaint
+    assert "camera gate: the agent was not well within 8 s" in outcome.complaint
     assert (box.version, box.releases, box.fingerprint()) == ("1.0", ["1.0"], before)
     again = box.install(box.bundle("1.1", illness), "--unattended")
     assert (again.code, box.version) == (3, "1.0"), "what failed is not tried again unasked"
