@@ -39,7 +39,7 @@ def admit(box: Box, settings: AgentSettings, update: UpdateSettings) -> Attempt:
     try:
         head = _head(box, settings.site, update)
         failure = _install(box, head)
-        attempt = Attempt(head.serial, head.version, failure, round(time.time()))
+        attempt = Attempt(head.serial, head.version, failure, int(time.time()))  # never ahead
         box.note(attempt)
     finally:
         _remove(box.stock.ready)

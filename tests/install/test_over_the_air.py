@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,7 @@ def test_what_is_changed_on_the_box_is_not_installed_but_fetched_again(
     assert "is not what the release says" in gate.take().out
     assert gate.version == "1.0"
     assert not (gate.stock / "ready").exists()
+    assert json.loads((gate.home / "update.json").read_text())["at_utc_s"] <= time.time()
     assert "failed" in gate.fetch().out, "not at once"
     an_hour_passes(gate)
     assert "installing" in gate.fetch().out
