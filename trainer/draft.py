@@ -9,7 +9,6 @@ import numpy as np
 
 from edge_reid.core.manifest import EmbeddingManifest
 from trainer.evaluate import Report
-from trainer.latency import Latency
 
 _POINTS = 100.0
 
@@ -54,7 +53,6 @@ class Draft:
     content: bytes
     manifest: EmbeddingManifest
     results: tuple[Comparison, ...]
-    latency: Latency
 
     def failure(self, budget_points: float) -> str | None:
         """What speaks against the file; None: it is good enough.

@@ -108,7 +108,9 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
         raise TrainingError(f"export: expected --out NAME.tflite, found {out}")
     job = _Job.of(run, out, options)
     with tempfile.TemporaryDirectory() as scratch:
-        draft = job.first_good_draft(Path(scratch) / out.name)
+        file = Path(scratch) / out.name
+        draft = job.first_good_draft(file)
+        latency = measure_latency(file, read_image(job.data.validation.paths[0]))
     manifest = draft.manifest.model_copy(update={"metrics": draft.metrics()})
     recipe = job.loaded.recipe
     if unfinished := stopped_in(run, recipe):
@@ -118,11 +120,11 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     strangers = [it.exported for it in draft.results[0 if job.data.held_out else 1 :]]
     manifest, thresholds = with_thresholds(manifest, strangers, recipe)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(out) as file:
-        file.write(draft.content)
+    with whole_file(out) as kept:
+        kept.write(draft.content)
     write_manifest(manifest, out)
     operators = read_operators(draft.content)
-    return Exported(manifest, thresholds, unfinished, draft.latency, operators)
+    return Exported(manifest, thresholds, unfinished, latency, operators)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,8 +173,7 @@ class _Job:
         manifest = _manifest(path, self.run, self.loaded, self.options)
         write_manifest(manifest, path)
         results = tuple(Comparison(evaluate_file(path, it.split), it) for it in self.originals)
-        latency = measure_latency(path, read_image(self.data.validation.paths[0]))
-        return Draft(content, manifest, results, latency)
+        return Draft(content, manifest, results)
 
 
 def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:

@@ -3,23 +3,7 @@
 from __future__ import annotations
 
 import keras
-from keras import layers, ops
-
-
-@keras.saving.register_keras_serializable("edge_reid")
-class WithMirrorImages(layers.Layer):  # type: ignore[misc]
-    """Images (B, H, W, 3) → (2B, H, W, 3): all of them, then their mirror images."""
-
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        return ops.concatenate([x, ops.flip(x, axis=2)], axis=0)
-
-
-@keras.saving.register_keras_serializable("edge_reid")
-class MeanOfMirrorImages(layers.Layer):  # type: ignore[misc]
-    """What `WithMirrorImages` made of the network's rows: (2B, D) → (B, D)."""
-
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        return ops.mean(ops.reshape(x, (2, -1, x.shape[-1])), axis=0)
+from keras import ops
 
 
 def mirrored(network: keras.Model) -> keras.Model:
@@ -29,4 +13,5 @@ def mirrored(network: keras.Model) -> keras.Model:
     test their network so.)
     """
     image = keras.Input(network.input_shape[1:])
-    return keras.Model(image, MeanOfMirrorImages()(network(WithMirrorImages()(image))))
+    rows = network(ops.concatenate([image, ops.flip(image, axis=2)], axis=0))
+    return keras.Model(image, ops.mean(ops.reshape(rows, (2, -1, rows.shape[-1])), axis=0))
