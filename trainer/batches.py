@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import numpy as np
@@ -16,22 +16,36 @@ from trainer.augment import augment
 from trainer.recipe import Recipe
 from trainer.sampler import batches_per_epoch, pk_batches
 
+UNLABELLED = -1
 _AHEAD = 6
 _POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingSet:
-    """Crops (N, H, W, 3) RGB uint8, labels (N,) int64, teacher rows (N, D) float32."""
+    """What batches are made of.
+
+    Attributes:
+        crops: (N + U, H, W, 3) RGB uint8, N of labelled pictures, then U of others.
+        labels: (N,) int64.
+        teacher: (N + U, D) float32, what teachers said; zero rows where nothing.
+        weights: (U,) float64, how often each of the others is drawn.
+        online: what teachers say about views (B, H, W, 3), if they are asked as training goes.
+    """
 
     crops: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     teacher: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    online: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What one step sees: images (B, H, W, 3) uint8, labels (B,) int32, teacher (B, D) float32."""
+    """What one step sees: images (B, H, W, 3) uint8, labels (B,) int32, teacher (B, D) float32.
+
+    The labelled pictures come first; the others have the label `UNLABELLED`.
+    """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int32]
@@ -42,20 +56,30 @@ def batches_from(
     data: TrainingSet, recipe: Recipe, *, seed: int, first_step: int = 0
 ) -> Iterator[Batch]:
     """Batches without end, from `first_step` on: a resumed run sees what it would have seen."""
-    people, images = people_per_batch(data.labels, recipe), recipe.images_per_identity
-    in_epoch = batches_per_epoch(data.labels, identities=people, images=images)
+    people, of_each = people_per_batch(data.labels, recipe), recipe.images_per_identity
+    in_epoch = batches_per_epoch(data.labels, identities=people, images=of_each)
     first_epoch, shown = divmod(first_step, in_epoch)
     index = itertools.chain.from_iterable(
-        pk_batches(data.labels, identities=people, images=images, seed=seed, epoch=epoch)
+        pk_batches(data.labels, identities=people, images=of_each, seed=seed, epoch=epoch)
         for epoch in itertools.count(first_epoch)
     )
     for step, chosen in enumerate(itertools.islice(index, shown, None), first_step):
         rng = np.random.default_rng([seed, step])
-        yield Batch(
-            augment(data.crops[chosen], recipe.augment, rng),
-            data.labels[chosen].astype(np.int32),
-            data.teacher[chosen],
-        )
+        others = _drawn(data.weights, recipe.unlabelled_per_batch, rng)
+        shown = np.concatenate([chosen, len(data.labels) + others])
+        images = augment(data.crops[shown], recipe.augment, rng)
+        labels = np.concatenate([data.labels[chosen], np.full(len(others), UNLABELLED)])
+        teacher = data.online(images) if data.online else data.teacher[shown]
+        yield Batch(images, labels.astype(np.int32), teacher)
+
+
+def _drawn(
+    weights: npt.NDArray[np.float64], count: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Up to `count` different indices, each in proportion to its weight."""
+    # The smallest of exponentials at these rates are a draw without replacement.
+    turns = rng.exponential(size=len(weights)) / weights
+    return np.argsort(turns)[:count]
 
 
 def people_per_batch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:

@@ -52,6 +52,7 @@ def _data_facts(data: RunData) -> dict[str, Any]:
         "sha256": fingerprint(data),
         "training_images": len(data.train),
         "training_identities": len(data.train.identities),
+        "unlabelled_images": len(data.unlabelled),
         "validation_images": len(data.validation),
         "held_out_identities": list(data.held_out_names),
         "identities_left_out": list(data.left_out),

@@ -241,17 +241,24 @@ def _manifest(model: Path, run: Path, loaded: Run, options: ExportOptions) -> Em
         input_width_px=width_px,
         licence=options.licence or origin.licence,
         source=f"edge-reid train, run {run.name}: {recipe.backbone} α {recipe.alpha}, "
-        f"{'distilled from ' + recipe.teacher.path.stem if recipe.teacher else 'metric learning'}"
+        f"{_learning(recipe)}"
         f"{', mean of a crop and its mirror image' if options.mirror else ''}"
         f"{origin.told}",
         dimension=recipe.dimension,
         impostor_quantiles=(),
         training_data=_each_once(
             *(f"{source.path.name}: {source.terms}" for source in recipe.sources),
+            *(f"{entry.path.name}: {entry.terms}" for entry in recipe.unlabelled),
             *origin.training_data,
         ),
         quantisation=options.precision,
     )
+
+
+def _learning(recipe: Recipe) -> str:
+    """What the weights learnt from, in words."""
+    teachers = " and ".join(teacher.path.stem for teacher in recipe.teachers)
+    return f"distilled from {teachers}" if teachers else "metric learning"
 
 
 @dataclass(frozen=True, slots=True)

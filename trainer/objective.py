@@ -16,11 +16,16 @@ class ReidModel(keras.Model):  # type: ignore[misc]
     """A functional model, with the outputs of `heads.add_training_heads`, and its training loss.
 
     `y` is {"label": (B,) int32, "teacher": (B, T) float32, zero rows where there is none}.
+    The first `labelled` pictures of a batch are those of known people, all where it is None; the
+    others learn from the teacher alone.
     """
 
-    def __init__(self, *args: Any, losses: Losses, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, losses: Losses, labelled: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.training_losses = losses
+        self.labelled = labelled
         self.loss_means = {n: keras.metrics.Mean(name=n) for n in ("loss", *losses.terms())}
 
     @property
@@ -37,31 +42,36 @@ class ReidModel(keras.Model):  # type: ignore[misc]
     ) -> Tensor:
         """The weighted sum for one batch; each part is also tracked as a metric."""
         terms = self.training_losses.terms()
-        parts = loss_parts(y_pred, y, self.training_losses)
+        parts = loss_parts(y_pred, y, self.training_losses, self.labelled)
         total = sum(terms[name].weight * part for name, part in parts.items())
         for name, value in (*parts.items(), ("loss", total)):
             self.loss_means[name].update_state(value)
         if training and self.training_losses.center is not None:
             rate = self.training_losses.center.rate
-            self.get_layer("centers").move(y_pred["embedding"], y["label"], rate)
+            known = slice(self.labelled)
+            self.get_layer("centers").move(y_pred["embedding"][known], y["label"][known], rate)
         return total
 
 
 def loss_parts(
-    output: dict[str, Tensor], target: dict[str, Tensor], losses: Losses
+    output: dict[str, Tensor],
+    target: dict[str, Tensor],
+    losses: Losses,
+    labelled: int | None = None,
 ) -> dict[str, Tensor]:
-    """The losses of one batch by name, unweighted."""
-    embedding, label = output["embedding"], target["label"]
+    """The losses of one batch by name, unweighted; only `labelled` pictures show somebody known."""
+    everybody, known = output["embedding"], slice(labelled)
+    embedding, label = everybody[known], target["label"][known]
     of: dict[str, Callable[[Any], Tensor]] = {
-        "softmax": lambda s: loss.smoothed_softmax(output["logits"], label, s.smoothing),
-        "arcface": lambda s: loss.arcface(output["cosines"], label, s.scale, s.margin),
-        "cosface": lambda s: loss.cosface(output["cosines"], label, s.scale, s.margin),
+        "softmax": lambda s: loss.smoothed_softmax(output["logits"][known], label, s.smoothing),
+        "arcface": lambda s: loss.arcface(output["cosines"][known], label, s.scale, s.margin),
+        "cosface": lambda s: loss.cosface(output["cosines"][known], label, s.scale, s.margin),
         "triplet": lambda s: loss.batch_hard_triplet(embedding, label, s.margin),
         "soft_triplet": lambda _: loss.soft_margin_triplet(embedding, label),
         "circle": lambda s: loss.circle(embedding, label, s.scale, s.margin),
         "contrastive": lambda s: loss.supervised_contrastive(embedding, label, s.temperature),
         "center": lambda _: loss.center(embedding, label, output["centers"]),
         "regression": lambda _: loss.embedding_regression(output["imitation"], target["teacher"]),
-        "relational": lambda _: loss.relational(embedding, target["teacher"]),
+        "relational": lambda _: loss.relational(everybody, target["teacher"]),
     }
     return {name: of[name](term) for name, term in losses.terms().items()}

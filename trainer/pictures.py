@@ -52,6 +52,13 @@ def readable_part(data: PersonData) -> tuple[PersonData, tuple[Unreadable, ...]]
     return data.take(np.flatnonzero([fault is None for fault in faults])), bad
 
 
+def readable_paths(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
+    """The files that can be read, and the others with the reasons."""
+    faults = [_fault(path) for path in bar(paths, "checking pictures")]
+    sound = [path for path, fault in zip(paths, faults, strict=True) if fault is None]
+    return sound, [fault for fault in faults if fault]
+
+
 def refuse_unreadable(paths: Sequence[Path]) -> None:
     """Nothing, if all can be read: scores leave no picture out, and fail before they begin.
 

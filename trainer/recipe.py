@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import describe_mistakes
@@ -31,6 +31,22 @@ class Source(Settings):
     """Use at most this many pictures of a person (for near-duplicate frames)."""
 
 
+class Unlabelled(Settings):
+    """Pictures of people whom nobody has named: a teacher says what they show.
+
+    Breadth without labels: as many cameras, places and lights as can be had.
+    """
+
+    path: Path
+    """A folder or a `.zip` of pictures, searched through however deep they lie."""
+    folders: tuple[str, ...] | None = None
+    """Take only what lies under these folders of it; several entries may take parts of one."""
+    terms: str = "terms not stated"
+    """Under what terms the pictures may be used; goes into the model's manifest."""
+    weight: Positive = 1.0
+    """How often one of its pictures is drawn, against one of an entry of weight 1."""
+
+
 class Stage(Settings):
     """A stretch of training at one resolution with one set of frozen layers."""
 
@@ -51,16 +67,20 @@ class Stage(Settings):
 
 
 class Teacher(Settings):
-    """What a distillation learns from; in a recipe its path alone will do.
+    """What a distillation learns from; in a recipe its path alone will do, or a list of several.
 
-    Either stored embeddings or a network.  A network's input is (pixel - mean) / std of pixels
-    0..255, in its own channel order: ImageNet networks of PyTorch want mean [123.675, 116.28,
-    103.53] and std [58.395, 57.12, 57.375].  A `.tflite` with our manifest needs none of this.
+    Of several teachers the embeddings are concatenated: the student learns their mean similarity.
+    Each is either stored embeddings or a network.  A network's input is (pixel - mean) / std of
+    pixels 0..255, in its own channel order: ImageNet networks of PyTorch want mean [123.675,
+    116.28, 103.53] and std [58.395, 57.12, 57.375].  A `.tflite` with our manifest needs none of
+    this.
     """
 
     path: Path
     """`.npz` of `names` (N,) and unit `emb` (N, T), whose names end the paths of the images; or a
-    network: `.tflite`, `.onnx`, `.keras`."""
+    network: `.tflite`, `.onnx`, `.keras`, OpenVINO's `.xml` with its `.bin` beside it."""
+    more: tuple[Path, ...] = ()
+    """Further `.npz` of the same teacher, which know other images."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     mean: float | PerChannel = 0.0
     """Of pixels, one or for each channel in the network's order."""
@@ -72,10 +92,21 @@ class Teacher(Settings):
     mirror: bool = True
     """Take the mean of an image's and its mirror image's embeddings: a better teacher, at twice
     the time, which is spent once."""
+    online: bool = False
+    """Ask a network at every step about the very view that the student sees (Beyer et al.,
+    "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022) instead of once
+    about each picture: it teaches more a step, and a step takes its time too."""
 
 
 def _by_path(value: Any) -> Any:
     return {"path": value} if isinstance(value, str | Path) else value
+
+
+def _as_list(value: Any) -> Any:
+    """One teacher, by itself or by its path, or none at all, is a list too."""
+    if value is None:
+        return ()
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 def _by_name(value: Any) -> Any:
@@ -91,11 +122,25 @@ class Recipe(Settings):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    unlabelled: tuple[Unlabelled, ...] = ()
+    """Pictures to learn from a teacher alone, beside those of the sources."""
+    unlabelled_per_batch: Annotated[int, Field(ge=1)] = 32
+    """How many of them each batch gets in addition to its P×K."""
     imagenet: Path | None = None
     """torchvision's `.pth` or a keras.applications `.h5` of the backbone; else downloaded."""
     start_from: Path | None = None
     """A re-ID checkpoint (`.npz`) to fine-tune instead of ImageNet weights."""
-    teacher: Annotated[Teacher | None, BeforeValidator(_by_path)] = None
+    teachers: Annotated[
+        tuple[Annotated[Teacher, BeforeValidator(_by_path)], ...],
+        BeforeValidator(_as_list),
+        Field(validation_alias=AliasChoices("teachers", "teacher")),
+    ] = ()
+    """One or several; a recipe may also say `teacher`."""
+    teacher_space: Literal["learned", "principal"] | Path = "learned"
+    """How a student of another dimension D is compared with teachers of T together: through a
+    linear map that training learns; in the D principal directions of what the teachers say of the
+    training pictures, so that the student's embedding lives in their space itself; or in those of
+    another run, by its `teacher_space.npz`, for weights that began there."""
     losses: Losses = Losses(softmax=Softmax(), triplet=Triplet())
     """Regression and relational need a teacher."""
     backbone: BackboneName = "mobilenetv2"
@@ -128,6 +173,27 @@ class Recipe(Settings):
     precision: Precision = "auto"
     """What layers compute in; auto takes bfloat16 where there is an accelerator, else float32."""
     seed: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _teachers_agree(self) -> Recipe:
+        online = {teacher.online for teacher in self.teachers}
+        if len(online) > 1:
+            raise ValueError("teachers: expected all of them online or none, found both kinds")
+        if True in online and self.teacher_space == "principal":
+            raise ValueError(
+                "teacher_space: principal directions come from stored answers, the teachers are "
+                "asked online; give the teacher_space.npz of a run whose teachers were stored"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unlabelled_need_a_teacher(self) -> Recipe:
+        if self.unlabelled and not self.losses.needing_teacher():
+            raise ValueError(
+                "unlabelled: expected a loss that compares with a teacher, regression or "
+                "relational, found none; add one and its teacher, or leave unlabelled out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _share_needs_a_start(self) -> Recipe:

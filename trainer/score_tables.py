@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -33,25 +34,49 @@ def as_dict(report: Report, accepted: dict[float, float], trials: Sequence[OpenS
 
 
 def show(console: Console, title: str, scores: Sequence[Scores]) -> None:
-    """Ranking and verification side by side, then the open-set trials of each data set."""
+    """Ranking and verification, a row each data set, then the open-set trials of each."""
     _say(console, title)
-    table = Table()
-    table.add_column("Market-1501 protocol")
-    for report, _, _ in scores:
-        table.add_column(escape(report.split.name), justify="right")
-    for name in scores[0][0].scores():
-        table.add_row(name, *(_percent(report.scores()[name]) for report, _, _ in scores))
-    table.add_section()
-    for far in FARS:
-        values = [_percent(accepted.get(far)) for _, accepted, _ in scores]
-        table.add_row(f"TAR at FAR {100 * far:g} %", *values)
-    console.print(table)
+    console.print(_ranking_table(scores))
+    console.print(_verification_table(scores))
     for report, _, trials in scores:
         _say(console, f"{report.split.name}: {report.remarks()}")
         if trials:
             console.print(_open_set_table(report.split.name, trials))
             for line in sorted({line for each in trials for line in each.refused}):
                 _say(console, f"  – {line}")
+
+
+def _ranking_table(scores: Sequence[Scores]) -> Table:
+    """A row a data set and, under several, their mean: each counts the same, however large."""
+    table = Table()
+    table.add_column("Market-1501 protocol, %", overflow="fold")
+    measures = list(scores[0][0].scores())
+    for name in (*measures, "queries", "skipped"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for report, _, _ in scores:
+        values = [_number(report.scores()[name]) for name in measures]
+        counts = report.ranking.queries, len(report.ranking.skipped)
+        table.add_row(escape(report.split.name), *values, *map(str, counts))
+    if len(scores) > 1:
+        means = [np.mean([report.scores()[name] for report, _, _ in scores]) for name in measures]
+        table.add_section()
+        table.add_row("mean", *(_number(float(mean)) for mean in means))
+    return table
+
+
+def _verification_table(scores: Sequence[Scores]) -> Table:
+    table = Table()
+    table.add_column("TAR, %, at a FAR of", overflow="fold")
+    for far in FARS:
+        table.add_column(f"{100 * far:g} %", justify="right", no_wrap=True)
+    for report, accepted, _ in scores:
+        table.add_row(escape(report.split.name), *(_number(accepted.get(far)) for far in FARS))
+    return table
+
+
+def _number(share: float | None) -> str:
+    """Of a part in [0, 1], in per cent."""
+    return "–" if share is None else f"{100 * share:.2f}"
 
 
 def show_calibration(console: Console, title: str, measured: Measured) -> None:

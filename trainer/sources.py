@@ -15,6 +15,7 @@ from trainer import datasets
 from trainer.datasets import PersonData
 from trainer.pictures import Unreadable, readable_part
 from trainer.recipe import Recipe
+from trainer.unlabelled import NONE_UNLABELLED, UnlabelledPictures, read_unlabelled
 
 ENVIRONMENT = "environment.json"
 """Of a run: what its numbers depend on beside its recipe."""
@@ -44,6 +45,13 @@ class RunData:
     """Files that cannot be read, which are left out."""
     unused: tuple[Path, ...] = ()
     """Files and folders in the sources that are no pictures of an identity."""
+    unlabelled: UnlabelledPictures = NONE_UNLABELLED
+    """What is learnt from a teacher alone."""
+
+    @property
+    def training_paths(self) -> tuple[Path, ...]:
+        """All that is trained on: the labelled pictures, then the others."""
+        return (*self.train.paths, *self.unlabelled.paths)
 
     @property
     def held_out_names(self) -> tuple[str, ...]:
@@ -81,12 +89,16 @@ class RunData:
         return f"{text}; {remark}" if remark else text
 
 
-def load_run_data(recipe: Recipe, held_out: Sequence[str] | None = None) -> RunData:
+def load_run_data(
+    recipe: Recipe, held_out: Sequence[str] | None = None, *, unpacked: Path | None = None
+) -> RunData:
     """Read the recipe's sources and hold identities of the first one out.
 
     Args:
         recipe: says where, and how many are held out.
         held_out: the names of those; None draws them by the recipe's seed.
+        unpacked: where zips of unlabelled pictures are unpacked; None leaves the unlabelled out,
+            which scores have no use for.
     """
     parts: list[PersonData] = []
     unreadable: list[Unreadable] = []
@@ -108,7 +120,11 @@ def load_run_data(recipe: Recipe, held_out: Sequence[str] | None = None) -> RunD
         parts[0], validation = datasets.hold_out(parts[0], count, recipe.hold_out_seed)
     names = [str(source.path) for source in recipe.sources]
     train, single = datasets.trainable_part(datasets.join_sources(parts, names))
-    return RunData(train, validation, count > 0, single, tuple(unreadable), tuple(unused))
+    unlabelled = read_unlabelled(recipe.unlabelled, unpacked) if unpacked else NONE_UNLABELLED
+    unreadable += unlabelled.unreadable
+    return RunData(
+        train, validation, count > 0, single, tuple(unreadable), tuple(unused), unlabelled
+    )
 
 
 def load_data_of(run: Path, recipe: Recipe) -> RunData:
@@ -135,8 +151,8 @@ def load_data_of(run: Path, recipe: Recipe) -> RunData:
 def fingerprint(data: RunData) -> str:
     """SHA-256 over folder, name and size of every picture, wherever the data set lies."""
     digest = hashlib.sha256()
-    for part in (data.train, data.validation):
-        named = (f"{p.parent.name}/{p.name} {p.stat().st_size}\n" for p in part.paths)
+    for part in (data.train.paths, data.validation.paths, data.unlabelled.paths):
+        named = (f"{p.parent.name}/{p.name} {p.stat().st_size}\n" for p in part)
         digest.update("".join(sorted(named)).encode())
     return digest.hexdigest()
 

@@ -1,7 +1,8 @@
 """The teacher of a distillation: one embedding per training image, stored or made once.
 
-A stored teacher is an `.npz` of `names` (N,) bytes and `emb` (N, T), rows of unit norm.  Any other
-teacher is a network (`.tflite`, `.onnx`, `.keras`); it looks at the training images once, and what
+A stored teacher is an `.npz` of `names` (N,) bytes and `emb` (N, T), rows of unit norm, or
+`emb_int8`, the same times 127 and rounded.  Any other teacher is a network; unless it is asked
+online (`trainer.online_teacher`), it looks at the training images once, and what
 it says is stored in the run's folder in the same form, so that to go on needs no teacher.
 """
 
@@ -18,12 +19,13 @@ import numpy.typing as npt
 from edge_reid.core.errors import TrainingError
 from trainer.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.recipe import Recipe, Teacher
-from trainer.teacher_network import embed_paths
+from trainer.teacher_network import embed_paths, unit_rows
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
+STORED = ".npz"
 COMPUTED = "teacher.npz"
-"""Name of the file in the run's folder."""
+"""What the first network among a run's teachers said, in the run's folder."""
 _NAMED_MISSING = 5
 
 
@@ -54,32 +56,54 @@ class TeacherRows:
         )
 
 
-def find_teacher(recipe: Recipe, paths: Sequence[Path], run: Path) -> TeacherRows:
-    """What the recipe's teacher says about the images at `paths`; nothing where it has none.
+def find_teachers(recipe: Recipe, paths: Sequence[Path], run: Path) -> TeacherRows:
+    """What the recipe's teachers say about the images at `paths`, concatenated.
+
+    Rows of several are joined and brought to unit norm: their cosine is the mean of the teachers'
+    cosines. An image that one of them does not know learns from none. Nothing is said where the
+    recipe has no teacher, or where teachers are asked online.
 
     Raises:
         TrainingError: a loss needs a teacher and there is none, or it cannot be used.
     """
-    if recipe.teacher is None:
-        if needing := recipe.losses.needing_teacher():
-            raise TrainingError(
-                f"losses {', '.join(needing)}: expected a teacher, the recipe names none"
-            )
+    if not recipe.teachers and (needing := recipe.losses.needing_teacher()):
+        raise TrainingError(
+            f"losses {', '.join(needing)}: expected a teacher, the recipe names none"
+        )
+    stored = [teacher for teacher in recipe.teachers if not teacher.online]
+    if not stored:
         return TeacherRows(np.zeros((len(paths), 1), np.float32))
-    if recipe.teacher.path.suffix == ".npz":
-        return load_stored(recipe.teacher.path, paths)
-    return _computed(recipe.teacher, paths, run / COMPUTED)
+    answers = [
+        load_stored((teacher.path, *teacher.more), paths)
+        if teacher.path.suffix == STORED
+        else _computed(teacher, paths, run / _computed_name(number))
+        for number, teacher in enumerate(stored, 1)
+    ]
+    return _concatenated(answers)
 
 
-def load_stored(file: Path, paths: Sequence[Path]) -> TeacherRows:
-    """The stored embeddings of `paths`.
+def _computed_name(number: int) -> str:
+    return COMPUTED if number == 1 else f"teacher-{number}.npz"
+
+
+def _concatenated(answers: Sequence[TeacherRows]) -> TeacherRows:
+    missing = dict.fromkeys(path for answer in answers for path in answer.missing)
+    rows = unit_rows(np.concatenate([answer.rows for answer in answers], axis=1))
+    known = np.all([answer.rows.any(axis=1) for answer in answers], axis=0)
+    return TeacherRows(np.where(known[:, None], rows, np.float32(0)), tuple(missing))
+
+
+def load_stored(files: Path | Sequence[Path], paths: Sequence[Path]) -> TeacherRows:
+    """The stored embeddings of `paths`, from one file or several of the same teacher.
 
     A stored name such as `market1501/bounding_box_train/x.jpg` belongs to a path that ends so.
 
     Raises:
-        TrainingError: the file is not a teacher, or says nothing about any of the images.
+        TrainingError: a file is not a teacher, or they say nothing about any of the images.
     """
-    names, embeddings = _read(file)
+    files = [files] if isinstance(files, Path) else files
+    names, embeddings = _joined(files)
+    file = files[0]
     row = {name: index for index, name in enumerate(names)}
     depths = sorted({name.count("/") + 1 for name in names}, reverse=True)
     found = np.array([_row_of(path, row, depths) for path in paths])
@@ -105,10 +129,23 @@ def _row_of(path: Path, row: dict[str, int], depths: Sequence[int]) -> int:
     return next((row[key] for key in keys if key in row), -1)
 
 
+def _joined(files: Sequence[Path]) -> tuple[list[str], npt.NDArray[Any]]:
+    parts = [_read(file) for file in files]
+    if len({embeddings.shape[1] for _, embeddings in parts}) > 1:
+        sizes = ", ".join(f"{f.name} {e.shape[1]}" for f, (_, e) in zip(files, parts, strict=True))
+        raise TrainingError(
+            f"teacher {files[0]}: expected files of one teacher, found embeddings of different "
+            f"lengths: {sizes}; list different teachers one by one"
+        )
+    names = [name for part, _ in parts for name in part]
+    return names, np.concatenate([embeddings for _, embeddings in parts])
+
+
 def _read(file: Path) -> tuple[list[str], npt.NDArray[Any]]:
     try:
         stored = read_arrays(file)
-        names, embeddings = stored["names"], stored["emb"]
+        names = stored["names"]
+        embeddings = stored["emb_int8"] if "emb_int8" in stored else stored["emb"]
     except (BrokenArraysError, KeyError) as error:
         raise TrainingError(
             f"teacher {file}: expected an .npz with `names` and `emb`: {error}"

@@ -1,4 +1,4 @@
-"""A teacher that is a network: `.tflite`, `.onnx` or `.keras` in, unit embeddings out."""
+"""A teacher that is a network: `.tflite`, `.onnx`, `.keras` or `.xml` in, unit embeddings out."""
 
 from __future__ import annotations
 
@@ -62,15 +62,21 @@ def embed_paths(teacher: Teacher, paths: Sequence[Path]) -> FloatArray:
 
 def _embed(network: TeacherNetwork, paths: Sequence[Path], *, mirror: bool) -> FloatArray:
     crops = [to_input(read_image(path), network.height_px, network.width_px) for path in paths]
-    # A network may insist on its batch: the last one is filled up with its last crop.
-    batch = np.concatenate(crops + crops[-1:] * (network.batch - len(crops)))
-    rows = _unit(network.embed(batch))
+    return embed_batch(network, np.concatenate(crops), mirror=mirror)
+
+
+def embed_batch(network: TeacherNetwork, crops: ImageBatch, *, mirror: bool) -> FloatArray:
+    """Unit embeddings (N, T) of at most `network.batch` crops (N, H, W, 3) of its size."""
+    # A network may insist on its batch: what is missing is filled up with the last crop.
+    batch = np.concatenate([crops, np.repeat(crops[-1:], network.batch - len(crops), axis=0)])
+    rows = unit_rows(network.embed(batch))
     if mirror:
-        rows = _unit(rows + _unit(network.embed(np.ascontiguousarray(batch[:, :, ::-1]))))
-    return rows[: len(paths)]
+        rows = unit_rows(rows + unit_rows(network.embed(np.ascontiguousarray(batch[:, :, ::-1]))))
+    return rows[: len(crops)]
 
 
-def _unit(rows: FloatArray) -> FloatArray:
+def unit_rows(rows: FloatArray) -> FloatArray:
+    """Rows (N, T) at L2 norm 1; of zeros they stay zeros."""
     norms = np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)
 
@@ -81,7 +87,12 @@ def open_teacher(teacher: Teacher) -> TeacherNetwork:
     Raises:
         TrainingError: the file is missing, of another kind, or not an embedding network.
     """
-    openers = {".tflite": _open_tflite, ".onnx": _open_onnx, ".keras": _open_keras}
+    openers = {
+        ".tflite": _open_tflite,
+        ".onnx": _open_onnx,
+        ".keras": _open_keras,
+        ".xml": _open_openvino,
+    }
     if teacher.path.suffix not in openers:
         raise TrainingError(
             f"teacher {teacher.path}: expected .npz, {', '.join(openers)}, found another ending"
@@ -147,6 +158,31 @@ def _open_onnx(teacher: Teacher) -> TeacherNetwork:
 
     shape = [n if isinstance(n, int) else None for n in image.shape]
     return _adapted(teacher, shape, run, np.dtype(dtype))
+
+
+def _open_openvino(teacher: Teacher) -> TeacherNetwork:
+    try:
+        import openvino  # noqa: PLC0415 - only an .xml teacher needs it
+    except ImportError as error:
+        raise TrainingError(
+            f"teacher {teacher.path}: needs openvino, not installed; pip install openvino"
+        ) from error
+    core = openvino.Core()
+    try:
+        network = core.read_model(teacher.path)
+        (image,) = network.inputs
+        shape = [n.get_length() if n.is_static else None for n in image.partial_shape]
+        network.reshape([_BATCH, *list(image.partial_shape)[1:]])
+        compiled = core.compile_model(network, "CPU")
+    except Exception as error:  # whatever its C++ side raises
+        reason = " ".join(str(error).split())
+        raise TrainingError(f"teacher {teacher.path}: cannot be loaded: {reason}") from error
+
+    def run(x: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        answers = compiled(x.astype(np.float32))
+        return {output.any_name: answers[output] for output in compiled.outputs}
+
+    return _adapted(teacher, [_BATCH, *shape[1:]], run)
 
 
 def _open_keras(teacher: Teacher) -> TeacherNetwork:

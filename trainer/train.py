@@ -9,10 +9,14 @@ of the base too, at growing resolution.  A run's folder holds `recipe.json`, `en
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer.backbone import freeze_below
@@ -43,14 +47,21 @@ from trainer.model import (
     weights_by_name,
 )
 from trainer.objective import ReidModel
+from trainer.online_teacher import open_online
 from trainer.optimizer import AveragingAdamW
 from trainer.recipe import Recipe, Stage, read_recipe
 from trainer.rounding import rounded
 from trainer.sampler import batches_per_epoch
 from trainer.sources import RunData, load_run_data
 from trainer.steps import StageRun, averaged_weights
-from trainer.teacher import TeacherRows, find_teacher
+from trainer.teacher import find_teachers
+from trainer.teacher_space import find_directions, into_space
 
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+ImageBatch: TypeAlias = npt.NDArray[np.uint8]
+
+_ANY_SIZE = 64, 32
+"""Height and width in pixels of a view that tells how many numbers teachers say."""
 _CACHE = "cache"
 """In a run's folder: decoded pictures of people, which nothing needs when the run is done."""
 _SEEDS_PER_RUN = 1000
@@ -78,7 +89,7 @@ def resume_run(run: Path) -> dict[str, float]:
 
 
 def _train(recipe: Recipe, run: Path) -> dict[str, float]:
-    data = load_run_data(recipe)
+    data = load_run_data(recipe, unpacked=run / _CACHE)
     for remark in (*data.remarks(), data.validation_remark()):
         print(remark)
     _check_can_validate(data)
@@ -94,19 +105,39 @@ def _run_stages(recipe: Recipe, run: Path, data: RunData) -> dict[str, float]:
         raise TrainingError(f"run {run}: all its stages are done; export it, or add a stage")
     precision = chosen_precision(recipe.precision)
     write_environment(run, data, at, precision)
-    teacher = find_teacher(recipe, data.train.paths, run)
-    if teacher.missing:
-        print(teacher.remark())
+    teaching = _find_teaching(recipe, data, run)
     scores: dict[str, float] = {}
     while at.stage < len(recipe.stages):
         # Each stage draws its new layers from the seed, whatever came before in this process.
         keras.utils.set_random_seed(recipe.seed)
         with shared_out(_batch_size(recipe, data)), computing_in(precision):
-            scores = _run_stage(recipe, run, data, teacher, saved)
+            scores = _run_stage(recipe, run, data, teaching, saved)
         saved = read_checkpoint(run)
         at = _reached(saved)
     shutil.rmtree(run / _CACHE)
     return scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Teaching:
+    """What teachers say in this run: rows of the training pictures, or whom to ask."""
+
+    rows: FloatArray
+    online: Callable[[ImageBatch], FloatArray] | None
+    dimension: int
+
+
+def _find_teaching(recipe: Recipe, data: RunData, run: Path) -> _Teaching:
+    answers = find_teachers(recipe, data.training_paths, run)
+    if answers.missing:
+        print(answers.remark())
+    directions = find_directions(recipe, answers.rows, run)
+    if (online := open_online(recipe)) is None:
+        rows = into_space(answers.rows, directions)
+        return _Teaching(rows, None, rows.shape[1])
+    blank = np.zeros((1, *_ANY_SIZE, 3), np.uint8)
+    dimension = into_space(online(blank), directions).shape[1]
+    return _Teaching(answers.rows, lambda views: into_space(online(views), directions), dimension)
 
 
 def _reached(saved: Checkpoint | None) -> Progress:
@@ -114,13 +145,13 @@ def _reached(saved: Checkpoint | None) -> Progress:
 
 
 def _run_stage(
-    recipe: Recipe, run: Path, data: RunData, teacher: TeacherRows, saved: Checkpoint | None
+    recipe: Recipe, run: Path, data: RunData, teaching: _Teaching, saved: Checkpoint | None
 ) -> dict[str, float]:
     """Run one stage; leaves its averaged weights in the checkpoint for the next."""
     at = _reached(saved)
     stage = recipe.stages[at.stage]
     embedder = build_embedder(recipe, stage.height_px, stage.width_px)
-    model = _training_model(recipe, stage, embedder, len(data.train.identities), teacher.dimension)
+    model = _training_model(recipe, stage, embedder, data, teaching.dimension)
     if saved is None:
         load_start(embedder, recipe)
     else:
@@ -133,9 +164,11 @@ def _run_stage(
     if saved is not None and at.step:
         restore_optimizer(saved, model)
     pictures = TrainingSet(
-        load_crops(data.train.paths, stage.height_px, stage.width_px, run / _CACHE),
+        load_crops(data.training_paths, stage.height_px, stage.width_px, run / _CACHE),
         data.train.labels,
-        teacher.rows,
+        teaching.rows,
+        data.unlabelled.weights,
+        teaching.online,
     )
     loop = StageRun(
         recipe,
@@ -156,14 +189,16 @@ def _training_model(
     recipe: Recipe,
     stage: Stage,
     embedder: keras.Model,
-    identities: int,
+    data: RunData,
     teacher_dimension: int,
 ) -> ReidModel:
     network = rounded(embedder) if stage.int8_rounding else embedder
+    identities = len(data.train.identities)
     trained = add_training_heads(network, identities, recipe.losses, teacher_dimension)
     # Losses are sums of many small numbers, for which half precision is too coarse.
     outputs = {name: keras.ops.cast(out, "float32") for name, out in trained.output.items()}
-    return ReidModel(trained.input, outputs, losses=recipe.losses)
+    labelled = _labelled_per_batch(recipe, data)
+    return ReidModel(trained.input, outputs, losses=recipe.losses, labelled=labelled)
 
 
 def _stage_seed(recipe: Recipe, at: Progress) -> int:
@@ -179,6 +214,11 @@ def _batches(recipe: Recipe, data: RunData) -> int:
 
 
 def _batch_size(recipe: Recipe, data: RunData) -> int:
+    others = min(recipe.unlabelled_per_batch, len(data.unlabelled))
+    return _labelled_per_batch(recipe, data) + others
+
+
+def _labelled_per_batch(recipe: Recipe, data: RunData) -> int:
     return people_per_batch(data.train.labels, recipe) * recipe.images_per_identity
 
 

@@ -67,7 +67,7 @@ def train(
         "backbone": backbone,
         "alpha": alpha,
         "precision": precision,
-        "teacher": teacher,
+        "teachers": teacher,
         "hold_out": hold_out,
         "seed": seed,
     }

@@ -28,15 +28,15 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", type=Path, nargs="*")
-    parser.add_argument("--teacher", action="store_true", help="also the recipe's own teacher")
+    parser.add_argument("--teacher", action="store_true", help="also the recipe's own teachers")
     options = parser.parse_args()
     recipe = read_recipe(options.recipe)
     split = crowd(recipe, options.data)
     for model in options.models:
         report(str(model), score(split, embed_with_file(model, split.data.paths)))
-    if options.teacher and recipe.teacher:
-        rows = load_stored(recipe.teacher.path, split.data.paths).rows
-        report(recipe.teacher.path.name, score(split, rows))
+    for teacher in recipe.teachers if options.teacher else ():
+        rows = load_stored((teacher.path, *teacher.more), split.data.paths).rows
+        report(teacher.path.name, score(split, rows))
 
 
 def crowd(recipe: Recipe, folder: Path) -> Split:

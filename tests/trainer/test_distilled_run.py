@@ -24,7 +24,7 @@ def test_a_student_of_16_numbers_learns_from_a_teacher_of_256(
 ) -> None:
     every = Losses.model_validate(dict.fromkeys(Losses.model_fields, 0.1))
     asked = recipe.model_copy(
-        update={"losses": every, "teacher": Teacher(path=TEACHER, mirror=False)}
+        update={"losses": every, "teachers": (Teacher(path=TEACHER, mirror=False),)}
     )
     run = tmp_path / "run"
     start_run(asked, run)

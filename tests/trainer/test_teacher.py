@@ -13,13 +13,15 @@ import pytest
 pytestmark = pytest.mark.trainer
 keras = pytest.importorskip("keras", reason="needs Keras")
 
-from edge_reid.core.errors import TrainingError  # noqa: E402
+from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from edge_reid.core.shipped import shipped_model  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer import teacher  # noqa: E402
 from trainer.crops import read_image  # noqa: E402
+from trainer.online_teacher import open_online  # noqa: E402
 from trainer.recipe import Recipe, Teacher, make_recipe  # noqa: E402
-from trainer.teacher import find_teacher, load_stored  # noqa: E402
+from trainer.teacher import find_teachers, load_stored  # noqa: E402
+from trainer.teacher_space import into_space, principal_directions  # noqa: E402
 
 SHIPPED = "person_reid_mobilenetv2_192x96_int8.tflite"
 SIZE = (12, 6)
@@ -62,7 +64,7 @@ def test_stored_rows_belong_to_paths_that_end_with_their_names(
 ) -> None:
     file = tmp_path / "t.npz"
     expected = store(file, [f"person{i % 2}/{i}.png" for i in (3, 0, 1, 2, 4)])
-    found = find_teacher(recipe_with(str(file)), images, tmp_path)
+    found = find_teachers(recipe_with(str(file)), images, tmp_path)
     assert np.allclose(found.rows, expected[[1, 2, 3, 0, 4]], atol=1e-3)
     assert found.dimension == 3
     assert not found.missing
@@ -97,19 +99,19 @@ def test_a_stored_teacher_that_is_none(images: list[Path], tmp_path: Path) -> No
 
 def test_a_loss_that_needs_a_teacher_says_so(images: list[Path], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="losses regression: expected a teacher"):
-        find_teacher(recipe_with(None), images, tmp_path)
+        find_teachers(recipe_with(None), images, tmp_path)
 
 
 def test_our_own_tflite_as_a_teacher(images: list[Path], tmp_path: Path) -> None:
     """It is fed by the device's own code, and its answers are in the run's folder then."""
     model = shipped_model(SHIPPED)
-    found = find_teacher(recipe_with({"path": str(model), "mirror": False}), images, tmp_path)
+    found = find_teachers(recipe_with({"path": str(model), "mirror": False}), images, tmp_path)
     expected = Embedder(model).embed([read_image(path) for path in images])
     assert np.sum(found.rows * expected, axis=1) == pytest.approx(1.0, abs=1e-4)
     with np.load(tmp_path / teacher.COMPUTED) as stored:
         assert stored["names"].tolist() == [f"{i}.png".encode() for i in range(5)]
     with pytest.raises(TrainingError, match="its manifest says how it is fed"):
-        find_teacher(recipe_with({"path": str(model), "mean": 1.0}), images, tmp_path)
+        find_teachers(recipe_with({"path": str(model), "mean": 1.0}), images, tmp_path)
 
 
 MEAN, STD = (10.0, 20.0, 30.0), (50.0, 60.0, 70.0)
@@ -196,7 +198,7 @@ def test_a_network_sees_what_the_recipe_says(
     MAKERS[kind](file)
     asked = {"path": str(file), "channel_order": "bgr", "mean": MEAN, "std": STD}
     asked |= {"mirror": mirror} | ({"output": "embedding"} if kind == ".onnx" else {})
-    found = find_teacher(recipe_with(asked), images, tmp_path)
+    found = find_teachers(recipe_with(asked), images, tmp_path)
     assert np.allclose(found.rows, expected_rows(images, KERNEL, mirror=mirror), atol=2e-3)
 
 
@@ -204,12 +206,12 @@ def test_to_go_on_needs_no_teacher(images: list[Path], tmp_path: Path) -> None:
     file = tmp_path / "net.keras"
     make_keras(file)
     recipe = recipe_with(str(file))
-    first = find_teacher(recipe, images, tmp_path)
+    first = find_teachers(recipe, images, tmp_path)
     file.unlink()
-    again = find_teacher(Recipe.model_validate_json(recipe.model_dump_json()), images, tmp_path)
+    again = find_teachers(Recipe.model_validate_json(recipe.model_dump_json()), images, tmp_path)
     assert np.array_equal(first.rows, again.rows)
     with pytest.raises(TrainingError, match="net.keras: no such file"):  # asked otherwise
-        find_teacher(recipe_with({"path": str(file), "mirror": False}), images, tmp_path)
+        find_teachers(recipe_with({"path": str(file), "mirror": False}), images, tmp_path)
 
 
 def test_images_of_one_name_are_told_apart_by_their_folders(
@@ -220,7 +222,7 @@ def test_images_of_one_name_are_told_apart_by_their_folders(
     shutil.copy(images[1], twin)
     file = tmp_path / "net.keras"
     make_keras(file)
-    found = find_teacher(recipe_with(str(file)), [*images, twin], tmp_path)
+    found = find_teachers(recipe_with(str(file)), [*images, twin], tmp_path)
     assert np.allclose(found.rows[5], found.rows[1], atol=1e-3)
     assert not np.allclose(found.rows[5], found.rows[0], atol=1e-3)
 
@@ -240,7 +242,7 @@ def test_a_network_that_cannot_be_used(
     file = tmp_path / "net.onnx"
     make_onnx(file)
     with pytest.raises(TrainingError, match=message):
-        find_teacher(recipe_with(Teacher(path=file, **changes)), images, tmp_path)
+        find_teachers(recipe_with(Teacher(path=file, **changes)), images, tmp_path)
 
 
 def test_a_network_of_any_size_must_be_told_one(images: list[Path], tmp_path: Path) -> None:
@@ -248,8 +250,8 @@ def test_a_network_of_any_size_must_be_told_one(images: list[Path], tmp_path: Pa
     make_onnx(file, open_size=True)
     asked = {"path": str(file), "output": "embedding"}
     with pytest.raises(TrainingError, match="takes pictures of any size; say which"):
-        find_teacher(recipe_with(asked), images, tmp_path)
-    assert find_teacher(recipe_with(asked | {"size": SIZE}), images, tmp_path).dimension == 7
+        find_teachers(recipe_with(asked), images, tmp_path)
+    assert find_teachers(recipe_with(asked | {"size": SIZE}), images, tmp_path).dimension == 7
 
 
 def test_a_network_that_takes_whole_pixels_is_given_them(
@@ -258,15 +260,97 @@ def test_a_network_that_takes_whole_pixels_is_given_them(
     file = tmp_path / "net.onnx"
     make_onnx(file, pixels=True)
     asked = {"path": str(file), "output": "embedding", "mirror": False}
-    found = find_teacher(recipe_with(asked), images, tmp_path)
+    found = find_teachers(recipe_with(asked), images, tmp_path)
     flat = np.array([read_image(p).transpose(2, 0, 1).reshape(-1) for p in images])
     assert np.allclose(found.rows, unit(flat @ KERNEL), atol=2e-3)
     with pytest.raises(TrainingError, match="takes pixels 0..255 as uint8; leave mean and std"):
-        find_teacher(recipe_with(asked | {"std": 255.0}), images, tmp_path)
+        find_teachers(recipe_with(asked | {"std": 255.0}), images, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["broken.onnx", "broken.keras", "broken.tflite", "broken.pt"])
 def test_a_file_that_is_no_network(name: str, images: list[Path], tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"not a network")
     with pytest.raises(TrainingError, match=f"{name}: (cannot be loaded|expected)"):
-        find_teacher(recipe_with(str(tmp_path / name)), images, tmp_path)
+        find_teachers(recipe_with(str(tmp_path / name)), images, tmp_path)
+
+
+def test_several_teachers_are_joined_and_a_picture_one_does_not_know_learns_from_none(
+    images: list[Path], tmp_path: Path
+) -> None:
+    names = [f"{i}.png" for i in range(5)]
+    one = store(tmp_path / "one.npz", names)
+    other = store(tmp_path / "other.npz", names[:4], dimension=5)
+    asked = [str(tmp_path / "one.npz"), {"path": str(tmp_path / "other.npz")}]
+    found = find_teachers(recipe_with(asked), images, tmp_path)
+    assert found.rows.shape == (5, 8)
+    assert found.missing == (images[4],)
+    assert not found.rows[4].any()
+    cosines = (one[:4] @ one[:4].T + other @ other.T) / 2
+    assert np.allclose(found.rows[:4] @ found.rows[:4].T, cosines, atol=2e-3)
+
+
+def test_one_teacher_may_lie_in_several_files_and_in_bytes(
+    images: list[Path], tmp_path: Path
+) -> None:
+    first = store(tmp_path / "first.npz", ["0.png", "1.png"])
+    second = unit(np.random.default_rng(5).normal(size=(3, 3)))
+    rounded = np.rint(127 * second).astype(np.int8)
+    names = np.array([b"2.png", b"3.png", b"4.png"])
+    np.savez(tmp_path / "second.npz", names=names, emb_int8=rounded)
+    asked = {"path": str(tmp_path / "first.npz"), "more": [str(tmp_path / "second.npz")]}
+    found = find_teachers(recipe_with(asked), images, tmp_path)
+    assert np.allclose(found.rows, np.concatenate([first, second]), atol=0.01)
+    assert np.linalg.norm(found.rows, axis=1) == pytest.approx(1.0)
+    store(tmp_path / "second.npz", ["2.png"], dimension=4)
+    with pytest.raises(TrainingError, match="files of one teacher, found embeddings of different"):
+        find_teachers(recipe_with(asked), images, tmp_path)
+
+
+def test_principal_directions_keep_the_cosines_that_a_plane_can() -> None:
+    rng = np.random.default_rng(3)
+    flat = unit(rng.normal(size=(50, 4)) @ rng.normal(size=(4, 9))).astype(np.float32)
+    directions = principal_directions(flat, 4)
+    assert np.allclose(
+        into_space(flat, directions) @ into_space(flat, directions).T, flat @ flat.T, atol=1e-5
+    )
+    with pytest.raises(TrainingError, match="teachers of 12 numbers or more"):
+        principal_directions(flat, 12)
+
+
+def make_openvino(file: Path) -> None:
+    """(?, 3, H, W) BGR → embedding; the batch is left open, as converters leave it."""
+    openvino = pytest.importorskip("openvino")
+    from openvino import opset8 as ops
+
+    image = ops.parameter(openvino.PartialShape([-1, 3, *SIZE]), np.float32, name="image")
+    flat = ops.reshape(image, ops.constant(np.array([0, -1])), special_zero=True)
+    embedding = ops.matmul(flat, ops.constant(KERNEL), False, False)
+    openvino.save_model(openvino.Model([embedding], [image]), file, compress_to_fp16=False)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_network_in_openvino_s_format(mirror: bool, images: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "net.xml"
+    make_openvino(file)
+    asked = {"path": str(file), "channel_order": "bgr", "mean": MEAN, "std": STD, "mirror": mirror}
+    found = find_teachers(recipe_with(asked), images, tmp_path)
+    assert np.allclose(found.rows, expected_rows(images, KERNEL, mirror=mirror), atol=2e-3)
+    file.with_suffix(".bin").unlink()
+    with pytest.raises(TrainingError, match=r"net.xml: cannot be loaded"):
+        find_teachers(recipe_with(asked | {"output": "x"}), images, tmp_path)
+
+
+def test_a_teacher_asked_online_sees_the_very_views(images: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "net.keras"
+    make_keras(file)
+    asked = {"path": str(file), "mirror": False, "online": True}
+    recipe = recipe_with([asked, asked])
+    assert find_teachers(recipe, images, tmp_path).dimension == 1  # nothing is said beforehand
+    online = open_online(recipe)
+    assert online is not None
+    views = np.random.default_rng(4).integers(0, 256, (40, *SIZE, 3), np.uint8)
+    flat = views.transpose(0, 3, 1, 2).reshape(40, -1).astype(np.float32)
+    one = unit(flat @ KERNEL)
+    assert np.allclose(online(views), np.concatenate([one, one], axis=1) / np.sqrt(2), atol=1e-4)
+    with pytest.raises(ConfigError, match="all of them online or none"):
+        recipe_with([asked, str(file)])

@@ -151,7 +151,7 @@ def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
             "; ".join(f"{s.epochs:g} epochs at {s.height_px}×{s.width_px}" for s in recipe.stages),
         ),
         ("losses", losses),
-        ("teacher", recipe.teacher.path.name if recipe.teacher else "none"),
+        ("teachers", ", ".join(t.path.name for t in recipe.teachers) or "none"),
         ("trained on", "; ".join(f"{s.path.name}: {s.terms}" for s in recipe.sources)),
     )
 

@@ -1,0 +1,129 @@
+"""Pictures that nobody has labelled: where they lie, and how often each is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_reid.core.errors import TrainingError
+from edge_reid.vision.photo import MAX_BYTES, PHOTO_SUFFIXES
+from trainer.pictures import Unreadable, readable_paths
+from trainer.recipe import Unlabelled
+
+Weights: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnlabelledPictures:
+    """N pictures of whoever they show.
+
+    Attributes:
+        paths: N image files.
+        weights: (N,) float64, how often each is drawn against the others.
+        unreadable: files that cannot be read, which are left out.
+    """
+
+    paths: tuple[Path, ...]
+    weights: Weights
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+NONE_UNLABELLED = UnlabelledPictures((), np.zeros(0))
+
+
+def read_unlabelled(entries: Sequence[Unlabelled], unpacked: Path) -> UnlabelledPictures:
+    """All pictures of the recipe's entries.
+
+    Args:
+        entries: of the recipe.
+        unpacked: a folder for what comes in zips; what lies there already is not unpacked again.
+
+    Raises:
+        TrainingError: an entry has no pictures, or two have the same one.
+    """
+    paths: list[Path] = []
+    weights: list[float] = []
+    unreadable: list[Unreadable] = []
+    for entry in entries:
+        found, bad = readable_paths(_pictures_of(entry, unpacked))
+        if twice := set(found) & set(paths):
+            raise TrainingError(
+                f"unlabelled {entry.path}: expected every picture in one entry, found "
+                f"{min(twice)} in two; leave it out of one of them"
+            )
+        paths += found
+        weights += [entry.weight] * len(found)
+        unreadable += bad
+    return UnlabelledPictures(tuple(paths), np.array(weights), tuple(unreadable))
+
+
+def _pictures_of(entry: Unlabelled, unpacked: Path) -> list[Path]:
+    folder = entry.path
+    if zipfile.is_zipfile(entry.path):
+        folder = _unpacked(entry.path, unpacked)
+    elif not folder.is_dir():
+        raise TrainingError(
+            f"unlabelled {entry.path}: expected a folder or a .zip of pictures, found none there"
+        )
+    within = [folder / name for name in entry.folders] if entry.folders else [folder]
+    if missing := [part for part in within if not part.is_dir()]:
+        raise TrainingError(
+            f"unlabelled {entry.path}: expected the folder {missing[0].name} in it, found none"
+        )
+    found = [path for part in within for path in _pictures_below(part)]
+    if not found:
+        raise TrainingError(
+            f"unlabelled {entry.path}: expected pictures ({', '.join(sorted(PHOTO_SUFFIXES))}), "
+            "found none; give the folder they lie in, however deep"
+        )
+    return found
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    """By name, so that a run finds them in the same order everywhere."""
+    return sorted(
+        Path(where) / name
+        for where, folders, names in os.walk(folder)
+        if _keep_visible(folders)
+        for name in names
+        if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES
+    )
+
+
+def _keep_visible(folders: list[str]) -> bool:
+    """Leave hidden folders out of the walk; always true."""
+    folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+    return True
+
+
+def _unpacked(archive: Path, unpacked: Path) -> Path:
+    """The pictures of a zip as files, made once for its name, size and time."""
+    stat = archive.stat()
+    key = f"{archive.name} {stat.st_size} {stat.st_mtime_ns}".encode()
+    folder = unpacked / hashlib.sha256(key).hexdigest()[:12]
+    if not folder.is_dir():
+        partial = folder.with_suffix(".partial")
+        with zipfile.ZipFile(archive) as packed:
+            pictures = [each for each in packed.infolist() if _is_picture(each)]
+            packed.extractall(partial, pictures)
+        partial.rename(folder)
+    return folder
+
+
+def _is_picture(member: zipfile.ZipInfo) -> bool:
+    """No file that is larger than a picture may be is unpacked, whatever it is called."""
+    return (
+        PurePosixPath(member.filename).suffix.lower() in PHOTO_SUFFIXES
+        and member.file_size <= MAX_BYTES
+    )
