@@ -54,6 +54,7 @@ def _data_facts(data: RunData) -> dict[str, Any]:
         "training_identities": len(data.train.identities),
         "validation_images": len(data.validation),
         "held_out_identities": list(data.held_out_names),
+        "held_out_photos": list(data.held_out_photos),
         "identities_left_out": list(data.left_out),
         "unreadable_files": [each.reason for each in data.unreadable],
         "unused_files": [str(path) for path in data.unused],
