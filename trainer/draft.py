@@ -83,7 +83,7 @@ class Draft:
             if not lost <= most:
                 ranking = result.exported
                 return (
-                    f"export: expected at most {most:.3g} mAP points lost, the "
+                    f"export: expected at most {most:.4g} mAP points lost, the "
                     f"{self.manifest.quantisation} file loses {lost:.2f} on {ranking.split.name} "
                     f"({ranking.ranking.queries} queries)"
                 )

@@ -114,13 +114,13 @@ def _start_weights(start: str) -> dict[str, Any]:
 
 def _finish(validated: dict[str, float], run: Path) -> None:
     _console.print(
-        f"done: {_outcome(read_curves(run)[0], validated)}; "
+        f"done: {outcome(read_curves(run)[0], validated)}; "
         f"next: edge-reid export {run} --int8 --out models/NAME.tflite",
         soft_wrap=True,
     )
 
 
-def _outcome(first: Mapping[str, float], last: Mapping[str, float]) -> str:
+def outcome(first: Mapping[str, float], last: Mapping[str, float]) -> str:
     """The scores in per cent, and whether the run helped where its start was scored too."""
     if _DECIDING not in first:
         return "in %: " + ", ".join(f"{_short(name)} {100 * v:.1f}" for name, v in last.items())

@@ -29,7 +29,7 @@ def use_log_axis(axis: Axes, which: Literal["x", "y"], values: Iterable[float]) 
     low, high = min(drawn, default=0.0), max(drawn, default=0.0)
     if not 0 < 10 * low <= high:
         return False
-    axis.set(**{f"{which}scale": "log"})  # type: ignore[arg-type]
+    axis.set(**{f"{which}scale": "log"})
     digits = (1.0,) if math.log10(high / low) >= _DECADES_BY_TENS else (1.0, 2.0, 5.0)
     one = axis.xaxis if which == "x" else axis.yaxis
     one.set_major_locator(LogLocator(subs=digits))

@@ -82,9 +82,10 @@ def draw_roc_det(subjects: Sequence[Subject], folder: Path) -> tuple[Plot, Plot]
         shown = [_errors(own[index]) for own in curves]
         for subject, (accepted, missed), colour in zip(subjects, shown, _colours(), strict=False):
             axis.plot(accepted, missed, color=colour, label=wrapped(subject.name))
-        for which, errors in zip(("x", "y"), zip(*shown, strict=True), strict=True):
-            logarithmic.append(use_log_axis(axis, which, np.concatenate(errors).tolist()))
-        if not any(len(missed) for _, missed in shown):
+        accepts, rejects = (np.concatenate(errors) for errors in zip(*shown, strict=True))
+        logarithmic.append(use_log_axis(axis, "x", accepts.tolist()))
+        logarithmic.append(use_log_axis(axis, "y", rejects.tolist()))
+        if not len(rejects):
             axis.text(0.5, 0.5, "no errors", ha="center", transform=axis.transAxes, color=MUTED)
         axis.set(
             title=_split_name(subjects, index),
