@@ -118,7 +118,8 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     # People it was trained on look less alike to it than strangers will.
     strangers = [it.exported for it in draft.results[0 if job.data.held_out else 1 :]]
     manifest, thresholds = with_thresholds(manifest, strangers, recipe)
-    missed = missed_beside_start(manifest, strangers, recipe)
+    unseen = draft.results[0 if job.data.held_out or job.data.held_out_photos else 1 :]
+    missed = missed_beside_start(manifest, [it.exported for it in unseen], recipe)
     if refusal := job.refusal(draft, missed):
         refused = out.with_suffix(".refused.tflite")
         _write(draft, manifest, refused)

@@ -10,7 +10,9 @@ from edge_reid.core.shipped import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.threshold import accepted_share
 from trainer.bars import waiting
 from trainer.calibrate import Embedded, Measured, calibrate, table
-from trainer.evaluate import Report, embed_with_file
+from trainer.evaluate import Report, Split, embed_with_file
+from trainer.held_out_photos import HELD_OUT_PHOTOS
+from trainer.metrics import FloatArray
 from trainer.missed_people import (
     ENROLLED,
     TARGET_FPIR,
@@ -20,6 +22,7 @@ from trainer.missed_people import (
     supports_galleries,
 )
 from trainer.recipe import Recipe
+from trainer.thresholds import Decisions, decisions, photo_decisions
 
 _BETTER = "edge-reid calibrate, with people it was not trained on, measures its own"
 
@@ -66,25 +69,38 @@ def _too_few(measured: Measured) -> str:
 
 
 def missed_beside_start(
-    manifest: EmbeddingManifest, strangers: Sequence[Report], recipe: Recipe
+    manifest: EmbeddingManifest, reports: Sequence[Report], recipe: Recipe
 ) -> tuple[MissedPeople, ...]:
     """People missed by a device with the shipped model, and with a fine-tune of it.
 
-    Empty where there are no strangers to look at, or the network did not start from that one.
+    Empty where nobody can be looked at, or the network did not start from that one.
+
+    Args:
+        manifest: of the exported file, with its thresholds.
+        reports: the file's scores on people held out, or on photos held out.
+        recipe: of its run.
     """
-    if not _is_fine_tune(recipe) or not strangers or not manifest.impostor_quantiles:
+    if not _is_fine_tune(recipe) or not reports or not manifest.impostor_quantiles:
         return ()
     start = shipped_model(EMBEDDING)
-    before = [
-        Embedded(it.split.name, it.split.data, embed_with_file(start, it.split.data.paths))
-        for it in strangers
-    ]
-    after = [Embedded(it.split.name, it.split.data, it.embeddings) for it in strangers]
     quantiles = load_embedding_manifest(start).impostor_quantiles
+    before = [_decided(it.split, embed_with_file(start, it.split.data.paths)) for it in reports]
+    after = [_decided(it.split, it.embeddings) for it in reports]
     with waiting("comparing people missed"):
         return compare_missed(
             Candidate(quantiles, before), Candidate(manifest.impostor_quantiles, after)
         )
+
+
+def _decided(split: Split, embeddings: FloatArray) -> Decisions:
+    """Everybody against everybody; but people trained on by photos of theirs that were not."""
+    if split.name != HELD_OUT_PHOTOS:
+        return decisions(split.data, embeddings)
+    return photo_decisions(
+        split.people(embeddings, split.query),
+        split.people(embeddings, split.gallery),
+        cross_camera=split.data.has_cameras,
+    )
 
 
 def _reaches_far_enough(measured: Measured) -> bool:

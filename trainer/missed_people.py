@@ -13,7 +13,7 @@ from trainer.comparisons import INTERVAL, Comparisons, DoubleArray, comparisons_
 from trainer.comparisons import joined as joined_sets
 from trainer.forecast import fnir, rivals
 from trainer.metrics import IntArray
-from trainer.thresholds import Quantiles, decisions
+from trainer.thresholds import Decisions, Quantiles, decisions
 
 ENROLLED = 10, 100
 """People enrolled, with one template each, for which models are compared."""
@@ -23,10 +23,15 @@ TARGET_FPIR = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A model as a device would use it: its threshold table, and data sets embedded by it."""
+    """A model as a device would use it: its threshold table, and what it compares on data sets."""
 
     quantiles: Quantiles
-    parts: Sequence[Embedded]
+    made: Sequence[Decisions]
+
+    @classmethod
+    def of(cls, quantiles: Quantiles, parts: Sequence[Embedded]) -> Candidate:
+        """On people whom it was not trained on, everybody under every camera."""
+        return cls(quantiles, [decisions(part.data, part.embeddings) for part in parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def compare_missed(before: Candidate, after: Candidate, seed: int = 0) -> tuple[
     """Two models on the same pictures, each at its own thresholds, for each of `ENROLLED`.
 
     Args:
-        before: the one model; its `parts` are the same data sets as those of `after`.
+        before: the one model; it has compared the same people as `after`.
         after: the other.
         seed: of the draws behind the interval.
 
@@ -90,9 +95,8 @@ class _Compared:
 
     @classmethod
     def of(cls, candidate: Candidate) -> _Compared:
-        made = [decisions(part.data, part.embeddings) for part in candidate.parts]
         impostor, genuine = (
-            joined_sets([comparisons_of(each, genuine=kind) for each in made])
+            joined_sets([comparisons_of(each, genuine=kind) for each in candidate.made])
             for kind in (False, True)
         )
         return cls(candidate.quantiles, impostor, genuine)
