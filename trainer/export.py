@@ -32,7 +32,7 @@ from trainer.finetune import fine_tune
 from trainer.first_thresholds import missed_beside_start, with_thresholds
 from trainer.latency import Latency, measure_latency
 from trainer.mirroring import mirrored
-from trainer.missed_people import MissedPeople
+from trainer.missed_people import MissedPeople, more_missed
 from trainer.model import Run, load_run
 from trainer.operators import Operators, read_operators
 from trainer.quantize import Precision, Tune, to_tflite
@@ -181,18 +181,7 @@ class _Job:
         """What speaks against the file, and what to try; None: it is kept."""
         if failure := draft.failure(self.options.budget_points):
             return f"{failure}; {_advice(self.run, self.out, self.options)}"
-        if self.options.allow_fewer or not any(each.are_more for each in missed):
-            return None
-        told = " and ".join(
-            f"{each.after * each.enrolled:.1f} of {each.enrolled} missed, where that one misses "
-            f"{each.before * each.enrolled:.1f}"
-            for each in missed
-        )
-        return (
-            "export: expected a file that misses no more enrolled people than the model it started "
-            f"from, got {told}; train on more people, or give --validate MOREPEOPLE that it was "
-            "not trained on, for thresholds of its own; --allow-fewer keeps it as it is"
-        )
+        return None if self.options.allow_fewer else more_missed(missed)
 
     def _draft(self, path: Path, crops: ImageBatch, minutes: float) -> Draft:
         options = self.options

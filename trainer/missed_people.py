@@ -85,6 +85,22 @@ def compare_missed(before: Candidate, after: Candidate, seed: int = 0) -> tuple[
     return tuple(_missed(enrolled, models, draws) for enrolled in ENROLLED)
 
 
+def more_missed(missed: Sequence[MissedPeople]) -> str | None:
+    """What speaks against a fine-tune with which a device names fewer; None: nothing."""
+    if not any(each.are_more for each in missed):
+        return None
+    told = " and ".join(
+        f"{each.after * each.enrolled:.1f} of {each.enrolled} missed, where that one misses "
+        f"{each.before * each.enrolled:.1f}"
+        for each in missed
+    )
+    return (
+        "export: expected a file that misses no more enrolled people than the model it started "
+        f"from, got {told}; train on more people, or give --validate MOREPEOPLE that it was not "
+        "trained on, for thresholds of its own; --allow-fewer keeps it as it is"
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Compared:
     """What a candidate's decisions rest on."""

@@ -7,7 +7,7 @@ from threshold_examples import crowd
 
 from trainer.calibrate import calibrate, table
 from trainer.metrics import People
-from trainer.missed_people import Candidate, compare_missed, supports_galleries
+from trainer.missed_people import Candidate, compare_missed, more_missed, supports_galleries
 from trainer.thresholds import Quantiles, photo_decisions
 
 SHARP, BLURRED = crowd(60, noise=0.4), crowd(60, noise=0.9)
@@ -22,7 +22,7 @@ def test_a_model_beside_itself_misses_no_more() -> None:
     for each in compare_missed(same, same):
         assert each.before == each.after
         assert (each.low, each.high) == (0, 0)
-        assert not each.are_more
+        assert more_missed([each]) is None
 
 
 def test_a_model_that_tells_people_apart_worse_misses_more() -> None:
@@ -42,6 +42,11 @@ def test_a_table_that_ends_early_misses_nearly_everybody_with_the_very_same_embe
     assert ten.are_more
     assert ten.before < 0.1
     assert hundred.after > hundred.before
+    told = more_missed([ten, hundred])
+    assert told is not None
+    assert f"{10 * ten.after:.1f} of 10 missed, where that one misses {10 * ten.before:.1f}" in told
+    assert "give --validate MOREPEOPLE" in told
+    assert "--allow-fewer keeps it" in told
 
 
 def test_what_chance_among_few_people_does_is_not_held_against_a_model() -> None:

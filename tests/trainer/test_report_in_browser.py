@@ -42,8 +42,8 @@ const cut = [...document.querySelectorAll("h1, h3, td, th, .shot span, .name")].
   (e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflow != "visible")
 const sideways = [...document.querySelectorAll(".scroll")].filter(
   (e) => e.scrollWidth > e.clientWidth + 1)
-const seen = {figures, sideways: sideways.length, cut: cut.map((e) => e.textContent), title: document.title,
-  heading: document.querySelector("h1").textContent.replace(/\\s+/g, " "),
+const seen = {figures, sideways: sideways.length, cut: cut.map((e) => e.textContent),
+  title: document.title, heading: document.querySelector("h1").textContent.replace(/\\s+/g, " "),
   wide: document.documentElement.scrollWidth, window: window.innerWidth}
 document.body.textContent = "SEEN" + JSON.stringify(seen) + "NEES"
 </script>"""
