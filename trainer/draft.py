@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,17 @@ from edge_reid.core.manifest import EmbeddingManifest
 from trainer.evaluate import Report
 
 _POINTS = 100.0
+_BUDGET_POINTS = 0.5
+_ENOUGH_QUERIES = 150
+
+
+def fair_budget(queries: int) -> float:
+    """Points of mAP (of 100) that a file may lose when it is scored on so many queries.
+
+    Half a point; on fewer than `_ENOUGH_QUERIES` as much more as chance does: the mean over
+    queries goes astray by the root of their number.
+    """
+    return _BUDGET_POINTS * math.sqrt(max(1.0, _ENOUGH_QUERIES / max(queries, 1)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +42,11 @@ class Comparison:
     def lost_rank1_points(self) -> float:
         """Points of rank-1 (of 100) that the file is worse by; negative when it is better."""
         return _POINTS * (self.original.ranking.rank(1) - self.exported.ranking.rank(1))
+
+    def budget(self, asked_points: float | None) -> float:
+        """Points of mAP (of 100) that the file may be worse by: as asked, or what is fair."""
+        queries = self.original.ranking.queries
+        return fair_budget(queries) if asked_points is None else asked_points
 
     def metrics(self) -> Iterator[tuple[str, float]]:
         """What goes into the manifest, named after the data set."""
@@ -54,20 +71,27 @@ class Draft:
     manifest: EmbeddingManifest
     results: tuple[Comparison, ...]
 
-    def failure(self, budget_points: float) -> str | None:
+    def failure(self, budget_points: float | None) -> str | None:
         """What speaks against the file; None: it is good enough.
 
         Args:
-            budget_points: most mAP points (of 100) it may lose on any of its data sets.
+            budget_points: most mAP points (of 100) it may lose on any of its data sets; None: as
+                many as `fair_budget` says.
         """
         for result in self.results:
-            if not result.lost_points() <= budget_points:
+            lost, most = result.lost_points(), result.budget(budget_points)
+            if not lost <= most:
+                ranking = result.exported
                 return (
-                    f"export: expected at most {budget_points} mAP points lost, the "
-                    f"{self.manifest.quantisation} file loses {result.lost_points():.2f} on "
-                    f"{result.exported.split.name}"
+                    f"export: expected at most {most:.4g} mAP points lost, the "
+                    f"{self.manifest.quantisation} file loses {lost:.2f} on {ranking.split.name} "
+                    f"({ranking.ranking.queries} queries)"
                 )
         return None
+
+    def excess_points(self, budget_points: float | None) -> float:
+        """By how many mAP points it loses more than it may, where that is most."""
+        return max(each.lost_points() - each.budget(budget_points) for each in self.results)
 
     def metrics(self) -> dict[str, float]:
         """What goes into the manifest."""

@@ -55,6 +55,7 @@ def _data_facts(data: RunData) -> dict[str, Any]:
         "unlabelled_images": len(data.unlabelled),
         "validation_images": len(data.validation),
         "held_out_identities": list(data.held_out_names),
+        "held_out_photos": list(data.held_out_photos),
         "identities_left_out": list(data.left_out),
         "unreadable_files": [each.reason for each in data.unreadable],
         "unused_files": [str(path) for path in data.unused],

@@ -30,7 +30,7 @@ from trainer.datasets import (
 from trainer.listing import GALLERY, QUERY, pictures_in
 from trainer.metrics import FloatArray, People, Ranking, rank_gallery
 from trainer.pictures import refuse_unreadable
-from trainer.sources import NOBODY_HELD_OUT, RunData, load_data_of
+from trainer.sources import RunData, load_data_of
 from trainer.tracks import two_views
 from trainer.verification import FARS, pair_similarities, supports, tars_at_fars
 
@@ -174,8 +174,11 @@ def split_people(data: PersonData, name: str, seed: int = 0) -> Split:
 
 def validation_split(data: RunData) -> Split:
     """The validation people of a run; the name and the caution say whether it trained on them."""
-    split = split_people(data.validation, data.validation_name)
-    return split if data.held_out else replace(split, caution=NOBODY_HELD_OUT)
+    shown, name = data.validation, data.validation_name
+    if data.photo_queries is None:
+        return replace(split_people(shown, name), caution=data.caution)
+    gallery = np.setdiff1d(np.arange(len(shown)), data.photo_queries)
+    return Split(name, shown, data.photo_queries, gallery, data.caution)
 
 
 def score(split: Split, embeddings: FloatArray) -> Report:

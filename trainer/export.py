@@ -13,13 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from edge_reid.core.manifest import (
-    EmbeddingManifest,
-    file_sha256,
-    load_embedding_manifest,
-    write_manifest,
-)
-from edge_reid.core.shipped import CHECKPOINT, EMBEDDING, shipped_model
+from edge_reid.core.manifest import EmbeddingManifest, write_manifest
 from trainer.calibration import IntArray, stratified
 from trainer.checkpoint import stopped_in
 from trainer.crops import load_crops, read_image
@@ -33,14 +27,15 @@ from trainer.evaluate import (
     read_split,
     validation_split,
 )
+from trainer.export_manifest import bare_manifest
 from trainer.finetune import fine_tune
-from trainer.first_thresholds import with_thresholds
+from trainer.first_thresholds import missed_beside_start, with_thresholds
 from trainer.latency import Latency, measure_latency
 from trainer.mirroring import mirrored
+from trainer.missed_people import MissedPeople, more_missed
 from trainer.model import Run, load_run
 from trainer.operators import Operators, read_operators
 from trainer.quantize import Precision, Tune, to_tflite
-from trainer.recipe import Recipe
 from trainer.rounding import Ranges
 from trainer.sources import RunData, load_data_of
 
@@ -50,7 +45,6 @@ _TUNED_ON = 4096
 """Crops that fine-tuning draws from, at most."""
 _ADVISED_MINUTES = 10
 _FIRST_MINUTES = 5.0
-_AS_DATA_ALLOW = "as the training data allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +54,24 @@ class ExportOptions:
     Attributes:
         precision: of the file.
         budget_points: most mAP points (of 100) the file may lose against the float network, on
-            any of the data sets it is scored on.
+            any of the data sets it is scored on; None: as `fair_budget` says.
         calibration: how many training crops fix the int8 ranges.
         fine_tune_minutes: of training through int8 rounding; int8 only.
         fine_tune_most: where int8 loses more than the budget, it is fine-tuned anew for longer and
             longer, up to so many minutes.
         mirror: embed the mean of a crop and its mirror image, in twice the time.
+        allow_fewer: keep a fine-tune even if a device names fewer people with it than before.
         validate: further data sets, beside the held-out people.
         licence: of the weights, for the manifest; None: as what they were made from allows.
     """
 
     precision: Precision = "int8"
-    budget_points: float = 0.5
+    budget_points: float | None = None
     calibration: int = 256
     fine_tune_minutes: float = 0.0
     fine_tune_most: float = 0.0
     mirror: bool = False
+    allow_fewer: bool = False
     validate: tuple[Path, ...] = ()
     licence: str | None = None
 
@@ -87,11 +83,13 @@ class Exported:
     Attributes:
         manifest: as written.
         thresholds: in words, where those of the manifest come from.
+        missed: people missed, beside the model that a fine-tune started from.
         unfinished: the stage in which the run was stopped; empty: it was not.
     """
 
     manifest: EmbeddingManifest
     thresholds: str
+    missed: tuple[MissedPeople, ...]
     unfinished: str
     latency: Latency
     operators: Operators
@@ -101,15 +99,16 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     """Write `out` and its manifest, if the file is as good as the network it came from.
 
     Raises:
-        TrainingError: the run is not usable, or the file loses more than the budget; then
-            nothing is written, and an older export at `out` stays as it was.
+        TrainingError: the run is not usable; or the file loses more than the budget, or a device
+            would name fewer people with it than with the model that the run started from. Such a
+            file is left beside `out`, and an older export at `out` stays as it was.
     """
     if out.suffix != ".tflite":
         raise TrainingError(f"export: expected --out NAME.tflite, found {out}")
     job = _Job.of(run, out, options)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / out.name
-        draft = job.first_good_draft(file)
+        draft = job.best_draft(file)
         latency = measure_latency(file, read_image(job.data.validation.paths[0]))
     manifest = draft.manifest.model_copy(update={"metrics": draft.metrics()})
     recipe = job.loaded.recipe
@@ -119,12 +118,22 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     # People it was trained on look less alike to it than strangers will.
     strangers = [it.exported for it in draft.results[0 if job.data.held_out else 1 :]]
     manifest, thresholds = with_thresholds(manifest, strangers, recipe)
+    unseen = draft.results[0 if job.data.held_out or job.data.held_out_photos else 1 :]
+    missed = missed_beside_start(manifest, [it.exported for it in unseen], recipe)
+    if refusal := job.refusal(draft, missed):
+        refused = out.with_suffix(".refused.tflite")
+        _write(draft, manifest, refused)
+        raise TrainingError(f"{refusal}; it is not kept as {out}, but lies in {refused}")
+    _write(draft, manifest, out)
+    operators = read_operators(draft.content)
+    return Exported(manifest, thresholds, missed, unfinished, latency, operators)
+
+
+def _write(draft: Draft, manifest: EmbeddingManifest, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as kept:
         kept.write(draft.content)
     write_manifest(manifest, out)
-    operators = read_operators(draft.content)
-    return Exported(manifest, thresholds, unfinished, latency, operators)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,29 +157,51 @@ class _Job:
         originals = tuple(evaluate_network(network, split) for split in splits)
         return cls(run, out, options, loaded, data, originals)
 
-    def first_good_draft(self, path: Path) -> Draft:
-        """Of int8 that loses too much, one that was fine-tuned for long enough."""
+    def best_draft(self, path: Path) -> Draft:
+        """The first that loses no more than it may; if all do, the one that loses least.
+
+        Int8 that loses too much is fine-tuned, longer and longer. The file is left at `path`.
+        """
         crops = _training_crops(self.loaded, self.data, self.options.calibration)
-        failure = None
+        budget = self.options.budget_points
+        drafts: list[Draft] = []
+        print(_plan(self.options))
         for minutes in _tries(self.options):
-            if failure:
-                print(f"{failure}; fine-tuning it through int8 rounding for {minutes:g} minutes")
-            draft = self._draft(path, crops, minutes)
-            if (failure := draft.failure(self.options.budget_points)) is None:
-                return draft
-        advice = _advice(self.run, self.out, self.options)
-        raise TrainingError(f"{failure}; it is not kept: {advice}")
+            if drafts:
+                print(f"{drafts[-1].failure(budget)}; fine-tuning it for {minutes:g} minutes")
+            drafts.append(self._draft(path, crops, minutes))
+            if drafts[-1].failure(budget) is None:
+                break
+        best = min(drafts, key=lambda draft: draft.excess_points(budget))
+        path.write_bytes(best.content)
+        write_manifest(best.manifest, path)
+        return best
+
+    def refusal(self, draft: Draft, missed: Sequence[MissedPeople]) -> str | None:
+        """What speaks against the file, and what to try; None: it is kept."""
+        if failure := draft.failure(self.options.budget_points):
+            return f"{failure}; {_advice(self.run, self.out, self.options)}"
+        return None if self.options.allow_fewer else more_missed(missed)
 
     def _draft(self, path: Path, crops: ImageBatch, minutes: float) -> Draft:
+        options = self.options
         content = to_tflite(
             self.loaded.embedder,
-            self.options.precision,
+            options.precision,
             crops,
             _tuning(self.loaded, self.data, minutes),
-            mirror=self.options.mirror,
+            mirror=options.mirror,
         )
         path.write_bytes(content)
-        manifest = _manifest(path, self.run, self.loaded, self.options)
+        manifest = bare_manifest(
+            path,
+            self.run,
+            self.loaded,
+            self.data.train.paths,
+            precision=options.precision,
+            mirror=options.mirror,
+            licence=options.licence,
+        )
         write_manifest(manifest, path)
         results = tuple(Comparison(evaluate_file(path, it.split), it) for it in self.originals)
         return Draft(content, manifest, results)
@@ -188,6 +219,20 @@ def _tries(options: ExportOptions) -> Iterator[float]:
     while options.precision == "int8" and minutes < options.fine_tune_most:
         minutes = min(max(2 * minutes, _FIRST_MINUTES), options.fine_tune_most)
         yield minutes
+
+
+def _plan(options: ExportOptions) -> str:
+    """What the export does, and how long it may take."""
+    asked, *more = _tries(options)
+    first = f", fine-tuned for {asked:g} minutes" if asked else ""
+    told = f"export: {options.precision}{first}, scored on people held out"
+    if not more:
+        return told
+    longer = " and then ".join(f"{minutes:g}" for minutes in more)
+    return (
+        f"{told}; if it loses too much, it is fine-tuned through int8 rounding for {longer} "
+        f"minutes, so {sum(more):g} more at most; --fine-tune-most 0 leaves that out"
+    )
 
 
 def _tuning(loaded: Run, data: RunData, minutes: float) -> Tune | None:
@@ -227,61 +272,3 @@ def _advice(run: Path, out: Path, options: ExportOptions) -> str:
         f"try edge-reid export {run} --int8 --fine-tune {minutes} --out {out}, "
         "or --int16x8, --float16, or a larger --budget"
     )
-
-
-def _manifest(model: Path, run: Path, loaded: Run, options: ExportOptions) -> EmbeddingManifest:
-    """The manifest without measurements: enough for the device code to load the file."""
-    recipe = loaded.recipe
-    origin = _origin(recipe)
-    height_px, width_px = loaded.embedder.input_shape[1:3]
-    return EmbeddingManifest(
-        name=model.stem,
-        sha256=file_sha256(model),
-        input_height_px=height_px,
-        input_width_px=width_px,
-        licence=options.licence or origin.licence,
-        source=f"edge-reid train, run {run.name}: {recipe.backbone} α {recipe.alpha}, "
-        f"{_learning(recipe)}"
-        f"{', mean of a crop and its mirror image' if options.mirror else ''}"
-        f"{origin.told}",
-        dimension=recipe.dimension,
-        impostor_quantiles=(),
-        training_data=_each_once(
-            *(f"{source.path.name}: {source.terms}" for source in recipe.sources),
-            *(f"{entry.path.name}: {entry.terms}" for entry in recipe.unlabelled),
-            *origin.training_data,
-        ),
-        quantisation=options.precision,
-    )
-
-
-def _learning(recipe: Recipe) -> str:
-    """What the weights learnt from, in words."""
-    teachers = " and ".join(teacher.path.stem for teacher in recipe.teachers)
-    return f"distilled from {teachers}" if teachers else "metric learning"
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """What weights bring along from those they started from."""
-
-    told: str
-    training_data: tuple[str, ...]
-    licence: str
-
-
-def _origin(recipe: Recipe) -> _Origin:
-    start = recipe.start_from
-    if start is None:
-        return _Origin("", (), _AS_DATA_ALLOW)
-    told = f", started from {start.name}"
-    if start.name != CHECKPOINT:
-        unknown = f"{start.name}, which it started from: data not known"
-        return _Origin(told, (unknown,), f"{_AS_DATA_ALLOW}, and {start.name}")
-    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
-    licence = f"{_AS_DATA_ALLOW}, and {start.name}: {shipped.licence}"
-    return _Origin(told, shipped.training_data, licence)
-
-
-def _each_once(*texts: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))

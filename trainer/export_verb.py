@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from trainer.export import Exported, ExportOptions, export_run
+from trainer.missed_people import MissedPeople
 from trainer.model import load_run, save_weights
 from trainer.quantize import Precision
 
@@ -19,9 +21,10 @@ def export(
     precision: Precision,
     fine_tune: float,
     fine_tune_most: float,
-    budget: float,
+    budget: float | None,
     calibration: int,
     mirror: bool,
+    allow_fewer: bool,
     validate: list[Path],
     checkpoint: Path | None,
     licence: str | None,
@@ -32,6 +35,7 @@ def export(
         budget_points=budget,
         calibration=calibration,
         mirror=mirror,
+        allow_fewer=allow_fewer,
         fine_tune_minutes=fine_tune,
         fine_tune_most=fine_tune_most,
         validate=tuple(validate),
@@ -48,7 +52,7 @@ def _print(exported: Exported, out: Path) -> None:
     table.add_column("measured")
     table.add_column("value", justify="right")
     for name, value in exported.manifest.metrics.items():
-        table.add_row(name, f"{value:.4g}")
+        table.add_row(name, _shown(name, value))
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
     if exported.unfinished:
@@ -57,5 +61,40 @@ def _print(exported: Exported, out: Path) -> None:
             "goes on with it"
         )
     console.print(f"thresholds: {exported.thresholds}")
+    if exported.missed:
+        console.print(_missed_table(exported.missed))
+    if any(each.may_be_more for each in exported.missed):
+        console.print(
+            "warning: fewer people may be named than with the model it started from; more people "
+            "(--validate MOREPEOPLE) tell"
+        )
     console.print(f"latency: {exported.latency}")
     console.print(f"operators: {exported.operators}")
+
+
+def _missed_table(missed: Sequence[MissedPeople]) -> Table:
+    table = Table(
+        title="forecast: enrolled people missed, one template each, at 1 % false alarms",
+        title_justify="left",
+    )
+    table.add_column("enrolled", justify="right")
+    for title in ("with the model it started from", "with this file", "more or fewer, 95 %"):
+        table.add_column(title, justify="right")
+    for each in missed:
+        count = each.enrolled
+        table.add_row(
+            f"{count}",
+            f"{each.before * count:.1f}",
+            f"{each.after * count:.1f}",
+            f"{each.low * count:+.1f} to {each.high * count:+.1f}",
+        )
+    return table
+
+
+def _shown(name: str, value: float) -> str:
+    """Shares in per cent; points are already of a hundred, cosines and counts are neither."""
+    if name.endswith(("_queries", "_cosine_mean", "_cosine_worst")):
+        return f"{value:.4g}"
+    if name.endswith("_points_lost"):
+        return f"{value:.2f} points"
+    return f"{100 * value:.2f} %"

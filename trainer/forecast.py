@@ -26,10 +26,24 @@ class _Fit:
     weights: DoubleArray
     """(n,) of the genuine comparisons."""
 
-    def fnir(self, genuine: FloatArray, threshold: float, rival: DoubleArray) -> float:
-        """Share of genuine similarities (n,) below the threshold, or beaten by a rival."""
-        missed = np.where(genuine >= threshold, rival, 1.0)
-        return min(float(missed @ self.weights / self.weights.sum()), 1.0)
+
+def fnir(genuine: FloatArray, weights: DoubleArray, threshold: float, rival: DoubleArray) -> float:
+    """Share of genuine similarities (n,) below the threshold, or beaten by a rival.
+
+    Args:
+        genuine: similarities of one person's track with a template of theirs, (n,).
+        weights: how much each counts, (n,).
+        threshold: from which on somebody is named.
+        rival: chance that another of the enrolled is more alike, (n,).
+    """
+    missed = np.where(genuine >= threshold, rival, 1.0)
+    return min(float(missed @ weights / weights.sum()), 1.0)
+
+
+def rivals(impostor: Comparisons, genuine: FloatArray, people: int) -> DoubleArray:
+    """Chance (n,) that one of the others enrolled reaches each genuine similarity (n,)."""
+    alike = _reaching(impostor, genuine)
+    return np.asarray(1 - (1 - alike) ** (people - 1), np.float64)
 
 
 def forecasts(
@@ -57,14 +71,14 @@ def forecasts(
         _Fit(impostor.table(impostor.redrawn(copies), supported), genuine.redrawn(copies))
         for copies in draws
     ]
-    alike = _reaching(impostor, genuine.similarities)
+    seen = genuine.similarities
     for fpir in TARGET_FPIRS:
         for people in sizes:
-            rival = 1 - (1 - alike) ** (people - 1)
+            rival = rivals(impostor, seen, people)
             threshold = threshold_for(fit.quantiles, fpir, people)
             thresholds = [threshold_for(each.quantiles, fpir, people) for each in redrawn]
             fnirs = [
-                each.fnir(genuine.similarities, at, rival)
+                fnir(seen, each.weights, at, rival)
                 for each, at in zip(redrawn, thresholds, strict=True)
             ]
             low, high = np.quantile(fnirs, INTERVAL)
@@ -72,7 +86,7 @@ def forecasts(
                 people=people,
                 target_fpir=fpir,
                 threshold=threshold,
-                fnir=fit.fnir(genuine.similarities, threshold, rival),
+                fnir=fnir(seen, fit.weights, threshold, rival),
                 fnir_low=float(low),
                 fnir_high=float(high),
                 measured=is_measured(fit.quantiles, fpir, people),

@@ -14,6 +14,7 @@ from edge_reid.core.manifest import load_embedding_manifest, write_manifest
 from trainer import score_tables
 from trainer.bars import waiting
 from trainer.calibrate import Embedded, calibrate
+from trainer.calibrate_refusals import refuse_trained_on, refuse_worse_table
 from trainer.crosscheck import cross_check
 from trainer.evaluate import Report, embed_with_file, evaluate_file, evaluate_run, read_split
 from trainer.forecast import GALLERY_SIZES
@@ -52,7 +53,13 @@ def evaluate_model(
 
 
 def calibrate_model(
-    model: Path, data: list[Path], *, runtime: RuntimeName, check: bool, dry_run: bool
+    model: Path,
+    data: list[Path],
+    *,
+    runtime: RuntimeName,
+    check: bool,
+    dry_run: bool,
+    force: bool = False,
 ) -> None:
     """Measure the thresholds of a `.tflite` and write them into its manifest.
 
@@ -62,9 +69,13 @@ def calibrate_model(
         runtime: that embeds.
         check: also calibrate on halves of the people and try the thresholds on the others.
         dry_run: show, but write nothing.
+        force: even on people that it was trained on, and over a table of more people.
     """
     manifest = load_embedding_manifest(model)
     splits = [read_split(folder) for folder in data]
+    if not force:
+        for split in splits:
+            refuse_trained_on(model, manifest, split)
     parts = [
         Embedded(split.name, split.data, embed_with_file(model, split.data.paths, runtime))
         for split in splits
@@ -78,6 +89,8 @@ def calibrate_model(
                 outcomes = cross_check(part, GALLERY_SIZES)
             score_tables.show_check(_console, part.name, outcomes)
     if not dry_run:
+        if not force:
+            refuse_worse_table(model, manifest, measured)
         path = write_manifest(measured.written_into(manifest), model)
         _console.print(f"written into {path}; model_id stays {manifest.model_id}", soft_wrap=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,14 @@ import numpy as np
 
 from edge_reid.core.errors import TrainingError
 from trainer import datasets
-from trainer.datasets import PersonData
+from trainer.datasets import IntArray, PersonData
+from trainer.held_out_photos import (
+    HELD_OUT_PHOTOS,
+    PHOTOS_HELD_OUT,
+    draw_photos,
+    photo_names,
+    rows_named,
+)
 from trainer.pictures import Unreadable, readable_part
 from trainer.recipe import Recipe
 from trainer.unlabelled import NONE_UNLABELLED, UnlabelledPictures, read_unlabelled
@@ -45,6 +51,10 @@ class RunData:
     """Files that cannot be read, which are left out."""
     unused: tuple[Path, ...] = ()
     """Files and folders in the sources that are no pictures of an identity."""
+    held_out_photos: tuple[str, ...] = ()
+    """Photos of people trained on that are kept aside, by their path in the first source."""
+    photo_queries: IntArray | None = None
+    """Their rows in `validation`; None: whole people are held out, or nothing is."""
     unlabelled: UnlabelledPictures = NONE_UNLABELLED
     """What is learnt from a teacher alone."""
 
@@ -62,7 +72,16 @@ class RunData:
     @property
     def validation_name(self) -> str:
         """What scores on the validation pictures are called."""
+        if self.photo_queries is not None:
+            return HELD_OUT_PHOTOS
         return HELD_OUT if self.held_out else "training-people"
+
+    @property
+    def caution(self) -> str:
+        """What makes scores on the validation pictures say less than they seem to."""
+        if self.held_out:
+            return ""
+        return NOBODY_HELD_OUT if self.photo_queries is None else PHOTOS_HELD_OUT
 
     def remarks(self) -> tuple[str, ...]:
         """What was left out, a line for each kind; `environment.json` names all."""
@@ -83,20 +102,30 @@ class RunData:
         if self.held_out:
             people = len(np.unique(self.validation.labels))
             text = f"validation: on {people} people held out, {len(self.validation)} pictures"
+        elif self.photo_queries is not None:
+            text = f"validation: on {len(self.held_out_photos)} photos held out; {self.caution}"
         else:
-            text = f"validation: {NOBODY_HELD_OUT}"
+            text = f"validation: {self.caution}"
         remark = self.validation.camera_remark()
         return f"{text}; {remark}" if remark else text
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What a run has kept aside: identities of the first source, or photos of it."""
+
+    people: tuple[str, ...]
+    photos: tuple[str, ...]
+
+
 def load_run_data(
-    recipe: Recipe, held_out: Sequence[str] | None = None, *, unpacked: Path | None = None
+    recipe: Recipe, noted: HeldOut | None = None, *, unpacked: Path | None = None
 ) -> RunData:
-    """Read the recipe's sources and hold identities of the first one out.
+    """Read the recipe's sources and hold identities of the first one out, or photos of it.
 
     Args:
         recipe: says where, and how many are held out.
-        held_out: the names of those; None draws them by the recipe's seed.
+        noted: what a run has held out; None draws it by the recipe's seed.
         unpacked: where zips of unlabelled pictures are unpacked; None leaves the unlabelled out,
             which scores have no use for.
     """
@@ -112,19 +141,60 @@ def load_run_data(
         unreadable += bad
         unused += whole.unused
     datasets.check_apart(parts)
-    count = held_out_count(recipe, parts[0]) if held_out is None else len(held_out)
-    validation = datasets.limit_images(parts[0], _SHOWN_IMAGES, recipe.seed)
-    if held_out:
-        parts[0], validation = datasets.hold_out_named(parts[0], held_out)
-    elif count:
-        parts[0], validation = datasets.hold_out(parts[0], count, recipe.hold_out_seed)
+    kept = _keep_aside(parts[0], recipe, noted)
     names = [str(source.path) for source in recipe.sources]
-    train, single = datasets.trainable_part(datasets.join_sources(parts, names))
+    train, single = datasets.trainable_part(datasets.join_sources([kept.rest, *parts[1:]], names))
     unlabelled = read_unlabelled(recipe.unlabelled, unpacked) if unpacked else NONE_UNLABELLED
     unreadable += unlabelled.unreadable
     return RunData(
-        train, validation, count > 0, single, tuple(unreadable), tuple(unused), unlabelled
+        train,
+        kept.shown,
+        kept.people,
+        single,
+        tuple(unreadable),
+        tuple(unused),
+        kept.photos,
+        kept.queries,
+        unlabelled,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Aside:
+    """The first source parted: what is trained on, and what validation looks at."""
+
+    rest: PersonData
+    shown: PersonData
+    people: bool = False
+    photos: tuple[str, ...] = ()
+    queries: IntArray | None = None
+
+
+def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _Aside:
+    if noted and noted.people:
+        return _Aside(*datasets.hold_out_named(first, noted.people), people=True)
+    count = 0 if noted else held_out_count(recipe, first)
+    if count:
+        return _Aside(*datasets.hold_out(first, count, recipe.hold_out_seed), people=True)
+    source = recipe.sources[0].path
+    rows = np.empty(0, np.int64)
+    if noted:
+        rows = rows_named(first, source, noted.photos)
+    elif recipe.hold_out is None:
+        rows = draw_photos(first, recipe.hold_out_seed)
+    rest = first.take(np.setdiff1d(np.arange(len(first)), rows))
+    shown = datasets.limit_images(rest, _SHOWN_IMAGES, recipe.seed)
+    if not len(rows):
+        return _Aside(rest, shown)
+    aside = first.take(rows)
+    both = PersonData(
+        (*shown.paths, *aside.paths),
+        np.concatenate([shown.labels, aside.labels]),
+        np.concatenate([shown.cameras, aside.cameras]),
+        first.identities,
+    )
+    queries = np.arange(len(shown), len(both))
+    return _Aside(rest, both, photos=tuple(photo_names(aside.paths, source)), queries=queries)
 
 
 def load_data_of(run: Path, recipe: Recipe) -> RunData:
@@ -139,7 +209,9 @@ def load_data_of(run: Path, recipe: Recipe) -> RunData:
     """
     path = run / ENVIRONMENT
     noted = json.loads(path.read_text(encoding="utf-8"))["data"] if path.exists() else {}
-    data = load_run_data(recipe, noted.get("held_out_identities"))
+    people, photos = noted.get("held_out_identities"), noted.get("held_out_photos", ())
+    held_out = None if people is None else HeldOut(tuple(people), tuple(photos))
+    data = load_run_data(recipe, held_out)
     if "held_out_identities" not in noted and noted.get("sha256") != fingerprint(data):
         raise TrainingError(
             f"run {run}: expected {ENVIRONMENT} there to say whom it held out, or the very "

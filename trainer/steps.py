@@ -26,6 +26,9 @@ _LOG_EVERY = 50
 _LINES_PER_STAGE = 20
 """A short stage gets as many lines in its curves all the same."""
 _LAST_RATE = 0.01
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_SIGNALLED = 128
+"""Plus the signal's number: the exit code of what a signal ended."""
 
 
 @dataclass(slots=True)
@@ -91,7 +94,7 @@ class StageRun:
         """Step until the epochs are done or the minutes are over; returns the last scores.
 
         Raises:
-            KeyboardInterrupt: after Ctrl-C, when the step in hand is done and saved.
+            KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, when the step in hand is saved.
             TrainingError: a loss or a weight is no longer finite.
         """
         clock = Clock.resumed(at.elapsed_s)
@@ -99,11 +102,11 @@ class StageRun:
         title = f"{self._title(at)} {self._stage.height_px}×{self._stage.width_px}"
         with (
             TrainingProgress(title, self._steps, self._done(at.step, clock)) as self._shown,
-            ctrl_c_waits(self._shown.say) as asked_to_stop,
+            stop_waits(self._shown.say) as stop,
         ):
             if at == Progress() and self._recipe.start_from is not None:
                 self._score(at)
-            while (done := self._done(at.step, clock)) < 1.0 and not asked_to_stop():
+            while (done := self._done(at.step, clock)) < 1.0 and not stop.asked:
                 rate = learning_rate(self._stage, at.step, done)
                 batch = next(batches)
                 losses = self._saved_step(batch, at, rate)
@@ -111,11 +114,12 @@ class StageRun:
                 done = self._done(at.step, clock)
                 self._shown.advance(at.step, done, losses["loss"], len(batch.labels))
                 self._after_step(at, losses, rate)
-            scores = {} if asked_to_stop() else self._score(at)
-            if asked_to_stop():
-                write_checkpoint(checkpoint_of(self._run, self._model, at))
+            scores = {} if stop.asked else self._score(at)
+            # At a stage's end too: its averages are put on disk only after this.
+            write_checkpoint(checkpoint_of(self._run, self._model, at))
+            if stop.asked:
                 self._shown.say(f"saved; go on with: edge-reid train --resume {self._run}")
-                raise KeyboardInterrupt
+                raise stop.exception()
         return scores
 
     def _title(self, at: Progress) -> str:
@@ -168,7 +172,7 @@ class StageRun:
         shown = ", ".join(
             f"{n.removeprefix('validation_')} {100 * v:.1f}" for n, v in scores.items()
         )
-        self._shown.say(f"{self._title(at)} step {at.step}: validation {shown}")
+        self._shown.say(f"{self._title(at)} step {at.step}: validation in %: {shown}")
         return scores
 
 
@@ -193,28 +197,51 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
+class StopRequest:
+    """By which signal a run was asked to stop, if it was."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether it was."""
+        return self._number is not None
+
+    def note(self, number: int) -> None:
+        """Remember the signal that asks."""
+        self._number = number
+
+    def exception(self) -> BaseException:
+        """What leaves as the signal would have: 130, or 143, for the run is not done."""
+        if self._number == signal.SIGTERM:
+            return SystemExit(_SIGNALLED + signal.SIGTERM)
+        return KeyboardInterrupt()
+
+
 @contextmanager
-def ctrl_c_waits(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C only makes the given function true; a second one interrupts.
+def stop_waits(say: Callable[[str], None]) -> Iterator[StopRequest]:
+    """Inside, the first Ctrl-C or SIGTERM is only noted; a second one leaves at once.
 
     A step that is cut through leaves weights that belong to no step, and nothing to go on from.
     """
-    asked = threading.Event()
+    stop = StopRequest()
 
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        say("stopping after this step; Ctrl-C again leaves at once, without saving")
+    def note(number: int, _frame: FrameType | None) -> None:
+        again = stop.asked
+        stop.note(number)
+        if again:
+            raise stop.exception()
+        say("stopping after this step; a second time leaves at once, without saving")
 
-    usual = signal.getsignal(signal.SIGINT)
     # A run in the background has Ctrl-C ignored, one in a thread cannot change what it does.
     main = threading.current_thread() is threading.main_thread()
-    if usual is signal.SIG_IGN or not main:
-        yield asked.is_set
-        return
-    signal.signal(signal.SIGINT, note)
+    usual = {number: signal.getsignal(number) for number in _STOPPING} if main else {}
+    heeded = {number: before for number, before in usual.items() if before is not signal.SIG_IGN}
+    for number in heeded:
+        signal.signal(number, note)
     try:
-        yield asked.is_set
+        yield stop
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, before in heeded.items():
+            signal.signal(number, before)

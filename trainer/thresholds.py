@@ -66,6 +66,22 @@ def decisions(data: PersonData, embeddings: FloatArray) -> Decisions:
     return Decisions(tracks, templates, similarity, ~same, same & apart)
 
 
+def photo_decisions(queries: People, gallery: People, *, cross_camera: bool = True) -> Decisions:
+    """Compare photos that were kept aside with templates of the photos that were not.
+
+    For people who are trained on: only a photo that the network has not seen says how they are
+    found again. Rows of both are at unit norm. Without `cross_camera` a photo may be found by
+    one of its own camera.
+    """
+    tracks = mean_tracks(queries)
+    same = tracks.labels[:, None] == gallery.labels
+    apart = tracks.cameras[:, None] != gallery.cameras
+    if not cross_camera:
+        apart[:] = True
+    similarity = np.clip(tracks.embeddings @ gallery.embeddings.T, -1.0, 1.0)
+    return Decisions(tracks, gallery, similarity, ~same, same & apart)
+
+
 def decision_similarities(
     data: PersonData, embeddings: FloatArray
 ) -> tuple[FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _START_SHARE = 0.3
 the same cameras 64.2 → 71.2 (68.3 without the share), under old ones 93.8 → 94.3 (91.5 without)."""
 _LEAST_STEPS = 60
 """Ten epochs of a hundred pictures are a dozen steps, too few to learn from."""
+_DECIDING = "validation_mAP"
 _console = Console()
 
 
@@ -111,13 +113,25 @@ def _start_weights(start: str) -> dict[str, Any]:
 
 
 def _finish(validated: dict[str, float], run: Path) -> None:
-    first = read_curves(run)[0]
-    shown = (
-        f"{name.removeprefix('validation_')} {value:.3f}"
-        + (f" (at the start {first[name]:.3f})" if name in first else "")
-        for name, value in validated.items()
-    )
     _console.print(
-        f"done: {', '.join(shown)}; next: edge-reid export {run} --int8 --out models/NAME.tflite",
+        f"done: {outcome(read_curves(run)[0], validated)}; "
+        f"next: edge-reid export {run} --int8 --out models/NAME.tflite",
         soft_wrap=True,
     )
+
+
+def outcome(first: Mapping[str, float], last: Mapping[str, float]) -> str:
+    """The scores in per cent, and whether the run helped where its start was scored too."""
+    if _DECIDING not in first:
+        return "in %: " + ", ".join(f"{_short(name)} {100 * v:.1f}" for name, v in last.items())
+    changes = ", ".join(
+        f"{_short(name)} {100 * first[name]:.1f} → {100 * value:.1f}"
+        for name, value in last.items()
+    )
+    points = 100 * (last[_DECIDING] - first[_DECIDING])
+    helped = "it helped" if points > 0 else "it did not help, the start is no worse"
+    return f"{helped} ({points:+.1f} points of mAP); in %: {changes}"
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("validation_")

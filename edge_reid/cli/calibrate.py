@@ -20,9 +20,16 @@ def calibrate(
         typer.Option("--check", help="Also try thresholds from half of the people on the others."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show, but write nothing.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Even on people that it was trained on, and over thresholds that rest on more.",
+        ),
+    ] = False,
     runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
 ) -> None:
     """Measure how alike strangers look, and write the threshold table into the manifest."""
     workstation("scores", "trainer.score_verbs").calibrate_model(
-        model, data, runtime=runtime, check=check, dry_run=dry_run
+        model, data, runtime=runtime, check=check, dry_run=dry_run, force=force
     )

@@ -20,7 +20,12 @@ def export(
     ] = False,
     float16: Annotated[bool, typer.Option("--float16", help="float16 weights.")] = False,
     float32: Annotated[bool, typer.Option("--float32", help="No quantisation.")] = False,
-    budget: Annotated[float, typer.Option(help="Most mAP points the file may lose.")] = 0.5,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="Most mAP points the file may lose. [default: 0.5; more on fewer than 150 queries]"
+        ),
+    ] = None,
     calibration: Annotated[int, typer.Option(help="Crops to calibrate int8 with.")] = 256,
     fine_tune: Annotated[
         float,
@@ -32,11 +37,18 @@ def export(
             min=0,
             help="If int8 loses too much: fine-tune it, longer and longer, up to so many minutes.",
         ),
-    ] = 20.0,
+    ] = 10.0,
     mirror: Annotated[
         bool,
         typer.Option(
             "--mirror", help="Embed the mean of a crop and its mirror image, in twice the time."
+        ),
+    ] = False,
+    allow_fewer: Annotated[
+        bool,
+        typer.Option(
+            "--allow-fewer",
+            help="Keep a fine-tune with which a device names fewer people than with its start.",
         ),
     ] = False,
     validate: Annotated[
@@ -72,6 +84,7 @@ def export(
         budget=budget,
         calibration=calibration,
         mirror=mirror,
+        allow_fewer=allow_fewer,
         validate=validate or [],
         checkpoint=checkpoint,
         licence=licence,

@@ -86,6 +86,9 @@ class EmbeddingManifest(_Manifest):
     """None: the quantiles come from an export alone, without intervals."""
     training_data: tuple[str, ...] = ()
     """Each source with its terms."""
+    training_pictures: Annotated[str, Field(pattern=r"^([0-9a-f]{12})*$")] = ""
+    """Since 0.5: the smallest of the hashes of the training pictures, 12 hex digits each, by which
+    `calibrate` knows people that the model was trained on. Empty: not noted."""
     metrics: dict[str, float] = {}
     """Measured on held-out data, named `<data>_<metric>`."""
     quantisation: str = "int8"

@@ -47,7 +47,7 @@ def threshold_for(impostor_quantiles: Quantiles, target_fpir: float, comparisons
         ModelError: the table is not such a table.
     """
     log_ps, similarities = _checked(impostor_quantiles)
-    log_p = math.log(_share(target_fpir, comparisons))
+    log_p = math.log(accepted_share(target_fpir, comparisons))
     if log_p < log_ps[-1]:
         beyond = similarities[-1] + (log_ps[-1] - log_p) * _tail_slope(log_ps, similarities)
         return min(beyond, 1.0)
@@ -61,10 +61,10 @@ def is_measured(impostor_quantiles: Quantiles, target_fpir: float, comparisons: 
         ModelError: the table is not such a table.
     """
     _checked(impostor_quantiles)
-    return _share(target_fpir, comparisons) >= impostor_quantiles[-1][0]
+    return accepted_share(target_fpir, comparisons) >= impostor_quantiles[-1][0]
 
 
-def _share(target_fpir: float, comparisons: int) -> float:
+def accepted_share(target_fpir: float, comparisons: int) -> float:
     """Accepted share of impostor comparisons, when a stranger makes so many."""
     if not 0.0 < target_fpir < 1.0:
         raise ValueError(f"expected a target_fpir between 0 and 1, got {target_fpir}")

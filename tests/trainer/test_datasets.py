@@ -235,7 +235,7 @@ def test_another_seed_holds_out_the_same_people(people: Path) -> None:
 
 
 def test_it_is_said_on_whom_a_run_is_measured(make_people: MakePeople) -> None:
-    few = make_people(identities=6)
+    few = make_people(identities=6, images=2)
     stage = {"height_px": 64, "width_px": 32, "epochs": 1}
     data = load_run_data(make_recipe({"sources": [{"path": few}], "stages": [stage]}))
     assert "nobody is held out" in data.validation_remark()

@@ -23,6 +23,7 @@ from edge_reid.vision.runtime import Model  # noqa: E402
 from trainer.evaluate import evaluate_file, evaluate_run, split_people  # noqa: E402
 from trainer.export import ExportOptions, export_run  # noqa: E402
 from trainer.operators import read_operators  # noqa: E402
+from trainer.picture_sketch import PictureSketch  # noqa: E402
 from trainer.quantize import Precision, to_tflite  # noqa: E402
 from trainer.recipe import read_recipe  # noqa: E402
 from trainer.sources import load_run_data  # noqa: E402
@@ -83,6 +84,9 @@ def test_a_file_that_holds_up_is_kept_with_what_was_measured_on_it(
     printed = capsys.readouterr().out
     assert "ms a crop: median of 100, one thread, litert" in printed
     assert "not int8: none" in printed
+    assert "fine-tuned through int8 rounding for 5 and then 10 minutes, so 15 more at m" in printed
+    assert "held_out_queries" in printed
+    assert " %" in printed
 
     metrics = load_embedding_manifest(out).metrics
     data = load_run_data(read_recipe(trained / "recipe.json"))
@@ -111,10 +115,15 @@ def test_a_file_that_lost_too_much_is_not_kept_and_it_is_said_what_to_try(
 
     budget = broken.metrics["held_out_map_points_lost"] - 0.1
     out = tmp_path / "models" / "mine.tflite"
-    with pytest.raises(TrainingError, match=f"at most {budget} mAP points lost, the int8") as no:
+    with pytest.raises(
+        TrainingError, match=f"at most {budget:.4g} mAP points lost, the int8"
+    ) as no:
         export_run(lopsided, out, ExportOptions("int8", budget, 16))
     assert f"try edge-reid export {lopsided} --int8 --fine-tune 10 --out {out}" in str(no.value)
-    assert not out.parent.exists()
+    assert not out.exists()
+    refused = out.with_suffix(".refused.tflite")
+    assert f"it is not kept as {out}, but lies in {refused}" in str(no.value)
+    assert load_embedding_manifest(refused).metrics == broken.metrics
 
 
 @pytest.mark.soak
@@ -160,6 +169,9 @@ def test_a_manifest_says_what_its_weights_come_from(trained: Path, tmp_path: Pat
         "start.npz, which it started from: data not known",
     )
     assert manifest.licence == "as the training data allow, and start.npz"
+    trained_on = load_run_data(read_recipe(trained / "recipe.json")).train.paths
+    sketch = PictureSketch.from_text(manifest.training_pictures)
+    assert sketch.recognised(trained_on) == list(trained_on)
     assert "started from start.npz" in manifest.source
     assert "stopped" not in manifest.source
 

@@ -23,27 +23,47 @@ def recipe(start: Path | None) -> Recipe:
 
 
 def seen(people: int) -> Report:
-    part = crowd(people)
+    part = crowd(people, crops=2)
     return score(split_people(part.data, part.name), part.embeddings)
 
 
+FINE_TUNE = recipe(shipped_model(CHECKPOINT))
+
+
 def test_enough_strangers_are_measured_as_calibrate_does() -> None:
-    made, said = with_thresholds(manifest(), [seen(40)], recipe(shipped_model(CHECKPOINT)))
-    assert made.impostor_quantiles == table(calibrate([crowd(40)]).impostor)
+    """Who show what galleries of 10 and 100 need: one comparison in ten thousand."""
+    made, said = with_thresholds(manifest(), [seen(150)], FINE_TUNE)
+    assert made.impostor_quantiles == table(calibrate([crowd(150, crops=2)]).impostor)
     assert made.calibration is not None
-    assert said == "measured on 40 people held out"
+    assert said == "measured on 150 people held out"
 
 
-@pytest.mark.parametrize("strangers", [0, 4])
-def test_too_few_leave_a_fine_tune_with_the_thresholds_it_started_from(strangers: int) -> None:
+@pytest.mark.parametrize(
+    ("strangers", "reason"),
+    [
+        (0, "nobody was held out"),
+        (4, "expected enough people for 20 pairs"),
+        (12, "the 12 people held out show how alike strangers look down to 5 % of comparisons"),
+        (40, "down to 0.2 % of comparisons, where people enrolled need 0.1 % for 10, 0.01 % for 1"),
+    ],
+)
+def test_too_few_leave_a_fine_tune_with_the_thresholds_it_started_from(
+    strangers: int, reason: str
+) -> None:
     reports = [seen(strangers)] if strangers else []
-    made, said = with_thresholds(manifest(), reports, recipe(shipped_model(CHECKPOINT)))
+    made, said = with_thresholds(manifest(), reports, FINE_TUNE)
     shipped = load_embedding_manifest(shipped_model(EMBEDDING))
     assert made.impostor_quantiles == shipped.impostor_quantiles
     assert made.calibration is None
     assert f"thresholds of {shipped.name}" in made.source
     assert said.startswith(f"those of {shipped.name}, which it started from (")
-    assert ("nobody was held out" in said) == (strangers == 0)
+    assert reason in said
+
+
+def test_what_few_strangers_show_is_all_that_another_network_has() -> None:
+    made, said = with_thresholds(manifest(), [seen(12)], recipe(None))
+    assert made.impostor_quantiles == table(calibrate([crowd(12, crops=2)]).impostor)
+    assert said == "measured on 12 people held out"
 
 
 def test_any_other_network_gets_none_and_the_box_says_what_to_do() -> None:

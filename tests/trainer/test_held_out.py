@@ -87,12 +87,54 @@ def test_a_run_that_does_not_say_whom_it_held_out_needs_its_very_data(
 
 
 def test_scores_on_people_trained_on_say_so(make_people: MakePeople, tmp_path: Path) -> None:
-    recipe = begun(make_people("few", identities=6), tmp_path / "run")
+    recipe = begun(make_people("few", identities=6, images=2), tmp_path / "run")
     split = split_of(tmp_path / "run")
     assert split.name == "training-people"
     report = score(split, np.eye(len(split.data), dtype=np.float32))
     assert "nobody is held out" in report.remarks()
     assert validation_split(load_run_data(recipe)).caution == split.caution
+
+
+def test_of_few_people_photos_are_held_out(make_people: MakePeople, tmp_path: Path) -> None:
+    """A fifth of each person's, which nothing is trained on."""
+    recipe = begun(make_people("few", identities=6, images=10), tmp_path / "run")
+    data = load_run_data(recipe)
+    split = validation_split(data)
+    queries = {split.data.paths[row] for row in split.query}
+    assert (len(queries), len(np.unique(split.data.labels[split.query]))) == (12, 6)
+    assert queries.isdisjoint(data.train.paths)
+    assert {split.data.paths[row] for row in split.gallery} == set(data.train.paths)
+    assert len(data.train) == 48
+    assert "validation: on 12 photos held out; too few people" in data.validation_remark()
+
+    report = score(split, np.eye(len(split.data), dtype=np.float32))
+    assert (split.name, report.ranking.queries) == ("held-out-photos", 12)
+    assert "how well these very people are found again, not others" in report.remarks()
+
+
+def test_photos_that_come_later_change_nothing_about_which_were_held_out(
+    make_people: MakePeople, tmp_path: Path
+) -> None:
+    people = make_people("few", identities=6, images=10)
+    recipe = begun(people, tmp_path / "run")
+    before = load_run_data(recipe)
+    for camera in (1, 2):
+        shutil.copy(min(people.iterdir()), people / f"0001_c{camera}s1_000099_00.jpg")
+    assert load_data_of(tmp_path / "run", recipe).held_out_photos == before.held_out_photos
+
+    (people / before.held_out_photos[0]).unlink()
+    with pytest.raises(TrainingError, match="the 12 photos that the run held out, 1 of them are"):
+        load_data_of(tmp_path / "run", recipe)
+
+
+def test_nothing_is_held_out_where_that_was_asked_for(
+    make_people: MakePeople, tmp_path: Path
+) -> None:
+    few = make_people("few", identities=6, images=10)
+    stage = {"height_px": 64, "width_px": 32, "epochs": 1}
+    recipe = make_recipe({"sources": [{"path": few}], "stages": [stage], "hold_out": 0})
+    assert load_run_data(recipe).held_out_photos == ()
+    assert len(load_run_data(recipe).train) == 60
 
 
 def test_where_nobody_was_seen_by_two_cameras_the_rule_is_left_out(tmp_path: Path) -> None:

@@ -67,6 +67,23 @@ def test_a_run_killed_and_interrupted_ends_in_the_same_weights(
     assert len(environment["processes"]) == 3
 
 
+@pytest.mark.parametrize(("how", "left"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_steps_done_are_kept_however_a_run_is_told_to_stop(
+    how: signal.Signals, left: int, two_stages: Recipe, tmp_path: Path
+) -> None:
+    """No checkpoint is due for an hour: what is there was saved because of the signal."""
+    rare = two_stages.model_copy(update={"checkpoint_every_s": 3600.0})
+    recipe, run = write_recipe(rare, tmp_path / "recipe.json"), tmp_path / "run"
+    with VerbProcess("train", "--recipe", recipe, "--out", run) as told:
+        told.await_step(run, stage=0, step=3)
+        code, printed = told.stop(how)
+    assert code == left
+    assert f"saved; go on with: edge-reid train --resume {run}" in printed
+    saved = read_checkpoint(run)
+    assert saved is not None
+    assert (saved.at.stage, saved.at.step) >= (0, 3)
+
+
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
     recipe: Recipe, tmp_path: Path
 ) -> None:

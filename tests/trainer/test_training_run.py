@@ -110,3 +110,12 @@ def test_sizes_are_read_height_first() -> None:
     assert verbs.parse_size("160x80") == (160, 80)
     with pytest.raises(Exception, match="multiples of 16"):
         verbs.parse_size("200x96")
+
+
+def test_it_is_said_in_per_cent_whether_a_run_helped() -> None:
+    start = {"validation_rank-1": 0.644, "validation_mAP": 0.68}
+    end = {"validation_rank-1": 0.763, "validation_mAP": 0.759}
+    told = verbs.outcome(start, end)
+    assert told == "it helped (+7.9 points of mAP); in %: rank-1 64.4 → 76.3, mAP 68.0 → 75.9"
+    assert verbs.outcome(end, start).startswith("it did not help, the start is no worse (-7.9 p")
+    assert verbs.outcome({"loss": 1.0}, end) == "in %: rank-1 76.3, mAP 75.9"

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from trainer.metrics import FloatArray
 from trainer.report.curves import Curve, TrainingCurves
+from trainer.report.log_axis import plain_number, use_log_axis
 from trainer.report.style import (
     GENUINE,
     IMPOSTOR,
@@ -19,6 +21,7 @@ from trainer.report.style import (
     Plot,
     finish,
     panels,
+    wrapped,
 )
 from trainer.report.subjects import Subject
 from trainer.thresholds import decision_similarities
@@ -37,7 +40,9 @@ def draw_cmc(subjects: Sequence[Subject], folder: Path) -> Plot:
         for subject, colour in zip(subjects, _colours(), strict=False):
             cmc = 100 * subject.reports[index].ranking.cmc[:_RANKS]
             ranks = np.arange(1, len(cmc) + 1)
-            axis.plot(ranks, cmc, color=colour, label=subject.name, marker="o", markersize=2.5)
+            axis.plot(
+                ranks, cmc, color=colour, label=wrapped(subject.name), marker="o", markersize=2.5
+            )
         axis.set(title=_split_name(subjects, index), xlabel="rank k", ylabel="queries found / %")
         axis.set_xticks([1, 5, 10, 15, 20])
         axis.set_ylim(top=100.9)
@@ -57,28 +62,35 @@ def draw_roc_det(subjects: Sequence[Subject], folder: Path) -> tuple[Plot, Plot]
 
     def roc_panel(index: int, axis: Axes) -> None:
         for subject, own, colour in zip(subjects, curves, _colours(), strict=False):
-            axis.plot(own[index].fpr, 100 * own[index].tpr, color=colour, label=subject.name)
-        axis.set_xscale("log")
+            axis.plot(
+                100 * own[index].fpr,
+                100 * own[index].tpr,
+                color=colour,
+                label=wrapped(subject.name),
+            )
+        use_log_axis(axis, "x", [100 * v for own in curves for v in own[index].fpr if v > 0])
         axis.set(
             title=_split_name(subjects, index),
-            xlabel="false accept rate",
+            xlabel="false accept rate / %",
             ylabel="true accept rate / %",
             ylim=(0, 101),
         )
 
+    logarithmic: list[bool] = []
+
     def det_panel(index: int, axis: Axes) -> None:
-        for subject, own, colour in zip(subjects, curves, _colours(), strict=False):
-            missed = 1 - own[index].tpr
-            seen = missed > 0
-            axis.plot(own[index].fpr[seen], missed[seen], color=colour, label=subject.name)
-        if any((own[index].tpr < 1).any() for own in curves):
-            axis.set(xscale="log", yscale="log")
-        else:
+        shown = [_errors(own[index]) for own in curves]
+        for subject, (accepted, missed), colour in zip(subjects, shown, _colours(), strict=False):
+            axis.plot(accepted, missed, color=colour, label=wrapped(subject.name))
+        accepts, rejects = (np.concatenate(errors) for errors in zip(*shown, strict=True))
+        logarithmic.append(use_log_axis(axis, "x", accepts.tolist()))
+        logarithmic.append(use_log_axis(axis, "y", rejects.tolist()))
+        if not len(rejects):
             axis.text(0.5, 0.5, "no errors", ha="center", transform=axis.transAxes, color=MUTED)
         axis.set(
             title=_split_name(subjects, index),
-            xlabel="false accept rate",
-            ylabel="false reject rate",
+            xlabel="false accept rate / %",
+            ylabel="false reject rate / %",
         )
 
     count, key = len(subjects[0].reports), len(subjects) > 1
@@ -87,18 +99,23 @@ def draw_roc_det(subjects: Sequence[Subject], folder: Path) -> tuple[Plot, Plot]
         "(up is better) when so many pairs of strangers are accepted too. The left end rests on "
         "few pairs."
     )
+    roc_figure = panels(count, roc_panel, key=key)
+    det_figure = panels(count, det_panel, key=key)
     det_caption = (
-        "The same comparisons by their errors, both on logarithmic axes: down and to the left is "
-        "better."
+        f"The same comparisons by their errors{', both on logarithmic axes' * all(logarithmic)}: "
+        "down and to the left is better."
     )
     return (
-        finish(
-            "roc", "ROC of verification", roc_caption, panels(count, roc_panel, key=key), folder
-        ),
-        finish(
-            "det", "DET: the two errors", det_caption, panels(count, det_panel, key=key), folder
-        ),
+        finish("roc", "ROC of verification", roc_caption, roc_figure, folder),
+        finish("det", "DET: the two errors", det_caption, det_figure, folder),
     )
+
+
+def _errors(of: Roc) -> tuple[FloatArray, FloatArray]:
+    """False accepts and false rejects in per cent, (n,) each, where there are both."""
+    missed = 1 - of.tpr
+    both = (missed > 0) & (of.fpr > 0)
+    return 100 * of.fpr[both], 100 * missed[both]
 
 
 def _roc(subject: Subject, index: int) -> Roc:
@@ -110,18 +127,20 @@ def _roc(subject: Subject, index: int) -> Roc:
 def draw_histograms(subjects: Sequence[Subject], fpir: float, folder: Path) -> Plot:
     """Genuine and impostor similarities as the box compares, with its thresholds."""
     cells = list(product(range(len(subjects[0].reports)), subjects))
+    logarithmic: list[bool] = []
 
     def panel(index: int, axis: Axes) -> None:
         split, subject = cells[index]
         report = subject.reports[split]
         impostor, genuine = decision_similarities(report.split.data, report.embeddings)
+        heights: list[float] = []
         for similarities, colour, label in (
             (impostor, IMPOSTOR, "different people"),
             (genuine, GENUINE, "same person"),
         ):
             shares = np.full(len(similarities), 100 / max(len(similarities), 1))
             text = f"{label} ({len(similarities):,})"
-            axis.hist(
+            drawn, _, _ = axis.hist(
                 np.clip(similarities, _BINS[0], _BINS[-1]),
                 _BINS,
                 weights=shares,
@@ -131,9 +150,10 @@ def draw_histograms(subjects: Sequence[Subject], fpir: float, folder: Path) -> P
                 linewidth=1.3,
                 label=text,
             )
-        axis.set_yscale("log")
+            heights += np.asarray(drawn).tolist()
+        logarithmic.append(use_log_axis(axis, "y", [float(h) for h in heights if h > 0]))
         top = axis.get_ylim()[1]
-        axis.set_ylim(top=top * 6)
+        axis.set_ylim(top=top * (6 if logarithmic[-1] else 1.4))
         _draw_thresholds(axis, subject, fpir)
         axis.set(
             title=panel_title(subjects, subject, split),
@@ -142,15 +162,16 @@ def draw_histograms(subjects: Sequence[Subject], fpir: float, folder: Path) -> P
         )
         axis.legend(loc="upper left")
 
+    figure = panels(len(cells), panel, columns=max(2, len(subjects)))
     caption = (
         "A comparison is of a track (the mean of up to five crops of a person under one camera) "
         "with one template, as on the box. Dashed: from where the box names somebody at "
         f"{100 * fpir:g} % accepted false alarms, with 10, 100 and 1000 templates enrolled (an "
         "asterisk: beyond what the comparisons show, on the cautious side). Red right of a line "
-        "are false alarms, green left of it people who stay unknown. The vertical axis is "
-        "logarithmic."
+        "are false alarms, green left of it people who stay unknown."
+        + " The vertical axis is logarithmic."
+        * all(logarithmic)
     )
-    figure = panels(len(cells), panel, columns=max(2, len(subjects)))
     return finish(
         "similarities", "Same person or not: what the box compares", caption, figure, folder
     )
@@ -197,9 +218,9 @@ def draw_agreement(subjects: Sequence[Subject], folder: Path) -> Plot:
         axis.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         apart = float(np.mean(np.abs(both[0] - both[1])))
         axis.set(
-            title=f"{_split_name(subjects, split)}: {apart:.3f} apart on average",
-            xlabel=f"similarity by {subjects[0].name}",
-            ylabel=f"similarity by\n{other.name}",
+            title=f"{_split_name(subjects, split)}\n{apart:.3f} apart on average",
+            xlabel=wrapped(f"similarity by {subjects[0].name}"),
+            ylabel=wrapped(f"similarity by {other.name}"),
         )
         axis.legend(loc="upper left")
 
@@ -216,12 +237,13 @@ def draw_agreement(subjects: Sequence[Subject], folder: Path) -> Plot:
 def draw_training(subject: Subject, curves: TrainingCurves, name: str, folder: Path) -> Plot:
     """Losses, learning rate and validation of one run over its steps."""
     parts = [p for p in ("losses", "validation", "rate") if getattr(curves, p)]
+    logarithmic: list[bool] = []
 
     def panel(index: int, axis: Axes) -> None:
         if parts[index] == "losses":
             _draw_curves(axis, curves.losses)
-            if all(value > 0 for curve in curves.losses.values() for value in curve.values):
-                axis.set_yscale("log")
+            losses = [value for curve in curves.losses.values() for value in curve.values]
+            logarithmic.append(use_log_axis(axis, "y", losses))
             axis.set(title="losses", ylabel="loss")
         elif parts[index] == "validation":
             scores = {
@@ -232,16 +254,18 @@ def draw_training(subject: Subject, curves: TrainingCurves, name: str, folder: P
             axis.set(title="validation", ylabel="score / %")
         elif curves.rate:
             axis.plot(curves.rate.steps, curves.rate.values, color=SERIES[0])
+            axis.yaxis.set_major_formatter(lambda value, _: plain_number(value))
             axis.set(title="learning rate", ylabel="learning rate")
         for start in curves.stage_starts[1:]:
             axis.axvline(start, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axis.set_xlabel("steps since the start of the run")
 
-    caption = (
-        "Dotted lines part the stages. Losses are on a logarithmic axis; validation scores are of "
-        "the moving average of the weights, which is what is exported."
-    )
     figure = panels(len(parts), panel, columns=3)
+    caption = "Losses are on a logarithmic axis. " * any(logarithmic) + (
+        "Validation scores are of the moving average of the weights, which is what is exported."
+    )
+    if len(curves.stage_starts) > 1:
+        caption = f"Dotted lines part the stages. {caption}"
     return finish(name, f"Training of {subject.name}", caption, figure, folder)
 
 
@@ -262,11 +286,11 @@ def _draw_curves(axis: Axes, curves: dict[str, Curve], marker: str = "") -> None
 def panel_title(subjects: Sequence[Subject], subject: Subject, index: int) -> str:
     """The data set, and the subject where there are several."""
     name = _split_name(subjects, index)
-    return f"{subject.name}\non {name}" if len(subjects) > 1 else name
+    return f"{wrapped(subject.name)}\non {name}" if len(subjects) > 1 else name
 
 
 def _split_name(subjects: Sequence[Subject], index: int) -> str:
-    return subjects[0].reports[index].split.name
+    return wrapped(subjects[0].reports[index].split.name)
 
 
 def _colours() -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ DARK = {
 """What each colour is where the page is dark."""
 
 _PANEL_IN = 4.4, 3.5
+_LETTERS = 42
+"""In a line: as many as the width of a panel has room for, whichever font a browser takes."""
+_LINE_IN = 0.17
 _PNG_DPI = 160
 _PX_PER_PT = 1.75
 """Of figures on the page, at most: two panels are as wide as the text."""
@@ -78,6 +82,11 @@ def house_style() -> Iterator[None]:
         yield
 
 
+def wrapped(name: str) -> str:
+    """A name in lines that a panel has room for, whole."""
+    return "\n".join(textwrap.wrap(name, _LETTERS, break_on_hyphens=False)) or name
+
+
 def panels(
     count: int,
     draw: Callable[[int, Axes], None],
@@ -88,7 +97,8 @@ def panels(
 ) -> Figure:
     """A figure of `count` panels in rows of at most `columns`, each drawn by `draw(i, axis)`.
 
-    With `key`, the labels of the first panel are explained once above all of them.
+    With `key`, the labels of the first panel are explained once above all of them. The figure is
+    as much higher as names of several lines need.
     """
     columns = min(count, columns)
     rows = -(-count // columns)
@@ -98,9 +108,13 @@ def panels(
         draw(index, axes[index])
     for axis in axes[count:]:
         axis.set_axis_off()
+    lines = rows * max(axis.get_title(loc="left").count("\n") for axis in axes)
     if key:
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=2)
+        figure.legend(handles, labels, loc="outside upper left")
+        lines += sum(1 + label.count("\n") for label in labels)
+    # Lines of names take nothing from the panels.
+    figure.set_figheight(figure.get_figheight() + _LINE_IN * lines)
     return figure
 
 

@@ -81,7 +81,7 @@ def read_subjects(places: Sequence[Path], splits: Sequence[Split]) -> tuple[Subj
     for place in places:
         if place.suffix != ".tflite" and not place.is_dir():
             raise UsageError(f"report {place}: expected a .tflite or the folder of a run")
-    names = _distinct(places)
+    names = names_of(places)
     return tuple(
         _read_file(place, name, splits)
         if place.suffix == ".tflite"
@@ -156,12 +156,19 @@ def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
     )
 
 
-def _distinct(places: Sequence[Path]) -> list[str]:
-    """Names as short as they may be: of the file or folder, with its number if said twice."""
-    stems = [place.resolve().stem if place.suffix else place.resolve().name for place in places]
-    # What begins with an underscore is left out of legends.
-    stems = [stem.lstrip("_") or stem for stem in stems]
-    return [
-        stem if stems.count(stem) == 1 else f"{stem} ({number})"
-        for number, stem in enumerate(stems, 1)
-    ]
+def names_of(places: Sequence[Path]) -> list[str]:
+    """A name for each, a run and its own export told apart: what it is, and what it is called."""
+    kinds = ["model" if place.suffix == ".tflite" else "run" for place in places]
+    return [f"{kind} {name}" for kind, name in zip(kinds, distinct_names(places), strict=True)]
+
+
+def distinct_names(places: Sequence[Path]) -> list[str]:
+    """Of files or folders: as many of the last parts of their paths as tell them apart."""
+    whole = [place.resolve() for place in places]
+    shown = [path.name for path in whole]
+    for parts in range(2, max((len(path.parts) for path in whole), default=0) + 1):
+        shown = [
+            "/".join(path.parts[-parts:]) if shown.count(name) > 1 else name
+            for path, name in zip(whole, shown, strict=True)
+        ]
+    return shown

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from edge_reid.core.errors import TrainingError, UsageError
+from trainer.evaluate import Split
 from trainer.places import recipe_at, split_of
 from trainer.report.page import make_page, render
-from trainer.report.subjects import read_subjects
+from trainer.report.subjects import distinct_names, read_subjects
 
 
 def write_report(
@@ -32,7 +34,7 @@ def write_report(
     if not 0 < fpir < 1:
         raise UsageError(f"report: expected --fpir between 0 and 1, found {fpir}")
     chosen, remarks = _data_of(places, data)
-    subjects = read_subjects(places, [split_of(place) for place in chosen])
+    subjects = read_subjects(places, _told_apart([split_of(place) for place in chosen], chosen))
     figures = out.with_name(f"{out.stem}_figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
@@ -45,6 +47,16 @@ def write_report(
         raise TrainingError(f"report {out}: cannot be written: {error.strerror}") from error
     size_mb = out.stat().st_size / 1e6
     Console().print(f"{out} ({size_mb:.1f} MB); figures in {figures}", highlight=False)
+
+
+def _told_apart(splits: Sequence[Split], places: Sequence[Path]) -> list[Split]:
+    """Data sets of one name, such as the held-out people of two runs, are given longer ones."""
+    names = [split.name for split in splits]
+    longer = distinct_names(places)
+    return [
+        replace(split, name=f"{split.name} ({name})") if names.count(split.name) > 1 else split
+        for split, name in zip(splits, longer, strict=True)
+    ]
 
 
 def _data_of(places: Sequence[Path], data: Sequence[Path]) -> tuple[Sequence[Path], list[str]]:
