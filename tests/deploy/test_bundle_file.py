@@ -162,15 +162,15 @@ GATE = "edge-reid-bundle/config/gate.toml"
         ),
         (
             named("gate.toml", GATE, tarfile.SYMTYPE),
-            "expected the file {ROOT}config/gate.toml",
+            f"expected the file {GATE}, got",
         ),
         (
             named("gate.toml", GATE, tarfile.LNKTYPE),
-            "expected the file {ROOT}config/gate.toml",
+            f"expected the file {GATE}, got",
         ),
         (
             named("gate.toml", GATE, tarfile.CHRTYPE),
-            "expected the file {ROOT}config/gate.toml",
+            f"expected the file {GATE}, got",
         ),
         (lambda found: found[::-1], "bundle/manifest.json, got"),
         (lambda _: [], "expected edge-reid-bundle/manifest.json, it ends before"),
