@@ -61,13 +61,22 @@ class Cargo:
         """
         with tempfile.TemporaryDirectory(prefix="edge-reid-") as folder:
             path = Path(folder) / "box.tar"
+            self._write_anew(path)
+            yield Tar(path, path.stat().st_size, file_sha256(path))
+
+    def _write_anew(self, path: Path) -> None:
+        try:
             with path.open("wb") as plain:
                 sink = TarSink(plain)
                 manifest = verify(self.path, self.key, sink=sink)
                 sink.end()
-            if manifest != self.manifest:
-                raise BundleError(f"bundle {self.path}: was changed meanwhile; start again")
-            yield Tar(path, path.stat().st_size, file_sha256(path))
+        except OSError as error:
+            raise BundleError(
+                f"bundle {self.path}: cannot be unpacked to {path.parent}: {error.strerror}; make "
+                "room there, or set TMPDIR to where there is some"
+            ) from error
+        if manifest != self.manifest:
+            raise BundleError(f"bundle {self.path}: was changed meanwhile; start again")
 
 
 def _check_meant_for(manifest: BundleManifest, path: Path, site: Site, box: str) -> None:

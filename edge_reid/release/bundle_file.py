@@ -103,26 +103,28 @@ class _Unpacked:
         if self._frame.eof:
             self._check_end()
             return False
-        packed = self._file.read(_PACKED_BYTES)
+        packed = self._packed()
         if not packed:
             raise zstandard.ZstdError("it is cut short")
         self._ready += self._frame.decompress(packed)
         return True
 
     def _check_end(self) -> None:
-        if self._frame.unused_data or self._file.read(1):
+        if self._frame.unused_data or self._packed():
             raise BundleError("expected nothing behind its end, there is more; it is forged")
+
+    def _packed(self) -> bytes:
+        try:
+            return self._file.read(_PACKED_BYTES)
+        except OSError as error:
+            raise _unreadable(error) from error
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[UstarReader]:
     try:
-        with path.open("rb") as file:
+        with _readable(path) as file:
             yield UstarReader(_Unpacked(file).read)
-    except OSError as error:
-        raise BundleError(
-            f"bundle {path}: cannot be read: {error.strerror}; give another, or copy it again"
-        ) from error
     except BundleError as error:
         raise BundleError(f"bundle {path}: {error}") from error
     except zstandard.ZstdError as error:
@@ -130,6 +132,17 @@ def _opened(path: Path) -> Iterator[UstarReader]:
             f"bundle {path}: expected a bundle (tar.zst), it is damaged or something else: "
             f"{error}; copy or make it again"
         ) from error
+
+
+def _readable(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> BundleError:
+    return BundleError(f"cannot be read: {error.strerror}; give another, or copy it again")
 
 
 def _front(tar: UstarReader, key: PublicKey | None, sink: BundleSink | None) -> BundleManifest:
