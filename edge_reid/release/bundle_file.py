@@ -39,8 +39,8 @@ Progress = Callable[[int, int], None]
 _SIGNATURE_TEXT = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * SIGNATURE_BYTES))
 _MAX_SIGNATURE_BYTES = 2 * SIGNATURE_BYTES + 1
 _MAX_WINDOW_BYTES = 16 << 20
-_PACKED_BYTES = 256
-"""Read at a time: zstd makes at most 8 MiB of it, four bytes a block of 128 KiB."""
+_PACKED_BYTES = 512
+"""Read at a time: zstd makes at most 16 MiB of it, four bytes a block of 128 KiB."""
 
 
 class BundleSink(Protocol):
