@@ -349,7 +349,7 @@ def test_a_box_that_has_not_the_packages_for_it_says_so(edge_reid, monkeypatch: 
     monkeypatch.setitem(sys.modules, "tomli_w", None)
     outcome = edge_reid("bundle", "--config", "site.toml", "--out", "box.tar.zst")
     assert outcome.code == 1
-    assert "pip install 'edge-reid[deploy]'" in outcome.complaint
+    assert "pip install '.[deploy]' in a checkout" in outcome.complaint
 
 
 def test_our_wheel_is_built_from_the_checkout_the_same_every_time(tmp_path: Path):
