@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import describe_mistakes
 from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.text_file import read_text_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -358,7 +359,7 @@ def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
 def read_toml(path: Path) -> dict[str, Any]:
     """The table of a TOML file; raises ConfigError when it cannot be read or is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text_file(path))
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
