@@ -203,7 +203,7 @@ def test_a_clone_on_another_machine_is_a_rival_until_the_original_is_silent(
 ) -> None:
     """It cannot tell whether the process of its outbox has ended."""
     with Gate(broker.port) as gate, Consumer(broker.broker()) as consumer:
-        original = start("original", gate.port, 1)
+        start("original", gate.port, 1)
         eventually(lambda: bool(online_sessions(consumer)), START_S)
         copied(tmp_path, "original", "clone")
         as_of_another_machine(tmp_path / "clone.db")
