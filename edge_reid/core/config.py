@@ -89,6 +89,9 @@ class ModelSettings(_Section):
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT when it is installed, else tflite-runtime."""
     threads: Annotated[int, Field(ge=1, le=64)] = 2
+    public_key: Path | None = None
+    """Of the key that signs releases, and the manifests of models with them: one that another
+    signed is refused, one that nobody signed is said. Without it no signature is looked at."""
 
 
 class DetectSettings(_Section):
@@ -370,6 +373,7 @@ _PATH_KEYS = {
     ("gallery",),
     ("models", "detector"),
     ("models", "embedding"),
+    ("models", "public_key"),
     ("mqtt", "password_file"),
     ("mqtt", "ca_file"),
     ("mqtt", "cert_file"),
