@@ -219,6 +219,9 @@ class GallerySyncSettings(_Section):
     keep_previous_s: Annotated[float, Field(ge=0, le=86_400 * 366)] = 86_400.0
     """The version before the one in force is kept so long for `edge-reid gallery rollback`. Only
     then is a removed person gone from this disk."""
+    least_version: Annotated[int, Field(ge=0)] = 0
+    """Versions before it are refused, also by a box that has had none yet or has lost what it knew:
+    whoever has an old signed gallery could send it again."""
 
 
 class UpdateSettings(_Section):
@@ -233,6 +236,9 @@ class UpdateSettings(_Section):
     """Of the key that signs releases: `edge-reid keys new --for release` makes both."""
     ca_file: Path | None = None
     """Certificate authority for an `https://` source; default: the system's."""
+    least_serial: Annotated[int, Field(ge=0)] = 0
+    """Releases whose head has a lower one are refused, also by a box that has had none yet:
+    `edge-reid release publish` says the serial of the newest."""
 
 
 class StrangerSettings(_Section):
