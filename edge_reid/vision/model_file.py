@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_reid.core.errors import ModelError
 from edge_reid.vision.flatbuffer import Flatbuffer, FlatbufferError, Table
@@ -107,7 +108,7 @@ def _check_graph(graph: Table, sizes: list[int], codes: int) -> None:
         _check_options(operator)
 
 
-def _check_indices(found: np.ndarray, count: int, least: int) -> None:
+def _check_indices(found: NDArray[np.generic], count: int, least: int) -> None:
     is_inside = not found.size or (found.min() >= least and found.max() < count)
     _expect(bool(is_inside), "an operator or graph names a tensor that is none")
 
