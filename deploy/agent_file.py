@@ -17,6 +17,7 @@ from deploy import on_box
 from edge_reid.core.config import AgentSettings, merged
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import Location, describe_mistakes
+from edge_reid.core.shipped import DETECTOR, EMBEDDING
 
 Table = Mapping[str, Any]
 
@@ -32,6 +33,7 @@ _PLACED: dict[Location, str] = {
     ("mqtt", "password_file"): "set password_file of the box",
     ("gallery_sync", "public_key"): "set files.gallery_public_key",
     ("update", "public_key"): "set files.release_public_key",
+    ("models", "public_key"): "set files.release_public_key",
 }
 _SITE_WIDE: dict[Location, str] = {
     ("models", "detector"): "set it in [agent.models], for the whole site",
@@ -105,6 +107,7 @@ class Plan:
         update = {"update": {"public_key": str(on_box.RELEASE_PUBLIC_KEY)}}
         return {
             "gallery": str(on_box.gallery(self.camera)),
+            **(_signed_models(given) if self.carried.release_key else {}),
             **({"outbox": place} if isinstance(given.get("outbox", {}), Mapping) else {}),
             **({"mqtt": named} if named and _has_broker(given) else {}),
             **(sync if self._has("gallery_sync") else {}),
@@ -176,6 +179,16 @@ def _with_models_on_box(shared: Table) -> Table:
         if isinstance(models.get(key), str)
     }
     return merged(shared, {"models": moved})
+
+
+def _signed_models(given: Table) -> dict[str, Any]:
+    """Those of the bundle, which have their signatures beside them; the wheel's have not."""
+    models = given.get("models", {})
+    if not isinstance(models, Mapping):
+        return {}
+    ours = {"detector": DETECTOR, "embedding": EMBEDDING}
+    named = {key: str(on_box.model(name)) for key, name in ours.items() if key not in models}
+    return {"models": {**named, "public_key": str(on_box.RELEASE_PUBLIC_KEY)}}
 
 
 def _has_broker(table: Table) -> bool:

@@ -28,6 +28,7 @@ from edge_reid.core.stream_url import has_login
 from edge_reid.gallery.keys import SigningKey, read_public_key
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.manifest import BundleManifest
+from edge_reid.release.model_signature import sign_model, signature_path
 
 Contents = dict[str, Content]
 
@@ -69,7 +70,7 @@ def make_bundle(order: Order, told: StageProgress = lambda *_: None) -> BundleMa
     """
     _check(order)
     contents = _configuration(order) | _carried()
-    models, embedding = _models(order.site)
+    models, embedding = _models(order.site, order.key)
     if order.box and order.site.files.gallery:
         contents["gallery/gallery.db"] = _gallery(order, embedding)
     with own_wheel(order.wheel) as ours:
@@ -160,14 +161,21 @@ def _carried() -> Contents:
     }
 
 
-def _models(site: Site) -> tuple[Contents, EmbeddingManifest]:
+def _models(site: Site, key: SigningKey | None) -> tuple[Contents, EmbeddingManifest]:
     detector, embedding = site.model("detector"), site.model("embedding")
     load_detector_manifest(detector)
     files = [file for model in (detector, embedding) for file in (model, manifest_path(model))]
     contents = {f"models/{file.name}": Content(file) for file in files}
     if len(contents) < len(files):
         raise UsageError(f"models: expected two of different names, both are {detector.name}")
+    if key:
+        contents |= dict(_signature(model, key) for model in (detector, embedding))
     return contents, load_embedding_manifest(embedding)
+
+
+def _signature(model: Path, key: SigningKey) -> tuple[str, Content]:
+    signature = sign_model(manifest_path(model).read_bytes(), key)
+    return f"models/{signature_path(model).name}", Content(signature)
 
 
 def _gallery(order: Order, embedding: EmbeddingManifest) -> Content:

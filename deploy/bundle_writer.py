@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,15 @@ import zstandard
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
 from edge_reid.gallery.keys import SigningKey
-from edge_reid.release.manifest import MANIFEST, ROOT, SIGNATURE, BundledFile, BundleManifest
+from edge_reid.release.bundle_sinks import TarSink
+from edge_reid.release.manifest import MANIFEST, SIGNATURE, BundledFile, BundleManifest
 
 Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes there are."""
 
 LEVEL = 6
 """Wheels are deflated already: a higher one takes minutes and gains nothing."""
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +106,25 @@ def _fill(
 ) -> None:
     body = manifest.to_bytes()
     signature = key.sign(body).hex().encode() + b"\n" if key else b""
-    with (
-        zstandard.ZstdCompressor(level=LEVEL).stream_writer(sink, closefd=False) as packed,
-        tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
-    ):
-        for name, front in ((MANIFEST, body), (SIGNATURE, signature)):
-            tar.addfile(_header(name, len(front), _PUBLIC), io.BytesIO(front))
+    with zstandard.ZstdCompressor(level=LEVEL).stream_writer(sink, closefd=False) as packed:
+        tar = TarSink(packed)
+        tar.front(MANIFEST, body)
+        tar.front(SIGNATURE, signature)
         done = 0
         for file in manifest.files:
-            with contents[file.path].open() as content:
-                tar.addfile(_header(file.path, file.size_bytes, file.mode), content)
+            with contents[file.path].open() as content, tar.file(file) as member:
+                _copy(content, member, file)
             done += file.size_bytes
             if progress:
                 progress(done, manifest.size_bytes)
+        tar.end()
 
 
-def _header(path: str, size_bytes: int, mode: int) -> tarfile.TarInfo:
-    """Of a file that has no owner and no time."""
-    header = tarfile.TarInfo(f"{ROOT}/{path}")
-    header.size = size_bytes
-    header.mode = mode
-    return header
+def _copy(content: IO[bytes], member: IO[bytes], file: BundledFile) -> None:
+    """A file that has changed since it was listed would spoil all that follows."""
+    left = file.size_bytes
+    while piece := content.read(_PIECE_BYTES):
+        member.write(piece)
+        left -= len(piece)
+    if left:
+        raise BundleError(f"bundle: {file.path}: was changed meanwhile; make it again")

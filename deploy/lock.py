@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from deploy.pip_run import pip_for
 from deploy.targets import RuntimeChoice, Target
 from edge_reid.core.errors import BundleError, UsageError
+from edge_reid.core.text_file import read_text_file
 
 _PIN = re.compile(r"([a-z0-9-]+)==(\S+) --hash=sha256:([0-9a-f]{64})")
 
@@ -56,7 +57,7 @@ def read_lock(path: Path, target: Target, runtime: RuntimeChoice) -> Lock:
         UsageError: it cannot be read, is none, or is for another target or runtime.
     """
     try:
-        first, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+        first, *lines = read_text_file(path).splitlines() or [""]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"lock {path}: cannot be read: {error}") from error
     if first != _head(target.name, runtime):

@@ -52,8 +52,8 @@ def start_backend() -> None:
     except (ImportError, ValueError) as error:
         asked = os.environ.get("KERAS_BACKEND", "tensorflow")
         raise TrainingError(
-            f"KERAS_BACKEND: expected tensorflow, jax or torch, found {asked} ({error}); "
-            f"pip install {asked}, or name another"
+            f"KERAS_BACKEND: expected tensorflow, jax or torch, installed here, found {asked} "
+            f"({error}); install it, or name another"
         ) from error
 
 

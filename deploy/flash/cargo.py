@@ -12,16 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import zstandard
-
 from deploy.flash.first_boot import Tar
 from deploy.site import Site
 from edge_reid.core.errors import BundleError
-from edge_reid.gallery.keys import read_public_key
+from edge_reid.core.manifest import file_sha256
+from edge_reid.gallery.keys import PublicKey, read_public_key
 from edge_reid.release.bundle_file import verify
+from edge_reid.release.bundle_sinks import TarSink
 from edge_reid.release.manifest import BundleManifest
-
-_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,8 @@ class Cargo:
 
     path: Path
     manifest: BundleManifest
+    key: PublicKey | None
+    """That signed it; None: the site wants no signature."""
 
     @classmethod
     def checked(
@@ -40,10 +40,11 @@ class Cargo:
         Raises:
             BundleError: it is damaged, forged, or for another box or kind of box.
         """
-        key = site.files.release_public_key
-        manifest = verify(path, read_public_key(key) if key else None, told)
+        pinned = site.files.release_public_key
+        key = read_public_key(pinned) if pinned else None
+        manifest = verify(path, key, told)
         _check_meant_for(manifest, path, site, box)
-        return cls(path, manifest)
+        return cls(path, manifest, key)
 
     @property
     def manifest_sha256(self) -> str:
@@ -52,16 +53,30 @@ class Cargo:
 
     @contextmanager
     def tar(self) -> Iterator[Tar]:
-        """The plain tar, in a place that only we can read, for as long as it is needed."""
+        """A plain tar, in a place that only we can read, for as long as it is needed. It is written
+        from what is verified of the bundle, and nothing of the bundle's own bytes gets past that.
+
+        Raises:
+            BundleError: the bundle is not any more what was checked.
+        """
         with tempfile.TemporaryDirectory(prefix="edge-reid-") as folder:
             path = Path(folder) / "box.tar"
-            digest = hashlib.sha256()
-            with self.path.open("rb") as packed, path.open("wb") as plain:
-                unpacked = zstandard.ZstdDecompressor().read_to_iter(packed, _PIECE_BYTES)
-                for piece in unpacked:
-                    digest.update(piece)
-                    plain.write(piece)
-            yield Tar(path, path.stat().st_size, digest.hexdigest())
+            self._write_anew(path)
+            yield Tar(path, path.stat().st_size, file_sha256(path))
+
+    def _write_anew(self, path: Path) -> None:
+        try:
+            with path.open("wb") as plain:
+                sink = TarSink(plain)
+                manifest = verify(self.path, self.key, sink=sink)
+                sink.end()
+        except OSError as error:
+            raise BundleError(
+                f"bundle {self.path}: cannot be unpacked to {path.parent}: {error.strerror}; make "
+                "room there, or set TMPDIR to where there is some"
+            ) from error
+        if manifest != self.manifest:
+            raise BundleError(f"bundle {self.path}: was changed meanwhile; start again")
 
 
 def _check_meant_for(manifest: BundleManifest, path: Path, site: Site, box: str) -> None:

@@ -13,6 +13,7 @@ from deploy.flash.screen import bar
 from deploy.flash.wifi import FixedAddress, Wifi
 from deploy.site import Site, load_site
 from edge_reid.core.errors import UsageError
+from edge_reid.core.text_file import read_text_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def asked_for(prompt: str, instead: str) -> str:
 
 def _first_line(path: Path) -> str:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text_file(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UsageError(f"wifi.password_file {path}: cannot be read: {reason}") from error

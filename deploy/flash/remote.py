@@ -47,15 +47,21 @@ sha256sum "$folder/box.tar" | cut -c 1-64
 """
 _CLEAR = 'rm -rf "/var/tmp/edge-reid-$(id -u)"'
 # What a power cut left of an installation goes; one that is under way holds a lock on its folder.
+# Root takes a copy and looks at that: what lies there is the user's, who may change it any moment.
 _INSTALL = """
-set -e
+set -e; umask 077
 for left in /var/tmp/edge-reid-install.*; do
     if [ -d "$left" ]; then flock -n "$left" rm -rf "$left" || :; fi
 done
 unpacked=$(mktemp -d /var/tmp/edge-reid-install.XXXXXX)
 exec 9<"$unpacked"; flock -n 9
 trap "rm -rf $unpacked" EXIT
-tar --no-same-owner -xf /var/tmp/edge-reid-${SUDO_UID:-0}/box.tar -C "$unpacked"
+cp /var/tmp/edge-reid-${SUDO_UID:-0}/box.tar "$unpacked/box.tar"
+echo "SHA256  $unpacked/box.tar" | sha256sum --check --status ||
+    { echo "error: the bundle was changed there after it had arrived"; exit 1; }
+umask 022
+tar --no-same-owner -xf "$unpacked/box.tar" -C "$unpacked"
+rm "$unpacked/box.tar"
 cd "$unpacked/edge-reid-bundle"
 python3 install/install.py 2>&1
 """
@@ -122,14 +128,14 @@ class Remote:
                 f"{tar.sha256[:16]}; run the same command again"
             )
 
-    def install(self, becomes_root: str, password: str | None) -> Iterator[str]:
-        """Run the installer of the bundle; what it says, line by line.
+    def install(self, tar: Tar, becomes_root: str, password: str | None) -> Iterator[str]:
+        """Run the installer of the bundle that was sent; what it says, line by line.
 
         Raises:
             FlashError: it failed. What ran before runs still.
         """
         sudo = {"root": "sh -c", "sudo": "sudo -n sh -c", "password": "sudo -S -p '' sh -c"}
-        command = f"{sudo[becomes_root]} '{_INSTALL}'"
+        command = f"{sudo[becomes_root]} '{_INSTALL.replace('SHA256', tar.sha256)}'"
         line = "it said nothing"
         with subprocess.Popen(
             [*self._ssh, command],

@@ -61,10 +61,13 @@ take_over() {
         rm -f "$STATE/$name"
         [ ! -e "$HERE/$name" ] || cp "$HERE/$name" "$STATE/$name" || return
     done
-    echo "$BUNDLE_SHA256  $STATE/box.tar" | sha256sum -c || { rm -f "$STATE/box.tar"; return 1; }
+    is_the_bundle || { rm -f "$STATE/box.tar"; return 1; }
     sync
     echo "$SEED" >"$STATE/taken"
 }
+
+# Whether the tar is, byte by byte, what was written from a bundle that had been verified.
+is_the_bundle() { echo "$BUNDLE_SHA256  $STATE/box.tar" | sha256sum -c; }
 
 set_host_name() {
     echo "$HOST" >/etc/hostname || return
@@ -180,6 +183,12 @@ finish() {
     BOOT=$(cat "$STATE/boot")
     wipe # a power cut may have come before it
     unhook
+    # shellcheck source=/dev/null
+    . "$STATE/settings"
+    if ! is_the_bundle >"$OUTPUT" 2>&1; then
+        say "FAILED: the bundle here is not the one that was put onto the card; flash it again"
+        exit 1
+    fi
     say "installing the bundle; this takes some minutes"
     rm -rf "$STATE/bundle"
     mkdir -p "$STATE/bundle"

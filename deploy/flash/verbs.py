@@ -201,7 +201,7 @@ def _install(order: Order, remote: Remote, found: Found) -> None:
     try:
         with order.cargo.tar() as tar, bar(f"sending to {remote.destination}") as told:
             remote.send(tar, told)
-        for line in remote.install(found.becomes_root, password):
+        for line in remote.install(tar, found.becomes_root, password):
             say(f"  {line}")
     finally:
         remote.clear()

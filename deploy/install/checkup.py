@@ -75,12 +75,12 @@ def _candidate(config: Path, release: Path, box: Box, account: Account) -> Itera
     """The configuration, with `current` meaning the new release; in its folder, as paths in it are
     relative to that.
     """
-    body = config.read_text(encoding="utf-8").replace(f"{box.current}/", f"{release}/")
+    body = config.read_bytes().replace(os.fsencode(f"{box.current}/"), os.fsencode(f"{release}/"))
     candidate = candidate_of(config)
     try:
         candidate.touch(mode=0o600)
         account.owns(candidate)
-        candidate.write_text(body, encoding="utf-8")
+        candidate.write_bytes(body)
         yield candidate
     finally:
         candidate.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ fit, and move back when they are not well within two minutes. Whatever happens, 
 included, there is a release that works. The same bundle again changes nothing.
 
 The installer needs Python 3.10 or newer and nothing else. It does not check who made the bundle,
-since it is part of it: `edge-reid flash` and `edge-reid bundle verify` do, before.
+since it is part of it: `edge-reid flash` and `edge-reid bundle unpack` do, before.
 """
 
 from __future__ import annotations

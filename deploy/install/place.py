@@ -99,7 +99,7 @@ class Box:
     def takes_updates(self) -> bool:
         """Whether a camera's configuration has an `[update]` section: Python 3.10 reads no TOML."""
         configs = (self.config / f"{camera}.toml" for camera in self.cameras)
-        return any(UPDATE.search(it.read_text(encoding="utf-8")) for it in configs)
+        return any(UPDATE.search(it.read_text("utf-8-sig", errors="replace")) for it in configs)
 
     def current_version(self) -> str | None:
         return self.current.readlink().name if self.current.is_symlink() else None

@@ -29,6 +29,7 @@ from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import connect
+from edge_reid.release.model_signature import is_signed
 from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
@@ -118,7 +119,7 @@ def _detector(models: ModelSettings) -> Finding:
     detector.detect(blank)
     took_ms = _median_ms(lambda: detector.detect(blank))
     detail = f"{manifest.name}, checksum good, {took_ms:.0f} ms a frame"
-    return Finding("detector", Verdict.OK, detail)
+    return _vouched(Finding("detector", Verdict.OK, detail), models.detector, models.public_key)
 
 
 def _embedding(models: ModelSettings) -> Finding:
@@ -130,7 +131,23 @@ def _embedding(models: ModelSettings) -> Finding:
     detail = (
         f"{manifest.name}, model_id {manifest.model_id}, checksum good, {took_ms:.1f} ms a crop"
     )
-    return Finding("embedding model", Verdict.OK, detail)
+    finding = Finding("embedding model", Verdict.OK, detail)
+    return _vouched(finding, models.embedding, models.public_key)
+
+
+def _vouched(finding: Finding, model: Path, key_file: Path | None) -> Finding:
+    """With who signed a model's manifest; raises ModelError if it was somebody else."""
+    if key_file is None:
+        return replace(finding, detail=f"{finding.detail}, signature not looked at")
+    key = read_public_key(key_file)
+    if is_signed(model, key):
+        return replace(finding, detail=f"{finding.detail}, signed by {key.key_id}")
+    return replace(
+        finding,
+        verdict=Verdict.WARNING,
+        detail=f"{finding.detail}, signed by nobody",
+        remedy="make the bundle with --key, which signs the manifests of its models",
+    )
 
 
 def _median_ms(call: Callable[[], object], times: int = 5) -> float:

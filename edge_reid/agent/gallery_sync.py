@@ -124,6 +124,7 @@ class GallerySync:
             manifest.model_id,
             manifest.dimension,
             sync.max_bytes,
+            sync.least_version,
         )
         return cls(settings.gallery, sync, pinned, open_gallery_source(sync, settings))
 

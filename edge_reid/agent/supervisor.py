@@ -5,6 +5,7 @@ This is the one place where the rooms meet: source → pipeline → herald → o
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -24,18 +25,22 @@ from edge_reid.agent.pipeline import Pipeline, Step
 from edge_reid.agent.standard import Standard
 from edge_reid.agent.steward import Reload, Steward
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import AgentSettings, ModelSettings
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.types import Frame, Hit
 from edge_reid.gallery.index import Index
+from edge_reid.gallery.keys import read_public_key
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import CameraReport, CameraState, Origin, camera_status_message
+from edge_reid.release.model_signature import is_signed
 from edge_reid.vision.annotate import VideoWriter, draw, label_for
 from edge_reid.vision.capture import Source, open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
+
+_log = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 10.0
 BROKER_GRACE_S = 3.0
@@ -102,6 +107,7 @@ def _build(
     stack: ExitStack,
 ) -> _Agent:
     models = settings.models
+    _check_signatures(models)
     embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
     detector = load_detector(
         models.detector,
@@ -174,6 +180,16 @@ def _build(
         interrupts=interrupts,
         heartbeat=heartbeat,
     )
+
+
+def _check_signatures(models: ModelSettings) -> None:
+    """Raise ModelError if somebody else than the pinned key signed a model; say if nobody did."""
+    if models.public_key is None:
+        return
+    key = read_public_key(models.public_key)
+    for model in (models.detector, models.embedding):
+        if not is_signed(model, key):
+            _log.warning("model %s: nobody signed its manifest; pinned is %s", model, key.key_id)
 
 
 def _gallery(

@@ -96,6 +96,29 @@ def verify(
     typer.echo(f"{path}: whole, {signed}: {_described(manifest)}")
 
 
+@bundle.command("unpack")
+def unpack(
+    path: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to make, such as gate-1.")],
+    public_key: Annotated[
+        Path | None, typer.Option(help="Whose signature it must have. [default: none needed]")
+    ] = None,
+) -> None:
+    """Check a bundle as `verify` does, and write what is in it into a new folder.
+
+    To install by hand: copy the folder to the box, and in it `sudo python3 install/install.py`.
+    """
+    from edge_reid.cli.progress import stages
+    from edge_reid.gallery.keys import read_public_key
+
+    unpacked = workstation("deploy", "edge_reid.release.bundle_unpack").unpack
+    key = read_public_key(public_key) if public_key else None
+    with stages() as told:
+        manifest = unpacked(path, out, key, lambda done, total: told("unpacking", done, total))
+    signed = f"signed by {key.key_id}" if key else "signature not looked at"
+    typer.echo(f"{out}: whole, {signed}: {_described(manifest)}")
+
+
 def _described(manifest: BundleManifest) -> str:
     whose = f"box {manifest.box}" if manifest.box else "all boxes"
     return (

@@ -69,6 +69,10 @@ def _say_published(done: Published, to: Path) -> None:
         f"release {head.version} for site {head.site}, serial {head.serial}: "
         f"{', '.join(sorted(head.targets))}; first {', then '.join([*order, 'all others'])}"
     )
+    typer.echo(
+        f"in site.toml [agent.update] least_serial = {head.serial} keeps a box that is set up anew "
+        "from taking an older one"
+    )
     typer.echo(f"{to}: {done.new} files are new, {done.new_bytes / 1e6:.1f} MB")
 
 

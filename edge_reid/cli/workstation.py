@@ -7,6 +7,7 @@ import importlib.util
 from typing import Any, Literal
 
 from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.extras import how_to_install
 
 PACKAGES = {
     "deploy": ("deploy", "packaging", "tomli_w", "zstandard"),
@@ -27,7 +28,7 @@ def workstation(part: Literal["deploy", "trainer", "scores"], module: str) -> An
     if missing := [name for name in PACKAGES[part] if not importlib.util.find_spec(name)]:
         raise EdgeReidError(
             f"this verb needs {missing[0]}, which is not installed here; on a workstation: "
-            f"pip install 'edge-reid[{EXTRAS[part]}]'"
+            f"{how_to_install(EXTRAS[part])}"
         )
     if part == "trainer":
         importlib.import_module("trainer.quiet").start_backend()

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import describe_mistakes
 from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.text_file import read_text_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,6 +89,9 @@ class ModelSettings(_Section):
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT when it is installed, else tflite-runtime."""
     threads: Annotated[int, Field(ge=1, le=64)] = 2
+    public_key: Path | None = None
+    """Of the key that signs releases, and the manifests of models with them: one that another
+    signed is refused, one that nobody signed is said. Without it no signature is looked at."""
 
 
 class DetectSettings(_Section):
@@ -215,6 +219,9 @@ class GallerySyncSettings(_Section):
     keep_previous_s: Annotated[float, Field(ge=0, le=86_400 * 366)] = 86_400.0
     """The version before the one in force is kept so long for `edge-reid gallery rollback`. Only
     then is a removed person gone from this disk."""
+    least_version: Annotated[int, Field(ge=0)] = 0
+    """Versions before it are refused, also by a box that has had none yet or has lost what it knew:
+    whoever has an old signed gallery could send it again."""
 
 
 class UpdateSettings(_Section):
@@ -229,6 +236,9 @@ class UpdateSettings(_Section):
     """Of the key that signs releases: `edge-reid keys new --for release` makes both."""
     ca_file: Path | None = None
     """Certificate authority for an `https://` source; default: the system's."""
+    least_serial: Annotated[int, Field(ge=0)] = 0
+    """Releases whose head has a lower one are refused, also by a box that has had none yet:
+    `edge-reid release publish` says the serial of the newest."""
 
 
 class StrangerSettings(_Section):
@@ -358,7 +368,7 @@ def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
 def read_toml(path: Path) -> dict[str, Any]:
     """The table of a TOML file; raises ConfigError when it cannot be read or is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text_file(path))
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -369,6 +379,7 @@ _PATH_KEYS = {
     ("gallery",),
     ("models", "detector"),
     ("models", "embedding"),
+    ("models", "public_key"),
     ("mqtt", "password_file"),
     ("mqtt", "ca_file"),
     ("mqtt", "cert_file"),

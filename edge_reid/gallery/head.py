@@ -76,6 +76,8 @@ class Pinned:
     dimension: int
     max_bytes: int
     """Of all blobs, and of the vectors in memory."""
+    least_version: int = 0
+    """None before it is taken, whatever the box remembers."""
 
 
 def seal(head: Head, key: SigningKey) -> bytes:

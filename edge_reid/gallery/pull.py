@@ -59,6 +59,7 @@ def pull(
     """
     head = open_head(sealed, pinned.key)
     check_head(head, pinned)
+    _check_new_enough(head, pinned)
     if _is_taken(head, replica):
         return None
     stock = _Stock(replica, fetch, pause)
@@ -96,6 +97,14 @@ def load_held(
     check_head(head, pinned)
     loaded = load(head, _Stock(replica, fetch, pause).get, without=replica.erased)
     return Arrived(head, loaded.snapshot)
+
+
+def _check_new_enough(head: Head, pinned: Pinned) -> None:
+    if head.version < pinned.least_version:
+        raise SnapshotError(
+            f"gallery version {head.version}: expected {pinned.least_version} at least, as "
+            "gallery_sync.least_version says; an old version was sent again, publish a new one"
+        )
 
 
 def _is_taken(head: Head, replica: Replica) -> bool:

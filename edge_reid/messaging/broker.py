@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from edge_reid.core.config import MqttSettings
 from edge_reid.core.errors import BrokerError, ConfigError
+from edge_reid.core.text_file import read_text_file
 
 PLAIN_PORT = 1883
 TLS_PORT = 8883
@@ -124,7 +125,7 @@ def _read_password(path: Path | None, mistakes: list[str]) -> str | None:
     if path is None:
         return None
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text_file(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         mistakes.append(f"password_file: {path} cannot be read: {error}")
         return None

@@ -8,7 +8,8 @@ for ever. Here who is online stays, and the other one stands aside until it has 
 - before every attempt to connect an agent reads that status over a connection with no name. A
   foreign session that is online and not silent is a rival;
 - an agent's own last session is in its outbox, so that one that lost its power takes over at once
-  from what the broker still believes of it;
+  from what the broker still believes of it; in a copy of the outbox it is a rival's, as long as
+  that may run (`instance`);
 - who stands aside says so on `agents/<agent>/duplicate`, and touches nothing of the other's.
 
 Two that start in the same second may both see nobody. The broker then throws one out, which looks

@@ -20,6 +20,7 @@ from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.connection import Connection, connect
 from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
 from edge_reid.messaging.identity_states import IdentityStates
+from edge_reid.messaging.instance import Instance, former_session, noted
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.payloads import LOST, AgentDuplicate, AgentStatus, GalleryState
@@ -107,7 +108,7 @@ class Publisher:
             broker,
             address,
             silence_s=silence_s,
-            own_sessions={self._session, outbox.session} - {""},
+            own_sessions={self._session, former_session(outbox.session)} - {""},
         )
         self._identities = IdentityStates(outbox)
         self._state = LinkState(Link.CONNECTING)
@@ -222,7 +223,7 @@ class Publisher:
         view = self._lookout.look()
         if view.rival:
             self._lookout.stand_aside(view, self._duplicate())
-        self._outbox.note_session(self._session)
+        self._outbox.note_session(noted(self._session, Instance.ours()))
         connection = connect(
             self._broker,
             client_id=self._address.client_id,

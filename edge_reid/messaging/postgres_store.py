@@ -1,4 +1,4 @@
-"""Events in a PostgreSQL database; needs psycopg 3 (`edge-reid[postgres]`)."""
+"""Events in a PostgreSQL database; needs psycopg 3 (the extra `postgres`)."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge_reid.core.errors import UsageError
+from edge_reid.core.extras import how_to_install
 from edge_reid.messaging.event_store import EventStore
 from edge_reid.messaging.lines_store import LinesStore
 from edge_reid.messaging.sqlite_store import SqliteStore
@@ -37,6 +38,6 @@ def _postgres(where: str) -> EventStore:
         from edge_reid.messaging.postgres_store import PostgresStore  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise UsageError(
-            "--to postgresql://…: needs psycopg; install it with pip install 'edge-reid[postgres]'"
+            f"--to postgresql://…: needs psycopg, not installed; {how_to_install('postgres')}"
         ) from error
     return PostgresStore(where)

@@ -57,7 +57,7 @@ def _remove(path: Path) -> None:
 def _head(box: Box, site: str, update: UpdateSettings) -> ReleaseHead:
     with _opened(box.stock.ready) as file:
         head = open_head(file.read(MAX_HEAD_BYTES + 1), read_public_key(update.public_key))
-    check_newer(head, site, box)
+    check_newer(head, site, box, update.least_serial)
     return head
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass
@@ -119,14 +120,20 @@ def _unit_state(camera: str) -> str:
     return "" if state == "active running" else state
 
 
-def check_newer(head: ReleaseHead, site: str, box: Box) -> None:
+def check_newer(head: ReleaseHead, site: str, box: Box, least_serial: int) -> None:
     """Nothing, if a head is for this site and no replay.
 
     Raises:
-        BundleError: it is for another, or came before one that this box has had.
+        BundleError: it is for another, came before one that this box has had, or before the least
+            that it may have.
     """
     if head.site != site:
         raise BundleError(f"release head: expected one of site {site}, got one of {head.site}")
+    if head.serial < least_serial:
+        raise BundleError(
+            f"release head: serial {head.serial} was published before serial {least_serial}, the "
+            "update.least_serial of this box; publish the release anew"
+        )
     before = box.attempt
     if before and head.serial < before.serial:
         raise BundleError(
@@ -143,5 +150,8 @@ def _read(path: Path) -> dict[str, Any]:
 def write_whole(path: Path, text: str) -> None:
     """A small file, whole or not at all."""
     draft = path.with_name(f".{path.name}.part")
-    draft.write_text(text, encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or else a power cut leaves the new name, and nothing in it
     draft.replace(path)

@@ -4,23 +4,22 @@
     edge-reid-bundle/manifest.sig      128 hex digits: Ed25519 over the manifest, or nothing
     edge-reid-bundle/…                 exactly the files of the manifest, in its order
 
-The manifest stands in front, so nothing that follows is believed before its size and
-hash are known from somebody whose key is pinned. It is only checked here: tar and zstd unpack it.
+The manifest stands in front, so nothing that follows is believed before its size and hash are known
+from somebody whose key is pinned. What is used of a bundle is what came out here: a second program
+that reads the same file may find something else in it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Protocol
 
 import zstandard
 
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import BundleError
 from edge_reid.gallery.keys import SIGNATURE_BYTES, PublicKey
 from edge_reid.release.manifest import (
@@ -32,19 +31,26 @@ from edge_reid.release.manifest import (
     BundleManifest,
     parse_manifest,
 )
+from edge_reid.release.ustar import UstarReader
 
 Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes there are."""
 
-Keep = Callable[[BlobRef], AbstractContextManager[IO[bytes] | None]]
-"""Where a file is to be written to; None: nowhere. It counts only if the block ends well."""
-
 _SIGNATURE_TEXT = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * SIGNATURE_BYTES))
+_MAX_SIGNATURE_BYTES = 2 * SIGNATURE_BYTES + 1
 _MAX_WINDOW_BYTES = 16 << 20
-_PIECE_BYTES = 1 << 20
-_TAR_OVERHEAD_BYTES = 1024
-"""Of each file at most: its header, and its last block filled up."""
-_TAR_END_BYTES = 20 << 10
+_PACKED_BYTES = 512
+"""Read at a time: zstd makes at most 16 MiB of it, four bytes a block of 128 KiB."""
+
+
+class BundleSink(Protocol):
+    """Where the content of a bundle goes. Nothing of it counts before `verify` returns."""
+
+    def front(self, name: str, body: bytes) -> None:
+        """Manifest and signature, in this order."""
+
+    def file(self, file: BundledFile) -> AbstractContextManager[IO[bytes] | None]:
+        """Where a file is to be written to; None: nowhere. Its content is not known yet."""
 
 
 def verify(
@@ -52,7 +58,7 @@ def verify(
     key: PublicKey | None,
     progress: Progress | None = None,
     *,
-    keep: Keep | None = None,
+    sink: BundleSink | None = None,
 ) -> BundleManifest:
     """The manifest of a bundle that is whole: all files there, none else, sizes and hashes right.
 
@@ -60,88 +66,102 @@ def verify(
         path: of the bundle.
         key: that must have signed it; None: anybody may have made it.
         progress: told how far it is.
-        keep: given every file as it comes, before anything is known of its content.
+        sink: given everything as it comes.
 
     Raises:
         BundleError: it is not, or is not signed by that key.
     """
-    with _opened(path) as bundle:
-        manifest = _front(bundle, key)
-        bundle.allow(manifest)
+    with _opened(path) as tar:
+        manifest = _front(tar, key, sink)
         done = 0
         for file in manifest.files:
-            content = bundle.member(file.path, file.size_bytes)
-            with keep(file.ref) if keep else nullcontext() as sink:
-                _check(file, content, sink)
+            _read_file(tar, file, sink)
             done += file.size_bytes
             if progress:
                 progress(done, manifest.size_bytes)
-        bundle.end()
+        tar.end()
     return manifest
 
 
-class _Opened:
-    """The members of a bundle, one after the other, and never more bytes than were allowed."""
+class _Unpacked:
+    """The bytes of the one frame of zstd that a file is."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
-        self._unpacked = unpacker.stream_reader(file)
-        self._allowed = MAX_MANIFEST_BYTES + 4 * _TAR_OVERHEAD_BYTES + _TAR_END_BYTES
-        self._archive = tarfile.open(mode="r|", fileobj=cast("IO[bytes]", self))  # noqa: SIM115
+        self._file = file
+        self._frame = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).decompressobj()
+        self._ready = bytearray()
 
     def read(self, size: int) -> bytes:
-        """For tarfile: bytes of the tar."""
-        piece = self._unpacked.read(size)
-        self._allowed -= len(piece)
-        if self._allowed < 0:
-            raise BundleError("holds more than its manifest says; it is forged")
+        """So many bytes; fewer only when there are no more."""
+        while len(self._ready) < size and self._more():
+            pass
+        piece = bytes(self._ready[:size])
+        del self._ready[:size]
         return piece
 
-    def allow(self, manifest: BundleManifest) -> None:
-        """From here on there may be what the manifest lists."""
-        self._allowed += manifest.size_bytes + _TAR_OVERHEAD_BYTES * len(manifest.files)
+    def _more(self) -> bool:
+        if self._frame.eof:
+            self._check_end()
+            return False
+        packed = self._packed()
+        if not packed:
+            raise zstandard.ZstdError("it is cut short")
+        self._ready += self._frame.decompress(packed)
+        return True
 
-    def member(self, path: str, size_bytes: int | None = None) -> IO[bytes]:
-        """The content of the next file, which must be this one."""
-        member = self._archive.next()
-        if member is None:
-            raise BundleError(f"expected {path}, it ends before; it is cut short")
-        if member.name != f"{ROOT}/{path}" or member.type != tarfile.REGTYPE:
-            raise BundleError(f"expected the file {path}, got {member.name!r}; it is forged")
-        if size_bytes not in {None, member.size}:
-            raise BundleError(f"{path}: expected {size_bytes} bytes, got {member.size}")
-        return cast("IO[bytes]", self._archive.extractfile(member))
+    def _check_end(self) -> None:
+        if self._frame.unused_data or self._packed():
+            raise BundleError("expected nothing behind its end, there is more; it is forged")
 
-    def end(self) -> None:
-        """There must be nothing more."""
-        if (member := self._archive.next()) is not None:
-            raise BundleError(f"holds {member.name!r}, which its manifest does not list")
+    def _packed(self) -> bytes:
+        try:
+            return self._file.read(_PACKED_BYTES)
+        except OSError as error:
+            raise _unreadable(error) from error
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Opened]:
+def _opened(path: Path) -> Iterator[UstarReader]:
     try:
-        with path.open("rb") as file:
-            yield _Opened(file)
-    except OSError as error:
-        raise BundleError(
-            f"bundle {path}: cannot be read: {error.strerror}; give another, or copy it again"
-        ) from error
+        with _readable(path) as file:
+            yield UstarReader(_Unpacked(file).read)
     except BundleError as error:
         raise BundleError(f"bundle {path}: {error}") from error
-    except (zstandard.ZstdError, tarfile.TarError) as error:
+    except zstandard.ZstdError as error:
         raise BundleError(
             f"bundle {path}: expected a bundle (tar.zst), it is damaged or something else: "
             f"{error}; copy or make it again"
         ) from error
 
 
-def _front(bundle: _Opened, key: PublicKey | None) -> BundleManifest:
-    body = bundle.member(MANIFEST).read(MAX_MANIFEST_BYTES)
-    signature = bundle.member(SIGNATURE).read(_TAR_OVERHEAD_BYTES)
+def _readable(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> BundleError:
+    return BundleError(f"cannot be read: {error.strerror}; give another, or copy it again")
+
+
+def _front(tar: UstarReader, key: PublicKey | None, sink: BundleSink | None) -> BundleManifest:
+    body = _small(tar, MANIFEST, MAX_MANIFEST_BYTES)
+    signature = _small(tar, SIGNATURE, _MAX_SIGNATURE_BYTES)
     if key is not None:
         _check_signature(body, signature, key)
-    return parse_manifest(body)
+    manifest = parse_manifest(body)
+    if sink:
+        sink.front(MANIFEST, body)
+        sink.front(SIGNATURE, signature)
+    return manifest
+
+
+def _small(tar: UstarReader, name: str, most_bytes: int) -> bytes:
+    member = tar.next(f"{ROOT}/{name}")
+    if member.size_bytes > most_bytes:
+        raise BundleError(f"{name}: expected at most {most_bytes} bytes, got {member.size_bytes}")
+    return b"".join(tar.content(member))
 
 
 def _check_signature(body: bytes, signature: bytes, key: PublicKey) -> None:
@@ -155,12 +175,20 @@ def _check_signature(body: bytes, signature: bytes, key: PublicKey) -> None:
         )
 
 
-def _check(file: BundledFile, content: IO[bytes], sink: IO[bytes] | None) -> None:
+def _read_file(tar: UstarReader, file: BundledFile, sink: BundleSink | None) -> None:
+    member = tar.next(f"{ROOT}/{file.path}")
+    if member.size_bytes != file.size_bytes:
+        raise BundleError(f"{file.path}: expected {file.size_bytes} bytes, got {member.size_bytes}")
+    with sink.file(file) if sink else nullcontext() as copy:
+        _copy_checked(file, tar.content(member), copy)
+
+
+def _copy_checked(file: BundledFile, content: Iterable[bytes], copy: IO[bytes] | None) -> None:
     digest = hashlib.sha256()
-    while piece := content.read(_PIECE_BYTES):
+    for piece in content:
         digest.update(piece)
-        if sink:
-            sink.write(piece)
+        if copy:
+            copy.write(piece)
     if digest.hexdigest() != file.sha256:
         raise BundleError(
             f"{file.path}: its content is not what the manifest says; copy or make it again"

@@ -65,7 +65,7 @@ def look(
     line = ReleaseLine(Broker.from_settings(settings.mqtt), settings.mqtt.root, settings.site)
     with line:
         said = line.listen()
-        head, refusal = _head(said, key, settings.site, box)
+        head, refusal = _head(said, key, settings, update, box)
         reporter = _Reporter(box, settings, installed.manifest, head)
         if head is None:
             standing: _Standing | None = _Standing("failed" if refusal else "current", refusal)
@@ -86,13 +86,15 @@ def look(
     return report
 
 
-def _head(said: Said, key: PublicKey, site: str, box: Box) -> tuple[ReleaseHead | None, str | None]:
+def _head(
+    said: Said, key: PublicKey, settings: AgentSettings, update: UpdateSettings, box: Box
+) -> tuple[ReleaseHead | None, str | None]:
     """The head, if one is there that this box takes; and why not, if it does not."""
     if said.head is None:
         return None, None
     try:
         head = open_head(said.head, key)
-        check_newer(head, site, box)
+        check_newer(head, settings.site, box, update.least_serial)
     except BundleError as error:
         return None, str(error)
     return head, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,7 +21,7 @@ from edge_reid.release.bundle_file import verify
 from edge_reid.release.depot import place_of
 from edge_reid.release.head import Group, ReleaseHead, TargetRelease, open_head, seal
 from edge_reid.release.line import ReleaseLine
-from edge_reid.release.manifest import BundleManifest
+from edge_reid.release.manifest import BundledFile, BundleManifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _put(
     def reading(done: int, total: int) -> None:
         told(bundle.name, done, total)
 
-    manifest = verify(bundle, key.public, reading, keep=depot.keep)
+    manifest = verify(bundle, key.public, reading, sink=depot)
     if manifest.box is not None or manifest.site != plan.site:
         raise BundleError(
             f"bundle {bundle}: expected one for all boxes of {plan.site}, found one for box "
@@ -147,6 +147,13 @@ class _Depot:
         self._folder = folder
         self.new = 0
         self.new_bytes = 0
+
+    def front(self, name: str, body: bytes) -> None:
+        """The head names the manifest by its hash, and is signed itself."""
+
+    def file(self, file: BundledFile) -> AbstractContextManager[IO[bytes] | None]:
+        """Where a file of a bundle goes, unless it is there."""
+        return self.keep(file.ref)
 
     @contextmanager
     def keep(self, file: BlobRef) -> Iterator[IO[bytes] | None]:

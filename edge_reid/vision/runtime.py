@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 
 from edge_reid.core.config import RuntimeName
 from edge_reid.core.errors import ModelError
+from edge_reid.vision.model_file import check_model_file
 
 _PACKAGES: Mapping[str, str] = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 """Name of each runtime and the package it lives in; `auto` takes the first installed."""
-
-_FILE_IDENTIFIER = b"TFL3"
-"""Bytes 4..8 of every .tflite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,8 @@ class TensorSpec:
 class Model:
     """A `.tflite` file ready to run on the CPU. Not for use from two threads at once.
 
-    Give it files whose checksum was verified (`core.manifest`): tflite-runtime 2.14 does not
-    check the inside of a file, and a truncated one takes the whole process down.
+    Give it files whose checksum was verified (`core.manifest`). Their inside is checked here, as
+    tflite-runtime 2.14 does not, and one wrong offset takes the whole process down.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -56,7 +54,7 @@ class Model:
             ModelError: no such runtime here, or the file is missing, corrupt or needs operations
                 that the runtime does not have.
         """
-        _check_is_tflite(path)
+        check_model_file(path)
         self.runtime = _choose(runtime)
         self._interpreter = _load(path, self.runtime, threads)
         inputs = self._interpreter.get_input_details()
@@ -109,16 +107,6 @@ def _load(path: Path, runtime: str, threads: int) -> Any:
         reason = " ".join(str(error).split())
         raise ModelError(f"model {path}: {runtime} cannot load it: {reason}") from error
     return interpreter
-
-
-def _check_is_tflite(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-    except OSError as error:
-        raise ModelError(f"model {path}: cannot be read: {error.strerror}") from error
-    if head[4:8] != _FILE_IDENTIFIER:
-        raise ModelError(f"model {path}: expected a .tflite file, this is not one")
 
 
 def _specs(details: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:

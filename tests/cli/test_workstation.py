@@ -6,6 +6,8 @@ import importlib.util
 
 import pytest
 
+from edge_reid import __version__
+
 WITHOUT = {
     "trainer": ("keras", ("train", "people", "--out", "run")),
     "scores": ("trainer", ("data", "check", "people")),
@@ -25,5 +27,6 @@ def test_what_is_missing_and_what_brings_it_is_one_line(edge_reid, monkeypatch, 
     extra = "deploy" if part == "deploy" else "trainer"
     assert outcome.complaint == (
         f"error: this verb needs {missing}, which is not installed here; on a workstation: "
-        f"pip install 'edge-reid[{extra}]'"
+        f"pip install '.[{extra}]' in a checkout of edge-reid, or pip install "
+        f"'edge_reid-{__version__}-py3-none-any.whl[{extra}]' beside its wheel"
     )

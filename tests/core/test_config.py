@@ -27,6 +27,13 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str):
+    path = tmp_path / "agent.toml"
+    path.write_bytes(GOOD.encode(encoding))
+    assert load_settings(path, {}).site == "lab"
+
+
 def test_a_file_sets_what_it_names_and_defaults_the_rest(tmp_path: Path):
     settings = load_settings(write(tmp_path, GOOD), {})
     assert settings.site == "lab"

@@ -20,10 +20,12 @@ from sites import SITE, WIFI, equip, write_site
 
 from deploy.own_wheel import own_wheel
 from deploy.verbs import make
+from edge_reid.core.config import read_toml
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.shipped import EMBEDDING, shipped_model
+from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.gallery.keys import SigningKey, read_public_key
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.release.model_signature import is_signed
 
 MODEL_ID = load_embedding_manifest(shipped_model(EMBEDDING)).model_id
 
@@ -137,6 +139,18 @@ def test_a_bundle_for_one_box_has_all_it_needs(made: Workstation):
     public = read_public_key(made.public_key)
     signature = bytes.fromhex((folder / "manifest.sig").read_text())
     assert public.signed(signature, (folder / "manifest.json").read_bytes())
+
+
+def test_the_manifests_of_models_are_signed_with_the_bundle(made: Workstation):
+    folder, key = made.unpacked(), read_public_key(made.public_key)
+    for model in (folder / "models").glob("*.tflite"):
+        assert is_signed(model, key)
+    config = read_toml(folder / "config/gate.toml")
+    assert config["models"] == {
+        "detector": f"/opt/edge-reid/current/models/{DETECTOR}",
+        "embedding": f"/opt/edge-reid/current/models/{EMBEDDING}",
+        "public_key": "/etc/edge-reid/secrets/release-signing.pub",
+    }
 
 
 def test_a_bundle_for_all_boxes_holds_nobodys_secrets(workstation: Workstation):
@@ -349,7 +363,7 @@ def test_a_box_that_has_not_the_packages_for_it_says_so(edge_reid, monkeypatch: 
     monkeypatch.setitem(sys.modules, "tomli_w", None)
     outcome = edge_reid("bundle", "--config", "site.toml", "--out", "box.tar.zst")
     assert outcome.code == 1
-    assert "pip install 'edge-reid[deploy]'" in outcome.complaint
+    assert "pip install '.[deploy]' in a checkout" in outcome.complaint
 
 
 def test_our_wheel_is_built_from_the_checkout_the_same_every_time(tmp_path: Path):

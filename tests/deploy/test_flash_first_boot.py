@@ -251,3 +251,14 @@ def test_cloud_init_starts_the_same(trixie: Box, tmp_path: Path) -> None:
     # without them cloud-init would take the next start for the first of another machine
     assert {"user-data", "meta-data", "network-config"} < {p.name for p in trixie.boot.iterdir()}
     assert "ds=nocloud;i=edge-reid-" in (trixie.boot / "cmdline.txt").read_text()
+
+
+def test_a_bundle_that_was_changed_between_two_starts_is_not_installed(
+    bookworm: Box, tmp_path: Path
+) -> None:
+    seeded(bookworm, order(tmp_path, "pi-bookworm")).start()
+    tar = bookworm.root / STATE / "box.tar"
+    tar.write_bytes(tar.read_bytes().replace(b'open("a")', b'open("w")'))
+    bookworm.start()
+    assert bookworm.log[-1].startswith("FAILED: the bundle here is not the one that was put onto")
+    assert not (bookworm.root / "installed").exists()

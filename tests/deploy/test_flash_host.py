@@ -248,3 +248,16 @@ def test_a_destination_is_never_a_command(
     assert done.code == code
     assert done.complaint
     assert {path.name for path in tmp_path.iterdir()} == before | {"config"}
+
+
+def test_root_installs_only_what_arrived(server: Server, tmp_path: Path) -> None:
+    """The user who was sent it may change it; here, while sudo is asked for."""
+    if shutil.which("sudo") is None:
+        absent("sudo (Debian: apt install sudo)")
+    tar = "/var/tmp/edge-reid-$(id -u installer)/box.tar"
+    server.box.has("usr/local/bin/sudo", f'echo x >>"{tar}"\nexec /usr/bin/sudo "$@"')
+    done = order(tmp_path).flash(*at(server, "installer"))
+    assert done.code == 1
+    assert "the bundle was changed there after it had arrived" in done.complaint
+    assert not installed(server.box)
+    assert left_over(server.box) == []

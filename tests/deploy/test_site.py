@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sites import SITE, WIFI, write_site
 
+from deploy.flash.order import _first_line
 from deploy.site import load_site
 from edge_reid.core.config import load_settings
 from edge_reid.core.errors import ConfigError, UsageError
@@ -147,3 +148,14 @@ def test_a_box_that_is_not_there_is_said_with_those_that_are(tmp_path: Path):
 
 def test_a_file_that_is_no_toml_is_said(tmp_path: Path):
     assert problems(tmp_path, "site = = 1")[0].startswith("is not TOML")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_wifi_password_and_a_sites_file_may_begin_with_a_byte_order_mark(
+    tmp_path: Path, encoding: str
+):
+    path = write_site(tmp_path)
+    path.write_bytes(path.read_text().encode(encoding))
+    (tmp_path / "wifi.password").write_bytes("correct horse\r\n".encode(encoding))
+    assert load_site(path).site == "lab"
+    assert _first_line(tmp_path / "wifi.password") == "correct horse"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -161,6 +164,53 @@ def test_an_agent_that_lost_its_power_is_not_its_own_rival(broker: Mosquitto, st
         eventually(lambda: again.link == "online", START_S)
         assert "name taken" not in [it["link"] for it in again.links]
         eventually(lambda: len(set(online_sessions(consumer))) == 2)
+
+
+def copied(folder: Path, outbox: str, copy: str) -> None:
+    """The outbox of an agent that runs, as a card is cloned."""
+    for suffix in ("", "-wal", "-shm"):
+        if (source := folder / f"{outbox}.db{suffix}").exists():
+            shutil.copy(source, folder / f"{copy}.db{suffix}")
+
+
+def as_of_another_machine(outbox: Path) -> None:
+    with closing(sqlite3.connect(outbox)) as file:
+        (note,) = file.execute("SELECT session FROM ledger").fetchone()
+        session, _, mark = note.partition(" ")
+        moved = f"{session} another.{mark.partition('.')[2]}"
+        file.execute("UPDATE ledger SET session = ?", (moved,))
+        file.commit()
+
+
+def test_the_clone_of_an_agent_that_runs_does_not_displace_it(
+    broker: Mosquitto, start: Start, tmp_path: Path
+) -> None:
+    with Consumer(broker.broker()) as consumer:
+        original = start("original", broker.port, 1)
+        eventually(lambda: original.link == "online", START_S)
+        copied(tmp_path, "original", "clone")
+        clone = start("clone", broker.port, 1001)
+        eventually(lambda: clone.link == "name taken", START_S)
+        settled = len(online_sessions(consumer))
+        eventually(lambda: len(online_sessions(consumer)) >= settled + 10)
+        assert len(set(online_sessions(consumer))) == 1
+        assert [it["link"] for it in original.links][-1] == "online"
+        assert len(original.links) == len({it["link"] for it in original.links})
+
+
+def test_a_clone_on_another_machine_is_a_rival_until_the_original_is_silent(
+    broker: Mosquitto, start: Start, tmp_path: Path
+) -> None:
+    """It cannot tell whether the process of its outbox has ended."""
+    with Gate(broker.port) as gate, Consumer(broker.broker()) as consumer:
+        start("original", gate.port, 1)
+        eventually(lambda: bool(online_sessions(consumer)), START_S)
+        copied(tmp_path, "original", "clone")
+        as_of_another_machine(tmp_path / "clone.db")
+        gate.is_frozen = True
+        clone = start("clone", broker.port, 1001, silence_s=2.0)
+        eventually(lambda: clone.link == "online", START_S)
+        assert "name taken" in [it["link"] for it in clone.links]
 
 
 def test_a_rival_that_is_silent_is_gone(broker: Mosquitto, start: Start) -> None:

@@ -128,6 +128,15 @@ def test_who_was_erased_stays_erased_after_a_rollback(workshop, replica):
     assert len(snapshot.identities) == ENOUGH_FOR_A_TREE - 1
 
 
+def test_a_box_that_remembers_nothing_takes_nothing_before_the_least_version(workshop, replica):
+    with pytest.raises(SnapshotError, match=r"version 1: expected 2 at least, as gallery_sync"):
+        take_in(workshop, replica, least_version=2)
+    assert replica.held == ()
+    workshop.store.add_all(portraits("zoe"))
+    workshop.publish()
+    assert take_in(workshop, replica, least_version=2) is not None
+
+
 def test_an_old_version_sent_again_is_refused(workshop, replica):
     old = {path: path.read_bytes() for path in workshop.out.rglob("*") if path.is_file()}
     take_in(workshop, replica)

@@ -27,6 +27,7 @@ url = "{url}"
 [update]
 source = "{depot}"
 public_key = "{public_key}"
+least_serial = {least_serial}
 """
 
 
@@ -77,6 +78,8 @@ class Fleet:
         self.key = SigningKey.generate()
         _, self.public_key = self.key.write(folder / "keys", "release")
         self.boxes: dict[str, FollowingBox] = {}
+        self.least_serial = 0
+        """That configurations name."""
 
     def add(self, name: str) -> FollowingBox:
         self.boxes[name] = FollowingBox(self._folder, self, name)
@@ -92,7 +95,12 @@ class Fleet:
     def config(self, box: FollowingBox, version: str) -> str:
         public_key = box.root / "etc/edge-reid/secrets/release-signing.pub"
         return CONFIG.format(
-            version=version, name=box.name, url=self._url, depot=self.depot, public_key=public_key
+            version=version,
+            name=box.name,
+            url=self._url,
+            depot=self.depot,
+            public_key=public_key,
+            least_serial=self.least_serial,
         )
 
     def bundle(self, version: str, behaviour: str = "well", **claims: str) -> Path:

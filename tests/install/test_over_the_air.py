@@ -200,6 +200,22 @@ def test_a_head_that_was_published_before_is_not_taken_again(fleet: Fleet) -> No
     assert gate.version == "1.2"
 
 
+def test_a_box_that_was_set_up_anew_takes_no_release_from_before(fleet: Fleet) -> None:
+    """It remembers nothing; the least serial is in the configuration that its bundle brings."""
+    first = fleet.publish(fleet.bundle("1.1")).head
+    fleet.least_serial = first.serial + 1
+    gate = fleet.add("gate-1")
+    old = f"serial {first.serial} was published before serial {fleet.least_serial}"
+    assert old in gate.fetch().out
+    with fleet.line() as line:
+        sealed = line.listen().head
+    assert sealed is not None
+    gate.stock.mkdir(parents=True, exist_ok=True)
+    (gate.stock / "ready").write_bytes(sealed)
+    assert old in gate.take().err
+    assert gate.version == "1.0"
+
+
 def test_a_release_published_after_a_stop_is_taken(fleet: Fleet, broker: Mosquitto) -> None:
     """Nothing at the broker tells any more what the serial before was; the boxes know theirs."""
     gate = fleet.add("gate-1")

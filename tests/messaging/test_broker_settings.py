@@ -27,6 +27,18 @@ def test_the_password_is_the_first_line_of_its_file_and_never_shown(tmp_path: Pa
     assert "s3cret" not in repr(broker)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_mark_that_editors_on_windows_put_first_is_no_part_of_a_password(
+    tmp_path: Path, encoding: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes("pässword\r\n".encode(encoding))
+    broker = Broker.from_settings(
+        MqttSettings(url="mqtts://box", username="gate", password_file=file)
+    )
+    assert broker.password == "pässword"
+
+
 def test_tls_verifies_always() -> None:
     import ssl
 

@@ -1,0 +1,18 @@
+"""How optional parts of edge-reid are installed.
+
+No package index has edge-reid. Who registered the name there would get what any message, file or
+person makes others install by it, so ours never do.
+"""
+
+from __future__ import annotations
+
+from edge_reid import __version__
+
+
+def how_to_install(extra: str) -> str:
+    """For a message: what to type to get an extra of pyproject.toml, from a checkout or a wheel."""
+    wheel = f"edge_reid-{__version__}-py3-none-any.whl"
+    return (
+        f"pip install '.[{extra}]' in a checkout of edge-reid, or pip install '{wheel}[{extra}]' "
+        "beside its wheel"
+    )

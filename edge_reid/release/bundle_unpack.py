@@ -1,0 +1,43 @@
+"""A bundle into a folder: from what was verified of it, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from edge_reid.core.errors import BundleError
+from edge_reid.gallery.keys import PublicKey
+from edge_reid.release.bundle_file import Progress, verify
+from edge_reid.release.bundle_sinks import FolderSink
+from edge_reid.release.manifest import BundleManifest
+
+
+def unpack(
+    path: Path, folder: Path, key: PublicKey | None, progress: Progress | None = None
+) -> BundleManifest:
+    """Make a folder of a bundle's files; it is there only when all of it is known to be right.
+
+    Raises:
+        BundleError: the bundle is damaged or forged, the folder is there, or cannot be written.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise BundleError(f"--out {folder}: expected a folder to make, it is there already")
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        manifest = _unpack(path, draft, key, progress)
+        draft.rename(folder)
+    except OSError as error:
+        raise BundleError(
+            f"--out {folder}: cannot be written: {error.strerror}; give another, or make room"
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return manifest
+
+
+def _unpack(
+    path: Path, draft: Path, key: PublicKey | None, progress: Progress | None
+) -> BundleManifest:
+    sink = FolderSink(draft)
+    return verify(path, key, progress, sink=sink)
