@@ -53,8 +53,11 @@ def fleet(
 def _print_json(known: Fleet) -> None:
     import json
 
+    from edge_reid.core.foreign_text import shown_json
+
     for member in known.members:
-        print(json.dumps(member_as_json(member), ensure_ascii=False, separators=(",", ":")))
+        line = json.dumps(member_as_json(member), ensure_ascii=False, separators=(",", ":"))
+        print(shown_json(line))
 
 
 def member_as_json(member: Member) -> dict[str, Any]:

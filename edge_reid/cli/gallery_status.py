@@ -74,6 +74,7 @@ def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | Non
     """The version on the broker, if its head is one that boxes take."""
     from edge_reid.cli.fleet_table import age_text
     from edge_reid.core.errors import SnapshotError
+    from edge_reid.core.foreign_text import shown
     from edge_reid.gallery.head import open_head
     from edge_reid.messaging.wire import rfc3339
 
@@ -83,7 +84,7 @@ def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | Non
     try:
         head = open_head(sealed, key)
     except SnapshotError as error:
-        typer.echo(f"{site}: what is published is refused by every box: {error}")
+        typer.echo(f"{site}: what is published is refused by every box: {shown(str(error))}")
         return None
     age = age_text(rfc3339(head.created_utc_s), datetime.now(timezone.utc))
     typer.echo(
@@ -111,6 +112,7 @@ def status_cells(member: Member, newest: int | None, now: datetime) -> tuple[str
     from rich.markup import escape
 
     from edge_reid.cli.fleet_table import age_text
+    from edge_reid.core.foreign_text import shown
 
     state = "online" if member.is_online else "offline"
     if member.status is None or member.status.gallery is None:
@@ -120,7 +122,7 @@ def status_cells(member: Member, newest: int | None, now: datetime) -> tuple[str
     ages = (age_text(moment, now) if moment else "–" for moment in moments)
     why = why_behind(member, newest)
     version, erased = str(gallery.version), str(gallery.erased_through)
-    return (member.name, state, version, *ages, erased, escape(why))
+    return (member.name, state, version, *ages, erased, escape(shown(why)))
 
 
 def why_behind(member: Member, newest: int | None) -> str:

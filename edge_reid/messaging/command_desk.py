@@ -20,10 +20,9 @@ from edge_reid.messaging.command_payloads import (
     CommandResult,
     Picture,
     parse_command,
-    utc_s,
 )
 from edge_reid.messaging.connection import Received
-from edge_reid.messaging.payloads import CommandsState
+from edge_reid.messaging.payloads import CommandsState, utc_s
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import Message, rfc3339
 

@@ -66,6 +66,8 @@ def may_publish(broker: Broker, topic: str) -> bool:
         ("office", f"{LAB}/gallery/head"),
         ("office", f"{LAB}/gallery/blob/abc/0"),
         ("ops", f"{AGENT}/command"),
+        ("ops", f"{AGENT}/status"),
+        ("ops", f"{LAB}/gate/status"),
         ("gate-1", f"{AGENT}/update"),
         ("depot", f"{LAB}/release/head"),
         ("archive", f"{AGENT}/stored"),
@@ -110,6 +112,10 @@ def test_everybody_may_say_what_is_theirs(secured: SecuredMosquitto, who: str, t
         ("archive", f"{AGENT}/command"),
         ("door-1", f"{AGENT}/command"),
         ("door-1", f"{AGENT}/result"),
+        *(("gate-1", f"{LAB}/identities/{level}") for level in ("hit", "unknown", "status")),
+        *(("office", f"{LAB}/identities/{level}") for level in ("hit", "unknown", "status")),
+        *(("office", f"{LAB}/gallery/{level}") for level in ("hit", "unknown", "status")),
+        ("depot", f"{LAB}/release/hit"),
     ],
 )
 def test_nobody_may_say_what_is_anothers(secured: SecuredMosquitto, who: str, topic: str) -> None:
@@ -161,7 +167,7 @@ SAID = (
         ("barn-1", set()),
         ("desk", {f"{LAB}/gate/hit", f"{AGENT}/status"}),
         ("ops", {f"{AGENT}/status", f"{AGENT}/result"}),
-        ("archive", {f"{LAB}/gate/hit", "edge-reid/farm/barn/hit"}),
+        ("archive", {f"{LAB}/gate/hit", "edge-reid/farm/barn/hit", f"{AGENT}/status"}),
     ],
 )
 def test_everybody_hears_what_is_for_them_and_no_more(
