@@ -12,6 +12,8 @@ from edge_reid.core.foreign_text import shown
 from edge_reid.messaging.fleet import Fleet, Member
 from edge_reid.messaging.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
 
+AGENT_PERIOD_S = 30.0
+"""Of agents from before 0.5, which do not say so."""
 CLOCKS_S = 60.0
 """By so much the clocks of a device and ours may differ before one is called silent."""
 _UPDATE_STYLES = {"failed": "red", "taken-back": "red", "waiting": "yellow"}
@@ -76,7 +78,7 @@ def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
     """`online 3 h`, `offline 2 min: stopped`, `lost; had connected 5 d ago`; and what else a
     person should know.
     """
-    silent = silence(status.at, status.period_s, now)
+    silent = silence(status.at, status.period_s or AGENT_PERIOD_S, now)
     if member.is_online and silent:
         lines = [Text(f"silent for {silent}, was online", "yellow")]
     elif member.is_online:
@@ -139,6 +141,12 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
     said = f", silent for {silent}" if silent else ""
     style = _CAMERA_STYLES.get(camera.state, "") if online and not silent else "dim"
     return Text(f"{camera.camera} {camera.state}{rate}{dropped}{said}{reason}", style)
+
+
+def is_silent(member: Member, now: datetime) -> bool:
+    """Whether its status has not been written for so long that it must be gone."""
+    status = member.status
+    return status is None or bool(silence(status.at, status.period_s or AGENT_PERIOD_S, now))
 
 
 def silence(at: str, period_s: float | None, now: datetime) -> str | None:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.fleet import Fleet, Member
 
-QUIET_S = 1.0
-"""When nothing has come for so long, all that is retained has."""
-
 
 @takes_login()
 def status(
@@ -55,19 +52,20 @@ def status(
 def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
     """What is retained of the site: its agents, and the head of its gallery."""
     from edge_reid.messaging.fleet import Fleet
+    from edge_reid.messaging.retained import read_retained
     from edge_reid.messaging.subscribe import Subscriber
     from edge_reid.messaging.topics import gallery_topic
 
-    fleet, sealed = Fleet(root, site), None
+    fleet = Fleet(root, site)
     head_topic = f"{gallery_topic(root, site)}/head"
     statuses = f"{root}/{site}/agents/+/status"  # all that a publisher's login may read
     with Subscriber(broker, [statuses, head_topic]) as subscriber:
-        while message := subscriber.receive(QUIET_S):
-            if message.topic == head_topic:
-                sealed = message.body or None
-            else:
-                fleet.learn(message)
-    return fleet, sealed
+        retained = read_retained(subscriber.receive)
+    fleet.learn_all(it for it in retained.messages if it.topic != head_topic)
+    heads = [it.body for it in retained.messages if it.topic == head_topic]
+    if not retained.is_whole:
+        typer.echo(f"{site}: more is retained than can be shown; some of it is missing", err=True)
+    return fleet, heads[0] or None if heads else None
 
 
 def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | None:

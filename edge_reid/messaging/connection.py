@@ -21,7 +21,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_reid.messaging.broker import Broker, RefusedError, TooLargeError, UnreachableError
-from edge_reid.messaging.limits import RETAIN_NOT_SUPPORTED, WINDOW, Limits, is_for_good
+from edge_reid.messaging.limits import (
+    RETAIN_NOT_SUPPORTED,
+    WINDOW,
+    Limits,
+    is_for_good,
+    packet_bytes,
+)
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Message
 
@@ -32,6 +38,8 @@ HELLO_TIMEOUT_S = 2.0
 PACKET_BYTES = 1 << 20
 """What is larger the broker keeps to itself (MQTT 5), and nothing of it is read: all that we have a
 use for is far smaller."""
+LARGE_BYTES = 4096
+"""Larger messages are named when a broker hangs up at one without a word."""
 
 __all__ = ["WINDOW", "Connection", "Received", "Session", "connect", "resume"]
 
@@ -146,7 +154,7 @@ class Connection:
         self._is_open = False  # until the broker has agreed
         self._subscribed = False
         self._refusal: ReasonCode | None = None  # of what was asked for last
-        self._sent: dict[int, str] = {}  # topic by packet id, not acknowledged yet
+        self._sent: dict[int, Message] = {}  # by packet id, not acknowledged yet
         self._acknowledged: list[int] = []
         self._failure: RefusedError | UnreachableError | None = None
         self._session = session
@@ -178,7 +186,7 @@ class Connection:
             retain=message.retain and self.limits.retains,
             properties=self._publish_properties(message),
         )
-        self._sent[info.mid] = message.topic
+        self._sent[info.mid] = message
         return info.mid
 
     def check_that_it_retains(self, what: str) -> None:
@@ -351,7 +359,11 @@ class Connection:
 
     def _gone(self, what: str) -> UnreachableError:
         if self._is_open:
-            return UnreachableError(f"{self._broker}: {what}; the connection is lost")
+            large_bytes = max(map(packet_bytes, self._sent.values()), default=0)
+            hint = f"; a message of {large_bytes:,} bytes was on its way, does it take that much?"
+            return UnreachableError(
+                f"{self._broker}: {what}; the connection is lost{hint * (large_bytes > LARGE_BYTES)}"
+            )
         hint = "is this the port of an MQTT broker?"
         if self._broker.tls:  # by TLS 1.3 its refusal of our certificate comes as this
             hint += " Does it want another certificate (cert_file, key_file) of us?"
@@ -412,11 +424,11 @@ class Connection:
         properties: Properties,
     ) -> None:
         del client, userdata
-        topic = self._sent.pop(mid, "")
+        message = self._sent.pop(mid, None)
         if reason.is_failure:
             why = self.limits.refusal(reason, properties)
             self._failure = RefusedError(
-                f"{self._broker}: does not take messages on {topic}: {why}"
+                f"{self._broker}: does not take messages on {message.topic if message else '?'}: {why}"
             )
         else:
             self._acknowledged.append(mid)

@@ -54,9 +54,7 @@ def kinds(site: str, agent: str, camera: str, identity: str) -> Iterator[tuple[s
 def followed(site: str) -> Iterator[tuple[str, str]]:
     """Every kind of filter that consumers of ours subscribe to."""
     for where in (site, "+"):
-        yield from zip(
-            ("hit", "unknown"), (f"edge-reid/{where}/+/{it}" for it in ("hit", "unknown"))
-        )
+        yield from ((kind, f"edge-reid/{where}/+/{kind}") for kind in ("hit", "unknown"))
     statuses = fleet_filters("edge-reid", site)
     yield from zip(("agent", "duplicate", "update", "camera"), statuses, strict=True)
     yield "agent", Share("edge-reid", None, "sink", "a").agents
