@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.messaging.connection import Received
     from edge_reid.messaging.payloads import EventPayload
     from edge_reid.messaging.subscribe import Subscriber
+
+    Item: TypeAlias = tuple[bytes, EventPayload] | None
 
 TICK_S = 0.25
 """How often the screen is brought up to date while nothing arrives."""
@@ -53,7 +55,7 @@ def watch(
 
 def _follow(
     subscriber: Subscriber, root: str, count: int | None, timeout_s: float | None
-) -> Iterator[tuple[bytes, EventPayload] | None]:
+) -> Iterator[Item]:
     """Events with their bytes as they come, and None at every tick without one."""
     import math
     import time
@@ -84,6 +86,18 @@ def _follow(
         yield message.body, event
 
 
+def _saying_trouble(subscriber: Subscriber, items: Iterator[Item]) -> Iterator[Item]:
+    """The same; and on standard error, once, what is wrong with the broker."""
+    from edge_reid.core.foreign_text import shown
+
+    known = ""
+    for item in items:
+        if subscriber.trouble != known:
+            known = subscriber.trouble
+            typer.echo(f"{shown(known)}; trying again" if known else "well again", err=True)
+        yield item
+
+
 def _print_json(
     subscriber: Subscriber, root: str, count: int | None, timeout_s: float | None
 ) -> int:
@@ -93,7 +107,7 @@ def _print_json(
     from edge_reid.core.foreign_text import shown_json
 
     seen = 0
-    for item in _follow(subscriber, root, count, timeout_s):
+    for item in _saying_trouble(subscriber, _follow(subscriber, root, count, timeout_s)):
         if item is not None:
             seen += 1
             content = json.loads(item[0])  # anew, since others may send it over several lines
@@ -114,6 +128,7 @@ def _show_table(
     table = HitTable(rows=max(5, console.height - 8), title=", ".join(subscriber.filters))
     events = _follow(subscriber, root, count, timeout_s)
     if not console.is_terminal:
+        events = _saying_trouble(subscriber, events)
         lines = [print(event_text(item[1]), flush=True) for item in events if item]
         return len(lines)
     with Live(table, console=console, auto_refresh=False) as live:

@@ -360,10 +360,10 @@ class Connection:
     def _gone(self, what: str) -> UnreachableError:
         if self._is_open:
             large_bytes = max(map(packet_bytes, self._sent.values()), default=0)
-            hint = f"; a message of {large_bytes:,} bytes was on its way, does it take that much?"
-            return UnreachableError(
-                f"{self._broker}: {what}; the connection is lost{hint * (large_bytes > LARGE_BYTES)}"
-            )
+            hint = ""
+            if large_bytes > LARGE_BYTES:
+                hint = f"; a message of {large_bytes:,} bytes was on its way: does it take so many?"
+            return UnreachableError(f"{self._broker}: {what}; the connection is lost{hint}")
         hint = "is this the port of an MQTT broker?"
         if self._broker.tls:  # by TLS 1.3 its refusal of our certificate comes as this
             hint += " Does it want another certificate (cert_file, key_file) of us?"
@@ -426,9 +426,10 @@ class Connection:
         del client, userdata
         message = self._sent.pop(mid, None)
         if reason.is_failure:
+            topic = message.topic if message else "a topic"
             why = self.limits.refusal(reason, properties)
             self._failure = RefusedError(
-                f"{self._broker}: does not take messages on {message.topic if message else '?'}: {why}"
+                f"{self._broker}: does not take messages on {topic}: {why}"
             )
         else:
             self._acknowledged.append(mid)

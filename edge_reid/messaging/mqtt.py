@@ -362,9 +362,8 @@ class Publisher:
         self._enter(LinkState(Link.REFUSED if refused else Link.UNREACHABLE, str(error)))
 
     def _enter(self, state: LinkState) -> None:
-        if state != self._state:
-            log = _log.warning if state.reason else _log.info
-            log("broker %s: %s %s", self._broker, state.link.value, state.reason)
+        if state != self._state:  # who runs us says it: see `Uplink.news`
+            _log.info("broker %s: %s %s", self._broker, state.link.value, state.reason)
         with self._changed:
             self._state = state
             self._changed.notify_all()

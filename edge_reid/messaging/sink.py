@@ -114,7 +114,7 @@ class Sink:
         self._broker_retry_s = self._store_retry_s = 0.0  # not before
         self.tally = Tally()
         self.trouble = ""
-        """What is wrong now; empty when nothing is."""
+        """What is wrong now; empty when nothing is. Whoever shows it says it once."""
 
     def __enter__(self) -> Sink:
         try:
@@ -265,8 +265,6 @@ class Sink:
         self.tally = replace(self.tally, skipped=self.tally.skipped + 1)
 
     def _say(self, trouble: str) -> None:
-        if not self.trouble:
-            _log.warning("%s; trying again", trouble)
         self.trouble = trouble
 
 
