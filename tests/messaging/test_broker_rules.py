@@ -256,6 +256,24 @@ def test_a_removed_box_can_do_nothing_more(tmp_path: Path) -> None:
     assert "was removed, and its old certificate may still be about" in complaint
 
 
+def test_an_old_certificate_gets_none_of_the_rights_of_the_next_one(tmp_path: Path) -> None:
+    """Its holder moves to another site. Who has kept the old pair can do nothing, here or there."""
+    broker = SecuredMosquitto(tmp_path)
+    old = broker.broker_for("gate-1")
+    broker.start()
+    try:
+        assert certs(broker.pki, "agent gate-1 --site farm --camera shed")[0] == 0
+        broker.reload()
+        eventually(lambda: not may_publish(old, f"{LAB}/gate/hit"))
+        assert not may_publish(old, "edge-reid/farm/shed/hit")
+        new = broker.broker_for("gate-1")
+        assert may_publish(new, "edge-reid/farm/shed/hit")
+        assert may_publish(new, "edge-reid/farm/agents/gate-1/status")
+        assert not may_publish(new, f"{LAB}/gate/hit")
+    finally:
+        broker.kill()
+
+
 def test_a_renewed_server_certificate_is_shown_after_a_reload(tmp_path: Path) -> None:
     broker = SecuredMosquitto(tmp_path)
     broker.start()
