@@ -26,7 +26,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
@@ -41,6 +41,10 @@ CERT_DAYS = 730
 RENEW_DAYS = 30
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 URN = "urn:edge-reid:"
+RESERVED_LEVELS = ("agents", "gallery", "identities", "release")
+"""Topics beside the cameras': who could write `identities/hit` would be heard as a camera of that
+name by all who follow `+/hit`. So no camera is called so, and nobody may write these."""
+CAMERA_LEVELS = ("hit", "unknown", "status")
 
 RULES = {
     "agent": (
@@ -49,14 +53,16 @@ RULES = {
         "write {site}/agents/{name}/result",
         "read {site}/agents/{name}/command",
         "read {site}/agents/{name}/stored",
-        "read {site}/gallery/#",
+        "read {site}/gallery/head",
+        "read {site}/gallery/blob/+/+",
         "read {site}/release/head",
         "read {site}/agents/+/update",  # whether those who go first run a release well
         "write {site}/agents/{name}/update",
         "write {site}/identities/+",  # where somebody was last seen, by whichever agent
+        *(f"deny {{site}}/identities/{level}" for level in CAMERA_LEVELS),
         "write {site}/{camera}/hit",
         "write {site}/{camera}/unknown",
-        "write {site}/{camera}/status",
+        "readwrite {site}/{camera}/status",  # reads it to see whether another agent tells it too
     ),
     "reader": (
         "read {site}/+/hit",
@@ -70,12 +76,15 @@ RULES = {
     "sink": (
         "read {site}/+/hit",
         "read {site}/+/unknown",
+        "read {site}/agents/+/status",  # for which cameras an agent speaks
         "write {site}/agents/+/stored",
     ),
     "publisher": (
-        "readwrite {site}/gallery/#",
+        "readwrite {site}/gallery/head",
+        "readwrite {site}/gallery/blob/+/+",
         "read {site}/agents/+/status",
         "readwrite {site}/identities/+",  # clears the states of people who were removed
+        *(f"deny {{site}}/identities/{level}" for level in CAMERA_LEVELS),
     ),
     "releaser": (
         "readwrite {site}/release/head",
@@ -85,7 +94,8 @@ RULES = {
     "commander": (
         "write {site}/agents/+/command",
         "read {site}/agents/+/result",
-        "read {site}/agents/+/status",
+        *(f"readwrite {{site}}/agents/+/{level}" for level in ("status", "duplicate", "update")),
+        "readwrite {site}/+/status",  # clears what a retired agent has left, as the three above
     ),
 }
 """What a role may do, below the root topic. Nobody but publishers and agents sees a gallery: it
@@ -105,6 +115,14 @@ class Holder:
     site: str | None = None
     """None: all sites."""
     cameras: tuple[str, ...] = ()
+    issue: int = 1
+    """Rises whenever the rights change. A certificate cannot be called back, so the next one bears
+    another user name, and the rules forget the one before."""
+
+    @property
+    def user(self) -> str:
+        """Under this name the broker knows it: `gate-1`, then `gate-1.2`; no name holds a dot."""
+        return self.name if self.issue == 1 else f"{self.name}.{self.issue}"
 
     @property
     def urn(self) -> str:
@@ -119,7 +137,8 @@ class Holder:
         role, _, query = urn.removeprefix(URN).partition("?")
         fields = parse_qs(query)
         site = fields.get("site", [None])[0]
-        return cls(role, _common_name(certificate), site, tuple(fields.get("camera", ())))
+        name, _, issue = _common_name(certificate).partition(".")
+        return cls(role, name, site, tuple(fields.get("camera", ())), int(issue or 1))
 
     def rules(self, root: str) -> Iterator[str]:
         """Lines of Mosquitto's ACL file."""
@@ -156,10 +175,11 @@ class Pki:
     def client(self, holder: Holder, *, renew_days: int = RENEW_DAYS) -> None:
         """A client's certificate, and its lines in the ACL."""
         self._check(holder)
+        holder = self._numbered(holder)
         names = [x509.UniformResourceIdentifier(holder.urn)]
         usage = ExtendedKeyUsageOID.CLIENT_AUTH
         stem = f"clients/{holder.name}"
-        self._keep_or_issue(stem, str(holder), holder.name, names, usage, renew_days=renew_days)
+        self._keep_or_issue(stem, str(holder), holder.user, names, usage, renew_days=renew_days)
         self.write_acl()
 
     def renew(self, within_days: int) -> None:
@@ -200,7 +220,7 @@ class Pki:
         """Make the ACL say what the certificates say."""
         lines = ["# Written by certs.py from the certificates; changes here are lost."]
         for holder, _ in self.holders():
-            lines += ["", f"# {holder}", f"user {holder.name}", *holder.rules(self.root)]
+            lines += ["", f"# {holder}", f"user {holder.user}", *holder.rules(self.root)]
         path, text = self.folder / "acl", "\n".join(lines) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             _write(path, text.encode(), mode=0o600)
@@ -224,6 +244,16 @@ class Pki:
         file = self._removed_file
         return file.read_text(encoding="utf-8").split() if file.exists() else []
 
+    def _numbered(self, holder: Holder) -> Holder:
+        """With the number of its certificate: another one where the rights are others."""
+        before = next((it for it, _ in self.holders() if it.name == holder.name), None)
+        if before is None:
+            return holder
+        is_same = replace(holder, issue=before.issue) == before
+        if not is_same:
+            self.said.append(f"changed {before}: its old certificate may do nothing any more")
+        return replace(holder, issue=before.issue + (not is_same))
+
     def _check(self, holder: Holder) -> None:
         if holder.name in self._removed:
             raise PkiError(
@@ -233,6 +263,8 @@ class Pki:
         for name in (holder.name, *([holder.site] if holder.site else []), *holder.cameras):
             if not NAME.fullmatch(name):
                 raise PkiError(f"{name!r}: expected a name of a-z, 0-9, _ and -, at most 64")
+        for camera in set(holder.cameras) & set(RESERVED_LEVELS):
+            raise PkiError(f"camera {camera}: expected another name, it is a topic of its own")
         for other, _ in self.holders():
             if other.name == holder.name and other.role != holder.role:
                 raise PkiError(

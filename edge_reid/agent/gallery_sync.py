@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.config import AgentSettings, GallerySyncSettings
-from edge_reid.core.errors import EdgeReidError, GalleryError, SnapshotError
+from edge_reid.core.errors import BrokerError, EdgeReidError, GalleryError, SnapshotError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.head import Pinned
@@ -197,10 +197,8 @@ class GallerySync:
             try:
                 with Replica.open(self._path) as replica:
                     self._follow(replica)
-            except EdgeReidError as error:
-                self._refuse(str(error))
             except Exception as error:
-                self._refuse(f"unexpected {type(error).__name__}: {error}", error)
+                self._refuse(error)
             self._concluded.set()
             self._stopping.wait(TURN_S)
         self._source.close()
@@ -216,7 +214,7 @@ class GallerySync:
             if sealed is not None:
                 self._take(sealed, replica)
         except EdgeReidError as error:
-            self._refuse(str(error))
+            self._refuse(error)
             self._stopping.wait(min(TURN_S, self._settings.poll_s))
 
     def _take(self, sealed: bytes, replica: Replica) -> None:
@@ -283,10 +281,14 @@ class GallerySync:
             self.state, version=arrived.head.version, created_utc_s=arrived.head.created_utc_s
         )
 
-    def _refuse(self, reason: str, bug: Exception | None = None) -> None:
-        """Say why the newest version is not in force; the log hears it when it is news."""
-        if reason != self.state.refused:
-            _log.warning("gallery sync: %s", reason, exc_info=bug)
+    def _refuse(self, error: Exception) -> None:
+        """Say why the newest version is not in force; the log hears it when it is news, but for
+        trouble with the broker, which is said by who publishes there.
+        """
+        is_bug = not isinstance(error, EdgeReidError)
+        reason = f"unexpected {type(error).__name__}: {error}" if is_bug else str(error)
+        if reason != self.state.refused and not isinstance(error, BrokerError):
+            _log.warning("gallery sync: %s", reason, exc_info=error if is_bug else None)
         self._tell(refused=reason)
         self._concluded.set()
 

@@ -124,7 +124,9 @@ def _build(
     is_patient = heartbeat.is_heard and outputs.annotate is None
     source = stack.enter_context(open_source(settings.source, is_patient=is_patient))
     address = Address(settings.mqtt.root, settings.site, settings.agent)
-    facts = AgentFacts(model_id, index.version, started_utc_s=time.time())
+    facts = AgentFacts(
+        model_id, index.version, started_utc_s=time.time(), cameras=(settings.camera,)
+    )
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
     origin = Origin(address, settings.camera, model_id, index.version)
     commit = uplink.publisher.publish if uplink else None
@@ -321,7 +323,11 @@ class _Agent:
             reason=reason,
         )
         message = camera_status_message(
-            self._uplink.address, self._settings.camera, report, time.time()
+            self._uplink.address,
+            self._settings.camera,
+            report,
+            time.time(),
+            period_s=STATUS_INTERVAL_S,
         )
         self._uplink.publisher.show(message)
 

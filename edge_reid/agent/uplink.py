@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from edge_reid.core.config import AgentSettings
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.command_desk import CommandDesk
+from edge_reid.messaging.command_memory import CommandMemory
 from edge_reid.messaging.courier import Delivery
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
@@ -43,7 +44,7 @@ class Uplink:
             Outbox(settings.outbox_path, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
         )
         delivery = Delivery(limits.drain_per_s, by_sink=limits.delivered == "sink")
-        desk = CommandDesk(address, settings.commands) if settings.commands.allow else None
+        desk = _open_desk(settings, address) if settings.commands.allow else None
         publisher = stack.enter_context(
             Publisher(broker, outbox, address, facts, delivery=delivery, desk=desk)
         )
@@ -74,3 +75,9 @@ class Uplink:
             return None
         reason = state.reason or f"broker {self._broker}: too slow to take all events"
         return f"{reason}; {waiting} events wait in {self.outbox.path} for the next run"
+
+
+def _open_desk(settings: AgentSettings, address: Address) -> CommandDesk:
+    path = settings.outbox_path.with_name(f"commands-{settings.agent}.json")
+    memory = CommandMemory(path, settings.commands.max_age_s)
+    return CommandDesk(address, settings.commands, memory=memory)

@@ -37,6 +37,7 @@ def command(
     from rich.console import Console
 
     from edge_reid.core.errors import CommandError
+    from edge_reid.core.foreign_text import shown, shown_json
     from edge_reid.messaging.ask import ask
     from edge_reid.messaging.topics import Address
 
@@ -45,9 +46,9 @@ def command(
     with Console(stderr=True).status(f"{agent}: {name}"):
         result = ask(login.broker(), address, order, timeout_s=timeout)
     if as_json:
-        typer.echo(result.to_json())
+        typer.echo(shown_json(result.to_json()))
     elif result.outcome == "done":
-        typer.echo(f"{agent}: done{_details(result)}")
+        typer.echo(f"{agent}: done{shown(_details(result), 4000)}")
     if result.outcome == "refused":
         raise CommandError(f"agent {agent}: refuses {name}: {result.reason}")
 

@@ -32,6 +32,7 @@ def doctor(
     from rich.text import Text
 
     from edge_reid.agent.checkup import Verdict, examine
+    from edge_reid.core.foreign_text import LOGGED_MAX, shown
 
     console = Console()
     failures = 0
@@ -39,7 +40,7 @@ def doctor(
     for finding in examine(replace(subject, is_offline=offline)):
         mark = MARKS[finding.verdict.value]
         name = (f"{finding.name:<16}", "bold")
-        console.print(Text.assemble(" ", mark, " ", name, " ", finding.detail))
+        console.print(Text.assemble(" ", mark, " ", name, " ", shown(finding.detail, LOGGED_MAX)))
         if finding.remedy:
             console.print(Text(f"     → {finding.remedy}"))
         failures += finding.verdict is Verdict.FAILURE

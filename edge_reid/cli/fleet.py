@@ -9,11 +9,10 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
+    from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.fleet import Fleet, Member
     from edge_reid.messaging.subscribe import Subscriber
 
-QUIET_S = 0.5
-"""When nothing has come for so long, all that is retained has."""
 TICK_S = 0.5
 """How often the screen is brought up to date."""
 
@@ -27,22 +26,33 @@ def fleet(
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and follow what changes. Ctrl-C leaves.")
     ] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(metavar="AGENT", help="Clear all that a retired agent has left there."),
+    ] = None,
     *,
     login: Login,
 ) -> None:
     """Show every agent of a site: online, release, gallery, outbox, cameras, names taken twice."""
     from edge_reid.core.errors import UsageError
     from edge_reid.messaging.fleet import Fleet, fleet_filters
+    from edge_reid.messaging.retained import read_retained
     from edge_reid.messaging.subscribe import Subscriber
 
-    if as_json and watch:
-        raise UsageError("--json: does not go with --watch; leave one out")
+    if as_json + watch + (forget is not None) > 1:
+        raise UsageError("--json, --watch and --forget: do not go together; leave all but one out")
     broker, site = login.broker(), topic_name("--site", site)
     known = Fleet(login.root, site)
     with Subscriber(broker, fleet_filters(login.root, site)) as subscriber:
-        while message := subscriber.receive(QUIET_S):
-            known.learn(message)
-        if watch:
+        retained = read_retained(subscriber.receive)
+        known.learn_all(retained.messages)
+        if not retained.is_whole:
+            typer.echo(
+                f"{site}: more is retained than can be shown; some of it is missing", err=True
+            )
+        if forget is not None:
+            _forget(broker, known, forget)
+        elif watch:
             _follow(subscriber, known, site)
         elif as_json:
             _print_json(known)
@@ -50,11 +60,45 @@ def fleet(
             _print_table(known, site)
 
 
+def _forget(broker: Broker, known: Fleet, name: str) -> None:
+    """Clear what an agent has left retained, and what it said of its cameras."""
+    from datetime import datetime, timezone
+
+    from edge_reid.cli.fleet_table import is_silent
+    from edge_reid.core.errors import UsageError
+    from edge_reid.core.foreign_text import shown
+    from edge_reid.messaging.connection import connect
+    from edge_reid.messaging.wire import Message
+
+    member = next((it for it in known.members if it.name == name), None)
+    if member is None:
+        names = ", ".join(it.name for it in known.members) or "none"
+        raise UsageError(f"--forget: expected an agent of this site ({names}), got {shown(name)}")
+    if member.is_online and not is_silent(member, datetime.now(timezone.utc)):
+        raise UsageError(
+            f"--forget: expected an agent that is gone, {name} is online; stop it first, or it "
+            "says all of it again"
+        )
+    connection = connect(broker)
+    for topic in known.topics_of(member):
+        while not connection.room:
+            connection.turn(1.0)
+        connection.publish(Message(topic, "", retain=True))
+    while not connection.is_idle:
+        connection.turn(1.0)
+    connection.close()
+    cameras = "".join(f", camera {camera}" for camera in sorted(member.cameras))
+    typer.echo(f"forgotten: agent {name}{cameras}")
+
+
 def _print_json(known: Fleet) -> None:
     import json
 
+    from edge_reid.core.foreign_text import shown_json
+
     for member in known.members:
-        print(json.dumps(member_as_json(member), ensure_ascii=False, separators=(",", ":")))
+        line = json.dumps(member_as_json(member), ensure_ascii=False, separators=(",", ":"))
+        print(shown_json(line))
 
 
 def member_as_json(member: Member) -> dict[str, Any]:

@@ -8,9 +8,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from edge_reid.core.foreign_text import shown
 from edge_reid.messaging.fleet import Fleet, Member
-from edge_reid.messaging.payloads import AgentStatus, CameraStatus
+from edge_reid.messaging.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
 
+AGENT_PERIOD_S = 30.0
+"""Of agents from before 0.5, which do not say so."""
+CLOCKS_S = 60.0
+"""By so much the clocks of a device and ours may differ before one is called silent."""
 _UPDATE_STYLES = {"failed": "red", "taken-back": "red", "waiting": "yellow"}
 _CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "failed": "red"}
 
@@ -25,7 +30,7 @@ def fleet_table(
     table = Table(
         box=SIMPLE_HEAD,
         title=f"{site}: {online} of {len(members)} agents online",
-        caption=Text(trouble, "table.caption") if trouble else None,
+        caption=Text(shown(trouble), "table.caption") if trouble else None,
         title_justify="left",
         caption_justify="left",
         padding=(0, 1, 0, 0),
@@ -43,7 +48,7 @@ def fleet_table(
 
 def _cells(member: Member, now: datetime) -> tuple[Text, ...]:
     status = member.status
-    cameras = Text("\n").join(_camera(it, online=member.is_online) for it in _cameras(member))
+    cameras = Text("\n").join(_camera(it, now, online=member.is_online) for it in _cameras(member))
     if status is None:
         none = [Text("–")] * 4
         return (
@@ -57,7 +62,7 @@ def _cells(member: Member, now: datetime) -> tuple[Text, ...]:
         Text(member.name, "bold"),
         _state(member, status, now),
         _release(member),
-        Text(status.model_id[:8]),
+        Text(shown(status.model_id[:8])),
         _gallery(status, now),
         Text(str(status.outbox_depth), "yellow" if status.outbox_depth else ""),
         Text(str(status.events_dropped), "red" if status.events_dropped else ""),
@@ -73,19 +78,27 @@ def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
     """`online 3 h`, `offline 2 min: stopped`, `lost; had connected 5 d ago`; and what else a
     person should know.
     """
-    if member.is_online:
+    silent = silence(status.at, status.period_s or AGENT_PERIOD_S, now)
+    if member.is_online and silent:
+        lines = [Text(f"silent for {silent}, was online", "yellow")]
+    elif member.is_online:
         lines = [Text(f"online {age_text(status.started_at, now)}", "green")]
     elif status.is_lost:
         lines = [Text(f"lost; had connected {age_text(status.at, now)} ago", "red")]
     else:
-        reason = f": {status.reason}" if status.reason else ""
+        reason = f": {shown(status.reason)}" if status.reason else ""
         lines = [Text(f"offline {age_text(status.at, now)}{reason}", "red")]
     lines += [
-        Text(f"name taken twice: also on {it.host}, {it.outbox_depth} events wait there", "red")
+        Text(
+            f"name taken twice: also on {shown(it.host)}, {it.outbox_depth} events wait there",
+            "red",
+        )
         for it in member.duplicates.values()
     ]
+    if status.camera_taken:
+        lines.append(Text(shown(status.camera_taken), "red"))
     if status.outbox_damaged:
-        lines.append(Text(f"outbox damaged: {status.outbox_damaged}", "red"))
+        lines.append(Text(f"outbox damaged: {shown(status.outbox_damaged)}", "red"))
     if status.commands and status.commands.threshold_set is not None:
         lines.append(Text(f"threshold set to {status.commands.threshold_set:g}", "yellow"))
     if status.commands and status.commands.ignored:
@@ -99,11 +112,11 @@ def _release(member: Member) -> Text:
     """
     update = member.update
     if update is None:
-        return Text(member.status.version if member.status else "–")
-    text = Text(update.release)
+        return Text(shown(member.status.version) if member.status else "–")
+    text = Text(shown(update.release))
     if update.state != "current":
-        reason = f": {update.reason}" if update.reason else ""
-        wanted = f"{update.wanted} " if update.wanted else ""
+        reason = f": {shown(update.reason)}" if update.reason else ""
+        wanted = f"{shown(update.wanted)} " if update.wanted else ""
         text.append(f"\n{wanted}{update.state}{reason}", _UPDATE_STYLES.get(update.state, ""))
     return text
 
@@ -115,17 +128,32 @@ def _gallery(status: AgentStatus, now: datetime) -> Text:
     if gallery and gallery.created_at:
         text.append(f", {age_text(gallery.created_at, now)} old")
     if gallery and gallery.refused:
-        text.append(f"\n{gallery.refused}", "red")
+        text.append(f"\n{shown(gallery.refused)}", "red")
     return text
 
 
-def _camera(camera: CameraStatus, *, online: bool) -> Text:
-    """`gate running 9.8/s`; what an agent said that is gone is dim."""
+def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
+    """`gate running 9.8/s`; what an agent said that is gone, or long ago, is dim."""
     rate = f" {camera.fps:.1f}/s" if camera.fps is not None and camera.state == "running" else ""
     dropped = f", {camera.frames_dropped} dropped" if camera.frames_dropped else ""
-    reason = f": {camera.reason}" if camera.reason else ""
-    style = _CAMERA_STYLES.get(camera.state, "") if online else "dim"
-    return Text(f"{camera.camera} {camera.state}{rate}{dropped}{reason}", style)
+    reason = f": {shown(camera.reason)}" if camera.reason else ""
+    silent = silence(camera.at, camera.period_s, now)
+    said = f", silent for {silent}" if silent else ""
+    style = _CAMERA_STYLES.get(camera.state, "") if online and not silent else "dim"
+    return Text(f"{camera.camera} {camera.state}{rate}{dropped}{said}{reason}", style)
+
+
+def is_silent(member: Member, now: datetime) -> bool:
+    """Whether its status has not been written for so long that it must be gone."""
+    status = member.status
+    return status is None or bool(silence(status.at, status.period_s or AGENT_PERIOD_S, now))
+
+
+def silence(at: str, period_s: float | None, now: datetime) -> str | None:
+    """For how long somebody has told nothing who should every `period_s`; None: not too long."""
+    if period_s is None or now.timestamp() - utc_s(at) < SILENT_PERIODS * period_s + CLOCKS_S:
+        return None
+    return age_text(at, now)
 
 
 def age_text(at: str, now: datetime) -> str:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.fleet import Fleet, Member
 
-QUIET_S = 1.0
-"""When nothing has come for so long, all that is retained has."""
-
 
 @takes_login()
 def status(
@@ -55,25 +52,27 @@ def status(
 def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
     """What is retained of the site: its agents, and the head of its gallery."""
     from edge_reid.messaging.fleet import Fleet
+    from edge_reid.messaging.retained import read_retained
     from edge_reid.messaging.subscribe import Subscriber
     from edge_reid.messaging.topics import gallery_topic
 
-    fleet, sealed = Fleet(root, site), None
+    fleet = Fleet(root, site)
     head_topic = f"{gallery_topic(root, site)}/head"
     statuses = f"{root}/{site}/agents/+/status"  # all that a publisher's login may read
     with Subscriber(broker, [statuses, head_topic]) as subscriber:
-        while message := subscriber.receive(QUIET_S):
-            if message.topic == head_topic:
-                sealed = message.body or None
-            else:
-                fleet.learn(message)
-    return fleet, sealed
+        retained = read_retained(subscriber.receive)
+    fleet.learn_all(it for it in retained.messages if it.topic != head_topic)
+    heads = [it.body for it in retained.messages if it.topic == head_topic]
+    if not retained.is_whole:
+        typer.echo(f"{site}: more is retained than can be shown; some of it is missing", err=True)
+    return fleet, heads[0] or None if heads else None
 
 
 def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | None:
     """The version on the broker, if its head is one that boxes take."""
     from edge_reid.cli.fleet_table import age_text
     from edge_reid.core.errors import SnapshotError
+    from edge_reid.core.foreign_text import shown
     from edge_reid.gallery.head import open_head
     from edge_reid.messaging.wire import rfc3339
 
@@ -83,7 +82,7 @@ def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | Non
     try:
         head = open_head(sealed, key)
     except SnapshotError as error:
-        typer.echo(f"{site}: what is published is refused by every box: {error}")
+        typer.echo(f"{site}: what is published is refused by every box: {shown(str(error))}")
         return None
     age = age_text(rfc3339(head.created_utc_s), datetime.now(timezone.utc))
     typer.echo(
@@ -111,6 +110,7 @@ def status_cells(member: Member, newest: int | None, now: datetime) -> tuple[str
     from rich.markup import escape
 
     from edge_reid.cli.fleet_table import age_text
+    from edge_reid.core.foreign_text import shown
 
     state = "online" if member.is_online else "offline"
     if member.status is None or member.status.gallery is None:
@@ -120,7 +120,7 @@ def status_cells(member: Member, newest: int | None, now: datetime) -> tuple[str
     ages = (age_text(moment, now) if moment else "–" for moment in moments)
     why = why_behind(member, newest)
     version, erased = str(gallery.version), str(gallery.erased_through)
-    return (member.name, state, version, *ages, erased, escape(why))
+    return (member.name, state, version, *ages, erased, escape(shown(why)))
 
 
 def why_behind(member: Member, newest: int | None) -> str:

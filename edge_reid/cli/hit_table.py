@@ -8,9 +8,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from edge_reid.core.foreign_text import shown
 from edge_reid.messaging.payloads import EventPayload
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
+PEOPLE_MAX = 1000
+"""So many are counted by name."""
 _TYPE_STYLES = {"new": "bold green", "update": "cyan", "end": "dim"}
 
 
@@ -23,23 +26,27 @@ class HitTable:
         """Said under the table; empty: how many events of whom there were."""
         self._rows: deque[EventPayload] = deque(maxlen=rows)
         self._seen: Counter[str] = Counter()
+        self._count = 0
         self._replayed = 0
 
     def add(self, event: EventPayload) -> None:
         self._rows.append(event)
-        self._seen[event.identity or ""] += 1
+        who = event.identity or ""
+        if who in self._seen or len(self._seen) < PEOPLE_MAX:
+            self._seen[who] += 1
+        self._count += 1
         self._replayed += event.replayed
 
     @property
     def count(self) -> int:
         """Events ever added."""
-        return self._seen.total()
+        return self._count
 
     def __rich__(self) -> Table:
         table = Table(
             box=SIMPLE_HEAD,
             title=self.title,
-            caption=Text(self.note or self._summary(), "table.caption"),
+            caption=Text(shown(self.note or self._summary()), "table.caption"),
             title_justify="left",
             caption_justify="left",
             padding=(0, 1, 0, 0),  # all columns fit a terminal of 80
@@ -70,8 +77,9 @@ class HitTable:
         if event.identity is None:
             return Text(event.stranger or "unknown", "dim italic")
         people = [name for name in self._seen if name]
-        colour = _COLOURS[people.index(event.identity) % len(_COLOURS)]
-        return Text(event.identity, f"bold {colour}")
+        place = people.index(event.identity) if event.identity in people else 0
+        colour = _COLOURS[place % len(_COLOURS)]
+        return Text(shown(event.identity), f"bold {colour}")
 
     def _summary(self) -> str:
         people = ", ".join(f"{name} {count}" for name, count in self._seen.items() if name)
@@ -85,8 +93,9 @@ class HitTable:
 
 def event_text(event: EventPayload) -> str:
     """An event as one plain line, for a pipe or a log."""
+    who = shown(event.identity or event.stranger or "unknown")
     return (
-        f"{event.decided_at}  {event.camera}  {event.identity or event.stranger or 'unknown'}"
+        f"{event.decided_at}  {event.camera}  {who}"
         f"  {_similarity(event)}  track {event.track_id}  {event.type}"
         + ("  replayed" if event.replayed else "")
     )

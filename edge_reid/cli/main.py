@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -31,6 +32,7 @@ from edge_reid.cli.sink import sink
 from edge_reid.cli.train import train
 from edge_reid.cli.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
+from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 
 app = typer.Typer(
     name="edge-reid",
@@ -73,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
+    _log_to_screen()
     try:
         app([word for word in words if word != "--debug"], prog_name="edge-reid")
     except EdgeReidError as error:
@@ -83,15 +86,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        name = type(error).__name__
-        typer.echo(f"error: unexpected {name}: {error}; please report what --debug says", err=True)
+        what = shown(f"{type(error).__name__}: {error}", LOGGED_MAX)
+        typer.echo(f"error: unexpected {what}; please report what --debug says", err=True)
         raise SystemExit(1) from None
+
+
+def _log_to_screen() -> None:
+    """Warnings on standard error, as Python does by itself, with nothing in them but letters."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(ShownFormatter())
+    logging.lastResort = handler  # the root logger stays free for whoever runs us
+    handler.setLevel(logging.WARNING)
 
 
 def _complain(error: EdgeReidError) -> None:
     if isinstance(error, ConfigError) and len(error.problems) > 1:
-        typer.echo(f"error: {error.where}: {len(error.problems)} mistakes", err=True)
+        typer.echo(f"error: {shown(error.where)}: {len(error.problems)} mistakes", err=True)
         for problem in error.problems:
-            typer.echo(f"  - {problem}", err=True)
+            typer.echo(f"  - {shown(problem, LOGGED_MAX)}", err=True)
         return
-    typer.echo(f"error: {error}", err=True)
+    typer.echo(f"error: {shown(str(error), LOGGED_MAX)}", err=True)

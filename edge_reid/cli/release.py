@@ -98,13 +98,14 @@ def fetch(root: BoxRoot = SYSTEM) -> None:
     edge-reid-fetch.timer runs this every ten minutes, as the user of the agents.
     """
     from edge_reid.cli.progress import stages
+    from edge_reid.core.foreign_text import shown
     from edge_reid.release.follow import look
 
     if (found := _follower(root)) is None:
         return
     with stages() as told:
         report = look(*found, told)
-    reason = f": {report.reason}" if report.reason else ""
+    reason = f": {shown(report.reason)}" if report.reason else ""
     wanted = f", wanted is {report.wanted}" if report.wanted else ", no release is published"
     typer.echo(f"runs {report.release}{wanted}: {report.state}{reason}")
     if report.state == "failed":

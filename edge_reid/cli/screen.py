@@ -19,6 +19,7 @@ from rich.text import Text
 
 from edge_reid.agent.health import Summary
 from edge_reid.agent.pipeline import Step
+from edge_reid.core.foreign_text import LOGGED_MAX, shown
 
 
 class RunScreen:
@@ -71,7 +72,7 @@ class RunScreen:
 
     def notice(self, line: str) -> None:
         """Something a person should know now."""
-        self._console.print(Text(line, "yellow"), soft_wrap=True)
+        self._console.print(Text(shown(line, LOGGED_MAX), "yellow"), soft_wrap=True)
 
     def show(self, summary: Summary) -> None:
         """The table at the end."""

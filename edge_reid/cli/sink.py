@@ -38,6 +38,14 @@ def sink(
         bool,
         typer.Option(help='Tell agents what is stored, for their outbox.delivered = "sink".'),
     ] = True,
+    publisher_property: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="User property in which the broker tells who published an event: it must be the "
+            "agent that the event names. [default: the broker tells nothing]",
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
     *,
     login: Login,
@@ -63,7 +71,9 @@ def sink(
     broker = login.broker()  # before a store is made that a wrong address would leave behind
     with (
         closing(open_store(to)) as store,
-        Sink(broker, share, store, confirms=confirm) as consumer,
+        Sink(
+            broker, share, store, confirms=confirm, publisher_property=publisher_property
+        ) as consumer,
         _until_asked() as asked,
     ):
         _consume(consumer, asked, count)
@@ -82,6 +92,8 @@ def _consume(consumer: Sink, asked: list[int], count: int | None) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from edge_reid.core.foreign_text import shown
+
     console = Console(stderr=True)
     known_trouble = ""
     with console.status("waiting for events") as status:
@@ -90,7 +102,7 @@ def _consume(consumer: Sink, asked: list[int], count: int | None) -> None:
             status.update(f"{consumer.tally.stored} events stored")
             if consumer.trouble != known_trouble:
                 known_trouble = consumer.trouble
-                said = Text(known_trouble, "yellow") if known_trouble else Text("well again")
+                said = Text(shown(known_trouble), "yellow") if known_trouble else Text("well again")
                 console.print(said, soft_wrap=True)
     consumer.finish()
 

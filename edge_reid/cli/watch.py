@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
+    from edge_reid.messaging.connection import Received
     from edge_reid.messaging.payloads import EventPayload
     from edge_reid.messaging.subscribe import Subscriber
+
+    Item: TypeAlias = tuple[bytes, EventPayload] | None
 
 TICK_S = 0.25
 """How often the screen is brought up to date while nothing arrives."""
@@ -45,19 +48,24 @@ def watch(
     filters = [f"{where}/{kind}" for kind in (("hit", "unknown") if unknowns else ("hit",))]
     show = _print_json if json_lines else _show_table
     with Subscriber(address, filters) as subscriber:
-        seen = show(subscriber, count, timeout)
+        seen = show(subscriber, login.root, count, timeout)
     if count and seen < count:
         raise BrokerError(f"{address}: expected {count} events in {timeout} s, got {seen}")
 
 
 def _follow(
-    subscriber: Subscriber, count: int | None, timeout_s: float | None
-) -> Iterator[tuple[bytes, EventPayload] | None]:
+    subscriber: Subscriber, root: str, count: int | None, timeout_s: float | None
+) -> Iterator[Item]:
     """Events with their bytes as they come, and None at every tick without one."""
     import math
     import time
 
+    from edge_reid.core.foreign_text import shown
+    from edge_reid.messaging.attribution import misplaced
     from edge_reid.messaging.payloads import parse_event
+
+    def skip(message: Received, what: str, reason: str) -> None:
+        typer.echo(f"skipped {what}, on {shown(message.topic)}: {shown(reason)}", err=True)
 
     left = count or math.inf
     deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
@@ -69,28 +77,48 @@ def _follow(
         try:
             event = parse_event(message.body)
         except ValueError as error:
-            reason = str(error).splitlines()[0]
-            typer.echo(f"skipped what is no event, on {message.topic}: {reason}", err=True)
+            skip(message, "what is no event", str(error).splitlines()[0])
+            continue
+        if reason := misplaced(event, message.topic, root):
+            skip(message, "an event of another place", reason)
             continue
         left -= 1
         yield message.body, event
 
 
-def _print_json(subscriber: Subscriber, count: int | None, timeout_s: float | None) -> int:
+def _saying_trouble(subscriber: Subscriber, items: Iterator[Item]) -> Iterator[Item]:
+    """The same; and on standard error, once, what is wrong with the broker."""
+    from edge_reid.core.foreign_text import shown
+
+    known = ""
+    for item in items:
+        if subscriber.trouble != known:
+            known = subscriber.trouble
+            typer.echo(f"{shown(known)}; trying again" if known else "well again", err=True)
+        yield item
+
+
+def _print_json(
+    subscriber: Subscriber, root: str, count: int | None, timeout_s: float | None
+) -> int:
     import json
     import sys
 
+    from edge_reid.core.foreign_text import shown_json
+
     seen = 0
-    for item in _follow(subscriber, count, timeout_s):
+    for item in _saying_trouble(subscriber, _follow(subscriber, root, count, timeout_s)):
         if item is not None:
             seen += 1
             content = json.loads(item[0])  # anew, since others may send it over several lines
-            print(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+            print(shown_json(json.dumps(content, ensure_ascii=False, separators=(",", ":"))))
             sys.stdout.flush()
     return seen
 
 
-def _show_table(subscriber: Subscriber, count: int | None, timeout_s: float | None) -> int:
+def _show_table(
+    subscriber: Subscriber, root: str, count: int | None, timeout_s: float | None
+) -> int:
     from rich.console import Console
     from rich.live import Live
 
@@ -98,8 +126,9 @@ def _show_table(subscriber: Subscriber, count: int | None, timeout_s: float | No
 
     console = Console()
     table = HitTable(rows=max(5, console.height - 8), title=", ".join(subscriber.filters))
-    events = _follow(subscriber, count, timeout_s)
+    events = _follow(subscriber, root, count, timeout_s)
     if not console.is_terminal:
+        events = _saying_trouble(subscriber, events)
         lines = [print(event_text(item[1]), flush=True) for item in events if item]
         return len(lines)
     with Live(table, console=console, auto_refresh=False) as live:

@@ -29,7 +29,20 @@ else:  # the same parser under its older name
 NAME_PATTERN = r"^[a-z0-9_-]{1,64}$"
 """What a site, a camera or an agent may be called: it becomes a topic level."""
 
+RESERVED_LEVELS = frozenset({"agents", "gallery", "identities", "release"})
+"""Topic levels that stand beside the cameras' in a site: no camera may be called so, or what is
+said there would pass for a camera's."""
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+def _camera_name(name: str) -> str:
+    if name in RESERVED_LEVELS:
+        raise ValueError(f"should be another name: {name} is a topic of its own in every site")
+    return name
+
+
+CameraName = Annotated[Name, AfterValidator(_camera_name)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
 
@@ -300,7 +313,7 @@ class AgentSettings(_Section):
     """Everything `edge-reid run` needs."""
 
     site: Name
-    camera: Name
+    camera: CameraName
     agent: Name = Field(default_factory=_default_agent)
     """Default: host name and camera, so that two agents on one box do not take each other's."""
     gallery: Path

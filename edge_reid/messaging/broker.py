@@ -32,6 +32,10 @@ class RefusedError(BrokerError):
     """The broker, or its certificate, says no. Trying again soon is of no use."""
 
 
+class TooLargeError(RefusedError):
+    """The broker takes no message so large. Nothing was sent, and the connection goes on."""
+
+
 class UnreachableError(BrokerError):
     """There is no broker, or no longer. It may come back."""
 

@@ -15,15 +15,16 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_reid.core.config import CommandSettings
+from edge_reid.core.errors import CommandError
+from edge_reid.messaging.command_memory import CommandMemory
 from edge_reid.messaging.command_payloads import (
     Command,
     CommandResult,
     Picture,
     parse_command,
-    utc_s,
 )
 from edge_reid.messaging.connection import Received
-from edge_reid.messaging.payloads import CommandsState
+from edge_reid.messaging.payloads import CommandsState, utc_s
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import Message, rfc3339
 
@@ -39,16 +40,23 @@ class CommandDesk:
     Args:
         settings: what is allowed, and how old it may be.
         clock: Unix seconds.
+        memory: of commands taken before this start; None: of none.
     """
 
     def __init__(
-        self, address: Address, settings: CommandSettings, clock: Callable[[], float] = time.time
+        self,
+        address: Address,
+        settings: CommandSettings,
+        clock: Callable[[], float] = time.time,
+        *,
+        memory: CommandMemory | None = None,
     ) -> None:
         self.answered: Callable[[], None] = lambda: None
         """Called whenever there is a result to send."""
         self._address = address
         self._settings = settings
         self._clock = clock
+        self._memory = memory
         self._lock = threading.RLock()  # guards all below but the queue, which has its own
         self._waiting: queue.Queue[Command] = queue.Queue(WAITING_MAX)
         self._answers: OrderedDict[str, Message | None] = OrderedDict()  # by id; None: not yet
@@ -118,7 +126,7 @@ class CommandDesk:
         self._answers[command.id] = None
         while len(self._answers) > REMEMBERED:
             self._answers.popitem(last=False)
-        if reason := self._objection(command):
+        if reason := self._objection(command) or self._not_noted(command):
             self.refuse(command, reason)
             return
         try:
@@ -136,6 +144,18 @@ class CommandDesk:
                 f"expected a command issued within {most_s:g} s, got one of {when}; "
                 "send it anew, and check both clocks"
             )
+        return None
+
+    def _not_noted(self, command: Command) -> str | None:
+        """Note a command for the next start; why it may not be done, if it may not."""
+        if self._memory is None:
+            return None
+        if command.id in self._memory:
+            return "it was taken before this agent started anew; send another one"
+        try:
+            self._memory.note(command.id, utc_s(command.issued_at), self._clock())
+        except CommandError as error:
+            return str(error)
         return None
 
     def _answer(self, command: Command, **answer: Any) -> None:

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, FailFast, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from edge_reid.core.config import CommandName, Name
-from edge_reid.messaging.payloads import Count, Length, Payload, Similarity, Time
+from edge_reid.messaging.payloads import Count, Lines, Ordinal, Payload, Similarity, Time, Words
 
 MAX_COMMAND_BYTES = 4 << 10
 
 
-def utc_s(at: str) -> float:
-    """`2026-03-01T12:00:00.250Z` as Unix seconds; ValueError when there is no such moment."""
-    return datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()
-
-
-def _moment(at: str) -> str:
-    utc_s(at)
-    return at
-
-
-Moment = Annotated[Time, AfterValidator(_moment)]
-Lines = Annotated[tuple[str, ...], FailFast()]
 CommandId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 _THRESHOLD_GOES_WITH_ITS_COMMAND: JsonDict = {
@@ -49,7 +36,7 @@ class Command(Payload):
     """Drawn by the sender, another one for every command: the result repeats it, and what comes
     twice under one id is done once."""
     command: CommandName
-    issued_at: Moment
+    issued_at: Time
     threshold: Similarity | None = None
     """The one to set; null for every other command."""
 
@@ -63,9 +50,9 @@ class Command(Payload):
 class Picture(Payload):
     """An image that lies on the box."""
 
-    file: str
+    file: Words
     """Its path there."""
-    size_bytes: Length
+    size_bytes: Ordinal
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -79,7 +66,7 @@ class CommandResult(Payload):
     site: Name
     agent: Name
     outcome: Literal["done", "refused"]
-    reason: str | None = None
+    reason: Words | None = None
     """Why it was refused, in words; null when it was done."""
     mistakes: Lines = ()
     """Of `reload`: every mistake in the configuration that was not taken."""

@@ -12,7 +12,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -20,7 +20,14 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_reid.messaging.broker import Broker, RefusedError, UnreachableError
+from edge_reid.messaging.broker import Broker, RefusedError, TooLargeError, UnreachableError
+from edge_reid.messaging.limits import (
+    RETAIN_NOT_SUPPORTED,
+    WINDOW,
+    Limits,
+    is_for_good,
+    packet_bytes,
+)
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Message
 
@@ -29,12 +36,14 @@ ANSWER_TIMEOUT_S = 5.0
 HELLO_TIMEOUT_S = 2.0
 """The same for our first words in MQTT 5: amqtt waits for ever when it does not understand them."""
 PACKET_BYTES = 1 << 20
-"""What is larger the broker keeps to itself (MQTT 5): all that we have a use for is far smaller."""
-WINDOW = 20
-"""Messages on their way at a time, unless the broker wants fewer."""
+"""What is larger the broker keeps to itself (MQTT 5), and nothing of it is read: all that we have a
+use for is far smaller."""
+LARGE_BYTES = 4096
+"""Larger messages are named when a broker hangs up at one without a word."""
+
+__all__ = ["WINDOW", "Connection", "Received", "Session", "connect", "resume"]
 
 _UNSUPPORTED_VERSION = 0x84
-_TAKEN_OVER = 0x8E
 _REFUSALS = {0x85, 0x86, 0x87, 0x8A, 0x8C}
 """Client id not valid, bad login, not authorised, banned, bad authentication method."""
 
@@ -49,6 +58,8 @@ class Received:
     """It lay at the broker when we subscribed."""
     packet_id: int = 0
     """For `Connection.acknowledge`, in a session that we acknowledge ourselves."""
+    user_properties: tuple[tuple[str, str], ...] = ()
+    """Names and values that came with it (MQTT 5): of the publisher, the broker, or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +83,24 @@ def connect(
 ) -> Connection:
     """A connection by MQTT 5, or by 3.1.1 to a broker that does not speak it.
 
-    `version` is what the broker is known to speak; None finds it out.
+    `version` is what the broker is known to speak; None finds it out. Where the broker retains
+    nothing, the last will is not retained either.
 
     Raises:
         RefusedError: the broker does not want us, or we do not trust it.
         UnreachableError: nobody is there, or not a broker.
     """
-    if version is not None:
-        return Connection(broker, version, client_id, will)
     try:
-        return Connection(broker, MQTTProtocolVersion.MQTTv5, client_id, will)
+        return Connection(broker, version or MQTTProtocolVersion.MQTTv5, client_id, will)
+    except _RetainsNothingError:
+        if will is None or not will.retain:
+            raise
+        return connect(
+            broker, client_id=client_id, will=replace(will, retain=False), version=version
+        )
     except _OldBrokerError:
+        if version is not None:
+            raise
         return Connection(broker, MQTTProtocolVersion.MQTTv311, client_id, will)
 
 
@@ -99,8 +117,27 @@ class _OldBrokerError(UnreachableError):
     """It says that it does not speak our MQTT, hung up at it, or is silent."""
 
 
+class _RetainsNothingError(RefusedError):
+    """It does not take a last will that is to be retained."""
+
+
+class _OversizeError(Exception):
+    """A packet is about to come that is larger than any we have a use for."""
+
+
+class _Client(paho.Client):
+    """Believes no length before it is seen to be one that we take: paho would read it all."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > PACKET_BYTES:
+            raise _OversizeError(f"{bufsize:,}")
+        return super()._sock_recv(bufsize)
+
+
 class Connection:
-    """An open connection; `connect` makes one. Once a method has raised, it is over."""
+    """An open connection; `connect` makes one. Once a method has raised, it is over, but for
+    TooLargeError.
+    """
 
     def __init__(
         self,
@@ -113,9 +150,11 @@ class Connection:
         self.version = version
         self.received: deque[Received] = deque()
         self._broker = broker
-        self._window = 0  # until the broker has agreed
+        self.limits = Limits()
+        self._is_open = False  # until the broker has agreed
         self._subscribed = False
-        self._sent: dict[int, str] = {}  # topic by packet id, not acknowledged yet
+        self._refusal: ReasonCode | None = None  # of what was asked for last
+        self._sent: dict[int, Message] = {}  # by packet id, not acknowledged yet
         self._acknowledged: list[int] = []
         self._failure: RefusedError | UnreachableError | None = None
         self._session = session
@@ -125,7 +164,7 @@ class Connection:
     @property
     def room(self) -> int:
         """How many messages may be sent before one is acknowledged."""
-        return self._window - len(self._sent)
+        return self.limits.window - len(self._sent)
 
     @property
     def is_idle(self) -> bool:
@@ -133,22 +172,61 @@ class Connection:
         return not self._sent
 
     def publish(self, message: Message) -> int:
-        """Send with QoS 1; returns the packet id that `take_acknowledged` will give back."""
+        """Send with QoS 1; returns the packet id that `take_acknowledged` will give back.
+
+        Raises:
+            TooLargeError: the broker takes nothing so large; nothing was sent.
+        """
+        if excess := self.limits.excess(message):
+            raise TooLargeError(f"{self._broker}: {excess}")
         info = self._client.publish(
             message.topic,
             message.text,
             qos=1,
-            retain=message.retain,
+            retain=message.retain and self.limits.retains,
             properties=self._publish_properties(message),
         )
-        self._sent[info.mid] = message.topic
+        self._sent[info.mid] = message
         return info.mid
 
+    def check_that_it_retains(self, what: str) -> None:
+        """Raise RefusedError unless the broker keeps retained messages, as which `what` is sent."""
+        if not self.limits.retains:
+            self.abort()
+            raise RefusedError(
+                f"{self._broker}: retains nothing, so {what} would be lost at once; turn retained "
+                "messages on there (Mosquitto: retain_available)"
+            )
+
     def subscribe(self, filters: Iterable[str], *, qos: int = 1) -> None:
-        """Ask for topics, and wait until the broker has agreed."""
+        """Ask for topics, and wait until the broker has agreed.
+
+        Raises:
+            RefusedError, UnreachableError: it does not; the connection is over.
+        """
+        if refusal := self._ask_for(filters, qos):
+            self.abort()
+            raise RefusedError(
+                f"{self._broker}: does not let us subscribe: {refusal};"
+                " check what this login may read"
+            )
+
+    def subscribe_if_allowed(self, filters: Iterable[str], *, qos: int = 1) -> bool:
+        """The same for what can be done without: whether the broker has agreed."""
+        return self._ask_for(filters, qos) is None
+
+    def _ask_for(self, filters: Iterable[str], qos: int) -> ReasonCode | None:
         self._subscribed = False
         self._client.subscribe([(topic_filter, qos) for topic_filter in filters])
         self._await(lambda: self._subscribed)
+        return self._refusal
+
+    def receive(self, timeout_s: float) -> Received | None:
+        """The next message, or None when none came in time."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self.received and (left_s := deadline_s - time.monotonic()) > 0:
+            self.turn(left_s)
+        return self.received.popleft() if self.received else None
 
     def take_acknowledged(self) -> list[int]:
         """Packet ids that the broker has confirmed since the last call."""
@@ -175,13 +253,26 @@ class Connection:
         if waker and waker in readable:
             waker.clear()
         if link in readable or decrypted:
-            self._client.loop_read()
+            self._read()
         if link in writable:
             self._client.loop_write()
         self._client.loop_misc()
         if self._failure:
             self.abort()
             raise self._failure
+
+    def _read(self) -> None:
+        try:
+            self._client.loop_read()
+        except _OversizeError as error:
+            self._failure = UnreachableError(
+                f"{self._broker}: expected messages of {PACKET_BYTES:,} bytes at most, it sends one"
+                f" of {error}; bound them there (Mosquitto: message_size_limit)"
+            )
+        if self._client._in_messages:  # noqa: SLF001 - paho keeps QoS 2 until it is released
+            self._failure = UnreachableError(
+                f"{self._broker}: sends with QoS 2, which nobody asked for"
+            )
 
     def close(self) -> None:
         """Say goodbye, so that the broker does not send the last will."""
@@ -198,7 +289,7 @@ class Connection:
             link.close()
 
     def _make_client(self, client_id: str, will: Message | None) -> paho.Client:
-        client = paho.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=self.version,
@@ -239,7 +330,7 @@ class Connection:
                 f"{broker}: {error.strerror or error}; check the address, and that a broker runs"
             ) from error
         is_new = self.version is MQTTProtocolVersion.MQTTv5
-        self._await(lambda: self._window > 0, HELLO_TIMEOUT_S if is_new else ANSWER_TIMEOUT_S)
+        self._await(lambda: self._is_open, HELLO_TIMEOUT_S if is_new else ANSWER_TIMEOUT_S)
 
     def _hello_properties(self) -> Properties | None:
         if self.version is not MQTTProtocolVersion.MQTTv5:
@@ -267,8 +358,12 @@ class Connection:
             self.turn(0.1)
 
     def _gone(self, what: str) -> UnreachableError:
-        if self._window:
-            return UnreachableError(f"{self._broker}: {what}; the connection is lost")
+        if self._is_open:
+            large_bytes = max(map(packet_bytes, self._sent.values()), default=0)
+            hint = ""
+            if large_bytes > LARGE_BYTES:
+                hint = f"; a message of {large_bytes:,} bytes was on its way: does it take so many?"
+            return UnreachableError(f"{self._broker}: {what}; the connection is lost{hint}")
         hint = "is this the port of an MQTT broker?"
         if self._broker.tls:  # by TLS 1.3 its refusal of our certificate comes as this
             hint += " Does it want another certificate (cert_file, key_file) of us?"
@@ -285,14 +380,26 @@ class Connection:
         del client, userdata, flags
         if reason.value == _UNSUPPORTED_VERSION:
             self._failure = _OldBrokerError(f"{self._broker}: speaks another version of MQTT")
+        elif reason.value == RETAIN_NOT_SUPPORTED:
+            self._failure = _RetainsNothingError(
+                f"{self._broker}: {self.limits.refusal(reason, properties)}"
+            )
         elif reason.value in _REFUSALS:
             self._failure = RefusedError(
                 f"{self._broker}: refuses us: {reason}; check the username and the password file"
             )
         elif reason.is_failure:
-            self._failure = UnreachableError(f"{self._broker}: does not take us now: {reason}")
+            kind = RefusedError if is_for_good(reason) else UnreachableError
+            why = self.limits.refusal(reason, properties)
+            self._failure = kind(f"{self._broker}: does not take us now: {why}")
         else:
-            self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
+            self.limits = Limits.of(properties)
+            self._is_open = True
+            if not self.limits.takes_qos_1:
+                self._failure = RefusedError(
+                    f"{self._broker}: takes QoS 0 only, which confirms nothing, so events could be"
+                    " lost; let QoS 1 in there (Mosquitto: max_qos 1)"
+                )
 
     def _on_disconnect(
         self,
@@ -302,9 +409,11 @@ class Connection:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        del client, userdata, properties
-        if flags.is_disconnect_packet_from_server and reason.value == _TAKEN_OVER:
-            self._failure = UnreachableError(f"{self._broker}: somebody else took our client id")
+        del client, userdata
+        if flags.is_disconnect_packet_from_server and self._failure is None:
+            kind = RefusedError if is_for_good(reason) else UnreachableError
+            why = self.limits.refusal(reason, properties)
+            self._failure = kind(f"{self._broker}: ended the connection: {why}")
 
     def _on_publish(
         self,
@@ -314,12 +423,13 @@ class Connection:
         reason: ReasonCode,
         properties: Properties,
     ) -> None:
-        del client, userdata, properties
-        topic = self._sent.pop(mid, "")
+        del client, userdata
+        message = self._sent.pop(mid, None)
         if reason.is_failure:
+            topic = message.topic if message else "a topic"
+            why = self.limits.refusal(reason, properties)
             self._failure = RefusedError(
-                f"{self._broker}: does not take messages on {topic}: {reason};"
-                " check what this login may publish"
+                f"{self._broker}: does not take messages on {topic}: {why}"
             )
         else:
             self._acknowledged.append(mid)
@@ -334,11 +444,7 @@ class Connection:
     ) -> None:
         del client, userdata, mid, properties
         self._subscribed = True
-        if refusal := next((reason for reason in reasons if reason.is_failure), None):
-            self._failure = RefusedError(
-                f"{self._broker}: does not let us subscribe: {refusal};"
-                " check what this login may read"
-            )
+        self._refusal = next((reason for reason in reasons if reason.is_failure), None)
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         del client, userdata
@@ -347,4 +453,7 @@ class Connection:
         except UnicodeDecodeError:  # which MQTT forbids
             self._failure = UnreachableError(f"{self._broker}: sends a topic that is not UTF-8")
             return
-        self.received.append(Received(topic, bytes(message.payload), message.retain, message.mid))
+        properties = tuple(getattr(message.properties, "UserProperty", ()))
+        self.received.append(
+            Received(topic, bytes(message.payload), message.retain, message.mid, properties)
+        )

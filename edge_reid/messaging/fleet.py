@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from edge_reid.core.config import RESERVED_LEVELS
 from edge_reid.messaging.connection import Received
 from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, BoxUpdate, CameraStatus
+
+TOPICS_MAX = 20_000
+"""Agents, and cameras, that are remembered: nobody's words fill the memory."""
+DUPLICATES_MAX = 8
+"""Others of one name, the newest."""
+
+T = TypeVar("T")
 
 
 def fleet_filters(root: str, site: str) -> tuple[str, ...]:
@@ -19,7 +28,7 @@ def fleet_filters(root: str, site: str) -> tuple[str, ...]:
     )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """One agent, as far as it is known."""
 
@@ -38,18 +47,27 @@ class Member:
 
 
 class Fleet:
-    """Learns from messages; `members` is what it knows now."""
+    """Learns from messages; `members` is what it knows now.
+
+    An agent speaks for itself only: what claims to be of another than its topic's is skipped.
+    """
 
     def __init__(self, root: str, site: str) -> None:
         self._prefix = f"{root}/{site}/"
-        self._members: dict[str, Member] = {}
+        self._site = site
+        self._statuses: dict[str, AgentStatus] = {}  # by agent, as the next two
+        self._duplicates: dict[str, dict[str, AgentDuplicate]] = {}
+        self._updates: dict[str, BoxUpdate] = {}
+        self._cameras: dict[str, CameraStatus] = {}  # by camera
         self.skipped = 0
-        """Messages that are none of ours."""
+        """Messages that are none of ours, and those there was no more room for."""
 
     @property
     def members(self) -> tuple[Member, ...]:
         """All agents, by name."""
-        return tuple(self._members[name] for name in sorted(self._members))
+        spoken_of = (it.agent for it in self._cameras.values())
+        names = {*self._statuses, *self._duplicates, *self._updates, *spoken_of}
+        return tuple(map(self._member, sorted(names)))
 
     def learn_all(self, messages: Iterable[Received]) -> None:
         for message in messages:
@@ -66,33 +84,74 @@ class Fleet:
                     self._learn_duplicate(name, message.body)
                 case ["agents", name, "update"]:
                     self._learn_update(name, message.body)
-                case [camera, "status"]:
+                case [camera, "status"] if camera not in RESERVED_LEVELS:
                     self._learn_camera(camera, message.body)
         except ValueError:
             self.skipped += 1
 
+    def topics_of(self, member: Member) -> tuple[str, ...]:
+        """Where an agent has left something retained."""
+        agent = f"{self._prefix}agents/{member.name}"
+        own = tuple(f"{agent}/{last}" for last in ("status", "duplicate", "update"))
+        return own + tuple(f"{self._prefix}{camera}/status" for camera in sorted(member.cameras))
+
     def _learn_status(self, name: str, body: bytes) -> None:
         if not body:  # somebody has cleared it: this agent is no more
-            self._members.pop(name, None)
+            self._forget(name)
             return
-        self._member(name).status = AgentStatus.model_validate_json(body)
+        status = AgentStatus.model_validate_json(body)
+        self._check(status, agent=name)
+        _keep(self._statuses, name, status)
 
     def _learn_duplicate(self, name: str, body: bytes) -> None:
         if not body:
-            self._member(name).duplicates.clear()
+            self._duplicates.pop(name, None)
             return
         duplicate = AgentDuplicate.model_validate_json(body)
-        self._member(name).duplicates[duplicate.session] = duplicate
+        self._check(duplicate, agent=name)
+        others = self._duplicates.get(name, {})
+        others.pop(duplicate.session, None)
+        newest = dict(list(others.items())[-(DUPLICATES_MAX - 1) :])
+        _keep(self._duplicates, name, {**newest, duplicate.session: duplicate})
 
     def _learn_update(self, name: str, body: bytes) -> None:
-        self._member(name).update = BoxUpdate.model_validate_json(body) if body else None
+        if not body:
+            self._updates.pop(name, None)
+            return
+        update = BoxUpdate.model_validate_json(body)
+        self._check(update, agent=name)
+        _keep(self._updates, name, update)
 
     def _learn_camera(self, camera: str, body: bytes) -> None:
-        for member in self._members.values():
-            member.cameras.pop(camera, None)
+        self._cameras.pop(camera, None)
         if body:
             status = CameraStatus.model_validate_json(body)
-            self._member(status.agent).cameras[camera] = status
+            if (status.site, status.camera) != (self._site, camera):
+                raise ValueError(f"{camera}: claims to be {status.site}/{status.camera}")
+            _keep(self._cameras, camera, status)
+
+    def _check(self, said: AgentStatus | AgentDuplicate | BoxUpdate, *, agent: str) -> None:
+        if (said.site, said.agent) != (self._site, agent):
+            raise ValueError(f"{agent}: claims to be {said.site}/{said.agent}")
+
+    def _forget(self, name: str) -> None:
+        for known in (self._statuses, self._duplicates, self._updates):
+            known.pop(name, None)
+        self._cameras = {
+            camera: status for camera, status in self._cameras.items() if status.agent != name
+        }
 
     def _member(self, name: str) -> Member:
-        return self._members.setdefault(name, Member(name))
+        return Member(
+            name,
+            self._statuses.get(name),
+            {camera: it for camera, it in self._cameras.items() if it.agent == name},
+            self._duplicates.get(name, {}),
+            self._updates.get(name),
+        )
+
+
+def _keep(known: dict[str, T], name: str, said: T) -> None:
+    if name not in known and len(known) >= TOPICS_MAX:
+        raise ValueError(f"{name}: there are {TOPICS_MAX} of its kind already")
+    known[name] = said

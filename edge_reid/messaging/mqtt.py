@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -16,14 +16,21 @@ from edge_reid import __version__
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.messaging.backoff import RETRY_S, Backoff, jittered
 from edge_reid.messaging.broker import Broker, NameTakenError, RefusedError
+from edge_reid.messaging.camera_guard import CameraGuard
 from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.connection import Connection, connect
+from edge_reid.messaging.connection import Connection, Received, connect
 from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
 from edge_reid.messaging.identity_states import IdentityStates
 from edge_reid.messaging.instance import Instance, former_session, noted
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import LOST, AgentDuplicate, AgentStatus, GalleryState
+from edge_reid.messaging.payloads import (
+    LINES_MAX,
+    LOST,
+    AgentDuplicate,
+    AgentStatus,
+    GalleryState,
+)
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Event, Message, rfc3339
@@ -67,6 +74,8 @@ class AgentFacts:
     started_utc_s: float
     gallery: GalleryState | None = None
     """Of an agent that syncs."""
+    cameras: tuple[str, ...] = ()
+    """That it watches."""
 
 
 class Publisher:
@@ -110,6 +119,9 @@ class Publisher:
             silence_s=silence_s,
             own_sessions={self._session, former_session(outbox.session)} - {""},
         )
+        self._guard = CameraGuard(address, facts.cameras, silence_s=silence_s)
+        self._camera_taken: str | None = None  # as last told
+        self._waiting_cameras: frozenset[str] | None = None  # None: not looked up yet
         self._identities = IdentityStates(outbox)
         self._state = LinkState(Link.CONNECTING)
         self._changed = threading.Condition()  # guards _state and the two below; notified
@@ -224,6 +236,8 @@ class Publisher:
         if view.rival:
             self._lookout.stand_aside(view, self._duplicate())
         self._outbox.note_session(noted(self._session, Instance.ours()))
+        if self._waiting_cameras is None:
+            self._waiting_cameras = frozenset(_cameras_in(self._outbox))
         connection = connect(
             self._broker,
             client_id=self._address.client_id,
@@ -239,6 +253,8 @@ class Publisher:
         """Carry everything over this connection until it breaks or we close."""
         if topics := self._topics_to_hear():
             connection.subscribe(topics)
+        if self._guard.topics:
+            connection.subscribe_if_allowed(self._guard.topics)
         courier = Courier(connection, self._outbox, self._address, self._identities, self._delivery)
         with self._changed:
             self._unsent = dict(self._shown)
@@ -254,6 +270,7 @@ class Publisher:
             pause_s = min(TURN_S, self._status_interval_s, courier.wait_s)
             connection.turn(pause_s, self._waker)
             self._hear_commands(connection)
+            self._hear_other_agents(connection)
             if courier.settle():
                 self._notify()
         self._say_goodbye(connection, courier)
@@ -266,12 +283,16 @@ class Publisher:
         """Give the desk what is for it; the rest stays for the courier."""
         if self._desk is None:
             return
-        inbox, topic = connection.received, self._address.agent_command
-        came = [inbox.popleft() for _ in range(len(inbox))]
-        inbox.extend(it for it in came if it.topic != topic)
-        for message in came:
-            if message.topic == topic:
-                self._desk.hear(message)
+        for message in _taken(connection, (self._address.agent_command,)):
+            self._desk.hear(message)
+
+    def _hear_other_agents(self, connection: Connection) -> None:
+        for message in _taken(connection, self._guard.topics):
+            self._guard.hear(message)
+        if (trouble := self._guard.trouble) != self._camera_taken:
+            self._camera_taken, self._has_news = trouble, True
+            if trouble:
+                _log.warning("%s", trouble)
 
     def _take_results(self) -> list[Message]:
         return self._desk.take_outgoing() if self._desk else []
@@ -303,6 +324,9 @@ class Publisher:
             gallery_version=self._facts.gallery_version,
             gallery=self._facts.gallery,
             commands=self._desk.state if self._desk else None,
+            cameras=self._cameras,
+            camera_taken=self._camera_taken,
+            period_s=self._status_interval_s if state == "online" else None,
             outbox_depth=figures.depth,
             outbox_bytes=figures.bytes,
             events_dropped=figures.dropped,
@@ -311,6 +335,12 @@ class Publisher:
             at=rfc3339(time.time()),
         )
         return Message(self._address.agent_status, status.to_json(), retain=True)
+
+    @property
+    def _cameras(self) -> tuple[str, ...] | None:
+        """Whose events we tell: a camera may have had another name when some of them were made."""
+        ours = {*self._facts.cameras, *(self._waiting_cameras or ())}
+        return tuple(sorted(ours)) if self._facts.cameras and len(ours) <= LINES_MAX else None
 
     def _duplicate(self) -> AgentDuplicate:
         return AgentDuplicate(
@@ -333,9 +363,8 @@ class Publisher:
         self._enter(LinkState(Link.REFUSED if refused else Link.UNREACHABLE, str(error)))
 
     def _enter(self, state: LinkState) -> None:
-        if state != self._state:
-            log = _log.warning if state.reason else _log.info
-            log("broker %s: %s %s", self._broker, state.link.value, state.reason)
+        if state != self._state:  # who runs us says it: see `Uplink.news`
+            _log.info("broker %s: %s %s", self._broker, state.link.value, state.reason)
         with self._changed:
             self._state = state
             self._changed.notify_all()
@@ -343,3 +372,19 @@ class Publisher:
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def _taken(connection: Connection, topics: Container[str]) -> list[Received]:
+    """What came on these topics; the rest stays for others."""
+    inbox = connection.received
+    came = [inbox.popleft() for _ in range(len(inbox))]
+    inbox.extend(it for it in came if it.topic not in topics)
+    return [it for it in came if it.topic in topics]
+
+
+def _cameras_in(outbox: Outbox) -> Iterator[str]:
+    """Of the events that wait there."""
+    last_seq = 0
+    while entries := outbox.pending(last_seq):
+        last_seq = entries[-1].seq
+        yield from (entry.topic.split("/")[-2] for entry in entries)

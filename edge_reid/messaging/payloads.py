@@ -2,31 +2,86 @@
 
 Fields that a class does not know are ignored when reading, so that a consumer outlives a newer
 agent of the same schema. Numbers and times arrive here already rounded (see `wire`).
+
+Everything has a bound: a body comes from whoever may write on its topic. Names, ids, numbers and
+times outside of theirs are refused; words are cut, for an older agent may have had more to say.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+)
 
 from edge_reid.core.config import CommandName, Name
 from edge_reid.core.stranger import STRANGER_PATTERN
 
 TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 
-Time = Annotated[str, Field(pattern=TIME_PATTERN, json_schema_extra={"format": "date-time"})]
+WORDS_MAX = 1000
+"""Characters of a reason, and of anything else that is said in words; the rest is cut off."""
+LINES_MAX = 100
+"""Of a list of such words; the rest is left out."""
+SILENT_PERIODS = 3
+"""Who has not told its status for so many of its periods is gone."""
+NUMBER_MAX = 2**53 - 1
+"""Every JSON reader and every database has whole numbers up to here, exactly."""
+
+
+def utc_s(at: str) -> float:
+    """`2026-03-01T12:00:00.250Z` as Unix seconds; ValueError when there is no such moment."""
+    return datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()
+
+
+def _moment(at: str) -> str:
+    utc_s(at)
+    return at
+
+
+def _shortened(words: object) -> object:
+    too_long = isinstance(words, str) and len(words) > WORDS_MAX
+    return f"{words[: WORDS_MAX - 1]}…" if too_long else words  # type: ignore[index]
+
+
+def _fewer(lines: object) -> object:
+    return lines[:LINES_MAX] if isinstance(lines, list | tuple) else lines
+
+
+Time = Annotated[
+    str,
+    Field(pattern=TIME_PATTERN, json_schema_extra={"format": "date-time"}),
+    AfterValidator(_moment),
+]
 """RFC 3339 in UTC with milliseconds: `2026-03-01T12:00:00.250Z`."""
+
+Words = Annotated[str, Field(max_length=WORDS_MAX), BeforeValidator(_shortened)]
+"""For people to read; longer ones are cut."""
+Lines = Annotated[
+    tuple[Words, ...], Field(max_length=LINES_MAX), FailFast(), BeforeValidator(_fewer)
+]
 
 Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 Margin = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
-Pixels = Annotated[float, Field(allow_inf_nan=False)]
-Length = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-IdentityName = Annotated[str, Field(min_length=1)]
-StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN)]
+Pixels = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Side = Annotated[int, Field(gt=0, le=1_000_000)]
+Count = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
+Ordinal = Annotated[int, Field(ge=1, le=NUMBER_MAX)]
+PeriodS = Annotated[float, Field(gt=0, le=86_400)]
+EventId = Annotated[str, Field(max_length=64)]
+IdentityName = Annotated[str, Field(min_length=1, max_length=64)]
+StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
 
 _SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
+_SINCE_0_5: dict[str, Any] = {"x-since": "0.5.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
 
 
@@ -50,16 +105,16 @@ class EventPayload(Payload):
     """What a hit and an unknown have in common. Both have the same fields, for the sinks' sake."""
 
     schema_: Annotated[str, Field(alias="schema")] = ""
-    event_id: str
+    event_id: EventId
     """UUID made from what the event says: the same event has the same id however often it comes."""
-    seq: Annotated[int, Field(ge=1)]
+    seq: Ordinal
     """Rises by one with every event of this agent; a gap says that events were dropped."""
     type: Literal["new", "update", "end"]
     """First decision on a track, a clearly better one, or the end of the track."""
     site: Name
     agent: Name
     camera: Name
-    track_id: Annotated[int, Field(ge=1)]
+    track_id: Ordinal
     """Rises within one run of one camera; together with `first_seen` it names a track."""
     identity: IdentityName | None
     """The name as enrolled; null for an unknown."""
@@ -84,9 +139,9 @@ class EventPayload(Payload):
     """Of the track, so far."""
     box: tuple[Pixels, Pixels, Pixels, Pixels]
     """`[x1, y1, x2, y2]` in pixels of the frame, half-open."""
-    frame_size: tuple[Length, Length]
+    frame_size: tuple[Side, Side]
     """`[width, height]` in pixels."""
-    model_id: str
+    model_id: Words
     """Content hash of the embedding model."""
     gallery_version: Count
     replayed: bool
@@ -126,12 +181,12 @@ class IdentityState(Payload):
     site: Name
     agent: Name
     camera: Name
-    track_id: Annotated[int, Field(ge=1)]
+    track_id: Ordinal
     similarity: Similarity
     first_seen: Time
     """Of the track."""
     last_seen: Time
-    event_id: str
+    event_id: EventId
     """Of the hit that this tells."""
 
 
@@ -144,15 +199,18 @@ class CameraStatus(Payload):
     camera: Name
     state: Literal["starting", "running", "stalled", "failed", "ended"]
     """`ended`: the source is over, or the agent was stopped."""
-    reason: str | None = None
+    reason: Words | None = None
     """What is wrong, in words; null when nothing is."""
-    fps: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    fps: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
     """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0
     """Processed since the start."""
     frames_dropped: Count = 0
     """Not processed because a newer one was there."""
     last_frame_at: Time | None = None
+    period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
+    """It is written at least so often: one that is far older is of an agent that is gone. Null
+    where nothing more will come, as in `ended`."""
     at: Time
     """When this was written."""
 
@@ -166,9 +224,9 @@ class GalleryState(Payload):
     """When that version was published: its age."""
     checked_at: Time | None
     """When the source last told its newest version."""
-    source: str
+    source: Words
     """`mqtt`, a URL or a folder."""
-    refused: str | None
+    refused: Words | None
     """Why the newest version is not in force, in words; null when it is."""
     erased_through: Count
     """Nothing of any version before this one is left: not on the disk, not waiting in the outbox,
@@ -178,7 +236,7 @@ class GalleryState(Payload):
 class CommandsState(Payload):
     """How an agent stands that takes commands."""
 
-    allowed: Annotated[tuple[CommandName, ...], FailFast()]
+    allowed: Annotated[tuple[CommandName, ...], Field(max_length=LINES_MAX), FailFast()]
     done: Count
     """Since the start, as the next two."""
     refused: Count
@@ -200,26 +258,36 @@ class AgentStatus(Payload):
     site: Name
     agent: Name
     state: Literal["online", "offline"]
-    reason: str | None = None
+    reason: Words | None = None
     """Why it is offline: `stopped`, or `connection lost` when the broker says so in its place."""
-    version: str
+    version: Words
     """Of edge-reid."""
-    host: str | None = None
+    host: Words | None = None
     """Name of the machine it runs on."""
-    session: str | None = None
+    session: Words | None = None
     """Drawn at every start: tells two agents of one name apart."""
-    model_id: str
+    model_id: Words
     gallery_version: Count
     gallery: GalleryState | None = None
     """Null for an agent whose gallery is its own."""
     commands: CommandsState | None = Field(None, json_schema_extra=_SINCE_0_2)
     """Null for an agent that takes none."""
+    cameras: Annotated[tuple[Name, ...], Field(max_length=LINES_MAX)] | None = Field(
+        None, json_schema_extra=_SINCE_0_5
+    )
+    """Whose events it tells, those that wait included. A consumer takes no event of another camera
+    in this agent's name; null says nothing."""
+    camera_taken: Words | None = Field(None, json_schema_extra=_SINCE_0_5)
+    """In words: another agent tells of a camera of this one too; null when none does."""
+    period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
+    """It is written at least so often while it is online: one that is `online` and far older has
+    lost its power, and its will was lost with a broker."""
     outbox_depth: Count
     """Events waiting. Of a lost agent: when it connected."""
     outbox_bytes: Count
     events_dropped: Count
     """Ever lost to the caps of the outbox or to a full disk."""
-    outbox_damaged: str | None = None
+    outbox_damaged: Words | None = None
     """File name of a damaged outbox that was set aside by this run; its events may be lost."""
     started_at: Time
     """Of the agent."""
@@ -240,9 +308,9 @@ class AgentDuplicate(Payload):
     )
     site: Name
     agent: Name
-    host: str
+    host: Words
     """Where the one runs that stays away."""
-    session: str
+    session: Words
     outbox_depth: Count
     """Events that wait there meanwhile."""
     started_at: Time
@@ -256,7 +324,7 @@ class EventsStored(Payload):
     schema_: Annotated[Literal["edge-reid.stored/1"], Field(alias="schema")] = "edge-reid.stored/1"
     site: Name
     agent: Name
-    event_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000), FailFast()]
+    event_ids: Annotated[tuple[EventId, ...], Field(min_length=1, max_length=1000), FailFast()]
 
 
 class BoxUpdate(Payload):
@@ -268,18 +336,18 @@ class BoxUpdate(Payload):
     schema_: Annotated[Literal["edge-reid.update/1"], Field(alias="schema")] = "edge-reid.update/1"
     site: Name
     agent: Name
-    release: str
+    release: Words
     """Installed."""
     target: Name
     """What kind of box it is: `pi-bookworm`, …"""
     serial: Count
     """Of the head that this is about; 0: none is published."""
-    wanted: str | None
+    wanted: Words | None
     """The release of that head."""
     state: Literal["current", "waiting", "fetching", "installing", "failed", "taken-back"]
     """`current`: it runs what is wanted, and well. `failed`: it will try again. `taken-back`: what
     was wanted did not run well here, and what ran before runs again: the roll-out has stopped."""
-    reason: str | None
+    reason: Words | None
     """Why, in words; null when there is nothing to say."""
     since: Time
     """When it came to be so."""

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edge_reid.core.errors import BrokerError
+from edge_reid.messaging.attribution import CameraRegister, misplaced, not_published_by
 from edge_reid.messaging.broker import Broker, UnreachableError
 from edge_reid.messaging.connection import Connection, Received, Session, resume
 from edge_reid.messaging.event_store import AwayError, EventStore, UnfitError
@@ -53,6 +54,11 @@ class Share:
         return f"{where}/hit", f"{where}/unknown"
 
     @property
+    def agents(self) -> str:
+        """Where every agent says for which cameras it speaks."""
+        return f"{self.root}/{self.site or '+'}/agents/+/status"
+
+    @property
     def client_id(self) -> str:
         return f"{self.root}/{self.site or 'all'}/sink/{self.group}/{self.name}"
 
@@ -66,7 +72,8 @@ class Tally:
     again: int = 0
     """Events that were there already."""
     skipped: int = 0
-    """Messages that are no event, claim another place, or do not fit the store."""
+    """Messages that are no event, claim what their publisher may not say, or do not fit the
+    store."""
 
 
 class Sink:
@@ -74,6 +81,8 @@ class Sink:
 
     Args:
         confirms: whether to tell agents what is stored (`outbox.delivered = "sink"`).
+        publisher_property: user property in which the broker tells who published a message; None:
+            it does not tell.
 
     Raises:
         RefusedError: on entering, when the broker refuses us. One that is not there, at the start
@@ -87,22 +96,25 @@ class Sink:
         store: EventStore,
         *,
         confirms: bool = True,
+        publisher_property: str | None = None,
         retry_s: float = RETRY_S,
     ) -> None:
         self._broker = broker
         self._share = share
         self._store = store
         self._confirms = confirms
+        self._publisher_property = publisher_property
+        self._cameras = CameraRegister()
         self._retry_s = retry_s
         self._connection: Connection | None = None
-        self._batch: dict[str, EventPayload] = {}  # by event id
+        self._batch: dict[tuple[str, ...], EventPayload] = {}  # by id, and who is said to tell it
         self._batch_began_s = 0.0
         self._unsettled: list[Received] = []  # to be acknowledged on this connection
         self._confirmations: deque[Message] = deque()
         self._broker_retry_s = self._store_retry_s = 0.0  # not before
         self.tally = Tally()
         self.trouble = ""
-        """What is wrong now; empty when nothing is."""
+        """What is wrong now; empty when nothing is. Whoever shows it says it once."""
 
     def __enter__(self) -> Sink:
         try:
@@ -166,6 +178,7 @@ class Sink:
 
     def _connect(self) -> Connection:
         connection = resume(self._broker, self._share.client_id, SESSION)
+        connection.subscribe_if_allowed([self._share.agents], qos=0)
         connection.subscribe(self._share.filters)
         return connection
 
@@ -180,6 +193,9 @@ class Sink:
         self._unsettled.clear()  # the broker sends them again; who comes twice is known
 
     def _take(self, received: Received) -> None:
+        if received.topic.endswith("/status"):
+            self._cameras.learn(received)
+            return
         if not self._unsettled:
             self._batch_began_s = time.monotonic()
         self._unsettled.append(received)
@@ -188,14 +204,19 @@ class Sink:
         except ValueError as error:
             self._skip(received.topic, str(error).splitlines()[0])
             return
-        if received.topic.split("/")[-3:-1] != [event.site, event.camera]:
-            self._skip(received.topic, f"it claims to be of {event.site}/{event.camera}")
+        objection = misplaced(event, received.topic, self._share.root)
+        if self._publisher_property and not objection:
+            objection = not_published_by(event, received, self._publisher_property)
+        if objection:
+            self._skip(received.topic, objection)
             return
-        if event.event_id in self._batch:
+        key = event.event_id, event.site, event.camera, event.agent
+        if key in self._batch:
             self.tally = replace(self.tally, again=self.tally.again + 1)
-        self._batch[event.event_id] = event
+        self._batch[key] = event
 
     def _settle(self) -> None:
+        self._leave_out_the_disowned()
         events = list(self._batch.values())
         try:
             stored = self._write(events) if events else []
@@ -211,6 +232,15 @@ class Sink:
         self._unsettled.clear()
         if self._confirms:
             self._confirmations.extend(_confirmations(self._share.root, stored))
+
+    def _leave_out_the_disowned(self) -> None:
+        """Events of cameras that the agent they name does not speak for. Not sooner: what waited
+        for us comes ahead of what agents say of themselves.
+        """
+        for key, event in list(self._batch.items()):
+            if objection := self._cameras.objection(event):
+                del self._batch[key]
+                self._skip(f"event {event.event_id}", objection)
 
     def _write(self, events: Sequence[EventPayload]) -> list[EventPayload]:
         """Store events; returns those that are in the store now."""
@@ -235,8 +265,6 @@ class Sink:
         self.tally = replace(self.tally, skipped=self.tally.skipped + 1)
 
     def _say(self, trouble: str) -> None:
-        if not self.trouble:
-            _log.warning("%s; trying again", trouble)
         self.trouble = trouble
 
 

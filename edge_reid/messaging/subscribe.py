@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -11,8 +10,6 @@ from edge_reid.core.errors import BrokerError
 from edge_reid.messaging.backoff import RETRY_S, Backoff
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import Connection, Received, connect
-
-_log = logging.getLogger(__name__)
 
 
 class Subscriber:
@@ -42,7 +39,7 @@ class Subscriber:
         self._connection: Connection | None = None
         self._inbox: deque[Received] = deque()
         self.trouble = ""
-        """Why there is no connection now; empty while there is."""
+        """Why there is no connection now; empty while there is. Whoever shows it says it once."""
 
     def __enter__(self) -> Subscriber:
         self._connection = self._connect()
@@ -87,8 +84,6 @@ class Subscriber:
         connection.received.clear()
 
     def _lose(self, error: BrokerError) -> None:
-        if str(error) != self.trouble:
-            _log.warning("%s; trying again", error)
         self.trouble = str(error)
         now_s = time.monotonic()
         self._next_s = now_s + self._backoff.pause_s(lasted_s=now_s - self._began_s)

@@ -81,6 +81,7 @@ class MqttSource:
         self, connection: Connection, refs: Sequence[BlobRef]
     ) -> Iterator[tuple[BlobRef, bytes]]:
         chunks: dict[str, bytes] = {}
+        asked = frozenset(self._topics(refs))
         connection.subscribe(self._topics(refs))
         deadline_s = time.monotonic() + QUIET_S
         left = list(refs)
@@ -88,8 +89,10 @@ class MqttSource:
             connection.turn(0.2)
             while connection.received:
                 message = connection.received.popleft()
-                chunks.setdefault(message.topic, message.body)
-                deadline_s = time.monotonic() + QUIET_S
+                if message.topic in asked:  # once each: more is not kept, and gains no time
+                    asked -= {message.topic}
+                    chunks[message.topic] = message.body
+                    deadline_s = time.monotonic() + QUIET_S
             for ref in [ref for ref in left if chunks.keys() >= set(self._topics([ref]))]:
                 left.remove(ref)
                 yield ref, join(ref, [chunks.pop(topic) for topic in self._topics([ref])])
@@ -119,6 +122,7 @@ class MqttPlace:
 
     def __enter__(self) -> MqttPlace:
         self._connection = connect(self._broker)
+        self._connection.check_that_it_retains("a gallery")
         return self
 
     def __exit__(self, *_: object) -> None:

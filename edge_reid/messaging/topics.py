@@ -9,6 +9,11 @@ from dataclasses import dataclass
 
 from edge_reid.core.config import NAME_PATTERN
 
+EVENT_LEVELS = ("hit", "unknown")
+"""Last levels of what cameras tell of people."""
+CAMERA_LEVELS = (*EVENT_LEVELS, "status")
+"""Last levels of all that cameras tell, one below the site: `+/hit` is of every camera."""
+
 _SLUG_LENGTH = 48
 _HASH_LENGTH = 8
 
@@ -81,11 +86,12 @@ def release_topic(root: str, site: str) -> str:
 def topic_level(identity: str) -> str:
     """An identity's name in the letters of a topic, so that no two names meet.
 
-    A name of `a-z 0-9 _ -` stays as it is. Any other loses its accents, becomes lower case, has
-    `-` for what else there is, and gets the first 8 hex digits of the SHA-256 of the name in
-    UTF-8: `Ana María` → `ana-maria-8358ed27`. The payload holds the name itself.
+    A name of `a-z 0-9 _ -` stays as it is, but for those that end a camera's topics: `hit` under
+    `identities` would be heard by all who follow `+/hit`. Any other loses its accents, becomes
+    lower case, has `-` for what else there is, and gets the first 8 hex digits of the SHA-256 of
+    the name in UTF-8: `Ana María` → `ana-maria-8358ed27`. The payload holds the name itself.
     """
-    if re.fullmatch(NAME_PATTERN.strip("^$"), identity):
+    if re.fullmatch(NAME_PATTERN.strip("^$"), identity) and identity not in CAMERA_LEVELS:
         return identity
     plain = unicodedata.normalize("NFKD", identity).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9_-]+", "-", plain)[:_SLUG_LENGTH].strip("-")

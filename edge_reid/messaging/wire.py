@@ -6,6 +6,7 @@ pixel, times to the millisecond.
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ from typing import Literal
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
 from edge_reid.messaging.payloads import (
+    SILENT_PERIODS,
     CameraStatus,
     EventPayload,
     HitPayload,
@@ -24,6 +26,7 @@ from edge_reid.messaging.topics import Address
 
 CameraState = Literal["starting", "running", "stalled", "failed", "ended"]
 
+_LIVING = ("starting", "running", "stalled")
 _EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
 
 
@@ -147,10 +150,20 @@ def identity_message(hit: HitPayload, address: Address) -> Message:
 
 
 def camera_status_message(
-    address: Address, camera: str, report: CameraReport, now_utc_s: float
+    address: Address,
+    camera: str,
+    report: CameraReport,
+    now_utc_s: float,
+    *,
+    period_s: float | None = None,
 ) -> Message:
-    """The retained state of a camera."""
+    """The retained state of a camera, which is told again every `period_s` at least.
+
+    The broker forgets it when it was not for three times as long: of an agent that was killed
+    nothing stays `running` for ever.
+    """
     last = report.last_frame_utc_s
+    goes_on = period_s if report.state in _LIVING else None
     status = CameraStatus(
         site=address.site,
         agent=address.agent,
@@ -161,9 +174,15 @@ def camera_status_message(
         frames=report.frames,
         frames_dropped=report.frames_dropped,
         last_frame_at=None if last is None else rfc3339(last),
+        period_s=goes_on,
         at=rfc3339(now_utc_s),
     )
-    return Message(address.camera_status(camera), status.to_json(), retain=True)
+    return Message(
+        address.camera_status(camera),
+        status.to_json(),
+        retain=True,
+        expiry_s=None if goes_on is None else math.ceil(SILENT_PERIODS * goes_on),
+    )
 
 
 def event_line(payload: EventPayload) -> str:

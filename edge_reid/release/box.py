@@ -50,6 +50,8 @@ class Box:
         self.stock = Stock(root / "var/lib/edge-reid-update")
         self.told = root / "var/lib/edge-reid-update/told.json"
         """What the box reported last."""
+        self.soak = root / "var/lib/edge-reid-update/soak.json"
+        """Since when it sees others run the release that is published."""
         self._config = root / "etc/edge-reid"
         self._attempt = self.home / "update.json"
 

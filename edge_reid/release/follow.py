@@ -23,6 +23,7 @@ from edge_reid.release.head import ReleaseHead, TargetRelease, check_manifest, o
 from edge_reid.release.line import ReleaseLine, Said
 from edge_reid.release.manifest import BundleManifest, parse_manifest
 from edge_reid.release.rollout import reason_to_wait
+from edge_reid.release.soak import Watch
 
 State: TypeAlias = Literal["current", "waiting", "fetching", "installing", "failed", "taken-back"]
 
@@ -117,7 +118,8 @@ def _standing(
     attempt = box.attempt
     if attempt and attempt.serial == head.serial and _is_fresh(attempt.at_utc_s):
         return _Standing("failed", attempt.failure or "another was installed since, by hand")
-    wait = reason_to_wait(head, agent, said.reports)
+    watched_s = Watch(box.soak).look(head, said.reports, time.time())
+    wait = reason_to_wait(head, agent, said.reports, watched_s)
     return _Standing("waiting", wait) if wait else None
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_reid.core.errors import BundleError
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import Connection, Received, connect
 from edge_reid.messaging.payloads import BoxUpdate
+from edge_reid.messaging.retained import read_retained
 from edge_reid.messaging.topics import Address, release_topic
 from edge_reid.messaging.wire import Message
 from edge_reid.release.rollout import Reports
 
 GRACE_S = 2.0
-"""MQTT has no word for "nothing more is retained": nothing for so long means that."""
+"""When nothing retained has come for so long, all has."""
+MOST_BYTES = 16 << 20
+"""Of the head and all reports: of each a few hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,11 @@ class ReleaseLine:
 
     def listen(self) -> Said:
         """The head and the reports that lie there."""
+        self._line.received.clear()
         self._line.subscribe([self._topic, f"{self._reports_prefix}+/update"])
-        received = self._take_all()
+        received = read_retained(
+            self._line.receive, quiet_s=GRACE_S, most_bytes=MOST_BYTES
+        ).messages
         heads = [it.body for it in received if it.topic == self._topic]
         return Said(heads[-1] or None if heads else None, self._reports(received))
 
@@ -68,6 +74,7 @@ class ReleaseLine:
         Raises:
             BundleError: somebody else did so at the same moment.
         """
+        self._line.check_that_it_retains("a release")
         self._send(Message(self._topic, sealed, retain=True))
         if (self.listen().head or b"") != sealed:
             raise BundleError(
@@ -84,19 +91,7 @@ class ReleaseLine:
         while not self._line.is_idle:
             self._line.turn(1.0)
 
-    def _take_all(self) -> list[Received]:
-        """What has come when nothing more does."""
-        taken: list[Received] = []
-        deadline_s = time.monotonic() + GRACE_S
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            self._line.turn(left_s)
-            if self._line.received:
-                taken += self._line.received
-                self._line.received.clear()
-                deadline_s = time.monotonic() + GRACE_S
-        return taken
-
-    def _reports(self, received: list[Received]) -> Reports:
+    def _reports(self, received: Iterable[Received]) -> Reports:
         """By the agent whose topic it is; who claims to be another is not heard."""
         found: dict[str, BoxUpdate] = {}
         for message in received:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from edge_reid.messaging.payloads import (
     GalleryState,
 )
 from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import CameraReport, Message, camera_status_message
+from edge_reid.messaging.wire import CameraReport, Message, camera_status_message, rfc3339
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 
@@ -54,8 +55,11 @@ def status(agent: str, **changes: Any) -> Received:
     return Received(f"edge-reid/lab/agents/{agent}/status", body, retained=True)
 
 
-def camera(name: str, report: CameraReport, agent: str = "gate-1") -> Received:
-    message = camera_status_message(Address("edge-reid", "lab", agent), name, report, 0.0)
+def camera(
+    name: str, report: CameraReport, agent: str = "gate-1", site: str = "lab", **when: Any
+) -> Received:
+    address = Address("edge-reid", site, agent)
+    message = camera_status_message(address, name, report, **{"now_utc_s": 0.0, **when})
     return Received(message.topic, str(message.text).encode(), retained=True)
 
 
@@ -205,9 +209,7 @@ def test_what_is_none_of_ours_is_counted(body: bytes) -> None:
 
 def test_a_site_called_agents_is_a_site() -> None:
     known = Fleet("edge-reid", "agents")
-    message = camera("gate", CameraReport("running"))
-    topic = message.topic.replace("/lab/", "/agents/")
-    known.learn(Received(topic, message.body, retained=True))
+    known.learn(camera("gate", CameraReport("running"), site="agents"))
     assert list(known.members[0].cameras) == ["gate"]
 
 
@@ -278,7 +280,88 @@ def test_a_duplicate_is_forgotten_by_the_broker_when_nobody_repeats_it(broker: M
 
 def test_json_and_watch_exclude_each_other(edge_reid: Any) -> None:
     result = edge_reid("fleet", "--site", "lab", "--json", "--watch")
-    assert "--json: does not go with --watch" in result.complaint
+    assert "--json, --watch and --forget: do not go together" in result.complaint
+
+
+def test_who_has_been_silent_for_too_long_is_not_called_online() -> None:
+    known = fleet_of(
+        status("gate-1", at="2026-03-01T11:40:00.000Z", period_s=30.0),
+        camera(
+            "gate", CameraReport("running", fps=9.84), now_utc_s=NOW.timestamp() - 900, period_s=10
+        ),
+    )
+    text = " ".join(shown(known).split())
+    assert "silent for 20 min, was online" in text
+    assert "gate running 9.8/s, silent for 15 min" in text
+
+
+def test_two_agents_with_one_camera_are_told() -> None:
+    taken = "camera gate: expected no other agent to tell of it, gate-2 does"
+    assert taken in " ".join(shown(fleet_of(status("gate-1", camera_taken=taken))).split())
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066\rroot\nroot"
+
+
+def test_what_agents_write_moves_nothing_on_the_screen() -> None:
+    known = fleet_of(
+        status("gate-1", version=HOSTILE, model_id=HOSTILE, outbox_damaged=HOSTILE),
+        status("yard-1", state="offline", reason=HOSTILE),
+        camera("gate", CameraReport("failed", reason=HOSTILE)),
+        update("gate-1", release=HOSTILE, wanted=HOSTILE, reason=HOSTILE, state="failed"),
+        duplicate("gate-1", HOSTILE),
+    )
+    text = shown(known)
+    assert all(it.isprintable() for it in text.splitlines())
+    assert "\\x1b]0;owned\\x07" in text.replace("\n", "").replace(" ", "")
+
+
+def test_an_agent_speaks_for_itself_alone() -> None:
+    lie = status("gate-1")
+    known = fleet_of(
+        Received("edge-reid/lab/agents/yard-1/status", lie.body, retained=True),
+        Received("edge-reid/lab/yard/status", camera("gate", CameraReport("running")).body, True),
+        Received(
+            "edge-reid/lab/identities/status", camera("gate", CameraReport("running")).body, True
+        ),
+    )
+    assert (known.members, known.skipped) == ((), 2)
+
+
+def test_nobodys_words_fill_the_memory() -> None:
+    known = fleet_of(status("gate-1"), *(duplicate("gate-1", f"s{n}") for n in range(100)))
+    (member,) = known.members
+    assert list(member.duplicates) == [f"s{n}" for n in range(92, 100)], "the newest"
+    for n in range(100):
+        known.learn(camera("gate", CameraReport("running"), agent=f"agent-{n}"))
+    assert [it.name for it in known.members] == ["agent-99", "gate-1"]
+
+
+@pytest.mark.broker
+def test_a_retired_agent_is_forgotten(broker: Mosquitto, edge_reid: Any) -> None:
+    left = [
+        status("gate-1", state="offline", reason="stopped"),
+        update("gate-1"),
+        duplicate("gate-1", "aa"),
+        camera("gate", CameraReport("ended")),
+        status("yard-1", at=rfc3339(time.time())),
+        camera("yard", CameraReport("ended"), agent="yard-1"),
+    ]
+    connection = connect(broker.broker())
+    for message in left:
+        connection.publish(Message(message.topic, message.body, retain=True))
+    while not connection.is_idle:
+        connection.turn(0.1)
+    connection.close()
+    words = ("fleet", "--broker", broker.url, "--site", "lab")
+    online = edge_reid(*words, "--forget", "yard-1")
+    assert (online.code, "yard-1 is online; stop it first" in online.complaint) == (2, True)
+    absent = edge_reid(*words, "--forget", "attic-1")
+    assert "expected an agent of this site (gate-1, yard-1), got attic-1" in absent.complaint
+    done = edge_reid(*words, "--forget", "gate-1")
+    assert (done.code, done.out) == (0, "forgotten: agent gate-1, camera gate\n")
+    lines = edge_reid(*words, "--json").out.splitlines()
+    assert [json.loads(line)["agent"] for line in lines] == ["yard-1"]
 
 
 def test_json_has_the_words_of_the_payloads() -> None:

@@ -31,7 +31,7 @@ def test_what_is_wrong_is_shown_as_it_is(tmp_path: Path) -> None:
         guard = threading.Timer(60, process.kill)
         guard.start()
         assert process.stderr is not None
-        said = next(line for line in process.stderr if "trying again" not in line)  # a log's line
+        said = process.stderr.readline()
         process.kill()
         guard.cancel()
     assert said.startswith("mqtts://[fe80::1]:9: ")

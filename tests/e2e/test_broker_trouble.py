@@ -29,6 +29,8 @@ def test_a_broker_that_is_not_there_is_said_and_the_events_wait(
     assert outcome.code == 1
     assert url in outcome.complaint
     assert f"events wait in {outbox}" in outcome.complaint
+    before_the_end = outcome.err.splitlines()[:-1]
+    assert len([line for line in before_the_end if url in line]) == 1, "it is said once"
 
 
 def test_what_waited_is_delivered_by_the_next_run_and_marked_replayed(

@@ -66,6 +66,8 @@ def may_publish(broker: Broker, topic: str) -> bool:
         ("office", f"{LAB}/gallery/head"),
         ("office", f"{LAB}/gallery/blob/abc/0"),
         ("ops", f"{AGENT}/command"),
+        ("ops", f"{AGENT}/status"),
+        ("ops", f"{LAB}/gate/status"),
         ("gate-1", f"{AGENT}/update"),
         ("depot", f"{LAB}/release/head"),
         ("archive", f"{AGENT}/stored"),
@@ -110,6 +112,10 @@ def test_everybody_may_say_what_is_theirs(secured: SecuredMosquitto, who: str, t
         ("archive", f"{AGENT}/command"),
         ("door-1", f"{AGENT}/command"),
         ("door-1", f"{AGENT}/result"),
+        *(("gate-1", f"{LAB}/identities/{level}") for level in ("hit", "unknown", "status")),
+        *(("office", f"{LAB}/identities/{level}") for level in ("hit", "unknown", "status")),
+        *(("office", f"{LAB}/gallery/{level}") for level in ("hit", "unknown", "status")),
+        ("depot", f"{LAB}/release/hit"),
     ],
 )
 def test_nobody_may_say_what_is_anothers(secured: SecuredMosquitto, who: str, topic: str) -> None:
@@ -161,7 +167,7 @@ SAID = (
         ("barn-1", set()),
         ("desk", {f"{LAB}/gate/hit", f"{AGENT}/status"}),
         ("ops", {f"{AGENT}/status", f"{AGENT}/result"}),
-        ("archive", {f"{LAB}/gate/hit", "edge-reid/farm/barn/hit"}),
+        ("archive", {f"{LAB}/gate/hit", "edge-reid/farm/barn/hit", f"{AGENT}/status"}),
     ],
 )
 def test_everybody_hears_what_is_for_them_and_no_more(
@@ -248,6 +254,24 @@ def test_a_removed_box_can_do_nothing_more(tmp_path: Path) -> None:
     code, _, complaint = certs(broker.pki, "agent gate-1 --site lab --camera gate")
     assert code == 1
     assert "was removed, and its old certificate may still be about" in complaint
+
+
+def test_an_old_certificate_gets_none_of_the_rights_of_the_next_one(tmp_path: Path) -> None:
+    """Its holder moves to another site. Who has kept the old pair can do nothing, here or there."""
+    broker = SecuredMosquitto(tmp_path)
+    old = broker.broker_for("gate-1")
+    broker.start()
+    try:
+        assert certs(broker.pki, "agent gate-1 --site farm --camera shed")[0] == 0
+        broker.reload()
+        eventually(lambda: not may_publish(old, f"{LAB}/gate/hit"))
+        assert not may_publish(old, "edge-reid/farm/shed/hit")
+        new = broker.broker_for("gate-1")
+        assert may_publish(new, "edge-reid/farm/shed/hit")
+        assert may_publish(new, "edge-reid/farm/agents/gate-1/status")
+        assert not may_publish(new, f"{LAB}/gate/hit")
+    finally:
+        broker.kill()
 
 
 def test_a_renewed_server_certificate_is_shown_after_a_reload(tmp_path: Path) -> None:

@@ -61,6 +61,32 @@ def test_an_agent_that_moves_gets_a_new_certificate_and_new_rules(tmp_path: Path
     assert "edge-reid/lab/gate/" not in acl
 
 
+def user_of(pki: Path, name: str) -> str:
+    """The user name by which the broker knows the certificate that lies there."""
+    certificate = x509.load_pem_x509_certificate((pki / f"clients/{name}.crt").read_bytes())
+    (user,) = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(user.value)
+
+
+def test_other_rights_are_another_users(tmp_path: Path) -> None:
+    """Nobody can call a certificate back, so the rules forget its user."""
+    said(tmp_path, GATE)
+    assert user_of(tmp_path, "gate-1") == "gate-1"
+    for number, words in enumerate(
+        ("agent gate-1 --site farm --camera gate", "agent gate-1 --site farm --camera shed"), 2
+    ):
+        assert "changed agent gate-1" in said(tmp_path, words)
+        assert user_of(tmp_path, "gate-1") == f"gate-1.{number}"
+        users = [it for it in (tmp_path / "acl").read_text().splitlines() if it.startswith("user")]
+        assert users == [f"user gate-1.{number}"]
+    rules = (tmp_path / "acl").read_text()
+    assert "edge-reid/farm/agents/gate-1/status" in rules, "in topics it is called as before"
+    said(tmp_path, "renew --within-days 800")
+    assert user_of(tmp_path, "gate-1") == "gate-1.3", "the same rights stay the same user's"
+    assert "agent gate-1 (site farm, cameras shed)" in said(tmp_path, "list")
+    assert "removed agent gate-1" in said(tmp_path, "remove gate-1")
+
+
 def test_renew_takes_what_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in ("server localhost", GATE, "reader desk"):
         said(tmp_path, words)
@@ -91,6 +117,7 @@ def test_what_a_lost_ca_signed_is_issued_anew(tmp_path: Path) -> None:
         ("agent gate-2 --site + --camera gate", "'+': expected a name"),
         ("agent gate-2 --site lab --camera gate/x", "'gate/x': expected a name"),
         ("agent gate-2 --site lab --camera gate", "expected one that is nobody's, found it at"),
+        ("agent gate-2 --site lab --camera identities", "camera identities: expected another name"),
         ("reader gate-1", "gate-1: is agent gate-1 (site lab, cameras gate yard) already"),
         ("remove nobody", "expected somebody that `list` shows, found no nobody"),
     ],

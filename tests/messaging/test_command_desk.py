@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,6 +14,7 @@ from edge_reid.core.config import CommandSettings
 from edge_reid.messaging.ask import new_command
 from edge_reid.messaging.catalogue import json_schemas
 from edge_reid.messaging.command_desk import REMEMBERED, WAITING_MAX, CommandDesk
+from edge_reid.messaging.command_memory import CommandMemory
 from edge_reid.messaging.command_payloads import MAX_COMMAND_BYTES, Command, parse_command
 from edge_reid.messaging.connection import Received
 from edge_reid.messaging.wire import rfc3339
@@ -164,3 +166,54 @@ def test_our_own_commands_are_what_the_schema_says() -> None:
             jsonschema.validate(fields | wrong, schema)
     with pytest.raises(ValueError, match="goes with set-threshold"):
         Command(id="a", command="reload", issued_at=rfc3339(0), threshold=0.5)
+
+
+def test_what_was_taken_before_a_restart_is_not_done_again(tmp_path: Path) -> None:
+    """Not within its age, and not afterwards either."""
+    now_s = NOW_S
+
+    def started() -> CommandDesk:
+        memory = CommandMemory(tmp_path / "commands.json", ALLOWED.max_age_s)
+        return CommandDesk(ADDRESS, ALLOWED, clock=lambda: now_s, memory=memory)
+
+    desk = started()
+    desk.hear(heard(body()))
+    assert desk.next(0) is not None
+    ahead = body(id="order-2", issued_at=rfc3339(NOW_S + 50))  # its sender's clock goes before
+    desk.hear(heard(ahead))
+    assert desk.next(0) is not None
+    for _ in range(2):
+        now_s += 25
+        desk = started()
+        for again in (body(), ahead):
+            desk.hear(heard(again))
+            assert desk.next(0) is None
+            (result,) = told(desk)
+            assert "was taken before this agent started anew" in result["reason"]
+    now_s += 50
+    desk = started()
+    desk.hear(heard(ahead))
+    assert "taken before" in told(desk)[0]["reason"]
+    desk.hear(heard(body()))
+    assert "expected a command issued within 60 s" in told(desk)[0]["reason"]
+    desk.hear(heard(body(id="order-3", issued_at=rfc3339(now_s))))
+    assert desk.next(0) is not None, "another one is taken"
+    desk.hear(heard(body(id="order-4", issued_at=rfc3339(now_s))))
+    left = json.loads((tmp_path / "commands.json").read_text())
+    assert left.keys() == {"order-2", "order-3", "order-4"}, "too old ones need not be known"
+
+
+def test_what_cannot_be_remembered_is_not_done(tmp_path: Path) -> None:
+    memory = CommandMemory(tmp_path / "no folder" / "commands.json", 60)
+    desk = CommandDesk(ADDRESS, ALLOWED, clock=lambda: NOW_S, memory=memory)
+    desk.hear(heard(body()))
+    assert desk.next(0) is None
+    assert "a restart would do the command again; make room there" in told(desk)[0]["reason"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": "b"}', '{"a": null}', "\x00" * 9])
+def test_a_memory_that_is_damaged_is_one_of_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "commands.json").write_text(content)
+    memory = CommandMemory(tmp_path / "commands.json", 60)
+    memory.note("a", NOW_S, NOW_S)
+    assert "a" in CommandMemory(tmp_path / "commands.json", 60)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -20,18 +22,26 @@ PUBACK_OF_NO_KNOWN_REASON = bytes([0x40, 4, 0, 1, 0x7F, 0])
 
 
 @contextmanager
-def said_by_a_broker(said: bytes) -> Iterator[Connection]:
-    """A connection to somebody who greets as a broker does, and then says that."""
+def said_by_a_broker(
+    said: bytes, *, connack: bytes = CONNACK, heard: list[bytes] | None = None, stays: bool = False
+) -> Iterator[Connection]:
+    """A connection to somebody who greets as a broker does, and then says that.
+
+    Who wants to know what it `heard` has one that stays.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def speak() -> None:
             link, _ = server.accept()
             with link:
                 link.recv(1024)
-                link.sendall(CONNACK + said)
-                link.shutdown(socket.SHUT_WR)
-                while link.recv(1024):
-                    pass
+                link.sendall(connack + said)
+                if heard is None and not stays:
+                    link.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(ConnectionError):  # who had enough of it
+                    while words := link.recv(1024):
+                        if heard is not None:
+                            heard.append(words)
 
         broker = threading.Thread(target=speak)
         broker.start()
@@ -59,6 +69,30 @@ def listen(connection: Connection) -> None:
 )
 def test_what_is_no_mqtt_ends_the_connection_with_a_reason(said: bytes, reason: str) -> None:
     with said_by_a_broker(said) as connection, pytest.raises(UnreachableError, match=reason):
+        listen(connection)
+
+
+OF_256_MB = bytes([0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 1, 0x61, 0])
+OF_QOS_2 = bytes([0x34, 6, 0, 1, 0x61, 0, 1, 0])
+
+
+def test_a_message_of_256_mb_is_not_read() -> None:
+    """Its length is no reason to make room for it."""
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with (
+        said_by_a_broker(OF_256_MB + bytes(1 << 16), stays=True) as connection,
+        pytest.raises(UnreachableError, match="expected messages of 1,048,576 bytes at most"),
+    ):
+        listen(connection)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 50_000
+
+
+def test_what_nobody_asked_for_is_not_kept() -> None:
+    """QoS 2 waits in memory until it is released, which need not be ever."""
+    with (
+        said_by_a_broker(OF_QOS_2, stays=True) as connection,
+        pytest.raises(UnreachableError, match="sends with QoS 2, which nobody asked for"),
+    ):
         listen(connection)
 
 

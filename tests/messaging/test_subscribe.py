@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 import pytest
@@ -35,11 +34,9 @@ def said(subscriber: Subscriber, timeout_s: float) -> str | None:
     return message.body.decode() if message else None
 
 
-def test_a_broker_that_is_away_is_asked_less_and_less_often(
-    broker: Mosquitto, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broker_that_is_away_is_asked_less_and_less_often(broker: Mosquitto) -> None:
     connections_an_attempt = 2  # by MQTT 5 and by 3.1.1: it hangs up at both
-    with Turnstile(broker.port) as gate, caplog.at_level(logging.WARNING):
+    with Turnstile(broker.port) as gate:
         gate.is_open = False
         subscriber = Subscriber(Broker("127.0.0.1", gate.port), [TOPIC], retry_s=(0.1, 10.0))
         started_s = time.monotonic()
@@ -50,7 +47,6 @@ def test_a_broker_that_is_away_is_asked_less_and_less_often(
         assert attempts >= 3
         # between them at the least 0.05, 0.1, 0.2, … s; at the most twice as long
         assert sum(0.05 * 2**pause for pause in range(attempts - 1)) <= waited_s
-        assert len(caplog.records) == 1, "the same trouble is no news"
         gate.is_open = True
         while not subscriber.is_connected:
             subscriber.receive(1.0)

@@ -11,9 +11,10 @@ from sightings import ADDRESS, ANA, ORIGIN, STRANGER, a_hit, an_event
 
 from edge_reid.core.types import Embedding, HitType, Known, Unknown
 from edge_reid.messaging.payloads import parse_event
-from edge_reid.messaging.topics import topic_level
+from edge_reid.messaging.topics import CAMERA_LEVELS, topic_level
 from edge_reid.messaging.wire import (
     CameraReport,
+    CameraState,
     Event,
     camera_status_message,
     event_line,
@@ -167,8 +168,25 @@ def test_camera_status() -> None:
         "frames": 250,
         "frames_dropped": 3,
         "last_frame_at": "1970-01-01T00:00:10.000Z",
+        "period_s": None,
         "at": "1970-01-01T00:00:20.000Z",
     }
+
+
+def test_a_camera_that_goes_on_says_how_often_and_is_forgotten_when_it_does_not() -> None:
+    def told(state: CameraState) -> tuple[object, int | None]:
+        report = CameraReport(state)
+        message = camera_status_message(ADDRESS, "gate", report, 20.0, period_s=10.0)
+        return json.loads(message.text)["period_s"], message.expiry_s
+
+    assert told("running") == told("starting") == told("stalled") == (10.0, 30)
+    assert told("ended") == told("failed") == (None, None), "nothing more will come"
+
+
+@pytest.mark.parametrize("name", CAMERA_LEVELS)
+def test_nobodys_name_ends_a_camera_s_topic(name: str) -> None:
+    assert topic_level(name) != name
+    assert topic_level(name).startswith(f"{name}-")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""Which commands an agent has taken, over its restarts: one that comes again is not done again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+from edge_reid.core.errors import CommandError
+
+TAKEN_MAX = 10_000
+"""Commands that may be issued within the age that they are taken at."""
+
+_log = logging.getLogger(__name__)
+
+
+class CommandMemory:
+    """Ids of commands, each for as long as it could be taken again.
+
+    Args:
+        path: of a file that is made when the first command is taken.
+        keep_s: a command issued longer ago is too old to be taken, so nobody need know it.
+    """
+
+    def __init__(self, path: Path, keep_s: float) -> None:
+        self._path = path
+        self._keep_s = keep_s
+        self._issued: dict[str, float] = self._read()  # Unix seconds, by id
+
+    def __contains__(self, command_id: str) -> bool:
+        return command_id in self._issued
+
+    def note(self, command_id: str, issued_utc_s: float, now_utc_s: float) -> None:
+        """Remember a command, on disk, before it is done.
+
+        Raises:
+            CommandError: it cannot be remembered, so it must not be done.
+        """
+        kept = {known: at for known, at in self._issued.items() if now_utc_s - at <= self._keep_s}
+        if len(kept) >= TAKEN_MAX:
+            raise CommandError(
+                f"expected fewer than {TAKEN_MAX} commands within {self._keep_s:g} s; try later"
+            )
+        kept[command_id] = issued_utc_s
+        try:
+            self._write(kept)
+        except OSError as error:
+            raise CommandError(
+                f"{self._path}: cannot be written: {error.strerror}, so a restart would do the "
+                "command again; make room there"
+            ) from error
+        self._issued = kept
+
+    def _read(self) -> dict[str, float]:
+        try:
+            content = json.loads(self._path.read_bytes())
+            return {str(known): float(at) for known, at in content.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            _log.warning(
+                "%s: cannot be read: %s; earlier commands are forgotten", self._path, error
+            )
+            return {}
+
+    def _write(self, issued: dict[str, float]) -> None:
+        """All of it or nothing."""
+        draft = self._path.with_name(f".{self._path.name}.new")
+        with draft.open("w") as file:
+            json.dump(issued, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)

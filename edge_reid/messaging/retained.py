@@ -1,0 +1,70 @@
+"""What lies retained at a broker: read once, bounded in time and memory.
+
+MQTT has no word for "that was all". All has come when nothing retained has for a while; what is
+said meanwhile is taken along, and prolongs nothing. So a site where somebody always speaks is read
+as fast as a silent one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_reid.messaging.connection import Received
+
+QUIET_S = 0.5
+"""When nothing retained has come for so long, all has."""
+MOST_S = 10.0
+MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What was read."""
+
+    messages: tuple[Received, ...]
+    """The newest on every topic, in the order of their topics."""
+    is_whole: bool
+    """False: more would have come than there was time or room for."""
+
+
+def read_retained(
+    receive: Callable[[float], Received | None],
+    *,
+    quiet_s: float = QUIET_S,
+    most_s: float = MOST_S,
+    most_bytes: int = MOST_BYTES,
+) -> Retained:
+    """Read all that a subscription just made brings.
+
+    Args:
+        receive: gives the next message, or None when none came within so many seconds.
+        quiet_s: when nothing retained came for so long, all has.
+        most_s: it ends after so long in any case.
+        most_bytes: of topics and bodies that are kept; what comes beyond is left out.
+    """
+    newest: dict[str, Received] = {}
+    kept_bytes, is_whole = 0, True
+    began_s = quiet_since_s = time.monotonic()
+    while True:
+        now_s = time.monotonic()
+        left_s = min(quiet_since_s + quiet_s, began_s + most_s) - now_s
+        if left_s <= 0:
+            is_whole &= now_s < began_s + most_s
+            return Retained(tuple(newest[topic] for topic in sorted(newest)), is_whole)
+        if (message := receive(left_s)) is None:
+            continue
+        if message.retained:
+            quiet_since_s = time.monotonic()
+        before = newest.get(message.topic)
+        more_bytes = _bytes(message) - (_bytes(before) if before else 0)
+        if kept_bytes + more_bytes > most_bytes:
+            is_whole = False
+            continue
+        newest[message.topic] = message
+        kept_bytes += more_bytes
+
+
+def _bytes(message: Received) -> int:
+    return len(message.topic) + len(message.body)
