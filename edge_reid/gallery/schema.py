@@ -123,7 +123,7 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
         )
     if version == SCHEMA_VERSION:
         return
-    if not is_writable(connection):
+    if not is_writable(path, connection):
         _stand_in(connection, version)
         return
     with transaction(connection):

@@ -1,0 +1,105 @@
+"""A disk without any room: whoever is enrolled is still known, and what to do is said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from publishing import DIMENSION, MODEL, Workshop, portraits
+
+from edge_reid.agent.gallery_watch import GalleryWatch
+from edge_reid.core.errors import NoRoomError
+from edge_reid.gallery.store import GalleryStore
+
+
+class SmallDisk:
+    """A file system of its own with one megabyte."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ballast = folder / "ballast"
+
+    def fill(self) -> None:
+        ballast = os.open(self._ballast, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        with pytest.raises(OSError, match="No space left on device"):
+            while True:
+                os.write(ballast, bytes(4096))
+        os.close(ballast)
+
+    def make_room(self) -> None:
+        self._ballast.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here (root only)")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def path(disk: SmallDisk) -> Path:
+    path = disk.folder / "gallery.db"
+    with GalleryStore.create(path, MODEL, DIMENSION) as store:
+        store.add_all([*portraits("ana"), *portraits("zoe")])
+    return path
+
+
+def leave_a_log(path: Path) -> None:
+    """As a power cut leaves one behind: the newest change stands in it alone."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE gallery SET version = version + 1")
+        log = path.with_name(f"{path.name}-wal")
+        kept = log.read_bytes()
+    log.write_bytes(kept)
+
+
+@pytest.mark.parametrize("logged", [False, True])
+def test_a_gallery_is_read_and_a_change_of_it_told_to_wait_for_room(
+    disk: SmallDisk, path: Path, logged: bool
+) -> None:
+    if logged:
+        leave_a_log(path)
+    disk.fill()
+    for _ in range(2):
+        with GalleryStore.open(path) as store:
+            assert store.snapshot().identities == ("ana", "zoe")
+            assert store.version == 1 + logged
+            assert len(store.templates("ana")) == 4
+            with pytest.raises(NoRoomError, match="the disk is full, .*; make room$"):
+                store.add_all(portraits("emil"))
+    disk.make_room()
+    with GalleryStore.open(path) as store:
+        store.remove("ana")
+        assert store.snapshot().identities == ("zoe",)
+
+
+def test_an_agent_starts_with_it_and_follows_it_when_there_is_room(
+    disk: SmallDisk, path: Path
+) -> None:
+    disk.fill()
+    with GalleryWatch(path, MODEL, look_s=0.02) as watch:
+        assert watch.first.identities == ("ana", "zoe")
+        disk.make_room()
+        with GalleryStore.open(path) as store:
+            store.remove("ana")
+        while (index := watch.take()) is None:
+            pass
+    assert index.identities == ("zoe",)
+
+
+def test_none_is_made_where_there_is_no_room(disk: SmallDisk) -> None:
+    disk.fill()
+    with pytest.raises(NoRoomError, match="make room"):
+        GalleryStore.create(disk.folder / "gallery.db", MODEL, DIMENSION)
+    assert [it.name for it in disk.folder.iterdir()] == ["ballast"]
