@@ -11,6 +11,8 @@ from pathlib import Path
 
 from edge_reid.core.errors import GalleryError, NoRoomError
 
+_MARK = slice(68, 72)
+"""Where an SQLite file has its `application_id`."""
 ROOM_BYTES = 1 << 16
 """A disk with less is full: the index of a write-ahead log alone takes half of it."""
 
@@ -120,6 +122,19 @@ def is_writable(path: Path, connection: sqlite3.Connection) -> bool:
     return True
 
 
+_DAMAGE = (
+    *("malformed", "not a database", "unsupported file format", "Could not decode"),
+    *("no such table", "no such column", "no such index", "already exists", "too big"),
+    *("constraint failed", "foreign key mismatch", "datatype mismatch", "syntax error"),
+)
+"""What SQLite says of a file that is broken: our own statements are right."""
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is broken, not merely the disk full or the lock taken."""
+    return any(sign in str(error) for sign in _DAMAGE)
+
+
 def not_a_gallery(path: Path) -> GalleryError:
     """The error to raise for a file of another kind."""
     return GalleryError(
@@ -194,6 +209,15 @@ def _is_full(path: Path) -> bool:
     return found.f_bavail * found.f_frsize < ROOM_BYTES or (found.f_files > 0 == found.f_favail)
 
 
+def _has_a_mark_of_ours(path: Path) -> bool:
+    """Whether it is no database only because its first bytes are others: ours is `eR` and two."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_MARK.stop)[_MARK].startswith(b"eR")
+    except OSError:
+        return False
+
+
 def _has_log(path: Path) -> bool:
     log = path.with_name(path.name + "-wal")
     return log.exists() and log.stat().st_size > 0
@@ -209,11 +233,11 @@ def _explain(path: Path, error: sqlite3.Error) -> GalleryError:
         return no_room(path)
     if _is_unwritable(error):
         return GalleryError(
-            f"gallery {path}: cannot be written here; "
-            "check the owner and the mode of the file and its folder"
+            f"gallery {path}: cannot be written here; check the owner and the mode of the file and "
+            "its folder; if they let you, the file is damaged: restore it from a copy"
         )
-    if "not a database" in said:
+    if "not a database" in said and not _has_a_mark_of_ours(path):
         return not_a_gallery(path)
-    if "malformed" in said:
+    if is_damage(error):
         return damaged(path)
     return GalleryError(f"gallery {path}: {said}")

@@ -86,6 +86,17 @@ def test_a_file_in_the_place_of_another_is_seen(
     assert len(taken(watch)) == 0
 
 
+def test_a_copy_that_is_written_over_the_file_is_seen(
+    path: Path, watch: GalleryWatch, tmp_path: Path
+) -> None:
+    spare = shutil.copy(path, tmp_path / "spare.db")
+    with GalleryStore.open(path) as store:
+        store.remove("ana")
+    assert taken(watch).identities == ("zoe",)
+    shutil.copy(spare, path)
+    assert taken(watch).identities == ("ana", "zoe")
+
+
 def test_what_changes_nobody_is_not_taken(path: Path, watch: GalleryWatch) -> None:
     path.touch()
     with GalleryStore.open(path) as store:

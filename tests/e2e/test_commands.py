@@ -223,6 +223,7 @@ def test_who_is_removed_is_named_no_more_without_any_command(box: Box, edge_reid
         eventually(lambda: len(told()) > then + 5, PATIENCE_S)
         assert "red-sleeves" not in told(then)
         shutil.copy(spare, gallery)
+        eventually(lambda: is_in_force(before), 20)
         eventually(lambda: "red-sleeves" in told(then), PATIENCE_S)
 
 
