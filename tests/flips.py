@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-HEAD_BYTES = 220
-"""The head of an SQLite file, and of its first page with the list of what is on it."""
+HEAD_BYTES = 112
+"""The head of an SQLite file and of its first page."""
 
 
 def chosen_bits(size_bytes: int, *, first_page: int, elsewhere: int, seed: int = 0) -> list[int]:

@@ -9,6 +9,7 @@
     ├── GalleryError             a gallery cannot be read or written
     │   ├── ModelMismatchError   an embedding meets a gallery of another model
     │   ├── NoRoomError          the disk is full; what is there can be read
+    │   ├── DamagedError         the file is not what was written
     │   └── SnapshotError        a published gallery is refused, or is not to be had whole
     ├── BrokerError              the MQTT broker refuses us or is not there
     ├── CommandError             an agent refuses a command, or does not answer
@@ -70,6 +71,10 @@ class ModelMismatchError(GalleryError):
 
 class NoRoomError(GalleryError):
     """The disk under a gallery is full. It may have room again, so nobody stops for it."""
+
+
+class DamagedError(GalleryError):
+    """The file of a gallery is not what was written: cut short, or changed by the disk."""
 
 
 class SnapshotError(GalleryError):

@@ -83,7 +83,24 @@ def check(db: sqlite3.Connection, keys: Keys) -> None:
         if _objects(db).get(name) != text:
             raise sqlite3.DatabaseError(f"malformed: {name} is not what was written")
     for table, key in keys.items():
-        _check_table(db, table, key)
+        check_table(db, table, key)
+
+
+def check_table(db: sqlite3.Connection, table: str, key: str) -> None:
+    """As `check`, of one table whatever the others are."""
+    rows = db.execute(
+        f"SELECT row_key IS NULL, crc32, {table}.* FROM {table} "  # noqa: S608 - our names
+        f"LEFT JOIN row_checksums ON owner = ? AND row_key = +({key})",  # `+`: by its index
+        (table,),
+    )
+    count = 0
+    for is_missing, crc, *row in rows:
+        count += 1
+        if is_missing or (crc is not None and crc != checksum(row)):
+            raise sqlite3.DatabaseError(f"malformed: a row of {table} is not what was written")
+    expected = db.execute("SELECT count(*) FROM row_checksums WHERE owner = ?", (table,))
+    if expected.fetchone() != (count,):
+        raise sqlite3.DatabaseError(f"malformed: a row of {table} is gone")
 
 
 def reset(db: sqlite3.Connection, table: str) -> None:
@@ -111,22 +128,6 @@ def checksum(row: Iterable[object]) -> int:
         else:
             crc = zlib.crc32(f"{value!r};".encode(errors="surrogatepass"), crc)
     return crc
-
-
-def _check_table(db: sqlite3.Connection, table: str, key: str) -> None:
-    rows = db.execute(
-        f"SELECT row_key IS NULL, crc32, {table}.* FROM {table} "  # noqa: S608 - our names
-        f"LEFT JOIN row_checksums ON owner = ? AND row_key = +({key})",  # `+`: by its index
-        (table,),
-    )
-    count = 0
-    for is_missing, crc, *row in rows:
-        count += 1
-        if is_missing or (crc is not None and crc != checksum(row)):
-            raise sqlite3.DatabaseError(f"malformed: a row of {table} is not what was written")
-    expected = db.execute("SELECT count(*) FROM row_checksums WHERE owner = ?", (table,))
-    if expected.fetchone() != (count,):
-        raise sqlite3.DatabaseError(f"malformed: a row of {table} is gone")
 
 
 def _adopt(db: sqlite3.Connection, table: str, key: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge_reid.core.errors import GalleryError, NoRoomError
+from edge_reid.core.errors import DamagedError, GalleryError, NoRoomError
 
 _MARK = slice(68, 72)
 """Where an SQLite file has its `application_id`."""
@@ -60,14 +60,18 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
 
 
 @contextmanager
-def made_beside(path: Path, busy_timeout_s: float) -> Iterator[sqlite3.Connection]:
+def made_beside(
+    path: Path, busy_timeout_s: float, like: sqlite3.Connection | None = None
+) -> Iterator[sqlite3.Connection]:
     """A new file for the block to fill in one transaction; it stands at `path` when it is whole.
 
-    If another process was quicker, its file stays.
+    It begins as a copy of `like`. If another process was quicker, its file stays.
     """
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     beside.unlink(missing_ok=True)  # of a process of our number that was killed
     with reserved(beside), closed_on_error(connect(beside, busy_timeout_s)) as connection:
+        if like:
+            like.backup(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         with transaction(connection):
             yield connection
@@ -107,6 +111,8 @@ def in_one_line(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _explain(path, error) from error
+    except UnicodeDecodeError as error:  # of what SQLite says, with a table's spoilt name in it
+        raise damaged(path) from error
 
 
 def is_writable(path: Path, connection: sqlite3.Connection) -> bool:
@@ -143,9 +149,9 @@ def not_a_gallery(path: Path) -> GalleryError:
     )
 
 
-def damaged(path: Path) -> GalleryError:
+def damaged(path: Path) -> DamagedError:
     """The error to raise for a gallery that cannot be trusted any more."""
-    return GalleryError(
+    return DamagedError(
         f"gallery {path}: the file is damaged or cut short; restore it from a copy, or enroll again"
     )
 
@@ -207,6 +213,21 @@ def _is_full(path: Path) -> bool:
         return False
     # a file system that counts no files says that it has room for none
     return found.f_bavail * found.f_frsize < ROOM_BYTES or (found.f_files > 0 == found.f_favail)
+
+
+def is_blank(path: Path) -> bool:
+    """Whether the file begins with nothing, as one does that was lost in a power cut.
+
+    Raises:
+        GalleryError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return not any(file.read(16))
+    except OSError as error:
+        raise GalleryError(
+            f"gallery {path}: cannot be read: {error.strerror}; check its owner and mode"
+        ) from error
 
 
 def _has_a_mark_of_ours(path: Path) -> bool:

@@ -5,17 +5,24 @@ No name, no template and no number becomes another one that looks as valid.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from flips import chosen_bits, each_flipped
 from gallery_examples import DIMENSION, MODEL, template
+from publishing import Workshop
+from stranger_examples import visit
 
 from edge_reid.core.errors import GalleryError
+from edge_reid.gallery.pull import load_held, pull
+from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.gallery.strangers import StrangerStore
+from edge_reid.messaging.sync_folder import FolderSource
 
 ALL = 1 << 20
-SOME = (300, 600)
+SOME = (100, 300)
 EVERY = (ALL, ALL)
 TIMES = [SOME, pytest.param(*EVERY, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
 
@@ -60,4 +67,81 @@ def test_a_gallery(tmp_path: Path, first_page: int, elsewhere: int) -> None:
             told += 1
             assert "damaged" in str(error), (bit, str(error))
             assert "restore it from a copy" in str(error), (bit, str(error))
-    assert len(bits) // 2 < told < len(bits)
+    assert len(bits) // 4 < told < len(bits)
+
+
+@pytest.mark.parametrize(("first_page", "elsewhere"), TIMES)
+def test_a_replica_is_made_whole_from_its_source(
+    tmp_path: Path, first_page: int, elsewhere: int
+) -> None:
+    """Whatever has happened to it: it opens, and the same gallery is in force in the end."""
+    path = tmp_path / "box" / "replica.db"
+    path.parent.mkdir()
+    with Workshop(tmp_path, people=2) as workshop:
+        workshop.publish()
+        with Replica.open(path) as replica:
+            assert taken(workshop, replica)
+        workshop.store.remove("person 0")
+        workshop.publish()
+        with Replica.open(path) as replica:
+            whole = taken(workshop, replica)
+            replica.purge(keep_s=0, now_utc_s=2e9)
+            erased = replica.erased
+        bits = chosen_bits(path.stat().st_size, first_page=first_page, elsewhere=elsewhere)
+        kept = 0
+        for bit in each_flipped(path, bits):
+            with Replica.open(path) as replica:
+                kept += replica.in_force is not None
+                assert replica.highest <= workshop.store.version, bit
+                assert taken(workshop, replica) == whole, bit
+                assert replica.erased == erased, bit
+                assert replica.highest == workshop.store.version, bit
+                replica.purge(keep_s=0, now_utc_s=2e9)
+                assert replica.purged_through == workshop.store.version, bit
+            names = {it.name for it in path.parent.iterdir()}
+            assert names == {path.name}, "nothing of it is kept"
+        assert kept > len(bits) * 0.8, "one bit takes nobody away who need not be fetched"
+
+
+def taken(workshop: Workshop, replica: Replica) -> tuple[object, ...]:
+    """The people that a box has when it has asked its source."""
+    source = FolderSource(workshop.out, poll_s=0)
+    sealed = source.news(0)
+    assert sealed is not None
+    pull(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=1e9)
+    assert replica.in_force is not None
+    loaded = load_held(replica.in_force, source.fetch, replica, workshop.pinned())
+    snapshot = loaded.snapshot
+    return snapshot.identities, snapshot.vectors.tobytes(), snapshot.version
+
+
+@pytest.mark.parametrize(("first_page", "elsewhere"), TIMES)
+def test_a_file_of_strangers(tmp_path: Path, first_page: int, elsewhere: int) -> None:
+    """It says who they are, or begins anew: nobody is ever taken for somebody else."""
+    path = tmp_path / "strangers.db"
+    with opened(path) as store:
+        for seed in range(4):
+            store.meet(visit(seed), origin="lab/gate", now_utc_s=time.time(), max_people=9)
+        whole = strangers_in(store)
+    bits = chosen_bits(path.stat().st_size, first_page=first_page, elsewhere=elsewhere)
+    anew = 0
+    for bit in each_flipped(path, bits):
+        with opened(path) as store:
+            there = strangers_in(store)
+            anew += there == []
+            assert there in ([], whole), bit
+            name = store.meet(visit(7), origin="lab/gate", now_utc_s=time.time(), max_people=9)
+            assert name not in {it[0] for it in whole}, bit
+    assert len(bits) // 4 < anew < len(bits)
+
+
+def opened(path: Path) -> StrangerStore:
+    return StrangerStore.open_or_make(path, model_id=MODEL, dimension=DIMENSION, keep_s=1e6)
+
+
+def strangers_in(store: StrangerStore) -> list[tuple[object, ...]]:
+    return [
+        (it.name, it.camera, it.last_seen_utc_s, it.times_seen, it.vector.tobytes())
+        + tuple(each.vector.tobytes() for each in store.looks(it.name))
+        for it in store.strangers()
+    ]
