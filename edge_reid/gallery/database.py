@@ -128,6 +128,18 @@ def is_writable(path: Path, connection: sqlite3.Connection) -> bool:
     return True
 
 
+def check_writable(path: Path, connection: sqlite3.Connection) -> None:
+    """Nothing, unless only the file's own head says that nobody may write to it.
+
+    Raises:
+        DamagedError: it does.
+    """
+    is_free = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    with suppress(sqlite3.OperationalError):  # locked: another program can write to it
+        if is_free and not is_writable(path, connection) and not _is_full(path):
+            raise damaged(path)
+
+
 _DAMAGE = (
     *("malformed", "not a database", "unsupported file format", "Could not decode"),
     *("no such table", "no such column", "no such index", "already exists", "too big"),
@@ -231,10 +243,10 @@ def is_blank(path: Path) -> bool:
 
 
 def _has_a_mark_of_ours(path: Path) -> bool:
-    """Whether it is no database only because its first bytes are others: ours is `eR` and two."""
+    """Whether it is no database only because its first bytes are others: ours is `er` and two."""
     try:
         with path.open("rb") as file:
-            return file.read(_MARK.stop)[_MARK].startswith(b"eR")
+            return file.read(_MARK.stop)[_MARK].lower().startswith(b"er")
     except OSError:
         return False
 

@@ -18,6 +18,7 @@ from edge_reid.core.blobs import ref_of
 from edge_reid.core.errors import DamagedError, GalleryError
 from edge_reid.core.row_checksums import check_table, is_due, keep, seal
 from edge_reid.gallery.database import (
+    check_writable,
     closed_on_error,
     connect,
     damaged,
@@ -80,6 +81,7 @@ def _open(path: Path) -> sqlite3.Connection:
         raise damaged(path)
     with in_one_line(path), closed_on_error(connect(path, BUSY_TIMEOUT_S)) as connection:
         _check_ours(path, connection)
+        check_writable(path, connection)
         connection.execute("PRAGMA synchronous = FULL")
         if is_due(connection, KEYS):
             with suppress(sqlite3.OperationalError), transaction(connection):  # nobody waits for it

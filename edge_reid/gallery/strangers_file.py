@@ -10,8 +10,15 @@ from pathlib import Path
 
 from edge_reid.core.errors import DamagedError, GalleryError
 from edge_reid.core.row_checksums import is_due, keep, marks, seal
-from edge_reid.gallery.database import closed_on_error, connect, damaged, is_damage, made_beside
-from edge_reid.gallery.database import transaction
+from edge_reid.gallery.database import (
+    check_writable,
+    closed_on_error,
+    connect,
+    damaged,
+    is_damage,
+    made_beside,
+    transaction,
+)
 from edge_reid.gallery.soundness import check_marks, check_sound
 
 APPLICATION_ID = 0x65725374
@@ -80,6 +87,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     connection = connect(path, BUSY_TIMEOUT_S)
     with closed_on_error(connection):
         _check(path, connection)
+        check_writable(path, connection)
         connection.execute("PRAGMA synchronous = FULL")
         if is_due(connection, KEYS):
             with suppress(sqlite3.OperationalError), transaction(connection):  # nobody waits for it

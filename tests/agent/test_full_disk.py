@@ -7,14 +7,21 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from consumer import eventually
 from publishing import DIMENSION, MODEL, Workshop, portraits
+from test_doorman import seen
+from test_gallery_sync import MANIFEST, following, settings, taken
 
+from edge_reid.agent.doorman import Doorman
 from edge_reid.agent.gallery_watch import GalleryWatch
+from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import NoRoomError
+from edge_reid.core.types import HitType
 from edge_reid.gallery.store import GalleryStore
 
 
@@ -103,3 +110,52 @@ def test_none_is_made_where_there_is_no_room(disk: SmallDisk) -> None:
     with pytest.raises(NoRoomError, match="make room"):
         GalleryStore.create(disk.folder / "gallery.db", MODEL, DIMENSION)
     assert [it.name for it in disk.folder.iterdir()] == ["ballast"]
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    with Workshop(tmp_path, people=3) as workshop:
+        workshop.publish()
+        yield workshop
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_an_agent_that_syncs_starts_and_catches_up_when_there_is_room(
+    disk: SmallDisk, workshop: Workshop, held: bool
+) -> None:
+    if held:
+        with following(workshop, disk.folder) as sync:
+            taken(sync)
+    disk.fill()
+    workshop.store.remove("person 0")
+    workshop.publish()
+    with following(workshop, disk.folder) as sync:
+        assert len(sync.first.identities) == (3 if held else 0)
+        eventually(lambda: "make room" in str(sync.state.refused))
+        disk.make_room()
+        assert taken(sync).identities == ("person 1", "person 2")
+        eventually(lambda: sync.state.refused is None and sync.state.purged_through == 2)
+
+
+def test_an_agent_that_remembers_strangers_starts_and_does_so_when_there_is_room(
+    disk: SmallDisk, workshop: Workshop
+) -> None:
+    given = settings(workshop, disk.folder).model_dump() | {"strangers": {"target_fpir": 0.1}}
+    disk.fill()
+    with ExitStack() as stack:
+        doorman = Doorman.open(
+            AgentSettings.model_validate(given),
+            MANIFEST,
+            is_live=True,
+            min_crops=lambda: 1,
+            stack=stack,
+        )
+        assert doorman is not None
+        assert names(doorman, 1) == [None], "an event without a name is better than none"
+        disk.make_room()
+        assert None not in names(doorman, 2)
+
+
+def names(doorman: Doorman, track_id: int) -> list[str | None]:
+    look = np.eye(DIMENSION)[0]
+    return [it.stranger for it in doorman.greet([seen(HitType.END, track_id, look, 0.0, 1.0)])]
