@@ -71,7 +71,9 @@ def sink(
         Sink(broker, share, store, confirms=confirm) as consumer,
         _until_asked() as asked,
     ):
-        what = f"events of {f'site {site}' if site else 'all sites'} from {broker.host}:{broker.port}"
+        what = (
+            f"events of {f'site {site}' if site else 'all sites'} from {broker.host}:{broker.port}"
+        )
         _consume(consumer, asked, count, f"storing {what} in {_shown(to)}")
     tally = consumer.tally
     typer.echo(

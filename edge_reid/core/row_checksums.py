@@ -165,9 +165,7 @@ def _note_marks(db: sqlite3.Connection) -> None:
 
 
 def _marks_now(db: sqlite3.Connection) -> tuple[int, int]:
-    application_id, user_version = (
-        db.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS
-    )
+    application_id, user_version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS)
     return int(application_id), int(user_version)
 
 
@@ -183,9 +181,7 @@ def _as_items(keys: Keys) -> tuple[tuple[str, str], ...]:
 @cache
 def _expected(items: tuple[tuple[str, str], ...]) -> dict[str, str | None]:
     """What `keep` makes, as SQLite shows it."""
-    made = {
-        name: text for table, key in items for name, text in _triggers(table, key).items()
-    }
+    made = {name: text for table, key in items for name, text in _triggers(table, key).items()}
     db = sqlite3.connect(":memory:")
     db.execute(_TABLE)
     db.execute(_DUE)

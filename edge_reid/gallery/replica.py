@@ -28,6 +28,7 @@ from edge_reid.gallery.tree import Branch, decode
 
 _log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A version that lies in the file."""
@@ -295,4 +296,3 @@ class Replica:
         (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise GalleryError(f"gallery {self.path}: another program is reading it; wait")
-

@@ -130,7 +130,9 @@ def test_a_file_of_strangers(tmp_path: Path, first_page: int, elsewhere: int) ->
             there = strangers_in(store)
             anew += there == []
             assert there in ([], whole), bit
-            name = store.meet(visit(7, 99.0), origin="lab/gate", now_utc_s=time.time(), max_people=9)
+            name = store.meet(
+                visit(7, 99.0), origin="lab/gate", now_utc_s=time.time(), max_people=9
+            )
             assert name not in {it[0] for it in whole}, bit
     assert len(bits) // 4 < anew < len(bits)
 
