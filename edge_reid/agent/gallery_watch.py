@@ -80,12 +80,15 @@ class GalleryWatch:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._look_s):
-            try:
-                self._look()
-            except GalleryError as error:
-                self._complain(str(error))
-            except Exception as error:
-                self._complain(f"unexpected {type(error).__name__}: {error}", error)
+            self._turn()
+
+    def _turn(self) -> None:
+        try:
+            self._look()
+        except GalleryError as error:
+            self._complain(str(error))
+        except Exception as error:
+            self._complain(f"unexpected {type(error).__name__}: {error}", error)
 
     def _look(self) -> None:
         marks, now_s = _marks(self._path), time.monotonic()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TURN_S = 0.5
 """How soon Ctrl-C and the count are noticed while nothing comes."""
 SIGN_S = 60.0
-"""Between two lines that say how many events are stored, where no terminal shows it all the time."""
+"""Between two lines that say how many events are stored, where no terminal shows it."""
 
 
 @takes_login()

@@ -20,6 +20,7 @@ Keys = Mapping[str, str]
 A migration that changes the columns of a table calls `reset`.
 """
 
+_NAME = "row_checksums"
 _TABLE = """CREATE TABLE IF NOT EXISTS row_checksums (
     owner TEXT NOT NULL,  -- table; '' for the marks of the file itself
     row_key NOT NULL,
@@ -142,13 +143,16 @@ def _adopt(db: sqlite3.Connection, table: str, key: str) -> None:
 def _triggers(table: str, key: str) -> dict[str, str]:
     """By name. `INSERT OR REPLACE` fires none for the row that goes, so entering replaces."""
     new, old = (_of_row(key, row) for row in ("NEW", "OLD"))
+    ours = f"owner = '{table}' AND row_key ="
+    steps = (
+        ("entered", "INSERT", f"INSERT OR REPLACE INTO {_NAME} VALUES ('{table}', {new}, NULL)"),  # noqa: S608
+        ("changed", "UPDATE", f"UPDATE {_NAME} SET crc32 = NULL WHERE {ours} {new}"),  # noqa: S608
+        ("left", "DELETE", f"DELETE FROM {_NAME} WHERE {ours} {old}"),  # noqa: S608
+    )
     return {
-        f"{table}_row_entered": f"CREATE TRIGGER {table}_row_entered AFTER INSERT ON {table} BEGIN "
-        f"INSERT OR REPLACE INTO row_checksums VALUES ('{table}', {new}, NULL); END",
-        f"{table}_row_changed": f"CREATE TRIGGER {table}_row_changed AFTER UPDATE ON {table} BEGIN "
-        f"UPDATE row_checksums SET crc32 = NULL WHERE owner = '{table}' AND row_key = {new}; END",
-        f"{table}_row_left": f"CREATE TRIGGER {table}_row_left AFTER DELETE ON {table} BEGIN "
-        f"DELETE FROM row_checksums WHERE owner = '{table}' AND row_key = {old}; END",
+        f"{table}_row_{what}": f"CREATE TRIGGER {table}_row_{what} AFTER {event} ON {table} "
+        f"BEGIN {effect}; END"
+        for what, event, effect in steps
     }
 
 

@@ -8,7 +8,6 @@ of the damaged file, for it holds people who may be erased tomorrow.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -119,9 +118,11 @@ def _fill(connection: sqlite3.Connection) -> None:
 def _make_anew(path: Path) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         _fill(fresh)
-        with suppress(GalleryError, sqlite3.Error, UnicodeDecodeError):  # it may not even open
-            with closing(connect(path, BUSY_TIMEOUT_S)) as spoilt:
-                _carry_over(spoilt, fresh)
+        with (
+            suppress(GalleryError, sqlite3.Error, UnicodeDecodeError),  # it may not even open
+            closing(connect(path, BUSY_TIMEOUT_S)) as spoilt,
+        ):
+            _carry_over(spoilt, fresh)
         seal(fresh, KEYS)
         with in_one_line(path):
             _write_over(path, fresh)
@@ -151,7 +152,7 @@ def _carry_over(spoilt: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
     if heads is not None and erased is not None:
         fresh.executemany("INSERT INTO heads VALUES (?, ?, ?, ?, ?)", heads)
         fresh.executemany("INSERT INTO erased VALUES (?)", erased)
-    kept = [row[0] for row in fresh.execute("SELECT max(version) FROM heads")][0]
+    (kept,) = fresh.execute("SELECT max(version) FROM heads").fetchone()
     highest = ledger[0][1] if ledger else kept or 0
     if kept is None:  # the newest comes again under its number
         highest = max(highest - 1, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -78,7 +77,7 @@ def test_a_file_in_the_place_of_another_is_seen(
     other = tmp_path / "night.db"
     with GalleryStore.create(other, MODEL, DIMENSION) as store:
         store.add_all(portraits("night watchman"))
-    os.replace(shutil.copy(other, tmp_path / "copy.db"), path)
+    other.replace(path)
     index = taken(watch)
     assert (index.identities, index.version) == (("night watchman",), watch.first.version)
     with GalleryStore.open(path) as store:
@@ -123,7 +122,7 @@ def test_a_gallery_that_cannot_be_read_changes_nothing_and_is_said_once(
     path.write_bytes(b"hello again")
     eventually(lambda: watch._seen == gallery_watch._marks(path))
     assert watch.take() is None
-    os.replace(tmp_path / "elsewhere.db", path)
+    (tmp_path / "elsewhere.db").replace(path)
     with GalleryStore.open(path) as store:
         store.remove("ana")
     assert taken(watch).identities == ("zoe",)

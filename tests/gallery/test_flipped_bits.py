@@ -56,18 +56,24 @@ def test_a_gallery(tmp_path: Path, first_page: int, elsewhere: int) -> None:
     bits = chosen_bits(path.stat().st_size, first_page=first_page, elsewhere=elsewhere)
     told = 0
     for bit in each_flipped(path, bits):
-        try:
-            assert contents_of(path) == whole, bit
-            if bit < HEAD_BYTES * 8:  # which says how to write as well
-                with GalleryStore.open(path) as store:
-                    store.add(template("emil"))
-                    store.remove("zoe")
-                    assert store.snapshot().identities == ("ana", "emil"), bit
-        except GalleryError as error:
-            told += 1
-            assert "damaged" in str(error), (bit, str(error))
-            assert "restore it from a copy" in str(error), (bit, str(error))
+        said = complaint(path, whole, is_written=bit < HEAD_BYTES * 8)
+        told += bool(said)
+        assert not said or ("damaged" in said and "restore it from a copy" in said), (bit, said)
     assert len(bits) // 4 < told < len(bits)
+
+
+def complaint(path: Path, whole: tuple[object, ...], *, is_written: bool) -> str:
+    """What is said of a gallery that is not as it was; the head says how to write as well."""
+    try:
+        assert contents_of(path) == whole
+        if is_written:
+            with GalleryStore.open(path) as store:
+                store.add(template("emil"))
+                store.remove("zoe")
+                assert store.snapshot().identities == ("ana", "emil")
+    except GalleryError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize(("first_page", "elsewhere"), TIMES)
@@ -143,7 +149,9 @@ def opened(path: Path) -> StrangerStore:
 
 def strangers_in(store: StrangerStore) -> list[tuple[object, ...]]:
     return [
-        (it.name, it.camera, it.last_seen_utc_s, it.times_seen, it.vector.tobytes())
-        + tuple(each.vector.tobytes() for each in store.looks(it.name))
+        (
+            *(it.name, it.camera, it.last_seen_utc_s, it.times_seen, it.vector.tobytes()),
+            *(each.vector.tobytes() for each in store.looks(it.name)),
+        )
         for it in store.strangers()
     ]
