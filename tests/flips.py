@@ -10,14 +10,20 @@ HEAD_BYTES = 112
 """The head of an SQLite file and of its first page."""
 
 
-def chosen_bits(size_bytes: int, *, first_page: int, elsewhere: int, seed: int = 0) -> list[int]:
-    """All bits of the head, and so many at random of the rest of the first page and of the file."""
+def chosen_bits(
+    size_bytes: int, *, head: int, first_page: int, elsewhere: int, seed: int = 0
+) -> list[int]:
+    """So many bits at random of the head, of the rest of the first page, and of the file."""
     dice = random.Random(seed)
-    head, page = HEAD_BYTES * 8, 4096 * 8
+    parts = (
+        (0, HEAD_BYTES, head),
+        (HEAD_BYTES, 4096, first_page),
+        (4096, size_bytes, elsewhere),
+    )
     return [
-        *range(head),
-        *sorted(dice.sample(range(head, page), min(first_page, page - head))),
-        *sorted(dice.sample(range(page, size_bytes * 8), min(elsewhere, size_bytes * 8 - page))),
+        bit
+        for start, end, count in parts
+        for bit in sorted(dice.sample(range(start * 8, end * 8), min(count, (end - start) * 8)))
     ]
 
 

@@ -38,7 +38,7 @@ def keep(db: sqlite3.Connection, keys: Keys) -> None:
     The caller holds the transaction. Where they are kept already, nothing is written.
     """
     known = _objects(db)
-    if any(name not in known for name in _expected(_as_items(keys))):
+    if not _expected(_as_items(keys)).keys() <= known.keys():
         for statement in (_TABLE, _DUE):
             db.execute(statement)
         for table, key in keys.items():
@@ -57,7 +57,7 @@ def is_due(db: sqlite3.Connection, keys: Keys) -> bool:
     if not is_kept(db) or marks(db) != _marks_now(db):
         return True
     due = db.execute("SELECT 1 FROM row_checksums WHERE crc32 IS NULL LIMIT 1").fetchone()
-    return due is not None or any(name not in _objects(db) for name in _expected(_as_items(keys)))
+    return due is not None or not _expected(_as_items(keys)).keys() <= _objects(db).keys()
 
 
 def seal(db: sqlite3.Connection, keys: Keys) -> None:
@@ -80,8 +80,9 @@ def check(db: sqlite3.Connection, keys: Keys) -> None:
     Raises:
         sqlite3.DatabaseError: `malformed: …`.
     """
+    found = _objects(db)
     for name, text in _expected(_as_items(keys)).items():
-        if _objects(db).get(name) != text:
+        if found.get(name) != text:
             raise sqlite3.DatabaseError(f"malformed: {name} is not what was written")
     for table, key in keys.items():
         check_table(db, table, key)

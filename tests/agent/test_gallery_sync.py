@@ -291,6 +291,16 @@ def test_a_replica_that_is_spoilt_while_an_agent_runs_is_made_anew(
         eventually(lambda: sync.state.refused is None and sync.state.purged_through == 2)
 
 
+def test_an_erasure_in_a_folder_does_not_wait_for_the_next_poll(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    with following(workshop, tmp_path, poll_s=3600) as sync:
+        assert "person 0" in taken(sync)
+        workshop.store.remove("person 0")
+        workshop.publish()
+        assert "person 0" not in taken(sync)
+
+
 def test_a_disk_that_cannot_be_wiped_now_stops_no_erasure(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
