@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import cache
 
 Keys = Mapping[str, str]
@@ -96,10 +97,11 @@ def check_table(db: sqlite3.Connection, table: str, key: str) -> None:
         (table,),
     )
     count = 0
-    for is_missing, crc, *row in rows:
-        count += 1
-        if is_missing or (crc is not None and crc != checksum(row)):
-            raise sqlite3.DatabaseError(f"malformed: a row of {table} is not what was written")
+    with closing(rows):  # who hears of damage would keep it open, and so the file from a wipe
+        for is_missing, crc, *row in rows:
+            count += 1
+            if is_missing or (crc is not None and crc != checksum(row)):
+                raise sqlite3.DatabaseError(f"malformed: a row of {table} is not what was written")
     expected = db.execute("SELECT count(*) FROM row_checksums WHERE owner = ?", (table,))
     if expected.fetchone() != (count,):
         raise sqlite3.DatabaseError(f"malformed: a row of {table} is gone")
