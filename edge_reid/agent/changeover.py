@@ -1,4 +1,4 @@
-"""A gallery that sync has made ready comes into force between two frames, and the world is told.
+"""A gallery that was made ready comes into force between two frames, and the world is told.
 
 Whoever is not enrolled any more is also taken back: once every event that may name them has left
 the outbox, their retained state at the broker is cleared. Only when the broker has said so, and the
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from edge_reid.agent.gallery_sync import GallerySync
+from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.uplink import Uplink
@@ -27,6 +28,7 @@ class Changeover:
     Args:
         sync: makes galleries ready; None for a box that has its own.
         index: the gallery in force at the start.
+        watch: makes galleries ready that come from the box's own file.
         threshold_of: least similarity of a known identity, for a gallery.
     """
 
@@ -40,8 +42,10 @@ class Changeover:
         uplink: Uplink | None,
         facts: AgentFacts,
         threshold_of: Callable[[Index], float],
+        watch: GalleryWatch | None = None,
     ) -> None:
         self._sync = sync
+        self._origin = sync or watch
         self._index = index
         self._pipeline = pipeline
         self._herald = herald
@@ -64,7 +68,7 @@ class Changeover:
 
     def between_frames(self) -> None:
         """Put a gallery in force that is ready; take a while of less than one frame."""
-        index = self._sync.take() if self._sync else None
+        index = self._origin.take() if self._origin else None
         if index is not None:
             self.put_in_force(index)
         if not self._is_settled:

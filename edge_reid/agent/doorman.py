@@ -23,7 +23,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge_reid.core.config import AgentSettings, StrangerSettings
-from edge_reid.core.errors import GalleryError
+from edge_reid.core.errors import GalleryError, NoRoomError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.threshold import Quantiles, threshold_for
 from edge_reid.core.types import Hit, HitType, Known
@@ -47,7 +47,8 @@ class Doorman:
     A file that fails costs names, never events: that is logged, and the agent runs on.
 
     Args:
-        store: who was seen before; other agents of the box may write to it too.
+        store: who was seen before; other agents of the box may write to it too. None: it is made
+            by `open_store` once there is room.
         settings: how long, how many, and how strict.
         camera: this camera.
         origin: what tells this box from others.
@@ -60,7 +61,7 @@ class Doorman:
 
     def __init__(
         self,
-        store: StrangerStore,
+        store: StrangerStore | None,
         settings: StrangerSettings,
         *,
         camera: str,
@@ -69,8 +70,10 @@ class Doorman:
         min_crops: Callable[[], int],
         purges: bool,
         clock: Callable[[], float] = time.time,
+        open_store: Callable[[], StrangerStore] | None = None,
     ) -> None:
-        self._store = store
+        self._opened = store
+        self._open_store = open_store
         self._settings = settings
         self._camera = camera
         self._origin = origin
@@ -103,21 +106,40 @@ class Doorman:
         if settings.strangers is None:
             return None
         threshold_for(manifest.impostor_quantiles, settings.strangers.target_fpir, 1)
-        store = StrangerStore.open_or_make(
-            settings.strangers_path,
-            model_id=manifest.model_id,
-            dimension=manifest.dimension,
-            keep_s=settings.strangers.keep_s,
-        )
+
+        def open_store() -> StrangerStore:
+            assert settings.strangers is not None  # noqa: S101 - asked above
+            store = StrangerStore.open_or_make(
+                settings.strangers_path,
+                model_id=manifest.model_id,
+                dimension=manifest.dimension,
+                keep_s=settings.strangers.keep_s,
+            )
+            return stack.enter_context(store)
+
+        try:
+            store = open_store()
+        except NoRoomError as error:
+            _log.error("%s: %s", NOT_KNOWN_AGAIN, error)
+            store = None
         return cls(
-            stack.enter_context(store),
+            store,
             settings.strangers,
             camera=settings.camera,
             origin=f"{settings.site}/{settings.agent}",
             impostor_quantiles=manifest.impostor_quantiles,
             min_crops=min_crops,
             purges=is_live,
+            open_store=open_store,
         )
+
+    @property
+    def _store(self) -> StrangerStore:
+        """The file; raises GalleryError while there is no room for one."""
+        if self._opened is None:
+            assert self._open_store is not None, "one or the other is given"  # noqa: S101
+            self._opened = self._open_store()
+        return self._opened
 
     def greet(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
         """The hits, those of unknown people with their names where they have one; every frame."""

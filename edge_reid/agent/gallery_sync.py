@@ -19,7 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.config import AgentSettings, GallerySyncSettings
-from edge_reid.core.errors import BrokerError, EdgeReidError, GalleryError, SnapshotError
+from edge_reid.core.errors import (
+    BrokerError,
+    DamagedError,
+    EdgeReidError,
+    GalleryError,
+    NoRoomError,
+    SnapshotError,
+)
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.head import Pinned
@@ -101,6 +108,7 @@ class GallerySync:
         self._source = source
         self._ready: deque[Index] = deque(maxlen=1)  # for the pipeline to take
         self._disk_due_s = 0.0
+        self._must_reopen = False  # the replica: it is damaged, or was opened on a full disk
         self._concluded = threading.Event()  # an attempt is over
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gallery sync", daemon=True)
@@ -166,14 +174,22 @@ class GallerySync:
         return self._ready.pop() if self._ready else None
 
     def _load_first(self) -> tuple[Index, frozenset[str]]:
-        with Replica.open(self._path) as replica:
-            self.state = replace(self.state, purged_through=replica.purged_through)
-            loaded = [it for held in replica.held if (it := self._load(held, replica))]
+        loaded = self._load_held()
         if not loaded:
             return Index(self._nobody()), frozenset()
         names = [frozenset(each.snapshot.identities) for each in loaded]
         self._note_loaded(loaded[0])
         return Index(loaded[0].snapshot), frozenset().union(*names[1:]) - names[0]
+
+    def _load_held(self) -> list[Arrived]:
+        """All that can be loaded of what is on the disk; nothing while a full one has none."""
+        try:
+            with Replica.open(self._path) as replica:
+                self.state = replace(self.state, purged_through=replica.purged_through)
+                return [it for held in replica.held if (it := self._load(held, replica))]
+        except NoRoomError as error:
+            self._refuse(error)
+            return []
 
     def _load(self, held: Held, replica: Replica) -> Arrived | None:
         try:
@@ -204,7 +220,8 @@ class GallerySync:
         self._source.close()
 
     def _follow(self, replica: Replica) -> None:
-        while not self._stopping.is_set():
+        self._must_reopen, self._disk_due_s = False, 0.0
+        while not (self._stopping.is_set() or self._must_reopen):
             self._turn(replica)
 
     def _turn(self, replica: Replica) -> None:
@@ -214,8 +231,13 @@ class GallerySync:
             if sealed is not None:
                 self._take(sealed, replica)
         except EdgeReidError as error:
+            self._note_disk(error)
             self._refuse(error)
             self._stopping.wait(min(TURN_S, self._settings.poll_s))
+
+    def _note_disk(self, error: EdgeReidError) -> None:
+        """Opening repairs a damaged replica, and takes note of room that there is again."""
+        self._must_reopen |= isinstance(error, (DamagedError, NoRoomError))
 
     def _take(self, sealed: bytes, replica: Replica) -> None:
         now_utc_s = time.time()
@@ -260,6 +282,7 @@ class GallerySync:
                 self._load_or_fetch(held, replica)
             return False
         except GalleryError as error:
+            self._note_disk(error)
             _log.warning("gallery sync: old versions are not wiped yet: %s", error)
             return False
         if replica.purged_through != self.state.purged_through:

@@ -26,9 +26,10 @@ class Herald:
     Args:
         origin: who says it; another one from when another gallery is in force.
         commit: takes events for the broker; None when there is none.
-        lines: file for JSON lines, `-` for standard output, None for neither. Their `seq` counts
-            from 1 in every run, so that the same video gives the same bytes whatever the outbox
-            has seen before; `event_id` ties a line to its MQTT message.
+        lines: file for JSON lines, `-` for standard output, None for neither. What the file holds
+            stays, and new lines come after it. Their `seq` counts from 1 in every run, so that the
+            same video gives the same bytes whatever the outbox has seen before; `event_id` ties a
+            line to its MQTT message.
 
     Raises:
         UsageError: the file of JSON lines cannot be written.
@@ -89,11 +90,21 @@ class Herald:
             return sys.stdout
         try:
             Path(where).touch(0o600)  # a new one is its owner's alone
-            return self._open.enter_context(Path(where).open("w", encoding="utf-8"))
+            _end_last_line(Path(where))
+            return self._open.enter_context(Path(where).open("a", encoding="utf-8"))
         except OSError as error:
             raise UsageError(
                 f"events file {where}: cannot be written: {error.strerror}; give another path"
             ) from error
+
+
+def _end_last_line(path: Path) -> None:
+    """A kill may have left half a line: what comes after it must not become a part of it."""
+    if path.is_file() and path.stat().st_size:
+        with path.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def _hush(lines: TextIO) -> None:

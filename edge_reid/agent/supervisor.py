@@ -16,6 +16,7 @@ from typing import Protocol
 from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.doorman import Doorman
 from edge_reid.agent.gallery_sync import GallerySync
+from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.health import Counters, FrameRate, Summary
 from edge_reid.agent.heartbeat import Heartbeat
 from edge_reid.agent.herald import Herald
@@ -30,7 +31,6 @@ from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.types import Frame, Hit
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.keys import read_public_key
-from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import CameraReport, CameraState, Origin, camera_status_message
@@ -118,7 +118,8 @@ def _build(
     )
     model_id = embedder.manifest.model_id
     sync = GallerySync.open(settings, embedder.manifest)
-    index = _gallery(settings, model_id, sync, stack)
+    watch = None if sync else stack.enter_context(GalleryWatch(settings.gallery, model_id))
+    index = watch.first if watch else _first_of(sync, stack)
     heartbeat = Heartbeat.from_environment()
     # a service starts before the network, and outlives a camera that is away
     is_patient = heartbeat.is_heard and outputs.annotate is None
@@ -148,6 +149,7 @@ def _build(
         uplink=uplink,
         facts=facts,
         threshold_of=standard.threshold_of,
+        watch=watch,
     )
     steward = None
     if uplink and uplink.desk:
@@ -194,16 +196,12 @@ def _check_signatures(models: ModelSettings) -> None:
             _log.warning("model %s: nobody signed its manifest; pinned is %s", model, key.key_id)
 
 
-def _gallery(
-    settings: AgentSettings, model_id: str, sync: GallerySync | None, stack: ExitStack
-) -> Index:
-    """The gallery in force at the start: of its own file, or what sync has by now."""
-    if sync is not None:
-        stack.enter_context(sync)
-        newer = sync.take()
-        return sync.first if newer is None else newer
-    with GalleryStore.open(settings.gallery, model_id=model_id) as store:
-        return Index(store.snapshot())
+def _first_of(sync: GallerySync | None, stack: ExitStack) -> Index:
+    """What sync has by now."""
+    assert sync is not None, "who does not sync has a gallery to watch"  # noqa: S101
+    stack.enter_context(sync)
+    newer = sync.take()
+    return sync.first if newer is None else newer
 
 
 def _film(path: Path | None, source: Source, stack: ExitStack) -> VideoWriter | None:

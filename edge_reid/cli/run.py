@@ -26,7 +26,7 @@ def run(
         Path | None, typer.Option(help="Everything from a TOML file; options here win over it.")
     ] = None,
     events: Annotated[
-        str | None, typer.Option(help="Write events as JSON lines to a file, or - for stdout.")
+        str | None, typer.Option(help="Append events as JSON lines to a file, or - for stdout.")
     ] = None,
     annotate: Annotated[
         Path | None, typer.Option(help="Write a video with boxes, tracks and decisions.")

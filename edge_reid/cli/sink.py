@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +12,14 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from edge_reid.messaging.sink import Sink
 
 TURN_S = 0.5
 """How soon Ctrl-C and the count are noticed while nothing comes."""
+SIGN_S = 60.0
+"""Between two lines that say how many events are stored, where no terminal shows it."""
 
 
 @takes_login()
@@ -76,7 +81,10 @@ def sink(
         ) as consumer,
         _until_asked() as asked,
     ):
-        _consume(consumer, asked, count)
+        what = (
+            f"events of {f'site {site}' if site else 'all sites'} from {broker.host}:{broker.port}"
+        )
+        _consume(consumer, asked, count, f"storing {what} in {_shown(to)}")
     tally = consumer.tally
     typer.echo(
         f"{tally.stored} events stored, {tally.again} were there already,"
@@ -87,24 +95,67 @@ def sink(
         raise KeyboardInterrupt
 
 
-def _consume(consumer: Sink, asked: list[int], count: int | None) -> None:
+def _shown(to: str) -> str:
+    """The kind of store, and its file; a database's address may hold what is nobody's business."""
+    return "PostgreSQL" if to.startswith("postgres") else to
+
+
+def _consume(consumer: Sink, asked: list[int], count: int | None, task: str) -> None:
     """Turn until somebody asks to stop, or the count is reached; say what changes."""
     from rich.console import Console
-    from rich.text import Text
-
-    from edge_reid.core.foreign_text import shown
 
     console = Console(stderr=True)
-    known_trouble = ""
-    with console.status("waiting for events") as status:
+    signs = _Signs(console, task)
+    with console.status("connecting") as status:
         while not asked and (count is None or consumer.tally.stored < count):
+            signs.show(consumer)
+            status.update(f"{consumer.tally.stored} events stored{signs.since_last}")
             consumer.turn(TURN_S)
-            status.update(f"{consumer.tally.stored} events stored")
-            if consumer.trouble != known_trouble:
-                known_trouble = consumer.trouble
-                said = Text(shown(known_trouble), "yellow") if known_trouble else Text("well again")
-                console.print(said, soft_wrap=True)
+    signs.show(consumer)
     consumer.finish()
+
+
+class _Signs:
+    """Signs of life: what a sink is about, what is wrong, and now and then how far it is."""
+
+    def __init__(self, console: Console, task: str) -> None:
+        self._console = console
+        self._task = task
+        self._trouble = ""
+        self._stored = 0
+        self._last_s: float | None = None
+        self._due_s = 0.0
+
+    @property
+    def since_last(self) -> str:
+        """How long ago the last event came."""
+        if self._last_s is None:
+            return ""
+        return f", the last {time.monotonic() - self._last_s:.0f} s ago"
+
+    def show(self, consumer: Sink) -> None:
+        """Whatever is new."""
+        if consumer.is_connected and self._task:
+            self._say(self._task)
+            self._task = ""
+        if consumer.trouble != self._trouble:
+            self._trouble = consumer.trouble
+            self._say(self._trouble or "well again", "yellow" if self._trouble else "")
+        if consumer.tally.stored > self._stored:
+            self._stored, self._last_s = consumer.tally.stored, time.monotonic()
+        self._count()
+
+    def _count(self) -> None:
+        """The first event at once, later ones once a minute; a terminal shows the count anyway."""
+        if self._stored and not self._console.is_terminal and time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + SIGN_S
+            events = "event" if self._stored == 1 else "events"
+            self._say(f"{self._stored} {events} stored{self.since_last}")
+
+    def _say(self, line: str, style: str = "") -> None:
+        from rich.text import Text
+
+        self._console.print(Text(line, style), soft_wrap=True)
 
 
 @contextmanager

@@ -8,6 +8,8 @@
     ├── ModelError               a model file or its manifest is missing, corrupt or of another kind
     ├── GalleryError             a gallery cannot be read or written
     │   ├── ModelMismatchError   an embedding meets a gallery of another model
+    │   ├── NoRoomError          the disk is full; what is there can be read
+    │   ├── DamagedError         the file is not what was written
     │   └── SnapshotError        a published gallery is refused, or is not to be had whole
     ├── BrokerError              the MQTT broker refuses us or is not there
     ├── CommandError             an agent refuses a command, or does not answer
@@ -65,6 +67,14 @@ class GalleryError(EdgeReidError):
 
 class ModelMismatchError(GalleryError):
     """Embeddings of one model meet a gallery of another."""
+
+
+class NoRoomError(GalleryError):
+    """The disk under a gallery is full. It may have room again, so nobody stops for it."""
+
+
+class DamagedError(GalleryError):
+    """The file of a gallery is not what was written: cut short, or changed by the disk."""
 
 
 class SnapshotError(GalleryError):

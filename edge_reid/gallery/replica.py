@@ -14,48 +14,19 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.core.blobs import BlobRef, ref_of
 from edge_reid.core.errors import GalleryError, SnapshotError
-from edge_reid.gallery.database import (
-    closed_on_error,
-    connect,
-    damaged,
-    in_one_line,
-    made_beside,
-    transaction,
-)
-from edge_reid.gallery.schema import REPLICA_APPLICATION_ID
+from edge_reid.core.row_checksums import is_kept, seal
+from edge_reid.gallery.database import in_one_line, transaction
+from edge_reid.gallery.replica_file import KEYS, open_or_make
 from edge_reid.gallery.tree import Branch, decode
 
 _log = logging.getLogger(__name__)
-
-FORMAT = 1
-BUSY_TIMEOUT_S = 10.0
-
-_SCHEMA = (
-    """CREATE TABLE heads (
-        version INTEGER PRIMARY KEY,
-        sealed BLOB NOT NULL,
-        root_sha256 TEXT NOT NULL,
-        root_bytes INTEGER NOT NULL,
-        left_utc_s REAL  -- NULL: in force
-    )""",
-    "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, body BLOB NOT NULL)",
-    "CREATE TABLE erased (place TEXT PRIMARY KEY) WITHOUT ROWID",
-    """CREATE TABLE ledger (
-        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-        highest INTEGER NOT NULL,  -- version ever taken: none below is taken any more
-        purged_through INTEGER NOT NULL,  -- no byte of an older version is in the file
-        traces INTEGER NOT NULL  -- 1: what was deleted may still stand in the log
-    )""",
-    "INSERT INTO ledger VALUES (1, 0, 0, 0)",
-    f"PRAGMA application_id = {REPLICA_APPLICATION_ID}",
-    f"PRAGMA user_version = {FORMAT}",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +55,12 @@ class Replica:
     def open(cls, path: Path) -> Replica:
         """The replica at a path; made, readable only by its owner, if there is none.
 
+        One that is damaged is made anew of what is whole in it.
+
         Raises:
-            GalleryError: the file is of another kind, damaged, or cannot be made.
+            GalleryError: the file is of another kind, or cannot be made.
         """
-        if not path.exists():
-            _create(path)
-        with in_one_line(path), closed_on_error(connect(path, BUSY_TIMEOUT_S)) as connection:
-            _check_ours(path, connection)
-            connection.execute("PRAGMA synchronous = FULL")
-        return cls(path, connection)
+        return cls(path, open_or_make(path))
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -146,7 +114,7 @@ class Replica:
 
     def stash(self, blobs: Mapping[BlobRef, bytes]) -> None:
         """Keep blobs of a version on its way, so that they need not come again."""
-        with in_one_line(self.path), transaction(self._db):
+        with self._writing():
             self._db.executemany(
                 "INSERT OR REPLACE INTO blobs VALUES (?, ?)",
                 [(ref.sha256, body) for ref, body in blobs.items()],
@@ -175,7 +143,7 @@ class Replica:
         Raises:
             GalleryError: it is not higher than all before it, or a blob is not here.
         """
-        with in_one_line(self.path), transaction(self._db):
+        with self._writing():
             if version <= self.highest:  # another agent on this box was quicker
                 raise GalleryError(
                     f"gallery {self.path}: expected a version above {self.highest}, got {version}"
@@ -199,7 +167,7 @@ class Replica:
         Raises:
             GalleryError: none is kept.
         """
-        with in_one_line(self.path), transaction(self._db):
+        with self._writing():
             kept = [each for each in self.held if each.left_utc_s is not None]
             if not kept:
                 raise GalleryError(
@@ -219,7 +187,7 @@ class Replica:
             GalleryError: another program is reading: try again later.
             SnapshotError: the version in force is harmed: load it, which fetches what is missing.
         """
-        with in_one_line(self.path), transaction(self._db):
+        with self._writing():
             # a clock that was set back must not keep anything for longer than `keep_s` from now
             self._db.execute(
                 "UPDATE heads SET left_utc_s = ? WHERE left_utc_s > ?", (now_utc_s, now_utc_s)
@@ -235,6 +203,7 @@ class Replica:
             with in_one_line(self.path):
                 self._db.execute("VACUUM")
                 self._empty_log()
+            with self._writing():
                 self._db.execute("UPDATE ledger SET traces = 0, purged_through = ?", (oldest,))
 
     def close(self) -> None:
@@ -245,6 +214,13 @@ class Replica:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with in_one_line(self.path), transaction(self._db):
+            yield
+            if is_kept(self._db):
+                seal(self._db, KEYS)
 
     def _read(self, ref: BlobRef) -> bytes | None:
         with in_one_line(self.path):
@@ -320,26 +296,3 @@ class Replica:
         (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise GalleryError(f"gallery {self.path}: another program is reading it; wait")
-
-
-def _create(path: Path) -> None:
-    with made_beside(path, BUSY_TIMEOUT_S) as connection:
-        for statement in _SCHEMA:
-            connection.execute(statement)
-
-
-def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != REPLICA_APPLICATION_ID:
-        raise GalleryError(
-            f"gallery {path}: expected the copy of a published gallery, got another kind of file; "
-            "a box that syncs needs a path of its own, sync makes the file"
-        )
-    if version > FORMAT:
-        raise GalleryError(
-            f"gallery {path}: expected format {FORMAT}, got {version}, written by a newer "
-            "edge-reid; update this one"
-        )
-    if connection.execute("SELECT 1 FROM ledger").fetchone() is None:
-        raise damaged(path)

@@ -7,10 +7,13 @@ of the tables is a further entry of `MIGRATIONS`.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
+from edge_reid.core.row_checksums import is_due, keep, seal
 from edge_reid.gallery.database import is_writable, not_a_gallery, transaction
+from edge_reid.gallery.soundness import check_marks, check_sound
 
 APPLICATION_ID = 0x65526964
 """Marks an SQLite file as a gallery: ASCII `eRid`."""
@@ -81,14 +84,28 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
+KEYS = {
+    "gallery": "only_row",
+    "identities": "identity_id",
+    "templates": "template_id",
+    "erasures": "place",
+    "published": "place || ' ' || sha256",
+    "set_aside": "template_id",
+}
+"""Tables whose rows have checksums, and what tells those apart. No version of their own: an older
+release, to which a box goes back when an upgrade is taken back, can go on with the file.
+"""
+
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables up to date. The caller holds the transaction."""
+    """Bring the tables up to date, checksums with them. The caller holds the transaction."""
     (done,) = connection.execute("PRAGMA user_version").fetchone()
     for statements in MIGRATIONS[done:]:
         for statement in statements:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    keep(connection, KEYS)
+    seal(connection, KEYS)
 
 
 def _stand_in(connection: sqlite3.Connection, version: int) -> None:
@@ -100,15 +117,17 @@ def _stand_in(connection: sqlite3.Connection, version: int) -> None:
 
 
 def check_format(path: Path, connection: sqlite3.Connection) -> None:
-    """Nothing, if it is a gallery of today's format; one of an older format becomes one.
+    """Nothing, if it is a sound gallery of today's format; one of an older format becomes one.
 
     One that cannot be written is left as it is: it can still be read and searched.
 
     Raises:
         GalleryError: it is no gallery, or of a newer format.
+        sqlite3.Error: it is damaged.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    check_marks(connection, application, version)
     if application == REPLICA_APPLICATION_ID:
         raise GalleryError(
             f"gallery {path}: is a box's copy of a published gallery; "
@@ -121,9 +140,16 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
             f"gallery {path}: expected format {SCHEMA_VERSION} or older, got {version}, "
             "written by a newer edge-reid; update this one"
         )
-    if version == SCHEMA_VERSION:
-        return
-    if not is_writable(connection):
+    check_sound(connection, sum(MIGRATIONS[:version], ()), KEYS)
+    if version < SCHEMA_VERSION:
+        _catch_up(path, connection, version)
+    elif is_due(connection, KEYS):
+        with suppress(sqlite3.OperationalError), transaction(connection):  # nobody waits for it
+            migrate(connection)
+
+
+def _catch_up(path: Path, connection: sqlite3.Connection, version: int) -> None:
+    if not is_writable(path, connection):
         _stand_in(connection, version)
         return
     with transaction(connection):

@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import GalleryError, ModelMismatchError
+from edge_reid.core.row_checksums import is_kept, seal
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery.admission import check_template
 from edge_reid.gallery.curation import (
@@ -33,7 +34,7 @@ from edge_reid.gallery.database import (
     transaction,
 )
 from edge_reid.gallery.identity import identity_key, identity_name
-from edge_reid.gallery.schema import APPLICATION_ID, check_format, migrate
+from edge_reid.gallery.schema import APPLICATION_ID, KEYS, check_format, migrate
 from edge_reid.gallery.tree import Erasure, place_of
 from edge_reid.gallery.vectors import pack, unpack
 
@@ -96,6 +97,7 @@ class GalleryStore:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 migrate(connection)
                 connection.execute("INSERT INTO gallery VALUES (1, ?, ?, 0)", (model_id, dimension))
+                seal(connection, KEYS)
             return cls(path, connection)
 
     @classmethod
@@ -263,7 +265,7 @@ class GalleryStore:
 
     def raise_version(self, above: int) -> int:
         """Number the gallery as it is above another version; returns its new number."""
-        with in_one_line(self.path), transaction(self._db):
+        with self._writing():
             self._db.execute("UPDATE gallery SET version = max(version, ?) + 1", (above,))
         return self.version
 
@@ -280,13 +282,13 @@ class GalleryStore:
     def note_published(self, place: str, refs: Iterable[BlobRef], *, is_there: bool) -> None:
         """Remember blobs that are in a place, or about to be put there."""
         rows = [(place, ref.sha256, ref.size_bytes, is_there) for ref in refs]
-        with in_one_line(self.path), transaction(self._db):
+        with self._writing():
             self._db.executemany("INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?)", rows)
 
     def note_cleared(self, place: str, refs: Iterable[BlobRef]) -> None:
         """Forget blobs that are no longer in a place."""
         rows = [(place, ref.sha256) for ref in refs]
-        with in_one_line(self.path), transaction(self._db):
+        with self._writing():
             self._db.executemany("DELETE FROM published WHERE place = ? AND sha256 = ?", rows)
 
     def snapshot(self) -> GallerySnapshot:
@@ -324,9 +326,16 @@ class GalleryStore:
 
     @contextmanager
     def _change(self) -> Iterator[None]:
-        with in_one_line(self.path), transaction(self._db):
+        with self._writing():
             yield
             self._db.execute("UPDATE gallery SET version = version + 1")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with in_one_line(self.path), transaction(self._db):
+            yield
+            if is_kept(self._db):  # by another program, or at the next opening, if not
+                seal(self._db, KEYS)
 
     def _insert(self, template: Template) -> Template:
         name = identity_name(template.identity)

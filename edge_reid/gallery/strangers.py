@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
+from edge_reid.core.row_checksums import is_kept, seal
 from edge_reid.core.stranger import stranger_name, stranger_tag
 from edge_reid.core.types import Embedding, Vectors
-from edge_reid.gallery.database import damaged, in_one_line, transaction
+from edge_reid.gallery.database import closed_on_error, damaged, in_one_line, transaction
 from edge_reid.gallery.match import mean_vector
 from edge_reid.gallery.stranger import Stranger, Visit
-from edge_reid.gallery.strangers_file import open_file, open_or_make
+from edge_reid.gallery.strangers_file import KEYS, open_file, open_or_make
 from edge_reid.gallery.vectors import pack, unpack
 
 KEPT_LOOKS = 10
@@ -68,7 +69,7 @@ class StrangerStore:
         """
         with in_one_line(path):
             connection = open_or_make(path, model_id, dimension)
-            with transaction(connection):
+            with closed_on_error(connection), _sealed(connection):
                 if (model_id, dimension) != _model_of(connection):
                     connection.execute("DELETE FROM strangers")
                 connection.execute(
@@ -204,7 +205,7 @@ class StrangerStore:
         Raises:
             GalleryError: another program is reading: try again later.
         """
-        with in_one_line(self.path), transaction(self._db):
+        with in_one_line(self.path), _sealed(self._db):
             # a clock that was set back must not keep anybody for longer than `keep_s` from now
             self._db.execute(
                 "UPDATE strangers SET noted_utc_s = ? WHERE noted_utc_s > ?", (now_utc_s, now_utc_s)
@@ -231,7 +232,7 @@ class StrangerStore:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        with in_one_line(self.path), transaction(self._db):
+        with in_one_line(self.path), _sealed(self._db):
             self._check_model()
             yield
 
@@ -318,6 +319,15 @@ class StrangerStore:
             return unpack(blobs, self.dimension)
         except ValueError as error:
             raise damaged(self.path) from error
+
+
+@contextmanager
+def _sealed(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction whose rows have their checksums when it ends."""
+    with transaction(connection):
+        yield
+        if is_kept(connection):
+            seal(connection, KEYS)
 
 
 def _model_of(connection: sqlite3.Connection) -> tuple[str, int]:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import closing, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.database import closed_on_error, connect, made_beside
+from edge_reid.core.errors import DamagedError, GalleryError
+from edge_reid.core.row_checksums import is_due, keep, marks, seal
+from edge_reid.gallery.database import (
+    check_writable,
+    closed_on_error,
+    connect,
+    damaged,
+    is_damage,
+    made_beside,
+    transaction,
+)
+from edge_reid.gallery.soundness import check_marks, check_sound
 
 APPLICATION_ID = 0x65725374
 """Marks an SQLite file as one of strangers: ASCII `erSt`."""
 FORMAT = 1
 BUSY_TIMEOUT_S = 1.0
 """A frame may have to wait so long for another agent's change, which takes a few milliseconds."""
+
+KEYS = {"ledger": "only_row", "strangers": "number", "looks": "look_id"}
+"""Tables whose rows have checksums."""
 
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID_AT = slice(68, 72)
@@ -65,7 +79,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     head = _head(path)
     if _is_blank(head):
         raise sqlite3.DatabaseError("malformed: the head is empty")
-    if not _has_our_mark(head):
+    if not (_has_our_mark(head) or _was_ours(path)):
         raise GalleryError(
             f"strangers {path}: expected the strangers of a box, got another kind of file; "
             "give another path"
@@ -73,7 +87,12 @@ def open_file(path: Path) -> sqlite3.Connection:
     connection = connect(path, BUSY_TIMEOUT_S)
     with closed_on_error(connection):
         _check(path, connection)
+        check_writable(path, connection)
         connection.execute("PRAGMA synchronous = FULL")
+        if is_due(connection, KEYS):
+            with suppress(sqlite3.OperationalError), transaction(connection):  # nobody waits for it
+                keep(connection, KEYS)
+                seal(connection, KEYS)
     return connection
 
 
@@ -93,8 +112,8 @@ def open_or_make(path: Path, model_id: str, dimension: int) -> sqlite3.Connectio
         _make(path, model_id, dimension)
     try:
         return open_file(path)
-    except (GalleryError, sqlite3.Error) as error:
-        if not _is_damage(error):
+    except (DamagedError, sqlite3.Error, UnicodeDecodeError) as error:
+        if isinstance(error, sqlite3.Error) and not is_damage(error):
             raise
         _log.error("strangers %s: was damaged: %s; a new one is started", path, error)
     for suffix in ("", "-wal", "-shm"):
@@ -108,6 +127,8 @@ def _make(path: Path, model_id: str, dimension: int) -> None:
         for statement in _SCHEMA:
             connection.execute(statement)
         connection.execute("INSERT INTO ledger VALUES (1, ?, ?, 0, NULL, 0)", (model_id, dimension))
+        keep(connection, KEYS)
+        seal(connection, KEYS)
 
 
 def _set_aside(path: Path) -> None:
@@ -151,18 +172,25 @@ def _is_no_database(head: bytes) -> bool:
     return not (_is_blank(head) or head.startswith(_MAGIC) or _has_our_mark(head))
 
 
+def _was_ours(path: Path) -> bool:
+    """Whether the mark is another only since the disk has changed it. Looks, and writes nothing."""
+    try:
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return (marks(connection) or (0, 0))[0] == APPLICATION_ID
+    except sqlite3.Error:
+        return False
+
+
 def _check(path: Path, connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    check_marks(connection, application, version)
     if version > FORMAT:
         raise GalleryError(
             f"strangers {path}: expected format {FORMAT}, got {version}, written by a newer "
             "edge-reid; update this one"
         )
-    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if finding != "ok":
-        raise sqlite3.DatabaseError(f"malformed: {finding}")
-
-
-def _is_damage(error: Exception) -> bool:
-    cause = error if isinstance(error, sqlite3.Error) else error.__cause__
-    return any(sign in str(cause) for sign in ("malformed", "not a database"))
+    check_sound(connection, _SCHEMA, KEYS)
+    if connection.execute("SELECT 1 FROM ledger").fetchone() is None:
+        raise damaged(path)

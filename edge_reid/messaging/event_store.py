@@ -10,6 +10,9 @@ from edge_reid.core.errors import StoreError
 from edge_reid.messaging.payloads import EventPayload, HitPayload
 from edge_reid.messaging.wire import rfc3339
 
+TABLE = "edge_reid_events"
+"""In every database; deploy/broker/README.md says what stands in it."""
+
 COLUMNS = (
     *("event_id", "kind", "seq", "type", "site", "agent", "camera", "track_id"),
     *("identity", "stranger", "similarity", "threshold", "margin", "crops"),
@@ -17,7 +20,7 @@ COLUMNS = (
     *("x1", "y1", "x2", "y2", "frame_width", "frame_height"),
     *("model_id", "gallery_version", "replayed", "stored_at"),
 )
-"""Of the table `events`, the same in every database; `kind` is `hit` or `unknown`."""
+"""Of the table, the same in every database; `kind` is `hit` or `unknown`."""
 
 
 class AwayError(StoreError):

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from edge_reid.core.errors import StoreError, UsageError
-from edge_reid.messaging.event_store import COLUMNS, AwayError, UnfitError, row
+from edge_reid.messaging.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
 from edge_reid.messaging.payloads import EventPayload
 
 CONNECT_TIMEOUT_S = 5
@@ -52,7 +52,7 @@ MIGRATIONS = (
 """What brings the tables from one version to the next, from 0 on."""
 
 _INSERT = (
-    f"INSERT INTO edge_reid_events ({', '.join(COLUMNS)})"  # noqa: S608 - our own names
+    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)})"  # noqa: S608 - our own names
     f" VALUES ({', '.join(['%s'] * len(COLUMNS))}) ON CONFLICT (event_id) DO NOTHING"
 )
 _MIGRATION_LOCK = 0x65724849
@@ -94,7 +94,7 @@ class PostgresStore:
             raise AwayError(f"PostgreSQL: {_one_line(error)}") from error
         except psycopg.Error as error:
             raise StoreError(
-                f"PostgreSQL: {_one_line(error)}; check the table edge_reid_events and its rights"
+                f"PostgreSQL: {_one_line(error)}; check the table {TABLE} and its rights"
             ) from error
 
     def close(self) -> None:

@@ -148,6 +148,11 @@ class Sink:
                 break
 
     @property
+    def is_connected(self) -> bool:
+        """Whether the broker has us now; `trouble` says why not."""
+        return self._connection is not None
+
+    @property
     def _is_due(self) -> bool:
         now_s = time.monotonic()
         is_full = len(self._batch) >= BATCH_MAX

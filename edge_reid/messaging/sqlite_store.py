@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_reid.core.errors import StoreError
-from edge_reid.messaging.event_store import COLUMNS, AwayError, UnfitError, row
+from edge_reid.messaging.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
 from edge_reid.messaging.payloads import EventPayload
 
 APPLICATION_ID = 0x65724849
@@ -51,11 +51,16 @@ MIGRATIONS = (
         "ALTER TABLE events ADD COLUMN stranger TEXT",
         "CREATE INDEX events_by_stranger ON events (stranger, decided_at)",
     ),
+    (
+        # named as in PostgreSQL; queries by the old name go on
+        "ALTER TABLE events RENAME TO edge_reid_events",
+        "CREATE VIEW events AS SELECT * FROM edge_reid_events",
+    ),
 )
 """Statements that bring the file from one version to the next, from 0 on."""
 
 _INSERT = (
-    f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - our own names
+    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - our own names
     " ON CONFLICT (event_id) DO NOTHING"
 )
 

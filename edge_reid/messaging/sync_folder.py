@@ -15,11 +15,16 @@ HEAD = "head"
 
 
 class FolderSource:
-    """Reads a folder, every so many seconds."""
+    """Reads a folder, every so many seconds, and as soon as another head lies there.
+
+    A publisher puts a new file in the place of the old head, which costs nothing to notice; what a
+    share of a network does not show comes with the next reading.
+    """
 
     def __init__(self, folder: Path, *, poll_s: float) -> None:
         self._folder = folder
         self._due = Due(poll_s)
+        self._seen = self._mark
 
     def news(self, timeout_s: float) -> bytes | None:
         """The head, when it is time to look.
@@ -27,7 +32,22 @@ class FolderSource:
         Raises:
             SnapshotError: there is none.
         """
-        return self._read(HEAD, MAX_HEAD_BYTES) if self._due.wait(timeout_s) else None
+        mark = self._mark  # before reading: a change meanwhile is then noticed
+        if mark != self._seen:
+            self._due.hasten()
+        if not self._due.wait(timeout_s):
+            return None
+        self._seen = mark
+        return self._read(HEAD, MAX_HEAD_BYTES)
+
+    @property
+    def _mark(self) -> tuple[int, ...] | None:
+        """Another one whenever another head lies there; None: there is none."""
+        try:
+            found = (self._folder / HEAD).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def hasten(self) -> None:
         """Look at once, next time."""

@@ -14,6 +14,7 @@ from publishing import DIMENSION, MODEL, portraits
 from sightings import ADDRESS, ORIGIN, a_hit
 
 from edge_reid.agent.changeover import Changeover
+from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
@@ -34,7 +35,7 @@ def store(tmp_path: Path) -> Iterator[GalleryStore]:
 
 @contextmanager
 def an_agent(
-    store: GalleryStore, folder: Path, url: str
+    store: GalleryStore, folder: Path, url: str, watch: GalleryWatch | None = None
 ) -> Iterator[tuple[Changeover, Uplink, Herald]]:
     """All of an agent but its camera."""
     settings = AgentSettings.model_validate(
@@ -60,6 +61,7 @@ def an_agent(
             uplink=uplink,
             facts=facts,
             threshold_of=lambda _: 0.6,
+            watch=watch,
         )
         yield changeover, uplink, herald
 
@@ -100,3 +102,25 @@ def test_who_is_removed_is_taken_back_at_the_next_reload(
         assert uplink.publisher.flush(10) == 0
         assert is_retained(broker, "ana")
         assert uplink.outbox.shown == {"ana"}
+
+
+def test_who_is_removed_while_the_agent_runs_is_taken_back_without_a_command(
+    broker: Mosquitto, store: GalleryStore, tmp_path: Path
+) -> None:
+    with (
+        GalleryWatch(store.path, MODEL, look_s=0.05) as watch,
+        an_agent(store, tmp_path, broker.url, watch) as (changeover, uplink, herald),
+    ):
+        herald.tell([a_hit(1)])
+        assert uplink.publisher.flush(10) == 0
+        assert is_retained(broker, "ana")
+        store.remove("ana")
+
+        def is_in_force() -> bool:
+            changeover.between_frames()
+            return "ana" not in changeover.index
+
+        eventually(is_in_force)
+        eventually(lambda: uplink.publisher.has_retracted)
+        assert not is_retained(broker, "ana")
+        assert herald.origin.gallery_version == store.version

@@ -34,7 +34,7 @@ from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
-from edge_reid.gallery import replica as replica_module
+from edge_reid.gallery import replica_file
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.replica import Replica
@@ -250,11 +250,62 @@ def test_what_is_in_force_and_harmed_is_fetched_anew(workshop: Workshop, tmp_pat
         eventually(lambda: sync.state.refused is None)
 
 
+def test_a_replica_that_the_disk_has_spoilt_is_made_anew(
+    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody waits for the next publication: the same version comes again."""
+    path = tmp_path / "box.db"
+    with following(workshop, tmp_path) as sync:
+        taken(sync)
+        eventually(lambda: sync.state.purged_through == 1)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 997):
+        changed = bytearray(whole)
+        changed[place] ^= 0xFF
+        path.write_bytes(changed)
+        with following(workshop, tmp_path) as sync:
+            index = taken(sync) if not sync.first.version else sync.first
+            assert index.identities == ("person 0", "person 1", "person 2"), place
+            eventually(lambda: sync.state.refused is None)
+    assert "what is whole of it is kept" in caplog.text
+    assert {it.name for it in tmp_path.glob("box.db*")} == {"box.db"}
+
+
+def test_an_empty_replica_is_filled(workshop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "box.db").touch()
+    with following(workshop, tmp_path) as sync:
+        assert len(taken(sync).identities) == 3
+
+
+def test_a_replica_that_is_spoilt_while_an_agent_runs_is_made_anew(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    with following(workshop, tmp_path) as sync:
+        taken(sync)
+        eventually(lambda: sync.state.purged_through == 1)
+        with closing(sqlite3.connect(tmp_path / "box.db", timeout=10)) as db, db:
+            db.execute("DROP TABLE erased")
+        workshop.store.remove("person 0")
+        workshop.publish()
+        assert "person 0" not in taken(sync)
+        eventually(lambda: sync.state.refused is None and sync.state.purged_through == 2)
+
+
+def test_an_erasure_in_a_folder_does_not_wait_for_the_next_poll(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    with following(workshop, tmp_path, poll_s=3600) as sync:
+        assert "person 0" in taken(sync)
+        workshop.store.remove("person 0")
+        workshop.publish()
+        assert "person 0" not in taken(sync)
+
+
 def test_a_disk_that_cannot_be_wiped_now_stops_no_erasure(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody reads the file for hours, say a backup."""
-    monkeypatch.setattr(replica_module, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(replica_file, "BUSY_TIMEOUT_S", 0.1)
     with following(workshop, tmp_path, poll_s=1) as sync:
         taken(sync)
         eventually(lambda: sync.state.purged_through == 1)

@@ -37,3 +37,23 @@ def test_a_file_that_cannot_be_made_is_said_before_anything_begins(tmp_path: Pat
     where = tmp_path / "no folder" / "events.jsonl"
     with pytest.raises(UsageError, match="cannot be written: No such file or directory"):
         Herald(ORIGIN, commit=None, lines=str(where))
+
+
+def test_what_a_file_holds_is_still_there_after_a_restart(tmp_path: Path) -> None:
+    where = tmp_path / "events.jsonl"
+    for track_id in (1, 2):
+        with Herald(ORIGIN, commit=None, lines=str(where)) as herald:
+            herald.tell([a_hit(track_id)])
+    written = [json.loads(line) for line in where.read_text().splitlines()]
+    assert [it["track_id"] for it in written] == [1, 2]
+    assert [it["seq"] for it in written] == [1, 1], "each run counts by itself"
+
+
+def test_half_a_line_that_a_kill_has_left_harms_no_other(tmp_path: Path) -> None:
+    where = tmp_path / "events.jsonl"
+    where.write_text('{"schema": "edge-reid.hi')
+    with Herald(ORIGIN, commit=None, lines=str(where)) as herald:
+        herald.tell([a_hit(1)])
+    half, whole = where.read_text().splitlines()
+    assert half == '{"schema": "edge-reid.hi'
+    assert json.loads(whole)["track_id"] == 1

@@ -5,10 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+from mosquitto import Mosquitto
+from sightings import an_event
+
+from edge_reid.messaging.connection import connect
+from edge_reid.messaging.wire import Message
 
 
 @pytest.mark.parametrize("name", ["hits.db", "hits.jsonl"])
@@ -26,12 +33,39 @@ def test_a_wrong_command_line_leaves_no_store_behind(
 def test_what_is_wrong_is_shown_as_it_is(tmp_path: Path) -> None:
     """Not as markup, of which the address of this broker looks like some."""
     words = ["sink", "--broker", "mqtts://[fe80::1]:9", "--to", f"sqlite:///{tmp_path}/hits.db"]
+    with running(*words) as lines:
+        said = next(line for line in lines if "trying again" not in line)  # a log's line
+    assert said.startswith("mqtts://[fe80::1]:9: ")
+
+
+@pytest.mark.broker
+def test_a_sink_shows_that_it_lives(broker: Mosquitto, tmp_path: Path) -> None:
+    """Also where no terminal is: in a service's log."""
+    words = ["sink", "--broker", broker.url, "--to", f"sqlite:///{tmp_path}/hits.db"]
+    with running(*words) as lines:
+        assert next(lines) == (
+            f"storing events of all sites from 127.0.0.1:{broker.port} in "
+            f"sqlite:///{tmp_path}/hits.db\n"
+        )
+        event, connection = an_event(1), connect(broker.broker())
+        connection.publish(Message(event.topic, event.payload(1).to_json()))
+        while not connection.is_idle:
+            connection.turn(0.1)
+        assert next(lines).startswith("1 event stored, the last ")
+        broker.kill()
+        assert "127.0.0.1" in next(line for line in lines if "trying again" not in line)
+        broker.start()
+        assert next(lines) == "well again\n"
+
+
+@contextmanager
+def running(*words: str) -> Iterator[IO[str]]:
+    """What `edge-reid …` writes to standard error; it is killed in the end."""
     command = [sys.executable, "-m", "edge_reid", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         guard = threading.Timer(60, process.kill)
         guard.start()
         assert process.stderr is not None
-        said = process.stderr.readline()
+        yield process.stderr
         process.kill()
         guard.cancel()
-    assert said.startswith("mqtts://[fe80::1]:9: ")

@@ -197,6 +197,36 @@ def test_a_reload_takes_gallery_and_decisions_and_names_the_rest(box: Box, edge_
         eventually(lambda: consumer.payloads("status")[-1]["gallery_version"] == before + 1)
 
 
+def test_who_is_removed_is_named_no_more_without_any_command(box: Box, edge_reid: Any) -> None:
+    """Nor is one needed for somebody to be known who is enrolled meanwhile."""
+    gallery, spare = box.folder / "gallery.db", box.folder / "spare.db"
+    shutil.copy(gallery, spare)
+    box.configure(threshold=0.5)
+    desk, gate = box.broker.broker_for("desk"), "edge-reid/lab/gate"
+    with (
+        box.watching() as status,
+        Consumer(desk, f"{gate}/hit", f"{gate}/unknown") as events,
+    ):
+
+        def told(after: int = 0) -> list[str | None]:
+            return [json.loads(it.body)["identity"] for it in events.messages[after:]]
+
+        def is_in_force(version: int) -> bool:
+            return bool(status.payloads("status")[-1]["gallery_version"] == version)
+
+        before = box.tell("reload").gallery_version
+        assert before is not None
+        eventually(lambda: "red-sleeves" in told(), PATIENCE_S)
+        assert edge_reid("gallery", "remove", "red-sleeves", "--gallery", gallery).code == 0
+        eventually(lambda: is_in_force(before + 1), 20)
+        then = len(told())
+        eventually(lambda: len(told()) > then + 5, PATIENCE_S)
+        assert "red-sleeves" not in told(then)
+        shutil.copy(spare, gallery)
+        eventually(lambda: is_in_force(before), 20)
+        eventually(lambda: "red-sleeves" in told(then), PATIENCE_S)
+
+
 def test_a_broken_configuration_is_refused_with_all_its_mistakes(box: Box) -> None:
     box.configure(threshold=0.61)
     assert box.tell("reload").threshold == 0.61

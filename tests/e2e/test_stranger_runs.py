@@ -31,6 +31,7 @@ def run(edge_reid, folder, clip, *, remembers: bool = True) -> list[dict]:
         assert edge_reid("gallery", "init", folder / "gallery.db").code == 0
     text = SETTINGS.format(clip=clip) + ("[strangers]\n" if remembers else "")
     (folder / "agent.toml").write_text(text)
+    (folder / "events.jsonl").unlink(missing_ok=True)
     outcome = edge_reid(
         *("run", "--config", folder / "agent.toml", "--events", folder / "events.jsonl", "--quiet"),
         timeout_s=500,

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from formats import without_checksums
 from gallery_examples import DIMENSION, MODEL, template
 
 from edge_reid.core.errors import GalleryError
@@ -151,6 +152,7 @@ def made_older(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
         old.execute("DROP TABLE set_aside")
         old.execute("PRAGMA user_version = 2")
+        without_checksums(old)
 
 
 class TestAnOlderGallery:
@@ -166,6 +168,7 @@ class TestAnOlderGallery:
             for table in ("set_aside", "published", "erasures"):
                 old.execute(f"DROP TABLE {table}")
             old.execute("PRAGMA user_version = 1")
+            without_checksums(old)
         connection = sqlite3.connect(path, isolation_level=None)
         steps = iter(range(done))
 

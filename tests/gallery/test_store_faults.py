@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from formats import of_a_newer_one, without_checksums
 from gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
@@ -77,7 +78,7 @@ def test_a_vector_that_is_none(path):
 
 def test_of_a_newer_edge_reid(path):
     with sqlite3.connect(path) as future:
-        future.execute("PRAGMA user_version = 99")
+        of_a_newer_one(future, 99)
     with refused("expected format 3 or older, got 99, written by a newer edge-reid"):
         GalleryStore.open(path)
 
@@ -145,6 +146,7 @@ def test_read_only_of_an_older_edge_reid_can_be_read(read_only_path):
     with closing(sqlite3.connect(read_only_path, isolation_level=None)) as old:
         old.execute("DROP TABLE set_aside")
         old.execute("PRAGMA user_version = 2")
+        without_checksums(old)
     read_only_path.parent.chmod(0o555)
     with without_privileges(), GalleryStore.open(read_only_path) as store:
         assert len(store.snapshot().identities) == 50

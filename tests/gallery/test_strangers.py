@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from formats import of_a_newer_one
 from gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
 from stranger_examples import looks, visit
 
@@ -360,7 +361,7 @@ class TestFile:
     def test_of_a_newer_edge_reid(self, path):
         opened(path).close()
         with closing(sqlite3.connect(path, isolation_level=None)) as future:
-            future.execute("PRAGMA user_version = 9")
+            of_a_newer_one(future, 9)
         with pytest.raises(GalleryError, match="expected format 1, got 9"):
             opened(path)
 

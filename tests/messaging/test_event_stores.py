@@ -13,7 +13,7 @@ from postgres import Postgres
 from sightings import STRANGER, an_event
 
 from edge_reid.core.errors import StoreError, UsageError
-from edge_reid.messaging.event_store import COLUMNS, AwayError, EventStore, UnfitError, row
+from edge_reid.messaging.event_store import COLUMNS, TABLE, AwayError, EventStore, UnfitError, row
 from edge_reid.messaging.lines_store import LinesStore
 from edge_reid.messaging.payloads import EventPayload
 from edge_reid.messaging.sqlite_store import SqliteStore
@@ -42,7 +42,8 @@ def ids_in(where: str) -> list[str]:
             return [event_id for (event_id,) in found]
     if where.startswith("sqlite"):
         with sqlite3.connect(where.removeprefix("sqlite:///")) as db:
-            found = db.execute("SELECT event_id FROM events ORDER BY seq").fetchall()
+            found = db.execute("SELECT event_id FROM edge_reid_events ORDER BY seq").fetchall()
+            assert db.execute("SELECT event_id FROM events ORDER BY seq").fetchall() == found
             return [event_id for (event_id,) in found]
     return [json.loads(line)["event_id"] for line in Path(where).read_text().splitlines()]
 
@@ -82,10 +83,10 @@ def test_a_hit_stands_there_as_it_was_sent(postgres: Postgres, tmp_path: Path) -
         store = open_store(where)
         store.write([hit])
         store.close()
-    query = f"SELECT {', '.join(COLUMNS[:-1])} FROM"
+    query = f"SELECT {', '.join(COLUMNS[:-1])} FROM edge_reid_events"
     with psycopg.connect(places[0]) as db:
         db.execute("SET timezone = 'UTC'")
-        found = db.execute(f"{query} edge_reid_events").fetchone()  # type: ignore[arg-type]
+        found = db.execute(query).fetchone()  # type: ignore[arg-type]
     assert found is not None
     expected = row(hit)[:-1]
     for name, is_, should in zip(COLUMNS, found, expected, strict=False):
@@ -93,7 +94,7 @@ def test_a_hit_stands_there_as_it_was_sent(postgres: Postgres, tmp_path: Path) -
         should_be = should[:19] + ".000Z" if name.endswith(("_at", "_seen")) else should
         assert told == should_be, name
     with sqlite3.connect(tmp_path / "hits.db") as lite:
-        assert lite.execute(f"{query} events").fetchone() == expected
+        assert lite.execute(query).fetchone() == expected
 
 
 def older(where: str) -> None:
@@ -106,6 +107,8 @@ def older(where: str) -> None:
             db.execute("UPDATE edge_reid_schema SET version = 1")
         return
     with sqlite3.connect(where.removeprefix("sqlite:///")) as lite:
+        lite.execute("DROP VIEW events")
+        lite.execute("ALTER TABLE edge_reid_events RENAME TO events")
         lite.execute("DROP INDEX events_by_stranger")
         lite.execute("ALTER TABLE events DROP COLUMN stranger")
         lite.execute("PRAGMA user_version = 1")
@@ -126,6 +129,14 @@ def test_events_of_an_older_table_stay_and_strangers_have_their_column(
         assert strangers_in(where) == [None, "anon-3fa2c1-12"]
 
 
+def test_what_a_table_holds_is_described() -> None:
+    """Column by column, in the README for whoever reads the table."""
+    readme = (Path(__file__).parents[2] / "deploy" / "broker" / "README.md").read_text()
+    described = readme.split("## What a sink keeps")[1].split("\n## ")[0]
+    assert TABLE in described
+    assert [name for name in COLUMNS if f"`{name}`" not in described] == []
+
+
 def strangers_in(where: str) -> list[str | None]:
     if where.startswith("postgresql"):
         import psycopg
@@ -134,7 +145,7 @@ def strangers_in(where: str) -> list[str | None]:
             found = db.execute("SELECT stranger FROM edge_reid_events ORDER BY seq").fetchall()
     else:
         with sqlite3.connect(where.removeprefix("sqlite:///")) as lite:
-            found = lite.execute("SELECT stranger FROM events ORDER BY seq").fetchall()
+            found = lite.execute("SELECT stranger FROM edge_reid_events ORDER BY seq").fetchall()
     return [name for (name,) in found]
 
 
@@ -217,7 +228,7 @@ def other_sqlite(path: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (newer_sqlite, "expected version 2, got 99 of a newer edge-reid; upgrade"),
+        (newer_sqlite, "expected version 3, got 99 of a newer edge-reid; upgrade"),
         (other_sqlite, "is another kind of database; give another file"),
         (lambda path: f"sqlite:///{path / 'no' / 'folder.db'}", "cannot be opened"),
         (lambda path: f"{path / 'no' / 'folder.jsonl'}", "cannot be written"),
