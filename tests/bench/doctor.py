@@ -51,7 +51,7 @@ def crowd(people: int, each: int) -> tuple[list[Template], set[int]]:
     away = unit(rng.standard_normal(centres.shape, np.float32))
     vectors = unit(SIMILARITY * centres + np.sqrt(1 - SIMILARITY**2) * away)
     templates = [
-        Template(f"person {n // each}", vector, "0" * 16, 0.6, "0" * 64, 0.0, n)
+        Template(f"person {n // each}", vector, "0" * 16, 0.6, f"{n:064x}", 0.0, n)
         for n, vector in enumerate(vectors)
     ]
     return templates, set(map(int, misfiled))
