@@ -78,6 +78,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # how photos were called when they were given; this stays here
+        """
+        CREATE TABLE photos (
+            template_id INTEGER PRIMARY KEY REFERENCES templates ON DELETE CASCADE,
+            photo_name TEXT NOT NULL
+        )
+        """,
+    ),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
