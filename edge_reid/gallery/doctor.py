@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,52 +20,11 @@ from numpy.typing import NDArray
 from edge_reid.core.mixture import find_mixture
 from edge_reid.core.types import Template
 from edge_reid.gallery.evidence import Evidence, evidence_of, has_rest
+from edge_reid.gallery.findings import Bars, Finding, Kind
+from edge_reid.gallery.groups import Groups
 from edge_reid.gallery.neighbours import NOBODY, Neighbours, Progress, Rows
 
 _TWO_PAIRS = 4
-
-
-class Kind(Enum):
-    """What can be wrong."""
-
-    SAME_PHOTO = "the same photo under two names"
-    TAKEN_FOR_ANOTHER = "taken for somebody else"
-    ONE_PERSON = "two identities, one person"
-    TWO_PEOPLE = "one identity, two people"
-    OUTLIER = "far from its own"
-    POOR = "poor quality"
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """What a gallery is measured by."""
-
-    threshold: float
-    """Least similarity of a known identity, for a gallery of this size."""
-    margin: float
-    """Least lead over another identity."""
-    genuine: tuple[float, float] | None
-    """(p, similarity): only the share p of comparisons of one person stay below; None: unknown."""
-    quality: float
-    """The agent does not embed what is worse."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong, in words, and what would help."""
-
-    kind: Kind
-    identity: str
-    template_ids: tuple[int, ...]
-    """Of that identity; all of it when the two identities are meant, the smaller group of two."""
-    other: str | None
-    """The other identity, if there is one in it."""
-    reason: str
-    """In words, with the numbers; without the other's name, which may have to be forgotten."""
-    set_aside: bool
-    """Whether the gallery does better without these templates."""
-    other_template_ids: tuple[int, ...] = ()
-    """Of the other identity, if some of it are meant."""
 
 
 def examine(
@@ -133,8 +90,8 @@ class _Examination:
             fewer, more = sorted((one, two), key=lambda row: self._left[self._identity[row]])
             names = self._names[self._identity[fewer]], self._names[self._identity[more]]
             reason = (
-                f"one of the two names is wrong; {self._alike_text(fewer)} templates of the first "
-                f"look like it, and {self._alike_text(more)} of the second"
+                f"one of the two names is wrong; besides it, {self._alike_text(fewer)} templates "
+                f"of {names[0]} look so, and {self._alike_text(more)} of {names[1]}"
             )
             yield Finding(
                 Kind.SAME_PHOTO,
@@ -149,7 +106,7 @@ class _Examination:
     def _alike_text(self, row: int) -> str:
         others = self._near.siblings(row)
         alike = self._near.similarities(row, others) >= self._bars.threshold
-        return f"{np.count_nonzero(alike)} of {len(others)} further"
+        return f"{np.count_nonzero(alike)} of {len(others)}"
 
     def _one_person(self) -> Iterator[Finding]:
         """Pairs of which most templates of either would be taken for the other.
@@ -163,7 +120,7 @@ class _Examination:
             tuple(sorted((int(near.person[row]), int(near.person[near.other_row[row]]))))
             for row in taken
         }
-        groups = _Groups(len(self._names))
+        groups = Groups(len(self._names))
         plausible = self._bars.genuine[1] if self._bars.genuine else self._bars.threshold
         for one, two in sorted(pairs):
             between = near.between(one, two)
@@ -302,26 +259,3 @@ class _Examination:
         if template_id is None:
             raise ValueError("expected templates that are stored, got one without a number")
         return template_id
-
-
-class _Groups:
-    """Numbers that were united, directly or through others."""
-
-    def __init__(self, count: int) -> None:
-        self._first = list(range(count))
-
-    def unite(self, one: int, two: int) -> None:
-        first, second = sorted((self._find(one), self._find(two)))
-        self._first[second] = first
-
-    def found(self) -> list[list[int]]:
-        """Every group of two or more, its first number first."""
-        groups: dict[int, list[int]] = {}
-        for number in range(len(self._first)):
-            groups.setdefault(self._find(number), []).append(number)
-        return [group for group in groups.values() if len(group) > 1]
-
-    def _find(self, number: int) -> int:
-        while self._first[number] != number:
-            number = self._first[number]
-        return number

@@ -9,7 +9,8 @@ import pytest
 from gallery_examples import template
 
 from edge_reid.core.types import Template
-from edge_reid.gallery.doctor import Bars, Finding, Kind, examine
+from edge_reid.gallery.doctor import examine
+from edge_reid.gallery.findings import Bars, Finding, Kind
 from edge_reid.gallery.neighbours import NOBODY, Neighbours
 
 DIMENSION = 64
@@ -160,8 +161,7 @@ class TestSamePhoto:
         assert (finding.identity, finding.other) == ("zed", "emil")
         assert (finding.template_ids, finding.other_template_ids) == ((50,), (3,))
         assert not finding.set_aside
-        assert "0 of 0 further templates of the first" in finding.reason
-        assert "5 of 5 further of the second" in finding.reason
+        assert "0 of 0 templates of zed look so, and 5 of 5 of emil" in finding.reason
 
     def test_not_even_when_it_is_far_from_all_others_of_one_name_or_poor(self):
         emil = [replace(each, quality=0.1) for each in looks("emil", 1, 3)]
