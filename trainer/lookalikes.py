@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.mixture import find_mixture
 from trainer.datasets import IntArray
 from trainer.survey import FloatArray
 
@@ -24,10 +25,7 @@ _STRAY_SHARE = 0.01
 _TYPICAL_HALVES = 20.0
 """Percentile, over people, of the similarity of first to last pictures that a pair must reach."""
 _HALVED_FROM = 4
-_SMALLER_PART = 0.15
-"""Of an identity's pictures; a smaller group are strays."""
 _PAIR = 2
-_TURNS = 20
 _ROWS = 512
 
 
@@ -134,20 +132,12 @@ def find_alike(
 def find_mixed(
     embeddings: FloatArray, people: Sequence[IntArray], limits: Limits
 ) -> tuple[Mixed, ...]:
-    """Identities whose pictures fall into two groups less alike than a person's, worst first.
-
-    Of pairs of people put under one name this finds 80 % in CUHK03, 93 % in Market-1501 and 17 %
-    among ConReID's workers; it doubts 2 of 100, 6 of 751 and 1 of 71 identities left as they are.
-    Looked at, the six of Market-1501 do hold pictures of others; ConReID's holds badly cut crops.
-    """
+    """Identities whose pictures fall into two groups less alike than a person's, worst first."""
     found = []
     for identity, rows in enumerate(people):
-        parts = _two_groups(embeddings, rows)
-        if min(map(len, parts)) < _fewest_of_a_person(len(rows)):
-            continue
-        similarity = _similarity(embeddings[parts[0]], embeddings[parts[1]])
-        if similarity < limits.unlike:
-            found.append(Mixed(identity, parts, similarity))
+        if mixture := find_mixture(embeddings[rows], limits.unlike):
+            first, second = mixture.parts
+            found.append(Mixed(identity, (rows[first], rows[second]), mixture.similarity))
     return tuple(sorted(found, key=lambda mixed: mixed.similarity))
 
 
@@ -195,35 +185,6 @@ def _between_halves(
 def _halves_cosine(own: FloatArray) -> float:
     half = len(own) // 2
     return float(_unit(own[:half].mean(axis=0)) @ _unit(own[half:].mean(axis=0)))
-
-
-def _two_groups(embeddings: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
-    """Two-means on the sphere, begun along the direction in which the pictures differ most."""
-    own = embeddings[rows]
-    if len(rows) < _PAIR:
-        return rows, rows[:0]
-    _, _, directions = np.linalg.svd(own - own.mean(axis=0), full_matrices=False)
-    side = (own - own.mean(axis=0)) @ directions[0] > 0
-    for _ in range(_TURNS):
-        if side.all() or not side.any():
-            break
-        gap = _unit(own[side].mean(axis=0)) - _unit(own[~side].mean(axis=0))
-        moved = own @ gap > 0
-        if np.array_equal(moved, side):
-            break
-        side = moved
-    return rows[side], rows[~side]
-
-
-def _fewest_of_a_person(pictures: int) -> float:
-    """How many of an identity's pictures a second person must have, to be more than strays."""
-    return max(_SMALLER_PART * pictures, 1 if pictures == _PAIR else _PAIR)
-
-
-def _similarity(some: FloatArray, others: FloatArray) -> float:
-    """Mean of one group with the pictures of the other, both ways."""
-    a, b = some.mean(axis=0), others.mean(axis=0)
-    return float((_unit(a) @ b + a @ _unit(b)) / 2)
 
 
 def _mean(embeddings: FloatArray, rows: IntArray) -> FloatArray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import typer
@@ -13,23 +15,65 @@ from edge_reid.core.config import DecideSettings
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.threshold import threshold_for
 from edge_reid.core.types import Template
-from edge_reid.gallery.clash import Clash, clashes
+from edge_reid.gallery.clash import Clash, clashes, same_photos
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.vision.photo import read_photo
 
+Enrolled = Mapping[str, Mapping[Path, Template]]
+"""By identity, then by photo."""
 
-def portray(
-    identity: str, photos: Sequence[Path], pick: Pick, studio: Studio, store: GalleryStore
-) -> dict[Path, Template]:
-    """A template of each photo that is new for this identity; raises for all bad ones at once."""
-    sources = set(store.sources(identity))
-    templates: dict[Path, Template] = {}
+
+def portray_all(
+    people: Mapping[str, Sequence[Path]],
+    pick: Pick,
+    studio: Studio,
+    store: GalleryStore,
+    *,
+    anew: bool = False,
+) -> Enrolled:
+    """A template of each photo that is new for its identity, or `anew` of each.
+
+    Raises:
+        PhotoError: for all bad photos at once.
+    """
     mistakes: list[str] = []
+    enrolled = {
+        identity: dict(
+            _portray(
+                identity,
+                photos,
+                pick,
+                studio,
+                known=frozenset() if anew else store.sources(identity),
+                mistakes=mistakes,
+            )
+        )
+        for identity, photos in people.items()
+    }
+    if mistakes:
+        raise PhotoError(f"nobody was enrolled: {'; '.join(mistakes)}")
+    return enrolled
+
+
+def _portray(
+    identity: str,
+    photos: Sequence[Path],
+    pick: Pick,
+    studio: Studio,
+    *,
+    known: frozenset[str],
+    mistakes: list[str],
+) -> Iterator[tuple[Path, Template]]:
+    """Photos and their templates; notes what is wrong with the others."""
+    sources = set(known)
     for path in photos:
         try:
             photo = read_photo(path)
             if photo.sha256 in sources:
-                typer.echo(f"{path}: skipped, enrolled as {identity} already")
+                where = (
+                    f"enrolled as {identity} already" if photo.sha256 in known else "given twice"
+                )
+                typer.echo(f"{path}: skipped, {where}")
                 continue
             sources.add(photo.sha256)
             subject = studio.subject(photo, pick)
@@ -38,27 +82,54 @@ def portray(
             continue
         typer.echo(subject_text(photo, subject))
         made = studio.embedding(subject)
-        templates[path] = Template(
-            identity, made.vector, made.model_id, made.quality, photo.sha256, time.time()
+        yield (
+            path,
+            Template(
+                identity,
+                made.vector,
+                made.model_id,
+                made.quality,
+                photo.sha256,
+                time.time(),
+                photo_name=os.fsencode(path).decode("utf-8", "backslashreplace"),
+            ),
         )
-    if mistakes:
-        raise PhotoError(f"nobody was enrolled: {'; '.join(mistakes)}")
-    return templates
 
 
 def warnings_of(
-    enrolled: Mapping[Path, Template], studio: Studio, store: GalleryStore
+    enrolled: Enrolled, studio: Studio, store: GalleryStore, *, anew: bool = False
 ) -> list[str]:
-    """What to say of the photos that look more like somebody else; `store` is without them yet."""
-    before = store.snapshot()
+    """What to say of photos that are somebody else's, or look so; `store` is without them yet."""
+    before = [each for each in store.templates() if not (anew and each.identity in enrolled)]
     threshold = threshold_for(
-        studio.manifest.impostor_quantiles, DecideSettings().target_fpir, len(before.labels)
+        studio.manifest.impostor_quantiles, DecideSettings().target_fpir, max(1, len(before))
     )
-    photos = tuple(enrolled)
     return [
-        f"{photos[clash.number]} {_trouble(clash)}; check the photo"
-        for clash in clashes(tuple(enrolled.values()), before, threshold=threshold)
+        warning
+        for identity, theirs in enrolled.items()
+        for warning in _warnings(theirs, [*before, *_others(enrolled, identity)], threshold)
     ]
+
+
+def _others(enrolled: Enrolled, identity: str) -> Iterator[Template]:
+    return chain.from_iterable(
+        theirs.values() for name, theirs in enrolled.items() if name != identity
+    )
+
+
+def _warnings(
+    theirs: Mapping[Path, Template], before: Sequence[Template], threshold: float
+) -> Iterator[str]:
+    photos, templates = tuple(theirs), tuple(theirs.values())
+    twins = same_photos(templates, before, threshold=threshold)
+    for number, other in twins.items():
+        yield (
+            f"{photos[number]} is the very photo that {other} is enrolled with, so one of the two "
+            "names is wrong; `edge-reid gallery doctor` says how to remove either"
+        )
+    for clash in clashes(templates, before, threshold=threshold):
+        if clash.number not in twins:
+            yield f"{photos[clash.number]} {_trouble(clash)}; check the photo"
 
 
 def _trouble(clash: Clash) -> str:

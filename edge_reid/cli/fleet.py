@@ -117,12 +117,13 @@ def _print_table(known: Fleet, site: str) -> None:
     from rich.console import Console
 
     from edge_reid.cli.fleet_table import fleet_table
+    from edge_reid.cli.output import print_whole
 
     console = Console()
     if not known.members:
         console.print(f"no agent of site {site} has said anything to this broker", highlight=False)
         return
-    console.print(fleet_table(known, site))
+    print_whole(fleet_table(known, site))
 
 
 def _follow(subscriber: Subscriber, known: Fleet, site: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
-    from edge_reid.gallery.doctor import Bars, Finding
+    from edge_reid.gallery.findings import Bars, Finding
 
 SHOWN = 40
 """Findings printed; `--json` gives all."""
@@ -36,9 +37,10 @@ def doctor(
         Path | None, typer.Option(help="Embedding model. [default: the shipped one]")
     ] = None,
 ) -> None:
-    """Find templates that are taken for somebody else, people enrolled twice, outliers, bad photos.
+    """Find what is filed under the wrong name, people enrolled twice, outliers, bad photos.
 
-    Nothing is deleted and nobody is merged: --fix only sets templates aside.
+    Nothing is deleted and nobody is merged: --fix only sets templates aside, and only where it is
+    clear whose they are.
     """
     from edge_reid.cli.progress import counting
     from edge_reid.core.manifest import load_embedding_manifest
@@ -67,7 +69,8 @@ def doctor(
     if as_json:
         _print_json(findings)
         return
-    _print(findings, path, genuine_known=bars.genuine is not None)
+    photos = {each.template_id: each.photo_name for each in templates}
+    _print(findings, path, photos, genuine_known=bars.genuine is not None)
     typer.echo(_summary(len(templates), len(findings), reasons, path, fix=fix))
 
 
@@ -82,7 +85,7 @@ def _chosen(only: list[int] | None, *, fix: bool) -> frozenset[int] | None:
 def _bars(manifest: EmbeddingManifest, target_fpir: float | None, templates: int) -> Bars:
     from edge_reid.core.config import DecideSettings, EmbedSettings, parse_section
     from edge_reid.core.threshold import threshold_for
-    from edge_reid.gallery.doctor import Bars
+    from edge_reid.gallery.findings import Bars
 
     given = {} if target_fpir is None else {"target_fpir": target_fpir}
     decide = parse_section(DecideSettings, given)
@@ -104,44 +107,81 @@ def _check_proposed(chosen: Collection[int], proposed: Collection[int]) -> None:
         )
 
 
-def _print(findings: Sequence[Finding], path: Path, *, genuine_known: bool) -> None:
+def _print(
+    findings: Sequence[Finding],
+    path: Path,
+    photos: Mapping[int | None, str | None],
+    *,
+    genuine_known: bool,
+) -> None:
     for finding in findings[:SHOWN]:
-        typer.echo(f"{_subject(finding)}: {_what(finding)}\n    {finding.reason}")
+        typer.echo(f"{_subject(finding, photos)}: {_what(finding)}\n    {finding.reason}")
         typer.echo(f"    → {_remedy(finding, path)}")
     if len(findings) > SHOWN:
         typer.echo(f"… and {len(findings) - SHOWN} more; --json shows all")
     if not genuine_known:
         typer.echo(
-            "note: the model's manifest has no genuine_quantiles, so outliers were not looked for"
+            "note: the model's manifest has no genuine_quantiles, so outliers and two people under "
+            "one name were not looked for"
         )
 
 
-def _subject(finding: Finding) -> str:
-    from edge_reid.gallery.doctor import Kind
+def _subject(finding: Finding, photos: Mapping[int | None, str | None]) -> str:
+    from edge_reid.cli.output import printable
+    from edge_reid.gallery.findings import Kind
 
-    if finding.kind is Kind.ONE_PERSON:
-        return f"{finding.identity} and {finding.other}"
-    return f"template {finding.template_ids[0]} of {finding.identity}"
+    def template(template_id: int, whose: str | None) -> str:
+        name = photos.get(template_id)
+        return f"template {template_id} of {whose}{f' ({printable(name)})' if name else ''}"
+
+    first = template(finding.template_ids[0], finding.identity)
+    match finding.kind:
+        case Kind.ONE_PERSON:
+            return f"{finding.identity} and {finding.other}"
+        case Kind.TWO_PEOPLE:
+            return finding.identity
+        case Kind.SAME_PHOTO:
+            return f"{first} and {template(finding.other_template_ids[0], finding.other)}"
+        case _:
+            return first
 
 
 def _what(finding: Finding) -> str:
-    from edge_reid.gallery.doctor import Kind
+    from edge_reid.gallery.findings import Kind
 
     whose = f" ({finding.other})" if finding.kind is Kind.TAKEN_FOR_ANOTHER else ""
     return f"{finding.kind.value}{whose}"
 
 
 def _remedy(finding: Finding, path: Path) -> str:
-    from shlex import join
+    """What to do; where only somebody who knows the people can tell, both ways out."""
+    from edge_reid.gallery.findings import Kind
 
-    from edge_reid.gallery.doctor import Kind
+    def command(verb: str, *names: str | None, templates: Sequence[int] = ()) -> str:
+        numbers = [word for each in templates for word in ("--template", str(each))]
+        words = ["edge-reid", "gallery", verb, *map(str, names), *numbers, "--gallery", str(path)]
+        return join(words)
 
-    if finding.kind is Kind.ONE_PERSON:
-        words = ["edge-reid", "gallery", "merge", finding.identity, str(finding.other)]
-        return f"if so: {join([*words, '--gallery', str(path)])}"
+    one, two, ids = finding.identity, finding.other, finding.template_ids
     if finding.set_aside:
         return "--fix sets it aside"
-    return "look at the photo; enroll better ones, or remove the person"
+    match finding.kind:
+        case Kind.ONE_PERSON:
+            return f"if so: {command('merge', one, two)}"
+        case Kind.TWO_PEOPLE:
+            return f"if so: {command('rename', one, 'NEW NAME', templates=ids)}"
+        case Kind.SAME_PHOTO:
+            return (
+                f"if it shows {two}: {command('remove', one, templates=ids)}\n"
+                f"    → if {one}: {command('remove', two, templates=finding.other_template_ids)}"
+            )
+        case Kind.TAKEN_FOR_ANOTHER:
+            return (
+                f"if it shows {two}: {command('rename', one, two, templates=ids)}\n"
+                f"    → if {one}, look at the photos of {two}: {command('show', two)}"
+            )
+        case _:
+            return f"look at the photo; if it is bad: {command('remove', one, templates=ids)}"
 
 
 def _summary(

@@ -93,16 +93,17 @@ def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | Non
 
 
 def _print_table(fleet: Fleet, newest: int | None) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from edge_reid.cli.output import print_whole
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("agent", "state", "version", "age", "checked", "erased through"):
-        table.add_column(title)
+        table.add_column(title, overflow="fold")
     table.add_column("why not the newest", overflow="fold")
     for member in fleet.members:
         table.add_row(*status_cells(member, newest, datetime.now(timezone.utc)))
-    Console().print(table)
+    print_whole(table)
 
 
 def status_cells(member: Member, newest: int | None, now: datetime) -> tuple[str, ...]:

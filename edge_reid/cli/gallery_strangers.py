@@ -60,16 +60,14 @@ def _print_json(people: Sequence[Stranger]) -> None:
 
 
 def _print_table(people: Sequence[Stranger]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from edge_reid.cli.output import print_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("stranger", "seen", "camera", "first seen", "last seen", "forgotten"):
-        table.add_column(title)
+    rows = []
     for each in sorted(people, key=lambda person: person.last_seen_utc_s, reverse=True):
         moments = (each.first_seen_utc_s, each.last_seen_utc_s, each.forgotten_utc_s)
-        table.add_row(each.name, f"{each.times_seen} ×", each.camera, *map(_when, moments))
-    Console().print(table)
+        rows.append((each.name, f"{each.times_seen} ×", each.camera, *map(_when, moments)))
+    titles = ("stranger", "seen", "camera", "first seen", "last seen", "forgotten")
+    print_table(titles, rows)
     typer.echo(f"{len(people)} {'person' if len(people) == 1 else 'people'} remembered, all UTC")
 
 

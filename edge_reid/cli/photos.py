@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.types import Embedding
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
-from edge_reid.vision.photo import Photo
+from edge_reid.vision.photo import Photo, read_photo
 from edge_reid.vision.subject import CROP_SCORE, Subject, box_text, find_subject, subject_at
 
 
@@ -39,8 +40,13 @@ class Studio:
     def subject(self, photo: Photo, pick: Pick) -> Subject:
         """The person meant; raises PhotoError or UsageError when that is nobody or not clear."""
         if pick.box is not None:
-            return subject_at(photo, pick.box)
+            return subject_at(photo, pick.box, self._detector)
         return find_subject(photo, self._detector, largest=pick.largest)
+
+    def subject_of(self, path: Path, pick: Pick) -> tuple[Photo, Subject]:
+        """A photo file, and the person meant in it; raises as `read_photo` and `subject`."""
+        photo = read_photo(path)
+        return photo, self.subject(photo, pick)
 
     def embedding(self, subject: Subject) -> Embedding:
         """Of the subject's crop, with its quality."""
@@ -61,6 +67,12 @@ def parse_pick(box: str | None, *, largest: bool) -> Pick:
     if box is not None and largest:
         raise UsageError("expected --box or --largest, got both; give one")
     return Pick(None if box is None else _parse_box(box), largest)
+
+
+def check_pick(pick: Pick, photos: Sequence[Path]) -> None:
+    """Raise UsageError if one box is given for several photos."""
+    if pick.box is not None and len(photos) > 1:
+        raise UsageError(f"--box belongs to one photo, got {len(photos)}; give them one by one")
 
 
 def subject_text(photo: Photo, subject: Subject) -> str:

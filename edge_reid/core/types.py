@@ -111,6 +111,8 @@ class Template:
     created_utc_s: float
     template_id: int | None = None
     """Row number once stored."""
+    photo_name: str | None = None
+    """The image file's name as it was given; it is neither exported nor published."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

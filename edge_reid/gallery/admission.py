@@ -15,6 +15,15 @@ from edge_reid.gallery.vectors import are_unit
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+def check_name(identity: str) -> None:
+    """Raise GalleryError unless a person may be called so in a gallery."""
+    if resembles_stranger(identity):
+        raise GalleryError(
+            f"template of {identity_name(identity)!r}: expected the name of a person, got one like "
+            "those of unknown people; give another name"
+        )
+
+
 def check_template(template: Template, model_id: str, dimension: int) -> None:
     """Nothing, if a gallery of that model and dimension may take it.
 
@@ -23,11 +32,7 @@ def check_template(template: Template, model_id: str, dimension: int) -> None:
         GalleryError: its name, shape, norm, quality, source or time is not one.
     """
     where = f"template of {identity_name(template.identity)!r}"
-    if resembles_stranger(template.identity):
-        raise GalleryError(
-            f"{where}: expected the name of a person, got one like those of unknown people; "
-            "give another name"
-        )
+    check_name(template.identity)
     if template.model_id != model_id:
         raise ModelMismatchError(
             f"{where}: expected an embedding of the gallery's model {model_id}, "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from edge_reid.core.types import Candidate, GallerySnapshot, Template
-from edge_reid.gallery.index import Index
+from edge_reid.core.types import Candidate, Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,32 +23,51 @@ class Clash:
 
 
 def clashes(
-    new: Sequence[Template], before: GallerySnapshot, *, threshold: float
+    new: Sequence[Template], before: Sequence[Template], *, threshold: float
 ) -> tuple[Clash, ...]:
     """The clashes of templates about to be enrolled as one identity.
 
     Args:
         new: the templates, all of one identity as the gallery spells it.
-        before: the gallery without them.
+        before: what is in the gallery without them.
         threshold: for a template alone of its identity: the similarity at which another identity
             would be taken for it.
     """
     return tuple(_clashes(new, before, threshold))
 
 
-def _clashes(new: Sequence[Template], before: GallerySnapshot, threshold: float) -> Iterator[Clash]:
-    index = Index(before)
+def same_photos(
+    new: Sequence[Template], before: Sequence[Template], *, threshold: float
+) -> Mapping[int, str]:
+    """Which of the new templates, from 0, are of a photo that another identity has, and whose.
+
+    Two people of one scene are not meant: they do not look alike.
+    """
+    by_photo: defaultdict[str, list[Template]] = defaultdict(list)
+    for template in before:
+        by_photo[template.source_sha256].append(template)
+    return {
+        number: other.identity
+        for number, template in enumerate(new)
+        for other in by_photo[template.source_sha256]
+        if other.identity != template.identity and other.vector @ template.vector >= threshold
+    }
+
+
+def _clashes(
+    new: Sequence[Template], before: Sequence[Template], threshold: float
+) -> Iterator[Clash]:
+    if not new:
+        return
+    vectors = np.stack([each.vector for each in (*before, *new)])
+    names = np.array([each.identity for each in (*before, *new)])
+    is_own = names == new[0].identity
     for number, template in enumerate(new):
-        nearest = index.search(template.vector, k=len(before.identities))
-        others = [each for each in nearest if each.identity != template.identity]
-        own = [each.similarity for each in nearest if each.identity == template.identity]
-        own += [
-            float(np.dot(template.vector, sibling.vector))
-            for place, sibling in enumerate(new)
-            if place != number
-        ]
-        own_similarity = max(own, default=None)
-        if others and others[0].similarity > (
-            threshold if own_similarity is None else own_similarity
-        ):
-            yield Clash(number, others[0], own_similarity)
+        similarities = vectors @ template.vector
+        others = np.where(is_own, -np.inf, similarities)
+        siblings = is_own & (np.arange(len(vectors)) != len(before) + number)
+        own_similarity = float(similarities[siblings].max()) if siblings.any() else None
+        nearest = int(others.argmax())
+        if others[nearest] > (threshold if own_similarity is None else own_similarity):
+            other = Candidate(before[nearest].identity, float(others[nearest]))
+            yield Clash(number, other, own_similarity)

@@ -1,4 +1,4 @@
-"""The statements by which templates are set aside and taken back, and identities joined.
+"""The statements by which templates are set aside, taken back, moved and deleted.
 
 Each runs within a transaction of the caller's.
 """
@@ -6,11 +6,13 @@ Each runs within a transaction of the caller's.
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
+from edge_reid.gallery.identity import identity_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Aside:
     reason: str
     quality: float
     set_aside_utc_s: float
+    photo_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ def put_aside(
 def read_asides(db: sqlite3.Connection, name_key: str | None) -> tuple[Aside, ...]:
     """By name, then in the order of storing."""
     rows = db.execute(
-        "SELECT name, template_id, reason, quality, set_aside_utc_s "
+        "SELECT name, template_id, reason, quality, set_aside_utc_s, photo_name "
         "FROM set_aside JOIN templates USING (template_id) JOIN identities USING (identity_id) "
+        "LEFT JOIN photos USING (template_id) "
         "WHERE name_key = coalesce(?, name_key) ORDER BY name_key, template_id",
         (name_key,),
     )
@@ -100,3 +104,73 @@ def join(
     doubled = db.execute("DELETE FROM templates WHERE identity_id = ?", giver[:1])
     db.execute("DELETE FROM identities WHERE identity_id = ?", giver[:1])
     return Merged(moved.rowcount, shadows.rowcount + doubled.rowcount)
+
+
+def delete(
+    db: sqlite3.Connection, owner: tuple[int, str], template_ids: Collection[int], path: Path
+) -> None:
+    """Delete templates of an identity (its number and name), in use or set aside.
+
+    Raises:
+        GalleryError: one is not its.
+    """
+    for template_id in template_ids:
+        gone = db.execute(
+            "DELETE FROM templates WHERE template_id = ? AND identity_id = ?",
+            (template_id, owner[0]),
+        )
+        if gone.rowcount != 1:
+            raise _not_theirs(path, owner[1], template_id)
+
+
+def move(
+    db: sqlite3.Connection,
+    giver: tuple[int, str],
+    taker_id: int,
+    template_ids: Collection[int],
+    path: Path,
+) -> Merged:
+    """Give some templates of one identity (its number and name) to another.
+
+    Those of photos that the other has as well are deleted.
+
+    Raises:
+        GalleryError: one is not the giver's.
+    """
+    moved = 0
+    for template_id in template_ids:
+        given = db.execute(
+            "UPDATE OR IGNORE templates SET identity_id = ? "
+            "WHERE template_id = ? AND identity_id = ?",
+            (taker_id, template_id, giver[0]),
+        )
+        moved += given.rowcount
+        if given.rowcount != 1:
+            delete(db, giver, [template_id], path)
+    return Merged(moved, len(template_ids) - moved)
+
+
+def forget_name(db: sqlite3.Connection, name: str) -> None:
+    """Take the name of whoever is gone out of the names of other people's photos."""
+    key = identity_key(name)
+    rows = db.execute("SELECT template_id, photo_name FROM photos").fetchall()
+    for template_id, photo_name in rows:
+        comparable = unicodedata.normalize("NFKC", photo_name).casefold()
+        if key in comparable:
+            db.execute(
+                "UPDATE photos SET photo_name = ? WHERE template_id = ?",
+                (comparable.replace(key, "…"), template_id),
+            )
+
+
+def is_empty(db: sqlite3.Connection, identity_id: int) -> bool:
+    """Whether an identity has no template any more."""
+    found = db.execute("SELECT 1 FROM templates WHERE identity_id = ? LIMIT 1", (identity_id,))
+    return found.fetchone() is None
+
+
+def _not_theirs(path: Path, name: str, template_id: int) -> GalleryError:
+    return GalleryError(
+        f"gallery {path}: expected the number of a template of {name!r}, got {template_id}; "
+        "`edge-reid gallery show NAME` shows them"
+    )

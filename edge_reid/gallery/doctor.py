@@ -3,58 +3,28 @@
 Nothing here changes the gallery. All bars come from data: the threshold and the margin are those
 the agent decides by, the genuine similarities and the least quality stand in the model's manifest
 and the agent's settings.
+
+Nobody loses a template to somebody of whom the gallery knows less: what is proposed to be set aside
+looks like nobody else of its own, and most of its look is filed under the other name. Where that
+cannot be told, and where one photo is filed under two names, it is left to the operator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_reid.core.mixture import find_mixture
 from edge_reid.core.types import Template
+from edge_reid.gallery.evidence import Evidence, evidence_of, has_rest
+from edge_reid.gallery.findings import Bars, Finding, Kind
+from edge_reid.gallery.groups import Groups
 from edge_reid.gallery.neighbours import NOBODY, Neighbours, Progress, Rows
 
-
-class Kind(Enum):
-    """What can be wrong."""
-
-    TAKEN_FOR_ANOTHER = "taken for somebody else"
-    ONE_PERSON = "two identities, one person"
-    OUTLIER = "far from its own"
-    POOR = "poor quality"
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """What a gallery is measured by."""
-
-    threshold: float
-    """Least similarity of a known identity, for a gallery of this size."""
-    margin: float
-    """Least lead over another identity."""
-    genuine: tuple[float, float] | None
-    """(p, similarity): only the share p of comparisons of one person stay below; None: unknown."""
-    quality: float
-    """The agent does not embed what is worse."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong, in words, and what would help."""
-
-    kind: Kind
-    identity: str
-    template_ids: tuple[int, ...]
-    """Of that identity; all of it when the two identities are meant."""
-    other: str | None
-    """The other identity, if there is one in it."""
-    reason: str
-    """In words, with the numbers; without the other's name, which may have to be forgotten."""
-    set_aside: bool
-    """Whether the gallery does better without these templates."""
+_TWO_PAIRS = 4
 
 
 def examine(
@@ -87,14 +57,56 @@ class _Examination:
         numbers = {name: number for number, name in enumerate(names)}
         self._identity = np.array([numbers[each.identity] for each in templates], np.intp)
         self._left = np.bincount(self._identity)
-        vectors = np.stack([each.vector for each in templates])
-        self._near = Neighbours(vectors, self._identity, progress=progress)
+        self._vectors = np.stack([each.vector for each in templates])
+        self._twins = tuple(self._same_photos())
+        self._is_asked = np.zeros(len(templates), bool)  # whose it is, so that nothing is done
+        self._is_asked[[row for twins in self._twins for row in twins]] = True
+        apart = self._is_asked.copy()
+        self._near = Neighbours(self._vectors, self._identity, apart=apart, progress=progress)
 
     def findings(self) -> Iterator[Finding]:
+        yield from self._same_photo()
         yield from self._one_person()
         yield from self._taken_for_another()
-        yield from self._outliers()
+        mixed = tuple(self._two_people())
+        yield from mixed
+        yield from self._outliers({each.identity for each in mixed})
         yield from self._poor()
+
+    def _same_photos(self) -> Iterator[tuple[int, int]]:
+        """Pairs of rows. Two people of one scene are not meant: they do not look alike."""
+        rows_of: defaultdict[str, list[int]] = defaultdict(list)
+        for row, template in enumerate(self._templates):
+            rows_of[template.source_sha256].append(row)
+        for rows in rows_of.values():
+            for place, row in enumerate(rows[1:], start=1):
+                alike = self._vectors[rows[:place]] @ self._vectors[row]
+                if alike.max() >= self._bars.threshold:
+                    yield rows[int(alike.argmax())], row
+
+    def _same_photo(self) -> Iterator[Finding]:
+        """It is evidence for neither name, and left out of whatever is compared below."""
+        for one, two in self._twins:
+            fewer, more = sorted((one, two), key=lambda row: self._left[self._identity[row]])
+            names = self._names[self._identity[fewer]], self._names[self._identity[more]]
+            reason = (
+                f"one of the two names is wrong; besides it, {self._alike_text(fewer)} templates "
+                f"of {names[0]} look so, and {self._alike_text(more)} of {names[1]}"
+            )
+            yield Finding(
+                Kind.SAME_PHOTO,
+                names[0],
+                (self._id(fewer),),
+                names[1],
+                reason,
+                set_aside=False,
+                other_template_ids=(self._id(more),),
+            )
+
+    def _alike_text(self, row: int) -> str:
+        others = self._near.siblings(row)
+        alike = self._near.similarities(row, others) >= self._bars.threshold
+        return f"{np.count_nonzero(alike)} of {len(others)}"
 
     def _one_person(self) -> Iterator[Finding]:
         """Pairs of which most templates of either would be taken for the other.
@@ -108,7 +120,7 @@ class _Examination:
             tuple(sorted((int(near.person[row]), int(near.person[near.other_row[row]]))))
             for row in taken
         }
-        groups = _Groups(len(self._names))
+        groups = Groups(len(self._names))
         plausible = self._bars.genuine[1] if self._bars.genuine else self._bars.threshold
         for one, two in sorted(pairs):
             between = near.between(one, two)
@@ -135,21 +147,33 @@ class _Examination:
     def _taken_for_another(self) -> Iterator[Finding]:
         """The worst first: without it others may be well."""
         near = self._near
-        while True:
-            lead = np.where(near.in_use & (near.own_row != NOBODY), near.other - near.own, -np.inf)
-            is_safe = self._left[self._identity] <= 1  # the last one stays
-            lead[is_safe | (near.other < self._bars.threshold)] = -np.inf
-            row = int(lead.argmax())
-            if lead[row] < self._bars.margin:
-                break
-            yield self._taken(row, set_aside=True)
+        while (row := self._worst()) is not None:
+            yield self._taken(row, self._evidence(row), set_aside=True)
             self._drop(row)
-        nearer = near.in_use & (near.other > near.own)
-        lone = near.own_row == NOBODY
-        for row in np.flatnonzero(nearer & (~lone | (near.other >= self._bars.threshold))):
-            yield self._taken(int(row), set_aside=False)
+        is_lone = near.own_row == NOBODY
+        is_taken = ~is_lone | (near.other >= self._bars.threshold)
+        for row in map(int, np.flatnonzero(near.in_use & (near.other > near.own) & is_taken)):
+            evidence = self._evidence(row)
+            if not evidence.is_own:
+                self._is_asked[row] = True
+                yield self._taken(row, evidence, set_aside=False)
 
-    def _taken(self, row: int, *, set_aside: bool) -> Finding:
+    def _worst(self) -> int | None:
+        """The template with the largest lead that is surely misfiled."""
+        near = self._near
+        lead = np.where(near.in_use & (near.own_row != NOBODY), near.other - near.own, -np.inf)
+        is_safe = self._left[self._identity] <= 1  # the last one stays
+        lead[is_safe | (near.other < self._bars.threshold)] = -np.inf
+        candidates = np.flatnonzero(lead >= self._bars.margin)
+        for row in map(int, candidates[np.argsort(-lead[candidates], kind="stable")]):
+            if self._evidence(row).is_others and has_rest(near, row, self._bars.threshold):
+                return row
+        return None
+
+    def _evidence(self, row: int) -> Evidence:
+        return evidence_of(self._near, row, self._bars.threshold)
+
+    def _taken(self, row: int, evidence: Evidence, *, set_aside: bool) -> Finding:
         near = self._near
         other = self._names[self._identity[near.other_row[row]]]
         own = (
@@ -158,22 +182,44 @@ class _Examination:
             else f"to the nearest of its own {near.own[row]:.2f}"
         )
         reason = (
-            f"similarity to them {near.other[row]:.2f}, {own}; "
+            f"similarity to them {near.other[row]:.2f}, {own}; {evidence.other} of theirs look "
+            f"like it, {evidence.own} others of its own; "
             f"the agent names somebody from {self._bars.threshold:.2f} on"
         )
         return self._finding(Kind.TAKEN_FOR_ANOTHER, row, other, reason, set_aside=set_aside)
 
-    def _outliers(self) -> Iterator[Finding]:
+    def _two_people(self) -> Iterator[Finding]:
+        """Two groups of two or more; of a lone pair that is unlike, `_outliers` tells."""
+        if self._bars.genuine is None:
+            return
+        share, bar = self._bars.genuine
+        for identity, name in enumerate(self._names):
+            rows = self._rows_of(identity)
+            mixture = find_mixture(self._vectors[rows], bar) if len(rows) >= _TWO_PAIRS else None
+            if mixture is None:
+                continue
+            larger, smaller = sorted(mixture.parts, key=len, reverse=True)
+            reason = (
+                f"its templates fall into groups of {len(larger)} and {len(smaller)} with a "
+                f"similarity of {mixture.similarity:.2f} between them; of the comparisons of one "
+                f"person {share:.0%} stay below {bar:.2f}"
+            )
+            ids = tuple(map(self._id, rows[smaller]))
+            yield Finding(Kind.TWO_PEOPLE, name, ids, None, reason, set_aside=False)
+
+    def _outliers(self, mixed: Collection[str]) -> Iterator[Finding]:
         if self._bars.genuine is None:
             return
         share, bar = self._bars.genuine
         near = self._near
         far = near.in_use & (near.own_row != NOBODY) & (near.own < bar)
         for identity in np.unique(self._identity[far]):
+            if self._names[identity] in mixed:
+                continue
             theirs = self._rows_of(int(identity))
             strays = theirs[far[theirs]]
             are_few = 2 * len(strays) < len(theirs)
-            for row in map(int, strays):
+            for row in map(int, strays[~self._is_asked[strays]]):
                 reason = (
                     f"similarity to the nearest of its own {near.own[row]:.2f}; of the "
                     f"comparisons of one person {share:.0%} stay below {bar:.2f}"
@@ -184,7 +230,8 @@ class _Examination:
 
     def _poor(self) -> Iterator[Finding]:
         qualities = np.array([each.quality for each in self._templates])
-        poor = np.flatnonzero(self._near.in_use & (qualities < self._bars.quality))
+        is_poor = self._near.in_use & ~self._is_asked & (qualities < self._bars.quality)
+        poor = np.flatnonzero(is_poor)
         for row in poor[np.argsort(qualities[poor], kind="stable")]:
             reason = (
                 f"quality {qualities[row]:.2f}; of what is worse than {self._bars.quality:.2f} "
@@ -212,26 +259,3 @@ class _Examination:
         if template_id is None:
             raise ValueError("expected templates that are stored, got one without a number")
         return template_id
-
-
-class _Groups:
-    """Numbers that were united, directly or through others."""
-
-    def __init__(self, count: int) -> None:
-        self._first = list(range(count))
-
-    def unite(self, one: int, two: int) -> None:
-        first, second = sorted((self._find(one), self._find(two)))
-        self._first[second] = first
-
-    def found(self) -> list[list[int]]:
-        """Every group of two or more, its first number first."""
-        groups: dict[int, list[int]] = {}
-        for number in range(len(self._first)):
-            groups.setdefault(self._find(number), []).append(number)
-        return [group for group in groups.values() if len(group) > 1]
-
-    def _find(self, number: int) -> int:
-        while self._first[number] != number:
-            number = self._first[number]
-        return number

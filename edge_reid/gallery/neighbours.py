@@ -27,6 +27,8 @@ class Neighbours:
     Args:
         vectors: of all templates.
         person: (N,) whose each is, numbered from 0.
+        apart: (N,) those that say nothing about other people: they are no neighbour of anybody
+            else's, and have none there.
     """
 
     NONE = -2.0
@@ -36,6 +38,7 @@ class Neighbours:
         vectors: Vectors,
         person: NDArray[np.intp],
         *,
+        apart: NDArray[np.bool_] | None = None,
         progress: Progress = lambda _done, _expected: None,
     ) -> None:
         count = len(vectors)
@@ -43,6 +46,7 @@ class Neighbours:
         self.in_use = np.ones(count, bool)
         self.own, self.other = np.full((2, count), self.NONE, np.float32)
         self.own_row, self.other_row = np.full((2, count), NOBODY, np.intp)
+        self.apart = np.zeros(count, bool) if apart is None else apart
         self._vectors = vectors
         self._chunk = max(1, CHUNK_BYTES // (4 * max(1, count)))
         order = np.argsort(person, kind="stable")
@@ -57,9 +61,25 @@ class Neighbours:
         return np.compress(self.in_use[rows], rows)
 
     def between(self, one: int, two: int) -> Similarities:
-        """(n, m): the similarities of the templates of two people."""
-        between: Similarities = self._vectors[self.rows(one)] @ self._vectors[self.rows(two)].T
+        """(n, m): the similarities of the templates of two people, without those kept apart."""
+        some, others = self.compared_of(one), self.compared_of(two)
+        between: Similarities = self._vectors[some] @ self._vectors[others].T
         return between
+
+    def siblings(self, row: int) -> Rows:
+        """Rows of the other templates of the same person that are in use."""
+        rows = self.rows(int(self.person[row]))
+        return np.compress(rows != row, rows)
+
+    def similarities(self, row: int, others: Rows) -> Similarities:
+        """(n,): of one template to some."""
+        similarities: Similarities = self._vectors[others] @ self._vectors[row]
+        return similarities
+
+    def compared_of(self, person: int) -> Rows:
+        """Of the templates of somebody in use that are compared with other people's."""
+        rows = self.rows(person)
+        return np.compress(~self.apart[rows], rows)
 
     def join(self, groups: Sequence[Sequence[int]]) -> None:
         """Count the people of each group as one from now on, as the first of them."""
@@ -86,6 +106,7 @@ class Neighbours:
                 family = self._rows[int(self.person[row])]
                 self._look_at_own(row, family, self._vectors[family] @ self._vectors[row])
                 similarities[family[family >= start] - start] = self.NONE
+            near[self.apart[chunk]], near[:, self.apart[start:]] = self.NONE, self.NONE
             rest = np.arange(start, count)
             self._improve(chunk, rest, near.T)
             self._improve(rest, chunk, near)
@@ -101,15 +122,15 @@ class Neighbours:
         self.other_row[rows[better]] = others[near[:, better].argmax(axis=0)]
 
     def _look(self, rows: Rows) -> None:
-        dropped = np.flatnonzero(~self.in_use)
+        nobodys = np.flatnonzero(~self.in_use | self.apart)
         for start in range(0, len(rows), self._chunk):
             chunk = rows[start : start + self._chunk]
             near = self._vectors[chunk] @ self._vectors.T
-            near[:, dropped] = self.NONE
             for row, similarities in zip(chunk, near, strict=True):
-                family = self._rows[int(self.person[row])]
+                family = self.rows(int(self.person[row]))
                 self._look_at_own(row, family, similarities[family])
-                similarities[family] = self.NONE
+                similarities[self._rows[int(self.person[row])]] = self.NONE
+            near[self.apart[chunk]], near[:, nobodys] = self.NONE, self.NONE
             self.other[chunk], self.other_row[chunk] = near.max(axis=1), near.argmax(axis=1)
             self.other_row[chunk[self.other[chunk] == self.NONE]] = NOBODY
 

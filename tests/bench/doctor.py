@@ -16,7 +16,8 @@ from rich.console import Console
 from edge_reid.agent.benchmark import describe_machine
 from edge_reid.cli.progress import counting
 from edge_reid.core.types import Template
-from edge_reid.gallery.doctor import Bars, examine
+from edge_reid.gallery.doctor import examine
+from edge_reid.gallery.findings import Bars
 
 BARS = Bars(threshold=0.75, margin=0.05, genuine=(0.02, 0.38), quality=0.2)
 SIMILARITY = 0.9
@@ -51,7 +52,7 @@ def crowd(people: int, each: int) -> tuple[list[Template], set[int]]:
     away = unit(rng.standard_normal(centres.shape, np.float32))
     vectors = unit(SIMILARITY * centres + np.sqrt(1 - SIMILARITY**2) * away)
     templates = [
-        Template(f"person {n // each}", vector, "0" * 16, 0.6, "0" * 64, 0.0, n)
+        Template(f"person {n // each}", vector, "0" * 16, 0.6, f"{n:064x}", 0.0, n)
         for n, vector in enumerate(vectors)
     ]
     return templates, set(map(int, misfiled))

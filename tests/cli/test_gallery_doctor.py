@@ -69,7 +69,8 @@ def test_a_misfiled_photo_is_found_set_aside_and_brought_back(misfiled, photos, 
 
     told = misfiled("doctor")
     assert told.code == 0
-    assert f"template {stray} of red-sleeves: taken for somebody else" in told.out
+    photo = photos["bomber-jacket"][-1]
+    assert f"template {stray} of red-sleeves ({photo}): taken for somebody else" in told.out
     assert "taken for somebody else (bomber-jacket)" in told.out
     assert "similarity to them 0." in told.out
     assert "1 would be set aside by --fix" in told.out
@@ -118,8 +119,38 @@ def test_somebody_enrolled_twice_is_proposed_with_the_command_that_joins_them(
     assert "all well" in gallery("doctor").out
 
 
+def test_a_photo_under_two_names_is_said_and_costs_nobody_a_template(
+    gallery, edge_reid, photos, path
+):
+    emil = photos["red-sleeves"]
+    for name, files in (("emil", emil), ("anna", photos["black-coat"]), ("zed", emil[:1])):
+        assert gallery("enroll", name, *files).code == 0
+    told = gallery("doctor", "--fix").out
+    assert f"of zed ({emil[0]}) and template 1 of emil ({emil[0]}): the same photo" in told
+    assert "0 were set aside" in told
+    assert len(in_use(path, "emil")) == len(emil)
+    (line,) = [line for line in told.splitlines() if "→ if it shows emil: " in line]
+    assert edge_reid(*shlex.split(line.split("emil: ")[1])[1:]).code == 0
+    assert in_use(path, "zed") == []
+    assert "all well" in gallery("doctor").out
+
+
+def test_two_people_under_one_name_are_found_and_the_command_parts_them(
+    gallery, edge_reid, photos, path
+):
+    red, black = photos["red-sleeves"], photos["black-coat"]
+    assert gallery("enroll", "anna", *red, *black).code == 0
+    told = gallery("doctor", "--fix").out
+    assert "anna: one identity, two people" in told
+    assert "0 were set aside" in told
+    (line,) = [line for line in told.splitlines() if "→ if so: " in line]
+    assert edge_reid(*shlex.split(line.split("if so: ")[1])[1:]).code == 0
+    assert {len(in_use(path, "anna")), len(in_use(path, "NEW NAME"))} == {len(red), len(black)}
+    assert "all well" in gallery("doctor").out
+
+
 @pytest.mark.parametrize(
-    "leave", [("remove", "bomber-jacket"), ("merge", "bomber-jacket", "black-coat")]
+    "leave", [("remove", "bomber-jacket"), ("merge", "bomber-jacket", "black-coat", "--yes")]
 )
 def test_whoever_leaves_is_not_named_in_a_reason_that_stays(misfiled, path, leave):
     misfiled("doctor", "--fix")

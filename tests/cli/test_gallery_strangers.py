@@ -159,6 +159,7 @@ class TestPromote:
 
 def test_two_that_are_one_are_joined(verb, box):
     first, second = names(box)
-    assert f"{second} is {first} from now on" in verb("merge", second, first).out
+    assert "look like two people: similarity 0.05" in verb("merge", second, first).complaint
+    assert f"{second} is {first} from now on" in verb("merge", second, first, "--yes").out
     assert names(box) == [first]
     assert "nobody is called" in verb("merge", second, first).complaint

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
+import cv2
 import pytest
 
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.gallery.snapshot import people_of
 from edge_reid.gallery.store import GalleryStore
 
 
@@ -27,6 +30,20 @@ def gallery(edge_reid, path):
 def people(samples):
     """Two of the clip's people: name and crops each."""
     return [(name, [each.crop for each in taken]) for name, taken in list(samples.items())[:2]]
+
+
+def stored_anew(photo, folder):
+    """The same picture in another file."""
+    path = folder / "anew.bmp"
+    cv2.imwrite(str(path), cv2.imread(str(photo)))
+    return path
+
+
+def folder_of(folder, photos):
+    folder.mkdir(parents=True)
+    for photo in photos:
+        shutil.copy(photo, folder)
+    return folder
 
 
 def names_in(path):
@@ -132,21 +149,111 @@ class TestEnroll:
         with GalleryStore.open(path) as store:
             assert len(store.templates(name)) == len(crops)
 
-    def test_a_photo_of_somebody_else_is_warned_of(self, gallery, people):
-        """The very file that is enrolled for the other: nothing can be closer."""
+    def test_a_photo_of_somebody_else_is_warned_of(self, gallery, people, tmp_path):
+        (first, crops), (second, others) = people
+        gallery("enroll", first, *crops)
+        saved_anew = stored_anew(crops[0], tmp_path)
+        outcome = gallery("enroll", second, others[0], saved_anew)
+        assert outcome.code == 0
+        warning = f"warning: {saved_anew} is closer to {first} (1.00) than to its own identity"
+        assert warning in outcome.err
+
+    def test_a_lone_photo_of_somebody_else_is_warned_of(self, gallery, people, tmp_path):
+        (first, crops), (second, _) = people
+        gallery("enroll", first, *crops)
+        saved_anew = stored_anew(crops[0], tmp_path)
+        outcome = gallery("enroll", second, saved_anew)
+        assert outcome.code == 0
+        assert f"warning: {saved_anew} would be taken for {first} (1.00)" in outcome.err
+
+    def test_the_very_photo_of_somebody_else_is_said_to_be_it(self, gallery, people):
         (first, crops), (second, others) = people
         gallery("enroll", first, *crops)
         outcome = gallery("enroll", second, others[0], crops[0])
         assert outcome.code == 0
-        warning = f"warning: {crops[0]} is closer to {first} (1.00) than to its own identity"
-        assert warning in outcome.err
+        assert f"warning: {crops[0]} is the very photo that {first} is enrolled with" in outcome.err
+        assert "closer" not in outcome.err
 
-    def test_a_lone_photo_of_somebody_else_is_warned_of(self, gallery, people):
-        (first, crops), (second, _) = people
-        gallery("enroll", first, *crops)
-        outcome = gallery("enroll", second, crops[0])
+    def test_a_box_on_bare_background_is_refused(self, gallery, samples, path):
+        name, (sample, *_) = next(iter(samples.items()))
+        outcome = gallery("enroll", name, sample.scene, "--box", "700,480,740,570")
+        assert outcome.code == 1
+        assert "expected a person in the box 700,480,740,570, saw nobody" in outcome.complaint
+        assert names_in(path) == []
+
+    def test_a_folder_is_all_photos_in_it(self, gallery, people, tmp_path, path):
+        name, crops = people[0]
+        folder = folder_of(tmp_path / "crops", crops)
+        (folder / "notes.txt").touch()
+        (folder / ".hidden.png").touch()
+        outcome = gallery("enroll", name, folder)
         assert outcome.code == 0
-        assert f"warning: {crops[0]} would be taken for {first} (1.00)" in outcome.err
+        assert f"{folder / 'notes.txt'}: skipped, no photo" in outcome.out
+        assert ".hidden" not in outcome.out
+        assert f"{name}: {len(crops)} templates added" in outcome.out
+
+    def test_a_folder_with_a_folder_per_person_is_everybody(self, gallery, people, tmp_path, path):
+        for name, crops in people:
+            folder_of(tmp_path / "people" / name, crops)
+        outcome = gallery("enroll", tmp_path / "people")
+        assert outcome.code == 0
+        assert sorted(names_in(path)) == sorted(name for name, _ in people)
+        for name, crops in people:
+            assert f"{name}: {len(crops)} templates added" in outcome.out
+
+    def test_of_a_tree_all_or_none(self, gallery, people, wall, tmp_path, path):
+        for name, crops in people:
+            folder_of(tmp_path / "people" / name, crops)
+        folder_of(tmp_path / "people" / "ghost", [wall])
+        outcome = gallery("enroll", tmp_path / "people")
+        assert (outcome.code, "found nobody" in outcome.complaint) == (1, True)
+        assert names_in(path) == []
+
+    def test_folders_that_are_not_what_they_should_be(self, gallery, people, tmp_path):
+        name, crops = people[0]
+        loose = folder_of(tmp_path / "loose", crops)
+        (tmp_path / "empty").mkdir()
+        for words, complaint in (
+            ((name,), f"expected photos of '{name}', or a folder"),
+            ((loose,), "expected a folder for each person, found none; a person's own photos"),
+            ((name, tmp_path), "found none; with a folder for each person give it alone"),
+            ((name, tmp_path / "empty"), "expected photos in this folder, found none"),
+        ):
+            outcome = gallery("enroll", *words)
+            assert (outcome.code, complaint in outcome.complaint) == (2, True), outcome.complaint
+        folder_of(loose / "anna", crops)
+        assert "found photos beside them" in gallery("enroll", loose).complaint
+
+    def test_a_kind_that_phones_write_is_named_with_what_to_do(self, gallery, people, tmp_path):
+        folder = folder_of(tmp_path / "crops", people[0][1])
+        (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+        outcome = gallery("enroll", people[0][0], folder)
+        assert outcome.code == 1
+        assert "IMG_1.HEIC: expected a JPEG, PNG, BMP, TIFF or WebP, got HEIC" in outcome.complaint
+        assert "heif-convert" in outcome.complaint
+
+    def test_an_enrolment_is_redone(self, gallery, people, path):
+        (name, crops), (_, others) = people
+        gallery("enroll", name, others[0])
+        assert gallery("enroll", name, *crops, "--replace").code == 0
+        with GalleryStore.open(path) as store:
+            names = {each.photo_name for each in store.templates(name)}
+        assert names == set(map(str, crops))
+        again = gallery("enroll", name, crops[0], "--replace")
+        assert f"{name}: 1 template now, in place of the earlier ones" in again.out
+
+    def test_only_of_somebody_enrolled(self, gallery, people, path):
+        name, crops = people[0]
+        outcome = gallery("enroll", name, *crops, "--replace")
+        assert (outcome.code, f"nobody called {name!r}" in outcome.complaint) == (1, True)
+        assert names_in(path) == []
+
+    def test_a_redone_enrolment_that_fails_leaves_the_old_one(self, gallery, people, wall, path):
+        name, crops = people[0]
+        gallery("enroll", name, *crops)
+        assert gallery("enroll", name, wall, "--replace").code == 1
+        with GalleryStore.open(path) as store:
+            assert len(store.templates(name)) == len(crops)
 
     def test_a_name_nobody_can_read_is_refused(self, gallery, people):
         outcome = gallery("enroll", "two\nlines", *people[0][1])
@@ -187,6 +294,82 @@ class TestLooking:
             for template in store.templates(name):
                 assert template.source_sha256[:16] in outcome.out
                 assert template.model_id in outcome.out
+
+    def test_show_tells_the_photo_as_it_was_given(self, gallery, people):
+        name, crops = people[0]
+        told = gallery("show", name).out
+        shown = json.loads(gallery("show", name, "--json").out)
+        assert shown["identity"] == name
+        assert [each["photo_name"] for each in shown["templates"]] == list(map(str, crops))
+        assert all(str(crop) in told for crop in crops)
+
+    def test_in_a_pipe_no_name_is_cut(self, gallery, people):
+        name, long = people[0][0], "Anna Lena Maria von und zu Hohenheim-Langenstein der Zweiten"
+        assert gallery("rename", name, long).code == 0
+        (line,) = [line for line in gallery("list").out.splitlines() if line.startswith(long)]
+        assert line.rstrip().endswith("UTC")
+
+    def test_one_bad_template_is_removed(self, gallery, people, path):
+        name, crops = people[0]
+        with GalleryStore.open(path) as store:
+            first, *others = store.templates(name)
+        assert gallery("remove", name, "--template", first.template_id).code == 0
+        with GalleryStore.open(path) as store:
+            assert [each.template_id for each in store.templates(name)] == [
+                each.template_id for each in others
+            ]
+        on_disk = b"".join(file.read_bytes() for file in path.parent.glob("gallery.db*"))
+        assert first.vector.tobytes() not in on_disk
+        assert crops[0].name.encode() not in on_disk
+        refused = gallery("remove", name, "--template", first.template_id)
+        assert f"expected the number of a template of {name!r}" in refused.complaint
+
+    def test_without_the_last_template_nobody_is_left(self, gallery, people, path):
+        name, crops = people[0]
+        numbers = [word for n in range(1, len(crops) + 1) for word in ("--template", n)]
+        outcome = gallery("remove", name, *numbers)
+        assert f"{name} had no other and is enrolled no more" in outcome.out
+        assert names_in(path) == [people[1][0]]
+
+    def test_a_person_gets_another_name(self, gallery, people, path):
+        (name, _), (other, _) = people
+        assert gallery("rename", name, "Anna").code == 0
+        assert sorted(names_in(path)) == sorted(["Anna", other])
+        assert gallery("rename", "anna", "ANNA").code == 0
+        assert "ANNA" in names_in(path)
+        refused = gallery("rename", "ANNA", other)
+        assert "`edge-reid gallery merge` joins the two" in refused.complaint
+        on_disk = b"".join(file.read_bytes() for file in path.parent.glob("gallery.db*"))
+        assert name.encode() not in on_disk, "nor in the names of photos"
+
+    def test_a_misfiled_template_goes_to_whom_it_shows(self, gallery, people, path):
+        (name, crops), (other, _) = people
+        assert "1 template of" in gallery("rename", name, other, "--template", 1).out
+        assert "1 template of" in gallery("rename", name, "Zoe", "--template", 2).out
+        with GalleryStore.open(path) as store:
+            assert 1 in [each.template_id for each in store.templates(other)]
+            assert [each.template_id for each in store.templates("zoe")] == [2]
+        assert (name in names_in(path)) == (len(crops) > 2)
+
+    def test_two_who_look_like_two_are_not_merged_unasked(self, gallery, people, path):
+        (name, _), (other, _) = people
+        refused = gallery("merge", name, other)
+        assert refused.code == 1
+        assert f"{name} and {other} look like two people: similarity 0." in refused.complaint
+        assert "below the 0.33 that 98% of the comparisons of one person reach" in refused.complaint
+        assert len(names_in(path)) == 2
+        assert gallery("merge", name, other, "--yes").code == 0
+        assert names_in(path) == [other]
+
+    def test_names_of_photos_do_not_leave_the_file(self, gallery, people, tmp_path, path):
+        file = tmp_path / "people.jsonl"
+        gallery("export", file)
+        with GalleryStore.open(path) as store:
+            published = "".join(each.model_dump_json() for each in people_of(store.templates()))
+        for _, crops in people:
+            for crop in crops:
+                assert crop.name not in file.read_text()
+                assert crop.name not in published
 
     def test_remove_forgets_one_and_keeps_the_others(self, gallery, people, path):
         (gone, _), (kept, _) = people

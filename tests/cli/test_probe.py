@@ -81,6 +81,28 @@ def test_two_names_for_one_face_are_uncertain(edge_reid, gallery, samples):
     assert "but only 0.000 before the next, less than the margin of 0.05" in outcome.out
 
 
+def test_several_photos_of_one_person_are_taken_together(edge_reid, gallery, samples):
+    name, taken = next(iter(samples.items()))
+    photos = [each.crop for each in taken]
+    answer = json.loads(edge_reid("probe", *photos, "--gallery", gallery, "--json").out)
+    assert (answer["identity"], answer["one_person"]) == (name, True)
+    assert [each["photo"] for each in answer["photos"]] == list(map(str, photos))
+    alone = [
+        json.loads(edge_reid("probe", photo, "--gallery", gallery, "--json").out)
+        for photo in photos
+    ]
+    similarities = sorted(each["candidates"][0]["similarity"] for each in alone)
+    assert similarities[0] < answer["similarity"] < similarities[-1]
+    assert alone[0]["photos"] == [{key: alone[0][key] for key in ("photo", "box", "quality")}]
+
+
+def test_photos_of_two_people_are_said_to_be(edge_reid, gallery, samples):
+    (one, *_), (other, *_), *_ = samples.values()
+    outcome = edge_reid("probe", one.crop, other.crop, "--gallery", gallery)
+    assert outcome.code == 0
+    assert "The photos may show two people, so do not trust this: groups of 1 and 1" in outcome.out
+
+
 def test_what_cannot_be(edge_reid, gallery, samples, wall, tmp_path):
     (sample, *_) = next(iter(samples.values()))
     nobody = edge_reid("probe", wall, "--gallery", gallery)

@@ -147,10 +147,95 @@ class TestMerge:
         assert len(store.templates("Alice")) == 2
 
 
+class TestSingleTemplates:
+    def test_all_or_none_are_removed(self, store):
+        for numbers in ([1, 3], [1, 99]):
+            with pytest.raises(GalleryError, match="expected the number of a template of 'Alice'"):
+                store.remove_templates("alice", numbers)
+        assert len(store.templates("Alice")) == 2
+        assert store.remove_templates("alice", [1])
+        assert not store.remove_templates("alice", [2])
+        assert place_of("Alice") in {each.digest for each in store.erasures()}
+
+    def test_also_one_that_is_set_aside(self, store):
+        store.set_aside({1: "blurred"})
+        assert store.remove_templates("Alice", [1])
+        assert store.asides() == ()
+
+    def test_moved_to_another_identity_or_a_new_one(self, store):
+        assert store.move("alice", "bob", [1]).moved == 1
+        assert store.move("Alice", "Zoe", [2]).moved == 1
+        assert [each.identity for each in store.identities()] == ["bob", "Zoe"]
+        assert place_of("Alice") in {each.digest for each in store.erasures()}
+
+    def test_a_photo_that_both_have_stays_once(self, store):
+        shared = template("Alice", 1).source_sha256
+        store.add(template("bob", 5, source_sha256=shared))
+        assert store.move("Alice", "bob", [1, 2]).doubled == 1
+        assert len(store.templates("bob")) == 3
+
+    def test_to_the_same_or_of_another_nothing_moves(self, store):
+        with pytest.raises(GalleryError, match="expected two identities"):
+            store.move("alice", "Alice", [1])
+        with pytest.raises(GalleryError, match="expected the number of a template of 'Alice'"):
+            store.move("Alice", "bob", [1, 3])
+        assert len(store.templates("Alice")) == 2
+
+
+class TestRename:
+    def test_templates_and_what_is_set_aside_have_the_new_name(self, store):
+        store.set_aside({1: "blurred"})
+        store.rename("alice", "Zoe")
+        assert [each.identity for each in store.asides()] == ["Zoe"]
+        assert [each.identity for each in store.templates("zoe")] == ["Zoe"]
+        assert store.templates("Alice") == ()
+
+    def test_the_old_name_is_erased_on_boxes_and_the_new_one_no_more(self, store):
+        store.remove("bob")
+        store.rename("Alice", "bob")
+        erased = {each.digest for each in store.erasures()}
+        assert (place_of("Alice") in erased, place_of("bob") in erased) == (True, False)
+
+    def test_another_spelling_erases_nobody(self, store):
+        store.rename("Alice", "ALICE")
+        assert store.erasures() == ()
+        assert [each.identity for each in store.identities()] == ["ALICE", "bob"]
+
+    @pytest.mark.parametrize("name", ["BOB", "two\nlines", "anon-98a000-2"])
+    def test_not_to_a_name_that_is_taken_or_none(self, store, name):
+        with pytest.raises(GalleryError):
+            store.rename("Alice", name)
+        assert len(store.templates("Alice")) == 2
+
+
+class TestPhotoNames:
+    def test_they_are_kept_also_through_merge_and_rename(self, store):
+        store.add(template("Alice", 9, photo_name="crops/9.png"))
+        store.merge("Alice", "bob")
+        store.rename("bob", "Zoe")
+        assert "crops/9.png" in [each.photo_name for each in store.templates("Zoe")]
+
+    def test_whoever_is_gone_is_not_named_in_them(self, store, path):
+        store.add(template("bob", 9, photo_name="People/ALICE/9.png"))
+        store.remove("Alice")
+        assert [each.photo_name for each in store.templates("bob")] == [None, "people/…/9.png"]
+        store.close()
+        on_disk = b"".join(file.read_bytes() for file in path.parent.iterdir())
+        assert b"ALICE" not in on_disk
+
+    def test_gone_with_their_template(self, store, path):
+        store.add(template("bob", 9, photo_name="yard 9.png"))
+        store.replace_all([template("bob", 10)])
+        store.close()
+        on_disk = b"".join(file.read_bytes() for file in path.parent.iterdir())
+        assert b"yard 9.png" not in on_disk
+
+
 def made_older(path):
     """The gallery as the edge-reid before wrote it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
-        old.execute("DROP TABLE set_aside")
+        for table in ("set_aside", "photos"):
+            old.execute(f"DROP TABLE {table}")
         old.execute("PRAGMA user_version = 2")
         without_checksums(old)
 
@@ -165,7 +250,7 @@ class TestAnOlderGallery:
     @pytest.mark.parametrize("done", range(sum(map(len, MIGRATIONS)) - len(MIGRATIONS[0])))
     def test_a_migration_that_breaks_off_leaves_it_as_it_was(self, path, done):
         with sqlite3.connect(path) as old:
-            for table in ("set_aside", "published", "erasures"):
+            for table in ("photos", "set_aside", "published", "erasures"):
                 old.execute(f"DROP TABLE {table}")
             old.execute("PRAGMA user_version = 1")
             without_checksums(old)
@@ -183,7 +268,7 @@ class TestAnOlderGallery:
         connection.set_authorizer(None)
         connection.execute("ROLLBACK")
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        assert not {"set_aside", "published", "erasures"} & tables
+        assert not {"photos", "set_aside", "published", "erasures"} & tables
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         connection.close()
         with GalleryStore.open(path) as store:

@@ -9,7 +9,8 @@ import pytest
 from gallery_examples import template
 
 from edge_reid.core.types import Template
-from edge_reid.gallery.doctor import Bars, Finding, Kind, examine
+from edge_reid.gallery.doctor import examine
+from edge_reid.gallery.findings import Bars, Finding, Kind
 from edge_reid.gallery.neighbours import NOBODY, Neighbours
 
 DIMENSION = 64
@@ -108,6 +109,118 @@ class TestTakenForAnother:
         assert {each.kind for each in findings} == {Kind.TAKEN_FOR_ANOTHER}
 
 
+class TestTheBetterEvidenceStays:
+    """Nobody loses a template to somebody of whom the gallery knows less."""
+
+    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("photos_of_emil", [2, 3, 6])
+    @pytest.mark.parametrize("like", [0.85, 0.9])
+    def test_against_one_photo_of_emil_under_another_name(self, seed, photos_of_emil, like):
+        emil = looks("emil", seed, photos_of_emil, like=like)
+        zed = renamed(beside_template(emil[0], 0.97, seed), "zed", template_id=50)
+        findings = examine([*emil, *looks("anna", 90, 6, first_id=20), zed], BARS)
+        assert not any(each.set_aside for each in findings)
+        (finding,) = findings
+        assert {finding.identity, finding.other} == {"emil", "zed"}
+
+    def test_against_two_photos_of_one_of_emils_looks(self):
+        """Half of emil is as much in doubt as all of zed."""
+        emil = looks("emil", 1, 3) + looks("emil", 2, 2, first_id=4)
+        zed = [
+            renamed(beside_template(each, 0.97, 5), "zed", template_id=50 + number)
+            for number, each in enumerate(emil[3:])
+        ]
+        findings = examine([*emil, *zed], replace(BARS, genuine=None))
+        assert findings
+        assert not any(each.set_aside for each in findings)
+
+    def test_a_lone_look_of_somebody_is_not_given_up_for_a_single_photo_elsewhere(self):
+        """Far from her own, it may be her other coat, and the other name the wrong one."""
+        coat = replace(looks("anna", 2, 1)[0], template_id=9)
+        zed = renamed(beside_template(coat, 0.97, 1), "zed", template_id=50)
+        findings = examine([*looks("anna", 1, 5), coat, zed], BARS)
+        assert {each.kind for each in findings} == {Kind.TAKEN_FOR_ANOTHER}
+        assert not any(each.set_aside for each in findings)
+
+    def test_a_misfiled_photo_is_set_aside_from_whoever_has_others(self):
+        emil = looks("emil", 1, 6)
+        zed = renamed(beside_template(emil[0], 0.97, 1), "zed", template_id=50)
+        findings = examine([*emil, *looks("zed", 2, 2, first_id=20), zed], BARS)
+        (finding,) = findings
+        assert (finding.identity, finding.template_ids) == ("zed", (50,))
+        assert finding.set_aside
+        assert "6 of theirs look like it, 0 others of its own" in finding.reason
+
+
+class TestSamePhoto:
+    def test_it_is_said_and_not_weighed(self):
+        emil = looks("emil", 1, 6)
+        zed = renamed(emil[2], "zed", template_id=50)
+        (finding,) = examine([*emil, *looks("anna", 90, 6, first_id=20), zed], BARS)
+        assert finding.kind is Kind.SAME_PHOTO
+        assert (finding.identity, finding.other) == ("zed", "emil")
+        assert (finding.template_ids, finding.other_template_ids) == ((50,), (3,))
+        assert not finding.set_aside
+        assert "0 of 0 templates of zed look so, and 5 of 5 of emil" in finding.reason
+
+    def test_not_even_when_it_is_far_from_all_others_of_one_name_or_poor(self):
+        emil = [replace(each, quality=0.1) for each in looks("emil", 1, 3)]
+        zed = renamed(emil[0], "zed", template_id=50)
+        findings = examine([*emil[:1], *looks("zed", 2, 4, first_id=20), zed], BARS)
+        assert [each.kind for each in findings] == [Kind.SAME_PHOTO]
+
+    def test_two_people_of_one_scene_are_no_such_thing(self):
+        anna, ben = looks("anna", 1, 2), looks("ben", 2, 2, first_id=9)
+        ben[0] = replace(ben[0], source_sha256=anna[0].source_sha256)
+        assert examine([*anna, *ben], BARS) == ()
+
+    def test_under_three_names_it_is_said_twice(self):
+        (photo,) = looks("a", 1, 1)
+        names = [renamed(photo, name, template_id=n) for n, name in enumerate("abc", start=1)]
+        findings = examine(names, BARS)
+        assert [each.kind for each in findings] == [Kind.SAME_PHOTO] * 2
+
+
+class TestTwoPeople:
+    @pytest.mark.parametrize("count", [2, 3, 6])
+    def test_under_one_name(self, count):
+        anna = looks("anna", 1, count) + looks("anna", 2, count, first_id=51)
+        (finding,) = examine([*anna, *looks("ben", 3, 6, first_id=90)], BARS)
+        assert (finding.kind, finding.identity) == (Kind.TWO_PEOPLE, "anna")
+        first, second = set(range(1, count + 1)), set(range(51, 51 + count))
+        assert set(finding.template_ids) in (first, second)
+        assert not finding.set_aside
+        assert f"groups of {count} and {count}" in finding.reason
+        assert "2% stay below 0.38" in finding.reason
+
+    def test_the_smaller_group_is_named(self):
+        anna = looks("anna", 1, 2) + looks("anna", 2, 4, first_id=51)
+        (finding,) = examine(anna, BARS)
+        assert finding.template_ids == (1, 2)
+
+    def test_one_person_in_two_lights_is_none(self):
+        rng = np.random.default_rng(0)
+        face = looks("anna", 1, 1)[0].vector
+        lights = [beside(face, 0.75, rng) for _ in range(2)]
+        anna = [
+            replace(
+                template("anna", seed=n), vector=beside(lights[n % 2], 0.95, rng), template_id=n
+            )
+            for n in range(8)
+        ]
+        assert examine(anna, BARS) == ()
+
+
+def renamed(like: Template, identity: str, *, template_id: int) -> Template:
+    return replace(like, identity=identity, template_id=template_id)
+
+
+def beside_template(like: Template, similarity: float, seed: int) -> Template:
+    """Another photo that looks nearly the same."""
+    vector = beside(like.vector, similarity, np.random.default_rng(seed))
+    return replace(template("other photo", seed=seed), vector=vector)
+
+
 class TestOnePerson:
     def test_enrolled_under_two_names(self):
         templates = [
@@ -195,6 +308,17 @@ class TestNeighbours:
         for row in (5, 6, 30):
             near.drop(row)
         self.compare(near, vectors, person, left)
+
+    def test_those_kept_apart_are_nobodys_neighbours_elsewhere(self, crowd):
+        _, vectors, person = crowd
+        apart = np.arange(40) % 9 == 0
+        near = Neighbours(vectors, person, apart=apart)
+        for _ in range(2):
+            assert (near.other_row[apart] == NOBODY).all()
+            assert not apart[near.other_row[~apart & near.in_use]].any()
+            assert (near.own_row[apart & near.in_use] != NOBODY).any()
+            near.drop(1)
+            near.drop(int(near.other_row[2]))
 
     @staticmethod
     def compare(near, vectors, person, left):

@@ -79,7 +79,7 @@ def test_a_vector_that_is_none(path):
 def test_of_a_newer_edge_reid(path):
     with sqlite3.connect(path) as future:
         of_a_newer_one(future, 99)
-    with refused("expected format 3 or older, got 99, written by a newer edge-reid"):
+    with refused("expected format 4 or older, got 99, written by a newer edge-reid"):
         GalleryStore.open(path)
 
 
@@ -144,7 +144,8 @@ def test_read_only_cannot_be_written(read_only_path):
 def test_read_only_of_an_older_edge_reid_can_be_read(read_only_path):
     read_only_path.parent.chmod(0o755)
     with closing(sqlite3.connect(read_only_path, isolation_level=None)) as old:
-        old.execute("DROP TABLE set_aside")
+        for table in ("set_aside", "photos"):
+            old.execute(f"DROP TABLE {table}")
         old.execute("PRAGMA user_version = 2")
         without_checksums(old)
     read_only_path.parent.chmod(0o555)

@@ -234,3 +234,20 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
         file.truncate(MAX_BYTES + 1)  # takes no disk
     with pytest.raises(PhotoError, match="at most 64 MiB"):
         read_photo(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "remedy"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC", "heif-convert"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(40), "HEIC", "Most Compatible"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1" + bytes(40), "AVIF", "save it as one"),
+        (b"\0\0\0\x18ftypisom" + bytes(40), "video", "run --source"),
+        (b"\xff\xff\xff\xffftyp????" + bytes(40), "video", "give a picture"),
+        (b"GIF89a" + bytes(40), "GIF", "save it as one"),
+        (b"%PDF-1.7", "PDF", "save it as one"),
+    ],
+)
+def test_another_kind_is_named_with_what_to_do(file, data, kind, remedy):
+    with pytest.raises(PhotoError, match=f"got {kind}, which is not read here; .*{remedy}"):
+        read_photo(file(data))

@@ -120,13 +120,14 @@ class TestCrop:
         box = Box(100, 50, 180, 250)
         crop = Photo(Path("c.jpg"), scene.image[50:250, 100:180].copy(), "0" * 64)
         from_crop = find_subject(crop, Given((0, 0, 80, 200, 0.8)))
-        assert from_crop.quality == pytest.approx(subject_at(scene, box).quality, abs=0.02)
+        from_scene = subject_at(scene, box, Given((0, 0, 80, 200, 0.8)))
+        assert from_crop.quality == pytest.approx(from_scene.quality, abs=0.02)
 
 
 class TestBox:
     def test_it_is_cut_as_given_inside_the_photo(self):
         scene = photo(640, 480)
-        subject = subject_at(scene, Box(600, 400, 700, 500))
+        subject = subject_at(scene, Box(600, 400, 700, 500), Given((5, 5, 35, 75, 0.3)))
         assert subject.origin is Origin.GIVEN
         assert subject.box == Box(600, 400, 640, 480)
         assert subject.score is None
@@ -135,4 +136,10 @@ class TestBox:
     def test_outside_of_the_photo_or_tiny_it_is_refused(self):
         for box in (Box(700, 0, 800, 100), Box(0, 0, 5, 100)):
             with pytest.raises(UsageError, match="8 × 8 px or more inside its 640 × 480"):
-                subject_at(photo(640, 480), box)
+                subject_at(photo(640, 480), box, Given())
+
+    def test_on_bare_background_it_is_refused(self):
+        with pytest.raises(
+            PhotoError, match="expected a person in the box 10,10,50,90, saw nobody"
+        ):
+            subject_at(photo(640, 480), Box(10, 10, 50, 90), Given())

@@ -1,0 +1,78 @@
+"""`edge-reid gallery enroll`: photos of a person, or of many in a folder each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_reid.cli.gallery_options import (
+    DEFAULT_GALLERY,
+    BoxOption,
+    DetectorOption,
+    GalleryOption,
+    LargestOption,
+    ModelOption,
+)
+from edge_reid.cli.output import count
+from edge_reid.core.errors import UsageError
+
+
+def enroll(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Who it is; or a folder with a folder per person."),
+    ],
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PHOTO", help="Person crops or whole scenes, or folders of them."),
+    ] = None,
+    path: GalleryOption = DEFAULT_GALLERY,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Instead of all templates that they have.")
+    ] = False,
+    box: BoxOption = None,
+    largest: LargestOption = False,
+    model: ModelOption = None,
+    detector: DetectorOption = None,
+) -> None:
+    """Store a template per photo, all or none."""
+    from edge_reid.cli.enrolment import portray_all, warnings_of
+    from edge_reid.cli.photos import Studio, check_pick, parse_pick
+    from edge_reid.gallery.store import GalleryStore
+
+    people = _people(name, photos)
+    pick = parse_pick(box, largest=largest)
+    check_pick(pick, [each for theirs in people.values() for each in theirs])
+    studio = Studio(model, detector)
+    with GalleryStore.open(path, model_id=studio.manifest.model_id) as store:
+        enrolled = portray_all(people, pick, studio, store, anew=replace)
+        warnings = warnings_of(enrolled, studio, store, anew=replace)
+        templates = [each for theirs in enrolled.values() for each in theirs.values()]
+        if templates:
+            (store.replace_all if replace else store.add_all)(templates)
+    for identity, theirs in enrolled.items():
+        done = "now, in place of the earlier ones" if replace else "added"
+        typer.echo(f"{identity}: {count(theirs, 'template')} {done}")
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def _people(name: str, given: Sequence[Path] | None) -> Mapping[str, tuple[Path, ...]]:
+    """Whose photos are which; what is skipped in folders is said."""
+    from edge_reid.cli.photo_files import people_folders, photo_files
+    from edge_reid.gallery.identity import identity_name
+
+    if not given and not Path(name).is_dir():
+        raise UsageError(
+            f"enroll: expected photos of {name!r}, or a folder with a folder for each person, got "
+            f"neither; edge-reid gallery enroll {name} PHOTO…"
+        )
+    folders = {name: given} if given else people_folders(Path(name))
+    people = {identity_name(each): photo_files(paths) for each, paths in folders.items()}
+    for files in people.values():
+        for skipped in files.skipped:
+            typer.echo(f"{skipped}: skipped, no photo")
+    return {identity: files.photos for identity, files in people.items()}

@@ -1,0 +1,103 @@
+"""`edge-reid gallery list` and `show`: who is enrolled, and by which photos."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption
+from edge_reid.cli.gallery_restore import print_asides
+from edge_reid.cli.output import count, print_table, when
+from edge_reid.core.errors import GalleryError
+
+if TYPE_CHECKING:
+    from edge_reid.core.types import Template
+    from edge_reid.gallery.curation import Aside
+
+
+def list_(
+    path: GalleryOption = DEFAULT_GALLERY,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Show who is enrolled."""
+    from edge_reid.gallery.store import GalleryStore
+
+    with GalleryStore.open(path) as store:
+        people = store.identities()
+        model_id, version = store.model_id, store.version
+    if as_json:
+        typer.echo(json.dumps([asdict(person) for person in people], ensure_ascii=False, indent=2))
+        return
+    rows = [
+        (
+            person.identity,
+            f"{person.templates}{f' + {person.set_aside} set aside' if person.set_aside else ''}",
+            f"{person.mean_quality:.2f}",
+            when(person.first_enrolled_utc_s),
+            when(person.last_enrolled_utc_s),
+        )
+        for person in people
+    ]
+    print_table(("identity", "templates", "mean quality", "first enrolled", "last"), rows)
+    typer.echo(f"{count(people, 'person', 'people')}, model {model_id}, gallery version {version}")
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who.")],
+    path: GalleryOption = DEFAULT_GALLERY,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show the templates of one person, and the photos that they are of."""
+    from edge_reid.gallery.store import GalleryStore
+
+    with GalleryStore.open(path) as store:
+        templates, asides = store.templates(name), store.asides(name)
+    if not (templates or asides):
+        raise GalleryError(
+            f"gallery {path}: nobody called {name!r} is enrolled; "
+            "`edge-reid gallery list` shows who is"
+        )
+    identity = templates[0].identity if templates else asides[0].identity
+    if as_json:
+        answer = {
+            "identity": identity,
+            "templates": [_as_json(each) for each in templates],
+            "set_aside": [_aside_as_json(each) for each in asides],
+        }
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        return
+    rows = [
+        (
+            str(each.template_id),
+            f"{each.quality:.2f}",
+            when(each.created_utc_s),
+            each.photo_name or "–",
+            each.source_sha256[:16],
+            each.model_id,
+        )
+        for each in templates
+    ]
+    print_table(("template", "quality", "enrolled", "photo", "source sha256", "model"), rows)
+    typer.echo(f"{identity}: {count(templates, 'template')} in use")
+    if asides:
+        print_asides(asides)
+
+
+def _as_json(template: Template) -> dict[str, Any]:
+    return {
+        "template_id": template.template_id,
+        "photo_name": template.photo_name,
+        "source_sha256": template.source_sha256,
+        "quality": template.quality,
+        "created_utc_s": template.created_utc_s,
+        "model_id": template.model_id,
+    }
+
+
+def _aside_as_json(aside: Aside) -> dict[str, Any]:
+    fields = asdict(aside)
+    del fields["identity"]
+    return fields

@@ -1,0 +1,26 @@
+"""Which identities belong together, when pairs of them do."""
+
+from __future__ import annotations
+
+
+class Groups:
+    """Numbers that were united, directly or through others."""
+
+    def __init__(self, count: int) -> None:
+        self._first = list(range(count))
+
+    def unite(self, one: int, two: int) -> None:
+        first, second = sorted((self._find(one), self._find(two)))
+        self._first[second] = first
+
+    def found(self) -> list[list[int]]:
+        """Every group of two or more, its first number first."""
+        groups: dict[int, list[int]] = {}
+        for number in range(len(self._first)):
+            groups.setdefault(self._find(number), []).append(number)
+        return [group for group in groups.values() if len(group) > 1]
+
+    def _find(self, number: int) -> int:
+        while self._first[number] != number:
+            number = self._first[number]
+        return number
