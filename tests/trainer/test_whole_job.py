@@ -87,7 +87,8 @@ def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (run / "curves.jsonl").read_text().splitlines()]
     course = [line["softmax"] for line in lines if "softmax" in line]
     assert course[-1] < 0.8 * course[0]
-    printed = edge_reid("export", run, "--int8", "--budget", "5", "--out", model)
+    # At a third of its size it may well miss more people than the network it started from.
+    printed = edge_reid("export", run, "--int8", "--budget", "5", "--allow-fewer", "--out", model)
     assert "not int8: none" in printed
     edge_reid("calibrate", model, strangers, "--force")  # 30 people, over what 200 have shown
     manifest = json.loads(model.with_suffix(".json").read_text())
