@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from edge_reid.messaging.connection import WINDOW, Connection, Received
 from edge_reid.messaging.identity_states import IdentityStates, Retraction
-from edge_reid.messaging.outbox import Entry, Outbox
+from edge_reid.messaging.outbox import Outbox
+from edge_reid.messaging.outbox_row import Row
 from edge_reid.messaging.pace import Pacer
 from edge_reid.messaging.payloads import EventsStored, HitPayload, parse_event
 from edge_reid.messaging.topics import Address
@@ -161,7 +162,7 @@ class Courier:
                 _log.error("event %d is damaged and dropped: %s", entry.seq, error)
                 self._outbox.discard(entry.seq)
 
-    def _pack(self, entry: Entry) -> list[_Parcel]:
+    def _pack(self, entry: Row) -> list[_Parcel]:
         replayed = entry.seq <= self._last_replayed
         event = parse_event(entry.body).model_copy(update={"replayed": replayed})
         parcels = [_Parcel(Message(entry.topic, event.to_json()), entry.seq)]
