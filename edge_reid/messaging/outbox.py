@@ -108,10 +108,10 @@ class Outbox:
         noted = self._mark.read()
         opened = open_or_replace(path, noted)
         try:
-            self._guarded(lambda: self._begin(opened, noted))
-        except BaseException:
+            self._begin(opened, noted)
+        except (sqlite3.Error, TypeError, ValueError) as error:  # it is not what it says to be
             opened.db.close()
-            raise
+            self._begin(set_aside(path, noted, because=error), noted)
 
     def __enter__(self) -> Outbox:
         return self
@@ -353,6 +353,9 @@ class Outbox:
             if not is_damage(error):
                 raise
             self._start_over(error)
+            return work()
+        except (TypeError, UnicodeDecodeError) as error:  # of what SQLite found in the file
+            self._start_over(sqlite3.DatabaseError(f"malformed: {error}"))
             return work()
 
     def _start_over(self, error: sqlite3.Error) -> None:

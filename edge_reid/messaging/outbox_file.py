@@ -25,6 +25,7 @@ PAGE_BYTES = 1024
 """Room for one event. Every change writes whole pages, and an SD card wears by what is written."""
 
 _MAGIC = b"SQLite format 3\0"
+_VERSIONS_AT = slice(18, 20)
 _APPLICATION_ID_AT = slice(68, 72)
 _PARTS = ("", "-wal", "-shm")
 _ASIDE = ".damaged-"
@@ -87,7 +88,7 @@ def open_or_replace(path: Path, mark: Mark | None) -> Opened:
         OutboxError: it cannot be opened, is in use, is no file, or is some other database.
     """
     _refuse_what_is_not_ours(path)
-    if _has_lost_its_file(path, mark):
+    if _has_lost_its_file(path, mark) or _is_read_only_by_a_flip(path):
         return set_aside(path, mark)
     try:
         return Opened(_open(path))
@@ -98,7 +99,7 @@ def open_or_replace(path: Path, mark: Mark | None) -> Opened:
 
 
 def set_aside(
-    path: Path, mark: Mark | None, *, because: sqlite3.Error | None = None
+    path: Path, mark: Mark | None, *, because: Exception | None = None
 ) -> Opened:
     """Set a damaged outbox aside and start a new one.
 
@@ -213,6 +214,16 @@ def _has_lost_its_file(path: Path, mark: Mark | None) -> bool:
     return _has_log(path) or (mark is not None and mark.last_seq > 0)
 
 
+def _is_read_only_by_a_flip(path: Path) -> bool:
+    """Two bytes of the head say how the file is written and read; SQLite never has them differ, and
+    would take events in no more.
+    """
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(_VERSIONS_AT.stop)
+        return head.startswith(_MAGIC) and len(set(head[_VERSIONS_AT])) > 1
+    return False
+
+
 def _has_log(path: Path) -> bool:
     log = path.with_name(f"{path.name}-wal")
     return log.exists() and log.stat().st_size > 0
@@ -254,6 +265,7 @@ def _set_up(path: Path, db: sqlite3.Connection) -> None:
         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # its head says whose it is
     _migrate(db)
     db.execute(_SHOWN)
+    db.execute("SELECT seq, topic, body, committed_s FROM events LIMIT 1").fetchone()
     db.execute("SELECT last_seq, depth, bytes, dropped, lived_s, session FROM ledger").fetchone()
     db.execute("SELECT identity FROM shown").fetchall()
 
@@ -333,7 +345,7 @@ def _save(path: Path, *, first_seq: int, parts: tuple[str, ...] = _PARTS) -> tup
 def _shown_in(path: Path) -> frozenset[str]:
     """Of a damaged file, which stays as it is."""
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as db:
+    with suppress(sqlite3.Error, ValueError), closing(sqlite3.connect(uri, uri=True)) as db:
         return frozenset(name for (name,) in db.execute("SELECT identity FROM shown"))
     return frozenset()
 
