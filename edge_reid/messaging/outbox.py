@@ -111,6 +111,8 @@ class Outbox:
             self._begin(opened, noted)
         except (sqlite3.Error, TypeError, ValueError) as error:  # it is not what it says to be
             opened.db.close()
+            if isinstance(error, sqlite3.Error) and is_full(error):
+                raise OutboxError(f"outbox {path}: {error}; make room on the disk") from error
             self._begin(set_aside(path, noted, because=error), noted)
 
     def __enter__(self) -> Outbox:
@@ -294,7 +296,9 @@ class Outbox:
         if lost > 0:
             _log.error("outbox %s: %d events are lost: the disk is damaged", self.path, lost)
         last_seq = max([last_seq, noted.last_seq, *(row.seq for row in saved)])
-        self._with_room(lambda: self._correct(last_seq, saved, opened.shown | self._shown))
+        shown = opened.shown | self._shown
+        if saved or shown or not self._is_ledger_right(last_seq):
+            self._with_room(lambda: self._correct(last_seq, saved, shown))
         dropped = max(self._figures.dropped, noted.dropped) + max(0, lost)
         self._unnoted_drops = dropped - self._figures.dropped
         return len(saved)
@@ -304,17 +308,22 @@ class Outbox:
             return self._figures.last_seq
         return 0 if noted else time.time_ns() // 1_000_000
 
-    def _correct(self, last_seq: int, saved: Sequence[Row], shown: Collection[str]) -> None:
-        counted = "SELECT count(*), coalesce(sum(length(body)), 0) FROM events"
-        found = (self._figures.last_seq, self._figures.depth, self._figures.bytes)
-        is_right = found == (last_seq, *self._db.execute(counted).fetchone())
-        if is_right and not saved and not shown:
-            return
+    def _is_ledger_right(self, last_seq: int) -> bool:
+        found = self._figures
+        return (found.last_seq, found.depth, found.bytes) == (last_seq, *self._counted())
+
+    def _correct(self, last_seq: int, saved: Iterable[Row], shown: Iterable[str]) -> None:
         with transaction(self._db):
             self._insert(saved)
             self._insert_shown(shown)
-            figures = (last_seq, *self._db.execute(counted).fetchone())
+            figures = (last_seq, *self._counted())
             self._db.execute("UPDATE ledger SET last_seq = ?, depth = ?, bytes = ?", figures)
+
+    def _counted(self) -> tuple[int, int]:
+        """How many events there are, and their bytes."""
+        query = "SELECT count(*), coalesce(sum(length(body)), 0) FROM events"
+        count, size_bytes = self._db.execute(query).fetchone()
+        return count, size_bytes
 
     def _written(self, work: Callable[[], _T]) -> _T:
         """Do work that writes, and note how far it has come. Where the disk has no room for it, the

@@ -21,10 +21,10 @@ class Reserve:
         self._size_bytes = size_bytes
         self.is_held = False
 
-    def take(self) -> bool:
-        """Take the room; returns whether it is held."""
+    def take(self, size_bytes: int | None = None) -> bool:
+        """Take the room, or so much of it; returns whether it is held."""
         if not self.is_held:
-            self.is_held = allocate(self._path, self._size_bytes)
+            self.is_held = allocate(self._path, size_bytes or self._size_bytes)
             if not self.is_held:
                 self.release()
         return self.is_held

@@ -92,8 +92,9 @@ class Room:
         allocate(self._log, self._log_bytes)
 
     def leave(self) -> None:
-        """Once the file is closed, and its log gone: keep the room for the next start."""
-        self._reserve.take()
+        """Once the file is closed, and its log gone: keep what room there is for the next start."""
+        if not self._reserve.take():
+            self._reserve.take(self._log_bytes)
 
     @property
     def _is_log_too_long(self) -> bool:
