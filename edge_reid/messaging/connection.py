@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_reid.messaging.broker import Broker, RefusedError, UnreachableError
+from edge_reid.messaging.refusals import Refusal
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Message
 
@@ -35,6 +36,8 @@ WINDOW = 20
 
 _UNSUPPORTED_VERSION = 0x84
 _TAKEN_OVER = 0x8E
+_REFUSE_TOPIC = {0x87, 0x90}
+"""Not authorised, topic name invalid."""
 _REFUSALS = {0x85, 0x86, 0x87, 0x8A, 0x8C}
 """Client id not valid, bad login, not authorised, banned, bad authentication method."""
 
@@ -117,6 +120,9 @@ class Connection:
         self._subscribed = False
         self._sent: dict[int, str] = {}  # topic by packet id, not acknowledged yet
         self._acknowledged: list[int] = []
+        self.outlives_refusals = False
+        """Whether a message that is not taken ends the connection, or is for `take_refused`."""
+        self._refused: dict[int, Refusal] = {}
         self._failure: RefusedError | UnreachableError | None = None
         self._session = session
         self._client = self._make_client(client_id, will)
@@ -153,6 +159,11 @@ class Connection:
     def take_acknowledged(self) -> list[int]:
         """Packet ids that the broker has confirmed since the last call."""
         taken, self._acknowledged = self._acknowledged, []
+        return taken
+
+    def take_refused(self) -> dict[int, Refusal]:
+        """Packet ids that the broker does not take, since the last call."""
+        taken, self._refused = self._refused, {}
         return taken
 
     def acknowledge(self, received: Received) -> None:
@@ -316,7 +327,10 @@ class Connection:
     ) -> None:
         del client, userdata, properties
         topic = self._sent.pop(mid, "")
-        if reason.is_failure:
+        if reason.is_failure and self.outlives_refusals:
+            advice = f"{reason}; check what this login may publish"
+            self._refused[mid] = Refusal(advice, is_of_topic=reason.value in _REFUSE_TOPIC)
+        elif reason.is_failure:
             self._failure = RefusedError(
                 f"{self._broker}: does not take messages on {topic}: {reason};"
                 " check what this login may publish"

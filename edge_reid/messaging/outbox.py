@@ -14,7 +14,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -548,7 +548,9 @@ class Outbox:
         (lived_s,) = self._db.execute("SELECT lived_s FROM ledger").fetchone()
         query = f"SELECT {_COLUMNS} FROM events ORDER BY seq DESC LIMIT 1"  # noqa: S608
         try:
-            newest_s = max((read_row(*it).committed_s for it in self._db.execute(query)), default=None)
+            newest_s = max(
+                (read_row(*it).committed_s for it in self._db.execute(query)), default=None
+            )
         except RowError:
             newest_s = None
         if newest_s is None:

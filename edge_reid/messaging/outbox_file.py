@@ -98,9 +98,7 @@ def open_or_replace(path: Path, mark: Mark | None) -> Opened:
         return set_aside(path, mark, because=error)
 
 
-def set_aside(
-    path: Path, mark: Mark | None, *, because: Exception | None = None
-) -> Opened:
+def set_aside(path: Path, mark: Mark | None, *, because: Exception | None = None) -> Opened:
     """Set a damaged outbox aside and start a new one.
 
     The damaged one may have numbered events up to anything, so the new one goes on from a time in
@@ -190,16 +188,29 @@ def _refuse_what_is_not_ours(path: Path) -> None:
     except OSError:
         return  # SQLite meets the same trouble, and says more of it
     if not stat.S_ISREG(mode):
-        raise OutboxError(
-            f"outbox {path}: expected a file, got {_kind(mode)}; give another path"
-        )
+        raise OutboxError(f"outbox {path}: expected a file, got {_kind(mode)}; give another path")
     if _has_log(path):  # in which the head may stand as well
         return
     with suppress(OSError), path.open("rb") as file:
         head = file.read(_APPLICATION_ID_AT.stop)
         mark = int.from_bytes(head[_APPLICATION_ID_AT], "big")
-        if head.startswith(_MAGIC) and (mark ^ APPLICATION_ID).bit_count() > 1:
+        is_marked = (mark ^ APPLICATION_ID).bit_count() <= 1  # one may have flipped
+        if head.startswith(_MAGIC) and not is_marked and _is_whole_database(path):
             raise OutboxError(f"outbox {path}: is another kind of database; give another path")
+
+
+def _is_whole_database(path: Path) -> bool:
+    with suppress(sqlite3.Error, ValueError), _untouched(path) as db:
+        return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    return False
+
+
+@contextmanager
+def _untouched(path: Path) -> Iterator[sqlite3.Connection]:
+    """A database that stays as it is, whatever is found in it; without what its log has."""
+    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as db:
+        yield db
 
 
 def _kind(mode: int) -> str:
@@ -344,8 +355,7 @@ def _save(path: Path, *, first_seq: int, parts: tuple[str, ...] = _PARTS) -> tup
 
 def _shown_in(path: Path) -> frozenset[str]:
     """Of a damaged file, which stays as it is."""
-    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    with suppress(sqlite3.Error, ValueError), closing(sqlite3.connect(uri, uri=True)) as db:
+    with suppress(sqlite3.Error, ValueError), _untouched(path) as db:
         return frozenset(name for (name,) in db.execute("SELECT identity FROM shown"))
     return frozenset()
 

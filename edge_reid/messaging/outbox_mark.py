@@ -1,9 +1,9 @@
 """How far an outbox has come, noted outside of it: a file that lost something must not hide it.
 
-SQLite passes over the rest of its log where a bit has flipped, and takes an empty file for a new one:
-events are gone then, and numbers come again, without an error. The mark beside the outbox says what
-should be there. It is overwritten in place after every change, which takes no room on a full disk,
-and is not synced: a power cut leaves an older one, which claims too little.
+SQLite passes over the rest of its log where a bit has flipped, and takes an empty file for a new
+one: events are gone then, and numbers come again, without an error. The mark beside the outbox says
+what should be there. It is overwritten in place after every change, which takes no room on a full
+disk, and is not synced: a power cut leaves an older one, which claims too little.
 """
 
 from __future__ import annotations

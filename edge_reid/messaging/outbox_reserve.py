@@ -1,7 +1,7 @@
 """Room that an outbox keeps for the day when its disk is full.
 
-Taking an event out of a full outbox needs room first: for the log, and for what the log still has to
-bring into the file. Without a reserve an outbox that has filled its disk could never be emptied.
+Taking an event out of a full outbox needs room first: for the log, and for what the log still has
+to bring into the file. Without a reserve an outbox that has filled its disk could never be emptied.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How much room an outbox takes on its disk, and how it goes on when there is none.
 
 The log is as long from the start as it ever gets, and is written over and over; what it brings into
-the file later has its room in a reserve. So events can be taken out of an outbox that has filled its
-disk, and new ones go where they were.
+the file later has its room in a reserve. So events can be taken out of an outbox that has filled
+its disk, and new ones go where they were.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ IdentityName = Annotated[str, Field(min_length=1)]
 StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN)]
 
 _SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
+_SINCE_0_5: dict[str, Any] = {"x-since": "0.5.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
 
 
@@ -218,7 +219,12 @@ class AgentStatus(Payload):
     """Events waiting. Of a lost agent: when it connected."""
     outbox_bytes: Count
     events_dropped: Count
-    """Ever lost to the caps of the outbox or to a full disk."""
+    """Ever lost to the caps of the outbox, to a full disk or to damage; and those that the broker
+    did not take and that named somebody who is erased."""
+    events_refused: Count = Field(0, json_schema_extra=_SINCE_0_5)
+    """Of those waiting: what the broker does not take from this agent."""
+    refused: str | None = Field(None, json_schema_extra=_SINCE_0_5)
+    """On which topics, and why, in words; null when it takes everything."""
     outbox_damaged: str | None = None
     """File name of a damaged outbox that was set aside by this run; its events may be lost."""
     started_at: Time
