@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sqlite3
 from collections.abc import Iterator
@@ -219,6 +220,17 @@ def test_nobody_else_may_read_who_was_where(path: Path, before: int | None) -> N
         assert len(files) > 1, "the log is there too"
 
 
+def test_what_is_no_file_is_not_touched(tmp_path: Path) -> None:
+    """As root, an agent once set the mode of a device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o644)
+    for path, kind in ((pipe, "a pipe"), (tmp_path, "a folder"), (Path("/dev/null"), "a device")):
+        before = path.stat().st_mode
+        with pytest.raises(OutboxError, match=f"expected a file, got {kind}.*give another path"):
+            Outbox(path)
+        assert path.stat().st_mode == before
+
+
 def test_one_process_at_a_time(path: Path) -> None:
     with Outbox(path), pytest.raises(OutboxError, match="is in use by another edge-reid"):
         Outbox(path)
@@ -228,10 +240,12 @@ def test_another_database_is_not_touched(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE identities (name TEXT)")
     db.close()
+    path.chmod(0o644)
     before = path.read_bytes()
     with pytest.raises(OutboxError, match="another kind of database; give another path"):
         Outbox(path)
     assert path.read_bytes() == before
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_newer_outbox_is_not_touched(path: Path) -> None:
