@@ -29,8 +29,8 @@ def free_port() -> int:
 
 class Mosquitto:
     """`login` = (user, password) shuts everybody else out; `acl` are lines of an ACL file;
-    `tls` = (CA, certificate, key) makes it speak `mqtts`; `port` is one that is free by default; `more` are
-    further lines of its configuration.
+    `tls` = (CA, certificate, key) makes it speak `mqtts`; `port` is one that is free by default;
+    `more` are further lines of its configuration.
     """
 
     def __init__(

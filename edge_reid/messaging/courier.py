@@ -87,8 +87,8 @@ class Courier:
         address: Address,
         identities: IdentityStates,
         delivery: Delivery = AT_ONCE,
-        refusals: Refusals | None = None,
         *,
+        refusals: Refusals | None = None,
         is_careful: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

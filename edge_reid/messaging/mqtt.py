@@ -249,7 +249,7 @@ class Publisher:
             self._address,
             self._identities,
             self._delivery,
-            self._refusals,
+            refusals=self._refusals,
             is_careful=self._is_careful,
         )
         try:

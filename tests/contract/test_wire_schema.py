@@ -47,7 +47,7 @@ EVERY_DAY = TOPICS.keys() - {
 LATER = {
     "edge-reid.hit/1": ["stranger"],
     "edge-reid.unknown/1": ["stranger"],
-    "edge-reid.agent/1": ["commands"],
+    "edge-reid.agent/1": ["commands", "events_refused", "refused"],
 }
 """Fields that came after the first release."""
 

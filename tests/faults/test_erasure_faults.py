@@ -1,5 +1,5 @@
-"""Nothing says that a person is gone while a byte of their name is left in a file of the outbox: on the
-disk as it is, not as SQLite shows it.
+"""Nothing says that a person is gone while a byte of their name is left in a file of the outbox:
+on the disk as it is, not as SQLite shows it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""One bit of an outbox flips on the disk, wherever it is: the agent starts, no event comes out changed,
-none is lost untold, none that is whole is lost, and no number comes twice.
+"""One bit of an outbox flips on the disk, wherever it is: the agent starts, no event comes out
+changed, none is lost untold, none that is whole is lost, and no number comes twice.
 """
 
 from __future__ import annotations
