@@ -151,7 +151,7 @@ class Courier:
             self._outbox.acknowledge(seqs)
         else:
             self._outbox.tidy()
-        self._identities.wipe_when_due(self.refusals.topics)
+        self._identities.wipe_when_due(self.refusals)
         if self.refusals.forget_when_due():
             self._last_read, self._clearing = 0, None
         return len(seqs)
@@ -161,6 +161,8 @@ class Courier:
         self.settle()
         if len(self._on_the_way) == 1:
             (parcel,) = self._on_the_way.values()
+            if parcel.message.topic == self._address.agent_status:
+                return True  # whoever cannot take that can take nothing
             self.refusals.note_hang_up(parcel.message.topic, parcel.seq, reason)
         return bool(self._on_the_way)
 
@@ -196,7 +198,7 @@ class Courier:
         return self._pacer.wait_s if self._events and self._has_room else math.inf
 
     def _clear_who_is_due(self) -> None:
-        due = self._identities.due(self.refusals.topics)
+        due = self._identities.due(self.refusals)
         if due is self._clearing:
             return
         self._states = deque(it for it in self._states if it.retraction is None)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.payloads import HitPayload, parse_event
+from edge_reid.messaging.refusals import NOTHING_REFUSED, Refusals
 
 WIPE_RETRY_S = 10.0
 """Names that a disk would not let go of are wiped again after so long."""
@@ -64,10 +65,10 @@ class IdentityStates:
             self._retraction = Retraction(names, self._outbox.figures.last_seq, enrolled)
             self._wipe_due_s = 0.0
 
-    def due(self, refused: Collection[str] = ()) -> Retraction | None:
+    def due(self, refused: Refusals = NOTHING_REFUSED) -> Retraction | None:
         """Whose states may be cleared now; None while there is nobody, or their events wait.
 
-        What the broker does not take, on the topics `refused`, is not waited for.
+        What the broker does not take is not waited for.
 
         Raises:
             OutboxError: the disk fails.
@@ -82,7 +83,7 @@ class IdentityStates:
         """
         return self._wiped is self._retraction
 
-    def wipe_when_due(self, refused: Collection[str] = ()) -> None:
+    def wipe_when_due(self, refused: Refusals = NOTHING_REFUSED) -> None:
         """Take who is gone off this disk once the broker knows nobody of them any more.
 
         Events that it does not take would name them for ever: those are dropped, and counted.
@@ -100,12 +101,12 @@ class IdentityStates:
         if self._outbox.wipe():
             self._wiped = retraction
 
-    def _drop_refused(self, retraction: Retraction, refused: Collection[str]) -> None:
+    def _drop_refused(self, retraction: Retraction, refused: Refusals) -> None:
         last_seq = 0
         while refused and (rows := self._outbox.pending(last_seq)):
             last_seq = rows[-1].seq
             for row in rows:
-                is_due = row.topic in refused and row.seq <= retraction.last_seq
+                is_due = refused.covers(row.topic, row.seq) and row.seq <= retraction.last_seq
                 if is_due and _names_other_than(retraction.enrolled, row.body):
                     self._outbox.discard(row.seq)
 
@@ -121,9 +122,11 @@ class IdentityStates:
         for name in retraction.names:
             self._told.pop(name, None)
 
-    def _is_told(self, retraction: Retraction, refused: Collection[str]) -> bool:
-        oldest = self._outbox.pending(limit=1, without=refused)
-        return not oldest or oldest[0].seq > retraction.last_seq
+    def _is_told(self, retraction: Retraction, refused: Refusals) -> bool:
+        limit = 1 + len(refused.seqs)
+        waiting = self._outbox.pending(limit=limit, without=refused.topics)
+        oldest = next((row.seq for row in waiting if row.seq not in refused.seqs), None)
+        return oldest is None or oldest > retraction.last_seq
 
 
 def _names_other_than(enrolled: Container[str], body: bytes) -> bool:

@@ -50,6 +50,10 @@ class Refusals:
         """Of events that are not taken for themselves."""
         return frozenset(self._events)
 
+    def covers(self, topic: str, seq: int) -> bool:
+        """Whether an event is not taken."""
+        return topic in self._topics or seq in self._events
+
     def __bool__(self) -> bool:
         return bool(self._topics or self._events)
 
@@ -95,3 +99,7 @@ class Refusals:
         named = sorted(reasons)[:_NAMED_MAX]
         more = f" and {len(reasons) - len(named)} more" if len(reasons) > len(named) else ""
         return f"does not take messages on {', '.join(named)}{more}: {reasons[named[0]]}"
+
+
+NOTHING_REFUSED = Refusals()
+"""Not to be added to."""
