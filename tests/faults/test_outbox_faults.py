@@ -265,7 +265,7 @@ def test_a_log_torn_anywhere_by_a_power_cut_leaves_a_whole_beginning(tmp_path: P
     outbox opens with the first so many events, none of them torn, and none beyond a missing one.
     """
     path, copy = tmp_path / "outbox.db", tmp_path / "copy.db"
-    with Outbox(path, max_bytes=1 << 18) as outbox:
+    with Outbox(path) as outbox:
         for track in range(1, 9):
             outbox.put(an_event(track))
         base, log = path.read_bytes(), Path(f"{path}-wal").read_bytes().rstrip(b"\0")
