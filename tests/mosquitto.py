@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -28,7 +29,8 @@ def free_port() -> int:
 
 class Mosquitto:
     """`login` = (user, password) shuts everybody else out; `acl` are lines of an ACL file;
-    `tls` = (CA, certificate, key) makes it speak `mqtts`; `port` is one that is free by default.
+    `tls` = (CA, certificate, key) makes it speak `mqtts`; `port` is one that is free by default;
+    `more` are further lines of its configuration.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Mosquitto:
         acl: tuple[str, ...] = (),
         tls: tuple[Path, Path, Path] | None = None,
         port: int | None = None,
+        more: tuple[str, ...] = (),
     ) -> None:
         self.port = port or free_port()
         self.url = f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{self.port}"
@@ -54,6 +57,7 @@ class Mosquitto:
             lines.append(f"acl_file {folder / 'acl'}")
         if tls:
             lines += [f"cafile {tls[0]}", f"certfile {tls[1]}", f"keyfile {tls[2]}"]
+        lines += more
         self._config.write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -84,6 +88,11 @@ class Mosquitto:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def reload(self) -> None:
+        """Have it read its rules again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:

@@ -23,6 +23,7 @@ from edge_reid.agent.herald import Herald
 from edge_reid.agent.interrupts import Interrupts
 from edge_reid.agent.leftovers import Leftovers
 from edge_reid.agent.pipeline import Pipeline, Step
+from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.standard import Standard
 from edge_reid.agent.steward import Reload, Steward
 from edge_reid.agent.uplink import Uplink
@@ -129,7 +130,8 @@ def _build(
         model_id, index.version, started_utc_s=time.time(), cameras=(settings.camera,)
     )
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
-    origin = Origin(address, settings.camera, model_id, index.version)
+    recording = source_digest(settings.source.uri)
+    origin = Origin(address, settings.camera, model_id, index.version, recording)
     commit = uplink.publisher.publish if uplink else None
     standard = Standard(embedder.manifest, settings.decide)
     pipeline = Pipeline(

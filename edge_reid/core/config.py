@@ -188,6 +188,7 @@ class OutboxSettings(_Section):
     path: Path | None = None
     """Default: `outbox-<agent>.db` beside the gallery."""
     max_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
+    """Of all its files on the disk."""
     max_age_s: Seconds = 7 * 86_400.0
     """Counts while the agent runs, not by the wall clock."""
     drain_per_s: Annotated[float, Field(ge=0.1, le=100_000)] = 200.0

@@ -28,6 +28,7 @@ from edge_reid.messaging.limits import (
     is_for_good,
     packet_bytes,
 )
+from edge_reid.messaging.refusals import Refusal
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Message
 
@@ -44,6 +45,9 @@ LARGE_BYTES = 4096
 __all__ = ["WINDOW", "Connection", "Received", "Session", "connect", "resume"]
 
 _UNSUPPORTED_VERSION = 0x84
+_TAKEN_OVER = 0x8E
+_REFUSE_TOPIC = {0x87, 0x90}
+"""Not authorised, topic name invalid."""
 _REFUSALS = {0x85, 0x86, 0x87, 0x8A, 0x8C}
 """Client id not valid, bad login, not authorised, banned, bad authentication method."""
 
@@ -156,6 +160,9 @@ class Connection:
         self._refusal: ReasonCode | None = None  # of what was asked for last
         self._sent: dict[int, Message] = {}  # by packet id, not acknowledged yet
         self._acknowledged: list[int] = []
+        self.outlives_refusals = False
+        """Whether a message that is not taken ends the connection, or is for `take_refused`."""
+        self._refused: dict[int, Refusal] = {}
         self._failure: RefusedError | UnreachableError | None = None
         self._session = session
         self._client = self._make_client(client_id, will)
@@ -231,6 +238,11 @@ class Connection:
     def take_acknowledged(self) -> list[int]:
         """Packet ids that the broker has confirmed since the last call."""
         taken, self._acknowledged = self._acknowledged, []
+        return taken
+
+    def take_refused(self) -> dict[int, Refusal]:
+        """Packet ids that the broker does not take, since the last call."""
+        taken, self._refused = self._refused, {}
         return taken
 
     def acknowledge(self, received: Received) -> None:
@@ -425,9 +437,11 @@ class Connection:
     ) -> None:
         del client, userdata
         message = self._sent.pop(mid, None)
-        if reason.is_failure:
+        why = self.limits.refusal(reason, properties) if reason.is_failure else ""
+        if reason.is_failure and self.outlives_refusals:
+            self._refused[mid] = Refusal(why, is_of_topic=reason.value in _REFUSE_TOPIC)
+        elif reason.is_failure:
             topic = message.topic if message else "a topic"
-            why = self.limits.refusal(reason, properties)
             self._failure = RefusedError(
                 f"{self._broker}: does not take messages on {topic}: {why}"
             )

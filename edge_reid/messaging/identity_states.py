@@ -7,11 +7,16 @@ agent or the broker is away is taken back when both are there again.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import HitPayload
+from edge_reid.messaging.payloads import HitPayload, parse_event
+from edge_reid.messaging.refusals import NOTHING_REFUSED, Refusals
+
+WIPE_RETRY_S = 10.0
+"""Names that a disk would not let go of are wiped again after so long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +26,8 @@ class Retraction:
     names: frozenset[str] = frozenset()
     last_seq: int = 0
     """Of the last event that may name one of them: their states are cleared after it."""
+    enrolled: Container[str] = frozenset()
+    """Who is not among those who are gone."""
 
 
 class IdentityStates:
@@ -30,6 +37,8 @@ class IdentityStates:
         self._outbox = outbox
         self._retraction = Retraction()
         self._told: dict[str, HitPayload] = {}  # what the state says, by identity
+        self._wiped = self._retraction  # none of whom is on this disk any more
+        self._wipe_due_s = 0.0
         self._lock = threading.Lock()  # nobody is forgotten while somebody is taken back
 
     def is_news(self, hit: HitPayload) -> bool:
@@ -53,28 +62,53 @@ class IdentityStates:
         with self._lock:
             self._outbox.note_shown(name for name in gone if name not in enrolled)
             names = frozenset(name for name in self._outbox.shown if name not in enrolled)
-            self._retraction = Retraction(names, self._outbox.figures.last_seq)
+            self._retraction = Retraction(names, self._outbox.figures.last_seq, enrolled)
+            self._wipe_due_s = 0.0
 
-    @property
-    def due(self) -> Retraction | None:
+    def due(self, refused: Refusals = NOTHING_REFUSED) -> Retraction | None:
         """Whose states may be cleared now; None while there is nobody, or their events wait.
+
+        What the broker does not take is not waited for.
 
         Raises:
             OutboxError: the disk fails.
         """
         retraction = self._retraction
-        return retraction if retraction.names and self._is_told(retraction) else None
+        return retraction if retraction.names and self._is_told(retraction, refused) else None
 
     @property
     def are_settled(self) -> bool:
-        """Whether the broker has cleared all that it was to clear, and no event waits that may
-        name one of them.
+        """Whether the broker has cleared all that it was to clear, no event waits that may name one
+        of them, and no byte of them is left on this disk.
+        """
+        return self._wiped is self._retraction
+
+    def wipe_when_due(self, refused: Refusals = NOTHING_REFUSED) -> None:
+        """Take who is gone off this disk once the broker knows nobody of them any more.
+
+        Events that it does not take would name them for ever: those are dropped, and counted.
 
         Raises:
             OutboxError: the disk fails.
         """
         retraction = self._retraction
-        return not retraction.names and self._is_told(retraction)
+        if retraction is self._wiped or retraction.names or time.monotonic() < self._wipe_due_s:
+            return
+        if not self._is_told(retraction, refused):
+            return
+        self._drop_refused(retraction, refused)
+        self._wipe_due_s = time.monotonic() + WIPE_RETRY_S
+        if self._outbox.wipe():
+            self._wiped = retraction
+
+    def _drop_refused(self, retraction: Retraction, refused: Refusals) -> None:
+        last_seq = 0
+        while refused and (rows := self._outbox.pending(last_seq)):
+            last_seq = rows[-1].seq
+            for row in rows:
+                is_due = refused.covers(row.topic, row.seq) and row.seq <= retraction.last_seq
+                if is_due and _names_other_than(retraction.enrolled, row.body):
+                    self._outbox.discard(row.seq)
 
     def note_cleared(self, retraction: Retraction) -> None:
         """The broker has cleared all of them. Says nothing if somebody was taken back meanwhile:
@@ -84,13 +118,23 @@ class IdentityStates:
             if retraction is not self._retraction:
                 return
             self._outbox.forget_shown(retraction.names)
-            self._retraction = Retraction(last_seq=retraction.last_seq)
+            self._retraction = replace(retraction, names=frozenset())
         for name in retraction.names:
             self._told.pop(name, None)
 
-    def _is_told(self, retraction: Retraction) -> bool:
-        oldest = self._outbox.pending(limit=1)
-        return not oldest or oldest[0].seq > retraction.last_seq
+    def _is_told(self, retraction: Retraction, refused: Refusals) -> bool:
+        limit = 1 + len(refused.seqs)
+        waiting = self._outbox.pending(limit=limit, without=refused.topics)
+        oldest = next((row.seq for row in waiting if row.seq not in refused.seqs), None)
+        return oldest is None or oldest > retraction.last_seq
+
+
+def _names_other_than(enrolled: Container[str], body: bytes) -> bool:
+    try:
+        event = parse_event(body)
+    except ValueError:
+        return True
+    return event.identity is not None and event.identity not in enrolled
 
 
 def _is_overtaken(hit: HitPayload, told: HitPayload) -> bool:

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Literal
 
 from edge_reid import __version__
-from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.errors import BrokerError, EdgeReidError
 from edge_reid.messaging.backoff import RETRY_S, Backoff, jittered
 from edge_reid.messaging.broker import Broker, NameTakenError, RefusedError
 from edge_reid.messaging.camera_guard import CameraGuard
@@ -31,6 +31,7 @@ from edge_reid.messaging.payloads import (
     AgentStatus,
     GalleryState,
 )
+from edge_reid.messaging.refusals import Refusals
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Event, Message, rfc3339
@@ -127,6 +128,9 @@ class Publisher:
         self._changed = threading.Condition()  # guards _state and the two below; notified
         self._shown: dict[str, Message] = {}  # newest state by topic
         self._unsent: dict[str, Message] = {}  # of these, what this connection has not heard
+        self._refusals = Refusals()
+        self._is_careful = False  # as the last connection was lost
+        self._told_through = 0  # as the courier says
         self._has_news = False  # whether our own status should be told soon
         self._waker = Waker()
         self._closing = False
@@ -166,7 +170,7 @@ class Publisher:
 
     @property
     def has_retracted(self) -> bool:
-        """Whether it has; and no event waits that may name them."""
+        """Whether it has; no event waits that may name them, nor is a byte of them on this disk."""
         return self._identities.are_settled
 
     def update(self, facts: AgentFacts) -> None:
@@ -205,7 +209,8 @@ class Publisher:
 
     def _is_flushed(self) -> bool:
         is_over = self._state.link in (Link.REFUSED, Link.NAME_TAKEN, Link.CLOSED)
-        return is_over or self._outbox.figures.depth == 0
+        figures = self._outbox.figures
+        return is_over or figures.depth == 0 or self._told_through >= figures.last_seq
 
     def _run(self) -> None:
         while not self._closing:
@@ -255,10 +260,26 @@ class Publisher:
             connection.subscribe(topics)
         if self._guard.topics:
             connection.subscribe_if_allowed(self._guard.topics)
-        courier = Courier(connection, self._outbox, self._address, self._identities, self._delivery)
+        courier = Courier(
+            connection,
+            self._outbox,
+            self._address,
+            self._identities,
+            self._delivery,
+            refusals=self._refusals,
+            is_careful=self._is_careful,
+        )
+        try:
+            self._carry(connection, courier)
+        except BrokerError as error:
+            self._is_careful = courier.lose(str(error))
+            raise
+
+    def _carry(self, connection: Connection, courier: Courier) -> None:
         with self._changed:
             self._unsent = dict(self._shown)
-        self._enter(LinkState(Link.ONLINE))
+        self._told_through = 0
+        self._note_refusals()
         next_status_s = 0.0
         while not self._closing:
             states = self._take_unsent()
@@ -271,9 +292,19 @@ class Publisher:
             connection.turn(pause_s, self._waker)
             self._hear_commands(connection)
             self._hear_other_agents(connection)
-            if courier.settle():
+            delivered, self._told_through = courier.settle(), courier.told_through
+            self._note_refusals()
+            if delivered or self._refusals:
                 self._notify()
         self._say_goodbye(connection, courier)
+
+    def _note_refusals(self) -> None:
+        """Say what the broker does not take, once it changes."""
+        words = self._refusals.in_words
+        told = LinkState(Link.ONLINE, f"broker {self._broker}: {words}" if words else "")
+        if told != self._state:
+            self._has_news = True
+            self._enter(told)
 
     def _topics_to_hear(self) -> list[str]:
         stored = [self._address.agent_stored] if self._delivery.by_sink else []
@@ -311,7 +342,7 @@ class Publisher:
         connection.close()
 
     def _status(self, state: Literal["online", "offline"], reason: str | None = None) -> Message:
-        figures, aside = self._outbox.figures, self._outbox.set_aside
+        figures, aside, refused = self._outbox.figures, self._outbox.set_aside, self._refusals
         status = AgentStatus(
             site=self._address.site,
             agent=self._address.agent,
@@ -330,6 +361,8 @@ class Publisher:
             outbox_depth=figures.depth,
             outbox_bytes=figures.bytes,
             events_dropped=figures.dropped,
+            events_refused=self._outbox.count(refused.topics) + len(refused.seqs),
+            refused=refused.in_words or None,
             outbox_damaged=aside.name if aside else None,
             started_at=rfc3339(self._facts.started_utc_s),
             at=rfc3339(time.time()),

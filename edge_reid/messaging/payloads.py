@@ -286,7 +286,12 @@ class AgentStatus(Payload):
     """Events waiting. Of a lost agent: when it connected."""
     outbox_bytes: Count
     events_dropped: Count
-    """Ever lost to the caps of the outbox or to a full disk."""
+    """Ever lost to the caps of the outbox, to a full disk or to damage; and those that the broker
+    did not take and that named somebody who is erased."""
+    events_refused: Count = Field(0, json_schema_extra=_SINCE_0_5)
+    """Of those waiting: what the broker does not take from this agent."""
+    refused: Words | None = Field(None, json_schema_extra=_SINCE_0_5)
+    """On which topics, and why, in words; null when it takes everything."""
     outbox_damaged: Words | None = None
     """File name of a damaged outbox that was set aside by this run; its events may be lost."""
     started_at: Time

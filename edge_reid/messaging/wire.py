@@ -50,6 +50,8 @@ class Origin:
     camera: str
     model_id: str
     gallery_version: int
+    source: str = ""
+    """What tells the recording from any other; empty when it is live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,9 @@ class CameraReport:
 
 
 def event_id(hit: Hit, origin: Origin) -> str:
-    """A UUID of what tells this event from any other, so that who gets it twice knows it again.
+    """A UUID of what tells this event from any other, so that who gets it twice knows it again:
+    the recording, what was decided and when, and where in which frame. Two recordings may be alike
+    in all but the last, as their clocks begin at the same time unless told otherwise.
 
     A run repeated over the same video with the same gallery and models gives the same ids.
     """
@@ -127,6 +131,12 @@ def event_id(hit: Hit, origin: Origin) -> str:
         decision.identity if isinstance(decision, Known) else "",
         _similarity(decision.similarity),
         _rounded(decision.threshold, 4),
+        origin.source,
+        rfc3339(hit.captured_utc_s),
+        rfc3339(hit.last_seen_utc_s),
+        _box(hit.box),
+        hit.frame_size_px,
+        decision.crops,
         *((hit.stranger,) if hit.stranger else ()),
     )
     return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join(map(str, parts))))

@@ -47,7 +47,14 @@ EVERY_DAY = TOPICS.keys() - {
 LATER = {
     "edge-reid.hit/1": ["stranger"],
     "edge-reid.unknown/1": ["stranger"],
-    "edge-reid.agent/1": ["commands", "cameras", "camera_taken", "period_s"],
+    "edge-reid.agent/1": [
+        "commands",
+        "cameras",
+        "camera_taken",
+        "period_s",
+        "events_refused",
+        "refused",
+    ],
     "edge-reid.camera/1": ["period_s"],
 }
 """Fields that came after the first release."""

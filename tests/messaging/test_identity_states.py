@@ -165,7 +165,7 @@ class TestRetraction:
             tell_by_another_agent(tmp_path, broker)
             publisher.retract(NOBODY, enrolled={"ana"})
             come_back(gate, publisher)
-            assert publisher.has_retracted
+            eventually(lambda: publisher.has_retracted)
             assert outbox.shown == {"ana"}
             assert_nothing_is_cleared(publisher, broker)
 
