@@ -14,6 +14,13 @@ _REQUEST = re.compile(rb"[A-Z_]+ [^\n]* RTSP/\d\.\d")
 _BLOCK = b"$"
 """Begins a block of media between the answers of RTSP (RFC 2326, 10.12)."""
 _BLOCK_HEAD_BYTES = 4
+_VIDEO = re.compile(
+    rb"\s*--|\xff\xd8|G|FLV|.{4}(?:ftyp|styp|moov)|\x1aE\xdf\xa3|\0\0\0?\x01|0&\xb2u", re.DOTALL
+)
+"""How pictures begin on the web: multipart, JPEG, MPEG-TS, FLV, MP4, Matroska, H.264, ASF. A playlist
+begins otherwise, and would lead to other hosts."""
+_SNIFF_BYTES = 16
+_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}[^\n]*\n")
 _OK = range(200, 300)
 _ELSEWHERE = range(300, 400)
 _LOGIN, _NOT_FOUND, _NO_TRANSPORT = 401, 404, 461
@@ -38,7 +45,9 @@ class Replies:
         self._has_login = has_login
         self._showed_login = False
         self._waiting = b""
-        self._pass_over_bytes: float = 0
+        self._is_chunked = False
+        self._is_body = False
+        self._pass_over_bytes = 0
 
     def asked(self, request: bytes) -> None:
         """What the decoder has sent to the camera."""
@@ -52,8 +61,10 @@ class Replies:
 
     def _read_one(self) -> bool:
         """Take one thing off what waits; False when more of it has to come first."""
+        if self._is_body:
+            return self._read_body()
         if self._pass_over_bytes:
-            passed = int(min(self._pass_over_bytes, len(self._waiting)))
+            passed = min(self._pass_over_bytes, len(self._waiting))
             self._waiting = self._waiting[passed:]
             self._pass_over_bytes -= passed
             return True
@@ -84,8 +95,25 @@ class Replies:
         if status:
             self._judge(int(status[1]), head)
         if head.startswith(b"HTTP/") and self.fault is None and status and int(status[1]) in _OK:
-            self.is_playing, self._pass_over_bytes = True, float("inf")
+            self._is_body = True
+            self._is_chunked = b"\ntransfer-encoding: chunked" in head.lower()
         return True
+
+    def _read_body(self) -> bool:
+        if not self.is_playing:
+            if len(self._waiting) < _SNIFF_BYTES:
+                return False
+            start = _CHUNK.match(self._waiting) if self._is_chunked else None
+            if not _VIDEO.match(self._waiting[start.end() if start else 0 :]):
+                self._complain(
+                    "declined",
+                    "expected video, this is something else, such as a playlist; give the address of"
+                    " the stream itself, or set source.allow_redirects",
+                )
+                return False
+            self.is_playing = True
+        self._waiting = b""
+        return False
 
     def _judge(self, status: int, head: bytes) -> None:
         if status in _ELSEWHERE:

@@ -25,6 +25,8 @@ MAX_BLOCK_BYTES = 20 << 20
 """Of memory in one piece: a plane of 20 megapixels, or a picture compressed. Without a limit FFmpeg
 takes what a stream declares: 2 GB for one header."""
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_DEAF = "4.11."
+"""Does not read what the options say: if there are any, it prefers TCP, and else it takes UDP."""
 _ERROR, _INFO = 16, 32
 _LINE_BYTES = 256
 _NO_DECODER = re.compile(
@@ -50,7 +52,7 @@ _PROTOCOLS = ("file", "rtsp", "rtp", "tcp", "udp", "http")
 
 def options_for(settings: SourceSettings) -> dict[str, str]:
     """What FFmpeg is told of a live source; nothing of it is left to a default of OpenCV's, which
-    differ: 4.10 asks cameras for TCP, 4.11 for UDP.
+    differ: 4.10 asks cameras for TCP, 4.11 for UDP, 4.12 for TCP again.
     """
     options = {"rtsp_transport": settings.rtsp_transport}
     is_guarded = urlsplit(settings.uri).scheme.lower() in {"rtsp", "rtsps", "http", "https"}
@@ -63,11 +65,12 @@ def options_for(settings: SourceSettings) -> dict[str, str]:
 def ask_for(options: Mapping[str, str]) -> None:
     """Open streams with these options of FFmpeg from now on, whatever OpenCV's own defaults are.
 
-    OpenCV 4.11 and later read them once: in one process all streams have the same. What
-    somebody set in the environment wins.
+    What somebody set in the environment wins.
     """
     ours = "|".join(f"{name};{value}" for name, value in options.items())
     os.environ[_OPTIONS] = f"{ours}|{given}" if (given := _given()) else ours
+    if cv2.__version__.startswith(_DEAF) and options.get("rtsp_transport") == "udp" and not given:
+        del os.environ[_OPTIONS]
     for name in _TRIES:  # a decoder may wait for its first key picture for as long as it takes
         os.environ.setdefault(name, str(1 << 20))
 
