@@ -24,7 +24,8 @@ FaultKind = Literal[
     "late",
     "black",
 ]
-"""A closed set: the status of a camera says one of these, or none when all is well."""
+"""A closed set: the status of a camera says one of these, or none when all is well. `CameraStatus`
+lists them for those who read it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class SteadyClock:
     >>> clock.now(), clock.was_set()
     (1001.0, True)
     >>> clock.adopt()
+    -30.0
     >>> clock.now(), clock.was_set()
     (971.0, False)
     """
@@ -49,6 +50,7 @@ class SteadyClock:
         """Whether the wall clock has taken a step since it was last taken over."""
         return abs(self._wall() - self.now()) > _STEP_S
 
-    def adopt(self) -> None:
-        """Go by the wall clock as it is now."""
-        self._offset_s = self._wall() - self._ticks()
+    def adopt(self) -> float:
+        """Go by the wall clock as it is now; the seconds by which times so move."""
+        before_s, self._offset_s = self._offset_s, self._wall() - self._ticks()
+        return self._offset_s - before_s

@@ -24,10 +24,12 @@ Pixels = Annotated[float, Field(allow_inf_nan=False)]
 Length = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 IdentityName = Annotated[str, Field(min_length=1)]
+FaultWord = Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
 StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN)]
 
 _SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
+_SINCE_0_5: dict[str, Any] = {"x-since": "0.5.0"}
 
 
 class Payload(BaseModel):
@@ -146,12 +148,17 @@ class CameraStatus(Payload):
     """`ended`: the source is over, or the agent was stopped."""
     reason: str | None = None
     """What is wrong, in words; null when nothing is."""
+    fault: FaultWord | None = Field(None, json_schema_extra=_SINCE_0_5)
+    """What is wrong with the camera, in one word: `unknown-host`, `unreachable`, `refused`,
+    `no-answer`, `certificate`, `login`, `not-found`, `elsewhere`, `declined`, `hung-up`,
+    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late` or `black`; in time there
+    may be more. Null when nothing is, or it is not the camera."""
     fps: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0
     """Processed since the start."""
     frames_dropped: Count = 0
-    """Not processed because a newer one was there."""
+    """Not processed, because a newer one was there or because they came damaged."""
     last_frame_at: Time | None = None
     at: Time
     """When this was written."""

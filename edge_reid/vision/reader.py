@@ -31,6 +31,8 @@ _BLACK_S = 5.0
 """Told when it lasts; a picture now and then is nothing."""
 _ALIVE_S = 3.0
 """A stream that sent something so lately flows."""
+_KEY_FRAME_USUAL_S = 3.0
+"""Until then it is no fault that none has come."""
 _READ_TIMEOUT_S = 3600.0
 """Of OpenCV, behind a relay that ends a silent stream itself."""
 
@@ -205,7 +207,8 @@ class Reader(threading.Thread):
         return last_s is not None and time.monotonic() - last_s < _ALIVE_S
 
     def _not_yet(self) -> CameraFault:
-        if self._is_flowing():
+        first_s = self._relay.first_byte_s if self._relay else None
+        if self._is_flowing() and first_s and time.monotonic() - first_s > _KEY_FRAME_USUAL_S:
             return CameraFault(
                 "no-key-frame",
                 f"{self._camera}: sends, but no key frame yet; set its key frame interval (GOP) to"

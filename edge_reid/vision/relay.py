@@ -80,8 +80,9 @@ class Relay:
         """Whether the camera has let us in."""
         self.is_playing = False
         """Whether the camera sends media, and not only answers."""
-        self.last_byte_s: float | None = None
+        self.first_byte_s: float | None = None
         """Monotonic; of media."""
+        self.last_byte_s: float | None = None
         self._camera = camera
         self._tls = tls
         self._timeout_s = timeout_s
@@ -156,6 +157,7 @@ class Relay:
         if replies.is_playing:
             self.is_playing, self.fault = True, None
             self.last_byte_s = time.monotonic()
+            self.first_byte_s = self.first_byte_s or self.last_byte_s
         if not select.select((), (decoder,), (), 0)[1]:
             self._full_s = time.monotonic()
         started_s = time.monotonic()
