@@ -137,8 +137,9 @@ class Reader(threading.Thread):
             self.fps = frame_rate(capture)
             self._errors = DECODERS.errors
             while not self.is_over:
+                is_waiting = bool(self._relay and self._relay.is_waiting)
                 is_read, picture = capture.read()
-                if not is_read or not self._judge(picture, capture):
+                if not is_read or not self._judge(picture, capture, is_waiting=is_waiting):
                     break
             if self._last_picture_s is None and DECODERS.refused:
                 self._found = self._too_large()
@@ -169,7 +170,7 @@ class Reader(threading.Thread):
         limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
         return cv2.VideoCapture(uri, cv2.CAP_FFMPEG, limits)
 
-    def _judge(self, picture: Any, capture: cv2.VideoCapture) -> bool:
+    def _judge(self, picture: Any, capture: cv2.VideoCapture, *, is_waiting: bool) -> bool:
         """Keep a picture if it is good; whether there is any use in reading on."""
         now_s = time.monotonic()
         if picture.shape[0] * picture.shape[1] > MAX_PIXELS:
@@ -179,9 +180,8 @@ class Reader(threading.Thread):
         self._errors += errors
         is_spoilt = self._damage.spoils(frame_kind(capture), errors, now_s)
         self._spoilt.append(is_spoilt)
-        self._late_s = self._lateness.of(
-            stream_time_s(capture), now_s, is_waiting=bool(self._relay and self._relay.is_waiting)
-        )
+        stream_s = stream_time_s(capture)
+        self._late_s = self._lateness.of(stream_s, now_s, is_waiting=is_waiting)
         is_new = self._still.is_new(digest(picture), now_s)
         still_s = self._still.lasts_s(now_s)
         self.is_frozen = still_s >= self._settings.stall_timeout_s

@@ -23,13 +23,14 @@ from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.stream_url import HOW_TO_QUOTE
 from edge_reid.vision.camera_replies import Replies
 from edge_reid.vision.camera_tls import CameraTls, shown_fingerprint, tls_fault
+from edge_reid.vision.socket_queue import other_end, unread_bytes
 
 _PIECE_BYTES = 1 << 16
 _DECODER_BUFFER_BYTES = 1 << 14
 """Small: what waits here for the decoder is old by the time it is decoded."""
 _TURN_S = 0.5
-_WAITING_S = 2.0
-"""A decoder that took nothing more at some moment of the last so many seconds is behind."""
+_OF_PATIENCE = 0.8
+"""We give up a connection before whoever waits for its pictures does, so that they know why."""
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _HOST_FIELD = re.compile(rb"(?<=\r\nHost: )127\.0\.0\.1:\d+(?=\r\n)")
 
@@ -64,7 +65,7 @@ class Relay:
     Args:
         url: of the camera, with its login.
         tls: how the certificate of an `rtsps` or `https` camera is checked.
-        timeout_s: for connecting.
+        timeout_s: so long somebody waits for a picture.
         camera: what to call it, without a login.
 
     Raises:
@@ -85,9 +86,9 @@ class Relay:
         self.last_byte_s: float | None = None
         self._camera = camera
         self._tls = tls
-        self._timeout_s = timeout_s
+        self._timeout_s = timeout_s * _OF_PATIENCE
         self._has_login = "@" in parts.netloc
-        self._full_s = -_WAITING_S
+        self._decoder_fd: int | None = None
         self._open: list[socket.socket] = []
         self._is_closed = False
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -97,8 +98,8 @@ class Relay:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the camera sends faster than the decoder takes it."""
-        return time.monotonic() - self._full_s < _WAITING_S
+        """Whether more has come from the camera than the decoder has taken."""
+        return self._decoder_fd is not None and unread_bytes(self._decoder_fd) > 0
 
     def close(self) -> None:
         """Hang up on both sides: a decoder that waits for a camera returns at once."""
@@ -112,8 +113,10 @@ class Relay:
                 decoder, _ = self._server.accept()
                 decoder.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _DECODER_BUFFER_BYTES)
                 self._open.append(decoder)
+                self._decoder_fd = other_end(decoder)
                 self._guard(lambda: self._pass_on(decoder))
                 _hang_up(decoder)
+                self._decoder_fd = None
                 self._open.clear()
 
     def _guard(self, action: Callable[[], None]) -> None:
@@ -158,12 +161,7 @@ class Relay:
             self.is_playing, self.fault = True, None
             self.last_byte_s = time.monotonic()
             self.first_byte_s = self.first_byte_s or self.last_byte_s
-        if not select.select((), (decoder,), (), 0)[1]:
-            self._full_s = time.monotonic()
-        started_s = time.monotonic()
         decoder.sendall(piece)
-        if time.monotonic() - started_s > _WAITING_S / 20:
-            self._full_s = time.monotonic()
         return True
 
     def _connect(self) -> socket.socket:
@@ -174,9 +172,10 @@ class Relay:
             return plain
         try:
             return self._tls.wrap(plain, self.target.host)
-        except (ssl.SSLError, ValueError) as error:
+        except (ssl.SSLError, ValueError, TimeoutError) as error:
             plain.close()
-            shown = shown_fingerprint(address, self._timeout_s)
+            is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
+            shown = shown_fingerprint(address, self._timeout_s) if is_untrusted else None
             raise FaultError(tls_fault(self._camera, error, shown)) from error
 
     def _readdressed(self, request: bytes) -> bytes:
