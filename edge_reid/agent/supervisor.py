@@ -42,6 +42,10 @@ from edge_reid.vision.embed import Embedder
 STATUS_INTERVAL_S = 10.0
 _LEAST_STATUS_PAUSE_S = 1.0
 """What changes is told at once, but no more often."""
+_WITHOUT_START_TIME = (
+    "without --start-time the first frame of a file counts as taken on 1970-01-01, and so do its"
+    " events"
+)
 _NO_PICTURE_YET = CameraFault("no-picture", "no picture has come yet; it is waited for")
 BROKER_GRACE_S = 3.0
 """A file waits so long for the broker before its first frame, so that its events are not late."""
@@ -247,6 +251,8 @@ class _Agent:
         if self._uplink:
             self._greet(self._uplink)
         self._observer.started(self._settings.camera, self._source.frames_expected)
+        if not self._source.is_live and self._settings.source.start_time is None:
+            self._observer.notice(_WITHOUT_START_TIME)
         self._began_s, self._rate = time.monotonic(), FrameRate()
         self._source.idle = self._idle
         try:

@@ -31,6 +31,7 @@ from edge_reid.cli.sink import sink
 from edge_reid.cli.train import train
 from edge_reid.cli.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
+from edge_reid.core.redact import redact_within
 
 app = typer.Typer(
     name="edge-reid",
@@ -84,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if debug:
             raise
         name = type(error).__name__
-        typer.echo(f"error: unexpected {name}: {error}; please report what --debug says", err=True)
+        what = redact_within(str(error))
+        typer.echo(f"error: unexpected {name}: {what}; please report what --debug says", err=True)
         raise SystemExit(1) from None
 
 

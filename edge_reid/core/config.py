@@ -61,7 +61,11 @@ def _fingerprint(text: str) -> str:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # a traceback would show passwords
+    )
 
 
 S = TypeVar("S", bound=_Section)
@@ -371,7 +375,7 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSetti
     try:
         return AgentSettings.model_validate(merged(_anchor_paths(table, base), overrides))
     except ValidationError as error:
-        raise ConfigError(where, describe_mistakes(error)) from error
+        raise ConfigError(where, describe_mistakes(error, known=AgentSettings)) from error
 
 
 def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
@@ -385,7 +389,7 @@ def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
 def read_toml(path: Path) -> dict[str, Any]:
     """The table of a TOML file; raises ConfigError when it cannot be read or is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a BOM
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ import cv2
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
+from edge_reid.core.redact import redact
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
 from edge_reid.vision.ffmpeg import DECODERS, ask_for, options_for
@@ -174,9 +175,12 @@ class FileSource:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
+    name = redact(str(path))  # it may have been meant as the address of a camera
+    if path.is_dir():
+        raise SourceError(f"video {name}: expected a video file, this is a folder; name a file in it")
     if not path.is_file():
         raise SourceError(
-            f"video {path}: no such file; give a video file, a camera index or an rtsp:// URL"
+            f"video {name}: no such file; give a video file, a camera index or an rtsp:// URL"
         )
     if path.stat().st_size == 0:
         raise SourceError(f"video {path}: expected a video, the file is empty; copy it again")
