@@ -32,9 +32,10 @@ Unit = tuple[bytes, ...]
 
 def ffmpeg_path() -> str:
     """The program, or the test is skipped: only it makes H.264 here."""
-    if path := shutil.which("ffmpeg"):
-        return path
-    absent("ffmpeg (Debian: apt install ffmpeg; macOS: brew install ffmpeg)")
+    path = shutil.which("ffmpeg")
+    if path is None:
+        absent("ffmpeg (Debian: apt install ffmpeg; macOS: brew install ffmpeg)")
+    return path
 
 
 def encode(pictures: Iterable[Image], *, key_every: int = 25) -> tuple[Unit, ...]:
@@ -92,7 +93,7 @@ class RtspCamera:
 
     Args:
         play: called for each viewer with the number of its connection, from 1; gives the pictures,
-            which are sent at `FPS` unless `pace` says otherwise. At its end the camera falls silent.
+            sent at `FPS` unless `pace_s` says otherwise. At its end the camera falls silent.
         login: `user:password` that it asks for (Basic).
         answer: instead of a description, such as `404 Not Found` or `302 Found`.
         location: with it, where a redirection leads.
@@ -156,18 +157,18 @@ class RtspCamera:
     def __exit__(self, *_: object) -> None:
         self._closing.set()
         for each in (self._server, *self._viewers):
-            with _lost():
+            with _Lost():
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
     def _serve(self) -> None:
-        with _lost():
+        with _Lost():
             while True:
                 connection, _ = self._server.accept()
                 threading.Thread(target=self._greet, args=(connection,), daemon=True).start()
 
     def _greet(self, connection: socket.socket) -> None:
-        with _lost():
+        with _Lost():
             if self._context:
                 connection = self._context.wrap_socket(connection, server_side=True)
             self._viewers.append(connection)
@@ -235,7 +236,7 @@ class RtspCamera:
 
     def _stream(self, viewer: _Viewer, number: int) -> None:
         start_s = time.monotonic()
-        with _lost():
+        with _Lost():
             for count, unit in enumerate(self._play(number)):
                 if self._closing.wait(max(0.0, start_s + count * self._pace_s - time.monotonic())):
                     return
@@ -297,7 +298,7 @@ def _message(cseq: str, status: str, *fields: str, body: str = "") -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
-class _lost:
+class _Lost:
     """The viewer left, or the camera is closed."""
 
     def __enter__(self) -> None: ...

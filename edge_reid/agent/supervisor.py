@@ -334,9 +334,10 @@ class _Agent:
 
     def _report_now_and_then(self, state: CameraState, fault: CameraFault | None) -> None:
         now_s = time.monotonic()
-        is_new = self._told != (state, fault and fault.kind)
+        now = state, fault.kind if fault else None
+        is_new = self._told != now
         if is_new and now_s >= self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
-            self._told, self._next_status_s = (state, fault and fault.kind), now_s
+            self._told, self._next_status_s = now, now_s
             if fault and fault is not _NO_PICTURE_YET:
                 self._observer.notice(fault.line)
         if self._uplink is not None and (news := self._uplink.news()):

@@ -36,7 +36,7 @@ class SteadyClock:
         self._offset_s = self._wall() - self._ticks()
 
     def ticks(self) -> float:
-        """This moment, as `at` wants it."""
+        """The moment of now, as `at` wants it."""
         return self._ticks()
 
     def at(self, ticks_s: float) -> float:

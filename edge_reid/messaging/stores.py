@@ -29,7 +29,8 @@ def open_store(where: str) -> EventStore:
     if where == STDOUT or where.endswith(".jsonl"):
         return LinesStore(None if where == STDOUT else Path(where))
     raise UsageError(
-        f"--to {redact(where)}: expected sqlite:///FILE, postgresql://HOST/DATABASE, FILE.jsonl or -"
+        f"--to {redact(where)}: expected sqlite:///FILE, postgresql://HOST/DATABASE, FILE.jsonl"
+        " or -"
     )
 
 

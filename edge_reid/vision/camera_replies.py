@@ -17,8 +17,8 @@ _BLOCK_HEAD_BYTES = 4
 _VIDEO = re.compile(
     rb"\s*--|\xff\xd8|G|FLV|.{4}(?:ftyp|styp|moov)|\x1aE\xdf\xa3|\0\0\0?\x01|0&\xb2u", re.DOTALL
 )
-"""How pictures begin on the web: multipart, JPEG, MPEG-TS, FLV, MP4, Matroska, H.264, ASF. A playlist
-begins otherwise, and would lead to other hosts."""
+"""How pictures begin on the web: multipart, JPEG, MPEG-TS, FLV, MP4, Matroska, H.264, ASF. A
+playlist begins otherwise, and would lead to other hosts."""
 _SNIFF_BYTES = 16
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}[^\n]*\n")
 _OK = range(200, 300)
@@ -107,8 +107,8 @@ class Replies:
             if not _VIDEO.match(self._waiting[start.end() if start else 0 :]):
                 self._complain(
                     "declined",
-                    "expected video, this is something else, such as a playlist; give the address of"
-                    " the stream itself, or set source.allow_redirects",
+                    "expected video, this is something else, such as a playlist; give the address"
+                    " of the stream itself, or set source.allow_redirects",
                 )
                 return False
             self.is_playing = True
@@ -131,7 +131,9 @@ class Replies:
         elif status == _NOT_FOUND:
             self._complain("not-found", "has no such stream; check what follows the host")
         elif status == _NO_TRANSPORT:
-            self._complain("declined", "does not send that way; try the other source.rtsp_transport")
+            self._complain(
+                "declined", "does not send that way; try the other source.rtsp_transport"
+            )
         elif status >= 400:  # noqa: PLR2004 - HTTP's and RTSP's first error
             self._complain("declined", f"declined with {status}; is it busy, or for others only?")
 

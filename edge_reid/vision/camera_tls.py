@@ -1,4 +1,4 @@
-"""Whether a camera that speaks TLS is the one it should be: by a fingerprint, or by an authority."""
+"""Whether a camera that speaks TLS is the one meant: by a fingerprint, or by an authority."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ are not heard, and `is_heard` says so.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import re
@@ -37,9 +38,7 @@ _PACKETS_BEFORE_KEY = re.compile(rb"non-existing PPS|PPS id out of range|no fram
 """Said of what comes before the first key picture: nothing is damaged."""
 _TRIES = {"OPENCV_FFMPEG_READ_ATTEMPTS", "OPENCV_FFMPEG_DECODE_ATTEMPTS"}
 
-_Callback = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p
-)
+_Callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
 _FORMATS = (
@@ -54,7 +53,7 @@ def options_for(settings: SourceSettings) -> dict[str, str]:
     """What FFmpeg is told of a live source; nothing of it is left to a default of OpenCV's, which
     differ: 4.10 asks cameras for TCP, 4.11 for UDP, 4.12 for TCP again.
     """
-    options = {"rtsp_transport": settings.rtsp_transport}
+    options: dict[str, str] = {"rtsp_transport": settings.rtsp_transport}
     is_guarded = urlsplit(settings.uri).scheme.lower() in {"rtsp", "rtsps", "http", "https"}
     if is_guarded and not settings.allow_redirects:
         options["format_whitelist"] = ",".join(_FORMATS)
@@ -100,6 +99,8 @@ class Decoders:
             cv2.VideoCapture().open(os.devnull, cv2.CAP_FFMPEG)  # OpenCV sets its own ear once
             self._keep = _Callback(self._hearer(library.av_log_format_line2))
             library.av_log_set_callback(self._keep)
+            # a decoder that speaks up while Python ends would take the process with it
+            atexit.register(library.av_log_set_callback, library.av_log_default_callback)
             self.is_heard = True
 
     def _hearer(self, render: Any) -> Callable[[int | None, int, bytes | None, int | None], None]:

@@ -189,7 +189,9 @@ class Reader(threading.Thread):
         self._found = self._frozen(still_s) if self.is_frozen else None
         if self._light_s is None or not is_black(picture):
             self._light_s = now_s
-        self._put(picture, now_s - self._late_s, is_good=not is_spoilt and (is_new or not self.is_frozen))
+        self._put(
+            picture, now_s - self._late_s, is_good=not is_spoilt and (is_new or not self.is_frozen)
+        )
         return still_s < self.max_still_s and self._late_s < _TOO_LATE_S
 
     def _put(self, picture: Any, captured_s: float, *, is_good: bool) -> None:
@@ -211,8 +213,8 @@ class Reader(threading.Thread):
         if self._is_flowing() and first_s and time.monotonic() - first_s > _KEY_FRAME_USUAL_S:
             return CameraFault(
                 "no-key-frame",
-                f"{self._camera}: sends, but no key frame yet; set its key frame interval (GOP) to"
-                " 2 s or so, and its smart codec off",
+                f"{self._camera}: sends, but no key frame yet; set its key frame interval (GOP)"
+                " to 2 s or so, and its smart codec off",
             )
         if self._relay and self._relay.is_connected:
             return self._no_picture("answers, but gives no picture")
@@ -238,8 +240,8 @@ class Reader(threading.Thread):
             if spoilt := sum(self._spoilt):
                 return CameraFault(
                     "damaged",
-                    f"{self._camera}: {spoilt} of its last {len(self._spoilt)} pictures came damaged"
-                    " and were left out; check the network, and use source.rtsp_transport tcp",
+                    f"{self._camera}: {spoilt} of its last {len(self._spoilt)} pictures came"
+                    " damaged and were left out; check the network, and use source.rtsp_transport tcp",
                 )
         if self._late_s > _LATE_S:
             return CameraFault(
@@ -255,15 +257,15 @@ class Reader(threading.Thread):
     def _too_large(self) -> CameraFault:
         return CameraFault(
             "too-large",
-            f"{self._camera}: expected pictures of at most {MAX_PIXELS // 1_000_000} megapixels, and"
-            " got more; use its smaller stream",
+            f"{self._camera}: expected pictures of at most {MAX_PIXELS // 1_000_000} megapixels,"
+            " and got more; use its smaller stream",
         )
 
     def _unclear_address(self) -> CameraFault:
         return CameraFault(
             "unknown-host",
-            f"{self._camera}: expected scheme://user:password@host:port/path, this has no host or no"
-            f" port; {HOW_TO_QUOTE}",
+            f"{self._camera}: expected scheme://user:password@host:port/path, this has no host or"
+            f" no port; {HOW_TO_QUOTE}",
         )
 
 

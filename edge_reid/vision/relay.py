@@ -1,5 +1,5 @@
-"""Stands between the decoder and a network camera, on loopback: what comes from the camera is looked
-at before FFmpeg believes it.
+"""Stands between the decoder and a network camera, on loopback: what comes from the camera is
+looked at before FFmpeg believes it.
 
 FFmpeg verifies no certificate, follows a camera to any other host, and tells nobody why it gave
 up. So it is sent here, and the connection to the camera is ours: to the one host that was named,
@@ -14,7 +14,6 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -114,14 +113,15 @@ class Relay:
                 decoder.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _DECODER_BUFFER_BYTES)
                 self._open.append(decoder)
                 self._decoder_fd = other_end(decoder)
-                self._guard(lambda: self._pass_on(decoder))
+                self._guard(decoder)
                 _hang_up(decoder)
                 self._decoder_fd = None
                 self._open.clear()
 
-    def _guard(self, action: Callable[[], None]) -> None:
+    def _guard(self, decoder: socket.socket) -> None:
+        """Pass on, and remember why it came to an end."""
         try:
-            action()
+            self._pass_on(decoder)
         except FaultError as error:
             self.fault = error.fault
         except OSError as error:

@@ -14,10 +14,10 @@ from pathlib import Path
 def other_end(connection: socket.socket) -> int | None:
     """The descriptor in this process of the other end of a loopback connection; None: elsewhere."""
     ours = connection.getsockname(), connection.getpeername()
-    for name in os.listdir(Path("/dev/fd")):
-        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as candidate:
+    for descriptor in [int(path.name) for path in Path("/dev/fd").iterdir()]:
+        with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as candidate:
             if (candidate.getpeername(), candidate.getsockname()) == ours:
-                return int(name)
+                return descriptor
     return None
 
 

@@ -31,7 +31,7 @@ _KEY = "I"
 def digest(picture: Any) -> int:
     """Of uint8 (H, W, 3): equal for equal pictures, and in all likelihood only for them."""
     rows = np.ascontiguousarray(picture[::_DIGEST_ROWS])
-    return zlib.crc32(rows, picture.shape[0] << 16 ^ picture.shape[1])
+    return zlib.crc32(rows.data, picture.shape[0] << 16 ^ picture.shape[1])
 
 
 class StillPicture:

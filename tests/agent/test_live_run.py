@@ -96,6 +96,7 @@ def test_whoever_is_in_view_when_the_camera_goes_leaves_with_it(
     path = tmp_path / "events.jsonl"
     with MjpegCamera(crowd, hangs_after=60) as camera:
         agent = settings(gallery, camera.url)
+
         def are_gone() -> bool:
             events = lines(path)
             news = {event["track_id"] for event in events if event["type"] == "new"}
@@ -131,8 +132,11 @@ def test_ctrl_c_on_a_live_run_shows_what_it_brought(
 ) -> None:
     with MjpegCamera(STILL) as camera:
         started_s = time.monotonic()
-        enough = lambda: time.monotonic() - started_s > 2  # noqa: E731
-        run_until(enough, settings(gallery, camera.url), Outputs())
+
+        def is_enough() -> bool:
+            return time.monotonic() - started_s > 2
+
+        run_until(is_enough, settings(gallery, camera.url), Outputs())
     shown = capfd.readouterr().out
     assert "hits by identity" in shown
     assert "real time" in shown
@@ -166,9 +170,11 @@ def test_a_picture_that_stands_still_is_no_camera_that_runs(
 
     with RtspCamera(play) as camera:
         agent = settings(gallery, camera.url, mqtt={"url": broker.url})
-        is_well_again = lambda: states(told)[-1:] == [("running", None)] and (  # noqa: E731
-            ("stalled", "frozen") in states(told)
-        )
+
+        def is_well_again() -> bool:
+            seen = states(told)
+            return ("stalled", "frozen") in seen and seen[-1] == ("running", None)
+
         run_until(is_well_again, agent, Outputs())
 
 

@@ -48,6 +48,7 @@ LATER = {
     "edge-reid.hit/1": ["stranger"],
     "edge-reid.unknown/1": ["stranger"],
     "edge-reid.agent/1": ["commands"],
+    "edge-reid.camera/1": ["fault"],
 }
 """Fields that came after the first release."""
 

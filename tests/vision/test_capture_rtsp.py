@@ -287,9 +287,7 @@ def certificate(folder: Path, name: str = "gate.local") -> tuple[Path, Path]:
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    secret = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     paths = folder / "camera.crt", folder / "camera.key"
     paths[0].write_bytes(signed.public_bytes(pem))
     paths[1].write_bytes(secret)
