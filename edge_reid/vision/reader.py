@@ -241,7 +241,8 @@ class Reader(threading.Thread):
                 return CameraFault(
                     "damaged",
                     f"{self._camera}: {spoilt} of its last {len(self._spoilt)} pictures came"
-                    " damaged and were left out; check the network, and use source.rtsp_transport tcp",
+                    " damaged and were left out; check the network, and take"
+                    " source.rtsp_transport tcp",
                 )
         if self._late_s > _LATE_S:
             return CameraFault(

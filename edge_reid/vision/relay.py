@@ -196,7 +196,11 @@ class FaultError(Exception):
 def _readable(decoder: socket.socket, camera: socket.socket) -> list[socket.socket]:
     if isinstance(camera, ssl.SSLSocket) and camera.pending():
         return [camera]
-    return select.select((decoder, camera), (), (), _TURN_S)[0]
+    poll = select.poll()  # which knows no highest descriptor
+    for each in (decoder, camera):
+        poll.register(each, select.POLLIN)
+    ready = {descriptor for descriptor, _ in poll.poll(_TURN_S * 1000)}
+    return [each for each in (decoder, camera) if each.fileno() in ready]
 
 
 def _at_loopback(parts: SplitResult, port: int) -> str:

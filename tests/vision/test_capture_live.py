@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from mjpeg_camera import PERIOD_S, SIZE_PX, MjpegCamera
@@ -120,3 +121,13 @@ def test_a_password_that_ends_the_address_is_told_how_to_be_written(password: st
         open_source(settings(f"rtsp://guard:{password}@127.0.0.1:9/gate"))
     assert "in a password write # as %23, / as %2F, ? as %3F" in str(caught.value)
     assert "ter2" not in str(caught.value)
+
+
+def test_a_camera_that_is_opened_again_and_again_leaves_nothing_open() -> None:
+    with MjpegCamera() as camera:
+        before = len(list(Path("/dev/fd").iterdir()))
+        for _ in range(5):
+            with open_source(settings(camera.url)) as source:
+                next(iter(source))
+        after = len(list(Path("/dev/fd").iterdir()))
+    assert after <= before + 5, "a connection or two may still be closing"
