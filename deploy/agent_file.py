@@ -40,7 +40,11 @@ _SITE_WIDE: dict[Location, str] = {
     ("models", "embedding"): "set it in [agent.models]: a site shares a gallery, so one model",
     ("update",): "set it in [agent.update]: a box is updated as a whole",
 }
-_ABSOLUTE: tuple[Location, ...] = (("gallery_sync", "ca_file"), ("update", "ca_file"))
+_ABSOLUTE: tuple[Location, ...] = (
+    ("source", "ca_file"),
+    ("gallery_sync", "ca_file"),
+    ("update", "ca_file"),
+)
 
 
 @dataclass(frozen=True, slots=True)

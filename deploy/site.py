@@ -91,7 +91,7 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Files(_Section):
@@ -142,7 +142,7 @@ _OF_CAMERA = ("cert_file", "key_file")
 class Camera(BaseModel):
     """One agent: what its certificate is, and any table of `agent.toml` over `[agent]`'s."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
     cert_file: LocalFile | None = None
     key_file: LocalFile | None = None

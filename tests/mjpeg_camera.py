@@ -20,8 +20,8 @@ def _grey(level: int) -> Image:
     return np.full((SIZE_PX[1], SIZE_PX[0], 3), level, np.uint8)
 
 
-STILL = (_grey(0),)
-"""Pictures in which nothing moves."""
+STILL = (_grey(128), _grey(129))
+"""Pictures in which nothing moves: a living sensor is never twice the same."""
 
 
 class MjpegCamera:

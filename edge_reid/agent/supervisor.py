@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +27,10 @@ from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.standard import Standard
 from edge_reid.agent.steward import Reload, Steward
 from edge_reid.agent.uplink import Uplink
+from edge_reid.core.camera_fault import CameraFault, FaultKind
 from edge_reid.core.config import AgentSettings, ModelSettings
 from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame, Hit
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.keys import read_public_key
@@ -44,6 +46,13 @@ from edge_reid.vision.embed import Embedder
 _log = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 10.0
+_LEAST_STATUS_PAUSE_S = 1.0
+"""What changes is told at once, but no more often."""
+_WITHOUT_START_TIME = (
+    "without --start-time the first frame of a file counts as taken on 1970-01-01, and so do its"
+    " events"
+)
+_NO_PICTURE_YET = CameraFault("no-picture", "no picture has come yet; it is waited for")
 BROKER_GRACE_S = 3.0
 """A file waits so long for the broker before its first frame, so that its events are not late."""
 INTERRUPTED_FLUSH_S = 5.0
@@ -71,6 +80,9 @@ class Observer(Protocol):
 
     def notice(self, line: str, /) -> None:
         """Something a person should know now."""
+
+    def interrupted(self, summary: Summary, /) -> None:
+        """Somebody ended the run before its source did; this is what it brought."""
 
 
 def run_agent(
@@ -124,7 +136,8 @@ def _build(
     heartbeat = Heartbeat.from_environment()
     # a service starts before the network, and outlives a camera that is away
     is_patient = heartbeat.is_heard and outputs.annotate is None
-    source = stack.enter_context(open_source(settings.source, is_patient=is_patient))
+    clock = SteadyClock()
+    source = stack.enter_context(open_source(settings.source, is_patient=is_patient, clock=clock))
     address = Address(settings.mqtt.root, settings.site, settings.agent)
     facts = AgentFacts(
         model_id, index.version, started_utc_s=time.time(), cameras=(settings.camera,)
@@ -140,7 +153,7 @@ def _build(
         index=index,
         threshold=standard.threshold_of(index),
         settings=settings,
-        decision_clock=time.time if source.is_live else None,
+        decision_clock=clock.now if source.is_live else None,
     )
     herald = stack.enter_context(Herald(origin, commit=commit, lines=outputs.events))
     changeover = Changeover(
@@ -175,6 +188,7 @@ def _build(
     return _Agent(
         settings,
         source=source,
+        clock=clock,
         pipeline=pipeline,
         herald=herald,
         uplink=uplink,
@@ -218,6 +232,7 @@ class _Agent:
         settings: AgentSettings,
         *,
         source: Source,
+        clock: SteadyClock,
         pipeline: Pipeline,
         herald: Herald,
         uplink: Uplink | None,
@@ -231,6 +246,7 @@ class _Agent:
     ) -> None:
         self._settings = settings
         self._source = source
+        self._clock = clock
         self._pipeline = pipeline
         self._herald = herald
         self._uplink = uplink
@@ -244,12 +260,17 @@ class _Agent:
         self._began_s = time.monotonic()
         self._rate = FrameRate()
         self._next_status_s = 0.0
+        self._told: tuple[CameraState, FaultKind | None] | None = None
+        self._last_frame_s: float | None = None
+        self._frame_size_px: tuple[int, int] | None = None
         self._video_span_utc_s: tuple[float, float] | None = None
 
     def run(self) -> Summary:
         if self._uplink:
             self._greet(self._uplink)
         self._observer.started(self._settings.camera, self._source.frames_expected)
+        if not self._source.is_live and self._settings.source.start_time is None:
+            self._observer.notice(_WITHOUT_START_TIME)
         self._began_s, self._rate = time.monotonic(), FrameRate()
         self._source.idle = self._idle
         try:
@@ -257,7 +278,7 @@ class _Agent:
                 with self._interrupts.held():
                     self._handle(frame)
         except (KeyboardInterrupt, SystemExit):
-            self._wind_up("ended", flush_s=INTERRUPTED_FLUSH_S)
+            self._observer.interrupted(self._wind_up("ended", flush_s=INTERRUPTED_FLUSH_S))
             raise
         except (EdgeReidError, OSError) as error:
             self._wind_up("failed", reason=str(error))
@@ -277,6 +298,7 @@ class _Agent:
         self._changeover.between_frames()
         if self._steward:
             self._steward.between_frames(frame)
+        frame = self._after_what_nobody_is_followed_over(frame)
         step = self._pipeline.step(frame)
         self._tell(step.hits)
         if self._film:
@@ -285,8 +307,26 @@ class _Agent:
         first_utc_s = self._video_span_utc_s[0] if self._video_span_utc_s else frame.captured_utc_s
         self._video_span_utc_s = first_utc_s, frame.captured_utc_s
         self._observer.stepped(step)
-        self._report_now_and_then("running")
+        self._report_now_and_then("running", self._source.fault)
         self._heartbeat.beat("watching")
+
+    def _after_what_nobody_is_followed_over(self, frame: Frame) -> Frame:
+        """The same frame, in the time of now: over a clock that was set and a picture of another
+        size no track goes on.
+        """
+        was_set = self._source.is_live and self._clock.was_set()
+        is_other_size = self._frame_size_px not in {None, frame.size_px}
+        self._last_frame_s, self._frame_size_px = time.monotonic(), frame.size_px
+        if was_set or is_other_size:
+            self._tell(self._pipeline.finish())
+        return self._in_the_time_of_now(frame) if was_set else frame
+
+    def _in_the_time_of_now(self, frame: Frame) -> Frame:
+        moved_s = self._clock.adopt()
+        if self._video_span_utc_s:
+            first_utc_s, last_utc_s = self._video_span_utc_s
+            self._video_span_utc_s = first_utc_s + moved_s, last_utc_s + moved_s
+        return replace(frame, captured_utc_s=frame.captured_utc_s + moved_s)
 
     def _tell(self, hits: Sequence[Hit]) -> None:
         self._herald.tell(self._doorman.greet(hits))
@@ -298,19 +338,35 @@ class _Agent:
             if self._steward:
                 self._steward.between_frames(None)
             self._doorman.forget_due()
-            self._report_now_and_then("stalled" if self._video_span_utc_s else "starting")
+            self._end_tracks_nobody_sees()
+            fault = self._source.fault or _NO_PICTURE_YET
+            self._report_now_and_then("stalled" if self._video_span_utc_s else "starting", fault)
             self._heartbeat.beat("waiting for the camera")
 
-    def _report_now_and_then(self, state: CameraState) -> None:
-        if self._uplink is None:
-            return
-        if news := self._uplink.news():
-            self._observer.notice(news)
-        if time.monotonic() >= self._next_status_s:
-            self._next_status_s = time.monotonic() + STATUS_INTERVAL_S
-            self._report(state)
+    def _end_tracks_nobody_sees(self) -> None:
+        """A camera that may never come back leaves nobody in view."""
+        last_s = self._last_frame_s
+        if last_s and time.monotonic() - last_s > self._settings.source.stall_timeout_s:
+            self._last_frame_s = None
+            self._tell(self._pipeline.finish())
 
-    def _report(self, state: CameraState, reason: str | None = None) -> None:
+    def _report_now_and_then(self, state: CameraState, fault: CameraFault | None) -> None:
+        now_s = time.monotonic()
+        now = state, fault.kind if fault else None
+        is_new = self._told != now
+        if is_new and now_s >= self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
+            self._told, self._next_status_s = now, now_s
+            if fault and fault is not _NO_PICTURE_YET:
+                self._observer.notice(fault.line)
+        if self._uplink is not None and (news := self._uplink.news()):
+            self._observer.notice(news)
+        if now_s >= self._next_status_s:
+            self._next_status_s = now_s + STATUS_INTERVAL_S
+            self._report(state, fault.line if fault else None, fault)
+
+    def _report(
+        self, state: CameraState, reason: str | None = None, fault: CameraFault | None = None
+    ) -> None:
         if self._uplink is None:
             return
         counters = self._pipeline.counters
@@ -321,6 +377,7 @@ class _Agent:
             fps=self._rate.of_late(counters.frames),
             last_frame_utc_s=self._video_span_utc_s[1] if self._video_span_utc_s else None,
             reason=reason,
+            fault=fault.kind if fault else None,
         )
         message = camera_status_message(
             self._uplink.address,

@@ -24,7 +24,14 @@ def bench(
     from edge_reid.agent.benchmark import measure
     from edge_reid.cli.progress import counting
     from edge_reid.core.config import load_settings
+    from edge_reid.core.errors import UsageError
+    from edge_reid.core.redact import redact
 
+    if not clip.exists() and (":" in str(clip) or str(clip).isdecimal()):
+        raise UsageError(
+            f"clip {redact(str(clip))}: expected a video file, so that runs can be compared; record"
+            " some of the camera first"
+        )
     models: dict[str, Any] = {"runtime": runtime, "threads": threads}
     models |= {"detector": detector} if detector else {}
     models |= {"embedding": model} if model else {}

@@ -33,6 +33,7 @@ from edge_reid.cli.train import train
 from edge_reid.cli.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
+from edge_reid.core.redact import redact_within
 
 app = typer.Typer(
     name="edge-reid",
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        what = shown(f"{type(error).__name__}: {error}", LOGGED_MAX)
+        what = shown(redact_within(f"{type(error).__name__}: {error}"), LOGGED_MAX)
         typer.echo(f"error: unexpected {what}; please report what --debug says", err=True)
         raise SystemExit(1) from None
 

@@ -11,7 +11,9 @@ import typer
 def run(
     source: Annotated[
         str | None,
-        typer.Option(help="Video file, camera index (0, 1, …) or rtsp:// URL."),
+        typer.Option(
+            help="Video file, camera index (0, 1, …) or rtsp:// URL (in a password: # is %23)."
+        ),
     ] = None,
     gallery: Annotated[Path | None, typer.Option(help="Gallery of enrolled people.")] = None,
     broker: Annotated[

@@ -74,6 +74,11 @@ class RunScreen:
         """Something a person should know now."""
         self._console.print(Text(shown(line, LOGGED_MAX), "yellow"), soft_wrap=True)
 
+    def interrupted(self, summary: Summary) -> None:
+        """Somebody ended the run before its source did; this is what it brought."""
+        self._progress.stop()
+        self.show(summary)
+
     def show(self, summary: Summary) -> None:
         """The table at the end."""
         if self._quiet:

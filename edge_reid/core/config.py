@@ -66,8 +66,20 @@ def _broker_url(url: str) -> str:
 BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
 
 
+def _fingerprint(text: str) -> str:
+    """As `openssl x509 -fingerprint -sha256` prints it, or bare."""
+    digits = text.lower().removeprefix("sha256:").replace(":", "")
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError("should be the 64 hexadecimal digits of a SHA-256")
+    return digits
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # a traceback would show passwords
+    )
 
 
 S = TypeVar("S", bound=_Section)
@@ -77,11 +89,30 @@ class SourceSettings(_Section):
     """Where frames come from."""
 
     uri: Annotated[str, Field(min_length=1)]
-    """A video file, a camera index such as `0`, or an `rtsp://` URL."""
+    """A video file, a camera index such as `0`, or an `rtsp://` URL. In a password in it, write `#`
+    as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
     start_time: datetime | None = None
     """For a file: wall clock of its first frame. Default: the Unix epoch, so that runs repeat."""
     stall_timeout_s: Seconds = 10.0
-    """A live source that gives no frame for so long is closed and opened again."""
+    """A live source that gives no new picture for so long is closed and opened again."""
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    """`udp` for cameras that send no other way: then packets get lost, and firewalls stop them."""
+    ca_file: Path | None = None
+    """Certificate authority for an `rtsps://` or `https://` camera; default: the system's."""
+    tls_fingerprint: Annotated[str, AfterValidator(_fingerprint)] | None = None
+    """SHA-256 of the camera's own certificate; it alone decides then."""
+    allow_redirects: bool = False
+    """Follow a camera that sends us on to other hosts, or gives a playlist. Then its certificate is
+    not verified."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> SourceSettings:
+        is_tls = self.uri.lower().startswith(("rtsps://", "https://"))
+        if (self.ca_file or self.tls_fingerprint) and not is_tls:
+            raise ValueError("ca_file, tls_fingerprint: are of no use without rtsps:// or https://")
+        if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
+            raise ValueError("allow_redirects: is of no use with ca_file or tls_fingerprint")
+        return self
 
     @property
     def start_utc_s(self) -> float:
@@ -368,7 +399,7 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSetti
     try:
         return AgentSettings.model_validate(merged(_anchor_paths(table, base), overrides))
     except ValidationError as error:
-        raise ConfigError(where, describe_mistakes(error)) from error
+        raise ConfigError(where, describe_mistakes(error, known=AgentSettings)) from error
 
 
 def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
@@ -391,6 +422,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 _PATH_KEYS = {
     ("gallery",),
+    ("source", "ca_file"),
     ("models", "detector"),
     ("models", "embedding"),
     ("models", "public_key"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from edge_reid.core.redact import may_hold_secret, redact
 
 Location = tuple[int | str, ...]
 
@@ -14,16 +18,20 @@ def _as_it_is(location: Location) -> Location:
 
 
 def describe_mistakes(
-    error: ValidationError, where: Callable[[Location], Location] = _as_it_is
+    error: ValidationError,
+    where: Callable[[Location], Location] = _as_it_is,
+    known: type[BaseModel] | None = None,
 ) -> tuple[str, ...]:
     """One line per mistake: where, what was expected, what came.
 
     Args:
         error: of a table that was validated.
         where: from a place in that table to the place that its author knows.
+        known: what the table was validated as; then an unknown key comes with what may be meant.
     """
     return tuple(
         _line(where(tuple(item["loc"])), item["type"], item["msg"], item.get("input"))
+        + (_meant(item["loc"], known) if known and item["type"] == "extra_forbidden" else "")
         for item in error.errors(include_url=False, include_context=False)
         if item["type"] != "default_factory_not_called"  # a default that hangs on a named mistake
     )
@@ -38,9 +46,36 @@ def _line(location: Location, kind: str, message: str, value: object) -> str:
     if kind == "value_error":  # our own words; the value may hold a secret
         return f"{where}: {message.removeprefix('Value error, ')}"
     expected = message[0].lower() + message[1:]
+    if may_hold_secret(where):
+        return f"{where}: {expected}"
     return f"{where}: {expected}, got {_short(value)}"
 
 
 def _short(value: object, limit: int = 40) -> str:
-    text = repr(value)
+    text = repr(redact(value) if isinstance(value, str) else value)
+    if not isinstance(value, (str, int, float)):  # whatever a table holds
+        text = redact(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _meant(location: Sequence[int | str], known: type[BaseModel]) -> str:
+    """`; did you mean source.uri?`, or nothing."""
+    paths = list(_paths(known))
+    wrong = ".".join(map(str, location))
+    near = get_close_matches(wrong, paths, n=1, cutoff=0.75)
+    section, _, key = wrong.rpartition(".")
+    if not near:  # the right key in the wrong section
+        near = [path for path in paths if path.rpartition(".")[2] == key != ""][:1]
+    if not near:
+        beside = [path for path in paths if path.rpartition(".")[0] == section]
+        near = get_close_matches(wrong, beside, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _paths(model: type[BaseModel], at: str = "") -> Iterator[str]:
+    """Of all keys of a table, and of the tables in it."""
+    for name, field in model.model_fields.items():
+        yield f"{at}{name}"
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _paths(kind, f"{at}{name}.")

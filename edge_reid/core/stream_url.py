@@ -17,6 +17,8 @@ _LOGIN_IN_REST = re.compile(
 )
 """An `@` there ends a password with a `/`, `?` or `#` in it, which no program reads as one."""
 
+HOW_TO_QUOTE = "in a password write # as %23, / as %2F, ? as %3F, @ as %40, : as %3A and % as %25"
+
 
 def has_login(url: str) -> bool:
     """Whether an address tells a user or a secret. A file or a camera's number has none."""

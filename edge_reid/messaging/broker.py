@@ -131,7 +131,11 @@ def _read_password(path: Path | None, mistakes: list[str]) -> str | None:
     try:
         lines = read_text_file(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        mistakes.append(f"password_file: {path} cannot be read: {error}")
+        reason = getattr(error, "strerror", None) or "it is no text"
+        mistakes.append(  # without its name, which may be the password itself
+            f"password_file: cannot be read: {reason}; expected the path of a file whose first line"
+            " is the password"
+        )
         return None
     if not lines or not lines[0]:
         mistakes.append(f"password_file: {path} should hold the password in its first line")

@@ -76,6 +76,7 @@ Side = Annotated[int, Field(gt=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
 Ordinal = Annotated[int, Field(ge=1, le=NUMBER_MAX)]
 PeriodS = Annotated[float, Field(gt=0, le=86_400)]
+FaultWord = Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
 EventId = Annotated[str, Field(max_length=64)]
 IdentityName = Annotated[str, Field(min_length=1, max_length=64)]
 StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
@@ -201,12 +202,17 @@ class CameraStatus(Payload):
     """`ended`: the source is over, or the agent was stopped."""
     reason: Words | None = None
     """What is wrong, in words; null when nothing is."""
+    fault: FaultWord | None = Field(None, json_schema_extra=_SINCE_0_5)
+    """What is wrong with the camera, in one word: `unknown-host`, `unreachable`, `refused`,
+    `no-answer`, `certificate`, `login`, `not-found`, `elsewhere`, `declined`, `hung-up`,
+    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late` or `black`; in time there
+    may be more. Null when nothing is, or it is not the camera."""
     fps: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
     """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0
     """Processed since the start."""
     frames_dropped: Count = 0
-    """Not processed because a newer one was there."""
+    """Not processed, because a newer one was there or because they came damaged."""
     last_frame_at: Time | None = None
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
     """It is written at least so often: one that is far older is of an agent that is gone. Null

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from edge_reid.core.errors import UsageError
 from edge_reid.core.extras import how_to_install
+from edge_reid.core.redact import redact
 from edge_reid.messaging.event_store import EventStore
 from edge_reid.messaging.lines_store import LinesStore
 from edge_reid.messaging.sqlite_store import SqliteStore
@@ -29,7 +30,8 @@ def open_store(where: str) -> EventStore:
     if where == STDOUT or where.endswith(".jsonl"):
         return LinesStore(None if where == STDOUT else Path(where))
     raise UsageError(
-        f"--to {where}: expected sqlite:///FILE, postgresql://HOST/DATABASE, FILE.jsonl or -"
+        f"--to {redact(where)}: expected sqlite:///FILE, postgresql://HOST/DATABASE, FILE.jsonl"
+        " or -"
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
 
+from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
 from edge_reid.messaging.payloads import (
@@ -108,6 +109,7 @@ class CameraReport:
     fps: float | None = None
     last_frame_utc_s: float | None = None
     reason: str | None = None
+    fault: FaultKind | None = None
 
 
 def event_id(hit: Hit, origin: Origin) -> str:
@@ -180,6 +182,7 @@ def camera_status_message(
         camera=camera,
         state=report.state,
         reason=report.reason,
+        fault=report.fault,
         fps=None if report.fps is None else _rounded(report.fps, 1),
         frames=report.frames,
         frames_dropped=report.frames_dropped,

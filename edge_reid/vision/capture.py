@@ -10,9 +10,13 @@ from typing import Any, Protocol
 
 import cv2
 
+from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
+from edge_reid.core.redact import redact
+from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
+from edge_reid.vision.ffmpeg import DECODERS, ask_for, options_for
 from edge_reid.vision.live import LiveSource
 from edge_reid.vision.opencv import frame_rate, quiet_opencv, to_rgb
 
@@ -45,7 +49,13 @@ class Source(Protocol):
 
     @property
     def dropped(self) -> int:
-        """Frames read but never handed out because newer ones came; 0 for a file."""
+        """Frames read but never handed out, as newer ones came or they were damaged; 0 for a
+        file.
+        """
+
+    @property
+    def fault(self) -> CameraFault | None:
+        """What is wrong with a live source now; None when all is well, and for a file."""
 
     def close(self) -> None: ...
     def __enter__(self) -> Source: ...
@@ -58,12 +68,15 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
 
-def open_source(settings: SourceSettings, *, is_patient: bool = False) -> Source:
+def open_source(
+    settings: SourceSettings, *, is_patient: bool = False, clock: SteadyClock | None = None
+) -> Source:
     """Open what the settings name: a file, a camera (`0`, `/dev/video0`) or a stream URL.
 
     Args:
         settings: what and how.
         is_patient: a camera or stream that gives no picture yet is waited for, while iterating.
+        clock: what live frames take their time from.
 
     Raises:
         SourceError: it is missing, empty, not a video, or gives no picture.
@@ -71,7 +84,9 @@ def open_source(settings: SourceSettings, *, is_patient: bool = False) -> Source
     quiet_opencv()
     uri = settings.uri
     if is_live(uri):
-        return LiveSource(uri, stall_timeout_s=settings.stall_timeout_s, is_patient=is_patient)
+        ask_for(options_for(settings))
+        DECODERS.listen()
+        return LiveSource(settings, is_patient=is_patient, clock=clock)
     return FileSource(Path(uri), settings.start_utc_s)
 
 
@@ -90,6 +105,7 @@ class FileSource:
 
     is_live = False
     dropped = 0
+    fault = None
 
     def __init__(self, path: Path, start_utc_s: float = 0.0) -> None:
         self.idle: Callable[[], None] = lambda: None  # a file always has a frame
@@ -159,9 +175,14 @@ class FileSource:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
+    name = redact(str(path))  # it may have been meant as the address of a camera
+    if path.is_dir():
+        raise SourceError(
+            f"video {name}: expected a video file, this is a folder; name a file in it"
+        )
     if not path.is_file():
         raise SourceError(
-            f"video {path}: no such file; give a video file, a camera index or an rtsp:// URL"
+            f"video {name}: no such file; give a video file, a camera index or an rtsp:// URL"
         )
     if path.stat().st_size == 0:
         raise SourceError(f"video {path}: expected a video, the file is empty; copy it again")

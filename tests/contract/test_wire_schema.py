@@ -55,7 +55,7 @@ LATER = {
         "events_refused",
         "refused",
     ],
-    "edge-reid.camera/1": ["period_s"],
+    "edge-reid.camera/1": ["fault", "period_s"],
 }
 """Fields that came after the first release."""
 

@@ -30,6 +30,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from edge_reid.agent.health import Summary
 from edge_reid.agent.pipeline import Step
 from edge_reid.agent.supervisor import Outputs, run_agent
 from edge_reid.cli.hit_table import HitTable
@@ -131,6 +132,9 @@ class DemoScreen:
 
     def notice(self, line: str) -> None:
         console.print(f"[yellow]{line}[/yellow]")
+
+    def interrupted(self, _summary: Summary) -> None:
+        """Nobody reads it."""
 
 
 @contextmanager

@@ -160,7 +160,7 @@ def test_the_state_of_an_identity_is_its_newest_hit_in_short() -> None:
 
 
 def test_camera_status() -> None:
-    report = CameraReport("stalled", 250, 3, 24.96, 10.0, "no frame for 10 s")
+    report = CameraReport("stalled", 250, 3, 24.96, 10.0, "no frame for 10 s", "no-picture")
     message = camera_status_message(ADDRESS, "gate", report, now_utc_s=20.0)
     assert message.topic == "edge-reid/lab/gate/status"
     assert message.retain
@@ -171,6 +171,7 @@ def test_camera_status() -> None:
         "camera": "gate",
         "state": "stalled",
         "reason": "no frame for 10 s",
+        "fault": "no-picture",
         "fps": 25.0,
         "frames": 250,
         "frames_dropped": 3,

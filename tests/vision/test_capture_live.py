@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from mjpeg_camera import PERIOD_S, SIZE_PX, MjpegCamera
@@ -60,7 +61,7 @@ def test_a_camera_that_never_answers_is_an_error() -> None:
     with MjpegCamera() as camera:
         camera.answers = False
         started = time.monotonic()
-        with pytest.raises(SourceError, match="none came; check its address"):
+        with pytest.raises(SourceError, match="answers, but gives no picture; check"):
             open_source(settings(camera.url, stall_timeout_s=0.5))
         assert time.monotonic() - started < 10
 
@@ -106,10 +107,27 @@ def test_a_camera_that_does_not_exist(capfd: pytest.CaptureFixture[str]) -> None
         ("rtsp://guard:hunter2@127.0.0.1:9/gate", "rtsp://127.0.0.1:9"),
         ("http://guard:hunter2@127.0.0.1:9/gate", "http://127.0.0.1:9"),
         ("rtsp://127.0.0.1:9/user=guard&password=hunter2&channel=1.sdp", "rtsp://127.0.0.1:9"),
-        ("rtsp://guard:hun/ter2@127.0.0.1:9/gate", "rtsp://…"),
     ],
 )
 def test_nobody_listens_at_the_address_and_its_login_stays_unsaid(address: str, said: str) -> None:
     with pytest.raises(SourceError) as caught:
         open_source(settings(address))
-    assert str(caught.value).startswith(f"stream {said}: expected pictures, none came")
+    assert str(caught.value).startswith(f"stream {said}: refused the connection; check the port")
+
+
+@pytest.mark.parametrize("password", ["hun/ter2", "hun#ter2", "hun?ter2", "5/ter2"])
+def test_a_password_that_ends_the_address_is_told_how_to_be_written(password: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(settings(f"rtsp://guard:{password}@127.0.0.1:9/gate"))
+    assert "in a password write # as %23, / as %2F, ? as %3F" in str(caught.value)
+    assert "ter2" not in str(caught.value)
+
+
+def test_a_camera_that_is_opened_again_and_again_leaves_nothing_open() -> None:
+    with MjpegCamera() as camera:
+        before = len(list(Path("/dev/fd").iterdir()))
+        for _ in range(5):
+            with open_source(settings(camera.url)) as source:
+                next(iter(source))
+        after = len(list(Path("/dev/fd").iterdir()))
+    assert after <= before + 5, "a connection or two may still be closing"

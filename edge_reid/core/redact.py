@@ -1,0 +1,69 @@
+"""What of a text from elsewhere may be shown: to people, in logs, on the wire. One place decides.
+
+People type passwords where none belong: into an address, in front of a host they mistyped, as the
+name of a file. So what may hold a secret is not repeated, and what is repeated is enough to know
+which of one's own words is meant.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edge_reid.core.stream_url import has_login, place
+
+_MOST_CHARACTERS = 200
+_BROKEN_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:?/{1,3}", re.IGNORECASE)
+"""Of an address in which a `:` or a `/` is missing, or a path library has taken one away."""
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/{1,3}\S+", re.IGNORECASE)
+_KEYS_OF_SECRETS = re.compile(r"pass|pwd|secret|token|key|login|user", re.IGNORECASE)
+_HIDDEN = "…"
+
+
+def redact(text: str) -> str:
+    """The same without what can be a login, on one line.
+
+    >>> redact("clips/gate.mp4"), redact("rtsp://me:s3cret@gate/1"), redact("me:s3cret@gate")
+    ('clips/gate.mp4', 'rtsp://gate', '…@gate')
+    >>> redact("rtsp:/me:s3cret@gate/1"), redact("postgres2://me:s3cret@db/hits")
+    ('rtsp:/…@gate', 'postgres2://db')
+    """
+    if "://" in text:
+        return _printable(place(text) if _may_hold_login(text) else text)
+    if has_login("x://" + text):  # what an address without its scheme looks like
+        return _printable(_without_login(text))
+    return _printable(text)
+
+
+def redact_within(text: str) -> str:
+    """The same where addresses stand among other words.
+
+    >>> redact_within("no route to rtsp://me:s3cret@gate/1, gave up")
+    'no route to rtsp://gate gave up'
+    """
+    return _ADDRESS.sub(lambda found: redact(found[0]), text)
+
+
+def may_hold_secret(key: str) -> bool:
+    """Whether what somebody gave under this name should not be repeated at all."""
+    return bool(_KEYS_OF_SECRETS.search(key))
+
+
+def _may_hold_login(text: str) -> bool:
+    """An address without a host, such as of a file, is none."""
+    is_unclear = place(text).endswith(_HIDDEN) and ":///" not in text
+    return has_login(text) or is_unclear
+
+
+def _without_login(text: str) -> str:
+    """Scheme and host, where they are clear."""
+    scheme = _BROKEN_SCHEME.match(text)
+    start = scheme[0] if scheme else ""
+    host = text.rpartition("@")[2] if "@" in text else ""
+    is_clear = re.fullmatch(r"[\w.-]+(:\d+)?(/.*)?", host, re.DOTALL)
+    shown = host.split("/")[0] if is_clear else ""
+    return f"{start}{_HIDDEN}@{shown}" if shown else f"{start}{_HIDDEN}"
+
+
+def _printable(text: str) -> str:
+    plain = "".join(character if character.isprintable() else _HIDDEN for character in text)
+    return plain if len(plain) <= _MOST_CHARACTERS else plain[: _MOST_CHARACTERS - 1] + _HIDDEN

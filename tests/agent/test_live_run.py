@@ -1,0 +1,197 @@
+"""An agent at a live camera that goes wrong: what it says of it, and what becomes of the people."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain, cycle
+from pathlib import Path
+from typing import Any
+
+import campus
+import cv2
+import mjpeg_camera
+import pytest
+from consumer import Consumer, eventually
+from mjpeg_camera import STILL, MjpegCamera
+from mosquitto import Mosquitto
+from rtsp_camera import FPS, RtspCamera, Unit, encode, noise
+from test_heartbeat import Listener
+
+from edge_reid.agent import supervisor
+from edge_reid.agent.supervisor import Outputs, run_agent
+from edge_reid.cli.main import main
+from edge_reid.cli.screen import RunScreen
+from edge_reid.core.config import AgentSettings
+from edge_reid.core.types import Image
+from edge_reid.vision.opencv import to_rgb
+
+Event = dict[str, Any]
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Path:
+    path = tmp_path / "gallery.db"
+    with pytest.raises(SystemExit, match="0"):
+        main(["gallery", "init", str(path)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def crowd() -> tuple[Image, ...]:
+    """Eight seconds in which people walk through the picture."""
+    capture = cv2.VideoCapture(str(campus.CLIP))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, 80)
+    pictures = tuple(to_rgb(capture.read()[1]) for _ in range(80))
+    capture.release()
+    return pictures
+
+
+@pytest.fixture(autouse=True)
+def as_the_clip_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mjpeg_camera, "PERIOD_S", 0.1)
+
+
+def settings(gallery: Path, uri: str, **more: object) -> AgentSettings:
+    table = {"site": "lab", "camera": "gate", "agent": "box", "gallery": gallery}
+    source = {"uri": uri, "stall_timeout_s": 2.0}
+    return AgentSettings.model_validate(table | {"source": source} | more)
+
+
+def run_until(
+    is_enough: Callable[[], bool], agent: AgentSettings, outputs: Outputs, timeout_s: float = 60.0
+) -> None:
+    """Run an agent, and press Ctrl-C when it is enough."""
+    is_over, was_enough = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not is_over.wait(0.05) and time.monotonic() < deadline_s:
+            if is_enough():
+                was_enough.set()
+                break
+        if not is_over.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_agent(agent, outputs=outputs, observer=RunScreen())
+    finally:
+        is_over.set()
+    assert was_enough.is_set()
+
+
+def lines(path: Path) -> list[Event]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_whoever_is_in_view_when_the_camera_goes_leaves_with_it(
+    gallery: Path, tmp_path: Path, crowd: tuple[Image, ...]
+) -> None:
+    path = tmp_path / "events.jsonl"
+    with MjpegCamera(crowd, hangs_after=60) as camera:
+        agent = settings(gallery, camera.url)
+
+        def are_gone() -> bool:
+            events = lines(path)
+            news = {event["track_id"] for event in events if event["type"] == "new"}
+            ends = {event["track_id"] for event in events if event["type"] == "end"}
+            camera.answers = not news  # whoever comes again gets no picture
+            return bool(news) and news == ends
+
+        run_until(are_gone, agent, Outputs(events=str(path)))
+
+
+def test_a_clock_set_back_puts_nobodys_end_before_their_beginning(
+    gallery: Path, tmp_path: Path, crowd: tuple[Image, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real, set_by_s = tmp_path / "events.jsonl", time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + set_by_s[0])
+
+    def has_gone_on() -> bool:
+        events = lines(path)
+        if any(event["type"] == "new" for event in events):
+            set_by_s[0] = -30.0
+        before = [event for event in events if event["type"] == "new"][:1]
+        return any(event["first_seen"] < before[0]["first_seen"] for event in events)
+
+    with MjpegCamera(crowd) as camera:
+        run_until(has_gone_on, settings(gallery, camera.url), Outputs(events=str(path)))
+    for event in lines(path):
+        times = [event[key] for key in ("first_seen", "captured_at", "last_seen", "decided_at")]
+        assert times == sorted(times), event
+
+
+def test_ctrl_c_on_a_live_run_shows_what_it_brought(
+    gallery: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with MjpegCamera(STILL) as camera:
+        started_s = time.monotonic()
+
+        def is_enough() -> bool:
+            return time.monotonic() - started_s > 2
+
+        run_until(is_enough, settings(gallery, camera.url), Outputs())
+    shown = capfd.readouterr().out
+    assert "hits by identity" in shown
+    assert "real time" in shown
+
+
+@pytest.fixture
+def told(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Iterator[Consumer]:
+    """Who follows the status of the camera."""
+    monkeypatch.setattr(supervisor, "STATUS_INTERVAL_S", 1.5)
+    with Consumer(broker.broker()) as consumer:
+        eventually(lambda: consumer.is_subscribed)
+        yield consumer
+
+
+def states(consumer: Consumer) -> list[tuple[str, str | None]]:
+    """(state, fault) of each status; with a reason wherever there is a fault."""
+    statuses = consumer.payloads("/gate/status")
+    for each in statuses:
+        assert bool(each["reason"]) == (each["fault"] is not None)
+    return [(each["state"], each["fault"]) for each in statuses]
+
+
+@pytest.mark.broker
+def test_a_picture_that_stands_still_is_no_camera_that_runs(
+    gallery: Path, broker: Mosquitto, told: Consumer
+) -> None:
+    living, still = encode(noise(2 * FPS)), encode([next(noise(1))] * FPS)
+
+    def play(connection: int) -> Iterator[Unit]:
+        return chain(living, cycle(still)) if connection == 1 else cycle(living)
+
+    with RtspCamera(play) as camera:
+        agent = settings(gallery, camera.url, mqtt={"url": broker.url})
+
+        def is_well_again() -> bool:
+            seen = states(told)
+            return ("stalled", "frozen") in seen and seen[-1] == ("running", None)
+
+        run_until(is_well_again, agent, Outputs())
+
+
+@pytest.mark.broker
+def test_a_service_says_why_its_camera_lets_it_not_in(
+    gallery: Path,
+    broker: Mosquitto,
+    told: Consumer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(Listener(tmp_path / "notify").path))
+    living = encode(noise(2 * FPS))
+    with RtspCamera(lambda _: cycle(living), login="guard:hunter2") as camera:
+        wrong = camera.url.replace("hunter2", "hunter3")
+        agent = settings(gallery, wrong, mqtt={"url": broker.url})
+        run_until(lambda: ("starting", "login") in states(told), agent, Outputs())
+    reasons = [each["reason"] for each in told.payloads("/gate/status") if each["reason"]]
+    assert any("does not take this login" in reason for reason in reasons)
+    assert not any("hunter" in reason for reason in reasons)
