@@ -1,3 +1,3 @@
 """edge-reid: person re-identification that runs on the camera box."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
