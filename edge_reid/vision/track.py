@@ -11,8 +11,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from edge_reid.core.config import TrackSettings
-from edge_reid.core.geometry import Box, iou
+from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.assign import pair_by_overlap
 from edge_reid.vision.kalman import Motion, begin, correct, predict
@@ -88,7 +90,8 @@ class Tracker:
         ended = self._give_up(frame_size_px)
         if detections is not None:
             self._associate(detections)
-        return TrackUpdate(active=self._active(), ended=ended)
+        active = self._active()
+        return TrackUpdate(active=active, ended=ended, close=_close(active))
 
     def flush(self) -> tuple[Track, ...]:
         """End all tracks: the source is over. Returns the confirmed ones, as last seen."""
@@ -217,6 +220,18 @@ def _track(each: _Followed, box: Box, *, observed: bool) -> Track:
         observed=observed,
         first_seen_utc_s=each.first_seen_utc_s,
         last_seen_utc_s=each.last_seen_utc_s,
+    )
+
+
+def _close(tracks: Sequence[Track]) -> tuple[tuple[int, int], ...]:
+    """Numbers of the tracks whose boxes overlap enough to be confused."""
+    if not tracks:
+        return ()
+    boxes = np.stack([track.box.to_array() for track in tracks])
+    rows, columns = np.nonzero(np.triu(iou_matrix(boxes, boxes) > _CONTESTED_IOU, k=1))
+    return tuple(
+        (tracks[row].track_id, tracks[column].track_id)
+        for row, column in zip(rows, columns, strict=True)
     )
 
 
