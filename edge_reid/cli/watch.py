@@ -80,6 +80,8 @@ def _print_json(subscriber: Subscriber, count: int | None, timeout_s: float | No
     import json
     import sys
 
+    filters = ", ".join(subscriber.filters)
+    print(f"watching {filters}", file=sys.stderr, flush=True)  # from now on nothing is missed
     seen = 0
     for item in _follow(subscriber, count, timeout_s):
         if item is not None:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-import campus
 import numpy as np
 import pytest
 import staged
@@ -22,6 +21,8 @@ from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
 
 RED, BROWN = "red-sleeves", "brown-jacket"
+pytestmark = pytest.mark.e2e
+
 FRAMES = 100
 PARTED = 60
 """From this frame on they are a step apart again, and have been looked at."""
@@ -72,22 +73,6 @@ def watch(clip: Path, settings: AgentSettings) -> tuple[list[Boxed], list[Hit]]:
     return boxes, [*hits, *pipeline.finish()]
 
 
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from typer.testing import CliRunner
-
-    from edge_reid.cli.main import app
-
-    folder = tmp_path_factory.mktemp("gallery")
-    path, run = folder / "gallery.db", CliRunner().invoke
-    assert run(app, ["gallery", "init", str(path)]).exit_code == 0
-    people = campus.people(*campus.ENROLLED)
-    for name, photos in campus.write_photos(people, folder, campus.ENROLLED_BEFORE).items():
-        words = ["gallery", "enroll", name, *map(str, photos), "--gallery", str(path)]
-        assert run(app, words).exit_code == 0
-    return path
-
-
 def play(gallery: Path, folder: Path, **ends_px: float) -> tuple[list[Boxed], list[Hit]]:
     """Red comes from the left, Brown, in front, from the right; where each goes in the end."""
     clip = folder / "scene.mp4"
@@ -103,8 +88,8 @@ def names_of(boxes: list[Boxed], *, left: str, right: str) -> tuple[int, int]:
     return sum(each.name == (left if each.middle_px < 380 else right) for each in after), len(after)
 
 
-def test_people_who_meet_and_turn_back_keep_their_names(gallery: Path, tmp_path: Path) -> None:
-    boxes, hits = play(gallery, tmp_path, red=60, brown=700)
+def test_people_who_meet_and_turn_back_keep_their_names(people: Path, tmp_path: Path) -> None:
+    boxes, hits = play(people, tmp_path, red=60, brown=700)
     sides = defaultdict(set)
     for each in boxes:
         if each.frame < 40 or each.frame >= PARTED:
@@ -126,8 +111,8 @@ def test_people_who_meet_and_turn_back_keep_their_names(gallery: Path, tmp_path:
     assert all(hit.captured_utc_s >= hit.first_seen_utc_s for hit in hits)
 
 
-def test_people_who_pass_each_other_keep_their_names(gallery: Path, tmp_path: Path) -> None:
-    boxes, _ = play(gallery, tmp_path, red=700, brown=60)
+def test_people_who_pass_each_other_keep_their_names(people: Path, tmp_path: Path) -> None:
+    boxes, _ = play(people, tmp_path, red=700, brown=60)
     right, every = names_of(boxes, left=BROWN, right=RED)
     assert every >= 38
     assert right == every
