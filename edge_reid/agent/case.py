@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from edge_reid.core.geometry import Box
-from edge_reid.core.types import Decision, Embedding, HitType, Known, Unknown
+from edge_reid.core.types import Decision, Embedding, HitType, Known, Uncertain, Unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +112,23 @@ class Closing:
     best: Evidence | None
     embeddings: tuple[Embedding, ...] = ()
     """By falling quality."""
+
+
+def worth_telling(case: Case, now: Known | Unknown, gain: float) -> HitType | None:
+    """How a decision is to be published of a case, if it says more than what was published."""
+    before, has_moved = case.published, case.held is not case.published
+    if before is None or type(before) is not type(now):
+        return HitType.NEW
+    if isinstance(before, Known) and isinstance(now, Known):
+        better = now.similarity >= before.similarity + gain
+        return HitType.UPDATE if better or now.identity != before.identity else None
+    return HitType.UPDATE if has_moved else None
+
+
+def is_weaker(final: Decision, held: Known | Unknown | None) -> bool:
+    """Whether a decision would take back what the track is taken for."""
+    takes_back = isinstance(held, Known) and not isinstance(final, Known)
+    return takes_back or (isinstance(held, Unknown) and isinstance(final, Uncertain))
 
 
 def embeddings_of(evidence: Iterable[Evidence]) -> tuple[Embedding, ...]:

@@ -11,10 +11,11 @@ are told anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from edge_reid.agent.case import Case, Closing, Evidence, embeddings_of
+from edge_reid.agent.case import Case, Closing, Evidence, embeddings_of, is_weaker, worth_telling
 from edge_reid.agent.meeting import Outcome, Rules, likeness, outcome_of
+from edge_reid.agent.names import Names
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.types import (
     Candidate,
@@ -52,6 +53,7 @@ class Casebook:
         self.settings = settings
         self._keep = keep
         self._cases: dict[int, Case] = {}
+        self._names = Names(self._cases)
         self._due: set[int] = set()  # tracks of which more has changed than their crops
         self._anew: set[int] = set()  # tracks that want fresh crops
         self._settled: set[int] = set()  # tracks whose fresh crops have done their work
@@ -179,7 +181,7 @@ class Casebook:
         self._settle(track_id, final=True)
         case = self._cases.pop(track_id)
         self._forget(track_id)
-        self._due |= self._waiting_for(case.held)
+        self._due |= self._names.waiting(case.held)
         if case.is_absent and case.view:  # nobody saw it under another name than it was told
             ends = (HitType.END,) if case.published else ()
             return Closing(case.published, ends, case.view, (case.view.embedding,))
@@ -187,11 +189,11 @@ class Casebook:
             return Closing(None, (), None)
         best, embeddings = case.best, case.embeddings
         final = self._decide(case, track_id, final=True)
-        if _weaker(final, case.held) and case.held is not None:
+        if is_weaker(final, case.held) and case.held is not None:
             final = case.held
         if isinstance(final, Uncertain):
             return Closing(final, (), best, embeddings)
-        fresh = _worth_telling(case, final, self.settings.update_gain)
+        fresh = worth_telling(case, final, self.settings.update_gain)
         kinds = (fresh, HitType.END) if fresh else (HitType.END,)
         return Closing(final, kinds, best, embeddings)
 
@@ -248,7 +250,7 @@ class Casebook:
             self._due.add(track_id)
             self._settled.add(track_id)
         if is_another:
-            self._due |= self._waiting_for(name)
+            self._due |= self._names.waiting(name)
 
     def _is_another(self, case: Case, track_id: int) -> bool:
         """Whether the fresh crops alone show somebody else than the track is taken for."""
@@ -259,8 +261,16 @@ class Casebook:
         name = case.held.identity if isinstance(case.held, Known) else None
         if isinstance(alone, Known):
             is_clear = alone.similarity >= as_before + self.settings.min_margin
-            return is_clear and alone.identity != name and not self._elsewhere(alone, track_id)
-        return name is not None and as_before < self._threshold and self._is_wanted(name, track_id)
+            return (
+                is_clear
+                and alone.identity != name
+                and not self._names.is_elsewhere(alone, track_id)
+            )
+        return (
+            name is not None
+            and as_before < self._threshold
+            and self._names.is_wanted(name, track_id)
+        )
 
     def _challenge(self, shown: Decision, track_id: int) -> None:
         """Have whoever has the name that a track's crops show looked at anew: nobody is in two
@@ -268,7 +278,7 @@ class Casebook:
         """
         if not isinstance(shown, Known):
             return
-        for number, holder in self._holders(shown.identity, track_id):
+        for number, holder in self._names.holders(shown.identity, track_id):
             if (number, track_id) not in self._challenged:
                 self._challenged.add((number, track_id))
                 holder.is_claimed = True
@@ -287,35 +297,10 @@ class Casebook:
         return self._unless_elsewhere(self._judge(case.evidence, final=final), track_id)
 
     def _unless_elsewhere(self, decision: Decision, track_id: int) -> Decision:
-        if isinstance(decision, Known) and self._elsewhere(decision, track_id):
+        if isinstance(decision, Known) and self._names.is_elsewhere(decision, track_id):
             candidate = Candidate(decision.identity, decision.similarity)
             return Uncertain(candidate, decision.threshold, decision.margin, decision.crops)
         return decision
-
-    def _waiting_for(self, held: Known | Unknown | None) -> set[int]:
-        """Tracks that may have a name that another one leaves, as nobody is in two places."""
-        if not isinstance(held, Known):
-            return set()
-        return {
-            track_id
-            for track_id, case in self._cases.items()
-            if _is_waiting_for(case, held.identity)
-        }
-
-    def _is_wanted(self, identity: str, track_id: int) -> bool:
-        """Whether another track has this name too, or only lacks it because of this one."""
-        holders = any(True for _ in self._holders(identity, track_id))
-        return holders or any(
-            number != track_id and _is_waiting_for(case, identity)
-            for number, case in self._cases.items()
-        )
-
-    def _holders(self, identity: str, track_id: int) -> Iterator[tuple[int, Case]]:
-        """The other tracks that are taken for somebody."""
-        for number, case in self._cases.items():
-            held = case.held
-            if number != track_id and isinstance(held, Known) and held.identity == identity:
-                yield number, case
 
     def _likeness(self, track_id: int) -> float:
         """To whoever is nearest: of those who are due for one name the most alike gets it."""
@@ -327,49 +312,18 @@ class Casebook:
 
     def _publish(self, case: Case) -> HitType | None:
         decision = case.decision
-        if decision is None or _weaker(decision, case.held):
+        if decision is None or is_weaker(decision, case.held):
             decision = case.held
         if decision is None or isinstance(decision, Uncertain):
             return None
-        kind = _worth_telling(case, decision, self.settings.update_gain)
+        kind = worth_telling(case, decision, self.settings.update_gain)
         if kind is not None:
             case.held = case.published = decision
         return kind
 
-    def _elsewhere(self, decision: Known, track_id: int) -> bool:
-        """Whether a track that looks more like this identity is open: nobody is in two places."""
-        return any(
-            isinstance(case.held, Known) and case.held.similarity >= decision.similarity
-            for _, case in self._holders(decision.identity, track_id)
-        )
-
 
 def _is_gone(decision: Known | Unknown | None, index: Index) -> bool:
     return isinstance(decision, Known) and decision.identity not in index
-
-
-def _is_waiting_for(case: Case, identity: str) -> bool:
-    decision = case.decision
-    return (
-        isinstance(decision, Uncertain)
-        and decision.candidate is not None
-        and decision.candidate.identity == identity
-    )
-
-
-def _worth_telling(case: Case, now: Known | Unknown, gain: float) -> HitType | None:
-    before, has_moved = case.published, case.held is not case.published
-    if before is None or type(before) is not type(now):
-        return HitType.NEW
-    if isinstance(before, Known) and isinstance(now, Known):
-        better = now.similarity >= before.similarity + gain
-        return HitType.UPDATE if better or now.identity != before.identity else None
-    return HitType.UPDATE if has_moved else None
-
-
-def _weaker(final: Decision, held: Known | Unknown | None) -> bool:
-    takes_back = isinstance(held, Known) and not isinstance(final, Known)
-    return takes_back or (isinstance(held, Unknown) and isinstance(final, Uncertain))
 
 
 def report(

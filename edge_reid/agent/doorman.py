@@ -10,7 +10,8 @@ identity: a threshold from the model's impostor similarities, for as many compar
 | `update` | the same, of a track that has swapped people with another one it met |
 | `end` | the same; else who the whole track shows, or the name of somebody new |
 
-So nobody is made of a track that turns out to be known, and a name once told stays the track's.
+So nobody is made of a track that turns out to be known, and a name once told stays the track's,
+but that of a track that has swapped people.
 """
 
 from __future__ import annotations

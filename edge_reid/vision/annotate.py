@@ -13,7 +13,7 @@ import cv2
 from edge_reid.core.errors import UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Decision, Image, Known, Track, Unknown
-from edge_reid.vision.opencv import quiet_opencv
+from edge_reid.vision.opencv import mute_stderr, quiet_opencv
 
 Kind = Literal["known", "unknown", "undecided"]
 Colour = tuple[int, int, int]
@@ -149,7 +149,8 @@ class VideoWriter:
                 f"{path.suffix or 'none'}; browsers play these"
             )
         fourcc = cv2.VideoWriter.fourcc(*codec)
-        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fps, size_px)
+        with mute_stderr():  # it warns of a tag that WebM does not need
+            self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, fps, size_px)
         if not self._writer.isOpened():
             raise UsageError(
                 f"video {path}: cannot be written; give a name in a folder that exists and is "
