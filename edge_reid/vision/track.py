@@ -31,10 +31,10 @@ _BRIEF_SHARE = 0.25
 _BRIEF_LOOKS = 2
 """A track that is unconfirmed, or walks out of the picture, gets this share of `max_lost_s`, but
 at least so many looks of the detector."""
-_SURE_SHARE = 0.2
+_SURE_SHARE = 0.1
 """Of the way from the least strong score to 1: a detection of so much is of a person. Things that
 look a little like one (a traffic cone) stay below, seen once or a hundred times."""
-_MOVED = 0.5
+_MOVED = 0.4
 """Box heights: what has moved so far is no thing. Boxes of what stands still tremble by 0.3."""
 _EDGE_PX = 2.0
 _LEAVING_SPEED = 0.2

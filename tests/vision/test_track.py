@@ -64,7 +64,7 @@ def test_a_thing_that_looks_a_little_like_a_person_never_becomes_a_track() -> No
 
 def test_who_stands_still_becomes_a_track_with_the_first_sure_look() -> None:
     tracker = make_tracker()
-    scores = [0.52, 0.55, 0.53, 0.65, 0.4, 0.4]
+    scores = [0.52, 0.54, 0.53, 0.65, 0.4, 0.4]
     updates = play(tracker, [[person(100, score=score)] for score in scores])
     assert [ids(update) for update in updates] == [[], [], [], [1], [1], [1]]
     assert updates[3].active[0].first_seen_utc_s == 0.0
