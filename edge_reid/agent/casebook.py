@@ -3,15 +3,20 @@
 A case collects the embeddings of one track. Every new one asks for a new decision, and so do
 another gallery and a name that another track leaves. The first decision is published as `new`, a
 clearly better one as `update`, and the end of the track as `end`.
+
+After a meeting of two tracks it is in doubt who is who: crops of after it are kept apart until they
+tell whether people have swapped tracks. If so, evidence and name go where they fit, and both tracks
+are told anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+from edge_reid.agent.case import Case, Closing, Evidence, embeddings_of, is_weaker, worth_telling
+from edge_reid.agent.meeting import Outcome, Rules, likeness, outcome_of
+from edge_reid.agent.names import Names
 from edge_reid.core.config import DecideSettings
-from edge_reid.core.geometry import Box
 from edge_reid.core.types import (
     Candidate,
     Decision,
@@ -26,47 +31,8 @@ from edge_reid.core.types import (
 from edge_reid.gallery.index import Index
 from edge_reid.gallery.match import decide
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """An embedded crop, and where and when it was taken."""
-
-    embedding: Embedding
-    box: Box
-    captured_utc_s: float
-
-
-@dataclass(slots=True)
-class Case:
-    """One track: its best evidence, what that says now, and what was last published."""
-
-    evidence: list[Evidence] = field(default_factory=list)
-    """By falling quality."""
-    decision: Decision | None = None
-    published: Known | Unknown | None = None
-
-    @property
-    def embeddings(self) -> tuple[Embedding, ...]:
-        return tuple(each.embedding for each in self.evidence)
-
-    def learn(self, evidence: Evidence, keep: int) -> None:
-        """Add evidence; only the `keep` best by quality stay."""
-        self.evidence.append(evidence)
-        self.evidence.sort(key=lambda item: item.embedding.quality, reverse=True)
-        del self.evidence[keep:]
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """The end of a case."""
-
-    decision: Decision | None
-    """None: the track was never embedded."""
-    kinds: tuple[HitType, ...]
-    """What to publish, in order. A track decided only now is told as new before it ends."""
-    best: Evidence | None
-    embeddings: tuple[Embedding, ...] = ()
-    """By falling quality."""
+_MAX_RIVALS = 8
+"""Of one track: who meets more people before a crop tells keeps the newest."""
 
 
 class Casebook:
@@ -87,7 +53,11 @@ class Casebook:
         self.settings = settings
         self._keep = keep
         self._cases: dict[int, Case] = {}
+        self._names = Names(self._cases)
         self._due: set[int] = set()  # tracks of which more has changed than their crops
+        self._anew: set[int] = set()  # tracks that want fresh crops
+        self._settled: set[int] = set()  # tracks whose fresh crops have done their work
+        self._challenged: set[tuple[int, int]] = set()  # (who has a name, who claims it too)
 
     def use(self, index: Index, threshold: float) -> None:
         """Decide by another gallery from now on; `review` says what that makes worth publishing.
@@ -97,8 +67,9 @@ class Casebook:
         """
         self._index, self._threshold = index, threshold
         for track_id, case in self._cases.items():
-            published = case.published
-            if isinstance(published, Known) and published.identity not in index:
+            if _is_gone(case.held, index):
+                case.held = None
+            if _is_gone(case.published, index):
                 case.published = None
             if case.evidence:
                 case.decision = self._decide(case, track_id)
@@ -106,32 +77,81 @@ class Casebook:
 
     def review(self) -> dict[int, HitType]:
         """What is worth publishing of tracks that nothing was learned of, by `track_id`: since
-        another gallery is in use, or since the track that had their name has ended.
+        another gallery is in use, a name has moved, or the track that had their name has ended.
         """
         due, self._due = self._due, set()
         told: dict[int, HitType] = {}
         for track_id in sorted(due, key=self._likeness, reverse=True):
             case = self._cases[track_id]
             case.decision = self._decide(case, track_id)
-            if kind := self._publish(case):
+            if not case.is_absent and (kind := self._publish(case)):
                 told[track_id] = kind
         return told
 
     @property
     def decisions(self) -> dict[int, Decision]:
-        """The decision in force for each open track that has one."""
+        """The decision in force for each open track that has one; none of whom it is in doubt."""
         return {
-            track_id: case.published or case.decision
+            track_id: Uncertain(None, self._threshold, None, len(case.evidence))
+            if case.rivals
+            else case.held or case.decision
             for track_id, case in self._cases.items()
             if case.decision is not None
         }
 
+    def meet(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Say which tracks are so close that the tracker may take one for the other; at every look
+        of the detector, so that those who are not named any more have parted.
+        """
+        pairs = tuple(pairs)
+        close = {track_id for pair in pairs for track_id in pair}
+        for first, second in pairs:
+            self._confuse(first, second)
+        for track_id, case in self._cases.items():
+            if track_id in close:
+                case.fresh.clear()
+            elif case.is_meeting and case.rivals:
+                self._anew.add(track_id)
+            case.is_meeting = track_id in close and bool(case.rivals)
+
+    @property
+    def resting(self) -> frozenset[int]:
+        """Tracks of which no crop is wanted: they have a name, and it is not clear who they are."""
+        return frozenset(
+            track_id
+            for track_id, case in self._cases.items()
+            if case.is_meeting and isinstance(case.held, Known)
+        )
+
+    def take_anew(self) -> frozenset[int]:
+        """Tracks that want fresh crops, whatever was seen of them before; asking is taking."""
+        anew, self._anew = self._anew, set()
+        return frozenset(anew)
+
+    def take_settled(self) -> dict[int, tuple[float, ...]]:
+        """By track that is in doubt no more, the qualities of what is kept; asking is taking."""
+        settled, self._settled = self._settled, set()
+        return {
+            track_id: tuple(each.quality for each in self._cases[track_id].embeddings)
+            for track_id in sorted(settled)
+        }
+
     def learn(self, track_id: int, evidence: Iterable[Evidence]) -> HitType | None:
-        """Decide a track anew; returns what is worth publishing of it, if anything."""
+        """Decide a track anew; returns what is worth publishing of it, if anything.
+
+        Of a track in doubt `review` says it, when the doubt is over.
+        """
         case = self._cases.setdefault(track_id, Case())
+        if case.is_in_doubt and not case.is_meeting:
+            for each in evidence:
+                case.learn_apart(each, self._keep)
+            self._settle(track_id)
+            return None
         for each in evidence:
             case.learn(each, self._keep)
-        case.decision = self._decide(case, track_id)
+        shown = self._judge(case.evidence)
+        self._challenge(shown, track_id)
+        case.decision = self._unless_elsewhere(shown, track_id)
         return self._publish(case)
 
     def published(self, track_id: int) -> Known | Unknown:
@@ -143,7 +163,7 @@ class Casebook:
 
     def best(self, track_id: int) -> Evidence:
         """The best evidence of a track that was learned of."""
-        return self._cases[track_id].evidence[0]
+        return self._cases[track_id].best
 
     def embeddings(self, track_id: int) -> tuple[Embedding, ...]:
         """What is kept of a track that was learned of, by falling quality."""
@@ -153,46 +173,134 @@ class Casebook:
         """Forget an ended track.
 
         A known identity once published stays the track's: the evidence for it was sufficient
-        when it was given, and who follows the track must see it end under the same name.
+        when it was given, and who follows the track must see it end under the same name. Only if
+        the track has swapped people with another it ends under whose name is right.
         """
-        case = self._cases.pop(track_id, None)
-        self._due.discard(track_id)
-        if case is None or not case.evidence:
+        if track_id not in self._cases:
             return Closing(None, (), None)
-        self._due |= self._waiting_for(case.published)
-        best, embeddings = case.evidence[0], case.embeddings
+        self._settle(track_id, final=True)
+        case = self._cases.pop(track_id)
+        self._forget(track_id)
+        self._due |= self._names.waiting(case.held)
+        if case.is_absent and case.view:  # nobody saw it under another name than it was told
+            ends = (HitType.END,) if case.published else ()
+            return Closing(case.published, ends, case.view, (case.view.embedding,))
+        if not case.evidence:
+            return Closing(None, (), None)
+        best, embeddings = case.best, case.embeddings
         final = self._decide(case, track_id, final=True)
-        if _weaker(final, case.published):
-            return Closing(case.published, (HitType.END,), best, embeddings)
+        if is_weaker(final, case.held) and case.held is not None:
+            final = case.held
         if isinstance(final, Uncertain):
             return Closing(final, (), best, embeddings)
-        fresh = _worth_telling(case.published, final, self.settings.update_gain)
+        fresh = worth_telling(case, final, self.settings.update_gain)
         kinds = (fresh, HitType.END) if fresh else (HitType.END,)
         return Closing(final, kinds, best, embeddings)
 
-    def _decide(self, case: Case, track_id: int, *, final: bool = False) -> Decision:
-        decision = decide(
-            case.embeddings,
+    def _forget(self, track_id: int) -> None:
+        self._due.discard(track_id)
+        self._anew.discard(track_id)
+        self._settled.discard(track_id)
+        self._challenged = {pair for pair in self._challenged if track_id not in pair}
+
+    def _confuse(self, first: int, second: int) -> None:
+        one, other = (self._cases.setdefault(number, Case()) for number in (first, second))
+        if one.evidence or other.evidence:
+            one.meets(second, other, _MAX_RIVALS)
+            other.meets(first, one, _MAX_RIVALS)
+
+    def _settle(self, track_id: int, *, final: bool = False) -> None:
+        """Weigh what was seen of a track since it met others; end the doubts that this ends."""
+        case = self._cases[track_id]
+        rules = Rules(self._index.model_id, self.settings.min_crops, self.settings.min_margin)
+        for number, rival in self._nearest_first(case):
+            outcome = outcome_of(case, rival, rules, final=final or number not in self._cases)
+            if outcome is Outcome.OPEN:
+                continue
+            if outcome is Outcome.CROSSED:
+                case.swap(rival)
+            del case.rivals[number]
+            rival.rivals.pop(track_id, None)
+            if number in self._cases:
+                self._accept(number)
+        for rival in case.rivals.values() if final else ():
+            rival.rivals[track_id] = case.as_met()
+        self._accept(track_id, final=final)
+
+    def _nearest_first(self, case: Case) -> list[tuple[int, Case]]:
+        """Its rivals: whoever was most like what is seen of it now comes first."""
+        return sorted(
+            case.rivals.items(),
+            key=lambda each: likeness(each[1].evidence, case.fresh, self._index.model_id),
+            reverse=True,
+        )
+
+    def _accept(self, track_id: int, *, final: bool = False) -> None:
+        """Join what was seen before and after, of a track that is not in doubt any more."""
+        case = self._cases[track_id]
+        enough = len(case.fresh) >= self.settings.min_crops
+        if not final and (case.rivals or (case.is_claimed and not enough)):
+            return
+        name = case.held
+        is_another = enough and self._is_another(case, track_id)
+        case.accept_fresh(self._keep, only=is_another)
+        if case.evidence:
+            case.decision = self._decide(case, track_id)
+        if case.evidence and not case.is_absent:
+            self._due.add(track_id)
+            self._settled.add(track_id)
+        if is_another:
+            self._due |= self._names.waiting(name)
+
+    def _is_another(self, case: Case, track_id: int) -> bool:
+        """Whether the fresh crops alone show somebody else than the track is taken for."""
+        alone = self._judge(case.fresh)
+        if not case.evidence or isinstance(alone, Uncertain):
+            return False
+        as_before = likeness(case.evidence, case.fresh, self._index.model_id)
+        name = case.held.identity if isinstance(case.held, Known) else None
+        if isinstance(alone, Known):
+            is_clear = alone.similarity >= as_before + self.settings.min_margin
+            return (
+                is_clear
+                and alone.identity != name
+                and not self._names.is_elsewhere(alone, track_id)
+            )
+        return (
+            name is not None
+            and as_before < self._threshold
+            and self._names.is_wanted(name, track_id)
+        )
+
+    def _challenge(self, shown: Decision, track_id: int) -> None:
+        """Have whoever has the name that a track's crops show looked at anew: nobody is in two
+        places. Once for any two tracks; if nothing else is seen, both keep what they were told.
+        """
+        if not isinstance(shown, Known):
+            return
+        for number, holder in self._names.holders(shown.identity, track_id):
+            if (number, track_id) not in self._challenged:
+                self._challenged.add((number, track_id))
+                holder.is_claimed = True
+                self._anew.add(number)
+
+    def _judge(self, evidence: list[Evidence], *, final: bool = False) -> Decision:
+        return decide(
+            embeddings_of(evidence),
             self._index,
             threshold=self._threshold,
             settings=self.settings,
             final=final,
         )
-        if isinstance(decision, Known) and self._elsewhere(decision, track_id):
+
+    def _decide(self, case: Case, track_id: int, *, final: bool = False) -> Decision:
+        return self._unless_elsewhere(self._judge(case.evidence, final=final), track_id)
+
+    def _unless_elsewhere(self, decision: Decision, track_id: int) -> Decision:
+        if isinstance(decision, Known) and self._names.is_elsewhere(decision, track_id):
             candidate = Candidate(decision.identity, decision.similarity)
             return Uncertain(candidate, decision.threshold, decision.margin, decision.crops)
         return decision
-
-    def _waiting_for(self, published: Known | Unknown | None) -> set[int]:
-        """Tracks that may have the name of an ended one, as nobody is in two places."""
-        name = published.identity if isinstance(published, Known) else None
-        return {
-            track_id
-            for track_id, case in self._cases.items()
-            if isinstance(case.decision, Uncertain)
-            and case.decision.candidate is not None
-            and case.decision.candidate.identity == name
-        }
 
     def _likeness(self, track_id: int) -> float:
         """To whoever is nearest: of those who are due for one name the most alike gets it."""
@@ -204,38 +312,18 @@ class Casebook:
 
     def _publish(self, case: Case) -> HitType | None:
         decision = case.decision
+        if decision is None or is_weaker(decision, case.held):
+            decision = case.held
         if decision is None or isinstance(decision, Uncertain):
             return None
-        kind = _worth_telling(case.published, decision, self.settings.update_gain)
+        kind = worth_telling(case, decision, self.settings.update_gain)
         if kind is not None:
-            case.published = decision
+            case.held = case.published = decision
         return kind
 
-    def _elsewhere(self, decision: Known, track_id: int) -> bool:
-        """Whether a track that looks more like this identity is open: nobody is in two places."""
-        return any(
-            other_id != track_id
-            and isinstance(case.published, Known)
-            and case.published.identity == decision.identity
-            and case.published.similarity >= decision.similarity
-            for other_id, case in self._cases.items()
-        )
 
-
-def _worth_telling(
-    before: Known | Unknown | None, now: Known | Unknown, gain: float
-) -> HitType | None:
-    if before is None or (isinstance(before, Unknown) and isinstance(now, Known)):
-        return HitType.NEW
-    if not (isinstance(before, Known) and isinstance(now, Known)):
-        return None
-    better = now.similarity >= before.similarity + gain
-    return HitType.UPDATE if better or now.identity != before.identity else None
-
-
-def _weaker(final: Decision, published: Known | Unknown | None) -> bool:
-    takes_back = isinstance(published, Known) and not isinstance(final, Known)
-    return takes_back or (isinstance(published, Unknown) and isinstance(final, Uncertain))
+def _is_gone(decision: Known | Unknown | None, index: Index) -> bool:
+    return isinstance(decision, Known) and decision.identity not in index
 
 
 def report(

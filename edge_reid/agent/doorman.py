@@ -7,9 +7,11 @@ identity: a threshold from the model's impostor similarities, for as many compar
 | event | `stranger` |
 |---|---|
 | `new` | who it is, if seen before |
+| `update` | the same, of a track that has swapped people with another one it met |
 | `end` | the same; else who the whole track shows, or the name of somebody new |
 
-So nobody is made of a track that turns out to be known, and a name once told stays the track's.
+So nobody is made of a track that turns out to be known, and a name once told stays the track's,
+but that of a track that has swapped people.
 """
 
 from __future__ import annotations
@@ -144,6 +146,9 @@ class Doorman:
     def greet(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
         """The hits, those of unknown people with their names where they have one; every frame."""
         self.forget_due()
+        for hit in hits:
+            if hit.type is HitType.UPDATE:  # it may have swapped people with another track
+                self._told.pop(hit.track_id, None)
         return tuple(map(self._greet, hits))
 
     def forget_due(self) -> None:

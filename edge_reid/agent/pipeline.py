@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_reid.agent.casebook import Casebook, Evidence, report
+from edge_reid.agent.case import Evidence
+from edge_reid.agent.casebook import Casebook, report
 from edge_reid.agent.health import Counters, StageClock
 from edge_reid.core.config import AgentSettings, DecideSettings
 from edge_reid.core.types import (
@@ -25,6 +26,7 @@ from edge_reid.core.types import (
     HitType,
     Known,
     Track,
+    TrackUpdate,
     Uncertain,
     Unknown,
 )
@@ -120,7 +122,7 @@ class Pipeline:
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px)
         if detections is not None:
             self._occupied = bool(detections) or bool(update.active)
-        crops = self._pick(frame, update.active) if detections is not None else ()
+        crops = self._pick(frame, update) if detections is not None else ()
         hits = (
             *self._recognise(frame, crops, update.active),
             *self._end(frame, update.ended),
@@ -162,9 +164,12 @@ class Pipeline:
             self.counters.detections_run += 1
             return self._detector.detect(frame.image)
 
-    def _pick(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Crop, ...]:
+    def _pick(self, frame: Frame, update: TrackUpdate) -> tuple[Crop, ...]:
         with self._clock.stage("pick"):
-            return self._picker.pick(frame, tracks)
+            self._cases.meet(update.close)
+            for track_id in self._cases.take_anew():
+                self._picker.forget(track_id)
+            return self._picker.pick(frame, update.active, skip=self._cases.resting)
 
     def _recognise(
         self, frame: Frame, crops: Sequence[Crop], tracks: Sequence[Track]
@@ -172,6 +177,8 @@ class Pipeline:
         learned = self._embed(crops)
         with self._clock.stage("match"):
             told = {track_id: self._cases.learn(track_id, new) for track_id, new in learned.items()}
+        for track_id, qualities in self._cases.take_settled().items():
+            self._picker.resume(track_id, qualities)
         return self._tell_all(frame, tracks, told)
 
     def _review(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:

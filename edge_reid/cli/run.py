@@ -31,7 +31,10 @@ def run(
         str | None, typer.Option(help="Append events as JSON lines to a file, or - for stdout.")
     ] = None,
     annotate: Annotated[
-        Path | None, typer.Option(help="Write a video with boxes, tracks and decisions.")
+        Path | None,
+        typer.Option(
+            help="Write a video with boxes, tracks and decisions: .webm (fast) or .mp4 (slow)."
+        ),
     ] = None,
     outbox: Annotated[
         Path | None, typer.Option(help="Durable event store. [default: beside the gallery]")
@@ -48,10 +51,23 @@ def run(
         float | None,
         typer.Option(help="Accepted share of strangers taken for somebody. [default: 0.01]"),
     ] = None,
+    root: Annotated[
+        str | None, typer.Option(help="First topic level. [default: edge-reid]")
+    ] = None,
     username: Annotated[str | None, typer.Option(help="Broker login.")] = None,
     password_file: Annotated[
         Path | None, typer.Option(help="File whose first line is the broker password.")
     ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="CA that signed the broker's certificate (mqtts).")
+    ] = None,
+    cert_file: Annotated[Path | None, typer.Option(help="Our own certificate (mqtts).")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="The private key of our certificate.")] = (
+        None
+    ),
+    allow_plaintext: Annotated[
+        bool, typer.Option("--allow-plaintext", help="Let mqtt:// leave this machine.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
 ) -> None:
     """Watch a video, camera or stream; match people against the gallery; publish the hits."""
@@ -75,7 +91,16 @@ def run(
             "threads": threads,
         },
         "decide": {"target_fpir": target_fpir},
-        "mqtt": {"url": broker, "username": username, "password_file": password_file},
+        "mqtt": {
+            "url": broker,
+            "root": root,
+            "username": username,
+            "password_file": password_file,
+            "ca_file": ca_file,
+            "cert_file": cert_file,
+            "key_file": key_file,
+            "allow_plaintext": allow_plaintext or None,  # the file's word holds when not given
+        },
         "outbox": {"path": outbox},
     }
     load = partial(load_settings, config, _given(overrides))

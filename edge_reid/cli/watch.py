@@ -106,6 +106,8 @@ def _print_json(
 
     from edge_reid.core.foreign_text import shown_json
 
+    filters = ", ".join(subscriber.filters)
+    print(f"watching {filters}", file=sys.stderr, flush=True)  # from now on nothing is missed
     seen = 0
     for item in _saying_trouble(subscriber, _follow(subscriber, root, count, timeout_s)):
         if item is not None:

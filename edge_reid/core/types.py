@@ -74,6 +74,8 @@ class TrackUpdate:
     """Confirmed tracks alive at this frame, by track_id."""
     ended: tuple[Track, ...]
     """Confirmed tracks given up at this frame, as last seen."""
+    close: tuple[tuple[int, int], ...] = ()
+    """Active tracks, two by two, so close that one may be taken for the other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

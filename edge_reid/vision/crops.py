@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -44,16 +44,19 @@ class CropPicker:
         self._settings = settings
         self._kept: dict[int, _Kept] = {}
 
-    def pick(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Crop, ...]:
+    def pick(
+        self, frame: Frame, tracks: Sequence[Track], *, skip: Container[int] = ()
+    ) -> tuple[Crop, ...]:
         """The crops of this frame to embed now, at most one per observed track.
 
         A crop is picked if it is good enough, `min_interval_s` passed since the track's last one,
         and the track's set is not full yet or it is clearly better than the worst in it. Whoever
-        collects them keeps the best `crops_per_track` by quality.
+        collects them keeps the best `crops_per_track` by quality. Of the tracks to `skip`, by
+        number, nothing is picked.
         """
         picked = []
         for track in tracks:
-            if not track.observed or not self._is_due(track, frame):
+            if track.track_id in skip or not track.observed or not self._is_due(track, frame):
                 continue
             others = [other.box for other in tracks if other is not track]
             quality = crop_quality(frame.image, track.box, others, score=track.score)
@@ -61,8 +64,12 @@ class CropPicker:
                 picked.append(_crop(frame, track, quality))
         return tuple(picked)
 
+    def resume(self, track_id: int, qualities: Sequence[float]) -> None:
+        """What is kept of a track is this, and only what is better is wanted now."""
+        self._kept.setdefault(track_id, _Kept()).qualities = list(qualities)
+
     def forget(self, track_id: int) -> None:
-        """The track ended."""
+        """The track ended, or a fresh set of its crops is wanted."""
         self._kept.pop(track_id, None)
 
     def _is_due(self, track: Track, frame: Frame) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -31,6 +34,19 @@ def quiet_opencv() -> None:
         opencv.setLogLevel(0)
     else:
         opencv.utils.logging.setLogLevel(opencv.utils.logging.LOG_LEVEL_SILENT)
+
+
+@contextmanager
+def mute_stderr() -> Iterator[None]:
+    """Keep from the process's stderr what OpenCV writes past every setting; for a moment only."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def frame_rate(capture: cv2.VideoCapture) -> float:

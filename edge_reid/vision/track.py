@@ -11,8 +11,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from edge_reid.core.config import TrackSettings
-from edge_reid.core.geometry import Box, iou
+from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.assign import pair_by_overlap
 from edge_reid.vision.kalman import Motion, begin, correct, predict
@@ -29,6 +31,11 @@ _BRIEF_SHARE = 0.25
 _BRIEF_LOOKS = 2
 """A track that is unconfirmed, or walks out of the picture, gets this share of `max_lost_s`, but
 at least so many looks of the detector."""
+_SURE_SHARE = 0.1
+"""Of the way from the least strong score to 1: a detection of so much is of a person. Things that
+look a little like one (a traffic cone) stay below, seen once or a hundred times."""
+_MOVED = 0.4
+"""Box heights: what has moved so far is no thing. Boxes of what stands still tremble by 0.3."""
 _EDGE_PX = 2.0
 _LEAVING_SPEED = 0.2
 """Box heights per second; people walk at 0.7 or so."""
@@ -43,6 +50,8 @@ class _Followed:
     first_seen_utc_s: float
     last_seen_utc_s: float
     last_box: Box
+    first_box: Box
+    best_score: float
     detections: int = 1
     is_observed: bool = True
     """At this very frame."""
@@ -65,6 +74,7 @@ class Tracker:
     def __init__(self, settings: TrackSettings, *, strong_score: float) -> None:
         self._settings = settings
         self._strong_score = strong_score
+        self._sure_score = strong_score + _SURE_SHARE * (1 - strong_score)
         self._followed: tuple[_Followed, ...] = ()
         self._now_utc_s = math.inf  # until the first frame no time has passed
         self.tracks_started = 0
@@ -88,7 +98,8 @@ class Tracker:
         ended = self._give_up(frame_size_px)
         if detections is not None:
             self._associate(detections)
-        return TrackUpdate(active=self._active(), ended=ended)
+        active = self._active()
+        return TrackUpdate(active=active, ended=ended, close=_close(active))
 
     def flush(self) -> tuple[Track, ...]:
         """End all tracks: the source is over. Returns the confirmed ones, as last seen."""
@@ -174,6 +185,8 @@ class Tracker:
             first_seen_utc_s=self._now_utc_s,
             last_seen_utc_s=self._now_utc_s,
             last_box=detection.box,
+            first_box=detection.box,
+            best_score=detection.score,
         )
 
     def _see(self, each: _Followed, detection: Detection, doubt: float) -> _Followed:
@@ -182,6 +195,7 @@ class Tracker:
             each,
             motion=motion,
             score=detection.score,
+            best_score=max(each.best_score, detection.score),
             last_seen_utc_s=self._now_utc_s,
             last_box=motion.box,
             detections=each.detections + 1,
@@ -191,7 +205,10 @@ class Tracker:
         )
 
     def _confirmed_if_due(self, each: _Followed) -> _Followed:
+        """With a number, if there are enough detections, one of them sure, or it has moved."""
         if each.track_id or each.detections < self._settings.min_detections:
+            return each
+        if each.best_score < self._sure_score and not _has_moved(each):
             return each
         self.tracks_started += 1
         return replace(each, track_id=self.tracks_started)
@@ -220,6 +237,18 @@ def _track(each: _Followed, box: Box, *, observed: bool) -> Track:
     )
 
 
+def _close(tracks: Sequence[Track]) -> tuple[tuple[int, int], ...]:
+    """Numbers of the tracks whose boxes overlap enough to be confused."""
+    if not tracks:
+        return ()
+    boxes = np.stack([track.box.to_array() for track in tracks])
+    rows, columns = np.nonzero(np.triu(iou_matrix(boxes, boxes) > _CONTESTED_IOU, k=1))
+    return tuple(
+        (tracks[row].track_id, tracks[column].track_id)
+        for row, column in zip(rows, columns, strict=True)
+    )
+
+
 def _by_id(tracks: Iterable[Track]) -> tuple[Track, ...]:
     return tuple(sorted(tracks, key=lambda track: track.track_id))
 
@@ -231,6 +260,11 @@ def _doubt(detection: Detection, unseen: Sequence[_Followed]) -> float:
 
 def _is_duplicate(detection: Detection, seen: Sequence[_Followed]) -> bool:
     return any(iou(each.last_box, detection.box) > _DUPLICATE_IOU for each in seen)
+
+
+def _has_moved(each: _Followed) -> bool:
+    way_px = math.dist(each.first_box.centre, each.motion.box.centre)
+    return way_px > _MOVED * each.motion.box.height
 
 
 def _is_leaving(each: _Followed, frame_size_px: tuple[int, int]) -> bool:

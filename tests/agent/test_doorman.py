@@ -143,6 +143,16 @@ def test_the_nearest_is_meant(doorman):
     assert new(doorman, 3, at(0.99, twin, towards=1), 60.0, 62.0) == second
 
 
+def test_when_two_have_swapped_tracks_their_names_go_along(doorman):
+    anna, ben = end(doorman, 1, ANNA, 0.0, 9.0), end(doorman, 2, BEN, 0.0, 9.0)
+    assert new(doorman, 3, ANNA, 60.0, 62.0) == anna
+    assert new(doorman, 4, BEN, 60.0, 62.0) == ben
+    swapped = [seen(HitType.UPDATE, 3, BEN, 60.0, 70.0), seen(HitType.UPDATE, 4, ANNA, 60.0, 70.0)]
+    assert [hit.stranger for hit in doorman.greet(swapped)] == [ben, anna]
+    assert end(doorman, 3, BEN, 60.0, 80.0) == ben
+    assert end(doorman, 4, ANNA, 60.0, 80.0) == anna
+
+
 class TestNobodyIsInTwoPlaces:
     def test_two_who_were_in_view_together_are_two(self, doorman, store):
         assert end(doorman, 1, ANNA, 0.0, 9.0) != end(doorman, 2, ANNA, 5.0, 12.0)

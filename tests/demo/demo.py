@@ -44,6 +44,8 @@ from edge_reid.vision.embed import Embedder
 
 START = "2026-01-05T08:00:00Z"
 """Wall clock given to the clip's first frame."""
+PATIENCE_S = 60.0
+"""For what takes a moment, and longer on a busy machine."""
 console = Console()
 
 
@@ -56,12 +58,23 @@ class Received:
         default_factory=lambda: HitTable(title="hits, as a separate subscriber receives them")
     )
 
+    def wait_for(self, count: int) -> None:
+        """Until so many events arrived: the last are still on their way when the agent is done."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while len(self.events) < count:
+            if time.monotonic() > deadline_s:
+                raise SystemExit(
+                    f"the subscriber: expected {count} events, got {len(self.events)} in "
+                    f"{PATIENCE_S:.0f} s; is this machine very busy? try again"
+                )
+            time.sleep(0.05)
+
 
 def main() -> None:
     options = _options()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    for leftover in out.glob("*.db*"):
+    for leftover in (*out.glob("*.db*"), *out.glob("events.jsonl")):
         leftover.unlink()
     started = time.monotonic()
 
@@ -78,12 +91,12 @@ def main() -> None:
         console.rule(f"2. {program} listens at {url}; a subscriber waits; the agent runs")
         settings = load_settings(None, demo_settings(gallery, url))
         with subscriber(url) as received:
-            run(settings, received, out / "annotated.mp4")
+            run(settings, received, out)
 
     console.rule("3. look at it")
     matches = collect_matches(received.events, photos, settings)
     write_sheet(matches, out / "contact_sheet.png")
-    for name in ("annotated.mp4", "contact_sheet.png"):
+    for name in ("annotated.webm", "contact_sheet.png"):
         console.print(f"  {out / name}")
     console.print(f"done in {time.monotonic() - started:.0f} s")
     if not matches:
@@ -101,12 +114,15 @@ def demo_settings(gallery: Path, url: str) -> dict[str, Any]:
     }
 
 
-def run(settings: AgentSettings, received: Received, annotated: Path) -> None:
+def run(settings: AgentSettings, received: Received, out: Path) -> None:
     """The agent in this process, with the subscriber's table above its progress bar."""
     screen = DemoScreen(received)
+    lines = out / "events.jsonl"
+    outputs = Outputs(events=str(lines), annotate=out / "annotated.webm")
     with Live(get_renderable=screen.render, console=console, refresh_per_second=4):
-        summary = run_agent(settings, outputs=Outputs(annotate=annotated), observer=screen)
-        time.sleep(1.0)  # the last hits are on their way to the subscriber
+        summary = run_agent(settings, outputs=outputs, observer=screen)
+        told = len(lines.read_text(encoding="utf-8").splitlines())
+        received.wait_for(told)
     for name, value in summary_rows(summary):
         console.print(f"  [bold]{name:<18}[/bold]{value}", highlight=False)
 
@@ -143,18 +159,30 @@ def subscriber(url: str) -> Iterator[Received]:
     words = ("watch", "--broker", url, "--site", "lab", "--all", "--json")
     console.print(f"[dim]$ edge-reid {' '.join(words)}[/dim]")
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge_reid", *words], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "edge_reid", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     received = Received()
     reader = Thread(target=_read_into, args=(process, received), daemon=True)
     reader.start()
-    time.sleep(1.5)  # hits are not retained: who subscribes later has missed them
     try:
+        await_subscription(process)
         yield received
     finally:
         process.terminate()
         process.wait(timeout=10)
         reader.join(timeout=10)
+
+
+def await_subscription(process: subprocess.Popen[str]) -> None:
+    """Hits are not retained: who subscribes later has missed them."""
+    complaints = process.stderr or ()
+    said = next(iter(complaints), "")
+    if not said.startswith("watching "):
+        raise SystemExit(f"the subscriber did not start: {said.strip()}")
+    Thread(target=sys.stderr.writelines, args=(complaints,), daemon=True).start()
 
 
 def _read_into(process: subprocess.Popen[str], received: Received) -> None:

@@ -30,5 +30,5 @@ def test_hits_reach_the_subscriber_and_the_pictures_are_there(tmp_path):
     assert f"{campus.FRAMES} in" in done.stdout
     sheet = cv2.imread(str(tmp_path / "contact_sheet.png"))
     assert sheet is not None
-    video = cv2.VideoCapture(str(tmp_path / "annotated.mp4"))
+    video = cv2.VideoCapture(str(tmp_path / "annotated.webm"))
     assert sum(1 for _ in iter(video.grab, False)) == campus.FRAMES

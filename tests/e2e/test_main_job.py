@@ -37,7 +37,7 @@ class Result:
 @pytest.fixture(scope="module")
 def result(edge_reid, people, module_broker: Mosquitto, tmp_path_factory) -> Result:
     folder = tmp_path_factory.mktemp("run")
-    lines, annotated = folder / "events.jsonl", folder / "annotated.mp4"
+    lines, annotated = folder / "events.jsonl", folder / "annotated.webm"
     with Consumer(module_broker.broker(), "edge-reid/#") as consumer:
         eventually(lambda: consumer.is_subscribed)
         outcome = edge_reid(

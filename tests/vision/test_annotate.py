@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -60,6 +61,31 @@ def test_the_caption_stays_in_the_picture(box: Box) -> None:
     assert (canvas.min(axis=2) > 200).sum() > 100
 
 
+def test_of_people_who_meet_every_label_can_be_read() -> None:
+    """Who is known has theirs at the box; the others' are moved out of the way."""
+    boxes = {1: Box(100, 100, 140, 200), 2: Box(110, 102, 150, 202), 3: Box(90, 98, 130, 198)}
+    labels = {1: Label("unknown", "unknown"), 2: Label("ada 0.83", "known")}
+    tracks = [Track(number, box, 0.9, True, 0.0, 1.0) for number, box in boxes.items()]
+    canvas = draw(BLACK, tracks, labels)
+    alone = {number: draw(BLACK, [track], labels) for number, track in enumerate(tracks, 1)}
+    assert _letters(canvas) == sum(map(_letters, alone.values())), "none hides another"
+    known = alone[2].min(axis=2) > 200
+    assert (canvas.min(axis=2) > 200)[known].all(), "who is known has theirs at the box"
+    assert (draw(BLACK, tracks[::-1], labels) == canvas).all()
+
+
+def test_labels_at_the_top_of_the_picture_are_moved_down() -> None:
+    boxes = [Box(100, 2, 140, 100), Box(104, 2, 144, 100)]
+    tracks = [Track(number, box, 0.9, True, 0.0, 1.0) for number, box in enumerate(boxes, 1)]
+    canvas = draw(BLACK, tracks, {})
+    assert _letters(canvas) == sum(_letters(draw(BLACK, [track], {})) for track in tracks)
+
+
+def _letters(canvas: np.ndarray) -> int:
+    """How many pixels are white."""
+    return int((canvas.min(axis=2) > 200).sum())
+
+
 def test_decisions_in_words() -> None:
     nobody = Uncertain(Candidate("ada", 0.4), 0.5, None, 1)
     assert label_for(Known("ada", 0.8342, 0.5, 0.1, 3)) == Label("ada 0.83", "known")
@@ -67,22 +93,39 @@ def test_decisions_in_words() -> None:
     assert label_for(nobody) == Label("", "undecided")
 
 
-def test_a_written_video_can_be_read_back(tmp_path: Path) -> None:
-    path = tmp_path / "out.mp4"
+@pytest.mark.parametrize(("name", "codec"), [("out.webm", "VP80"), ("out.mp4", "VP90")])
+def test_a_written_video_can_be_read_back(
+    tmp_path: Path, name: str, codec: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
     red = np.zeros((48, 64, 3), np.uint8)
     red[:, :, 0] = 200
     with VideoWriter(path, 12.5, (64, 48)) as writer:
         for _ in range(5):
             writer.write(red)
         writer.write(BLACK)  # the camera was swapped for one of another size
+    assert capfd.readouterr() == ("", ""), "OpenCV's warnings are kept from whoever runs it"
     with open_source(SourceSettings(uri=str(path))) as source:
         frames = [frame.image for frame in source]
         assert (source.fps, source.size_px) == (12.5, (64, 48))
     assert len(frames) == 6
     assert np.abs(frames[0][24, 32].astype(int) - [200, 0, 0]).max() < 12
     assert frames[5].max() < 30
+    assert codec_of(path).upper() in (codec, "VP09"), "browsers play it"
+
+
+def codec_of(path: Path) -> str:
+    number = int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FOURCC))
+    return number.to_bytes(4, "little").decode()
+
+
+@pytest.mark.parametrize("name", ["out.avi", "out", "out.mp4.txt"])
+def test_a_video_that_no_browser_plays_is_not_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"expected a name ending in \.webm or \.mp4, got"):
+        VideoWriter(tmp_path / name, 10, (64, 48))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_video_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot be written; give a name ending in \.mp4"):
-        VideoWriter(tmp_path / "no such folder" / "out.mp4", 10, (64, 48))
+    with pytest.raises(UsageError, match="cannot be written; give a name in a folder that exists"):
+        VideoWriter(tmp_path / "no such folder" / "out.webm", 10, (64, 48))

@@ -54,6 +54,39 @@ def test_a_track_counts_after_three_detections_but_began_with_the_first() -> Non
     assert tracker.tracks_started == 1
 
 
+def test_a_thing_that_looks_a_little_like_a_person_never_becomes_a_track() -> None:
+    """A traffic cone: seen for a minute, never with more than the least score that counts."""
+    tracker = make_tracker()
+    trembling = [[person(100 + index % 5, score=0.52)] for index in range(300)]
+    assert all(not update.active for update in play(tracker, trembling))
+    assert tracker.tracks_started == 0
+
+
+def test_who_stands_still_becomes_a_track_with_the_first_sure_look() -> None:
+    tracker = make_tracker()
+    scores = [0.52, 0.54, 0.53, 0.65, 0.4, 0.4]
+    updates = play(tracker, [[person(100, score=score)] for score in scores])
+    assert [ids(update) for update in updates] == [[], [], [], [1], [1], [1]]
+    assert updates[3].active[0].first_seen_utc_s == 0.0
+
+
+def test_who_walks_far_away_becomes_a_track_without_a_sure_look() -> None:
+    tracker = make_tracker()
+    updates = play(tracker, [[person(100 + 12 * index, score=0.52)] for index in range(10)])
+    assert ids(updates[-1]) == [1]
+
+
+def test_tracks_that_may_be_taken_for_each_other_are_named_two_by_two() -> None:
+    tracker = make_tracker()
+    apart = [[person(100 + 10 * index), person(300)] for index in range(4)]
+    assert all(not update.close for update in play(tracker, apart))
+    nearer = [[person(100 + 10 * index), person(300)] for index in range(4, 20)]
+    updates = play(tracker, nearer, start_s=4 * LOOK_S)
+    assert updates[-1].close == ((1, 2),)
+    hidden = play(tracker, [[person(300)]], start_s=20 * LOOK_S)[0]
+    assert hidden.close == ((1, 2),), "one is hidden behind the other"
+
+
 def test_a_flash_never_becomes_a_track() -> None:
     tracker = make_tracker(min_detections=3)
     updates = play(tracker, [[person(100)], [], [], [], [person(100)], [person(100)]])

@@ -1,0 +1,78 @@
+"""Did two tracks swap people when they met? Crops of before and after are weighed apart.
+
+The tracker goes by places alone, so where boxes overlap it may go on with the wrong person. Looks
+decide: `straight` is how alike each track is to itself before the meeting, `crossed` how alike to
+the other one. This needs no gallery and no threshold, and so also tells strangers apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from edge_reid.agent.case import Case, Evidence, embeddings_of
+from edge_reid.gallery.match import mean_vector
+
+SURE_GAIN = 0.2
+"""So much more alike is enough before there are `min_crops` of both, in cosine similarity."""
+
+
+class Outcome(Enum):
+    """What became of two tracks that met."""
+
+    STRAIGHT = "straight"
+    """Everybody went on under their own number, or nothing clear speaks against it."""
+    CROSSED = "crossed"
+    OPEN = "open"
+    """More crops may tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When crops are enough to tell."""
+
+    model_id: str
+    min_crops: int
+    min_margin: float
+
+
+def outcome_of(one: Case, other: Case, rules: Rules, *, final: bool = False) -> Outcome:
+    """What the crops since the meeting say of two tracks.
+
+    Crops of one of them alone must be `min_crops`; if both were seen, fewer do where it is clear.
+    `final` says that one of them has ended, so that no more comes of it.
+    """
+    seen = [case for case in (one, other) if case.fresh]
+    both = one.fresh and other.fresh
+    enough = bool(seen) and all(len(case.fresh) >= rules.min_crops for case in seen)
+    gain = _gain(one, other, rules.model_id) if both or enough else None
+    least = rules.min_margin if enough else SURE_GAIN
+    if gain is not None and abs(gain) >= least:
+        return Outcome.CROSSED if gain > 0 else Outcome.STRAIGHT
+    return Outcome.STRAIGHT if enough and (both or final) else Outcome.OPEN
+
+
+def _gain(one: Case, other: Case, model_id: str) -> float | None:
+    """How much more alike they are crossed than straight, in the mean; None: cannot be compared."""
+    straight = [
+        likeness(case.evidence, case.fresh, model_id)
+        for case in (one, other)
+        if case.evidence and case.fresh
+    ]
+    crossed = [
+        likeness(before.evidence, after.fresh, model_id)
+        for before, after in ((one, other), (other, one))
+        if before.evidence and after.fresh
+    ]
+    if not straight or not crossed:
+        return None
+    return sum(crossed) / len(crossed) - sum(straight) / len(straight)
+
+
+def likeness(before: list[Evidence], after: list[Evidence], model_id: str) -> float:
+    """Cosine of the two means, weighted by quality; 0 where there is none, or it points nowhere."""
+    if not before or not after:
+        return 0.0
+    a = mean_vector(embeddings_of(before), model_id)
+    b = mean_vector(embeddings_of(after), model_id)
+    return 0.0 if a is None or b is None else float(a @ b)

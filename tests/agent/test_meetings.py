@@ -1,0 +1,227 @@
+"""Who is who after two people met: what the casebook makes of crops from before and after."""
+
+import numpy as np
+import pytest
+
+from edge_reid.agent.case import Evidence
+from edge_reid.agent.casebook import Casebook
+from edge_reid.core.config import DecideSettings
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
+from edge_reid.gallery.index import Index
+
+MODEL_ID = "0123456789abcdef"
+ANNA, BEN, ZOE, JIM, FOG = np.eye(8, dtype=np.float32)[:5]
+"""Anna and Ben are enrolled."""
+NEW, UPDATE, END = HitType.NEW, HitType.UPDATE, HitType.END
+
+
+class Scene:
+    """A casebook of two tracks, 1 and 2, and a clock that goes on with every look."""
+
+    def __init__(self, first: np.ndarray | None, second: np.ndarray | None) -> None:
+        people = GallerySnapshot(
+            ("anna", "ben"), np.array([0, 1], np.int32), np.stack([ANNA, BEN]), MODEL_ID, version=1
+        )
+        rules = DecideSettings(min_crops=3)
+        self.cases = Casebook(Index(people), threshold=0.6, settings=rules, keep=5)
+        self._now_s = 0.0
+        self.look({1: first, 2: second}, times=5)
+
+    def look(self, seen: dict[int, np.ndarray | None], times: int = 1, quality: float = 0.8):
+        """What is told while each of these tracks looks so; None: it gives no crop."""
+        told: dict[int, HitType] = {}
+        for _ in range(times):
+            self._now_s += 0.4
+            self.cases.meet([])
+            for track_id, vector in seen.items():
+                if vector is not None:
+                    kind = self.cases.learn(track_id, [self._crop(track_id, vector, quality)])
+                    told |= {track_id: kind} if kind else {}
+            told |= self.cases.review()
+        return told
+
+    def meet(self, *pair: int) -> None:
+        self.cases.meet([pair or (1, 2)])
+
+    def name(self, track_id: int) -> str | None:
+        decision = self.cases.published(track_id)
+        return decision.identity if isinstance(decision, Known) else None
+
+    def _crop(self, track_id: int, vector: np.ndarray, quality: float) -> Evidence:
+        unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
+        box = Box(100 * track_id, 0, 100 * track_id + 40, 100)
+        return Evidence(Embedding(unit, MODEL_ID, quality), box, self._now_s)
+
+
+def test_names_go_along_when_people_swap_tracks_and_both_are_told():
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    told = scene.look({1: BEN, 2: ANNA})
+    assert told == {1: UPDATE, 2: UPDATE}
+    assert (scene.name(1), scene.name(2)) == ("ben", "anna")
+    assert scene.look({1: BEN, 2: ANNA}, times=5) == {}
+    assert scene.cases.close(1).kinds == (END,)
+
+
+def test_names_go_along_though_every_crop_of_before_was_better():
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    scene.look({1: BEN, 2: ANNA}, times=5, quality=0.3)
+    assert (scene.name(1), scene.name(2)) == ("ben", "anna")
+
+
+def test_who_goes_on_as_before_is_not_told_again():
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    assert scene.look({1: ANNA, 2: BEN}, times=5) == {}
+    assert (scene.name(1), scene.name(2)) == ("anna", "ben")
+
+
+def test_while_names_are_in_doubt_nobody_is_shown_under_one():
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    assert all(isinstance(decision, Uncertain) for decision in scene.cases.decisions.values())
+    assert scene.cases.resting == {1, 2}
+    scene.look({1: ANNA, 2: BEN})
+    assert all(isinstance(decision, Known) for decision in scene.cases.decisions.values())
+    assert scene.cases.resting == set()
+
+
+def test_crops_are_wanted_anew_when_people_part_and_until_it_is_clear():
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    assert scene.cases.take_anew() == set()
+    scene.cases.meet([])
+    assert scene.cases.take_anew() == {1, 2}
+    scene.look({1: ANNA, 2: BEN})
+    assert scene.cases.take_settled() == {1: (0.8,) * 5, 2: (0.8,) * 5}
+
+
+def test_a_known_and_an_unknown_person_swap_tracks_too():
+    scene = Scene(ANNA, ZOE)
+    scene.meet()
+    assert scene.look({1: ZOE, 2: ANNA}) == {1: NEW, 2: NEW}
+    assert isinstance(scene.cases.published(1), Unknown)
+    assert scene.name(2) == "anna"
+    closing = scene.cases.close(1)
+    assert isinstance(closing.decision, Unknown)
+    assert closing.kinds == (END,)
+
+
+def test_two_unknown_people_swap_tracks_too():
+    """Whoever remembers strangers must hear of it."""
+    scene = Scene(ZOE, JIM)
+    scene.meet()
+    assert scene.look({1: JIM, 2: ZOE}) == {1: UPDATE, 2: UPDATE}
+    first = scene.cases.embeddings(1)
+    assert all(embedding.vector @ JIM > 0.9 for embedding in first)
+
+
+def test_people_dressed_alike_keep_their_names():
+    alike = ANNA + 0.9 * BEN
+    scene = Scene(ANNA + 0.7 * BEN, BEN + 0.7 * ANNA)
+    scene.meet()
+    assert scene.look({1: alike, 2: alike}, times=5) == {}
+    assert (scene.name(1), scene.name(2)) == ("anna", "ben")
+
+
+def test_one_crop_that_is_not_clear_moves_no_name():
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    assert scene.look({1: FOG + 0.6 * BEN, 2: FOG + 0.6 * ANNA}) != {}, "this would be clear"
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    assert scene.look({1: FOG + 0.1 * BEN, 2: FOG + 0.1 * ANNA}) == {}
+
+
+def test_who_vanishes_at_a_meeting_while_the_other_goes_on_under_the_wrong_number():
+    """Ben goes on as track 1; Anna, whose track 2 now is, was not seen again."""
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    assert scene.look({1: BEN}, times=3) == {1: UPDATE}
+    assert scene.name(1) == "ben"
+    closing = scene.cases.close(2)
+    assert (closing.decision.identity, closing.kinds) == ("ben", (END,)), "as it was seen"
+    assert closing.best.box.x1 == 200, "where it was seen"
+    assert scene.cases.close(1).decision.identity == "ben"
+
+
+def test_who_comes_back_after_the_swap_is_told_by_the_right_name():
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    scene.look({1: BEN}, times=3)
+    assert scene.look({2: ANNA}) == {2: UPDATE}
+    assert scene.name(2) == "anna"
+
+
+def test_a_rival_that_ended_in_between_is_not_forgotten():
+    """Their boxes lay over each other until track 2 was given up."""
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    assert scene.cases.close(2).decision.identity == "ben"
+    assert scene.look({1: BEN}, times=3) == {1: UPDATE}
+    assert scene.name(1) == "ben"
+
+
+def test_what_is_told_of_a_swapped_track_shows_the_track_itself():
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    scene.look({1: BEN, 2: ANNA}, quality=0.3)
+    assert [scene.cases.best(number).box.x1 for number in (1, 2)] == [100, 200]
+    assert scene.cases.best(1).captured_utc_s > 2.0
+
+
+def test_three_people_who_meet_get_their_own_names_back():
+    scene = Scene(ANNA, BEN)
+    scene.look({3: ZOE}, times=5)
+    scene.cases.meet([(1, 2), (2, 3), (1, 3)])
+    scene.look({1: BEN, 2: ZOE, 3: ANNA}, times=3)
+    assert (scene.name(1), scene.name(2), scene.name(3)) == ("ben", None, "anna")
+
+
+def test_a_track_that_turned_into_somebody_else_unseen_gives_its_name_up():
+    """Track 1 went on with Zoe, and Anna comes along as track 3: nobody is in two places."""
+    scene = Scene(ANNA, BEN)
+    scene.look({3: ANNA + 0.3 * FOG}, times=3)
+    assert 1 in scene.cases.take_anew(), "track 1 is looked at anew"
+    assert scene.look({1: ZOE}, times=3) == {1: NEW, 3: NEW}
+    assert isinstance(scene.cases.published(1), Unknown)
+    assert scene.name(3) == "anna"
+
+
+def test_a_track_that_turned_into_somebody_enrolled_gets_that_name():
+    scene = Scene(ANNA, None)
+    scene.look({3: ANNA}, times=3)
+    assert scene.look({1: BEN}, times=3) == {1: UPDATE, 3: NEW}
+    assert (scene.name(1), scene.name(3)) == ("ben", "anna")
+
+
+def test_who_has_a_name_keeps_it_when_somebody_alike_comes_along():
+    scene = Scene(ANNA, None)
+    alike = ANNA + 0.5 * ZOE
+    scene.look({3: alike}, times=3)
+    assert scene.look({1: ANNA, 3: alike}, times=5) == {}
+    assert scene.name(1) == "anna"
+    scene.cases.close(1)
+    assert scene.look({}) == {3: NEW}
+
+
+@pytest.mark.parametrize("looks", [0, 1, 3])
+def test_a_track_that_ends_in_doubt_ends_under_the_name_it_had(looks: int):
+    scene = Scene(ANNA, BEN)
+    scene.meet()
+    scene.look({1: ANNA}, times=looks)
+    closing = scene.cases.close(1)
+    assert (closing.decision.identity, closing.kinds) == ("anna", (END,))
+
+
+def test_a_crowd_that_never_parts_is_bounded():
+    scene = Scene(ANNA, None)
+    for number in range(2, 200):
+        scene.look({number: ZOE})
+        scene.meet(1, number)
+        scene.cases.close(number)
+    assert len(scene.cases._cases[1].rivals) <= 8
+    assert scene.look({1: ANNA}, times=3) == {}
+    assert scene.name(1) == "anna"

@@ -1,0 +1,118 @@
+"""Two people of the clip walk towards each other; each has the right name when they have parted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import staged
+
+from edge_reid.agent.pipeline import Pipeline
+from edge_reid.agent.standard import Standard
+from edge_reid.core.config import AgentSettings, load_settings
+from edge_reid.core.types import Hit, HitType, Known
+from edge_reid.gallery.index import Index
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.vision.capture import open_source
+from edge_reid.vision.detect import load_detector
+from edge_reid.vision.embed import Embedder
+
+RED, BROWN = "red-sleeves", "brown-jacket"
+pytestmark = pytest.mark.e2e
+
+FRAMES = 100
+PARTED = 60
+"""From this frame on they are a step apart again, and have been looked at."""
+
+
+class Boxed(NamedTuple):
+    """A box at a frame, and the name that its track was last told by."""
+
+    frame: int
+    track_id: int
+    middle_px: float
+    name: str | None
+
+
+def walk(start_px: float, meeting_px: float, end_px: float) -> np.ndarray:
+    half = FRAMES // 2
+    return np.concatenate(
+        [np.linspace(start_px, meeting_px, half), np.linspace(meeting_px, end_px, half)]
+    )
+
+
+def watch(clip: Path, settings: AgentSettings) -> tuple[list[Boxed], list[Hit]]:
+    embedder = Embedder(settings.models.embedding)
+    with GalleryStore.open(settings.gallery) as store:
+        index = Index(store.snapshot())
+    pipeline = Pipeline(
+        detector=load_detector(settings.models.detector),
+        embedder=embedder,
+        index=index,
+        threshold=Standard(embedder.manifest, settings.decide).threshold_of(index),
+        settings=settings,
+    )
+    told: dict[int, str | None] = {}
+    boxes: list[Boxed] = []
+    hits: list[Hit] = []
+    with open_source(settings.source) as source:
+        for frame in source:
+            step = pipeline.step(frame)
+            hits += step.hits
+            for hit in step.hits:
+                known = isinstance(hit.decision, Known)
+                told[hit.track_id] = hit.decision.identity if known else None
+            boxes += [
+                Boxed(frame.index, track.track_id, track.box.centre[0], told.get(track.track_id))
+                for track in step.tracks
+                if track.observed
+            ]
+    return boxes, [*hits, *pipeline.finish()]
+
+
+def play(gallery: Path, folder: Path, **ends_px: float) -> tuple[list[Boxed], list[Hit]]:
+    """Red comes from the left, Brown, in front, from the right; where each goes in the end."""
+    clip = folder / "scene.mp4"
+    walks = {RED: walk(150, 372, ends_px["red"]), BROWN: walk(600, 385, ends_px["brown"])}
+    staged.write_scene(clip, walks)
+    own = {"site": "lab", "camera": "gate", "gallery": gallery, "source": {"uri": str(clip)}}
+    return watch(clip, load_settings(None, own))
+
+
+def names_of(boxes: list[Boxed], *, left: str, right: str) -> tuple[int, int]:
+    """(boxes that have the right name after the meeting, all)."""
+    after = [each for each in boxes if each.frame >= PARTED]
+    return sum(each.name == (left if each.middle_px < 380 else right) for each in after), len(after)
+
+
+def test_people_who_meet_and_turn_back_keep_their_names(people: Path, tmp_path: Path) -> None:
+    boxes, hits = play(people, tmp_path, red=60, brown=700)
+    sides = defaultdict(set)
+    for each in boxes:
+        if each.frame < 40 or each.frame >= PARTED:
+            sides[each.track_id].add(each.middle_px < 380)
+    assert sides == {1: {True, False}, 2: {True, False}}, "the tracker itself mistakes them"
+    right, every = names_of(boxes, left=RED, right=BROWN)
+    assert every >= 38
+    assert right == every
+    assert [hit.type for hit in hits if hit.track_id == 1] == [
+        HitType.NEW,
+        HitType.UPDATE,
+        HitType.END,
+    ]
+    assert [hit.type for hit in hits if hit.track_id == 2] == [
+        HitType.NEW,
+        HitType.UPDATE,
+        HitType.END,
+    ]
+    assert all(hit.captured_utc_s >= hit.first_seen_utc_s for hit in hits)
+
+
+def test_people_who_pass_each_other_keep_their_names(people: Path, tmp_path: Path) -> None:
+    boxes, _ = play(people, tmp_path, red=700, brown=60)
+    right, every = names_of(boxes, left=BROWN, right=RED)
+    assert every >= 38
+    assert right == every
