@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# Files of tests side by side: most of them wait for a broker, a camera or a clock. One broker a worker.
+BESIDE := -n 4 --dist loadfile --durations=10
+
 .PHONY: demo test soak check bench box-test boot-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
 
 test: setup broker  ## every quick test, against a real broker
-	$(BIN)/pytest -m "not soak" --ignore=tests/trainer
+	$(BIN)/pytest -m "not soak" $(BESIDE) --ignore=tests/trainer
 	$(BIN)/pytest -m "not soak" tests/trainer  # apart: tflite-runtime loads no model beside TensorFlow
 
 soak: setup broker  ## the long ones: faults again and again
