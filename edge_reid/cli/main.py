@@ -71,7 +71,8 @@ def _root(
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    0 done, or stopped by SIGTERM; 1 failed, 2 wrong usage or configuration, 130 interrupted.
+    0 done, or stopped by SIGTERM; 1 failed, 2 wrong usage or configuration, 130 interrupted, 143 a
+    training that SIGTERM stopped.
     `--debug` anywhere shows the traceback of an error instead of its one line.
     """
     words = list(sys.argv[1:] if argv is None else argv)
