@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge_reid.core.blobs import ref_of
 from edge_reid.core.errors import DamagedError, GalleryError
-from edge_reid.core.row_checksums import check_table, is_due, keep, seal
+from edge_reid.core.row_checksums import check_table, keep, seal
 from edge_reid.gallery.database import (
     check_writable,
     closed_on_error,
@@ -24,10 +24,9 @@ from edge_reid.gallery.database import (
     in_one_line,
     is_blank,
     made_beside,
-    transaction,
 )
 from edge_reid.gallery.schema import REPLICA_APPLICATION_ID
-from edge_reid.gallery.soundness import check_marks, check_sound
+from edge_reid.gallery.soundness import check_marks, check_sound, seal_due
 
 FORMAT = 1
 BUSY_TIMEOUT_S = 10.0
@@ -82,10 +81,7 @@ def _open(path: Path) -> sqlite3.Connection:
         _check_ours(path, connection)
         check_writable(path, connection)
         connection.execute("PRAGMA synchronous = FULL")
-        if is_due(connection, KEYS):
-            with suppress(sqlite3.OperationalError), transaction(connection):  # nobody waits for it
-                keep(connection, KEYS)
-                seal(connection, KEYS)
+        seal_due(connection, KEYS)
     return connection
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from functools import cache
 
-from edge_reid.core.row_checksums import Keys, check, is_kept, marks
+from edge_reid.core.row_checksums import Keys, check, is_due, is_kept, keep, marks, seal
+from edge_reid.gallery.database import transaction
 
 Statements = tuple[str, ...]
 """What makes the tables of a file, in order."""
@@ -44,6 +46,16 @@ def check_sound(db: sqlite3.Connection, made_by: Statements, keys: Keys) -> None
             raise sqlite3.DatabaseError(f"malformed: {name} is not what was written")
     if is_kept(db):
         check(db, keys)
+
+
+def seal_due(db: sqlite3.Connection, keys: Keys) -> None:
+    """Compute the checksums that an older release left due, unless the file is busy: whoever opens
+    it next can do that as well.
+    """
+    if is_due(db, keys):
+        with suppress(sqlite3.OperationalError), transaction(db):
+            keep(db, keys)
+            seal(db, keys)
 
 
 @cache

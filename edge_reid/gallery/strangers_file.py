@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_reid.core.errors import DamagedError, GalleryError
-from edge_reid.core.row_checksums import is_due, keep, marks, seal
+from edge_reid.core.row_checksums import keep, marks, seal
 from edge_reid.gallery.database import (
     check_writable,
     closed_on_error,
@@ -17,9 +17,8 @@ from edge_reid.gallery.database import (
     damaged,
     is_damage,
     made_beside,
-    transaction,
 )
-from edge_reid.gallery.soundness import check_marks, check_sound
+from edge_reid.gallery.soundness import check_marks, check_sound, seal_due
 
 APPLICATION_ID = 0x65725374
 """Marks an SQLite file as one of strangers: ASCII `erSt`."""
@@ -89,10 +88,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         _check(path, connection)
         check_writable(path, connection)
         connection.execute("PRAGMA synchronous = FULL")
-        if is_due(connection, KEYS):
-            with suppress(sqlite3.OperationalError), transaction(connection):  # nobody waits for it
-                keep(connection, KEYS)
-                seal(connection, KEYS)
+        seal_due(connection, KEYS)
     return connection
 
 
