@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from edge_reid.core.config import AgentSettings
+from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.command_memory import CommandMemory
@@ -45,8 +46,12 @@ class Uplink:
         )
         delivery = Delivery(limits.drain_per_s, by_sink=limits.delivered == "sink")
         desk = _open_desk(settings, address) if settings.commands.allow else None
+        # only who syncs confirms erasures; a gallery of its own says nothing of other cameras'
+        abandoned = AbandonedOutboxes(settings.outbox_path) if settings.gallery_sync else None
         publisher = stack.enter_context(
-            Publisher(broker, outbox, address, facts, delivery=delivery, desk=desk)
+            Publisher(
+                broker, outbox, address, facts, delivery=delivery, desk=desk, abandoned=abandoned
+            )
         )
         return cls(broker, outbox, publisher, address, desk)
 

@@ -97,6 +97,9 @@ def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
     ]
     if status.camera_taken:
         lines.append(Text(shown(status.camera_taken), "red"))
+    if status.refused:
+        waiting = f"; {status.events_refused} events wait for it" if status.events_refused else ""
+        lines.append(Text(f"broker {shown(status.refused)}{waiting}", "red"))
     if status.outbox_damaged:
         lines.append(Text(f"outbox damaged: {shown(status.outbox_damaged)}", "red"))
     if status.commands and status.commands.threshold_set is not None:

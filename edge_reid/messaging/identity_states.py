@@ -11,8 +11,9 @@ import time
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
+from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes, named_other_than
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import HitPayload, parse_event
+from edge_reid.messaging.payloads import HitPayload
 from edge_reid.messaging.refusals import NOTHING_REFUSED, Refusals
 
 WIPE_RETRY_S = 10.0
@@ -33,11 +34,13 @@ class Retraction:
 class IdentityStates:
     """What the states say, and whose are to go. Several threads may use it."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, abandoned: AbandonedOutboxes | None = None) -> None:
         self._outbox = outbox
+        self._abandoned = abandoned
         self._retraction = Retraction()
         self._told: dict[str, HitPayload] = {}  # what the state says, by identity
         self._wiped = self._retraction  # none of whom is on this disk any more
+        self._wiped_in_ours = self._retraction
         self._wipe_due_s = 0.0
         self._lock = threading.Lock()  # nobody is forgotten while somebody is taken back
 
@@ -61,7 +64,7 @@ class IdentityStates:
         """
         with self._lock:
             self._outbox.note_shown(name for name in gone if name not in enrolled)
-            names = frozenset(name for name in self._outbox.shown if name not in enrolled)
+            names = self._shown_other_than(enrolled)
             self._retraction = Retraction(names, self._outbox.figures.last_seq, enrolled)
             self._wipe_due_s = 0.0
 
@@ -98,17 +101,41 @@ class IdentityStates:
             return
         self._drop_refused(retraction, refused)
         self._wipe_due_s = time.monotonic() + WIPE_RETRY_S
-        if self._outbox.wipe():
+        if self._wiped_in_ours is not retraction:
+            if not self._outbox.wipe():
+                return
+            self._wiped_in_ours = retraction
+        if self._are_abandoned_wiped(retraction):
             self._wiped = retraction
 
+    def _are_abandoned_wiped(self, retraction: Retraction) -> bool:
+        """Whether nobody who is gone is left in them either, nor at the broker because of them."""
+        if self._abandoned is None:
+            return True
+        are_wiped = self._abandoned.wipe(retraction.enrolled, heir=self._outbox)
+        with self._lock:
+            if retraction is not self._retraction:
+                return False
+            names = self._shown_other_than(retraction.enrolled)
+            if names:
+                last_seq = self._outbox.figures.last_seq
+                self._retraction = Retraction(names, last_seq, retraction.enrolled)
+                self._wipe_due_s = 0.0
+        return are_wiped and not names
+
+    def _shown_other_than(self, enrolled: Container[str]) -> frozenset[str]:
+        return frozenset(name for name in self._outbox.shown if name not in enrolled)
+
     def _drop_refused(self, retraction: Retraction, refused: Refusals) -> None:
-        last_seq = 0
-        while refused and (rows := self._outbox.pending(last_seq)):
-            last_seq = rows[-1].seq
-            for row in rows:
-                is_due = refused.covers(row.topic, row.seq) and row.seq <= retraction.last_seq
-                if is_due and _names_other_than(retraction.enrolled, row.body):
-                    self._outbox.discard(row.seq)
+        if refused:
+            named = named_other_than(retraction.enrolled, self._outbox)
+            self._outbox.discard(
+                *(
+                    seq
+                    for seq, topic in named.items()
+                    if refused.covers(topic, seq) and seq <= retraction.last_seq
+                )
+            )
 
     def note_cleared(self, retraction: Retraction) -> None:
         """The broker has cleared all of them. Says nothing if somebody was taken back meanwhile:
@@ -127,14 +154,6 @@ class IdentityStates:
         waiting = self._outbox.pending(limit=limit, without=refused.topics)
         oldest = next((row.seq for row in waiting if row.seq not in refused.seqs), None)
         return oldest is None or oldest > retraction.last_seq
-
-
-def _names_other_than(enrolled: Container[str], body: bytes) -> bool:
-    try:
-        event = parse_event(body)
-    except ValueError:
-        return True
-    return event.identity is not None and event.identity not in enrolled
 
 
 def _is_overtaken(hit: HitPayload, told: HitPayload) -> bool:

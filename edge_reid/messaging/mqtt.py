@@ -14,6 +14,7 @@ from typing import Literal
 
 from edge_reid import __version__
 from edge_reid.core.errors import BrokerError, EdgeReidError
+from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.messaging.backoff import RETRY_S, Backoff, jittered
 from edge_reid.messaging.broker import Broker, NameTakenError, RefusedError
 from edge_reid.messaging.camera_guard import CameraGuard
@@ -102,6 +103,7 @@ class Publisher:
         silence_s: float = SILENCE_S,
         delivery: Delivery = AT_ONCE,
         desk: CommandDesk | None = None,
+        abandoned: AbandonedOutboxes | None = None,
     ) -> None:
         self._broker = broker
         self._outbox = outbox
@@ -123,7 +125,7 @@ class Publisher:
         self._guard = CameraGuard(address, facts.cameras, silence_s=silence_s)
         self._camera_taken: str | None = None  # as last told
         self._waiting_cameras: frozenset[str] | None = None  # None: not looked up yet
-        self._identities = IdentityStates(outbox)
+        self._identities = IdentityStates(outbox, abandoned)
         self._state = LinkState(Link.CONNECTING)
         self._changed = threading.Condition()  # guards _state and the two below; notified
         self._shown: dict[str, Message] = {}  # newest state by topic

@@ -149,8 +149,8 @@ class Outbox:
         """
         with self._lock:
             rows, damaged = self._guarded(lambda: self._read(after_seq, limit, without))
-            for seq in damaged:
-                self.discard(seq)
+            if damaged:
+                self.discard(*damaged)
             return rows
 
     def count(self, topics: Collection[str]) -> int:
@@ -188,11 +188,11 @@ class Outbox:
                 if not self.figures.depth:
                     self._start_afresh()
 
-    def discard(self, seq: int) -> None:
-        """Drop an event that cannot be sent, and count it."""
+    def discard(self, *seqs: int) -> None:
+        """Drop events that cannot be sent, and count them."""
         with self._lock:
-            self._unnoted_drops += 1
-            self.acknowledge([seq])
+            self._unnoted_drops += len(seqs)
+            self.acknowledge(seqs)
 
     def wipe(self) -> bool:
         """Leave no byte of what has gone, in no file of this outbox; False: not now.
@@ -523,6 +523,7 @@ class Outbox:
 
     def _wipe(self) -> None:
         self._remove_delivered()
+        self._delete_shown(self._read_shown() - self._shown)  # which a full disk had refused
         self._db.execute("VACUUM")
         self._room.empty_log()
 

@@ -157,6 +157,17 @@ def save_from_log(path: Path, after_seq: int) -> tuple[Row, ...]:
     return _save(path.with_name(f"{path.name}-wal"), first_seq=after_seq + 1, parts=("",))
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether an agent has the outbox open. Asking does not wait."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=0)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return "locked" in str(error)
+    return False
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is broken, not merely the disk full or the lock taken."""
     signs = ("malformed", "not a database", "no such", "constraint", "corrupt")

@@ -300,6 +300,14 @@ def test_two_agents_with_one_camera_are_told() -> None:
     assert taken in " ".join(shown(fleet_of(status("gate-1", camera_taken=taken))).split())
 
 
+def test_what_the_broker_does_not_take_is_told_with_the_reason() -> None:
+    refused = "does not take messages on edge-reid/lab/gate/hit: Not authorized"
+    known = fleet_of(status("gate-1", outbox_depth=15, refused=refused, events_refused=12))
+    words = " ".join(shown(known).replace("\n", " ").split())
+    assert "broker does not take messages on" in words
+    assert "Not authorized; 12 events wait for it" in words
+
+
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066\rroot\nroot"
 
 

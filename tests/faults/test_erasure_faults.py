@@ -18,9 +18,11 @@ from gate import Gate
 from mosquitto import Mosquitto
 from sightings import ADDRESS, ANA, an_event
 
+from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
+from edge_reid.messaging.subscribe import Subscriber
 from edge_reid.messaging.topics import Address
 
 pytestmark = pytest.mark.broker
@@ -45,7 +47,14 @@ def an_agent(
 ) -> Iterator[tuple[Publisher, Outbox]]:
     with (
         Outbox(folder / "outbox.db") as outbox,
-        Publisher(broker, outbox, address, FACTS, retry_s=(0.02, 0.1)) as publisher,
+        Publisher(
+            broker,
+            outbox,
+            address,
+            FACTS,
+            retry_s=(0.02, 0.1),
+            abandoned=AbandonedOutboxes(outbox.path, after_s=0),
+        ) as publisher,
     ):
         yield publisher, outbox
 
@@ -133,6 +142,34 @@ def test_what_the_broker_refuses_of_her_is_dropped_and_counted(
         assert files_with_her(folder) == []
         assert [row.seq for row in outbox.pending()] == [2, 4, 6]
         assert outbox.figures.dropped == 3
+
+
+def test_nor_in_the_outbox_of_an_agent_that_was_renamed(
+    broker: Mosquitto, folder: Path, tmp_path: Path
+) -> None:
+    """Her state lies at the broker in its name; it was killed, and its events are nobody's."""
+    former = tmp_path / "former"
+    former.mkdir()
+    with an_agent(former, broker.broker()) as (publisher, outbox):
+        tell_of_both(publisher, range(1, 4))
+        for track in range(4, 40):
+            outbox.put(an_event(track, ZOE if track % 2 else ANA))
+        for file in former.iterdir():
+            shutil.copy(file, folder / file.name.replace("outbox", "outbox-gate-0"))
+        publisher.flush(20)
+    shutil.copy(folder / "outbox-gate-0.db-wal", folder / "outbox-gate-0.db.damaged-20260301")
+    shutil.copy(folder / "outbox-gate-0.db-wal", folder / "outbox-attic.db.damaged-20260301")
+    assert len(files_with_her(folder)) >= 3
+    with an_agent(folder, broker.broker()) as (publisher, outbox):
+        publisher.retract((), enrolled=ENROLLED)
+        eventually(lambda: publisher.has_retracted)
+        assert files_with_her(folder) == []
+        assert outbox.shown == frozenset()
+    with Subscriber(broker.broker(), [ADDRESS.identity("Zoë Quist")]) as newcomer:
+        assert newcomer.receive(0.5) is None, "nor does her state"
+    with Outbox(folder / "outbox-gate-0.db") as left:
+        assert {row.seq for row in left.pending()} >= set(range(4, 40, 2)), "others' events stay"
+        assert left.figures.dropped >= 18
 
 
 def test_a_process_killed_while_it_wipes_says_nothing_and_wipes_at_the_next_start(

@@ -78,7 +78,7 @@ def test_events_of_a_camera_that_was_renamed_do_not_hold_up_those_of_the_new_nam
         eventually(lambda: consumer.payloads("agents/gate-1/status")[-1]["events_refused"] == 18)
         status = consumer.payloads("agents/gate-1/status")[-1]
         assert "edge-reid/lab/door/unknown" in status["refused"]
-        assert "check what this login may publish" in status["refused"]
+        assert "check what this login may do there" in status["refused"]
         assert status["events_dropped"] == 0
         eventually(lambda: consumer.payloads("agents/gate-1/status")[-1]["outbox_depth"] == 18)
 
