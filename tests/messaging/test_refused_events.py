@@ -123,8 +123,8 @@ def test_a_state_that_is_refused_does_not_hold_up_the_hit(
 def test_an_event_too_large_for_the_broker_does_not_hold_up_the_others(
     make_broker: Callable[..., Mosquitto], outbox: Outbox
 ) -> None:
-    small = make_broker(more=("message_size_limit 560",))
-    long_name = replace(ORIGIN, model_id="0123456789abcdef" * 12)
+    small = make_broker(more=("message_size_limit 1000",))
+    long_name = replace(ORIGIN, model_id="0123456789abcdef" * 40)
     with an_agent(outbox, small.broker()) as ours, Consumer(small.broker()) as consumer:
         ours.publish(an_event(1, STRANGER))
         ours.publish(Event(a_hit(2, STRANGER), long_name))
