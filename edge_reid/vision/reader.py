@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections import deque
@@ -35,6 +36,8 @@ _KEY_FRAME_USUAL_S = 3.0
 """Until then it is no fault that none has come."""
 _READ_TIMEOUT_S = 3600.0
 """Of OpenCV, behind a relay that ends a silent stream itself."""
+_LEAVE_WAIT_S = 3.0
+"""Most that the end of the process waits for OpenCV."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -273,3 +276,16 @@ class Reader(threading.Thread):
 def camera_name(uri: str) -> str:
     """What to call it where others read: passwords stay out of logs."""
     return f"stream {place(uri)}" if "://" in uri else f"camera {uri}"
+
+
+@atexit.register
+def stop_readers() -> None:
+    """Python ends the threads that want to go on after its own end, in the middle of OpenCV's
+    code, which aborts the process; so none may be left.
+    """
+    readers = [each for each in threading.enumerate() if isinstance(each, Reader)]
+    for each in readers:
+        each.stop()
+    deadline_s = time.monotonic() + _LEAVE_WAIT_S
+    for each in readers:
+        each.join(max(0.0, deadline_s - time.monotonic()))

@@ -1,6 +1,8 @@
 """Live sources, against a real MJPEG server: newest wins, and nothing that hangs wedges us."""
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from itertools import islice
@@ -131,3 +133,25 @@ def test_a_camera_that_is_opened_again_and_again_leaves_nothing_open() -> None:
                 next(iter(source))
         after = len(list(Path("/dev/fd").iterdir()))
     assert after <= before + 5, "a connection or two may still be closing"
+
+
+LEAVES = """
+import sys, time
+from itertools import islice
+from edge_reid.core.config import SourceSettings
+from edge_reid.vision.capture import open_source
+source = open_source(SourceSettings(uri=sys.argv[1]))
+print(len(list(islice(source, 3))))
+sys.setswitchinterval(60)  # whoever waits for Python's lock now gets it when it is too late
+end_s = time.monotonic() + 0.5
+while time.monotonic() < end_s:
+    pass
+"""
+
+
+def test_a_process_that_ends_while_a_camera_sends_ends_well() -> None:
+    """OpenCV cannot bear it that Python ends a thread under it, and aborts the process."""
+    with MjpegCamera() as camera:
+        command = [sys.executable, "-c", LEAVES, camera.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
