@@ -108,7 +108,7 @@ def test_calibration_goes_into_the_manifest_and_nowhere_else(
     assert outcome.code == 0
     assert load_embedding_manifest(model) == before
 
-    outcome = edge_reid("calibrate", model, market)
+    outcome = edge_reid("calibrate", model, market, "--force")  # the table there is of more people
     assert outcome.code == 0
     assert f"model_id stays {before.model_id}" in outcome.out
     assert "refused:" in outcome.out
@@ -127,7 +127,7 @@ def test_calibration_goes_into_the_manifest_and_nowhere_else(
 
 
 def test_pictures_without_cameras_are_warned_about(edge_reid, model: Path, folders: Path) -> None:
-    outcome = edge_reid("calibrate", model, folders)
+    outcome = edge_reid("calibrate", model, folders, "--force")
     assert outcome.code == 0
     assert "warning: no camera ids" in outcome.out
     calibration = load_embedding_manifest(model).calibration

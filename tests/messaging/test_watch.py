@@ -125,7 +125,11 @@ def test_a_wrong_broker_is_an_error_at_once() -> None:
     [
         (["--broker", "localhost:1883"], ConfigError, "should look like mqtt://host:1883"),
         (["--broker", "mqtt://me:secret@host"], ConfigError, "should hold no login"),
-        (["--password-file", "/no/such/file"], ConfigError, "password_file: cannot be read: No such file"),
+        (
+            ["--password-file", "/no/such/file"],
+            ConfigError,
+            "password_file: cannot be read: No such file",
+        ),
         (["--site", "a/b"], UsageError, "--site: expected a name of a-z, 0-9, _ and -, got 'a/b'"),
         (["--root", "#"], ConfigError, "root"),
     ],
