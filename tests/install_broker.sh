@@ -21,6 +21,9 @@ command -v mcopy >/dev/null || wanted="$wanted mtools"
 [ -z "$CI" ] || command -v sshd >/dev/null || wanted="$wanted openssh-server"
 [ -z "$CI" ] || command -v sudo >/dev/null || wanted="$wanted sudo"
 [ -z "$CI" ] || command -v systemd-analyze >/dev/null || wanted="$wanted systemd"
+# the RTSP camera of the tests, and the browser that looks at reports: large, elsewhere a test is skipped
+[ -z "$CI" ] || command -v ffmpeg >/dev/null || wanted="$wanted ffmpeg"
+[ -z "$CI" ] || command -v chromium >/dev/null || wanted="$wanted chromium"
 [ -n "$wanted" ] || exit 0
 
 if command -v apt-get >/dev/null; then
