@@ -126,6 +126,7 @@ def test_a_full_disk_ends_the_run_in_order(
 def test_whoever_reads_the_events_may_leave(people, tmp_path, short_clip):
     """As `head -1` does."""
     words = ("run", "--source", short_clip, "--gallery", people, "--events", "-", *PLACE)
+    words += ("--start-time", "2026-01-05T08:00:00Z")  # without, a line says what that means
     with subprocess.Popen(
         [sys.executable, "-m", "edge_reid", *map(str, words)],
         stdout=subprocess.PIPE,
