@@ -103,6 +103,7 @@ def read_frames(numbers: set[int], clip: Path = CLIP) -> dict[int, Image]:
         image = capture.read()[1]
         if number in numbers:
             found[number] = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    capture.release()
     return found
 
 

@@ -16,7 +16,7 @@ from edge_reid.core.errors import SourceError
 from edge_reid.core.redact import redact
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
-from edge_reid.vision.ffmpeg import DECODERS, ask_for, options_for
+from edge_reid.vision.ffmpeg import ask_for, options_for
 from edge_reid.vision.live import LiveSource
 from edge_reid.vision.opencv import frame_rate, quiet_opencv, to_rgb
 
@@ -85,7 +85,6 @@ def open_source(
     uri = settings.uri
     if is_live(uri):
         ask_for(options_for(settings))
-        DECODERS.listen()
         return LiveSource(settings, is_patient=is_patient, clock=clock)
     return FileSource(Path(uri), settings.start_utc_s)
 

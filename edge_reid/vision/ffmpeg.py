@@ -12,6 +12,7 @@ import ctypes
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -87,21 +88,40 @@ class Decoders:
         self.refused = 0
         """Blocks of memory that were larger than they may be."""
         self.is_heard = False
-        self._keep: Any = None
+        self._library: ctypes.CDLL | None = None
+        self._ear: Any = None
+        self._listeners = 0
+        self._lock = threading.Lock()
 
     def listen(self) -> None:
-        """Bound what FFmpeg may allocate at once, and hear its decoders, from now on. Once."""
-        if self._keep is not None:
-            return
-        self._keep = ()
-        if (library := _libavutil()) is not None:
-            library.av_max_alloc(ctypes.c_size_t(MAX_BLOCK_BYTES))
-            cv2.VideoCapture().open(os.devnull, cv2.CAP_FFMPEG)  # OpenCV sets its own ear once
-            self._keep = _Callback(self._hearer(library.av_log_format_line2))
-            library.av_log_set_callback(self._keep)
-            # a decoder that speaks up while Python ends would take the process with it
-            atexit.register(library.av_log_set_callback, library.av_log_default_callback)
-            self.is_heard = True
+        """Bound what FFmpeg may allocate at once, and hear its decoders, until as many `rest`."""
+        with self._lock:
+            self._listeners += 1
+            if self._ear is None:
+                self._ear = self._make_ear()
+            if self._library is not None:
+                self._library.av_log_set_callback(self._ear)
+
+    def rest(self) -> None:
+        """Leave FFmpeg's log to itself when nobody listens any more.
+
+        Whoever closes a capture with Python's lock held, as its destructor does, waits for
+        decoders; and one that speaks up to us meanwhile waits for that lock: for ever.
+        """
+        with self._lock:
+            self._listeners -= 1
+            if self._listeners == 0 and self._library is not None:
+                self._library.av_log_set_callback(self._library.av_log_default_callback)
+
+    def _make_ear(self) -> Any:
+        if (library := _libavutil()) is None:
+            return ()
+        library.av_max_alloc(ctypes.c_size_t(MAX_BLOCK_BYTES))
+        cv2.VideoCapture().open(os.devnull, cv2.CAP_FFMPEG)  # OpenCV sets its own ear once
+        # a decoder that speaks up while Python ends would take the process with it
+        atexit.register(library.av_log_set_callback, library.av_log_default_callback)
+        self._library, self.is_heard = library, True
+        return _Callback(self._hearer(library.av_log_format_line2))
 
     def _hearer(self, render: Any) -> Callable[[int | None, int, bytes | None, int | None], None]:
         def hear(who: int | None, level: int, words: bytes | None, values: int | None) -> None:

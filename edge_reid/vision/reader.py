@@ -135,6 +135,7 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         capture = None
+        DECODERS.listen()
         try:
             capture = self._open()
             self.fps = frame_rate(capture)
@@ -151,6 +152,7 @@ class Reader(threading.Thread):
         finally:
             if capture is not None:
                 capture.release()
+            DECODERS.rest()
             self.stop()
 
     def _open(self) -> cv2.VideoCapture:
