@@ -28,7 +28,7 @@ from trainer.datasets import (
     read_source,
 )
 from trainer.listing import GALLERY, QUERY, pictures_in
-from trainer.metrics import FloatArray, People, Ranking, rank_gallery
+from trainer.metrics import FloatArray, People, Ranking, rank_gallery, unit_rows
 from trainer.pictures import refuse_unreadable
 from trainer.sources import RunData, load_data_of
 from trainer.tracks import two_views
@@ -275,9 +275,3 @@ def embed_crops(network: keras.Model, crops: npt.NDArray[np.uint8], batch: int =
         for i in range(0, len(crops), batch)
     ]
     return unit_rows(np.concatenate(rows))
-
-
-def unit_rows(embeddings: FloatArray) -> FloatArray:
-    """Rows (N, D) at L2 norm 1."""
-    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return np.asarray(embeddings / np.maximum(norms, 1e-12), np.float32)

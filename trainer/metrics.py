@@ -145,3 +145,9 @@ def _head(
 
 def _mean(values: npt.NDArray[np.float64]) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def unit_rows(rows: FloatArray) -> FloatArray:
+    """Rows (N, T) at L2 norm 1; of zeros they stay zeros."""
+    norms = np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)

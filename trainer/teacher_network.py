@@ -17,6 +17,7 @@ from edge_reid.vision.embed import Embedder
 from edge_reid.vision.preprocess import to_input
 from edge_reid.vision.runtime import Model
 from trainer.crops import read_image
+from trainer.metrics import unit_rows
 from trainer.recipe import Teacher
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -73,12 +74,6 @@ def embed_batch(network: TeacherNetwork, crops: ImageBatch, *, mirror: bool) -> 
     if mirror:
         rows = unit_rows(rows + unit_rows(network.embed(np.ascontiguousarray(batch[:, :, ::-1]))))
     return rows[: len(crops)]
-
-
-def unit_rows(rows: FloatArray) -> FloatArray:
-    """Rows (N, T) at L2 norm 1; of zeros they stay zeros."""
-    norms = np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)
 
 
 def open_teacher(teacher: Teacher) -> TeacherNetwork:
