@@ -29,8 +29,9 @@ def test_a_broker_that_is_not_there_is_said_and_the_events_wait(
     assert outcome.code == 1
     assert url in outcome.complaint
     assert f"events wait in {outbox}" in outcome.complaint
-    before_the_end = outcome.err.splitlines()[:-1]
-    assert len([line for line in before_the_end if url in line]) == 1, "it is said once"
+    said = [line for line in outcome.err.splitlines() if url in line]
+    # Once when it is noticed, unless the clip is over before, and once with what waits at the end.
+    assert len(said) <= 2, "it is not said at every try"
 
 
 def test_what_waited_is_delivered_by_the_next_run_and_marked_replayed(
