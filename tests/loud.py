@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from mosquitto import Mosquitto
 
 from edge_reid.messaging.connection import connect
-from edge_reid.messaging.wire import Message
+from edge_reid.messaging.message import Message
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from keras import ops
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trainer.augment import AugmentConfig, augment
+from trainer.augment import augment
+from trainer.augment_settings import AugmentConfig
 from trainer.losses import unit
 from trainer.rounding import Ranges, int8_twin, learned
 

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, mode
 
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.mistakes import describe_mistakes
-from trainer.augment import PRESETS, STANDARD, AugmentConfig
+from trainer.augment_settings import PRESETS, STANDARD, AugmentConfig
 from trainer.loss_settings import Losses, Softmax, Triplet
 from trainer.settings import BackboneName, Positive, Settings
 

@@ -68,7 +68,7 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
     from edge_reid.core.errors import UsageError
     from edge_reid.core.foreign_text import shown
     from edge_reid.messaging.connection import connect
-    from edge_reid.messaging.wire import Message
+    from edge_reid.messaging.message import Message
 
     member = next((it for it in known.members if it.name == name), None)
     if member is None:

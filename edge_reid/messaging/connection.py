@@ -28,9 +28,9 @@ from edge_reid.messaging.limits import (
     is_for_good,
     packet_bytes,
 )
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.refusals import Refusal
 from edge_reid.messaging.waker import Waker
-from edge_reid.messaging.wire import Message
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 5.0

@@ -24,6 +24,7 @@ from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
 from edge_reid.messaging.identity_states import IdentityStates
 from edge_reid.messaging.instance import Instance, former_session, noted
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.payloads import (
     LINES_MAX,
@@ -35,7 +36,7 @@ from edge_reid.messaging.payloads import (
 from edge_reid.messaging.refusals import Refusals
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.waker import Waker
-from edge_reid.messaging.wire import Event, Message, rfc3339
+from edge_reid.messaging.wire import Event, rfc3339
 
 _log = logging.getLogger(__name__)
 

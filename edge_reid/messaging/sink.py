@@ -18,9 +18,9 @@ from edge_reid.messaging.attribution import CameraRegister, misplaced, not_publi
 from edge_reid.messaging.broker import Broker, UnreachableError
 from edge_reid.messaging.connection import Connection, Received, Session, resume
 from edge_reid.messaging.event_store import AwayError, EventStore, UnfitError
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.payloads import EventPayload, EventsStored, parse_event
 from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import Message
 
 _log = logging.getLogger(__name__)
 

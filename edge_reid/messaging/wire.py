@@ -15,6 +15,7 @@ from typing import Literal
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.payloads import (
     SILENT_PERIODS,
     CameraStatus,
@@ -29,18 +30,6 @@ CameraState = Literal["starting", "running", "stalled", "failed", "ended"]
 
 _LIVING = ("starting", "running", "stalled")
 _EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something to publish, always with QoS 1."""
-
-    topic: str
-    text: str | bytes
-    """The payload: one line of JSON; of a gallery, its own bytes. Empty and retained, it clears."""
-    retain: bool = False
-    expiry_s: int | None = None
-    """After so long the broker forgets it (MQTT 5); None: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from edge_reid.cli.fleet import member_as_json
 from edge_reid.cli.fleet_table import age_text, fleet_table
 from edge_reid.messaging.connection import Received, connect
 from edge_reid.messaging.fleet import Fleet, fleet_filters
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.payloads import (
@@ -30,7 +31,7 @@ from edge_reid.messaging.payloads import (
     GalleryState,
 )
 from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import CameraReport, Message, camera_status_message, rfc3339
+from edge_reid.messaging.wire import CameraReport, camera_status_message, rfc3339
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 

@@ -13,8 +13,9 @@ from publishing import SITE, Workshop, assert_same_people, in_force, portraits, 
 
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging.connection import connect
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.payloads import AgentStatus, GalleryState
-from edge_reid.messaging.wire import Message, rfc3339
+from edge_reid.messaging.wire import rfc3339
 
 
 @pytest.fixture

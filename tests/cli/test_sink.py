@@ -15,7 +15,7 @@ from mosquitto import Mosquitto
 from sightings import an_event
 
 from edge_reid.messaging.connection import connect
-from edge_reid.messaging.wire import Message
+from edge_reid.messaging.message import Message
 
 
 @pytest.mark.parametrize("name", ["hits.db", "hits.jsonl"])

@@ -29,9 +29,9 @@ from edge_reid.gallery.replica import Replica
 from edge_reid.messaging import sync_mqtt
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import connect
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
 from edge_reid.messaging.sync_mqtt import MqttPlace, MqttSource
-from edge_reid.messaging.wire import Message
 
 ROOT = "edge-reid"
 REFUSED = re.compile("signature is not of|expected this SHA-256")

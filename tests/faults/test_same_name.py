@@ -22,8 +22,9 @@ from mosquitto import Mosquitto
 from sightings import ADDRESS
 
 from edge_reid.messaging.connection import connect
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.payloads import AgentStatus
-from edge_reid.messaging.wire import Message, rfc3339
+from edge_reid.messaging.wire import rfc3339
 
 pytestmark = pytest.mark.broker
 

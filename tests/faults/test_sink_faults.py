@@ -25,9 +25,9 @@ from sightings import ADDRESS, STRANGER, an_event
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import connect
 from edge_reid.messaging.courier import Delivery
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.wire import Message
 
 pytestmark = pytest.mark.broker
 

@@ -17,9 +17,9 @@ from edge_reid.core.config import MqttSettings
 from edge_reid.core.errors import BrokerError
 from edge_reid.messaging.broker import Broker, RefusedError
 from edge_reid.messaging.connection import Connection, Received, connect
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.wire import Message
 
 pytestmark = pytest.mark.broker
 

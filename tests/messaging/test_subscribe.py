@@ -11,8 +11,8 @@ from mosquitto import Mosquitto
 from edge_reid.core.errors import BrokerError
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import connect
+from edge_reid.messaging.message import Message
 from edge_reid.messaging.subscribe import Subscriber
-from edge_reid.messaging.wire import Message
 
 pytestmark = pytest.mark.broker
 TOPIC = "edge-reid/lab/gate/hit"

@@ -20,7 +20,8 @@ from edge_reid.cli.watch import watch
 from edge_reid.core.errors import BrokerError, ConfigError, EdgeReidError, UsageError
 from edge_reid.core.types import HitType, Known, Unknown
 from edge_reid.messaging.connection import connect
-from edge_reid.messaging.wire import Event, Message
+from edge_reid.messaging.message import Message
+from edge_reid.messaging.wire import Event
 
 app = typer.Typer()
 app.command()(watch)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.augment import AugmentConfig
+from trainer.augment_settings import AugmentConfig
 from trainer.batches import Batches, TrainingSet, batches_from
 from trainer.calibration import stratified
 from trainer.recipe import Recipe, Source, Stage

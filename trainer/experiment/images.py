@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.vision.preprocess import to_input
-from trainer.augment import AugmentConfig, augment
+from trainer.augment import augment
+from trainer.augment_settings import AugmentConfig
 from trainer.crops import ImageBatch, read_image
 from trainer.datasets import PersonData
 from trainer.experiment.draws import Image
