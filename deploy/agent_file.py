@@ -14,10 +14,10 @@ import tomli_w
 from pydantic import ValidationError
 
 from deploy import on_box
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING
 from edge_reid.core.config import AgentSettings, merged
 from edge_reid.core.errors import ConfigError
-from edge_reid.core.mistakes import Location, describe_mistakes
-from edge_reid.core.shipped import DETECTOR, EMBEDDING
+from edge_reid.core.validation_errors import Location, describe_mistakes
 
 Table = Mapping[str, Any]
 

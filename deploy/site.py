@@ -26,10 +26,10 @@ from pydantic import (
 
 from deploy.agent_file import AgentFile, Carried, Plan, agent_file
 from deploy.targets import TargetName
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import NAME_PATTERN, Name, merged, read_toml
 from edge_reid.core.errors import ConfigError, UsageError
-from edge_reid.core.mistakes import describe_mistakes
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.validation_errors import describe_mistakes
 
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_SSID_BYTES = 32

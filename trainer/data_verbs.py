@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import TrainingError
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from edge_reid.vision.embed import Embedder
 from trainer.data_report import DataReport, check_data
 from trainer.data_sheets import write_sheets

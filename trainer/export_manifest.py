@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.manifest import EmbeddingManifest, file_sha256, load_embedding_manifest
-from edge_reid.core.shipped import CHECKPOINT, EMBEDDING, shipped_model
 from trainer.model import Run
 from trainer.picture_sketch import PictureSketch
 from trainer.quantize import Precision

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 
 from edge_reid.core.errors import ConfigError
-from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.core.validation_errors import describe_mistakes
 from trainer.augment_settings import PRESETS, STANDARD, AugmentConfig
 from trainer.loss_settings import Losses, Softmax, Triplet
 from trainer.settings import BackboneName, Positive, Settings

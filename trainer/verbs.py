@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
+from edge_reid.core.bundled_models import CHECKPOINT, shipped_model
 from edge_reid.core.errors import TrainingError, UsageError
-from edge_reid.core.shipped import CHECKPOINT, shipped_model
 from trainer.backbone import BLOCK_COUNT
 from trainer.curves import read_curves
 from trainer.recipe import SIZE_STEP_PX, make_recipe, read_recipe

@@ -35,8 +35,8 @@ def init(
     model: ModelOption = None,
 ) -> None:
     """Make an empty gallery for one embedding model."""
+    from edge_reid.core.bundled_models import EMBEDDING, shipped_model
     from edge_reid.core.manifest import load_embedding_manifest
-    from edge_reid.core.shipped import EMBEDDING, shipped_model
     from edge_reid.gallery.store import GalleryStore
 
     manifest = load_embedding_manifest(model or shipped_model(EMBEDDING))

@@ -43,8 +43,8 @@ def doctor(
     clear whose they are.
     """
     from edge_reid.cli.progress import counting
+    from edge_reid.core.bundled_models import EMBEDDING, shipped_model
     from edge_reid.core.manifest import load_embedding_manifest
-    from edge_reid.core.shipped import EMBEDDING, shipped_model
     from edge_reid.gallery.doctor import examine
     from edge_reid.gallery.store import GalleryStore
 

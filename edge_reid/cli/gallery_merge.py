@@ -33,8 +33,8 @@ def merge(
 
     If they look like two people, it asks.
     """
+    from edge_reid.core.bundled_models import EMBEDDING, shipped_model
     from edge_reid.core.manifest import load_embedding_manifest
-    from edge_reid.core.shipped import EMBEDDING, shipped_model
 
     manifest = None if yes else load_embedding_manifest(model or shipped_model(EMBEDDING))
     if strangers is not None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.types import Embedding
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder

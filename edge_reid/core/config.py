@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import ConfigError
-from edge_reid.core.mistakes import describe_mistakes
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.text_file import read_text_file
+from edge_reid.core.validation_errors import describe_mistakes
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge_reid.core.errors import ModelError
-from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.core.validation_errors import describe_mistakes
 
 MODEL_ID_LENGTH = 16
 """Hex digits of a model's SHA-256 that make its model_id: 64 bits, enough for any fleet."""

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
+from edge_reid.core.anonymous_names import resembles_stranger
 from edge_reid.core.errors import GalleryError, ModelMismatchError
-from edge_reid.core.stranger import resembles_stranger
 from edge_reid.core.types import Template
 from edge_reid.gallery.identity import identity_name
 from edge_reid.gallery.vectors import are_unit

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge_reid.core.blobs import MAX_BLOB_BYTES, MAX_HEAD_BYTES, BlobRef
 from edge_reid.core.config import Name
 from edge_reid.core.errors import SnapshotError
-from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.gallery import sealed as seals
 from edge_reid.gallery.keys import PublicKey, SigningKey
 

@@ -19,8 +19,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
-from edge_reid.core.mistakes import describe_mistakes
 from edge_reid.core.types import Template
+from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.gallery.admission import check_template
 from edge_reid.gallery.vectors import pack, unpack
 

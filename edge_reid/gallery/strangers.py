@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_reid.core.anonymous_names import stranger_name, stranger_tag
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.row_checksums import is_kept, seal
-from edge_reid.core.stranger import stranger_name, stranger_tag
 from edge_reid.core.types import Embedding, Vectors
 from edge_reid.gallery.database import closed_on_error, damaged, in_one_line, transaction
 from edge_reid.gallery.match import mean_vector

@@ -22,8 +22,8 @@ from pydantic import (
     TypeAdapter,
 )
 
+from edge_reid.core.anonymous_names import STRANGER_PATTERN
 from edge_reid.core.config import CommandName, Name
-from edge_reid.core.stranger import STRANGER_PATTERN
 
 TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 

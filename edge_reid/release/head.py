@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from edge_reid.core.blobs import BlobRef
 from edge_reid.core.config import Name
 from edge_reid.core.errors import BundleError
-from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.gallery import sealed as seals
 from edge_reid.gallery.keys import PublicKey, SigningKey
 from edge_reid.release.manifest import (

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from edge_reid.core.blobs import BlobRef
 from edge_reid.core.config import Name
 from edge_reid.core.errors import BundleError, UsageError
-from edge_reid.core.mistakes import describe_mistakes
+from edge_reid.core.validation_errors import describe_mistakes
 
 ROOT = "edge-reid-bundle"
 """The one folder of a bundle."""

@@ -23,8 +23,8 @@ from test_heartbeat import Listener
 
 from edge_reid.agent.leftovers import Leftovers
 from edge_reid.cli.main import main
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from edge_reid.core.types import Embedding
 from edge_reid.gallery.stranger import Visit
 from edge_reid.gallery.strangers import StrangerStore

@@ -26,8 +26,8 @@ from mjpeg_camera import STILL, MjpegCamera  # noqa: E402
 from secured import SecuredMosquitto  # noqa: E402
 from systemd_box import SystemdBox  # noqa: E402
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
-from edge_reid.core.shipped import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.gallery.keys import SigningKey  # noqa: E402
 from edge_reid.gallery.store import GalleryStore  # noqa: E402
 from edge_reid.messaging.payloads import AgentStatus, BoxUpdate, Payload  # noqa: E402

@@ -8,7 +8,7 @@ import campus
 import pytest
 from mosquitto import free_port
 
-from edge_reid.core.shipped import EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.gallery.keys import SigningKey, read_public_key
 
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from edge_reid.vision.embed import Embedder
 
 

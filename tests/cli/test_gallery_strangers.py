@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from edge_reid.core.types import Embedding
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.stranger import Visit

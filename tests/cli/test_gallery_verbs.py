@@ -7,8 +7,8 @@ import shutil
 import cv2
 import pytest
 
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.gallery.snapshot import people_of
 from edge_reid.gallery.store import GalleryStore
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from edge_reid.core.threshold import threshold_for
 
 

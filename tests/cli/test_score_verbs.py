@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest, manifest_path
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 
 PEOPLE, CAMERAS, SHOTS = 12, 2, 2
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from bending import bent
 
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import ModelError
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.vision.model_file import check_model_file
 from edge_reid.vision.runtime import available_runtimes
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
 from edge_reid.core.manifest import (
     EmbeddingManifest,
     file_sha256,
@@ -12,7 +13,6 @@ from edge_reid.core.manifest import (
     load_embedding_manifest,
     manifest_path,
 )
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
 from edge_reid.vision.runtime import Model
 
 FOLDER = Path(__file__).resolve().parents[2] / "models"

@@ -20,9 +20,9 @@ from sites import SITE, WIFI, equip, write_site
 
 from deploy.own_wheel import own_wheel
 from deploy.verbs import make
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import read_toml
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.gallery.keys import SigningKey, read_public_key
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.release.model_signature import is_signed

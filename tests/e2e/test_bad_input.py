@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from consumer import eventually
 
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 
 pytestmark = pytest.mark.e2e
 

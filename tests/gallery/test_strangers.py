@@ -19,8 +19,8 @@ from formats import of_a_newer_one
 from gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
 from stranger_examples import looks, visit
 
+from edge_reid.core.anonymous_names import STRANGER_PATTERN
 from edge_reid.core.errors import GalleryError
-from edge_reid.core.stranger import STRANGER_PATTERN
 from edge_reid.gallery.match import mean_vector
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.stranger import PROMOTED, templates_of

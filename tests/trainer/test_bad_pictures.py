@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import PhotoError, TrainingError
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from trainer.crops import load_crops, read_image
 from trainer.datasets import read_source
 from trainer.evaluate import evaluate_file, read_split

@@ -10,9 +10,9 @@ from conftest import draw_people
 from threshold_examples import crowd, manifest
 
 from edge_reid.cli.main import main
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import load_embedding_manifest, write_manifest
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from trainer.calibrate import calibrate
 from trainer.calibrate_refusals import refuse_worse_table
 from trainer.picture_sketch import PictureSketch

@@ -16,9 +16,9 @@ from conftest import draw_people  # noqa: E402
 from scipy.stats import beta  # noqa: E402
 
 from edge_reid.cli.main import main  # noqa: E402
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.errors import TrainingError, UsageError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
-from edge_reid.core.shipped import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer.backbone import BackboneConfig, build_backbone  # noqa: E402
 from trainer.datasets import PersonData, read_source  # noqa: E402

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge_reid.cli.main import main
-from edge_reid.core.shipped import EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.vision.crops import cut
 
 CROPS_EACH = 9

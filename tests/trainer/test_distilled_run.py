@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.trainer
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
-from edge_reid.core.shipped import shipped_model  # noqa: E402
+from edge_reid.core.bundled_models import shipped_model  # noqa: E402
 from trainer.loss_settings import Losses  # noqa: E402
 from trainer.recipe import Recipe, Teacher  # noqa: E402
 from trainer.train import start_run  # noqa: E402

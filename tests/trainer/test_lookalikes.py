@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from trainer.lookalikes import (
     Limits,
     find_alike,

@@ -13,8 +13,8 @@ import pytest
 pytestmark = pytest.mark.trainer
 keras = pytest.importorskip("keras", reason="needs Keras")
 
+from edge_reid.core.bundled_models import shipped_model  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
-from edge_reid.core.shipped import shipped_model  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer import teacher  # noqa: E402
 from trainer.crops import read_image  # noqa: E402

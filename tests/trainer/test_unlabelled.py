@@ -14,8 +14,8 @@ pytestmark = pytest.mark.trainer
 keras = pytest.importorskip("keras", reason="needs Keras")
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
+from edge_reid.core.bundled_models import shipped_model  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
-from edge_reid.core.shipped import shipped_model  # noqa: E402
 from trainer.batches import UNLABELLED, TrainingSet, batches_from  # noqa: E402
 from trainer.loss_settings import Losses  # noqa: E402
 from trainer.objective import loss_parts  # noqa: E402

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import DETECTOR, shipped_model
 from edge_reid.core.errors import ModelError, UsageError
 from edge_reid.core.geometry import Boxes, iou_matrix
 from edge_reid.core.manifest import DetectorManifest, EmbeddingManifest, file_sha256, write_manifest
-from edge_reid.core.shipped import DETECTOR, shipped_model
 from edge_reid.core.types import Detection, Image
 from edge_reid.vision.detect import load_detector
 

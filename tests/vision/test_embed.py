@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import ModelError, PhotoError
 from edge_reid.core.manifest import EmbeddingManifest, write_manifest
-from edge_reid.core.shipped import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.preprocess import to_input
 from edge_reid.vision.runtime import Model

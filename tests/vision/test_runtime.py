@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_reid.core.bundled_models import DETECTOR, shipped_model
 from edge_reid.core.errors import ModelError
-from edge_reid.core.shipped import DETECTOR, shipped_model
 from edge_reid.vision import runtime
 from edge_reid.vision.runtime import Model, TensorSpec, available_runtimes
 

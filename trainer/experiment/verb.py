@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
-from edge_reid.core.shipped import EMBEDDING, shipped_model
 from trainer.datasets import PersonData
 from trainer.experiment.chart import draw_accuracies
 from trainer.experiment.closed_set import Plan, closed_set, open_eyes
