@@ -15,8 +15,10 @@ from pathlib import Path
 
 from edge_reid.core.blobs import ref_of
 from edge_reid.core.errors import DamagedError, GalleryError
-from edge_reid.core.row_checksums import check_table, keep, seal
-from edge_reid.gallery.database import (
+from edge_reid.gallery.schema import REPLICA_APPLICATION_ID
+from edge_reid.storage.row_checksums import check_table, keep, seal
+from edge_reid.storage.soundness import check_marks, check_sound, seal_due
+from edge_reid.storage.sqlite import (
     check_writable,
     closed_on_error,
     connect,
@@ -25,8 +27,6 @@ from edge_reid.gallery.database import (
     is_blank,
     made_beside,
 )
-from edge_reid.gallery.schema import REPLICA_APPLICATION_ID
-from edge_reid.gallery.soundness import check_marks, check_sound, seal_due
 
 FORMAT = 1
 BUSY_TIMEOUT_S = 10.0

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.core.row_checksums import is_due, keep, seal
-from edge_reid.gallery.database import is_writable, not_a_gallery, transaction
-from edge_reid.gallery.soundness import check_marks, check_sound
+from edge_reid.storage.row_checksums import is_due, keep, seal
+from edge_reid.storage.soundness import check_marks, check_sound
+from edge_reid.storage.sqlite import is_writable, not_a_gallery, transaction
 
 APPLICATION_ID = 0x65526964
 """Marks an SQLite file as a gallery: ASCII `eRid`."""

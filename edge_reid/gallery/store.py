@@ -14,7 +14,6 @@ import numpy as np
 
 from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import GalleryError, ModelMismatchError
-from edge_reid.core.row_checksums import is_kept, seal
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery.admission import check_name, check_template
 from edge_reid.gallery.curation import (
@@ -29,7 +28,12 @@ from edge_reid.gallery.curation import (
     read_asides,
     take_back,
 )
-from edge_reid.gallery.database import (
+from edge_reid.gallery.identity import identity_key, identity_name
+from edge_reid.gallery.schema import APPLICATION_ID, KEYS, check_format, migrate
+from edge_reid.gallery.tree import Erasure, place_of
+from edge_reid.gallery.vectors import pack, unpack
+from edge_reid.storage.row_checksums import is_kept, seal
+from edge_reid.storage.sqlite import (
     closed_on_error,
     connect,
     damaged,
@@ -37,10 +41,6 @@ from edge_reid.gallery.database import (
     reserved,
     transaction,
 )
-from edge_reid.gallery.identity import identity_key, identity_name
-from edge_reid.gallery.schema import APPLICATION_ID, KEYS, check_format, migrate
-from edge_reid.gallery.tree import Erasure, place_of
-from edge_reid.gallery.vectors import pack, unpack
 
 BUSY_TIMEOUT_S = 5.0
 """How long to wait for another program's change to end."""

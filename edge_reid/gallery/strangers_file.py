@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_reid.core.errors import DamagedError, GalleryError
-from edge_reid.core.row_checksums import keep, marks, seal
-from edge_reid.gallery.database import (
+from edge_reid.storage.row_checksums import keep, marks, seal
+from edge_reid.storage.soundness import check_marks, check_sound, seal_due
+from edge_reid.storage.sqlite import (
     check_writable,
     closed_on_error,
     connect,
@@ -18,7 +19,6 @@ from edge_reid.gallery.database import (
     is_damage,
     made_beside,
 )
-from edge_reid.gallery.soundness import check_marks, check_sound, seal_due
 
 APPLICATION_ID = 0x65725374
 """Marks an SQLite file as one of strangers: ASCII `erSt`."""

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from edge_reid.core.row_checksums import check, checksum, is_due, keep, reset, seal
+from edge_reid.storage.row_checksums import check, checksum, is_due, keep, reset, seal
 
 KEYS = {"people": "number", "places": "name"}
 

@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import suppress
 from functools import cache
 
-from edge_reid.core.row_checksums import Keys, check, is_due, is_kept, keep, marks, seal
-from edge_reid.gallery.database import transaction
+from edge_reid.storage.row_checksums import Keys, check, is_due, is_kept, keep, marks, seal
+from edge_reid.storage.sqlite import transaction
 
 Statements = tuple[str, ...]
 """What makes the tables of a file, in order."""
