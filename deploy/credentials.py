@@ -17,7 +17,7 @@ from deploy.agent_file import Plan
 from deploy.broker.certs import URN, Holder
 from deploy.site import Box, Site
 from edge_reid.core.errors import ConfigError, UsageError
-from edge_reid.gallery.keys import read_public_key
+from edge_reid.signing.keys import read_public_key
 
 Secrets = dict[PurePosixPath, bytes]
 """Where a file lies on the box, and what is in it."""

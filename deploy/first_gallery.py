@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.head import open_head
-from edge_reid.gallery.keys import PublicKey
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.signing.keys import PublicKey
 
 
 def first_gallery(path: Path, model_id: str, key: PublicKey | None) -> bytes:

@@ -24,12 +24,12 @@ from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.threshold import is_measured, threshold_for
 from edge_reid.gallery.head import open_head
-from edge_reid.gallery.keys import read_public_key
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.connection import connect
-from edge_reid.release.model_signature import is_signed
+from edge_reid.signing.keys import read_public_key
+from edge_reid.signing.model_signature import is_signed
 from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder

@@ -86,7 +86,7 @@ def verify(
 ) -> None:
     """Check that a bundle is whole, and signed by a key."""
     from edge_reid.cli.progress import stages
-    from edge_reid.gallery.keys import read_public_key
+    from edge_reid.signing.keys import read_public_key
 
     verified = workstation("deploy", "edge_reid.release.bundle_file").verify
     key = read_public_key(public_key) if public_key else None
@@ -109,7 +109,7 @@ def unpack(
     To install by hand: copy the folder to the box, and in it `sudo python3 install/install.py`.
     """
     from edge_reid.cli.progress import stages
-    from edge_reid.gallery.keys import read_public_key
+    from edge_reid.signing.keys import read_public_key
 
     unpacked = workstation("deploy", "edge_reid.release.bundle_unpack").unpack
     key = read_public_key(public_key) if public_key else None

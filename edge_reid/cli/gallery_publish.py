@@ -42,9 +42,9 @@ def publish(
     """Sign the gallery and publish it: templates, never photos, and who was removed."""
     from edge_reid.cli.progress import counting
     from edge_reid.core.errors import UsageError
-    from edge_reid.gallery.keys import read_signing_key
     from edge_reid.gallery.publication import publish as publish_gallery
     from edge_reid.gallery.store import GalleryStore
+    from edge_reid.signing.keys import read_signing_key
 
     if (login.url is None) == (to is None):
         raise UsageError("publish: expected --broker URL or --to DIR, one of them")

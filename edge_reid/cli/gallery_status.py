@@ -12,10 +12,10 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
-    from edge_reid.gallery.keys import PublicKey
     from edge_reid.gallery.tree import Erasure
     from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.fleet import Fleet, Member
+    from edge_reid.signing.keys import PublicKey
 
 
 @takes_login()
@@ -33,8 +33,8 @@ def status(
     login: Login,
 ) -> None:
     """Show the gallery of every box: version, age, erasures, and why it has not the newest."""
-    from edge_reid.gallery.keys import read_public_key
     from edge_reid.gallery.store import GalleryStore
+    from edge_reid.signing.keys import read_public_key
 
     broker, site = login.broker(), topic_name("--site", site)
     key = read_public_key(public_key)

@@ -33,7 +33,7 @@ def new(
     Whoever has the private key decides whom the boxes know, or what they run. Keep it off the
     boxes and the broker.
     """
-    from edge_reid.gallery.keys import SigningKey
+    from edge_reid.signing.keys import SigningKey
 
     if purpose not in {"gallery", "release"}:
         raise UsageError(f"keys: expected --for gallery or --for release, got {purpose}")

@@ -46,10 +46,10 @@ def publish(
     Publishing an older release takes all boxes back to it.
     """
     from edge_reid.cli.progress import stages
-    from edge_reid.gallery.keys import read_signing_key
     from edge_reid.release.line import ReleaseLine
     from edge_reid.release.publication import Plan
     from edge_reid.release.publication import publish as publish_release
+    from edge_reid.signing.keys import read_signing_key
 
     site = workstation("deploy", "deploy.site").load_site(config)
     groups = workstation("deploy", "deploy.rollout").rollout_groups(site)

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge_reid.core.blobs import MAX_BLOB_BYTES, MAX_HEAD_BYTES, BlobRef
 from edge_reid.core.config import Name
 from edge_reid.core.errors import SnapshotError
 from edge_reid.core.validation_errors import describe_mistakes
-from edge_reid.gallery import sealed as seals
-from edge_reid.gallery.keys import PublicKey, SigningKey
+from edge_reid.signing import envelope as seals
+from edge_reid.signing.blobs import MAX_BLOB_BYTES, MAX_HEAD_BYTES, BlobRef
+from edge_reid.signing.keys import PublicKey, SigningKey
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import GalleryError, SnapshotError
 from edge_reid.gallery.head import Head, Root, open_head, seal
-from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.snapshot import people_of
 from edge_reid.gallery.store import Contents, GalleryStore
 from edge_reid.gallery.tree import Tree, grow
+from edge_reid.signing.blobs import BlobRef
+from edge_reid.signing.keys import SigningKey
 
 Progress = Callable[[int, int | None], None]
 """Told how many blobs are done, and of how many."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import SnapshotError
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.head import Head, Pinned, check_head, open_head
 from edge_reid.gallery.replica import Held, Replica
 from edge_reid.gallery.snapshot import load
+from edge_reid.signing.blobs import BlobRef
 
 STASH_BLOBS = 64
 """What was fetched is put on disk every so many blobs: so much is fetched again after a loss."""

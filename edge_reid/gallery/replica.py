@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_reid.core.blobs import BlobRef, ref_of
 from edge_reid.core.errors import GalleryError, SnapshotError
 from edge_reid.gallery.replica_file import KEYS, open_or_make
 from edge_reid.gallery.tree import Branch, decode
+from edge_reid.signing.blobs import BlobRef, ref_of
 from edge_reid.storage.row_checksums import is_kept, seal
 from edge_reid.storage.sqlite import in_one_line, transaction
 

@@ -12,7 +12,6 @@ from types import TracebackType
 
 import numpy as np
 
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery.admission import check_name, check_template
@@ -32,6 +31,7 @@ from edge_reid.gallery.identity import identity_key, identity_name
 from edge_reid.gallery.schema import APPLICATION_ID, KEYS, check_format, migrate
 from edge_reid.gallery.tree import Erasure, place_of
 from edge_reid.gallery.vectors import pack, unpack
+from edge_reid.signing.blobs import BlobRef
 from edge_reid.storage.row_checksums import is_kept, seal
 from edge_reid.storage.sqlite import (
     closed_on_error,

@@ -26,11 +26,11 @@ from pydantic import (
     ValidationError,
 )
 
-from edge_reid.core.blobs import MAX_BLOB_BYTES, BlobRef, ref_of
 from edge_reid.core.errors import GalleryError, SnapshotError
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.gallery.head import Sha256, Size
 from edge_reid.gallery.identity import identity_key
+from edge_reid.signing.blobs import MAX_BLOB_BYTES, BlobRef, ref_of
 
 _HEX_DIGITS = "0123456789abcdef"
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from edge_reid.core.blobs import BlobRef, join, split
 from edge_reid.core.errors import BrokerError, SnapshotError
 from edge_reid.messaging.broker import Broker, UnreachableError
 from edge_reid.messaging.connection import Connection, connect
 from edge_reid.messaging.message import Message
 from edge_reid.messaging.subscribe import Subscriber
 from edge_reid.messaging.topics import gallery_topic
+from edge_reid.signing.blobs import BlobRef, join, split
 
 BATCH_CHUNKS = 64
 """Asked for at a time: brokers queue some hundred messages for a client, and drop what is more."""

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_reid.core.blobs import ref_of
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.errors import BundleError
 from edge_reid.release.head import ReleaseHead
 from edge_reid.release.manifest import MAX_MANIFEST_BYTES, BundleManifest, parse_manifest
 from edge_reid.release.stock import Stock
+from edge_reid.signing.blobs import ref_of
 
 MOST_CUTS = 2
 """As in the installer's journal: a version that was cut off so often is not tried again."""

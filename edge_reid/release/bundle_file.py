@@ -21,7 +21,6 @@ from typing import IO, Protocol
 import zstandard
 
 from edge_reid.core.errors import BundleError
-from edge_reid.gallery.keys import SIGNATURE_BYTES, PublicKey
 from edge_reid.release.manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
@@ -32,6 +31,7 @@ from edge_reid.release.manifest import (
     parse_manifest,
 )
 from edge_reid.release.ustar import UstarReader
+from edge_reid.signing.keys import SIGNATURE_BYTES, PublicKey
 
 Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes there are."""

@@ -6,12 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.config import Name
 from edge_reid.core.errors import BundleError
 from edge_reid.core.validation_errors import describe_mistakes
-from edge_reid.gallery import sealed as seals
-from edge_reid.gallery.keys import PublicKey, SigningKey
 from edge_reid.release.manifest import (
     CONFIG,
     MAX_BUNDLE_BYTES,
@@ -21,6 +18,9 @@ from edge_reid.release.manifest import (
     Record,
     Sha256,
 )
+from edge_reid.signing import envelope as seals
+from edge_reid.signing.blobs import BlobRef
+from edge_reid.signing.keys import PublicKey, SigningKey
 
 MAX_HEAD_BYTES = 64 << 10
 """A thousand boxes in groups take a third of it."""

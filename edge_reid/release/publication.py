@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edge_reid.core.blobs import BlobRef, ref_of
 from edge_reid.core.errors import BundleError
 from edge_reid.core.progress import StageProgress
-from edge_reid.gallery.keys import SigningKey
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.depot import place_of
 from edge_reid.release.head import Group, ReleaseHead, TargetRelease, open_head, seal
 from edge_reid.release.line import ReleaseLine
 from edge_reid.release.manifest import BundledFile, BundleManifest
+from edge_reid.signing.blobs import BlobRef, ref_of
+from edge_reid.signing.keys import SigningKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
 from edge_reid.release.depot import PIECE_BYTES, Depot
+from edge_reid.signing.blobs import BlobRef
 
 Progress = Callable[[int], None]
 """Told of bytes as they come."""

@@ -36,7 +36,6 @@ from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
 from edge_reid.gallery import replica_file
 from edge_reid.gallery.index import Index
-from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.subscribe import Subscriber
@@ -44,6 +43,7 @@ from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
 from edge_reid.messaging.sync_mqtt import MqttPlace
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import Origin
+from edge_reid.signing.keys import SigningKey
 
 MANIFEST = EmbeddingManifest(
     name="test",

@@ -22,15 +22,15 @@ from rich.table import Table
 
 from edge_reid.agent.benchmark import describe_machine
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.config import GallerySyncSettings
 from edge_reid.core.types import Template
 from edge_reid.gallery.head import Pinned
 from edge_reid.gallery.index import Index
-from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.publication import publish
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
+from edge_reid.signing.blobs import BlobRef
+from edge_reid.signing.keys import SigningKey
 
 MODEL = "0" * 16
 DIMENSION = 256

@@ -13,7 +13,7 @@ from secured import SecuredMosquitto, certs
 from virtual_box import ADDRESS, HOST
 
 from deploy.own_wheel import own_wheel
-from edge_reid.gallery.keys import SigningKey
+from edge_reid.signing.keys import SigningKey
 
 BOX = "gate-1"
 SITE = f"""\

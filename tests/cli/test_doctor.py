@@ -9,7 +9,7 @@ import pytest
 from mosquitto import free_port
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
-from edge_reid.gallery.keys import SigningKey, read_public_key
+from edge_reid.signing.keys import SigningKey, read_public_key
 
 
 def test_a_sound_installation_is_all_well(edge_reid, tmp_path, samples):
@@ -139,10 +139,10 @@ def _take(replica_path, folder):
     """What the box's own sync does with a folder."""
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.gallery.head import Pinned
-    from edge_reid.gallery.keys import read_public_key
     from edge_reid.gallery.pull import pull
     from edge_reid.gallery.replica import Replica
     from edge_reid.messaging.sync_folder import FolderSource
+    from edge_reid.signing.keys import read_public_key
 
     manifest = load_embedding_manifest(shipped_model(EMBEDDING))
     key = read_public_key(folder.parent / "gallery-signing.pub")

@@ -27,15 +27,15 @@ from publishing import (
     take_in,
 )
 
-from edge_reid.core.blobs import ref_of
 from edge_reid.core.errors import GalleryError, SnapshotError, UsageError
 from edge_reid.gallery.head import Head, Root, check_head, open_head, seal
-from edge_reid.gallery.keys import SigningKey, read_public_key
 from edge_reid.gallery.portable import read_portable, write_portable
 from edge_reid.gallery.pull import pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.snapshot import load
 from edge_reid.gallery.tree import decode
+from edge_reid.signing.blobs import ref_of
+from edge_reid.signing.keys import SigningKey, read_public_key
 
 LIMIT_MB = 200
 """What one blob or payload may cost, whatever it holds: at most 8 MiB of text are parsed."""

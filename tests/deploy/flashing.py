@@ -15,7 +15,7 @@ from sites import SITE, WIFI, write_site
 
 from deploy.bundle_writer import Content, write_bundle
 from edge_reid.cli.main import main
-from edge_reid.gallery.keys import SigningKey
+from edge_reid.signing.keys import SigningKey
 
 PASSWORD = "correct horse battery"
 PSK = hashlib.pbkdf2_hmac("sha1", PASSWORD.encode(), WIFI.encode(), 4096, 32).hex()

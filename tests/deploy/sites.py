@@ -6,7 +6,7 @@ from pathlib import Path
 
 from secured import certs
 
-from edge_reid.gallery.keys import SigningKey
+from edge_reid.signing.keys import SigningKey
 
 SITE = """\
 site = "lab"

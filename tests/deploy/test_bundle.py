@@ -23,9 +23,9 @@ from deploy.verbs import make
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import read_toml
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.gallery.keys import SigningKey, read_public_key
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.release.model_signature import is_signed
+from edge_reid.signing.keys import SigningKey, read_public_key
+from edge_reid.signing.model_signature import is_signed
 
 MODEL_ID = load_embedding_manifest(shipped_model(EMBEDDING)).model_id
 

@@ -16,7 +16,7 @@ from flashing import CARRIED, Job, job
 from deploy.bundle_writer import Content, write_bundle
 from deploy.flash.boot import BootFolder, BootVolume
 from edge_reid.core.errors import FlashError
-from edge_reid.gallery.keys import SigningKey
+from edge_reid.signing.keys import SigningKey
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from mosquitto import Mosquitto
 from publishing import ENOUGH_FOR_A_TREE, SITE, Workshop, assert_same_people, in_force, portraits
 from whole_box import Box, Life
 
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.pull import Arrived, load_held, nothing_to_fetch, pull
@@ -32,6 +31,7 @@ from edge_reid.messaging.connection import connect
 from edge_reid.messaging.message import Message
 from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
 from edge_reid.messaging.sync_mqtt import MqttPlace, MqttSource
+from edge_reid.signing.blobs import BlobRef
 
 ROOT = "edge-reid"
 REFUSED = re.compile("signature is not of|expected this SHA-256")

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from publishing import DIMENSION, MAX_BYTES, MODEL, SITE
 
-from edge_reid.core.blobs import MAX_HEAD_BYTES
 from edge_reid.core.errors import SnapshotError
 from edge_reid.gallery.head import Head, Pinned, Root, check_head, open_head, seal
-from edge_reid.gallery.keys import SigningKey
+from edge_reid.signing.blobs import MAX_HEAD_BYTES
+from edge_reid.signing.keys import SigningKey
 
 KEY = SigningKey.generate()
 PINNED = Pinned(KEY.public, SITE, MODEL, DIMENSION, MAX_BYTES)

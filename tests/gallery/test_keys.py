@@ -11,7 +11,7 @@ import pytest
 from needs import absent
 
 from edge_reid.core.errors import UsageError
-from edge_reid.gallery.keys import SigningKey, read_public_key, read_signing_key
+from edge_reid.signing.keys import SigningKey, read_public_key, read_signing_key
 
 
 def test_both_halves_come_back_from_their_files(tmp_path):

@@ -14,11 +14,11 @@ from publishing import (
 
 from edge_reid.core.errors import GalleryError, SnapshotError
 from edge_reid.gallery.head import open_head
-from edge_reid.gallery.keys import SigningKey
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import place_of
 from edge_reid.messaging.sync_folder import FolderPlace
+from edge_reid.signing.keys import SigningKey
 
 
 @pytest.fixture

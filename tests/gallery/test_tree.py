@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from publishing import portraits
 
-from edge_reid.core.blobs import MAX_BLOB_BYTES, ref_of
 from edge_reid.core.errors import SnapshotError
 from edge_reid.gallery.snapshot import people_of
 from edge_reid.gallery.tree import (
@@ -25,6 +24,7 @@ from edge_reid.gallery.tree import (
     place_of,
     walk,
 )
+from edge_reid.signing.blobs import MAX_BLOB_BYTES, ref_of
 
 
 def people(count, start=0):

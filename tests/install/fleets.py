@@ -9,11 +9,11 @@ import parcels
 from install.conftest import HERE, Outcome, TestBox
 
 from edge_reid.core.config import MqttSettings
-from edge_reid.gallery.keys import SigningKey
 from edge_reid.messaging.broker import Broker
 from edge_reid.release.head import Group
 from edge_reid.release.line import ReleaseLine
 from edge_reid.release.publication import Plan, Published, publish
+from edge_reid.signing.keys import SigningKey
 
 CONFIG = """# for {version}
 site = "lab"

@@ -12,11 +12,11 @@ from itertools import count
 
 import pytest
 
-from edge_reid.core.blobs import CHUNK_BYTES, BlobRef
 from edge_reid.core.errors import SnapshotError
 from edge_reid.messaging import sync_mqtt
 from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.sync_mqtt import MqttSource
+from edge_reid.signing.blobs import CHUNK_BYTES, BlobRef
 
 BODY = b"x" * 1000
 REF = BlobRef(hashlib.sha256(BODY).hexdigest(), len(BODY))

@@ -13,8 +13,8 @@ from edge_reid.agent.supervisor import _check_signatures
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import ModelSettings
 from edge_reid.core.errors import ModelError
-from edge_reid.gallery.keys import SigningKey
-from edge_reid.release.model_signature import sign_model
+from edge_reid.signing.keys import SigningKey
+from edge_reid.signing.model_signature import sign_model
 
 KEY = SigningKey.generate()
 

@@ -14,10 +14,10 @@ from typing import ClassVar
 import pytest
 from web import WebServer
 
-from edge_reid.core.blobs import BlobRef
 from edge_reid.core.errors import BundleError, ConfigError
 from edge_reid.release.depot import FolderDepot, WebDepot, place_of
 from edge_reid.release.stock import Stock
+from edge_reid.signing.blobs import BlobRef
 
 BODY = random.Random(1).randbytes(900_000)
 REF = BlobRef(hashlib.sha256(BODY).hexdigest(), len(BODY))

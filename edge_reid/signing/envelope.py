@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from edge_reid.gallery.keys import SIGNATURE_BYTES, PublicKey, SigningKey
+from edge_reid.signing.keys import SIGNATURE_BYTES, PublicKey, SigningKey
 
 _SIGNATURE = re.compile(rb"([0-9a-f]{%d})\n" % (2 * SIGNATURE_BYTES))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import manifest_path
-from edge_reid.gallery.keys import SIGNATURE_BYTES, PublicKey, SigningKey
+from edge_reid.signing.keys import SIGNATURE_BYTES, PublicKey, SigningKey
 
 _CONTEXT = b"edge-reid.model/1\n"
 """The same key signs bundles and heads; what it says of one is nothing about another."""
