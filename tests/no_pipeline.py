@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 
 
 class NoPipeline:

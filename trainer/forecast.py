@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_reid.core.manifest import Forecast
-from edge_reid.core.threshold import is_measured, threshold_for
+from edge_reid.matching.threshold import is_measured, threshold_for
 from trainer.comparisons import INTERVAL, Comparisons, DoubleArray
 from trainer.metrics import FloatArray, IntArray
 from trainer.thresholds import Quantiles

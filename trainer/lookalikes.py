@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.core.mixture import find_mixture
+from edge_reid.matching.mixture import find_mixture
 from trainer.datasets import IntArray
 from trainer.survey import FloatArray
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_reid.core.threshold import is_measured, threshold_for
+from edge_reid.matching.threshold import is_measured, threshold_for
 from trainer.calibrate import REPLICATES, Embedded
 from trainer.comparisons import INTERVAL, Comparisons, DoubleArray, comparisons_of, draw_people
 from trainer.comparisons import joined as joined_sets

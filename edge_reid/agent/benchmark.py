@@ -15,7 +15,7 @@ from edge_reid.agent.health import StageClock, StageSummary, resident_mb
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.types import Frame, GallerySnapshot
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 from edge_reid.vision.capture import Source, open_source
 from edge_reid.vision.crops import cut
 from edge_reid.vision.detect import Detector, load_detector

@@ -28,8 +28,8 @@ from edge_reid.core.types import (
     Uncertain,
     Unknown,
 )
-from edge_reid.gallery.index import Index
-from edge_reid.gallery.match import decide
+from edge_reid.matching.decide import decide
+from edge_reid.matching.index import Index
 
 _MAX_RIVALS = 8
 """Of one track: who meets more people before a crop tells keeps the newest."""

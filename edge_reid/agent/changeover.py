@@ -16,7 +16,7 @@ from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.uplink import Uplink
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.payloads import GalleryState
 from edge_reid.messaging.wire import rfc3339

@@ -19,8 +19,8 @@ from typing import TypeAlias
 
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.index import Index
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.index import Index
 
 _log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from edge_reid.core.types import (
     Uncertain,
     Unknown,
 )
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 from edge_reid.vision.crops import CropPicker
 from edge_reid.vision.detect import Detector
 from edge_reid.vision.embed import Embedder

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.core.threshold import threshold_for
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
+from edge_reid.matching.threshold import threshold_for
 
 
 class Standard:

@@ -32,7 +32,7 @@ from edge_reid.core.config import AgentSettings, ModelSettings
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame, Hit
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import CameraReport, CameraState, Origin, camera_status_message

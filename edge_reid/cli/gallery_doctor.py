@@ -84,8 +84,8 @@ def _chosen(only: list[int] | None, *, fix: bool) -> frozenset[int] | None:
 
 def _bars(manifest: EmbeddingManifest, target_fpir: float | None, templates: int) -> Bars:
     from edge_reid.core.config import DecideSettings, EmbedSettings, parse_section
-    from edge_reid.core.threshold import threshold_for
     from edge_reid.gallery.findings import Bars
+    from edge_reid.matching.threshold import threshold_for
 
     given = {} if target_fpir is None else {"target_fpir": target_fpir}
     decide = parse_section(DecideSettings, given)

@@ -93,7 +93,7 @@ def _ask_if_unlike(
         GalleryError: they say no, or nobody can be asked.
     """
     from edge_reid.core.errors import GalleryError
-    from edge_reid.core.mixture import group_similarity
+    from edge_reid.matching.mixture import group_similarity
 
     if some is None or others is None or not manifest.genuine_quantiles:
         return

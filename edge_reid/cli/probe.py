@@ -54,10 +54,10 @@ def probe(
     from edge_reid.cli.photo_files import photo_files
     from edge_reid.cli.photos import Studio, check_pick, parse_pick, subject_text
     from edge_reid.core.config import DecideSettings, parse_section
-    from edge_reid.core.threshold import is_measured, threshold_for
-    from edge_reid.gallery.index import Index
-    from edge_reid.gallery.match import decide, mean_vector
     from edge_reid.gallery.store import GalleryStore
+    from edge_reid.matching.decide import decide, mean_vector
+    from edge_reid.matching.index import Index
+    from edge_reid.matching.threshold import is_measured, threshold_for
 
     pick = parse_pick(box, largest=largest)
     photos = photo_files(paths).photos
@@ -108,7 +108,7 @@ def _doubt(embeddings: Sequence[Embedding], manifest: EmbeddingManifest) -> str 
     """What to say when the photos fall into two groups that one person's would not."""
     import numpy as np
 
-    from edge_reid.core.mixture import find_mixture
+    from edge_reid.matching.mixture import find_mixture
 
     if not manifest.genuine_quantiles:
         return None

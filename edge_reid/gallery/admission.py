@@ -10,7 +10,7 @@ from edge_reid.core.anonymous_names import resembles_stranger
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import Template
 from edge_reid.gallery.identity import identity_name
-from edge_reid.gallery.vectors import are_unit
+from edge_reid.matching.vectors import are_unit
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_reid.gallery.neighbours import Neighbours, Rows
+from edge_reid.matching.neighbours import Neighbours, Rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery.head import Head
 from edge_reid.gallery.identity import identity_key
 from edge_reid.gallery.tree import Fetch, Leaf, Person, Record, place_of, walk
-from edge_reid.gallery.vectors import are_unit
+from edge_reid.matching.vectors import are_unit
 
 _CARRIED = np.dtype("<f2")
 """Changes a similarity by 7e-5 at most (256 numbers, 20,000 templates), less than the rounding of

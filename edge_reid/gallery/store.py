@@ -30,7 +30,7 @@ from edge_reid.gallery.curation import (
 from edge_reid.gallery.identity import identity_key, identity_name
 from edge_reid.gallery.schema import APPLICATION_ID, KEYS, check_format, migrate
 from edge_reid.gallery.tree import Erasure, place_of
-from edge_reid.gallery.vectors import pack, unpack
+from edge_reid.matching.vectors import pack, unpack
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.storage.row_checksums import is_kept, seal
 from edge_reid.storage.sqlite import (

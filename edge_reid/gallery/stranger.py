@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_reid.core.types import Embedding, Template, Vector
-from edge_reid.gallery.vectors import pack
+from edge_reid.matching.vectors import pack
 
 PROMOTED = 5
 """Embeddings that become templates: each further one raises the threshold for everybody."""

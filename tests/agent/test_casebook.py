@@ -7,7 +7,7 @@ from edge_reid.agent.casebook import Casebook, Closing, Evidence
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 
 MODEL_ID = "0123456789abcdef"
 ANNA, BEN = np.eye(4, dtype=np.float32)[:2]

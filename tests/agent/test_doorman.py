@@ -16,9 +16,9 @@ from edge_reid.agent.doorman import HANDOVER_S, Doorman
 from edge_reid.core.config import AgentSettings, StrangerSettings
 from edge_reid.core.errors import ModelError
 from edge_reid.core.geometry import Box
-from edge_reid.core.threshold import threshold_for
 from edge_reid.core.types import Embedding, Hit, HitType, Known, Unknown
 from edge_reid.gallery.strangers import StrangerStore
+from edge_reid.matching.threshold import threshold_for
 
 MODEL_ID = "0123456789abcdef"
 DIMENSION = 64

@@ -35,8 +35,8 @@ from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
 from edge_reid.gallery import replica_file
-from edge_reid.gallery.index import Index
 from edge_reid.gallery.replica import Replica
+from edge_reid.matching.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.messaging.subscribe import Subscriber
 from edge_reid.messaging.sync_folder import FolderPlace, FolderSource

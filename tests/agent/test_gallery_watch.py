@@ -16,8 +16,8 @@ from publishing import DIMENSION, MODEL, portraits
 from edge_reid.agent import gallery_watch
 from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.index import Index
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.index import Index
 
 LOOK_S = 0.02
 

@@ -8,7 +8,7 @@ from edge_reid.agent.casebook import Casebook
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 
 MODEL_ID = "0123456789abcdef"
 ANNA, BEN, ZOE, JIM, FOG = np.eye(8, dtype=np.float32)[:5]

@@ -12,7 +12,7 @@ from edge_reid.agent.pipeline import Pipeline
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Detection, Frame, GallerySnapshot, Hit, HitType, Image, Known
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 
 MODEL = "0123456789abcdef"
 LEFT, RIGHT = Box(100, 100, 160, 260), Box(400, 100, 460, 260)

@@ -22,8 +22,8 @@ from edge_reid.agent.steward import Steward
 from edge_reid.core.config import AgentSettings, CommandName, DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
-from edge_reid.gallery.index import Index
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.index import Index
 from edge_reid.messaging.ask import new_command
 from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.command_payloads import CommandResult

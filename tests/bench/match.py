@@ -17,8 +17,8 @@ from rich.table import Table
 from edge_reid.agent.benchmark import describe_machine
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.types import Embedding, GallerySnapshot, Vectors
-from edge_reid.gallery.index import Index
-from edge_reid.gallery.match import decide
+from edge_reid.matching.decide import decide
+from edge_reid.matching.index import Index
 
 MODEL = "0" * 16
 PHOTOS_PER_PERSON = 5

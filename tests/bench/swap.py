@@ -25,9 +25,9 @@ from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.core.config import GallerySyncSettings
 from edge_reid.core.types import Template
 from edge_reid.gallery.head import Pinned
-from edge_reid.gallery.index import Index
 from edge_reid.gallery.publication import publish
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.index import Index
 from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import SigningKey

@@ -7,7 +7,7 @@ import pytest
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.threshold import threshold_for
+from edge_reid.matching.threshold import threshold_for
 
 
 @pytest.fixture

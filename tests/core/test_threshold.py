@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_reid.core.errors import ModelError
-from edge_reid.core.threshold import is_measured, threshold_for
+from edge_reid.matching.threshold import is_measured, threshold_for
 
 QUANTILES = ((0.5, 0.10), (0.1, 0.30), (0.01, 0.50), (0.001, 0.62), (0.0001, 0.70))
 

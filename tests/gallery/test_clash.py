@@ -5,7 +5,7 @@ import pytest
 from gallery_examples import template, unit_vectors
 
 from edge_reid.core.types import Candidate
-from edge_reid.gallery.clash import Clash, clashes, same_photos
+from edge_reid.matching.conflicts import Clash, clashes, same_photos
 
 A, B, C = unit_vectors(3)
 

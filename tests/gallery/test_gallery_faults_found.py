@@ -11,7 +11,7 @@ from gallery_examples import template
 from edge_reid.core.types import Template
 from edge_reid.gallery.doctor import examine
 from edge_reid.gallery.findings import Bars, Finding, Kind
-from edge_reid.gallery.neighbours import NOBODY, Neighbours
+from edge_reid.matching.neighbours import NOBODY, Neighbours
 
 DIMENSION = 64
 BARS = Bars(threshold=0.75, margin=0.05, genuine=(0.02, 0.38), quality=0.2)
@@ -291,7 +291,7 @@ class TestPoor:
 class TestNeighbours:
     @pytest.fixture
     def crowd(self, monkeypatch):
-        monkeypatch.setattr("edge_reid.gallery.neighbours.CHUNK_BYTES", 4 * 40 * 7)  # 7 rows
+        monkeypatch.setattr("edge_reid.matching.neighbours.CHUNK_BYTES", 4 * 40 * 7)  # 7 rows
         person = np.random.default_rng(0).integers(0, 9, 40)
         vectors = np.stack([each.vector for each in looks("x", 3, 40, like=0.3)])
         return Neighbours(vectors, person), vectors, person

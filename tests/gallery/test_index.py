@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 
 
 def brute_force(snapshot, vector):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.errors import ModelMismatchError
 from edge_reid.core.types import Known, Uncertain, Unknown
-from edge_reid.gallery.index import Index
-from edge_reid.gallery.match import decide, mean_vector
+from edge_reid.matching.decide import decide, mean_vector
+from edge_reid.matching.index import Index
 
 SETTINGS = DecideSettings(min_crops=2, min_margin=0.05)
 

@@ -21,11 +21,11 @@ from stranger_examples import looks, visit
 
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.match import mean_vector
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.stranger import PROMOTED, templates_of
 from edge_reid.gallery.strangers import KEPT_LOOKS, StrangerStore
-from edge_reid.gallery.vectors import pack
+from edge_reid.matching.decide import mean_vector
+from edge_reid.matching.vectors import pack
 
 KEEP_S = 3600.0
 

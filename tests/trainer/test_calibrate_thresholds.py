@@ -8,7 +8,7 @@ from threshold_examples import crowd, manifest
 
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.core.threshold import threshold_for
+from edge_reid.matching.threshold import threshold_for
 from trainer import comparisons as comparing
 from trainer.calibrate import calibrate, table
 from trainer.comparisons import LOOKALIKES_BEYOND, comparisons_of, draw_people, joined

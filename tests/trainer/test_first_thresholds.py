@@ -10,7 +10,7 @@ from threshold_examples import crowd, manifest
 from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.core.threshold import threshold_for
+from edge_reid.matching.threshold import threshold_for
 from trainer.calibrate import calibrate, table
 from trainer.evaluate import Report, score, split_people
 from trainer.first_thresholds import with_thresholds

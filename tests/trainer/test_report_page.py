@@ -18,7 +18,7 @@ from conftest import draw_people  # noqa: E402
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.errors import EdgeReidError, UsageError  # noqa: E402
-from edge_reid.core.threshold import threshold_for  # noqa: E402
+from edge_reid.matching.threshold import threshold_for  # noqa: E402
 from trainer.places import split_of  # noqa: E402
 from trainer.report.curves import read_training_curves  # noqa: E402
 from trainer.report.lists import ranked_lists  # noqa: E402

@@ -20,7 +20,7 @@ pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
-from edge_reid.core.threshold import threshold_for  # noqa: E402
+from edge_reid.matching.threshold import threshold_for  # noqa: E402
 
 HEIGHT_PX, WIDTH_PX = 96, 48
 TRAINED, STRANGERS = range(20), range(100, 130)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from edge_reid.core.errors import TrainingError, UsageError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
-from edge_reid.core.threshold import is_measured, threshold_for
+from edge_reid.matching.threshold import is_measured, threshold_for
 from trainer.calibrate import Embedded, calibrate, table
 from trainer.evaluate import Report, Split, evaluate_file, evaluate_network
 from trainer.model import load_run

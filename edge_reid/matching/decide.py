@@ -16,7 +16,7 @@ from edge_reid.core.types import (
     Unknown,
     Vector,
 )
-from edge_reid.gallery.index import Index
+from edge_reid.matching.index import Index
 
 _NO_DIRECTION = 1e-9
 """A mean so short is rounding, not a direction."""
