@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_reid.core.errors import BrokerError
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import Received
-from edge_reid.messaging.subscribe import Subscriber
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import Received
+from edge_reid.mqtt.subscriber import Subscriber
 
 
 class Consumer:

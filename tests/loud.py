@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from mosquitto import Mosquitto
 
-from edge_reid.messaging.connection import connect
-from edge_reid.messaging.message import Message
+from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.message import Message
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from edge_reid.core.config import MqttSettings
-from edge_reid.messaging.broker import Broker
+from edge_reid.mqtt.broker import Broker
 
 START_TIMEOUT_S = 10.0
 

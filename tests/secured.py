@@ -14,7 +14,7 @@ from types import ModuleType
 from mosquitto import Mosquitto
 
 from edge_reid.core.config import MqttSettings
-from edge_reid.messaging.broker import Broker
+from edge_reid.mqtt.broker import Broker
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy" / "broker"
 CAST = (

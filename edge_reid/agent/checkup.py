@@ -26,8 +26,8 @@ from edge_reid.gallery.head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.threshold import is_measured, threshold_for
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import connect
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import connect
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
 from edge_reid.vision.capture import open_source

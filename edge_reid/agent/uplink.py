@@ -6,13 +6,13 @@ from contextlib import ExitStack
 
 from edge_reid.core.config import AgentSettings
 from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
-from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.messaging.command_memory import CommandMemory
 from edge_reid.messaging.courier import Delivery
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.topics import Address
+from edge_reid.mqtt.broker import Broker
 
 
 class Uplink:

@@ -9,9 +9,9 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
-    from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.fleet import Fleet, Member
-    from edge_reid.messaging.subscribe import Subscriber
+    from edge_reid.mqtt.broker import Broker
+    from edge_reid.mqtt.subscriber import Subscriber
 
 TICK_S = 0.5
 """How often the screen is brought up to date."""
@@ -36,8 +36,8 @@ def fleet(
     """Show every agent of a site: online, release, gallery, outbox, cameras, names taken twice."""
     from edge_reid.core.errors import UsageError
     from edge_reid.messaging.fleet import Fleet, fleet_filters
-    from edge_reid.messaging.retained import read_retained
-    from edge_reid.messaging.subscribe import Subscriber
+    from edge_reid.mqtt.retained import read_retained
+    from edge_reid.mqtt.subscriber import Subscriber
 
     if as_json + watch + (forget is not None) > 1:
         raise UsageError("--json, --watch and --forget: do not go together; leave all but one out")
@@ -67,8 +67,8 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
     from edge_reid.cli.fleet_table import is_silent
     from edge_reid.core.errors import UsageError
     from edge_reid.core.foreign_text import shown
-    from edge_reid.messaging.connection import connect
-    from edge_reid.messaging.message import Message
+    from edge_reid.mqtt.connection import connect
+    from edge_reid.mqtt.message import Message
 
     member = next((it for it in known.members if it.name == name), None)
     if member is None:

@@ -13,7 +13,7 @@ from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.gallery.publication import Place, Published
-    from edge_reid.messaging.broker import Broker
+    from edge_reid.mqtt.broker import Broker
 
 
 @takes_login(url=None)
@@ -70,9 +70,9 @@ def publish(
 
 @contextmanager
 def _place(where: Broker | Path, root: str, site: str) -> Iterator[Place]:
-    from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.sync_folder import FolderPlace
     from edge_reid.messaging.sync_mqtt import MqttPlace
+    from edge_reid.mqtt.broker import Broker
 
     if isinstance(where, Broker):
         with MqttPlace(where, root, site) as place:

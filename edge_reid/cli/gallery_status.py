@@ -13,8 +13,8 @@ from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.gallery.tree import Erasure
-    from edge_reid.messaging.broker import Broker
     from edge_reid.messaging.fleet import Fleet, Member
+    from edge_reid.mqtt.broker import Broker
     from edge_reid.signing.keys import PublicKey
 
 
@@ -52,9 +52,9 @@ def status(
 def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
     """What is retained of the site: its agents, and the head of its gallery."""
     from edge_reid.messaging.fleet import Fleet
-    from edge_reid.messaging.retained import read_retained
-    from edge_reid.messaging.subscribe import Subscriber
     from edge_reid.messaging.topics import gallery_topic
+    from edge_reid.mqtt.retained import read_retained
+    from edge_reid.mqtt.subscriber import Subscriber
 
     fleet = Fleet(root, site)
     head_topic = f"{gallery_topic(root, site)}/head"

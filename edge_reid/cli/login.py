@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
-    from edge_reid.messaging.broker import Broker
+    from edge_reid.mqtt.broker import Broker
 
 LOCAL = "mqtt://127.0.0.1:1883"
 
@@ -47,7 +47,7 @@ class Login:
             ConfigError: with every mistake at once.
         """
         from edge_reid.core.config import MqttSettings, parse_section
-        from edge_reid.messaging.broker import Broker
+        from edge_reid.mqtt.broker import Broker
 
         return Broker.from_settings(parse_section(MqttSettings, asdict(self)))
 

@@ -10,9 +10,9 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
-    from edge_reid.messaging.connection import Received
     from edge_reid.messaging.payloads import EventPayload
-    from edge_reid.messaging.subscribe import Subscriber
+    from edge_reid.mqtt.connection import Received
+    from edge_reid.mqtt.subscriber import Subscriber
 
     Item: TypeAlias = tuple[bytes, EventPayload] | None
 
@@ -39,7 +39,7 @@ def watch(
 ) -> None:
     """Show hits live, as any subscriber gets them. Ctrl-C leaves."""
     from edge_reid.core.errors import BrokerError
-    from edge_reid.messaging.subscribe import Subscriber
+    from edge_reid.mqtt.subscriber import Subscriber
 
     address = login.broker()
     site_level = topic_name("--site", site) if site is not None else "+"

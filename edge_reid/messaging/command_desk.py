@@ -23,11 +23,11 @@ from edge_reid.messaging.command_payloads import (
     Picture,
     parse_command,
 )
-from edge_reid.messaging.connection import Received
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.payloads import CommandsState, utc_s
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import rfc3339
+from edge_reid.mqtt.connection import Received
+from edge_reid.mqtt.message import Message
 
 WAITING_MAX = 8
 """Commands that may wait to be carried out."""

@@ -15,16 +15,12 @@ from typing import Literal
 from edge_reid import __version__
 from edge_reid.core.errors import BrokerError, EdgeReidError
 from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
-from edge_reid.messaging.backoff import RETRY_S, Backoff, jittered
-from edge_reid.messaging.broker import Broker, NameTakenError, RefusedError
 from edge_reid.messaging.camera_guard import CameraGuard
 from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.connection import Connection, Received, connect
 from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
 from edge_reid.messaging.identity_states import IdentityStates
 from edge_reid.messaging.instance import Instance, former_session, noted
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.payloads import (
     LINES_MAX,
@@ -33,10 +29,14 @@ from edge_reid.messaging.payloads import (
     AgentStatus,
     GalleryState,
 )
-from edge_reid.messaging.refusals import Refusals
 from edge_reid.messaging.topics import Address
-from edge_reid.messaging.waker import Waker
 from edge_reid.messaging.wire import Event, rfc3339
+from edge_reid.mqtt.backoff import RETRY_S, Backoff, jittered
+from edge_reid.mqtt.broker import Broker, NameTakenError, RefusedError
+from edge_reid.mqtt.connection import Connection, Received, connect
+from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.refusals import Refusals
+from edge_reid.mqtt.waker import Waker
 
 _log = logging.getLogger(__name__)
 

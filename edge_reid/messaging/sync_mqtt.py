@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from edge_reid.core.errors import BrokerError, SnapshotError
-from edge_reid.messaging.broker import Broker, UnreachableError
-from edge_reid.messaging.connection import Connection, connect
-from edge_reid.messaging.message import Message
-from edge_reid.messaging.subscribe import Subscriber
 from edge_reid.messaging.topics import gallery_topic
+from edge_reid.mqtt.broker import Broker, UnreachableError
+from edge_reid.mqtt.connection import Connection, connect
+from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.blobs import BlobRef, join, split
 
 BATCH_CHUNKS = 64

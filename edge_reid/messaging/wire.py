@@ -15,7 +15,6 @@ from typing import Literal
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.payloads import (
     SILENT_PERIODS,
     CameraStatus,
@@ -25,6 +24,7 @@ from edge_reid.messaging.payloads import (
     UnknownPayload,
 )
 from edge_reid.messaging.topics import Address
+from edge_reid.mqtt.message import Message
 
 CameraState = Literal["starting", "running", "stalled", "failed", "ended"]
 

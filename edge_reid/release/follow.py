@@ -13,9 +13,9 @@ from typing import Literal, TypeAlias
 from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError, EdgeReidError
 from edge_reid.core.progress import StageProgress
-from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.payloads import BoxUpdate
 from edge_reid.messaging.wire import rfc3339
+from edge_reid.mqtt.broker import Broker
 from edge_reid.release.box import Box, Installed, check_newer, write_whole
 from edge_reid.release.depot import Depot, open_depot
 from edge_reid.release.head import ReleaseHead, TargetRelease, check_manifest, open_head

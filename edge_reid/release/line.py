@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_reid.core.errors import BundleError
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import Connection, Received, connect
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.payloads import BoxUpdate
-from edge_reid.messaging.retained import read_retained
 from edge_reid.messaging.topics import Address, release_topic
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import Connection, Received, connect
+from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.retained import read_retained
 from edge_reid.release.rollout import Reports
 
 GRACE_S = 2.0

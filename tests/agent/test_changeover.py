@@ -21,7 +21,7 @@ from edge_reid.core.config import AgentSettings
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
-from edge_reid.messaging.subscribe import Subscriber
+from edge_reid.mqtt.subscriber import Subscriber
 
 pytestmark = pytest.mark.broker
 

@@ -10,7 +10,7 @@ from loud import somebody_speaks
 from mosquitto import Mosquitto
 from sightings import ADDRESS
 
-from edge_reid.messaging.message import Message
+from edge_reid.mqtt.message import Message
 
 pytestmark = pytest.mark.broker
 

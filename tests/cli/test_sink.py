@@ -14,8 +14,8 @@ import pytest
 from mosquitto import Mosquitto
 from sightings import an_event
 
-from edge_reid.messaging.connection import connect
-from edge_reid.messaging.message import Message
+from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.message import Message
 
 
 @pytest.mark.parametrize("name", ["hits.db", "hits.jsonl"])

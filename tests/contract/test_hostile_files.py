@@ -19,7 +19,7 @@ from edge_reid.core.manifest import file_sha256, load_embedding_manifest
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.messaging.ask import new_command
 from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.connection import Received
+from edge_reid.mqtt.connection import Received
 from edge_reid.vision import photo
 from edge_reid.vision.capture import open_source
 from edge_reid.vision.photo import read_photo

@@ -18,9 +18,9 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 from sightings import ADDRESS, an_event  # noqa: E402
 
-from edge_reid.messaging.broker import Broker  # noqa: E402
 from edge_reid.messaging.mqtt import AgentFacts, Publisher  # noqa: E402
 from edge_reid.messaging.outbox import Outbox  # noqa: E402
+from edge_reid.mqtt.broker import Broker  # noqa: E402
 
 
 def main(outbox_path: str, port: str, first_track: str, silence_s: str) -> None:

@@ -19,11 +19,11 @@ from mosquitto import Mosquitto
 from sightings import ADDRESS, ANA, an_event
 
 from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
-from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.subscribe import Subscriber
 from edge_reid.messaging.topics import Address
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.subscriber import Subscriber
 
 pytestmark = pytest.mark.broker
 

@@ -26,11 +26,11 @@ from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.pull import Arrived, load_held, nothing_to_fetch, pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging import sync_mqtt
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import connect
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
 from edge_reid.messaging.sync_mqtt import MqttPlace, MqttSource
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.message import Message
 from edge_reid.signing.blobs import BlobRef
 
 ROOT = "edge-reid"

@@ -22,12 +22,12 @@ from postgres import Postgres
 from secured import SecuredMosquitto
 from sightings import ADDRESS, STRANGER, an_event
 
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import connect
 from edge_reid.messaging.courier import Delivery
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.message import Message
 
 pytestmark = pytest.mark.broker
 

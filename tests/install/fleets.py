@@ -9,7 +9,7 @@ import parcels
 from install.conftest import HERE, Outcome, TestBox
 
 from edge_reid.core.config import MqttSettings
-from edge_reid.messaging.broker import Broker
+from edge_reid.mqtt.broker import Broker
 from edge_reid.release.head import Group
 from edge_reid.release.line import ReleaseLine
 from edge_reid.release.publication import Plan, Published, publish

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_reid.messaging.backoff import Backoff
+from edge_reid.mqtt.backoff import Backoff
 
 
 def test_pauses_double_up_to_the_longest() -> None:

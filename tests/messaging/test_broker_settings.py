@@ -6,7 +6,7 @@ import pytest
 
 from edge_reid.core.config import MqttSettings
 from edge_reid.core.errors import ConfigError
-from edge_reid.messaging.broker import Broker
+from edge_reid.mqtt.broker import Broker
 
 
 def test_ports_have_their_usual_defaults() -> None:

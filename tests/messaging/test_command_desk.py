@@ -16,8 +16,8 @@ from edge_reid.messaging.catalogue import json_schemas
 from edge_reid.messaging.command_desk import REMEMBERED, WAITING_MAX, CommandDesk
 from edge_reid.messaging.command_memory import CommandMemory
 from edge_reid.messaging.command_payloads import MAX_COMMAND_BYTES, Command, parse_command
-from edge_reid.messaging.connection import Received
 from edge_reid.messaging.wire import rfc3339
+from edge_reid.mqtt.connection import Received
 
 NOW_S = 1_772_366_400.0
 ALLOWED = CommandSettings(allow=("reload", "sync-now", "set-threshold"), max_age_s=60)

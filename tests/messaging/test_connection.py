@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from edge_reid.messaging.broker import Broker, RefusedError, UnreachableError
-from edge_reid.messaging.connection import Connection, connect
+from edge_reid.mqtt.broker import Broker, RefusedError, UnreachableError
+from edge_reid.mqtt.connection import Connection, connect
 
 CONNACK = bytes([0x20, 3, 0, 0, 0])
 PUBLISH_OF_A_TOPIC_LONGER_THAN_ITSELF = bytes([0x30, 4, 0x40, 2, 0x61, 0])

@@ -16,12 +16,12 @@ from mosquitto import Mosquitto
 from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 
 from edge_reid.core.types import HitType
-from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.subscribe import Subscriber
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import Event
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.subscriber import Subscriber
 
 pytestmark = pytest.mark.broker
 

@@ -12,12 +12,12 @@ from sightings import ADDRESS, STRANGER, an_event
 
 from edge_reid import __version__
 from edge_reid.core.types import HitType
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import PACKET_BYTES, connect
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.wire import CameraReport, camera_status_message
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import PACKET_BYTES, connect
+from edge_reid.mqtt.message import Message
 
 pytestmark = pytest.mark.broker
 

@@ -14,15 +14,15 @@ from gate import Gate
 from mosquitto import Mosquitto
 from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import connect
 from edge_reid.messaging.courier import AT_ONCE, Delivery
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.payloads import EventsStored
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import Event
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.message import Message
 
 pytestmark = pytest.mark.broker
 
@@ -90,7 +90,7 @@ def test_what_was_refused_goes_once_the_rule_is_put_right(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edge_reid.messaging.refusals.RETRY_S", 0.5)
+    monkeypatch.setattr("edge_reid.mqtt.refusals.RETRY_S", 0.5)
     fenced = make_broker(acl=RULES)
     with Consumer(fenced.broker()) as consumer, an_agent(outbox, fenced.broker()) as ours:
         for track in (1, 2, 3):

@@ -11,14 +11,14 @@ from loud import somebody_speaks
 from mosquitto import Mosquitto
 from sightings import ADDRESS
 
-from edge_reid.messaging.connection import Received, connect
 from edge_reid.messaging.fleet import Fleet, fleet_filters
-from edge_reid.messaging.message import Message
 from edge_reid.messaging.payloads import BoxUpdate
-from edge_reid.messaging.retained import read_retained
-from edge_reid.messaging.subscribe import Subscriber
 from edge_reid.messaging.topics import Address
 from edge_reid.messaging.wire import CameraReport, camera_status_message
+from edge_reid.mqtt.connection import Received, connect
+from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.retained import read_retained
+from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.release.line import ReleaseLine
 
 GATE = camera_status_message(ADDRESS, "gate", CameraReport("running"), 0.0)

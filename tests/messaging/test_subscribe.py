@@ -9,10 +9,10 @@ from gate import Gate
 from mosquitto import Mosquitto
 
 from edge_reid.core.errors import BrokerError
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import connect
-from edge_reid.messaging.message import Message
-from edge_reid.messaging.subscribe import Subscriber
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.subscriber import Subscriber
 
 pytestmark = pytest.mark.broker
 TOPIC = "edge-reid/lab/gate/hit"

@@ -12,8 +12,8 @@ from mosquitto import Mosquitto
 from needs import absent
 
 from edge_reid.core.errors import ConfigError
-from edge_reid.messaging.broker import RefusedError, UnreachableError
-from edge_reid.messaging.connection import connect
+from edge_reid.mqtt.broker import RefusedError, UnreachableError
+from edge_reid.mqtt.connection import connect
 
 pytestmark = pytest.mark.broker
 

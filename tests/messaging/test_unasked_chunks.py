@@ -14,8 +14,8 @@ import pytest
 
 from edge_reid.core.errors import SnapshotError
 from edge_reid.messaging import sync_mqtt
-from edge_reid.messaging.broker import Broker
 from edge_reid.messaging.sync_mqtt import MqttSource
+from edge_reid.mqtt.broker import Broker
 from edge_reid.signing.blobs import CHUNK_BYTES, BlobRef
 
 BODY = b"x" * 1000

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_reid.messaging.connection import Received
+from edge_reid.mqtt.connection import Received
 
 QUIET_S = 0.5
 """When nothing retained has come for so long, all has."""

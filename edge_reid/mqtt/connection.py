@@ -20,17 +20,17 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_reid.messaging.broker import Broker, RefusedError, TooLargeError, UnreachableError
-from edge_reid.messaging.limits import (
+from edge_reid.mqtt.broker import Broker, RefusedError, TooLargeError, UnreachableError
+from edge_reid.mqtt.limits import (
     RETAIN_NOT_SUPPORTED,
     WINDOW,
     Limits,
     is_for_good,
     packet_bytes,
 )
-from edge_reid.messaging.message import Message
-from edge_reid.messaging.refusals import Refusal
-from edge_reid.messaging.waker import Waker
+from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.refusals import Refusal
+from edge_reid.mqtt.waker import Waker
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 5.0

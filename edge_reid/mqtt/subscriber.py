@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterable
 
 from edge_reid.core.errors import BrokerError
-from edge_reid.messaging.backoff import RETRY_S, Backoff
-from edge_reid.messaging.broker import Broker
-from edge_reid.messaging.connection import Connection, Received, connect
+from edge_reid.mqtt.backoff import RETRY_S, Backoff
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import Connection, Received, connect
 
 
 class Subscriber:

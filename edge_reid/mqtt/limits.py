@@ -8,7 +8,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_reid.core.foreign_text import shown
-from edge_reid.messaging.message import Message
+from edge_reid.mqtt.message import Message
 
 WINDOW = 20
 """Messages on their way at a time, unless the broker wants fewer."""
