@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, HitType, Known, Unknown
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import Event, Origin
+from edge_reid.wire.events import Event, Origin
+from edge_reid.wire.topics import Address
 
 ADDRESS = Address(root="edge-reid", site="lab", agent="gate-1")
 ORIGIN = Origin(ADDRESS, camera="gate", model_id="0123456789abcdef", gallery_version=3)

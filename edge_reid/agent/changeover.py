@@ -18,8 +18,8 @@ from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.uplink import Uplink
 from edge_reid.matching.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
-from edge_reid.messaging.payloads import GalleryState
-from edge_reid.messaging.wire import rfc3339
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.payloads import GalleryState
 
 
 class Changeover:

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.core.types import Hit
-from edge_reid.messaging.wire import Event, Origin, event_line
+from edge_reid.wire.events import Event, Origin, event_line
 
 STDOUT = "-"
 

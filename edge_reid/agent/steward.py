@@ -24,8 +24,8 @@ from edge_reid.core.types import Frame
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
 from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.command_payloads import Command, Picture
 from edge_reid.vision.album import Album
+from edge_reid.wire.commands import Command, Picture
 
 _log = logging.getLogger(__name__)
 

@@ -34,14 +34,14 @@ from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame, Hit
 from edge_reid.matching.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import CameraReport, CameraState, Origin, camera_status_message
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
 from edge_reid.vision.annotate import VideoWriter, draw, label_for
 from edge_reid.vision.capture import Source, open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
+from edge_reid.wire.events import CameraReport, CameraState, Origin, camera_status_message
+from edge_reid.wire.topics import Address
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from edge_reid.messaging.command_memory import CommandMemory
 from edge_reid.messaging.courier import Delivery
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.topics import Address
 from edge_reid.mqtt.broker import Broker
+from edge_reid.wire.topics import Address
 
 
 class Uplink:

@@ -9,7 +9,7 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
-    from edge_reid.messaging.command_payloads import Command, CommandResult
+    from edge_reid.wire.commands import Command, CommandResult
 
 
 @takes_login()
@@ -39,7 +39,7 @@ def command(
     from edge_reid.core.errors import CommandError
     from edge_reid.core.foreign_text import shown, shown_json
     from edge_reid.messaging.ask import ask
-    from edge_reid.messaging.topics import Address
+    from edge_reid.wire.topics import Address
 
     order = _order(name, threshold)
     address = Address(login.root, topic_name("--site", site), topic_name("AGENT", agent))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from edge_reid.core.foreign_text import shown
 from edge_reid.messaging.fleet import Fleet, Member
-from edge_reid.messaging.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
+from edge_reid.wire.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
 
 AGENT_PERIOD_S = 30.0
 """Of agents from before 0.5, which do not say so."""

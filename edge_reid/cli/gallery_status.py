@@ -52,9 +52,9 @@ def status(
 def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
     """What is retained of the site: its agents, and the head of its gallery."""
     from edge_reid.messaging.fleet import Fleet
-    from edge_reid.messaging.topics import gallery_topic
     from edge_reid.mqtt.retained import read_retained
     from edge_reid.mqtt.subscriber import Subscriber
+    from edge_reid.wire.topics import gallery_topic
 
     fleet = Fleet(root, site)
     head_topic = f"{gallery_topic(root, site)}/head"
@@ -74,7 +74,7 @@ def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | Non
     from edge_reid.core.errors import SnapshotError
     from edge_reid.core.foreign_text import shown
     from edge_reid.gallery.head import open_head
-    from edge_reid.messaging.wire import rfc3339
+    from edge_reid.wire.events import rfc3339
 
     if sealed is None:
         typer.echo(f"{site}: no gallery is published on this broker")

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_reid.core.foreign_text import shown
-from edge_reid.messaging.payloads import EventPayload
+from edge_reid.wire.payloads import EventPayload
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
 PEOPLE_MAX = 1000

@@ -17,7 +17,7 @@ def schema(
     """Print the JSON Schemas of the MQTT payloads, or write them to a folder."""
     import json
 
-    from edge_reid.messaging.catalogue import json_schemas
+    from edge_reid.wire.schemas import json_schemas
 
     schemas = json_schemas()
     if out is None:

@@ -10,9 +10,9 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
-    from edge_reid.messaging.payloads import EventPayload
     from edge_reid.mqtt.connection import Received
     from edge_reid.mqtt.subscriber import Subscriber
+    from edge_reid.wire.payloads import EventPayload
 
     Item: TypeAlias = tuple[bytes, EventPayload] | None
 
@@ -62,7 +62,7 @@ def _follow(
 
     from edge_reid.core.foreign_text import shown
     from edge_reid.messaging.attribution import misplaced
-    from edge_reid.messaging.payloads import parse_event
+    from edge_reid.wire.payloads import parse_event
 
     def skip(message: Received, what: str, reason: str) -> None:
         typer.echo(f"skipped {what}, on {shown(message.topic)}: {shown(reason)}", err=True)

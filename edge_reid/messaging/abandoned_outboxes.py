@@ -18,7 +18,7 @@ from pathlib import Path
 from edge_reid.core.errors import OutboxError
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.outbox_file import is_in_use, remove_set_aside
-from edge_reid.messaging.payloads import parse_event
+from edge_reid.wire.payloads import parse_event
 
 ABANDONED_S = 600.0
 """Nobody comes back to an outbox that was not open at any look for so long."""

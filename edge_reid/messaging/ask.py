@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from edge_reid.core.config import CommandName
 from edge_reid.core.errors import CommandError
-from edge_reid.messaging.command_payloads import Command, CommandResult
-from edge_reid.messaging.payloads import AgentStatus, Payload
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import rfc3339
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import Connection, Received, connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.commands import Command, CommandResult
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.payloads import AgentStatus, Payload
+from edge_reid.wire.topics import Address
 
 P = TypeVar("P", bound=Payload)
 

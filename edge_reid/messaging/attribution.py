@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 
 from edge_reid.core.config import RESERVED_LEVELS
-from edge_reid.messaging.payloads import AgentStatus, EventPayload, HitPayload
-from edge_reid.messaging.topics import Address
 from edge_reid.mqtt.connection import Received
+from edge_reid.wire.payloads import AgentStatus, EventPayload, HitPayload
+from edge_reid.wire.topics import Address
 
 AGENTS_MAX = 20_000
 """Whose cameras are remembered at most."""

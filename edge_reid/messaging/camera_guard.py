@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from edge_reid.messaging.payloads import CameraStatus
-from edge_reid.messaging.topics import Address
 from edge_reid.mqtt.connection import Received
+from edge_reid.wire.payloads import CameraStatus
+from edge_reid.wire.topics import Address
 
 
 class CameraGuard:

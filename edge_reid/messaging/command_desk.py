@@ -17,17 +17,17 @@ from typing import Any
 from edge_reid.core.config import CommandSettings
 from edge_reid.core.errors import CommandError
 from edge_reid.messaging.command_memory import CommandMemory
-from edge_reid.messaging.command_payloads import (
+from edge_reid.mqtt.connection import Received
+from edge_reid.mqtt.message import Message
+from edge_reid.wire.commands import (
     Command,
     CommandResult,
     Picture,
     parse_command,
 )
-from edge_reid.messaging.payloads import CommandsState, utc_s
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import rfc3339
-from edge_reid.mqtt.connection import Received
-from edge_reid.mqtt.message import Message
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.payloads import CommandsState, utc_s
+from edge_reid.wire.topics import Address
 
 WAITING_MAX = 8
 """Commands that may wait to be carried out."""

@@ -13,13 +13,13 @@ from edge_reid.messaging.identity_states import IdentityStates, Retraction
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.outbox_row import Row
 from edge_reid.messaging.pace import Pacer
-from edge_reid.messaging.payloads import EventsStored, HitPayload, parse_event
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import identity_message
 from edge_reid.mqtt.broker import RefusedError
 from edge_reid.mqtt.connection import WINDOW, Connection, Received
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.refusals import Refusal, Refusals
+from edge_reid.wire.events import identity_message
+from edge_reid.wire.payloads import EventsStored, HitPayload, parse_event
+from edge_reid.wire.topics import Address
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge_reid.core.errors import StoreError
-from edge_reid.messaging.payloads import EventPayload, HitPayload
-from edge_reid.messaging.wire import rfc3339
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.payloads import EventPayload, HitPayload
 
 TABLE = "edge_reid_events"
 """In every database; deploy/broker/README.md says what stands in it."""

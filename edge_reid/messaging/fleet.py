@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from edge_reid.core.config import RESERVED_LEVELS
-from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus, BoxUpdate, CameraStatus
 from edge_reid.mqtt.connection import Received
+from edge_reid.wire.payloads import AgentDuplicate, AgentStatus, BoxUpdate, CameraStatus
 
 TOPICS_MAX = 20_000
 """Agents, and cameras, that are remembered: nobody's words fill the memory."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes, named_other_than
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import HitPayload
 from edge_reid.mqtt.refusals import NOTHING_REFUSED, Refusals
+from edge_reid.wire.payloads import HitPayload
 
 WIPE_RETRY_S = 10.0
 """Names that a disk would not let go of are wiped again after so long."""

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from edge_reid.core.errors import StoreError
 from edge_reid.messaging.event_store import AwayError
-from edge_reid.messaging.payloads import EventPayload, parse_event
+from edge_reid.wire.payloads import EventPayload, parse_event
 
 REMEMBERED = 1_000_000
 """Ids of so many newest events are kept in memory, about 100 MB: what comes twice comes soon. For

@@ -25,11 +25,11 @@ from typing import NoReturn
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from edge_reid.messaging.payloads import AgentDuplicate, AgentStatus
-from edge_reid.messaging.topics import Address
 from edge_reid.mqtt.broker import Broker, NameTakenError, RefusedError
 from edge_reid.mqtt.connection import Connection, connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.payloads import AgentDuplicate, AgentStatus
+from edge_reid.wire.topics import Address
 
 LOOK_S = 0.3
 """MQTT has no word for "nothing is retained". What comes later is seen at the next look."""

@@ -22,21 +22,21 @@ from edge_reid.messaging.identity_states import IdentityStates
 from edge_reid.messaging.instance import Instance, former_session, noted
 from edge_reid.messaging.lookout import STANDBY_S, Lookout
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import (
-    LINES_MAX,
-    LOST,
-    AgentDuplicate,
-    AgentStatus,
-    GalleryState,
-)
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import Event, rfc3339
 from edge_reid.mqtt.backoff import RETRY_S, Backoff, jittered
 from edge_reid.mqtt.broker import Broker, NameTakenError, RefusedError
 from edge_reid.mqtt.connection import Connection, Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.refusals import Refusals
 from edge_reid.mqtt.waker import Waker
+from edge_reid.wire.events import Event, rfc3339
+from edge_reid.wire.payloads import (
+    LINES_MAX,
+    LOST,
+    AgentDuplicate,
+    AgentStatus,
+    GalleryState,
+)
+from edge_reid.wire.topics import Address
 
 _log = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ from edge_reid.messaging.outbox_file import (
 from edge_reid.messaging.outbox_mark import Mark, MarkFile
 from edge_reid.messaging.outbox_room import Room
 from edge_reid.messaging.outbox_row import Row, RowError, read_row
-from edge_reid.messaging.wire import Event
+from edge_reid.wire.events import Event
 
 LINGER_S = 5.0
 """After an event, the next is expected within so many seconds; it takes delivered ones along."""

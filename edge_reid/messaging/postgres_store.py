@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.messaging.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
-from edge_reid.messaging.payloads import EventPayload
+from edge_reid.wire.payloads import EventPayload
 
 CONNECT_TIMEOUT_S = 5
 PATIENCE_MS = 30_000

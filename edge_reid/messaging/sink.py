@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from edge_reid.core.errors import BrokerError
 from edge_reid.messaging.attribution import CameraRegister, misplaced, not_published_by
 from edge_reid.messaging.event_store import AwayError, EventStore, UnfitError
-from edge_reid.messaging.payloads import EventPayload, EventsStored, parse_event
-from edge_reid.messaging.topics import Address
 from edge_reid.mqtt.broker import Broker, UnreachableError
 from edge_reid.mqtt.connection import Connection, Received, Session, resume
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.payloads import EventPayload, EventsStored, parse_event
+from edge_reid.wire.topics import Address
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_reid.core.errors import StoreError
 from edge_reid.messaging.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
-from edge_reid.messaging.payloads import EventPayload
+from edge_reid.wire.payloads import EventPayload
 
 APPLICATION_ID = 0x65724849
 """`erHI` in the header of the file: these are events of a sink."""

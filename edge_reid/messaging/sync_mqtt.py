@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from edge_reid.core.errors import BrokerError, SnapshotError
-from edge_reid.messaging.topics import gallery_topic
 from edge_reid.mqtt.broker import Broker, UnreachableError
 from edge_reid.mqtt.connection import Connection, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.blobs import BlobRef, join, split
+from edge_reid.wire.topics import gallery_topic
 
 BATCH_CHUNKS = 64
 """Asked for at a time: brokers queue some hundred messages for a client, and drop what is more."""

@@ -13,8 +13,6 @@ from typing import Literal, TypeAlias
 from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError, EdgeReidError
 from edge_reid.core.progress import StageProgress
-from edge_reid.messaging.payloads import BoxUpdate
-from edge_reid.messaging.wire import rfc3339
 from edge_reid.mqtt.broker import Broker
 from edge_reid.release.box import Box, Installed, check_newer, write_whole
 from edge_reid.release.depot import Depot, open_depot
@@ -24,6 +22,8 @@ from edge_reid.release.manifest import BundleManifest, parse_manifest
 from edge_reid.release.rollout import reason_to_wait
 from edge_reid.release.soak import Watch
 from edge_reid.signing.keys import PublicKey, read_public_key
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.payloads import BoxUpdate
 
 State: TypeAlias = Literal["current", "waiting", "fetching", "installing", "failed", "taken-back"]
 

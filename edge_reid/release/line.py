@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_reid.core.errors import BundleError
-from edge_reid.messaging.payloads import BoxUpdate
-from edge_reid.messaging.topics import Address, release_topic
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import Connection, Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.release.rollout import Reports
+from edge_reid.wire.payloads import BoxUpdate
+from edge_reid.wire.topics import Address, release_topic
 
 GRACE_S = 2.0
 """When nothing retained has come for so long, all has."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edge_reid.messaging.payloads import BoxUpdate, utc_s
 from edge_reid.release.head import Group, ReleaseHead
 from edge_reid.release.soak import is_well
+from edge_reid.wire.payloads import BoxUpdate, utc_s
 
 Reports = Mapping[str, BoxUpdate]
 """What boxes say last, by the agent that reports."""

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_reid.messaging.payloads import BoxUpdate
 from edge_reid.release.head import ReleaseHead
+from edge_reid.wire.payloads import BoxUpdate
 
 
 def is_well(head: ReleaseHead, report: BoxUpdate | None) -> bool:

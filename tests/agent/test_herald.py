@@ -10,7 +10,7 @@ from sightings import ORIGIN, a_hit
 
 from edge_reid.agent.herald import Herald
 from edge_reid.core.errors import StoreError, UsageError
-from edge_reid.messaging.wire import Event
+from edge_reid.wire.events import Event
 
 
 def test_every_hit_is_committed_and_written(tmp_path: Path) -> None:

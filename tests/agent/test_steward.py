@@ -26,9 +26,9 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
 from edge_reid.messaging.ask import new_command
 from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.command_payloads import CommandResult
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.mqtt.connection import Received
+from edge_reid.wire.commands import CommandResult
 
 FRAME = Frame(np.zeros((48, 64, 3), np.uint8), 0, 1_772_366_400.0)
 

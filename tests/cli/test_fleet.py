@@ -21,17 +21,17 @@ from edge_reid.cli.fleet_table import age_text, fleet_table
 from edge_reid.messaging.fleet import Fleet, fleet_filters
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import (
+from edge_reid.mqtt.connection import Received, connect
+from edge_reid.mqtt.message import Message
+from edge_reid.wire.events import CameraReport, camera_status_message, rfc3339
+from edge_reid.wire.payloads import (
     AgentDuplicate,
     AgentStatus,
     BoxUpdate,
     CommandsState,
     GalleryState,
 )
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import CameraReport, camera_status_message, rfc3339
-from edge_reid.mqtt.connection import Received, connect
-from edge_reid.mqtt.message import Message
+from edge_reid.wire.topics import Address
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 

@@ -12,10 +12,10 @@ from mosquitto import Mosquitto
 from publishing import SITE, Workshop, assert_same_people, in_force, portraits, take_in
 
 from edge_reid.gallery.replica import Replica
-from edge_reid.messaging.payloads import AgentStatus, GalleryState
-from edge_reid.messaging.wire import rfc3339
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.payloads import AgentStatus, GalleryState
 
 
 @pytest.fixture

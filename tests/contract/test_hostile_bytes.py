@@ -23,11 +23,12 @@ from sightings import ADDRESS, STRANGER, an_event
 from edge_reid.cli.fleet_table import fleet_table
 from edge_reid.core.config import load_settings
 from edge_reid.core.errors import ConfigError
-from edge_reid.messaging.catalogue import PAYLOADS
-from edge_reid.messaging.command_payloads import Command, CommandResult, Picture
 from edge_reid.messaging.event_store import COLUMNS, row
 from edge_reid.messaging.fleet import Fleet
-from edge_reid.messaging.payloads import (
+from edge_reid.mqtt.connection import Received
+from edge_reid.wire.commands import Command, CommandResult, Picture
+from edge_reid.wire.events import identity_message
+from edge_reid.wire.payloads import (
     AgentDuplicate,
     AgentStatus,
     BoxUpdate,
@@ -38,9 +39,8 @@ from edge_reid.messaging.payloads import (
     Payload,
     parse_event,
 )
-from edge_reid.messaging.topics import topic_level
-from edge_reid.messaging.wire import identity_message
-from edge_reid.mqtt.connection import Received
+from edge_reid.wire.schemas import PAYLOADS
+from edge_reid.wire.topics import topic_level
 
 EXAMPLE_CONFIG = (Path(__file__).parents[2] / "deploy" / "agent.toml").read_bytes()
 AT = "2026-03-01T12:00:00.250Z"

@@ -22,8 +22,8 @@ from edge_reid.core.errors import UsageError
 from edge_reid.core.types import HitType, Known, Unknown
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import parse_event
-from edge_reid.messaging.wire import CameraReport, Event, camera_status_message
+from edge_reid.wire.events import CameraReport, Event, camera_status_message
+from edge_reid.wire.payloads import parse_event
 
 SHIPPED = Path(edge_reid.messaging.__file__).parent / "schemas"
 TOPICS = {

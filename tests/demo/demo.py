@@ -38,9 +38,9 @@ from edge_reid.cli.screen import summary_rows
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Image
-from edge_reid.messaging.payloads import HitPayload, UnknownPayload
 from edge_reid.vision.crops import cut
 from edge_reid.vision.embed import Embedder
+from edge_reid.wire.payloads import HitPayload, UnknownPayload
 
 START = "2026-01-05T08:00:00Z"
 """Wall clock given to the clip's first frame."""

@@ -24,11 +24,11 @@ from secured import SecuredMosquitto
 
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.messaging.ask import ask, new_command
-from edge_reid.messaging.command_payloads import Command, CommandResult
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import rfc3339
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.commands import Command, CommandResult
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.topics import Address
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker, pytest.mark.timeout(600)]
 

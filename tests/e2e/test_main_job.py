@@ -14,7 +14,7 @@ from consumer import Consumer, eventually
 from mosquitto import Mosquitto
 
 from edge_reid.core.geometry import Box
-from edge_reid.messaging.catalogue import json_schemas
+from edge_reid.wire.schemas import json_schemas
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

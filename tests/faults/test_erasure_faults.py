@@ -21,9 +21,9 @@ from sightings import ADDRESS, ANA, an_event
 from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.topics import Address
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.subscriber import Subscriber
+from edge_reid.wire.topics import Address
 
 pytestmark = pytest.mark.broker
 

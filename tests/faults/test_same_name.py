@@ -21,10 +21,10 @@ from gate import Gate
 from mosquitto import Mosquitto
 from sightings import ADDRESS
 
-from edge_reid.messaging.payloads import AgentStatus
-from edge_reid.messaging.wire import rfc3339
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.payloads import AgentStatus
 
 pytestmark = pytest.mark.broker
 

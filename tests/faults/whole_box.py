@@ -23,8 +23,8 @@ from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.messaging.mqtt import AgentFacts
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import Event, Origin
+from edge_reid.wire.events import Event, Origin
+from edge_reid.wire.topics import Address
 
 MANIFEST = EmbeddingManifest(
     name="test",

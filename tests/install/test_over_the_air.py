@@ -14,9 +14,9 @@ from mosquitto import Mosquitto
 from outcome import Outcome
 
 from edge_reid.core.errors import BundleError
-from edge_reid.messaging.payloads import BoxUpdate
 from edge_reid.release.head import seal
 from edge_reid.signing.keys import SigningKey
+from edge_reid.wire.payloads import BoxUpdate
 
 pytestmark = pytest.mark.broker
 CANARY = {"canary": ("gate-1",)}

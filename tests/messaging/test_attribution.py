@@ -21,9 +21,9 @@ from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.sink import Share, Sink
 from edge_reid.messaging.sqlite_store import SqliteStore
-from edge_reid.messaging.topics import Address
 from edge_reid.mqtt.connection import Connection, connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.topics import Address
 
 pytestmark = pytest.mark.broker
 
@@ -186,7 +186,7 @@ def test_other_agents_that_tell_of_a_camera_are_told(broker: Mosquitto, tmp_path
 
     from consumer import Consumer
 
-    from edge_reid.messaging.wire import CameraReport, camera_status_message
+    from edge_reid.wire.events import CameraReport, camera_status_message
 
     def taken(consumer: Consumer, agent: str) -> str | None:
         statuses = consumer.payloads(f"agents/{agent}/status")

@@ -14,10 +14,10 @@ from sightings import ADDRESS, an_event
 
 from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown, shown_json
 from edge_reid.gallery.identity import MAX_LENGTH
-from edge_reid.messaging.catalogue import PAYLOADS, schema_name
-from edge_reid.messaging.command_payloads import CommandResult
-from edge_reid.messaging.payloads import LINES_MAX, WORDS_MAX, AgentStatus, parse_event
-from edge_reid.messaging.wire import CameraReport, camera_status_message
+from edge_reid.wire.commands import CommandResult
+from edge_reid.wire.events import CameraReport, camera_status_message
+from edge_reid.wire.payloads import LINES_MAX, WORDS_MAX, AgentStatus, parse_event
+from edge_reid.wire.schemas import PAYLOADS, schema_name
 
 AT = "2026-03-01T12:00:00.250Z"
 

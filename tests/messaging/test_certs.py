@@ -146,7 +146,7 @@ def test_the_rules_name_every_topic_an_agent_uses() -> None:
     """Whoever gives agents a new topic gives them the right to it too."""
     from sightings import ADDRESS
 
-    from edge_reid.messaging.topics import Address
+    from edge_reid.wire.topics import Address
 
     holder = load_certs().Holder("agent", ADDRESS.agent, ADDRESS.site, ("gate",))
     rules = "\n".join(holder.rules(ADDRESS.root))

@@ -12,12 +12,12 @@ from sightings import ADDRESS
 
 from edge_reid.core.config import CommandSettings
 from edge_reid.messaging.ask import new_command
-from edge_reid.messaging.catalogue import json_schemas
 from edge_reid.messaging.command_desk import REMEMBERED, WAITING_MAX, CommandDesk
 from edge_reid.messaging.command_memory import CommandMemory
-from edge_reid.messaging.command_payloads import MAX_COMMAND_BYTES, Command, parse_command
-from edge_reid.messaging.wire import rfc3339
 from edge_reid.mqtt.connection import Received
+from edge_reid.wire.commands import MAX_COMMAND_BYTES, Command, parse_command
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.schemas import json_schemas
 
 NOW_S = 1_772_366_400.0
 ALLOWED = CommandSettings(allow=("reload", "sync-now", "set-threshold"), max_age_s=60)

@@ -18,10 +18,10 @@ from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 from edge_reid.core.types import HitType
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import Event
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.subscriber import Subscriber
+from edge_reid.wire.events import Event
+from edge_reid.wire.topics import Address
 
 pytestmark = pytest.mark.broker
 

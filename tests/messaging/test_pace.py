@@ -12,7 +12,7 @@ from edge_reid.messaging.courier import Delivery
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
 from edge_reid.messaging.pace import BURST_S, Pacer
-from edge_reid.messaging.wire import CameraReport, camera_status_message
+from edge_reid.wire.events import CameraReport, camera_status_message
 
 FACTS = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)
 

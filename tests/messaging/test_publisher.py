@@ -14,10 +14,10 @@ from edge_reid import __version__
 from edge_reid.core.types import HitType
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.wire import CameraReport, camera_status_message
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import PACKET_BYTES, connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.events import CameraReport, camera_status_message
 
 pytestmark = pytest.mark.broker
 

@@ -17,12 +17,12 @@ from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 from edge_reid.messaging.courier import AT_ONCE, Delivery
 from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.payloads import EventsStored
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import Event
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.events import Event
+from edge_reid.wire.payloads import EventsStored
+from edge_reid.wire.topics import Address
 
 pytestmark = pytest.mark.broker
 

@@ -12,14 +12,14 @@ from mosquitto import Mosquitto
 from sightings import ADDRESS
 
 from edge_reid.messaging.fleet import Fleet, fleet_filters
-from edge_reid.messaging.payloads import BoxUpdate
-from edge_reid.messaging.topics import Address
-from edge_reid.messaging.wire import CameraReport, camera_status_message
 from edge_reid.mqtt.connection import Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.release.line import ReleaseLine
+from edge_reid.wire.events import CameraReport, camera_status_message
+from edge_reid.wire.payloads import BoxUpdate
+from edge_reid.wire.topics import Address
 
 GATE = camera_status_message(ADDRESS, "gate", CameraReport("running"), 0.0)
 

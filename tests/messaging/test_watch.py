@@ -19,9 +19,9 @@ from edge_reid.cli.hit_table import HitTable, event_text
 from edge_reid.cli.watch import watch
 from edge_reid.core.errors import BrokerError, ConfigError, EdgeReidError, UsageError
 from edge_reid.core.types import HitType, Known, Unknown
-from edge_reid.messaging.wire import Event
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.events import Event
 
 app = typer.Typer()
 app.command()(watch)

@@ -11,9 +11,7 @@ from sightings import ADDRESS, ANA, ORIGIN, STRANGER, a_hit, an_event
 
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, HitType, Known, Unknown
-from edge_reid.messaging.payloads import parse_event
-from edge_reid.messaging.topics import CAMERA_LEVELS, topic_level
-from edge_reid.messaging.wire import (
+from edge_reid.wire.events import (
     CameraReport,
     CameraState,
     Event,
@@ -22,6 +20,8 @@ from edge_reid.messaging.wire import (
     identity_message,
     rfc3339,
 )
+from edge_reid.wire.payloads import parse_event
+from edge_reid.wire.topics import CAMERA_LEVELS, topic_level
 
 
 def test_a_known_track_is_a_hit() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from edge_reid.messaging.payloads import BoxUpdate
-from edge_reid.messaging.wire import rfc3339
 from edge_reid.release.head import Group, ReleaseHead, TargetRelease
 from edge_reid.release.rollout import reason_to_wait
 from edge_reid.release.soak import Watch
+from edge_reid.wire.events import rfc3339
+from edge_reid.wire.payloads import BoxUpdate
 
 HEAD = ReleaseHead(
     site="lab",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_reid.messaging.command_payloads import Command, CommandResult
-from edge_reid.messaging.payloads import (
+from edge_reid.wire.commands import Command, CommandResult
+from edge_reid.wire.payloads import (
     AgentDuplicate,
     AgentStatus,
     BoxUpdate,

@@ -15,7 +15,8 @@ from typing import Literal
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
-from edge_reid.messaging.payloads import (
+from edge_reid.mqtt.message import Message
+from edge_reid.wire.payloads import (
     SILENT_PERIODS,
     CameraStatus,
     EventPayload,
@@ -23,8 +24,7 @@ from edge_reid.messaging.payloads import (
     IdentityState,
     UnknownPayload,
 )
-from edge_reid.messaging.topics import Address
-from edge_reid.mqtt.message import Message
+from edge_reid.wire.topics import Address
 
 CameraState = Literal["starting", "running", "stalled", "failed", "ended"]
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from edge_reid.core.config import CommandName, Name
-from edge_reid.messaging.payloads import Count, Lines, Ordinal, Payload, Similarity, Time, Words
+from edge_reid.wire.payloads import Count, Lines, Ordinal, Payload, Similarity, Time, Words
 
 MAX_COMMAND_BYTES = 4 << 10
 
