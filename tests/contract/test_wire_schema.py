@@ -16,7 +16,7 @@ from mosquitto import Mosquitto
 from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 from typer.testing import CliRunner
 
-import edge_reid.messaging
+import edge_reid.wire
 from edge_reid.cli.schema import schema
 from edge_reid.core.errors import UsageError
 from edge_reid.core.types import HitType, Known, Unknown
@@ -25,7 +25,7 @@ from edge_reid.messaging.outbox import Outbox
 from edge_reid.wire.events import CameraReport, Event, camera_status_message
 from edge_reid.wire.payloads import parse_event
 
-SHIPPED = Path(edge_reid.messaging.__file__).parent / "schemas"
+SHIPPED = Path(edge_reid.wire.__file__).parent / "json_schemas"
 TOPICS = {
     "edge-reid.hit/1": r"edge-reid/lab/gate/hit",
     "edge-reid.unknown/1": r"edge-reid/lab/gate/unknown",
@@ -72,7 +72,7 @@ def test_the_verb_writes_the_schemas_that_are_shipped(tmp_path: Path) -> None:
     assert result.exit_code == 0
     written = {path.name: path.read_text() for path in (tmp_path / "new" / "folder").iterdir()}
     assert written == {path.name: path.read_text() for path in SHIPPED.iterdir()}, (
-        "the payload classes have changed: edge-reid schema --out edge_reid/messaging/schemas"
+        "the payload classes have changed: edge-reid schema --out edge_reid/wire/json_schemas"
     )
     printed = json.loads(CliRunner().invoke(app, []).stdout)
     assert printed == {name: shipped(name) for name in TOPICS}
