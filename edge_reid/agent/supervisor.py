@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.doorman import Doorman
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.health import Counters, FrameRate, Summary
 from edge_reid.agent.heartbeat import Heartbeat
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.interrupts import Interrupts
-from edge_reid.agent.leftovers import Leftovers
 from edge_reid.agent.pipeline import Pipeline, Step
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.standard import Standard
@@ -36,6 +34,8 @@ from edge_reid.matching.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
+from edge_reid.strangers.purge import Leftovers
+from edge_reid.strangers.recogniser import Doorman
 from edge_reid.vision.annotate import VideoWriter, draw, label_for
 from edge_reid.vision.capture import Source, open_source
 from edge_reid.vision.detect import load_detector

@@ -58,7 +58,7 @@ def _merge(path: Path, name: str, into: str, manifest: EmbeddingManifest | None)
 
 def _merge_strangers(path: Path, name: str, into: str, manifest: EmbeddingManifest | None) -> None:
     from edge_reid.core.errors import ModelMismatchError
-    from edge_reid.gallery.strangers import StrangerStore
+    from edge_reid.strangers.stranger_store import StrangerStore
 
     with StrangerStore.open(path) as store:
         if manifest is not None:

@@ -35,8 +35,8 @@ def promote(
     from edge_reid.core.errors import UsageError
     from edge_reid.gallery.identity import identity_name
     from edge_reid.gallery.portable import write_portable
-    from edge_reid.gallery.stranger import templates_of
-    from edge_reid.gallery.strangers import StrangerStore
+    from edge_reid.strangers.stranger import templates_of
+    from edge_reid.strangers.stranger_store import StrangerStore
 
     if path is not None and export is not None:
         raise UsageError("promote: expected --gallery or --export, got both; give one")

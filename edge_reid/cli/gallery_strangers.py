@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edge_reid.gallery.stranger import Stranger
+    from edge_reid.strangers.stranger import Stranger
 
 StrangersFile = Annotated[
     Path, typer.Option("--strangers", metavar="FILE", help="The box's file of unknown people.")
@@ -27,7 +27,7 @@ def strangers(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
 ) -> None:
     """Show who was seen without being enrolled: where, when, how often, and until when kept."""
-    from edge_reid.gallery.strangers import StrangerStore
+    from edge_reid.strangers.stranger_store import StrangerStore
 
     with StrangerStore.open(path) as store:
         for name in forget or ():

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from test_gallery_sync import MANIFEST
 
-from edge_reid.agent.doorman import HANDOVER_S, Doorman
 from edge_reid.core.config import AgentSettings, StrangerSettings
 from edge_reid.core.errors import ModelError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, Hit, HitType, Known, Unknown
-from edge_reid.gallery.strangers import StrangerStore
 from edge_reid.matching.threshold import threshold_for
+from edge_reid.strangers.recogniser import HANDOVER_S, Doorman
+from edge_reid.strangers.stranger_store import StrangerStore
 
 MODEL_ID = "0123456789abcdef"
 DIMENSION = 64
@@ -212,7 +212,7 @@ class TestTime:
         assert end(doorman, 2, ANNA, 0.0, 9.0) not in (None, name)
 
     def test_while_it_runs_whoever_is_due_is_forgotten(self, store, monkeypatch):
-        monkeypatch.setattr("edge_reid.agent.doorman.PURGE_INTERVAL_S", 0.0)
+        monkeypatch.setattr("edge_reid.strangers.recogniser.PURGE_INTERVAL_S", 0.0)
         now = [1e9]
         doorman = doorman_of(store, clock=lambda: now[0])
         end(doorman, 1, ANNA, 0.0, 9.0)
@@ -326,7 +326,7 @@ class TestTrouble:
     def test_who_cannot_be_forgotten_is_told_in_other_words(
         self, doorman, hogged, caplog, monkeypatch
     ):
-        monkeypatch.setattr("edge_reid.agent.doorman.PURGE_INTERVAL_S", 0.0)
+        monkeypatch.setattr("edge_reid.strangers.recogniser.PURGE_INTERVAL_S", 0.0)
         doorman = doorman_of(doorman._store)
         for _ in range(2):
             with hogged():

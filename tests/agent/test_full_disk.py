@@ -16,12 +16,12 @@ from publishing import DIMENSION, MODEL, Workshop, portraits
 from test_doorman import seen
 from test_gallery_sync import MANIFEST, following, settings, taken
 
-from edge_reid.agent.doorman import Doorman
 from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import NoRoomError
 from edge_reid.core.types import HitType
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.strangers.recogniser import Doorman
 
 
 class SmallDisk:

@@ -21,13 +21,13 @@ from publishing import DIMENSION, MODEL
 from sightings import a_hit
 from test_heartbeat import Listener
 
-from edge_reid.agent.leftovers import Leftovers
 from edge_reid.cli.main import main
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.types import Embedding
-from edge_reid.gallery.stranger import Visit
-from edge_reid.gallery.strangers import StrangerStore
+from edge_reid.strangers.purge import Leftovers
+from edge_reid.strangers.stranger import Visit
+from edge_reid.strangers.stranger_store import StrangerStore
 
 KEEP_S = 3600.0
 
@@ -57,7 +57,7 @@ class TestLeftovers:
     def test_who_is_due_is_forgotten_and_the_others_are_told_of_once(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr("edge_reid.agent.leftovers.LOOK_INTERVAL_S", 0.0)
+        monkeypatch.setattr("edge_reid.strangers.purge.LOOK_INTERVAL_S", 0.0)
         now = time.time()
         with remembering(path) as store:
             meet(store, now)
@@ -91,7 +91,8 @@ class TestLeftovers:
 
 
 HURRIED = """
-from edge_reid.agent import doorman, leftovers
+from edge_reid.strangers import recogniser as doorman
+from edge_reid.strangers import purge as leftovers
 from edge_reid.cli.main import main
 doorman.PURGE_INTERVAL_S = leftovers.LOOK_INTERVAL_S = 0.5
 main()

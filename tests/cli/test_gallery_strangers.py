@@ -12,8 +12,8 @@ from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.types import Embedding
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.gallery.stranger import Visit
-from edge_reid.gallery.strangers import StrangerStore
+from edge_reid.strangers.stranger import Visit
+from edge_reid.strangers.stranger_store import StrangerStore
 
 MODEL = load_embedding_manifest(shipped_model(EMBEDDING))
 

@@ -6,7 +6,7 @@ import numpy as np
 from gallery_examples import DIMENSION, MODEL
 
 from edge_reid.core.types import Embedding
-from edge_reid.gallery.stranger import Visit
+from edge_reid.strangers.stranger import Visit
 
 
 def looks(seed: int, count: int = 3, *, quality: float = 0.6, noise: float = 0.05, salt: int = 0):

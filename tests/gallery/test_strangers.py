@@ -22,10 +22,10 @@ from stranger_examples import looks, visit
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
 from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.gallery.stranger import PROMOTED, templates_of
-from edge_reid.gallery.strangers import KEPT_LOOKS, StrangerStore
 from edge_reid.matching.decide import mean_vector
 from edge_reid.matching.vectors import pack
+from edge_reid.strangers.stranger import PROMOTED, templates_of
+from edge_reid.strangers.stranger_store import KEPT_LOOKS, StrangerStore
 
 KEEP_S = 3600.0
 

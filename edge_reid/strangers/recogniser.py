@@ -28,10 +28,10 @@ from edge_reid.core.config import AgentSettings, StrangerSettings
 from edge_reid.core.errors import GalleryError, NoRoomError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Hit, HitType, Known
-from edge_reid.gallery.stranger import Stranger, Visit
-from edge_reid.gallery.strangers import StrangerStore
 from edge_reid.matching.decide import mean_vector
 from edge_reid.matching.threshold import Quantiles, threshold_for
+from edge_reid.strangers.stranger import Stranger, Visit
+from edge_reid.strangers.stranger_store import StrangerStore
 
 PURGE_INTERVAL_S = 60.0
 """Somebody may be kept for so much longer than the settings say."""

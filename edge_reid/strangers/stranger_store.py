@@ -16,12 +16,12 @@ from pathlib import Path
 from edge_reid.core.anonymous_names import stranger_name, stranger_tag
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.types import Embedding, Vectors
-from edge_reid.gallery.stranger import Stranger, Visit
-from edge_reid.gallery.strangers_file import KEYS, open_file, open_or_make
 from edge_reid.matching.decide import mean_vector
 from edge_reid.matching.vectors import pack, unpack
 from edge_reid.storage.row_checksums import is_kept, seal
 from edge_reid.storage.sqlite import closed_on_error, damaged, in_one_line, transaction
+from edge_reid.strangers.stranger import Stranger, Visit
+from edge_reid.strangers.stranger_file import KEYS, open_file, open_or_make
 
 KEPT_LOOKS = 10
 """Embeddings kept of a stranger, the best by quality."""

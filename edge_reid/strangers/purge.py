@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.types import Hit
-from edge_reid.gallery.strangers import StrangerStore
+from edge_reid.strangers.stranger_store import StrangerStore
 
 LOOK_INTERVAL_S = 3600.0
 """Somebody may be kept for so much longer than the settings said."""
