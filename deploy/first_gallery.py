@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.head import open_head
+from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.keys import PublicKey

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.types import GallerySnapshot, Template
-from edge_reid.gallery.head import Pinned
+from edge_reid.gallery.gallery_head import Pinned
+from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fetch, pull
 from edge_reid.gallery.publication import Place, Published, publish
-from edge_reid.gallery.pull import Arrived, load_held, nothing_to_fetch, pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.sync_folder import FolderPlace, FolderSource

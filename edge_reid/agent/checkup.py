@@ -22,7 +22,7 @@ from edge_reid.core.config import (
 )
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
-from edge_reid.gallery.head import open_head
+from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.threshold import is_measured, threshold_for

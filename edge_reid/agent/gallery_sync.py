@@ -29,8 +29,8 @@ from edge_reid.core.errors import (
 )
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.head import Pinned
-from edge_reid.gallery.pull import Arrived, load_held, nothing_to_fetch, pull
+from edge_reid.gallery.gallery_head import Pinned
+from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fetch, pull
 from edge_reid.gallery.replica import Held, Replica
 from edge_reid.matching.index import Index
 from edge_reid.messaging.sync import GallerySource, open_gallery_source

@@ -50,7 +50,7 @@ def export(
     path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
     """Write all templates in use, never photos, to a file."""
-    from edge_reid.gallery.portable import write_portable
+    from edge_reid.gallery.export_file import write_portable
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:
@@ -69,7 +69,7 @@ def import_(
     ] = False,
 ) -> None:
     """Add the templates of such a file, all or none."""
-    from edge_reid.gallery.portable import read_portable
+    from edge_reid.gallery.export_file import read_portable
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:

@@ -45,7 +45,7 @@ def doctor(
     from edge_reid.cli.progress import counting
     from edge_reid.core.bundled_models import EMBEDDING, shipped_model
     from edge_reid.core.manifest import load_embedding_manifest
-    from edge_reid.gallery.doctor import examine
+    from edge_reid.gallery.gallery_doctor import examine
     from edge_reid.gallery.store import GalleryStore
 
     manifest = load_embedding_manifest(model or shipped_model(EMBEDDING))

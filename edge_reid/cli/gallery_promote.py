@@ -33,8 +33,8 @@ def promote(
     Once enrolled they are no stranger any more; after --export they stay one until they are due.
     """
     from edge_reid.core.errors import UsageError
+    from edge_reid.gallery.export_file import write_portable
     from edge_reid.gallery.identity import identity_name
-    from edge_reid.gallery.portable import write_portable
     from edge_reid.strangers.stranger import templates_of
     from edge_reid.strangers.stranger_store import StrangerStore
 

@@ -73,7 +73,7 @@ def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | Non
     from edge_reid.cli.fleet_table import age_text
     from edge_reid.core.errors import SnapshotError
     from edge_reid.core.foreign_text import shown
-    from edge_reid.gallery.head import open_head
+    from edge_reid.gallery.gallery_head import open_head
     from edge_reid.wire.events import rfc3339
 
     if sealed is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_reid.core.errors import GalleryError, SnapshotError
-from edge_reid.gallery.head import Head, Root, open_head, seal
+from edge_reid.gallery.gallery_head import Head, Root, open_head, seal
 from edge_reid.gallery.snapshot import people_of
 from edge_reid.gallery.store import Contents, GalleryStore
 from edge_reid.gallery.tree import Tree, grow

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from edge_reid.core.errors import DamagedError, GalleryError
-from edge_reid.gallery.schema import REPLICA_APPLICATION_ID
+from edge_reid.gallery.gallery_tables import REPLICA_APPLICATION_ID
 from edge_reid.signing.blobs import ref_of
 from edge_reid.storage.row_checksums import check_table, keep, seal
 from edge_reid.storage.soundness import check_marks, check_sound, seal_due

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_reid.core.errors import SnapshotError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
-from edge_reid.gallery.head import Head
+from edge_reid.gallery.gallery_head import Head
 from edge_reid.gallery.identity import identity_key
 from edge_reid.gallery.tree import Fetch, Leaf, Person, Record, place_of, walk
 from edge_reid.matching.vectors import are_unit

@@ -14,7 +14,6 @@ import numpy as np
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
-from edge_reid.gallery.admission import check_name, check_template
 from edge_reid.gallery.curation import (
     Aside,
     Merged,
@@ -27,9 +26,10 @@ from edge_reid.gallery.curation import (
     read_asides,
     take_back,
 )
+from edge_reid.gallery.gallery_tables import APPLICATION_ID, KEYS, check_format, migrate
 from edge_reid.gallery.identity import identity_key, identity_name
-from edge_reid.gallery.schema import APPLICATION_ID, KEYS, check_format, migrate
 from edge_reid.gallery.tree import Erasure, place_of
+from edge_reid.gallery.validation import check_name, check_template
 from edge_reid.matching.vectors import pack, unpack
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.storage.row_checksums import is_kept, seal

@@ -28,7 +28,7 @@ from pydantic import (
 
 from edge_reid.core.errors import GalleryError, SnapshotError
 from edge_reid.core.validation_errors import describe_mistakes
-from edge_reid.gallery.head import Sha256, Size
+from edge_reid.gallery.gallery_head import Sha256, Size
 from edge_reid.gallery.identity import identity_key
 from edge_reid.signing.blobs import MAX_BLOB_BYTES, BlobRef, ref_of
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from edge_reid.agent.benchmark import describe_machine
 from edge_reid.cli.progress import counting
 from edge_reid.core.types import Template
-from edge_reid.gallery.doctor import examine
 from edge_reid.gallery.findings import Bars
+from edge_reid.gallery.gallery_doctor import examine
 
 BARS = Bars(threshold=0.75, margin=0.05, genuine=(0.02, 0.38), quality=0.2)
 SIMILARITY = 0.9

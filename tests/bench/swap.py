@@ -24,7 +24,7 @@ from edge_reid.agent.benchmark import describe_machine
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.core.config import GallerySyncSettings
 from edge_reid.core.types import Template
-from edge_reid.gallery.head import Pinned
+from edge_reid.gallery.gallery_head import Pinned
 from edge_reid.gallery.publication import publish
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index

@@ -138,8 +138,8 @@ def test_a_box_that_follows_a_published_gallery(edge_reid, tmp_path, samples):
 def _take(replica_path, folder):
     """What the box's own sync does with a folder."""
     from edge_reid.core.manifest import load_embedding_manifest
-    from edge_reid.gallery.head import Pinned
-    from edge_reid.gallery.pull import pull
+    from edge_reid.gallery.gallery_head import Pinned
+    from edge_reid.gallery.gallery_install import pull
     from edge_reid.gallery.replica import Replica
     from edge_reid.messaging.sync_folder import FolderSource
     from edge_reid.signing.keys import read_public_key

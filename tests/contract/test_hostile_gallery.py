@@ -28,9 +28,9 @@ from publishing import (
 )
 
 from edge_reid.core.errors import GalleryError, SnapshotError, UsageError
-from edge_reid.gallery.head import Head, Root, check_head, open_head, seal
-from edge_reid.gallery.portable import read_portable, write_portable
-from edge_reid.gallery.pull import pull
+from edge_reid.gallery.export_file import read_portable, write_portable
+from edge_reid.gallery.gallery_head import Head, Root, check_head, open_head, seal
+from edge_reid.gallery.gallery_install import pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.snapshot import load
 from edge_reid.gallery.tree import decode

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.head import Pinned
-from edge_reid.gallery.pull import pull
+from edge_reid.gallery.gallery_head import Pinned
+from edge_reid.gallery.gallery_install import pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging.sync_folder import FolderSource
 

@@ -23,7 +23,7 @@ from whole_box import Box, Life
 
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.pull import Arrived, load_held, nothing_to_fetch, pull
+from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fetch, pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging import sync_mqtt
 from edge_reid.messaging.sync_folder import FolderPlace, FolderSource

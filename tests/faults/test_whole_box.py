@@ -17,7 +17,7 @@ from publishing import ENOUGH_FOR_A_TREE, SITE, Workshop, portraits
 from whole_box import Box, Life
 
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.pull import load_held, nothing_to_fetch
+from edge_reid.gallery.gallery_install import load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging.sync_mqtt import MqttPlace
 

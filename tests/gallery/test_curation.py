@@ -10,7 +10,7 @@ from formats import without_checksums
 from gallery_examples import DIMENSION, MODEL, template
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.schema import MIGRATIONS, migrate
+from edge_reid.gallery.gallery_tables import MIGRATIONS, migrate
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import place_of
 

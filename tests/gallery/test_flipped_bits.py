@@ -15,7 +15,7 @@ from publishing import Workshop
 from stranger_examples import visit
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.pull import load_held, pull
+from edge_reid.gallery.gallery_install import load_held, pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.messaging.sync_folder import FolderSource

@@ -9,8 +9,8 @@ import pytest
 from gallery_examples import template
 
 from edge_reid.core.types import Template
-from edge_reid.gallery.doctor import examine
 from edge_reid.gallery.findings import Bars, Finding, Kind
+from edge_reid.gallery.gallery_doctor import examine
 from edge_reid.matching.neighbours import NOBODY, Neighbours
 
 DIMENSION = 64

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from publishing import DIMENSION, MAX_BYTES, MODEL, SITE
 
 from edge_reid.core.errors import SnapshotError
-from edge_reid.gallery.head import Head, Pinned, Root, check_head, open_head, seal
+from edge_reid.gallery.gallery_head import Head, Pinned, Root, check_head, open_head, seal
 from edge_reid.signing.blobs import MAX_HEAD_BYTES
 from edge_reid.signing.keys import SigningKey
 

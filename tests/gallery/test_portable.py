@@ -9,7 +9,7 @@ import pytest
 from gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
-from edge_reid.gallery.portable import read_portable, write_portable
+from edge_reid.gallery.export_file import read_portable, write_portable
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from publishing import (
 )
 
 from edge_reid.core.errors import GalleryError, SnapshotError
-from edge_reid.gallery.head import open_head
+from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import place_of

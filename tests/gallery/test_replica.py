@@ -19,7 +19,7 @@ from publishing import (
 )
 
 from edge_reid.core.errors import GalleryError, SnapshotError
-from edge_reid.gallery.pull import load_held, pull
+from edge_reid.gallery.gallery_install import load_held, pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import Leaf, decode

@@ -10,7 +10,7 @@ from publishing import ENOUGH_FOR_A_TREE, Workshop, assert_same_people
 from web import Silent, WebServer
 
 from edge_reid.core.errors import ConfigError, SnapshotError
-from edge_reid.gallery.pull import pull
+from edge_reid.gallery.gallery_install import pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.messaging.sync_https import HttpsSource
 from edge_reid.signing.blobs import BlobRef, ref_of

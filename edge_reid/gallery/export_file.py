@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import Template
 from edge_reid.core.validation_errors import describe_mistakes
-from edge_reid.gallery.admission import check_template
+from edge_reid.gallery.validation import check_template
 from edge_reid.matching.vectors import pack, unpack
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]

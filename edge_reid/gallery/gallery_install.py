@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge_reid.core.errors import SnapshotError
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.head import Head, Pinned, check_head, open_head
+from edge_reid.gallery.gallery_head import Head, Pinned, check_head, open_head
 from edge_reid.gallery.replica import Held, Replica
 from edge_reid.gallery.snapshot import load
 from edge_reid.signing.blobs import BlobRef
