@@ -15,9 +15,9 @@ from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fet
 from edge_reid.gallery.publication import Place, Published, publish
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import SigningKey
+from edge_reid.transfer.folder import FolderPlace, FolderSource
 
 MODEL = "0123456789abcdef"
 DIMENSION = 64

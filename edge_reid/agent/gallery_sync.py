@@ -33,8 +33,8 @@ from edge_reid.gallery.gallery_head import Pinned
 from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fetch, pull
 from edge_reid.gallery.replica import Held, Replica
 from edge_reid.matching.index import Index
-from edge_reid.messaging.sync import GallerySource, open_gallery_source
 from edge_reid.signing.keys import read_public_key
+from edge_reid.transfer.gallery_source import GallerySource, open_gallery_source
 
 _log = logging.getLogger(__name__)
 

@@ -70,9 +70,9 @@ def publish(
 
 @contextmanager
 def _place(where: Broker | Path, root: str, site: str) -> Iterator[Place]:
-    from edge_reid.messaging.sync_folder import FolderPlace
-    from edge_reid.messaging.sync_mqtt import MqttPlace
     from edge_reid.mqtt.broker import Broker
+    from edge_reid.transfer.folder import FolderPlace
+    from edge_reid.transfer.mqtt import MqttPlace
 
     if isinstance(where, Broker):
         with MqttPlace(where, root, site) as place:

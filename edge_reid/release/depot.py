@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from edge_reid.core.config import UpdateSettings
 from edge_reid.core.errors import BundleError
-from edge_reid.messaging.web import web_connection
+from edge_reid.transfer.web import web_connection
 
 PIECE_BYTES = 1 << 18
 """Read at a time: a box has not the memory for a whole wheel."""

@@ -38,10 +38,10 @@ from edge_reid.gallery import replica_file
 from edge_reid.gallery.replica import Replica
 from edge_reid.matching.index import Index
 from edge_reid.messaging.mqtt import AgentFacts
-from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
-from edge_reid.messaging.sync_mqtt import MqttPlace
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.keys import SigningKey
+from edge_reid.transfer.folder import FolderPlace, FolderSource
+from edge_reid.transfer.mqtt import MqttPlace
 from edge_reid.wire.events import Origin
 from edge_reid.wire.topics import Address
 

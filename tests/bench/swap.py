@@ -28,9 +28,9 @@ from edge_reid.gallery.gallery_head import Pinned
 from edge_reid.gallery.publication import publish
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
-from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import SigningKey
+from edge_reid.transfer.folder import FolderPlace, FolderSource
 
 MODEL = "0" * 16
 DIMENSION = 256

@@ -141,8 +141,8 @@ def _take(replica_path, folder):
     from edge_reid.gallery.gallery_head import Pinned
     from edge_reid.gallery.gallery_install import pull
     from edge_reid.gallery.replica import Replica
-    from edge_reid.messaging.sync_folder import FolderSource
     from edge_reid.signing.keys import read_public_key
+    from edge_reid.transfer.folder import FolderSource
 
     manifest = load_embedding_manifest(shipped_model(EMBEDDING))
     key = read_public_key(folder.parent / "gallery-signing.pub")

@@ -16,7 +16,7 @@ from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.gallery_head import Pinned
 from edge_reid.gallery.gallery_install import pull
 from edge_reid.gallery.replica import Replica
-from edge_reid.messaging.sync_folder import FolderSource
+from edge_reid.transfer.folder import FolderSource
 
 
 @dataclass(frozen=True)

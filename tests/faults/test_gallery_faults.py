@@ -25,13 +25,13 @@ from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fetch, pull
 from edge_reid.gallery.replica import Replica
-from edge_reid.messaging import sync_mqtt
-from edge_reid.messaging.sync_folder import FolderPlace, FolderSource
-from edge_reid.messaging.sync_mqtt import MqttPlace, MqttSource
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 from edge_reid.signing.blobs import BlobRef
+from edge_reid.transfer import mqtt as sync_mqtt
+from edge_reid.transfer.folder import FolderPlace, FolderSource
+from edge_reid.transfer.mqtt import MqttPlace, MqttSource
 
 ROOT = "edge-reid"
 REFUSED = re.compile("signature is not of|expected this SHA-256")

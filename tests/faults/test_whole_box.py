@@ -19,7 +19,7 @@ from whole_box import Box, Life
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.gallery_install import load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica
-from edge_reid.messaging.sync_mqtt import MqttPlace
+from edge_reid.transfer.mqtt import MqttPlace
 
 PATIENCE_S = 60.0
 TRACKS_A_LIFE = 1000

@@ -18,8 +18,8 @@ from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.gallery_install import load_held, pull
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.messaging.sync_folder import FolderSource
 from edge_reid.strangers.stranger_store import StrangerStore
+from edge_reid.transfer.folder import FolderSource
 
 ALL = 1 << 20
 SOME = {"head": 250, "first_page": 80, "elsewhere": 170}

@@ -17,8 +17,8 @@ from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import place_of
-from edge_reid.messaging.sync_folder import FolderPlace
 from edge_reid.signing.keys import SigningKey
+from edge_reid.transfer.folder import FolderPlace
 
 
 @pytest.fixture

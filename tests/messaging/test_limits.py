@@ -16,11 +16,11 @@ from test_connection import listen, said_by_a_broker
 from edge_reid.core.errors import BrokerError
 from edge_reid.messaging.mqtt import AgentFacts, Publisher
 from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.sync_mqtt import MqttPlace
 from edge_reid.mqtt.broker import RefusedError, TooLargeError, UnreachableError
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.limits import packet_bytes
 from edge_reid.mqtt.message import Message
+from edge_reid.transfer.mqtt import MqttPlace
 from edge_reid.wire.events import CameraReport, camera_status_message
 
 FACTS = AgentFacts("0123456789abcdef", 3, started_utc_s=0.0, cameras=("gate",))

@@ -12,8 +12,8 @@ from web import Silent, WebServer
 from edge_reid.core.errors import ConfigError, SnapshotError
 from edge_reid.gallery.gallery_install import pull
 from edge_reid.gallery.replica import Replica
-from edge_reid.messaging.sync_https import HttpsSource
 from edge_reid.signing.blobs import BlobRef, ref_of
+from edge_reid.transfer.https import HttpsSource
 
 
 class Handler(Silent):

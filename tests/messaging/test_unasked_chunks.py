@@ -13,10 +13,10 @@ from itertools import count
 import pytest
 
 from edge_reid.core.errors import SnapshotError
-from edge_reid.messaging import sync_mqtt
-from edge_reid.messaging.sync_mqtt import MqttSource
 from edge_reid.mqtt.broker import Broker
 from edge_reid.signing.blobs import CHUNK_BYTES, BlobRef
+from edge_reid.transfer import mqtt as sync_mqtt
+from edge_reid.transfer.mqtt import MqttSource
 
 BODY = b"x" * 1000
 REF = BlobRef(hashlib.sha256(BODY).hexdigest(), len(BODY))

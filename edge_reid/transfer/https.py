@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge_reid.core.errors import SnapshotError
-from edge_reid.messaging.sync_due import Due
-from edge_reid.messaging.web import web_connection
 from edge_reid.signing.blobs import CHUNK_BYTES, MAX_HEAD_BYTES, BlobRef, join
+from edge_reid.transfer.poll_timer import Due
+from edge_reid.transfer.web import web_connection
 
 
 class HttpsSource:

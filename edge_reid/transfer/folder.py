@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_reid.core.errors import SnapshotError, UsageError
-from edge_reid.messaging.sync_due import Due
 from edge_reid.signing.blobs import CHUNK_BYTES, MAX_HEAD_BYTES, BlobRef, join, split
+from edge_reid.transfer.poll_timer import Due
 
 HEAD = "head"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_reid.core.config import AgentSettings, GallerySyncSettings
-from edge_reid.messaging.sync_folder import FolderSource
-from edge_reid.messaging.sync_https import HttpsSource
-from edge_reid.messaging.sync_mqtt import MqttSource
 from edge_reid.mqtt.broker import Broker
 from edge_reid.signing.blobs import BlobRef
+from edge_reid.transfer.folder import FolderSource
+from edge_reid.transfer.https import HttpsSource
+from edge_reid.transfer.mqtt import MqttSource
 
 
 class GallerySource(Protocol):
