@@ -16,8 +16,8 @@ from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.uplink import Uplink
+from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.index import Index
-from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.wire.events import rfc3339
 from edge_reid.wire.payloads import GalleryState
 

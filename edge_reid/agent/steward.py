@@ -21,9 +21,9 @@ from edge_reid.agent.standard import Standard
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError, SourceError, UsageError
 from edge_reid.core.types import Frame
+from edge_reid.delivery.command_inbox import CommandDesk
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
-from edge_reid.messaging.command_desk import CommandDesk
 from edge_reid.vision.album import Album
 from edge_reid.wire.commands import Command, Picture
 

@@ -30,8 +30,8 @@ from edge_reid.core.config import AgentSettings, ModelSettings
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame, Hit
+from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.index import Index
-from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
 from edge_reid.strangers.purge import Leftovers

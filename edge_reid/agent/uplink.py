@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from edge_reid.core.config import AgentSettings
-from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
-from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.command_memory import CommandMemory
-from edge_reid.messaging.courier import Delivery
-from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
+from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.command_memory import CommandMemory
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.outbox_sender import Delivery
+from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.wire.topics import Address
 

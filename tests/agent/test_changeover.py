@@ -18,9 +18,9 @@ from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
+from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
-from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.mqtt.subscriber import Subscriber
 
 pytestmark = pytest.mark.broker

@@ -34,10 +34,10 @@ from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
+from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.gallery import replica_file
 from edge_reid.gallery.replica import Replica
 from edge_reid.matching.index import Index
-from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.keys import SigningKey
 from edge_reid.transfer.folder import FolderPlace, FolderSource

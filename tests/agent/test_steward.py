@@ -22,11 +22,11 @@ from edge_reid.agent.steward import Steward
 from edge_reid.core.config import AgentSettings, CommandName, DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
+from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
 from edge_reid.messaging.ask import new_command
-from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.mqtt import AgentFacts
 from edge_reid.mqtt.connection import Received
 from edge_reid.wire.commands import CommandResult
 

@@ -12,9 +12,9 @@ from mosquitto import Mosquitto, free_port
 from sightings import ADDRESS
 
 from edge_reid.core.config import CommandSettings
-from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.mqtt import AgentFacts, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
 
 FACTS = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)

@@ -20,8 +20,8 @@ import edge_reid.wire
 from edge_reid.cli.schema import schema
 from edge_reid.core.errors import UsageError
 from edge_reid.core.types import HitType, Known, Unknown
-from edge_reid.messaging.mqtt import AgentFacts, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.wire.events import CameraReport, Event, camera_status_message
 from edge_reid.wire.payloads import parse_event
 

@@ -18,8 +18,8 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 from sightings import ADDRESS, an_event  # noqa: E402
 
-from edge_reid.messaging.mqtt import AgentFacts, Publisher  # noqa: E402
-from edge_reid.messaging.outbox import Outbox  # noqa: E402
+from edge_reid.delivery.outbox import Outbox  # noqa: E402
+from edge_reid.delivery.publisher import AgentFacts, Publisher  # noqa: E402
 from edge_reid.mqtt.broker import Broker  # noqa: E402
 
 

@@ -16,8 +16,8 @@ from gate import Gate
 from mosquitto import Mosquitto
 from sightings import ADDRESS, an_event
 
-from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
 
 pytestmark = pytest.mark.broker

@@ -18,9 +18,9 @@ from gate import Gate
 from mosquitto import Mosquitto
 from sightings import ADDRESS, ANA, an_event
 
-from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
-from edge_reid.messaging.mqtt import AgentFacts, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.wire.topics import Address

@@ -18,8 +18,8 @@ import pytest
 from figures import Figure, record
 from sightings import an_event
 
-from edge_reid.messaging import outbox_file
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery import outbox_file
+from edge_reid.delivery.outbox import Outbox
 
 
 def seqs(outbox: Outbox) -> list[int]:

@@ -22,9 +22,9 @@ from postgres import Postgres
 from secured import SecuredMosquitto
 from sightings import ADDRESS, STRANGER, an_event
 
-from edge_reid.messaging.courier import Delivery
-from edge_reid.messaging.mqtt import AgentFacts, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.outbox_sender import Delivery
+from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message

@@ -22,7 +22,7 @@ from edge_reid.agent.herald import Herald
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.messaging.mqtt import AgentFacts
+from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.wire.events import Event, Origin
 from edge_reid.wire.topics import Address
 

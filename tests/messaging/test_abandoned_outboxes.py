@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sightings import ANA, an_event
 
-from edge_reid.messaging.abandoned_outboxes import ABANDONED_S, AbandonedOutboxes
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.abandoned_outboxes import ABANDONED_S, AbandonedOutboxes
+from edge_reid.delivery.outbox import Outbox
 
 ZOE = replace(ANA, identity="zoe-quist")
 ENROLLED = frozenset({"ana"})

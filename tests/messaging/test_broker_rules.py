@@ -15,8 +15,8 @@ from sightings import ADDRESS, an_event
 
 from edge_reid.core.config import MqttSettings
 from edge_reid.core.errors import BrokerError
-from edge_reid.messaging.mqtt import AgentFacts, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker, RefusedError
 from edge_reid.mqtt.connection import Connection, Received, connect
 from edge_reid.mqtt.message import Message

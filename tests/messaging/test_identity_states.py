@@ -16,8 +16,8 @@ from mosquitto import Mosquitto
 from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 
 from edge_reid.core.types import HitType
-from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.wire.events import Event

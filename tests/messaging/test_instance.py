@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from edge_reid.messaging.instance import Instance, former_session, noted
+from edge_reid.delivery.instance import Instance, former_session, noted
 
-PRINT = "from edge_reid.messaging.instance import Instance; print(Instance.ours().mark)"
+PRINT = "from edge_reid.delivery.instance import Instance; print(Instance.ours().mark)"
 
 
 def of_a_process_that_ended() -> Instance:

@@ -14,8 +14,8 @@ from sightings import ADDRESS, an_event
 from test_connection import listen, said_by_a_broker
 
 from edge_reid.core.errors import BrokerError
-from edge_reid.messaging.mqtt import AgentFacts, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import RefusedError, TooLargeError, UnreachableError
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.limits import packet_bytes

@@ -17,8 +17,8 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from sightings import ADDRESS, an_event
 
 from edge_reid.core.errors import BrokerError
-from edge_reid.messaging.mqtt import AgentFacts, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.subscriber import Subscriber

@@ -12,8 +12,8 @@ import pytest
 from sightings import STRANGER, an_event
 
 from edge_reid.core.errors import OutboxError
-from edge_reid.messaging.outbox import LINGER_S, Outbox
-from edge_reid.messaging.outbox_file import SCHEMA_VERSION
+from edge_reid.delivery.outbox import LINGER_S, Outbox
+from edge_reid.delivery.outbox_file import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_damaged_outbox_met_with_a_clock_in_the_past_still_counts_upwards(
 
 
 def test_an_outbox_of_version_1_is_brought_up_to_date(path: Path) -> None:
-    from edge_reid.messaging import outbox_file
+    from edge_reid.delivery import outbox_file
 
     db = sqlite3.connect(path, isolation_level=None)
     for statement in outbox_file._SCHEMA:

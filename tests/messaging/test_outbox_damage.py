@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sightings import ANA, STRANGER, an_event
 
-from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.outbox_file import PAGE_BYTES
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.outbox_file import PAGE_BYTES
 
 EVENTS = 12
 NEXT = an_event(99)

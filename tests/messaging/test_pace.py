@@ -8,10 +8,10 @@ from consumer import Consumer
 from mosquitto import Mosquitto
 from sightings import ADDRESS, an_event
 
-from edge_reid.messaging.courier import Delivery
-from edge_reid.messaging.mqtt import AgentFacts, Publisher
-from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.pace import BURST_S, Pacer
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.outbox_sender import Delivery
+from edge_reid.delivery.publisher import AgentFacts, Publisher
+from edge_reid.delivery.rate_limit import BURST_S, Pacer
 from edge_reid.wire.events import CameraReport, camera_status_message
 
 FACTS = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)

@@ -12,8 +12,8 @@ from sightings import ADDRESS, STRANGER, an_event
 
 from edge_reid import __version__
 from edge_reid.core.types import HitType
-from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import PACKET_BYTES, connect
 from edge_reid.mqtt.message import Message

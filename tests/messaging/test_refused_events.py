@@ -14,9 +14,9 @@ from gate import Gate
 from mosquitto import Mosquitto
 from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 
-from edge_reid.messaging.courier import AT_ONCE, Delivery
-from edge_reid.messaging.mqtt import AgentFacts, Link, Publisher
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery
+from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message

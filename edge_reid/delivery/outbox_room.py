@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from edge_reid.messaging.outbox_reserve import Reserve, allocate
+from edge_reid.delivery.outbox_reserve import Reserve, allocate
 
 _BATCH_MAX = 128
 _BATCH_MIN = 4

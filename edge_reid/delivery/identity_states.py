@@ -11,8 +11,8 @@ import time
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
-from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes, named_other_than
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes, named_other_than
+from edge_reid.delivery.outbox import Outbox
 from edge_reid.mqtt.refusals import NOTHING_REFUSED, Refusals
 from edge_reid.wire.payloads import HitPayload
 

@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from edge_reid.messaging.identity_states import IdentityStates, Retraction
-from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.outbox_row import Row
-from edge_reid.messaging.pace import Pacer
+from edge_reid.delivery.identity_states import IdentityStates, Retraction
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.outbox_row import Row
+from edge_reid.delivery.rate_limit import Pacer
 from edge_reid.mqtt.broker import RefusedError
 from edge_reid.mqtt.connection import WINDOW, Connection, Received
 from edge_reid.mqtt.message import Message

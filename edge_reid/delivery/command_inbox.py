@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_reid.core.config import CommandSettings
 from edge_reid.core.errors import CommandError
-from edge_reid.messaging.command_memory import CommandMemory
+from edge_reid.delivery.command_memory import CommandMemory
 from edge_reid.mqtt.connection import Received
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.commands import (

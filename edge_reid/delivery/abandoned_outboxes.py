@@ -16,8 +16,8 @@ from collections.abc import Callable, Container
 from pathlib import Path
 
 from edge_reid.core.errors import OutboxError
-from edge_reid.messaging.outbox import Outbox
-from edge_reid.messaging.outbox_file import is_in_use, remove_set_aside
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.outbox_file import is_in_use, remove_set_aside
 from edge_reid.wire.payloads import parse_event
 
 ABANDONED_S = 600.0

@@ -14,8 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_reid.core.errors import OutboxError
-from edge_reid.messaging.outbox_mark import Mark
-from edge_reid.messaging.outbox_row import Row, find_rows
+from edge_reid.delivery.outbox_mark import Mark
+from edge_reid.delivery.outbox_row import Row, find_rows
 
 APPLICATION_ID = 0x65724F42
 """`erOB` in the header of the file: this is an outbox."""

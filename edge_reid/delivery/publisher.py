@@ -14,14 +14,14 @@ from typing import Literal
 
 from edge_reid import __version__
 from edge_reid.core.errors import BrokerError, EdgeReidError
-from edge_reid.messaging.abandoned_outboxes import AbandonedOutboxes
-from edge_reid.messaging.camera_guard import CameraGuard
-from edge_reid.messaging.command_desk import CommandDesk
-from edge_reid.messaging.courier import AT_ONCE, Courier, Delivery
-from edge_reid.messaging.identity_states import IdentityStates
-from edge_reid.messaging.instance import Instance, former_session, noted
-from edge_reid.messaging.lookout import STANDBY_S, Lookout
-from edge_reid.messaging.outbox import Outbox
+from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
+from edge_reid.delivery.camera_guard import CameraGuard
+from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.identity_states import IdentityStates
+from edge_reid.delivery.instance import Instance, former_session, noted
+from edge_reid.delivery.name_guard import STANDBY_S, Lookout
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.outbox_sender import AT_ONCE, Courier, Delivery
 from edge_reid.mqtt.backoff import RETRY_S, Backoff, jittered
 from edge_reid.mqtt.broker import Broker, NameTakenError, RefusedError
 from edge_reid.mqtt.connection import Connection, Received, connect

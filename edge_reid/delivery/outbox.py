@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from edge_reid.core.errors import OutboxError
 from edge_reid.core.types import Known
-from edge_reid.messaging.outbox_file import (
+from edge_reid.delivery.outbox_file import (
     Opened,
     is_damage,
     is_full,
@@ -34,9 +34,9 @@ from edge_reid.messaging.outbox_file import (
     start_afresh,
     transaction,
 )
-from edge_reid.messaging.outbox_mark import Mark, MarkFile
-from edge_reid.messaging.outbox_room import Room
-from edge_reid.messaging.outbox_row import Row, RowError, read_row
+from edge_reid.delivery.outbox_mark import Mark, MarkFile
+from edge_reid.delivery.outbox_room import Room
+from edge_reid.delivery.outbox_row import Row, RowError, read_row
 from edge_reid.wire.events import Event
 
 LINGER_S = 5.0
