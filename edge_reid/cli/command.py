@@ -36,9 +36,9 @@ def command(
     """Tell an agent to do something that its configuration allows, and print what it answers."""
     from rich.console import Console
 
+    from edge_reid.consumers.command_client import ask
     from edge_reid.core.errors import CommandError
     from edge_reid.core.foreign_text import shown, shown_json
-    from edge_reid.messaging.ask import ask
     from edge_reid.wire.topics import Address
 
     order = _order(name, threshold)
@@ -61,9 +61,9 @@ def _order(name: str, threshold: float | None) -> Command:
     """
     from typing import get_args
 
+    from edge_reid.consumers.command_client import new_command
     from edge_reid.core.config import CommandName
     from edge_reid.core.errors import UsageError
-    from edge_reid.messaging.ask import new_command
 
     if name not in get_args(CommandName):
         expected = ", ".join(get_args(CommandName))

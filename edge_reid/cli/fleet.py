@@ -9,7 +9,7 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
-    from edge_reid.messaging.fleet import Fleet, Member
+    from edge_reid.consumers.fleet import Fleet, Member
     from edge_reid.mqtt.broker import Broker
     from edge_reid.mqtt.subscriber import Subscriber
 
@@ -34,8 +34,8 @@ def fleet(
     login: Login,
 ) -> None:
     """Show every agent of a site: online, release, gallery, outbox, cameras, names taken twice."""
+    from edge_reid.consumers.fleet import Fleet, fleet_filters
     from edge_reid.core.errors import UsageError
-    from edge_reid.messaging.fleet import Fleet, fleet_filters
     from edge_reid.mqtt.retained import read_retained
     from edge_reid.mqtt.subscriber import Subscriber
 

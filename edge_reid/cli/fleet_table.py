@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from edge_reid.consumers.fleet import Fleet, Member
 from edge_reid.core.foreign_text import shown
-from edge_reid.messaging.fleet import Fleet, Member
 from edge_reid.wire.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
 
 AGENT_PERIOD_S = 30.0

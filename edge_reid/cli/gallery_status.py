@@ -12,8 +12,8 @@ import typer
 from edge_reid.cli.login import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
+    from edge_reid.consumers.fleet import Fleet, Member
     from edge_reid.gallery.tree import Erasure
-    from edge_reid.messaging.fleet import Fleet, Member
     from edge_reid.mqtt.broker import Broker
     from edge_reid.signing.keys import PublicKey
 
@@ -51,7 +51,7 @@ def status(
 
 def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
     """What is retained of the site: its agents, and the head of its gallery."""
-    from edge_reid.messaging.fleet import Fleet
+    from edge_reid.consumers.fleet import Fleet
     from edge_reid.mqtt.retained import read_retained
     from edge_reid.mqtt.subscriber import Subscriber
     from edge_reid.wire.topics import gallery_topic

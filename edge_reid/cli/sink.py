@@ -14,7 +14,7 @@ from edge_reid.cli.login import Login, takes_login, topic_name
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edge_reid.messaging.sink import Sink
+    from edge_reid.consumers.sink import Sink
 
 TURN_S = 0.5
 """How soon Ctrl-C and the count are noticed while nothing comes."""
@@ -63,9 +63,9 @@ def sink(
     import signal
     import socket
 
+    from edge_reid.consumers.sink import Share, Sink
+    from edge_reid.consumers.store_urls import open_store
     from edge_reid.core.config import agent_name
-    from edge_reid.messaging.sink import Share, Sink
-    from edge_reid.messaging.stores import open_store
 
     share = Share(
         login.root,

@@ -60,8 +60,8 @@ def _follow(
     import math
     import time
 
+    from edge_reid.consumers.attribution import misplaced
     from edge_reid.core.foreign_text import shown
-    from edge_reid.messaging.attribution import misplaced
     from edge_reid.wire.payloads import parse_event
 
     def skip(message: Received, what: str, reason: str) -> None:

@@ -19,6 +19,7 @@ from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.herald import Herald
 from edge_reid.agent.standard import Standard
 from edge_reid.agent.steward import Steward
+from edge_reid.consumers.command_client import new_command
 from edge_reid.core.config import AgentSettings, CommandName, DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
@@ -26,7 +27,6 @@ from edge_reid.delivery.command_inbox import CommandDesk
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
-from edge_reid.messaging.ask import new_command
 from edge_reid.mqtt.connection import Received
 from edge_reid.wire.commands import CommandResult
 

@@ -18,9 +18,9 @@ from sightings import ADDRESS, an_event
 from edge_reid import __version__
 from edge_reid.cli.fleet import member_as_json
 from edge_reid.cli.fleet_table import age_text, fleet_table
+from edge_reid.consumers.fleet import Fleet, fleet_filters
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
-from edge_reid.messaging.fleet import Fleet, fleet_filters
 from edge_reid.mqtt.connection import Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.events import CameraReport, camera_status_message, rfc3339

@@ -21,10 +21,10 @@ from rich.console import Console
 from sightings import ADDRESS, STRANGER, an_event
 
 from edge_reid.cli.fleet_table import fleet_table
+from edge_reid.consumers.event_store import COLUMNS, row
+from edge_reid.consumers.fleet import Fleet
 from edge_reid.core.config import load_settings
 from edge_reid.core.errors import ConfigError
-from edge_reid.messaging.event_store import COLUMNS, row
-from edge_reid.messaging.fleet import Fleet
 from edge_reid.mqtt.connection import Received
 from edge_reid.wire.commands import Command, CommandResult, Picture
 from edge_reid.wire.events import identity_message

@@ -12,13 +12,13 @@ import pytest
 from bending import CASES, bent, bodies
 from sightings import ADDRESS
 
+from edge_reid.consumers.command_client import new_command
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.config import CommandSettings, SourceSettings
 from edge_reid.core.errors import ModelError, PhotoError, SourceError
 from edge_reid.core.manifest import file_sha256, load_embedding_manifest
 from edge_reid.delivery.command_inbox import CommandDesk
 from edge_reid.matching.threshold import threshold_for
-from edge_reid.messaging.ask import new_command
 from edge_reid.mqtt.connection import Received
 from edge_reid.vision import photo
 from edge_reid.vision.capture import open_source

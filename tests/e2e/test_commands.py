@@ -22,8 +22,8 @@ from mosquitto import mosquitto_path
 from needs import absent
 from secured import SecuredMosquitto
 
+from edge_reid.consumers.command_client import ask, new_command
 from edge_reid.core.errors import EdgeReidError
-from edge_reid.messaging.ask import ask, new_command
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.commands import Command, CommandResult

@@ -17,10 +17,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from sightings import ADDRESS, STRANGER, an_event
 
+from edge_reid.consumers.sink import Share, Sink
+from edge_reid.consumers.sqlite_store import SqliteStore
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
-from edge_reid.messaging.sink import Share, Sink
-from edge_reid.messaging.sqlite_store import SqliteStore
 from edge_reid.mqtt.connection import Connection, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.topics import Address

@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 from sightings import ADDRESS
 
+from edge_reid.consumers.command_client import new_command
 from edge_reid.core.config import CommandSettings
 from edge_reid.delivery.command_inbox import REMEMBERED, WAITING_MAX, CommandDesk
 from edge_reid.delivery.command_memory import CommandMemory
-from edge_reid.messaging.ask import new_command
 from edge_reid.mqtt.connection import Received
 from edge_reid.wire.commands import MAX_COMMAND_BYTES, Command, parse_command
 from edge_reid.wire.events import rfc3339

@@ -12,11 +12,11 @@ import pytest
 from postgres import Postgres
 from sightings import STRANGER, an_event
 
+from edge_reid.consumers.event_store import COLUMNS, TABLE, AwayError, EventStore, UnfitError, row
+from edge_reid.consumers.lines_store import LinesStore
+from edge_reid.consumers.sqlite_store import SqliteStore
+from edge_reid.consumers.store_urls import open_store
 from edge_reid.core.errors import StoreError, UsageError
-from edge_reid.messaging.event_store import COLUMNS, TABLE, AwayError, EventStore, UnfitError, row
-from edge_reid.messaging.lines_store import LinesStore
-from edge_reid.messaging.sqlite_store import SqliteStore
-from edge_reid.messaging.stores import open_store
 from edge_reid.wire.payloads import EventPayload
 
 EVENTS = [an_event(1).payload(1), an_event(2, STRANGER).payload(2), an_event(3).payload(3)]

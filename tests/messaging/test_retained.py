@@ -11,7 +11,7 @@ from loud import somebody_speaks
 from mosquitto import Mosquitto
 from sightings import ADDRESS
 
-from edge_reid.messaging.fleet import Fleet, fleet_filters
+from edge_reid.consumers.fleet import Fleet, fleet_filters
 from edge_reid.mqtt.connection import Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from secured import load_certs
 
+from edge_reid.consumers.fleet import fleet_filters
+from edge_reid.consumers.sink import Share
 from edge_reid.core.config import RESERVED_LEVELS, AgentSettings, load_settings
 from edge_reid.core.errors import ConfigError
-from edge_reid.messaging.fleet import fleet_filters
-from edge_reid.messaging.sink import Share
 from edge_reid.wire.topics import CAMERA_LEVELS, Address, gallery_topic, release_topic
 
 NAMES = st.from_regex(r"[a-z0-9_-]{1,8}", fullmatch=True) | st.sampled_from(

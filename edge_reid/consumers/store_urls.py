@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_reid.consumers.event_store import EventStore
+from edge_reid.consumers.lines_store import LinesStore
+from edge_reid.consumers.sqlite_store import SqliteStore
 from edge_reid.core.errors import UsageError
 from edge_reid.core.extras import how_to_install
 from edge_reid.core.redact import redact
-from edge_reid.messaging.event_store import EventStore
-from edge_reid.messaging.lines_store import LinesStore
-from edge_reid.messaging.sqlite_store import SqliteStore
 
 STDOUT = "-"
 
@@ -37,7 +37,7 @@ def open_store(where: str) -> EventStore:
 
 def _postgres(where: str) -> EventStore:
     try:
-        from edge_reid.messaging.postgres_store import PostgresStore  # noqa: PLC0415 - an extra
+        from edge_reid.consumers.postgres_store import PostgresStore  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise UsageError(
             f"--to postgresql://…: needs psycopg, not installed; {how_to_install('postgres')}"

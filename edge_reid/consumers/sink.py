@@ -13,9 +13,9 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from edge_reid.consumers.attribution import CameraRegister, misplaced, not_published_by
+from edge_reid.consumers.event_store import AwayError, EventStore, UnfitError
 from edge_reid.core.errors import BrokerError
-from edge_reid.messaging.attribution import CameraRegister, misplaced, not_published_by
-from edge_reid.messaging.event_store import AwayError, EventStore, UnfitError
 from edge_reid.mqtt.broker import Broker, UnreachableError
 from edge_reid.mqtt.connection import Connection, Received, Session, resume
 from edge_reid.mqtt.message import Message

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_reid.consumers.event_store import AwayError
 from edge_reid.core.errors import StoreError
-from edge_reid.messaging.event_store import AwayError
 from edge_reid.wire.payloads import EventPayload, parse_event
 
 REMEMBERED = 1_000_000

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from edge_reid.consumers.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
 from edge_reid.core.errors import StoreError
-from edge_reid.messaging.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
 from edge_reid.wire.payloads import EventPayload
 
 APPLICATION_ID = 0x65724849

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from edge_reid.consumers.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
 from edge_reid.core.errors import StoreError, UsageError
-from edge_reid.messaging.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
 from edge_reid.wire.payloads import EventPayload
 
 CONNECT_TIMEOUT_S = 5
