@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_reid.agent.health import StageClock, StageSummary, resident_mb
+from edge_reid.agent.metrics import StageClock, StageSummary, resident_mb
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.types import Frame, GallerySnapshot

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from edge_reid.agent.event_output import Herald
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
-from edge_reid.agent.herald import Herald
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.uplink import Uplink
 from edge_reid.delivery.publisher import AgentFacts

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_reid.agent.case import Evidence
-from edge_reid.agent.casebook import Casebook, report
-from edge_reid.agent.health import Counters, StageClock
+from edge_reid.agent.metrics import Counters, StageClock
+from edge_reid.agent.track_decisions import Casebook, report
+from edge_reid.agent.track_state import Evidence
 from edge_reid.core.config import AgentSettings, DecideSettings
 from edge_reid.core.types import (
     Crop,

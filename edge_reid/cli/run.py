@@ -73,7 +73,7 @@ def run(
     """Watch a video, camera or stream; match people against the gallery; publish the hits."""
     from functools import partial
 
-    from edge_reid.agent.supervisor import Outputs, run_agent
+    from edge_reid.agent.app import Outputs, run_agent
     from edge_reid.cli.screen import RunScreen
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import BrokerError

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from edge_reid.agent.health import Summary
+from edge_reid.agent.metrics import Summary
 from edge_reid.agent.pipeline import Step
 from edge_reid.core.foreign_text import LOGGED_MAX, shown
 

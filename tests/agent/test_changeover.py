@@ -14,8 +14,8 @@ from publishing import DIMENSION, MODEL, portraits
 from sightings import ADDRESS, ORIGIN, a_hit
 
 from edge_reid.agent.changeover import Changeover
+from edge_reid.agent.event_output import Herald
 from edge_reid.agent.gallery_watch import GalleryWatch
-from edge_reid.agent.herald import Herald
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.delivery.publisher import AgentFacts

@@ -12,9 +12,9 @@ from consumer import Consumer, eventually
 from mjpeg_camera import MjpegCamera
 from mosquitto import Mosquitto
 
-from edge_reid.agent import supervisor
-from edge_reid.agent.health import FrameRate
-from edge_reid.agent.supervisor import Outputs, run_agent
+from edge_reid.agent import app as supervisor
+from edge_reid.agent.app import Outputs, run_agent
+from edge_reid.agent.metrics import FrameRate
 from edge_reid.cli.main import main
 from edge_reid.cli.screen import RunScreen
 from edge_reid.core.config import AgentSettings

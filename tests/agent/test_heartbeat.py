@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from mjpeg_camera import MjpegCamera
 
-from edge_reid.agent.heartbeat import Heartbeat
+from edge_reid.agent.systemd import Heartbeat
 from edge_reid.cli.main import main
 
 TESTS = Path(__file__).resolve().parents[1]

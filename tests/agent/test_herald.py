@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sightings import ORIGIN, a_hit
 
-from edge_reid.agent.herald import Herald
+from edge_reid.agent.event_output import Herald
 from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.wire.events import Event
 

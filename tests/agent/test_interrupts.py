@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from edge_reid.agent.interrupts import Interrupts
+from edge_reid.agent.signals import Interrupts
 
 
 def test_an_interrupt_waits_until_the_frame_in_hand_is_told():

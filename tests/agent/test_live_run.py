@@ -22,8 +22,8 @@ from mosquitto import Mosquitto
 from rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 from test_heartbeat import Listener
 
-from edge_reid.agent import supervisor
-from edge_reid.agent.supervisor import Outputs, run_agent
+from edge_reid.agent import app as supervisor
+from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.cli.main import main
 from edge_reid.cli.screen import RunScreen
 from edge_reid.core.config import AgentSettings

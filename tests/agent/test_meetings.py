@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edge_reid.agent.case import Evidence
-from edge_reid.agent.casebook import Casebook
+from edge_reid.agent.track_decisions import Casebook
+from edge_reid.agent.track_state import Evidence
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown

@@ -14,11 +14,11 @@ from publishing import DIMENSION, MODEL, portraits
 from sightings import ADDRESS, ORIGIN
 from test_gallery_sync import MANIFEST
 
-from edge_reid.agent import steward as steward_module
+from edge_reid.agent import command_runner as steward_module
 from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.herald import Herald
-from edge_reid.agent.standard import Standard
-from edge_reid.agent.steward import Steward
+from edge_reid.agent.command_runner import Steward
+from edge_reid.agent.event_output import Herald
+from edge_reid.agent.policy import Standard
 from edge_reid.consumers.command_client import new_command
 from edge_reid.core.config import AgentSettings, CommandName, DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest

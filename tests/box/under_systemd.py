@@ -160,7 +160,7 @@ def an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
 
 
 def a_release_that_dies(box: SystemdBox, bundles: Bundles) -> None:
-    script = bundles.make("1.2.0", {"edge_reid/agent/supervisor.py": DEAD})
+    script = bundles.make("1.2.0", {"edge_reid/agent/app.py": DEAD})
     told = box.run("python3", script, may_fail=True)
     say(told.splitlines()[-1])
     assert "the agent was not well within 120 s" in told
@@ -169,7 +169,7 @@ def a_release_that_dies(box: SystemdBox, bundles: Bundles) -> None:
 
 
 def a_release_that_is_never_ready(box: SystemdBox, bundles: Bundles) -> None:
-    script = bundles.make("1.3.0", {"edge_reid/agent/heartbeat.py": MUTE})
+    script = bundles.make("1.3.0", {"edge_reid/agent/systemd.py": MUTE})
     told = box.run("python3", script, "--patience", "40", may_fail=True)
     assert "the agent was not well within 40 s" in told, told
     assert installed(box) == ("1.1.0", "1.1.0")
@@ -177,7 +177,7 @@ def a_release_that_is_never_ready(box: SystemdBox, bundles: Bundles) -> None:
 
 
 def a_power_cut_in_an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
-    script = bundles.make("1.4.0", {"edge_reid/agent/supervisor.py": DEAD})
+    script = bundles.make("1.4.0", {"edge_reid/agent/app.py": DEAD})
     box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
     plan = box.root / "opt/edge-reid/upgrade/plan.json"
     while not (plan.exists() and (box.root / "opt/edge-reid/current").readlink().name == "1.4.0"):
@@ -193,7 +193,7 @@ def a_power_cut_in_an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
 
 def an_installer_killed_in_an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
     """No boot: the next start of the agent, which keeps failing, takes the upgrade back."""
-    script = bundles.make("1.5.0", {"edge_reid/agent/supervisor.py": DEAD})
+    script = bundles.make("1.5.0", {"edge_reid/agent/app.py": DEAD})
     box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
     plan = box.root / "opt/edge-reid/upgrade/plan.json"
     while not (plan.exists() and (box.root / "opt/edge-reid/current").readlink().name == "1.5.0"):
@@ -302,7 +302,7 @@ def over_the_air(box: SystemdBox, bundles: Bundles) -> None:
         line = ReleaseLine(post.broker.broker_for("depot"), "edge-reid", "lab")
         for version, replaced, state in (
             ("1.8.0", None, "current"),
-            ("1.9.0", {"edge_reid/agent/supervisor.py": DEAD}, "taken-back"),
+            ("1.9.0", {"edge_reid/agent/app.py": DEAD}, "taken-back"),
         ):
             bundle = bundles.pack(version, key, config, replaced)
             with line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_reid.agent.health import Summary
+from edge_reid.agent.metrics import Summary
 from edge_reid.cli.progress import stages
 from edge_reid.cli.screen import RunScreen
 

@@ -30,9 +30,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from edge_reid.agent.health import Summary
+from edge_reid.agent.app import Outputs, run_agent
+from edge_reid.agent.metrics import Summary
 from edge_reid.agent.pipeline import Step
-from edge_reid.agent.supervisor import Outputs, run_agent
 from edge_reid.cli.hit_table import HitTable
 from edge_reid.cli.screen import summary_rows
 from edge_reid.core.config import AgentSettings, load_settings

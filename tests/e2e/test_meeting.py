@@ -11,7 +11,7 @@ import pytest
 import staged
 
 from edge_reid.agent.pipeline import Pipeline
-from edge_reid.agent.standard import Standard
+from edge_reid.agent.policy import Standard
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.gallery.store import GalleryStore

@@ -17,8 +17,8 @@ from publishing import DIMENSION, MODEL, SITE
 from sightings import a_hit
 
 from edge_reid.agent.changeover import Changeover
+from edge_reid.agent.event_output import Herald
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.agent.herald import Herald
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.agent.kept_pictures import Album
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Frame
-from edge_reid.vision.album import Album
 
 RED = np.zeros((48, 64, 3), np.uint8)
 RED[..., 0] = 200

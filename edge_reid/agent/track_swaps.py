@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from edge_reid.agent.case import Case, Evidence, embeddings_of
+from edge_reid.agent.track_state import Case, Evidence, embeddings_of
 from edge_reid.matching.decide import mean_vector
 
 SURE_GAIN = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edge_reid.agent.case import Case
+from edge_reid.agent.track_state import Case
 from edge_reid.core.types import Known, Uncertain, Unknown
 
 

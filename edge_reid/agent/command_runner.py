@@ -16,15 +16,15 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.gallery_sync import GallerySync
+from edge_reid.agent.kept_pictures import Album
 from edge_reid.agent.pipeline import Pipeline
-from edge_reid.agent.standard import Standard
+from edge_reid.agent.policy import Standard
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError, SourceError, UsageError
 from edge_reid.core.types import Frame
 from edge_reid.delivery.command_inbox import CommandDesk
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
-from edge_reid.vision.album import Album
 from edge_reid.wire.commands import Command, Picture
 
 _log = logging.getLogger(__name__)

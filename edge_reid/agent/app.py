@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_reid.agent.changeover import Changeover
+from edge_reid.agent.command_runner import Reload, Steward
+from edge_reid.agent.event_output import Herald
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
-from edge_reid.agent.health import Counters, FrameRate, Summary
-from edge_reid.agent.heartbeat import Heartbeat
-from edge_reid.agent.herald import Herald
-from edge_reid.agent.interrupts import Interrupts
+from edge_reid.agent.metrics import Counters, FrameRate, Summary
 from edge_reid.agent.pipeline import Pipeline, Step
+from edge_reid.agent.policy import Standard
+from edge_reid.agent.signals import Interrupts
 from edge_reid.agent.source_digest import source_digest
-from edge_reid.agent.standard import Standard
-from edge_reid.agent.steward import Reload, Steward
+from edge_reid.agent.systemd import Heartbeat
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.camera_fault import CameraFault, FaultKind
 from edge_reid.core.config import AgentSettings, ModelSettings

@@ -13,9 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge_reid.agent.case import Case, Closing, Evidence, embeddings_of, is_weaker, worth_telling
-from edge_reid.agent.meeting import Outcome, Rules, likeness, outcome_of
-from edge_reid.agent.names import Names
+from edge_reid.agent.name_assignment import Names
+from edge_reid.agent.track_state import (
+    Case,
+    Closing,
+    Evidence,
+    embeddings_of,
+    is_weaker,
+    worth_telling,
+)
+from edge_reid.agent.track_swaps import Outcome, Rules, likeness, outcome_of
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.types import (
     Candidate,
