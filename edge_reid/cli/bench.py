@@ -21,11 +21,11 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Time every stage of the agent on a clip: p50 and p95 ms, frames per second, memory."""
-    from edge_reid.agent.benchmark import measure
     from edge_reid.cli.progress import counting
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import UsageError
     from edge_reid.core.redact import redact
+    from edge_reid.diagnostics.benchmark import measure
 
     if not clip.exists() and (":" in str(clip) or str(clip).isdecimal()):
         raise UsageError(
@@ -70,7 +70,7 @@ def _print_tables(results: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edge_reid.agent.benchmark import describe_machine
+    from edge_reid.diagnostics.benchmark import describe_machine
 
     console = Console()
     console.print(f"machine: {describe_machine()}")

@@ -31,8 +31,8 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from edge_reid.agent.checkup import Verdict, examine
     from edge_reid.core.foreign_text import LOGGED_MAX, shown
+    from edge_reid.diagnostics.doctor import Verdict, examine
 
     console = Console()
     failures = 0
@@ -56,7 +56,6 @@ def _subject(
     detector: Path | None,
     model: Path | None,
 ) -> Any:
-    from edge_reid.agent.checkup import Subject
     from edge_reid.core.config import (
         ModelSettings,
         MqttSettings,
@@ -64,6 +63,7 @@ def _subject(
         load_settings,
         parse_section,
     )
+    from edge_reid.diagnostics.doctor import Subject
 
     if config is not None:
         settings = load_settings(config, {})

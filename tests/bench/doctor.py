@@ -13,9 +13,9 @@ import time
 import numpy as np
 from rich.console import Console
 
-from edge_reid.agent.benchmark import describe_machine
 from edge_reid.cli.progress import counting
 from edge_reid.core.types import Template
+from edge_reid.diagnostics.benchmark import describe_machine
 from edge_reid.gallery.findings import Bars
 from edge_reid.gallery.gallery_doctor import examine
 

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edge_reid.agent.benchmark import describe_machine
+from edge_reid.diagnostics.benchmark import describe_machine
 from trainer.metrics import People, rank_gallery
 from trainer.openset import Setup, open_set_trials
 from trainer.tracks import TRACK_CROPS

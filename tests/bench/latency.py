@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_reid.agent.benchmark import describe_machine
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
+from edge_reid.diagnostics.benchmark import describe_machine
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.runtime import available_runtimes

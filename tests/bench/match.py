@@ -14,9 +14,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edge_reid.agent.benchmark import describe_machine
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.types import Embedding, GallerySnapshot, Vectors
+from edge_reid.diagnostics.benchmark import describe_machine
 from edge_reid.matching.decide import decide
 from edge_reid.matching.index import Index
 

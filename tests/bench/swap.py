@@ -20,10 +20,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edge_reid.agent.benchmark import describe_machine
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.core.config import GallerySyncSettings
 from edge_reid.core.types import Template
+from edge_reid.diagnostics.benchmark import describe_machine
 from edge_reid.gallery.gallery_head import Pinned
 from edge_reid.gallery.publication import publish
 from edge_reid.gallery.store import GalleryStore

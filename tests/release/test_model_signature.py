@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge_reid.agent.app import _check_signatures
-from edge_reid.agent.checkup import Subject, Verdict, examine
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import ModelSettings
 from edge_reid.core.errors import ModelError
+from edge_reid.diagnostics.doctor import Subject, Verdict, examine
 from edge_reid.signing.keys import SigningKey
 from edge_reid.signing.model_signature import sign_model
 
