@@ -39,8 +39,8 @@ def enroll(
     detector: DetectorOption = None,
 ) -> None:
     """Store a template per photo, all or none."""
-    from edge_reid.cli.enrolment import portray_all, warnings_of
-    from edge_reid.cli.photos import Studio, check_pick, parse_pick
+    from edge_reid.enrolment.enrolment import portray_all, warnings_of
+    from edge_reid.enrolment.photo_embedding import Studio, check_pick, parse_pick
     from edge_reid.gallery.store import GalleryStore
 
     people = _people(name, photos)

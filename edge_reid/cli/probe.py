@@ -52,8 +52,8 @@ def probe(
     Several photos are taken together, as the crops of one track are.
     """
     from edge_reid.cli.photo_files import photo_files
-    from edge_reid.cli.photos import Studio, check_pick, parse_pick, subject_text
     from edge_reid.core.config import DecideSettings, parse_section
+    from edge_reid.enrolment.photo_embedding import Studio, check_pick, parse_pick, subject_text
     from edge_reid.gallery.store import GalleryStore
     from edge_reid.matching.decide import decide, mean_vector
     from edge_reid.matching.index import Index

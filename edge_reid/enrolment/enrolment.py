@@ -10,10 +10,10 @@ from pathlib import Path
 
 import typer
 
-from edge_reid.cli.photos import Pick, Studio, subject_text
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Template
+from edge_reid.enrolment.photo_embedding import Pick, Studio, subject_text
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.conflicts import Clash, clashes, same_photos
 from edge_reid.matching.threshold import threshold_for
