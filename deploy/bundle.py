@@ -26,7 +26,7 @@ from edge_reid.core.manifest import (
 from edge_reid.core.progress import StageProgress
 from edge_reid.core.stream_url import has_login
 from edge_reid.release.bundle_file import verify
-from edge_reid.release.manifest import BundleManifest
+from edge_reid.release.bundle_manifest import BundleManifest
 from edge_reid.signing.keys import SigningKey, read_public_key
 from edge_reid.signing.model_signature import sign_model, signature_path
 

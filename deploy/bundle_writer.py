@@ -14,8 +14,8 @@ import zstandard
 
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
+from edge_reid.release.bundle_manifest import MANIFEST, SIGNATURE, BundledFile, BundleManifest
 from edge_reid.release.bundle_sinks import TarSink
-from edge_reid.release.manifest import MANIFEST, SIGNATURE, BundledFile, BundleManifest
 from edge_reid.signing.keys import SigningKey
 
 Progress = Callable[[int, int], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.site import Site
-from edge_reid.release.head import Group
+from edge_reid.release.release_head import Group
 
 
 def rollout_groups(site: Site) -> tuple[Group, ...]:

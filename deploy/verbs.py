@@ -11,7 +11,7 @@ from deploy.targets import TARGETS, RuntimeChoice, Target
 from deploy.wheelhouse import default_folder
 from edge_reid.core.errors import UsageError
 from edge_reid.core.progress import StageProgress
-from edge_reid.release.manifest import BundleManifest, check_version
+from edge_reid.release.bundle_manifest import BundleManifest, check_version
 from edge_reid.signing.keys import read_signing_key
 
 

@@ -17,8 +17,8 @@ from deploy.site import Site
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
 from edge_reid.release.bundle_file import verify
+from edge_reid.release.bundle_manifest import BundleManifest
 from edge_reid.release.bundle_sinks import TarSink
-from edge_reid.release.manifest import BundleManifest
 from edge_reid.signing.keys import PublicKey, read_public_key
 
 

@@ -11,7 +11,7 @@ from edge_reid.cli.workstation import workstation
 from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_reid.release.manifest import BundleManifest
+    from edge_reid.release.bundle_manifest import BundleManifest
 
 bundle = typer.Typer(
     help="Everything a camera box needs in one signed file, installable without a network.",

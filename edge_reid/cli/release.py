@@ -12,8 +12,8 @@ from edge_reid.cli.workstation import workstation
 
 if TYPE_CHECKING:
     from edge_reid.core.config import AgentSettings, UpdateSettings
-    from edge_reid.release.box import Box
-    from edge_reid.release.publication import Published
+    from edge_reid.release.device import Box
+    from edge_reid.release.release_publication import Published
 
 release = typer.Typer(
     help="Updates over the air: published here, taken by the boxes themselves, group by group.",
@@ -46,9 +46,9 @@ def publish(
     Publishing an older release takes all boxes back to it.
     """
     from edge_reid.cli.progress import stages
-    from edge_reid.release.line import ReleaseLine
-    from edge_reid.release.publication import Plan
-    from edge_reid.release.publication import publish as publish_release
+    from edge_reid.release.channel import ReleaseLine
+    from edge_reid.release.release_publication import Plan
+    from edge_reid.release.release_publication import publish as publish_release
     from edge_reid.signing.keys import read_signing_key
 
     site = workstation("deploy", "deploy.site").load_site(config)
@@ -84,7 +84,7 @@ def stop(
     login: Login,
 ) -> None:
     """Take the head off the broker: boxes that have not begun with a release do not begin."""
-    from edge_reid.release.line import ReleaseLine
+    from edge_reid.release.channel import ReleaseLine
 
     with ReleaseLine(login.broker(), login.root, topic_name("--site", site)) as line:
         line.put_head(b"")
@@ -99,7 +99,7 @@ def fetch(root: BoxRoot = SYSTEM) -> None:
     """
     from edge_reid.cli.progress import stages
     from edge_reid.core.foreign_text import shown
-    from edge_reid.release.follow import look
+    from edge_reid.release.updater import look
 
     if (found := _follower(root)) is None:
         return
@@ -118,7 +118,7 @@ def install(root: BoxRoot = SYSTEM) -> None:
 
     edge-reid-install.path runs this when something lies there.
     """
-    from edge_reid.release.admission import admit
+    from edge_reid.release.installer import admit
 
     if (found := _follower(root)) is None:
         return
@@ -130,7 +130,7 @@ def install(root: BoxRoot = SYSTEM) -> None:
 
 def _follower(root: Path) -> tuple[Box, AgentSettings, UpdateSettings] | None:
     """The box, and the settings by which it follows releases, if it does."""
-    from edge_reid.release.box import Box
+    from edge_reid.release.device import Box
 
     box = Box(root)
     settings = box.settings

@@ -21,7 +21,7 @@ from typing import IO, Protocol
 import zstandard
 
 from edge_reid.core.errors import BundleError
-from edge_reid.release.manifest import (
+from edge_reid.release.bundle_manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
     ROOT,

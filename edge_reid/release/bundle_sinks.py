@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
-from edge_reid.release.manifest import ROOT, BundledFile
+from edge_reid.release.bundle_manifest import ROOT, BundledFile
 from edge_reid.release.ustar import Member, UstarWriter
 
 _FRONT_MODE = 0o644

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edge_reid.core.errors import BundleError
 from edge_reid.release.bundle_file import Progress, verify
+from edge_reid.release.bundle_manifest import BundleManifest
 from edge_reid.release.bundle_sinks import FolderSink
-from edge_reid.release.manifest import BundleManifest
 from edge_reid.signing.keys import PublicKey
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edge_reid.release.head import Group, ReleaseHead
+from edge_reid.release.release_head import Group, ReleaseHead
 from edge_reid.release.soak import is_well
 from edge_reid.wire.payloads import BoxUpdate, utc_s
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_reid.release.head import ReleaseHead
+from edge_reid.release.release_head import ReleaseHead
 from edge_reid.wire.payloads import BoxUpdate
 
 

@@ -30,8 +30,8 @@ from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.gallery.store import GalleryStore  # noqa: E402
 from edge_reid.mqtt.subscriber import Subscriber  # noqa: E402
-from edge_reid.release.line import ReleaseLine  # noqa: E402
-from edge_reid.release.publication import Plan, publish  # noqa: E402
+from edge_reid.release.channel import ReleaseLine  # noqa: E402
+from edge_reid.release.release_publication import Plan, publish  # noqa: E402
 from edge_reid.signing.keys import SigningKey  # noqa: E402
 from edge_reid.wire.payloads import AgentStatus, BoxUpdate, Payload  # noqa: E402
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from deploy.bundle_writer import Content, listing, write_bundle
 from edge_reid.core.errors import BundleError
 from edge_reid.release.bundle_file import verify
-from edge_reid.release.manifest import BundledFile, parse_manifest
+from edge_reid.release.bundle_manifest import BundledFile, parse_manifest
 from edge_reid.signing.keys import SigningKey
 
 PUBLIC = KEY.public

@@ -10,9 +10,9 @@ from install.conftest import HERE, Outcome, TestBox
 
 from edge_reid.core.config import MqttSettings
 from edge_reid.mqtt.broker import Broker
-from edge_reid.release.head import Group
-from edge_reid.release.line import ReleaseLine
-from edge_reid.release.publication import Plan, Published, publish
+from edge_reid.release.channel import ReleaseLine
+from edge_reid.release.release_head import Group
+from edge_reid.release.release_publication import Plan, Published, publish
 from edge_reid.signing.keys import SigningKey
 
 CONFIG = """# for {version}

@@ -14,7 +14,7 @@ from mosquitto import Mosquitto
 from outcome import Outcome
 
 from edge_reid.core.errors import BundleError
-from edge_reid.release.head import seal
+from edge_reid.release.release_head import seal
 from edge_reid.signing.keys import SigningKey
 from edge_reid.wire.payloads import BoxUpdate
 
@@ -25,7 +25,7 @@ CANARY = {"canary": ("gate-1",)}
 @pytest.fixture(autouse=True)
 def broker_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
     """On loopback what is retained comes at once; to wait for more would be half of every test."""
-    monkeypatch.setattr("edge_reid.release.line.GRACE_S", 0.3)
+    monkeypatch.setattr("edge_reid.release.channel.GRACE_S", 0.3)
 
 
 @pytest.fixture

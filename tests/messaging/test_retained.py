@@ -16,7 +16,7 @@ from edge_reid.mqtt.connection import Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.mqtt.subscriber import Subscriber
-from edge_reid.release.line import ReleaseLine
+from edge_reid.release.channel import ReleaseLine
 from edge_reid.wire.events import CameraReport, camera_status_message
 from edge_reid.wire.payloads import BoxUpdate
 from edge_reid.wire.topics import Address

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_reid.release.head import Group, ReleaseHead, TargetRelease
+from edge_reid.release.release_head import Group, ReleaseHead, TargetRelease
 from edge_reid.release.rollout import reason_to_wait
 from edge_reid.release.soak import Watch
 from edge_reid.wire.events import rfc3339

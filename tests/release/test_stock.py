@@ -15,8 +15,8 @@ import pytest
 from web import WebServer
 
 from edge_reid.core.errors import BundleError, ConfigError
-from edge_reid.release.depot import FolderDepot, WebDepot, place_of
-from edge_reid.release.stock import Stock
+from edge_reid.release.download_cache import Stock
+from edge_reid.release.file_source import FolderDepot, WebDepot, place_of
 from edge_reid.signing.blobs import BlobRef
 
 BODY = random.Random(1).randbytes(900_000)

@@ -14,7 +14,7 @@ from typing import IO
 
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
-from edge_reid.release.depot import PIECE_BYTES, Depot
+from edge_reid.release.file_source import PIECE_BYTES, Depot
 from edge_reid.signing.blobs import BlobRef
 
 Progress = Callable[[int], None]

@@ -12,9 +12,9 @@ from typing import Any
 
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.errors import BundleError
-from edge_reid.release.head import ReleaseHead
-from edge_reid.release.manifest import MAX_MANIFEST_BYTES, BundleManifest, parse_manifest
-from edge_reid.release.stock import Stock
+from edge_reid.release.bundle_manifest import MAX_MANIFEST_BYTES, BundleManifest, parse_manifest
+from edge_reid.release.download_cache import Stock
+from edge_reid.release.release_head import ReleaseHead
 from edge_reid.signing.blobs import ref_of
 
 MOST_CUTS = 2

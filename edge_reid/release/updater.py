@@ -14,11 +14,11 @@ from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError, EdgeReidError
 from edge_reid.core.progress import StageProgress
 from edge_reid.mqtt.broker import Broker
-from edge_reid.release.box import Box, Installed, check_newer, write_whole
-from edge_reid.release.depot import Depot, open_depot
-from edge_reid.release.head import ReleaseHead, TargetRelease, check_manifest, open_head
-from edge_reid.release.line import ReleaseLine, Said
-from edge_reid.release.manifest import BundleManifest, parse_manifest
+from edge_reid.release.bundle_manifest import BundleManifest, parse_manifest
+from edge_reid.release.channel import ReleaseLine, Said
+from edge_reid.release.device import Box, Installed, check_newer, write_whole
+from edge_reid.release.file_source import Depot, open_depot
+from edge_reid.release.release_head import ReleaseHead, TargetRelease, check_manifest, open_head
 from edge_reid.release.rollout import reason_to_wait
 from edge_reid.release.soak import Watch
 from edge_reid.signing.keys import PublicKey, read_public_key

@@ -16,10 +16,10 @@ from typing import IO
 from edge_reid.core.errors import BundleError
 from edge_reid.core.progress import StageProgress
 from edge_reid.release.bundle_file import verify
-from edge_reid.release.depot import place_of
-from edge_reid.release.head import Group, ReleaseHead, TargetRelease, open_head, seal
-from edge_reid.release.line import ReleaseLine
-from edge_reid.release.manifest import BundledFile, BundleManifest
+from edge_reid.release.bundle_manifest import BundledFile, BundleManifest
+from edge_reid.release.channel import ReleaseLine
+from edge_reid.release.file_source import place_of
+from edge_reid.release.release_head import Group, ReleaseHead, TargetRelease, open_head, seal
 from edge_reid.signing.blobs import BlobRef, ref_of
 from edge_reid.signing.keys import SigningKey
 

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from edge_reid.core.config import Name
 from edge_reid.core.errors import BundleError
 from edge_reid.core.validation_errors import describe_mistakes
-from edge_reid.release.manifest import (
+from edge_reid.release.bundle_manifest import (
     CONFIG,
     MAX_BUNDLE_BYTES,
     MAX_MANIFEST_BYTES,

@@ -20,9 +20,9 @@ from typing import IO
 
 from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError
-from edge_reid.release.box import Attempt, Box, check_newer
-from edge_reid.release.head import MAX_HEAD_BYTES, ReleaseHead, check_manifest, open_head
-from edge_reid.release.manifest import MANIFEST, ROOT, parse_manifest
+from edge_reid.release.bundle_manifest import MANIFEST, ROOT, parse_manifest
+from edge_reid.release.device import Attempt, Box, check_newer
+from edge_reid.release.release_head import MAX_HEAD_BYTES, ReleaseHead, check_manifest, open_head
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import read_public_key
 
