@@ -21,7 +21,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Time every stage of the agent on a clip: p50 and p95 ms, frames per second, memory."""
-    from edge_reid.cli.progress import counting
+    from edge_reid.cli.verb_progress import counting
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import UsageError
     from edge_reid.core.redact import redact

@@ -61,7 +61,7 @@ def make(
         return
     if config is None or out is None:
         raise UsageError("bundle: expected --config site.toml and --out box.tar.zst")
-    from edge_reid.cli.progress import stages
+    from edge_reid.cli.verb_progress import stages
 
     options = {"key": key, "wheel": wheel, "lock": lock, "cache": cache}
     with stages() as told:
@@ -85,7 +85,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check that a bundle is whole, and signed by a key."""
-    from edge_reid.cli.progress import stages
+    from edge_reid.cli.verb_progress import stages
     from edge_reid.signing.keys import read_public_key
 
     verified = workstation("deploy", "edge_reid.release.bundle_file").verify
@@ -108,7 +108,7 @@ def unpack(
 
     To install by hand: copy the folder to the box, and in it `sudo python3 install/install.py`.
     """
-    from edge_reid.cli.progress import stages
+    from edge_reid.cli.verb_progress import stages
     from edge_reid.signing.keys import read_public_key
 
     unpacked = workstation("deploy", "edge_reid.release.bundle_unpack").unpack

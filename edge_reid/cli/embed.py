@@ -90,7 +90,7 @@ def _images_under(folder: str) -> Iterator[str]:
 def _embed_all(names: Sequence[str], embedder: Embedder) -> tuple[list[str], Vectors]:
     import numpy as np
 
-    from edge_reid.cli.progress import counting
+    from edge_reid.cli.verb_progress import counting
 
     good: list[str] = []
     rows = [np.empty((0, embedder.manifest.dimension), np.float32)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_reid.cli.login import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.consumers.fleet import Fleet, Member

@@ -42,7 +42,7 @@ def doctor(
     Nothing is deleted and nobody is merged: --fix only sets templates aside, and only where it is
     clear whose they are.
     """
-    from edge_reid.cli.progress import counting
+    from edge_reid.cli.verb_progress import counting
     from edge_reid.core.bundled_models import EMBEDDING, shipped_model
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.gallery.gallery_doctor import examine

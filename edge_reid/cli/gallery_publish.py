@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.gallery.publication import Place, Published
@@ -40,7 +40,7 @@ def publish(
     login: Login,
 ) -> None:
     """Sign the gallery and publish it: templates, never photos, and who was removed."""
-    from edge_reid.cli.progress import counting
+    from edge_reid.cli.verb_progress import counting
     from edge_reid.core.errors import UsageError
     from edge_reid.gallery.publication import publish as publish_gallery
     from edge_reid.gallery.store import GalleryStore

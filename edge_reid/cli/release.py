@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import Login, takes_login, topic_name
 from edge_reid.cli.workstation import workstation
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def publish(
     Boxes with an [update] section take it, the first group first; `edge-reid fleet` shows how far.
     Publishing an older release takes all boxes back to it.
     """
-    from edge_reid.cli.progress import stages
+    from edge_reid.cli.verb_progress import stages
     from edge_reid.release.channel import ReleaseLine
     from edge_reid.release.release_publication import Plan
     from edge_reid.release.release_publication import publish as publish_release
@@ -97,7 +97,7 @@ def fetch(root: BoxRoot = SYSTEM) -> None:
 
     edge-reid-fetch.timer runs this every ten minutes, as the user of the agents.
     """
-    from edge_reid.cli.progress import stages
+    from edge_reid.cli.verb_progress import stages
     from edge_reid.core.foreign_text import shown
     from edge_reid.release.updater import look
 

@@ -74,7 +74,7 @@ def run(
     from functools import partial
 
     from edge_reid.agent.app import Outputs, run_agent
-    from edge_reid.cli.screen import RunScreen
+    from edge_reid.cli.run_progress import RunScreen
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import BrokerError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.login import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import Login, takes_login, topic_name
 
 if TYPE_CHECKING:
     from rich.console import Console

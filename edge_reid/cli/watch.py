@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from edge_reid.cli.login import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import Login, takes_login, topic_name
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.mqtt.connection import Received

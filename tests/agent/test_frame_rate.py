@@ -16,7 +16,7 @@ from edge_reid.agent import app as supervisor
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import FrameRate
 from edge_reid.cli.main import main
-from edge_reid.cli.screen import RunScreen
+from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config import AgentSettings
 
 

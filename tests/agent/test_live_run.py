@@ -25,7 +25,7 @@ from test_heartbeat import Listener
 from edge_reid.agent import app as supervisor
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.cli.main import main
-from edge_reid.cli.screen import RunScreen
+from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.types import Image
 from edge_reid.vision.opencv import to_rgb

@@ -13,7 +13,7 @@ import time
 import numpy as np
 from rich.console import Console
 
-from edge_reid.cli.progress import counting
+from edge_reid.cli.verb_progress import counting
 from edge_reid.core.types import Template
 from edge_reid.diagnostics.benchmark import describe_machine
 from edge_reid.gallery.findings import Bars

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import fields
 
-from edge_reid.cli.login import Login
+from edge_reid.cli.broker_options import Login
 from edge_reid.cli.run import run
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge_reid.agent.metrics import Summary
-from edge_reid.cli.progress import stages
-from edge_reid.cli.screen import RunScreen
+from edge_reid.cli.run_progress import RunScreen
+from edge_reid.cli.verb_progress import stages
 
 HOSTILE = "[/x] [red]attic"
 """Another agent's host name, or a person's, may be any text."""

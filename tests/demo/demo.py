@@ -34,7 +34,7 @@ from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import Summary
 from edge_reid.agent.pipeline import Step
 from edge_reid.cli.hit_table import HitTable
-from edge_reid.cli.screen import summary_rows
+from edge_reid.cli.run_progress import summary_rows
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Image
