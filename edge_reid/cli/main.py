@@ -9,28 +9,28 @@ from collections.abc import Sequence
 import typer
 
 from edge_reid import __version__
-from edge_reid.cli.bench import bench
 from edge_reid.cli.bundle import bundle
 from edge_reid.cli.calibrate import calibrate
-from edge_reid.cli.command import command
 from edge_reid.cli.data import data
-from edge_reid.cli.doctor import doctor
-from edge_reid.cli.embed import embed
 from edge_reid.cli.evaluate import evaluate
 from edge_reid.cli.experiment import experiment
 from edge_reid.cli.export import export
 from edge_reid.cli.flash import flash
-from edge_reid.cli.fleet import fleet
-from edge_reid.cli.gallery import gallery
-from edge_reid.cli.keys import keys
-from edge_reid.cli.probe import probe
-from edge_reid.cli.release import release
 from edge_reid.cli.report import report
-from edge_reid.cli.run import run
-from edge_reid.cli.schema import schema
-from edge_reid.cli.sink import sink
 from edge_reid.cli.train import train
-from edge_reid.cli.watch import watch
+from edge_reid.cli.verbs.bench import bench
+from edge_reid.cli.verbs.command import command
+from edge_reid.cli.verbs.doctor import doctor
+from edge_reid.cli.verbs.embed import embed
+from edge_reid.cli.verbs.fleet import fleet
+from edge_reid.cli.verbs.gallery import gallery
+from edge_reid.cli.verbs.keys import keys
+from edge_reid.cli.verbs.probe import probe
+from edge_reid.cli.verbs.release import release
+from edge_reid.cli.verbs.run import run
+from edge_reid.cli.verbs.schema import schema
+from edge_reid.cli.verbs.sink import sink
+from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 from edge_reid.core.redact import redact_within

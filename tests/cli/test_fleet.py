@@ -16,8 +16,8 @@ from rich.console import Console
 from sightings import ADDRESS, an_event
 
 from edge_reid import __version__
-from edge_reid.cli.fleet import member_as_json
 from edge_reid.cli.fleet_table import age_text, fleet_table
+from edge_reid.cli.verbs.fleet import member_as_json
 from edge_reid.consumers.fleet import Fleet, fleet_filters
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher

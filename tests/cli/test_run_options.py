@@ -6,7 +6,7 @@ import inspect
 from dataclasses import fields
 
 from edge_reid.cli.broker_options import Login
-from edge_reid.cli.run import run
+from edge_reid.cli.verbs.run import run
 
 
 def test_run_takes_every_option_of_a_broker_that_the_other_verbs_take():

@@ -17,7 +17,7 @@ from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
 from typer.testing import CliRunner
 
 import edge_reid.wire
-from edge_reid.cli.schema import schema
+from edge_reid.cli.verbs.schema import schema
 from edge_reid.core.errors import UsageError
 from edge_reid.core.types import HitType, Known, Unknown
 from edge_reid.delivery.outbox import Outbox

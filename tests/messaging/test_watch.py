@@ -16,7 +16,7 @@ from sightings import ANA, ORIGIN, STRANGER, a_hit, an_event
 from typer.testing import CliRunner
 
 from edge_reid.cli.hit_table import HitTable, event_text
-from edge_reid.cli.watch import watch
+from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import BrokerError, ConfigError, EdgeReidError, UsageError
 from edge_reid.core.types import HitType, Known, Unknown
 from edge_reid.mqtt.connection import connect
@@ -202,7 +202,7 @@ def test_help_does_not_need_the_heavy_rooms(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys, edge_reid.cli.watch, edge_reid.cli.schema;"
+        "import sys, edge_reid.cli.verbs.watch, edge_reid.cli.verbs.schema;"
         "print([m for m in ('paho', 'pydantic', 'rich.table', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.gallery_doctor import doctor
-from edge_reid.cli.gallery_enroll import enroll
-from edge_reid.cli.gallery_merge import merge
 from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption, ModelOption
-from edge_reid.cli.gallery_promote import promote
-from edge_reid.cli.gallery_publish import publish
-from edge_reid.cli.gallery_remove import remove, rename
-from edge_reid.cli.gallery_restore import restore
-from edge_reid.cli.gallery_rollback import rollback
-from edge_reid.cli.gallery_show import list_, show
-from edge_reid.cli.gallery_status import status
-from edge_reid.cli.gallery_strangers import strangers
 from edge_reid.cli.output import count
+from edge_reid.cli.verbs.gallery_doctor import doctor
+from edge_reid.cli.verbs.gallery_enroll import enroll
+from edge_reid.cli.verbs.gallery_merge import merge
+from edge_reid.cli.verbs.gallery_promote import promote
+from edge_reid.cli.verbs.gallery_publish import publish
+from edge_reid.cli.verbs.gallery_remove import remove, rename
+from edge_reid.cli.verbs.gallery_restore import restore
+from edge_reid.cli.verbs.gallery_rollback import rollback
+from edge_reid.cli.verbs.gallery_show import list_, show
+from edge_reid.cli.verbs.gallery_status import status
+from edge_reid.cli.verbs.gallery_strangers import strangers
 from edge_reid.core.errors import GalleryError
 
 gallery = typer.Typer(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption
-from edge_reid.cli.gallery_restore import print_asides
 from edge_reid.cli.output import count, print_table, when
+from edge_reid.cli.verbs.gallery_restore import print_asides
 from edge_reid.core.errors import GalleryError
 
 if TYPE_CHECKING:

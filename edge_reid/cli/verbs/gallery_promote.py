@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.gallery_strangers import DEFAULT_STRANGERS, StrangersFile
+from edge_reid.cli.verbs.gallery_strangers import DEFAULT_STRANGERS, StrangersFile
 
 if TYPE_CHECKING:
     from edge_reid.core.types import Template
