@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.arrays import BrokenArraysError, read_arrays, write_arrays
+from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.model import RECIPE, set_weights_by_name, weights_by_name
 from trainer.recipe import Recipe
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from edge_reid.vision.photo import read_photo
 from edge_reid.vision.preprocess import to_input
-from trainer.bars import bar
-from trainer.disk import whole_file
+from trainer.files.disk import whole_file
+from trainer.files.progress_bars import bar
 
 ImageBatch = npt.NDArray[np.uint8]
 

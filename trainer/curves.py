@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from trainer.checkpoint import Progress
-from trainer.disk import whole_file
-from trainer.tensorboard import ScalarFile
+from trainer.files.disk import whole_file
+from trainer.files.tensorboard import ScalarFile
 
 CURVES = "curves.jsonl"
 METRICS = "metrics.json"

@@ -16,7 +16,7 @@ from edge_reid import __version__
 from edge_reid.core.errors import TrainingError
 from trainer.checkpoint import Progress
 from trainer.devices import accelerators
-from trainer.disk import whole_file
+from trainer.files.disk import whole_file
 from trainer.sources import ENVIRONMENT, RunData, fingerprint
 
 _PACKAGES = ("keras", "numpy", "opencv-python-headless")

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from edge_reid.core.config import RuntimeName
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.embed import Embedder
-from trainer.bars import bar, waiting
 from trainer.crops import load_crops, read_image
 from trainer.datasets import (
     DISTRACTOR_IDENTITY,
@@ -27,6 +26,7 @@ from trainer.datasets import (
     read_market,
     read_source,
 )
+from trainer.files.progress_bars import bar, waiting
 from trainer.listing import GALLERY, QUERY, pictures_in
 from trainer.metrics import FloatArray, People, Ranking, rank_gallery, unit_rows
 from trainer.pictures import refuse_unreadable

@@ -17,7 +17,6 @@ from edge_reid.core.manifest import EmbeddingManifest, write_manifest
 from trainer.calibration import IntArray, stratified
 from trainer.checkpoint import stopped_in
 from trainer.crops import load_crops, read_image
-from trainer.disk import whole_file
 from trainer.draft import Comparison, Draft
 from trainer.evaluate import (
     Report,
@@ -28,6 +27,7 @@ from trainer.evaluate import (
     validation_split,
 )
 from trainer.export_manifest import bare_manifest
+from trainer.files.disk import whole_file
 from trainer.finetune import fine_tune
 from trainer.first_thresholds import missed_beside_start, with_thresholds
 from trainer.latency import Latency, measure_latency

@@ -12,11 +12,11 @@ from edge_reid.core.config import RuntimeName
 from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import load_embedding_manifest, write_manifest
 from trainer import score_tables
-from trainer.bars import waiting
 from trainer.calibrate import Embedded, calibrate
 from trainer.calibrate_refusals import refuse_trained_on, refuse_worse_table
 from trainer.crosscheck import cross_check
 from trainer.evaluate import Report, embed_with_file, evaluate_file, evaluate_run, read_split
+from trainer.files.progress_bars import waiting
 from trainer.forecast import GALLERY_SIZES
 from trainer.openset import OpenSet, open_set, setups
 from trainer.quiet import start_backend

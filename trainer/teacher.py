@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.arrays import BrokenArraysError, read_arrays, write_arrays
+from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.metrics import unit_rows
 from trainer.recipe import Recipe, Teacher
 from trainer.teacher_network import embed_paths

@@ -33,9 +33,9 @@ from trainer.checkpoint import (
 )
 from trainer.crops import load_crops
 from trainer.devices import chosen_precision, computing_in, on_one_device, shared_out
-from trainer.disk import full_disk_explained
 from trainer.environment import write_environment
 from trainer.evaluate import embed_crops, score, validation_split
+from trainer.files.disk import full_disk_explained
 from trainer.heads import add_training_heads
 from trainer.model import (
     RECIPE,

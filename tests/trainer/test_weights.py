@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.trainer
-weights = pytest.importorskip("trainer.torch_file")
+weights = pytest.importorskip("trainer.files.torch_file")
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from trainer.backbone import BackboneConfig, build_backbone, freeze_below  # noqa: E402
