@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from trainer.augment_settings import AugmentConfig
+from trainer.recipe.augment_settings import AugmentConfig
 
 ImageBatch = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float32]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import keras
 from keras import layers
 
-from trainer.settings import BackboneName
+from trainer.recipe.settings import BackboneName
 
 EPSILON = 1e-5
 """Of every BatchNorm, as in torchvision's V2; weights of another origin are converted."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.augment import augment
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.sampler import batches_per_epoch, pk_batches
 
 UNLABELLED = -1

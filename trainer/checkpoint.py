@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edge_reid.core.errors import TrainingError
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.model import RECIPE, set_weights_by_name, weights_by_name
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 CHECKPOINT = "checkpoint.npz"
 _MODEL, _OPTIMIZER, _PROGRESS = "model/", "optimizer/", "progress"

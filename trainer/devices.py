@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import keras
 
-from trainer.recipe import Precision
+from trainer.recipe.recipe import Precision
 
 
 def accelerators() -> int:

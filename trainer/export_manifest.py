@@ -11,7 +11,7 @@ from edge_reid.core.manifest import EmbeddingManifest, file_sha256, load_embeddi
 from trainer.model import Run
 from trainer.picture_sketch import PictureSketch
 from trainer.quantize import Precision
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 _AS_DATA_ALLOW = "as the training data allow"
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trainer.augment import augment
-from trainer.augment_settings import AugmentConfig
 from trainer.losses import unit
+from trainer.recipe.augment_settings import AugmentConfig
 from trainer.rounding import Ranges, int8_twin, learned
 
 ImageBatch = npt.NDArray[np.uint8]

@@ -21,7 +21,7 @@ from trainer.missed_people import (
     compare_missed,
     supports_galleries,
 )
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.thresholds import Decisions, decisions, photo_decisions
 
 _BETTER = "edge-reid calibrate, with people it was not trained on, measures its own"

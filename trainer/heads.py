@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from trainer.loss_settings import Losses
 from trainer.losses import moved_centers, unit
+from trainer.recipe.loss_settings import Losses
 
 _FULL = "float32"
 """Precision of powers, and of the layers that only training has: they are small, and losses need

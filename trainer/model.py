@@ -14,7 +14,7 @@ from edge_reid.core.errors import TrainingError
 from trainer import heads, weights
 from trainer.backbone import BackboneConfig, build_backbone
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
-from trainer.recipe import Recipe, read_recipe
+from trainer.recipe.recipe import Recipe, read_recipe
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from trainer import losses as loss
-from trainer.loss_settings import Losses
 from trainer.losses import Tensor
+from trainer.recipe.loss_settings import Losses
 
 
 class ReidModel(keras.Model):  # type: ignore[misc]

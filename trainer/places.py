@@ -7,7 +7,7 @@ from pathlib import Path
 from trainer.datasets import PersonData, read_source
 from trainer.evaluate import Split, read_split, validation_split
 from trainer.model import RECIPE
-from trainer.recipe import read_recipe
+from trainer.recipe.recipe import read_recipe
 from trainer.sources import RunData, load_data_of, load_run_data
 
 

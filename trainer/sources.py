@@ -20,7 +20,7 @@ from trainer.held_out_photos import (
     rows_named,
 )
 from trainer.pictures import Unreadable, readable_part
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.unlabelled import NONE_UNLABELLED, UnlabelledPictures, read_unlabelled
 
 ENVIRONMENT = "environment.json"

@@ -20,7 +20,7 @@ from trainer.checkpoint import Progress, checkpoint_of, diverged, write_checkpoi
 from trainer.curves import Curves
 from trainer.objective import ReidModel
 from trainer.progress import TrainingProgress
-from trainer.recipe import Recipe, Stage
+from trainer.recipe.recipe import Recipe, Stage
 
 _LOG_EVERY = 50
 _LINES_PER_STAGE = 20

@@ -18,7 +18,7 @@ from edge_reid.vision.preprocess import to_input
 from edge_reid.vision.runtime import Model
 from trainer.crops import read_image
 from trainer.metrics import unit_rows
-from trainer.recipe import Teacher
+from trainer.recipe.recipe import Teacher
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]

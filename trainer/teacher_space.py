@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edge_reid.core.errors import TrainingError
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.metrics import unit_rows
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 

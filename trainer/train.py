@@ -49,7 +49,7 @@ from trainer.model import (
 from trainer.objective import ReidModel
 from trainer.online_teacher import open_online
 from trainer.optimizer import AveragingAdamW
-from trainer.recipe import Recipe, Stage, read_recipe
+from trainer.recipe.recipe import Recipe, Stage, read_recipe
 from trainer.rounding import rounded
 from trainer.sampler import batches_per_epoch
 from trainer.sources import RunData, load_run_data

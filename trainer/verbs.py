@@ -12,7 +12,7 @@ from edge_reid.core.bundled_models import CHECKPOINT, shipped_model
 from edge_reid.core.errors import TrainingError, UsageError
 from trainer.backbone import BLOCK_COUNT
 from trainer.curves import read_curves
-from trainer.recipe import SIZE_STEP_PX, make_recipe, read_recipe
+from trainer.recipe.recipe import SIZE_STEP_PX, make_recipe, read_recipe
 from trainer.train import resume_run, start_run
 
 _SHIPPED_NETWORK = "mobilenetv2", 1.0

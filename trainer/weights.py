@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edge_reid.core.errors import TrainingError
 from trainer.backbone import EPSILON, GATE_SHIFT, BackboneConfig
 from trainer.files.torch_file import read_torch_state
-from trainer.settings import BackboneName
+from trainer.recipe.settings import BackboneName
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Named: TypeAlias = Mapping[str, FloatArray]

@@ -17,7 +17,7 @@ from rich.console import Console
 from trainer.datasets import IntArray, query_gallery, read_source
 from trainer.evaluate import Report, Split, embed_with_file, score
 from trainer.listing import real_paths
-from trainer.recipe import Recipe, read_recipe
+from trainer.recipe.recipe import Recipe, read_recipe
 from trainer.score_tables import show
 from trainer.sources import load_run_data
 from trainer.teacher import load_stored

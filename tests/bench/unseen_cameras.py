@@ -24,7 +24,7 @@ from rich.console import Console
 
 from trainer.evaluate import Split, embed_with_file, embed_with_network, read_split, score
 from trainer.metrics import FloatArray, unit_rows
-from trainer.recipe import Teacher
+from trainer.recipe.recipe import Teacher
 from trainer.score_tables import show
 from trainer.teacher_network import embed_paths
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from trainer.recipe import Recipe, Source, Stage
+from trainer.recipe.recipe import Recipe, Source, Stage
 
 MakePeople = Callable[..., Path]
 SIZE = {"height_px": 64, "width_px": 32, "warmup_steps": 2}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.augment import augment
-from trainer.augment_settings import CCTV, PRESETS, AugmentConfig
+from trainer.recipe.augment_settings import CCTV, PRESETS, AugmentConfig
 
 OFF = AugmentConfig(flip=0, shift=0, erase=0, contrast=0, brightness=0)
 

@@ -19,7 +19,7 @@ from trainer.crops import load_crops, read_image
 from trainer.datasets import read_source
 from trainer.evaluate import evaluate_file, read_split
 from trainer.pictures import check_picture, readable_part
-from trainer.recipe import Recipe, Source, Stage
+from trainer.recipe.recipe import Recipe, Source, Stage
 from trainer.sources import load_run_data
 
 GREY_BACKDROP = 114

@@ -9,7 +9,7 @@ import pytest
 
 from edge_reid.core.errors import ConfigError
 from trainer.datasets import NO_CAMERA, read_source
-from trainer.recipe import Recipe, Source, Stage
+from trainer.recipe.recipe import Recipe, Source, Stage
 from trainer.sources import load_run_data
 
 WriteTable = Callable[..., Path]

@@ -12,7 +12,7 @@ from edge_reid.core.errors import TrainingError
 from trainer import datasets
 from trainer.crops import load_crops
 from trainer.evaluate import read_split, score
-from trainer.recipe import make_recipe
+from trainer.recipe.recipe import make_recipe
 from trainer.sources import load_run_data
 
 MakePeople = Callable[..., Path]

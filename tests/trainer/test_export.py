@@ -25,7 +25,7 @@ from trainer.export import ExportOptions, export_run  # noqa: E402
 from trainer.operators import read_operators  # noqa: E402
 from trainer.picture_sketch import PictureSketch  # noqa: E402
 from trainer.quantize import Precision, to_tflite  # noqa: E402
-from trainer.recipe import read_recipe  # noqa: E402
+from trainer.recipe.recipe import read_recipe  # noqa: E402
 from trainer.sources import load_run_data  # noqa: E402
 
 RUN_BY_TFLITE_RUNTIME = """

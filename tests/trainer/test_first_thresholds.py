@@ -14,7 +14,7 @@ from edge_reid.matching.threshold import threshold_for
 from trainer.calibrate import calibrate, table
 from trainer.evaluate import Report, score, split_people
 from trainer.first_thresholds import with_thresholds
-from trainer.recipe import Recipe, make_recipe
+from trainer.recipe.recipe import Recipe, make_recipe
 
 
 def recipe(start: Path | None) -> Recipe:

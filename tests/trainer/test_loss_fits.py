@@ -12,8 +12,8 @@ pytestmark = pytest.mark.trainer
 keras = pytest.importorskip("keras", reason="needs Keras")
 
 from trainer.heads import add_embedding, add_training_heads  # noqa: E402
-from trainer.loss_settings import Losses  # noqa: E402
 from trainer.objective import ReidModel  # noqa: E402
+from trainer.recipe.loss_settings import Losses  # noqa: E402
 
 PEOPLE, SHOTS, TEACHER_DIMENSION = 4, 4, 12
 EVERY_LOSS = list(Losses.model_fields)

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from edge_reid.core.errors import ConfigError
-from trainer.loss_settings import Losses
-from trainer.recipe import Recipe, make_recipe
+from trainer.recipe.loss_settings import Losses
+from trainer.recipe.recipe import Recipe, make_recipe
 
 REST = {"sources": [{"path": "p"}], "stages": [{"height_px": 32, "width_px": 32, "epochs": 1}]}
 

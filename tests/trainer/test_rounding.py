@@ -12,10 +12,10 @@ keras = pytest.importorskip("keras", reason="needs TensorFlow")
 
 from small_networks import embed, random_crops, small_network  # noqa: E402
 
-from trainer.augment_settings import AugmentConfig  # noqa: E402
 from trainer.calibration import activation_ranges, equalise  # noqa: E402
 from trainer.finetune import fine_tune  # noqa: E402
 from trainer.folding import fold  # noqa: E402
+from trainer.recipe.augment_settings import AugmentConfig  # noqa: E402
 from trainer.rounding import (  # noqa: E402
     Int8Rounding,
     LearnedRounding,

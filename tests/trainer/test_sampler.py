@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.augment_settings import AugmentConfig
 from trainer.batches import Batches, TrainingSet, batches_from
 from trainer.calibration import stratified
-from trainer.recipe import Recipe, Source, Stage
+from trainer.recipe.augment_settings import AugmentConfig
+from trainer.recipe.recipe import Recipe, Source, Stage
 from trainer.sampler import batches_per_epoch, pk_batches
 
 PEOPLE, IMAGES = 3, 4

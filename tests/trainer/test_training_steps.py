@@ -16,7 +16,7 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 import keras  # noqa: E402
 from conftest import FREE, FROZEN  # noqa: E402
 
-from trainer.recipe import Recipe, Stage, make_recipe  # noqa: E402
+from trainer.recipe.recipe import Recipe, Stage, make_recipe  # noqa: E402
 from trainer.steps import averaged_weights, learning_rate  # noqa: E402
 from trainer.train import make_optimizer, start_run  # noqa: E402
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from edge_reid.vision.preprocess import to_input
 from trainer.augment import augment
-from trainer.augment_settings import AugmentConfig
 from trainer.crops import ImageBatch, read_image
 from trainer.datasets import PersonData
 from trainer.experiment.draws import Image
+from trainer.recipe.augment_settings import AugmentConfig
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Network: TypeAlias = Callable[[ImageBatch], FloatArray]

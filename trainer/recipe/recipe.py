@@ -10,9 +10,9 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, mode
 
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.validation_errors import describe_mistakes
-from trainer.augment_settings import PRESETS, STANDARD, AugmentConfig
-from trainer.loss_settings import Losses, Softmax, Triplet
-from trainer.settings import BackboneName, Positive, Settings
+from trainer.recipe.augment_settings import PRESETS, STANDARD, AugmentConfig
+from trainer.recipe.loss_settings import Losses, Softmax, Triplet
+from trainer.recipe.settings import BackboneName, Positive, Settings
 
 Precision: TypeAlias = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 SIZE_STEP_PX = 16

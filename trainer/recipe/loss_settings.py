@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from trainer.settings import Positive, Settings, Share
+from trainer.recipe.settings import Positive, Settings, Share
 
 
 class Term(Settings):

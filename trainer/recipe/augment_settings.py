@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trainer.settings import Settings, Share
+from trainer.recipe.settings import Settings, Share
 
 
 class AugmentConfig(Settings):
