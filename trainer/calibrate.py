@@ -18,7 +18,7 @@ from trainer.comparisons import (
     draw_people,
     joined,
 )
-from trainer.datasets import PersonData
+from trainer.data.datasets import PersonData
 from trainer.forecast import GALLERY_SIZES, forecasts
 from trainer.metrics import FloatArray, IntArray
 from trainer.thresholds import GRID, Quantiles, decisions

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_reid.vision.embed import Embedder
-from trainer.datasets import (
+from trainer.data.datasets import (
     FEWEST,
     NO_CAMERA,
     IntArray,

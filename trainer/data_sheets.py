@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from trainer.contact_sheet import DOUBT, STRIPS_A_PAGE, WRONG, Group, Strip, write_pages
+from trainer.data.datasets import IntArray
 from trainer.data_report import DataReport
-from trainer.datasets import IntArray
 
 IDENTITIES, DOUBTS = "identities", "doubts"
 _MOST_PAGES = 10

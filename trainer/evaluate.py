@@ -16,8 +16,7 @@ import numpy.typing as npt
 from edge_reid.core.config import RuntimeName
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.embed import Embedder
-from trainer.crops import load_crops, read_image
-from trainer.datasets import (
+from trainer.data.datasets import (
     DISTRACTOR_IDENTITY,
     JUNK_IDENTITY,
     IntArray,
@@ -26,11 +25,12 @@ from trainer.datasets import (
     read_market,
     read_source,
 )
+from trainer.data.decoded_crops import load_crops, read_image
+from trainer.data.listing import GALLERY, QUERY, pictures_in
+from trainer.data.pictures import refuse_unreadable
+from trainer.data.run_data import RunData, load_data_of
 from trainer.files.progress_bars import bar, waiting
-from trainer.listing import GALLERY, QUERY, pictures_in
 from trainer.metrics import FloatArray, People, Ranking, rank_gallery, unit_rows
-from trainer.pictures import refuse_unreadable
-from trainer.sources import RunData, load_data_of
 from trainer.tracks import two_views
 from trainer.verification import FARS, pair_similarities, supports, tars_at_fars
 

@@ -16,7 +16,8 @@ from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest, write_manifest
 from trainer.calibration import IntArray, stratified
 from trainer.checkpoint import stopped_in
-from trainer.crops import load_crops, read_image
+from trainer.data.decoded_crops import load_crops, read_image
+from trainer.data.run_data import RunData, load_data_of
 from trainer.draft import Comparison, Draft
 from trainer.evaluate import (
     Report,
@@ -37,7 +38,6 @@ from trainer.model import Run, load_run
 from trainer.operators import Operators, read_operators
 from trainer.quantize import Precision, Tune, to_tflite
 from trainer.rounding import Ranges
-from trainer.sources import RunData, load_data_of
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 

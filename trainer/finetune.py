@@ -16,7 +16,7 @@ from keras import ops
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trainer.augment import augment
+from trainer.data.augment import augment
 from trainer.losses import unit
 from trainer.recipe.augment_settings import AugmentConfig
 from trainer.rounding import Ranges, int8_twin, learned

@@ -9,9 +9,9 @@ from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.matching.threshold import accepted_share
 from trainer.calibrate import Embedded, Measured, calibrate, table
+from trainer.data.held_out_photos import HELD_OUT_PHOTOS
 from trainer.evaluate import Report, Split, embed_with_file
 from trainer.files.progress_bars import waiting
-from trainer.held_out_photos import HELD_OUT_PHOTOS
 from trainer.metrics import FloatArray
 from trainer.missed_people import (
     ENROLLED,

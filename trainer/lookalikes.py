@@ -15,7 +15,7 @@ import numpy as np
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.matching.mixture import find_mixture
-from trainer.datasets import IntArray
+from trainer.data.datasets import IntArray
 from trainer.survey import FloatArray
 
 _USUAL_SHARE = 0.5

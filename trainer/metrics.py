@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.datasets import JUNK_IDENTITY
+from trainer.data.datasets import JUNK_IDENTITY
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]

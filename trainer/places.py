@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.datasets import PersonData, read_source
+from trainer.data.datasets import PersonData, read_source
+from trainer.data.run_data import RunData, load_data_of, load_run_data
 from trainer.evaluate import Split, read_split, validation_split
 from trainer.model import RECIPE
 from trainer.recipe.recipe import read_recipe
-from trainer.sources import RunData, load_data_of, load_run_data
 
 
 def recipe_at(place: Path) -> Path | None:

@@ -15,9 +15,9 @@ from types import FrameType
 import keras
 import numpy as np
 
-from trainer.batches import Batch
 from trainer.checkpoint import Progress, checkpoint_of, diverged, write_checkpoint
 from trainer.curves import Curves
+from trainer.data.batches import Batch
 from trainer.objective import ReidModel
 from trainer.progress import TrainingProgress
 from trainer.recipe.recipe import Recipe, Stage

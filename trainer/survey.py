@@ -17,9 +17,9 @@ from edge_reid.core.types import Image, Vector
 from edge_reid.vision.crops import crop_quality
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.photo import read_photo
-from trainer.datasets import IntArray, PersonData
+from trainer.data.datasets import IntArray, PersonData
+from trainer.data.pictures import Unreadable
 from trainer.files.progress_bars import bar
-from trainer.pictures import Unreadable
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 

@@ -16,7 +16,7 @@ from edge_reid.core.errors import ModelError, TrainingError
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.preprocess import to_input
 from edge_reid.vision.runtime import Model
-from trainer.crops import read_image
+from trainer.data.decoded_crops import read_image
 from trainer.metrics import unit_rows
 from trainer.recipe.recipe import Teacher
 

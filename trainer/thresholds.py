@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from trainer.datasets import PersonData
+from trainer.data.datasets import PersonData
 from trainer.metrics import BoolArray, FloatArray, People
 from trainer.tracks import mean_tracks, two_views
 

@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer.backbone import freeze_below
-from trainer.batches import Batches, TrainingSet, people_per_batch
 from trainer.checkpoint import (
     Checkpoint,
     Progress,
@@ -31,7 +30,10 @@ from trainer.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
-from trainer.crops import load_crops
+from trainer.data.batches import Batches, TrainingSet, people_per_batch
+from trainer.data.decoded_crops import load_crops
+from trainer.data.run_data import RunData, load_run_data
+from trainer.data.sampler import batches_per_epoch
 from trainer.devices import chosen_precision, computing_in, on_one_device, shared_out
 from trainer.environment import write_environment
 from trainer.evaluate import embed_crops, score, validation_split
@@ -51,8 +53,6 @@ from trainer.online_teacher import open_online
 from trainer.optimizer import AveragingAdamW
 from trainer.recipe.recipe import Recipe, Stage, read_recipe
 from trainer.rounding import rounded
-from trainer.sampler import batches_per_epoch
-from trainer.sources import RunData, load_run_data
 from trainer.steps import StageRun, averaged_weights
 from trainer.teacher import find_teachers
 from trainer.teacher_space import find_directions, into_space

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.datasets import JUNK_IDENTITY
+from trainer.data.datasets import JUNK_IDENTITY
 from trainer.metrics import FloatArray, People
 
 CurveArray = npt.NDArray[np.float64]

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from trainer.datasets import IntArray, query_gallery, read_source
+from trainer.data.datasets import IntArray, query_gallery, read_source
+from trainer.data.listing import real_paths
+from trainer.data.run_data import load_run_data
 from trainer.evaluate import Report, Split, embed_with_file, score
-from trainer.listing import real_paths
 from trainer.recipe.recipe import Recipe, read_recipe
 from trainer.score_tables import show
-from trainer.sources import load_run_data
 from trainer.teacher import load_stored
 
 

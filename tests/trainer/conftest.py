@@ -38,7 +38,7 @@ def small_recipe(people: Path, start: Path, *stages: Stage) -> Recipe:
     """A thin network that starts from stored random weights, which already tell colours apart."""
     import keras
 
-    from trainer.crops import load_crops
+    from trainer.data.decoded_crops import load_crops
     from trainer.model import build_embedder, save_weights
 
     made = Recipe(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.augment import augment
+from trainer.data.augment import augment
 from trainer.recipe.augment_settings import CCTV, PRESETS, AugmentConfig
 
 OFF = AugmentConfig(flip=0, shift=0, erase=0, contrast=0, brightness=0)

@@ -15,12 +15,12 @@ import pytest
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import PhotoError, TrainingError
-from trainer.crops import load_crops, read_image
-from trainer.datasets import read_source
+from trainer.data.datasets import read_source
+from trainer.data.decoded_crops import load_crops, read_image
+from trainer.data.pictures import check_picture, readable_part
+from trainer.data.run_data import load_run_data
 from trainer.evaluate import evaluate_file, read_split
-from trainer.pictures import check_picture, readable_part
 from trainer.recipe.recipe import Recipe, Source, Stage
-from trainer.sources import load_run_data
 
 GREY_BACKDROP = 114
 CMYK_JPEG = base64.b64decode(

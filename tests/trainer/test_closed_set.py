@@ -21,7 +21,7 @@ from edge_reid.core.errors import TrainingError, UsageError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer.backbone import BackboneConfig, build_backbone  # noqa: E402
-from trainer.datasets import PersonData, read_source  # noqa: E402
+from trainer.data.datasets import PersonData, read_source  # noqa: E402
 from trainer.experiment import softmax, verb  # noqa: E402
 from trainer.experiment.closed_set import Eyes, Plan  # noqa: E402
 from trainer.experiment.draws import cut_person, drawable  # noqa: E402

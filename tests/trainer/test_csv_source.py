@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_reid.core.errors import ConfigError
-from trainer.datasets import NO_CAMERA, read_source
+from trainer.data.datasets import NO_CAMERA, read_source
+from trainer.data.run_data import load_run_data
 from trainer.recipe.recipe import Recipe, Source, Stage
-from trainer.sources import load_run_data
 
 WriteTable = Callable[..., Path]
 STAGE = Stage(height_px=64, width_px=32, epochs=1)

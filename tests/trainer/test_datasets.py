@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from edge_reid.core.errors import TrainingError
-from trainer import datasets
-from trainer.crops import load_crops
+from trainer.data import datasets
+from trainer.data.decoded_crops import load_crops
+from trainer.data.run_data import load_run_data
 from trainer.evaluate import read_split, score
 from trainer.recipe.recipe import make_recipe
-from trainer.sources import load_run_data
 
 MakePeople = Callable[..., Path]
 

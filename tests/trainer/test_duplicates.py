@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.datasets import PersonData
+from trainer.data.datasets import PersonData
 from trainer.duplicates import NEARLY_SAME, Shared, find_duplicates
 from trainer.survey import Survey
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.batches import Batches, TrainingSet, batches_from
 from trainer.calibration import stratified
+from trainer.data.batches import Batches, TrainingSet, batches_from
+from trainer.data.sampler import batches_per_epoch, pk_batches
 from trainer.recipe.augment_settings import AugmentConfig
 from trainer.recipe.recipe import Recipe, Source, Stage
-from trainer.sampler import batches_per_epoch, pk_batches
 
 PEOPLE, IMAGES = 3, 4
 COUNTS = st.lists(st.integers(1, 40), min_size=PEOPLE, max_size=12)

@@ -17,7 +17,7 @@ from edge_reid.core.bundled_models import shipped_model  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer import teacher  # noqa: E402
-from trainer.crops import read_image  # noqa: E402
+from trainer.data.decoded_crops import read_image  # noqa: E402
 from trainer.online_teacher import open_online  # noqa: E402
 from trainer.recipe.recipe import Recipe, Teacher, make_recipe  # noqa: E402
 from trainer.teacher import find_teachers, load_stored  # noqa: E402

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.datasets import DISTRACTOR_IDENTITY, JUNK_IDENTITY, PersonData
+from trainer.data.datasets import DISTRACTOR_IDENTITY, JUNK_IDENTITY, PersonData
 from trainer.thresholds import decision_similarities
 from trainer.tracks import TRACK_CROPS
 

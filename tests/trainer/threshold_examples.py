@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_reid.core.manifest import EmbeddingManifest
 from trainer.calibrate import Embedded
-from trainer.datasets import NO_CAMERA, PersonData
+from trainer.data.datasets import NO_CAMERA, PersonData
 
 
 def crowd(

@@ -18,7 +18,7 @@ import numpy as np
 
 from edge_reid.core.errors import UsageError
 from edge_reid.vision.embed import Embedder
-from trainer.datasets import IntArray, PersonData
+from trainer.data.datasets import IntArray, PersonData
 from trainer.experiment import softmax
 from trainer.experiment.draws import Cut, Image, Person, cut_person, drawable, strict_cut
 from trainer.experiment.images import Features, Images

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.datasets import IntArray, PersonData
+from trainer.data.datasets import IntArray, PersonData
 
 Cut: TypeAlias = Literal["camera", "sequence", "random"]
 """How test images are kept apart from training images.

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.vision.preprocess import to_input
-from trainer.augment import augment
-from trainer.crops import ImageBatch, read_image
-from trainer.datasets import PersonData
+from trainer.data.augment import augment
+from trainer.data.datasets import PersonData
+from trainer.data.decoded_crops import ImageBatch, read_image
 from trainer.experiment.draws import Image
 from trainer.recipe.augment_settings import AugmentConfig
 

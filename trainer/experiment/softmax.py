@@ -14,8 +14,8 @@ from keras import layers
 
 from edge_reid.core.errors import TrainingError
 from trainer.backbone import BLOCK_COUNT, BackboneConfig, build_backbone, freeze_below
-from trainer.crops import ImageBatch
-from trainer.datasets import IntArray
+from trainer.data.datasets import IntArray
+from trainer.data.decoded_crops import ImageBatch
 from trainer.experiment.images import FloatArray
 from trainer.weights import load_imagenet
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
-from trainer.datasets import PersonData
+from trainer.data.datasets import PersonData
 from trainer.experiment.chart import draw_accuracies
 from trainer.experiment.closed_set import Plan, closed_set, open_eyes
 from trainer.experiment.outcomes import PAPER_ACCURACY, Outcome, Summary, summarise

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trainer.crops import read_image
+from trainer.data.decoded_crops import read_image
 from trainer.evaluate import Report
 from trainer.metrics import NOBODY
 

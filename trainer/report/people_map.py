@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from trainer.datasets import IntArray, PersonData
+from trainer.data.datasets import IntArray, PersonData
 from trainer.metrics import FloatArray
 from trainer.report.plots import panel_title
 from trainer.report.style import Plot, finish, panels

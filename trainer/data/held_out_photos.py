@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
-from trainer.datasets import FEWEST, IntArray, PersonData
+from trainer.data.datasets import FEWEST, IntArray, PersonData
 
 HELD_OUT_PHOTOS = "held-out-photos"
 """What scores on photos kept aside are called."""

@@ -12,9 +12,9 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from trainer.augment import augment
+from trainer.data.augment import augment
+from trainer.data.sampler import batches_per_epoch, pk_batches
 from trainer.recipe.recipe import Recipe
-from trainer.sampler import batches_per_epoch, pk_batches
 
 UNLABELLED = -1
 _AHEAD = 6

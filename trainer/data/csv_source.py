@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_reid.core.errors import ConfigError
 from edge_reid.vision.photo import PHOTO_SUFFIXES
-from trainer.listing import Listed, Listing
+from trainer.data.listing import Listed, Listing
 
 _NEEDED = ("path", "identity")
 _COLUMNS = (*_NEEDED, "camera")

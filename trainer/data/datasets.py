@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.csv_source import list_csv
-from trainer.listing import (
+from trainer.data.csv_source import list_csv
+from trainer.data.listing import (
     Listed,
     Listing,
     list_folder,

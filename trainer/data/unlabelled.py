@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.photo import MAX_BYTES, PHOTO_SUFFIXES
-from trainer.pictures import Unreadable, readable_paths
+from trainer.data.pictures import Unreadable, readable_paths
 from trainer.recipe.recipe import Unlabelled
 
 Weights: TypeAlias = npt.NDArray[np.float64]

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
-from trainer import datasets
-from trainer.datasets import IntArray, PersonData
-from trainer.held_out_photos import (
+from trainer.data import datasets
+from trainer.data.datasets import IntArray, PersonData
+from trainer.data.held_out_photos import (
     HELD_OUT_PHOTOS,
     PHOTOS_HELD_OUT,
     draw_photos,
     photo_names,
     rows_named,
 )
-from trainer.pictures import Unreadable, readable_part
+from trainer.data.pictures import Unreadable, readable_part
+from trainer.data.unlabelled import NONE_UNLABELLED, UnlabelledPictures, read_unlabelled
 from trainer.recipe.recipe import Recipe
-from trainer.unlabelled import NONE_UNLABELLED, UnlabelledPictures, read_unlabelled
 
 ENVIRONMENT = "environment.json"
 """Of a run: what its numbers depend on beside its recipe."""

@@ -11,7 +11,7 @@ import numpy as np
 from edge_reid.core.errors import PhotoError, TrainingError
 from edge_reid.vision.photo import MAX_BYTES, MAX_PIXELS, read_photo
 from edge_reid.vision.picture_header import declared_size_px, has_true_checksums, is_complete
-from trainer.datasets import PersonData
+from trainer.data.datasets import PersonData
 from trainer.files.progress_bars import bar
 
 _MOST_NAMED = 5
