@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from trainer.folding import FloatArray
-from trainer.rounding import Ranges, rounded_maps
+from trainer.network.bn_folding import FloatArray
+from trainer.network.fake_quant import Ranges, rounded_maps
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 IntArray: TypeAlias = npt.NDArray[np.int64]

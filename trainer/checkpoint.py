@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
-from trainer.model import RECIPE, set_weights_by_name, weights_by_name
+from trainer.network.model import RECIPE, set_weights_by_name, weights_by_name
 from trainer.recipe.recipe import Recipe
 
 CHECKPOINT = "checkpoint.npz"

@@ -235,7 +235,7 @@ def embed_with_file(
 
 def evaluate_run(run: Path, folder: Path | None) -> Report:
     """Score a run's float network on a data set, or on the people it held out."""
-    from trainer.model import load_run  # noqa: PLC0415 - brings TensorFlow
+    from trainer.network.model import load_run  # noqa: PLC0415 - brings TensorFlow
 
     loaded = load_run(run)
     if folder is not None:

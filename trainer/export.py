@@ -32,12 +32,12 @@ from trainer.files.disk import whole_file
 from trainer.finetune import fine_tune
 from trainer.first_thresholds import missed_beside_start, with_thresholds
 from trainer.latency import Latency, measure_latency
-from trainer.mirroring import mirrored
 from trainer.missed_people import MissedPeople, more_missed
-from trainer.model import Run, load_run
+from trainer.network.fake_quant import Ranges
+from trainer.network.mirroring import mirrored
+from trainer.network.model import Run, load_run
 from trainer.operators import Operators, read_operators
 from trainer.quantize import Precision, Tune, to_tflite
-from trainer.rounding import Ranges
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from trainer.export import Exported, ExportOptions, export_run
 from trainer.missed_people import MissedPeople
-from trainer.model import load_run, save_weights
+from trainer.network.model import load_run, save_weights
 from trainer.quantize import Precision
 
 

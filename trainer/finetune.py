@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trainer.data.augment import augment
-from trainer.losses import unit
+from trainer.network.fake_quant import Ranges, int8_twin, learned
+from trainer.network.losses import unit
 from trainer.recipe.augment_settings import AugmentConfig
-from trainer.rounding import Ranges, int8_twin, learned
 
 ImageBatch = npt.NDArray[np.uint8]
 

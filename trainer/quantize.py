@@ -15,10 +15,10 @@ import numpy.typing as npt
 from keras import layers
 
 from trainer.calibration import activation_ranges, equalise
-from trainer.folding import CENTRED, fold
-from trainer.mirroring import mirrored
-from trainer.quiet import hushed
-from trainer.rounding import Ranges, copy_weights, rounded_maps, with_rounding
+from trainer.network.backend import hushed
+from trainer.network.bn_folding import CENTRED, fold
+from trainer.network.fake_quant import Ranges, copy_weights, rounded_maps, with_rounding
+from trainer.network.mirroring import mirrored
 
 Precision: TypeAlias = Literal["int8", "int16x8", "float16", "float32"]
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]

@@ -18,8 +18,8 @@ from trainer.crosscheck import cross_check
 from trainer.evaluate import Report, embed_with_file, evaluate_file, evaluate_run, read_split
 from trainer.files.progress_bars import waiting
 from trainer.forecast import GALLERY_SIZES
+from trainer.network.backend import start_backend
 from trainer.openset import OpenSet, open_set, setups
-from trainer.quiet import start_backend
 
 _console = Console()
 

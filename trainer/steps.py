@@ -18,7 +18,7 @@ import numpy as np
 from trainer.checkpoint import Progress, checkpoint_of, diverged, write_checkpoint
 from trainer.curves import Curves
 from trainer.data.batches import Batch
-from trainer.objective import ReidModel
+from trainer.network.objective import ReidModel
 from trainer.progress import TrainingProgress
 from trainer.recipe.recipe import Recipe, Stage
 

@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.backbone import freeze_below
 from trainer.checkpoint import (
     Checkpoint,
     Progress,
@@ -38,8 +37,10 @@ from trainer.devices import chosen_precision, computing_in, on_one_device, share
 from trainer.environment import write_environment
 from trainer.evaluate import embed_crops, score, validation_split
 from trainer.files.disk import full_disk_explained
-from trainer.heads import add_training_heads
-from trainer.model import (
+from trainer.network.backbone import freeze_below
+from trainer.network.fake_quant import rounded
+from trainer.network.heads import add_training_heads
+from trainer.network.model import (
     RECIPE,
     WEIGHTS,
     build_embedder,
@@ -48,11 +49,10 @@ from trainer.model import (
     set_weights_by_name,
     weights_by_name,
 )
-from trainer.objective import ReidModel
+from trainer.network.objective import ReidModel
+from trainer.network.optimizer import AveragingAdamW
 from trainer.online_teacher import open_online
-from trainer.optimizer import AveragingAdamW
 from trainer.recipe.recipe import Recipe, Stage, read_recipe
-from trainer.rounding import rounded
 from trainer.steps import StageRun, averaged_weights
 from trainer.teacher import find_teachers
 from trainer.teacher_space import find_directions, into_space

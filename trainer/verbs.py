@@ -10,8 +10,8 @@ from rich.console import Console
 
 from edge_reid.core.bundled_models import CHECKPOINT, shipped_model
 from edge_reid.core.errors import TrainingError, UsageError
-from trainer.backbone import BLOCK_COUNT
 from trainer.curves import read_curves
+from trainer.network.backbone import BLOCK_COUNT
 from trainer.recipe.recipe import SIZE_STEP_PX, make_recipe, read_recipe
 from trainer.train import resume_run, start_run
 

@@ -31,5 +31,5 @@ def workstation(part: Literal["deploy", "trainer", "scores"], module: str) -> An
             f"{how_to_install(EXTRAS[part])}"
         )
     if part == "trainer":
-        importlib.import_module("trainer.quiet").start_backend()
+        importlib.import_module("trainer.network.backend").start_backend()
     return importlib.import_module(module)

@@ -69,7 +69,7 @@ def embedded(
 def embedder(model: Path) -> Embed:
     """How a file or a run embeds."""
     if model.is_dir():
-        from trainer.model import load_run
+        from trainer.network.model import load_run
 
         network = load_run(model).embedder
         return lambda paths: embed_with_network(network, paths)

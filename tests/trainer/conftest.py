@@ -39,7 +39,7 @@ def small_recipe(people: Path, start: Path, *stages: Stage) -> Recipe:
     import keras
 
     from trainer.data.decoded_crops import load_crops
-    from trainer.model import build_embedder, save_weights
+    from trainer.network.model import build_embedder, save_weights
 
     made = Recipe(
         sources=(Source(path=people, terms="generated, free"),),

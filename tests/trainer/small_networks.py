@@ -12,7 +12,7 @@ HEIGHT_PX, WIDTH_PX, DIMENSION = 32, 16, 12
 
 
 def small_network() -> keras.Model:
-    """Stem, one inverted residual block and embedding, named as in trainer.backbone.
+    """Stem, one inverted residual block and embedding, named as in trainer.network.backbone.
 
     Its BatchNorm statistics are those of a network that has lived.
     """

@@ -11,7 +11,7 @@ keras = pytest.importorskip("keras", reason="needs TensorFlow")
 from small_networks import random_crops, small_network  # noqa: E402
 
 from trainer.calibration import activation_ranges, equalise, stratified  # noqa: E402
-from trainer.folding import fold  # noqa: E402
+from trainer.network.bn_folding import fold  # noqa: E402
 
 CROPS = random_crops(12)
 

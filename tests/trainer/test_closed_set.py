@@ -20,13 +20,13 @@ from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.errors import TrainingError, UsageError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
-from trainer.backbone import BackboneConfig, build_backbone  # noqa: E402
 from trainer.data.datasets import PersonData, read_source  # noqa: E402
 from trainer.experiment import softmax, verb  # noqa: E402
 from trainer.experiment.closed_set import Eyes, Plan  # noqa: E402
 from trainer.experiment.draws import cut_person, drawable  # noqa: E402
 from trainer.experiment.images import Features, Images  # noqa: E402
 from trainer.experiment.outcomes import Outcome, summarise  # noqa: E402
+from trainer.network.backbone import BackboneConfig, build_backbone  # noqa: E402
 
 MODEL = shipped_model(EMBEDDING)
 

@@ -10,8 +10,8 @@ import pytest
 pytestmark = pytest.mark.trainer
 keras = pytest.importorskip("keras", reason="needs Keras")
 
-from trainer.backbone import BackboneConfig, build_backbone  # noqa: E402
-from trainer.heads import GeMPooling, add_embedding, add_training_heads  # noqa: E402
+from trainer.network.backbone import BackboneConfig, build_backbone  # noqa: E402
+from trainer.network.heads import GeMPooling, add_embedding, add_training_heads  # noqa: E402
 from trainer.recipe.loss_settings import Losses  # noqa: E402
 
 MAPS = np.random.default_rng(0).uniform(0, 6, (3, 4, 2, 5)).astype(np.float32)

@@ -13,7 +13,7 @@ h5py = pytest.importorskip("h5py")
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from trainer import weights  # noqa: E402
-from trainer.backbone import BackboneConfig, build_backbone  # noqa: E402
+from trainer.network.backbone import BackboneConfig, build_backbone  # noqa: E402
 from trainer.recipe.settings import BackboneName  # noqa: E402
 
 # Of one more than a multiple of 32, torch pads every strided convolution as TensorFlow does.

@@ -11,8 +11,8 @@ import pytest
 pytestmark = pytest.mark.trainer
 keras = pytest.importorskip("keras", reason="needs Keras")
 
-from trainer.heads import add_embedding, add_training_heads  # noqa: E402
-from trainer.objective import ReidModel  # noqa: E402
+from trainer.network.heads import add_embedding, add_training_heads  # noqa: E402
+from trainer.network.objective import ReidModel  # noqa: E402
 from trainer.recipe.loss_settings import Losses  # noqa: E402
 
 PEOPLE, SHOTS, TEACHER_DIMENSION = 4, 4, 12

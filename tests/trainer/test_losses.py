@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.trainer
-losses = pytest.importorskip("trainer.losses", reason="needs Keras")
+losses = pytest.importorskip("trainer.network.losses", reason="needs Keras")
 
 RNG = np.random.default_rng(3)
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])

@@ -14,9 +14,8 @@ from small_networks import embed, random_crops, small_network  # noqa: E402
 
 from trainer.calibration import activation_ranges, equalise  # noqa: E402
 from trainer.finetune import fine_tune  # noqa: E402
-from trainer.folding import fold  # noqa: E402
-from trainer.recipe.augment_settings import AugmentConfig  # noqa: E402
-from trainer.rounding import (  # noqa: E402
+from trainer.network.bn_folding import fold  # noqa: E402
+from trainer.network.fake_quant import (  # noqa: E402
     Int8Rounding,
     LearnedRounding,
     int8_twin,
@@ -25,6 +24,7 @@ from trainer.rounding import (  # noqa: E402
     rounded_between,
     rounded_weights,
 )
+from trainer.recipe.augment_settings import AugmentConfig  # noqa: E402
 
 CROPS = random_crops(32)
 

@@ -18,7 +18,7 @@ from edge_reid.core.bundled_models import shipped_model  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from trainer.data.batches import UNLABELLED, TrainingSet, batches_from  # noqa: E402
 from trainer.data.unlabelled import read_unlabelled  # noqa: E402
-from trainer.objective import loss_parts  # noqa: E402
+from trainer.network.objective import loss_parts  # noqa: E402
 from trainer.recipe.loss_settings import Losses  # noqa: E402
 from trainer.recipe.recipe import Recipe, Source, Stage, Teacher, Unlabelled, make_recipe  # noqa: E402
 from trainer.train import start_run  # noqa: E402

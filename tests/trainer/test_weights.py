@@ -17,7 +17,7 @@ pytestmark = pytest.mark.trainer
 weights = pytest.importorskip("trainer.files.torch_file")
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
-from trainer.backbone import BackboneConfig, build_backbone, freeze_below  # noqa: E402
+from trainer.network.backbone import BackboneConfig, build_backbone, freeze_below  # noqa: E402
 
 VALUES = np.arange(24, dtype=np.float32)
 

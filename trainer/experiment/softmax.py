@@ -13,11 +13,11 @@ import numpy as np
 from keras import layers
 
 from edge_reid.core.errors import TrainingError
-from trainer.backbone import BLOCK_COUNT, BackboneConfig, build_backbone, freeze_below
 from trainer.data.datasets import IntArray
 from trainer.data.decoded_crops import ImageBatch
 from trainer.experiment.images import FloatArray
-from trainer.weights import load_imagenet
+from trainer.network.backbone import BLOCK_COUNT, BackboneConfig, build_backbone, freeze_below
+from trainer.network.imagenet_weights import load_imagenet
 
 _HIDDEN = 128
 _DROPOUT = 0.3

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer import heads, weights
-from trainer.backbone import BackboneConfig, build_backbone
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
+from trainer.network import heads
+from trainer.network import imagenet_weights as weights
+from trainer.network.backbone import BackboneConfig, build_backbone
 from trainer.recipe.recipe import Recipe, read_recipe
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from trainer import losses as loss
-from trainer.losses import Tensor
+from trainer.network import losses as loss
+from trainer.network.losses import Tensor
 from trainer.recipe.loss_settings import Losses
 
 

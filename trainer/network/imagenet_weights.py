@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.backbone import EPSILON, GATE_SHIFT, BackboneConfig
 from trainer.files.torch_file import read_torch_state
+from trainer.network.backbone import EPSILON, GATE_SHIFT, BackboneConfig
 from trainer.recipe.settings import BackboneName
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]

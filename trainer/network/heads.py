@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from trainer.losses import moved_centers, unit
+from trainer.network.losses import moved_centers, unit
 from trainer.recipe.loss_settings import Losses
 
 _FULL = "float32"

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from trainer.folding import CENTRED, CONVOLUTIONS, FloatArray
+from trainer.network.bn_folding import CENTRED, CONVOLUTIONS, FloatArray
 
 Tensor: TypeAlias = Any
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
