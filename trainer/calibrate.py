@@ -20,7 +20,7 @@ from trainer.comparisons import (
 )
 from trainer.data.datasets import PersonData
 from trainer.forecast import GALLERY_SIZES, forecasts
-from trainer.metrics import FloatArray, IntArray
+from trainer.scoring.ranking_metrics import FloatArray, IntArray
 from trainer.thresholds import GRID, Quantiles, decisions
 
 REPLICATES = 200

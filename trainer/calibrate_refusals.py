@@ -7,9 +7,9 @@ from pathlib import Path
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest
 from trainer.calibrate import Measured, table
-from trainer.evaluate import Split
 from trainer.missed_people import supports_galleries
 from trainer.picture_sketch import PictureSketch
+from trainer.scoring.evaluate import Split
 
 
 def refuse_trained_on(model: Path, manifest: EmbeddingManifest, split: Split) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.metrics import FloatArray, IntArray
+from trainer.scoring.ranking_metrics import FloatArray, IntArray
 from trainer.thresholds import GRID, Decisions, Quantiles
 
 DoubleArray: TypeAlias = npt.NDArray[np.float64]

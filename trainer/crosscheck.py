@@ -9,9 +9,9 @@ import numpy as np
 
 from edge_reid.core.errors import TrainingError
 from trainer.calibrate import Embedded, calibrate
-from trainer.metrics import IntArray, People
-from trainer.openset import Setup, open_set_trials
-from trainer.tracks import two_views
+from trainer.scoring.openset import Setup, open_set_trials
+from trainer.scoring.ranking_metrics import IntArray, People
+from trainer.scoring.track_means import two_views
 
 HALVINGS = 10
 FEWEST_PEOPLE = 40

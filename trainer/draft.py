@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_reid.core.manifest import EmbeddingManifest
-from trainer.evaluate import Report
+from trainer.scoring.evaluate import Report
 
 _POINTS = 100.0
 _BUDGET_POINTS = 0.5

@@ -19,14 +19,6 @@ from trainer.checkpoint import stopped_in
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.run_data import RunData, load_data_of
 from trainer.draft import Comparison, Draft
-from trainer.evaluate import (
-    Report,
-    Split,
-    evaluate_file,
-    evaluate_network,
-    read_split,
-    validation_split,
-)
 from trainer.export_manifest import bare_manifest
 from trainer.files.disk import whole_file
 from trainer.finetune import fine_tune
@@ -38,6 +30,14 @@ from trainer.network.mirroring import mirrored
 from trainer.network.model import Run, load_run
 from trainer.operators import Operators, read_operators
 from trainer.quantize import Precision, Tune, to_tflite
+from trainer.scoring.evaluate import (
+    Report,
+    Split,
+    evaluate_file,
+    evaluate_network,
+    read_split,
+    validation_split,
+)
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 

@@ -10,9 +10,7 @@ from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.matching.threshold import accepted_share
 from trainer.calibrate import Embedded, Measured, calibrate, table
 from trainer.data.held_out_photos import HELD_OUT_PHOTOS
-from trainer.evaluate import Report, Split, embed_with_file
 from trainer.files.progress_bars import waiting
-from trainer.metrics import FloatArray
 from trainer.missed_people import (
     ENROLLED,
     TARGET_FPIR,
@@ -22,6 +20,8 @@ from trainer.missed_people import (
     supports_galleries,
 )
 from trainer.recipe.recipe import Recipe
+from trainer.scoring.evaluate import Report, Split, embed_with_file
+from trainer.scoring.ranking_metrics import FloatArray
 from trainer.thresholds import Decisions, decisions, photo_decisions
 
 _BETTER = "edge-reid calibrate, with people it was not trained on, measures its own"

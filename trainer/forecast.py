@@ -10,7 +10,7 @@ import numpy as np
 from edge_reid.core.manifest import Forecast
 from edge_reid.matching.threshold import is_measured, threshold_for
 from trainer.comparisons import INTERVAL, Comparisons, DoubleArray
-from trainer.metrics import FloatArray, IntArray
+from trainer.scoring.ranking_metrics import FloatArray, IntArray
 from trainer.thresholds import Quantiles
 
 GALLERY_SIZES = (1, 10, 100, 1_000, 10_000)

@@ -12,7 +12,7 @@ from trainer.calibrate import REPLICATES, Embedded
 from trainer.comparisons import INTERVAL, Comparisons, DoubleArray, comparisons_of, draw_people
 from trainer.comparisons import joined as joined_sets
 from trainer.forecast import fnir, rivals
-from trainer.metrics import IntArray
+from trainer.scoring.ranking_metrics import IntArray
 from trainer.thresholds import Decisions, Quantiles, decisions
 
 ENROLLED = 10, 100

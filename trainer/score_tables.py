@@ -14,9 +14,9 @@ from rich.table import Table
 from trainer.calibrate import Measured, Quantile
 from trainer.comparisons import LOOKALIKES_BEYOND
 from trainer.crosscheck import Outcome
-from trainer.evaluate import Report
-from trainer.openset import FPIRS, OpenSet
-from trainer.verification import FARS
+from trainer.scoring.evaluate import Report
+from trainer.scoring.openset import FPIRS, OpenSet
+from trainer.scoring.verification import FARS
 
 Scores: TypeAlias = tuple[Report, dict[float, float], Sequence[OpenSet]]
 """Of one data set: ranking, TAR at each FAR, open-set trials."""

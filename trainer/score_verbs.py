@@ -15,11 +15,17 @@ from trainer import score_tables
 from trainer.calibrate import Embedded, calibrate
 from trainer.calibrate_refusals import refuse_trained_on, refuse_worse_table
 from trainer.crosscheck import cross_check
-from trainer.evaluate import Report, embed_with_file, evaluate_file, evaluate_run, read_split
 from trainer.files.progress_bars import waiting
 from trainer.forecast import GALLERY_SIZES
 from trainer.network.backend import start_backend
-from trainer.openset import OpenSet, open_set, setups
+from trainer.scoring.evaluate import (
+    Report,
+    embed_with_file,
+    evaluate_file,
+    evaluate_run,
+    read_split,
+)
+from trainer.scoring.openset import OpenSet, open_set, setups
 
 _console = Console()
 

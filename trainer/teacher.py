@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
-from trainer.metrics import unit_rows
 from trainer.recipe.recipe import Recipe, Teacher
+from trainer.scoring.ranking_metrics import unit_rows
 from trainer.teacher_network import embed_paths
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
-from trainer.metrics import unit_rows
 from trainer.recipe.recipe import Recipe
+from trainer.scoring.ranking_metrics import unit_rows
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 
 from trainer.data.datasets import PersonData
-from trainer.metrics import BoolArray, FloatArray, People
-from trainer.tracks import mean_tracks, two_views
+from trainer.scoring.ranking_metrics import BoolArray, FloatArray, People
+from trainer.scoring.track_means import mean_tracks, two_views
 
 Quantiles: TypeAlias = tuple[tuple[float, float], ...]
 

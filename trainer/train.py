@@ -35,7 +35,6 @@ from trainer.data.run_data import RunData, load_run_data
 from trainer.data.sampler import batches_per_epoch
 from trainer.devices import chosen_precision, computing_in, on_one_device, shared_out
 from trainer.environment import write_environment
-from trainer.evaluate import embed_crops, score, validation_split
 from trainer.files.disk import full_disk_explained
 from trainer.network.backbone import freeze_below
 from trainer.network.fake_quant import rounded
@@ -53,6 +52,7 @@ from trainer.network.objective import ReidModel
 from trainer.network.optimizer import AveragingAdamW
 from trainer.online_teacher import open_online
 from trainer.recipe.recipe import Recipe, Stage, read_recipe
+from trainer.scoring.evaluate import embed_crops, score, validation_split
 from trainer.steps import StageRun, averaged_weights
 from trainer.teacher import find_teachers
 from trainer.teacher_space import find_directions, into_space

@@ -17,9 +17,9 @@ from rich.console import Console
 from trainer.data.datasets import IntArray, query_gallery, read_source
 from trainer.data.listing import real_paths
 from trainer.data.run_data import load_run_data
-from trainer.evaluate import Report, Split, embed_with_file, score
 from trainer.recipe.recipe import Recipe, read_recipe
 from trainer.score_tables import show
+from trainer.scoring.evaluate import Report, Split, embed_with_file, score
 from trainer.teacher import load_stored
 
 

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_reid.diagnostics.benchmark import describe_machine
-from trainer.metrics import People, rank_gallery
-from trainer.openset import Setup, open_set_trials
-from trainer.tracks import TRACK_CROPS
-from trainer.verification import FARS, pair_similarities, roc, tars_at_fars
+from trainer.scoring.openset import Setup, open_set_trials
+from trainer.scoring.ranking_metrics import People, rank_gallery
+from trainer.scoring.track_means import TRACK_CROPS
+from trainer.scoring.verification import FARS, pair_similarities, roc, tars_at_fars
 
 PEOPLE, CAMERAS, DISTRACTORS = 750, 6, 2_798
 

@@ -22,10 +22,10 @@ from typing import TypeAlias
 import numpy as np
 from rich.console import Console
 
-from trainer.evaluate import Split, embed_with_file, embed_with_network, read_split, score
-from trainer.metrics import FloatArray, unit_rows
 from trainer.recipe.recipe import Teacher
 from trainer.score_tables import show
+from trainer.scoring.evaluate import Split, embed_with_file, embed_with_network, read_split, score
+from trainer.scoring.ranking_metrics import FloatArray, unit_rows
 from trainer.teacher_network import embed_paths
 
 Embed: TypeAlias = Callable[[Sequence[Path]], FloatArray]

@@ -19,8 +19,8 @@ from trainer.data.datasets import read_source
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.pictures import check_picture, readable_part
 from trainer.data.run_data import load_run_data
-from trainer.evaluate import evaluate_file, read_split
 from trainer.recipe.recipe import Recipe, Source, Stage
+from trainer.scoring.evaluate import evaluate_file, read_split
 
 GREY_BACKDROP = 114
 CMYK_JPEG = base64.b64decode(

@@ -12,8 +12,8 @@ from edge_reid.core.errors import TrainingError
 from trainer.data import datasets
 from trainer.data.decoded_crops import load_crops
 from trainer.data.run_data import load_run_data
-from trainer.evaluate import read_split, score
 from trainer.recipe.recipe import make_recipe
+from trainer.scoring.evaluate import read_split, score
 
 MakePeople = Callable[..., Path]
 

@@ -7,7 +7,7 @@ import pytest
 from threshold_examples import crowd, manifest
 
 from trainer.draft import Comparison, Draft, fair_budget
-from trainer.evaluate import Report, score, split_people
+from trainer.scoring.evaluate import Report, score, split_people
 
 
 def seen(people: int, worse: float = 0.0) -> Report:

@@ -12,9 +12,9 @@ from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.matching.threshold import threshold_for
 from trainer.calibrate import calibrate, table
-from trainer.evaluate import Report, score, split_people
 from trainer.first_thresholds import with_thresholds
 from trainer.recipe.recipe import Recipe, make_recipe
+from trainer.scoring.evaluate import Report, score, split_people
 
 
 def recipe(start: Path | None) -> Recipe:

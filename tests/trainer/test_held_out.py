@@ -17,9 +17,9 @@ from edge_reid.core.errors import TrainingError  # noqa: E402
 from trainer.checkpoint import Progress  # noqa: E402
 from trainer.data.run_data import ENVIRONMENT, RunData, load_data_of, load_run_data  # noqa: E402
 from trainer.environment import write_environment  # noqa: E402
-from trainer.evaluate import score, validation_split  # noqa: E402
-from trainer.places import people_of, split_of  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
+from trainer.scoring.data_refs import people_of, split_of  # noqa: E402
+from trainer.scoring.evaluate import score, validation_split  # noqa: E402
 
 MakePeople = Callable[..., Path]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.metrics import NOBODY, People, rank_gallery
+from trainer.scoring.ranking_metrics import NOBODY, People, rank_gallery
 
 
 def people(angles: list[float], labels: list[int], cameras: list[int]) -> People:

@@ -6,8 +6,8 @@ import numpy as np
 from threshold_examples import crowd
 
 from trainer.calibrate import calibrate, table
-from trainer.metrics import People
 from trainer.missed_people import Candidate, compare_missed, more_missed, supports_galleries
+from trainer.scoring.ranking_metrics import People
 from trainer.thresholds import Quantiles, photo_decisions
 
 SHARP, BLURRED = crowd(60, noise=0.4), crowd(60, noise=0.9)

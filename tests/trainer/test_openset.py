@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edge_reid.core.errors import TrainingError
-from trainer.metrics import People
-from trainer.openset import Setup, Trial, fnir_at_fpir, open_set, open_set_trials
-from trainer.tracks import TRACK_CROPS, mean_tracks, two_views
+from trainer.scoring.openset import Setup, Trial, fnir_at_fpir, open_set, open_set_trials
+from trainer.scoring.ranking_metrics import People
+from trainer.scoring.track_means import TRACK_CROPS, mean_tracks, two_views
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

@@ -19,14 +19,14 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from conftest import draw_people  # noqa: E402
 
-from trainer.evaluate import score, unit_rows  # noqa: E402
-from trainer.places import split_of  # noqa: E402
 from trainer.report import plots  # noqa: E402
 from trainer.report.curves import TrainingCurves, read_training_curves  # noqa: E402
 from trainer.report.log_axis import plain_number  # noqa: E402
 from trainer.report.page import make_page, render  # noqa: E402
 from trainer.report.style import house_style  # noqa: E402
 from trainer.report.subjects import Subject, names_of  # noqa: E402
+from trainer.scoring.data_refs import split_of  # noqa: E402
+from trainer.scoring.evaluate import score, unit_rows  # noqa: E402
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 in_a_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium here: apt install chromium")

@@ -19,12 +19,12 @@ from conftest import draw_people  # noqa: E402
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.errors import EdgeReidError, UsageError  # noqa: E402
 from edge_reid.matching.threshold import threshold_for  # noqa: E402
-from trainer.places import split_of  # noqa: E402
 from trainer.report.curves import read_training_curves  # noqa: E402
 from trainer.report.lists import ranked_lists  # noqa: E402
 from trainer.report.subjects import Subject, read_subjects  # noqa: E402
 from trainer.report.tables import threshold_rows  # noqa: E402
 from trainer.report.verb import write_report  # noqa: E402
+from trainer.scoring.data_refs import split_of  # noqa: E402
 
 MODEL = shipped_model(EMBEDDING)
 HOSTILE = "<script>alert(1)"

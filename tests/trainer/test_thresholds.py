@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from trainer.data.datasets import DISTRACTOR_IDENTITY, JUNK_IDENTITY, PersonData
+from trainer.scoring.track_means import TRACK_CROPS
 from trainer.thresholds import decision_similarities
-from trainer.tracks import TRACK_CROPS
 
 
 def pictures(labels: list[int], cameras: list[int]) -> PersonData:

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from edge_reid.core.errors import TrainingError
-from trainer.metrics import People
-from trainer.verification import ERRORS_BEHIND, pair_similarities, roc, tar_at_far, tars_at_fars
+from trainer.scoring.ranking_metrics import People
+from trainer.scoring.verification import (
+    ERRORS_BEHIND,
+    pair_similarities,
+    roc,
+    tar_at_far,
+    tars_at_fars,
+)
 
 
 def crowd(seed: int, count: int) -> People:

@@ -18,7 +18,7 @@ from trainer.data.datasets import PersonData
 from trainer.experiment.chart import draw_accuracies
 from trainer.experiment.closed_set import Plan, closed_set, open_eyes
 from trainer.experiment.outcomes import PAPER_ACCURACY, Outcome, Summary, summarise
-from trainer.places import people_of, recipe_at
+from trainer.scoring.data_refs import people_of, recipe_at
 
 _console = Console()
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from trainer.data.decoded_crops import read_image
-from trainer.evaluate import Report
-from trainer.metrics import NOBODY
+from trainer.scoring.evaluate import Report
+from trainer.scoring.ranking_metrics import NOBODY
 
 _LENGTH = 10
 _WORST, _BEST = 6, 3

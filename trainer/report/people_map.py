@@ -13,10 +13,10 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from trainer.data.datasets import IntArray, PersonData
-from trainer.metrics import FloatArray
 from trainer.report.plots import panel_title
 from trainer.report.style import Plot, finish, panels
 from trainer.report.subjects import Subject
+from trainer.scoring.ranking_metrics import FloatArray
 
 _PEOPLE = 20
 """As many as colours can be told apart."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from trainer.metrics import FloatArray
 from trainer.report.curves import Curve, TrainingCurves
 from trainer.report.log_axis import plain_number, use_log_axis
 from trainer.report.style import (
@@ -24,8 +23,9 @@ from trainer.report.style import (
     wrapped,
 )
 from trainer.report.subjects import Subject
+from trainer.scoring.ranking_metrics import FloatArray
+from trainer.scoring.verification import Roc, pair_similarities, roc
 from trainer.thresholds import decision_similarities
-from trainer.verification import Roc, pair_similarities, roc
 
 _RANKS = 20
 _BINS = np.linspace(-0.5, 1.0, 76).tolist()

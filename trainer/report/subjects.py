@@ -11,10 +11,10 @@ from edge_reid.core.errors import TrainingError, UsageError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.matching.threshold import is_measured, threshold_for
 from trainer.calibrate import Embedded, calibrate, table
-from trainer.evaluate import Report, Split, evaluate_file, evaluate_network
 from trainer.network.model import load_run
 from trainer.recipe.recipe import Recipe
 from trainer.report.curves import TrainingCurves, read_training_curves
+from trainer.scoring.evaluate import Report, Split, evaluate_file, evaluate_network
 from trainer.thresholds import Quantiles
 
 Fact: TypeAlias = tuple[str, str]

@@ -10,9 +10,9 @@ import numpy as np
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.photo import read_photo
 from trainer.data.datasets import PersonData
-from trainer.evaluate import Report, Split
-from trainer.openset import FPIRS, Setup, open_set
 from trainer.report.subjects import Subject
+from trainer.scoring.evaluate import Report, Split
+from trainer.scoring.openset import FPIRS, Setup, open_set
 from trainer.thresholds import decision_similarities
 
 _MEASURED = 200

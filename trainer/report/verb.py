@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from edge_reid.core.errors import TrainingError, UsageError
-from trainer.evaluate import Split
-from trainer.places import recipe_at, split_of
 from trainer.report.page import make_page, render
 from trainer.report.subjects import distinct_names, read_subjects
+from trainer.scoring.data_refs import recipe_at, split_of
+from trainer.scoring.evaluate import Split
 
 
 def write_report(

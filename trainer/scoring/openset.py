@@ -17,8 +17,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
-from trainer.metrics import FloatArray, IntArray, People
-from trainer.tracks import mean_tracks, unit
+from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
+from trainer.scoring.track_means import mean_tracks, unit
 
 Fusion: TypeAlias = Literal["best", "mean"]
 """Several templates of an identity: the best of their similarities (as the box does), or the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer.metrics import FloatArray, IntArray, People
+from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
 
 TRACK_CROPS = 5
 """Crops of a track that the box decides on, by default."""

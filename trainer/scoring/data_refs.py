@@ -6,9 +6,9 @@ from pathlib import Path
 
 from trainer.data.datasets import PersonData, read_source
 from trainer.data.run_data import RunData, load_data_of, load_run_data
-from trainer.evaluate import Split, read_split, validation_split
 from trainer.network.model import RECIPE
 from trainer.recipe.recipe import read_recipe
+from trainer.scoring.evaluate import Split, read_split, validation_split
 
 
 def recipe_at(place: Path) -> Path | None:

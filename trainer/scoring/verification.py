@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer.data.datasets import JUNK_IDENTITY
-from trainer.metrics import FloatArray, People
+from trainer.scoring.ranking_metrics import FloatArray, People
 
 CurveArray = npt.NDArray[np.float64]
 

@@ -30,9 +30,9 @@ from trainer.data.listing import GALLERY, QUERY, pictures_in
 from trainer.data.pictures import refuse_unreadable
 from trainer.data.run_data import RunData, load_data_of
 from trainer.files.progress_bars import bar, waiting
-from trainer.metrics import FloatArray, People, Ranking, rank_gallery, unit_rows
-from trainer.tracks import two_views
-from trainer.verification import FARS, pair_similarities, supports, tars_at_fars
+from trainer.scoring.ranking_metrics import FloatArray, People, Ranking, rank_gallery, unit_rows
+from trainer.scoring.track_means import two_views
+from trainer.scoring.verification import FARS, pair_similarities, supports, tars_at_fars
 
 if TYPE_CHECKING:
     import keras
