@@ -43,7 +43,7 @@ def check(
 
     Leaves with 1 when training would fail or labels contradict themselves.
     """
-    if not workstation("scores", "trainer.data_verbs").check(
+    if not workstation("scores", "trainer.data_check.data_words").check(
         places, out=out, as_json=as_json, model=model
     ):
         raise typer.Exit(1)

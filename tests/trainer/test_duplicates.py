@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from trainer.data.datasets import PersonData
-from trainer.duplicates import NEARLY_SAME, Shared, find_duplicates
-from trainer.survey import Survey
+from trainer.data_check.duplicates import NEARLY_SAME, Shared, find_duplicates
+from trainer.data_check.scan import Survey
 
 PIXELS = 288
 PEOPLE = 40

@@ -8,7 +8,7 @@ import pytest
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import load_embedding_manifest
-from trainer.lookalikes import (
+from trainer.data_check.label_noise import (
     Limits,
     find_alike,
     find_mixed,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.contact_sheet import DOUBT, STRIPS_A_PAGE, WRONG, Group, Strip, write_pages
 from trainer.data.datasets import IntArray
-from trainer.data_report import DataReport
+from trainer.data_check.contact_sheet import DOUBT, STRIPS_A_PAGE, WRONG, Group, Strip, write_pages
+from trainer.data_check.data_report import DataReport
 
 IDENTITIES, DOUBTS = "identities", "doubts"
 _MOST_PAGES = 10

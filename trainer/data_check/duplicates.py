@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.survey import FloatArray, Survey
+from trainer.data_check.scan import FloatArray, Survey
 
 NEARLY_SAME = 0.14
 """Difference up to which one picture is the other saved again, or shows nothing new."""

@@ -16,7 +16,7 @@ from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.matching.mixture import find_mixture
 from trainer.data.datasets import IntArray
-from trainer.survey import FloatArray
+from trainer.data_check.scan import FloatArray
 
 _USUAL_SHARE = 0.5
 _UNLIKE_SHARE = 0.02

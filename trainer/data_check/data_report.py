@@ -18,8 +18,8 @@ from trainer.data.datasets import (
     join_sources,
     read_source,
 )
-from trainer.duplicates import Duplicates, find_duplicates
-from trainer.lookalikes import (
+from trainer.data_check.duplicates import Duplicates, find_duplicates
+from trainer.data_check.label_noise import (
     Alike,
     Limits,
     Mixed,
@@ -29,7 +29,7 @@ from trainer.lookalikes import (
     find_strays,
     limits_of,
 )
-from trainer.survey import Survey, people_of, survey
+from trainer.data_check.scan import Survey, people_of, survey
 
 _REPETITIVE = 0.5
 """Share of distinct pictures below which it pays to leave some out."""

@@ -16,9 +16,9 @@ from rich.table import Table
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.embed import Embedder
-from trainer.data_report import DataReport, check_data
-from trainer.data_sheets import write_sheets
-from trainer.survey import in_words
+from trainer.data_check.data_report import DataReport, check_data
+from trainer.data_check.data_sheets import write_sheets
+from trainer.data_check.scan import in_words
 
 REPORT = "report.json"
 _MOST_NAMED = 5
