@@ -50,12 +50,12 @@ from trainer.network.model import (
 )
 from trainer.network.objective import ReidModel
 from trainer.network.optimizer import AveragingAdamW
-from trainer.online_teacher import open_online
 from trainer.recipe.recipe import Recipe, Stage, read_recipe
 from trainer.scoring.evaluate import embed_crops, score, validation_split
 from trainer.steps import StageRun, averaged_weights
-from trainer.teacher import find_teachers
-from trainer.teacher_space import find_directions, into_space
+from trainer.teacher.online_teacher import open_online
+from trainer.teacher.stored_teacher import find_teachers
+from trainer.teacher.teacher_space import find_directions, into_space
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]

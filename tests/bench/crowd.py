@@ -20,7 +20,7 @@ from trainer.data.run_data import load_run_data
 from trainer.recipe.recipe import Recipe, read_recipe
 from trainer.score_tables import show
 from trainer.scoring.evaluate import Report, Split, embed_with_file, score
-from trainer.teacher import load_stored
+from trainer.teacher.stored_teacher import load_stored
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from trainer.recipe.recipe import Teacher
 from trainer.score_tables import show
 from trainer.scoring.evaluate import Split, embed_with_file, embed_with_network, read_split, score
 from trainer.scoring.ranking_metrics import FloatArray, unit_rows
-from trainer.teacher_network import embed_paths
+from trainer.teacher.teacher_network import embed_paths
 
 Embed: TypeAlias = Callable[[Sequence[Path]], FloatArray]
 

@@ -18,10 +18,10 @@ from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer import teacher  # noqa: E402
 from trainer.data.decoded_crops import read_image  # noqa: E402
-from trainer.online_teacher import open_online  # noqa: E402
 from trainer.recipe.recipe import Recipe, Teacher, make_recipe  # noqa: E402
-from trainer.teacher import find_teachers, load_stored  # noqa: E402
-from trainer.teacher_space import into_space, principal_directions  # noqa: E402
+from trainer.teacher.online_teacher import open_online  # noqa: E402
+from trainer.teacher.stored_teacher import find_teachers, load_stored  # noqa: E402
+from trainer.teacher.teacher_space import into_space, principal_directions  # noqa: E402
 
 SHIPPED = "person_reid_mobilenetv2_192x96_int8.tflite"
 SIZE = (12, 6)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from trainer.recipe.recipe import Recipe, Teacher
 from trainer.scoring.ranking_metrics import unit_rows
-from trainer.teacher_network import TeacherNetwork, embed_batch, open_teacher
+from trainer.teacher.teacher_network import TeacherNetwork, embed_batch, open_teacher
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]

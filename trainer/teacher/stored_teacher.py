@@ -2,7 +2,7 @@
 
 A stored teacher is an `.npz` of `names` (N,) bytes and `emb` (N, T), rows of unit norm, or
 `emb_int8`, the same times 127 and rounded.  Any other teacher is a network; unless it is asked
-online (`trainer.online_teacher`), it looks at the training images once, and what
+online (`trainer.teacher.online_teacher`), it looks at the training images once, and what
 it says is stored in the run's folder in the same form, so that to go on needs no teacher.
 """
 
@@ -20,7 +20,7 @@ from edge_reid.core.errors import TrainingError
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.recipe.recipe import Recipe, Teacher
 from trainer.scoring.ranking_metrics import unit_rows
-from trainer.teacher_network import embed_paths
+from trainer.teacher.teacher_network import embed_paths
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
