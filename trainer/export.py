@@ -15,7 +15,6 @@ import numpy.typing as npt
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest, write_manifest
 from trainer.calibration import IntArray, stratified
-from trainer.checkpoint import stopped_in
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.run_data import RunData, load_data_of
 from trainer.draft import Comparison, Draft
@@ -30,6 +29,7 @@ from trainer.network.mirroring import mirrored
 from trainer.network.model import Run, load_run
 from trainer.operators import Operators, read_operators
 from trainer.quantize import Precision, Tune, to_tflite
+from trainer.run.checkpoint import stopped_in
 from trainer.scoring.evaluate import (
     Report,
     Split,

@@ -58,15 +58,15 @@ def train(
     """
     if resume is not None:
         _refuse_others(context, {"resume"})
-        workstation("trainer", "trainer.verbs").resume(resume)
+        workstation("trainer", "trainer.run.train_words").resume(resume)
         return
     if out is None or not (data or recipe):
         raise UsageError("train: expected DATA (or --recipe) and --out RUN, or --resume RUN")
     if recipe is not None:
         _refuse_others(context, {"recipe", "out"})
-        workstation("trainer", "trainer.verbs").train_recipe(recipe, out)
+        workstation("trainer", "trainer.run.train_words").train_recipe(recipe, out)
         return
-    workstation("trainer", "trainer.verbs").train(
+    workstation("trainer", "trainer.run.train_words").train(
         data or [],
         out,
         start=start,

@@ -20,8 +20,8 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 from conftest import FREE, draw_people, small_recipe  # noqa: E402
 from verb_process import VerbProcess, with_backend  # noqa: E402
 
+from trainer.run.train import start_run  # noqa: E402
 from trainer.scoring.evaluate import evaluate_run  # noqa: E402
-from trainer.train import start_run  # noqa: E402
 
 WHOLE = FREE.model_copy(update={"frozen_blocks": 0, "epochs": 1, "learning_rate": 1e-3})
 

@@ -143,8 +143,8 @@ def test_scores_leave_no_picture_out_and_name_the_bad_ones_at_once(people: Path)
 
 def test_what_was_left_out_stays_in_the_run_s_folder(people: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="needs TensorFlow")
-    from trainer.checkpoint import Progress
-    from trainer.environment import ENVIRONMENT, write_environment
+    from trainer.run.checkpoint import Progress
+    from trainer.run.environment import ENVIRONMENT, write_environment
 
     bad = min(people.iterdir())
     bad.write_bytes(b"")

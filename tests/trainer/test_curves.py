@@ -10,8 +10,8 @@ import pytest
 pytestmark = pytest.mark.trainer
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
-from trainer.checkpoint import Progress  # noqa: E402
-from trainer.curves import Curves, read_curves  # noqa: E402
+from trainer.run.checkpoint import Progress  # noqa: E402
+from trainer.run.run_curves import Curves, read_curves  # noqa: E402
 
 
 def test_a_run_that_begins_anew_keeps_nothing_of_one_that_died_before(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 from edge_reid.core.bundled_models import shipped_model  # noqa: E402
 from trainer.recipe.loss_settings import Losses  # noqa: E402
 from trainer.recipe.recipe import Recipe, Teacher  # noqa: E402
-from trainer.train import start_run  # noqa: E402
+from trainer.run.train import start_run  # noqa: E402
 
 TEACHER = shipped_model("person_reid_mobilenetv2_192x96_int8.tflite")
 

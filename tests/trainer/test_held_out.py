@@ -14,10 +14,10 @@ pytestmark = pytest.mark.trainer
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
-from trainer.checkpoint import Progress  # noqa: E402
 from trainer.data.run_data import ENVIRONMENT, RunData, load_data_of, load_run_data  # noqa: E402
-from trainer.environment import write_environment  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
+from trainer.run.checkpoint import Progress  # noqa: E402
+from trainer.run.environment import write_environment  # noqa: E402
 from trainer.scoring.data_refs import people_of, split_of  # noqa: E402
 from trainer.scoring.evaluate import score, validation_split  # noqa: E402
 

@@ -16,9 +16,9 @@ from conftest import FREE, FROZEN, draw_people, small_recipe  # noqa: E402
 from verb_process import VerbProcess  # noqa: E402
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
-from trainer.checkpoint import CHECKPOINT, read_checkpoint  # noqa: E402
 from trainer.recipe.recipe import Recipe, read_recipe  # noqa: E402
-from trainer.train import resume_run, start_run  # noqa: E402
+from trainer.run.checkpoint import CHECKPOINT, read_checkpoint  # noqa: E402
+from trainer.run.train import resume_run, start_run  # noqa: E402
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from trainer import verbs  # noqa: E402
 from trainer.data.run_data import load_run_data  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe, read_recipe  # noqa: E402
+from trainer.run.train import start_run  # noqa: E402
 from trainer.scoring.evaluate import evaluate_run, read_split  # noqa: E402
-from trainer.train import start_run  # noqa: E402
 
 
 def run_verb(*words: str | Path) -> int:

@@ -21,7 +21,7 @@ from trainer.data.unlabelled import read_unlabelled  # noqa: E402
 from trainer.network.objective import loss_parts  # noqa: E402
 from trainer.recipe.loss_settings import Losses  # noqa: E402
 from trainer.recipe.recipe import Recipe, Source, Stage, Teacher, Unlabelled, make_recipe  # noqa: E402
-from trainer.train import start_run  # noqa: E402
+from trainer.run.train import start_run  # noqa: E402
 
 SMALL = shipped_model("person_reid_mobilenetv2_160x80_int8.tflite")
 DEFAULT = shipped_model("person_reid_mobilenetv2_192x96_int8.tflite")

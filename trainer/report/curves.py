@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.curves import CURVES, measurement
+from trainer.run.run_curves import CURVES, measurement
 
 VALIDATION = "validation_"
 RATE = "learning_rate"

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from edge_reid.core.bundled_models import CHECKPOINT, shipped_model
 from edge_reid.core.errors import TrainingError, UsageError
-from trainer.curves import read_curves
 from trainer.network.backbone import BLOCK_COUNT
 from trainer.recipe.recipe import SIZE_STEP_PX, make_recipe, read_recipe
-from trainer.train import resume_run, start_run
+from trainer.run.run_curves import read_curves
+from trainer.run.train import resume_run, start_run
 
 _SHIPPED_NETWORK = "mobilenetv2", 1.0
 _ALL_BLOCKS = BLOCK_COUNT + 1

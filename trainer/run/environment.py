@@ -14,10 +14,10 @@ import keras
 
 from edge_reid import __version__
 from edge_reid.core.errors import TrainingError
-from trainer.checkpoint import Progress
 from trainer.data.run_data import ENVIRONMENT, RunData, fingerprint
-from trainer.devices import accelerators
 from trainer.files.disk import whole_file
+from trainer.run.checkpoint import Progress
+from trainer.run.devices import accelerators
 
 _PACKAGES = ("keras", "numpy", "opencv-python-headless")
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}

@@ -15,12 +15,12 @@ from types import FrameType
 import keras
 import numpy as np
 
-from trainer.checkpoint import Progress, checkpoint_of, diverged, write_checkpoint
-from trainer.curves import Curves
 from trainer.data.batches import Batch
 from trainer.network.objective import ReidModel
-from trainer.progress import TrainingProgress
 from trainer.recipe.recipe import Recipe, Stage
+from trainer.run.checkpoint import Progress, checkpoint_of, diverged, write_checkpoint
+from trainer.run.run_curves import Curves
+from trainer.run.training_progress import TrainingProgress
 
 _LOG_EVERY = 50
 _LINES_PER_STAGE = 20

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from trainer.checkpoint import Progress
 from trainer.files.disk import whole_file
 from trainer.files.tensorboard import ScalarFile
+from trainer.run.checkpoint import Progress
 
 CURVES = "curves.jsonl"
 METRICS = "metrics.json"

@@ -19,22 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from trainer.checkpoint import (
-    Checkpoint,
-    Progress,
-    check_finite,
-    checkpoint_of,
-    read_checkpoint,
-    restore_model,
-    restore_optimizer,
-    write_checkpoint,
-)
 from trainer.data.batches import Batches, TrainingSet, people_per_batch
 from trainer.data.decoded_crops import load_crops
 from trainer.data.run_data import RunData, load_run_data
 from trainer.data.sampler import batches_per_epoch
-from trainer.devices import chosen_precision, computing_in, on_one_device, shared_out
-from trainer.environment import write_environment
 from trainer.files.disk import full_disk_explained
 from trainer.network.backbone import freeze_below
 from trainer.network.fake_quant import rounded
@@ -51,8 +39,20 @@ from trainer.network.model import (
 from trainer.network.objective import ReidModel
 from trainer.network.optimizer import AveragingAdamW
 from trainer.recipe.recipe import Recipe, Stage, read_recipe
+from trainer.run.checkpoint import (
+    Checkpoint,
+    Progress,
+    check_finite,
+    checkpoint_of,
+    read_checkpoint,
+    restore_model,
+    restore_optimizer,
+    write_checkpoint,
+)
+from trainer.run.devices import chosen_precision, computing_in, on_one_device, shared_out
+from trainer.run.environment import write_environment
+from trainer.run.training_loop import StageRun, averaged_weights
 from trainer.scoring.evaluate import embed_crops, score, validation_split
-from trainer.steps import StageRun, averaged_weights
 from trainer.teacher.online_teacher import open_online
 from trainer.teacher.stored_teacher import find_teachers
 from trainer.teacher.teacher_space import find_directions, into_space
