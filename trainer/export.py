@@ -21,9 +21,7 @@ from trainer.draft import Comparison, Draft
 from trainer.export_manifest import bare_manifest
 from trainer.files.disk import whole_file
 from trainer.finetune import fine_tune
-from trainer.first_thresholds import missed_beside_start, with_thresholds
 from trainer.latency import Latency, measure_latency
-from trainer.missed_people import MissedPeople, more_missed
 from trainer.network.fake_quant import Ranges
 from trainer.network.mirroring import mirrored
 from trainer.network.model import Run, load_run
@@ -38,6 +36,8 @@ from trainer.scoring.evaluate import (
     read_split,
     validation_split,
 )
+from trainer.thresholds.export_thresholds import missed_beside_start, with_thresholds
+from trainer.thresholds.missed_people import MissedPeople, more_missed
 
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer.export import Exported, ExportOptions, export_run
-from trainer.missed_people import MissedPeople
 from trainer.network.model import load_run, save_weights
 from trainer.quantize import Precision
+from trainer.thresholds.missed_people import MissedPeople
 
 
 def export(

@@ -30,6 +30,6 @@ def calibrate(
     runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
 ) -> None:
     """Measure how alike strangers look, and write the threshold table into the manifest."""
-    workstation("scores", "trainer.score_verbs").calibrate_model(
+    workstation("scores", "trainer.thresholds.score_words").calibrate_model(
         model, data, runtime=runtime, check=check, dry_run=dry_run, force=force
     )

@@ -31,7 +31,7 @@ def evaluate(
 ) -> None:
     """Rank-1/5/10, mAP, mINP, TAR@FAR; with --open-set FNIR at FPIR too."""
     counts = parse_shots(shots) if open_set else ()
-    workstation("scores", "trainer.score_verbs").evaluate_model(
+    workstation("scores", "trainer.thresholds.score_words").evaluate_model(
         model, data or [], runtime=runtime, shots=counts, as_json=as_json
     )
 

@@ -16,10 +16,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from trainer.calibrate import Embedded, calibrate
-from trainer.crosscheck import cross_check
-from trainer.score_tables import show_check
 from trainer.scoring.evaluate import embed_with_file, read_split
+from trainer.thresholds.score_tables import show_check
+from trainer.thresholds.threshold_crossval import cross_check
+from trainer.thresholds.threshold_table import Embedded, calibrate
 
 SIZES = (1, 5, 10, 25, 50, 100)
 PAIRS = ((1, 4), (5, 9), (10, 19), (20, 49), (50, 10**9))

@@ -18,9 +18,9 @@ from trainer.data.datasets import IntArray, query_gallery, read_source
 from trainer.data.listing import real_paths
 from trainer.data.run_data import load_run_data
 from trainer.recipe.recipe import Recipe, read_recipe
-from trainer.score_tables import show
 from trainer.scoring.evaluate import Report, Split, embed_with_file, score
 from trainer.teacher.stored_teacher import load_stored
+from trainer.thresholds.score_tables import show
 
 
 def main() -> None:

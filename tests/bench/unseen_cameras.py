@@ -23,10 +23,10 @@ import numpy as np
 from rich.console import Console
 
 from trainer.recipe.recipe import Teacher
-from trainer.score_tables import show
 from trainer.scoring.evaluate import Split, embed_with_file, embed_with_network, read_split, score
 from trainer.scoring.ranking_metrics import FloatArray, unit_rows
 from trainer.teacher.teacher_network import embed_paths
+from trainer.thresholds.score_tables import show
 
 Embed: TypeAlias = Callable[[Sequence[Path]], FloatArray]
 

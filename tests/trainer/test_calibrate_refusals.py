@@ -13,9 +13,9 @@ from edge_reid.cli.main import main
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import load_embedding_manifest, write_manifest
-from trainer.calibrate import calibrate
-from trainer.calibrate_refusals import refuse_worse_table
-from trainer.picture_sketch import PictureSketch
+from trainer.thresholds.calibrate_refusals import refuse_worse_table
+from trainer.thresholds.picture_sketch import PictureSketch
+from trainer.thresholds.threshold_table import calibrate
 
 MODEL = Path("mine.tflite")
 TWELVE, FORTY, MANY = (

@@ -9,11 +9,11 @@ from threshold_examples import crowd, manifest
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.matching.threshold import threshold_for
-from trainer import comparisons as comparing
-from trainer.calibrate import calibrate, table
-from trainer.comparisons import LOOKALIKES_BEYOND, comparisons_of, draw_people, joined
-from trainer.crosscheck import cross_check
-from trainer.thresholds import GRID, decisions
+from trainer.thresholds.comparisons import LOOKALIKES_BEYOND, comparisons_of, draw_people, joined
+from trainer.thresholds.similarities import GRID, decisions
+from trainer.thresholds.similarities import comparisons as comparing
+from trainer.thresholds.threshold_crossval import cross_check
+from trainer.thresholds.threshold_table import calibrate, table
 
 
 def test_every_comparison_is_there_with_its_people() -> None:

@@ -11,10 +11,10 @@ from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.matching.threshold import threshold_for
-from trainer.calibrate import calibrate, table
-from trainer.first_thresholds import with_thresholds
 from trainer.recipe.recipe import Recipe, make_recipe
 from trainer.scoring.evaluate import Report, score, split_people
+from trainer.thresholds.export_thresholds import with_thresholds
+from trainer.thresholds.threshold_table import calibrate, table
 
 
 def recipe(start: Path | None) -> Recipe:

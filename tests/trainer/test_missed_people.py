@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 from threshold_examples import crowd
 
-from trainer.calibrate import calibrate, table
-from trainer.missed_people import Candidate, compare_missed, more_missed, supports_galleries
 from trainer.scoring.ranking_metrics import People
-from trainer.thresholds import Quantiles, photo_decisions
+from trainer.thresholds.missed_people import (
+    Candidate,
+    compare_missed,
+    more_missed,
+    supports_galleries,
+)
+from trainer.thresholds.similarities import Quantiles, photo_decisions
+from trainer.thresholds.threshold_table import calibrate, table
 
 SHARP, BLURRED = crowd(60, noise=0.4), crowd(60, noise=0.9)
 """The same people, whom the second model tells apart worse."""

@@ -9,7 +9,7 @@ import pytest
 
 from trainer.data.datasets import DISTRACTOR_IDENTITY, JUNK_IDENTITY, PersonData
 from trainer.scoring.track_means import TRACK_CROPS
-from trainer.thresholds import decision_similarities
+from trainer.thresholds.similarities import decision_similarities
 
 
 def pictures(labels: list[int], cameras: list[int]) -> PersonData:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.manifest import EmbeddingManifest
-from trainer.calibrate import Embedded
 from trainer.data.datasets import NO_CAMERA, PersonData
+from trainer.thresholds.threshold_table import Embedded
 
 
 def crowd(

@@ -25,7 +25,7 @@ from trainer.report.style import (
 from trainer.report.subjects import Subject
 from trainer.scoring.ranking_metrics import FloatArray
 from trainer.scoring.verification import Roc, pair_similarities, roc
-from trainer.thresholds import decision_similarities
+from trainer.thresholds.similarities import decision_similarities
 
 _RANKS = 20
 _BINS = np.linspace(-0.5, 1.0, 76).tolist()

@@ -10,12 +10,12 @@ from typing import TypeAlias
 from edge_reid.core.errors import TrainingError, UsageError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.matching.threshold import is_measured, threshold_for
-from trainer.calibrate import Embedded, calibrate, table
 from trainer.network.model import load_run
 from trainer.recipe.recipe import Recipe
 from trainer.report.curves import TrainingCurves, read_training_curves
 from trainer.scoring.evaluate import Report, Split, evaluate_file, evaluate_network
-from trainer.thresholds import Quantiles
+from trainer.thresholds.similarities import Quantiles
+from trainer.thresholds.threshold_table import Embedded, calibrate, table
 
 Fact: TypeAlias = tuple[str, str]
 GALLERY_SIZES = (10, 100, 1000)

@@ -13,7 +13,7 @@ from trainer.data.datasets import PersonData
 from trainer.report.subjects import Subject
 from trainer.scoring.evaluate import Report, Split
 from trainer.scoring.openset import FPIRS, Setup, open_set
-from trainer.thresholds import decision_similarities
+from trainer.thresholds.similarities import decision_similarities
 
 _MEASURED = 200
 """Pictures whose size is looked up: a data set is rarely of many sizes."""

@@ -10,7 +10,9 @@ import numpy as np
 
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import Calibration, EmbeddingManifest, Forecast
-from trainer.comparisons import (
+from trainer.data.datasets import PersonData
+from trainer.scoring.ranking_metrics import FloatArray, IntArray
+from trainer.thresholds.comparisons import (
     INTERVAL,
     LOOKALIKES_BEYOND,
     Comparisons,
@@ -18,10 +20,8 @@ from trainer.comparisons import (
     draw_people,
     joined,
 )
-from trainer.data.datasets import PersonData
-from trainer.forecast import GALLERY_SIZES, forecasts
-from trainer.scoring.ranking_metrics import FloatArray, IntArray
-from trainer.thresholds import GRID, Quantiles, decisions
+from trainer.thresholds.fnir_forecast import GALLERY_SIZES, forecasts
+from trainer.thresholds.similarities import GRID, Quantiles, decisions
 
 REPLICATES = 200
 

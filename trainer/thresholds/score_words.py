@@ -11,12 +11,7 @@ from rich.console import Console
 from edge_reid.core.config import RuntimeName
 from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import load_embedding_manifest, write_manifest
-from trainer import score_tables
-from trainer.calibrate import Embedded, calibrate
-from trainer.calibrate_refusals import refuse_trained_on, refuse_worse_table
-from trainer.crosscheck import cross_check
 from trainer.files.progress_bars import waiting
-from trainer.forecast import GALLERY_SIZES
 from trainer.network.backend import start_backend
 from trainer.scoring.evaluate import (
     Report,
@@ -26,6 +21,11 @@ from trainer.scoring.evaluate import (
     read_split,
 )
 from trainer.scoring.openset import OpenSet, open_set, setups
+from trainer.thresholds.calibrate_refusals import refuse_trained_on, refuse_worse_table
+from trainer.thresholds.fnir_forecast import GALLERY_SIZES
+from trainer.thresholds.similarities import score_tables
+from trainer.thresholds.threshold_crossval import cross_check
+from trainer.thresholds.threshold_table import Embedded, calibrate
 
 _console = Console()
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trainer.calibrate import Measured, Quantile
-from trainer.comparisons import LOOKALIKES_BEYOND
-from trainer.crosscheck import Outcome
 from trainer.scoring.evaluate import Report
 from trainer.scoring.openset import FPIRS, OpenSet
 from trainer.scoring.verification import FARS
+from trainer.thresholds.comparisons import LOOKALIKES_BEYOND
+from trainer.thresholds.threshold_crossval import Outcome
+from trainer.thresholds.threshold_table import Measured, Quantile
 
 Scores: TypeAlias = tuple[Report, dict[float, float], Sequence[OpenSet]]
 """Of one data set: ranking, TAR at each FAR, open-set trials."""

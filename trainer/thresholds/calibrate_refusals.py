@@ -6,10 +6,10 @@ from pathlib import Path
 
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest
-from trainer.calibrate import Measured, table
-from trainer.missed_people import supports_galleries
-from trainer.picture_sketch import PictureSketch
 from trainer.scoring.evaluate import Split
+from trainer.thresholds.missed_people import supports_galleries
+from trainer.thresholds.picture_sketch import PictureSketch
+from trainer.thresholds.threshold_table import Measured, table
 
 
 def refuse_trained_on(model: Path, manifest: EmbeddingManifest, split: Split) -> None:

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_reid.matching.threshold import is_measured, threshold_for
-from trainer.calibrate import REPLICATES, Embedded
-from trainer.comparisons import INTERVAL, Comparisons, DoubleArray, comparisons_of, draw_people
-from trainer.comparisons import joined as joined_sets
-from trainer.forecast import fnir, rivals
 from trainer.scoring.ranking_metrics import IntArray
-from trainer.thresholds import Decisions, Quantiles, decisions
+from trainer.thresholds.comparisons import (
+    INTERVAL,
+    Comparisons,
+    DoubleArray,
+    comparisons_of,
+    draw_people,
+)
+from trainer.thresholds.comparisons import joined as joined_sets
+from trainer.thresholds.fnir_forecast import fnir, rivals
+from trainer.thresholds.similarities import Decisions, Quantiles, decisions
+from trainer.thresholds.threshold_table import REPLICATES, Embedded
 
 ENROLLED = 10, 100
 """People enrolled, with one template each, for which models are compared."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from edge_reid.core.manifest import Forecast
 from edge_reid.matching.threshold import is_measured, threshold_for
-from trainer.comparisons import INTERVAL, Comparisons, DoubleArray
 from trainer.scoring.ranking_metrics import FloatArray, IntArray
-from trainer.thresholds import Quantiles
+from trainer.thresholds.comparisons import INTERVAL, Comparisons, DoubleArray
+from trainer.thresholds.similarities import Quantiles
 
 GALLERY_SIZES = (1, 10, 100, 1_000, 10_000)
 """People enrolled, with one template each."""

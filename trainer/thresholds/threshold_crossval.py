@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
-from trainer.calibrate import Embedded, calibrate
 from trainer.scoring.openset import Setup, open_set_trials
 from trainer.scoring.ranking_metrics import IntArray, People
 from trainer.scoring.track_means import two_views
+from trainer.thresholds.threshold_table import Embedded, calibrate
 
 HALVINGS = 10
 FEWEST_PEOPLE = 40

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer.scoring.ranking_metrics import FloatArray, IntArray
-from trainer.thresholds import GRID, Decisions, Quantiles
+from trainer.thresholds.similarities import GRID, Decisions, Quantiles
 
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 

@@ -8,10 +8,12 @@ from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.matching.threshold import accepted_share
-from trainer.calibrate import Embedded, Measured, calibrate, table
 from trainer.data.held_out_photos import HELD_OUT_PHOTOS
 from trainer.files.progress_bars import waiting
-from trainer.missed_people import (
+from trainer.recipe.recipe import Recipe
+from trainer.scoring.evaluate import Report, Split, embed_with_file
+from trainer.scoring.ranking_metrics import FloatArray
+from trainer.thresholds.missed_people import (
     ENROLLED,
     TARGET_FPIR,
     Candidate,
@@ -19,10 +21,8 @@ from trainer.missed_people import (
     compare_missed,
     supports_galleries,
 )
-from trainer.recipe.recipe import Recipe
-from trainer.scoring.evaluate import Report, Split, embed_with_file
-from trainer.scoring.ranking_metrics import FloatArray
-from trainer.thresholds import Decisions, decisions, photo_decisions
+from trainer.thresholds.similarities import Decisions, decisions, photo_decisions
+from trainer.thresholds.threshold_table import Embedded, Measured, calibrate, table
 
 _BETTER = "edge-reid calibrate, with people it was not trained on, measures its own"
 
