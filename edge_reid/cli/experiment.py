@@ -45,7 +45,7 @@ def closed_set(
 ) -> None:
     """A few people, told apart by a softmax classifier and by nearest template (Jalapur 2021)."""
     plan = workstation("trainer", "trainer.experiment.closed_set").Plan
-    workstation("trainer", "trainer.experiment.verb").run_closed_set(
+    workstation("trainer", "trainer.experiment.experiment_words").run_closed_set(
         data,
         plan(people=people, images=images, trials=trials, seed=seed, refine=refine),
         model=model,

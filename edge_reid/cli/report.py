@@ -28,6 +28,6 @@ def report(
     ] = False,
 ) -> None:
     """Scores, curves, thresholds and ranked lists as one page that needs nothing beside it."""
-    workstation("trainer", "trainer.report.verb").write_report(
+    workstation("trainer", "trainer.report.report_words").write_report(
         subjects, data or [], out, fpir=fpir, pictures=not no_pictures
     )

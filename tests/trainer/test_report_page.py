@@ -21,9 +21,9 @@ from edge_reid.core.errors import EdgeReidError, UsageError  # noqa: E402
 from edge_reid.matching.threshold import threshold_for  # noqa: E402
 from trainer.report.curves import read_training_curves  # noqa: E402
 from trainer.report.lists import ranked_lists  # noqa: E402
+from trainer.report.report_words import write_report  # noqa: E402
 from trainer.report.subjects import Subject, read_subjects  # noqa: E402
 from trainer.report.tables import threshold_rows  # noqa: E402
-from trainer.report.verb import write_report  # noqa: E402
 from trainer.scoring.data_refs import split_of  # noqa: E402
 
 MODEL = shipped_model(EMBEDDING)
