@@ -75,7 +75,7 @@ def export(
         raise UsageError(
             f"export: expected --fine-tune with --int8, found --{chosen[0]}; leave it out"
         )
-    workstation("trainer", "trainer.export_verb").export(
+    workstation("trainer", "trainer.export.export_words").export(
         run,
         out,
         precision=chosen[0],

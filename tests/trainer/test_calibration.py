@@ -10,7 +10,7 @@ keras = pytest.importorskip("keras", reason="needs TensorFlow")
 
 from small_networks import random_crops, small_network  # noqa: E402
 
-from trainer.calibration import activation_ranges, equalise, stratified  # noqa: E402
+from trainer.export.quant_ranges import activation_ranges, equalise, stratified  # noqa: E402
 from trainer.network.bn_folding import fold  # noqa: E402
 
 CROPS = random_crops(12)

@@ -21,9 +21,9 @@ from edge_reid.core.errors import TrainingError  # noqa: E402
 from edge_reid.core.manifest import file_sha256, load_embedding_manifest  # noqa: E402
 from edge_reid.vision.runtime import Model  # noqa: E402
 from trainer.data.run_data import load_run_data  # noqa: E402
-from trainer.export import ExportOptions, export_run  # noqa: E402
-from trainer.operators import read_operators  # noqa: E402
-from trainer.quantize import Precision, to_tflite  # noqa: E402
+from trainer.export.export import ExportOptions, export_run  # noqa: E402
+from trainer.export.operators import read_operators  # noqa: E402
+from trainer.export.quantize import Precision, to_tflite  # noqa: E402
 from trainer.recipe.recipe import read_recipe  # noqa: E402
 from trainer.scoring.evaluate import evaluate_file, evaluate_run, split_people  # noqa: E402
 from trainer.thresholds.picture_sketch import PictureSketch  # noqa: E402

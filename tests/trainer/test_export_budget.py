@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threshold_examples import crowd, manifest
 
-from trainer.draft import Comparison, Draft, fair_budget
+from trainer.export.candidate import Comparison, Draft, fair_budget
 from trainer.scoring.evaluate import Report, score, split_people
 
 

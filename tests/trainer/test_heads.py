@@ -138,7 +138,7 @@ def test_pooling_survives_int8(pooling: str, worst: float, tmp_path: Path) -> No
     """GeM's two powers stay float in the file, and the maps of powers are rounded coarsely."""
     pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
     from edge_reid.vision.runtime import Model
-    from trainer.quantize import to_tflite
+    from trainer.export.quantize import to_tflite
 
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 8, 3))

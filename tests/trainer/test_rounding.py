@@ -12,8 +12,8 @@ keras = pytest.importorskip("keras", reason="needs TensorFlow")
 
 from small_networks import embed, random_crops, small_network  # noqa: E402
 
-from trainer.calibration import activation_ranges, equalise  # noqa: E402
-from trainer.finetune import fine_tune  # noqa: E402
+from trainer.export.qat import fine_tune  # noqa: E402
+from trainer.export.quant_ranges import activation_ranges, equalise  # noqa: E402
 from trainer.network.bn_folding import fold  # noqa: E402
 from trainer.network.fake_quant import (  # noqa: E402
     Int8Rounding,
@@ -76,8 +76,8 @@ def test_a_rounded_network_shares_its_weights_with_the_network() -> None:
 def test_the_file_computes_what_its_twin_does(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
     from edge_reid.vision.runtime import Model
-    from trainer.operators import read_operators
-    from trainer.quantize import to_int8
+    from trainer.export.operators import read_operators
+    from trainer.export.quantize import to_int8
 
     folded = fold(small_network())
     equalise(folded, CROPS)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.calibration import stratified
 from trainer.data.batches import Batches, TrainingSet, batches_from
 from trainer.data.sampler import batches_per_epoch, pk_batches
+from trainer.export.quant_ranges import stratified
 from trainer.recipe.augment_settings import AugmentConfig
 from trainer.recipe.recipe import Recipe, Source, Stage
 

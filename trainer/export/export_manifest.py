@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.manifest import EmbeddingManifest, file_sha256, load_embedding_manifest
+from trainer.export.quantize import Precision
 from trainer.network.model import Run
-from trainer.quantize import Precision
 from trainer.recipe.recipe import Recipe
 from trainer.thresholds.picture_sketch import PictureSketch
 

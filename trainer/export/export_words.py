@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from trainer.export import Exported, ExportOptions, export_run
+from trainer.export.export import Exported, ExportOptions, export_run
+from trainer.export.quantize import Precision
 from trainer.network.model import load_run, save_weights
-from trainer.quantize import Precision
 from trainer.thresholds.missed_people import MissedPeople
 
 
