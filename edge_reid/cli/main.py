@@ -10,14 +10,7 @@ import typer
 
 from edge_reid import __version__
 from edge_reid.cli.bundle import bundle
-from edge_reid.cli.calibrate import calibrate
-from edge_reid.cli.data import data
-from edge_reid.cli.evaluate import evaluate
-from edge_reid.cli.experiment import experiment
-from edge_reid.cli.export import export
 from edge_reid.cli.flash import flash
-from edge_reid.cli.report import report
-from edge_reid.cli.train import train
 from edge_reid.cli.verbs.bench import bench
 from edge_reid.cli.verbs.command import command
 from edge_reid.cli.verbs.doctor import doctor
@@ -34,6 +27,13 @@ from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 from edge_reid.core.redact import redact_within
+from trainer.verbs.calibrate import calibrate
+from trainer.verbs.data import data
+from trainer.verbs.evaluate import evaluate
+from trainer.verbs.experiment import experiment
+from trainer.verbs.export import export
+from trainer.verbs.report import report
+from trainer.verbs.train import train
 
 app = typer.Typer(
     name="edge-reid",
