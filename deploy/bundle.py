@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.bundle_writer import Content, listing, write_bundle
-from deploy.credentials import secrets_of
 from deploy.first_gallery import first_gallery
 from deploy.lock import Lock, choose, read_lock
 from deploy.own_wheel import own_wheel
 from deploy.sbom import sbom
-from deploy.site import Site
+from deploy.site.credentials import secrets_of
+from deploy.site.site import Site
 from deploy.targets import RuntimeChoice, Target
 from deploy.wheel import Wheel, check_closure
 from deploy.wheelhouse import Wheelhouse

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from deploy.bundle import Order, make_bundle
-from deploy.site import Site, load_site
+from deploy.site.site import Site, load_site
 from deploy.targets import TARGETS, RuntimeChoice, Target
 from deploy.wheelhouse import default_folder
 from edge_reid.core.errors import UsageError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.flash.first_boot import Tar
-from deploy.site import Site
+from deploy.site.site import Site
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
 from edge_reid.release.bundle_file import verify

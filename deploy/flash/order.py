@@ -11,7 +11,7 @@ from deploy.flash.cargo import Cargo
 from deploy.flash.first_boot import FirstBoot, Login, Tar
 from deploy.flash.screen import bar
 from deploy.flash.wifi import FixedAddress, Wifi
-from deploy.site import Site, load_site
+from deploy.site.site import Site, load_site
 from edge_reid.core.errors import UsageError
 from edge_reid.core.text_file import read_text_file
 

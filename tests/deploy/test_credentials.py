@@ -8,8 +8,8 @@ import pytest
 from secured import certs
 from sites import equip, write_site
 
-from deploy.credentials import secrets_of
-from deploy.site import load_site
+from deploy.site.credentials import secrets_of
+from deploy.site.site import load_site
 from edge_reid.core.errors import ConfigError
 
 

@@ -51,8 +51,8 @@ def publish(
     from edge_reid.release.release_publication import publish as publish_release
     from edge_reid.signing.keys import read_signing_key
 
-    site = workstation("deploy", "deploy.site").load_site(config)
-    groups = workstation("deploy", "deploy.rollout").rollout_groups(site)
+    site = workstation("deploy", "deploy.site.site").load_site(config)
+    groups = workstation("deploy", "deploy.site.rollout_groups").rollout_groups(site)
     plan = Plan(site.site, groups, site.rollout.soak_s)
     signing_key = read_signing_key(key)
     with ReleaseLine(login.broker(), login.root, site.site) as line, stages() as told:

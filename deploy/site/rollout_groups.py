@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.site import Site
+from deploy.site.site import Site
 from edge_reid.release.release_head import Group
 
 

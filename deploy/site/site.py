@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from deploy.agent_file import AgentFile, Carried, Plan, agent_file
+from deploy.site.agent_config import AgentFile, Carried, Plan, agent_file
 from deploy.targets import TargetName
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import NAME_PATTERN, Name, merged, read_toml
