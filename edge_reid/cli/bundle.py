@@ -65,7 +65,7 @@ def make(
 
     options = {"key": key, "wheel": wheel, "lock": lock, "cache": cache}
     with stages() as told:
-        manifest = workstation("deploy", "deploy.verbs").make(
+        manifest = workstation("deploy", "deploy.bundle.bundle_words").make(
             config, out, told, target=target, box=box, runtime=runtime, version=release, **options
         )
     typer.echo(f"{out}: {_described(manifest)}, {out.stat().st_size / 1e6:.1f} MB")

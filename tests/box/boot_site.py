@@ -12,7 +12,7 @@ from flashing import PASSWORD, PSK
 from secured import SecuredMosquitto, certs
 from virtual_box import ADDRESS, HOST
 
-from deploy.own_wheel import own_wheel
+from deploy.bundle.own_wheel import own_wheel
 from edge_reid.signing.keys import SigningKey
 
 BOX = "gate-1"

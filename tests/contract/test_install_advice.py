@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import edge_reid
-from deploy.own_wheel import own_wheel
+from deploy.bundle.own_wheel import own_wheel
 from edge_reid.core.extras import how_to_install
 
 ROOT = Path(edge_reid.__file__).parents[1]

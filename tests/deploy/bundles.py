@@ -11,7 +11,7 @@ from pathlib import Path
 
 import zstandard
 
-from deploy.bundle_writer import Content, listing, write_bundle
+from deploy.bundle.bundle_writer import Content, listing, write_bundle
 from edge_reid.release.bundle_manifest import BundleManifest
 from edge_reid.signing.keys import SigningKey
 

@@ -13,7 +13,7 @@ from bundles import CONTENTS, KEY, manifest
 from outcome import Outcome
 from sites import SITE, WIFI, write_site
 
-from deploy.bundle_writer import Content, write_bundle
+from deploy.bundle.bundle_writer import Content, write_bundle
 from edge_reid.cli.main import main
 from edge_reid.signing.keys import SigningKey
 

@@ -18,8 +18,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from sites import SITE, WIFI, equip, write_site
 
-from deploy.own_wheel import own_wheel
-from deploy.verbs import make
+from deploy.bundle.bundle_words import make
+from deploy.bundle.own_wheel import own_wheel
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import read_toml
 from edge_reid.core.manifest import load_embedding_manifest
@@ -371,6 +371,6 @@ def test_our_wheel_is_built_from_the_checkout_the_same_every_time(tmp_path: Path
         assert first.path.read_bytes() == second.path.read_bytes()
         with zipfile.ZipFile(first.path) as archive:
             inside = set(archive.namelist())
-    assert {"edge_reid/release/bundle_file.py", "deploy/bundle.py"} <= inside
+    assert {"edge_reid/release/bundle_file.py", "deploy/bundle/bundle.py"} <= inside
     assert {"deploy/systemd/edge-reid@.service", "deploy/install/install.py"} <= inside
     assert f"edge_reid/models/{EMBEDDING}" in inside

@@ -17,7 +17,7 @@ from bundles import CONTENTS, KEY, Member
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.bundle_writer import Content, listing, write_bundle
+from deploy.bundle.bundle_writer import Content, listing, write_bundle
 from edge_reid.core.errors import BundleError
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.bundle_manifest import BundledFile, parse_manifest

@@ -12,7 +12,7 @@ import pytest
 from first_boots import STATE, Box, new_box
 from flashing import AGENT_KEY, CARRIED, PSK, Job, job
 
-from deploy.bundle_writer import Content
+from deploy.bundle.bundle_writer import Content
 
 INSTALLER = """
 from pathlib import Path

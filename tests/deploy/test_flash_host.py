@@ -17,7 +17,7 @@ from flashing import AGENT_KEY, CARRIED, Job, job
 from needs import absent
 from ssh_server import PASSWORD, Server, ssh_server
 
-from deploy.bundle_writer import Content
+from deploy.bundle.bundle_writer import Content
 
 INSTALLER = """
 import os

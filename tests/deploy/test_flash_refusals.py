@@ -13,7 +13,7 @@ from bundles import CONTENTS, KEY, manifest, spoiled
 from cards import CMDLINE, MIB, boot_folder, card, pi_image, put, small_disk, used_card
 from flashing import CARRIED, Job, job
 
-from deploy.bundle_writer import Content, write_bundle
+from deploy.bundle.bundle_writer import Content, write_bundle
 from deploy.flash.boot import BootFolder, BootVolume
 from edge_reid.core.errors import FlashError
 from edge_reid.signing.keys import SigningKey

@@ -9,11 +9,11 @@ import pytest
 import wheels
 from packaging.requirements import Requirement
 
-from deploy.lock import Lock, choose, read_lock
-from deploy.pip_run import pip_for
-from deploy.targets import TARGETS
-from deploy.wheel import check_closure, read_wheel
-from deploy.wheelhouse import Wheelhouse
+from deploy.bundle.lock import Lock, choose, read_lock
+from deploy.bundle.pip_run import pip_for
+from deploy.bundle.targets import TARGETS
+from deploy.bundle.wheel import check_closure, read_wheel
+from deploy.bundle.wheelhouse import Wheelhouse
 from edge_reid.core.errors import BundleError, UsageError
 
 BOOKWORM = TARGETS["pi-bookworm"]

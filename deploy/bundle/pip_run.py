@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from deploy.targets import Target
+from deploy.bundle.targets import Target
 from edge_reid.core.errors import BundleError
 
 _UNREACHABLE = re.compile(r"Retrying \(|Max retries exceeded|NewConnectionError|ProxyError")
@@ -32,7 +32,7 @@ def pip_for(
     Raises:
         BundleError: pip failed; says which package, and why.
     """
-    said = _run(["-m", "deploy.target_pip", target.name, *words], {}, collected)
+    said = _run(["-m", "deploy.bundle.target_pip", target.name, *words], {}, collected)
     if said is not None:
         raise _explained(said, target)
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.pip_run import build_wheel
-from deploy.wheel import Wheel, read_wheel
+from deploy.bundle.pip_run import build_wheel
+from deploy.bundle.wheel import Wheel, read_wheel
 from edge_reid.core.errors import BundleError, UsageError
 
 NAME = "edge-reid"

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.bundle_writer import Content, listing, write_bundle
-from deploy.first_gallery import first_gallery
-from deploy.lock import Lock, choose, read_lock
-from deploy.own_wheel import own_wheel
-from deploy.sbom import sbom
+from deploy.bundle.bundle_writer import Content, listing, write_bundle
+from deploy.bundle.first_gallery import first_gallery
+from deploy.bundle.lock import Lock, choose, read_lock
+from deploy.bundle.own_wheel import own_wheel
+from deploy.bundle.sbom import sbom
+from deploy.bundle.targets import RuntimeChoice, Target
+from deploy.bundle.wheel import Wheel, check_closure
+from deploy.bundle.wheelhouse import Wheelhouse
 from deploy.site.credentials import secrets_of
 from deploy.site.site import Site
-from deploy.targets import RuntimeChoice, Target
-from deploy.wheel import Wheel, check_closure
-from deploy.wheelhouse import Wheelhouse
 from edge_reid.core.errors import BundleError, UsageError
 from edge_reid.core.manifest import (
     EmbeddingManifest,

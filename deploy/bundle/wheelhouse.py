@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.lock import Lock, Pin
-from deploy.pip_run import pip_for
-from deploy.targets import Target
-from deploy.wheel import Wheel, read_wheel
+from deploy.bundle.lock import Lock, Pin
+from deploy.bundle.pip_run import pip_for
+from deploy.bundle.targets import Target
+from deploy.bundle.wheel import Wheel, read_wheel
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
 
