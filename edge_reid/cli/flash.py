@@ -41,8 +41,8 @@ def flash(
 ) -> None:
     """Set up a camera box: by a new card, a card from Raspberry Pi Imager, or over ssh."""
     _check_one_way(image, device, really, boot, host)
-    order = workstation("deploy", "deploy.flash.order").Order.read(config, box, bundle)
-    verbs = workstation("deploy", "deploy.flash.verbs")
+    order = workstation("deploy", "deploy.flash.flash_job").Order.read(config, box, bundle)
+    verbs = workstation("deploy", "deploy.flash.flash_words")
     if image is not None:
         verbs.to_card(order, image, device, really=really, dry_run=dry_run)
     elif boot is not None:

@@ -17,7 +17,7 @@ from forgeries import EVIL, ended, evil_members, files_below, tar_of, unpacked_b
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.flash.order import Order
+from deploy.flash.flash_job import Order
 from edge_reid.core.errors import BundleError
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.bundle_sinks import TarSink

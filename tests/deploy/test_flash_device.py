@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cards import MIB, card, tool
 
-from deploy.flash.device import Kernel, inspect, refuse_unless_named_twice
+from deploy.flash.card import Kernel, inspect, refuse_unless_named_twice
 from edge_reid.core.errors import FlashError
 
 

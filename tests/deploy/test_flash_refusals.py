@@ -14,7 +14,7 @@ from cards import CMDLINE, MIB, boot_folder, card, pi_image, put, small_disk, us
 from flashing import CARRIED, Job, job
 
 from deploy.bundle.bundle_writer import Content, write_bundle
-from deploy.flash.boot import BootFolder, BootVolume
+from deploy.flash.boot_partition import BootFolder, BootVolume
 from edge_reid.core.errors import FlashError
 from edge_reid.signing.keys import SigningKey
 
@@ -227,7 +227,7 @@ class WornCard(BootFolder):
 def test_what_sets_all_off_is_read_back_from_the_card_itself(
     order: Job, trixie: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.flash.verbs.BootFolder", WornCard)
+    monkeypatch.setattr("deploy.flash.flash_words.BootFolder", WornCard)
     done = order.flash("--boot", trixie)
     assert done.code == 1
     assert "cmdline.txt reads back other bytes; take another card" in done.complaint

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sites import SITE, WIFI, write_site
 
-from deploy.flash.order import _first_line
+from deploy.flash.flash_job import _first_line
 from deploy.site.site import load_site
 from edge_reid.core.config import load_settings
 from edge_reid.core.errors import ConfigError, UsageError

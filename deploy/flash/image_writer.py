@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deploy.flash.disk import Disk
 from deploy.flash.image import CHUNK_BYTES, Image, Told
+from deploy.flash.raw_disk import Disk
 from edge_reid.core.errors import FlashError
 
 _SYNC_EVERY_BYTES = 64 << 20

@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.flash.cargo import Cargo
 from deploy.flash.first_boot import FirstBoot, Login, Tar
-from deploy.flash.screen import bar
+from deploy.flash.flash_progress import bar
+from deploy.flash.verified_bundle import Cargo
 from deploy.flash.wifi import FixedAddress, Wifi
 from deploy.site.site import Site, load_site
 from edge_reid.core.errors import UsageError

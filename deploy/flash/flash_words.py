@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.flash.boot import Boot, BootFolder, BootVolume, need_mtools
-from deploy.flash.device import inspect, refuse_unless_named_twice
-from deploy.flash.disk import Disk
+from deploy.flash.boot_files import Seed, plan, sow
+from deploy.flash.boot_partition import Boot, BootFolder, BootVolume, need_mtools
+from deploy.flash.card import inspect, refuse_unless_named_twice
 from deploy.flash.first_boot import FirstBoot, SeedFile
+from deploy.flash.flash_job import Order, asked_for
+from deploy.flash.flash_progress import bar, say
 from deploy.flash.image import Image
-from deploy.flash.order import Order, asked_for
+from deploy.flash.image_writer import check_image, write_image
 from deploy.flash.partitions import Partition, boot_partition
+from deploy.flash.raw_disk import Disk
 from deploy.flash.remote import Found, Remote, connected
-from deploy.flash.screen import bar, say
-from deploy.flash.seed import Seed, plan, sow
-from deploy.flash.writer import check_image, write_image
 from edge_reid.core.errors import FlashError
 
 _ROOM = 5

@@ -7,7 +7,7 @@ import io
 import secrets
 from dataclasses import dataclass
 
-from deploy.flash.boot import Boot, Wrote, written
+from deploy.flash.boot_partition import Boot, Wrote, written
 from deploy.flash.cmdline import instance_of_imager, told
 from deploy.flash.first_boot import (
     BUNDLE,
