@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import typer
 
+from deploy.verbs.bundle import bundle
+from deploy.verbs.flash import flash
 from edge_reid import __version__
-from edge_reid.cli.bundle import bundle
-from edge_reid.cli.flash import flash
 from edge_reid.cli.verbs.bench import bench
 from edge_reid.cli.verbs.command import command
 from edge_reid.cli.verbs.doctor import doctor
