@@ -11,11 +11,11 @@ from deploy.bundle.first_gallery import first_gallery
 from deploy.bundle.lock import Lock, choose, read_lock
 from deploy.bundle.own_wheel import own_wheel
 from deploy.bundle.sbom import sbom
-from deploy.bundle.targets import RuntimeChoice, Target
 from deploy.bundle.wheel import Wheel, check_closure
 from deploy.bundle.wheelhouse import Wheelhouse
 from deploy.site.credentials import secrets_of
 from deploy.site.site import Site
+from deploy.site.targets import RuntimeChoice, Target
 from edge_reid.core.errors import BundleError, UsageError
 from edge_reid.core.manifest import (
     EmbeddingManifest,
@@ -32,7 +32,7 @@ from edge_reid.signing.model_signature import sign_model, signature_path
 
 Contents = dict[str, Content]
 
-_HERE = Path(__file__).resolve().parent
+_HERE = Path(__file__).resolve().parents[1]
 _CARRIED_FOLDERS = ("systemd", "install")
 _PACKAGES: dict[RuntimeChoice, str] = {
     "litert": "ai-edge-litert",

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import get_args
 
 from deploy.bundle.bundle import Order, make_bundle
-from deploy.bundle.targets import TARGETS, RuntimeChoice, Target
 from deploy.bundle.wheelhouse import default_folder
 from deploy.site.site import Site, load_site
+from deploy.site.targets import TARGETS, RuntimeChoice, Target
 from edge_reid.core.errors import UsageError
 from edge_reid.core.progress import StageProgress
 from edge_reid.release.bundle_manifest import BundleManifest, check_version

@@ -17,7 +17,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from deploy.bundle.pip_run import pip_for
-from deploy.bundle.targets import RuntimeChoice, Target
+from deploy.site.targets import RuntimeChoice, Target
 from edge_reid.core.errors import BundleError, UsageError
 from edge_reid.core.text_file import read_text_file
 

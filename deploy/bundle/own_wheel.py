@@ -27,7 +27,7 @@ def own_wheel(given: Path | None) -> Iterator[Wheel]:
     if given is not None:
         yield _ours(given)
         return
-    checkout = Path(__file__).resolve().parents[1]
+    checkout = Path(__file__).resolve().parents[2]
     if not (checkout / "pyproject.toml").is_file():
         raise UsageError(
             "bundle: expected a checkout to build from, edge-reid is installed from a wheel; "

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from deploy.bundle.targets import Target
+from deploy.site.targets import Target
 from edge_reid.core.errors import BundleError
 
 _UNREACHABLE = re.compile(r"Retrying \(|Max retries exceeded|NewConnectionError|ProxyError")

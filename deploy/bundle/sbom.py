@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from deploy.bundle.targets import Target
 from deploy.bundle.wheel import Wheel
+from deploy.site.targets import Target
 from edge_reid.core.manifest import DetectorManifest, EmbeddingManifest, file_sha256
 
 Model = DetectorManifest | EmbeddingManifest

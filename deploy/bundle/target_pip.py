@@ -1,4 +1,4 @@
-"""pip as if it ran on a target: `python -m deploy.bundle.target_pip TARGET install …` is its process.
+"""pip as if it ran on a target: `python -m deploy.bundle.target_pip TARGET install …`.
 
 pip takes the tags of another machine from options, but looks at environment markers
 (`platform_machine != 'armv7l'`, `python_version < '3.11'`) with the eyes of the Python that runs
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from deploy.bundle.targets import TARGETS, Target
+from deploy.site.targets import TARGETS, Target
 
 
 def options(target: Target) -> list[str]:

@@ -17,7 +17,7 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-from deploy.bundle.targets import Target
+from deploy.site.targets import Target
 from edge_reid.core.errors import BundleError
 
 

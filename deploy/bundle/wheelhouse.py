@@ -9,8 +9,8 @@ from pathlib import Path
 
 from deploy.bundle.lock import Lock, Pin
 from deploy.bundle.pip_run import pip_for
-from deploy.bundle.targets import Target
 from deploy.bundle.wheel import Wheel, read_wheel
+from deploy.site.targets import Target
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
 

@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from deploy.site.site import installed_paths as on_box
+from deploy.site import installed_paths as on_box
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING
 from edge_reid.core.config import AgentSettings, merged
 from edge_reid.core.errors import ConfigError

@@ -13,9 +13,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.broker.certs import URN, Holder
+from deploy.site import installed_paths as on_box
 from deploy.site.agent_config import Plan
 from deploy.site.site import Box, Site
-from deploy.site.site import installed_paths as on_box
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.signing.keys import read_public_key
 

@@ -24,8 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from deploy.bundle.targets import TargetName
 from deploy.site.agent_config import AgentFile, Carried, Plan, agent_file
+from deploy.site.targets import TargetName
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import NAME_PATTERN, Name, merged, read_toml
 from edge_reid.core.errors import ConfigError, UsageError

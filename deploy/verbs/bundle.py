@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.workstation import workstation
+from deploy.verbs.needs import need_deploy
 from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,12 +61,23 @@ def make(
         return
     if config is None or out is None:
         raise UsageError("bundle: expected --config site.toml and --out box.tar.zst")
+    need_deploy()
+    from deploy.bundle import bundle_words
     from edge_reid.cli.verb_progress import stages
 
-    options = {"key": key, "wheel": wheel, "lock": lock, "cache": cache}
     with stages() as told:
-        manifest = workstation("deploy", "deploy.bundle.bundle_words").make(
-            config, out, told, target=target, box=box, runtime=runtime, version=release, **options
+        manifest = bundle_words.make(
+            config,
+            out,
+            told,
+            target=target,
+            box=box,
+            runtime=runtime,
+            version=release,
+            key=key,
+            wheel=wheel,
+            lock=lock,
+            cache=cache,
         )
     typer.echo(f"{out}: {_described(manifest)}, {out.stat().st_size / 1e6:.1f} MB")
     if key is None:
@@ -85,10 +96,11 @@ def verify(
     ] = None,
 ) -> None:
     """Check that a bundle is whole, and signed by a key."""
+    need_deploy()
     from edge_reid.cli.verb_progress import stages
+    from edge_reid.release.bundle_file import verify as verified
     from edge_reid.signing.keys import read_public_key
 
-    verified = workstation("deploy", "edge_reid.release.bundle_file").verify
     key = read_public_key(public_key) if public_key else None
     with stages() as told:
         manifest = verified(path, key, lambda done, total: told("reading", done, total))
@@ -108,10 +120,11 @@ def unpack(
 
     To install by hand: copy the folder to the box, and in it `sudo python3 install/install.py`.
     """
+    need_deploy()
     from edge_reid.cli.verb_progress import stages
+    from edge_reid.release.bundle_unpack import unpack as unpacked
     from edge_reid.signing.keys import read_public_key
 
-    unpacked = workstation("deploy", "edge_reid.release.bundle_unpack").unpack
     key = read_public_key(public_key) if public_key else None
     with stages() as told:
         manifest = unpacked(path, out, key, lambda done, total: told("unpacking", done, total))

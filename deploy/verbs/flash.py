@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.workstation import workstation
+from deploy.verbs.needs import need_deploy
 from edge_reid.core.errors import UsageError
 
 
@@ -41,14 +41,17 @@ def flash(
 ) -> None:
     """Set up a camera box: by a new card, a card from Raspberry Pi Imager, or over ssh."""
     _check_one_way(image, device, really, boot, host)
-    order = workstation("deploy", "deploy.flash.flash_job").Order.read(config, box, bundle)
-    verbs = workstation("deploy", "deploy.flash.flash_words")
-    if image is not None:
-        verbs.to_card(order, image, device, really=really, dry_run=dry_run)
+    need_deploy()
+    from deploy.flash import flash_words
+    from deploy.flash.flash_job import Order
+
+    order = Order.read(config, box, bundle)
+    if image is not None and device is not None:
+        flash_words.to_card(order, image, device, really=really, dry_run=dry_run)
     elif boot is not None:
-        verbs.to_boot(order, boot, dry_run=dry_run)
-    else:
-        verbs.to_host(order, host, ssh_config=ssh_config, dry_run=dry_run)
+        flash_words.to_boot(order, boot, dry_run=dry_run)
+    elif host is not None:
+        flash_words.to_host(order, host, ssh_config=ssh_config, dry_run=dry_run)
 
 
 def _check_one_way(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 
 import typer
 
-from deploy.verbs.bundle import bundle
-from deploy.verbs.flash import flash
 from edge_reid import __version__
 from edge_reid.cli.verbs.bench import bench
 from edge_reid.cli.verbs.command import command
@@ -27,13 +26,8 @@ from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 from edge_reid.core.redact import redact_within
-from trainer.verbs.calibrate import calibrate
-from trainer.verbs.data import data
-from trainer.verbs.evaluate import evaluate
-from trainer.verbs.experiment import experiment
-from trainer.verbs.export import export
-from trainer.verbs.report import report
-from trainer.verbs.train import train
+
+ENTRY_POINTS = "edge_reid.verbs"
 
 app = typer.Typer(
     name="edge-reid",
@@ -44,19 +38,27 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help costs a third of the start-up time of the decorated one
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-VERBS = (
-    *(run, watch, sink, fleet, command, probe, embed, doctor, bench, schema),
-    flash,
-    *(train, export, evaluate, calibrate, report),
-)
-for verb in VERBS:
+GROUPS = {"gallery": gallery, "keys": keys, "release": release}
+for verb in (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema):
     app.command()(verb)
-app.add_typer(gallery, name="gallery")
-app.add_typer(keys, name="keys")
-app.add_typer(bundle, name="bundle")
-app.add_typer(release, name="release")
-app.add_typer(data, name="data")
-app.add_typer(experiment, name="experiment")
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
+
+
+def _add_verbs_of_others() -> None:
+    """Verbs that other packages bring: a function, or a group; `release publish` is one in a group.
+
+    An entry point's name is what a user types.
+    """
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        verb, (*groups, name) = entry.load(), entry.name.split()
+        if isinstance(verb, typer.Typer):
+            app.add_typer(verb, name=name)
+        else:
+            (GROUPS[groups[0]] if groups else app).command(name)(verb)
+
+
+_add_verbs_of_others()
 
 
 @app.callback(invoke_without_command=True)

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.errors import ConfigError
+from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.text_file import read_text_file
 from edge_reid.core.validation_errors import describe_mistakes
 
@@ -47,6 +47,16 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
 
 RuntimeName = Literal["auto", "litert", "tflite-runtime"]
+
+
+def runtime_name(word: str) -> RuntimeName:
+    """The runtime that a word of the command line means; raises UsageError for any other."""
+    for known in get_args(RuntimeName):
+        if known == word:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"--runtime: expected {', '.join(get_args(RuntimeName))}, got {word}")
+
+
 CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold"]
 
 

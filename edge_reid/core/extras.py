@@ -6,7 +6,10 @@ person makes others install by it, so ours never do.
 
 from __future__ import annotations
 
+import importlib.util
+
 from edge_reid import __version__
+from edge_reid.core.errors import EdgeReidError
 
 
 def how_to_install(extra: str) -> str:
@@ -16,3 +19,16 @@ def how_to_install(extra: str) -> str:
         f"pip install '.[{extra}]' in a checkout of edge-reid, or pip install '{wheel}[{extra}]' "
         "beside its wheel"
     )
+
+
+def require(extra: str, *modules: str) -> None:
+    """Check that what a verb of the workstation needs is installed here: `modules` of `extra`.
+
+    Raises:
+        EdgeReidError: a module is missing.
+    """
+    if missing := [name for name in modules if not importlib.util.find_spec(name)]:
+        raise EdgeReidError(
+            f"this verb needs {missing[0]}, which is not installed here; on a workstation: "
+            f"{how_to_install(extra)}"
+        )

@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 
 from deploy.bundle.lock import Lock, choose, read_lock
 from deploy.bundle.pip_run import pip_for
-from deploy.bundle.targets import TARGETS
 from deploy.bundle.wheel import check_closure, read_wheel
 from deploy.bundle.wheelhouse import Wheelhouse
+from deploy.site.targets import TARGETS
 from edge_reid.core.errors import BundleError, UsageError
 
 BOOKWORM = TARGETS["pi-bookworm"]

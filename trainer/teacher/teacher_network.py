@@ -183,8 +183,7 @@ def _open_openvino(teacher: Teacher) -> TeacherNetwork:
 def _open_keras(teacher: Teacher) -> TeacherNetwork:
     import keras  # noqa: PLC0415 - slow, and only a Keras teacher needs it
 
-    from trainer import rounding  # noqa: F401, PLC0415 - a file may hold our own layers
-    from trainer.network import heads
+    from trainer.network import fake_quant, heads  # noqa: F401, PLC0415 - a file may hold our layers
 
     try:
         model = keras.saving.load_model(teacher.path, compile=False)

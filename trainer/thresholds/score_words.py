@@ -21,9 +21,9 @@ from trainer.scoring.evaluate import (
     read_split,
 )
 from trainer.scoring.openset import OpenSet, open_set, setups
+from trainer.thresholds import score_tables
 from trainer.thresholds.calibrate_refusals import refuse_trained_on, refuse_worse_table
 from trainer.thresholds.fnir_forecast import GALLERY_SIZES
-from trainer.thresholds.similarities import score_tables
 from trainer.thresholds.threshold_crossval import cross_check
 from trainer.thresholds.threshold_table import Embedded, calibrate
 

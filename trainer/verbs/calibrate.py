@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.workstation import workstation
+from edge_reid.core.config import runtime_name
 
 
 def calibrate(
@@ -30,6 +30,8 @@ def calibrate(
     runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
 ) -> None:
     """Measure how alike strangers look, and write the threshold table into the manifest."""
-    workstation("scores", "trainer.thresholds.score_words").calibrate_model(
-        model, data, runtime=runtime, check=check, dry_run=dry_run, force=force
+    from trainer.thresholds.score_words import calibrate_model
+
+    calibrate_model(
+        model, data, runtime=runtime_name(runtime), check=check, dry_run=dry_run, force=force
     )

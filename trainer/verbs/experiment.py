@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.workstation import workstation
+from trainer.verbs.needs import need_keras
 
 experiment = typer.Typer(
     help="Repeat experiments of the literature over many draws.", no_args_is_help=True
@@ -44,10 +44,13 @@ def closed_set(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """A few people, told apart by a softmax classifier and by nearest template (Jalapur 2021)."""
-    plan = workstation("trainer", "trainer.experiment.closed_set").Plan
-    workstation("trainer", "trainer.experiment.experiment_words").run_closed_set(
+    need_keras()
+    from trainer.experiment.closed_set import Plan
+    from trainer.experiment.experiment_words import run_closed_set
+
+    run_closed_set(
         data,
-        plan(people=people, images=images, trials=trials, seed=seed, refine=refine),
+        Plan(people=people, images=images, trials=trials, seed=seed, refine=refine),
         model=model,
         imagenet=imagenet,
         out=out,

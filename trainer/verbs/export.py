@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.workstation import workstation
 from edge_reid.core.errors import UsageError
+from trainer.verbs.needs import need_keras
+
+if TYPE_CHECKING:
+    from trainer.export.quantize import Precision
 
 
 def export(
@@ -64,7 +67,12 @@ def export(
     ] = None,
 ) -> None:
     """Write the model, score the very file on held-out people, and keep it only if it holds up."""
-    asked = {"int8": int8, "int16x8": int16x8, "float16": float16, "float32": float32}
+    asked: dict[Precision, bool] = {
+        "int8": int8,
+        "int16x8": int16x8,
+        "float16": float16,
+        "float32": float32,
+    }
     chosen = [precision for precision, wanted in asked.items() if wanted] or ["int8"]
     if len(chosen) > 1:
         raise UsageError(
@@ -75,7 +83,10 @@ def export(
         raise UsageError(
             f"export: expected --fine-tune with --int8, found --{chosen[0]}; leave it out"
         )
-    workstation("trainer", "trainer.export.export_words").export(
+    need_keras()
+    from trainer.export.export_words import export as export_run
+
+    export_run(
         run,
         out,
         precision=chosen[0],

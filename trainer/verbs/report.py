@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.workstation import workstation
+from trainer.verbs.needs import need_keras
 
 
 def report(
@@ -28,6 +28,7 @@ def report(
     ] = False,
 ) -> None:
     """Scores, curves, thresholds and ranked lists as one page that needs nothing beside it."""
-    workstation("trainer", "trainer.report.report_words").write_report(
-        subjects, data or [], out, fpir=fpir, pictures=not no_pictures
-    )
+    need_keras()
+    from trainer.report.report_words import write_report
+
+    write_report(subjects, data or [], out, fpir=fpir, pictures=not no_pictures)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.workstation import workstation
 from edge_reid.core.errors import UsageError
+from trainer.verbs.needs import need_keras
 
 
 def train(
@@ -58,15 +58,22 @@ def train(
     """
     if resume is not None:
         _refuse_others(context, {"resume"})
-        workstation("trainer", "trainer.run.train_words").resume(resume)
+        need_keras()
+        from trainer.run import train_words
+
+        train_words.resume(resume)
         return
     if out is None or not (data or recipe):
         raise UsageError("train: expected DATA (or --recipe) and --out RUN, or --resume RUN")
     if recipe is not None:
         _refuse_others(context, {"recipe", "out"})
-        workstation("trainer", "trainer.run.train_words").train_recipe(recipe, out)
+    need_keras()
+    from trainer.run import train_words
+
+    if recipe is not None:
+        train_words.train_recipe(recipe, out)
         return
-    workstation("trainer", "trainer.run.train_words").train(
+    train_words.train(
         data or [],
         out,
         start=start,

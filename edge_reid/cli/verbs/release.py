@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.cli.broker_options import Login, takes_login, topic_name
-from edge_reid.cli.workstation import workstation
 
 if TYPE_CHECKING:
     from edge_reid.core.config import AgentSettings, UpdateSettings
     from edge_reid.release.device import Box
-    from edge_reid.release.release_publication import Published
 
 release = typer.Typer(
     help="Updates over the air: published here, taken by the boxes themselves, group by group.",
@@ -23,57 +21,6 @@ release = typer.Typer(
 
 BoxRoot = Annotated[Path, typer.Option("--root", hidden=True, help="A folder that stands for /.")]
 SYSTEM = Path("/")
-
-
-@release.command("publish")
-@takes_login()
-def publish(
-    bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLE…", help="One a target, made without --box.")
-    ],
-    config: Annotated[Path, typer.Option(help="The site's file: its groups and their order.")],
-    key: Annotated[Path, typer.Option(help="Private key, of `edge-reid keys new --for release`.")],
-    to: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="Where boxes take files from: a server's, a stick's."),
-    ],
-    *,
-    login: Login,
-) -> None:
-    """Publish a release: files into a folder, and its signed head to the broker.
-
-    Boxes with an [update] section take it, the first group first; `edge-reid fleet` shows how far.
-    Publishing an older release takes all boxes back to it.
-    """
-    from edge_reid.cli.verb_progress import stages
-    from edge_reid.release.channel import ReleaseLine
-    from edge_reid.release.release_publication import Plan
-    from edge_reid.release.release_publication import publish as publish_release
-    from edge_reid.signing.keys import read_signing_key
-
-    site = workstation("deploy", "deploy.site.site").load_site(config)
-    groups = workstation("deploy", "deploy.site.rollout_groups").rollout_groups(site)
-    plan = Plan(site.site, groups, site.rollout.soak_s)
-    signing_key = read_signing_key(key)
-    with ReleaseLine(login.broker(), login.root, site.site) as line, stages() as told:
-        done = publish_release(bundles, plan, signing_key, to, line, told=told)
-    _say_published(done, to)
-
-
-def _say_published(done: Published, to: Path) -> None:
-    head = done.head
-    if done.foreign:
-        typer.echo("warning: the head there was not signed by this key; it is replaced", err=True)
-    order = [f"{group.name} ({len(group.agents)})" for group in head.groups]
-    typer.echo(
-        f"release {head.version} for site {head.site}, serial {head.serial}: "
-        f"{', '.join(sorted(head.targets))}; first {', then '.join([*order, 'all others'])}"
-    )
-    typer.echo(
-        f"in site.toml [agent.update] least_serial = {head.serial} keeps a box that is set up anew "
-        "from taking an older one"
-    )
-    typer.echo(f"{to}: {done.new} files are new, {done.new_bytes / 1e6:.1f} MB")
 
 
 @release.command("stop")
