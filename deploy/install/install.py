@@ -22,16 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-import release as releases
-import settings
-from checkup import examine
+import etc_files
+import installed_release as releases
+from device_paths import Account, Box
+from install_errors import InstallError
+from install_progress import Steps
 from journal import Change, Journal, Plan, put
-from leftovers import units_to_stop
-from parcel import Parcel
-from place import Account, Box
+from new_release_doctor import examine
+from removed_files import units_to_stop
 from services import Services
-from steps import Steps
-from trouble import InstallError
+from unpacked_bundle import Parcel
 
 PATIENCE_S = 120.0
 EXIT_REFUSED = 3
@@ -62,8 +62,8 @@ class Installation:
         self.parcel.check(self.box, self.steps)
         account = Account.of(self.box)
         release = releases.build(self.parcel, self.box, self.steps)
-        settings.make_folders(self.box, account)
-        settings.put_first_gallery(self.parcel, self.box, account)
+        etc_files.make_folders(self.box, account)
+        etc_files.put_first_gallery(self.parcel, self.box, account)
         self._upgrade(release, account)
         releases.prune(self.box)
         self.steps.say(f"edge-reid {self.parcel.version} is installed")
@@ -78,7 +78,7 @@ class Installation:
         """What an installer that was cut off has installed may never have been switched on, and
         what was well may not be so any more.
         """
-        settings.mend(self.parcel, self.box, Account.of(self.box), self.steps)
+        etc_files.mend(self.parcel, self.box, Account.of(self.box), self.steps)
         self.services.switch_on(self.box.cameras)
         asleep = self.services.asleep(self.box.cameras)
         if asleep:
@@ -99,9 +99,9 @@ class Installation:
     def _upgrade(self, release: Path, account: Account) -> None:
         parcel, box = self.parcel, self.box
         before = box.current_version() or ""
-        *others, current = settings.changes(parcel, release, box, account, self.steps)
+        *others, current = etc_files.changes(parcel, release, box, account, self.steps)
         put(Change(box.home / "journal.py", _own_file("journal.py"), mode=0o755))
-        meanwhile = [*settings.traces(parcel, box), *settings.switches(parcel, box)]
+        meanwhile = [*etc_files.traces(parcel, box), *etc_files.switches(parcel, box)]
         self.journal.begin(before, parcel.version, [*others, *meanwhile, current])
         try:
             for change in others:

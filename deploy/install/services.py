@@ -7,8 +7,8 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from place import Box, agent_unit
-from trouble import InstallError
+from device_paths import Box, agent_unit
+from install_errors import InstallError
 
 TURN_S = 1.0
 FOLLOWERS = ("edge-reid-fetch.timer", "edge-reid-install.path")

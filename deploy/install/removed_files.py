@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from device_paths import Box, agent_unit
+from install_progress import Steps
 from journal import Change
-from parcel import Parcel, sha256_of
-from place import Box, agent_unit
-from steps import Steps
+from unpacked_bundle import Parcel, sha256_of
 
 RECORD = "brought.json"
 SCHEMA = "edge-reid.brought/1"

@@ -10,10 +10,10 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
-from parcel import Parcel
-from place import Box
-from steps import Steps
-from trouble import InstallError
+from device_paths import Box
+from install_errors import InstallError
+from install_progress import Steps
+from unpacked_bundle import Parcel
 
 PARTIAL = ".partial"
 KEPT = 2

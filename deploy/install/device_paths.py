@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from trouble import InstallError
+from install_errors import InstallError
 
 UPDATE = re.compile(r"^\s*\[\s*update\s*\]", re.MULTILINE)
 USER = "edge-reid"

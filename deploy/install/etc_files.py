@@ -8,13 +8,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-import leftovers
-from checkup import candidate_of
+import removed_files
+from device_paths import Account, Box, agent_unit
+from install_progress import Steps
 from journal import Change, put
-from parcel import Parcel
-from place import Account, Box, agent_unit
+from new_release_doctor import candidate_of
 from services import FOLLOWERS
-from steps import Steps
+from unpacked_bundle import Parcel
 
 PUBLIC_SUFFIXES = (".crt", ".pub")
 """Certificates and public keys; everything else among the secrets is for its owner's eyes only."""
@@ -36,7 +36,7 @@ def changes(
         *([Change(box.name_file, f"{parcel.box}\n".encode())] if parcel.box else []),
         *brought,
         *_copies_of_configs(parcel, release, box),
-        *leftovers.changes(parcel, release, box, brought, steps),
+        *removed_files.changes(parcel, release, box, brought, steps),
         *_manifest(parcel, release, account),
         Change(box.command, link=str(box.current / "bin/edge-reid")),
     ]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from place import Account, Box
-from trouble import InstallError
+from device_paths import Account, Box
+from install_errors import InstallError
 
 CREDENTIALS = {
     "ca.crt": "mqtt.ca",

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from place import Box
-from steps import Steps
-from trouble import InstallError
+from device_paths import Box
+from install_errors import InstallError
+from install_progress import Steps
 
 MANIFEST = "manifest.json"
 SCHEMA = "edge-reid.bundle/1"
