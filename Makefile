@@ -20,10 +20,10 @@ soak: setup broker  ## the long ones: faults again and again
 	$(BIN)/pytest -m soak tests/trainer
 
 box-test: setup  ## as root: the bundle on an emulated arm64 Debian, against x86; an hour
-	PYTHONPATH=tests $(BIN)/python tests/box/box_test.py --out out/box
+	PYTHONPATH=tests $(BIN)/python tests/device/box_test.py --out out/device
 
 boot-test: setup  ## as root: a whole card in qemu-system, from flash to online, and its power cut; two hours
-	PYTHONPATH=.:tests:tests/deploy $(BIN)/python tests/box/boot_test.py --out out/boot
+	PYTHONPATH=.:tests:tests/deploy $(BIN)/python tests/device/boot_test.py --out out/boot
 
 check: setup  ## style, types, import law
 	$(BIN)/ruff check .

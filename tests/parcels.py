@@ -56,7 +56,7 @@ def unpack_into(
         shutil.copy(model, folder / "models")
     for camera, text in configs.items():
         config = folder / "config" / f"{camera}.toml"
-        config.parent.mkdir(exist_ok=True)  # camera, or for all boxes box/camera
+        config.parent.mkdir(exist_ok=True)  # camera, or for all devices device/camera
         config.write_text(text)
     for name, body in (secrets or {}).items():
         (folder / "config/secrets" / name).write_bytes(body)
@@ -84,7 +84,7 @@ def write_manifest(folder: Path, version: str, **claims: str | None) -> None:
         "target": "debian-x86",
         "python": PYTHON_VERSION,
         "machine": platform.machine(),
-        "box": "gate-1",
+        "device": "gate-1",
         "site": "lab",
         "model_id": "0123456789abcdef",
         **claims,

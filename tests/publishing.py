@@ -1,4 +1,4 @@
-"""A gallery, its publisher, and what its boxes should have of it."""
+"""A gallery, its publisher, and what its devices should have of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.types import GallerySnapshot, Template
-from edge_reid.gallery.gallery_head import Pinned
-from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fetch, pull
-from edge_reid.gallery.publication import Place, Published, publish
+from edge_reid.gallery.gallery_head import TrustPolicy
+from edge_reid.gallery.gallery_install import LoadedGallery, install, load_held, nothing_to_fetch
+from edge_reid.gallery.publication import Place, PublishedGallery, publish
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.blobs import BlobRef
@@ -48,10 +48,10 @@ class Workshop:
     def __exit__(self, *_: object) -> None:
         self.store.close()
 
-    def publish(self, place: Place | None = None, **options: bool) -> Published:
+    def publish(self, place: Place | None = None, **options: bool) -> PublishedGallery:
         return publish(self.store, place or FolderPlace(self.out), self.key, site=SITE, **options)
 
-    def pinned(self, **changes: object) -> Pinned:
+    def pinned(self, **changes: object) -> TrustPolicy:
         fields = {
             "key": self.key.public,
             "site": SITE,
@@ -59,7 +59,7 @@ class Workshop:
             "dimension": DIMENSION,
             "max_bytes": MAX_BYTES,
         }
-        return Pinned(**(fields | changes))  # type: ignore[arg-type]
+        return TrustPolicy(**(fields | changes))  # type: ignore[arg-type]
 
     def source(self) -> CountingSource:
         return CountingSource(self.out, poll_s=0.001)
@@ -96,17 +96,17 @@ def portraits(name: str, model_id: str = MODEL, *, count: int = 4, take: int = 0
     ]
 
 
-def take_in(workshop: Workshop, replica: Replica, **pins: object) -> Arrived | None:
-    """What a box does with what lies in the workshop's folder."""
+def take_in(workshop: Workshop, replica: Replica, **pins: object) -> LoadedGallery | None:
+    """What a device does with what lies in the workshop's folder."""
     source = workshop.source()
     head = source.news(1.0)
     assert head is not None
     pinned = workshop.pinned(**pins)
-    return pull(head, source.fetch, replica, pinned, now_utc_s=time.time())
+    return install(head, source.fetch, replica, pinned, now_utc_s=time.time())
 
 
 def in_force(workshop: Workshop, replica: Replica) -> GallerySnapshot:
-    """What a box has after a restart without a network."""
+    """What a device has after a restart without a network."""
     held = replica.in_force
     assert held is not None
     return load_held(held, nothing_to_fetch, replica, workshop.pinned()).snapshot

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, HitType, Known, Unknown
-from edge_reid.wire.events import Event, Origin
+from edge_reid.wire.events import Event, EventOrigin
 from edge_reid.wire.topics import Address
 
 ADDRESS = Address(root="edge-reid", site="lab", agent="gate-1")
-ORIGIN = Origin(ADDRESS, camera="gate", model_id="0123456789abcdef", gallery_version=3)
+ORIGIN = EventOrigin(ADDRESS, camera="gate", model_id="0123456789abcdef", gallery_version=3)
 ANA = Known(identity="ana", similarity=0.81234, threshold=0.6, margin=0.2, crops=3)
 STRANGER = Unknown(similarity=0.41, threshold=0.6, crops=4)
 

@@ -346,7 +346,7 @@ def _builder(common_name: str, days: int, issuer: x509.Name) -> x509.Certificate
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
         .issuer_name(issuer)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))  # a box whose clock is a little slow
+        .not_valid_before(now - timedelta(days=1))  # a device whose clock is a little slow
         .not_valid_after(now + timedelta(days=days))
     )
 

@@ -1,4 +1,4 @@
-"""A bundle: everything that a kind of box, or one box, needs to run without a network."""
+"""A bundle: everything that a kind of device, or one device, needs to run without a network."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PACKAGES: dict[RuntimeChoice, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BundleOrder:
     """What bundle is wanted."""
 
     site: Site
@@ -51,8 +51,8 @@ class Order:
     """Which wheels; written if it is not there."""
     cache: Path
     """Where fetched wheels are kept."""
-    box: str | None = None
-    """With its secrets; None: all boxes of that target, without any."""
+    device: str | None = None
+    """With its secrets; None: all devices of that target, without any."""
     runtime: RuntimeChoice = "litert"
     key: SigningKey | None = None
     wheel: Path | None = None
@@ -61,7 +61,7 @@ class Order:
     """What the release is called; None: as our wheel."""
 
 
-def make_bundle(order: Order, told: StageProgress = lambda *_: None) -> BundleManifest:
+def make_bundle(order: BundleOrder, told: StageProgress = lambda *_: None) -> BundleManifest:
     """Make a bundle, and read it back.
 
     Raises:
@@ -71,7 +71,7 @@ def make_bundle(order: Order, told: StageProgress = lambda *_: None) -> BundleMa
     _check(order)
     contents = _configuration(order) | _carried()
     models, embedding = _models(order.site, order.key)
-    if order.box and order.site.files.gallery:
+    if order.device and order.site.files.gallery:
         contents["gallery/gallery.db"] = _gallery(order, embedding)
     with own_wheel(order.wheel) as ours:
         wheels = _wheels(order, ours, told)
@@ -85,7 +85,7 @@ def make_bundle(order: Order, told: StageProgress = lambda *_: None) -> BundleMa
             target=order.target.name,
             python=order.target.python,
             machine=order.target.machine,
-            box=order.box,
+            device=order.device,
             site=order.site.site,
             model_id=embedding.model_id,
             files=listing(contents),
@@ -94,57 +94,61 @@ def make_bundle(order: Order, told: StageProgress = lambda *_: None) -> BundleMa
     return verify(order.out, order.key.public if order.key else None, _as("reading back", told))
 
 
-def _check(order: Order) -> None:
+def _check(order: BundleOrder) -> None:
     target = order.target
     if order.runtime not in target.runtimes:
         raise UsageError(
             f"runtime {order.runtime}: expected {' or '.join(target.runtimes)} for {target.name}: "
             f"there is no other for Python {target.python}"
         )
-    if order.box and (its := order.site.target_of(order.box)) != target.name:
+    if order.device and (its := order.site.target_of(order.device)) != target.name:
         raise UsageError(
-            f"box {order.box}: expected target {its} as the site's file says, got {target.name}"
+            f"device {order.device}: expected target {its} as the site's file says, got "
+            f"{target.name}"
         )
-    for agent in (agent for name in _boxes(order) for agent in order.site.agents(name)):
+    for agent in (agent for name in _devices(order) for agent in order.site.agents(name)):
         if agent.settings.models.runtime not in {"auto", order.runtime}:
             raise UsageError(
                 f"camera {agent.camera}: its models.runtime is {agent.settings.models.runtime}, "
                 f"the bundle is for {order.runtime}; give that as --runtime"
             )
-    if order.box is None:
+    if order.device is None:
         _refuse_logins(order)
 
 
-def _refuse_logins(order: Order) -> None:
-    agents = (agent for name in _boxes(order) for agent in order.site.agents(name))
+def _refuse_logins(order: BundleOrder) -> None:
+    agents = (agent for name in _devices(order) for agent in order.site.agents(name))
     if tell := [it.camera for it in agents if has_login(it.settings.source.uri)]:
         raise UsageError(
-            f"source.uri of {', '.join(tell)}: expected no login in a bundle for all boxes, which "
-            "anybody may read; make one for each box, with --box"
+            f"source.uri of {', '.join(tell)}: expected no login in a bundle for all devices, "
+            f"which "
+            "anybody may read; make one for each device, with --device"
         )
 
 
-def _boxes(order: Order) -> list[str]:
+def _devices(order: BundleOrder) -> list[str]:
     """Whose configuration goes into the bundle."""
-    if order.box:
-        return [order.box]
+    if order.device:
+        return [order.device]
     site = order.site
-    if not (names := [it for it in sorted(site.boxes) if site.target_of(it) == order.target.name]):
+    if not (
+        names := [it for it in sorted(site.devices) if site.target_of(it) == order.target.name]
+    ):
         raise UsageError(
-            f"target {order.target.name}: the site's file has no box of that kind; "
+            f"target {order.target.name}: the site's file has no device of that kind; "
             "give the target of one"
         )
     return names
 
 
-def _configuration(order: Order) -> Contents:
-    agents = [(name, agent) for name in _boxes(order) for agent in order.site.agents(name)]
-    if order.box is None:
+def _configuration(order: BundleOrder) -> Contents:
+    agents = [(name, agent) for name in _devices(order) for agent in order.site.agents(name)]
+    if order.device is None:
         return {
             f"config/{name}/{agent.camera}.toml": Content(agent.text.encode())
             for name, agent in agents
         }
-    secrets = secrets_of(order.site, order.box)
+    secrets = secrets_of(order.site, order.device)
     return {
         **{f"config/{agent.camera}.toml": Content(agent.text.encode()) for _, agent in agents},
         **{f"config/secrets/{path.name}": Content(body) for path, body in secrets.items()},
@@ -178,17 +182,17 @@ def _signature(model: Path, key: SigningKey) -> tuple[str, Content]:
     return f"models/{signature_path(model).name}", Content(signature)
 
 
-def _gallery(order: Order, embedding: EmbeddingManifest) -> Content:
-    site, box = order.site, order.box or ""
-    syncs = {agent.settings.gallery_sync is not None for agent in site.agents(box)}
+def _gallery(order: BundleOrder, embedding: EmbeddingManifest) -> Content:
+    site, device = order.site, order.device or ""
+    syncs = {agent.settings.gallery_sync is not None for agent in site.agents(device)}
     if len(syncs) > 1 or site.files.gallery is None:
-        raise UsageError("files.gallery: either all cameras of a box sync theirs, or none does")
+        raise UsageError("files.gallery: either all cameras of a device sync theirs, or none does")
     public = site.files.gallery_public_key
     key = read_public_key(public) if syncs == {True} and public else None
     return Content(first_gallery(site.files.gallery, embedding.model_id, key))
 
 
-def _wheels(order: Order, ours: Wheel, told: StageProgress) -> list[Wheel]:
+def _wheels(order: BundleOrder, ours: Wheel, told: StageProgress) -> list[Wheel]:
     others = frozenset(_PACKAGES.values()) - {_PACKAGES[order.runtime]}
     needs = list(_requirements(order, ours, others))
     lock = _lock(order, needs, told)
@@ -200,8 +204,8 @@ def _wheels(order: Order, ours: Wheel, told: StageProgress) -> list[Wheel]:
     return wheels
 
 
-def _requirements(order: Order, ours: Wheel, others: frozenset[str]) -> Iterator[str]:
-    """What our wheel needs there with one runtime, and pip, which a box may lack."""
+def _requirements(order: BundleOrder, ours: Wheel, others: frozenset[str]) -> Iterator[str]:
+    """What our wheel needs there with one runtime, and pip, which a device may lack."""
     extra = order.runtime if order.runtime == "tflite-runtime" else ""
     for need in ours.requirements(order.target, extra):
         if need.name not in others:
@@ -210,7 +214,7 @@ def _requirements(order: Order, ours: Wheel, others: frozenset[str]) -> Iterator
     yield "pip"
 
 
-def _lock(order: Order, needs: list[str], told: StageProgress) -> Lock:
+def _lock(order: BundleOrder, needs: list[str], told: StageProgress) -> Lock:
     if order.lock.exists():
         return read_lock(order.lock, order.target, order.runtime)
     lock = choose(needs, order.target, order.runtime, lambda n: told("choosing wheels", n, None))

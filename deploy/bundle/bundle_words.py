@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from deploy.bundle.bundle import Order, make_bundle
+from deploy.bundle.bundle import BundleOrder, make_bundle
 from deploy.bundle.wheelhouse import default_folder
 from deploy.site.site import Site, load_site
 from deploy.site.targets import TARGETS, RuntimeChoice, Target
@@ -21,7 +21,7 @@ def make(
     told: StageProgress,
     *,
     target: str | None,
-    box: str | None,
+    device: str | None,
     runtime: str,
     key: Path | None,
     wheel: Path | None,
@@ -31,12 +31,12 @@ def make(
 ) -> BundleManifest:
     """Make the bundle that the words ask for; raises as `make_bundle` does."""
     site = load_site(config)
-    order = Order(
+    order = BundleOrder(
         site=site,
-        target=_target(site, target, box),
+        target=_target(site, target, device),
         out=out,
         lock=lock or out.with_name(f"{out.name}.lock"),
-        box=box,
+        device=device,
         runtime=_runtime(runtime),
         key=read_signing_key(key) if key else None,
         wheel=wheel,
@@ -46,9 +46,9 @@ def make(
     return make_bundle(order, told)
 
 
-def _target(site: Site, name: str | None, box: str | None) -> Target:
+def _target(site: Site, name: str | None, device: str | None) -> Target:
     if name is None:
-        return TARGETS[site.target_of(box) if box else site.target]
+        return TARGETS[site.target_of(device) if device else site.target]
     for known, target in TARGETS.items():
         if known == name:
             return target

@@ -67,7 +67,7 @@ def write_bundle(
     """Write a bundle, whole or not at all.
 
     Args:
-        out: the file; its owner's alone if it is for one box, so with its secrets.
+        out: the file; its owner's alone if it is for one device, so with its secrets.
         manifest: lists `contents`.
         contents: by path.
         key: signs the manifest; None: nobody does.
@@ -79,7 +79,9 @@ def write_bundle(
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-        with os.fdopen(os.open(draft, flags, _SECRET if manifest.box else _PUBLIC), "wb") as sink:
+        with os.fdopen(
+            os.open(draft, flags, _SECRET if manifest.device else _PUBLIC), "wb"
+        ) as sink:
             _fill(sink, manifest, contents, key, progress)
             sink.flush()
             os.fsync(sink.fileno())

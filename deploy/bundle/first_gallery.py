@@ -1,4 +1,4 @@
-"""A gallery that a box starts with, until another is published."""
+"""A gallery that a device starts with, until another is published."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edge_reid.signing.keys import PublicKey
 
 
 def first_gallery(path: Path, model_id: str, key: PublicKey | None) -> bytes:
-    """A gallery's file as it goes to a box; what is open at `path` is not disturbed.
+    """A gallery's file as it goes to a device; what is open at `path` is not disturbed.
 
     Args:
         path: a gallery that people are enrolled into or, with a key, one that an agent has synced.
-        model_id: of the model that the box will run.
-        key: that published galleries are signed with; None: the box does not sync.
+        model_id: of the model that the device will run.
+        key: that published galleries are signed with; None: the device does not sync.
 
     Raises:
         GalleryError: it is of another kind or model, damaged, or signed by another key.

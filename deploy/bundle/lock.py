@@ -38,7 +38,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The wheels that edge-reid needs on a kind of box, itself left out."""
+    """The wheels that edge-reid needs on a kind of device, itself left out."""
 
     target: str
     runtime: RuntimeChoice

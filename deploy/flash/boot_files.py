@@ -45,7 +45,7 @@ class Seed:
 
 
 def plan(first: FirstBoot, boot: Boot) -> Seed:
-    """What this box needs on this card.
+    """What this device needs on this card.
 
     Raises:
         FlashError: it is no boot partition of a Pi, or was set up by somebody else.

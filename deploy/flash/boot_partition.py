@@ -117,13 +117,13 @@ def need_mtools() -> None:
 
 
 class BootVolume:
-    """A FAT volume on a device or in a file, not mounted.
+    """A FAT volume on a card or in a file, not mounted.
 
     Args:
-        path: of the device.
+        path: of the card.
         start_bytes: where on it the volume begins.
         forget: makes what is read next come from the card.
-        of: what it is the boot partition of, if that is not the device.
+        of: what it is the boot partition of, if that is not the card.
     """
 
     def __init__(

@@ -17,14 +17,14 @@ _SYSTEM_MOUNTS = frozenset(("/", "/boot", "/boot/efi", "/boot/firmware", "/home"
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Where Linux tells about devices."""
+    """Where Linux tells about cards."""
 
     sys: Path = Path("/sys")
     proc: Path = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class Card:
     """A whole disk, a card in its reader."""
 
     path: Path
@@ -81,8 +81,8 @@ class Device:
         return tuple(found)
 
 
-def inspect(path: Path, kernel: Kernel = Kernel()) -> Device:
-    """What Linux knows about a device.
+def inspect(path: Path, kernel: Kernel = Kernel()) -> Card:
+    """What Linux knows about a card.
 
     Raises:
         FlashError: it is not there, no block device, or only a part of a disk.
@@ -92,7 +92,7 @@ def inspect(path: Path, kernel: Kernel = Kernel()) -> Device:
     parts = [name, *(each.parent.name for each in folder.glob("*/partition"))]
     held = sorted({holder for part in parts for holder in _holders(part, kernel)})
     family = {*parts, *held}
-    return Device(
+    return Card(
         path=path,
         name=name,
         model=" ".join(f"{_word(folder / 'device/vendor')} {_model(folder)}".split()),
@@ -105,24 +105,24 @@ def inspect(path: Path, kernel: Kernel = Kernel()) -> Device:
     )
 
 
-def refuse_unless_named_twice(device: Device, image_bytes: int, really: Path | None) -> None:
+def refuse_unless_named_twice(card: Card, image_bytes: int, really: Path | None) -> None:
     """Do nothing for a card that may be written to.
 
     Args:
-        device: what is to be written to.
+        card: what is to be written to.
         image_bytes: how much.
-        really: the device once more, from somebody who wants it in spite of its dangers.
+        really: the card once more, from somebody who wants it in spite of its dangers.
 
     Raises:
         FlashError: it cannot be, or is dangerous and was named once.
     """
-    if why := device.impossible(image_bytes):
-        raise FlashError(f"{device.path}: {why}")
-    dangers = device.dangers()
-    if dangers and (really is None or really.resolve() != device.path.resolve()):
+    if why := card.impossible(image_bytes):
+        raise FlashError(f"{card.path}: {why}")
+    dangers = card.dangers()
+    if dangers and (really is None or really.resolve() != card.path.resolve()):
         raise FlashError(
-            f"{device.title}: {'; '.join(dangers)}; everything on it would be lost. "
-            f"If you mean it, name it twice: --device {device.path} --really {device.path}"
+            f"{card.title}: {'; '.join(dangers)}; everything on it would be lost. "
+            f"If you mean it, name it twice: --card {card.path} --really {card.path}"
         )
 
 
@@ -149,7 +149,7 @@ def _kernel_name(path: Path, kernel: Kernel) -> str:
 
 
 def _is_removable(folder: Path) -> bool:
-    """Cards in a slot of the computer are removable too, though their device says it is not."""
+    """Cards in a slot of the computer are removable too, though their card says it is not."""
     return _word(folder / "removable") == "1" or _word(folder / "device/type") == "SD"
 
 
@@ -169,7 +169,7 @@ def _mounts(names: set[str], kernel: Kernel) -> Iterator[str]:
         number, place = before.split()[2], before.split()[4]
         source = after.split()[1]
         by_number = (kernel.sys / "dev/block" / number).resolve().name
-        # btrfs counts its mounts by numbers of no device, and names one by its path
+        # btrfs counts its mounts by numbers of no card, and names one by its path
         if by_number in names or (source.startswith("/dev/") and Path(source).name in names):
             yield _unescaped(place)
 

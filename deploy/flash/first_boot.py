@@ -1,4 +1,4 @@
-"""What a box is told when it starts first, and the files that tell it."""
+"""What a device is told when it starts first, and the files that tell it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GROUPS = "adm,dialout,sudo,video,plugdev,netdev,render,gpio,i2c,spi"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who installs and mends boxes."""
+    """Who installs and mends devices."""
 
     user: str
     authorized_keys: tuple[str, ...]
@@ -35,7 +35,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Tar:
-    """The bundle as a plain tar, which every box can unpack."""
+    """The bundle as a plain tar, which every device can unpack."""
 
     path: Path
     size_bytes: int
@@ -44,7 +44,7 @@ class Tar:
 
 @dataclass(frozen=True, slots=True)
 class FirstBoot:
-    """All that a box is told."""
+    """All that a device is told."""
 
     hostname: str
     tar: Tar
@@ -66,7 +66,7 @@ class SeedFile:
     name: str
     content: bytes | Tar
     is_secret: bool = False
-    """The box wipes it from the boot partition when it starts first."""
+    """The device wipes it from the boot partition when it starts first."""
 
     @property
     def size_bytes(self) -> int:
@@ -150,7 +150,7 @@ def _cloud_user(login: Login) -> dict[str, Any]:
 
 
 def _network(fixed: FixedAddress | None) -> dict[str, Any]:
-    """The cable; a box without one waits for nothing."""
+    """The cable; a device without one waits for nothing."""
     cable: dict[str, Any] = {"optional": True, "dhcp4": fixed is None}
     if fixed:
         cable["addresses"] = [fixed.address]

@@ -1,4 +1,4 @@
-"""What somebody asked for: one box of a site, and the bundle that it gets."""
+"""What somebody asked for: one device of a site, and the bundle that it gets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.flash.first_boot import FirstBoot, Login, Tar
 from deploy.flash.flash_progress import bar
-from deploy.flash.verified_bundle import Cargo
+from deploy.flash.verified_bundle import VerifiedBundle
 from deploy.flash.wifi import FixedAddress, Wifi
 from deploy.site.site import Site, load_site
 from edge_reid.core.errors import UsageError
@@ -17,60 +17,63 @@ from edge_reid.core.text_file import read_text_file
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class FlashJob:
     """All that is known before anything is written."""
 
     site: Site
-    box: str
-    cargo: Cargo
+    device: str
+    cargo: VerifiedBundle
 
     @classmethod
-    def read(cls, config: Path, box: str, bundle: Path) -> Order:
-        """Checked: the site's file, the box in it, the whole bundle.
+    def read(cls, config: Path, device: str, bundle: Path) -> FlashJob:
+        """Checked: the site's file, the device in it, the whole bundle.
 
         Raises:
             ConfigError: the file has mistakes.
-            UsageError: it has no such box.
-            BundleError: the bundle is damaged, forged, or not for this box.
+            UsageError: it has no such device.
+            BundleError: the bundle is damaged, forged, or not for this device.
         """
         site = load_site(config)
-        site.box(box)
+        site.device(device)
         with bar("checking the bundle") as told:
-            return cls(site, box, Cargo.checked(bundle, site, box, told))
+            return cls(site, device, VerifiedBundle.checked(bundle, site, device, told))
 
     @property
     def title(self) -> str:
-        """`box gate-1 of lab (pi-bookworm), release 1.2.0`."""
+        """`device gate-1 of lab (pi-bookworm), release 1.2.0`."""
         manifest = self.cargo.manifest
-        return f"box {self.box} of {self.site.site} ({manifest.target}), release {manifest.version}"
+        of_site = f"{self.site.site} ({manifest.target})"
+        return f"device {self.device} of {of_site}, release {manifest.version}"
 
     def for_pi(self) -> None:
-        """Nothing, if the box starts from a card.
+        """Nothing, if the device starts from a card.
 
         Raises:
             UsageError: it does not.
         """
-        target = self.site.target_of(self.box)
+        target = self.site.target_of(self.device)
         if not target.startswith("pi-"):
             raise UsageError(
-                f"box {self.box}: is a {target}, which does not start from a card of a "
+                f"device {self.device}: is a {target}, which does not start from a card of a "
                 "Raspberry Pi; use --host user@address"
             )
 
     def first_boot(self, tar: Tar, *, asks: bool) -> FirstBoot:
-        """What the box is told; asks for the Wi-Fi password if it must and may.
+        """What the device is told; asks for the Wi-Fi password if it must and may.
 
         Raises:
             UsageError: the password cannot be had, or is none.
         """
-        box, ssh = self.site.box(self.box), self.site.ssh
+        device, ssh = self.site.device(self.device), self.site.ssh
         return FirstBoot(
-            hostname=self.site.hostname_of(self.box),
+            hostname=self.site.hostname_of(self.device),
             tar=tar,
             login=Login(ssh.user, ssh.authorized_keys) if ssh else None,
             wifi=self._wifi(asks=asks),
-            fixed_address=FixedAddress(box.address, box.gateway, box.dns) if box.address else None,
-            timezone=box.timezone,
+            fixed_address=FixedAddress(device.address, device.gateway, device.dns)
+            if device.address
+            else None,
+            timezone=device.timezone,
         )
 
     def _wifi(self, *, asks: bool) -> Wifi | None:

@@ -11,7 +11,7 @@ from deploy.flash.boot_files import Seed, plan, sow
 from deploy.flash.boot_partition import Boot, BootFolder, BootVolume, need_mtools
 from deploy.flash.card import inspect, refuse_unless_named_twice
 from deploy.flash.first_boot import FirstBoot, SeedFile
-from deploy.flash.flash_job import Order, asked_for
+from deploy.flash.flash_job import FlashJob, asked_for
 from deploy.flash.flash_progress import bar, say
 from deploy.flash.image import Image
 from deploy.flash.image_writer import check_image, write_image
@@ -21,20 +21,22 @@ from deploy.flash.remote import Found, Remote, connected
 from edge_reid.core.errors import FlashError
 
 _ROOM = 5
-"""A box needs about so many times the bundle: packed, unpacked, and installed beside what runs."""
+"""A device needs about so many times the bundle: packed, unpacked, and installed beside what
+runs.
+"""
 
 
 def to_card(
-    order: Order, image_file: Path, device_path: Path, *, really: Path | None, dry_run: bool
+    order: FlashJob, image_file: Path, card_path: Path, *, really: Path | None, dry_run: bool
 ) -> None:
     """Write an image onto a card, read it back, and seed it."""
     order.for_pi()
     need_mtools()
     image = Image.open(image_file)
     partition = boot_partition(image.partitions(), str(image_file))
-    device = inspect(device_path)
-    refuse_unless_named_twice(device, image.size_bytes, really)
-    say(f"{order.title}: {image_file.name} onto {device.title}")
+    card = inspect(card_path)
+    refuse_unless_named_twice(card, image.size_bytes, really)
+    say(f"{order.title}: {image_file.name} onto {card.title}")
     with order.cargo.tar() as tar:
         first = order.first_boot(tar, asks=not dry_run)
         with _looked_into(image, partition) as boot:  # before a byte of it is written
@@ -45,13 +47,13 @@ def to_card(
             )
             _show(seed)
             return
-        with Disk.opened(device_path, in_use_too=device.is_in_use) as disk:
+        with Disk.opened(card_path, in_use_too=card.is_in_use) as disk:
             _copy(image, disk)
-            _seed(order, first, BootVolume(device_path, partition.start_bytes, disk.forget))
-    say(f"done: put the card into {order.box} and switch it on")
+            _seed(order, first, BootVolume(card_path, partition.start_bytes, disk.forget))
+    say(f"done: put the card into {order.device} and switch it on")
 
 
-def to_boot(order: Order, folder: Path, *, dry_run: bool) -> None:
+def to_boot(order: FlashJob, folder: Path, *, dry_run: bool) -> None:
     """Seed the boot partition of a card that was written already."""
     order.for_pi()
     say(f"{order.title}: onto {folder}")
@@ -62,11 +64,11 @@ def to_boot(order: Order, folder: Path, *, dry_run: bool) -> None:
             _show(_planned(order, first, boot))
             return
         _seed(order, first, boot)
-    say(f"done: eject the card, put it into {order.box} and switch it on")
+    say(f"done: eject the card, put it into {order.device} and switch it on")
 
 
-def to_host(order: Order, destination: str, *, ssh_config: Path | None, dry_run: bool) -> None:
-    """Install on a box that runs, over ssh."""
+def to_host(order: FlashJob, destination: str, *, ssh_config: Path | None, dry_run: bool) -> None:
+    """Install on a device that runs, over ssh."""
     say(f"{order.title}: onto {destination}")
     with connected(destination, ssh_config) as remote:
         found = remote.look()
@@ -87,7 +89,7 @@ def to_host(order: Order, destination: str, *, ssh_config: Path | None, dry_run:
                 f"{destination}: the installer ended well, and another release is in force; "
                 "`systemctl status 'edge-reid*'` there says why"
             )
-    say(f"done: {order.box} runs release {order.cargo.manifest.version}")
+    say(f"done: {order.device} runs release {order.cargo.manifest.version}")
 
 
 @contextmanager
@@ -126,22 +128,24 @@ def _copy(image: Image, disk: Disk) -> None:
     )
 
 
-def _planned(order: Order, first: FirstBoot, boot: Boot) -> Seed:
+def _planned(order: FlashJob, first: FirstBoot, boot: Boot) -> Seed:
     seed = plan(first, boot)
     if seed.has_cloud_init and order.cargo.manifest.target == "pi-bookworm":
         raise FlashError(
-            f"{boot.where}: expected Pi OS bookworm, as box {order.box} has target pi-bookworm, "
+            f"{boot.where}: expected Pi OS bookworm, as device {order.device} has target "
+            f"pi-bookworm, "
             "found cloud-init, so trixie or newer; take the other image, or target pi-trixie"
         )
     if not seed.has_cloud_init and order.cargo.manifest.target == "pi-trixie":
         raise FlashError(
-            f"{boot.where}: expected Pi OS trixie with cloud-init, as box {order.box} has target "
+            f"{boot.where}: expected Pi OS trixie with cloud-init, as device {order.device} has "
+            f"target "
             "pi-trixie, found none; take the newest image of trixie, or target pi-bookworm"
         )
     return seed
 
 
-def _seed(order: Order, first: FirstBoot, boot: Boot) -> None:
+def _seed(order: FlashJob, first: FirstBoot, boot: Boot) -> None:
     seed = _planned(order, first, boot)
     with bar(f"seeding {boot.where}") as told:
         done = 0
@@ -172,17 +176,17 @@ def _show_files(files: Iterable[SeedFile]) -> None:
         say(f"  {each.name:<36} {each.size_bytes:>12} bytes{secret}")
 
 
-def _refuse_misfit(order: Order, destination: str, found: Found) -> None:
+def _refuse_misfit(order: FlashJob, destination: str, found: Found) -> None:
     manifest = order.cargo.manifest
     if (found.machine, found.python) != (manifest.machine, manifest.python):
         raise FlashError(
             f"{destination}: expected Python {manifest.python} on {manifest.machine}, as "
             f"{manifest.target} has, found Python {found.python} on {found.machine}; "
-            "give the box its own target in the site's file, and make its bundle anew"
+            "give the device its own target in the site's file, and make its bundle anew"
         )
 
 
-def _refuse_full(order: Order, destination: str, found: Found) -> None:
+def _refuse_full(order: FlashJob, destination: str, found: Found) -> None:
     needed = _ROOM * order.cargo.manifest.size_bytes
     if found.free_bytes < needed:
         raise FlashError(
@@ -191,7 +195,7 @@ def _refuse_full(order: Order, destination: str, found: Found) -> None:
         )
 
 
-def _install(order: Order, remote: Remote, found: Found) -> None:
+def _install(order: FlashJob, remote: Remote, found: Found) -> None:
     password = None
     if found.becomes_root == "password":
         password = asked_for(

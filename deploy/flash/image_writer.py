@@ -1,6 +1,6 @@
-"""An image onto a device: only what differs is written, and everything is read back.
+"""An image onto a card: only what differs is written, and everything is read back.
 
-A chunk that the device holds already is left alone, zeros like all else. So nothing needs to be
+A chunk that the card holds already is left alone, zeros like all else. So nothing needs to be
 known about the card beforehand, and after an interruption the same command goes on where it was.
 The first chunk, with the partition table, is blanked first and written last: a card that was
 left half-way does not start up.
@@ -28,15 +28,15 @@ class Written:
 
     @property
     def kept_bytes(self) -> int:
-        """Was on the device already."""
+        """Was on the card already."""
         return self.size_bytes - self.written_bytes
 
 
 def write_image(image: Image, digests: Sequence[bytes], disk: Disk, told: Told) -> Written:
-    """Bring a device to hold an image; `digests` are those of its chunks.
+    """Bring a card to hold an image; `digests` are those of its chunks.
 
     Raises:
-        FlashError: the device fails half-way, or the image does.
+        FlashError: the card fails half-way, or the image does.
     """
     chunks = image.chunks()
     first = next(chunks)

@@ -1,4 +1,4 @@
-"""A device that is open for writing; where it fails, it says so in one line."""
+"""A card that is open for writing; where it fails, it says so in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLKFLSBUF = 0x1261
 
 
 class Disk:
-    """All methods raise FlashError when the device fails; `path` names it in what is said."""
+    """All methods raise FlashError when the card fails; `path` names it in what is said."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self.path = path
@@ -25,10 +25,10 @@ class Disk:
     @classmethod
     @contextmanager
     def opened(cls, path: Path, *, in_use_too: bool = False) -> Iterator[Disk]:
-        """An open device, closed at the end.
+        """An open card, closed at the end.
 
         Args:
-            path: of the device.
+            path: of the card.
             in_use_too: even if something of it is mounted; nobody else can mount it otherwise,
                 for as long as it is open.
 

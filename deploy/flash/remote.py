@@ -1,6 +1,6 @@
-"""A box in the field, over the system's own ssh.
+"""A device in the field, over the system's own ssh.
 
-Nothing that a person typed is part of a command that a shell on the box reads, but for the
+Nothing that a person typed is part of a command that a shell on the device reads, but for the
 destination, which ssh itself takes as one word. Host keys are checked as ~/.ssh/config says.
 """
 
@@ -28,7 +28,7 @@ _OPTIONS = (
     *("-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"),
 )
 
-# Only these are run on a box; the bundle comes on stdin, and so does the password of sudo.
+# Only these are run on a device; the bundle comes on stdin, and so does the password of sudo.
 _LOOK = """
 uname -m
 python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo none
@@ -69,7 +69,7 @@ python3 install/install.py 2>&1
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A box as it is."""
+    """A device as it is."""
 
     machine: str
     python: str
@@ -81,7 +81,7 @@ class Found:
 
 
 class Remote:
-    """A box that answers; use `connected`."""
+    """A device that answers; use `connected`."""
 
     def __init__(self, destination: str, command: Sequence[str]) -> None:
         self.destination = destination
@@ -91,7 +91,7 @@ class Remote:
         """What it is, and what it has.
 
         Raises:
-            FlashError: it cannot be reached, or answers otherwise than a Linux box.
+            FlashError: it cannot be reached, or answers otherwise than a Linux device.
         """
         lines = self._run(_LOOK).split()
         try:
@@ -99,7 +99,7 @@ class Remote:
             return Found(machine, python, manifest, int(free_kib) * 1024, becomes_root)
         except ValueError:
             raise FlashError(
-                f"{self.destination}: expected a Linux box to say what it is, it said {lines!r}"
+                f"{self.destination}: expected a Linux device to say what it is, it said {lines!r}"
             ) from None
 
     def send(self, tar: Tar, told: Callable[[int, int | None], None]) -> None:

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Sets up a box when it starts first. Run as root, without network, and again after any power cut.
+# Sets up a device when it starts first. Run as root, without network, and again after any power cut.
 #
-#   setup.sh first-boot   from the boot partition: takes everything off it, names the box, lets its
+#   setup.sh first-boot   from the boot partition: takes everything off it, names the device, lets its
 #                         installer in, and leaves no secret behind, whatever fails on the way
 #   setup.sh finish       from the root partition, by edge-reid-setup.service at every start until
 #                         it is done: installs the bundle
@@ -194,7 +194,7 @@ finish() {
     mkdir -p "$STATE/bundle"
     if (umask 022 && tar -xf "$STATE/box.tar" -C "$STATE/bundle" &&
         cd "$STATE/bundle/edge-reid-bundle" && python3 install/install.py) >"$OUTPUT" 2>&1; then
-        say "installed; the agents of this box are running"
+        say "installed; the agents of this device are running"
         systemctl disable edge-reid-setup.service || :
         rm -f "$UNIT"
         rm -rf "$STATE"

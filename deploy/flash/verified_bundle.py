@@ -1,6 +1,6 @@
-"""The bundle that goes to one box: checked here, carried as a plain tar.
+"""The bundle that goes to one device: checked here, carried as a plain tar.
 
-A box has no zstd when it starts first, and wheels are packed already.
+A device has no zstd when it starts first, and wheels are packed already.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from edge_reid.signing.keys import PublicKey, read_public_key
 
 
 @dataclass(frozen=True, slots=True)
-class Cargo:
-    """A bundle that is whole, signed as the site wants it, and for this very box."""
+class VerifiedBundle:
+    """A bundle that is whole, signed as the site wants it, and for this very device."""
 
     path: Path
     manifest: BundleManifest
@@ -33,22 +33,22 @@ class Cargo:
 
     @classmethod
     def checked(
-        cls, path: Path, site: Site, box: str, told: Callable[[int, int | None], None]
-    ) -> Cargo:
+        cls, path: Path, site: Site, device: str, told: Callable[[int, int | None], None]
+    ) -> VerifiedBundle:
         """Read all of a bundle.
 
         Raises:
-            BundleError: it is damaged, forged, or for another box or kind of box.
+            BundleError: it is damaged, forged, or for another device or kind of device.
         """
         pinned = site.files.release_public_key
         key = read_public_key(pinned) if pinned else None
         manifest = verify(path, key, told)
-        _check_meant_for(manifest, path, site, box)
+        _check_meant_for(manifest, path, site, device)
         return cls(path, manifest, key)
 
     @property
     def manifest_sha256(self) -> str:
-        """Of the manifest, hex: what a box is asked for that has it installed."""
+        """Of the manifest, hex: what a device is asked for that has it installed."""
         return hashlib.sha256(self.manifest.to_bytes()).hexdigest()
 
     @contextmanager
@@ -79,9 +79,9 @@ class Cargo:
             raise BundleError(f"bundle {self.path}: was changed meanwhile; start again")
 
 
-def _check_meant_for(manifest: BundleManifest, path: Path, site: Site, box: str) -> None:
-    expected = {"site": site.site, "box": box, "target": site.target_of(box)}
-    found = {"site": manifest.site, "box": manifest.box, "target": manifest.target}
+def _check_meant_for(manifest: BundleManifest, path: Path, site: Site, device: str) -> None:
+    expected = {"site": site.site, "device": device, "target": site.target_of(device)}
+    found = {"site": manifest.site, "device": manifest.device, "target": manifest.target}
     wrong = [key for key in expected if expected[key] != found[key]]
     if wrong:
         raise BundleError(
@@ -89,5 +89,5 @@ def _check_meant_for(manifest: BundleManifest, path: Path, site: Site, box: str)
             + ", ".join(f"{key} {expected[key]}" for key in wrong)
             + ", found one for "
             + ", ".join(f"{key} {found[key] or 'any'}" for key in wrong)
-            + f"; edge-reid bundle --target {expected['target']} --box {box} makes it"
+            + f"; edge-reid bundle --target {expected['target']} --device {device} makes it"
         )

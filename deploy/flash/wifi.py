@@ -46,7 +46,7 @@ class Wifi:
 
 @dataclass(frozen=True, slots=True)
 class FixedAddress:
-    """Of the cable; without one, a box asks by DHCP."""
+    """Of the cable; without one, a device asks by DHCP."""
 
     address: str
     """With its prefix: 192.0.2.17/24."""

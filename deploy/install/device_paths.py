@@ -1,4 +1,4 @@
-"""Where things are on a box, and whom they belong to."""
+"""Where things are on a device, and whom they belong to."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ GROUPS = ("video", "render")
 
 
 @dataclass(frozen=True)
-class Box:
-    """A box, or another folder that stands for its `/`."""
+class DevicePaths:
+    """A device, or another folder that stands for its `/`."""
 
     root: Path
 
@@ -118,13 +118,13 @@ class Account:
     gid: int
 
     @classmethod
-    def of(cls, box: Box) -> Account:
-        """The user of a box, made if missing; in a folder that stands for one, whoever we are.
+    def of(cls, device: DevicePaths) -> Account:
+        """The user of a device, made if missing; in a folder that stands for one, whoever we are.
 
         Raises:
             InstallError: we are not root, or the user cannot be made.
         """
-        if not box.is_this:
+        if not device.is_this:
             return cls(os.getuid(), os.getgid())
         if os.getuid() != 0:
             raise InstallError("expected to be run as root; run: sudo python3 install/install.py")
@@ -152,7 +152,7 @@ def _make_user() -> None:
     try:
         pwd.getpwnam(USER)
     except KeyError:
-        home = str(Box(Path("/")).state)
+        home = str(DevicePaths(Path("/")).state)
         _system("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", home, USER)
     for group in GROUPS:
         if shutil.which("usermod") and f"\n{group}:" in Path("/etc/group").read_text():

@@ -1,4 +1,4 @@
-"""What of a bundle goes into /etc: configuration, secrets, units; and what of the box stays."""
+"""What of a bundle goes into /etc: configuration, secrets, units; and what of the device stays."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import removed_files
-from device_paths import Account, Box, agent_unit
+from device_paths import Account, DevicePaths, agent_unit
 from install_progress import Steps
 from journal import Change, put
 from new_release_doctor import candidate_of
 from services import FOLLOWERS
-from unpacked_bundle import Parcel
+from unpacked_bundle import UnpackedBundle
 
 PUBLIC_SUFFIXES = (".crt", ".pub")
 """Certificates and public keys; everything else among the secrets is for its owner's eyes only."""
@@ -22,29 +22,29 @@ FIRST_GALLERY = "gallery/gallery.db"
 
 
 def changes(
-    parcel: Parcel, release: Path, box: Box, account: Account, steps: Steps
+    parcel: UnpackedBundle, release: Path, device: DevicePaths, account: Account, steps: Steps
 ) -> list[Change]:
     """All that an upgrade changes outside its release; what is so already is left out.
 
     The last one is `current`.
     """
     brought = [
-        *_configs(parcel, release, box, account, steps),
-        *_secrets_and_units(parcel, box, account),
+        *_configs(parcel, release, device, account, steps),
+        *_secrets_and_units(parcel, device, account),
     ]
     wanted = [
-        *([Change(box.name_file, f"{parcel.box}\n".encode())] if parcel.box else []),
+        *([Change(device.name_file, f"{parcel.device}\n".encode())] if parcel.device else []),
         *brought,
-        *_copies_of_configs(parcel, release, box),
-        *removed_files.changes(parcel, release, box, brought, steps),
+        *_copies_of_configs(parcel, release, device),
+        *removed_files.changes(parcel, release, device, brought, steps),
         *_manifest(parcel, release, account),
-        Change(box.command, link=str(box.current / "bin/edge-reid")),
+        Change(device.command, link=str(device.current / "bin/edge-reid")),
     ]
-    current = Change(box.current, link=f"releases/{parcel.version}")
+    current = Change(device.current, link=f"releases/{parcel.version}")
     return [*(it for it in wanted if not _is_so(it)), current]
 
 
-def _manifest(parcel: Parcel, release: Path, account: Account) -> Iterator[Change]:
+def _manifest(parcel: UnpackedBundle, release: Path, account: Account) -> Iterator[Change]:
     """The hash of a password is enough to guess at it: the manifest is not for everybody. Its own
     hash is, by which `flash --host` knows what is installed.
     """
@@ -54,58 +54,58 @@ def _manifest(parcel: Parcel, release: Path, account: Account) -> Iterator[Chang
     yield Change(release / f"{parcel.manifest.stem}.sha256", f"{digest}\n".encode())
 
 
-def traces(parcel: Parcel, box: Box) -> list[Change]:
+def traces(parcel: UnpackedBundle, device: DevicePaths) -> list[Change]:
     """What a doctor who is cut off may leave: not to be put, but to be taken back."""
-    names = {*box.cameras, *(config.stem for config in parcel.configs(box.name))}
-    return [Change(candidate_of(box.config / f"{name}.toml")) for name in sorted(names)]
+    names = {*device.cameras, *(config.stem for config in parcel.configs(device.name))}
+    return [Change(candidate_of(device.config / f"{name}.toml")) for name in sorted(names)]
 
 
-def switches(parcel: Parcel, box: Box) -> list[Change]:
+def switches(parcel: UnpackedBundle, device: DevicePaths) -> list[Change]:
     """Links that switching on may make, or break: not to be put, but to be taken back."""
-    agents = (box.wants / agent_unit(config.stem) for config in parcel.configs(box.name))
+    agents = (device.wants / agent_unit(config.stem) for config in parcel.configs(device.name))
     new = (link for link in agents if not link.is_symlink())
-    return [Change(link) for link in (*new, *(box.wants / name for name in FOLLOWERS))]
+    return [Change(link) for link in (*new, *(device.wants / name for name in FOLLOWERS))]
 
 
-def make_folders(box: Box, account: Account) -> None:
+def make_folders(device: DevicePaths, account: Account) -> None:
     """Those that only the agents and root may look into."""
-    for folder, mode in ((box.config, 0o755), (box.secrets, 0o750), (box.state, 0o750)):
+    for folder, mode in ((device.config, 0o755), (device.secrets, 0o750), (device.state, 0o750)):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(mode)
-    account.owns(box.state)
-    account.shares(box.secrets)
+    account.owns(device.state)
+    account.shares(device.secrets)
 
 
-def mend(parcel: Parcel, box: Box, account: Account, steps: Steps) -> None:
+def mend(parcel: UnpackedBundle, device: DevicePaths, account: Account, steps: Steps) -> None:
     """Where what a bundle brought has another mode or owner by now, it gets its own again."""
-    make_folders(box, account)
-    configs = (_config(it, box.config / it.name, account) for it in parcel.configs(box.name))
-    for change in (*configs, *_secrets_and_units(parcel, box, account)):
+    make_folders(device, account)
+    configs = (_config(it, device.config / it.name, account) for it in parcel.configs(device.name))
+    for change in (*configs, *_secrets_and_units(parcel, device, account)):
         if _has_content(change) and not _has_owner(change):
             put(change)
             steps.say(f"{change.path}: had another mode or owner, and has its own again")
 
 
-def put_first_gallery(parcel: Parcel, box: Box, account: Account) -> None:
-    """Only where there is none: who is enrolled on the box stays enrolled."""
+def put_first_gallery(parcel: UnpackedBundle, device: DevicePaths, account: Account) -> None:
+    """Only where there is none: who is enrolled on the device stays enrolled."""
     gallery = parcel.folder / FIRST_GALLERY
-    for config in parcel.configs(box.name) if gallery.exists() else ():
-        copy = box.state / f"gallery-{config.stem}.db"
+    for config in parcel.configs(device.name) if gallery.exists() else ():
+        copy = device.state / f"gallery-{config.stem}.db"
         if not copy.exists():
             owner = account.uid, account.gid
             put(Change(copy, gallery.read_bytes(), mode=0o600, owner=owner))
 
 
 def _configs(
-    parcel: Parcel, release: Path, box: Box, account: Account, steps: Steps
+    parcel: UnpackedBundle, release: Path, device: DevicePaths, account: Account, steps: Steps
 ) -> Iterator[Change]:
-    """A configuration that was changed on the box stays; the new one is put beside it."""
-    for config in parcel.configs(box.name):
-        wanted = _config(config, box.config / config.name, account)
+    """A configuration that was changed on the device stays; the new one is put beside it."""
+    for config in parcel.configs(device.name):
+        wanted = _config(config, device.config / config.name, account)
         local = wanted.path
-        is_ours = not local.exists() or local.read_bytes() in _shipped(config.name, box, release)
+        is_ours = not local.exists() or local.read_bytes() in _shipped(config.name, device, release)
         if not is_ours and not _has_content(wanted):
-            steps.say(f"{local}: was changed on this box and stays; the new one is {local}.new")
+            steps.say(f"{local}: was changed on this device and stays; the new one is {local}.new")
             wanted = _config(config, local.with_name(f"{local.name}.new"), account)
         yield wanted
 
@@ -114,24 +114,28 @@ def _config(config: Path, local: Path, account: Account) -> Change:
     return Change(local, config.read_bytes(), mode=0o640, owner=(0, account.gid))
 
 
-def _copies_of_configs(parcel: Parcel, release: Path, box: Box) -> Iterator[Change]:
-    """By which a later bundle knows what was changed on the box."""
-    for config in parcel.configs(box.name):
+def _copies_of_configs(
+    parcel: UnpackedBundle, release: Path, device: DevicePaths
+) -> Iterator[Change]:
+    """By which a later bundle knows what was changed on the device."""
+    for config in parcel.configs(device.name):
         yield Change(release / "config" / config.name, config.read_bytes(), mode=0o600)
 
 
-def _shipped(name: str, box: Box, release: Path) -> list[bytes]:
+def _shipped(name: str, device: DevicePaths, release: Path) -> list[bytes]:
     """What bundles have brought before."""
-    known = (box.current / "config" / name, release / "config" / name)
+    known = (device.current / "config" / name, release / "config" / name)
     return [it.read_bytes() for it in known if it.exists()]
 
 
-def _secrets_and_units(parcel: Parcel, box: Box, account: Account) -> Iterator[Change]:
-    for entry, path in parcel.outside(box):
+def _secrets_and_units(
+    parcel: UnpackedBundle, device: DevicePaths, account: Account
+) -> Iterator[Change]:
+    for entry, path in parcel.outside(device):
         body = (parcel.folder / entry.path).read_bytes()
-        if path.parent == box.secrets and path.suffix not in PUBLIC_SUFFIXES:
+        if path.parent == device.secrets and path.suffix not in PUBLIC_SUFFIXES:
             yield Change(path, body, mode=0o600, owner=(account.uid, account.gid))
-        elif path.parent != box.config:
+        elif path.parent != device.config:
             yield Change(path, body)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs or upgrades edge-reid on this box, from the bundle that this file lies in.
+"""Installs or upgrades edge-reid on this device, from the bundle that this file lies in.
 
     sudo python3 install/install.py
 
@@ -24,14 +24,14 @@ from types import FrameType
 
 import etc_files
 import installed_release as releases
-from device_paths import Account, Box
+from device_paths import Account, DevicePaths
 from install_errors import InstallError
 from install_progress import Steps
 from journal import Change, Journal, Plan, put
 from new_release_doctor import examine
 from removed_files import units_to_stop
 from services import Services
-from unpacked_bundle import Parcel
+from unpacked_bundle import UnpackedBundle
 
 PATIENCE_S = 120.0
 EXIT_REFUSED = 3
@@ -40,10 +40,10 @@ EXIT_REFUSED = 3
 
 @dataclass(frozen=True)
 class Installation:
-    """A bundle, and the box it goes to."""
+    """A bundle, and the device it goes to."""
 
-    parcel: Parcel
-    box: Box
+    parcel: UnpackedBundle
+    device: DevicePaths
     journal: Journal
     services: Services
     steps: Steps
@@ -53,34 +53,34 @@ class Installation:
         """From whatever was there to the bundle's release.
 
         Raises:
-            InstallError: it cannot be; then the box is as it was.
+            InstallError: it cannot be; then the device is as it was.
         """
         self._tidy_up()
         if self._is_there:
             self._wake()
             return
-        self.parcel.check(self.box, self.steps)
-        account = Account.of(self.box)
-        release = releases.build(self.parcel, self.box, self.steps)
-        etc_files.make_folders(self.box, account)
-        etc_files.put_first_gallery(self.parcel, self.box, account)
+        self.parcel.check(self.device, self.steps)
+        account = Account.of(self.device)
+        release = releases.build(self.parcel, self.device, self.steps)
+        etc_files.make_folders(self.device, account)
+        etc_files.put_first_gallery(self.parcel, self.device, account)
         self._upgrade(release, account)
-        releases.prune(self.box)
+        releases.prune(self.device)
         self.steps.say(f"edge-reid {self.parcel.version} is installed")
 
     @property
     def _is_there(self) -> bool:
-        known = self.box.current / self.parcel.manifest.name
-        is_current = self.box.current_version() == self.parcel.version
+        known = self.device.current / self.parcel.manifest.name
+        is_current = self.device.current_version() == self.parcel.version
         return is_current and known.read_bytes() == self.parcel.manifest.read_bytes()
 
     def _wake(self) -> None:
         """What an installer that was cut off has installed may never have been switched on, and
         what was well may not be so any more.
         """
-        etc_files.mend(self.parcel, self.box, Account.of(self.box), self.steps)
-        self.services.switch_on(self.box.cameras)
-        asleep = self.services.asleep(self.box.cameras)
+        etc_files.mend(self.parcel, self.device, Account.of(self.device), self.steps)
+        self.services.switch_on(self.device.cameras)
+        asleep = self.services.asleep(self.device.cameras)
         if asleep:
             self._start(asleep, journald_changed=True)
         done = f"{', '.join(asleep)} started" if asleep else "nothing to do"
@@ -88,30 +88,30 @@ class Installation:
 
     def _tidy_up(self) -> None:
         """Take back what an installer before us was killed at."""
-        releases.sweep(self.box)
+        releases.sweep(self.device)
         plan = self.journal.take_back("the installer was killed", is_its_fault=False)
         if plan:
             self.steps.say(f"the upgrade to {plan.after} was cut off before: taken back")
             self._switch_back(plan)
             if plan.before:
-                self.services.restart(self.box.cameras)
+                self.services.restart(self.device.cameras)
 
     def _upgrade(self, release: Path, account: Account) -> None:
-        parcel, box = self.parcel, self.box
-        before = box.current_version() or ""
-        *others, current = etc_files.changes(parcel, release, box, account, self.steps)
-        put(Change(box.home / "journal.py", _own_file("journal.py"), mode=0o755))
-        meanwhile = [*etc_files.traces(parcel, box), *etc_files.switches(parcel, box)]
+        parcel, device = self.parcel, self.device
+        before = device.current_version() or ""
+        *others, current = etc_files.changes(parcel, release, device, account, self.steps)
+        put(Change(device.home / "journal.py", _own_file("journal.py"), mode=0o755))
+        meanwhile = [*etc_files.traces(parcel, device), *etc_files.switches(parcel, device)]
         self.journal.begin(before, parcel.version, [*others, *meanwhile, current])
         try:
             for change in others:
                 put(change)
             self.steps.say("asking the doctor")
-            examine(release, box, account, box.cameras)
+            examine(release, device, account, device.cameras)
             put(current)
-            is_new = any(it.path == box.journald for it in others)
-            self.services.stop(units_to_stop(others, box))
-            self._start(box.cameras, journald_changed=is_new)
+            is_new = any(it.path == device.journald for it in others)
+            self.services.stop(units_to_stop(others, device))
+            self._start(device.cameras, journald_changed=is_new)
         except BaseException as error:
             self._take_back(before, error)
             raise
@@ -128,12 +128,12 @@ class Installation:
 
     def _take_back(self, before: str, error: BaseException) -> None:
         reason = str(error) if isinstance(error, InstallError) else "the installer was interrupted"
-        is_switched = self.box.current_version() == self.parcel.version
+        is_switched = self.device.current_version() == self.parcel.version
         plan = self.journal.take_back(reason, is_its_fault=isinstance(error, InstallError))
         self._switch_back(plan)
         if is_switched and before:
-            self.services.restart(self.box.cameras)
-        stays = self.box.current_version()
+            self.services.restart(self.device.cameras)
+        stays = self.device.current_version()
         self.steps.say(f"edge-reid {stays} is what runs" if stays else "nothing is installed")
 
     def _switch_back(self, plan: Plan | None) -> None:
@@ -162,18 +162,18 @@ def main() -> int:
     os.umask(0o022)  # root's may be stricter, and the agents' user must be able to read releases
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away is no reason to stop
     signal.signal(signal.SIGTERM, _terminate)
-    box, journal = Box(asked.root.resolve()), Journal(asked.root.resolve())
+    device, journal = DevicePaths(asked.root.resolve()), Journal(asked.root.resolve())
     try:
-        parcel = Parcel.open(Path(__file__).resolve().parents[1])
+        parcel = UnpackedBundle.open(Path(__file__).resolve().parents[1])
         if asked.unattended and (reason := journal.refused(parcel.version)):
             sys.stderr.write(f"edge-reid {parcel.version} was taken back before: {reason}\n")
             return EXIT_REFUSED
-        _install(Installation(parcel, box, journal, Services(box), Steps(), asked.patience))
+        _install(Installation(parcel, device, journal, Services(device), Steps(), asked.patience))
     except InstallError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename}: {error.strerror}; the box is as it was\n")
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}; the device is as it was\n")
         return 1
     return 0
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class InstallError(Exception):
-    """What was expected, what came, and what to do. The box is as it was, unless it says so."""
+    """What was expected, what came, and what to do. The device is as it was, unless it says so."""

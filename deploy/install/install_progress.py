@@ -1,4 +1,4 @@
-"""What a person sees while a box is installed."""
+"""What a person sees while a device is installed."""
 
 from __future__ import annotations
 

@@ -10,17 +10,17 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
-from device_paths import Box
+from device_paths import DevicePaths
 from install_errors import InstallError
 from install_progress import Steps
-from unpacked_bundle import Parcel
+from unpacked_bundle import UnpackedBundle
 
 PARTIAL = ".partial"
 KEPT = 2
 """Releases on the disk: the one that runs and the one before."""
 
 
-def build(parcel: Parcel, box: Box, steps: Steps) -> Path:
+def build(parcel: UnpackedBundle, device: DevicePaths, steps: Steps) -> Path:
     """Build the release of a bundle, unless it is there; returns its folder.
 
     It is built beside and renamed when it is whole and on the disk.
@@ -28,13 +28,13 @@ def build(parcel: Parcel, box: Box, steps: Steps) -> Path:
     Raises:
         InstallError: pip does not take the wheels, or the disk is full.
     """
-    final = box.releases / parcel.version
-    partial = box.releases / (parcel.version + PARTIAL)
+    final = device.releases / parcel.version
+    partial = device.releases / (parcel.version + PARTIAL)
     if final.exists():
         _check_same(parcel, final)
         return final
     try:
-        box.releases.mkdir(parents=True, exist_ok=True)
+        device.releases.mkdir(parents=True, exist_ok=True)
         _fill(parcel, partial, final, steps)
         os.sync()
         partial.rename(final)
@@ -47,9 +47,9 @@ def build(parcel: Parcel, box: Box, steps: Steps) -> Path:
     return final
 
 
-def _check_same(parcel: Parcel, release: Path) -> None:
+def _check_same(parcel: UnpackedBundle, release: Path) -> None:
     """One version is one release; only what is configured may differ."""
-    there = Parcel.open(release)
+    there = UnpackedBundle.open(release)
     if there.programs != parcel.programs:
         raise InstallError(
             f"release {parcel.version}: is installed here with other programs or models; give the "
@@ -57,16 +57,16 @@ def _check_same(parcel: Parcel, release: Path) -> None:
         )
 
 
-def sweep(box: Box) -> None:
+def sweep(device: DevicePaths) -> None:
     """Remove what an installation that was cut off has left."""
-    for left in box.releases.glob(f"*{PARTIAL}"):
+    for left in device.releases.glob(f"*{PARTIAL}"):
         shutil.rmtree(left)
 
 
-def prune(box: Box) -> None:
+def prune(device: DevicePaths) -> None:
     """Keep the release that runs and the newest other one."""
-    running = box.current_version()
-    others = [it for it in box.releases.iterdir() if it.name != running and it.is_dir()]
+    running = device.current_version()
+    others = [it for it in device.releases.iterdir() if it.name != running and it.is_dir()]
     others.sort(key=lambda it: it.stat().st_mtime, reverse=True)
     for old in others[KEPT - 1 :]:
         doomed = old.with_name(old.name + PARTIAL)  # cut off half-way, it is no release any more
@@ -74,7 +74,7 @@ def prune(box: Box) -> None:
         shutil.rmtree(doomed)
 
 
-def _fill(parcel: Parcel, partial: Path, final: Path, steps: Steps) -> None:
+def _fill(parcel: UnpackedBundle, partial: Path, final: Path, steps: Steps) -> None:
     venv.EnvBuilder(symlinks=True, with_pip=False).create(partial)
     _install_wheels(parcel, partial, steps)
     for folder in ("models", "systemd", "install"):
@@ -91,8 +91,8 @@ def _fill(parcel: Parcel, partial: Path, final: Path, steps: Steps) -> None:
     _relocate(partial, final)
 
 
-def _install_wheels(parcel: Parcel, partial: Path, steps: Steps) -> None:
-    """By the pip that travels with the bundle: the box may have none."""
+def _install_wheels(parcel: UnpackedBundle, partial: Path, steps: Steps) -> None:
+    """By the pip that travels with the bundle: the device may have none."""
     wheels = [it for it in parcel.below("wheels") if it.suffix == ".whl"]
     pip = next((it for it in wheels if it.name.startswith("pip-")), None)
     if pip is None:

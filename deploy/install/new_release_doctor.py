@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_paths import Account, Box
+from device_paths import Account, DevicePaths
 from install_errors import InstallError
 
 CREDENTIALS = {
@@ -22,19 +22,19 @@ CREDENTIALS = {
 LONGEST_S = 300
 
 
-def examine(release: Path, box: Box, account: Account, cameras: tuple[str, ...]) -> None:
+def examine(release: Path, device: DevicePaths, account: Account, cameras: tuple[str, ...]) -> None:
     """Nothing, if the release can run here. Broker and camera may be away.
 
     Raises:
         InstallError: a model, the configuration, the gallery or a key is not good.
     """
-    with _credentials(box, account) as folder:
+    with _credentials(device, account) as folder:
         environment = os.environ | {"CREDENTIALS_DIRECTORY": str(folder), "COLUMNS": "1000"}
         for camera in cameras:
-            with _candidate(box.config / f"{camera}.toml", release, box, account) as config:
+            with _candidate(device.config / f"{camera}.toml", release, device, account) as config:
                 words = [str(release / "bin/edge-reid"), "doctor", "--offline"]
                 words += ["--config", str(config)]
-                _ask(account.run_as(words), camera, box.state, environment)
+                _ask(account.run_as(words), camera, device.state, environment)
 
 
 def candidate_of(config: Path) -> Path:
@@ -71,11 +71,15 @@ def _finding(said: str) -> str:
 
 
 @contextmanager
-def _candidate(config: Path, release: Path, box: Box, account: Account) -> Iterator[Path]:
+def _candidate(
+    config: Path, release: Path, device: DevicePaths, account: Account
+) -> Iterator[Path]:
     """The configuration, with `current` meaning the new release; in its folder, as paths in it are
     relative to that.
     """
-    body = config.read_bytes().replace(os.fsencode(f"{box.current}/"), os.fsencode(f"{release}/"))
+    body = config.read_bytes().replace(
+        os.fsencode(f"{device.current}/"), os.fsencode(f"{release}/")
+    )
     candidate = candidate_of(config)
     try:
         candidate.touch(mode=0o600)
@@ -87,11 +91,11 @@ def _candidate(config: Path, release: Path, box: Box, account: Account) -> Itera
 
 
 @contextmanager
-def _credentials(box: Box, account: Account) -> Iterator[Path]:
+def _credentials(device: DevicePaths, account: Account) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="edge-reid-") as name:
         folder = Path(name)
         account.owns(folder)
         for file, credential in CREDENTIALS.items():
-            if (box.secrets / file).exists():
-                (folder / credential).symlink_to(box.secrets / file)
+            if (device.secrets / file).exists():
+                (folder / credential).symlink_to(device.secrets / file)
         yield folder

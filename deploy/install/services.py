@@ -7,12 +7,12 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from device_paths import Box, agent_unit
+from device_paths import DevicePaths, agent_unit
 from install_errors import InstallError
 
 TURN_S = 1.0
 FOLLOWERS = ("edge-reid-fetch.timer", "edge-reid-install.path")
-"""They fetch and install releases. Both belong to boxes with an `[update]` section only."""
+"""They fetch and install releases. Both belong to devices with an `[update]` section only."""
 STEADY_SHARE = 6
 """An agent is well when it has run for this part of the patience without a restart."""
 PROPERTIES = "ActiveState,SubState,Result,MainPID,StatusText,WatchdogTimestampMonotonic"
@@ -35,54 +35,56 @@ class Pulse:
 
 
 class Services:
-    """The units of a box. Where no systemd runs, they are only switched on for the next start."""
+    """The units of a device. Where no systemd runs, they are only switched on for the next
+    start.
+    """
 
-    def __init__(self, box: Box) -> None:
-        self._box = box
+    def __init__(self, device: DevicePaths) -> None:
+        self._device = device
         self._program = shutil.which("systemctl")
 
     def reload(self) -> None:
         """Let systemd read the unit files again."""
-        if self._box.has_systemd:
+        if self._device.has_systemd:
             self._call("daemon-reload")
 
     def switch_on(self, cameras: tuple[str, ...]) -> None:
-        """From the next boot on; and what follows releases, if this box does."""
+        """From the next boot on; and what follows releases, if this device does."""
         if self._program is None:
             return
-        root = () if self._box.has_systemd else (f"--root={self._box.root}",)
+        root = () if self._device.has_systemd else (f"--root={self._device.root}",)
         self._call(*root, "enable", "edge-reid.target", *_units(cameras))
-        now = ("--now",) if self._box.has_systemd else ()
-        verb = ("enable" if self._box.takes_updates else "disable", *now)
+        now = ("--now",) if self._device.has_systemd else ()
+        verb = ("enable" if self._device.takes_updates else "disable", *now)
         self._call(*root, *verb, *FOLLOWERS)
 
     def asleep(self, cameras: tuple[str, ...]) -> tuple[str, ...]:
         """Those whose agent is not running and ready; none where no systemd runs."""
-        if not self._box.has_systemd:
+        if not self._device.has_systemd:
             return ()
         return tuple(it for it in cameras if not self._pulse(it).is_running)
 
     def restart(self, cameras: tuple[str, ...]) -> None:
         """Start them, or start them anew; does not wait until they are ready."""
-        if self._box.has_systemd:
+        if self._device.has_systemd:
             for camera in cameras:  # another release need not wait for the failures of this one
-                self._box.starts(camera).unlink(missing_ok=True)
+                self._device.starts(camera).unlink(missing_ok=True)
             self._call("reset-failed", *_units(cameras), may_fail=True)
             self._call("restart", "--no-block", "edge-reid.target", *_units(cameras))
 
     def stop(self, units: tuple[str, ...]) -> None:
         """Of some of which systemd may know nothing any more."""
-        if self._box.has_systemd and units:
+        if self._device.has_systemd and units:
             self._call("stop", *units, may_fail=True)
             self._call("reset-failed", *units, may_fail=True)
 
     def start(self, units: tuple[str, ...]) -> None:
         """Those that do not run; does not wait until they are ready."""
-        if self._box.has_systemd and units:
+        if self._device.has_systemd and units:
             self._call("start", "--no-block", *units, may_fail=True)
 
     def restart_log(self) -> None:
-        if self._box.has_systemd:
+        if self._device.has_systemd:
             self._call("restart", "systemd-journald.service", may_fail=True)
 
     def wait_well(self, cameras: tuple[str, ...], patience_s: float) -> None:
@@ -91,7 +93,7 @@ class Services:
         Raises:
             InstallError: one does not, within that time.
         """
-        if not self._box.has_systemd:
+        if not self._device.has_systemd:
             return
         watched = {camera: _Watch(patience_s / STEADY_SHARE) for camera in cameras}
         deadline_s = time.monotonic() + patience_s

@@ -1,4 +1,4 @@
-"""An unpacked bundle: what it says it is, and whether it is that, whole, and for this box."""
+"""An unpacked bundle: what it says it is, and whether it is that, whole, and for this device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from device_paths import Box
+from device_paths import DevicePaths
 from install_errors import InstallError
 from install_progress import Steps
 
@@ -38,7 +38,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class UnpackedBundle:
     """A bundle, unpacked into a folder."""
 
     folder: Path
@@ -46,12 +46,12 @@ class Parcel:
     target: str
     python: str
     machine: str
-    box: str
-    """Whose secrets it holds; empty: it is for every box of a site."""
+    device: str
+    """Whose secrets it holds; empty: it is for every device of a site."""
     entries: tuple[Entry, ...]
 
     @classmethod
-    def open(cls, folder: Path) -> Parcel:
+    def open(cls, folder: Path) -> UnpackedBundle:
         """Read the manifest.
 
         Raises:
@@ -69,8 +69,8 @@ class Parcel:
             version, target, python, machine = (
                 str(table[name]) for name in ("version", "target", "python", "machine")
             )
-            box = table["box"] or ""
-            parcel = cls(folder, version, target, python, machine, box, entries)
+            device = table["box"] or ""
+            parcel = cls(folder, version, target, python, machine, device, entries)
         except OSError as error:
             raise InstallError(
                 f"{manifest}: {error.strerror}; unpack the whole bundle and run its "
@@ -84,7 +84,7 @@ class Parcel:
             raise InstallError(f"{manifest}: {parcel.version!r} is no version; make it anew")
         return parcel
 
-    def check(self, box: Box, steps: Steps) -> None:
+    def check(self, device: DevicePaths, steps: Steps) -> None:
         """Nothing, if it is whole and can run here. Nothing has been written by then.
 
         Raises:
@@ -92,8 +92,8 @@ class Parcel:
                 there is no room.
         """
         self._check_fit()
-        self._check_meant(box)
-        self._check_space(box)
+        self._check_meant(device)
+        self._check_space(device)
         total_bytes = sum(entry.size_bytes for entry in self.entries)
         with steps.progress("checking", total_bytes) as passed:
             for entry in self.entries:
@@ -106,19 +106,19 @@ class Parcel:
             if entry.path.parts[0] == folder:
                 yield self.folder / entry.path
 
-    def outside(self, box: Box) -> Iterator[tuple[Entry, Path]]:
-        """What of it lies outside its release once it is on that box, and where."""
-        configs = self.configs(box.name)
+    def outside(self, device: DevicePaths) -> Iterator[tuple[Entry, Path]]:
+        """What of it lies outside its release once it is on that device, and where."""
+        configs = self.configs(device.name)
         for entry in self.entries:
             file = self.folder / entry.path
             if file in configs:
-                yield entry, box.config / file.name
+                yield entry, device.config / file.name
             elif entry.path.parent == PurePosixPath("config/secrets"):
-                yield entry, box.secrets / file.name
+                yield entry, device.secrets / file.name
             elif entry.path == PurePosixPath("systemd/journald.conf"):
-                yield entry, box.journald
+                yield entry, device.journald
             elif entry.path.parts[0] == "systemd" and file.suffix in UNIT_SUFFIXES:
-                yield entry, box.units / file.name
+                yield entry, device.units / file.name
 
     @property
     def manifest(self) -> Path:
@@ -130,8 +130,8 @@ class Parcel:
         return frozenset(it for it in self.entries if it.path.parts[0] in PROGRAM_FOLDERS)
 
     def configs(self, name: str) -> tuple[Path, ...]:
-        """One a camera, for the box of that name: a bundle for all boxes has those of each."""
-        folder = self.folder / "config" if self.box else self.folder / "config" / name
+        """One a camera, for the device of that name: a bundle for all devices has those of each."""
+        folder = self.folder / "config" if self.device else self.folder / "config" / name
         return tuple(
             it
             for it in self.below("config")
@@ -151,16 +151,17 @@ class Parcel:
                 f"Python {python}; make one with `edge-reid bundle --target`"
             )
 
-    def _check_meant(self, box: Box) -> None:
-        """A bundle without a word about this box would take all its cameras away."""
-        if box.name and not self.box and not self.configs(box.name):
+    def _check_meant(self, device: DevicePaths) -> None:
+        """A bundle without a word about this device would take all its cameras away."""
+        if device.name and not self.device and not self.configs(device.name):
             raise InstallError(
-                f"bundle {self.version}: is for the boxes of a site, and has nothing for this one, "
-                f"{box.name}; name it in the site's file, or set {box.name_file} right"
+                f"bundle {self.version}: is for the devices of a site, and has nothing for this "
+                f"one, "
+                f"{device.name}; name it in the site's file, or set {device.name_file} right"
             )
 
-    def _check_space(self, box: Box) -> None:
-        below = next(it for it in (box.releases, *box.releases.parents) if it.exists())
+    def _check_space(self, device: DevicePaths) -> None:
+        below = next(it for it in (device.releases, *device.releases.parents) if it.exists())
         free_bytes = shutil.disk_usage(below).free
         wheels = sum(it.size_bytes for it in self.entries if it.path.parts[0] == "wheels")
         others = sum(it.size_bytes for it in self.entries) - wheels

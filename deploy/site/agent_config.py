@@ -1,6 +1,6 @@
 """One camera's `agent.toml`, put together from what its site shares and what is its own.
 
-What lies where on a box is decided here, so the tables of a site may not name those files.
+What lies where on a device is decided here, so the tables of a site may not name those files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from deploy.site import installed_paths as on_box
+from deploy.site import installed_paths
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING
 from edge_reid.core.config import AgentSettings, merged
 from edge_reid.core.errors import ConfigError
@@ -23,14 +23,14 @@ Table = Mapping[str, Any]
 
 _PLACED: dict[Location, str] = {
     ("site",): "is named once, at the top of the file",
-    ("camera",): "is named by its table, boxes.BOX.cameras.CAMERA",
-    ("agent",): "is named after its box; leave it out",
-    ("gallery",): f"lies in {on_box.STATE}; for a first one set files.gallery",
-    ("outbox", "path"): f"lies in {on_box.STATE}; leave it out",
+    ("camera",): "is named by its table, devices.DEVICE.cameras.CAMERA",
+    ("agent",): "is named after its device; leave it out",
+    ("gallery",): f"lies in {installed_paths.STATE}; for a first one set files.gallery",
+    ("outbox", "path"): f"lies in {installed_paths.STATE}; leave it out",
     ("mqtt", "ca_file"): "set files.ca_file",
-    ("mqtt", "cert_file"): "set cert_file of the box, or of the camera",
-    ("mqtt", "key_file"): "set key_file of the box, or of the camera",
-    ("mqtt", "password_file"): "set password_file of the box",
+    ("mqtt", "cert_file"): "set cert_file of the device, or of the camera",
+    ("mqtt", "key_file"): "set key_file of the device, or of the camera",
+    ("mqtt", "password_file"): "set password_file of the device",
     ("gallery_sync", "public_key"): "set files.gallery_public_key",
     ("update", "public_key"): "set files.release_public_key",
     ("models", "public_key"): "set files.release_public_key",
@@ -38,7 +38,7 @@ _PLACED: dict[Location, str] = {
 _SITE_WIDE: dict[Location, str] = {
     ("models", "detector"): "set it in [agent.models], for the whole site",
     ("models", "embedding"): "set it in [agent.models]: a site shares a gallery, so one model",
-    ("update",): "set it in [agent.update]: a box is updated as a whole",
+    ("update",): "set it in [agent.update]: a device is updated as a whole",
 }
 _ABSOLUTE: tuple[Location, ...] = (
     ("source", "ca_file"),
@@ -49,23 +49,23 @@ _ABSOLUTE: tuple[Location, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Which files come along to this box, and so may be named in its configuration."""
+    """Which files come along to this device, and so may be named in its configuration."""
 
     ca: bool = False
     certificate: bool = False
     own_certificate: bool = False
-    """The camera's agent has one of its own, beside other agents of its box."""
+    """The camera's agent has one of its own, beside other agents of its device."""
     password: bool = False
     gallery_key: bool = False
     release_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class AgentConfigSpec:
     """What one camera's configuration is made from."""
 
     site: str
-    box: str
+    device: str
     camera: str
     is_only_camera: bool
     shared: Table
@@ -74,13 +74,13 @@ class Plan:
 
     @property
     def agent(self) -> str:
-        """`BOX`, or `BOX-CAMERA` where a box has several cameras."""
-        return self.box if self.is_only_camera else f"{self.box}-{self.camera}"
+        """`DEVICE`, or `DEVICE-CAMERA` where a device has several cameras."""
+        return self.device if self.is_only_camera else f"{self.device}-{self.camera}"
 
     @property
     def table(self) -> dict[str, Any]:
         """The whole `agent.toml`."""
-        given = merged(_with_models_on_box(self.shared), self.own)
+        given = merged(_with_models_on_device(self.shared), self.own)
         named = {"site": self.site, "camera": self.camera, "agent": self.agent}
         return merged(merged(named, given), self._files(given))
 
@@ -98,19 +98,19 @@ class Plan:
             yield from describe_mistakes(error, self._place)
 
     def _files(self, given: Table) -> dict[str, Any]:
-        """Where the files of this agent lie on the box."""
+        """Where the files of this agent lie on the device."""
         mqtt = {
-            "ca_file": on_box.CA if self.carried.ca else None,
+            "ca_file": installed_paths.CA if self.carried.ca else None,
             "cert_file": self.secret("crt") if self.carried.certificate else None,
             "key_file": self.secret("key") if self.carried.certificate else None,
-            "password_file": on_box.PASSWORD if self.carried.password else None,
+            "password_file": installed_paths.PASSWORD if self.carried.password else None,
         }
         named = {key: str(path) for key, path in mqtt.items() if path}
-        place = {"path": str(on_box.outbox(self.camera))}
-        sync = {"gallery_sync": {"public_key": str(on_box.GALLERY_PUBLIC_KEY)}}
-        update = {"update": {"public_key": str(on_box.RELEASE_PUBLIC_KEY)}}
+        place = {"path": str(installed_paths.outbox(self.camera))}
+        sync = {"gallery_sync": {"public_key": str(installed_paths.GALLERY_PUBLIC_KEY)}}
+        update = {"update": {"public_key": str(installed_paths.RELEASE_PUBLIC_KEY)}}
         return {
-            "gallery": str(on_box.gallery(self.camera)),
+            "gallery": str(installed_paths.gallery(self.camera)),
             **(_signed_models(given) if self.carried.release_key else {}),
             **({"outbox": place} if isinstance(given.get("outbox", {}), Mapping) else {}),
             **({"mqtt": named} if named and _has_broker(given) else {}),
@@ -119,16 +119,20 @@ class Plan:
         }
 
     def secret(self, suffix: str) -> PurePosixPath:
-        """Where the agent's certificate (`crt`) or its key (`key`) lies on the box."""
-        shared = {"crt": on_box.CERT, "key": on_box.KEY}[suffix]
-        return on_box.SECRETS / f"{self.agent}.{suffix}" if self.carried.own_certificate else shared
+        """Where the agent's certificate (`crt`) or its key (`key`) lies on the device."""
+        shared = {"crt": installed_paths.CERT, "key": installed_paths.KEY}[suffix]
+        return (
+            installed_paths.SECRETS / f"{self.agent}.{suffix}"
+            if self.carried.own_certificate
+            else shared
+        )
 
     def _has(self, section: str) -> bool:
         return any(isinstance(it.get(section), Mapping) for it in (self.shared, self.own))
 
     @property
     def _own_place(self) -> Location:
-        return ("boxes", self.box, "cameras", self.camera)
+        return ("devices", self.device, "cameras", self.camera)
 
     def _place(self, location: Location) -> Location:
         """Where the author of the file wrote, or should write, what stands here."""
@@ -138,9 +142,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AgentFile:
-    """A camera's agent as it will run on its box."""
+    """A camera's agent as it will run on its device."""
 
-    plan: Plan
+    plan: AgentConfigSpec
     settings: AgentSettings
 
     @property
@@ -153,8 +157,8 @@ class AgentFile:
 
     @property
     def path(self) -> PurePosixPath:
-        """Of the file, on the box."""
-        return on_box.CONFIG / f"{self.camera}.toml"
+        """Of the file, on the device."""
+        return installed_paths.CONFIG / f"{self.camera}.toml"
 
     @property
     def text(self) -> str:
@@ -162,23 +166,23 @@ class AgentFile:
         return "# Written by edge-reid from the site's file.\n" + tomli_w.dumps(self.plan.table)
 
 
-def agent_file(plan: Plan) -> AgentFile:
+def agent_file(plan: AgentConfigSpec) -> AgentFile:
     """The agent of a plan.
 
     Raises:
         ConfigError: with every mistake at once.
     """
     if problems := list(plan.mistakes()):
-        raise ConfigError(f"camera {plan.camera} of box {plan.box}", problems)
+        raise ConfigError(f"camera {plan.camera} of device {plan.device}", problems)
     return AgentFile(plan, AgentSettings.model_validate(plan.table))
 
 
-def _with_models_on_box(shared: Table) -> Table:
+def _with_models_on_device(shared: Table) -> Table:
     models = shared.get("models")
     if not isinstance(models, Mapping):
         return shared
     moved = {
-        key: str(on_box.model(PurePosixPath(models[key]).name))
+        key: str(installed_paths.model(PurePosixPath(models[key]).name))
         for key in ("detector", "embedding")
         if isinstance(models.get(key), str)
     }
@@ -191,8 +195,10 @@ def _signed_models(given: Table) -> dict[str, Any]:
     if not isinstance(models, Mapping):
         return {}
     ours = {"detector": DETECTOR, "embedding": EMBEDDING}
-    named = {key: str(on_box.model(name)) for key, name in ours.items() if key not in models}
-    return {"models": {**named, "public_key": str(on_box.RELEASE_PUBLIC_KEY)}}
+    named = {
+        key: str(installed_paths.model(name)) for key, name in ours.items() if key not in models
+    }
+    return {"models": {**named, "public_key": str(installed_paths.RELEASE_PUBLIC_KEY)}}
 
 
 def _has_broker(table: Table) -> bool:
@@ -207,7 +213,7 @@ def _misplaced(table: Table, at: Location, places: Mapping[Location, str]) -> It
     for key in _ABSOLUTE:
         value = _get(table, key)
         if isinstance(value, str) and not PurePosixPath(value).is_absolute():
-            yield f"{'.'.join(map(str, (*at, *key)))}: should be an absolute path on the box"
+            yield f"{'.'.join(map(str, (*at, *key)))}: should be an absolute path on the device"
 
 
 def _depth(table: Any, location: Location) -> int:

@@ -1,4 +1,4 @@
-"""What only one box gets: its certificate and keys, looked at before they are sent anywhere."""
+"""What only one device gets: its certificate and keys, looked at before they are sent anywhere."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.broker.certs import URN, Holder
-from deploy.site import installed_paths as on_box
-from deploy.site.agent_config import Plan
-from deploy.site.site import Box, Site
+from deploy.site import installed_paths
+from deploy.site.agent_config import AgentConfigSpec
+from deploy.site.site import Site, SiteDevice
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.signing.keys import read_public_key
 
 Secrets = dict[PurePosixPath, bytes]
-"""Where a file lies on the box, and what is in it."""
+"""Where a file lies on the device, and what is in it."""
 
 
 def secrets_of(site: Site, name: str) -> Secrets:
-    """All that goes into `/etc/edge-reid/secrets` of a box.
+    """All that goes into `/etc/edge-reid/secrets` of a device.
 
     Raises:
         ConfigError: with everything that is wrong with these files.
@@ -32,7 +32,7 @@ def secrets_of(site: Site, name: str) -> Secrets:
     reading = _Reading(site, name)
     reading.read()
     if reading.problems:
-        raise ConfigError(f"files of box {name}", reading.problems)
+        raise ConfigError(f"files of device {name}", reading.problems)
     return reading.secrets
 
 
@@ -47,20 +47,30 @@ class _Reading:
     def read(self) -> None:
         """Fill `secrets` and `problems`."""
         self._shared()
-        box = self._site.box(self._name)
-        if box.password_file and (body := self._take("password_file", box.password_file, 0o077)):
-            self.secrets[on_box.PASSWORD] = body
+        device = self._site.device(self._name)
+        if device.password_file and (
+            body := self._take("password_file", device.password_file, 0o077)
+        ):
+            self.secrets[installed_paths.PASSWORD] = body
         for plan in self._site.plans(self._name):
-            self._pair(plan, box)
+            self._pair(plan, device)
 
     def _shared(self) -> None:
         files = self._site.files
         if files.ca_file and (body := self._take("files.ca_file", files.ca_file)):
             self._ca = self._certificate("files.ca_file", body)
-            self.secrets[on_box.CA] = body
+            self.secrets[installed_paths.CA] = body
         keys = (
-            ("files.gallery_public_key", files.gallery_public_key, on_box.GALLERY_PUBLIC_KEY),
-            ("files.release_public_key", files.release_public_key, on_box.RELEASE_PUBLIC_KEY),
+            (
+                "files.gallery_public_key",
+                files.gallery_public_key,
+                installed_paths.GALLERY_PUBLIC_KEY,
+            ),
+            (
+                "files.release_public_key",
+                files.release_public_key,
+                installed_paths.RELEASE_PUBLIC_KEY,
+            ),
         )
         for where, path, there in keys:
             if path and (body := self._take(where, path)):
@@ -70,13 +80,16 @@ class _Reading:
                 except UsageError as error:
                     self.problems.append(f"{where}: {error}")
 
-    def _pair(self, plan: Plan, box: Box) -> None:
-        camera = box.cameras[plan.camera]
+    def _pair(self, plan: AgentConfigSpec, device: SiteDevice) -> None:
+        camera = device.cameras[plan.camera]
         own = camera.cert_file is not None
-        cert_file, key_file = (camera if own else box).cert_file, (camera if own else box).key_file
+        cert_file, key_file = (
+            (camera if own else device).cert_file,
+            (camera if own else device).key_file,
+        )
         if cert_file is None or key_file is None:
             return
-        where = f"boxes.{self._name}" + (f".cameras.{plan.camera}" if own else "")
+        where = f"devices.{self._name}" + (f".cameras.{plan.camera}" if own else "")
         cert = self._take(f"{where}.cert_file", cert_file)
         key = self._take(f"{where}.key_file", key_file, 0o077)
         if cert and key and (parsed := self._certificate(f"{where}.cert_file", cert)):
@@ -105,7 +118,11 @@ class _Reading:
 
 
 def _mistakes(
-    where: str, plan: Plan, cert: x509.Certificate, key: bytes, ca: x509.Certificate | None
+    where: str,
+    plan: AgentConfigSpec,
+    cert: x509.Certificate,
+    key: bytes,
+    ca: x509.Certificate | None,
 ) -> Iterator[str]:
     """What would keep an agent off its broker."""
     if (name := _common_name(cert)) != plan.agent:
@@ -129,7 +146,7 @@ def _common_name(cert: x509.Certificate) -> str:
     return re.sub(r"\.\d+$", "", str(names[0].value)) if names else "nobody"
 
 
-def _is_for(plan: Plan, cert: x509.Certificate) -> bool:
+def _is_for(plan: AgentConfigSpec, cert: x509.Certificate) -> bool:
     """False if certs.py issued it for another site or camera; others' certificates do not say."""
     try:
         names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -1,4 +1,4 @@
-"""Where things lie on a box."""
+"""Where things lie on a device."""
 
 from __future__ import annotations
 

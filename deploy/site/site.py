@@ -1,4 +1,4 @@
-"""`site.toml`: one file that describes the boxes of a site.
+"""`site.toml`: one file that describes the devices of a site.
 
 Relative paths are relative to the file. Unknown keys are mistakes, and every mistake is reported
 in one go.
@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from deploy.site.agent_config import AgentFile, Carried, Plan, agent_file
+from deploy.site.agent_config import AgentConfigSpec, AgentFile, Carried, agent_file
 from deploy.site.targets import TargetName
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import NAME_PATTERN, Name, merged, read_toml
@@ -95,10 +95,10 @@ class _Section(BaseModel):
 
 
 class Files(_Section):
-    """What goes to every box."""
+    """What goes to every device."""
 
     ca_file: LocalFile | None = None
-    """Certificate authority of the broker; default: the box's own list."""
+    """Certificate authority of the broker; default: the device's own list."""
     gallery_public_key: LocalFile | None = None
     """Of the key that signs galleries; needed with `[agent.gallery_sync]`."""
     release_public_key: LocalFile | None = None
@@ -108,18 +108,18 @@ class Files(_Section):
     """A first gallery, in force until another is published."""
 
 
-class Wifi(_Section):
-    """The network that a box finds when it starts first. Never in a bundle."""
+class WifiSettings(_Section):
+    """The network that a device finds when it starts first. Never in a bundle."""
 
     ssid: Annotated[str, AfterValidator(_ssid)]
     password_file: LocalFile | None = None
     """A file whose first line is the password; None: it is asked for."""
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-    """Where the box stands: it decides which channels the radio may use."""
+    """Where the device stands: it decides which channels the radio may use."""
 
 
 class Ssh(_Section):
-    """Who may log in to a box, with a key and never with a password."""
+    """Who may log in to a device, with a key and never with a password."""
 
     user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
     authorized_keys: Annotated[
@@ -128,12 +128,12 @@ class Ssh(_Section):
 
 
 class Rollout(_Section):
-    """In which order the boxes take a new release by themselves."""
+    """In which order the devices take a new release by themselves."""
 
     groups: tuple[Name, ...] = ()
-    """Names that boxes may have as their `group`, canaries first; boxes of none come last."""
+    """Names that devices may have as their `group`, canaries first; devices of none come last."""
     soak_s: Annotated[float, Field(ge=0, le=86_400 * 30)] = 3600.0
-    """So long every box of a group must have run a release well before the next group begins."""
+    """So long every device of a group must have run a release well before the next group begins."""
 
 
 _OF_CAMERA = ("cert_file", "key_file")
@@ -153,11 +153,11 @@ class Camera(BaseModel):
         return self
 
 
-class Box(_Section):
-    """One box and its cameras."""
+class SiteDevice(_Section):
+    """One device and its cameras."""
 
     hostname: Annotated[str, AfterValidator(_host_name)] | None = None
-    """Default: the name of the box."""
+    """Default: the name of the device."""
     target: TargetName | None = None
     """Default: that of the site."""
     group: Name | None = None
@@ -174,7 +174,7 @@ class Box(_Section):
     cameras: Annotated[dict[Name, Camera], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _belongs_together(self) -> Box:
+    def _belongs_together(self) -> SiteDevice:
         _check_pair(self.cert_file, self.key_file)
         if self.address is None and (self.gateway or self.dns):
             raise ValueError("gateway and dns: should come with address")
@@ -186,53 +186,55 @@ class Box(_Section):
 
 
 class Site(_Section):
-    """All boxes of a site."""
+    """All devices of a site."""
 
     site: Name
     target: TargetName
     agent: dict[str, Any] = {}
     """Tables of `agent.toml` that every agent shares."""
     files: Files = Files()
-    wifi: Wifi | None = None
+    wifi: WifiSettings | None = None
     ssh: Ssh | None = None
     rollout: Rollout = Rollout()
-    boxes: Annotated[dict[Name, Box], Field(min_length=1)]
+    devices: Annotated[dict[Name, SiteDevice], Field(min_length=1)]
 
-    def box(self, name: str) -> Box:
-        """The box of that name; raises UsageError when there is none."""
-        if name not in self.boxes:
-            known = ", ".join(sorted(self.boxes))
-            raise UsageError(f"box {name}: expected one of {known}; it is not in the site's file")
-        return self.boxes[name]
+    def device(self, name: str) -> SiteDevice:
+        """The device of that name; raises UsageError when there is none."""
+        if name not in self.devices:
+            known = ", ".join(sorted(self.devices))
+            raise UsageError(
+                f"device {name}: expected one of {known}; it is not in the site's file"
+            )
+        return self.devices[name]
 
     def target_of(self, name: str) -> TargetName:
-        """What kind of box that one is."""
-        return self.box(name).target or self.target
+        """What kind of device that one is."""
+        return self.device(name).target or self.target
 
     def hostname_of(self, name: str) -> str:
-        """What that box calls itself on its network."""
-        return self.box(name).hostname or name
+        """What that device calls itself on its network."""
+        return self.device(name).hostname or name
 
     def agents(self, name: str) -> tuple[AgentFile, ...]:
-        """The agents of a box, by camera."""
+        """The agents of a device, by camera."""
         return tuple(agent_file(plan) for plan in self.plans(name))
 
-    def plans(self, name: str) -> Iterator[Plan]:
-        """What the agents of a box are made from, mistakes and all."""
-        box = self.box(name)
-        for camera, its in sorted(box.cameras.items()):
-            yield Plan(
+    def plans(self, name: str) -> Iterator[AgentConfigSpec]:
+        """What the agents of a device are made from, mistakes and all."""
+        device = self.device(name)
+        for camera, its in sorted(device.cameras.items()):
+            yield AgentConfigSpec(
                 site=self.site,
-                box=name,
+                device=name,
                 camera=camera,
-                is_only_camera=len(box.cameras) == 1,
+                is_only_camera=len(device.cameras) == 1,
                 shared=self.agent,
                 own=its.model_extra or {},
                 carried=Carried(
                     ca=self.files.ca_file is not None,
-                    certificate=bool(box.cert_file or its.cert_file),
+                    certificate=bool(device.cert_file or its.cert_file),
                     own_certificate=its.cert_file is not None,
-                    password=box.password_file is not None,
+                    password=device.password_file is not None,
                     gallery_key=self.files.gallery_public_key is not None,
                     release_key=self.files.release_public_key is not None,
                 ),
@@ -250,7 +252,13 @@ def load_site(path: Path) -> Site:
     Raises:
         ConfigError: with every mistake at once.
     """
-    table = _with_local_models(read_toml(path), path.parent)
+    table = read_toml(path)
+    if "boxes" in table:
+        raise ConfigError(
+            str(path),
+            ["boxes: is called devices now: [devices.NAME], [devices.NAME.cameras.CAMERA]"],
+        )
+    table = _with_local_models(table, path.parent)
     try:
         site = Site.model_validate(table, context={"folder": path.parent})
     except ValidationError as error:
@@ -272,40 +280,47 @@ def _with_local_models(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _mistakes(site: Site) -> Iterator[str]:
-    for name, box in site.boxes.items():
+    for name, device in site.devices.items():
         yield from (line for plan in site.plans(name) for line in plan.mistakes())
-        if box.hostname is None and not _HOST_NAME.fullmatch(name):
-            yield f"boxes.{name}.hostname: is missing, the name of the box cannot be one"
-        if box.group is not None and box.group not in site.rollout.groups:
-            yield f"boxes.{name}.group: should be one of rollout.groups, found {box.group}"
-        if sum(camera.cert_file is None for camera in box.cameras.values()) > 1 and box.cert_file:
+        if device.hostname is None and not _HOST_NAME.fullmatch(name):
+            yield f"devices.{name}.hostname: is missing, the name of the device cannot be one"
+        if device.group is not None and device.group not in site.rollout.groups:
+            yield f"devices.{name}.group: should be one of rollout.groups, found {device.group}"
+        if (
+            sum(camera.cert_file is None for camera in device.cameras.values()) > 1
+            and device.cert_file
+        ):
             yield (
-                f"boxes.{name}.cert_file: has several cameras, so several agents; give each "
+                f"devices.{name}.cert_file: has several cameras, so several agents; give each "
                 "camera a cert_file and key_file of its own"
             )
     yield from _taken_twice("rollout.groups", site.rollout.groups)
-    yield from _taken_twice("hostname", map(site.hostname_of, site.boxes))
-    yield from _taken_twice("camera", (c for box in site.boxes.values() for c in box.cameras))
-    yield from _taken_twice("agent", (p.agent for name in site.boxes for p in site.plans(name)))
-    yield from _taken_twice("address", (box.address for box in site.boxes.values() if box.address))
+    yield from _taken_twice("hostname", map(site.hostname_of, site.devices))
+    yield from _taken_twice(
+        "camera", (c for device in site.devices.values() for c in device.cameras)
+    )
+    yield from _taken_twice("agent", (p.agent for name in site.devices for p in site.plans(name)))
+    yield from _taken_twice(
+        "address", (device.address for device in site.devices.values() if device.address)
+    )
 
 
 def _taken_twice(what: str, names: Iterable[str]) -> Iterator[str]:
     for name, count in Counter(names).items():
         if count > 1:
-            yield f"boxes: {what} {name} is there {count} times; each needs its own"
+            yield f"devices: {what} {name} is there {count} times; each needs its own"
 
 
 def _mistakes_of_agents(table: dict[str, Any]) -> Iterator[str]:
     """What is wrong with the agents of a file that is no whole site."""
-    for name, box in _table(table.get("boxes")).items():
-        cameras = _table(_table(box).get("cameras"))
+    for name, device in _table(table.get("devices")).items():
+        cameras = _table(_table(device).get("cameras"))
         for camera, its in cameras.items():
             if re.fullmatch(NAME_PATTERN, name) and re.fullmatch(NAME_PATTERN, camera):
                 own = {key: value for key, value in _table(its).items() if key not in _OF_CAMERA}
-                yield from Plan(
+                yield from AgentConfigSpec(
                     site="site",
-                    box=name,
+                    device=name,
                     camera=camera,
                     is_only_camera=len(cameras) == 1,
                     shared=_table(table.get("agent")),

@@ -1,4 +1,4 @@
-"""The kinds of box there are: which Python they have, and which wheels run on them."""
+"""The kinds of device there are: which Python they have, and which wheels run on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OLDEST_GLIBC = 17
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A kind of box, as its system comes."""
+    """A kind of device, as its system comes."""
 
     name: TargetName
     machine: str

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Waits before a start that comes soon after the last: 0, 2, 4 … up to 64 seconds. systemd can do
-# this itself from version 254 on; boxes have 249 to 257.
+# this itself from version 254 on; devices have 249 to 257.
 set -eu
 count=$RUNTIME_DIRECTORY/starts
 starts=0

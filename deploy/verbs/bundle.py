@@ -1,4 +1,4 @@
-"""`edge-reid bundle`: everything a box needs, in one signed file."""
+"""`edge-reid bundle`: everything a device needs, in one signed file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.verbs.needs import need_deploy
+from deploy.verbs.old_words import OldBox, refuse_old_box
 from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_reid.release.bundle_manifest import BundleManifest
 
 bundle = typer.Typer(
-    help="Everything a camera box needs in one signed file, installable without a network.",
+    help="Everything a camera device needs in one signed file, installable without a network.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -28,13 +29,16 @@ def make(
     target: Annotated[
         str | None,
         typer.Option(
-            help="pi-bookworm, pi-trixie, jetson-jp6 or debian-x86. [default: the box's or site's]"
+            help="pi-bookworm, pi-trixie, jetson-jp6 or debian-x86. [default: the site file has it]"
         ),
     ] = None,
-    box: Annotated[
+    device: Annotated[
         str | None,
-        typer.Option(help="Only for this box, with its secrets. [default: all, without secrets]"),
+        typer.Option(
+            help="Only for this device, with its secrets. [default: all, without secrets]"
+        ),
     ] = None,
+    box: OldBox = None,
     key: Annotated[
         Path | None, typer.Option(help="Private key to sign with. [default: unsigned]")
     ] = None,
@@ -59,8 +63,9 @@ def make(
     """
     if context.invoked_subcommand:
         return
+    refuse_old_box("bundle", box)
     if config is None or out is None:
-        raise UsageError("bundle: expected --config site.toml and --out box.tar.zst")
+        raise UsageError("bundle: expected --config site.toml and --out gate-1.tar.zst")
     need_deploy()
     from deploy.bundle import bundle_words
     from edge_reid.cli.verb_progress import stages
@@ -71,7 +76,7 @@ def make(
             out,
             told,
             target=target,
-            box=box,
+            device=device,
             runtime=runtime,
             version=release,
             key=key,
@@ -118,7 +123,7 @@ def unpack(
 ) -> None:
     """Check a bundle as `verify` does, and write what is in it into a new folder.
 
-    To install by hand: copy the folder to the box, and in it `sudo python3 install/install.py`.
+    To install by hand: copy the folder to the device, and in it `sudo python3 install/install.py`.
     """
     need_deploy()
     from edge_reid.cli.verb_progress import stages
@@ -133,7 +138,7 @@ def unpack(
 
 
 def _described(manifest: BundleManifest) -> str:
-    whose = f"box {manifest.box}" if manifest.box else "all boxes"
+    whose = f"device {manifest.device}" if manifest.device else "all devices"
     return (
         f"release {manifest.version} for {whose} of {manifest.site}, {manifest.target} "
         f"(Python {manifest.python}, {manifest.machine}), {len(manifest.files)} files"

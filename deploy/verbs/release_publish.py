@@ -1,4 +1,4 @@
-"""`edge-reid release publish`: a signed update goes out to the boxes of a site."""
+"""`edge-reid release publish`: a signed update goes out to the devices of a site."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.verbs.needs import need_deploy
-from edge_reid.cli.broker_options import Login, takes_login
+from edge_reid.cli.broker_options import BrokerLogin, takes_login
 
 if TYPE_CHECKING:
-    from edge_reid.release.release_publication import Published
+    from edge_reid.release.release_publication import PublishedRelease
 
 
 @takes_login()
 def publish(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLE…", help="One a target, made without --box.")
+        list[Path], typer.Argument(metavar="BUNDLE…", help="One a target, made without --device.")
     ],
     config: Annotated[Path, typer.Option(help="The site's file: its groups and their order.")],
     key: Annotated[Path, typer.Option(help="Private key, of `edge-reid keys new --for release`.")],
     to: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Where boxes take files from: a server's, a stick's."),
+        typer.Option(metavar="DIR", help="Where devices take files from: a server's, a stick's."),
     ],
     *,
-    login: Login,
+    login: BrokerLogin,
 ) -> None:
     """Publish a release: files into a folder, and its signed head to the broker.
 
-    Boxes with an [update] section take it, the first group first; `edge-reid fleet` shows how far.
-    Publishing an older release takes all boxes back to it.
+    Devices with an [update] section take it, the first group first; `edge-reid fleet` shows how
+    far. Publishing an older release takes all devices back to it.
     """
     need_deploy()
     from deploy.site.rollout_groups import rollout_groups
     from deploy.site.site import load_site
     from edge_reid.cli.verb_progress import stages
-    from edge_reid.release.channel import ReleaseLine
-    from edge_reid.release.release_publication import Plan
+    from edge_reid.release.channel import ReleaseChannel
+    from edge_reid.release.release_publication import RolloutPlan
     from edge_reid.release.release_publication import publish as publish_release
     from edge_reid.signing.keys import read_signing_key
 
     site = load_site(config)
     groups = rollout_groups(site)
-    plan = Plan(site.site, groups, site.rollout.soak_s)
+    plan = RolloutPlan(site.site, groups, site.rollout.soak_s)
     signing_key = read_signing_key(key)
-    with ReleaseLine(login.broker(), login.root, site.site) as line, stages() as told:
+    with ReleaseChannel(login.broker(), login.root, site.site) as line, stages() as told:
         done = publish_release(bundles, plan, signing_key, to, line, told=told)
     _say_published(done, to)
 
 
-def _say_published(done: Published, to: Path) -> None:
+def _say_published(done: PublishedRelease, to: Path) -> None:
     head = done.head
     if done.foreign:
         typer.echo("warning: the head there was not signed by this key; it is replaced", err=True)
@@ -61,7 +61,8 @@ def _say_published(done: Published, to: Path) -> None:
         f"{', '.join(sorted(head.targets))}; first {', then '.join([*order, 'all others'])}"
     )
     typer.echo(
-        f"in site.toml [agent.update] least_serial = {head.serial} keeps a box that is set up anew "
+        f"in site.toml [agent.update] least_serial = {head.serial} keeps a device that is set up "
+        f"anew "
         "from taking an older one"
     )
     typer.echo(f"{to}: {done.new} files are new, {done.new_bytes / 1e6:.1f} MB")

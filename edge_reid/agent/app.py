@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.command_runner import Reload, Steward
-from edge_reid.agent.event_output import Herald
+from edge_reid.agent.command_runner import CommandRunner, Reload
+from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
-from edge_reid.agent.metrics import Counters, FrameRate, Summary
+from edge_reid.agent.metrics import Counters, FrameRate, RunSummary
 from edge_reid.agent.pipeline import Pipeline, Step
 from edge_reid.agent.policy import Standard
-from edge_reid.agent.signals import Interrupts
+from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
-from edge_reid.agent.systemd import Heartbeat
+from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.camera_fault import CameraFault, FaultKind
 from edge_reid.core.config import AgentSettings, ModelSettings
@@ -34,13 +34,13 @@ from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.index import Index
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
-from edge_reid.strangers.purge import Leftovers
-from edge_reid.strangers.recogniser import Doorman
+from edge_reid.strangers.purge import StrangerPurge
+from edge_reid.strangers.recogniser import StrangerRecogniser
 from edge_reid.vision.annotate import VideoWriter, draw, label_for
-from edge_reid.vision.capture import Source, open_source
+from edge_reid.vision.capture import FrameSource, open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
-from edge_reid.wire.events import CameraReport, CameraState, Origin, camera_status_message
+from edge_reid.wire.events import CameraReport, CameraState, EventOrigin, camera_status_message
 from edge_reid.wire.topics import Address
 
 _log = logging.getLogger(__name__)
@@ -81,13 +81,13 @@ class Observer(Protocol):
     def notice(self, line: str, /) -> None:
         """Something a person should know now."""
 
-    def interrupted(self, summary: Summary, /) -> None:
+    def interrupted(self, summary: RunSummary, /) -> None:
         """Somebody ended the run before its source did; this is what it brought."""
 
 
 def run_agent(
     settings: AgentSettings, *, outputs: Outputs, observer: Observer, reload: Reload | None = None
-) -> Summary:
+) -> RunSummary:
     """Run one camera to the end of its source.
 
     `reload` reads the settings anew when a command asks for it; without it they stay as they are.
@@ -102,7 +102,7 @@ def run_agent(
         StoreError: the file of JSON lines takes no more; as above.
     """
     with ExitStack() as stack:
-        interrupts = stack.enter_context(Interrupts())
+        interrupts = stack.enter_context(StopSignals())
         again = reload or (lambda: settings)
         agent = _build(
             settings, outputs, observer, interrupts=interrupts, reload=again, stack=stack
@@ -115,7 +115,7 @@ def _build(
     outputs: Outputs,
     observer: Observer,
     *,
-    interrupts: Interrupts,
+    interrupts: StopSignals,
     reload: Reload,
     stack: ExitStack,
 ) -> _Agent:
@@ -133,7 +133,7 @@ def _build(
     sync = GallerySync.open(settings, embedder.manifest)
     watch = None if sync else stack.enter_context(GalleryWatch(settings.gallery, model_id))
     index = watch.first if watch else _first_of(sync, stack)
-    heartbeat = Heartbeat.from_environment()
+    heartbeat = SystemdNotifier.from_environment()
     # a service starts before the network, and outlives a camera that is away
     is_patient = heartbeat.is_heard and outputs.annotate is None
     clock = SteadyClock()
@@ -144,7 +144,7 @@ def _build(
     )
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
     recording = source_digest(settings.source.uri)
-    origin = Origin(address, settings.camera, model_id, index.version, recording)
+    origin = EventOrigin(address, settings.camera, model_id, index.version, recording)
     commit = uplink.publisher.publish if uplink else None
     standard = Standard(embedder.manifest, settings.decide)
     pipeline = Pipeline(
@@ -155,7 +155,7 @@ def _build(
         settings=settings,
         decision_clock=clock.now if source.is_live else None,
     )
-    herald = stack.enter_context(Herald(origin, commit=commit, lines=outputs.events))
+    herald = stack.enter_context(EventOutput(origin, commit=commit, lines=outputs.events))
     changeover = Changeover(
         sync,
         index,
@@ -168,7 +168,7 @@ def _build(
     )
     steward = None
     if uplink and uplink.desk:
-        steward = Steward(
+        steward = CommandRunner(
             uplink.desk,
             settings,
             pipeline=pipeline,
@@ -178,7 +178,7 @@ def _build(
             reload=reload,
         )
         stack.enter_context(steward)
-    doorman = Doorman.open(
+    doorman = StrangerRecogniser.open(
         settings,
         embedder.manifest,
         is_live=source.is_live,
@@ -193,7 +193,7 @@ def _build(
         herald=herald,
         uplink=uplink,
         changeover=changeover,
-        doorman=doorman or Leftovers(settings.strangers_path),
+        doorman=doorman or StrangerPurge(settings.strangers_path),
         steward=steward,
         film=_film(outputs.annotate, source, stack),
         observer=observer,
@@ -220,7 +220,7 @@ def _first_of(sync: GallerySync | None, stack: ExitStack) -> Index:
     return sync.first if newer is None else newer
 
 
-def _film(path: Path | None, source: Source, stack: ExitStack) -> VideoWriter | None:
+def _film(path: Path | None, source: FrameSource, stack: ExitStack) -> VideoWriter | None:
     return stack.enter_context(VideoWriter(path, source.fps, source.size_px)) if path else None
 
 
@@ -231,18 +231,18 @@ class _Agent:
         self,
         settings: AgentSettings,
         *,
-        source: Source,
+        source: FrameSource,
         clock: SteadyClock,
         pipeline: Pipeline,
-        herald: Herald,
+        herald: EventOutput,
         uplink: Uplink | None,
         changeover: Changeover,
-        doorman: Doorman | Leftovers,
-        steward: Steward | None,
+        doorman: StrangerRecogniser | StrangerPurge,
+        steward: CommandRunner | None,
         film: VideoWriter | None,
         observer: Observer,
-        interrupts: Interrupts,
-        heartbeat: Heartbeat,
+        interrupts: StopSignals,
+        heartbeat: SystemdNotifier,
     ) -> None:
         self._settings = settings
         self._source = source
@@ -265,7 +265,7 @@ class _Agent:
         self._frame_size_px: tuple[int, int] | None = None
         self._video_span_utc_s: tuple[float, float] | None = None
 
-    def run(self) -> Summary:
+    def run(self) -> RunSummary:
         if self._uplink:
             self._greet(self._uplink)
         self._observer.started(self._settings.camera, self._source.frames_expected)
@@ -390,7 +390,7 @@ class _Agent:
 
     def _wind_up(
         self, state: CameraState, *, reason: str | None = None, flush_s: float | None = None
-    ) -> Summary:
+    ) -> RunSummary:
         """End the open tracks, deliver what can be delivered, and add up."""
         self._heartbeat.stopping()
         wall_s = time.monotonic() - self._began_s
@@ -404,9 +404,9 @@ class _Agent:
             self._uplink.publisher.flush(patience_s)
         return self._add_up(wall_s)
 
-    def _add_up(self, wall_s: float) -> Summary:
+    def _add_up(self, wall_s: float) -> RunSummary:
         counters: Counters = self._pipeline.counters
-        return Summary(
+        return RunSummary(
             frames=counters.frames,
             video_s=self._video_s(),
             wall_s=wall_s,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from edge_reid.agent.event_output import Herald
+from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.pipeline import Pipeline
@@ -26,9 +26,9 @@ class Changeover:
     """Between the gallery in force and everything that goes by it.
 
     Args:
-        sync: makes galleries ready; None for a box that has its own.
+        sync: makes galleries ready; None for a device that has its own.
         index: the gallery in force at the start.
-        watch: makes galleries ready that come from the box's own file.
+        watch: makes galleries ready that come from the device's own file.
         threshold_of: least similarity of a known identity, for a gallery.
     """
 
@@ -38,7 +38,7 @@ class Changeover:
         index: Index,
         *,
         pipeline: Pipeline,
-        herald: Herald,
+        herald: EventOutput,
         uplink: Uplink | None,
         facts: AgentFacts,
         threshold_of: Callable[[Index], float],

@@ -16,13 +16,13 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.agent.kept_pictures import Album
+from edge_reid.agent.kept_pictures import PictureFolder
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import Standard
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError, SourceError, UsageError
 from edge_reid.core.types import Frame
-from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
 from edge_reid.wire.commands import Command, Picture
@@ -41,7 +41,7 @@ Reload = Callable[[], AgentSettings]
 """Reads the configuration anew; raises ConfigError."""
 
 
-class Steward:
+class CommandRunner:
     """Carries out what the desk lets through. `with` starts and stops it.
 
     Args:
@@ -51,7 +51,7 @@ class Steward:
 
     def __init__(
         self,
-        desk: CommandDesk,
+        desk: CommandInbox,
         settings: AgentSettings,
         *,
         pipeline: Pipeline,
@@ -71,7 +71,7 @@ class Steward:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
 
-    def __enter__(self) -> Steward:
+    def __enter__(self) -> CommandRunner:
         self._thread.start()
         return self
 
@@ -128,7 +128,7 @@ class Steward:
     def _take_picture(self, command: Command) -> None:
         limits = self._settings.commands
         assert limits.snapshot_dir is not None, "the settings are checked"  # noqa: S101
-        album = Album(
+        album = PictureFolder(
             limits.snapshot_dir,
             max_files=limits.snapshot_max_files,
             max_bytes=limits.snapshot_max_bytes,
@@ -164,7 +164,7 @@ class Steward:
         )
 
     def _read_gallery(self) -> Index | None:
-        """The gallery of this box as it is now; None where sync keeps it."""
+        """The gallery of this device as it is now; None where sync keeps it."""
         if self._sync:
             return None
         model_id = self._changeover.index.model_id
@@ -181,7 +181,7 @@ class Steward:
 
     def _look_for_gallery(self, command: Command) -> None:
         if self._sync is None:
-            raise UsageError("sync-now: this box has a gallery of its own; reload reads it anew")
+            raise UsageError("sync-now: this device has a gallery of its own; reload reads it anew")
         state = self._sync.look_now(SOURCE_PATIENCE_S)
         self._desk.done(command, gallery_version=state.version)
 
@@ -192,7 +192,7 @@ class Steward:
         if not least <= threshold <= most:
             raise UsageError(
                 f"set-threshold: expected {least:g} to {most:g} (commands.threshold_min and "
-                f"threshold_max on the box), got {threshold:g}"
+                f"threshold_max on the device), got {threshold:g}"
             )
 
         def put_in_force() -> None:

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.core.types import Hit
-from edge_reid.wire.events import Event, Origin, event_line
+from edge_reid.wire.events import Event, EventOrigin, event_line
 
 STDOUT = "-"
 
@@ -20,7 +20,7 @@ Commit = Callable[[Event], int | None]
 """Takes an event for good; returns its number, None when the disk would not take it."""
 
 
-class Herald:
+class EventOutput:
     """Where hits go.
 
     Args:
@@ -35,7 +35,7 @@ class Herald:
         UsageError: the file of JSON lines cannot be written.
     """
 
-    def __init__(self, origin: Origin, *, commit: Commit | None, lines: str | None) -> None:
+    def __init__(self, origin: EventOrigin, *, commit: Commit | None, lines: str | None) -> None:
         self.origin = origin
         self._commit = commit
         self._where = lines
@@ -43,7 +43,7 @@ class Herald:
         self._lines = self._open_lines(lines)
         self._told = 0
 
-    def __enter__(self) -> Herald:
+    def __enter__(self) -> EventOutput:
         return self
 
     def __exit__(

@@ -1,7 +1,7 @@
-"""Keeps the gallery of a box up to date, beside the frames.
+"""Keeps the gallery of a device up to date, beside the frames.
 
 A thread fetches, checks and loads a new version; the pipeline takes the finished index between two
-frames. The disk is looked at as well: `gallery rollback`, or another agent on this box, may have
+frames. The disk is looked at as well: `gallery rollback`, or another agent on this device, may have
 put another version in force.
 """
 
@@ -29,9 +29,9 @@ from edge_reid.core.errors import (
 )
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.gallery_head import Pinned
-from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fetch, pull
-from edge_reid.gallery.replica import Held, Replica
+from edge_reid.gallery.gallery_head import TrustPolicy
+from edge_reid.gallery.gallery_install import LoadedGallery, install, load_held, nothing_to_fetch
+from edge_reid.gallery.replica import Replica, StoredVersion
 from edge_reid.matching.index import Index
 from edge_reid.signing.keys import read_public_key
 from edge_reid.transfer.gallery_source import GallerySource, open_gallery_source
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 TURN_S = 1.0
 """Longest wait for the source before looking at the disk, and at whether to stop."""
 FIRST_WAIT_S = 10.0
-"""A box that has no gallery at all waits so long for its first before its first frame."""
+"""A device that has no gallery at all waits so long for its first before its first frame."""
 FAREWELL_S = 2.0
 STRETCH_S = 0.002
 """Of work on a new gallery, then a rest."""
@@ -94,7 +94,7 @@ class GallerySync:
         self,
         path: Path,
         settings: GallerySyncSettings,
-        pinned: Pinned,
+        pinned: TrustPolicy,
         source: GallerySource,
         *,
         changed: Callable[[], None] = lambda: None,
@@ -117,7 +117,7 @@ class GallerySync:
 
     @classmethod
     def open(cls, settings: AgentSettings, manifest: EmbeddingManifest) -> GallerySync | None:
-        """As the settings say; None when the gallery is the box's own.
+        """As the settings say; None when the gallery is the device's own.
 
         Raises:
             UsageError: the public key, or a file that the source needs, cannot be read.
@@ -126,7 +126,7 @@ class GallerySync:
         sync = settings.gallery_sync
         if sync is None:
             return None
-        pinned = Pinned(
+        pinned = TrustPolicy(
             read_public_key(sync.public_key),
             settings.site,
             manifest.model_id,
@@ -181,7 +181,7 @@ class GallerySync:
         self._note_loaded(loaded[0])
         return Index(loaded[0].snapshot), frozenset().union(*names[1:]) - names[0]
 
-    def _load_held(self) -> list[Arrived]:
+    def _load_held(self) -> list[LoadedGallery]:
         """All that can be loaded of what is on the disk; nothing while a full one has none."""
         try:
             with Replica.open(self._path) as replica:
@@ -191,7 +191,7 @@ class GallerySync:
             self._refuse(error)
             return []
 
-    def _load(self, held: Held, replica: Replica) -> Arrived | None:
+    def _load(self, held: StoredVersion, replica: Replica) -> LoadedGallery | None:
         try:
             return load_held(held, nothing_to_fetch, replica, self._pinned)
         except SnapshotError as error:
@@ -241,7 +241,7 @@ class GallerySync:
 
     def _take(self, sealed: bytes, replica: Replica) -> None:
         now_utc_s = time.time()
-        arrived = pull(
+        arrived = install(
             sealed,
             self._source.fetch,
             replica,
@@ -255,7 +255,7 @@ class GallerySync:
         is_newest = held is not None and held.version == highest
         self._tell(
             checked_utc_s=now_utc_s,
-            refused=None if is_newest else f"version {highest} was rolled back on this box",
+            refused=None if is_newest else f"version {highest} was rolled back on this device",
         )
         self._concluded.set()
 
@@ -289,17 +289,17 @@ class GallerySync:
             self._tell(purged_through=replica.purged_through)
         return True
 
-    def _load_or_fetch(self, held: Held, replica: Replica) -> Arrived:
+    def _load_or_fetch(self, held: StoredVersion, replica: Replica) -> LoadedGallery:
         fetch, pause = self._source.fetch, _Courtesy().pause
         return load_held(held, fetch, replica, self._pinned, pause=pause)
 
-    def _offer(self, arrived: Arrived) -> None:
+    def _offer(self, arrived: LoadedGallery) -> None:
         self._ready.append(Index(arrived.snapshot))
         self._note_loaded(arrived)
         _log.info("gallery version %d is in force", arrived.head.version)
         self.changed()
 
-    def _note_loaded(self, arrived: Arrived) -> None:
+    def _note_loaded(self, arrived: LoadedGallery) -> None:
         self.state = replace(
             self.state, version=arrived.head.version, created_utc_s=arrived.head.created_utc_s
         )

@@ -1,4 +1,4 @@
-"""Pictures that are kept on this box: the newest, in one folder, for its owner's eyes only."""
+"""Pictures that are kept on this device: the newest, in one folder, for its owner's eyes only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OURS = re.compile(r"[a-z0-9_-]{1,64}-\d{8}T\d{6}\.\d{3}Z\.jpg(\.part)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptPicture:
     """A picture on disk."""
 
     path: Path
@@ -31,12 +31,12 @@ class Kept:
     """Hex, of the file's bytes."""
 
 
-class Album:
+class PictureFolder:
     """A folder of JPEGs. Beyond its caps the oldest go; files of others are left alone.
 
     Args:
         folder: made when the first picture comes.
-        max_files, max_bytes: of all pictures in it, whichever agent of this box they are of.
+        max_files, max_bytes: of all pictures in it, whichever agent of this device they are of.
     """
 
     def __init__(self, folder: Path, *, max_files: int, max_bytes: int) -> None:
@@ -44,7 +44,7 @@ class Album:
         self._max_files = max_files
         self._max_bytes = max_bytes
 
-    def keep(self, frame: Frame, camera: str) -> Kept:
+    def keep(self, frame: Frame, camera: str) -> KeptPicture:
         """Write a frame as `<camera>-20260301T120000.250Z.jpg`, whole or not at all.
 
         Raises:
@@ -66,7 +66,7 @@ class Album:
                 f"snapshot {path}: cannot be written: {error.strerror}; "
                 "make room, or give another commands.snapshot_dir"
             ) from error
-        return Kept(path.resolve(), len(body), hashlib.sha256(body).hexdigest())
+        return KeptPicture(path.resolve(), len(body), hashlib.sha256(body).hexdigest())
 
     def _make_room(self, newest: Path) -> None:
         older = []

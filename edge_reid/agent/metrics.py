@@ -96,7 +96,7 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class RunSummary:
     """The end of a run, for people and for `--json`."""
 
     frames: int

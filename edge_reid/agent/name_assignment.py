@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edge_reid.agent.track_state import Case
+from edge_reid.agent.track_state import TrackState
 from edge_reid.core.types import Known, Uncertain, Unknown
 
 
@@ -15,10 +15,10 @@ class Names:
         cases: all open cases by `track_id`; looked at anew with every question.
     """
 
-    def __init__(self, cases: Mapping[int, Case]) -> None:
+    def __init__(self, cases: Mapping[int, TrackState]) -> None:
         self._cases = cases
 
-    def holders(self, identity: str, track_id: int) -> Iterator[tuple[int, Case]]:
+    def holders(self, identity: str, track_id: int) -> Iterator[tuple[int, TrackState]]:
         """The tracks that are taken for somebody, but this one."""
         for number, case in self._cases.items():
             held = case.held
@@ -45,7 +45,7 @@ class Names:
         )
 
 
-def _waits(case: Case, identity: str) -> bool:
+def _waits(case: TrackState, identity: str) -> bool:
     decision = case.decision
     candidate = decision.candidate if isinstance(decision, Uncertain) else None
     return candidate is not None and candidate.identity == identity

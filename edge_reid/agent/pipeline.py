@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_reid.agent.metrics import Counters, StageClock
-from edge_reid.agent.track_decisions import Casebook, report
-from edge_reid.agent.track_state import Evidence
+from edge_reid.agent.track_decisions import TrackDecisions, report
+from edge_reid.agent.track_state import EmbeddedCrop
 from edge_reid.core.config import AgentSettings, DecideSettings
 from edge_reid.core.types import (
     Crop,
@@ -105,7 +105,7 @@ class Pipeline:
         self._gate = MotionGate() if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._picker = CropPicker(settings.embed)
-        self._cases = Casebook(
+        self._cases = TrackDecisions(
             index,
             threshold=threshold,
             settings=settings.decide,
@@ -202,8 +202,8 @@ class Pipeline:
             if kind is not None
         )
 
-    def _embed(self, crops: Sequence[Crop]) -> dict[int, list[Evidence]]:
-        by_track: defaultdict[int, list[Evidence]] = defaultdict(list)
+    def _embed(self, crops: Sequence[Crop]) -> dict[int, list[EmbeddedCrop]]:
+        by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
         if not crops:
             return by_track
         with self._clock.stage("embed"):
@@ -212,7 +212,7 @@ class Pipeline:
         model_id = self._embedder.manifest.model_id
         for crop, vector in zip(crops, vectors, strict=True):
             embedding = Embedding(vector, model_id, crop.quality)
-            by_track[crop.track_id].append(Evidence(embedding, crop.box, crop.captured_utc_s))
+            by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
         return by_track
 
     def _tell(
@@ -220,7 +220,7 @@ class Pipeline:
         kind: HitType,
         decision: Known | Unknown,
         track: Track,
-        best: Evidence,
+        best: EmbeddedCrop,
         embeddings: tuple[Embedding, ...],
         *,
         frame: Frame,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 
-class Interrupts:
+class StopSignals:
     """Turns SIGINT into KeyboardInterrupt and SIGTERM into SystemExit, inside its `with` block.
 
     SIGTERM so unwinds like Ctrl-C, and systemd's stop loses nothing. It leaves with 0: whoever is
@@ -23,7 +23,7 @@ class Interrupts:
         self._holding = False
         self._pending: int | None = None
 
-    def __enter__(self) -> Interrupts:
+    def __enter__(self) -> StopSignals:
         self._before = {
             number: signal.signal(number, self._arrived)
             for number in (signal.SIGINT, signal.SIGTERM)

@@ -18,7 +18,7 @@ MOST_PAUSE_S = 5.0
 """Between two signs of life, whatever the timeout: an upgrade is watched by them too."""
 
 
-class Heartbeat:
+class SystemdNotifier:
     """Tells the service manager that the pipeline makes progress. Of one thread: the pipeline's.
 
     A beat means "I took a frame through all stages, or found that there is none and am well". So it
@@ -45,7 +45,7 @@ class Heartbeat:
         self._is_ready = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Heartbeat:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> SystemdNotifier:
         """As systemd has set the environment of this process."""
         timeout_us = environment.get("WATCHDOG_USEC", "")
         meant_for = environment.get("WATCHDOG_PID", str(os.getpid()))

@@ -15,14 +15,14 @@ from collections.abc import Iterable
 
 from edge_reid.agent.name_assignment import Names
 from edge_reid.agent.track_state import (
-    Case,
-    Closing,
-    Evidence,
+    EmbeddedCrop,
+    EndedTrack,
+    TrackState,
     embeddings_of,
     is_weaker,
     worth_telling,
 )
-from edge_reid.agent.track_swaps import Outcome, Rules, likeness, outcome_of
+from edge_reid.agent.track_swaps import SwapOutcome, SwapRules, likeness, outcome_of
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.types import (
     Candidate,
@@ -42,7 +42,7 @@ _MAX_RIVALS = 8
 """Of one track: who meets more people before a crop tells keeps the newest."""
 
 
-class Casebook:
+class TrackDecisions:
     """All open cases of one camera.
 
     Args:
@@ -59,7 +59,7 @@ class Casebook:
         self._threshold = threshold
         self.settings = settings
         self._keep = keep
-        self._cases: dict[int, Case] = {}
+        self._cases: dict[int, TrackState] = {}
         self._names = Names(self._cases)
         self._due: set[int] = set()  # tracks of which more has changed than their crops
         self._anew: set[int] = set()  # tracks that want fresh crops
@@ -143,12 +143,12 @@ class Casebook:
             for track_id in sorted(settled)
         }
 
-    def learn(self, track_id: int, evidence: Iterable[Evidence]) -> HitType | None:
+    def learn(self, track_id: int, evidence: Iterable[EmbeddedCrop]) -> HitType | None:
         """Decide a track anew; returns what is worth publishing of it, if anything.
 
         Of a track in doubt `review` says it, when the doubt is over.
         """
-        case = self._cases.setdefault(track_id, Case())
+        case = self._cases.setdefault(track_id, TrackState())
         if case.is_in_doubt and not case.is_meeting:
             for each in evidence:
                 case.learn_apart(each, self._keep)
@@ -168,7 +168,7 @@ class Casebook:
             raise KeyError(track_id)
         return decision
 
-    def best(self, track_id: int) -> Evidence:
+    def best(self, track_id: int) -> EmbeddedCrop:
         """The best evidence of a track that was learned of."""
         return self._cases[track_id].best
 
@@ -176,7 +176,7 @@ class Casebook:
         """What is kept of a track that was learned of, by falling quality."""
         return self._cases[track_id].embeddings
 
-    def close(self, track_id: int) -> Closing:
+    def close(self, track_id: int) -> EndedTrack:
         """Forget an ended track.
 
         A known identity once published stays the track's: the evidence for it was sufficient
@@ -184,25 +184,25 @@ class Casebook:
         the track has swapped people with another it ends under whose name is right.
         """
         if track_id not in self._cases:
-            return Closing(None, (), None)
+            return EndedTrack(None, (), None)
         self._settle(track_id, final=True)
         case = self._cases.pop(track_id)
         self._forget(track_id)
         self._due |= self._names.waiting(case.held)
         if case.is_absent and case.view:  # nobody saw it under another name than it was told
             ends = (HitType.END,) if case.published else ()
-            return Closing(case.published, ends, case.view, (case.view.embedding,))
+            return EndedTrack(case.published, ends, case.view, (case.view.embedding,))
         if not case.evidence:
-            return Closing(None, (), None)
+            return EndedTrack(None, (), None)
         best, embeddings = case.best, case.embeddings
         final = self._decide(case, track_id, final=True)
         if is_weaker(final, case.held) and case.held is not None:
             final = case.held
         if isinstance(final, Uncertain):
-            return Closing(final, (), best, embeddings)
+            return EndedTrack(final, (), best, embeddings)
         fresh = worth_telling(case, final, self.settings.update_gain)
         kinds = (fresh, HitType.END) if fresh else (HitType.END,)
-        return Closing(final, kinds, best, embeddings)
+        return EndedTrack(final, kinds, best, embeddings)
 
     def _forget(self, track_id: int) -> None:
         self._due.discard(track_id)
@@ -211,7 +211,7 @@ class Casebook:
         self._challenged = {pair for pair in self._challenged if track_id not in pair}
 
     def _confuse(self, first: int, second: int) -> None:
-        one, other = (self._cases.setdefault(number, Case()) for number in (first, second))
+        one, other = (self._cases.setdefault(number, TrackState()) for number in (first, second))
         if one.evidence or other.evidence:
             one.meets(second, other, _MAX_RIVALS)
             other.meets(first, one, _MAX_RIVALS)
@@ -219,12 +219,12 @@ class Casebook:
     def _settle(self, track_id: int, *, final: bool = False) -> None:
         """Weigh what was seen of a track since it met others; end the doubts that this ends."""
         case = self._cases[track_id]
-        rules = Rules(self._index.model_id, self.settings.min_crops, self.settings.min_margin)
+        rules = SwapRules(self._index.model_id, self.settings.min_crops, self.settings.min_margin)
         for number, rival in self._nearest_first(case):
             outcome = outcome_of(case, rival, rules, final=final or number not in self._cases)
-            if outcome is Outcome.OPEN:
+            if outcome is SwapOutcome.OPEN:
                 continue
-            if outcome is Outcome.CROSSED:
+            if outcome is SwapOutcome.CROSSED:
                 case.swap(rival)
             del case.rivals[number]
             rival.rivals.pop(track_id, None)
@@ -234,7 +234,7 @@ class Casebook:
             rival.rivals[track_id] = case.as_met()
         self._accept(track_id, final=final)
 
-    def _nearest_first(self, case: Case) -> list[tuple[int, Case]]:
+    def _nearest_first(self, case: TrackState) -> list[tuple[int, TrackState]]:
         """Its rivals: whoever was most like what is seen of it now comes first."""
         return sorted(
             case.rivals.items(),
@@ -259,7 +259,7 @@ class Casebook:
         if is_another:
             self._due |= self._names.waiting(name)
 
-    def _is_another(self, case: Case, track_id: int) -> bool:
+    def _is_another(self, case: TrackState, track_id: int) -> bool:
         """Whether the fresh crops alone show somebody else than the track is taken for."""
         alone = self._judge(case.fresh)
         if not case.evidence or isinstance(alone, Uncertain):
@@ -291,7 +291,7 @@ class Casebook:
                 holder.is_claimed = True
                 self._anew.add(number)
 
-    def _judge(self, evidence: list[Evidence], *, final: bool = False) -> Decision:
+    def _judge(self, evidence: list[EmbeddedCrop], *, final: bool = False) -> Decision:
         return decide(
             embeddings_of(evidence),
             self._index,
@@ -300,7 +300,7 @@ class Casebook:
             final=final,
         )
 
-    def _decide(self, case: Case, track_id: int, *, final: bool = False) -> Decision:
+    def _decide(self, case: TrackState, track_id: int, *, final: bool = False) -> Decision:
         return self._unless_elsewhere(self._judge(case.evidence, final=final), track_id)
 
     def _unless_elsewhere(self, decision: Decision, track_id: int) -> Decision:
@@ -317,7 +317,7 @@ class Casebook:
         similarity = decision.similarity if decision else None
         return -1.0 if similarity is None else similarity
 
-    def _publish(self, case: Case) -> HitType | None:
+    def _publish(self, case: TrackState) -> HitType | None:
         decision = case.decision
         if decision is None or is_weaker(decision, case.held):
             decision = case.held
@@ -337,7 +337,7 @@ def report(
     kind: HitType,
     decision: Known | Unknown,
     track: Track,
-    best: Evidence,
+    best: EmbeddedCrop,
     embeddings: tuple[Embedding, ...],
     *,
     frame_size_px: tuple[int, int],

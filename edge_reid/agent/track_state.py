@@ -10,7 +10,7 @@ from edge_reid.core.types import Decision, Embedding, HitType, Known, Uncertain,
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+class EmbeddedCrop:
     """An embedded crop, and where and when it was taken."""
 
     embedding: Embedding
@@ -19,25 +19,25 @@ class Evidence:
 
 
 @dataclass(slots=True, eq=False)
-class Case:
+class TrackState:
     """One track: its best evidence, what that says now, and what was last published."""
 
-    evidence: list[Evidence] = field(default_factory=list)
+    evidence: list[EmbeddedCrop] = field(default_factory=list)
     """By falling quality."""
     decision: Decision | None = None
     held: Known | Unknown | None = None
     """Who the track is taken for: as published, unless the name has moved since."""
     published: Known | Unknown | None = None
     """What was last told of the track."""
-    rivals: dict[int, Case] = field(default_factory=dict)
+    rivals: dict[int, TrackState] = field(default_factory=dict)
     """Tracks met, by number, that this one may have swapped people with; also ended ones."""
     is_meeting: bool = False
     """Whether its box overlaps a rival's at this moment."""
     is_claimed: bool = False
     """Whether another track claims its name, and fresh crops are to tell."""
-    fresh: list[Evidence] = field(default_factory=list)
+    fresh: list[EmbeddedCrop] = field(default_factory=list)
     """By falling quality: of since the meeting or the claim, apart from `evidence` of before."""
-    view: Evidence | None = None
+    view: EmbeddedCrop | None = None
     """Of a track that swapped people: its own best crop, as `evidence` is partly of the other.
     """
     is_absent: bool = False
@@ -53,7 +53,7 @@ class Case:
         return bool(self.rivals) or self.is_claimed
 
     @property
-    def best(self) -> Evidence:
+    def best(self) -> EmbeddedCrop:
         """The best crop of this very track.
 
         Raises:
@@ -61,21 +61,21 @@ class Case:
         """
         return self.view or self.evidence[0]
 
-    def meets(self, number: int, rival: Case, keep: int) -> None:
+    def meets(self, number: int, rival: TrackState, keep: int) -> None:
         """Another track came so close that people may have swapped; the newest `keep` count."""
         self.rivals.pop(number, None)
         self.rivals[number] = rival
         for oldest in tuple(self.rivals)[:-keep]:
             del self.rivals[oldest]
 
-    def learn(self, evidence: Evidence, keep: int) -> None:
+    def learn(self, evidence: EmbeddedCrop, keep: int) -> None:
         """Add evidence; only the `keep` best by quality stay."""
         _insert(self.evidence, evidence, keep)
         if self.view and (self.is_absent or _quality(evidence) > _quality(self.view)):
             self.view = evidence
         self.is_absent = False
 
-    def learn_apart(self, evidence: Evidence, keep: int) -> None:
+    def learn_apart(self, evidence: EmbeddedCrop, keep: int) -> None:
         """Add evidence of after a meeting; `accept_fresh` joins it with the rest."""
         _insert(self.fresh, evidence, keep)
 
@@ -87,7 +87,7 @@ class Case:
         for each in fresh:
             self.learn(each, keep)
 
-    def swap(self, other: Case) -> None:
+    def swap(self, other: TrackState) -> None:
         """Who was here is there now: evidence of before and name move, what was told stays."""
         for case in (self, other):
             case.view = next(iter(case.fresh), case.view or next(iter(case.evidence), None))
@@ -96,25 +96,25 @@ class Case:
         self.decision, other.decision = other.decision, self.decision
         self.held, other.held = other.held, self.held
 
-    def as_met(self) -> Case:
+    def as_met(self) -> TrackState:
         """What a rival needs of it when it has ended."""
-        return Case(list(self.evidence), self.decision, self.held, fresh=list(self.fresh))
+        return TrackState(list(self.evidence), self.decision, self.held, fresh=list(self.fresh))
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class EndedTrack:
     """The end of a case."""
 
     decision: Decision | None
     """None: the track was never embedded."""
     kinds: tuple[HitType, ...]
     """What to publish, in order. A track decided only now is told as new before it ends."""
-    best: Evidence | None
+    best: EmbeddedCrop | None
     embeddings: tuple[Embedding, ...] = ()
     """By falling quality."""
 
 
-def worth_telling(case: Case, now: Known | Unknown, gain: float) -> HitType | None:
+def worth_telling(case: TrackState, now: Known | Unknown, gain: float) -> HitType | None:
     """How a decision is to be published of a case, if it says more than what was published."""
     before, has_moved = case.published, case.held is not case.published
     if before is None or type(before) is not type(now):
@@ -131,16 +131,16 @@ def is_weaker(final: Decision, held: Known | Unknown | None) -> bool:
     return takes_back or (isinstance(held, Unknown) and isinstance(final, Uncertain))
 
 
-def embeddings_of(evidence: Iterable[Evidence]) -> tuple[Embedding, ...]:
+def embeddings_of(evidence: Iterable[EmbeddedCrop]) -> tuple[Embedding, ...]:
     """The embeddings, in their order."""
     return tuple(each.embedding for each in evidence)
 
 
-def _insert(evidence: list[Evidence], new: Evidence, keep: int) -> None:
+def _insert(evidence: list[EmbeddedCrop], new: EmbeddedCrop, keep: int) -> None:
     evidence.append(new)
     evidence.sort(key=_quality, reverse=True)
     del evidence[keep:]
 
 
-def _quality(evidence: Evidence) -> float:
+def _quality(evidence: EmbeddedCrop) -> float:
     return evidence.embedding.quality

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from edge_reid.agent.track_state import Case, Evidence, embeddings_of
+from edge_reid.agent.track_state import EmbeddedCrop, TrackState, embeddings_of
 from edge_reid.matching.decide import mean_vector
 
 SURE_GAIN = 0.2
 """So much more alike is enough before there are `min_crops` of both, in cosine similarity."""
 
 
-class Outcome(Enum):
+class SwapOutcome(Enum):
     """What became of two tracks that met."""
 
     STRAIGHT = "straight"
@@ -28,7 +28,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SwapRules:
     """When crops are enough to tell."""
 
     model_id: str
@@ -36,7 +36,9 @@ class Rules:
     min_margin: float
 
 
-def outcome_of(one: Case, other: Case, rules: Rules, *, final: bool = False) -> Outcome:
+def outcome_of(
+    one: TrackState, other: TrackState, rules: SwapRules, *, final: bool = False
+) -> SwapOutcome:
     """What the crops since the meeting say of two tracks.
 
     Crops of one of them alone must be `min_crops`; if both were seen, fewer do where it is clear.
@@ -48,11 +50,11 @@ def outcome_of(one: Case, other: Case, rules: Rules, *, final: bool = False) -> 
     gain = _gain(one, other, rules.model_id) if both or enough else None
     least = rules.min_margin if enough else SURE_GAIN
     if gain is not None and abs(gain) >= least:
-        return Outcome.CROSSED if gain > 0 else Outcome.STRAIGHT
-    return Outcome.STRAIGHT if enough and (both or final) else Outcome.OPEN
+        return SwapOutcome.CROSSED if gain > 0 else SwapOutcome.STRAIGHT
+    return SwapOutcome.STRAIGHT if enough and (both or final) else SwapOutcome.OPEN
 
 
-def _gain(one: Case, other: Case, model_id: str) -> float | None:
+def _gain(one: TrackState, other: TrackState, model_id: str) -> float | None:
     """How much more alike they are crossed than straight, in the mean; None: cannot be compared."""
     straight = [
         likeness(case.evidence, case.fresh, model_id)
@@ -69,7 +71,7 @@ def _gain(one: Case, other: Case, model_id: str) -> float | None:
     return sum(crossed) / len(crossed) - sum(straight) / len(straight)
 
 
-def likeness(before: list[Evidence], after: list[Evidence], model_id: str) -> float:
+def likeness(before: list[EmbeddedCrop], after: list[EmbeddedCrop], model_id: str) -> float:
     """Cosine of the two means, weighted by quality; 0 where there is none, or it points nowhere."""
     if not before or not after:
         return 0.0

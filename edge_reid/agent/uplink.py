@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from edge_reid.core.config import AgentSettings
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
-from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.command_memory import CommandMemory
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
@@ -24,7 +24,7 @@ class Uplink:
         outbox: Outbox,
         publisher: Publisher,
         address: Address,
-        desk: CommandDesk | None = None,
+        desk: CommandInbox | None = None,
     ) -> None:
         self.outbox = outbox
         self.publisher = publisher
@@ -82,7 +82,7 @@ class Uplink:
         return f"{reason}; {waiting} events wait in {self.outbox.path} for the next run"
 
 
-def _open_desk(settings: AgentSettings, address: Address) -> CommandDesk:
+def _open_desk(settings: AgentSettings, address: Address) -> CommandInbox:
     path = settings.outbox_path.with_name(f"commands-{settings.agent}.json")
     memory = CommandMemory(path, settings.commands.max_age_s)
-    return CommandDesk(address, settings.commands, memory=memory)
+    return CommandInbox(address, settings.commands, memory=memory)

@@ -18,7 +18,7 @@ LOCAL = "mqtt://127.0.0.1:1883"
 
 
 @dataclass(frozen=True)
-class Login:
+class BrokerLogin:
     """The broker and ourselves, as typed: every field is an option, see `takes_login`."""
 
     url: Annotated[
@@ -53,7 +53,7 @@ class Login:
 
 
 def takes_login(url: str | None = LOCAL) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator: the verb's parameter `login` becomes the options that a Login is made of.
+    """A decorator: the verb's parameter `login` becomes the options that a BrokerLogin is made of.
 
     Typer reads options off a signature and knows no groups of them, so the verb gets a signature
     in which they stand where `login` stood. `url` is what `--broker` is when nobody gives it.
@@ -61,7 +61,7 @@ def takes_login(url: str | None = LOCAL) -> Callable[[Callable[..., None]], Call
 
     def expand(verb: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(verb, eval_str=True).parameters
-        ours = dict(inspect.signature(Login, eval_str=True).parameters)
+        ours = dict(inspect.signature(BrokerLogin, eval_str=True).parameters)
         ours["url"] = ours["url"].replace(default=url)
         options = [
             option.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -71,7 +71,9 @@ def takes_login(url: str | None = LOCAL) -> Callable[[Callable[..., None]], Call
 
         @functools.wraps(verb)
         def asked(**given: Any) -> None:
-            login = Login(**{field.name: given.pop(field.name) for field in fields(Login)})
+            login = BrokerLogin(
+                **{field.name: given.pop(field.name) for field in fields(BrokerLogin)}
+            )
             verb(login=login, **given)
 
         asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from edge_reid.consumers.fleet import Fleet, Member
+from edge_reid.consumers.fleet import Fleet, FleetMember
 from edge_reid.core.foreign_text import shown
 from edge_reid.wire.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
 
@@ -46,7 +46,7 @@ def fleet_table(
     return table
 
 
-def _cells(member: Member, now: datetime) -> tuple[Text, ...]:
+def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
     status = member.status
     cameras = Text("\n").join(_camera(it, now, online=member.is_online) for it in _cameras(member))
     if status is None:
@@ -70,11 +70,11 @@ def _cells(member: Member, now: datetime) -> tuple[Text, ...]:
     )
 
 
-def _cameras(member: Member) -> list[CameraStatus]:
+def _cameras(member: FleetMember) -> list[CameraStatus]:
     return [member.cameras[name] for name in sorted(member.cameras)]
 
 
-def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
+def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
     """`online 3 h`, `offline 2 min: stopped`, `lost; had connected 5 d ago`; and what else a
     person should know.
     """
@@ -109,9 +109,9 @@ def _state(member: Member, status: AgentStatus, now: datetime) -> Text:
     return Text("\n").join(lines)
 
 
-def _release(member: Member) -> Text:
-    """What the box runs, else the version of the agent; and below it, where an update stands that
-    it has not come to the end of: `1.1 waiting: waits for gate-1 …`.
+def _release(member: FleetMember) -> Text:
+    """What the device runs, else the version of the agent; and below it, where an update stands
+    that it has not come to the end of: `1.1 waiting: waits for gate-1 …`.
     """
     update = member.update
     if update is None:
@@ -146,7 +146,7 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
     return Text(f"{camera.camera} {camera.state}{rate}{dropped}{said}{reason}", style)
 
 
-def is_silent(member: Member, now: datetime) -> bool:
+def is_silent(member: FleetMember, now: datetime) -> bool:
     """Whether its status has not been written for so long that it must be gone."""
     status = member.status
     return status is None or bool(silence(status.at, status.period_s or AGENT_PERIOD_S, now))

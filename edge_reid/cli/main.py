@@ -31,7 +31,7 @@ ENTRY_POINTS = "edge_reid.verbs"
 
 app = typer.Typer(
     name="edge-reid",
-    help="Person re-identification on the camera box: frames in, hits out over MQTT.",
+    help="Person re-identification on the camera device: frames in, hits out over MQTT.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

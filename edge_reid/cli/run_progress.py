@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from edge_reid.agent.metrics import Summary
+from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.pipeline import Step
 from edge_reid.core.foreign_text import LOGGED_MAX, shown
 
@@ -74,12 +74,12 @@ class RunScreen:
         """Something a person should know now."""
         self._console.print(Text(shown(line, LOGGED_MAX), "yellow"), soft_wrap=True)
 
-    def interrupted(self, summary: Summary) -> None:
+    def interrupted(self, summary: RunSummary) -> None:
         """Somebody ended the run before its source did; this is what it brought."""
         self._progress.stop()
         self.show(summary)
 
-    def show(self, summary: Summary) -> None:
+    def show(self, summary: RunSummary) -> None:
         """The table at the end."""
         if self._quiet:
             return
@@ -91,7 +91,7 @@ class RunScreen:
         self._out.print(table)
 
 
-def summary_rows(summary: Summary) -> list[tuple[str, str]]:
+def summary_rows(summary: RunSummary) -> list[tuple[str, str]]:
     """The summary as name and value, for a table."""
     hits = ", ".join(f"{who} {count}" for who, count in sorted(summary.hits_by_identity.items()))
     real_time = summary.video_s / summary.wall_s if summary.wall_s else 0.0

@@ -65,7 +65,7 @@ def _check_that_it_listens(connection: Connection, address: Address) -> None:
         raise CommandError(f"{who}: is offline since {status.at}: {status.reason}; try again later")
     if status.commands is None:
         raise CommandError(
-            f"{who}: takes no commands; name those it should in commands.allow on the box"
+            f"{who}: takes no commands; name those it should in commands.allow on the device"
         )
 
 

@@ -23,11 +23,11 @@ COLUMNS = (
 """Of the table, the same in every database; `kind` is `hit` or `unknown`."""
 
 
-class AwayError(StoreError):
+class StoreUnavailableError(StoreError):
     """The store is not there now. It may come back; nothing was written."""
 
 
-class UnfitError(StoreError):
+class RejectedEventError(StoreError):
     """The store cannot hold one of these events, ever: a number too large, say."""
 
 
@@ -38,8 +38,8 @@ class EventStore(Protocol):
         """Put events on disk, all or none; returns how many were not there yet.
 
         Raises:
-            AwayError: not now; the same events may be written again later.
-            UnfitError: not these events.
+            StoreUnavailableError: not now; the same events may be written again later.
+            RejectedEventError: not these events.
             StoreError: never; somebody must look at it.
         """
 

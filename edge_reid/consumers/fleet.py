@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from edge_reid.core.config import RESERVED_LEVELS
 from edge_reid.mqtt.connection import Received
-from edge_reid.wire.payloads import AgentDuplicate, AgentStatus, BoxUpdate, CameraStatus
+from edge_reid.wire.payloads import AgentDuplicate, AgentStatus, CameraStatus, DeviceUpdate
 
 TOPICS_MAX = 20_000
 """Agents, and cameras, that are remembered: nobody's words fill the memory."""
@@ -29,7 +29,7 @@ def fleet_filters(root: str, site: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class FleetMember:
     """One agent, as far as it is known."""
 
     name: str
@@ -38,8 +38,8 @@ class Member:
     cameras: dict[str, CameraStatus] = field(default_factory=dict)
     duplicates: dict[str, AgentDuplicate] = field(default_factory=dict)
     """Others of this name that stand aside, by session."""
-    update: BoxUpdate | None = None
-    """Of the box, if it follows releases and this agent reports for it."""
+    update: DeviceUpdate | None = None
+    """Of the device, if it follows releases and this agent reports for it."""
 
     @property
     def is_online(self) -> bool:
@@ -57,13 +57,13 @@ class Fleet:
         self._site = site
         self._statuses: dict[str, AgentStatus] = {}  # by agent, as the next two
         self._duplicates: dict[str, dict[str, AgentDuplicate]] = {}
-        self._updates: dict[str, BoxUpdate] = {}
+        self._updates: dict[str, DeviceUpdate] = {}
         self._cameras: dict[str, CameraStatus] = {}  # by camera
         self.skipped = 0
         """Messages that are none of ours, and those there was no more room for."""
 
     @property
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[FleetMember, ...]:
         """All agents, by name."""
         spoken_of = (it.agent for it in self._cameras.values())
         names = {*self._statuses, *self._duplicates, *self._updates, *spoken_of}
@@ -89,7 +89,7 @@ class Fleet:
         except ValueError:
             self.skipped += 1
 
-    def topics_of(self, member: Member) -> tuple[str, ...]:
+    def topics_of(self, member: FleetMember) -> tuple[str, ...]:
         """Where an agent has left something retained."""
         agent = f"{self._prefix}agents/{member.name}"
         own = tuple(f"{agent}/{last}" for last in ("status", "duplicate", "update"))
@@ -118,7 +118,7 @@ class Fleet:
         if not body:
             self._updates.pop(name, None)
             return
-        update = BoxUpdate.model_validate_json(body)
+        update = DeviceUpdate.model_validate_json(body)
         self._check(update, agent=name)
         _keep(self._updates, name, update)
 
@@ -130,7 +130,7 @@ class Fleet:
                 raise ValueError(f"{camera}: claims to be {status.site}/{status.camera}")
             _keep(self._cameras, camera, status)
 
-    def _check(self, said: AgentStatus | AgentDuplicate | BoxUpdate, *, agent: str) -> None:
+    def _check(self, said: AgentStatus | AgentDuplicate | DeviceUpdate, *, agent: str) -> None:
         if (said.site, said.agent) != (self._site, agent):
             raise ValueError(f"{agent}: claims to be {said.site}/{said.agent}")
 
@@ -141,8 +141,8 @@ class Fleet:
             camera: status for camera, status in self._cameras.items() if status.agent != name
         }
 
-    def _member(self, name: str) -> Member:
-        return Member(
+    def _member(self, name: str) -> FleetMember:
+        return FleetMember(
             name,
             self._statuses.get(name),
             {camera: it for camera, it in self._cameras.items() if it.agent == name},

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_reid.consumers.event_store import AwayError
+from edge_reid.consumers.event_store import StoreUnavailableError
 from edge_reid.core.errors import StoreError
 from edge_reid.wire.payloads import EventPayload, parse_event
 
@@ -73,7 +73,7 @@ class LinesStore:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file.fileno(), end)  # no half line for the next to follow
-            raise AwayError(f"{self._path}: {error.strerror}") from error
+            raise StoreUnavailableError(f"{self._path}: {error.strerror}") from error
 
     def _remember(self, event_ids: Iterable[str]) -> None:
         self._known.update(dict.fromkeys(event_ids))

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from edge_reid.consumers.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
+from edge_reid.consumers.event_store import (
+    COLUMNS,
+    TABLE,
+    RejectedEventError,
+    StoreUnavailableError,
+    row,
+)
 from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.wire.payloads import EventPayload
 
@@ -88,10 +94,10 @@ class PostgresStore:
                 cursor.executemany(_INSERT, rows)
                 return cursor.rowcount
         except (psycopg.DataError, psycopg.IntegrityError, UnicodeError) as error:
-            raise UnfitError(f"PostgreSQL: {_one_line(error)}") from error
+            raise RejectedEventError(f"PostgreSQL: {_one_line(error)}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.close()
-            raise AwayError(f"PostgreSQL: {_one_line(error)}") from error
+            raise StoreUnavailableError(f"PostgreSQL: {_one_line(error)}") from error
         except psycopg.Error as error:
             raise StoreError(
                 f"PostgreSQL: {_one_line(error)}; check the table {TABLE} and its rights"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edge_reid.consumers.attribution import CameraRegister, misplaced, not_published_by
-from edge_reid.consumers.event_store import AwayError, EventStore, UnfitError
+from edge_reid.consumers.event_store import EventStore, RejectedEventError, StoreUnavailableError
 from edge_reid.core.errors import BrokerError
 from edge_reid.mqtt.broker import Broker, UnreachableError
 from edge_reid.mqtt.connection import Connection, Received, Session, resume
@@ -64,7 +64,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class SinkStats:
     """What a sink has seen so far."""
 
     stored: int = 0
@@ -112,7 +112,7 @@ class Sink:
         self._unsettled: list[Received] = []  # to be acknowledged on this connection
         self._confirmations: deque[Message] = deque()
         self._broker_retry_s = self._store_retry_s = 0.0  # not before
-        self.tally = Tally()
+        self.tally = SinkStats()
         self.trouble = ""
         """What is wrong now; empty when nothing is. Whoever shows it says it once."""
 
@@ -225,7 +225,7 @@ class Sink:
         events = list(self._batch.values())
         try:
             stored = self._write(events) if events else []
-        except AwayError as error:
+        except StoreUnavailableError as error:
             self._say(str(error))
             self._store_retry_s = time.monotonic() + self._retry_s
             return
@@ -251,7 +251,7 @@ class Sink:
         """Store events; returns those that are in the store now."""
         try:
             new = self._store.write(events)
-        except UnfitError as error:
+        except RejectedEventError as error:
             if len(events) > 1:
                 return [stored for event in events for stored in self._write([event])]
             self._skip(f"event {events[0].event_id}", str(error))

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from edge_reid.consumers.event_store import COLUMNS, TABLE, AwayError, UnfitError, row
+from edge_reid.consumers.event_store import (
+    COLUMNS,
+    TABLE,
+    RejectedEventError,
+    StoreUnavailableError,
+    row,
+)
 from edge_reid.core.errors import StoreError
 from edge_reid.wire.payloads import EventPayload
 
@@ -91,9 +97,9 @@ class SqliteStore:
             with self._transaction():
                 self._db.executemany(_INSERT, rows)
         except (OverflowError, UnicodeError, sqlite3.IntegrityError) as error:
-            raise UnfitError(f"{self._path}: {error}") from error
+            raise RejectedEventError(f"{self._path}: {error}") from error
         except sqlite3.OperationalError as error:  # locked, full, or the disk is gone
-            raise AwayError(f"{self._path}: {error}") from error
+            raise StoreUnavailableError(f"{self._path}: {error}") from error
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}; restore it from a copy") from error
         return self._db.total_changes - before

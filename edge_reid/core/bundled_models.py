@@ -7,7 +7,7 @@ from pathlib import Path
 DETECTOR = "nanodet_g_person_512x288.tflite"
 EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
 SMALLER_EMBEDDING = "person_reid_mobilenetv2_160x80_int8.tflite"
-"""For boxes that embedding keeps busy."""
+"""For devices that embedding keeps busy."""
 CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
 """The float weights behind `EMBEDDING`, which fine-tuning starts from."""
 

@@ -275,8 +275,8 @@ class GallerySyncSettings(_Section):
     """The version before the one in force is kept so long for `edge-reid gallery rollback`. Only
     then is a removed person gone from this disk."""
     least_version: Annotated[int, Field(ge=0)] = 0
-    """Versions before it are refused, also by a box that has had none yet or has lost what it knew:
-    whoever has an old signed gallery could send it again."""
+    """Versions before it are refused, also by a device that has had none yet or has lost what it
+    knew: whoever has an old signed gallery could send it again."""
 
 
 class UpdateSettings(_Section):
@@ -292,18 +292,18 @@ class UpdateSettings(_Section):
     ca_file: Path | None = None
     """Certificate authority for an `https://` source; default: the system's."""
     least_serial: Annotated[int, Field(ge=0)] = 0
-    """Releases whose head has a lower one are refused, also by a box that has had none yet:
+    """Releases whose head has a lower one are refused, also by a device that has had none yet:
     `edge-reid release publish` says the serial of the newest."""
 
 
 class StrangerSettings(_Section):
-    """Know people again who are not enrolled, under an anonymous name of this box.
+    """Know people again who are not enrolled, under an anonymous name of this device.
 
     Without this section nobody is remembered who is not enrolled.
     """
 
     path: Path | None = None
-    """Default: `strangers.db` beside the outbox. Agents of one box may share it."""
+    """Default: `strangers.db` beside the outbox. Agents of one device may share it."""
     keep_s: Seconds = 86_400.0
     """Whoever was not seen for so long is forgotten."""
     max_people: Annotated[int, Field(ge=1, le=100_000)] = 1000
@@ -326,7 +326,7 @@ class CommandSettings(_Section):
     threshold_max: Annotated[float, Field(gt=-1, lt=1)] = 0.95
     """Most that `set-threshold` may set."""
     snapshot_dir: Path | None = None
-    """Folder on this box for the pictures of `snapshot`; they do not leave it."""
+    """Folder on this device for the pictures of `snapshot`; they do not leave it."""
     snapshot_max_files: Annotated[int, Field(ge=1, le=100_000)] = 100
     """Beyond it the oldest pictures go."""
     snapshot_max_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
@@ -357,7 +357,7 @@ class AgentSettings(_Section):
     site: Name
     camera: CameraName
     agent: Name = Field(default_factory=_default_agent)
-    """Default: host name and camera, so that two agents on one box do not take each other's."""
+    """Default: host name and camera, so that two agents on one device do not take each other's."""
     gallery: Path
     source: SourceSettings
     models: ModelSettings = Field(default_factory=ModelSettings)
@@ -370,7 +370,7 @@ class AgentSettings(_Section):
     gallery_sync: GallerySyncSettings | None = None
     """None: the gallery is a file of its own, which people are enrolled into here."""
     update: UpdateSettings | None = None
-    """None: this box is upgraded by hand."""
+    """None: this device is upgraded by hand."""
     strangers: StrangerSettings | None = None
     """None: nobody is remembered who is not enrolled."""
     commands: CommandSettings = CommandSettings()
@@ -385,7 +385,7 @@ class AgentSettings(_Section):
 
     @property
     def outbox_path(self) -> Path:
-        """An outbox belongs to one agent: two on one box need two."""
+        """An outbox belongs to one agent: two on one device need two."""
         return self.outbox.path or self.gallery.with_name(f"outbox-{self.agent}.db")
 
     @property

@@ -16,7 +16,7 @@
     ├── OutboxError              the event store cannot be used
     ├── BundleError              a bundle of a release is refused, or cannot be made or read
     ├── StoreError               events cannot be put where they should be, beside the broker
-    ├── FlashError               a card, a boot partition or a box cannot be set up
+    ├── FlashError               a card, a boot partition or a device cannot be set up
     └── TrainingError            a data set, a run or an export is not usable
 
 A message says what was expected, what came, and what to do, in one line.
@@ -102,7 +102,7 @@ class StoreError(EdgeReidError):
 
 
 class FlashError(EdgeReidError):
-    """A card, a boot partition or a box cannot be set up as asked."""
+    """A card, a boot partition or a device cannot be set up as asked."""
 
 
 class TrainingError(EdgeReidError):

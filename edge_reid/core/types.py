@@ -198,6 +198,6 @@ class Hit:
     first_seen_utc_s: float
     last_seen_utc_s: float
     stranger: str | None = None
-    """Anonymous name of somebody unknown whom this box has seen before."""
+    """Anonymous name of somebody unknown whom this device has seen before."""
     embeddings: tuple[Embedding, ...] = field(default=(), compare=False, repr=False)
     """Of the track, by falling quality, when it is unknown: to know it again. Never published."""

@@ -35,7 +35,7 @@ REMEMBERED = 1000
 """Ids of commands that are known again, with what was answered."""
 
 
-class CommandDesk:
+class CommandInbox:
     """Between the publisher, which hears commands, and who carries them out. Thread-safe.
 
     Args:
@@ -137,7 +137,7 @@ class CommandDesk:
 
     def _objection(self, command: Command) -> str | None:
         if command.command not in self._settings.allow:
-            return f"{command.command} is not enabled here; name it in commands.allow on the box"
+            return f"{command.command} is not enabled here; name it in commands.allow on the device"
         age_s, most_s = self._clock() - utc_s(command.issued_at), self._settings.max_age_s
         if abs(age_s) > most_s:
             when = f"{abs(age_s):.0f} s {'ago' if age_s > 0 else 'in the future'}"

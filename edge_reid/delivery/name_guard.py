@@ -48,7 +48,7 @@ class View:
     """Of another agent of our name, when one is online."""
 
 
-class Lookout:
+class NameGuard:
     """Looks for a rival. It takes its own word for how long one is silent, not the rival's clock.
 
     Args:

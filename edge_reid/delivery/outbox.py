@@ -50,7 +50,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class OutboxStats:
     """How an outbox stands."""
 
     last_seq: int
@@ -66,10 +66,10 @@ class Figures:
 class Outbox:
     """Events on disk, oldest first. Several threads may use it.
 
-    The age of an event counts while the agent runs, not by the wall clock: a box without a
+    The age of an event counts while the agent runs, not by the wall clock: a device without a
     battery clock wakes up years ago, and must not lose its events when the clock is set. So a
     clock that jumps ages nothing, and hours without power do not count; the byte cap bounds what
-    such a box can hold.
+    such a device can hold.
 
     A disk that is full refuses events, and takes them again as soon as others have been delivered,
     whether or not it is full still: see `Room`.
@@ -247,7 +247,7 @@ class Outbox:
                 _log.warning("cleared states will be cleared again: %s", error)
 
     @property
-    def figures(self) -> Figures:
+    def figures(self) -> OutboxStats:
         """Depth, size and losses now."""
         with self._lock:
             return replace(
@@ -537,9 +537,9 @@ class Outbox:
         self._unnoted_drops = 0
         self._figures = self._read_figures()
 
-    def _read_figures(self) -> Figures:
+    def _read_figures(self) -> OutboxStats:
         query = "SELECT last_seq, depth, bytes, dropped FROM ledger"
-        return Figures(*self._db.execute(query).fetchone())
+        return OutboxStats(*self._db.execute(query).fetchone())
 
     def _read_shown(self) -> frozenset[str]:
         return frozenset(row[0] for row in self._db.execute("SELECT identity FROM shown"))

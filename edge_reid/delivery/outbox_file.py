@@ -64,7 +64,7 @@ _SINCE_VERSION = {
 
 _SHOWN = "CREATE TABLE IF NOT EXISTS shown (identity TEXT PRIMARY KEY) WITHOUT ROWID"
 """Whose retained state lies at the broker. No version of its own: a release before 0.4, to which a
-box goes back when an upgrade is taken back, passes the table over and can go on with the file.
+device goes back when an upgrade is taken back, passes the table over and can go on with the file.
 """
 
 

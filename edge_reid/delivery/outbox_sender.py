@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from edge_reid.delivery.identity_states import IdentityStates, Retraction
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_row import Row
-from edge_reid.delivery.rate_limit import Pacer
+from edge_reid.delivery.rate_limit import RateLimit
 from edge_reid.mqtt.broker import RefusedError
 from edge_reid.mqtt.connection import WINDOW, Connection, Received
 from edge_reid.mqtt.message import Message
@@ -46,7 +46,7 @@ AT_ONCE = Delivery()
 
 
 @dataclass(frozen=True, slots=True)
-class _Parcel:
+class _InFlight:
     message: Message
     seq: int | None = None
     """Of the event it delivers; None for a state."""
@@ -58,7 +58,7 @@ class _Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _AwaitingSink:
     """An event that a sink should confirm, and when it was told."""
 
     seqs: tuple[int, ...]
@@ -66,7 +66,7 @@ class _Told:
     at_s: float
 
 
-class Courier:
+class OutboxSender:
     """Carries states and the outbox over one connection.
 
     States go first: what is true now, before what has happened. Events follow in order; those
@@ -99,13 +99,13 @@ class Courier:
         self._identities = identities
         self._delivery = delivery
         self._clock = clock
-        self._pacer = Pacer(delivery.drain_per_s, clock)
-        self._states: deque[_Parcel] = deque()
-        self._events: deque[_Parcel] = deque()
-        self._on_the_way: dict[int, _Parcel] = {}  # by packet id
+        self._pacer = RateLimit(delivery.drain_per_s, clock)
+        self._states: deque[_InFlight] = deque()
+        self._events: deque[_InFlight] = deque()
+        self._on_the_way: dict[int, _InFlight] = {}  # by packet id
         self._clearing: Retraction | None = None  # what this connection was last given to clear
         self._uncleared = 0  # of these
-        self._unconfirmed: dict[str, _Told] = {}  # by event id, oldest first
+        self._unconfirmed: dict[str, _AwaitingSink] = {}  # by event id, oldest first
         self._times_told: dict[str, int] = {}  # in vain, by event id
         self.refusals = Refusals(clock) if refusals is None else refusals
         self._careful = WINDOW if is_careful else 0  # so many more go one by one
@@ -116,7 +116,7 @@ class Courier:
     def send(self, states: Iterable[Message], *, events: bool = True) -> None:
         """Put on the wire what the broker has room for: states, then events if wanted."""
         taken = (state for state in states if state.topic not in self.refusals.topics)
-        self._states.extend(_Parcel(state) for state in taken)
+        self._states.extend(_InFlight(state) for state in taken)
         self._clear_who_is_due()
         while self._has_room and (parcel := self._next(events=events)):
             self._hand_over(parcel)
@@ -126,7 +126,7 @@ class Courier:
         is_next_due = not self._careful or not self._on_the_way
         return is_next_due and self._connection.room > 0
 
-    def _hand_over(self, parcel: _Parcel) -> None:
+    def _hand_over(self, parcel: _InFlight) -> None:
         try:
             packet_id = self._connection.publish(parcel.message)
         except RefusedError as error:  # of this one alone, say for its size
@@ -175,14 +175,14 @@ class Courier:
         is_over = self.is_idle and not self._events and not self._unconfirmed
         return self._last_read if is_over else 0
 
-    def _refuse(self, parcel: _Parcel, refusal: Refusal) -> None:
+    def _refuse(self, parcel: _InFlight, refusal: Refusal) -> None:
         topic = parcel.message.topic
         if self.refusals.note(refusal, topic, parcel.seq):
             _log.warning("the broker takes nothing on %s: %s", topic, refusal.reason)
         self._unconfirmed.pop(parcel.event_id, None)
         self._events = deque(it for it in self._events if not self._is_refused(it))
 
-    def _is_refused(self, parcel: _Parcel) -> bool:
+    def _is_refused(self, parcel: _InFlight) -> bool:
         if parcel.message.topic not in self.refusals.topics:
             return False
         self._unconfirmed.pop(parcel.event_id, None)
@@ -207,15 +207,15 @@ class Courier:
         for name in sorted(due.names) if due else ():
             cleared = Message(self._address.identity(name), "", retain=True)
             if cleared.topic not in self.refusals.topics:
-                self._states.append(_Parcel(cleared, retraction=due))
+                self._states.append(_InFlight(cleared, retraction=due))
 
-    def _settle_clears(self, arrived: Iterable[_Parcel]) -> None:
+    def _settle_clears(self, arrived: Iterable[_InFlight]) -> None:
         clears = [it for it in arrived if it.retraction and it.retraction is self._clearing]
         self._uncleared -= len(clears)
         if clears and self._clearing and not self._uncleared:
             self._identities.note_cleared(self._clearing)
 
-    def _next(self, *, events: bool) -> _Parcel | None:
+    def _next(self, *, events: bool) -> _InFlight | None:
         if self._states:
             return self._states.popleft()
         if events and not self._events:
@@ -256,20 +256,20 @@ class Courier:
         """Some more once nothing was confirmed: is it the sinks, or what they do not want?"""
         return self._delivery.unconfirmed_max + (WINDOW if self._times_told else 0)
 
-    def _pack(self, entry: Row) -> list[_Parcel]:
+    def _pack(self, entry: Row) -> list[_InFlight]:
         replayed = entry.seq <= self._last_replayed
         event = parse_event(entry.body).model_copy(update={"replayed": replayed})
         # sinks answer to the agent that an event names; of those of an old name nobody hears
         is_ours = (event.site, event.agent) == (self._address.site, self._address.agent)
         awaits_sink = self._delivery.by_sink and is_ours
         message = Message(entry.topic, event.to_json())
-        parcels = [_Parcel(message, entry.seq, event.event_id, awaits_sink)]
+        parcels = [_InFlight(message, entry.seq, event.event_id, awaits_sink)]
         if isinstance(event, HitPayload) and self._identities.is_news(event):
             state = identity_message(event, self._address)
             if state.topic not in self.refusals.topics:
-                parcels.insert(0, _Parcel(state))
+                parcels.insert(0, _InFlight(state))
         if awaits_sink:
-            before = self._unconfirmed.get(event.event_id, _Told((), self._clock()))
+            before = self._unconfirmed.get(event.event_id, _AwaitingSink((), self._clock()))
             self._unconfirmed[event.event_id] = replace(before, seqs=(*before.seqs, entry.seq))
         return parcels
 

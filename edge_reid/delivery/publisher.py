@@ -16,12 +16,12 @@ from edge_reid import __version__
 from edge_reid.core.errors import BrokerError, EdgeReidError
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.delivery.camera_guard import CameraGuard
-from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.identity_states import IdentityStates
 from edge_reid.delivery.instance import Instance, former_session, noted
-from edge_reid.delivery.name_guard import STANDBY_S, Lookout
+from edge_reid.delivery.name_guard import STANDBY_S, NameGuard
 from edge_reid.delivery.outbox import Outbox
-from edge_reid.delivery.outbox_sender import AT_ONCE, Courier, Delivery
+from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery, OutboxSender
 from edge_reid.mqtt.backoff import RETRY_S, Backoff, jittered
 from edge_reid.mqtt.broker import Broker, NameTakenError, RefusedError
 from edge_reid.mqtt.connection import Connection, Received, connect
@@ -103,7 +103,7 @@ class Publisher:
         standby_s: float = STANDBY_S,
         silence_s: float = SILENCE_S,
         delivery: Delivery = AT_ONCE,
-        desk: CommandDesk | None = None,
+        desk: CommandInbox | None = None,
         abandoned: AbandonedOutboxes | None = None,
     ) -> None:
         self._broker = broker
@@ -117,7 +117,7 @@ class Publisher:
         self._desk = desk
         self._host = socket.gethostname()
         self._session = secrets.token_hex(8)
-        self._lookout = Lookout(
+        self._lookout = NameGuard(
             broker,
             address,
             silence_s=silence_s,
@@ -263,7 +263,7 @@ class Publisher:
             connection.subscribe(topics)
         if self._guard.topics:
             connection.subscribe_if_allowed(self._guard.topics)
-        courier = Courier(
+        courier = OutboxSender(
             connection,
             self._outbox,
             self._address,
@@ -278,7 +278,7 @@ class Publisher:
             self._is_careful = courier.lose(str(error))
             raise
 
-    def _carry(self, connection: Connection, courier: Courier) -> None:
+    def _carry(self, connection: Connection, courier: OutboxSender) -> None:
         with self._changed:
             self._unsent = dict(self._shown)
         self._told_through = 0
@@ -331,7 +331,7 @@ class Publisher:
     def _take_results(self) -> list[Message]:
         return self._desk.take_outgoing() if self._desk else []
 
-    def _say_goodbye(self, connection: Connection, courier: Courier) -> None:
+    def _say_goodbye(self, connection: Connection, courier: OutboxSender) -> None:
         states = [*self._take_unsent(), *self._take_results()]
         last_words = [*states, self._status("offline", reason="stopped")]
         deadline_s = time.monotonic() + FAREWELL_S

@@ -10,7 +10,7 @@ BURST_S = 0.1
 """What was not used of so long may be made up for, so that a coarse loop still keeps the rate."""
 
 
-class Pacer:
+class RateLimit:
     """Lets at most `per_s` things a second pass, evenly; None lets all pass."""
 
     def __init__(self, per_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:

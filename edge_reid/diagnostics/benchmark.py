@@ -16,7 +16,7 @@ from edge_reid.agent.pipeline import Pipeline
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.types import Frame, GallerySnapshot
 from edge_reid.matching.index import Index
-from edge_reid.vision.capture import Source, open_source
+from edge_reid.vision.capture import FrameSource, open_source
 from edge_reid.vision.crops import cut
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
@@ -100,7 +100,7 @@ def made_up_gallery(dimension: int, model_id: str) -> GallerySnapshot:
     return GallerySnapshot(names, np.arange(CROWD, dtype=np.int32), vectors, model_id, version=1)
 
 
-def _timed(source: Source, clock: StageClock, progress: Progress) -> Iterator[Frame]:
+def _timed(source: FrameSource, clock: StageClock, progress: Progress) -> Iterator[Frame]:
     frames = iter(source)
     while True:
         with clock.stage("capture"):

@@ -52,7 +52,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing looked at."""
 
     name: str
@@ -62,7 +62,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Installation:
     """What is to be examined; None leaves a check out."""
 
     models: ModelSettings
@@ -77,7 +77,7 @@ class Subject:
     """Camera, broker and clock may be away: that is only a warning then."""
 
 
-def examine(subject: Subject) -> Iterator[Finding]:
+def examine(subject: Installation) -> Iterator[Diagnosis]:
     """All checks, one finding each, as they are made."""
     may_be_away = subject.is_offline
     yield _guard("runtime", _runtime)
@@ -92,7 +92,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
         yield _guard("updates", lambda: _updates(update))
 
 
-def _guard(name: str, check: Callable[[], Finding], *, is_excused: bool = False) -> Finding:
+def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False) -> Diagnosis:
     """The finding of a check. What is excused only warns; a wrong configuration never is."""
     blame = Verdict.WARNING if is_excused else Verdict.FAILURE
     try:
@@ -100,29 +100,29 @@ def _guard(name: str, check: Callable[[], Finding], *, is_excused: bool = False)
     except EdgeReidError as error:
         detail, _, remedy = str(error).rpartition("; ")
         verdict = Verdict.FAILURE if isinstance(error, ConfigError) else blame
-        return Finding(name, verdict, detail or remedy, remedy if detail else "")
+        return Diagnosis(name, verdict, detail or remedy, remedy if detail else "")
     return replace(finding, verdict=blame) if finding.verdict is Verdict.FAILURE else finding
 
 
-def _runtime() -> Finding:
+def _runtime() -> Diagnosis:
     names = available_runtimes()
     if not names:
         remedy = "pip install ai-edge-litert (or tflite-runtime on a 32-bit Pi)"
-        return Finding("runtime", Verdict.FAILURE, "no TFLite runtime is installed", remedy)
-    return Finding("runtime", Verdict.OK, ", ".join(names))
+        return Diagnosis("runtime", Verdict.FAILURE, "no TFLite runtime is installed", remedy)
+    return Diagnosis("runtime", Verdict.OK, ", ".join(names))
 
 
-def _detector(models: ModelSettings) -> Finding:
+def _detector(models: ModelSettings) -> Diagnosis:
     detector = load_detector(models.detector, runtime=models.runtime, threads=models.threads)
     manifest = detector.manifest
     blank = np.full((manifest.input_height_px, manifest.input_width_px, 3), 114, np.uint8)
     detector.detect(blank)
     took_ms = _median_ms(lambda: detector.detect(blank))
     detail = f"{manifest.name}, checksum good, {took_ms:.0f} ms a frame"
-    return _vouched(Finding("detector", Verdict.OK, detail), models.detector, models.public_key)
+    return _vouched(Diagnosis("detector", Verdict.OK, detail), models.detector, models.public_key)
 
 
-def _embedding(models: ModelSettings) -> Finding:
+def _embedding(models: ModelSettings) -> Diagnosis:
     embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
     manifest = embedder.manifest
     noise = np.random.default_rng(0).integers(0, 256, (128, 64, 3), dtype=np.uint8)
@@ -131,11 +131,11 @@ def _embedding(models: ModelSettings) -> Finding:
     detail = (
         f"{manifest.name}, model_id {manifest.model_id}, checksum good, {took_ms:.1f} ms a crop"
     )
-    finding = Finding("embedding model", Verdict.OK, detail)
+    finding = Diagnosis("embedding model", Verdict.OK, detail)
     return _vouched(finding, models.embedding, models.public_key)
 
 
-def _vouched(finding: Finding, model: Path, key_file: Path | None) -> Finding:
+def _vouched(finding: Diagnosis, model: Path, key_file: Path | None) -> Diagnosis:
     """With who signed a model's manifest; raises ModelError if it was somebody else."""
     if key_file is None:
         return replace(finding, detail=f"{finding.detail}, signature not looked at")
@@ -159,43 +159,43 @@ def _median_ms(call: Callable[[], object], times: int = 5) -> float:
     return float(np.median([once() for _ in range(times)]))
 
 
-def _any_gallery(subject: Subject) -> Finding:
+def _any_gallery(subject: Installation) -> Diagnosis:
     if subject.gallery is not None and subject.gallery_sync is not None:
         return _followed_gallery(subject.gallery, subject.models, subject.gallery_sync)
     return _gallery(subject.gallery, subject.models, subject.decide)
 
 
-def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettings) -> Finding:
+def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettings) -> Diagnosis:
     key = read_public_key(sync.public_key)
     follows = f"follows {sync.source}, signed by {key.key_id}"
     if not path.exists():
-        return Finding("gallery", Verdict.OK, f"{follows}; none has come yet")
+        return Diagnosis("gallery", Verdict.OK, f"{follows}; none has come yet")
     with Replica.open(path) as replica:
         held = replica.in_force
     if held is None:
-        return Finding("gallery", Verdict.OK, f"{follows}; none has come yet")
+        return Diagnosis("gallery", Verdict.OK, f"{follows}; none has come yet")
     head = open_head(held.sealed, key)
     model_id = load_embedding_manifest(models.embedding).model_id
     detail = f"{follows}; {head.identities} identities, version {head.version}"
     if head.model_id != model_id:
         remedy = "edge-reid gallery publish, from a gallery of this model"
         waits = f"{detail}, of model {head.model_id}: nobody is recognised before one of {model_id}"
-        return Finding("gallery", Verdict.WARNING, waits, remedy)
-    return Finding("gallery", Verdict.OK, f"{detail}, same model")
+        return Diagnosis("gallery", Verdict.WARNING, waits, remedy)
+    return Diagnosis("gallery", Verdict.OK, f"{detail}, same model")
 
 
-def _updates(update: UpdateSettings) -> Finding:
+def _updates(update: UpdateSettings) -> Diagnosis:
     key = read_public_key(update.public_key)
     detail = f"follows {update.source}, signed by {key.key_id}"
     if not update.source.startswith("https://") and not Path(update.source).is_dir():
         remedy = "put the stick in, or mount it there"
-        return Finding("updates", Verdict.WARNING, f"{detail}: no such folder now", remedy)
-    return Finding("updates", Verdict.OK, detail)
+        return Diagnosis("updates", Verdict.WARNING, f"{detail}: no such folder now", remedy)
+    return Diagnosis("updates", Verdict.OK, detail)
 
 
-def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -> Finding:
+def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -> Diagnosis:
     if path is None:
-        return Finding("gallery", Verdict.SKIPPED, "none given")
+        return Diagnosis("gallery", Verdict.SKIPPED, "none given")
     manifest = load_embedding_manifest(models.embedding)
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         people = store.identities()
@@ -203,56 +203,58 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
         templates = len(store.snapshot().labels)
     if not people:
         remedy = "edge-reid gallery enroll NAME PHOTO…"
-        return Finding("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
+        return Diagnosis("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
     detail = f"{len(people)} identities, version {version}, same model"
     if decide.threshold is not None:
-        return Finding("gallery", Verdict.OK, f"{detail}; threshold fixed at {decide.threshold:g}")
+        return Diagnosis(
+            "gallery", Verdict.OK, f"{detail}; threshold fixed at {decide.threshold:g}"
+        )
     asked = manifest.impostor_quantiles, decide.target_fpir, templates
     detail += f"; threshold {threshold_for(*asked):.3f} for FPIR {decide.target_fpir:g}"
     if not is_measured(*asked):
         remedy = "edge-reid calibrate with data of more people, or a larger decide.target_fpir"
         beyond = f"{detail} lies beyond what was measured, so it errs towards unknown"
-        return Finding("gallery", Verdict.WARNING, beyond, remedy)
-    return Finding("gallery", Verdict.OK, detail)
+        return Diagnosis("gallery", Verdict.WARNING, beyond, remedy)
+    return Diagnosis("gallery", Verdict.OK, detail)
 
 
-def _source(settings: SourceSettings | None) -> Finding:
+def _source(settings: SourceSettings | None) -> Diagnosis:
     if settings is None:
-        return Finding("source", Verdict.SKIPPED, "none given")
+        return Diagnosis("source", Verdict.SKIPPED, "none given")
     with open_source(settings) as source:
         frame = next(iter(source), None)
         width, height = source.size_px
     if frame is None:
         remedy = "check the camera or the file with another player"
-        return Finding("source", Verdict.FAILURE, "opened, but gave no frame", remedy)
-    return Finding("source", Verdict.OK, f"{width}×{height} at {source.fps:g} frames/s")
+        return Diagnosis("source", Verdict.FAILURE, "opened, but gave no frame", remedy)
+    return Diagnosis("source", Verdict.OK, f"{width}×{height} at {source.fps:g} frames/s")
 
 
-def _broker(settings: MqttSettings | None) -> Finding:
+def _broker(settings: MqttSettings | None) -> Diagnosis:
     if settings is None or settings.url is None:
-        return Finding("broker", Verdict.SKIPPED, "none given")
+        return Diagnosis("broker", Verdict.SKIPPED, "none given")
     broker = Broker.from_settings(settings)
     connection = connect(broker)
     connection.close()
-    return Finding("broker", Verdict.OK, f"{broker} lets us in ({connection.version.name})")
+    return Diagnosis("broker", Verdict.OK, f"{broker} lets us in ({connection.version.name})")
 
 
-def _clock() -> Finding:
+def _clock() -> Diagnosis:
     now = datetime.now(timezone.utc)
     shown = now.isoformat(timespec="seconds")
     if now < RELEASED_UTC:
         remedy = "set the clock, or let NTP do it: events carry its time"
-        return Finding("clock", Verdict.FAILURE, f"{shown} is before this release", remedy)
+        return Diagnosis("clock", Verdict.FAILURE, f"{shown} is before this release", remedy)
     if Path("/run/systemd/system").exists() and not TIME_SYNCED.exists():
         remedy = "enable systemd-timesyncd or chrony if nothing else sets the clock"
-        return Finding("clock", Verdict.WARNING, f"{shown}, not known to be synchronised", remedy)
-    return Finding("clock", Verdict.OK, shown)
+        return Diagnosis("clock", Verdict.WARNING, f"{shown}, not known to be synchronised", remedy)
+    return Diagnosis("clock", Verdict.OK, shown)
 
 
-def _disk(state_dir: Path) -> Finding:
+def _disk(state_dir: Path) -> Diagnosis:
     free = shutil.disk_usage(state_dir if state_dir.exists() else Path()).free
     detail = f"{free / 1e9:.1f} GB free"
     if free < LEAST_FREE_BYTES:
         remedy = "make room: the outbox needs it when the broker is away"
-        return Finding("disk", Verdict.FAILURE, detail, remedy)
-    return Finding("disk", Verdict.OK, detail)
+        return Diagnosis("disk", Verdict.FAILURE, detail, remedy)
+    return Diagnosis("disk", Verdict.OK, detail)

@@ -13,9 +13,9 @@ import typer
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Template
-from edge_reid.enrolment.photo_embedding import Pick, Studio, subject_text
+from edge_reid.enrolment.photo_embedding import PhotoEmbedder, Pick, subject_text
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.matching.conflicts import Clash, clashes, same_photos
+from edge_reid.matching.conflicts import TemplateConflict, find_conflicts, same_photos
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.vision.photo import read_photo
 
@@ -26,7 +26,7 @@ Enrolled = Mapping[str, Mapping[Path, Template]]
 def portray_all(
     people: Mapping[str, Sequence[Path]],
     pick: Pick,
-    studio: Studio,
+    studio: PhotoEmbedder,
     store: GalleryStore,
     *,
     anew: bool = False,
@@ -59,7 +59,7 @@ def _portray(
     identity: str,
     photos: Sequence[Path],
     pick: Pick,
-    studio: Studio,
+    studio: PhotoEmbedder,
     *,
     known: frozenset[str],
     mistakes: list[str],
@@ -97,7 +97,7 @@ def _portray(
 
 
 def warnings_of(
-    enrolled: Enrolled, studio: Studio, store: GalleryStore, *, anew: bool = False
+    enrolled: Enrolled, studio: PhotoEmbedder, store: GalleryStore, *, anew: bool = False
 ) -> list[str]:
     """What to say of photos that are somebody else's, or look so; `store` is without them yet."""
     before = [each for each in store.templates() if not (anew and each.identity in enrolled)]
@@ -127,12 +127,12 @@ def _warnings(
             f"{photos[number]} is the very photo that {other} is enrolled with, so one of the two "
             "names is wrong; `edge-reid gallery doctor` says how to remove either"
         )
-    for clash in clashes(templates, before, threshold=threshold):
+    for clash in find_conflicts(templates, before, threshold=threshold):
         if clash.number not in twins:
             yield f"{photos[clash.number]} {_trouble(clash)}; check the photo"
 
 
-def _trouble(clash: Clash) -> str:
+def _trouble(clash: TemplateConflict) -> str:
     other = f"{clash.other.identity} ({clash.other.similarity:.2f})"
     if clash.own_similarity is None:
         return f"would be taken for {other}"

@@ -15,7 +15,7 @@ from edge_reid.core.types import Embedding
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.photo import Photo, read_photo
-from edge_reid.vision.subject import CROP_SCORE, Subject, box_text, find_subject, subject_at
+from edge_reid.vision.subject import CROP_SCORE, PhotoSubject, box_text, find_subject, subject_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Pick:
     largest: bool = False
 
 
-class Studio:
+class PhotoEmbedder:
     """The models that make embeddings of photos; the detector is loaded when first needed."""
 
     def __init__(self, model: Path | None, detector: Path | None) -> None:
@@ -37,18 +37,18 @@ class Studio:
     def manifest(self) -> EmbeddingManifest:
         return self._embedder.manifest
 
-    def subject(self, photo: Photo, pick: Pick) -> Subject:
+    def subject(self, photo: Photo, pick: Pick) -> PhotoSubject:
         """The person meant; raises PhotoError or UsageError when that is nobody or not clear."""
         if pick.box is not None:
             return subject_at(photo, pick.box, self._detector)
         return find_subject(photo, self._detector, largest=pick.largest)
 
-    def subject_of(self, path: Path, pick: Pick) -> tuple[Photo, Subject]:
+    def subject_of(self, path: Path, pick: Pick) -> tuple[Photo, PhotoSubject]:
         """A photo file, and the person meant in it; raises as `read_photo` and `subject`."""
         photo = read_photo(path)
         return photo, self.subject(photo, pick)
 
-    def embedding(self, subject: Subject) -> Embedding:
+    def embedding(self, subject: PhotoSubject) -> Embedding:
         """Of the subject's crop, with its quality."""
         vector = self._embedder.embed([subject.image])[0]
         return Embedding(vector, self.manifest.model_id, subject.quality)
@@ -75,7 +75,7 @@ def check_pick(pick: Pick, photos: Sequence[Path]) -> None:
         raise UsageError(f"--box belongs to one photo, got {len(photos)}; give them one by one")
 
 
-def subject_text(photo: Photo, subject: Subject) -> str:
+def subject_text(photo: Photo, subject: PhotoSubject) -> str:
     """One line for the operator: which box, why, and how good it is."""
     score = "" if subject.score is None else f", score {subject.score:.2f}"
     return (

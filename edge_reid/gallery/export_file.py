@@ -1,5 +1,5 @@
-"""A gallery as a text file that can be carried to another box: embeddings and where they came from,
-never the photos.
+"""A gallery as a text file that can be carried to another device: embeddings and where they came
+from, never the photos.
 
 JSON lines. The first says what the file is, each further one is a template:
 

@@ -67,8 +67,8 @@ class Head(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
-    """What a box takes a gallery for its own by."""
+class TrustPolicy:
+    """What a device takes a gallery for its own by."""
 
     key: PublicKey
     site: str
@@ -77,12 +77,12 @@ class Pinned:
     max_bytes: int
     """Of all blobs, and of the vectors in memory."""
     least_version: int = 0
-    """None before it is taken, whatever the box remembers."""
+    """None before it is taken, whatever the device remembers."""
 
 
 def seal(head: Head, key: SigningKey) -> bytes:
     """The head as it is published."""
-    return seals.seal(head.model_dump_json(by_alias=True).encode(), key)
+    return seals.sign(head.model_dump_json(by_alias=True).encode(), key)
 
 
 def open_head(sealed: bytes, key: PublicKey) -> Head:
@@ -92,20 +92,20 @@ def open_head(sealed: bytes, key: PublicKey) -> Head:
         SnapshotError: it is too large, not signed by that key, or not a head.
     """
     try:
-        body = seals.unseal(sealed, key, MAX_HEAD_BYTES)
-    except seals.SealError as error:
+        body = seals.verify_envelope(sealed, key, MAX_HEAD_BYTES)
+    except seals.EnvelopeError as error:
         raise SnapshotError(f"gallery head: {error}") from error
     try:
         return Head.model_validate_json(body)
     except ValidationError as error:
         raise SnapshotError(
             f"gallery head: signed, but of another kind: {describe_mistakes(error)[0]}; "
-            "update edge-reid on the box"
+            "update edge-reid on the device"
         ) from error
 
 
-def check_head(head: Head, pinned: Pinned) -> None:
-    """Nothing, if the gallery is meant for this box and the box can hold it.
+def check_head(head: Head, pinned: TrustPolicy) -> None:
+    """Nothing, if the gallery is meant for this device and the device can hold it.
 
     Raises:
         SnapshotError: it is of another site or model, or too large.
@@ -116,10 +116,10 @@ def check_head(head: Head, pinned: Pinned) -> None:
     if (head.model_id, head.dimension) != (pinned.model_id, pinned.dimension):
         raise SnapshotError(
             f"{where}: expected embeddings of model {pinned.model_id} with {pinned.dimension} "
-            f"numbers, got model {head.model_id} with {head.dimension}; give the box that model"
+            f"numbers, got model {head.model_id} with {head.dimension}; give the device that model"
         )
     if (size := max(head.size_bytes, head.size_in_memory_bytes)) > pinned.max_bytes:
         raise SnapshotError(
             f"{where}: expected at most {pinned.max_bytes} bytes, got {size}; "
-            "raise gallery_sync.max_bytes if the box has the memory"
+            "raise gallery_sync.max_bytes if the device has the memory"
         )

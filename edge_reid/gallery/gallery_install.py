@@ -1,4 +1,6 @@
-"""A published gallery comes to a box: fetched beside, checked, and in force from one moment on."""
+"""A published gallery comes to a device: fetched beside, checked, and in force from one moment
+on.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from dataclasses import dataclass
 
 from edge_reid.core.errors import SnapshotError
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.gallery_head import Head, Pinned, check_head, open_head
-from edge_reid.gallery.replica import Held, Replica
+from edge_reid.gallery.gallery_head import Head, TrustPolicy, check_head, open_head
+from edge_reid.gallery.replica import Replica, StoredVersion
 from edge_reid.gallery.snapshot import load
 from edge_reid.signing.blobs import BlobRef
 
@@ -23,7 +25,7 @@ Raises SnapshotError or BrokerError when one is changed, cut short or missing.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Arrived:
+class LoadedGallery:
     """A gallery that has come into force."""
 
     head: Head
@@ -38,15 +40,15 @@ def no_pause() -> None:
     """Nothing else is urgent."""
 
 
-def pull(
+def install(
     sealed: bytes,
     fetch: FetchBlobs,
     replica: Replica,
-    pinned: Pinned,
+    pinned: TrustPolicy,
     *,
     now_utc_s: float,
     pause: Pause = no_pause,
-) -> Arrived | None:
+) -> LoadedGallery | None:
     """Take a version from its head on; None when it is the one we took last.
 
     Nothing changes unless all of it is here and fit to be loaded. What arrived before a failure
@@ -72,7 +74,7 @@ def pull(
         erased=loaded.erased,
         now_utc_s=now_utc_s,
     )
-    return Arrived(head, loaded.snapshot)
+    return LoadedGallery(head, loaded.snapshot)
 
 
 def nothing_to_fetch(missing: Sequence[BlobRef]) -> Iterator[tuple[BlobRef, bytes]]:
@@ -83,8 +85,13 @@ def nothing_to_fetch(missing: Sequence[BlobRef]) -> Iterator[tuple[BlobRef, byte
 
 
 def load_held(
-    held: Held, fetch: FetchBlobs, replica: Replica, pinned: Pinned, *, pause: Pause = no_pause
-) -> Arrived:
+    held: StoredVersion,
+    fetch: FetchBlobs,
+    replica: Replica,
+    pinned: TrustPolicy,
+    *,
+    pause: Pause = no_pause,
+) -> LoadedGallery:
     """A version from the disk, checked as if it had just come; less whoever was erased since.
 
     Blobs that the disk has spoilt are fetched anew.
@@ -96,10 +103,10 @@ def load_held(
     head = open_head(held.sealed, pinned.key)
     check_head(head, pinned)
     loaded = load(head, _Stock(replica, fetch, pause).get, without=replica.erased)
-    return Arrived(head, loaded.snapshot)
+    return LoadedGallery(head, loaded.snapshot)
 
 
-def _check_new_enough(head: Head, pinned: Pinned) -> None:
+def _check_new_enough(head: Head, pinned: TrustPolicy) -> None:
     if head.version < pinned.least_version:
         raise SnapshotError(
             f"gallery version {head.version}: expected {pinned.least_version} at least, as "

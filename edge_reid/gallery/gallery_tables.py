@@ -19,7 +19,7 @@ APPLICATION_ID = 0x65526964
 """Marks an SQLite file as a gallery: ASCII `eRid`."""
 
 REPLICA_APPLICATION_ID = 0x65527043
-"""Marks an SQLite file as a box's copy of a published gallery: ASCII `eRpC`."""
+"""Marks an SQLite file as a device's copy of a published gallery: ASCII `eRpC`."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -52,7 +52,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
     ),
     (
-        # whoever was removed: a hash of the name, for boxes to know whom to forget
+        # whoever was removed: a hash of the name, for devices to know whom to forget
         """
         CREATE TABLE erasures (
             place TEXT PRIMARY KEY,
@@ -103,7 +103,7 @@ KEYS = {
     "photos": "template_id",
 }
 """Tables whose rows have checksums, and what tells those apart. No version of their own: an older
-release, to which a box goes back when an upgrade is taken back, can go on with the file.
+release, to which a device goes back when an upgrade is taken back, can go on with the file.
 """
 
 
@@ -140,7 +140,7 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
     check_marks(connection, application, version)
     if application == REPLICA_APPLICATION_ID:
         raise GalleryError(
-            f"gallery {path}: is a box's copy of a published gallery; "
+            f"gallery {path}: is a device's copy of a published gallery; "
             "use the gallery that it is published from"
         )
     if application != APPLICATION_ID:

@@ -1,7 +1,7 @@
 """A gallery goes out: to a broker, or into a folder for a web server or a stick.
 
 New blobs first, then the head that needs them, then what only the old head needed is cleared: at
-every moment a head lies there with all its blobs. A box in the middle of the old version meets a
+every moment a head lies there with all its blobs. A device in the middle of the old version meets a
 missing blob, and goes on with the new head, which it has been told of meanwhile. Clearing at once
 is what takes an erased person off the broker.
 """
@@ -50,7 +50,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedGallery:
     """What a publication did."""
 
     head: Head
@@ -73,14 +73,14 @@ def publish(
     again: bool = False,
     supersede: bool = False,
     progress: Progress = lambda _done, _expected: None,
-) -> Published:
+) -> PublishedGallery:
     """Publish a gallery as it is now.
 
     Args:
         store: the gallery; it remembers what lies where.
         place: where to.
         key: signs.
-        site: the boxes of this site take it.
+        site: the devices of this site take it.
         again: send all blobs, also those that should be there.
         supersede: number it above whatever version lies there.
         progress: told of every blob.
@@ -114,7 +114,7 @@ def publish(
     old = before.keys() - tree.blobs.keys()
     store.note_cleared(place.name, list(place.clear(old)))
     sent_bytes = len(sealed) + sum(ref.size_bytes for ref in new)
-    return Published(head, len(new), sent_bytes, len(old), foreign)
+    return PublishedGallery(head, len(new), sent_bytes, len(old), foreign)
 
 
 def _head_of(place: Place, key: SigningKey) -> tuple[Head | None, bool]:
@@ -123,7 +123,7 @@ def _head_of(place: Place, key: SigningKey) -> tuple[Head | None, bool]:
         return None, False
     try:
         return open_head(sealed, key.public), False
-    except SnapshotError:  # no box that pins our key takes it: it is in nobody's way
+    except SnapshotError:  # no device that pins our key takes it: it is in nobody's way
         return None, True
 
 

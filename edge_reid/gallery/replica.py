@@ -1,4 +1,4 @@
-"""A published gallery on the disk of a box: one SQLite file of heads and the blobs they need.
+"""A published gallery on the disk of a device: one SQLite file of heads and the blobs they need.
 
 Blobs come in as they arrive; what they belong to counts only from the one transaction that enters
 its head. So at whatever instruction the power goes, one whole version is in force.
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredVersion:
     """A version that lies in the file."""
 
     version: int
@@ -63,17 +63,17 @@ class Replica:
         return cls(path, open_or_make(path))
 
     @property
-    def held(self) -> tuple[Held, ...]:
+    def held(self) -> tuple[StoredVersion, ...]:
         """All whole versions in the file, the one in force first."""
         with in_one_line(self.path):
             rows = self._db.execute(
                 "SELECT version, sealed, root_sha256, root_bytes, left_utc_s FROM heads "
                 "ORDER BY left_utc_s IS NOT NULL, version DESC"
             ).fetchall()
-        return tuple(Held(row[0], row[1], BlobRef(row[2], row[3]), row[4]) for row in rows)
+        return tuple(StoredVersion(row[0], row[1], BlobRef(row[2], row[3]), row[4]) for row in rows)
 
     @property
-    def in_force(self) -> Held | None:
+    def in_force(self) -> StoredVersion | None:
         """The version in force; None before the first."""
         first = next(iter(self.held), None)
         return first if first and first.left_utc_s is None else None
@@ -144,7 +144,7 @@ class Replica:
             GalleryError: it is not higher than all before it, or a blob is not here.
         """
         with self._writing():
-            if version <= self.highest:  # another agent on this box was quicker
+            if version <= self.highest:  # another agent on this device was quicker
                 raise GalleryError(
                     f"gallery {self.path}: expected a version above {self.highest}, got {version}"
                 )
@@ -236,7 +236,7 @@ class Replica:
         return int(row[0])
 
     def _check_whole(self, version: int, blobs: Collection[BlobRef]) -> None:
-        """Another agent on this box may have swept what we had stashed."""
+        """Another agent on this device may have swept what we had stashed."""
         self._note_needed(blobs)
         (missing,) = self._db.execute(
             "SELECT count(*) FROM needed WHERE sha256 NOT IN (SELECT sha256 FROM blobs)"
@@ -263,7 +263,7 @@ class Replica:
         self._note_needed(ref for each in self.held for ref in self._needed_by(each))
         self._db.execute("DELETE FROM blobs WHERE sha256 NOT IN (SELECT sha256 FROM needed)")
 
-    def _needed_by(self, held: Held) -> set[BlobRef]:
+    def _needed_by(self, held: StoredVersion) -> set[BlobRef]:
         """The blobs of a version. A kept one that the disk has spoilt needs none: it goes."""
         try:
             return self._tree_of(held.root)

@@ -92,7 +92,7 @@ def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
     if application != REPLICA_APPLICATION_ID:
         raise GalleryError(
             f"gallery {path}: expected the copy of a published gallery, got another kind of file; "
-            "a box that syncs needs a path of its own, sync makes the file"
+            "a device that syncs needs a path of its own, sync makes the file"
         )
     if version > FORMAT:
         raise GalleryError(

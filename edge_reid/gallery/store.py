@@ -262,7 +262,7 @@ class GalleryStore:
                     "`edge-reid gallery merge` joins the two"
                 )
             if not other:
-                self._note_erased(known_as)  # or a box's older version would bring it back
+                self._note_erased(known_as)  # or a device's older version would bring it back
                 self._db.execute("DELETE FROM erasures WHERE place = ?", (place_of(name),))
             row = (identity_name(name), identity_key(name), number)
             self._db.execute(
@@ -325,7 +325,7 @@ class GalleryStore:
         """
         with self._change():
             merged = join(self._db, self._need(identity), self._need(into), self.path)
-            self._note_erased(identity)  # or a box's older version would bring it back
+            self._note_erased(identity)  # or a device's older version would bring it back
         self._wipe()
         return merged
 

@@ -189,7 +189,7 @@ def decode(body: bytes) -> Leaf | Branch:
     except ValidationError as error:
         raise SnapshotError(
             f"gallery blob: signed, but of another kind: {describe_mistakes(error)[0]}; "
-            "update edge-reid on the box"
+            "update edge-reid on the device"
         ) from error
 
 

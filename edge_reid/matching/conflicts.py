@@ -12,7 +12,7 @@ from edge_reid.core.types import Candidate, Template
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class TemplateConflict:
     """A template that lies closer to another identity than to the rest of its own."""
 
     number: int
@@ -22,10 +22,10 @@ class Clash:
     """To the nearest other template of its own identity; None when there is none."""
 
 
-def clashes(
+def find_conflicts(
     new: Sequence[Template], before: Sequence[Template], *, threshold: float
-) -> tuple[Clash, ...]:
-    """The clashes of templates about to be enrolled as one identity.
+) -> tuple[TemplateConflict, ...]:
+    """The find_conflicts of templates about to be enrolled as one identity.
 
     Args:
         new: the templates, all of one identity as the gallery spells it.
@@ -56,7 +56,7 @@ def same_photos(
 
 def _clashes(
     new: Sequence[Template], before: Sequence[Template], threshold: float
-) -> Iterator[Clash]:
+) -> Iterator[TemplateConflict]:
     if not new:
         return
     vectors = np.stack([each.vector for each in (*before, *new)])
@@ -70,4 +70,4 @@ def _clashes(
         nearest = int(others.argmax())
         if others[nearest] > (threshold if own_similarity is None else own_similarity):
             other = Candidate(before[nearest].identity, float(others[nearest]))
-            yield Clash(number, other, own_similarity)
+            yield TemplateConflict(number, other, own_similarity)

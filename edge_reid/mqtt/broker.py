@@ -156,7 +156,7 @@ def _tls_context(files: Mapping[str, Path | None], mistakes: list[str]) -> ssl.S
         mistakes.append("cert_file: goes with key_file; give both or neither")
     elif cert_file is not None:
         try:
-            # an encrypted key would ask on the terminal of a box that has none
+            # an encrypted key would ask on the terminal of a device that has none
             context.load_cert_chain(cert_file, key_file, password="")
         except OSError as error:
             mistakes.append(

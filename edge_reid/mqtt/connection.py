@@ -24,7 +24,7 @@ from edge_reid.mqtt.broker import Broker, RefusedError, TooLargeError, Unreachab
 from edge_reid.mqtt.limits import (
     RETAIN_NOT_SUPPORTED,
     WINDOW,
-    Limits,
+    BrokerLimits,
     is_for_good,
     packet_bytes,
 )
@@ -154,7 +154,7 @@ class Connection:
         self.version = version
         self.received: deque[Received] = deque()
         self._broker = broker
-        self.limits = Limits()
+        self.limits = BrokerLimits()
         self._is_open = False  # until the broker has agreed
         self._subscribed = False
         self._refusal: ReasonCode | None = None  # of what was asked for last
@@ -405,7 +405,7 @@ class Connection:
             why = self.limits.refusal(reason, properties)
             self._failure = kind(f"{self._broker}: does not take us now: {why}")
         else:
-            self.limits = Limits.of(properties)
+            self.limits = BrokerLimits.of(properties)
             self._is_open = True
             if not self.limits.takes_qos_1:
                 self._failure = RefusedError(

@@ -34,7 +34,7 @@ _FOR_GOOD = {0x87, 0x90, _PACKET_TOO_LARGE, RETAIN_NOT_SUPPORTED, 0x9B}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BrokerLimits:
     """What a broker takes. MQTT 3.1.1 has no words for it: then it is believed to take all."""
 
     window: int = WINDOW
@@ -46,7 +46,7 @@ class Limits:
     takes_qos_1: bool = True
 
     @classmethod
-    def of(cls, properties: Properties | None) -> Limits:
+    def of(cls, properties: Properties | None) -> BrokerLimits:
         """From what came with its greeting (CONNACK)."""
         return cls(
             window=min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW)),

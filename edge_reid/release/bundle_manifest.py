@@ -40,7 +40,7 @@ def _inside(path: str) -> str:
     return path
 
 
-class Record(BaseModel):
+class SignedRecord(BaseModel):
     """What is signed: strict, and without anything unknown."""
 
     model_config = ConfigDict(
@@ -48,7 +48,7 @@ class Record(BaseModel):
     )
 
 
-class BundledFile(Record):
+class BundledFile(SignedRecord):
     """One file of a bundle."""
 
     path: Annotated[str, AfterValidator(_inside)]
@@ -68,8 +68,8 @@ class BundledFile(Record):
         return 0o755 if PurePosixPath(self.path).parts[0] == "install" else 0o644
 
 
-class BundleManifest(Record):
-    """A release for one kind of box."""
+class BundleManifest(SignedRecord):
+    """A release for one kind of device."""
 
     schema_: Annotated[Literal["edge-reid.bundle/1"], Field(alias="schema")] = "edge-reid.bundle/1"
     version: Annotated[str, Field(pattern=VERSION_PATTERN)]
@@ -77,8 +77,8 @@ class BundleManifest(Record):
     python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")]
     machine: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
     """As `platform.machine()` there."""
-    box: Name | None
-    """None: for every box of the site, and without anybody's secrets."""
+    device: Annotated[Name | None, Field(alias="box")]
+    """None: for every device of the site, and without anybody's secrets."""
     site: Name
     model_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     """Of the embedding model."""
@@ -92,8 +92,8 @@ class BundleManifest(Record):
             raise ValueError("files: should be sorted by path, each there once")
         if self.size_bytes > MAX_BUNDLE_BYTES:
             raise ValueError(f"files: should be at most {MAX_BUNDLE_BYTES} bytes together")
-        if self.box is None and any(path.startswith(SECRETS) for path in paths):
-            raise ValueError("files: should hold no secrets without a box")
+        if self.device is None and any(path.startswith(SECRETS) for path in paths):
+            raise ValueError("files: should hold no secrets without a device")
         return self
 
     @property

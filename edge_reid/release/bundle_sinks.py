@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from edge_reid.release.bundle_manifest import ROOT, BundledFile
-from edge_reid.release.ustar import Member, UstarWriter
+from edge_reid.release.ustar import TarMember, UstarWriter
 
 _FRONT_MODE = 0o644
 
@@ -22,12 +22,12 @@ class TarSink:
 
     def front(self, name: str, body: bytes) -> None:
         """Manifest or signature."""
-        with self._tar.member(Member(f"{ROOT}/{name}", len(body), _FRONT_MODE)) as sink:
+        with self._tar.member(TarMember(f"{ROOT}/{name}", len(body), _FRONT_MODE)) as sink:
             sink.write(body)
 
     def file(self, file: BundledFile) -> AbstractContextManager[IO[bytes]]:
         """Where a file of the manifest is to be written to."""
-        return self._tar.member(Member(f"{ROOT}/{file.path}", file.size_bytes, file.mode))
+        return self._tar.member(TarMember(f"{ROOT}/{file.path}", file.size_bytes, file.mode))
 
     def end(self) -> None:
         """All is there."""

@@ -1,4 +1,4 @@
-"""What is said about releases at the broker: their head, and how every box stands with it."""
+"""What is said about releases at the broker: their head, and how every device stands with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_reid.mqtt.connection import Connection, Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.release.rollout import Reports
-from edge_reid.wire.payloads import BoxUpdate
+from edge_reid.wire.payloads import DeviceUpdate
 from edge_reid.wire.topics import Address, release_topic
 
 GRACE_S = 2.0
@@ -21,7 +21,7 @@ MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ChannelState:
     """All that is retained."""
 
     head: bytes | None
@@ -29,7 +29,7 @@ class Said:
     reports: Reports
 
 
-class ReleaseLine:
+class ReleaseChannel:
     """A connection to the broker. `with` connects and leaves.
 
     Raises:
@@ -45,7 +45,7 @@ class ReleaseLine:
         self._reports_prefix = f"{root}/{site}/agents/"
         self._connection: Connection | None = None
 
-    def __enter__(self) -> ReleaseLine:
+    def __enter__(self) -> ReleaseChannel:
         self._connection = connect(self._broker)
         return self
 
@@ -53,7 +53,7 @@ class ReleaseLine:
         if self._connection:
             self._connection.close()
 
-    def listen(self) -> Said:
+    def listen(self) -> ChannelState:
         """The head and the reports that lie there."""
         self._line.received.clear()
         self._line.subscribe([self._topic, f"{self._reports_prefix}+/update"])
@@ -61,10 +61,10 @@ class ReleaseLine:
             self._line.receive, quiet_s=GRACE_S, most_bytes=MOST_BYTES
         ).messages
         heads = [it.body for it in received if it.topic == self._topic]
-        return Said(heads[-1] or None if heads else None, self._reports(received))
+        return ChannelState(heads[-1] or None if heads else None, self._reports(received))
 
-    def tell(self, update: BoxUpdate) -> None:
-        """Leave a report of our box."""
+    def tell(self, update: DeviceUpdate) -> None:
+        """Leave a report of our device."""
         topic = Address(self._root, self._site, update.agent).agent_update
         self._send(Message(topic, update.to_json(), retain=True))
 
@@ -93,11 +93,11 @@ class ReleaseLine:
 
     def _reports(self, received: Iterable[Received]) -> Reports:
         """By the agent whose topic it is; who claims to be another is not heard."""
-        found: dict[str, BoxUpdate] = {}
+        found: dict[str, DeviceUpdate] = {}
         for message in received:
             name = message.topic.removeprefix(self._reports_prefix).removesuffix("/update")
             try:
-                report = BoxUpdate.model_validate_json(message.body)
+                report = DeviceUpdate.model_validate_json(message.body)
             except ValueError:
                 continue
             if report.agent == name:

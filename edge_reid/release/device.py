@@ -1,4 +1,4 @@
-"""A box, as far as a release concerns it: what is installed, and how it takes another."""
+"""A device, as far as a release concerns it: what is installed, and how it takes another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.errors import BundleError
 from edge_reid.release.bundle_manifest import MAX_MANIFEST_BYTES, BundleManifest, parse_manifest
-from edge_reid.release.download_cache import Stock
+from edge_reid.release.download_cache import DownloadCache
 from edge_reid.release.release_head import ReleaseHead
 from edge_reid.signing.blobs import ref_of
 
@@ -41,15 +41,15 @@ class Attempt:
     at_utc_s: int
 
 
-class Box:
-    """The folders and files of a box; `root` may be a folder that stands for its `/`."""
+class Device:
+    """The folders and files of a device; `root` may be a folder that stands for its `/`."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self.root = root
         self.home = root / "opt/edge-reid"
-        self.stock = Stock(root / "var/lib/edge-reid-update")
+        self.stock = DownloadCache(root / "var/lib/edge-reid-update")
         self.told = root / "var/lib/edge-reid-update/told.json"
-        """What the box reported last."""
+        """What the device reported last."""
         self.soak = root / "var/lib/edge-reid-update/soak.json"
         """Since when it sees others run the release that is published."""
         self._config = root / "etc/edge-reid"
@@ -57,7 +57,7 @@ class Box:
 
     @property
     def settings(self) -> AgentSettings | None:
-        """Of the agent that takes releases for the box; None when none does.
+        """Of the agent that takes releases for the device; None when none does.
 
         Raises:
             ConfigError: a configuration has mistakes.
@@ -84,7 +84,7 @@ class Box:
                 body = file.read(MAX_MANIFEST_BYTES + 1)
         except OSError as error:
             raise BundleError(
-                f"{path}: cannot be read: {error.strerror}; a box takes releases by itself once "
+                f"{path}: cannot be read: {error.strerror}; a device takes releases by itself once "
                 "`edge-reid flash` or install.py has installed one"
             ) from error
         return Installed(parse_manifest(body), ref_of(body).sha256)
@@ -122,25 +122,25 @@ def _unit_state(camera: str) -> str:
     return "" if state == "active running" else state
 
 
-def check_newer(head: ReleaseHead, site: str, box: Box, least_serial: int) -> None:
+def check_newer(head: ReleaseHead, site: str, device: Device, least_serial: int) -> None:
     """Nothing, if a head is for this site and no replay.
 
     Raises:
-        BundleError: it is for another, came before one that this box has had, or before the least
-            that it may have.
+        BundleError: it is for another, came before one that this device has had, or before the
+        least that it may have.
     """
     if head.site != site:
         raise BundleError(f"release head: expected one of site {site}, got one of {head.site}")
     if head.serial < least_serial:
         raise BundleError(
             f"release head: serial {head.serial} was published before serial {least_serial}, the "
-            "update.least_serial of this box; publish the release anew"
+            "update.least_serial of this device; publish the release anew"
         )
-    before = box.attempt
+    before = device.attempt
     if before and head.serial < before.serial:
         raise BundleError(
             f"release head: serial {head.serial} was published before serial {before.serial}, "
-            "which this box has had already; publish the release anew"
+            "which this device has had already; publish the release anew"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a box has fetched of a release: files by their SHA-256, and which release is whole.
+"""What a device has fetched of a release: files by their SHA-256, and which release is whole.
 
 Those of the last release stay: of the next one only what differs is fetched.
 """
@@ -14,7 +14,7 @@ from typing import IO
 
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
-from edge_reid.release.file_source import PIECE_BYTES, Depot
+from edge_reid.release.file_source import PIECE_BYTES, ReleaseFileSource
 from edge_reid.signing.blobs import BlobRef
 
 Progress = Callable[[int], None]
@@ -24,8 +24,8 @@ SPARE_BYTES = 100 << 20
 """Left free on the disk, for events."""
 
 
-class Stock:
-    """A folder of ours on the box. Every method raises BundleError when the disk fails."""
+class DownloadCache:
+    """A folder of ours on the device. Every method raises BundleError when the disk fails."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,10 +46,12 @@ class Stock:
         if free_bytes < needed_bytes:
             raise BundleError(
                 f"{self._folder}: expected {needed_bytes / 1e6:.0f} MB free, got "
-                f"{free_bytes / 1e6:.0f}; make room on this box"
+                f"{free_bytes / 1e6:.0f}; make room on this device"
             )
 
-    def fetch(self, ref: BlobRef, depot: Depot, came: Progress = lambda _: None) -> Path:
+    def fetch(
+        self, ref: BlobRef, depot: ReleaseFileSource, came: Progress = lambda _: None
+    ) -> Path:
         """Have a file here, whole; what an earlier attempt has got of it is not fetched again.
 
         Raises:
@@ -68,10 +70,10 @@ class Stock:
                 )
             part.replace(final)
         except OSError as error:
-            raise BundleError(f"{part}: {error.strerror}; make room on this box") from error
+            raise BundleError(f"{part}: {error.strerror}; make room on this device") from error
         return final
 
-    def _append(self, part: Path, ref: BlobRef, depot: Depot, came: Progress) -> None:
+    def _append(self, part: Path, ref: BlobRef, depot: ReleaseFileSource, came: Progress) -> None:
         start = part.stat().st_size if part.exists() else 0
         if start > ref.size_bytes:
             part.unlink()
@@ -106,7 +108,7 @@ class Stock:
             os.sync()
             draft.replace(self.ready)
         except OSError as error:
-            raise BundleError(f"{draft}: {error.strerror}; make room on this box") from error
+            raise BundleError(f"{draft}: {error.strerror}; make room on this device") from error
 
 
 def _copy(source: IO[bytes], sink: IO[bytes], size: int, came: Progress) -> int:
@@ -115,7 +117,7 @@ def _copy(source: IO[bytes], sink: IO[bytes], size: int, came: Progress) -> int:
         try:
             sink.write(piece)
         except OSError as error:  # which the depot would take for one of its own
-            raise BundleError(f"{sink.name}: {error.strerror}; make room on this box") from error
+            raise BundleError(f"{sink.name}: {error.strerror}; make room on this device") from error
         copied += len(piece)
         came(len(piece))
     return copied

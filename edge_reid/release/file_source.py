@@ -18,7 +18,7 @@ from edge_reid.core.errors import BundleError
 from edge_reid.transfer.web import web_connection
 
 PIECE_BYTES = 1 << 18
-"""Read at a time: a box has not the memory for a whole wheel."""
+"""Read at a time: a device has not the memory for a whole wheel."""
 
 
 def place_of(sha256: str) -> str:
@@ -26,14 +26,14 @@ def place_of(sha256: str) -> str:
     return f"files/{sha256}"
 
 
-class Depot(Protocol):
+class ReleaseFileSource(Protocol):
     """Where files come from."""
 
     def open(self, sha256: str, start: int) -> AbstractContextManager[IO[bytes]]:
         """A file's bytes from `start` on; raises BundleError, on reading as well."""
 
 
-class FolderDepot:
+class ReleaseFolder:
     """A folder, such as a stick's."""
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +57,7 @@ class FolderDepot:
             ) from error
 
 
-class WebDepot:
+class ReleaseWebServer:
     """A web server.
 
     Raises:
@@ -106,12 +106,12 @@ def _skip(response: http.client.HTTPResponse, size_bytes: int) -> None:
         left -= len(piece)
 
 
-def open_depot(settings: UpdateSettings) -> Depot:
+def open_release_files(settings: UpdateSettings) -> ReleaseFileSource:
     """The depot that the settings name. It need not be there yet.
 
     Raises:
         ConfigError: a file that they name cannot be read.
     """
     if settings.source.startswith("https://"):
-        return WebDepot(settings.source, settings.ca_file)
-    return FolderDepot(Path(settings.source))
+        return ReleaseWebServer(settings.source, settings.ca_file)
+    return ReleaseFolder(Path(settings.source))

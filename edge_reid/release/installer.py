@@ -2,7 +2,7 @@
 
 What lies in the stock was fetched from outside by a user who parses video. So everything is copied
 into a folder of root's while it is hashed, and is a release only if the head is signed by the key
-that this box pins and names just these bytes.
+that this device pins and names just these bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import IO
 from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError
 from edge_reid.release.bundle_manifest import MANIFEST, ROOT, parse_manifest
-from edge_reid.release.device import Attempt, Box, check_newer
+from edge_reid.release.device import Attempt, Device, check_newer
 from edge_reid.release.release_head import MAX_HEAD_BYTES, ReleaseHead, check_manifest, open_head
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import read_public_key
@@ -30,19 +30,19 @@ _PIECE_BYTES = 1 << 18
 _ERROR = "error: "
 
 
-def admit(box: Box, settings: AgentSettings, update: UpdateSettings) -> Attempt:
+def install_release(device: Device, settings: AgentSettings, update: UpdateSettings) -> Attempt:
     """Install the release that lies ready, if it is one; whatever comes of it is noted.
 
     Raises:
         BundleError: what lies there is signed by nobody we know; nothing is noted then.
     """
     try:
-        head = _head(box, settings.site, update)
-        failure = _install(box, head)
+        head = _head(device, settings.site, update)
+        failure = _install(device, head)
         attempt = Attempt(head.serial, head.version, failure, int(time.time()))  # never ahead
-        box.note(attempt)
+        device.note(attempt)
     finally:
-        _remove(box.stock.ready)
+        _remove(device.stock.ready)
     return attempt
 
 
@@ -54,20 +54,20 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _head(box: Box, site: str, update: UpdateSettings) -> ReleaseHead:
-    with _opened(box.stock.ready) as file:
+def _head(device: Device, site: str, update: UpdateSettings) -> ReleaseHead:
+    with _opened(device.stock.ready) as file:
         head = open_head(file.read(MAX_HEAD_BYTES + 1), read_public_key(update.public_key))
-    check_newer(head, site, box, update.least_serial)
+    check_newer(head, site, device, update.least_serial)
     return head
 
 
-def _install(box: Box, head: ReleaseHead) -> str:
+def _install(device: Device, head: ReleaseHead) -> str:
     """Why it failed; empty: it is installed."""
-    incoming = box.home / "incoming"
+    incoming = device.home / "incoming"
     shutil.rmtree(incoming, ignore_errors=True)
     try:
-        _unpack(box, head, incoming / ROOT)
-        return _run_installer(incoming / ROOT, box.root)
+        _unpack(device, head, incoming / ROOT)
+        return _run_installer(incoming / ROOT, device.root)
     except BundleError as error:
         return str(error)
     except OSError as error:
@@ -76,26 +76,26 @@ def _install(box: Box, head: ReleaseHead) -> str:
         shutil.rmtree(incoming, ignore_errors=True)
 
 
-def _unpack(box: Box, head: ReleaseHead, folder: Path) -> None:
+def _unpack(device: Device, head: ReleaseHead, folder: Path) -> None:
     """The stock's files as the folder that a bundle unpacks to, every byte hashed on its way."""
-    runs = box.installed.manifest
+    runs = device.installed.manifest
     target = head.targets.get(runs.target)
     if target is None:
         raise BundleError(f"release {head.version}: is not for {runs.target}")
     folder.mkdir(parents=True, mode=0o700)
     folder.parent.chmod(0o700)
-    _copy(box, target.manifest, folder / MANIFEST)
+    _copy(device, target.manifest, folder / MANIFEST)
     manifest = parse_manifest((folder / MANIFEST).read_bytes())
-    check_manifest(manifest, head, runs, box.name)
+    check_manifest(manifest, head, runs, device.name)
     for file in manifest.files:
         copy = folder / file.path
         copy.parent.mkdir(parents=True, exist_ok=True)
-        _copy(box, file.ref, copy)
+        _copy(device, file.ref, copy)
 
 
-def _copy(box: Box, file: BlobRef, to: Path) -> None:
+def _copy(device: Device, file: BlobRef, to: Path) -> None:
     digest, size = hashlib.sha256(), 0
-    with _opened(box.stock.files / file.sha256) as source, to.open("xb") as sink:
+    with _opened(device.stock.files / file.sha256) as source, to.open("xb") as sink:
         while piece := source.read(min(_PIECE_BYTES, file.size_bytes - size + 1)):
             size += len(piece)
             if size > file.size_bytes:
@@ -104,7 +104,8 @@ def _copy(box: Box, file: BlobRef, to: Path) -> None:
             sink.write(piece)
     if size != file.size_bytes or digest.hexdigest() != file.sha256:
         raise BundleError(
-            f"{to.name}: is not what the release says; it was changed on this box, and is fetched "
+            f"{to.name}: is not what the release says; it was changed on this device, and is "
+            f"fetched "
             "again"
         )
 

@@ -1,4 +1,4 @@
-"""The head of a published release: what boxes are to run, and in which order they take it."""
+"""The head of a published release: what devices are to run, and in which order they take it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from edge_reid.release.bundle_manifest import (
     MAX_MANIFEST_BYTES,
     VERSION_PATTERN,
     BundleManifest,
-    Record,
     Sha256,
+    SignedRecord,
 )
 from edge_reid.signing import envelope as seals
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import PublicKey, SigningKey
 
 MAX_HEAD_BYTES = 64 << 10
-"""A thousand boxes in groups take a third of it."""
+"""A thousand devices in groups take a third of it."""
 
 
-class TargetRelease(Record):
-    """The bundle for one kind of box, by the manifest that lists its files."""
+class TargetRelease(SignedRecord):
+    """The bundle for one kind of device, by the manifest that lists its files."""
 
     manifest_sha256: Sha256
     manifest_bytes: Annotated[int, Field(gt=0, le=MAX_MANIFEST_BYTES)]
@@ -39,15 +39,15 @@ class TargetRelease(Record):
         return BlobRef(self.manifest_sha256, self.manifest_bytes)
 
 
-class Group(Record):
-    """Boxes that take a release together."""
+class RolloutGroup(SignedRecord):
+    """Devices that take a release together."""
 
     name: Name
     agents: Annotated[tuple[Name, ...], Field(strict=False)]
-    """One a box: the one that reports for it. Its login at the broker makes it trustworthy."""
+    """One a device: the one that reports for it. Its login at the broker makes it trustworthy."""
 
 
-class ReleaseHead(Record):
+class ReleaseHead(SignedRecord):
     """A release for a site."""
 
     schema_: Annotated[Literal["edge-reid.release-head/1"], Field(alias="schema")] = (
@@ -55,14 +55,14 @@ class ReleaseHead(Record):
     )
     site: Name
     serial: Annotated[int, Field(gt=0, lt=1 << 53)]
-    """Rises with every publication, also of an older release: no box takes a lower one again.
+    """Rises with every publication, also of an older release: no device takes a lower one again.
     Unix seconds of the publication, or one more than the head before had, if that is more."""
     version: Annotated[str, Field(pattern=VERSION_PATTERN)]
     targets: Annotated[dict[Name, TargetRelease], Field(min_length=1)]
-    groups: Annotated[tuple[Group, ...], Field(strict=False)]
-    """In their order; boxes of none come last."""
+    groups: Annotated[tuple[RolloutGroup, ...], Field(strict=False)]
+    """In their order; devices of none come last."""
     soak_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """So long every box of a group must have run it well before the next group begins."""
+    """So long every device of a group must have run it well before the next group begins."""
     created_utc_s: Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
     key_id: str
 
@@ -78,13 +78,13 @@ def seal(head: ReleaseHead, key: SigningKey) -> bytes:
     """The head as it is published.
 
     Raises:
-        BundleError: it has more boxes in its groups than boxes will read.
+        BundleError: it has more devices in its groups than devices will read.
     """
-    sealed = seals.seal(head.model_dump_json(by_alias=True).encode(), key)
+    sealed = seals.sign(head.model_dump_json(by_alias=True).encode(), key)
     if len(sealed) > MAX_HEAD_BYTES:
         raise BundleError(
             f"release head: expected at most {MAX_HEAD_BYTES} bytes, got {len(sealed)}; put fewer "
-            "boxes into groups: those of none come last anyway"
+            "devices into groups: those of none come last anyway"
         )
     return sealed
 
@@ -96,29 +96,30 @@ def open_head(sealed: bytes, key: PublicKey) -> ReleaseHead:
         BundleError: it is too large, not signed by that key, or not a head.
     """
     try:
-        return ReleaseHead.model_validate_json(seals.unseal(sealed, key, MAX_HEAD_BYTES))
-    except seals.SealError as error:
+        return ReleaseHead.model_validate_json(seals.verify_envelope(sealed, key, MAX_HEAD_BYTES))
+    except seals.EnvelopeError as error:
         raise BundleError(f"release head: {error}") from error
     except ValidationError as error:
         raise BundleError(
             f"release head: signed, but of another kind: {describe_mistakes(error)[0]}; "
-            "upgrade this box by hand"
+            "upgrade this device by hand"
         ) from error
 
 
 def check_manifest(
-    manifest: BundleManifest, head: ReleaseHead, runs: BundleManifest, box: str
+    manifest: BundleManifest, head: ReleaseHead, runs: BundleManifest, device: str
 ) -> None:
-    """Nothing, if a release is what its head says, and for a box.
+    """Nothing, if a release is what its head says, and for a device.
 
     Args:
         manifest: of the release.
         head: that named it.
-        runs: what the box has installed, and so what kind of box it is.
-        box: its name.
+        runs: what the device has installed, and so what kind of device it is.
+        device: its name.
 
     Raises:
-        BundleError: it is another, for another kind of box, or has no configuration for this one.
+        BundleError: it is another, for another kind of device, or has no configuration for this
+        one.
     """
     for what, wanted, found in (
         ("site", head.site, manifest.site),
@@ -126,15 +127,16 @@ def check_manifest(
         ("target", runs.target, manifest.target),
         ("Python", runs.python, manifest.python),
         ("machine", runs.machine, manifest.machine),
-        ("box", None, manifest.box),
+        ("device", None, manifest.device),
     ):
         if wanted != found:
             raise BundleError(
                 f"release {head.version}: expected {what} {wanted or 'any'}, got {found}; make its "
                 "bundle anew"
             )
-    if not any(file.path.startswith(f"{CONFIG}{box}/") for file in manifest.files):
+    if not any(file.path.startswith(f"{CONFIG}{device}/") for file in manifest.files):
         raise BundleError(
-            f"release {head.version}: has no configuration for box {box or '(without a name)'}; "
+            f"release {head.version}: has no configuration for device "
+            f"{device or '(without a name)'}; "
             "is it in the site's file, under this name and with this target?"
         )

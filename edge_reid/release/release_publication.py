@@ -17,24 +17,24 @@ from edge_reid.core.errors import BundleError
 from edge_reid.core.progress import StageProgress
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.bundle_manifest import BundledFile, BundleManifest
-from edge_reid.release.channel import ReleaseLine
+from edge_reid.release.channel import ReleaseChannel
 from edge_reid.release.file_source import place_of
-from edge_reid.release.release_head import Group, ReleaseHead, TargetRelease, open_head, seal
+from edge_reid.release.release_head import ReleaseHead, RolloutGroup, TargetRelease, open_head, seal
 from edge_reid.signing.blobs import BlobRef, ref_of
 from edge_reid.signing.keys import SigningKey
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RolloutPlan:
     """How a release is to go out."""
 
     site: str
-    groups: tuple[Group, ...]
+    groups: tuple[RolloutGroup, ...]
     soak_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedRelease:
     """What a publication did."""
 
     head: ReleaseHead
@@ -47,17 +47,17 @@ class Published:
 
 def publish(
     bundles: Sequence[Path],
-    plan: Plan,
+    plan: RolloutPlan,
     key: SigningKey,
     folder: Path,
-    line: ReleaseLine,
+    line: ReleaseChannel,
     *,
     told: StageProgress = lambda *_: None,
-) -> Published:
-    """Publish a release: one bundle for each kind of box.
+) -> PublishedRelease:
+    """Publish a release: one bundle for each kind of device.
 
     Args:
-        bundles: made without `--box`, signed by this key.
+        bundles: made without `--device`, signed by this key.
         plan: whom it is for, and in which order.
         key: signs the head.
         folder: the depot, as the web server or the stick has it.
@@ -65,8 +65,8 @@ def publish(
         told: told how far it is.
 
     Raises:
-        BundleError: a bundle is damaged, signed by another, or not for all boxes of this site; two
-            are for one target, or of two releases; the folder cannot be written.
+        BundleError: a bundle is damaged, signed by another, or not for all devices of this site;
+        two are for one target, or of two releases; the folder cannot be written.
         BrokerError: the broker is not there, or does not let us.
     """
     depot = _Depot(folder)
@@ -76,7 +76,7 @@ def publish(
     now_utc_s = time.time()
     head = ReleaseHead(
         site=plan.site,
-        # by the clock: boxes remember serials, the broker may have none any more
+        # by the clock: devices remember serials, the broker may have none any more
         serial=max(before + 1, int(now_utc_s)),
         version=manifests[0].version,
         targets={it.target: _target(it, depot) for it in manifests},
@@ -87,21 +87,22 @@ def publish(
     )
     os.sync()
     line.put_head(seal(head, key))
-    return Published(head, depot.new, depot.new_bytes, foreign)
+    return PublishedRelease(head, depot.new, depot.new_bytes, foreign)
 
 
 def _put(
-    bundle: Path, plan: Plan, key: SigningKey, depot: _Depot, told: StageProgress
+    bundle: Path, plan: RolloutPlan, key: SigningKey, depot: _Depot, told: StageProgress
 ) -> BundleManifest:
     def reading(done: int, total: int) -> None:
         told(bundle.name, done, total)
 
     manifest = verify(bundle, key.public, reading, sink=depot)
-    if manifest.box is not None or manifest.site != plan.site:
+    if manifest.device is not None or manifest.site != plan.site:
         raise BundleError(
-            f"bundle {bundle}: expected one for all boxes of {plan.site}, found one for box "
-            f"{manifest.box or 'any'} of {manifest.site}; make it with `edge-reid bundle`, without "
-            "--box: what is published may be read by anybody"
+            f"bundle {bundle}: expected one for all devices of {plan.site}, found one for device "
+            f"{manifest.device or 'any'} of {manifest.site}; make it with `edge-reid bundle`, "
+            f"without "
+            "--device: what is published may be read by anybody"
         )
     return manifest
 
@@ -116,14 +117,14 @@ def _check_one_release(manifests: Sequence[BundleManifest]) -> None:
         )
 
 
-def _head_there(line: ReleaseLine, key: SigningKey) -> tuple[int, bool]:
+def _head_there(line: ReleaseChannel, key: SigningKey) -> tuple[int, bool]:
     """The serial of the head that lies there, 0 if none of this key does; whether another does."""
     sealed = line.listen().head
     if sealed is None:
         return 0, False
     try:
         return open_head(sealed, key.public).serial, False
-    except BundleError:  # no box that pins our key takes it: it is in nobody's way
+    except BundleError:  # no device that pins our key takes it: it is in nobody's way
         return 0, True
 
 

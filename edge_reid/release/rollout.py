@@ -1,6 +1,7 @@
-"""Whose turn it is: a box takes a release when all that go before it have run it well for a while.
+"""Whose turn it is: a device takes a release when all that go before it have run it well for a
+while.
 
-Nobody conducts this. Every box reads the groups in the signed head and what the others report of
+Nobody conducts this. Every device reads the groups in the signed head and what the others report of
 themselves, so a roll-out goes on without anybody's laptop, and stops by itself. Pure.
 """
 
@@ -8,28 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edge_reid.release.release_head import Group, ReleaseHead
+from edge_reid.release.release_head import ReleaseHead, RolloutGroup
 from edge_reid.release.soak import is_well
-from edge_reid.wire.payloads import BoxUpdate, utc_s
+from edge_reid.wire.payloads import DeviceUpdate, utc_s
 
-Reports = Mapping[str, BoxUpdate]
-"""What boxes say last, by the agent that reports."""
+Reports = Mapping[str, DeviceUpdate]
+"""What devices say last, by the agent that reports."""
 
 UNNAMED_TO_STOP = 2
-"""So many boxes of no group that take a release back stop those of no group. The rest of them each
-look after themselves: whoever does not run it well takes it back."""
+"""So many devices of no group that take a release back stop those of no group. The rest of them
+each look after themselves: whoever does not run it well takes it back."""
 
 
 def reason_to_wait(
     head: ReleaseHead, agent: str, reports: Reports, watched_s: Mapping[str, float]
 ) -> str | None:
-    """Why the box of that agent does not take the release yet; None: it is its turn.
+    """Why the device of that agent does not take the release yet; None: it is its turn.
 
     Args:
         head: signed, so whom it names in its groups the publisher trusts.
-        agent: that reports for the box.
+        agent: that reports for the device.
         reports: of all.
-        watched_s: for how long the box itself has seen each run the release well (`soak.Watch`).
+        watched_s: for how long the device itself has seen each run the release well (`soak.Watch`).
     """
     if stop := _stop(head, agent, reports):
         return f"the roll-out has stopped: {stop}; publish another release"
@@ -41,7 +42,7 @@ def reason_to_wait(
 
 
 def _stop(head: ReleaseHead, agent: str, reports: Reports) -> str | None:
-    """Who has taken the release back, and why, if that is to stop this box.
+    """Who has taken the release back, and why, if that is to stop this device.
 
     One that the head names is believed by its own group and all after it: that is what it goes
     first for. Of the many that it does not name no single one can stop the others.
@@ -70,15 +71,15 @@ def _place(head: ReleaseHead, agent: str) -> int:
     return next(places, len(head.groups))
 
 
-def _before(head: ReleaseHead, agent: str) -> Iterator[Group]:
+def _before(head: ReleaseHead, agent: str) -> Iterator[RolloutGroup]:
     yield from head.groups[: _place(head, agent)]
 
 
-def _is_about(head: ReleaseHead, report: BoxUpdate) -> bool:
+def _is_about(head: ReleaseHead, report: DeviceUpdate) -> bool:
     return (report.serial, report.wanted) == (head.serial, head.version)
 
 
-def _lack(head: ReleaseHead, report: BoxUpdate | None, watched_s: float) -> str | None:
+def _lack(head: ReleaseHead, report: DeviceUpdate | None, watched_s: float) -> str | None:
     if report is None or not _is_about(head, report):
         return "has not said anything about it"
     if not is_well(head, report):

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_reid.release.release_head import ReleaseHead
-from edge_reid.wire.payloads import BoxUpdate
+from edge_reid.wire.payloads import DeviceUpdate
 
 
-def is_well(head: ReleaseHead, report: BoxUpdate | None) -> bool:
+def is_well(head: ReleaseHead, report: DeviceUpdate | None) -> bool:
     """Whether a device says that it runs this release, and well."""
     if report is None or report.state != "current":
         return False
@@ -31,7 +31,7 @@ class Watch:
         self._path = path
 
     def look(
-        self, head: ReleaseHead, reports: Mapping[str, BoxUpdate], now_utc_s: float
+        self, head: ReleaseHead, reports: Mapping[str, DeviceUpdate], now_utc_s: float
     ) -> dict[str, float]:
         """For how many seconds each agent has been seen to be well, this time included."""
         before = self._read(head.serial)

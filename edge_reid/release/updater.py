@@ -1,4 +1,5 @@
-"""A box follows the releases that are published for its site: one look, and what comes of it.
+"""A device follows the releases that are published for its site: one check_once, and what comes of
+it.
 
 It runs as the user of the agents and can change nothing that runs: it fetches, and leaves what it
 has fetched for `admission`, which root runs and which believes none of it.
@@ -15,15 +16,15 @@ from edge_reid.core.errors import BundleError, EdgeReidError
 from edge_reid.core.progress import StageProgress
 from edge_reid.mqtt.broker import Broker
 from edge_reid.release.bundle_manifest import BundleManifest, parse_manifest
-from edge_reid.release.channel import ReleaseLine, Said
-from edge_reid.release.device import Box, Installed, check_newer, write_whole
-from edge_reid.release.file_source import Depot, open_depot
+from edge_reid.release.channel import ChannelState, ReleaseChannel
+from edge_reid.release.device import Device, Installed, check_newer, write_whole
+from edge_reid.release.file_source import ReleaseFileSource, open_release_files
 from edge_reid.release.release_head import ReleaseHead, TargetRelease, check_manifest, open_head
 from edge_reid.release.rollout import reason_to_wait
 from edge_reid.release.soak import Watch
 from edge_reid.signing.keys import PublicKey, read_public_key
 from edge_reid.wire.events import rfc3339
-from edge_reid.wire.payloads import BoxUpdate
+from edge_reid.wire.payloads import DeviceUpdate
 
 State: TypeAlias = Literal["current", "waiting", "fetching", "installing", "failed", "taken-back"]
 
@@ -33,22 +34,22 @@ FAILED_AGAIN_S = 3600
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """How the box stands with what is published."""
+    """How the device stands with what is published."""
 
     state: State
     reason: str | None = None
 
 
-def look(
-    box: Box,
+def check_once(
+    device: Device,
     settings: AgentSettings,
     update: UpdateSettings,
     told: StageProgress = lambda *_: None,
-) -> BoxUpdate:
-    """Look once at what is published, fetch it if it is this box's turn, and report.
+) -> DeviceUpdate:
+    """Look once at what is published, fetch it if it is this device's turn, and report.
 
     Args:
-        box: this one.
+        device: this one.
         settings: of the agent that reports for it.
         update: where releases come from, and who signs them.
         told: told how far it is.
@@ -62,23 +63,23 @@ def look(
         UsageError: the public key cannot be read.
     """
     key = read_public_key(update.public_key)
-    installed = box.installed
-    line = ReleaseLine(Broker.from_settings(settings.mqtt), settings.mqtt.root, settings.site)
+    installed = device.installed
+    line = ReleaseChannel(Broker.from_settings(settings.mqtt), settings.mqtt.root, settings.site)
     with line:
         said = line.listen()
-        head, refusal = _head(said, key, settings, update, box)
-        reporter = _Reporter(box, settings, installed.manifest, head)
+        head, refusal = _head(said, key, settings, update, device)
+        reporter = _Reporter(device, settings, installed.manifest, head)
         if head is None:
             standing: _Standing | None = _Standing("failed" if refusal else "current", refusal)
         else:
-            standing = _standing(box, installed, head, said, settings.agent)
+            standing = _standing(device, installed, head, said, settings.agent)
         report = reporter.report(standing or _Standing("fetching"))
         line.tell(report)
     if head is None or said.head is None or standing:
         return report
     try:  # without a connection, which no broker would keep for an hour of silence
-        _fetch(box, installed, head, open_depot(update), told)
-        box.stock.make_ready(said.head)
+        _fetch(device, installed, head, open_release_files(update), told)
+        device.stock.make_ready(said.head)
         report = reporter.report(_Standing("installing"))
     except EdgeReidError as error:
         report = reporter.report(_Standing("failed", str(error)))
@@ -88,37 +89,41 @@ def look(
 
 
 def _head(
-    said: Said, key: PublicKey, settings: AgentSettings, update: UpdateSettings, box: Box
+    said: ChannelState,
+    key: PublicKey,
+    settings: AgentSettings,
+    update: UpdateSettings,
+    device: Device,
 ) -> tuple[ReleaseHead | None, str | None]:
-    """The head, if one is there that this box takes; and why not, if it does not."""
+    """The head, if one is there that this device takes; and why not, if it does not."""
     if said.head is None:
         return None, None
     try:
         head = open_head(said.head, key)
-        check_newer(head, settings.site, box, update.least_serial)
+        check_newer(head, settings.site, device, update.least_serial)
     except BundleError as error:
         return None, str(error)
     return head, None
 
 
 def _standing(
-    box: Box, installed: Installed, head: ReleaseHead, said: Said, agent: str
+    device: Device, installed: Installed, head: ReleaseHead, said: ChannelState, agent: str
 ) -> _Standing | None:
-    """How the box stands with a head; None: it is time to fetch what it names."""
+    """How the device stands with a head; None: it is time to fetch what it names."""
     target = head.targets.get(installed.manifest.target)
     if target is None:
         return _Standing("waiting", f"{head.version} is not for {installed.manifest.target}")
     if target.manifest_sha256 == installed.sha256:
-        ailing = box.ailing()
+        ailing = device.ailing()
         return _Standing("failed", ailing) if ailing else _Standing("current")
-    if box.stock.ready.exists():
+    if device.stock.ready.exists():
         return _Standing("installing")
-    if reason := box.taken_back(head.version):
+    if reason := device.taken_back(head.version):
         return _Standing("taken-back", reason)
-    attempt = box.attempt
+    attempt = device.attempt
     if attempt and attempt.serial == head.serial and _is_fresh(attempt.at_utc_s):
         return _Standing("failed", attempt.failure or "another was installed since, by hand")
-    watched_s = Watch(box.soak).look(head, said.reports, time.time())
+    watched_s = Watch(device.soak).look(head, said.reports, time.time())
     wait = reason_to_wait(head, agent, said.reports, watched_s)
     return _Standing("waiting", wait) if wait else None
 
@@ -128,13 +133,17 @@ def _is_fresh(at_utc_s: int) -> bool:
 
 
 def _fetch(
-    box: Box, installed: Installed, head: ReleaseHead, depot: Depot, told: StageProgress
+    device: Device,
+    installed: Installed,
+    head: ReleaseHead,
+    depot: ReleaseFileSource,
+    told: StageProgress,
 ) -> None:
     target = head.targets[installed.manifest.target]
-    manifest = _fetch_manifest(box, installed, head, target, depot)
+    manifest = _fetch_manifest(device, installed, head, target, depot)
     refs = {file.ref for file in manifest.files}
-    missing = [ref for ref in sorted(refs, key=lambda it: it.sha256) if not box.stock.has(ref)]
-    box.stock.check_room(missing)
+    missing = [ref for ref in sorted(refs, key=lambda it: it.sha256) if not device.stock.has(ref)]
+    device.stock.check_room(missing)
     total, done = sum(ref.size_bytes for ref in missing), 0
 
     def came(size_bytes: int) -> None:
@@ -143,34 +152,42 @@ def _fetch(
         told("fetching", done, total)
 
     for ref in missing:
-        box.stock.fetch(ref, depot, came)
-    box.stock.keep_only({*refs, target.manifest})
+        device.stock.fetch(ref, depot, came)
+    device.stock.keep_only({*refs, target.manifest})
 
 
 def _fetch_manifest(
-    box: Box, installed: Installed, head: ReleaseHead, target: TargetRelease, depot: Depot
+    device: Device,
+    installed: Installed,
+    head: ReleaseHead,
+    target: TargetRelease,
+    depot: ReleaseFileSource,
 ) -> BundleManifest:
-    """The manifest of the release, known to be for this box."""
-    path = box.stock.fetch(target.manifest, depot)
+    """The manifest of the release, known to be for this device."""
+    path = device.stock.fetch(target.manifest, depot)
     manifest = parse_manifest(path.read_bytes())
-    check_manifest(manifest, head, installed.manifest, box.name)
+    check_manifest(manifest, head, installed.manifest, device.name)
     return manifest
 
 
 class _Reporter:
-    """Puts into words how the box stands, and remembers since when it does."""
+    """Puts into words how the device stands, and remembers since when it does."""
 
     def __init__(
-        self, box: Box, settings: AgentSettings, runs: BundleManifest, head: ReleaseHead | None
+        self,
+        device: Device,
+        settings: AgentSettings,
+        runs: BundleManifest,
+        head: ReleaseHead | None,
     ) -> None:
-        self._box = box
+        self._device = device
         self._settings = settings
         self._runs = runs
         self._head = head
 
-    def report(self, standing: _Standing) -> BoxUpdate:
+    def report(self, standing: _Standing) -> DeviceUpdate:
         now = rfc3339(time.time())
-        report = BoxUpdate(
+        report = DeviceUpdate(
             site=self._settings.site,
             agent=self._settings.agent,
             release=self._runs.version,
@@ -182,21 +199,21 @@ class _Reporter:
             since=now,
             at=now,
         )
-        before = _last(self._box)
+        before = _last(self._device)
         if before and _is_same(before, report):
             return report.model_copy(update={"since": before.since})
         # an SD card is written to for news only
-        self._box.told.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self._box.told, report.to_json())
+        self._device.told.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self._device.told, report.to_json())
         return report
 
 
-def _last(box: Box) -> BoxUpdate | None:
+def _last(device: Device) -> DeviceUpdate | None:
     try:
-        return BoxUpdate.model_validate_json(box.told.read_bytes())
+        return DeviceUpdate.model_validate_json(device.told.read_bytes())
     except (OSError, ValueError):
         return None
 
 
-def _is_same(one: BoxUpdate, other: BoxUpdate) -> bool:
+def _is_same(one: DeviceUpdate, other: DeviceUpdate) -> bool:
     return (one.release, one.serial, one.state) == (other.release, other.serial, other.state)

@@ -32,7 +32,7 @@ _DEVICES = (b"", b"0000000")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TarMember:
     """A file of a tar."""
 
     name: str
@@ -62,7 +62,7 @@ class UstarWriter:
         self._written = 0
 
     @contextmanager
-    def member(self, member: Member) -> Iterator[IO[bytes]]:
+    def member(self, member: TarMember) -> Iterator[IO[bytes]]:
         """Where its content is to be written to, which has the size that was said."""
         self._put(member.header)
         yield self._sink
@@ -89,7 +89,7 @@ class UstarReader:
         self._unlimited_read = read
         self._done = 0
 
-    def next(self, name: str) -> Member:
+    def next(self, name: str) -> TarMember:
         """The next file, whose content is to be read with `content` then.
 
         Raises:
@@ -108,7 +108,7 @@ class UstarReader:
             raise BundleError(f"expected the file {name}, got {_described(block)}; it is forged")
         return member
 
-    def content(self, member: Member) -> Iterator[bytes]:
+    def content(self, member: TarMember) -> Iterator[bytes]:
         """What is in a file, in pieces.
 
         Raises:
@@ -169,13 +169,13 @@ def _split(name: str) -> tuple[bytes, bytes]:
     raise BundleError(f"{name}: expected a shorter name, it does not go into a tar")
 
 
-def _parsed(block: bytes) -> Member | None:
+def _parsed(block: bytes) -> TarMember | None:
     """What a header says; None: no writer of ours makes one like it."""
     fields = _FIELDS.unpack(block)
     prefix, name = fields[_PREFIX].rstrip(b"\0"), fields[_NAME].rstrip(b"\0")
     try:
         size, mode = (int(fields[at].rstrip(b"\0"), 8) for at in (_SIZE, _MODE))
-        member = Member((prefix + b"/" * bool(prefix) + name).decode("ascii"), size, mode)
+        member = TarMember((prefix + b"/" * bool(prefix) + name).decode("ascii"), size, mode)
         ours = {_header(prefix, name, size, mode, device) for device in _DEVICES}
     except (ValueError, struct.error):
         return None

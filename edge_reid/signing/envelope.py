@@ -14,27 +14,27 @@ from edge_reid.signing.keys import SIGNATURE_BYTES, PublicKey, SigningKey
 _SIGNATURE = re.compile(rb"([0-9a-f]{%d})\n" % (2 * SIGNATURE_BYTES))
 
 
-class SealError(Exception):
-    """Why a seal is not to be trusted, in the words of the sentence that it ends."""
+class EnvelopeError(Exception):
+    """Why a sign is not to be trusted, in the words of the sentence that it ends."""
 
 
-def seal(body: bytes, key: SigningKey) -> bytes:
+def sign(body: bytes, key: SigningKey) -> bytes:
     """The body with its signature in front."""
     return key.sign(body).hex().encode() + b"\n" + body
 
 
-def unseal(sealed: bytes, key: PublicKey, max_bytes: int) -> bytes:
+def verify_envelope(sealed: bytes, key: PublicKey, max_bytes: int) -> bytes:
     """The body, if that key signed it; nothing of it is looked at before that is known.
 
     Raises:
-        SealError: it is too large, or not signed by that key.
+        EnvelopeError: it is too large, or not signed by that key.
     """
     if len(sealed) > max_bytes:
-        raise SealError(f"expected at most {max_bytes} bytes, got {len(sealed)}")
+        raise EnvelopeError(f"expected at most {max_bytes} bytes, got {len(sealed)}")
     found = _SIGNATURE.match(sealed)
     body = sealed[found.end() :] if found else b""
     if found is None or not key.signed(bytes.fromhex(found[1].decode()), body):
-        raise SealError(
+        raise EnvelopeError(
             f"the signature is not of the pinned key {key.key_id}; it is forged, was changed on "
             "its way, or was published with another key"
         )

@@ -1,4 +1,4 @@
-"""Ed25519 keys: the publisher signs with one half, every box pins the other.
+"""Ed25519 keys: the publisher signs with one half, every device pins the other.
 
 PEM files as OpenSSL writes them: PKCS #8 for the private key, SubjectPublicKeyInfo for the public.
 """
@@ -26,14 +26,14 @@ from cryptography.hazmat.primitives.serialization import (
 from edge_reid.core.errors import UsageError
 
 Purpose = Literal["gallery", "release"]
-"""What a key signs. One for each: who may say whom boxes know need not say what they run."""
+"""What a key signs. One for each: who may say whom devices know need not say what they run."""
 
 SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """What boxes pin."""
+    """What devices pin."""
 
     raw: bytes
     """The 32 bytes of RFC 8032."""

@@ -17,10 +17,10 @@ LOOK_INTERVAL_S = 3600.0
 _log = logging.getLogger(__name__)
 
 
-class Leftovers:
+class StrangerPurge:
     """In the place of a doorman when nobody is to be remembered: forgets whoever is due.
 
-    The file is not deleted: another agent of the box may have the section, and be using it.
+    The file is not deleted: another agent of the device may have the section, and be using it.
 
     Args:
         path: where unknown people would be remembered; there need not be anything.
@@ -54,7 +54,8 @@ class Leftovers:
         if left:
             self._tell(
                 f"strangers {self._path}: of {left} unknown people embeddings are still kept, each "
-                "until due; no agent with a section [strangers] on this box? then delete the file"
+                "until due; no agent with a section [strangers] on this device? then delete the "
+                "file"
             )
 
     def _tell(self, line: str) -> None:

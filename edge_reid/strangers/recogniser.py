@@ -43,22 +43,22 @@ KEPT_TOO_LONG = "unknown people are kept too long"
 _log = logging.getLogger(__name__)
 
 
-class Doorman:
+class StrangerRecogniser:
     """Between the decisions of one camera and the world.
 
     A file that fails costs names, never events: that is logged, and the agent runs on.
 
     Args:
-        store: who was seen before; other agents of the box may write to it too. None: it is made
+        store: who was seen before; other agents of the device may write to it too. None: it is made
             by `open_store` once there is room.
         settings: how long, how many, and how strict.
         camera: this camera.
-        origin: what tells this box from others.
+        origin: what tells this device from others.
         impostor_quantiles: of the model.
         min_crops: a track of fewer crops is too little to know anybody by; asked each time.
         purges: whether to forget people while it runs; a file is over before anybody is due, and
             must give the same events in every run.
-        clock: Unix seconds of the box.
+        clock: Unix seconds of the device.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Doorman:
         is_live: bool,
         min_crops: Callable[[], int],
         stack: ExitStack,
-    ) -> Doorman | None:
+    ) -> StrangerRecogniser | None:
         """As the settings say; None when nobody is to be remembered.
 
         Raises:

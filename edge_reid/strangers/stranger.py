@@ -1,4 +1,4 @@
-"""Somebody a box has seen who is not enrolled."""
+"""Somebody a device has seen who is not enrolled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Stranger:
     """On the clock of the video."""
     times_seen: int
     forgotten_utc_s: float
-    """When they will be, unless seen again; on the clock of the box."""
+    """When they will be, unless seen again; on the clock of the device."""
     vector: Vector
     """Mean of the embeddings that are kept, weighted by quality."""
 

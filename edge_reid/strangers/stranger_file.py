@@ -1,4 +1,6 @@
-"""The SQLite file of a box's strangers: made, known for ours, and replaced when it is damaged."""
+"""The SQLite file of a device's strangers: made, known for ours, and replaced when it is
+damaged.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ _SCHEMA = (
         first_seen_utc_s REAL NOT NULL,
         last_seen_utc_s REAL NOT NULL,
         times_seen INTEGER NOT NULL,
-        noted_utc_s REAL NOT NULL,  -- on the clock of the box: the time to forget counts from it
+        noted_utc_s REAL NOT NULL,  -- on the clock of the device: the time to forget counts from it
         vector BLOB NOT NULL  -- mean of the looks
     )""",
     """CREATE TABLE looks (
@@ -80,7 +82,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         raise sqlite3.DatabaseError("malformed: the head is empty")
     if not (_has_our_mark(head) or _was_ours(path)):
         raise GalleryError(
-            f"strangers {path}: expected the strangers of a box, got another kind of file; "
+            f"strangers {path}: expected the strangers of a device, got another kind of file; "
             "give another path"
         )
     connection = connect(path, BUSY_TIMEOUT_S)

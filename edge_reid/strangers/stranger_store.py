@@ -1,4 +1,4 @@
-"""People a box has seen who are not enrolled, in an SQLite file that never leaves the box.
+"""People a device has seen who are not enrolled, in an SQLite file that never leaves the device.
 
 Each has an anonymous name, the best embeddings of their visits, and when and where they were last
 seen. Whoever was not seen for `keep_s` is forgotten: overwritten (`secure_delete`), out of the log.
@@ -30,7 +30,7 @@ KEPT_LOOKS = 10
 class StrangerStore:
     """An open file of strangers. A context manager that closes it; of one thread.
 
-    Several agents of a box may have it open. Every method raises GalleryError, in one line, when
+    Several agents of a device may have it open. Every method raises GalleryError, in one line, when
     the file is locked, damaged or full. So does all but `purge` once an agent with another model
     has taken the file over: the embeddings of two models never meet.
     """
@@ -122,8 +122,8 @@ class StrangerStore:
 
         Args:
             visit: the first.
-            origin: what tells this box from others; it goes into the tag of the first name ever.
-            now_utc_s: on the clock of the box: they are kept from then on.
+            origin: what tells this device from others; it goes into the tag of the first name ever.
+            now_utc_s: on the clock of the device: they are kept from then on.
             max_people: of whom the file may hold.
         """
         with self._changing():
@@ -196,7 +196,7 @@ class StrangerStore:
             self._db.execute("DELETE FROM strangers WHERE number = ?", (self._need(name),))
 
     def purge(self, now_utc_s: float, *, shrink: bool = False) -> None:
-        """Overwrite whoever was not noted for `keep_s`, on the clock of the box.
+        """Overwrite whoever was not noted for `keep_s`, on the clock of the device.
 
         Args:
             now_utc_s: on that clock.
@@ -241,7 +241,7 @@ class StrangerStore:
         if found != (self.model_id, self.dimension):
             raise GalleryError(
                 f"strangers {self.path}: expected a file of model {self.model_id}, got one of "
-                f"{found[0]}: another agent of this box has taken it over; give both the same "
+                f"{found[0]}: another agent of this device has taken it over; give both the same "
                 "model, or one of them another strangers.path, and restart them"
             )
 

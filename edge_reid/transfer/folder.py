@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_reid.core.errors import SnapshotError, UsageError
 from edge_reid.signing.blobs import CHUNK_BYTES, MAX_HEAD_BYTES, BlobRef, join, split
-from edge_reid.transfer.poll_timer import Due
+from edge_reid.transfer.poll_timer import PollTimer
 
 HEAD = "head"
 
@@ -23,7 +23,7 @@ class FolderSource:
 
     def __init__(self, folder: Path, *, poll_s: float) -> None:
         self._folder = folder
-        self._due = Due(poll_s)
+        self._due = PollTimer(poll_s)
         self._seen = self._mark
 
     def news(self, timeout_s: float) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Where a box takes its gallery from: the broker, a web server, or a folder such as a stick's.
+"""Where a device takes its gallery from: the broker, a web server, or a folder such as a stick's.
 
 Nothing here is trusted: who asks checks signature and contents. What is checked here is only that
 no more is read than may be.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from edge_reid.core.errors import SnapshotError
 from edge_reid.signing.blobs import CHUNK_BYTES, MAX_HEAD_BYTES, BlobRef, join
-from edge_reid.transfer.poll_timer import Due
+from edge_reid.transfer.poll_timer import PollTimer
 from edge_reid.transfer.web import web_connection
 
 
@@ -26,7 +26,7 @@ class HttpsSource:
     def __init__(self, url: str, ca_file: Path | None, *, poll_s: float) -> None:
         self._url = url.rstrip("/")
         self._path = urlsplit(url).path.rstrip("/")
-        self._due = Due(poll_s)
+        self._due = PollTimer(poll_s)
         self._connection = web_connection(url, ca_file, "gallery_sync")
 
     def news(self, timeout_s: float) -> bytes | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class Due:
+class PollTimer:
     """Comes every so many seconds, at once at first."""
 
     def __init__(self, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:

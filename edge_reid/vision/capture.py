@@ -27,7 +27,7 @@ _COUNTING_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi"})
 _MAX_FRAMES = 1e9
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """Where frames come from: a context manager and an iterator."""
 
     idle: Callable[[], None]
@@ -58,7 +58,7 @@ class Source(Protocol):
         """What is wrong with a live source now; None when all is well, and for a file."""
 
     def close(self) -> None: ...
-    def __enter__(self) -> Source: ...
+    def __enter__(self) -> FrameSource: ...
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -70,7 +70,7 @@ class Source(Protocol):
 
 def open_source(
     settings: SourceSettings, *, is_patient: bool = False, clock: SteadyClock | None = None
-) -> Source:
+) -> FrameSource:
     """Open what the settings name: a file, a camera (`0`, `/dev/video0`) or a stream URL.
 
     Args:

@@ -22,7 +22,7 @@ UNREAD_SUFFIXES = frozenset({".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl"})
 
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 100_000_000
-"""Decoded, that is 300 MB: as much as a small box can spare."""
+"""Decoded, that is 300 MB: as much as a small device can spare."""
 
 _BACKDROP = 114
 """Grey level behind transparent pixels; that of the detectors' letterbox."""

@@ -31,7 +31,7 @@ class Letterboxed:
 def to_input(image: Image, height_px: int, width_px: int) -> NDArray[np.uint8]:
     """A person crop as the input of an embedding model: stretched to size, (1, H, W, 3) uint8 RGB.
 
-    Bilinear in OpenCV's bit-exact form, so that box and workstation agree; area averaging when a
+    Bilinear in OpenCV's bit-exact form, so that device and workstation agree; area averaging when a
     side shrinks beyond what bilinear sees.
 
     Raises:

@@ -40,7 +40,7 @@ def is_relayed(url: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RelayTarget:
     """Where the camera is."""
 
     host: str
@@ -49,7 +49,7 @@ class Target:
     scheme: str
 
     @classmethod
-    def of(cls, parts: SplitResult) -> Target:
+    def of(cls, parts: SplitResult) -> RelayTarget:
         """Raises ValueError: no host, or no port that can be."""
         scheme = parts.scheme.lower()
         if not parts.hostname:
@@ -73,7 +73,7 @@ class Relay:
 
     def __init__(self, url: str, tls: CameraTls, timeout_s: float, camera: str) -> None:
         parts = urlsplit(url)
-        self.target = Target.of(parts)
+        self.target = RelayTarget.of(parts)
         self.fault: CameraFault | None = None
         """Why the last connection ended before the camera gave anything, if it did."""
         self.is_connected = False

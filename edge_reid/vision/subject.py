@@ -40,7 +40,7 @@ _MIN_SIDE_PX = 8
 _SAME_PERSON_IOU = 0.3
 
 
-class Origin(Enum):
+class BoxOrigin(Enum):
     """How a subject was found, in words."""
 
     GIVEN = "box as given"
@@ -49,21 +49,21 @@ class Origin(Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subject:
+class PhotoSubject:
     """A person cut out of a photo."""
 
     image: Image
     """RGB uint8 (h, w, 3)."""
     box: Box
     """In the photo."""
-    origin: Origin
+    origin: BoxOrigin
     score: float | None
     """The detector's; None for a box that was given."""
     quality: float
     """0..1, as `Crop.quality`."""
 
 
-def subject_at(photo: Photo, box: Box, detector: Detector) -> Subject:
+def subject_at(photo: Photo, box: Box, detector: Detector) -> PhotoSubject:
     """The part of the photo that somebody pointed at.
 
     Args:
@@ -88,10 +88,10 @@ def subject_at(photo: Photo, box: Box, detector: Detector) -> Subject:
             "there; draw it around one, from head to feet, or take another photo"
         )
     quality = crop_quality(photo.image, inside)
-    return Subject(cut(photo.image, inside), inside, Origin.GIVEN, None, quality)
+    return PhotoSubject(cut(photo.image, inside), inside, BoxOrigin.GIVEN, None, quality)
 
 
-def find_subject(photo: Photo, detector: Detector, *, largest: bool = False) -> Subject:
+def find_subject(photo: Photo, detector: Detector, *, largest: bool = False) -> PhotoSubject:
     """The person whom the photo shows.
 
     Args:
@@ -117,7 +117,7 @@ def find_subject(photo: Photo, detector: Detector, *, largest: bool = False) -> 
     subject, *others = people
     quality = crop_quality(photo.image, subject.box, [other.box for other in others])
     image = cut(photo.image, subject.box)
-    return Subject(image, subject.box, Origin.SCENE, subject.score, quality)
+    return PhotoSubject(image, subject.box, BoxOrigin.SCENE, subject.score, quality)
 
 
 def box_text(box: Box) -> str:
@@ -153,7 +153,7 @@ def _is_crop(image: Image, people: Sequence[Detection]) -> bool:
     return has_shape or (filled and height >= _FILLED_ASPECT * width)
 
 
-def _whole(photo: Photo, score: float) -> Subject:
+def _whole(photo: Photo, score: float) -> PhotoSubject:
     height, width = photo.image.shape[:2]
     box = Box(0.0, 0.0, float(width), float(height))
     # Whoever cut the crop saw the whole person: the edge of the crop is not the edge of the view.
@@ -161,7 +161,7 @@ def _whole(photo: Photo, score: float) -> Subject:
     framed = cv2.copyMakeBorder(photo.image, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
     inner = Box(rim, rim, rim + box.x2, rim + box.y2)
     quality = crop_quality(np.asarray(framed, np.uint8), inner)
-    return Subject(photo.image, box, Origin.CROP, score, quality)
+    return PhotoSubject(photo.image, box, BoxOrigin.CROP, score, quality)
 
 
 def _too_many(photo: Photo, people: Sequence[Detection]) -> str:

@@ -48,7 +48,7 @@ class Command(Payload):
 
 
 class Picture(Payload):
-    """An image that lies on the box."""
+    """An image that lies on the device."""
 
     file: Words
     """Its path there."""

@@ -33,7 +33,7 @@ _EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class EventOrigin:
     """Who says it, and by what: the part of an event that a hit does not know."""
 
     address: Address
@@ -49,7 +49,7 @@ class Event:
     """A decided track on its way out; only its number in the outbox is missing."""
 
     hit: Hit
-    origin: Origin
+    origin: EventOrigin
 
     @property
     def topic(self) -> str:
@@ -101,7 +101,7 @@ class CameraReport:
     fault: FaultKind | None = None
 
 
-def event_id(hit: Hit, origin: Origin) -> str:
+def event_id(hit: Hit, origin: EventOrigin) -> str:
     """A UUID of what tells this event from any other, so that who gets it twice knows it again:
     the recording, what was decided and when, and where in which frame. Two recordings may be alike
     in all but the last, as their clocks begin at the same time unless told otherwise.

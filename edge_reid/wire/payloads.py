@@ -120,7 +120,7 @@ class EventPayload(Payload):
     identity: IdentityName | None
     """The name as enrolled; null for an unknown."""
     stranger: StrangerName | None = Field(None, json_schema_extra=_SINCE_0_2)
-    """Anonymous name of somebody unknown, the same whenever this box sees them again while it
+    """Anonymous name of somebody unknown, the same whenever this device sees them again while it
     remembers them. Null when it remembers nobody, in a hit, and in `new` when they were not seen
     before."""
     similarity: Similarity | None
@@ -338,10 +338,10 @@ class EventsStored(Payload):
     event_ids: Annotated[tuple[EventId, ...], Field(min_length=1, max_length=1000), FailFast()]
 
 
-class BoxUpdate(Payload):
-    """What a box runs, and how it stands with the release that is published. Retained.
+class DeviceUpdate(Payload):
+    """What a device runs, and how it stands with the release that is published. Retained.
 
-    One agent of a box tells it for all.
+    One agent of a device tells it for all.
     """
 
     schema_: Annotated[Literal["edge-reid.update/1"], Field(alias="schema")] = "edge-reid.update/1"
@@ -350,7 +350,7 @@ class BoxUpdate(Payload):
     release: Words
     """Installed."""
     target: Name
-    """What kind of box it is: `pi-bookworm`, …"""
+    """What kind of device it is: `pi-bookworm`, …"""
     serial: Count
     """Of the head that this is about; 0: none is published."""
     wanted: Words | None

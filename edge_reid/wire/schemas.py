@@ -8,8 +8,8 @@ from edge_reid.wire.commands import Command, CommandResult
 from edge_reid.wire.payloads import (
     AgentDuplicate,
     AgentStatus,
-    BoxUpdate,
     CameraStatus,
+    DeviceUpdate,
     EventsStored,
     HitPayload,
     IdentityState,
@@ -24,7 +24,7 @@ PAYLOADS: tuple[type[Payload], ...] = (
     CameraStatus,
     AgentStatus,
     AgentDuplicate,
-    BoxUpdate,
+    DeviceUpdate,
     EventsStored,
     Command,
     CommandResult,

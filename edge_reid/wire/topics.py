@@ -64,7 +64,7 @@ class Address:
 
     @property
     def agent_update(self) -> str:
-        """Where the box of this agent tells what it runs, and how an update goes."""
+        """Where the device of this agent tells what it runs, and how an update goes."""
         return f"{self.root}/{self.site}/agents/{self.agent}/update"
 
     @property
@@ -79,7 +79,7 @@ def gallery_topic(root: str, site: str) -> str:
 
 
 def release_topic(root: str, site: str) -> str:
-    """Where the head of the release lies that a site's boxes are to run."""
+    """Where the head of the release lies that a site's devices are to run."""
     return f"{root}/{site}/release/head"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_reid.agent.track_decisions import Casebook, Closing, Evidence
+from edge_reid.agent.track_decisions import Closing, Evidence, TrackDecisions
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
@@ -19,11 +19,11 @@ def seen(vector: np.ndarray, quality: float = 0.8, captured_utc_s: float = 0.0) 
     return Evidence(Embedding(unit, MODEL_ID, quality), Box(0, 0, 40, 100), captured_utc_s)
 
 
-def casebook(**settings: float) -> Casebook:
+def casebook(**settings: float) -> TrackDecisions:
     labels = np.array([0, 1], np.int32)
     snapshot = GallerySnapshot(("anna", "ben"), labels, np.stack([ANNA, BEN]), MODEL_ID, version=1)
     rules = DecideSettings.model_validate({"min_crops": 2, **settings})
-    return Casebook(Index(snapshot), threshold=0.6, settings=rules, keep=4)
+    return TrackDecisions(Index(snapshot), threshold=0.6, settings=rules, keep=4)
 
 
 def test_nothing_is_told_before_there_are_enough_crops():

@@ -1,4 +1,4 @@
-"""A box with a gallery of its own: who is removed from it is also taken back at the broker."""
+"""A device with a gallery of its own: who is removed from it is also taken back at the broker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from publishing import DIMENSION, MODEL, portraits
 from sightings import ADDRESS, ORIGIN, a_hit
 
 from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.event_output import Herald
+from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Iterator[GalleryStore]:
 @contextmanager
 def an_agent(
     store: GalleryStore, folder: Path, url: str, watch: GalleryWatch | None = None
-) -> Iterator[tuple[Changeover, Uplink, Herald]]:
+) -> Iterator[tuple[Changeover, Uplink, EventOutput]]:
     """All of an agent but its camera."""
     settings = AgentSettings.model_validate(
         {
@@ -52,7 +52,9 @@ def an_agent(
     facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
     with ExitStack() as stack:
         uplink = Uplink.open(settings, ADDRESS, facts, stack)
-        herald = stack.enter_context(Herald(ORIGIN, commit=uplink.publisher.publish, lines=None))
+        herald = stack.enter_context(
+            EventOutput(ORIGIN, commit=uplink.publisher.publish, lines=None)
+        )
         changeover = Changeover(
             None,
             index,

@@ -17,7 +17,7 @@ from edge_reid.core.errors import ModelError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, Hit, HitType, Known, Unknown
 from edge_reid.matching.threshold import threshold_for
-from edge_reid.strangers.recogniser import HANDOVER_S, Doorman
+from edge_reid.strangers.recogniser import HANDOVER_S, StrangerRecogniser
 from edge_reid.strangers.stranger_store import StrangerStore
 
 MODEL_ID = "0123456789abcdef"
@@ -46,7 +46,7 @@ def seen(
         type=kind,
         decision=Unknown(0.2, 0.7, crops),
         track_id=track_id,
-        box=Box(0, 0, 40, 100),
+        device=Box(0, 0, 40, 100),
         frame_size_px=(768, 576),
         captured_utc_s=last_s,
         decided_utc_s=last_s,
@@ -70,11 +70,11 @@ def store(path):
 
 
 def doorman_of(store, camera="gate", clock=time.time, min_crops=lambda: 3, **settings):
-    return Doorman(
+    return StrangerRecogniser(
         store,
         StrangerSettings(keep_s=3600.0, **settings),
         camera=camera,
-        origin="lab/box",
+        origin="lab/device",
         impostor_quantiles=QUANTILES,
         min_crops=min_crops,
         purges=True,
@@ -230,7 +230,7 @@ class TestTime:
 
 
 class TestOthers:
-    def test_what_another_agent_of_the_box_has_seen_is_known(self, doorman, path):
+    def test_what_another_agent_of_the_device_has_seen_is_known(self, doorman, path):
         with StrangerStore.open(path) as other:
             name = end(doorman_of(other, "door"), 1, ANNA, 0.0, 9.0)
         assert new(doorman, 1, ANNA, 20.0, 22.0) == name
@@ -357,5 +357,5 @@ class TestTrouble:
         )
         blind = MANIFEST.model_copy(update={"impostor_quantiles": ()})
         with ExitStack() as stack, pytest.raises(ModelError, match="impostor_quantiles"):
-            Doorman.open(settings, blind, is_live=True, min_crops=lambda: 3, stack=stack)
+            StrangerRecogniser.open(settings, blind, is_live=True, min_crops=lambda: 3, stack=stack)
         assert not settings.strangers_path.exists()

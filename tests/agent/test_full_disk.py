@@ -21,7 +21,7 @@ from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import NoRoomError
 from edge_reid.core.types import HitType
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.strangers.recogniser import Doorman
+from edge_reid.strangers.recogniser import StrangerRecogniser
 
 
 class SmallDisk:
@@ -141,7 +141,7 @@ def test_an_agent_that_remembers_strangers_starts_and_does_so_when_there_is_room
     given = settings(workshop, disk.folder).model_dump() | {"strangers": {"target_fpir": 0.1}}
     disk.fill()
     with ExitStack() as stack:
-        doorman = Doorman.open(
+        doorman = StrangerRecogniser.open(
             AgentSettings.model_validate(given),
             MANIFEST,
             is_live=True,
@@ -154,6 +154,6 @@ def test_an_agent_that_remembers_strangers_starts_and_does_so_when_there_is_room
         assert None not in names(doorman, 2)
 
 
-def names(doorman: Doorman, track_id: int) -> list[str | None]:
+def names(doorman: StrangerRecogniser, track_id: int) -> list[str | None]:
     look = np.eye(DIMENSION)[0]
     return [it.stranger for it in doorman.greet([seen(HitType.END, track_id, look, 0.0, 1.0)])]

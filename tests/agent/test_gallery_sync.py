@@ -27,7 +27,7 @@ from sightings import a_hit
 
 from edge_reid.agent import gallery_sync
 from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.event_output import Herald
+from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
@@ -42,7 +42,7 @@ from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.keys import SigningKey
 from edge_reid.transfer.folder import FolderPlace, FolderSource
 from edge_reid.transfer.mqtt import MqttPlace
-from edge_reid.wire.events import Origin
+from edge_reid.wire.events import EventOrigin
 from edge_reid.wire.topics import Address
 
 MANIFEST = EmbeddingManifest(
@@ -77,7 +77,7 @@ def settings(workshop: Workshop, tmp_path: Path, **sync: object) -> AgentSetting
             "site": SITE,
             "camera": "gate",
             "agent": "gate-1",
-            "gallery": tmp_path / "box.db",
+            "gallery": tmp_path / "device.db",
             "source": {"uri": "0"},
             "mqtt": {"url": sync.pop("url", None)},
             "gallery_sync": followed | sync,
@@ -99,7 +99,9 @@ def taken(sync: GallerySync) -> Index:
     return found[0]
 
 
-def test_a_box_without_a_gallery_begins_with_its_first(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_device_without_a_gallery_begins_with_its_first(
+    workshop: Workshop, tmp_path: Path
+) -> None:
     with following(workshop, tmp_path) as sync:
         assert len(sync.first) == 0
         index = taken(sync)
@@ -108,7 +110,9 @@ def test_a_box_without_a_gallery_begins_with_its_first(workshop: Workshop, tmp_p
     assert sync.state.refused is None
 
 
-def test_a_box_without_a_network_goes_on_with_its_last(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_device_without_a_network_goes_on_with_its_last(
+    workshop: Workshop, tmp_path: Path
+) -> None:
     with following(workshop, tmp_path) as sync:
         published_utc_s = sync.state.created_utc_s
     with following(workshop, tmp_path, source="/no/stick/here") as sync:
@@ -143,10 +147,10 @@ def test_a_gallery_that_cannot_be_opened_is_logged_once(
 ) -> None:
     opened = GallerySync.open(settings(workshop, tmp_path), MANIFEST)
     assert opened is not None
-    (tmp_path / "box.db").write_bytes(b"something else" * 100)
+    (tmp_path / "device.db").write_bytes(b"something else" * 100)
     with opened as sync:
         time.sleep(2 * gallery_sync.TURN_S + 0.5)
-        assert "box.db" in str(sync.state.refused)
+        assert "device.db" in str(sync.state.refused)
     assert len(lines_of(caplog)) == 1
     assert "Traceback" not in caplog.text
 
@@ -178,7 +182,7 @@ def test_what_is_refused_leaves_the_old_one_in_use(workshop: Workshop, tmp_path:
         eventually(lambda: sync.state.refused is None)
 
 
-def test_a_rollback_on_the_box_comes_into_force_and_is_told(
+def test_a_rollback_on_the_device_comes_into_force_and_is_told(
     workshop: Workshop, tmp_path: Path
 ) -> None:
     with following(workshop, tmp_path, keep_previous_s=1000) as sync:
@@ -186,12 +190,12 @@ def test_a_rollback_on_the_box_comes_into_force_and_is_told(
         workshop.store.add_all(portraits("zoe"))
         workshop.publish()
         taken(sync)
-        with Replica.open(tmp_path / "box.db") as replica:
+        with Replica.open(tmp_path / "device.db") as replica:
             replica.roll_back(time.time())
         again = taken(sync)
         assert again.version == first.version
         assert "zoe" not in again
-        eventually(lambda: sync.state.refused == "version 2 was rolled back on this box")
+        eventually(lambda: sync.state.refused == "version 2 was rolled back on this device")
 
 
 def test_a_gallery_of_another_model_is_not_loaded_and_its_own_is_once_it_comes(
@@ -228,12 +232,12 @@ def test_a_harmed_blob_stops_no_erasure(workshop: Workshop, tmp_path: Path) -> N
     with following(workshop, tmp_path, keep_previous_s=1000, poll_s=1) as sync:
         taken(sync)
         eventually(lambda: sync.state.purged_through == 1)
-        spoil_root(tmp_path / "box.db", version=1)
+        spoil_root(tmp_path / "device.db", version=1)
         for gone in ("person 0", "person 1"):
             workshop.store.remove(gone)
             workshop.publish()
             assert gone not in taken(sync)
-            spoil_root(tmp_path / "box.db", version=workshop.store.version)
+            spoil_root(tmp_path / "device.db", version=workshop.store.version)
         eventually(lambda: sync.state.refused is None and sync.state.purged_through == 3)
 
 
@@ -241,10 +245,10 @@ def test_what_is_in_force_and_harmed_is_fetched_anew(workshop: Workshop, tmp_pat
     with following(workshop, tmp_path, poll_s=1) as sync:
         taken(sync)
         eventually(lambda: sync.state.purged_through == 1)
-        spoil_root(tmp_path / "box.db", version=1)
-        with closing(sqlite3.connect(tmp_path / "box.db", timeout=10)) as db, db:
+        spoil_root(tmp_path / "device.db", version=1)
+        with closing(sqlite3.connect(tmp_path / "device.db", timeout=10)) as db, db:
             db.execute("UPDATE ledger SET purged_through = 0")  # there is something to wipe
-        with Replica.open(tmp_path / "box.db") as replica:
+        with Replica.open(tmp_path / "device.db") as replica:
             eventually(lambda: replica.purged_through == 1)
             assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
         eventually(lambda: sync.state.refused is None)
@@ -254,7 +258,7 @@ def test_a_replica_that_the_disk_has_spoilt_is_made_anew(
     workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody waits for the next publication: the same version comes again."""
-    path = tmp_path / "box.db"
+    path = tmp_path / "device.db"
     with following(workshop, tmp_path) as sync:
         taken(sync)
         eventually(lambda: sync.state.purged_through == 1)
@@ -268,11 +272,11 @@ def test_a_replica_that_the_disk_has_spoilt_is_made_anew(
             assert index.identities == ("person 0", "person 1", "person 2"), place
             eventually(lambda: sync.state.refused is None)
     assert "what is whole of it is kept" in caplog.text
-    assert {it.name for it in tmp_path.glob("box.db*")} == {"box.db"}
+    assert {it.name for it in tmp_path.glob("device.db*")} == {"device.db"}
 
 
 def test_an_empty_replica_is_filled(workshop: Workshop, tmp_path: Path) -> None:
-    (tmp_path / "box.db").touch()
+    (tmp_path / "device.db").touch()
     with following(workshop, tmp_path) as sync:
         assert len(taken(sync).identities) == 3
 
@@ -283,7 +287,7 @@ def test_a_replica_that_is_spoilt_while_an_agent_runs_is_made_anew(
     with following(workshop, tmp_path) as sync:
         taken(sync)
         eventually(lambda: sync.state.purged_through == 1)
-        with closing(sqlite3.connect(tmp_path / "box.db", timeout=10)) as db, db:
+        with closing(sqlite3.connect(tmp_path / "device.db", timeout=10)) as db, db:
             db.execute("DROP TABLE erased")
         workshop.store.remove("person 0")
         workshop.publish()
@@ -309,7 +313,7 @@ def test_a_disk_that_cannot_be_wiped_now_stops_no_erasure(
     with following(workshop, tmp_path, poll_s=1) as sync:
         taken(sync)
         eventually(lambda: sync.state.purged_through == 1)
-        with closing(sqlite3.connect(tmp_path / "box.db")) as reader:
+        with closing(sqlite3.connect(tmp_path / "device.db")) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM blobs").fetchone()
             for gone in ("person 0", "person 1"):
@@ -360,7 +364,7 @@ def test_a_source_without_an_answer_is_said(
     ours = settings(workshop, tmp_path, poll_s=3600).gallery_sync
     assert ours is not None
     silent = Silent(workshop.out, poll_s=3600)
-    sync = GallerySync(tmp_path / "box.db", ours, workshop.pinned(), silent)
+    sync = GallerySync(tmp_path / "device.db", ours, workshop.pinned(), silent)
     with pytest.raises(SnapshotError, match="expected an answer within 0.2 s, got none"), sync:
         sync.look_now(0.2)
 
@@ -368,7 +372,7 @@ def test_a_source_without_an_answer_is_said(
 @contextmanager
 def an_agent(
     workshop: Workshop, tmp_path: Path, url: str, source: str = "mqtt"
-) -> Iterator[tuple[Changeover, Uplink, Herald]]:
+) -> Iterator[tuple[Changeover, Uplink, EventOutput]]:
     """All of an agent but its camera."""
     ours = settings(workshop, tmp_path, url=url, source=source)
     with ExitStack() as stack:
@@ -378,8 +382,10 @@ def an_agent(
         index = sync.first if sync.first.version else taken(sync)
         facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
         uplink = Uplink.open(ours, ADDRESS, facts, stack)
-        origin = Origin(ADDRESS, "gate", MODEL, index.version)
-        herald = stack.enter_context(Herald(origin, commit=uplink.publisher.publish, lines=None))
+        origin = EventOrigin(ADDRESS, "gate", MODEL, index.version)
+        herald = stack.enter_context(
+            EventOutput(origin, commit=uplink.publisher.publish, lines=None)
+        )
         yield (
             Changeover(
                 sync,
@@ -444,7 +450,7 @@ def test_a_removed_person_is_forgotten_everywhere_and_that_is_confirmed(
         assert herald.origin.gallery_version == erased
         herald.tell([a_hit(2, Known("person 2", 0.9, 0.6, None, 3))])
         assert uplink.publisher.flush(10) == 0
-    with Replica.open(tmp_path / "box.db") as replica:
+    with Replica.open(tmp_path / "device.db") as replica:
         assert replica.purged_through == erased
 
 
@@ -466,7 +472,7 @@ def test_an_erasure_is_not_confirmed_before_the_broker_has_forgotten_the_person(
             erased = workshop.publish().head.version
             frames_until(changeover, lambda: changeover.index.version == erased)
         assert person.encode() in retained(broker, state)
-        with Replica.open(tmp_path / "box.db") as replica:
+        with Replica.open(tmp_path / "device.db") as replica:
             replica.purge(keep_s=0, now_utc_s=time.time())
             assert [held.version for held in replica.held] == [erased]
         gate.is_open = True

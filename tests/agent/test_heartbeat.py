@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from mjpeg_camera import MjpegCamera
 
-from edge_reid.agent.systemd import Heartbeat
+from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.cli.main import main
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -131,13 +131,13 @@ def test_a_pipeline_that_hangs_gives_no_sign_of_life(start: Start, manager: List
 
 def test_an_abstract_socket_is_spoken_to_as_well() -> None:
     manager = Listener(Path(f"@edge-reid-test-{os.getpid()}"))
-    Heartbeat(str(manager.path), timeout_s=2.0).beat("watching")
+    SystemdNotifier(str(manager.path), timeout_s=2.0).beat("watching")
     assert manager.hear(1.0) == "READY=1\nWATCHDOG=1\nSTATUS=watching"
 
 
 def test_a_beat_goes_out_now_and_then_and_at_every_change(manager: Listener) -> None:
     times_s = iter((0.0, 1.9, 2.0, 2.1))
-    heart = Heartbeat(str(manager.path), timeout_s=8.0, clock=lambda: next(times_s))
+    heart = SystemdNotifier(str(manager.path), timeout_s=8.0, clock=lambda: next(times_s))
     for status in ("watching", "watching", "watching", "away"):
         heart.beat(status)
     heard = [manager.hear(0.1).splitlines()[-1] for _ in range(3)]
@@ -147,7 +147,7 @@ def test_a_beat_goes_out_now_and_then_and_at_every_change(manager: Listener) -> 
 
 def test_a_watchdog_that_was_meant_for_another_process_is_not_ours(manager: Listener) -> None:
     environment = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_PID": "1", "WATCHDOG_USEC": "1"}
-    heart = Heartbeat.from_environment(environment)
+    heart = SystemdNotifier.from_environment(environment)
     for _ in range(100):
         heart.beat("watching")
     assert manager.hear(0.1)
@@ -155,7 +155,7 @@ def test_a_watchdog_that_was_meant_for_another_process_is_not_ours(manager: List
 
 
 def test_that_it_is_ready_is_said_until_it_was_heard(tmp_path: Path) -> None:
-    heart = Heartbeat(str(tmp_path / "late"), clock=iter((0.0, 60.0, 120.0)).__next__)
+    heart = SystemdNotifier(str(tmp_path / "late"), clock=iter((0.0, 60.0, 120.0)).__next__)
     heart.beat("watching")
     manager = Listener(tmp_path / "late")
     heart.beat("watching")
@@ -165,7 +165,7 @@ def test_that_it_is_ready_is_said_until_it_was_heard(tmp_path: Path) -> None:
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
-    Heartbeat(str(tmp_path / "gone")).beat("watching")
-    heart = Heartbeat.from_environment({})
+    SystemdNotifier(str(tmp_path / "gone")).beat("watching")
+    heart = SystemdNotifier.from_environment({})
     heart.beat("watching")
     assert not heart.is_heard

@@ -6,17 +6,17 @@ import signal
 
 import pytest
 
-from edge_reid.agent.signals import Interrupts
+from edge_reid.agent.signals import StopSignals
 
 
 def test_an_interrupt_waits_until_the_frame_in_hand_is_told():
     told = []
-    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+    with StopSignals() as interrupts, pytest.raises(KeyboardInterrupt):
         handle_a_frame(interrupts, told)
     assert told == ["hit"]
 
 
-def handle_a_frame(interrupts: Interrupts, told: list[str], interrupted: int = 1) -> None:
+def handle_a_frame(interrupts: StopSignals, told: list[str], interrupted: int = 1) -> None:
     """Decide about a track, be interrupted, tell the hit."""
     with interrupts.held():
         for _ in range(interrupted):
@@ -26,25 +26,25 @@ def handle_a_frame(interrupts: Interrupts, told: list[str], interrupted: int = 1
 
 
 def test_sigterm_leaves_like_ctrl_c_and_is_no_failure():
-    with Interrupts() as interrupts, pytest.raises(SystemExit) as left, interrupts.held():
+    with StopSignals() as interrupts, pytest.raises(SystemExit) as left, interrupts.held():
         signal.raise_signal(signal.SIGTERM)
     assert left.value.code == 0
 
 
 def test_between_frames_nobody_waits():
-    with Interrupts(), pytest.raises(KeyboardInterrupt):
+    with StopSignals(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
 def test_who_interrupts_twice_does_not_wait():
     told = []
-    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+    with StopSignals() as interrupts, pytest.raises(KeyboardInterrupt):
         handle_a_frame(interrupts, told, interrupted=2)
     assert told == []
 
 
 def test_an_interrupt_is_raised_once():
-    with Interrupts() as interrupts:
+    with StopSignals() as interrupts:
         with pytest.raises(KeyboardInterrupt), interrupts.held():
             signal.raise_signal(signal.SIGINT)
         with interrupts.held():
@@ -53,6 +53,6 @@ def test_an_interrupt_is_raised_once():
 
 def test_the_handlers_from_before_come_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with Interrupts():
+    with StopSignals():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

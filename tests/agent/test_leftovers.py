@@ -25,7 +25,7 @@ from edge_reid.cli.main import main
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.types import Embedding
-from edge_reid.strangers.purge import Leftovers
+from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.stranger import Visit
 from edge_reid.strangers.stranger_store import StrangerStore
 
@@ -39,7 +39,7 @@ def remembering(path: Path, model_id: str = MODEL, dimension: int = DIMENSION) -
 def meet(store: StrangerStore, now_utc_s: float) -> None:
     vector = np.eye(1, store.dimension, dtype=np.float32)[0]
     visit = Visit("gate", 0.0, 5.0, (Embedding(vector, store.model_id, 0.6),))
-    store.meet(visit, origin="lab/box", now_utc_s=now_utc_s, max_people=9)
+    store.meet(visit, origin="lab/device", now_utc_s=now_utc_s, max_people=9)
 
 
 def people(path: Path) -> int:
@@ -62,7 +62,7 @@ class TestLeftovers:
         with remembering(path) as store:
             meet(store, now)
             meet(store, now - KEEP_S - 1)
-        leftovers = Leftovers(path)
+        leftovers = StrangerPurge(path)
         with caplog.at_level(logging.WARNING):
             leftovers.forget_due()
             leftovers.forget_due()
@@ -73,19 +73,19 @@ class TestLeftovers:
     def test_whoever_another_agent_remembers_stays(self, path: Path) -> None:
         with remembering(path) as store:
             meet(store, time.time())
-            Leftovers(path).forget_due()
+            StrangerPurge(path).forget_due()
             meet(store, time.time())
             assert len(store.strangers()) == 2
 
     def test_where_nothing_is_nothing_is_made(self, path: Path) -> None:
-        Leftovers(path).forget_due()
+        StrangerPurge(path).forget_due()
         assert not path.exists()
 
     def test_another_file_is_left_alone_and_the_agent_runs_on(
         self, path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         path.write_bytes(b"my diary")
-        assert Leftovers(path).greet([a_hit()]) == (a_hit(),)
+        assert StrangerPurge(path).greet([a_hit()]) == (a_hit(),)
         assert path.read_bytes() == b"my diary"
         assert "another kind of file" in caplog.text
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edge_reid.agent.track_decisions import Casebook
-from edge_reid.agent.track_state import Evidence
+from edge_reid.agent.track_decisions import TrackDecisions
+from edge_reid.agent.track_state import EmbeddedCrop
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
@@ -24,7 +24,7 @@ class Scene:
             ("anna", "ben"), np.array([0, 1], np.int32), np.stack([ANNA, BEN]), MODEL_ID, version=1
         )
         rules = DecideSettings(min_crops=3)
-        self.cases = Casebook(Index(people), threshold=0.6, settings=rules, keep=5)
+        self.cases = TrackDecisions(Index(people), threshold=0.6, settings=rules, keep=5)
         self._now_s = 0.0
         self.look({1: first, 2: second}, times=5)
 
@@ -48,10 +48,10 @@ class Scene:
         decision = self.cases.published(track_id)
         return decision.identity if isinstance(decision, Known) else None
 
-    def _crop(self, track_id: int, vector: np.ndarray, quality: float) -> Evidence:
+    def _crop(self, track_id: int, vector: np.ndarray, quality: float) -> EmbeddedCrop:
         unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
         box = Box(100 * track_id, 0, 100 * track_id + 40, 100)
-        return Evidence(Embedding(unit, MODEL_ID, quality), box, self._now_s)
+        return EmbeddedCrop(Embedding(unit, MODEL_ID, quality), box, self._now_s)
 
 
 def test_names_go_along_when_people_swap_tracks_and_both_are_told():

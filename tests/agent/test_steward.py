@@ -16,14 +16,14 @@ from test_gallery_sync import MANIFEST
 
 from edge_reid.agent import command_runner as steward_module
 from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.command_runner import Steward
-from edge_reid.agent.event_output import Herald
+from edge_reid.agent.command_runner import CommandRunner
+from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.policy import Standard
 from edge_reid.consumers.command_client import new_command
 from edge_reid.core.config import AgentSettings, CommandName, DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
-from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
@@ -75,18 +75,18 @@ class Box:
         )
         self.found = self.settings
         self.pipeline = NoPipeline()
-        self.desk = CommandDesk(ADDRESS, self.settings.commands)
+        self.desk = CommandInbox(ADDRESS, self.settings.commands)
         standard = Standard(manifest, self.settings.decide)
         self.changeover = Changeover(
             None,
             index,
             pipeline=self.pipeline,  # type: ignore[arg-type]
-            herald=Herald(ORIGIN, commit=None, lines=None),
+            herald=EventOutput(ORIGIN, commit=None, lines=None),
             uplink=None,
             facts=AgentFacts(MODEL, index.version, started_utc_s=0.0),
             threshold_of=standard.threshold_of,
         )
-        self.steward = Steward(
+        self.steward = CommandRunner(
             self.desk,
             self.settings,
             pipeline=self.pipeline,  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def run_agent(folder: Path, people: list[campus.Person]) -> list[Told]:
 
 def told(event: dict[str, str]) -> Told:
     frame = campus.frame_of(event["captured_at"])
-    return Told(event["identity"], campus.who_is(Box(*event["box"]), frame), frame)
+    return Told(event["identity"], campus.who_is(Box(*event["device"]), frame), frame)
 
 
 def edge_reid(*words: object) -> None:

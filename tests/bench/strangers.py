@@ -1,6 +1,6 @@
 """Who keeps an anonymous name in the clip: `PYTHONPATH=tests python tests/bench/strangers.py`.
 
-Nobody is enrolled, and the box begins without any strangers. The labels were made by eye; the
+Nobody is enrolled, and the device begins without any strangers. The labels were made by eye; the
 tracker's and the crops' settings were tuned on this clip, so this is no independent test. A track
 counts once, by the name that its `end` tells; one whose best views show nobody labelled is left
 out.
@@ -24,7 +24,7 @@ from edge_reid.core.geometry import Box
 SETTINGS = """
 site = "bench"
 camera = "campus"
-agent = "box"
+agent = "device"
 gallery = "gallery.db"
 [source]
 uri = "{clip}"
@@ -55,7 +55,7 @@ def labelled(events: Iterable[dict]) -> Iterator[Track]:
     seen: dict[int, str] = {}
     for event in events:
         frame = campus.frame_of(event["captured_at"])
-        person = campus.who_is(Box(*event["box"]), frame)
+        person = campus.who_is(Box(*event["device"]), frame)
         if person:
             seen[event["track_id"]] = person
         if event["type"] == "end" and event["track_id"] in seen and event["stranger"]:

@@ -24,7 +24,7 @@ from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.core.config import GallerySyncSettings
 from edge_reid.core.types import Template
 from edge_reid.diagnostics.benchmark import describe_machine
-from edge_reid.gallery.gallery_head import Pinned
+from edge_reid.gallery.gallery_head import TrustPolicy
 from edge_reid.gallery.publication import publish
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
@@ -101,7 +101,7 @@ def measure(folder: Path, people: int, versions: int) -> None:
     settings = GallerySyncSettings(
         source="/nowhere", public_key=folder / "none", poll_s=1, keep_previous_s=0
     )
-    pinned = Pinned(key.public, "lab", MODEL, DIMENSION, 1 << 28)
+    pinned = TrustPolicy(key.public, "lab", MODEL, DIMENSION, 1 << 28)
     line = Line(folder / "out")
     line.newest = shelf.heads[0]
     sync = GallerySync(folder / "replica.db", settings, pinned, line)

@@ -1,4 +1,4 @@
-"""The site of a box that is booted, and the bundles for it."""
+"""The site of a device that is booted, and the bundles for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from box_test import edge_reid
 from cards import tool
 from flashing import PASSWORD, PSK
 from secured import SecuredMosquitto, certs
-from virtual_box import ADDRESS, HOST
+from virtual_device import ADDRESS, HOST
 
 from deploy.bundle.own_wheel import own_wheel
 from edge_reid.signing.keys import SigningKey
@@ -34,7 +34,7 @@ country = "DE"
 [ssh]
 user = "installer"
 authorized_keys = ["{{public_key}}"]
-[boxes.{BOX}]
+[devices.{BOX}]
 hostname = "camera-17"
 timezone = "Europe/Berlin"
 address = "{ADDRESS}/24"
@@ -55,7 +55,7 @@ class BootSite:
     def __init__(self, folder: Path, port: int, public_key: str) -> None:
         self._folder = folder
         self.broker = SecuredMosquitto(folder, port=port)
-        # clients dial the address that the box sees
+        # clients dial the address that the device sees
         code, _, complaint = certs(self.broker.pki, f"server localhost 127.0.0.1 {HOST}")
         assert code == 0, complaint
         if not (folder / "keys").exists():
@@ -76,7 +76,7 @@ class BootSite:
     def bundle(self, version: str | None = None) -> Path:
         """Of this checkout, or of the same under another version."""
         out = self._folder / f"{BOX}-{version or 'own'}.tar.zst"
-        words = ["--config", self.config, "--box", BOX, "--out", out]
+        words = ["--config", self.config, "--device", BOX, "--out", out]
         words += ["--key", self._folder / "keys/release-signing.key"]
         words += ["--lock", self._folder / "lock"]
         with own_wheel(None) as own:
@@ -86,7 +86,7 @@ class BootSite:
 
     def flash_words(self, bundle: Path, *words: object) -> list[str]:
         """A command line of `edge-reid flash`."""
-        named = ("--config", self.config, "--box", BOX, "--bundle", bundle)
+        named = ("--config", self.config, "--device", BOX, "--bundle", bundle)
         return ["flash", *map(str, (*named, *words))]
 
     def card(self, image: Path, bundle: Path, card: Path, size_bytes: int) -> None:
@@ -96,7 +96,7 @@ class BootSite:
             file.truncate(size_bytes)
         device = tool("losetup", "--find", "--show", card).strip()
         try:
-            where = ("--image", image, "--device", device, "--really", device)
+            where = ("--image", image, "--card", device, "--really", device)
             edge_reid(*self.flash_words(bundle, *where))
         finally:
             subprocess.run(["losetup", "--detach", device], check=True)

@@ -6,8 +6,8 @@
       and on trial → switched on again: `online` with the release that worked
     → `flash --host` once more: the next
 
-Emulated are processor, board, disk and network. A power cut is SIGKILL of qemu: what the box had in
-memory and not yet synced is lost; what its disk had taken is there.
+Emulated are processor, board, disk and network. A power cut is SIGKILL of qemu: what the device
+had in memory and not yet synced is lost; what its disk had taken is there.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from typing import Any
 import campus
 from arm_root import NEEDS, ArmRoot, check_machine
 from boot_site import BOX, BootSite
-from box_shell import BoxShell
 from box_test import enrol
 from card_image import PACKAGES, add_kernel, is_on_boot, make_image
 from cards import names
 from consumer import Consumer, eventually
-from virtual_box import VirtualBox
+from device_shell import BoxShell
+from virtual_device import VirtualBox
 
 import edge_reid
 
@@ -58,7 +58,7 @@ class Story:
 
     out: Path
     site: BootSite
-    box: VirtualBox
+    device: VirtualBox
     shell: BoxShell
     watcher: Consumer
     patience_s: float
@@ -71,10 +71,12 @@ class Story:
     def switch_on(self, what: str) -> None:
         """Power on, and wait until the agent says that it is online; the time is a figure."""
         heard, began_s = len(self._told()), time.monotonic()
-        self.box.power_on()
+        self.device.power_on()
         while "online" not in [it["state"] for it in self._told()[heard:]]:
-            assert self.box.is_alive, f"it does not run; see {self.box.console}"
-            assert time.monotonic() - began_s < self.patience_s, f"not online; {self.box.console}"
+            assert self.device.is_alive, f"it does not run; see {self.device.console}"
+            assert time.monotonic() - began_s < self.patience_s, (
+                f"not online; {self.device.console}"
+            )
             time.sleep(0.2)
         self.figures[what] = time.monotonic() - began_s
         told = self._told()[-1]
@@ -98,8 +100,8 @@ class Story:
         )
 
     def cut_power(self, flashing: subprocess.Popen[str]) -> None:
-        """Of the box; whoever flashed it is told."""
-        self.box.cut_power()
+        """Of the device; whoever flashed it is told."""
+        self.device.cut_power()
         said, _ = flashing.communicate(timeout=120)
         say(f"flash --host: exit {flashing.returncode}: {' '.join(said.split())[-200:]}")
         assert flashing.returncode != 0
@@ -124,7 +126,7 @@ def the_first_power(story: Story) -> None:
     assert story.online_version == VERSION
     story.shell.wait_until(f"grep -q installed. /boot/firmware/{LOG}", story.patience_s)
     log = story.shell.run(f"cat /boot/firmware/{LOG}")
-    say(f"{story.box.starts} starts; its own log:\n{log}")
+    say(f"{story.device.starts} starts; its own log:\n{log}")
     assert "FAILED" not in log
     assert story.shell.run("hostname") == "camera-17"
     say(story.shell.run("uname -srm; systemctl is-system-running || true; systemd-analyze time"))
@@ -133,7 +135,7 @@ def the_first_power(story: Story) -> None:
 def no_secret_is_left(story: Story) -> None:
     """Power cut with nothing under way, and all of the boot partition read here."""
     story.shell.run("sync")
-    story.box.cut_power()
+    story.device.cut_power()
     left = names(story.card)
     say(f"on the boot partition: {' '.join(sorted(left))}")
     assert not [name for name in left if name.startswith("edge-reid/") or name == "firstrun.sh"]
@@ -190,7 +192,7 @@ def the_upgrade_at_last(story: Story) -> None:
     say(f"flash --host: {said.splitlines()[-1]}")
     assert flashing.returncode == 0, said
     assert story.online_version == NEXT
-    story.box.cut_power()
+    story.device.cut_power()
     story.switch_on("after a cut when it was done")
     assert story.online_version == NEXT
 
@@ -217,14 +219,14 @@ def main() -> None:
         add_kernel(root)
         make_image(root, campus.CLIP, out / "raspios.img")
     shell.trust(root.inside("/etc/ssh/ssh_host_ed25519_key.pub").read_text())
-    box = VirtualBox(out / "card.img", out, SSH_PORT)
+    device = VirtualBox(out / "card.img", out, SSH_PORT)
     site.broker.start()
     try:
         with Consumer(site.broker.broker_for("desk"), "edge-reid/lab/#") as watcher:
-            story = Story(out, site, box, shell, watcher, options.patience)
+            story = Story(out, site, device, shell, watcher, options.patience)
             tell(story, begins)
     finally:
-        box.cut_power()
+        device.cut_power()
         site.broker.stop()
 
 

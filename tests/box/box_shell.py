@@ -1,4 +1,4 @@
-"""A box over ssh, as its installer has it."""
+"""A device over ssh, as its installer has it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ USER = "installer"
 class BoxShell:
     """Args:
     folder: for the installer's key and ssh's configuration.
-    port: of this machine, where the box answers.
+    port: of this machine, where the device answers.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -37,7 +37,7 @@ class BoxShell:
         return self._folder / "installer"
 
     def trust(self, host_key: str) -> None:
-        """Know the box by this public key, and nobody else under its address."""
+        """Know the device by this public key, and nobody else under its address."""
         known = self._folder / "known_hosts"
         known.write_text(f"[127.0.0.1]:{self._port} {host_key}\n")
         self.config.write_text(

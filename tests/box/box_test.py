@@ -45,7 +45,7 @@ rate_hz = 4
 [files]
 ca_file = "{pki}/ca.crt"
 gallery = "{gallery}"
-[boxes.gate-1]
+[devices.gate-1]
 cert_file = "{pki}/clients/gate-1.crt"
 key_file = "{pki}/clients/gate-1.key"
 cameras.gate.source.uri = "{piece}"
@@ -152,17 +152,17 @@ def try_on_arm(root: ArmRoot, out: Path, piece: Path, gallery: Path, runtime: st
 def make_bundle(
     folder: Path, out: Path, broker: SecuredMosquitto, gallery: Path, runtime: str
 ) -> Path:
-    """The bundle of box gate-1."""
+    """The bundle of device gate-1."""
     site, bundle = folder / "site.toml", folder / "gate-1.tar.zst"
     named = {"pki": broker.pki, "port": broker.port, "gallery": gallery.resolve(), "piece": PIECE}
     site.write_text(SITE.format(**named))
-    words = ("--config", site, "--box", "gate-1", "--runtime", runtime, "--out", bundle)
+    words = ("--config", site, "--device", "gate-1", "--runtime", runtime, "--out", bundle)
     edge_reid("bundle", *words, "--lock", out / f"{runtime}.lock")
     return bundle
 
 
 def install(root: ArmRoot, bundle: Path) -> float:
-    """Run the installer of the bundle as a box does, from nothing; seconds."""
+    """Run the installer of the bundle as a device does, from nothing; seconds."""
     for path in ("/opt/edge-reid", "/etc/edge-reid", "/var/lib/edge-reid", "/srv/bundle"):
         shutil.rmtree(root.inside(path), ignore_errors=True)
     parcels.unpack(bundle, root.inside("/srv/bundle"))
@@ -220,7 +220,9 @@ def edge_reid(*words: object) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("out/box"), help="folder for everything")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/device"), help="folder for everything"
+    )
     parser.add_argument("--root", type=Path, help="the arm64 root; made if it is not there")
     parser.add_argument("--runtime", action="append", choices=RUNTIMES, help="default: both")
     return parser.parse_args()

@@ -18,7 +18,7 @@ PACKAGES = (
     "systemd,systemd-sysv,libpam-systemd,dbus,udev,kmod,initramfs-tools,python3,ca-certificates,"
     "network-manager,openssh-server,sudo,iproute2,passwd,util-linux,tzdata,procps"
 )
-"""What Pi OS brings and a box needs; the kernel comes last, as its initramfs is made of them."""
+"""What Pi OS brings and a device needs; the kernel comes last, as its initramfs is made of them."""
 BOOT_START = 4 * MIB
 BOOT_BYTES = 512 * MIB
 ROOT_BYTES = 4096 * MIB
@@ -90,7 +90,7 @@ def _newest(root: ArmRoot, start: str) -> Path:
 
 
 def _be_like_pi_os(root: ArmRoot) -> None:
-    """Where Pi OS and a Debian without a person's hand on it differ, for what a box needs."""
+    """Where Pi OS and a Debian without a person's hand on it differ, for what a device needs."""
     root.inside("/boot/firmware").mkdir(exist_ok=True)
     root.inside("/etc/fstab").write_text(FSTAB)
     root.inside("/etc/hostname").write_text("raspberrypi\n")

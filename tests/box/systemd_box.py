@@ -18,7 +18,7 @@ BOOTING_S = 90.0
 
 
 class SystemdBox:
-    """The box; `with` boots it and cuts its power at the end."""
+    """The device; `with` boots it and cuts its power at the end."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -31,7 +31,7 @@ class SystemdBox:
             subprocess.run(["debootstrap", *include, "bookworm", self.root], check=True)
 
     def boot(self, *options: str) -> None:
-        words = ["systemd-nspawn", "-D", self.root, "--machine=edge-reid-box", "--register=no"]
+        words = ["systemd-nspawn", "-D", self.root, "--machine=edge-reid-device", "--register=no"]
         words += ["--keep-unit", "--boot", "--console=pipe", *options]
         self._nspawn = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""Installs, upgrades, wedges and cuts a box under a real systemd, and says what it saw.
+"""Installs, upgrades, wedges and cuts a device under a real systemd, and says what it saw.
 
     under_systemd.py FOLDER             # kept between runs: a Debian, wheels; root and a network
     under_systemd.py FOLDER CHAPTER     # goes on from there
@@ -19,21 +19,21 @@ from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-sys.path[:0] = [str(ROOT), str(TESTS), str(TESTS / "box")]
+sys.path[:0] = [str(ROOT), str(TESTS), str(TESTS / "device")]
 
 import parcels  # noqa: E402
 from mjpeg_camera import STILL, MjpegCamera  # noqa: E402
 from secured import SecuredMosquitto  # noqa: E402
-from systemd_box import SystemdBox  # noqa: E402
+from systemd_device import SystemdBox  # noqa: E402
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.gallery.store import GalleryStore  # noqa: E402
 from edge_reid.mqtt.subscriber import Subscriber  # noqa: E402
-from edge_reid.release.channel import ReleaseLine  # noqa: E402
-from edge_reid.release.release_publication import Plan, publish  # noqa: E402
+from edge_reid.release.channel import ReleaseChannel  # noqa: E402
+from edge_reid.release.release_publication import RolloutPlan, publish  # noqa: E402
 from edge_reid.signing.keys import SigningKey  # noqa: E402
-from edge_reid.wire.payloads import AgentStatus, BoxUpdate, Payload  # noqa: E402
+from edge_reid.wire.payloads import AgentStatus, DeviceUpdate, Payload  # noqa: E402
 
 P = TypeVar("P", bound=Payload)
 
@@ -66,11 +66,11 @@ DEAD = b'raise RuntimeError("a wheel for another processor")\n'
 
 
 class Bundles:
-    """Of real wheels, in the box's /srv."""
+    """Of real wheels, in the device's /srv."""
 
-    def __init__(self, folder: Path, box: SystemdBox) -> None:
+    def __init__(self, folder: Path, device: SystemdBox) -> None:
         self._folder = folder
-        self._box = box
+        self._device = device
         self._wheels = folder / "wheels"
         self._gallery = folder / "gallery.db"
         if not self._wheels.exists():
@@ -95,7 +95,7 @@ class Bundles:
     ) -> str:
         """Where its installer lies, as seen from in there."""
         parcels.unpack_into(
-            self._box.root / "srv" / version,
+            self._device.root / "srv" / version,
             version,
             self._all_wheels(version, replaced),
             models=ROOT / "models",
@@ -109,7 +109,7 @@ class Bundles:
     def pack(
         self, version: str, key: SigningKey, config: str, replaced: dict[str, bytes] | None = None
     ) -> Path:
-        """For all boxes, to be published."""
+        """For all devices, to be published."""
         unpacked = parcels.unpack_into(
             self._folder / "to publish",
             version,
@@ -131,118 +131,124 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def installed(box: SystemdBox) -> tuple[str, str]:
+def installed(device: SystemdBox) -> tuple[str, str]:
     """The version that runs, and whose configuration it has."""
-    version = box.run("edge-reid", "--version").split()[1]
-    return version, box.run("head", "-1", "/etc/edge-reid/gate.toml").split()[-1]
+    version = device.run("edge-reid", "--version").split()[1]
+    return version, device.run("head", "-1", "/etc/edge-reid/gate.toml").split()[-1]
 
 
-def first_installation(box: SystemdBox, bundles: Bundles) -> None:
-    box.run("python3", bundles.make("1.0.0"))
-    assert installed(box) == ("1.0.0", "1.0.0")
-    assert box.property(UNIT, "StatusText") == "waiting for the camera"
-    status = box.run("cat", f"/proc/{box.property(UNIT, 'MainPID')}/status")
+def first_installation(device: SystemdBox, bundles: Bundles) -> None:
+    device.run("python3", bundles.make("1.0.0"))
+    assert installed(device) == ("1.0.0", "1.0.0")
+    assert device.property(UNIT, "StatusText") == "waiting for the camera"
+    status = device.run("cat", f"/proc/{device.property(UNIT, 'MainPID')}/status")
     say(", ".join(it for it in status.splitlines() if it.startswith(("VmRSS", "Seccomp:", "CapE"))))
-    size = box.run("du", "-sm", "/opt/edge-reid/releases/1.0.0").split()[0]
-    exposure = box.run("systemd-analyze", "security", UNIT).splitlines()[-1]
+    size = device.run("du", "-sm", "/opt/edge-reid/releases/1.0.0").split()[0]
+    exposure = device.run("systemd-analyze", "security", UNIT).splitlines()[-1]
     say(f"{size} MB installed; {exposure}")
 
 
-def the_same_again(box: SystemdBox, bundles: Bundles) -> None:
-    began = box.property(UNIT, "MainPID")
-    assert "nothing to do" in box.run("python3", "/srv/1.0.0/install/install.py")
-    assert box.property(UNIT, "MainPID") == began
+def the_same_again(device: SystemdBox, bundles: Bundles) -> None:
+    began = device.property(UNIT, "MainPID")
+    assert "nothing to do" in device.run("python3", "/srv/1.0.0/install/install.py")
+    assert device.property(UNIT, "MainPID") == began
 
 
-def an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
-    box.run("python3", bundles.make("1.1.0"))
-    assert installed(box) == ("1.1.0", "1.1.0")
+def an_upgrade(device: SystemdBox, bundles: Bundles) -> None:
+    device.run("python3", bundles.make("1.1.0"))
+    assert installed(device) == ("1.1.0", "1.1.0")
 
 
-def a_release_that_dies(box: SystemdBox, bundles: Bundles) -> None:
+def a_release_that_dies(device: SystemdBox, bundles: Bundles) -> None:
     script = bundles.make("1.2.0", {"edge_reid/agent/app.py": DEAD})
-    told = box.run("python3", script, may_fail=True)
+    told = device.run("python3", script, may_fail=True)
     say(told.splitlines()[-1])
     assert "the agent was not well within 120 s" in told
-    assert installed(box) == ("1.1.0", "1.1.0")
-    box.wait(UNIT, "SubState", "running", 60)
+    assert installed(device) == ("1.1.0", "1.1.0")
+    device.wait(UNIT, "SubState", "running", 60)
 
 
-def a_release_that_is_never_ready(box: SystemdBox, bundles: Bundles) -> None:
+def a_release_that_is_never_ready(device: SystemdBox, bundles: Bundles) -> None:
     script = bundles.make("1.3.0", {"edge_reid/agent/systemd.py": MUTE})
-    told = box.run("python3", script, "--patience", "40", may_fail=True)
+    told = device.run("python3", script, "--patience", "40", may_fail=True)
     assert "the agent was not well within 40 s" in told, told
-    assert installed(box) == ("1.1.0", "1.1.0")
-    box.wait(UNIT, "SubState", "running", 60)
+    assert installed(device) == ("1.1.0", "1.1.0")
+    device.wait(UNIT, "SubState", "running", 60)
 
 
-def a_power_cut_in_an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
+def a_power_cut_in_an_upgrade(device: SystemdBox, bundles: Bundles) -> None:
     script = bundles.make("1.4.0", {"edge_reid/agent/app.py": DEAD})
-    box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
-    plan = box.root / "opt/edge-reid/upgrade/plan.json"
-    while not (plan.exists() and (box.root / "opt/edge-reid/current").readlink().name == "1.4.0"):
+    device.run("systemd-run", "--unit=installer", "--collect", "python3", script)
+    plan = device.root / "opt/edge-reid/upgrade/plan.json"
+    while not (
+        plan.exists() and (device.root / "opt/edge-reid/current").readlink().name == "1.4.0"
+    ):
         time.sleep(0.1)
     time.sleep(5)
     say("power cut, on trial with 1.4.0")
-    box.cut_power()
-    box.boot()
-    say(f"ready {box.wait(UNIT, 'SubState', 'running', 120):.0f} s after systemd was")
-    assert installed(box) == ("1.1.0", "1.1.0")
+    device.cut_power()
+    device.boot()
+    say(f"ready {device.wait(UNIT, 'SubState', 'running', 120):.0f} s after systemd was")
+    assert installed(device) == ("1.1.0", "1.1.0")
     assert not plan.exists()
 
 
-def an_installer_killed_in_an_upgrade(box: SystemdBox, bundles: Bundles) -> None:
+def an_installer_killed_in_an_upgrade(device: SystemdBox, bundles: Bundles) -> None:
     """No boot: the next start of the agent, which keeps failing, takes the upgrade back."""
     script = bundles.make("1.5.0", {"edge_reid/agent/app.py": DEAD})
-    box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
-    plan = box.root / "opt/edge-reid/upgrade/plan.json"
-    while not (plan.exists() and (box.root / "opt/edge-reid/current").readlink().name == "1.5.0"):
+    device.run("systemd-run", "--unit=installer", "--collect", "python3", script)
+    plan = device.root / "opt/edge-reid/upgrade/plan.json"
+    while not (
+        plan.exists() and (device.root / "opt/edge-reid/current").readlink().name == "1.5.0"
+    ):
         time.sleep(0.1)
     time.sleep(5)
-    box.run("systemctl", "kill", "--signal=KILL", "installer.service")
+    device.run("systemctl", "kill", "--signal=KILL", "installer.service")
     deadline_s = time.monotonic() + 120
     while plan.exists():
         assert time.monotonic() < deadline_s, "nobody took it back"
         time.sleep(0.5)
-    box.wait(UNIT, "SubState", "running", 60)
-    assert installed(box) == ("1.1.0", "1.1.0")
+    device.wait(UNIT, "SubState", "running", 60)
+    assert installed(device) == ("1.1.0", "1.1.0")
 
 
-def a_wedged_agent(box: SystemdBox, bundles: Bundles) -> None:
-    agent = box.property(UNIT, "MainPID")
-    box.run("sh", "-c", f"kill -STOP {agent}")
-    took_s = box.wait(UNIT, "NRestarts", str(int(box.property(UNIT, "NRestarts")) + 1), 150)
-    box.wait(UNIT, "SubState", "running", 120)
-    assert box.property(UNIT, "MainPID") != agent
+def a_wedged_agent(device: SystemdBox, bundles: Bundles) -> None:
+    agent = device.property(UNIT, "MainPID")
+    device.run("sh", "-c", f"kill -STOP {agent}")
+    took_s = device.wait(UNIT, "NRestarts", str(int(device.property(UNIT, "NRestarts")) + 1), 150)
+    device.wait(UNIT, "SubState", "running", 120)
+    assert device.property(UNIT, "MainPID") != agent
     say(f"stopped dead, started anew after {took_s:.0f} s")
 
 
-def an_idle_agent(box: SystemdBox, bundles: Bundles) -> None:
-    agent = box.property(UNIT, "MainPID")
+def an_idle_agent(device: SystemdBox, bundles: Bundles) -> None:
+    agent = device.property(UNIT, "MainPID")
     time.sleep(100)
-    assert box.property(UNIT, "MainPID") == agent, "idle for longer than the watchdog waits"
+    assert device.property(UNIT, "MainPID") == agent, "idle for longer than the watchdog waits"
 
 
-def a_camera_that_is_renamed(box: SystemdBox, bundles: Bundles) -> None:
+def a_camera_that_is_renamed(device: SystemdBox, bundles: Bundles) -> None:
     """Its agent stops for good; a power cut on trial brings it back, in that very boot."""
     renamed = CONFIG.replace('"gate"', '"door"').replace("-gate.db", "-door.db")
     script = bundles.make("1.5.1", camera="door", config=renamed)
-    box.run("systemd-run", "--unit=installer", "--collect", "python3", script)
+    device.run("systemd-run", "--unit=installer", "--collect", "python3", script)
     door = "edge-reid@door.service"
-    box.wait(door, "SubState", "running", 120)
-    assert (box.property(UNIT, "ActiveState"), box.is_enabled(UNIT)) == ("inactive", False)
-    box.cut_power()
-    box.boot()
-    box.wait(UNIT, "SubState", "running", 120)
-    assert (box.property(door, "ActiveState"), box.is_enabled(door)) == ("inactive", False)
-    box.run("python3", script)
-    assert (box.property(UNIT, "ActiveState"), box.is_enabled(UNIT)) == ("inactive", False)
-    box.run("python3", bundles.make("1.5.2"))
-    assert installed(box) == ("1.5.2", "1.5.2")
+    device.wait(door, "SubState", "running", 120)
+    assert (device.property(UNIT, "ActiveState"), device.is_enabled(UNIT)) == ("inactive", False)
+    device.cut_power()
+    device.boot()
+    device.wait(UNIT, "SubState", "running", 120)
+    assert (device.property(door, "ActiveState"), device.is_enabled(door)) == ("inactive", False)
+    device.run("python3", script)
+    assert (device.property(UNIT, "ActiveState"), device.is_enabled(UNIT)) == ("inactive", False)
+    device.run("python3", bundles.make("1.5.2"))
+    assert installed(device) == ("1.5.2", "1.5.2")
 
 
 class Post:
-    """A camera, a broker with the shipped TLS and access rules, and the login of the box there."""
+    """A camera, a broker with the shipped TLS and access rules, and the login of the device
+    there.
+    """
 
     def __init__(self, folder: Path, camera: MjpegCamera) -> None:
         self.broker = SecuredMosquitto(folder)
@@ -277,54 +283,56 @@ def a_post() -> Iterator[Post]:
             post.broker.stop()
 
 
-def online(box: SystemdBox, bundles: Bundles) -> None:
+def online(device: SystemdBox, bundles: Bundles) -> None:
     """A key from LoadCredential."""
     with a_post() as post:
-        box.run("python3", bundles.make("1.6.0", config=post.config, secrets=post.secrets))
-        assert installed(box) == ("1.6.0", "1.6.0")
-        assert box.property(UNIT, "StatusText") == "watching"
+        device.run("python3", bundles.make("1.6.0", config=post.config, secrets=post.secrets))
+        assert installed(device) == ("1.6.0", "1.6.0")
+        assert device.property(UNIT, "StatusText") == "watching"
         status = post.wait_for("status", AgentStatus, state="online")
         assert status.version == "1.6.0"
-        key = box.run("stat", "-c", "%U %a", "/etc/edge-reid/secrets/agent.key")
+        key = device.run("stat", "-c", "%U %a", "/etc/edge-reid/secrets/agent.key")
         assert key == "edge-reid 600"
 
 
-def over_the_air(box: SystemdBox, bundles: Bundles) -> None:
+def over_the_air(device: SystemdBox, bundles: Bundles) -> None:
     """Fetched by a user, installed by root; and a release that dies is taken back and told."""
     key = SigningKey.generate()
     with a_post() as post, TemporaryDirectory() as name:
         _, public_key = key.write(Path(name), "release")
         config = post.config + UPDATE
         secrets = post.secrets | {"release-signing.pub": public_key.read_bytes()}
-        box.run("python3", bundles.make("1.7.0", config=config, secrets=secrets))
+        device.run("python3", bundles.make("1.7.0", config=config, secrets=secrets))
         for unit in ("edge-reid-fetch.timer", "edge-reid-install.path"):
-            assert box.property(unit, "ActiveState") == "active", unit
-        line = ReleaseLine(post.broker.broker_for("depot"), "edge-reid", "lab")
+            assert device.property(unit, "ActiveState") == "active", unit
+        line = ReleaseChannel(post.broker.broker_for("depot"), "edge-reid", "lab")
         for version, replaced, state in (
             ("1.8.0", None, "current"),
             ("1.9.0", {"edge_reid/agent/app.py": DEAD}, "taken-back"),
         ):
             bundle = bundles.pack(version, key, config, replaced)
             with line:
-                done = publish([bundle], Plan("lab", (), 0), key, box.root / "srv/depot", line)
+                done = publish(
+                    [bundle], RolloutPlan("lab", (), 0), key, device.root / "srv/depot", line
+                )
             say(f"published {version}: {done.new} new files, {done.new_bytes / 1e6:.1f} MB")
             began_s = time.monotonic()
-            box.run("systemctl", "start", "--no-block", "edge-reid-fetch.service")
-            report = post.wait_for("update", BoxUpdate, wanted=version, state=state)
+            device.run("systemctl", "start", "--no-block", "edge-reid-fetch.service")
+            report = post.wait_for("update", DeviceUpdate, wanted=version, state=state)
             say(f"{state} {time.monotonic() - began_s:.0f} s after it was looked for")
             assert report.release == "1.8.0"
-            assert installed(box) == ("1.8.0", "1.8.0")
-            box.wait(UNIT, "SubState", "running", 60)
-        fetched = box.run("stat", "-c", "%U", "/var/lib/edge-reid-update/files")
+            assert installed(device) == ("1.8.0", "1.8.0")
+            device.wait(UNIT, "SubState", "running", 60)
+        fetched = device.run("stat", "-c", "%U", "/var/lib/edge-reid-update/files")
         assert fetched == "edge-reid"
 
 
-def a_read_only_root(box: SystemdBox, bundles: Bundles) -> None:
-    box.run("mount", "--bind", "/var/lib/edge-reid", "/var/lib/edge-reid")
-    box.run("mount", "-o", "remount,bind,ro", "/")
-    assert "Read-only file system" in box.run("touch", "/etc/x", may_fail=True)
-    box.run("systemctl", "restart", UNIT)
-    box.wait(UNIT, "SubState", "running", 120)
+def a_read_only_root(device: SystemdBox, bundles: Bundles) -> None:
+    device.run("mount", "--bind", "/var/lib/edge-reid", "/var/lib/edge-reid")
+    device.run("mount", "-o", "remount,bind,ro", "/")
+    assert "Read-only file system" in device.run("touch", "/etc/x", may_fail=True)
+    device.run("systemctl", "restart", UNIT)
+    device.wait(UNIT, "SubState", "running", 120)
 
 
 STORY: tuple[Callable[[SystemdBox, Bundles], None], ...] = (
@@ -336,20 +344,20 @@ STORY: tuple[Callable[[SystemdBox, Bundles], None], ...] = (
 
 
 def main(folder: Path, beginning: str = "first_installation") -> None:
-    box = SystemdBox(folder / "root")
-    box.make()
+    device = SystemdBox(folder / "root")
+    device.make()
     chapters = [chapter.__name__ for chapter in STORY]
     if beginning == chapters[0]:
         for left in ("opt/edge-reid", "etc/edge-reid", "var/lib/edge-reid"):
-            subprocess.run(["rm", "-rf", box.root / left], check=True)
-    bundles = Bundles(folder, box)
-    box.boot()
+            subprocess.run(["rm", "-rf", device.root / left], check=True)
+    bundles = Bundles(folder, device)
+    device.boot()
     try:
         for chapter in STORY[chapters.index(beginning) :]:
             say(chapter.__name__.replace("_", " "))
-            chapter(box, bundles)
+            chapter(device, bundles)
     finally:
-        box.cut_power()
+        device.cut_power()
     say("all well")
 
 

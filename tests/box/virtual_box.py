@@ -1,4 +1,4 @@
-"""A box with a card in it, in qemu-system-aarch64: switched on, and its power cut.
+"""A device with a card in it, in qemu-system-aarch64: switched on, and its power cut.
 
 Emulated are the processor (a Pi 4's core), the board (qemu's `virt`) and its disk and network. The
 firmware's part is played here: at each start, kernel, initramfs and command line are taken from the
@@ -15,9 +15,9 @@ from card_image import INITRAMFS, KERNEL, on_boot
 
 CORES, MEMORY_MB = 2, 2048
 HOST = "10.0.2.2"
-"""This machine's loopback, as the box sees it."""
+"""This machine's loopback, as the device sees it."""
 ADDRESS = "10.0.2.15"
-"""The box's own."""
+"""The device's own."""
 
 
 class VirtualBox:
@@ -82,7 +82,7 @@ class VirtualBox:
             for name in (KERNEL, INITRAMFS, "cmdline.txt")
         )
         network = f"user,id=net,hostfwd=tcp:127.0.0.1:{self._ssh_port}-{ADDRESS}:22"
-        # none: what the box was told to be on the card is with this machine's disk
+        # none: what the device was told to be on the card is with this machine's disk
         disk = f"if=none,id=card,format=raw,cache=none,file={self._card}"
         words = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-accel"]
         words += ["tcg,thread=multi,tb-size=512", "-smp", str(CORES), "-m", str(MEMORY_MB)]

@@ -12,7 +12,7 @@ from mosquitto import Mosquitto, free_port
 from sightings import ADDRESS
 
 from edge_reid.core.config import CommandSettings
-from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
@@ -83,7 +83,7 @@ def test_an_agent_that_was_cut_off(broker: Mosquitto, tmp_path: Path, edge_reid:
 @pytest.mark.broker
 def test_an_agent_without_an_answer(broker: Mosquitto, tmp_path: Path, edge_reid: Any) -> None:
     """Its desk takes the command, and nobody carries it out."""
-    desk = CommandDesk(ADDRESS, CommandSettings(allow=("reload",)))
+    desk = CommandInbox(ADDRESS, CommandSettings(allow=("reload",)))
     words = ("command", "gate-1", "reload", "--site", "lab", "--broker", broker.url)
     with (
         Outbox(tmp_path / "outbox.db") as outbox,

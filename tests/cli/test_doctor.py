@@ -113,7 +113,7 @@ def test_offline_a_model_or_a_key_must_be_good(edge_reid, tmp_path):
     assert "✗ broker" in outcome.out
 
 
-def test_a_box_that_follows_a_published_gallery(edge_reid, tmp_path, samples):
+def test_a_device_that_follows_a_published_gallery(edge_reid, tmp_path, samples):
     edge_reid("keys", "new", "--out", tmp_path)
     config = tmp_path / "agent.toml"
     config.write_text(
@@ -136,23 +136,23 @@ def test_a_box_that_follows_a_published_gallery(edge_reid, tmp_path, samples):
 
 
 def _take(replica_path, folder):
-    """What the box's own sync does with a folder."""
+    """What the device's own sync does with a folder."""
     from edge_reid.core.manifest import load_embedding_manifest
-    from edge_reid.gallery.gallery_head import Pinned
-    from edge_reid.gallery.gallery_install import pull
+    from edge_reid.gallery.gallery_head import TrustPolicy
+    from edge_reid.gallery.gallery_install import install
     from edge_reid.gallery.replica import Replica
     from edge_reid.signing.keys import read_public_key
     from edge_reid.transfer.folder import FolderSource
 
     manifest = load_embedding_manifest(shipped_model(EMBEDDING))
     key = read_public_key(folder.parent / "gallery-signing.pub")
-    pinned = Pinned(key, "lab", manifest.model_id, manifest.dimension, 1 << 24)
+    pinned = TrustPolicy(key, "lab", manifest.model_id, manifest.dimension, 1 << 24)
     source = FolderSource(folder, poll_s=0.1)
     with Replica.open(replica_path) as replica:
-        pull(source.news(1.0), source.fetch, replica, pinned, now_utc_s=0.0)
+        install(source.news(1.0), source.fetch, replica, pinned, now_utc_s=0.0)
 
 
-def test_a_box_that_follows_releases_needs_their_key(edge_reid, tmp_path):
+def test_a_device_that_follows_releases_needs_their_key(edge_reid, tmp_path):
     _, key = SigningKey.generate().write(tmp_path, "release")
     config = tmp_path / "agent.toml"
     config.write_text(

@@ -27,8 +27,8 @@ from edge_reid.wire.events import CameraReport, camera_status_message, rfc3339
 from edge_reid.wire.payloads import (
     AgentDuplicate,
     AgentStatus,
-    BoxUpdate,
     CommandsState,
+    DeviceUpdate,
     GalleryState,
 )
 from edge_reid.wire.topics import Address
@@ -42,7 +42,7 @@ def status(agent: str, **changes: Any) -> Received:
         "agent": agent,
         "state": "online",
         "version": "0.2.0",
-        "host": f"{agent}-box",
+        "host": f"{agent}-device",
         "session": "0123456789abcdef",
         "model_id": "d29f7071d9ba8357",
         "gallery_version": 7,
@@ -91,7 +91,7 @@ def update(agent: str, **changes: Any) -> Received:
         "since": "2026-03-01T09:00:00.000Z",
         "at": "2026-03-01T11:59:00.000Z",
     }
-    body = BoxUpdate(**{**fields, **changes}).to_json().encode()
+    body = DeviceUpdate(**{**fields, **changes}).to_json().encode()
     return Received(f"edge-reid/lab/agents/{agent}/update", body, retained=True)
 
 
@@ -377,4 +377,4 @@ def test_json_has_the_words_of_the_payloads() -> None:
     (member,) = fleet_of(status("gate-1"), duplicate("gate-1", "aa")).members
     told = member_as_json(member)
     assert told["duplicates"][0]["host"] == "attic"
-    assert told["status"]["host"] == "gate-1-box"
+    assert told["status"]["host"] == "gate-1-device"

@@ -46,7 +46,7 @@ def test_a_folder_for_a_stick(edge_reid, workshop, key_path, tmp_path):
     assert done.code == 0, done.err
     assert f"version 1 for site {SITE}, 3 identities with 12 templates" in done.out
     assert "sent 1 of 1 blobs" in done.out
-    with Replica.open(tmp_path / "box.db") as replica:
+    with Replica.open(tmp_path / "device.db") as replica:
         take_in(workshop, replica)
         assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
 
@@ -60,19 +60,19 @@ def test_one_place_at_a_time(edge_reid, workshop, key_path):
 
 
 def test_back_to_the_version_before(edge_reid, workshop, tmp_path):
-    box = tmp_path / "box.db"
-    with Replica.open(box) as replica:
+    device = tmp_path / "device.db"
+    with Replica.open(device) as replica:
         workshop.publish()
         take_in(workshop, replica)
         workshop.store.add_all(portraits("zoe"))
         workshop.publish()
         take_in(workshop, replica)
-    done = edge_reid("gallery", "rollback", "--gallery", box)
-    assert done.out.strip() == f"{box}: version 1 is in force; takes the next one above 2"
-    with Replica.open(box) as replica:
+    done = edge_reid("gallery", "rollback", "--gallery", device)
+    assert done.out.strip() == f"{device}: version 1 is in force; takes the next one above 2"
+    with Replica.open(device) as replica:
         assert "zoe" not in in_force(workshop, replica).identities
     assert "no such file" in edge_reid("gallery", "rollback", "--gallery", "none.db").complaint
-    assert "copy of a published" in edge_reid("gallery", "list", "--gallery", box).complaint
+    assert "copy of a published" in edge_reid("gallery", "list", "--gallery", device).complaint
 
 
 def say(broker: Mosquitto, agent: str, gallery: GalleryState | None, state: str = "online"):
@@ -150,4 +150,4 @@ def test_nothing_published_and_something_forged(edge_reid, workshop, broker):
     while not connection.is_idle:
         connection.turn(0.1)
     connection.close()
-    assert "is refused by every box: gallery head: the signature" in edge_reid(*words).out
+    assert "is refused by every device: gallery head: the signature" in edge_reid(*words).out

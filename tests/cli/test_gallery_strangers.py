@@ -19,12 +19,12 @@ MODEL = load_embedding_manifest(shipped_model(EMBEDDING))
 
 
 @pytest.fixture
-def box(tmp_path):
+def device(tmp_path):
     """Two strangers, seen by an agent."""
     path = tmp_path / "strangers.db"
     with opened(path) as store:
         for seed in (1, 2):
-            store.meet(visit(seed), origin="lab/box", now_utc_s=time.time(), max_people=9)
+            store.meet(visit(seed), origin="lab/device", now_utc_s=time.time(), max_people=9)
     return path
 
 
@@ -48,9 +48,9 @@ def names(path):
 
 
 @pytest.fixture
-def verb(edge_reid, box):
+def verb(edge_reid, device):
     """Runs `edge-reid gallery … --strangers FILE`."""
-    return lambda *words: edge_reid("gallery", *words, "--strangers", box)
+    return lambda *words: edge_reid("gallery", *words, "--strangers", device)
 
 
 @pytest.fixture
@@ -61,27 +61,27 @@ def gallery(edge_reid, tmp_path):
 
 
 class TestListing:
-    def test_who_is_there(self, verb, box):
+    def test_who_is_there(self, verb, device):
         shown = verb("strangers")
         assert shown.code == 0
-        for name in names(box):
+        for name in names(device):
             assert name in shown.out
         assert "gate" in shown.out
         assert "11-14 22:13:26" in shown.out  # 1,700,000,006 s
         assert "2 people remembered" in shown.out
 
-    def test_as_json(self, verb, box):
+    def test_as_json(self, verb, device):
         listed = json.loads(verb("strangers", "--json").out)
-        assert [each["stranger"] for each in listed] == names(box)
+        assert [each["stranger"] for each in listed] == names(device)
         assert listed[0]["camera"] == "gate"
         assert listed[0]["times_seen"] == 1
         assert listed[0]["last_seen_utc_s"] == 1_700_000_006.0
         assert listed[0]["forgotten_utc_s"] == pytest.approx(time.time() + 3600, abs=120)
 
-    def test_one_is_forgotten_on_request(self, verb, box):
-        first, second = names(box)
+    def test_one_is_forgotten_on_request(self, verb, device):
+        first, second = names(device)
         assert "forgotten, and overwritten" in verb("strangers", "--forget", first).out
-        assert names(box) == [second]
+        assert names(device) == [second]
         assert "nobody is called" in verb("strangers", "--forget", first).complaint
 
     def test_without_a_file(self, edge_reid, tmp_path):
@@ -91,39 +91,39 @@ class TestListing:
 
     def test_a_gallery_is_none(self, edge_reid, gallery):
         outcome = edge_reid("gallery", "strangers", "--strangers", gallery)
-        assert "expected the strangers of a box, got another kind of file" in outcome.complaint
+        assert "expected the strangers of a device, got another kind of file" in outcome.complaint
 
 
 class TestPromote:
-    def test_a_stranger_becomes_an_identity(self, verb, box, gallery):
-        first, second = names(box)
-        with StrangerStore.open(box) as store:
+    def test_a_stranger_becomes_an_identity(self, verb, device, gallery):
+        first, second = names(device)
+        with StrangerStore.open(device) as store:
             expected = {each.vector.tobytes() for each in store.looks(first)}
         outcome = verb("promote", first, "Anna", "--gallery", gallery)
         assert f"Anna: 4 templates of {first} added" in outcome.out
         with GalleryStore.open(gallery) as enrolled:
             assert {each.vector.tobytes() for each in enrolled.templates("Anna")} == expected
-        assert names(box) == [second]
+        assert names(device) == [second]
 
-    def test_another_name_for_somebody_enrolled_adds_to_them(self, verb, box, gallery):
-        for name in names(box):
+    def test_another_name_for_somebody_enrolled_adds_to_them(self, verb, device, gallery):
+        for name in names(device):
             assert verb("promote", name, "Anna", "--gallery", gallery).code == 0
         with GalleryStore.open(gallery) as enrolled:
             assert [each.templates for each in enrolled.identities()] == [8]
 
-    def test_interrupted_half_way_it_is_done_by_the_next_try(self, verb, box, gallery):
-        first, _ = names(box)
-        copy = box.read_bytes()
+    def test_interrupted_half_way_it_is_done_by_the_next_try(self, verb, device, gallery):
+        first, _ = names(device)
+        copy = device.read_bytes()
         verb("promote", first, "Anna", "--gallery", gallery)
-        box.write_bytes(copy)  # enrolled, but not forgotten yet
+        device.write_bytes(copy)  # enrolled, but not forgotten yet
         assert "Anna: 0 templates" in verb("promote", first, "Anna", "--gallery", gallery).out
-        assert first not in names(box)
+        assert first not in names(device)
 
-    def test_for_an_office_that_imports_and_publishes(self, verb, edge_reid, box, gallery):
-        first, _ = names(box)
-        file = box.with_name("anna.jsonl")
+    def test_for_an_office_that_imports_and_publishes(self, verb, edge_reid, device, gallery):
+        first, _ = names(device)
+        file = device.with_name("anna.jsonl")
         assert verb("promote", first, "Anna", "--export", file).code == 0
-        assert first in names(box)  # until the gallery with Anna comes back
+        assert first in names(device)  # until the gallery with Anna comes back
         assert edge_reid("gallery", "import", file, "--gallery", gallery).code == 0
         with GalleryStore.open(gallery) as enrolled:
             assert [each.templates for each in enrolled.identities()] == [4]
@@ -148,18 +148,20 @@ class TestPromote:
             (("{first}", "Anna", "--export", "anna.jsonl"), "got both"),
         ],
     )
-    def test_what_cannot_be_is_told_and_nothing_is_lost(self, verb, box, gallery, words, complaint):
-        first, _ = before = names(box)
+    def test_what_cannot_be_is_told_and_nothing_is_lost(
+        self, verb, device, gallery, words, complaint
+    ):
+        first, _ = before = names(device)
         filled = [word.format(first=first) for word in words]
         outcome = verb("promote", *filled, "--gallery", gallery)
         assert outcome.code in (1, 2)
         assert complaint in outcome.complaint
-        assert names(box) == before
+        assert names(device) == before
 
 
-def test_two_that_are_one_are_joined(verb, box):
-    first, second = names(box)
+def test_two_that_are_one_are_joined(verb, device):
+    first, second = names(device)
     assert "look like two people: similarity 0.05" in verb("merge", second, first).complaint
     assert f"{second} is {first} from now on" in verb("merge", second, first, "--yes").out
-    assert names(box) == [first]
+    assert names(device) == [first]
     assert "nobody is called" in verb("merge", second, first).complaint

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from edge_reid.agent.metrics import Summary
+from edge_reid.agent.metrics import RunSummary
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.cli.verb_progress import stages
 
 HOSTILE = "[/x] [red]attic"
 """Another agent's host name, or a person's, may be any text."""
 
-SUMMARY = Summary(
+SUMMARY = RunSummary(
     frames=10,
     video_s=1.0,
     wall_s=1.0,

@@ -1,4 +1,4 @@
-"""What a box says of verbs that need a workstation."""
+"""What a device says of verbs that need a workstation."""
 
 from __future__ import annotations
 

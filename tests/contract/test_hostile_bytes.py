@@ -31,8 +31,8 @@ from edge_reid.wire.events import identity_message
 from edge_reid.wire.payloads import (
     AgentDuplicate,
     AgentStatus,
-    BoxUpdate,
     CameraStatus,
+    DeviceUpdate,
     EventsStored,
     HitPayload,
     IdentityState,
@@ -66,7 +66,7 @@ VALID = (
     AgentDuplicate(
         site="lab", agent="a", host="h", session="s", outbox_depth=1, started_at=AT, at=AT
     ).to_json(),
-    BoxUpdate(
+    DeviceUpdate(
         site="lab",
         agent="a",
         release="1.0",

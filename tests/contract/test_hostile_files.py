@@ -17,7 +17,7 @@ from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.config import CommandSettings, SourceSettings
 from edge_reid.core.errors import ModelError, PhotoError, SourceError
 from edge_reid.core.manifest import file_sha256, load_embedding_manifest
-from edge_reid.delivery.command_inbox import CommandDesk
+from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.mqtt.connection import Received
 from edge_reid.vision import photo
@@ -54,7 +54,7 @@ def test_a_manifest_is_understood_or_refused(tmp_path: Path, cases: int) -> None
 def test_a_command_is_taken_refused_or_ignored() -> None:
     settings = CommandSettings(allow=("reload", "set-threshold"), max_age_s=3600)
     taken = answered = 0
-    desk = CommandDesk(ADDRESS, settings)
+    desk = CommandInbox(ADDRESS, settings)
     for name, threshold in (("reload", None), ("set-threshold", 0.7), ("sync-now", None)):
         whole = new_command(name, threshold).to_json().encode()  # type: ignore[arg-type]
         for body in bodies(whole, 2):

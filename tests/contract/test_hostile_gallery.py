@@ -1,4 +1,4 @@
-"""A published gallery, bent everywhere: understood or refused, and a box never has half of one.
+"""A published gallery, bent everywhere: understood or refused, and a device never has half of one.
 
 Most of it is signed by the right key here: what an attacker cannot get past the signature with, a
 publisher with a mistake in it can.
@@ -30,7 +30,7 @@ from publishing import (
 from edge_reid.core.errors import GalleryError, SnapshotError, UsageError
 from edge_reid.gallery.export_file import read_portable, write_portable
 from edge_reid.gallery.gallery_head import Head, Root, check_head, open_head, seal
-from edge_reid.gallery.gallery_install import pull
+from edge_reid.gallery.gallery_install import install
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.snapshot import load
 from edge_reid.gallery.tree import decode
@@ -108,12 +108,12 @@ def root_of(body: bytes) -> Root:
 
 @pytest.mark.parametrize("cases", [300, pytest.param(10_000, marks=pytest.mark.soak)])
 @pytest.mark.timeout(900)
-def test_a_box_has_the_old_gallery_or_the_new_one(workshop, tmp_path, cases):
+def test_a_device_has_the_old_gallery_or_the_new_one(workshop, tmp_path, cases):
     """Signed, and wrong inside: taken whole, or not at all."""
     head, blob = head_and_leaf(workshop)
     text, dice = zlib.decompress(blob), random.Random(4)
     taken = 0
-    with Replica.open(tmp_path / "box.db") as replica:
+    with Replica.open(tmp_path / "device.db") as replica:
         take_in(workshop, replica)
         before = in_force(workshop, replica)
         for case in range(cases):
@@ -122,7 +122,7 @@ def test_a_box_has_the_old_gallery_or_the_new_one(workshop, tmp_path, cases):
             sized = head.model_copy(update={**changes, "size_bytes": len(body)})
             sealed = seal(sized, workshop.key)
             try:
-                arrived = pull(
+                arrived = install(
                     sealed,
                     lambda refs, body=body: ((ref, body) for ref in refs),
                     replica,

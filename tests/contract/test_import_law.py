@@ -1,4 +1,4 @@
-"""What runs on the box never needs the workstation's packages."""
+"""What runs on the device never needs the workstation's packages."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def modules() -> list[str]:
     )
 
 
-def test_no_module_of_the_box_imports_the_workstation():
+def test_no_module_of_the_device_imports_the_workstation():
     assert len(modules()) > 40
     program = IMPORT_ALL.format(modules=modules())
     done = subprocess.run(

@@ -31,7 +31,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge_reid.agent.app import Outputs, run_agent
-from edge_reid.agent.metrics import Summary
+from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.pipeline import Step
 from edge_reid.cli.hit_table import HitTable
 from edge_reid.cli.run_progress import summary_rows
@@ -149,7 +149,7 @@ class DemoScreen:
     def notice(self, line: str) -> None:
         console.print(f"[yellow]{line}[/yellow]")
 
-    def interrupted(self, _summary: Summary) -> None:
+    def interrupted(self, _summary: RunSummary) -> None:
         """Nobody reads it."""
 
 

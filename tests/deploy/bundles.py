@@ -32,7 +32,7 @@ def manifest(contents: dict[str, Content] = CONTENTS, **changes: object) -> Bund
         "target": "debian-x86",
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "machine": platform.machine(),
-        "box": "gate-1",
+        "device": "gate-1",
         "site": "lab",
         "model_id": "0123456789abcdef",
         "files": listing(contents),

@@ -1,4 +1,6 @@
-"""A box that starts: a root file system of this machine's own programs, changed in memory only."""
+"""A device that starts: a root file system of this machine's own programs, changed in memory
+only.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +76,8 @@ class Box:
 
 
 @contextmanager
-def new_box(folder: Path, *, cloud_init: bool) -> Iterator[Box]:
-    """A box that has never been started, with the card of an image in it."""
+def new_device(folder: Path, *, cloud_init: bool) -> Iterator[Box]:
+    """A device that has never been started, with the card of an image in it."""
     need_to_mount()
     changes, root = folder / "changes", folder / "root"
     for each in (changes, root):
@@ -95,13 +97,13 @@ def mount(mounts: ExitStack, folder: Path, *words: object) -> None:
     mounts.callback(tool, "umount", "--lazy", folder)
 
 
-def _prepared(box: Box, *, cloud_init: bool) -> Box:
-    box.boot.parent.mkdir(parents=True, exist_ok=True)
-    boot_folder(box.boot, cloud_init=cloud_init)
+def _prepared(device: Box, *, cloud_init: bool) -> Box:
+    device.boot.parent.mkdir(parents=True, exist_ok=True)
+    boot_folder(device.boot, cloud_init=cloud_init)
     unit = "[Service]\nExecStart=/usr/sbin/sshd -D\n[Install]\nWantedBy=multi-user.target\n"
-    units = box.root / "etc/systemd/system"
+    units = device.root / "etc/systemd/system"
     units.mkdir(parents=True, exist_ok=True)
     (units / "ssh.service").write_text(unit, encoding="ascii")
-    (box.root / "usr/share/zoneinfo/Europe").mkdir(parents=True, exist_ok=True)
-    (box.root / "usr/share/zoneinfo/Europe/Berlin").touch()
-    return box
+    (device.root / "usr/share/zoneinfo/Europe").mkdir(parents=True, exist_ok=True)
+    (device.root / "usr/share/zoneinfo/Europe/Berlin").touch()
+    return device

@@ -37,16 +37,17 @@ def edge_reid(*words: object) -> Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """A site's file and a bundle for one of its boxes."""
+    """A site's file and a bundle for one of its devices."""
 
     config: Path
     bundle: Path
-    box: str = "gate-1"
+    device: str = "gate-1"
 
     def flash(self, *words: object) -> Outcome:
         """Run `edge-reid flash` for it."""
         return edge_reid(
-            *("flash", "--config", self.config, "--box", self.box, "--bundle", self.bundle), *words
+            *("flash", "--config", self.config, "--device", self.device, "--bundle", self.bundle),
+            *words,
         )
 
 

@@ -1,4 +1,4 @@
-"""A site of two boxes, three cameras; the files it names are made by `equip`."""
+"""A site of two devices, three cameras; the files it names are made by `equip`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ authorized_keys = ["ssh-ed25519 AAAA me@laptop"]
 [rollout]
 groups = ["canary"]
 
-[boxes.gate-1]
+[devices.gate-1]
 hostname = "camera-17"
 target = "pi-trixie"
 group = "canary"
@@ -46,16 +46,16 @@ timezone = "Europe/Berlin"
 address = "192.0.2.17/24"
 gateway = "192.0.2.1"
 dns = ["192.0.2.1"]
-[boxes.gate-1.cameras.gate]
+[devices.gate-1.cameras.gate]
 source = { uri = "rtsp://gate/stream" }
 
-[boxes.yard-1]
-[boxes.yard-1.cameras.north]
+[devices.yard-1]
+[devices.yard-1.cameras.north]
 cert_file = "pki/clients/yard-1-north.crt"
 key_file = "pki/clients/yard-1-north.key"
 source = { uri = "rtsp://north/stream" }
 detect = { rate_hz = 4 }
-[boxes.yard-1.cameras.south]
+[devices.yard-1.cameras.south]
 cert_file = "pki/clients/yard-1-south.crt"
 key_file = "pki/clients/yard-1-south.key"
 source = { uri = "rtsp://south/stream" }

@@ -1,4 +1,4 @@
-"""A real sshd on loopback, whose box is a root file system of its own."""
+"""A real sshd on loopback, whose device is a root file system of its own."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PASSWORD = "the password of sudo"
 
 @dataclass(frozen=True)
 class Server:
-    """A box that answers; `config` is how ssh finds it and knows it."""
+    """A device that answers; `config` is how ssh finds it and knows it."""
 
-    box: Box
+    device: Box
     folder: Path
     port: int
 
@@ -36,7 +36,7 @@ class Server:
 
 
 @contextmanager
-def ssh_server(box: Box, folder: Path) -> Iterator[Server]:
+def ssh_server(device: Box, folder: Path) -> Iterator[Server]:
     """Lets in root, `installer`, whose sudo asks for nothing, and `guard`, whose sudo asks."""
     program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
     if program is None:
@@ -44,13 +44,13 @@ def ssh_server(box: Box, folder: Path) -> Iterator[Server]:
     folder.mkdir()
     for name in ("host", "user"):
         tool("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name)
-    server = Server(box, folder, _free_port())
+    server = Server(device, folder, _free_port())
     _configure(server)
     _make_users(server)
     with ExitStack() as running:
         for each in ("dev", "proc"):
-            mount(running, box.root / each, "--bind", f"/{each}")
-        command = ["chroot", str(box.root), program, "-D", "-e", "-f", "/sshd_config"]
+            mount(running, device.root / each, "--bind", f"/{each}")
+        command = ["chroot", str(device.root), program, "-D", "-e", "-f", "/sshd_config"]
         log = running.enter_context((folder / "sshd.log").open("w"))
         daemon = subprocess.Popen(command, stderr=log)
         running.callback(daemon.wait)
@@ -60,11 +60,11 @@ def ssh_server(box: Box, folder: Path) -> Iterator[Server]:
 
 
 def _configure(server: Server) -> None:
-    box, folder = server.box, server.folder
-    (box.root / "run/sshd").mkdir(parents=True, exist_ok=True)
-    shutil.copy(folder / "host", box.root / "host_key")
-    shutil.copy(folder / "user.pub", box.root / "authorized_keys")
-    (box.root / "sshd_config").write_text(
+    device, folder = server.device, server.folder
+    (device.root / "run/sshd").mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "host", device.root / "host_key")
+    shutil.copy(folder / "user.pub", device.root / "authorized_keys")
+    (device.root / "sshd_config").write_text(
         f"Port {server.port}\nListenAddress 127.0.0.1\nHostKey /host_key\n"
         "AuthorizedKeysFile /authorized_keys\nStrictModes no\nPidFile none\n"
         "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n",
@@ -81,14 +81,14 @@ def _configure(server: Server) -> None:
 
 
 def _make_users(server: Server) -> None:
-    box = server.box
+    device = server.device
     for name in ("installer", "guard"):
-        assert box.run("useradd", "--create-home", "--shell", "/bin/sh", name) == 0
-        assert box.run("usermod", "--password", "*", name) == 0
-    assert box.run("usermod", "--shell", "/bin/sh", "root") == 0
-    assert box.run("sh", "-c", f"echo 'guard:{PASSWORD}' | chpasswd") == 0
-    (box.root / "etc/sudoers.d").mkdir(exist_ok=True)
-    rules = box.root / "etc/sudoers.d/test"
+        assert device.run("useradd", "--create-home", "--shell", "/bin/sh", name) == 0
+        assert device.run("usermod", "--password", "*", name) == 0
+    assert device.run("usermod", "--shell", "/bin/sh", "root") == 0
+    assert device.run("sh", "-c", f"echo 'guard:{PASSWORD}' | chpasswd") == 0
+    (device.root / "etc/sudoers.d").mkdir(exist_ok=True)
+    rules = device.root / "etc/sudoers.d/test"
     rules.write_text("installer ALL=(ALL) NOPASSWD: ALL\nguard ALL=(ALL) ALL\n", encoding="ascii")
     rules.chmod(0o440)
 

@@ -1,4 +1,4 @@
-"""`edge-reid bundle`: what is in one, for one box or for all, and what it is not made from."""
+"""`edge-reid bundle`: what is in one, for one device or for all, and what it is not made from."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workstation]:
             folder / "box.tar.zst",
             lambda *_: None,
             target=None,
-            box="gate-1",
+            device="gate-1",
             runtime="litert",
             key=station.key,
             wheel=station.wheel,
@@ -116,7 +116,7 @@ def names(folder: Path) -> set[str]:
     return {str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file()}
 
 
-def test_a_bundle_for_one_box_has_all_it_needs(made: Workstation):
+def test_a_bundle_for_one_device_has_all_it_needs(made: Workstation):
     folder = made.unpacked()
     there = names(folder)
     assert {it for it in there if it.startswith("wheels/")} == {
@@ -134,7 +134,7 @@ def test_a_bundle_for_one_box_has_all_it_needs(made: Workstation):
     assert f"models/{EMBEDDING}" in there
     assert {"manifest.json", "manifest.sig", "sbom.cdx.json"} <= there
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["version"], manifest["box"]) == ("0.1.0", "gate-1")
+    assert (manifest["version"], manifest["device"]) == ("0.1.0", "gate-1")
     assert (manifest["site"], manifest["model_id"]) == ("lab", MODEL_ID)
     public = read_public_key(made.public_key)
     signature = bytes.fromhex((folder / "manifest.sig").read_text())
@@ -153,9 +153,9 @@ def test_the_manifests_of_models_are_signed_with_the_bundle(made: Workstation):
     }
 
 
-def test_a_bundle_for_all_boxes_holds_nobodys_secrets(workstation: Workstation):
+def test_a_bundle_for_all_devices_holds_nobodys_secrets(workstation: Workstation):
     outcome = workstation.bundle("--target", "pi-trixie")
-    assert "release 0.1.0 for all boxes of lab, pi-trixie (Python 3.13, aarch64)" in outcome.out
+    assert "release 0.1.0 for all devices of lab, pi-trixie (Python 3.13, aarch64)" in outcome.out
     assert "it is not signed" in outcome.err
     folder = workstation.unpacked()
     configs = {it for it in names(folder) if it.startswith("config/")}
@@ -177,15 +177,17 @@ def test_a_bundle_for_all_boxes_holds_nobodys_secrets(workstation: Workstation):
         "rtsp://me:se/cret@gate/stream",
     ],
 )
-def test_a_bundle_for_all_boxes_takes_no_login_of_a_camera(workstation: Workstation, address: str):
+def test_a_bundle_for_all_devices_takes_no_login_of_a_camera(
+    workstation: Workstation, address: str
+):
     write_site(workstation.folder, SITE.replace("rtsp://gate/stream", address))
     outcome = workstation.bundle("--target", "pi-trixie")
     assert outcome.code == 2
-    assert "source.uri of gate: expected no login in a bundle for all boxes" in outcome.complaint
-    assert "--box" in outcome.complaint
+    assert "source.uri of gate: expected no login in a bundle for all devices" in outcome.complaint
+    assert "--device" in outcome.complaint
     assert "secret" not in outcome.err
     assert not (workstation.folder / "box.tar.zst").exists()
-    assert workstation.bundle("--box", "gate-1").code == 0
+    assert workstation.bundle("--device", "gate-1").code == 0
     assert stat.S_IMODE((workstation.folder / "box.tar.zst").stat().st_mode) == 0o600
 
 
@@ -198,7 +200,7 @@ def test_the_wifi_and_who_may_log_in_are_in_no_bundle(made: Workstation):
 def test_the_same_inputs_give_the_same_bytes_and_need_no_index(
     fresh: Workstation, monkeypatch: pytest.MonkeyPatch
 ):
-    words = ("--box", "gate-1", "--key", fresh.key)
+    words = ("--device", "gate-1", "--key", fresh.key)
     assert fresh.bundle(*words).code == 0
     first = (fresh.folder / "box.tar.zst").read_bytes()
     monkeypatch.setenv("PIP_FIND_LINKS", str(fresh.folder / "nowhere"))
@@ -248,13 +250,13 @@ def test_units_and_installer_come_as_they_lie_in_the_sources(made: Workstation):
             assert (folder / room / name).read_bytes() == (deploy / room / name).read_bytes()
 
 
-def test_a_first_gallery_comes_along_with_its_box_only(workstation: Workstation):
+def test_a_first_gallery_comes_along_with_its_device_only(workstation: Workstation):
     folder = workstation.folder
     store = GalleryStore.create(folder / "gallery.db", MODEL_ID, 256)
     text = SITE.replace('[agent.gallery_sync]\nsource = "mqtt"\n', "")
     write_site(folder, text.replace("[files]", '[files]\ngallery = "gallery.db"'))
     with store:  # somebody has it open
-        assert workstation.bundle("--box", "gate-1").code == 0
+        assert workstation.bundle("--device", "gate-1").code == 0
     copy = workstation.unpacked() / "gallery" / "gallery.db"
     GalleryStore.open(copy, model_id=MODEL_ID).close()
     assert workstation.bundle("--target", "pi-trixie", out="all.tar.zst").code == 0
@@ -266,11 +268,11 @@ def test_a_first_gallery_of_another_model_is_refused(workstation: Workstation):
     GalleryStore.create(folder / "gallery.db", "0" * 16, 256).close()
     text = SITE.replace('[agent.gallery_sync]\nsource = "mqtt"\n', "")
     write_site(folder, text.replace("[files]", '[files]\ngallery = "gallery.db"'))
-    outcome = workstation.bundle("--box", "gate-1")
+    outcome = workstation.bundle("--device", "gate-1")
     assert outcome.code == 1
     assert "0" * 16 in outcome.complaint
     write_site(folder, SITE.replace("[files]", '[files]\ngallery = "gallery.db"'))
-    assert workstation.bundle("--box", "gate-1").code == 1  # a synced one is of another kind
+    assert workstation.bundle("--device", "gate-1").code == 1  # a synced one is of another kind
 
 
 def test_a_model_of_ones_own_takes_the_place_of_the_shipped(workstation: Workstation):
@@ -278,9 +280,9 @@ def test_a_model_of_ones_own_takes_the_place_of_the_shipped(workstation: Worksta
     shutil.copy(shipped_model(EMBEDDING), mine)
     models = '[agent.models]\nembedding = "mine.tflite"\n[agent.detect]'
     write_site(workstation.folder, SITE.replace("[agent.detect]", models))
-    assert workstation.bundle("--box", "gate-1").code == 1  # without its manifest
+    assert workstation.bundle("--device", "gate-1").code == 1  # without its manifest
     shutil.copy(shipped_model(EMBEDDING).with_suffix(".json"), mine.with_suffix(".json"))
-    assert workstation.bundle("--box", "gate-1").code == 0
+    assert workstation.bundle("--device", "gate-1").code == 0
     folder = workstation.unpacked()
     assert (folder / "models/mine.tflite").read_bytes() == mine.read_bytes()
     assert "/opt/edge-reid/current/models/mine.tflite" in (folder / "config/gate.toml").read_text()
@@ -289,17 +291,17 @@ def test_a_model_of_ones_own_takes_the_place_of_the_shipped(workstation: Worksta
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        ("--box gate-1 --target pi-bookworm", 2, "expected target pi-trixie as the site's file"),
-        ("--box gate-1 --runtime tflite-runtime", 2, "expected litert for pi-trixie"),
-        ("--box door-1", 2, "box door-1: expected one of gate-1, yard-1"),
-        ("--target jetson-jp6", 2, "the site's file has no box of that kind"),
+        ("--device gate-1 --target pi-bookworm", 2, "expected target pi-trixie as the site's file"),
+        ("--device gate-1 --runtime tflite-runtime", 2, "expected litert for pi-trixie"),
+        ("--device door-1", 2, "device door-1: expected one of gate-1, yard-1"),
+        ("--target jetson-jp6", 2, "the site's file has no device of that kind"),
         ("--target pi-4", 2, "target pi-4: expected one of pi-bookworm"),
-        ("--box gate-1 --runtime onnx", 2, "runtime onnx: expected litert or tflite-runtime"),
-        ("--box gate-1 --release ../1", 2, "release '../1': expected letters"),
-        ("--box gate-1 --key nowhere.key", 2, "signing key nowhere.key: cannot be read"),
-        ("--box gate-1 --wheel nowhere.whl", 1, "nowhere.whl: expected a wheel"),
-        ("--box gate-1 --lock /nowhere/lock", 1, "lock /nowhere/lock: cannot be written"),
-        ("--box gate-1 --out /nowhere/x", 1, "bundle /nowhere/x: cannot be written"),
+        ("--device gate-1 --runtime onnx", 2, "runtime onnx: expected litert or tflite-runtime"),
+        ("--device gate-1 --release ../1", 2, "release '../1': expected letters"),
+        ("--device gate-1 --key nowhere.key", 2, "signing key nowhere.key: cannot be read"),
+        ("--device gate-1 --wheel nowhere.whl", 1, "nowhere.whl: expected a wheel"),
+        ("--device gate-1 --lock /nowhere/lock", 1, "lock /nowhere/lock: cannot be written"),
+        ("--device gate-1 --out /nowhere/x", 1, "bundle /nowhere/x: cannot be written"),
     ],
 )
 def test_an_order_that_cannot_be_is_one_line(
@@ -311,10 +313,10 @@ def test_an_order_that_cannot_be_is_one_line(
     assert not (workstation.folder / "box.tar.zst").exists()
 
 
-def test_a_package_without_a_wheel_for_the_box_is_named(fresh: Workstation):
+def test_a_package_without_a_wheel_for_the_device_is_named(fresh: Workstation):
     for path in (fresh.folder / "index").glob("numbers_to_go*cp313*"):
         path.unlink()
-    outcome = fresh.bundle("--box", "gate-1")
+    outcome = fresh.bundle("--device", "gate-1")
     assert outcome.code == 1
     assert "expected a wheel of numbers-to-go>=1.26 for Python 3.13 on aarch64" in outcome.complaint
     assert not (fresh.folder / "box.tar.zst").exists()
@@ -328,7 +330,7 @@ def test_a_wheel_that_is_not_ours_is_refused(workstation: Workstation):
 def test_all_mistakes_of_the_site_and_of_a_boxs_files_are_listed(workstation: Workstation):
     (workstation.folder / "pki/ca.crt").unlink()
     (workstation.folder / "pki/clients/gate-1.key").chmod(0o644)
-    outcome = workstation.bundle("--box", "gate-1")
+    outcome = workstation.bundle("--device", "gate-1")
     assert outcome.code == 2
     assert "2 mistakes" in outcome.err
     assert "files.ca_file" in outcome.err
@@ -348,7 +350,7 @@ def test_verify_says_whose_it_is_and_what_is_wrong(made: Workstation, tmp_path: 
     outcome = edge_reid(*words)
     assert outcome.code == 0
     key_id = read_public_key(made.public_key).key_id
-    assert f"whole, signed by {key_id}: release 0.1.0 for box gate-1 of lab" in outcome.out
+    assert f"whole, signed by {key_id}: release 0.1.0 for device gate-1 of lab" in outcome.out
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert edge_reid(*words).code == 1
@@ -359,7 +361,9 @@ def test_verify_says_whose_it_is_and_what_is_wrong(made: Workstation, tmp_path: 
     assert "the signature is not of the pinned key" in outcome.complaint
 
 
-def test_a_box_that_has_not_the_packages_for_it_says_so(edge_reid, monkeypatch: pytest.MonkeyPatch):
+def test_a_device_that_has_not_the_packages_for_it_says_so(
+    edge_reid, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setitem(sys.modules, "tomli_w", None)
     outcome = edge_reid("bundle", "--config", "site.toml", "--out", "box.tar.zst")
     assert outcome.code == 1

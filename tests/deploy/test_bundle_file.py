@@ -58,11 +58,11 @@ def test_secrets_are_their_owners_alone(bundle: Path, tmp_path: Path):
     assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
 
 
-def test_a_bundle_for_one_box_is_its_owners_alone_whatever_is_in_it(tmp_path: Path):
+def test_a_bundle_for_one_device_is_its_owners_alone_whatever_is_in_it(tmp_path: Path):
     contents = {"config/gate.toml": Content(b'source.uri = "rtsp://me:secret@gate"')}
-    for box, mode in (("gate-1", 0o600), (None, 0o644)):
-        path = tmp_path / f"{box}.tar.zst"
-        write_bundle(path, bundles.manifest(contents, box=box), contents)
+    for device, mode in (("gate-1", 0o600), (None, 0o644)):
+        path = tmp_path / f"{device}.tar.zst"
+        write_bundle(path, bundles.manifest(contents, device=device), contents)
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
@@ -279,7 +279,7 @@ def test_a_manifest_lists_nothing_outside_the_bundle(path: str):
     [
         ({"files": listing(CONTENTS)[::-1]}, "should be sorted by path"),
         ({"files": listing(CONTENTS)[:1] * 2}, "should be sorted by path, each there once"),
-        ({"box": None}, "should hold no secrets without a box"),
+        ({"device": None}, "should hold no secrets without a device"),
         ({"version": "../1"}, "version"),
         ({"version": ".."}, "version"),
         ({"colour": "red"}, "colour"),

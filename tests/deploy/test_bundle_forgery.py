@@ -17,7 +17,7 @@ from forgeries import EVIL, ended, evil_members, files_below, tar_of, unpacked_b
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.flash.flash_job import Order
+from deploy.flash.flash_job import FlashJob
 from edge_reid.core.errors import BundleError
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.bundle_sinks import TarSink
@@ -192,7 +192,7 @@ def test_a_card_gets_only_what_was_verified(tmp_path: Path):
 def test_a_bundle_that_changes_after_it_was_checked_goes_nowhere(tmp_path: Path):
     job = flashing.job(tmp_path / "job")
     whole = tar_of(job.bundle)
-    order = Order.read(job.config, job.box, job.bundle)
+    order = FlashJob.read(job.config, job.device, job.bundle)
     with_tar(job.bundle, forgeries.read_differently(whole))
     with pytest.raises(BundleError, match="it is forged"), order.cargo.tar():
         raise AssertionError

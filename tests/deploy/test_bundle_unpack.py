@@ -29,7 +29,7 @@ def unpack(bundle: Path, *words: object):
 def test_what_was_signed_lies_in_the_folder(bundle: Path):
     done = unpack(bundle)
     assert done.code == 0, done.err
-    assert f"whole, signed by {KEY.public.key_id}: release 1.0 for box gate-1" in done.out
+    assert f"whole, signed by {KEY.public.key_id}: release 1.0 for device gate-1" in done.out
     folder = bundle.parent / "gate-1"
     found = files_below(folder)
     assert {f"edge-reid-bundle/{name}": body for name, body in found.items()} == (

@@ -1,4 +1,4 @@
-"""What a box gets for itself is looked at before it is sent anywhere."""
+"""What a device gets for itself is looked at before it is sent anywhere."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from deploy.site.site import load_site
 from edge_reid.core.errors import ConfigError
 
 
-def problems(folder: Path, box: str = "gate-1") -> str:
+def problems(folder: Path, device: str = "gate-1") -> str:
     with pytest.raises(ConfigError) as caught:
-        secrets_of(load_site(folder / "site.toml"), box)
+        secrets_of(load_site(folder / "site.toml"), device)
     return "\n".join(caught.value.problems)
 
 
-def test_a_box_gets_its_own_and_what_all_get(tmp_path: Path):
+def test_a_device_gets_its_own_and_what_all_get(tmp_path: Path):
     secrets = secrets_of(load_site(equip(tmp_path)), "gate-1")
     there = {str(path): body for path, body in secrets.items()}
     assert there == {
@@ -37,9 +37,9 @@ def test_a_box_gets_its_own_and_what_all_get(tmp_path: Path):
 
 def test_where_secrets_lie_is_where_the_configuration_looks(tmp_path: Path):
     site = load_site(equip(tmp_path))
-    for box in site.boxes:
-        there = secrets_of(site, box)
-        for agent in site.agents(box):
+    for device in site.devices:
+        there = secrets_of(site, device)
+        for agent in site.agents(device):
             mqtt, sync = agent.settings.mqtt, agent.settings.gallery_sync
             assert sync is not None
             named = {mqtt.ca_file, mqtt.cert_file, mqtt.key_file, sync.public_key}
@@ -47,7 +47,7 @@ def test_where_secrets_lie_is_where_the_configuration_looks(tmp_path: Path):
 
 
 def test_a_password_comes_from_a_file_of_its_owner(tmp_path: Path):
-    text = equip(tmp_path).read_text().replace("[boxes.gate-1]", PASSWORD)
+    text = equip(tmp_path).read_text().replace("[devices.gate-1]", PASSWORD)
     site = load_site(write_site(tmp_path, text))
     (tmp_path / "mqtt.password").write_text("secret\n")
     (tmp_path / "mqtt.password").chmod(0o644)
@@ -60,7 +60,7 @@ def test_a_password_comes_from_a_file_of_its_owner(tmp_path: Path):
     assert "secret\n" not in agent.text
 
 
-PASSWORD = '[boxes.gate-1]\npassword_file = "mqtt.password"'
+PASSWORD = '[devices.gate-1]\npassword_file = "mqtt.password"'
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,18 @@ PASSWORD = '[boxes.gate-1]\npassword_file = "mqtt.password"'
         ("rm pki/ca.crt", "files.ca_file: {}/pki/ca.crt cannot be read: No such file"),
         ("cp keys/gallery-signing.pub pki/ca.crt", "files.ca_file: expected a certificate in PEM"),
         ("cp pki/ca.crt keys/gallery-signing.pub", "files.gallery_public_key: public key"),
-        ("truncate pki/clients/gate-1.crt", "boxes.gate-1.cert_file: {}/pki/clients/gate-1.crt is"),
-        ("chmod pki/clients/gate-1.key", "boxes.gate-1.key_file: others may read"),
+        (
+            "truncate pki/clients/gate-1.crt",
+            "devices.gate-1.cert_file: {}/pki/clients/gate-1.crt is",
+        ),
+        ("chmod pki/clients/gate-1.key", "devices.gate-1.key_file: others may read"),
         (
             "cp pki/clients/yard-1-north.key pki/clients/gate-1.key",
-            "boxes.gate-1.key_file: is not the private key of cert_file",
+            "devices.gate-1.key_file: is not the private key of cert_file",
         ),
         (
             "cp pki/clients/yard-1-north.crt pki/clients/gate-1.crt",
-            "boxes.gate-1.cert_file: expected the certificate of gate-1, it is of yard-1-north",
+            "devices.gate-1.cert_file: expected the certificate of gate-1, it is of yard-1-north",
         ),
     ],
 )

@@ -184,7 +184,7 @@ def _with_keyboard(order: Job, boot: Path, typed: str) -> str:
     import pty
     import sys
 
-    words = ("--config", order.config, "--box", order.box, "--bundle", order.bundle)
+    words = ("--config", order.config, "--device", order.device, "--bundle", order.bundle)
     program = "from edge_reid.cli.main import main; main()"
     command = [sys.executable, "-c", program, "flash", *map(str, words), "--boot", str(boot)]
     pid, terminal = pty.fork()
@@ -206,5 +206,5 @@ def _with_keyboard(order: Job, boot: Path, typed: str) -> str:
 def test_help_says_the_three_ways() -> None:
     shown = edge_reid("flash", "--help")
     assert shown.code == 0
-    for option in ("--image", "--device", "--boot", "--host", "--dry-run", "--really"):
+    for option in ("--image", "--card", "--boot", "--host", "--dry-run", "--really"):
         assert option in shown.out

@@ -1,4 +1,4 @@
-"""`edge-reid flash --image … --device …` on block devices of the kernel's own making."""
+"""`edge-reid flash --image … --card …` on block devices of the kernel's own making."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cards import (
     tool,
     used_card,
 )
-from first_boots import new_box
+from first_boots import new_device
 from flashing import AGENT_KEY, PASSWORD, PSK, Job, job
 
 CARD_BYTES = 80 * MIB
@@ -65,7 +65,7 @@ def outside_boot(disk: bytes, size: int) -> tuple[bytes, bytes]:
 def test_an_empty_card_becomes_the_image_and_is_seeded(
     order: Job, image: Path, device: Path
 ) -> None:
-    done = order.flash("--image", image, "--device", device, "--really", device)
+    done = order.flash("--image", image, "--card", device, "--really", device)
     assert done.code == 0, done.err
     expected = plain(image)
     assert outside_boot(device.read_bytes(), len(expected)) == outside_boot(expected, len(expected))
@@ -82,19 +82,19 @@ def test_an_empty_card_becomes_the_image_and_is_seeded(
     assert get(device, "cmdline.txt.before-edge-reid") == CMDLINE.encode()
     assert b"ds=nocloud;i=edge-reid-" in get(device, "cmdline.txt")
     assert "read back" in done.out
-    assert f"box gate-1 of lab (pi-trixie), release 1.0: {image.name} onto {device}" in done.out
+    assert f"device gate-1 of lab (pi-trixie), release 1.0: {image.name} onto {device}" in done.out
 
 
-def test_what_lies_on_the_card_starts_a_box(
+def test_what_lies_on_the_card_starts_a_device(
     order: Job, image: Path, device: Path, tmp_path: Path
 ) -> None:
-    assert order.flash("--image", image, "--device", device, "--really", device).code == 0
-    with new_box(tmp_path / "box", cloud_init=True) as box:
-        tool("mcopy", "-s", "-n", "-o", "-i", f"{device}@@{BOOT_START}", "::/", box.boot)
-        box.start_by_cloud_init(["sh", "/boot/firmware/edge-reid/setup.sh", "first-boot"])
-        box.start()
-        assert box.log[-1] == "installed; the agents of this box are running"
-        assert not (box.boot / "edge-reid").exists()
+    assert order.flash("--image", image, "--card", device, "--really", device).code == 0
+    with new_device(tmp_path / "device", cloud_init=True) as started:
+        tool("mcopy", "-s", "-n", "-o", "-i", f"{device}@@{BOOT_START}", "::/", started.boot)
+        started.start_by_cloud_init(["sh", "/boot/firmware/edge-reid/setup.sh", "first-boot"])
+        started.start()
+        assert started.log[-1] == "installed; the agents of this device are running"
+        assert not (started.boot / "edge-reid").exists()
 
 
 def test_nothing_secret_is_said_or_left_on_the_workstation(
@@ -102,7 +102,7 @@ def test_nothing_secret_is_said_or_left_on_the_workstation(
 ) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    done = order.flash("--image", image, "--device", device, "--really", device)
+    done = order.flash("--image", image, "--card", device, "--really", device)
     assert done.code == 0
     assert PSK not in done.out + done.err
     assert PASSWORD not in done.out + done.err
@@ -114,7 +114,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(
     order: Job, image: Path, device: Path
 ) -> None:
     before = device.read_bytes()
-    done = order.flash("--image", image, "--device", device, "--really", device, "--dry-run")
+    done = order.flash("--image", image, "--card", device, "--really", device, "--dry-run")
     assert done.code == 0, done.err
     assert device.read_bytes() == before
     assert f"would write {len(plain(image))} bytes" in done.out
@@ -128,7 +128,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(
 def test_what_is_on_the_card_already_is_not_written_again(
     order: Job, image: Path, device: Path
 ) -> None:
-    words = ("--image", image, "--device", device, "--really", device)
+    words = ("--image", image, "--card", device, "--really", device)
     assert order.flash(*words).code == 0
     again = order.flash(*words)
     assert again.code == 0
@@ -144,10 +144,10 @@ def test_what_is_on_the_card_already_is_not_written_again(
 def test_killed_half_way_the_card_does_not_start_and_the_same_command_goes_on(
     order: Job, image: Path, device: Path, tmp_path: Path
 ) -> None:
-    words = ["--image", image, "--device", device, "--really", device]
+    words = ["--image", image, "--card", device, "--really", device]
     command = [
         *(sys.executable, "-c", "from edge_reid.cli.main import main; main()"),
-        *("flash", "--config", order.config, "--box", order.box, "--bundle", order.bundle),
+        *("flash", "--config", order.config, "--device", order.device, "--bundle", order.bundle),
     ]
     before = device.read_bytes()
     process = subprocess.Popen(
@@ -179,7 +179,7 @@ def test_a_card_that_fails_half_way_is_said_with_its_place(
         (folder / "card").touch()
         os.truncate(folder / "card", CARD_BYTES)
         with card(folder / "card") as device:
-            done = order.flash("--image", image, "--device", device, "--really", device)
+            done = order.flash("--image", image, "--card", device, "--really", device)
             assert done.code == 1
             assert f"{device}: writing failed about byte" in done.complaint
             assert "Input/output error; look after card, reader and cable" in done.complaint
@@ -187,7 +187,7 @@ def test_a_card_that_fails_half_way_is_said_with_its_place(
 
 def test_a_card_too_small_is_left_as_it_is(order: Job, image: Path, tmp_path: Path) -> None:
     with card(used_card(tmp_path / "small", 32 * MIB)) as device:
-        done = order.flash("--image", image, "--device", device, "--really", device)
+        done = order.flash("--image", image, "--card", device, "--really", device)
         assert done.code == 1
         assert f"has room for {32 * MIB} bytes, and the image needs" in done.complaint
         assert device.read_bytes() == b"\xa5" * (32 * MIB)
@@ -198,7 +198,7 @@ def test_a_damaged_image_leaves_the_card_as_it_is(order: Job, image: Path, devic
     body[len(body) // 2] ^= 1
     broken = image.with_name("broken.img.xz")
     broken.write_bytes(body)
-    done = order.flash("--image", broken, "--device", device, "--really", device)
+    done = order.flash("--image", broken, "--card", device, "--really", device)
     assert done.code == 1
     assert "broken.img.xz: is damaged" in done.complaint
     assert device.read_bytes() == b"\xa5" * CARD_BYTES
@@ -207,10 +207,10 @@ def test_a_damaged_image_leaves_the_card_as_it_is(order: Job, image: Path, devic
 def test_a_loop_device_is_no_card_unless_it_is_named_twice(
     order: Job, image: Path, device: Path
 ) -> None:
-    done = order.flash("--image", image, "--device", device)
+    done = order.flash("--image", image, "--card", device)
     assert done.code == 1
     assert "is not removable" in done.complaint
-    assert f"--device {device} --really {device}" in done.complaint
+    assert f"--card {device} --really {device}" in done.complaint
     assert device.read_bytes() == b"\xa5" * CARD_BYTES
 
 
@@ -219,7 +219,7 @@ def test_a_mounted_card_is_refused(order: Job, image: Path, device: Path, tmp_pa
     (tmp_path / "mounted").mkdir()
     tool("mount", device, tmp_path / "mounted")
     try:
-        done = order.flash("--image", image, "--device", device)
+        done = order.flash("--image", image, "--card", device)
     finally:
         tool("umount", tmp_path / "mounted")
     assert done.code == 1
@@ -231,15 +231,15 @@ def test_a_mounted_card_is_refused(order: Job, image: Path, device: Path, tmp_pa
     [
         (),
         ("--image", "a.img"),
-        ("--device", "/dev/sdz"),
+        ("--card", "/dev/sdz"),
         ("--boot", "x", "--host", "y"),
-        ("--image", "a.img", "--device", "/dev/sdz", "--boot", "x"),
+        ("--image", "a.img", "--card", "/dev/sdz", "--boot", "x"),
         ("--boot", "x", "--really", "/dev/sdz"),
     ],
 )
 def test_one_way_must_be_chosen(order: Job, words: tuple[str, ...]) -> None:
     done = order.flash(*words)
     assert done.code == 2
-    assert "expected one of --image IMG --device /dev/sdX, --boot FOLDER or --host" in (
+    assert "expected one of --image IMG --card /dev/sdX, --boot FOLDER or --host" in (
         done.complaint
     )

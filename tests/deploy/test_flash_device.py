@@ -142,7 +142,7 @@ def test_what_is_dangerous_must_be_named_twice(computer: Computer, node: Path) -
     computer.disk("sdb", "7:777")
     device = inspect(node, computer.kernel)
     for really in (None, Path("/dev/sdc")):
-        with pytest.raises(FlashError, match=f"not removable.*--device {node} --really {node}"):
+        with pytest.raises(FlashError, match=f"not removable.*--card {node} --really {node}"):
             refuse_unless_named_twice(device, 4 << 30, really=really)
     refuse_unless_named_twice(device, 4 << 30, really=node)
 

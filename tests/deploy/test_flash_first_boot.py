@@ -1,4 +1,4 @@
-"""What a box does when it starts first: the scripts of a seeded card, run for real as root."""
+"""What a device does when it starts first: the scripts of a seeded card, run for real as root."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from first_boots import STATE, Box, new_box
+from first_boots import STATE, Box, new_device
 from flashing import AGENT_KEY, CARRIED, PSK, Job, job
 
 from deploy.bundle.bundle_writer import Content
@@ -35,20 +35,20 @@ DONE = [
 ]
 INSTALLED = [
     "installing the bundle; this takes some minutes",
-    "installed; the agents of this box are running",
+    "installed; the agents of this device are running",
 ]
 
 
 @pytest.fixture
 def bookworm(tmp_path: Path) -> Iterator[Box]:
-    with new_box(tmp_path / "box", cloud_init=False) as box:
-        yield box
+    with new_device(tmp_path / "device", cloud_init=False) as device:
+        yield device
 
 
 @pytest.fixture
 def trixie(tmp_path: Path) -> Iterator[Box]:
-    with new_box(tmp_path / "box", cloud_init=True) as box:
-        yield box
+    with new_device(tmp_path / "device", cloud_init=True) as device:
+        yield device
 
 
 def order(folder: Path, target: str, installer: str = INSTALLER) -> Job:
@@ -56,10 +56,10 @@ def order(folder: Path, target: str, installer: str = INSTALLER) -> Job:
     return job(folder / "site", target, contents=contents)
 
 
-def seeded(box: Box, job: Job) -> Box:
-    done = job.flash("--boot", box.boot)
+def seeded(device: Box, job: Job) -> Box:
+    done = job.flash("--boot", device.boot)
     assert done.code == 0, done.err
-    return box
+    return device
 
 
 def secrets_on(boot: Path) -> list[Path]:
@@ -94,7 +94,7 @@ def test_secrets_are_overwritten_and_not_only_unlinked(bookworm: Box, tmp_path: 
         assert set((bookworm.root / name).read_bytes()) == {0}, name
 
 
-def test_what_the_box_is_afterwards(bookworm: Box, tmp_path: Path) -> None:
+def test_what_the_device_is_afterwards(bookworm: Box, tmp_path: Path) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm")).start()
     etc = bookworm.root / "etc"
     assert (etc / "hostname").read_text() == "camera-17\n"

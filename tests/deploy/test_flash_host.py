@@ -1,4 +1,4 @@
-"""`edge-reid flash --host …` over a real sshd; the box is a root file system of its own."""
+"""`edge-reid flash --host …` over a real sshd; the device is a root file system of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cards import small_disk, tool
-from first_boots import Box, new_box
+from first_boots import Box, new_device
 from flashing import AGENT_KEY, CARRIED, Job, job
 from needs import absent
 from ssh_server import PASSWORD, Server, ssh_server
@@ -37,14 +37,14 @@ print("edge-reid 1.0 is installed")
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     with (
-        new_box(tmp_path / "box", cloud_init=False) as box,
-        ssh_server(box, tmp_path / "ssh") as server,
+        new_device(tmp_path / "device", cloud_init=False) as device,
+        ssh_server(device, tmp_path / "ssh") as server,
     ):
         yield server
 
 
 def order(folder: Path, installer: str = INSTALLER, **said: str) -> Job:
-    """A bundle for the Python that the box has."""
+    """A bundle for the Python that the device has."""
     version = subprocess.run(
         ["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
         capture_output=True,
@@ -59,21 +59,21 @@ def at(server: Server, user: str = "root") -> tuple[object, ...]:
     return "--host", f"{user}@127.0.0.1", "--ssh-config", server.config
 
 
-def installed(box: Box) -> bool:
-    return (box.root / "opt/edge-reid/current/manifest.json").exists() or (
-        box.root / "opt/edge-reid/releases/1.0/manifest.json"
+def installed(device: Box) -> bool:
+    return (device.root / "opt/edge-reid/current/manifest.json").exists() or (
+        device.root / "opt/edge-reid/releases/1.0/manifest.json"
     ).exists()
 
 
-def left_over(box: Box) -> list[Path]:
-    """Secrets that lie about on the box."""
-    folders = (box.root / "var/tmp").glob("edge-reid*")
+def left_over(device: Box) -> list[Path]:
+    """Secrets that lie about on the device."""
+    folders = (device.root / "var/tmp").glob("edge-reid*")
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     return [path for path in files if AGENT_KEY in path.read_bytes()]
 
 
 @pytest.mark.parametrize("user", ["root", "installer"])
-def test_a_box_in_the_field_is_installed_and_then_there_is_nothing_to_do(
+def test_a_device_in_the_field_is_installed_and_then_there_is_nothing_to_do(
     server: Server, tmp_path: Path, user: str
 ) -> None:
     if user != "root" and shutil.which("sudo") is None:
@@ -83,8 +83,8 @@ def test_a_box_in_the_field_is_installed_and_then_there_is_nothing_to_do(
     assert done.code == 0, done.err
     assert "  checking the parcel\n  edge-reid 1.0 is installed\n" in done.out
     assert "done: gate-1 runs release 1.0" in done.out
-    assert installed(server.box)
-    assert left_over(server.box) == []
+    assert installed(server.device)
+    assert left_over(server.device) == []
     again = job.flash(*at(server, user))
     assert again.code == 0, again.err
     assert "nothing to do: this very release is installed" in again.out
@@ -104,16 +104,16 @@ def test_the_password_of_sudo_goes_through_a_pipe(
     monkeypatch.setattr("getpass.getpass", lambda _: PASSWORD)
     done = job.flash(*at(server, "guard"))
     assert done.code == 0, done.err
-    assert installed(server.box)
+    assert installed(server.device)
     assert PASSWORD not in done.out + done.err
 
 
-def test_a_dry_run_leaves_the_box_alone(server: Server, tmp_path: Path) -> None:
+def test_a_dry_run_leaves_the_device_alone(server: Server, tmp_path: Path) -> None:
     done = order(tmp_path).flash(*at(server), "--dry-run")
     assert done.code == 0, done.err
     assert "would send" in done.out
-    assert not installed(server.box)
-    assert list((server.box.root / "var/tmp").glob("edge-reid*")) == []
+    assert not installed(server.device)
+    assert list((server.device.root / "var/tmp").glob("edge-reid*")) == []
 
 
 def test_an_installer_that_fails_is_quoted_and_no_secret_stays(
@@ -123,14 +123,14 @@ def test_an_installer_that_fails_is_quoted_and_no_secret_stays(
     done = job.flash(*at(server))
     assert done.code == 1
     assert "the installer failed: install: the doctor says no" in done.complaint
-    assert left_over(server.box) == []
+    assert left_over(server.device) == []
 
 
 def test_what_a_power_cut_left_there_is_removed_unless_an_installer_is_at_work_on_it(
     server: Server, tmp_path: Path
 ) -> None:
     abandoned, at_work = (
-        server.box.root / f"var/tmp/edge-reid-install.{name}" for name in ("before", "lost")
+        server.device.root / f"var/tmp/edge-reid-install.{name}" for name in ("before", "lost")
     )
     for folder in (abandoned, at_work):
         folder.mkdir()
@@ -142,7 +142,7 @@ def test_what_a_power_cut_left_there_is_removed_unless_an_installer_is_at_work_o
     finally:
         os.close(descriptor)
     assert done.code == 0, done.err
-    assert left_over(server.box) == [at_work / "agent.key"]
+    assert left_over(server.device) == [at_work / "agent.key"]
 
 
 def test_a_bundle_is_locked_while_its_installer_is_at_work(server: Server, tmp_path: Path) -> None:
@@ -176,43 +176,43 @@ def test_a_bundle_for_another_machine_is_not_sent(
     done = order(tmp_path, **said).flash(*at(server))
     assert done.code == 1
     assert complaint in done.complaint
-    assert not installed(server.box)
+    assert not installed(server.device)
 
 
-def test_a_full_box_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
-    with small_disk(server.box.root / "var/tmp/full", 64 << 10) as full:
-        tool("mount", "--bind", full, server.box.root / "var/tmp")
+def test_a_full_device_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
+    with small_disk(server.device.root / "var/tmp/full", 64 << 10) as full:
+        tool("mount", "--bind", full, server.device.root / "var/tmp")
         try:
             done = order(tmp_path).flash(*at(server))
         finally:
-            tool("umount", server.box.root / "var/tmp")
+            tool("umount", server.device.root / "var/tmp")
     assert done.code == 1
     assert re.search(r"expected [\d.]+ MB of room in /var/tmp, found 0.1 MB", done.complaint)
-    assert not installed(server.box)
+    assert not installed(server.device)
 
 
 def test_a_folder_that_somebody_else_has_put_there_is_not_used(
     server: Server, tmp_path: Path
 ) -> None:
-    trap = server.box.root / "var/tmp/edge-reid-0"
-    (server.box.root / "var/tmp/elsewhere").mkdir()
+    trap = server.device.root / "var/tmp/edge-reid-0"
+    (server.device.root / "var/tmp/elsewhere").mkdir()
     trap.symlink_to("/var/tmp/elsewhere")
     done = order(tmp_path).flash(*at(server))
     assert done.code == 1
     assert "the bundle could not be written there" in done.complaint
-    assert list((server.box.root / "var/tmp/elsewhere").iterdir()) == []
+    assert list((server.device.root / "var/tmp/elsewhere").iterdir()) == []
 
 
-def test_a_box_whose_key_has_changed_is_not_talked_to(server: Server, tmp_path: Path) -> None:
+def test_a_device_whose_key_has_changed_is_not_talked_to(server: Server, tmp_path: Path) -> None:
     other = (server.folder / "user.pub").read_text(encoding="ascii")
     server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {other}", encoding="ascii")
     done = order(tmp_path).flash(*at(server))
     assert done.code == 1
     assert "ssh could not reach it" in done.complaint
-    assert not installed(server.box)
+    assert not installed(server.device)
 
 
-def test_a_box_that_is_lost_half_way_is_said(server: Server, tmp_path: Path) -> None:
+def test_a_device_that_is_lost_half_way_is_said(server: Server, tmp_path: Path) -> None:
     """The connection's own process goes, as when the network does."""
     lost = (
         "import os, signal, time\n"
@@ -255,9 +255,9 @@ def test_root_installs_only_what_arrived(server: Server, tmp_path: Path) -> None
     if shutil.which("sudo") is None:
         absent("sudo (Debian: apt install sudo)")
     tar = "/var/tmp/edge-reid-$(id -u installer)/box.tar"
-    server.box.has("usr/local/bin/sudo", f'echo x >>"{tar}"\nexec /usr/bin/sudo "$@"')
+    server.device.has("usr/local/bin/sudo", f'echo x >>"{tar}"\nexec /usr/bin/sudo "$@"')
     done = order(tmp_path).flash(*at(server, "installer"))
     assert done.code == 1
     assert "the bundle was changed there after it had arrived" in done.complaint
-    assert not installed(server.box)
-    assert left_over(server.box) == []
+    assert not installed(server.device)
+    assert left_over(server.device) == []

@@ -98,12 +98,12 @@ def test_a_card_that_is_full_after_all_does_not_start_half_set_up(tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"box": "yard-1"}, "expected one for box gate-1, found one for box yard-1"),
+        ({"device": "yard-1"}, "expected one for device gate-1, found one for device yard-1"),
         ({"site": "field"}, "expected one for site lab, found one for site field"),
         ({"target": "jetson-jp6"}, "expected one for target pi-trixie, found one for target jets"),
     ],
 )
-def test_a_bundle_for_another_box_is_refused(
+def test_a_bundle_for_another_device_is_refused(
     tmp_path: Path, trixie: Path, changes: dict[str, str], complaint: str
 ) -> None:
     order = job(tmp_path / "site")
@@ -131,10 +131,10 @@ def test_a_tampered_bundle_is_refused(order: Job, trixie: Path) -> None:
     assert contents(trixie) == before
 
 
-def test_a_box_that_is_not_of_the_site_is_said(order: Job, trixie: Path) -> None:
+def test_a_device_that_is_not_of_the_site_is_said(order: Job, trixie: Path) -> None:
     done = Job(order.config, order.bundle, "gate-9").flash("--boot", trixie)
     assert done.code == 2
-    assert "box gate-9: expected one of gate-1, yard-1" in done.complaint
+    assert "device gate-9: expected one of gate-1, yard-1" in done.complaint
 
 
 def test_mistakes_of_the_site_are_all_said(order: Job, trixie: Path) -> None:
@@ -160,7 +160,7 @@ MISFITS = [
 
 
 @pytest.mark.parametrize(("target", "cloud_init", "complaint"), MISFITS)
-def test_a_box_is_not_put_on_the_other_generation(
+def test_a_device_is_not_put_on_the_other_generation(
     tmp_path: Path, target: str, *, cloud_init: bool, complaint: str
 ) -> None:
     boot = boot_folder(tmp_path / "bootfs", cloud_init=cloud_init)
@@ -188,7 +188,7 @@ def test_an_image_of_the_other_generation_is_never_written(
         image = image.with_suffix(".img.xz")
         image.write_bytes(lzma.compress(image.with_suffix("").read_bytes(), preset=0))
     with card(used_card(tmp_path / "card", 80 * MIB)) as device:
-        words = ("--image", image, "--device", device, "--really", device)
+        words = ("--image", image, "--card", device, "--really", device)
         done = job(tmp_path / "site", target).flash(*words, *dry_run)
         assert done.code == 1
         assert complaint in done.complaint
@@ -203,7 +203,7 @@ def test_without_mtools_no_card_is_touched(
     image, card = pi_image(tmp_path / "raspios.img", cloud_init=True), tmp_path / "card"
     card.write_bytes(b"photographs")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    done = order.flash("--image", image, "--device", card, "--really", card, *dry_run)
+    done = order.flash("--image", image, "--card", card, "--really", card, *dry_run)
     assert done.code == 1
     assert "mtools: is not installed here; apt install mtools" in done.complaint
     assert card.read_bytes() == b"photographs"

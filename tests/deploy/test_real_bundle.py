@@ -1,4 +1,6 @@
-"""The real wheels, for the kind of box that this machine may be: made twice, installed, tried."""
+"""The real wheels, for the kind of device that this machine may be: made twice, installed,
+tried.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def test_a_real_bundle_is_the_same_bytes_again_and_installs_without_an_index(
     text = text.replace("rtsp://gate/stream", str(CLIP))
     config = equip(tmp_path, text)
     key = tmp_path / "keys" / "release-signing.key"
-    words = ("bundle", "--config", config, "--box", "gate-1", "--key", key)
+    words = ("bundle", "--config", config, "--device", "gate-1", "--key", key)
     words = (*words, "--cache", tmp_path / "cache", "--lock", tmp_path / "lock")
     first, again = tmp_path / "first.tar.zst", tmp_path / "again.tar.zst"
     outcome = edge_reid(*words, "--out", first)

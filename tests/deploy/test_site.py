@@ -24,14 +24,14 @@ def changed(old: str, new: str) -> str:
     return SITE.replace(old, new)
 
 
-def test_a_site_says_what_its_boxes_are(tmp_path: Path):
+def test_a_site_says_what_its_devices_are(tmp_path: Path):
     site = load_site(write_site(tmp_path))
-    assert sorted(site.boxes) == ["gate-1", "yard-1"]
+    assert sorted(site.devices) == ["gate-1", "yard-1"]
     assert site.target_of("gate-1") == "pi-trixie"
     assert site.target_of("yard-1") == "pi-bookworm"
     assert site.hostname_of("gate-1") == "camera-17"
     assert site.hostname_of("yard-1") == "yard-1"
-    assert site.box("gate-1").group == "canary"
+    assert site.device("gate-1").group == "canary"
     assert site.wifi is not None
     assert site.wifi.password_file == tmp_path / "wifi.password"
     assert site.files.ca_file == tmp_path / "pki" / "ca.crt"
@@ -40,9 +40,9 @@ def test_a_site_says_what_its_boxes_are(tmp_path: Path):
 def test_each_camera_gets_a_whole_configuration(tmp_path: Path):
     (agent,) = load_site(write_site(tmp_path)).agents("gate-1")
     assert str(agent.path) == "/etc/edge-reid/gate.toml"
-    on_box = tmp_path / "gate.toml"
-    on_box.write_text(agent.text, encoding="utf-8")
-    settings = load_settings(on_box, {})
+    on_device = tmp_path / "gate.toml"
+    on_device.write_text(agent.text, encoding="utf-8")
+    settings = load_settings(on_device, {})
     assert settings == agent.settings
     assert (settings.site, settings.camera, settings.agent) == ("lab", "gate", "gate-1")
     assert str(settings.gallery) == "/var/lib/edge-reid/gallery-gate.db"
@@ -63,17 +63,17 @@ def test_a_camera_overrides_what_its_site_shares(tmp_path: Path):
     assert south.settings.detect.rate_hz == 2
 
 
-def test_agents_that_share_a_box_share_neither_name_nor_certificate(tmp_path: Path):
+def test_agents_that_share_a_device_share_neither_name_nor_certificate(tmp_path: Path):
     north, south = load_site(write_site(tmp_path)).agents("yard-1")
     assert (north.name, south.name) == ("yard-1-north", "yard-1-south")
     assert str(north.settings.mqtt.key_file) == "/etc/edge-reid/secrets/yard-1-north.key"
     assert str(south.settings.mqtt.key_file) == "/etc/edge-reid/secrets/yard-1-south.key"
 
 
-def test_the_configuration_on_a_box_names_no_file_of_the_workstation(tmp_path: Path):
+def test_the_configuration_on_a_device_names_no_file_of_the_workstation(tmp_path: Path):
     text = changed("[agent.detect]", '[agent.models]\nembedding = "my.tflite"\n[agent.detect]')
     site = load_site(write_site(tmp_path, text))
-    for agent in (agent for name in site.boxes for agent in site.agents(name)):
+    for agent in (agent for name in site.devices for agent in site.agents(name)):
         assert str(tmp_path) not in agent.text
         assert str(agent.settings.models.embedding) == "/opt/edge-reid/current/models/my.tflite"
     assert site.model("embedding") == tmp_path / "my.tflite"
@@ -93,7 +93,7 @@ def test_every_mistake_is_listed_at_once_where_it_was_made(tmp_path: Path):
     assert any(line.startswith("site: string should match") for line in found)
     assert any(line.startswith("wifi.country: string should match") for line in found)
     assert any(line.startswith("agent.detect.rate_hz: input should be less") for line in found)
-    assert "boxes.yard-1.cameras.north.detect.ratehz: unknown key" in found
+    assert "devices.yard-1.cameras.north.detect.ratehz: unknown key" in found
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,11 @@ def test_every_mistake_is_listed_at_once_where_it_was_made(tmp_path: Path):
         ('site = "lab"', 'site = "lab"\nagent.gallery = "x.db"', "agent.gallery: lies in"),
         ("detect = { rate_hz = 4 }", 'models = { embedding = "x" }', "set it in [agent.models]"),
         ('gallery_public_key = "keys/gallery-signing.pub"', "", "gallery_public_key: is missing"),
-        ("[boxes.gate-1.cameras.gate]", "[boxes.gate-1.cameras.north]", "camera north is there 2"),
+        (
+            "[devices.gate-1.cameras.gate]",
+            "[devices.gate-1.cameras.north]",
+            "camera north is there 2",
+        ),
         ('hostname = "camera-17"', 'hostname = "yard-1"', "hostname yard-1 is there 2 times"),
         ('hostname = "camera-17"', 'hostname = "gate_1"', "should be a host name"),
         ('key_file = "pki/clients/gate-1.key"', "", "cert_file and key_file: should come together"),
@@ -119,7 +123,7 @@ def test_every_mistake_is_listed_at_once_where_it_was_made(tmp_path: Path):
         (
             'target = "pi-trixie"',
             'target = "pi-trixie"\ncolour = 1',
-            "boxes.gate-1.colour: unknown",
+            "devices.gate-1.colour: unknown",
         ),
         (f'ssid = "{WIFI}"', 'ssid = ""', "should be 1 to 32 bytes"),
         ('"mqtts://broker.lab.example:8883"', '"https://x"', "agent.mqtt.url: should look like"),
@@ -136,14 +140,16 @@ def test_several_agents_cannot_share_one_certificate(tmp_path: Path):
     for camera in ("north", "south"):
         pair = f'cert_file = "pki/clients/yard-1-{camera}.crt"\n'
         text = text.replace(pair + pair.replace("cert_", "key_").replace(".crt", ".key"), "")
-    text = text.replace("[boxes.yard-1]", '[boxes.yard-1]\ncert_file = "a.crt"\nkey_file = "a.key"')
+    text = text.replace(
+        "[devices.yard-1]", '[devices.yard-1]\ncert_file = "a.crt"\nkey_file = "a.key"'
+    )
     (found,) = problems(tmp_path, text)
-    assert found.startswith("boxes.yard-1.cert_file: has several cameras")
+    assert found.startswith("devices.yard-1.cert_file: has several cameras")
 
 
-def test_a_box_that_is_not_there_is_said_with_those_that_are(tmp_path: Path):
-    with pytest.raises(UsageError, match="box door-1: expected one of gate-1, yard-1"):
-        load_site(write_site(tmp_path)).box("door-1")
+def test_a_device_that_is_not_there_is_said_with_those_that_are(tmp_path: Path):
+    with pytest.raises(UsageError, match="device door-1: expected one of gate-1, yard-1"):
+        load_site(write_site(tmp_path)).device("door-1")
 
 
 def test_a_file_that_is_no_toml_is_said(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Which wheels a box gets: chosen by pip, for the box and not for the machine that asks."""
+"""Which wheels a device gets: chosen by pip, for the device and not for the machine that asks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def versions(lock: Lock) -> dict[str, str]:
     return {pin.name: pin.version for pin in lock.pins}
 
 
-def test_markers_are_those_of_the_box(index: Path):
+def test_markers_are_those_of_the_device(index: Path):
     """This test runs on some other Python and machine than at least one of the two."""
     there = {"ai-edge-litert": "2.3", "leaf": "1.0", "numbers-to-go": "2.4"}
     assert versions(choose(MARKED, BOOKWORM, "litert")) == there
@@ -64,7 +64,7 @@ def test_an_index_that_is_away_is_not_a_missing_wheel(index: Path, monkeypatch: 
 
 def test_a_lock_is_what_pip_reads_too(index: Path, tmp_path: Path):
     lock = choose(MARKED, BOOKWORM, "litert")
-    path = tmp_path / "box.lock"
+    path = tmp_path / "device.lock"
     path.write_text(lock.text)
     assert read_lock(path, BOOKWORM, "litert") == lock
     words = ("download", "--no-deps", "--require-hashes", "--dest", str(tmp_path / "got"))
@@ -81,7 +81,7 @@ def test_a_lock_is_what_pip_reads_too(index: Path, tmp_path: Path):
     ],
 )
 def test_another_lock_is_refused(tmp_path: Path, text: str, complaint: str):
-    path = tmp_path / "box.lock"
+    path = tmp_path / "device.lock"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         read_lock(path, BOOKWORM, "litert")

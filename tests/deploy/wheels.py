@@ -51,7 +51,7 @@ def make_wheel(
 
 
 def make_index(folder: Path) -> Path:
-    """All that `OURS` needs, for several kinds of box."""
+    """All that `OURS` needs, for several kinds of device."""
     folder.mkdir()
     for python in ("310", "311", "313"):
         tag = AARCH64.format(python=python)

@@ -1,4 +1,4 @@
-"""A box that does nothing but take new versions of its gallery, until it is killed.
+"""A device that does nothing but take new versions of its gallery, until it is killed.
 
 Run by `multiprocessing`: a process of its own for every life, forked from one that has imported
 everything, so that many lives fit into a test.
@@ -13,21 +13,21 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.gallery_head import Pinned
-from edge_reid.gallery.gallery_install import pull
+from edge_reid.gallery.gallery_head import TrustPolicy
+from edge_reid.gallery.gallery_install import install
 from edge_reid.gallery.replica import Replica
 from edge_reid.transfer.folder import FolderSource
 
 
 @dataclass(frozen=True)
 class Life:
-    """What a box is born with."""
+    """What a device is born with."""
 
     replica: Path
     shelf: Path
     """Folder with the blobs of all versions."""
     heads: tuple[bytes, ...]
-    pinned: Pinned
+    pinned: TrustPolicy
 
 
 def live(life: Life, born: Connection) -> None:
@@ -42,11 +42,11 @@ def live(life: Life, born: Connection) -> None:
 
 
 def _take_all(
-    heads: Sequence[bytes], source: FolderSource, replica: Replica, pinned: Pinned
+    heads: Sequence[bytes], source: FolderSource, replica: Replica, pinned: TrustPolicy
 ) -> None:
     for head in heads:
         try:
-            pull(head, source.fetch, replica, pinned, now_utc_s=time.time())
+            install(head, source.fetch, replica, pinned, now_utc_s=time.time())
         except GalleryError:  # older than what we have
             continue
         replica.purge(keep_s=0, now_utc_s=time.time())

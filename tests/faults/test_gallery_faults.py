@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import killed_box
+import killed_device
 import pytest
 from consumer import Consumer, eventually
 from figures import Figure, record
@@ -23,7 +23,7 @@ from whole_box import Box, Life
 
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.gallery_install import Arrived, load_held, nothing_to_fetch, pull
+from edge_reid.gallery.gallery_install import LoadedGallery, install, load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
@@ -74,15 +74,15 @@ def flipped(body: bytes, dice: random.Random) -> bytes:
     return body[:place] + bytes([body[place] ^ 1 << dice.randrange(8)]) + body[place + 1 :]
 
 
-def sync_once(broker: Broker, workshop: Workshop, path: Path) -> Arrived | None:
-    """What a box does with what lies at the broker."""
+def sync_once(broker: Broker, workshop: Workshop, path: Path) -> LoadedGallery | None:
+    """What a device does with what lies at the broker."""
     source = MqttSource(broker, ROOT, SITE, repeat_s=60)
     try:
         sealed = None
         while sealed is None:
             sealed = source.news(5.0)
         with Replica.open(path) as replica:
-            return pull(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=time.time())
+            return install(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=time.time())
     finally:
         source.close()
 
@@ -98,13 +98,13 @@ def test_every_message_of_the_sync_that_is_changed_is_refused(
     dice, attacker = random.Random(1), Attacker(broker.broker())
     for number, (topic, body) in enumerate(messages.items()):
         attacker.put(topic, flipped(body, dice))
-        path = tmp_path / f"box-{number}.db"
+        path = tmp_path / f"device-{number}.db"
         with pytest.raises(SnapshotError, match="signature is not of|expected this SHA-256"):
             sync_once(broker.broker(), workshop, path)
         with Replica.open(path) as replica:
             assert replica.in_force is None
         attacker.put(topic, body)
-        if number == 0:  # set right again, the same box goes on from there
+        if number == 0:  # set right again, the same device goes on from there
             assert sync_once(broker.broker(), workshop, path) is not None
 
 
@@ -122,11 +122,11 @@ def test_an_agent_says_in_its_status_why_it_has_refused_a_changed_message(
         attacker.put(topic, flipped(body, dice))
         folder = tmp_path / str(number)
         folder.mkdir()
-        life = Life(folder, broker.url, workshop.public_key_path, 1, agent=f"box-{number}")
-        with Box(life) as box, Consumer(broker.broker(), life.address.agent_status) as consumer:
+        life = Life(folder, broker.url, workshop.public_key_path, 1, agent=f"device-{number}")
+        with Box(life) as device, Consumer(broker.broker(), life.address.agent_status) as consumer:
 
-            def reason(box: Box = box, consumer: Consumer = consumer) -> str:
-                box.changeover.between_frames()
+            def reason(device: Box = device, consumer: Consumer = consumer) -> str:
+                device.changeover.between_frames()
                 return str((consumer.payloads("status") or [{}])[-1].get("gallery"))
 
             eventually(lambda: REFUSED.search(reason()) is not None, 20)
@@ -163,7 +163,7 @@ def test_a_chunk_that_is_cut_grown_or_gone(
     body = retained(broker.broker())[topic]
     Attacker(broker.broker()).put(topic, change(body))
     with pytest.raises(SnapshotError, match=words):
-        sync_once(broker.broker(), workshop, tmp_path / "box.db")
+        sync_once(broker.broker(), workshop, tmp_path / "device.db")
 
 
 class Twister(Gate):
@@ -175,7 +175,7 @@ class Twister(Gate):
         self.passed = 0
 
     def _changed(self, said: bytes, side: socket.socket) -> bytes:
-        if side.getpeername()[1] != self._target_port:  # what the box says
+        if side.getpeername()[1] != self._target_port:  # what the device says
             return said
         at, self.passed = self.place - self.passed, self.passed + len(said)
         if 0 <= at < len(said):
@@ -194,7 +194,7 @@ def test_bits_that_flip_on_the_wire_never_make_half_a_gallery(
     dice, expected = random.Random(2), workshop.store.snapshot()
     whole = refused = 0
     for number in range(20):
-        path = tmp_path / f"box-{number}.db"
+        path = tmp_path / f"device-{number}.db"
         with Twister(broker.port, dice.randrange(20, 60_000)) as gate:
             try:
                 sync_through(gate, workshop, path)
@@ -218,7 +218,7 @@ def sync_through(gate: Gate, workshop: Workshop, path: Path) -> None:
         if sealed is None:
             raise SnapshotError("no head came")
         with Replica.open(path) as replica:
-            pull(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=time.time())
+            install(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=time.time())
     finally:
         source.close()
 
@@ -244,14 +244,14 @@ def test_a_link_that_breaks_costs_only_what_was_on_its_way(
         return broken
 
     source = MqttSource(broker.broker(), ROOT, SITE, repeat_s=0.01)
-    with Replica.open(tmp_path / "box.db") as replica:
+    with Replica.open(tmp_path / "device.db") as replica:
         for after in (3, 9, -1):
             sealed = None
             while sealed is None:
                 sealed = source.news(1.0)
             fetch = until_it_breaks(source.fetch, after)
             with suppress(SnapshotError):
-                pull(sealed, fetch, replica, workshop.pinned(), now_utc_s=1.0)
+                install(sealed, fetch, replica, workshop.pinned(), now_utc_s=1.0)
             assert (replica.in_force is None) == (after > 0)
         assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
     source.close()
@@ -284,7 +284,7 @@ def fingerprint(snapshot: GallerySnapshot) -> str:
 
 @pytest.mark.parametrize("kills", [50, pytest.param(200, marks=pytest.mark.soak)])
 @pytest.mark.timeout(900)
-def test_a_box_killed_at_any_moment_has_one_whole_version(
+def test_a_device_killed_at_any_moment_has_one_whole_version(
     workshop: Workshop, tmp_path: Path, kills: int
 ) -> None:
     shelf = Shelf(tmp_path / "shelf")
@@ -295,24 +295,26 @@ def test_a_box_killed_at_any_moment_has_one_whole_version(
         workshop.publish(shelf)
         with Replica.open(tmp_path / "reference.db") as reference:
             source = FolderSource(tmp_path / "shelf", poll_s=1.0)
-            arrived = pull(shelf.heads[-1], source.fetch, reference, workshop.pinned(), now_utc_s=1)
+            arrived = install(
+                shelf.heads[-1], source.fetch, reference, workshop.pinned(), now_utc_s=1
+            )
             assert arrived is not None
             versions[arrived.snapshot.version] = fingerprint(arrived.snapshot)
-    path = tmp_path / "box.db"
-    life = killed_box.Life(path, tmp_path / "shelf", tuple(shelf.heads), workshop.pinned())
+    path = tmp_path / "device.db"
+    life = killed_device.Life(path, tmp_path / "shelf", tuple(shelf.heads), workshop.pinned())
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["killed_box"])
+    server.set_forkserver_preload(["killed_device"])
     dice = random.Random(3)
     found: list[int] = []
     broken = 0
     for _ in range(kills):
         ours, theirs = server.Pipe()
-        box = server.Process(target=killed_box.live, args=(life, theirs), daemon=True)
-        box.start()
+        device = server.Process(target=killed_device.live, args=(life, theirs), daemon=True)
+        device.start()
         assert ours.recv() == "alive"
         time.sleep(dice.uniform(0, 0.2))
-        box.kill()
-        box.join()
+        device.kill()
+        device.join()
         with Replica.open(path) as replica:
             held = replica.in_force
             if held is None:  # between two beginnings
@@ -320,7 +322,7 @@ def test_a_box_killed_at_any_moment_has_one_whole_version(
             arrived = load_held(held, nothing_to_fetch, replica, workshop.pinned())
         broken += versions[held.version] != fingerprint(arrived.snapshot)
         found.append(held.version)
-    record(Figure("box killed -9 while it takes new galleries", kills, lost=broken))
+    record(Figure("device killed -9 while it takes new galleries", kills, lost=broken))
     assert not broken
     assert len(found) > kills / 4
     assert len(set(found)) > 2, "they were all killed at the same place"

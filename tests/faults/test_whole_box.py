@@ -74,21 +74,21 @@ def test_an_agent_killed_during_sync_and_events_has_one_gallery_and_all_events(
                 publish(workshop, broker, versions)
             life = Life(tmp_path, broker.url, workshop.public_key_path, 1 + number * TRACKS_A_LIFE)
             ours, theirs = server.Pipe()
-            box = server.Process(target=whole_box.live, args=(life, theirs), daemon=True)
-            box.start()
+            device = server.Process(target=whole_box.live, args=(life, theirs), daemon=True)
+            device.start()
             assert ours.poll(PATIENCE_S), "it is not born"
             committed.add(ours.recv())
             time.sleep(dice.uniform(0, 0.3))
-            box.kill()
-            box.join()
+            device.kill()
+            device.join()
             while ours.poll():
                 committed.add(ours.recv())
             if version := version_held(life, workshop, versions):
                 held.append(version)
         last = Life(tmp_path, broker.url, workshop.public_key_path, 1 + kills * TRACKS_A_LIFE)
-        with Box(last) as box:
-            assert box.uplink.publisher.flush(PATIENCE_S) == 0
-            total = box.uplink.outbox.figures.last_seq
+        with Box(last) as device:
+            assert device.uplink.publisher.flush(PATIENCE_S) == 0
+            total = device.uplink.outbox.figures.last_seq
         eventually(lambda: {it["seq"] for it in consumer.payloads("hit")} >= committed, PATIENCE_S)
         hits = consumer.payloads("hit")
     figure = of_hits("agent killed -9 during gallery sync and events", kills, total, hits)

@@ -17,13 +17,13 @@ from publishing import DIMENSION, MODEL, SITE
 from sightings import a_hit
 
 from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.event_output import Herald
+from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
-from edge_reid.wire.events import Event, Origin
+from edge_reid.wire.events import Event, EventOrigin
 from edge_reid.wire.topics import Address
 
 MANIFEST = EmbeddingManifest(
@@ -42,7 +42,7 @@ PAUSE_S = 0.01
 
 @dataclass(frozen=True)
 class Life:
-    """What a box is born with."""
+    """What a device is born with."""
 
     folder: Path
     url: str
@@ -94,8 +94,10 @@ class Box:
         index = sync.first
         facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
         self.uplink = Uplink.open(settings, self._life.address, facts, stack)
-        self.herald = Herald(
-            Origin(self._life.address, "gate", MODEL, index.version), commit=self.commit, lines=None
+        self.herald = EventOutput(
+            EventOrigin(self._life.address, "gate", MODEL, index.version),
+            commit=self.commit,
+            lines=None,
         )
         self.changeover = Changeover(
             sync,
@@ -130,8 +132,8 @@ class WatchedBox(Box):
 
 def live(life: Life, watcher: Connection) -> None:
     """Sync and publish, for ever."""
-    with WatchedBox(life, watcher) as box:
+    with WatchedBox(life, watcher) as device:
         for track in itertools.count(life.first_track):
-            box.changeover.between_frames()
-            box.herald.tell([a_hit(track)])
+            device.changeover.between_frames()
+            device.herald.tell([a_hit(track)])
             time.sleep(PAUSE_S)

@@ -5,7 +5,7 @@ import pytest
 from gallery_examples import template, unit_vectors
 
 from edge_reid.core.types import Candidate
-from edge_reid.matching.conflicts import Clash, clashes, same_photos
+from edge_reid.matching.conflicts import TemplateConflict, find_conflicts, same_photos
 
 A, B, C = unit_vectors(3)
 
@@ -27,14 +27,14 @@ def towards(start, goal, share):
 def test_templates_near_their_own_identity_do_not_clash():
     before = enrolled(B, C)
     photos = [new(A), new(towards(A, B, 0.1))]
-    assert clashes(photos, before, threshold=0.9) == ()
+    assert find_conflicts(photos, before, threshold=0.9) == ()
 
 
 def test_a_template_nearer_to_somebody_else_clashes():
     before = enrolled(B, C)
     stray = towards(B, A, 0.2)
 
-    (clash,) = clashes([new(A), new(towards(A, C, 0.1)), new(stray)], before, threshold=0.9)
+    (clash,) = find_conflicts([new(A), new(towards(A, C, 0.1)), new(stray)], before, threshold=0.9)
 
     assert (clash.number, clash.other.identity) == (2, "id-0")
     assert clash.other.similarity == pytest.approx(float(stray @ B), abs=1e-6)
@@ -45,8 +45,8 @@ def test_a_template_nearer_to_somebody_else_clashes():
 
 def test_templates_enrolled_before_are_its_own_too():
     before = enrolled(A, B)
-    assert clashes([new(towards(A, B, 0.2), "id-0")], before, threshold=0.0) == ()
-    (clash,) = clashes([new(towards(B, A, 0.2), "id-0")], before, threshold=0.9)
+    assert find_conflicts([new(towards(A, B, 0.2), "id-0")], before, threshold=0.0) == ()
+    (clash,) = find_conflicts([new(towards(B, A, 0.2), "id-0")], before, threshold=0.9)
     assert clash.other.identity == "id-1"
 
 
@@ -54,14 +54,14 @@ def test_a_template_alone_clashes_with_whom_it_would_be_taken_for():
     before = enrolled(B)
     similarity = float(towards(B, A, 0.3) @ B)
     lone = [new(towards(B, A, 0.3))]
-    assert clashes(lone, before, threshold=similarity + 0.01) == ()
-    assert clashes(lone, before, threshold=similarity - 0.01) == (
-        Clash(0, Candidate("id-0", pytest.approx(similarity, abs=1e-6)), None),
+    assert find_conflicts(lone, before, threshold=similarity + 0.01) == ()
+    assert find_conflicts(lone, before, threshold=similarity - 0.01) == (
+        TemplateConflict(0, Candidate("id-0", pytest.approx(similarity, abs=1e-6)), None),
     )
 
 
 def test_in_an_empty_gallery_nothing_clashes():
-    assert clashes([new(A)], [], threshold=0.0) == ()
+    assert find_conflicts([new(A)], [], threshold=0.0) == ()
 
 
 class TestSamePhotos:

@@ -190,7 +190,7 @@ class TestRename:
         assert [each.identity for each in store.templates("zoe")] == ["Zoe"]
         assert store.templates("Alice") == ()
 
-    def test_the_old_name_is_erased_on_boxes_and_the_new_one_no_more(self, store):
+    def test_the_old_name_is_erased_on_devices_and_the_new_one_no_more(self, store):
         store.remove("bob")
         store.rename("Alice", "bob")
         erased = {each.digest for each in store.erasures()}

@@ -15,7 +15,7 @@ from publishing import Workshop
 from stranger_examples import visit
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.gallery_install import load_held, pull
+from edge_reid.gallery.gallery_install import install, load_held
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.strangers.stranger_store import StrangerStore
@@ -79,7 +79,7 @@ def complaint(path: Path, whole: tuple[object, ...], *, is_written: bool) -> str
 @pytest.mark.parametrize("share", TIMES)
 def test_a_replica_is_made_whole_from_its_source(tmp_path: Path, share: dict[str, int]) -> None:
     """Whatever has happened to it: it opens, and the same gallery is in force in the end."""
-    path = tmp_path / "box" / "replica.db"
+    path = tmp_path / "device" / "replica.db"
     path.parent.mkdir()
     with Workshop(tmp_path, people=2) as workshop:
         workshop.publish()
@@ -108,11 +108,11 @@ def test_a_replica_is_made_whole_from_its_source(tmp_path: Path, share: dict[str
 
 
 def taken(workshop: Workshop, replica: Replica) -> tuple[object, ...]:
-    """The people that a box has when it has asked its source."""
+    """The people that a device has when it has asked its source."""
     source = FolderSource(workshop.out, poll_s=0)
     sealed = source.news(0)
     assert sealed is not None
-    pull(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=1e9)
+    install(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=1e9)
     assert replica.in_force is not None
     loaded = load_held(replica.in_force, source.fetch, replica, workshop.pinned())
     snapshot = loaded.snapshot

@@ -1,4 +1,4 @@
-"""Which galleries a box takes for its own."""
+"""Which galleries a device takes for its own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from publishing import DIMENSION, MAX_BYTES, MODEL, SITE
 
 from edge_reid.core.errors import SnapshotError
-from edge_reid.gallery.gallery_head import Head, Pinned, Root, check_head, open_head, seal
+from edge_reid.gallery.gallery_head import Head, Root, TrustPolicy, check_head, open_head, seal
 from edge_reid.signing.blobs import MAX_HEAD_BYTES
 from edge_reid.signing.keys import SigningKey
 
 KEY = SigningKey.generate()
-PINNED = Pinned(KEY.public, SITE, MODEL, DIMENSION, MAX_BYTES)
+PINNED = TrustPolicy(KEY.public, SITE, MODEL, DIMENSION, MAX_BYTES)
 
 
 def head(**changes: object) -> Head:
@@ -108,6 +108,6 @@ def test_a_head_that_is_too_long_is_not_even_checked():
         ),
     ],
 )
-def test_a_gallery_that_is_not_for_this_box(changes, words):
+def test_a_gallery_that_is_not_for_this_device(changes, words):
     with pytest.raises(SnapshotError, match=words):
         check_head(head(**changes), PINNED)

@@ -1,4 +1,4 @@
-"""From an enrolled gallery to what lies in a folder, and from there onto a box."""
+"""From an enrolled gallery to what lies in a folder, and from there onto a device."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def files(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_box_has_what_was_enrolled(workshop, replica):
+def test_a_device_has_what_was_enrolled(workshop, replica):
     workshop.publish()
     arrived = take_in(workshop, replica)
     assert_same_people(arrived.snapshot, workshop.store.snapshot())

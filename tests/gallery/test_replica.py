@@ -1,4 +1,4 @@
-"""A published gallery on the disk of a box."""
+"""A published gallery on the disk of a device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from publishing import (
 )
 
 from edge_reid.core.errors import GalleryError, SnapshotError
-from edge_reid.gallery.gallery_install import load_held, pull
+from edge_reid.gallery.gallery_install import install, load_held
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import Leaf, decode
@@ -36,7 +36,7 @@ def workshop(tmp_path):
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "box" / "replica.db"
+    return tmp_path / "device" / "replica.db"
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_who_was_erased_stays_erased_after_a_rollback(workshop, replica):
     assert len(snapshot.identities) == ENOUGH_FOR_A_TREE - 1
 
 
-def test_a_box_that_remembers_nothing_takes_nothing_before_the_least_version(workshop, replica):
+def test_a_device_that_remembers_nothing_takes_nothing_before_the_least_version(workshop, replica):
     with pytest.raises(SnapshotError, match=r"version 1: expected 2 at least, as gallery_sync"):
         take_in(workshop, replica, least_version=2)
     assert replica.held == ()
@@ -166,7 +166,7 @@ def test_another_content_under_the_same_number_is_refused(workshop, replica):
         ({"max_bytes": 1000}, "expected at most 1000 bytes"),
     ],
 )
-def test_what_is_not_for_this_box_leaves_no_trace(workshop, replica, pins, words):
+def test_what_is_not_for_this_device_leaves_no_trace(workshop, replica, pins, words):
     with pytest.raises(SnapshotError, match=words):
         take_in(workshop, replica, **pins)
     assert replica.in_force is None
@@ -185,7 +185,7 @@ def test_what_arrived_before_a_failure_is_not_fetched_again(workshop, replica):
     here = [path for path in blobs if pieces_found(path.read_bytes(), bytes_on_disk(replica.path))]
     assert len(here) > 1
     source = workshop.source()
-    pull(source.news(1), source.fetch, replica, workshop.pinned(), now_utc_s=1.0)
+    install(source.news(1), source.fetch, replica, workshop.pinned(), now_utc_s=1.0)
     assert len(source.fetched) == len(blobs) - len(here)
 
 
@@ -308,7 +308,7 @@ class TestDamage:
 
     def test_a_replica_is_no_gallery_to_enroll_into(self, replica, path):
         with pytest.raises(
-            GalleryError, match="a box's copy of a published gallery; use the gallery"
+            GalleryError, match="a device's copy of a published gallery; use the gallery"
         ):
             GalleryStore.open(path)
 

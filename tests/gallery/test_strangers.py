@@ -1,4 +1,4 @@
-"""Unknown people on a box's disk: named once, known again, and gone when they are due."""
+"""Unknown people on a device's disk: named once, known again, and gone when they are due."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def opened(path, model_id=MODEL, keep_s=KEEP_S):
 def meet(store, seed, at_s=0.0, *, now_utc_s=None, max_people=100):
     now_utc_s = time.time() if now_utc_s is None else now_utc_s
     return store.meet(
-        visit(seed, at_s), origin="lab/box", now_utc_s=now_utc_s, max_people=max_people
+        visit(seed, at_s), origin="lab/device", now_utc_s=now_utc_s, max_people=max_people
     )
 
 
@@ -75,10 +75,10 @@ class TestNames:
                 given.add(meet(store, 1, at_s=100.0))
         assert len(given) == 1
 
-    def test_another_box_or_another_beginning_gives_others(self, tmp_path):
+    def test_another_device_or_another_beginning_gives_others(self, tmp_path):
         given = set()
         for number, (origin, at_s) in enumerate(
-            [("lab/box", 0.0), ("lab/box-2", 0.0), ("lab/box", 60.0)]
+            [("lab/device", 0.0), ("lab/device-2", 0.0), ("lab/device", 60.0)]
         ):
             with opened(tmp_path / f"{number}.db") as store:
                 given.add(store.meet(visit(1, at_s), origin=origin, now_utc_s=1e9, max_people=9))
@@ -236,7 +236,7 @@ class TestMerging:
 
 
 class TestAnotherModel:
-    """Another agent of the box starts with another model, while this one runs."""
+    """Another agent of the device starts with another model, while this one runs."""
 
     @pytest.fixture
     def overtaken(self, store, path):

@@ -1,4 +1,4 @@
-"""A folder that stands for a box, and bundles for it."""
+"""A folder that stands for a device, and bundles for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 HERE = Path(__file__).parent
 PYTHON = str(Path(sys.base_prefix) / "bin/python3")
-"""As on a box: outside every virtual environment."""
+"""As on a device: outside every virtual environment."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Outcome:
 
 
 class TestBox:
-    """`/` of a box, in a folder."""
+    """`/` of a device, in a folder."""
 
     __test__ = False
 
@@ -180,22 +180,22 @@ def pip_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def box(tmp_path: Path, pip_wheel: Path) -> Iterator[TestBox]:
+def device(tmp_path: Path, pip_wheel: Path) -> Iterator[TestBox]:
     """An empty one."""
-    yield from new_box(tmp_path, pip_wheel)
+    yield from new_device(tmp_path, pip_wheel)
 
 
 @pytest.fixture(scope="module")
-def old_box(tmp_path_factory: pytest.TempPathFactory, pip_wheel: Path) -> Iterator[TestBox]:
+def old_device(tmp_path_factory: pytest.TempPathFactory, pip_wheel: Path) -> Iterator[TestBox]:
     """One that runs 1.0, for tests that leave it as it is."""
-    for box in new_box(tmp_path_factory.mktemp("old"), pip_wheel):
-        assert box.install(box.bundle("1.0")).code == 0
-        yield box
+    for device in new_device(tmp_path_factory.mktemp("old"), pip_wheel):
+        assert device.install(device.bundle("1.0")).code == 0
+        yield device
 
 
-def new_box(folder: Path, pip_wheel: Path) -> Iterator[TestBox]:
-    root = folder / "box"
+def new_device(folder: Path, pip_wheel: Path) -> Iterator[TestBox]:
+    root = folder / "device"
     root.mkdir()
-    box = TestBox(root, pip_wheel, folder / "bundles")
-    yield box
-    box.stop()
+    device = TestBox(root, pip_wheel, folder / "bundles")
+    yield device
+    device.stop()

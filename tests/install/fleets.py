@@ -1,4 +1,4 @@
-"""Boxes of one site that take releases by themselves, and whoever publishes them."""
+"""Devices of one site that take releases by themselves, and whoever publishes them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from install.conftest import HERE, Outcome, TestBox
 
 from edge_reid.core.config import MqttSettings
 from edge_reid.mqtt.broker import Broker
-from edge_reid.release.channel import ReleaseLine
-from edge_reid.release.release_head import Group
-from edge_reid.release.release_publication import Plan, Published, publish
+from edge_reid.release.channel import ReleaseChannel
+from edge_reid.release.release_head import RolloutGroup
+from edge_reid.release.release_publication import PublishedRelease, RolloutPlan, publish
 from edge_reid.signing.keys import SigningKey
 
 CONFIG = """# for {version}
@@ -48,7 +48,7 @@ class FollowingBox(TestBox):
             fleet.wheels("1.0"),
             configs={"gate": fleet.config(self, "1.0")},
             secrets={"agent.key": b"secret", "release-signing.pub": fleet.public_key.read_bytes()},
-            box=name,
+            device=name,
         )
         outcome = self.install(own)
         assert outcome.code == 0, outcome.said
@@ -77,13 +77,13 @@ class Fleet:
         self.depot.mkdir(parents=True)
         self.key = SigningKey.generate()
         _, self.public_key = self.key.write(folder / "keys", "release")
-        self.boxes: dict[str, FollowingBox] = {}
+        self.devices: dict[str, FollowingBox] = {}
         self.least_serial = 0
         """That configurations name."""
 
     def add(self, name: str) -> FollowingBox:
-        self.boxes[name] = FollowingBox(self._folder, self, name)
-        return self.boxes[name]
+        self.devices[name] = FollowingBox(self._folder, self, name)
+        return self.devices[name]
 
     def wheels(self, version: str, behaviour: str = "well") -> list[Path]:
         program = (HERE / "small_agent.py").read_text()
@@ -92,11 +92,11 @@ class Fleet:
         made = list(folder.glob(f"edge_reid-{version}-*.whl"))  # one version is one wheel
         return [self.pip, *(made or [parcels.small_wheel(folder, version, program)])]
 
-    def config(self, box: FollowingBox, version: str) -> str:
-        public_key = box.root / "etc/edge-reid/secrets/release-signing.pub"
+    def config(self, device: FollowingBox, version: str) -> str:
+        public_key = device.root / "etc/edge-reid/secrets/release-signing.pub"
         return CONFIG.format(
             version=version,
-            name=box.name,
+            name=device.name,
             url=self._url,
             depot=self.depot,
             public_key=public_key,
@@ -104,8 +104,8 @@ class Fleet:
         )
 
     def bundle(self, version: str, behaviour: str = "well", **claims: str) -> Path:
-        """For all boxes, without anybody's secrets."""
-        configs = {f"{it.name}/gate": self.config(it, version) for it in self.boxes.values()}
+        """For all devices, without anybody's secrets."""
+        configs = {f"{it.name}/gate": self.config(it, version) for it in self.devices.values()}
         folder = parcels.unpack_into(
             self._folder / version,
             version,
@@ -118,11 +118,11 @@ class Fleet:
 
     def publish(
         self, *bundles: Path, groups: dict[str, tuple[str, ...]] | None = None, soak_s: float = 0
-    ) -> Published:
-        order = tuple(Group(name=name, agents=each) for name, each in (groups or {}).items())
+    ) -> PublishedRelease:
+        order = tuple(RolloutGroup(name=name, agents=each) for name, each in (groups or {}).items())
         with self.line() as line:
-            return publish(bundles, Plan("lab", order, soak_s), self.key, self.depot, line)
+            return publish(bundles, RolloutPlan("lab", order, soak_s), self.key, self.depot, line)
 
-    def line(self) -> ReleaseLine:
+    def line(self) -> ReleaseChannel:
         settings = MqttSettings.model_validate({"url": self._url})
-        return ReleaseLine(Broker.from_settings(settings), settings.root, "lab")
+        return ReleaseChannel(Broker.from_settings(settings), settings.root, "lab")

@@ -86,7 +86,7 @@ class _Refusal:
 
 
 class Journal:
-    """The upgrade of a box that is under way, if one is."""
+    """The upgrade of a device that is under way, if one is."""
 
     def __init__(self, root: Path) -> None:
         self._home = root / HOME

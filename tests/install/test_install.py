@@ -1,4 +1,4 @@
-"""The installer on a folder that stands for a box: real bundles, real pip, real environments."""
+"""The installer on a folder that stands for a device: real bundles, real pip, real environments."""
 
 from __future__ import annotations
 
@@ -20,69 +20,69 @@ from needs import absent
 QUICK = ("--patience", "8")
 
 
-def test_from_an_empty_box_to_a_release(old_box: TestBox) -> None:
-    box = old_box
-    assert box.version == "1.0"
-    assert (box.home / "current").readlink() == Path("releases/1.0")
-    assert stat.S_IMODE((box.root / "etc/edge-reid/secrets/agent.key").stat().st_mode) == 0o600
-    assert stat.S_IMODE((box.root / "etc/edge-reid/secrets/ca.crt").stat().st_mode) == 0o644
-    manifest = box.home / "current/manifest.json"
+def test_from_an_empty_device_to_a_release(old_device: TestBox) -> None:
+    device = old_device
+    assert device.version == "1.0"
+    assert (device.home / "current").readlink() == Path("releases/1.0")
+    assert stat.S_IMODE((device.root / "etc/edge-reid/secrets/agent.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((device.root / "etc/edge-reid/secrets/ca.crt").stat().st_mode) == 0o644
+    manifest = device.home / "current/manifest.json"
     assert stat.S_IMODE(manifest.stat().st_mode) == 0o640, "it has the hashes of secrets"
     digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
     assert manifest.with_suffix(".sha256").read_text() == f"{digest}\n"
-    assert (box.root / "etc/systemd/system/edge-reid@.service").exists()
-    assert not list((box.home / "releases").glob("*.partial"))
-    assert not (box.home / "upgrade").exists()
+    assert (device.root / "etc/systemd/system/edge-reid@.service").exists()
+    assert not list((device.home / "releases").glob("*.partial"))
+    assert not (device.home / "upgrade").exists()
 
 
-def test_the_agents_are_switched_on_for_the_next_boot(old_box: TestBox) -> None:
+def test_the_agents_are_switched_on_for_the_next_boot(old_device: TestBox) -> None:
     if shutil.which("systemctl") is None:
         absent("systemctl (Debian: apt install systemd)")
-    units = old_box.root / "etc/systemd/system"
+    units = old_device.root / "etc/systemd/system"
     assert (units / "multi-user.target.wants/edge-reid.target").is_symlink()
     assert (units / "edge-reid.target.wants/edge-reid@gate.service").is_symlink()
 
 
-def test_the_same_bundle_again_changes_nothing(box: TestBox) -> None:
-    bundle = box.bundle("1.0")
-    box.install(bundle)
-    before = {it: it.lstat().st_mtime_ns for it in box.root.rglob("*") if it.name != "lock"}
-    outcome = box.install(bundle)
-    after = {it: it.lstat().st_mtime_ns for it in box.root.rglob("*") if it.name != "lock"}
+def test_the_same_bundle_again_changes_nothing(device: TestBox) -> None:
+    bundle = device.bundle("1.0")
+    device.install(bundle)
+    before = {it: it.lstat().st_mtime_ns for it in device.root.rglob("*") if it.name != "lock"}
+    outcome = device.install(bundle)
+    after = {it: it.lstat().st_mtime_ns for it in device.root.rglob("*") if it.name != "lock"}
     assert (outcome.code, after) == (0, before)
     assert outcome.said == "edge-reid 1.0 is installed: nothing to do\n"
 
 
-def test_the_last_two_releases_are_kept(box: TestBox) -> None:
+def test_the_last_two_releases_are_kept(device: TestBox) -> None:
     for version in ("1.0", "1.1", "1.2"):
-        assert box.install(box.bundle(version)).code == 0
-    assert (box.version, box.releases) == ("1.2", ["1.1", "1.2"])
+        assert device.install(device.bundle(version)).code == 0
+    assert (device.version, device.releases) == ("1.2", ["1.1", "1.2"])
 
 
-def test_going_back_by_hand_builds_nothing(box: TestBox) -> None:
-    old = box.bundle("1.0")
-    box.install(old)
-    box.install(box.bundle("1.1"))
-    outcome = box.install(old)
-    assert (outcome.code, box.version, box.releases) == (0, "1.0", ["1.0", "1.1"])
+def test_going_back_by_hand_builds_nothing(device: TestBox) -> None:
+    old = device.bundle("1.0")
+    device.install(old)
+    device.install(device.bundle("1.1"))
+    outcome = device.install(old)
+    assert (outcome.code, device.version, device.releases) == (0, "1.0", ["1.0", "1.1"])
     assert "installing" not in outcome.said
 
 
-def test_a_configuration_changed_on_the_box_stays(box: TestBox) -> None:
-    box.install(box.bundle("1.0"))
+def test_a_configuration_changed_on_the_device_stays(device: TestBox) -> None:
+    device.install(device.bundle("1.0"))
     mine = "# for 1.0\n# for 1.1\n# mine\n"
-    box.config.write_text(mine)
-    outcome = box.install(box.bundle("1.1"))
-    assert (outcome.code, box.version, box.config.read_text()) == (0, "1.1", mine)
-    assert "was changed on this box and stays" in outcome.said
-    assert "# for 1.1" in box.config.with_name("gate.toml.new").read_text()
+    device.config.write_text(mine)
+    outcome = device.install(device.bundle("1.1"))
+    assert (outcome.code, device.version, device.config.read_text()) == (0, "1.1", mine)
+    assert "was changed on this device and stays" in outcome.said
+    assert "# for 1.1" in device.config.with_name("gate.toml.new").read_text()
 
 
-def spoil(box: TestBox) -> dict[Path, tuple[int, int]]:
+def spoil(device: TestBox) -> dict[Path, tuple[int, int]]:
     """Give files other modes, and other owners if we may; those they had, with the owners."""
-    etc, units = box.root / "etc/edge-reid", box.root / "etc/systemd/system"
+    etc, units = device.root / "etc/edge-reid", device.root / "etc/systemd/system"
     paths = [
-        box.config,
+        device.config,
         etc / "secrets/agent.key",
         etc / "secrets/ca.crt",
         units / "edgereid.slice",
@@ -101,33 +101,33 @@ def modes(path: Path) -> tuple[int, int]:
     return stat.S_IMODE(its.st_mode), its.st_uid
 
 
-def test_an_upgrade_gives_files_their_mode_and_owner_back(box: TestBox) -> None:
+def test_an_upgrade_gives_files_their_mode_and_owner_back(device: TestBox) -> None:
     same = {"agent.key": b"key", "ca.crt": b"ca"}
-    box.install(box.bundle("1.0", secrets=same))
-    had = spoil(box)
-    assert box.install(box.bundle("1.1", secrets=same)).code == 0
+    device.install(device.bundle("1.0", secrets=same))
+    had = spoil(device)
+    assert device.install(device.bundle("1.1", secrets=same)).code == 0
     assert {it: modes(it) for it in had} == had
 
 
-def test_the_same_bundle_gives_files_their_mode_and_owner_back(box: TestBox) -> None:
-    bundle = box.bundle("1.0")
-    box.install(bundle)
-    had = spoil(box)
-    outcome = box.install(bundle)
+def test_the_same_bundle_gives_files_their_mode_and_owner_back(device: TestBox) -> None:
+    bundle = device.bundle("1.0")
+    device.install(bundle)
+    had = spoil(device)
+    outcome = device.install(bundle)
     assert (outcome.code, {it: modes(it) for it in had}) == (0, had)
     assert "agent.key: had another mode or owner" in outcome.said
-    assert box.install(bundle).said == "edge-reid 1.0 is installed: nothing to do\n"
+    assert device.install(bundle).said == "edge-reid 1.0 is installed: nothing to do\n"
 
 
-def test_only_the_configuration_is_new(box: TestBox) -> None:
-    bundle = box.bundle("1.0")
-    box.install(bundle)
+def test_only_the_configuration_is_new(device: TestBox) -> None:
+    bundle = device.bundle("1.0")
+    device.install(bundle)
     (bundle / "config/gate.toml").write_text("# for 1.0\n# a new threshold\n")
     parcels.write_manifest(bundle, "1.0")
-    outcome = box.install(bundle)
+    outcome = device.install(bundle)
     assert (outcome.code, "installing" in outcome.said) == (0, False), outcome.said
-    assert "a new threshold" in box.config.read_text()
-    assert "nothing to do" in box.install(bundle).said
+    assert "a new threshold" in device.config.read_text()
+    assert "nothing to do" in device.install(bundle).said
 
 
 def damaged(bundle: Path) -> None:
@@ -187,153 +187,155 @@ def with_a_wheel_for_another_platform(bundle: Path) -> None:
         (with_a_wheel_for_another_platform, "is not a supported wheel on this platform"),
     ],
 )
-def test_a_bundle_that_cannot_be(old_box: TestBox, harm, complaint: str) -> None:
-    before = old_box.fingerprint()
-    bundle = old_box.bundle("1.1")
+def test_a_bundle_that_cannot_be(old_device: TestBox, harm, complaint: str) -> None:
+    before = old_device.fingerprint()
+    bundle = old_device.bundle("1.1")
     harm(bundle)
-    outcome = old_box.install(bundle)
+    outcome = old_device.install(bundle)
     assert outcome.code == 1
     assert complaint in outcome.complaint
-    assert (old_box.version, old_box.releases) == ("1.0", ["1.0"])
-    assert old_box.fingerprint() == before
+    assert (old_device.version, old_device.releases) == ("1.0", ["1.0"])
+    assert old_device.fingerprint() == before
 
 
-def test_what_doctor_refuses_is_taken_back_whole(old_box: TestBox) -> None:
-    before = old_box.fingerprint()
-    outcome = old_box.install(old_box.bundle("1.1", "sick"))
+def test_what_doctor_refuses_is_taken_back_whole(old_device: TestBox) -> None:
+    before = old_device.fingerprint()
+    outcome = old_device.install(old_device.bundle("1.1", "sick"))
     assert outcome.complaint.endswith("doctor says no: embedding model checksum differs")
-    assert (old_box.version, old_box.releases) == ("1.0", ["1.0"])
-    assert old_box.fingerprint() == before
+    assert (old_device.version, old_device.releases) == ("1.0", ["1.0"])
+    assert old_device.fingerprint() == before
     assert "edge-reid 1.0 is what runs" in outcome.said
 
 
-def test_a_first_installation_that_doctor_refuses_leaves_no_release(box: TestBox) -> None:
-    assert box.install(box.bundle("1.0", "sick")).code == 1
-    assert (box.releases, (box.home / "current").is_symlink()) == ([], False)
+def test_a_first_installation_that_doctor_refuses_leaves_no_release(device: TestBox) -> None:
+    assert device.install(device.bundle("1.0", "sick")).code == 1
+    assert (device.releases, (device.home / "current").is_symlink()) == ([], False)
 
 
 def test_a_first_installation_cut_off_before_it_is_switched_on_is_by_the_next(
-    box: TestBox,
+    device: TestBox,
 ) -> None:
     if shutil.which("systemctl") is None:
         absent("systemctl (Debian: apt install systemd)")
-    bundle = box.bundle("1.0")
-    box.loses_power_at("systemctl")
-    assert box.install(bundle).code == -signal.SIGKILL
-    enabled = box.root / "etc/systemd/system/edge-reid.target.wants/edge-reid@gate.service"
-    assert (box.version, enabled.is_symlink()) == ("1.0", False)
-    box.boot()
-    outcome = box.install(bundle)
+    bundle = device.bundle("1.0")
+    device.loses_power_at("systemctl")
+    assert device.install(bundle).code == -signal.SIGKILL
+    enabled = device.root / "etc/systemd/system/edge-reid.target.wants/edge-reid@gate.service"
+    assert (device.version, enabled.is_symlink()) == ("1.0", False)
+    device.boot()
+    outcome = device.install(bundle)
     assert (outcome.code, enabled.is_symlink()) == (0, True), outcome.said
     assert "taken back" not in outcome.said
 
 
 def test_a_first_installation_cut_off_before_its_agents_run_is_ended_by_the_next(
-    box: TestBox,
+    device: TestBox,
 ) -> None:
-    box.run_systemd()
-    bundle = box.bundle("1.0")
-    box.loses_power_at("systemctl")
-    assert box.install(bundle, *QUICK).code == -signal.SIGKILL
-    assert (box.version, box.state) == ("1.0", "inactive")
-    outcome = box.install(bundle, *QUICK)
-    assert (outcome.code, box.state) == (0, "active"), outcome.said
+    device.run_systemd()
+    bundle = device.bundle("1.0")
+    device.loses_power_at("systemctl")
+    assert device.install(bundle, *QUICK).code == -signal.SIGKILL
+    assert (device.version, device.state) == ("1.0", "inactive")
+    outcome = device.install(bundle, *QUICK)
+    assert (outcome.code, device.state) == (0, "active"), outcome.said
     assert outcome.said.endswith("edge-reid 1.0 is installed: gate started\n")
-    assert box.install(bundle).said == "edge-reid 1.0 is installed: nothing to do\n"
+    assert device.install(bundle).said == "edge-reid 1.0 is installed: nothing to do\n"
 
 
 def test_a_first_installation_cut_off_before_its_release_is_current_is_done_again(
-    box: TestBox,
+    device: TestBox,
 ) -> None:
-    box.run_systemd()
-    bundle = box.bundle("1.0")
-    installer = box.start(bundle, *QUICK)
+    device.run_systemd()
+    bundle = device.bundle("1.0")
+    installer = device.start(bundle, *QUICK)
     while "asking the doctor" not in installer.stderr.readline():
         assert installer.poll() is None
     installer.send_signal(signal.SIGKILL)
     installer.wait()
-    outcome = box.install(bundle, *QUICK)
-    assert (outcome.code, box.version, box.state) == (0, "1.0", "active"), outcome.said
+    outcome = device.install(bundle, *QUICK)
+    assert (outcome.code, device.version, device.state) == (0, "1.0", "active"), outcome.said
 
 
-def test_whatever_roots_umask_the_agents_may_read_their_release(box: TestBox) -> None:
-    assert box.install(box.bundle("1.0"), umask=0o077).code == 0
-    release = box.home / "releases/1.0"
+def test_whatever_roots_umask_the_agents_may_read_their_release(device: TestBox) -> None:
+    assert device.install(device.bundle("1.0"), umask=0o077).code == 0
+    release = device.home / "releases/1.0"
     library = [*(release / "bin").iterdir(), *(release / "lib").rglob("*")]
-    folders = [it for it in box.home.parent.rglob("*") if it.is_dir()]
-    for path in (box.home.parent, *folders, *library, box.config.parent):
+    folders = [it for it in device.home.parent.rglob("*") if it.is_dir()]
+    for path in (device.home.parent, *folders, *library, device.config.parent):
         wanted = 0o005 if path.is_dir() else 0o004
         assert path.stat().st_mode & wanted == wanted, path
 
 
-def test_other_programs_under_a_version_that_is_there(old_box: TestBox) -> None:
-    outcome = old_box.install(old_box.bundle("1.0", "mute"))
+def test_other_programs_under_a_version_that_is_there(old_device: TestBox) -> None:
+    outcome = old_device.install(old_device.bundle("1.0", "mute"))
     assert "give the bundle a version of its own" in outcome.complaint
 
 
-def test_agents_that_are_well_confirm_an_upgrade(box: TestBox) -> None:
-    box.run_systemd()
-    assert box.install(box.bundle("1.0"), *QUICK).code == 0
-    assert box.install(box.bundle("1.1"), *QUICK).code == 0
-    assert box.version == "1.1"
+def test_agents_that_are_well_confirm_an_upgrade(device: TestBox) -> None:
+    device.run_systemd()
+    assert device.install(device.bundle("1.0"), *QUICK).code == 0
+    assert device.install(device.bundle("1.1"), *QUICK).code == 0
+    assert device.version == "1.1"
 
 
 @pytest.mark.parametrize("illness", ["dies", "mute"])
-def test_agents_that_are_not_well_take_an_upgrade_back(box: TestBox, illness: str) -> None:
-    box.run_systemd()
-    box.install(box.bundle("1.0"), *QUICK)
-    before = box.fingerprint()
-    outcome = box.install(box.bundle("1.1", illness), *QUICK)
+def test_agents_that_are_not_well_take_an_upgrade_back(device: TestBox, illness: str) -> None:
+    device.run_systemd()
+    device.install(device.bundle("1.0"), *QUICK)
+    before = device.fingerprint()
+    outcome = device.install(device.bundle("1.1", illness), *QUICK)
     assert "camera gate: the agent was not well within 8 s" in outcome.complaint
-    assert (box.version, box.releases, box.fingerprint()) == ("1.0", ["1.0"], before)
-    again = box.install(box.bundle("1.1", illness), "--unattended")
-    assert (again.code, box.version) == (3, "1.0"), "what failed is not tried again unasked"
-    assert box.install(box.bundle("1.2"), *QUICK).code == 0, "and the agent of 1.0 was well"
+    assert (device.version, device.releases, device.fingerprint()) == ("1.0", ["1.0"], before)
+    again = device.install(device.bundle("1.1", illness), "--unattended")
+    assert (again.code, device.version) == (3, "1.0"), "what failed is not tried again unasked"
+    assert device.install(device.bundle("1.2"), *QUICK).code == 0, "and the agent of 1.0 was well"
 
 
-def test_two_installers_at_once(box: TestBox) -> None:
-    box.install(box.bundle("1.0"))
-    bundle = box.bundle("1.1")
-    first = box.start(bundle)
-    while not list((box.home / "releases").glob("*.partial")):
+def test_two_installers_at_once(device: TestBox) -> None:
+    device.install(device.bundle("1.0"))
+    bundle = device.bundle("1.1")
+    first = device.start(bundle)
+    while not list((device.home / "releases").glob("*.partial")):
         time.sleep(0.01)
-    assert "another installation is under way" in box.install(bundle).complaint
+    assert "another installation is under way" in device.install(bundle).complaint
     assert first.wait(60) == 0
-    assert box.version == "1.1"
+    assert device.version == "1.1"
 
 
-def cut_off(box: TestBox, times: int, patience: tuple[str, ...] = ()) -> None:
+def cut_off(device: TestBox, times: int, patience: tuple[str, ...] = ()) -> None:
     """Kill installers, each at another moment, and look at what they leave."""
-    bundles = {version: box.bundle(version) for version in ("1.0", "1.1")}
-    box.install(bundles["1.0"], *patience)
+    bundles = {version: device.bundle(version) for version in ("1.0", "1.1")}
+    device.install(bundles["1.0"], *patience)
     began_s = time.monotonic()
-    box.install(bundles["1.1"], *patience)
+    device.install(bundles["1.1"], *patience)
     took_s = time.monotonic() - began_s
     chance = random.Random(5)
     for _ in range(times):
-        before = box.version
+        before = device.version
         other = "1.0" if before == "1.1" else "1.1"
-        shutil.rmtree(box.home / "releases" / other, ignore_errors=True)  # to be built again
-        installer = box.start(bundles[other], *patience)
+        shutil.rmtree(device.home / "releases" / other, ignore_errors=True)  # to be built again
+        installer = device.start(bundles[other], *patience)
         time.sleep(chance.uniform(0, took_s))
         os.killpg(installer.pid, signal.SIGKILL)  # with its pip, as systemd does
         installer.wait()
-        assert box.version in {before, other}, "there is always a release that runs"
-        box.boot()
-        assert f"# for {box.version}\n" in box.config.read_text(), "with its own configuration"
-        assert not (box.home / "upgrade").exists()
-        if box.version == before:
-            outcome = box.install(bundles[other], *patience)
-            assert (outcome.code, box.version) == (0, other), outcome.said
-        assert not list((box.home / "releases").glob("*.partial"))
+        assert device.version in {before, other}, "there is always a release that runs"
+        device.boot()
+        assert f"# for {device.version}\n" in device.config.read_text(), (
+            "with its own configuration"
+        )
+        assert not (device.home / "upgrade").exists()
+        if device.version == before:
+            outcome = device.install(bundles[other], *patience)
+            assert (outcome.code, device.version) == (0, other), outcome.said
+        assert not list((device.home / "releases").glob("*.partial"))
 
 
-def test_an_installer_that_is_killed(box: TestBox) -> None:
-    cut_off(box, 3)
+def test_an_installer_that_is_killed(device: TestBox) -> None:
+    cut_off(device, 3)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_an_installer_that_is_killed_again_and_again(box: TestBox) -> None:
-    box.run_systemd()
-    cut_off(box, 40, ("--patience", "12"))
+def test_an_installer_that_is_killed_again_and_again(device: TestBox) -> None:
+    device.run_systemd()
+    cut_off(device, 40, ("--patience", "12"))

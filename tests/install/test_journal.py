@@ -24,7 +24,7 @@ class PowerCut(BaseException):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A box that runs 1.0."""
+    """A device that runs 1.0."""
     for version in ("1.0", "1.1"):
         (tmp_path / "opt/edge-reid/releases" / version).mkdir(parents=True)
         (tmp_path / "opt/edge-reid/releases" / version / "manifest.json").write_text("as built")

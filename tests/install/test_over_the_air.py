@@ -16,7 +16,7 @@ from outcome import Outcome
 from edge_reid.core.errors import BundleError
 from edge_reid.release.release_head import seal
 from edge_reid.signing.keys import SigningKey
-from edge_reid.wire.payloads import BoxUpdate
+from edge_reid.wire.payloads import DeviceUpdate
 
 pytestmark = pytest.mark.broker
 CANARY = {"canary": ("gate-1",)}
@@ -39,19 +39,19 @@ def fleet(
     return Fleet(tmp_path, pip_wheel, broker.url, edge_reid)
 
 
-def report(fleet: Fleet, name: str) -> BoxUpdate:
-    """What a box has left at the broker."""
+def report(fleet: Fleet, name: str) -> DeviceUpdate:
+    """What a device has left at the broker."""
     with fleet.line() as line:
         return line.listen().reports[name]
 
 
-def an_hour_passes(box: FollowingBox) -> None:
+def an_hour_passes(device: FollowingBox) -> None:
     """Since the last attempt."""
-    file = box.home / "update.json"
+    file = device.home / "update.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"at_utc_s": 0}))
 
 
-def test_a_box_takes_what_is_published_and_says_so(fleet: Fleet) -> None:
+def test_a_device_takes_what_is_published_and_says_so(fleet: Fleet) -> None:
     gate = fleet.add("gate-1")
     assert "no release is published: current" in gate.fetch().out
     head = fleet.publish(fleet.bundle("1.1")).head
@@ -101,14 +101,14 @@ def test_a_canary_that_takes_a_release_back_stops_the_roll_out(fleet: Fleet) -> 
     assert report(fleet, "yard-1").state == "waiting"
 
     fleet.publish(fleet.bundle("1.2"), groups=CANARY)
-    for box in (gate, yard):
-        box.fetch()
-        box.take()
-        box.fetch()
-        assert box.version == "1.2", "the next release goes on where that one stopped"
+    for device in (gate, yard):
+        device.fetch()
+        device.take()
+        device.fetch()
+        assert device.version == "1.2", "the next release goes on where that one stopped"
 
 
-def test_an_older_release_published_anew_takes_all_boxes_back(fleet: Fleet) -> None:
+def test_an_older_release_published_anew_takes_all_devices_back(fleet: Fleet) -> None:
     gate = fleet.add("gate-1")
     old = fleet.bundle("1.0")
     for bundle in (fleet.bundle("1.1"), old):
@@ -134,7 +134,7 @@ def test_only_what_differs_travels(fleet: Fleet) -> None:
     assert len(kept) < len(list((fleet.depot / "files").iterdir())), "nor keeps what it had"
 
 
-def test_what_is_changed_on_the_box_is_not_installed_but_fetched_again(
+def test_what_is_changed_on_the_device_is_not_installed_but_fetched_again(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     """The user of the agents owns the stock, and parses what cameras send."""
@@ -182,7 +182,7 @@ def test_a_head_that_another_key_has_signed_is_refused_by_both(fleet: Fleet) -> 
 
 
 def test_a_head_that_was_published_before_is_not_taken_again(fleet: Fleet) -> None:
-    """Whoever can write at the broker, or on the box, has all heads that there ever were."""
+    """Whoever can write at the broker, or on the device, has all heads that there ever were."""
     gate = fleet.add("gate-1")
     first = fleet.publish(fleet.bundle("1.1")).head
     with fleet.line() as line:
@@ -200,7 +200,7 @@ def test_a_head_that_was_published_before_is_not_taken_again(fleet: Fleet) -> No
     assert gate.version == "1.2"
 
 
-def test_a_box_that_was_set_up_anew_takes_no_release_from_before(fleet: Fleet) -> None:
+def test_a_device_that_was_set_up_anew_takes_no_release_from_before(fleet: Fleet) -> None:
     """It remembers nothing; the least serial is in the configuration that its bundle brings."""
     first = fleet.publish(fleet.bundle("1.1")).head
     fleet.least_serial = first.serial + 1
@@ -217,7 +217,7 @@ def test_a_box_that_was_set_up_anew_takes_no_release_from_before(fleet: Fleet) -
 
 
 def test_a_release_published_after_a_stop_is_taken(fleet: Fleet, broker: Mosquitto) -> None:
-    """Nothing at the broker tells any more what the serial before was; the boxes know theirs."""
+    """Nothing at the broker tells any more what the serial before was; the devices know theirs."""
     gate = fleet.add("gate-1")
     for version in ("1.1", "1.2"):
         fleet.publish(fleet.bundle(version))
@@ -231,13 +231,13 @@ def test_a_release_published_after_a_stop_is_taken(fleet: Fleet, broker: Mosquit
     assert gate.version == "1.3"
 
 
-def test_what_is_not_for_this_box_is_said_and_left(fleet: Fleet, broker: Mosquitto) -> None:
+def test_what_is_not_for_this_device_is_said_and_left(fleet: Fleet, broker: Mosquitto) -> None:
     gate = fleet.add("gate-1")
     fleet.publish(fleet.bundle("1.1", target="pi-trixie"))
     assert "waiting: 1.1 is not for debian-x86" in gate.fetch().out
-    del fleet.boxes["gate-1"]
+    del fleet.devices["gate-1"]
     fleet.publish(fleet.bundle("1.2"))
-    assert "failed: release 1.2: has no configuration for box gate-1" in gate.fetch().out
+    assert "failed: release 1.2: has no configuration for device gate-1" in gate.fetch().out
     said = fleet.run("release", "stop", "--site", "lab", "--broker", broker.url).out
     assert "no release is published any more" in said
     assert "no release is published: current" in gate.fetch().out
@@ -249,7 +249,9 @@ def test_what_must_not_be_published(fleet: Fleet, tmp_path: Path) -> None:
     another = Fleet(tmp_path / "other", fleet.pip, "mqtt://127.0.0.1:1", fleet.run)
     with pytest.raises(BundleError, match="the signature is not of the pinned key"):
         fleet.publish(another.bundle("1.1"))
-    with pytest.raises(BundleError, match="for all boxes of lab, found one for box any of farm"):
+    with pytest.raises(
+        BundleError, match="for all devices of lab, found one for device any of farm"
+    ):
         fleet.publish(fleet.bundle("1.3", site="farm"))
     with pytest.raises(BundleError, match="one release, one for each target, found 1.1 .*1.2"):
         fleet.publish(well, fleet.bundle("1.2", target="pi-trixie"))

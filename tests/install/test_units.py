@@ -18,7 +18,7 @@ SYSTEM_UNITS = Path("/usr/lib/systemd/system")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """`/` of a box, as far as units look at it."""
+    """`/` of a device, as far as units look at it."""
     if shutil.which("systemd-analyze") is None:
         absent("systemd-analyze (Debian: apt install systemd)")
     shutil.copytree(SYSTEM_UNITS, tmp_path / "usr/lib/systemd/system", symlinks=True)

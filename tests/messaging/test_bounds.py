@@ -38,7 +38,7 @@ def an_event_with(**changes: Any) -> bytes:
         {"decided_at": "9999-99-99T99:99:99.999Z"},
         {"first_seen": "0000-01-01T00:00:00.000Z"},
         {"last_seen": "2026-02-30T00:00:00.000Z"},
-        {"box": [0, 0, 1e30, 1]},
+        {"device": [0, 0, 1e30, 1]},
         {"frame_size": [2**40, 1]},
     ],
     ids=str,

@@ -202,7 +202,7 @@ def test_a_broker_of_another_ca_is_not_trusted(secured: SecuredMosquitto, tmp_pa
 
 
 def test_a_clients_certificate_makes_no_broker(tmp_path: Path) -> None:
-    """Who steals a box cannot pose as the broker with what is on it."""
+    """Who steals a device cannot pose as the broker with what is on it."""
     posing = SecuredMosquitto(tmp_path)
     config = posing._config.read_text()
     for kind in ("crt", "key"):
@@ -239,7 +239,7 @@ def test_an_agent_does_its_work_behind_these_rules(
     desk.close()
 
 
-def test_a_removed_box_can_do_nothing_more(tmp_path: Path) -> None:
+def test_a_removed_device_can_do_nothing_more(tmp_path: Path) -> None:
     """A reload is enough, as the README says."""
     broker = SecuredMosquitto(tmp_path)
     stolen = broker.broker_for("gate-1")

@@ -13,7 +13,7 @@ def test_ports_have_their_usual_defaults() -> None:
     assert (
         str(Broker.from_settings(MqttSettings(url="mqtt://127.0.0.1"))) == "mqtt://127.0.0.1:1883"
     )
-    assert str(Broker.from_settings(MqttSettings(url="mqtts://box"))) == "mqtts://box:8883"
+    assert str(Broker.from_settings(MqttSettings(url="mqtts://device"))) == "mqtts://device:8883"
     assert str(Broker.from_settings(MqttSettings(url="mqtt://[::1]:99"))) == "mqtt://[::1]:99"
 
 
@@ -21,7 +21,7 @@ def test_the_password_is_the_first_line_of_its_file_and_never_shown(tmp_path: Pa
     file = tmp_path / "password"
     file.write_text("s3cret \nsecond line\n")
     broker = Broker.from_settings(
-        MqttSettings(url="mqtts://box", username="gate", password_file=file)
+        MqttSettings(url="mqtts://device", username="gate", password_file=file)
     )
     assert broker.password == "s3cret "
     assert "s3cret" not in repr(broker)
@@ -34,7 +34,7 @@ def test_the_mark_that_editors_on_windows_put_first_is_no_part_of_a_password(
     file = tmp_path / "password"
     file.write_bytes("pässword\r\n".encode(encoding))
     broker = Broker.from_settings(
-        MqttSettings(url="mqtts://box", username="gate", password_file=file)
+        MqttSettings(url="mqtts://device", username="gate", password_file=file)
     )
     assert broker.password == "pässword"
 
@@ -42,7 +42,7 @@ def test_the_mark_that_editors_on_windows_put_first_is_no_part_of_a_password(
 def test_tls_verifies_always() -> None:
     import ssl
 
-    tls = Broker.from_settings(MqttSettings(url="mqtts://box")).tls
+    tls = Broker.from_settings(MqttSettings(url="mqtts://device")).tls
     assert tls is not None
     assert tls.verify_mode is ssl.CERT_REQUIRED
     assert tls.check_hostname
@@ -66,7 +66,7 @@ def test_plaintext_stays_on_this_machine(host: str) -> None:
     assert Broker.from_settings(MqttSettings(url=f"mqtt://{host}")).tls is None
 
 
-@pytest.mark.parametrize("host", ["box", "192.0.2.7", "localhost.example.com", "[2001:db8::1]"])
+@pytest.mark.parametrize("host", ["device", "192.0.2.7", "localhost.example.com", "[2001:db8::1]"])
 def test_plaintext_leaves_it_only_when_that_is_said(host: str) -> None:
     settings = MqttSettings(url=f"mqtt://{host}")
     with pytest.raises(ConfigError, match="plaintext over the network; use mqtts://, or allow_pl"):
@@ -82,11 +82,11 @@ def test_systemd_hands_over_what_no_setting_names(
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "mqtt.password").write_text("from systemd\n")
     (tmp_path / "own").write_text("from the file\n")
-    settings = MqttSettings(url="mqtts://box", username="gate")
+    settings = MqttSettings(url="mqtts://device", username="gate")
     assert Broker.from_settings(settings).password == "from systemd"
     own = settings.model_copy(update={"password_file": tmp_path / "own"})
     assert Broker.from_settings(own).password == "from the file"
-    nobody = MqttSettings(url="mqtts://box")
+    nobody = MqttSettings(url="mqtts://device")
     assert Broker.from_settings(nobody).password is None
 
 
@@ -96,18 +96,20 @@ def test_a_certificate_handed_over_by_systemd_is_shown_to_the_broker(
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "mqtt.cert").write_text("no certificate")
     with pytest.raises(ConfigError, match="cert_file: goes with key_file"):
-        Broker.from_settings(MqttSettings(url="mqtts://box"))
+        Broker.from_settings(MqttSettings(url="mqtts://device"))
     (tmp_path / "mqtt.key").write_text("no key")
     with pytest.raises(ConfigError, match="are no certificate with its key"):
-        Broker.from_settings(MqttSettings(url="mqtts://box"))
+        Broker.from_settings(MqttSettings(url="mqtts://device"))
 
 
 def test_a_blank_credential_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A unit file asks for all of them; what a box does not have, systemd makes up as a blank."""
+    """A unit file asks for all of them; what a device does not have, systemd makes up as a
+    blank.
+    """
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     for name in ("mqtt.ca", "mqtt.cert", "mqtt.key", "mqtt.password"):
         (tmp_path / name).write_text("\n")
-    broker = Broker.from_settings(MqttSettings(url="mqtts://box", username="gate"))
+    broker = Broker.from_settings(MqttSettings(url="mqtts://device", username="gate"))
     assert broker.tls is not None
     assert broker.password is None
 
@@ -127,6 +129,6 @@ def test_certificates_without_tls_are_a_mistake(tmp_path: Path) -> None:
 def test_the_least_version_of_tls_is_1_2() -> None:
     import ssl
 
-    tls = Broker.from_settings(MqttSettings(url="mqtts://box")).tls
+    tls = Broker.from_settings(MqttSettings(url="mqtts://device")).tls
     assert tls is not None
     assert tls.minimum_version is ssl.TLSVersion.TLSv1_2

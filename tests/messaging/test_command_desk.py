@@ -12,7 +12,7 @@ from sightings import ADDRESS
 
 from edge_reid.consumers.command_client import new_command
 from edge_reid.core.config import CommandSettings
-from edge_reid.delivery.command_inbox import REMEMBERED, WAITING_MAX, CommandDesk
+from edge_reid.delivery.command_inbox import REMEMBERED, WAITING_MAX, CommandInbox
 from edge_reid.delivery.command_memory import CommandMemory
 from edge_reid.mqtt.connection import Received
 from edge_reid.wire.commands import MAX_COMMAND_BYTES, Command, parse_command
@@ -39,18 +39,18 @@ def heard(message: bytes, *, retained: bool = False) -> Received:
 
 
 @pytest.fixture
-def desk() -> CommandDesk:
-    return CommandDesk(ADDRESS, ALLOWED, clock=lambda: NOW_S)
+def desk() -> CommandInbox:
+    return CommandInbox(ADDRESS, ALLOWED, clock=lambda: NOW_S)
 
 
-def told(desk: CommandDesk) -> list[dict[str, Any]]:
+def told(desk: CommandInbox) -> list[dict[str, Any]]:
     """The results that go out now."""
     messages = desk.take_outgoing()
     assert all((it.topic, it.retain) == (ADDRESS.agent_result, False) for it in messages)
     return [json.loads(it.text) for it in messages]
 
 
-def test_a_command_is_taken_carried_out_and_answered(desk: CommandDesk) -> None:
+def test_a_command_is_taken_carried_out_and_answered(desk: CommandInbox) -> None:
     desk.hear(heard(body()))
     command = desk.next(0)
     assert command is not None
@@ -91,20 +91,20 @@ def test_a_command_is_taken_carried_out_and_answered(desk: CommandDesk) -> None:
         b" " * MAX_COMMAND_BYTES + body(),
     ],
 )
-def test_what_is_no_command_is_ignored_and_counted(desk: CommandDesk, message: bytes) -> None:
+def test_what_is_no_command_is_ignored_and_counted(desk: CommandInbox, message: bytes) -> None:
     desk.hear(heard(message))
     assert desk.next(0) is None
     assert told(desk) == []
     assert desk.state.ignored == 1
 
 
-def test_what_lay_retained_is_ignored_and_counted(desk: CommandDesk) -> None:
+def test_what_lay_retained_is_ignored_and_counted(desk: CommandInbox) -> None:
     desk.hear(heard(body(), retained=True))
     assert desk.next(0) is None
     assert (desk.state.ignored, desk.state.refused) == (1, 0)
 
 
-def test_what_comes_twice_is_done_once_and_answered_again(desk: CommandDesk) -> None:
+def test_what_comes_twice_is_done_once_and_answered_again(desk: CommandInbox) -> None:
     for _ in range(2):  # the second while the first is not done yet
         desk.hear(heard(body()))
     command = desk.next(0)
@@ -122,7 +122,7 @@ def test_what_comes_twice_is_done_once_and_answered_again(desk: CommandDesk) -> 
     ("age_s", "words"),
     [(60.5, "got one of 60 s ago"), (86_400, "86400 s ago"), (-61, "61 s in the future")],
 )
-def test_what_is_stale_is_refused(desk: CommandDesk, age_s: float, words: str) -> None:
+def test_what_is_stale_is_refused(desk: CommandInbox, age_s: float, words: str) -> None:
     desk.hear(heard(body(issued_at=rfc3339(NOW_S - age_s))))
     (result,) = told(desk)
     assert result["outcome"] == "refused"
@@ -131,16 +131,16 @@ def test_what_is_stale_is_refused(desk: CommandDesk, age_s: float, words: str) -
     assert desk.state.refused == 1
 
 
-def test_what_is_not_enabled_is_refused(desk: CommandDesk) -> None:
+def test_what_is_not_enabled_is_refused(desk: CommandInbox) -> None:
     desk.hear(heard(body(command="snapshot")))
     (result,) = told(desk)
     assert result["outcome"] == "refused"
     assert result["reason"] == (
-        "snapshot is not enabled here; name it in commands.allow on the box"
+        "snapshot is not enabled here; name it in commands.allow on the device"
     )
 
 
-def test_commands_do_not_pile_up(desk: CommandDesk) -> None:
+def test_commands_do_not_pile_up(desk: CommandInbox) -> None:
     for number in range(WAITING_MAX + 1):
         desk.hear(heard(body(id=f"order-{number}")))
     (result,) = told(desk)
@@ -148,7 +148,7 @@ def test_commands_do_not_pile_up(desk: CommandDesk) -> None:
     assert "commands wait already" in result["reason"]
 
 
-def test_nor_does_what_is_remembered(desk: CommandDesk) -> None:
+def test_nor_does_what_is_remembered(desk: CommandInbox) -> None:
     for number in range(3 * REMEMBERED):
         desk.hear(heard(body(id=f"order-{number}", command="snapshot")))
     assert len(told(desk)) == REMEMBERED
@@ -172,9 +172,9 @@ def test_what_was_taken_before_a_restart_is_not_done_again(tmp_path: Path) -> No
     """Not within its age, and not afterwards either."""
     now_s = NOW_S
 
-    def started() -> CommandDesk:
+    def started() -> CommandInbox:
         memory = CommandMemory(tmp_path / "commands.json", ALLOWED.max_age_s)
-        return CommandDesk(ADDRESS, ALLOWED, clock=lambda: now_s, memory=memory)
+        return CommandInbox(ADDRESS, ALLOWED, clock=lambda: now_s, memory=memory)
 
     desk = started()
     desk.hear(heard(body()))
@@ -205,7 +205,7 @@ def test_what_was_taken_before_a_restart_is_not_done_again(tmp_path: Path) -> No
 
 def test_what_cannot_be_remembered_is_not_done(tmp_path: Path) -> None:
     memory = CommandMemory(tmp_path / "no folder" / "commands.json", 60)
-    desk = CommandDesk(ADDRESS, ALLOWED, clock=lambda: NOW_S, memory=memory)
+    desk = CommandInbox(ADDRESS, ALLOWED, clock=lambda: NOW_S, memory=memory)
     desk.hear(heard(body()))
     assert desk.next(0) is None
     assert "a restart would do the command again; make room there" in told(desk)[0]["reason"]

@@ -12,7 +12,14 @@ import pytest
 from postgres import Postgres
 from sightings import STRANGER, an_event
 
-from edge_reid.consumers.event_store import COLUMNS, TABLE, AwayError, EventStore, UnfitError, row
+from edge_reid.consumers.event_store import (
+    COLUMNS,
+    TABLE,
+    EventStore,
+    RejectedEventError,
+    StoreUnavailableError,
+    row,
+)
 from edge_reid.consumers.lines_store import LinesStore
 from edge_reid.consumers.sqlite_store import SqliteStore
 from edge_reid.consumers.store_urls import open_store
@@ -161,7 +168,7 @@ def test_what_does_not_fit_a_database_is_refused_and_nothing_is_half_there(
     odd = damaged(EVENTS[1], **changes)
     for where in (postgres.new_place(), f"sqlite:///{tmp_path / 'hits.db'}"):
         store = open_store(where)
-        with pytest.raises(UnfitError):
+        with pytest.raises(RejectedEventError):
             store.write([EVENTS[0], odd, EVENTS[2]])
         assert ids_in(where) == []
         assert store.write([EVENTS[0]]) == 1
@@ -175,7 +182,7 @@ def test_what_postgres_alone_cannot_hold_is_refused_too(
     postgres: Postgres, changes: dict[str, object]
 ) -> None:
     store = open_store(postgres.new_place())
-    with pytest.raises(UnfitError):
+    with pytest.raises(RejectedEventError):
         store.write([damaged(EVENTS[0], **changes)])
     assert store.write([EVENTS[0]]) == 1
     store.close()
@@ -186,9 +193,9 @@ def test_a_database_that_was_restarted_is_found_again(postgres: Postgres) -> Non
     store = open_store(where)
     store.write(EVENTS[:1])
     postgres.crash()
-    with pytest.raises(AwayError):
+    with pytest.raises(StoreUnavailableError):
         store.write(EVENTS)
-    with pytest.raises(AwayError):  # and it is still away
+    with pytest.raises(StoreUnavailableError):  # and it is still away
         store.write(EVENTS)
     postgres.start()
     assert store.write(EVENTS) == 2
@@ -295,7 +302,7 @@ def test_a_full_disk_leaves_no_half_line_and_is_tried_again(tmp_path: Path) -> N
     good = os.dup(store._file.fileno())
     full = os.open("/dev/full", os.O_RDWR)
     os.dup2(full, store._file.fileno())
-    with pytest.raises(AwayError, match="No space left"):
+    with pytest.raises(StoreUnavailableError, match="No space left"):
         store.write(EVENTS)
     os.dup2(good, store._file.fileno())
     assert store.write(EVENTS) == 3

@@ -147,7 +147,7 @@ def test_a_wall_clock_that_jumps_drops_nothing_and_seq_still_rises(
 def test_a_damaged_outbox_met_with_a_clock_in_the_past_still_counts_upwards(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A box without a battery clock wakes up in 1970, and its card is damaged for the second
+    """A device without a battery clock wakes up in 1970, and its card is damaged for the second
     time: the numbers of the first replacement came from a clock that was right.
     """
     path.write_bytes(b"\xa5" * 8192)

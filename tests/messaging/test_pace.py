@@ -11,7 +11,7 @@ from sightings import ADDRESS, an_event
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
 from edge_reid.delivery.publisher import AgentFacts, Publisher
-from edge_reid.delivery.rate_limit import BURST_S, Pacer
+from edge_reid.delivery.rate_limit import BURST_S, RateLimit
 from edge_reid.wire.events import CameraReport, camera_status_message
 
 FACTS = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)
@@ -29,7 +29,7 @@ class Stopwatch:
 @pytest.mark.parametrize("tick_s", [0.001, 0.02, 0.05])
 def test_the_rate_is_kept_however_often_somebody_looks(tick_s: float) -> None:
     clock = Stopwatch()
-    pacer, passed = Pacer(50.0, clock), 0
+    pacer, passed = RateLimit(50.0, clock), 0
     for _ in range(round(10 / tick_s)):
         while pacer.wait_s == 0:
             pacer.passed()
@@ -40,7 +40,7 @@ def test_the_rate_is_kept_however_often_somebody_looks(tick_s: float) -> None:
 
 def test_a_long_rest_earns_no_flood() -> None:
     clock = Stopwatch()
-    pacer = Pacer(50.0, clock)
+    pacer = RateLimit(50.0, clock)
     pacer.passed()
     clock.now_s += 3600
     burst = 0
@@ -51,7 +51,7 @@ def test_a_long_rest_earns_no_flood() -> None:
 
 
 def test_no_rate_is_no_wait() -> None:
-    pacer = Pacer(None)
+    pacer = RateLimit(None)
     pacer.passed()
     assert pacer.wait_s == 0
 

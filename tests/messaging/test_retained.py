@@ -16,9 +16,9 @@ from edge_reid.mqtt.connection import Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.mqtt.subscriber import Subscriber
-from edge_reid.release.channel import ReleaseLine
+from edge_reid.release.channel import ReleaseChannel
 from edge_reid.wire.events import CameraReport, camera_status_message
-from edge_reid.wire.payloads import BoxUpdate
+from edge_reid.wire.payloads import DeviceUpdate
 from edge_reid.wire.topics import Address
 
 GATE = camera_status_message(ADDRESS, "gate", CameraReport("running"), 0.0)
@@ -37,7 +37,7 @@ def leave(broker: Mosquitto, *messages: Message) -> None:
 
 def an_update(agent: str) -> Message:
     at = "2026-03-01T12:00:00.000Z"
-    report = BoxUpdate(
+    report = DeviceUpdate(
         site="lab",
         agent=agent,
         release="1.0",
@@ -75,7 +75,7 @@ def test_a_device_sees_its_release_beside_a_loud_agent(broker: Mosquitto) -> Non
     loud = Message(an_update("liar").topic, "x", retain=False)
     with (
         somebody_speaks(broker, loud),
-        ReleaseLine(broker.broker(), "edge-reid", "lab") as line,
+        ReleaseChannel(broker.broker(), "edge-reid", "lab") as line,
     ):
         assert line.listen().head == b"sealed"
 

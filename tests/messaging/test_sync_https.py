@@ -10,7 +10,7 @@ from publishing import ENOUGH_FOR_A_TREE, Workshop, assert_same_people
 from web import Silent, WebServer
 
 from edge_reid.core.errors import ConfigError, SnapshotError
-from edge_reid.gallery.gallery_install import pull
+from edge_reid.gallery.gallery_install import install
 from edge_reid.gallery.replica import Replica
 from edge_reid.signing.blobs import BlobRef, ref_of
 from edge_reid.transfer.https import HttpsSource
@@ -56,10 +56,10 @@ def test_a_gallery_comes_from_a_web_server(
     workshop: Workshop, ca_file: Path, url: str, tmp_path: Path
 ) -> None:
     source = HttpsSource(f"{url}/", ca_file, poll_s=0.01)
-    with Replica.open(tmp_path / "box.db") as replica:
+    with Replica.open(tmp_path / "device.db") as replica:
         sealed = source.news(1.0)
         assert sealed is not None
-        arrived = pull(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=1.0)
+        arrived = install(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=1.0)
     source.close()
     assert arrived is not None
     assert_same_people(arrived.snapshot, workshop.store.snapshot())

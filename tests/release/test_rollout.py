@@ -1,4 +1,4 @@
-"""Whose turn it is, from what the boxes say of themselves."""
+"""Whose turn it is, from what the devices say of themselves."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from edge_reid.release.release_head import Group, ReleaseHead, TargetRelease
+from edge_reid.release.release_head import ReleaseHead, RolloutGroup, TargetRelease
 from edge_reid.release.rollout import reason_to_wait
 from edge_reid.release.soak import Watch
 from edge_reid.wire.events import rfc3339
-from edge_reid.wire.payloads import BoxUpdate
+from edge_reid.wire.payloads import DeviceUpdate
 
 HEAD = ReleaseHead(
     site="lab",
@@ -20,8 +20,8 @@ HEAD = ReleaseHead(
     version="1.1",
     targets={"pi-trixie": TargetRelease(manifest_sha256="0" * 64, manifest_bytes=1, size_bytes=1)},
     groups=(
-        Group(name="canary", agents=("gate-1", "gate-2")),
-        Group(name="early", agents=("yard-1",)),
+        RolloutGroup(name="canary", agents=("gate-1", "gate-2")),
+        RolloutGroup(name="early", agents=("yard-1",)),
     ),
     soak_s=3600,
     created_utc_s=0,
@@ -39,7 +39,7 @@ def said(
     serial: int = 5,
     wanted: str = "1.1",
     ran_s: float = 3600,
-) -> tuple[str, BoxUpdate]:
+) -> tuple[str, DeviceUpdate]:
     report = {
         "site": "lab",
         "agent": agent,
@@ -52,7 +52,7 @@ def said(
         "since": rfc3339(1e9),
         "at": rfc3339(1e9 + ran_s),
     }
-    return agent, BoxUpdate.model_validate(report)
+    return agent, DeviceUpdate.model_validate(report)
 
 
 @pytest.mark.parametrize("agent", ["gate-1", "gate-2"])
@@ -74,7 +74,7 @@ def test_the_first_group_waits_for_nobody(agent: str) -> None:
     ],
 )
 def test_everybody_else_waits(
-    agent: str, reports: list[tuple[str, BoxUpdate]], reason: str
+    agent: str, reports: list[tuple[str, DeviceUpdate]], reason: str
 ) -> None:
     found = reason_to_wait(HEAD, agent, dict(reports), LONG)
     assert found is not None
@@ -148,7 +148,9 @@ class TestWatch:
         assert watch.look(next_head, dict([said("gate-1", serial=6)]), 1600.0) == {"gate-1": 0}
 
     def test_a_clock_that_was_wrong_proves_nothing(self, tmp_path: Path) -> None:
-        """The first look was in 1970, as a box without a battery has it; it was published since."""
+        """The first look was in 1970, as a device without a battery has it; it was published
+        since.
+        """
         head = HEAD.model_copy(update={"created_utc_s": 1e9})
         watch = Watch(tmp_path / "soak.json")
         watch.look(head, dict([said("gate-1")]), 100.0)

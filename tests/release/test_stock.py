@@ -15,8 +15,8 @@ import pytest
 from web import WebServer
 
 from edge_reid.core.errors import BundleError, ConfigError
-from edge_reid.release.download_cache import Stock
-from edge_reid.release.file_source import FolderDepot, WebDepot, place_of
+from edge_reid.release.download_cache import DownloadCache
+from edge_reid.release.file_source import ReleaseFolder, ReleaseWebServer, place_of
 from edge_reid.signing.blobs import BlobRef
 
 BODY = random.Random(1).randbytes(900_000)
@@ -61,22 +61,22 @@ def server(tmp_path: Path, folder: Path) -> Iterator[WebServer]:
 def test_a_file_comes_from_a_folder_and_counts_once_it_is_whole(
     folder: Path, tmp_path: Path
 ) -> None:
-    stock, came = Stock(tmp_path / "stock"), []
+    stock, came = DownloadCache(tmp_path / "stock"), []
     assert not stock.has(REF)
-    path = stock.fetch(REF, FolderDepot(folder), came.append)
+    path = stock.fetch(REF, ReleaseFolder(folder), came.append)
     assert (path.read_bytes(), sum(came), stock.has(REF)) == (BODY, len(BODY), True)
     path.write_bytes(BODY[:-1] + b"x")
     assert not stock.has(REF), "a file that a card has harmed is fetched again"
-    assert stock.fetch(REF, FolderDepot(folder)).read_bytes() == BODY
+    assert stock.fetch(REF, ReleaseFolder(folder)).read_bytes() == BODY
 
 
 def test_what_was_cut_off_goes_on_where_it_was(tmp_path: Path, folder: Path) -> None:
     class Handler(Ranges):
         asked: ClassVar[list[str | None]] = []
 
-    stock = Stock(tmp_path / "stock")
+    stock = DownloadCache(tmp_path / "stock")
     with WebServer(folder, tmp_path, Handler) as server:
-        depot = WebDepot(server.url, server.ca_file)
+        depot = ReleaseWebServer(server.url, server.ca_file)
         (folder / place_of(REF.sha256)).write_bytes(BODY[:500_000])
         with pytest.raises(BundleError, match="expected 900000 bytes, got 500000; it goes on"):
             stock.fetch(REF, depot)
@@ -88,10 +88,10 @@ def test_what_was_cut_off_goes_on_where_it_was(tmp_path: Path, folder: Path) -> 
 def test_a_server_that_knows_no_ranges_sends_it_all_again(
     tmp_path: Path, server: WebServer
 ) -> None:
-    stock = Stock(tmp_path / "stock")
+    stock = DownloadCache(tmp_path / "stock")
     stock.files.mkdir(parents=True)
     (stock.files / f"{REF.sha256}.part").write_bytes(BODY[:500_000])
-    assert stock.fetch(REF, WebDepot(server.url, server.ca_file)).read_bytes() == BODY
+    assert stock.fetch(REF, ReleaseWebServer(server.url, server.ca_file)).read_bytes() == BODY
 
 
 def test_what_such_a_server_sends_again_is_not_kept_in_memory(
@@ -101,7 +101,7 @@ def test_what_such_a_server_sends_again_is_not_kept_in_memory(
     body = bytes(20_000_000)
     ref = BlobRef(hashlib.sha256(body).hexdigest(), len(body))
     (folder / place_of(ref.sha256)).write_bytes(body)
-    depot = WebDepot(server.url, server.ca_file)
+    depot = ReleaseWebServer(server.url, server.ca_file)
     tracemalloc.start()
     with depot.open(ref.sha256, len(body) - 100) as rest:
         assert len(rest.read()) == 100
@@ -114,54 +114,57 @@ def test_what_such_a_server_sends_again_is_not_kept_in_memory(
 def test_another_file_under_that_name_is_not_kept(folder: Path, tmp_path: Path, change) -> None:
     file = folder / place_of(REF.sha256)
     file.write_bytes(change(BODY))
-    stock = Stock(tmp_path / "stock")
+    stock = DownloadCache(tmp_path / "stock")
     if len(file.read_bytes()) == len(BODY):
         with pytest.raises(BundleError, match="expected this SHA-256"):
-            stock.fetch(REF, FolderDepot(folder))
+            stock.fetch(REF, ReleaseFolder(folder))
         assert list(stock.files.iterdir()) == [], "nor any part of it"
     else:
-        assert stock.fetch(REF, FolderDepot(folder)).read_bytes() == BODY, "no more is read"
+        assert stock.fetch(REF, ReleaseFolder(folder)).read_bytes() == BODY, "no more is read"
 
 
 def test_a_part_that_is_longer_than_the_file_begins_anew(folder: Path, tmp_path: Path) -> None:
-    stock = Stock(tmp_path / "stock")
+    stock = DownloadCache(tmp_path / "stock")
     stock.files.mkdir(parents=True)
     (stock.files / f"{REF.sha256}.part").write_bytes(BODY + b"of another time")
-    assert stock.fetch(REF, FolderDepot(folder)).read_bytes() == BODY
+    assert stock.fetch(REF, ReleaseFolder(folder)).read_bytes() == BODY
 
 
 def test_nobody_there_nothing_there_and_nobody_to_trust(
     tmp_path: Path, folder: Path, server: WebServer
 ) -> None:
-    stock = Stock(tmp_path / "stock")
+    stock = DownloadCache(tmp_path / "stock")
     for depot, reason in (
-        (FolderDepot(tmp_path / "no stick"), "is the stick in, and the release published there"),
-        (WebDepot(server.url, None), "certificate verify failed"),
-        (WebDepot("https://127.0.0.1:9", None), "cannot be had: .*refused"),
-        (WebDepot(f"{server.url}/elsewhere", server.ca_file), "expected status 200, got 404"),
+        (ReleaseFolder(tmp_path / "no stick"), "is the stick in, and the release published there"),
+        (ReleaseWebServer(server.url, None), "certificate verify failed"),
+        (ReleaseWebServer("https://127.0.0.1:9", None), "cannot be had: .*refused"),
+        (
+            ReleaseWebServer(f"{server.url}/elsewhere", server.ca_file),
+            "expected status 200, got 404",
+        ),
     ):
         with pytest.raises(BundleError, match=reason):
             stock.fetch(REF, depot)
     with pytest.raises(ConfigError, match="ca_file"):
-        WebDepot(server.url, folder / place_of(REF.sha256))
+        ReleaseWebServer(server.url, folder / place_of(REF.sha256))
 
 
 def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"expected \d+ MB free, got \d+; make room"):
-        Stock(tmp_path / "stock").check_room([BlobRef("0" * 64, 1 << 60)])
+        DownloadCache(tmp_path / "stock").check_room([BlobRef("0" * 64, 1 << 60)])
 
 
 def test_a_disk_that_fills_up_is_blamed_and_not_the_stick(folder: Path, tmp_path: Path) -> None:
-    stock = Stock(tmp_path / "stock")
+    stock = DownloadCache(tmp_path / "stock")
     stock.files.mkdir(parents=True)
     (stock.files / f"{REF.sha256}.part").symlink_to("/dev/full")
     with pytest.raises(BundleError, match=r"\.part: No space left on device; make room"):
-        stock.fetch(REF, FolderDepot(folder))
+        stock.fetch(REF, ReleaseFolder(folder))
 
 
 def test_only_what_belongs_to_the_release_is_kept(folder: Path, tmp_path: Path) -> None:
-    stock = Stock(tmp_path / "stock")
-    stock.fetch(REF, FolderDepot(folder))
+    stock = DownloadCache(tmp_path / "stock")
+    stock.fetch(REF, ReleaseFolder(folder))
     (stock.files / ("f" * 64)).write_bytes(b"of the release before")
     stock.keep_only({REF})
     assert [it.name for it in stock.files.iterdir()] == [REF.sha256]

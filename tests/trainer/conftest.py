@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from trainer.recipe.recipe import Recipe, Source, Stage
+from trainer.recipe.recipe import DataSource, Recipe, Stage
 
 MakePeople = Callable[..., Path]
 SIZE = {"height_px": 64, "width_px": 32, "warmup_steps": 2}
@@ -42,7 +42,7 @@ def small_recipe(people: Path, start: Path, *stages: Stage) -> Recipe:
     from trainer.network.model import build_embedder, save_weights
 
     made = Recipe(
-        sources=(Source(path=people, terms="generated, free"),),
+        sources=(DataSource(path=people, terms="generated, free"),),
         stages=stages,
         start_from=start,
         alpha=0.35,

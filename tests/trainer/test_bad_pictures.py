@@ -19,7 +19,7 @@ from trainer.data.datasets import read_source
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.pictures import check_picture, readable_part
 from trainer.data.run_data import load_run_data
-from trainer.recipe.recipe import Recipe, Source, Stage
+from trainer.recipe.recipe import DataSource, Recipe, Stage
 from trainer.scoring.evaluate import evaluate_file, read_split
 
 GREY_BACKDROP = 114
@@ -119,7 +119,7 @@ def test_training_leaves_bad_pictures_out_and_says_which(people: Path) -> None:
     for file, (data, _) in zip(files, list(BAD.values())[:5], strict=False):
         file.write_bytes(data)
     recipe = Recipe(
-        sources=(Source(path=people),),
+        sources=(DataSource(path=people),),
         stages=(Stage(height_px=64, width_px=32, epochs=1),),
         hold_out=0,
     )
@@ -150,7 +150,7 @@ def test_what_was_left_out_stays_in_the_run_s_folder(people: Path, tmp_path: Pat
     bad.write_bytes(b"")
     (people / "notes.txt").write_text("hello")
     recipe = Recipe(
-        sources=(Source(path=people),),
+        sources=(DataSource(path=people),),
         stages=(Stage(height_px=64, width_px=32, epochs=1),),
     )
     write_environment(tmp_path, load_run_data(recipe), Progress(), "float32")

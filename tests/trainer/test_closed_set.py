@@ -22,10 +22,10 @@ from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer.data.datasets import PersonData, read_source  # noqa: E402
 from trainer.experiment import softmax, verb  # noqa: E402
-from trainer.experiment.closed_set import Eyes, Plan  # noqa: E402
+from trainer.experiment.closed_set import Eyes, TrialPlan  # noqa: E402
 from trainer.experiment.draws import cut_person, drawable  # noqa: E402
 from trainer.experiment.images import Features, Images  # noqa: E402
-from trainer.experiment.outcomes import Outcome, summarise  # noqa: E402
+from trainer.experiment.outcomes import TrialOutcome, summarise  # noqa: E402
 from trainer.network.backbone import BackboneConfig, build_backbone  # noqa: E402
 
 MODEL = shipped_model(EMBEDDING)
@@ -74,8 +74,8 @@ def test_too_few_people_are_counted(tmp_path: Path) -> None:
         drawable(data, 2)
 
 
-def outcome(correct: int, tested: int) -> Outcome:
-    return Outcome(0, ("a", "b"), "camera", "softmax", correct, tested, time_s=2.0)
+def outcome(correct: int, tested: int) -> TrialOutcome:
+    return TrialOutcome(0, ("a", "b"), "camera", "softmax", correct, tested, time_s=2.0)
 
 
 def test_summary_of_two_trials() -> None:
@@ -116,7 +116,7 @@ def test_from_pictures_to_what_is_kept(
     """The verb, with the thin base for ImageNet's, which is 14 MB."""
     monkeypatch.setattr(verb, "open_eyes", lambda *_: eyes)
     folder = people.paths[0].parent
-    plan = Plan(people=2, images=40, trials=1)
+    plan = TrialPlan(people=2, images=40, trials=1)
     verb.run_closed_set(folder, plan, model=None, imagenet=None, out=tmp_path, as_json=False)
     kept = json.loads((tmp_path / "closed_set.json").read_text())
     assert kept["plan"] == {"people": 2, "images": 40, "trials": 1, "seed": 1, "refine": False}
@@ -168,7 +168,7 @@ def test_the_reader_is_told_whether_the_model_knows_these_people(
 
 def test_mistakes_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="at least 2 people"):
-        Plan(people=1)
+        TrialPlan(people=1)
     folder = draw_people(tmp_path / "people", 3, 4)
     words = ["experiment", "closed-set", str(folder), "--imagenet", str(tmp_path / "no.pth")]
     with pytest.raises(SystemExit, match="1"):

@@ -10,7 +10,7 @@ import pytest
 from edge_reid.core.errors import ConfigError
 from trainer.data.datasets import NO_CAMERA, read_source
 from trainer.data.run_data import load_run_data
-from trainer.recipe.recipe import Recipe, Source, Stage
+from trainer.recipe.recipe import DataSource, Recipe, Stage
 
 WriteTable = Callable[..., Path]
 STAGE = Stage(height_px=64, width_px=32, epochs=1)
@@ -54,7 +54,7 @@ def test_a_table_says_who_and_where(table: WriteTable, crops: list[str], tmp_pat
 
 def test_a_table_is_trained_on_like_a_folder(table: WriteTable, crops: list[str]) -> None:
     file = table("path,identity", *(f"{crop},{crop[6:10]}" for crop in crops))
-    run = load_run_data(Recipe(sources=(Source(path=file),), stages=(STAGE,), hold_out=2))
+    run = load_run_data(Recipe(sources=(DataSource(path=file),), stages=(STAGE,), hold_out=2))
     assert (len(run.train), len(run.train.identities)) == (60, 10)
     assert len(run.validation) == 12
     assert not run.validation.has_cameras

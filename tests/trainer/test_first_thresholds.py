@@ -66,9 +66,9 @@ def test_what_few_strangers_show_is_all_that_another_network_has() -> None:
     assert said == "measured on 12 people held out"
 
 
-def test_any_other_network_gets_none_and_the_box_says_what_to_do() -> None:
+def test_any_other_network_gets_none_and_the_device_says_what_to_do() -> None:
     bare = manifest().model_copy(update={"impostor_quantiles": ()})
     made, said = with_thresholds(bare, [seen(4)], recipe(None))
-    assert said.startswith("none, the box will refuse this model: calibrate: expected enough")
+    assert said.startswith("none, the device will refuse this model: calibrate: expected enough")
     with pytest.raises(ModelError, match="found none; measure them: edge-reid calibrate"):
         threshold_for(made.impostor_quantiles, 0.01, 1)

@@ -7,7 +7,7 @@ from threshold_examples import crowd
 
 from trainer.scoring.ranking_metrics import People
 from trainer.thresholds.missed_people import (
-    Candidate,
+    ComparedModel,
     compare_missed,
     more_missed,
     supports_galleries,
@@ -23,7 +23,7 @@ SHORT: Quantiles = MEASURED[:3]
 
 
 def test_a_model_beside_itself_misses_no_more() -> None:
-    same = Candidate.of(MEASURED, [SHARP])
+    same = ComparedModel.of(MEASURED, [SHARP])
     for each in compare_missed(same, same):
         assert each.before == each.after
         assert (each.low, each.high) == (0, 0)
@@ -31,7 +31,7 @@ def test_a_model_beside_itself_misses_no_more() -> None:
 
 
 def test_a_model_that_tells_people_apart_worse_misses_more() -> None:
-    sharp, blurred = Candidate.of(MEASURED, [SHARP]), Candidate.of(MEASURED, [BLURRED])
+    sharp, blurred = ComparedModel.of(MEASURED, [SHARP]), ComparedModel.of(MEASURED, [BLURRED])
     for each in compare_missed(sharp, blurred):
         assert each.after > each.before
         assert each.are_more
@@ -42,7 +42,9 @@ def test_a_table_that_ends_early_misses_nearly_everybody_with_the_very_same_embe
     """The fault that a fine-tune on 60 people had: ranks were better, and nobody was named."""
     assert SHORT[-1][0] == 0.1
     assert not supports_galleries(SHORT)
-    ten, hundred = compare_missed(Candidate.of(MEASURED, [SHARP]), Candidate.of(SHORT, [SHARP]))
+    ten, hundred = compare_missed(
+        ComparedModel.of(MEASURED, [SHARP]), ComparedModel.of(SHORT, [SHARP])
+    )
     assert (ten.enrolled, hundred.enrolled) == (10, 100)
     assert ten.are_more
     assert ten.before < 0.1
@@ -59,7 +61,9 @@ def test_what_chance_among_few_people_does_is_not_held_against_a_model() -> None
     rows = again.embeddings.copy()
     rows[:3] = rows[:3][::-1]  # one camera's three pictures, in another order
     again = type(again)(again.name, again.data, rows)
-    for each in compare_missed(Candidate.of(MEASURED, [few]), Candidate.of(MEASURED, [again])):
+    for each in compare_missed(
+        ComparedModel.of(MEASURED, [few]), ComparedModel.of(MEASURED, [again])
+    ):
         assert not each.are_more
 
 
@@ -75,5 +79,5 @@ def test_people_trained_on_are_looked_for_by_the_photos_that_were_held_out() -> 
     assert made.similarity.shape == (8 * 3, 8 * 3 * 2)
     assert made.genuine.sum() == 8 * 3 * 2 * 2  # each photo with two of both other cameras
     assert made.impostor.sum() == 8 * 3 * 7 * 3 * 2
-    same = Candidate(MEASURED, [made])
+    same = ComparedModel(MEASURED, [made])
     assert not any(each.are_more for each in compare_missed(same, same))

@@ -24,7 +24,7 @@ from trainer.report.curves import TrainingCurves, read_training_curves  # noqa: 
 from trainer.report.log_axis import plain_number  # noqa: E402
 from trainer.report.page import make_page, render  # noqa: E402
 from trainer.report.style import house_style  # noqa: E402
-from trainer.report.subjects import Subject, names_of  # noqa: E402
+from trainer.report.subjects import ReportSubject, names_of  # noqa: E402
 from trainer.scoring.data_refs import split_of  # noqa: E402
 from trainer.scoring.evaluate import score, unit_rows  # noqa: E402
 
@@ -101,7 +101,7 @@ def seen(page: Path, *, width_px: int = 1200) -> Page:
     return Page(figures=tuple(figures), **found)
 
 
-def subject(name: str, people: Path, noise: float, curves: TrainingCurves | None) -> Subject:
+def subject(name: str, people: Path, noise: float, curves: TrainingCurves | None) -> ReportSubject:
     """A model whose embeddings are directions of people with noise around."""
     split = split_of(people)
     rng = np.random.default_rng(5)
@@ -109,7 +109,7 @@ def subject(name: str, people: Path, noise: float, curves: TrainingCurves | None
     rows = directions[split.data.labels] + noise * rng.normal(size=(len(split.data), 24))
     report = score(split, unit_rows(rows.astype(np.float32)))
     quantiles = ((0.5, 0.1), (0.1, 0.4), (0.01, 0.6))
-    return Subject(name, (("file", name),), quantiles, True, curves, (report,))
+    return ReportSubject(name, (("file", name),), quantiles, True, curves, (report,))
 
 
 def curves(folder: Path, last_loss: float) -> TrainingCurves | None:
@@ -123,7 +123,7 @@ def curves(folder: Path, last_loss: float) -> TrainingCurves | None:
     return read_training_curves(folder)
 
 
-def subjects(folder: Path, noise: float, last_loss: float) -> list[Subject]:
+def subjects(folder: Path, noise: float, last_loss: float) -> list[ReportSubject]:
     """A run and its own export, on people of a long name."""
     people = draw_people(folder / LONG, identities=12)
     names = names_of([folder / LONG, folder / f"{LONG}.tflite"])

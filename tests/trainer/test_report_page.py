@@ -22,7 +22,7 @@ from edge_reid.matching.threshold import threshold_for  # noqa: E402
 from trainer.report.curves import read_training_curves  # noqa: E402
 from trainer.report.lists import ranked_lists  # noqa: E402
 from trainer.report.report_words import write_report  # noqa: E402
-from trainer.report.subjects import Subject, read_subjects  # noqa: E402
+from trainer.report.subjects import ReportSubject, read_subjects  # noqa: E402
 from trainer.report.tables import threshold_rows  # noqa: E402
 from trainer.scoring.data_refs import split_of  # noqa: E402
 
@@ -130,13 +130,13 @@ def test_a_single_query(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def subject(tmp_path_factory: pytest.TempPathFactory) -> ReportSubject:
     people = draw_people(tmp_path_factory.mktemp("scored") / "people", 10, 4)
     (read,) = read_subjects([MODEL], [split_of(people)])
     return read
 
 
-def test_the_lists_are_those_of_lowest_and_highest_precision(subject: Subject) -> None:
+def test_the_lists_are_those_of_lowest_and_highest_precision(subject: ReportSubject) -> None:
     (report,) = subject.reports
     lists = ranked_lists(report)
     best_of: dict[int, float] = {}
@@ -155,7 +155,7 @@ def test_the_lists_are_those_of_lowest_and_highest_precision(subject: Subject) -
     ]
 
 
-def test_thresholds_are_counted_on_the_people_shown(subject: Subject) -> None:
+def test_thresholds_are_counted_on_the_people_shown(subject: ReportSubject) -> None:
     (report,) = subject.reports
     data, points = report.split.data, report.embeddings
     ten = threshold_rows(subject, 0.01)[0]

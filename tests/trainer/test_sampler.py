@@ -13,7 +13,7 @@ from trainer.data.batches import Batches, TrainingSet, batches_from
 from trainer.data.sampler import batches_per_epoch, pk_batches
 from trainer.export.quant_ranges import stratified
 from trainer.recipe.augment_settings import AugmentConfig
-from trainer.recipe.recipe import Recipe, Source, Stage
+from trainer.recipe.recipe import DataSource, Recipe, Stage
 
 PEOPLE, IMAGES = 3, 4
 COUNTS = st.lists(st.integers(1, 40), min_size=PEOPLE, max_size=12)
@@ -84,7 +84,7 @@ def training_set(counts: list[int]) -> TrainingSet:
 
 
 RECIPE = Recipe(
-    sources=(Source(path="people"),),
+    sources=(DataSource(path="people"),),
     stages=(Stage(height_px=32, width_px=32, epochs=1),),
     identities_per_batch=PEOPLE,
     images_per_identity=IMAGES,

@@ -1,4 +1,4 @@
-"""The quantiles come from comparisons as the box makes them: tracks with templates."""
+"""The quantiles come from comparisons as the device makes them: tracks with templates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_track_is_the_mean_of_its_crops() -> None:
     assert impostor.tolist() == pytest.approx(expected)
 
 
-def test_no_more_crops_count_than_the_box_keeps() -> None:
+def test_no_more_crops_count_than_the_device_keeps() -> None:
     many = 4 * TRACK_CROPS
     data = pictures(labels=[0] * many + [1, 1], cameras=[1] * many + [1, 2])
     rows = unit_rows(many + 2)

@@ -44,7 +44,7 @@ def test_train_export_evaluate(
     assert manifest.training_data[0] == "people: generated, free"
     # Four people held out show no threshold, and the run did not start from the shipped network.
     assert manifest.impostor_quantiles == ()
-    assert "thresholds: none, the box will refuse this model" in capsys.readouterr().out
+    assert "thresholds: none, the device will refuse this model" in capsys.readouterr().out
 
     people = read_recipe(trained / "recipe.json").sources[0].path
     assert run_verb("evaluate", model, people, "--json") == 0

@@ -20,7 +20,7 @@ from trainer.data.batches import UNLABELLED, TrainingSet, batches_from  # noqa: 
 from trainer.data.unlabelled import read_unlabelled  # noqa: E402
 from trainer.network.objective import loss_parts  # noqa: E402
 from trainer.recipe.loss_settings import Losses  # noqa: E402
-from trainer.recipe.recipe import Recipe, Source, Stage, Teacher, Unlabelled, make_recipe  # noqa: E402
+from trainer.recipe.recipe import DataSource, Recipe, Stage, Teacher, Unlabelled, make_recipe  # noqa: E402
 from trainer.run.train import start_run  # noqa: E402
 
 SMALL = shipped_model("person_reid_mobilenetv2_160x80_int8.tflite")
@@ -106,7 +106,7 @@ def test_a_batch_ends_with_others_drawn_by_weight() -> None:
     weights = np.where(np.arange(50) < 25, 3.0, 1.0)
     rows = np.arange(62, dtype=np.float32)[:, None]
     recipe = Recipe(
-        sources=(Source(path="p"),),
+        sources=(DataSource(path="p"),),
         stages=(Stage(height_px=32, width_px=32, epochs=1),),
         augment={"flip": 0, "shift": 0, "brightness": 0, "contrast": 0, "erase": 0},
         identities_per_batch=2,

@@ -98,8 +98,8 @@ def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
     assert shipped.licence in manifest["licence"]
 
     edge_reid("gallery", "init", gallery, "--model", model)
-    box = f"0,0,{WIDTH_PX},{HEIGHT_PX}"
-    place = ("--gallery", gallery, "--model", model, "--box", box)
+    device = f"0,0,{WIDTH_PX},{HEIGHT_PX}"
+    place = ("--gallery", gallery, "--model", model, "--device", device)
     for person in ENROLLED:
         for shot in (0, 1):
             one = photo(tmp_path, person, shot)

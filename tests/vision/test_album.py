@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_reid.agent.kept_pictures import Album
+from edge_reid.agent.kept_pictures import PictureFolder
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Frame
 
@@ -24,8 +24,8 @@ def frame(number: int) -> Frame:
     return Frame(RED, number, 1_772_366_400.25 + number)
 
 
-def album(folder: Path, *, max_files: int = 100, max_bytes: int = 1 << 20) -> Album:
-    return Album(folder, max_files=max_files, max_bytes=max_bytes)
+def album(folder: Path, *, max_files: int = 100, max_bytes: int = 1 << 20) -> PictureFolder:
+    return PictureFolder(folder, max_files=max_files, max_bytes=max_bytes)
 
 
 def test_a_frame_is_kept_under_its_time_in_its_colours(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from edge_reid.core.errors import PhotoError, UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Detection
 from edge_reid.vision.photo import Photo
-from edge_reid.vision.subject import Origin, find_subject, subject_at
+from edge_reid.vision.subject import BoxOrigin, find_subject, subject_at
 
 
 class Given:
@@ -38,7 +38,7 @@ class TestScene:
 
     def test_the_only_person_is_cut_out(self):
         subject = find_subject(self.scene, Given((100, 50, 180, 250, 0.8)))
-        assert subject.origin is Origin.SCENE
+        assert subject.origin is BoxOrigin.SCENE
         assert (subject.box, subject.score) == (Box(100, 50, 180, 250), pytest.approx(0.8))
         np.testing.assert_array_equal(subject.image, self.scene.image[50:250, 100:180])
         assert 0 < subject.quality <= 1
@@ -83,7 +83,7 @@ class TestCrop:
     def test_a_picture_of_the_shape_of_a_crop_is_taken_whole_if_anybody_is_seen(self):
         crop = photo(64, 128)
         subject = find_subject(crop, Given((10, 30, 50, 90, 0.25)))
-        assert subject.origin is Origin.CROP
+        assert subject.origin is BoxOrigin.CROP
         assert subject.box == Box(0, 0, 64, 128)
         assert subject.image is crop.image
 
@@ -95,11 +95,11 @@ class TestCrop:
         two = Given((0, 0, 30, 128, 0.7), (34, 0, 64, 128, 0.7))
         with pytest.raises(PhotoError, match="expected one person, found 2"):
             find_subject(photo(64, 128), two)
-        assert find_subject(photo(64, 128), two, largest=True).origin is Origin.SCENE
+        assert find_subject(photo(64, 128), two, largest=True).origin is BoxOrigin.SCENE
 
     def test_a_passer_by_at_its_edge_does_not_matter(self):
         found = Given((5, 5, 60, 125, 0.7), (0, 40, 12, 80, 0.6))
-        assert find_subject(photo(64, 128), found).origin is Origin.CROP
+        assert find_subject(photo(64, 128), found).origin is BoxOrigin.CROP
 
     def test_a_large_upright_picture_is_a_crop_only_if_somebody_fills_it(self):
         upright = photo(600, 900)
@@ -112,7 +112,7 @@ class TestCrop:
 
     def test_somebody_who_fills_a_wide_picture_is_cut_out(self):
         wide = find_subject(photo(640, 480), Given((10, 10, 600, 470, 0.9)))
-        assert wide.origin is Origin.SCENE
+        assert wide.origin is BoxOrigin.SCENE
 
     def test_a_crop_is_not_blamed_for_its_edges(self):
         """Cut out of the scene or handed in as a crop: about the same quality."""
@@ -128,7 +128,7 @@ class TestBox:
     def test_it_is_cut_as_given_inside_the_photo(self):
         scene = photo(640, 480)
         subject = subject_at(scene, Box(600, 400, 700, 500), Given((5, 5, 35, 75, 0.3)))
-        assert subject.origin is Origin.GIVEN
+        assert subject.origin is BoxOrigin.GIVEN
         assert subject.box == Box(600, 400, 640, 480)
         assert subject.score is None
         np.testing.assert_array_equal(subject.image, scene.image[400:480, 600:640])

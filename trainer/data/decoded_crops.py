@@ -18,7 +18,7 @@ ImageBatch = npt.NDArray[np.uint8]
 
 
 def read_image(path: Path) -> ImageBatch:
-    """One picture as RGB uint8 (H, W, 3), as the box's own reader decodes it.
+    """One picture as RGB uint8 (H, W, 3), as the device's own reader decodes it.
 
     Grey, CMYK and 16-bit pictures become RGB uint8, transparent pixels are laid over mid grey
     (black or white would be a colour of clothing), EXIF rotation is undone.

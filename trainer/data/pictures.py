@@ -33,7 +33,7 @@ def check_picture(path: Path) -> None:
     crop instead of 180. Whatever is in doubt is decoded.
 
     Raises:
-        PhotoError: it cannot be read; in the words of the box's own reader.
+        PhotoError: it cannot be read; in the words of the device's own reader.
     """
     if not _looks_sound(path):
         read_photo(path)

@@ -1,4 +1,4 @@
-"""The trainer's side of `edge-reid data`. Needs no TensorFlow: the box's own runtime embeds."""
+"""The trainer's side of `edge-reid data`. Needs no TensorFlow: the device's own runtime embeds."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _cameras(report: DataReport) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DataFinding:
     """Something that the check looks for, how often it found it, and where."""
 
     count: int
@@ -99,14 +99,14 @@ class Finding:
     examples: Sequence[str]
 
 
-def findings(report: DataReport) -> list[Finding]:
+def findings(report: DataReport) -> list[DataFinding]:
     """Of everything that the check looks for, found or not."""
     paths, names = report.seen.data.paths, report.seen.data.identities
     return [
         _all("unreadable files", [in_words(each.path) for each in report.seen.unreadable]),
         _all("files and folders not used", [in_words(path) for path in report.unused]),
         _all("identities with a single picture", report.lonely),
-        Finding(report.duplicates.copies, "files that are exact copies within an identity", ()),
+        DataFinding(report.duplicates.copies, "files that are exact copies within an identity", ()),
         _repeats(report),
         _all(
             "times the same picture under two identities",
@@ -140,16 +140,16 @@ def findings(report: DataReport) -> list[Finding]:
     ]
 
 
-def _all(what: str, examples: Sequence[str]) -> Finding:
-    return Finding(len(examples), what, examples)
+def _all(what: str, examples: Sequence[str]) -> DataFinding:
+    return DataFinding(len(examples), what, examples)
 
 
-def _repeats(report: DataReport) -> Finding:
+def _repeats(report: DataReport) -> DataFinding:
     """Near duplicates, named by the identities that have most of them."""
     repeated = np.array([np.sum(~report.duplicates.distinct[rows]) for rows in report.people])
     most_first = [at for at in np.argsort(-repeated, kind="stable") if repeated[at]]
     names = report.seen.data.identities
-    return Finding(
+    return DataFinding(
         int(repeated.sum()),
         "pictures nearly the same as another of their identity",
         [f"{names[at]} ({repeated[at]} of {len(report.people[at])})" for at in most_first],

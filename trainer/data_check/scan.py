@@ -41,7 +41,7 @@ class Survey:
     thumbnails: FloatArray
     """(N, 288) grey levels of a 12 × 24 px version."""
     qualities: FloatArray
-    """(N,) as the box rates crops, 0..1."""
+    """(N,) as the device rates crops, 0..1."""
     embeddings: FloatArray
     """(N, D) unit rows."""
 

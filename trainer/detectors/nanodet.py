@@ -45,24 +45,24 @@ LEAK = 0.1
 CLASSES = 80
 PERSON = 0
 BINS = 4 * 11
-"""Raw values a cell that describe its box: four sides, a distribution over 11 bins each."""
+"""Raw values a cell that describe its device: four sides, a distribution over 11 bins each."""
 
 WeightType = Literal["float32", "float16", "dynamic"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Convolution:
+class NanodetConvolution:
     """Kernel (h, w, in, out) and bias (out,), float32."""
 
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
 
-    def channels(self, which: slice) -> Convolution:
+    def channels(self, which: slice) -> NanodetConvolution:
         """The same convolution with some of its outputs only."""
-        return Convolution(self.kernel[..., which], self.bias[which])
+        return NanodetConvolution(self.kernel[..., which], self.bias[which])
 
 
-def read_convolutions(package: Path) -> tuple[Convolution, ...]:
+def read_convolutions(package: Path) -> tuple[NanodetConvolution, ...]:
     """The 34 convolutions of the package's NanoDet-g, in the order in which they were traced.
 
     Raises:
@@ -81,7 +81,7 @@ def read_convolutions(package: Path) -> tuple[Convolution, ...]:
     bias_of = {node["input"][0]: node["input"][1] for node in nodes if node["op"] == "Add"}
     found = [node for node in nodes if node["op"] == "Conv2D"]
     return tuple(
-        Convolution(values[node["input"][1]], values[bias_of[node["name"]]])
+        NanodetConvolution(values[node["input"][1]], values[bias_of[node["name"]]])
         for node in sorted(found, key=_trace_number)
     )
 
@@ -103,7 +103,7 @@ def _read_values(groups: list[dict[str, Any]], data: bytes) -> dict[str, NDArray
     return values
 
 
-def build_detector(convolutions: Iterable[Convolution]) -> keras.Model:
+def build_detector(convolutions: Iterable[NanodetConvolution]) -> keras.Model:
     """NanoDet-g for one class: (1, 288, 512, 3) BGR 0..255 → (1, N, 44) bins, (1, N, 1) scores."""
     weights = iter(convolutions)
     image = keras.Input(batch_shape=(1, HEIGHT_PX, WIDTH_PX, 3), name="image")
@@ -114,7 +114,7 @@ def build_detector(convolutions: Iterable[Convolution]) -> keras.Model:
     return keras.Model(image, (bins, scores), name="nanodet_g_person")
 
 
-def _backbone(x: Any, weights: Iterator[Convolution]) -> list[Any]:
+def _backbone(x: Any, weights: Iterator[NanodetConvolution]) -> list[Any]:
     """Cross-stage partial network; its last three stages, at strides 8, 16, 32."""
     x = _activated(x, next(weights), stride=2)
     x = layers.MaxPooling2D(3, 2)(_repeat_first(x))
@@ -125,7 +125,7 @@ def _backbone(x: Any, weights: Iterator[Convolution]) -> list[Any]:
     return stages[1:]
 
 
-def _stage(x: Any, weights: Iterator[Convolution], *, inner: int, stride: int) -> Any:
+def _stage(x: Any, weights: Iterator[NanodetConvolution], *, inner: int, stride: int) -> Any:
     shortcut = x = _activated(x, next(weights), stride=stride)
     for _ in range(inner):
         first = _activated(x, next(weights))
@@ -133,7 +133,7 @@ def _stage(x: Any, weights: Iterator[Convolution], *, inner: int, stride: int) -
     return layers.Concatenate()([_activated(x, next(weights)), shortcut])
 
 
-def _neck(stages: list[Any], weights: Iterator[Convolution]) -> list[Any]:
+def _neck(stages: list[Any], weights: Iterator[NanodetConvolution]) -> list[Any]:
     """Path aggregation: coarse levels are added to fine ones, then fine ones to coarse ones."""
     fine, middle, coarse = (_convolved(stage, next(weights)) for stage in stages)
     middle = middle + layers.UpSampling2D(interpolation="bilinear")(coarse)
@@ -144,7 +144,7 @@ def _neck(stages: list[Any], weights: Iterator[Convolution]) -> list[Any]:
     return [fine, middle, coarse]
 
 
-def _head(x: Any, weights: Iterator[Convolution]) -> tuple[Any, Any]:
+def _head(x: Any, weights: Iterator[NanodetConvolution]) -> tuple[Any, Any]:
     x = _activated(x, next(weights))
     last = next(weights)
     bins = _convolved(x, last.channels(slice(CLASSES, CLASSES + BINS)))
@@ -152,11 +152,11 @@ def _head(x: Any, weights: Iterator[Convolution]) -> tuple[Any, Any]:
     return ops.reshape(bins, (1, -1, BINS)), ops.reshape(score, (1, -1, 1))
 
 
-def _activated(x: Any, weights: Convolution, *, stride: int = 1) -> Any:
+def _activated(x: Any, weights: NanodetConvolution, *, stride: int = 1) -> Any:
     return layers.LeakyReLU(LEAK)(_convolved(x, weights, stride=stride))
 
 
-def _convolved(x: Any, weights: Convolution, *, stride: int = 1) -> Any:
+def _convolved(x: Any, weights: NanodetConvolution, *, stride: int = 1) -> Any:
     padding = "same"
     if stride > 1:  # "same" would pad an even side at its end; NanoDet was trained with its start
         x, padding = layers.ZeroPadding2D(((1, 0), (1, 0)))(x), "valid"

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainer.experiment.draws import Cut
-from trainer.experiment.outcomes import PAPER_ACCURACY, Outcome, summarise
+from trainer.experiment.outcomes import PAPER_ACCURACY, TrialOutcome, summarise
 
 _COLOURS = {"softmax": "#b4552d", "refined softmax": "#8a6d1f", "nearest template": "#1f6f8b"}
 _CUT_TITLES: dict[Cut, str] = {
@@ -22,7 +22,7 @@ _BIN = 0.02
 """Accuracies nearer than this share a row of dots."""
 
 
-def draw_accuracies(outcomes: Sequence[Outcome], file: Path) -> None:
+def draw_accuracies(outcomes: Sequence[TrialOutcome], file: Path) -> None:
     """Write the distribution of accuracies by method and cut as PNG."""
     cuts = list(dict.fromkeys(outcome.cut for outcome in outcomes))
     figure = Figure(figsize=(4.6 * len(cuts), 4.4), layout="constrained")
@@ -42,7 +42,7 @@ def draw_accuracies(outcomes: Sequence[Outcome], file: Path) -> None:
     figure.savefig(file, dpi=150)
 
 
-def _draw_cut(axis: Axes, outcomes: Sequence[Outcome]) -> None:
+def _draw_cut(axis: Axes, outcomes: Sequence[TrialOutcome]) -> None:
     summaries = summarise(outcomes)
     axis.axhline(100 * PAPER_ACCURACY, color="#555555", linewidth=1, linestyle=(0, (4, 3)))
     for place, summary in enumerate(summaries):

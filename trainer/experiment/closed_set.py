@@ -20,13 +20,13 @@ from edge_reid.core.errors import UsageError
 from edge_reid.vision.embed import Embedder
 from trainer.data.datasets import IntArray, PersonData
 from trainer.experiment import softmax
-from trainer.experiment.draws import Cut, Image, Person, cut_person, drawable, strict_cut
+from trainer.experiment.draws import Cut, DrawnPerson, Image, cut_person, drawable, strict_cut
 from trainer.experiment.images import Features, Images
-from trainer.experiment.outcomes import Method, Outcome
+from trainer.experiment.outcomes import Method, TrialOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrialPlan:
     """How the experiment is done.
 
     Attributes:
@@ -76,7 +76,7 @@ def open_eyes(data: PersonData, model: Path, imagenet: Path | None, seed: int) -
     )
 
 
-def closed_set(data: PersonData, eyes: Eyes, plan: Plan) -> Iterator[tuple[Outcome, ...]]:
+def closed_set(data: PersonData, eyes: Eyes, plan: TrialPlan) -> Iterator[tuple[TrialOutcome, ...]]:
     """Trial after trial: what every method made of the drawn people, under both cuts.
 
     Raises:
@@ -86,7 +86,7 @@ def closed_set(data: PersonData, eyes: Eyes, plan: Plan) -> Iterator[tuple[Outco
     for trial in range(plan.trials):
         rng = np.random.default_rng((plan.seed, trial))
         drawn = rng.choice(fit, plan.people, replace=False)
-        found: list[Outcome] = []
+        found: list[TrialOutcome] = []
         for cut in (strict_cut(data), "random"):
             share = plan.images // plan.people
             people = [cut_person(data, label, cut, share, rng) for label in drawn.tolist()]
@@ -98,7 +98,7 @@ def closed_set(data: PersonData, eyes: Eyes, plan: Plan) -> Iterator[tuple[Outco
 class _Trial:
     number: int
     cut: Cut
-    people: Sequence[Person]
+    people: Sequence[DrawnPerson]
     data: PersonData
 
     def train(self) -> tuple[list[Image], IntArray]:
@@ -109,9 +109,9 @@ class _Trial:
         """Images to name, and whose each is."""
         return _joined([person.test for person in self.people])
 
-    def outcome(self, method: Method, named: IntArray, began_s: float) -> Outcome:
+    def outcome(self, method: Method, named: IntArray, began_s: float) -> TrialOutcome:
         truth = self.test()[1]
-        return Outcome(
+        return TrialOutcome(
             self.number,
             tuple(self.data.identities[person.label] for person in self.people),
             self.cut,
@@ -127,7 +127,7 @@ def _joined(parts: Sequence[Sequence[Image]]) -> tuple[list[Image], IntArray]:
     return [image for part in parts for image in part], numbers
 
 
-def _try_methods(trial: _Trial, eyes: Eyes, plan: Plan) -> Iterator[Outcome]:
+def _try_methods(trial: _Trial, eyes: Eyes, plan: TrialPlan) -> Iterator[TrialOutcome]:
     (train, whose), (test, _) = trial.train(), trial.test()
     began_s = time.monotonic()
     head = softmax.train_head(eyes.features.rows(train), whose, plan.people, plan.seed)

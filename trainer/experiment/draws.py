@@ -34,7 +34,7 @@ _FEWEST_PICTURES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DrawnPerson:
     """One drawn person's images."""
 
     label: int
@@ -71,7 +71,7 @@ def strict_cut(data: PersonData) -> Cut:
 
 def cut_person(
     data: PersonData, label: int, cut: Cut, images: int, rng: np.random.Generator
-) -> Person:
+) -> DrawnPerson:
     """About `images` images of a person, a fifth of them to test on where there are as many.
 
     The training part is filled up with changed copies. So is the random cut's test part; the
@@ -82,11 +82,11 @@ def cut_person(
         drawn = _with_copies(pictures, images, rng)
         mixed = [drawn[i] for i in rng.permutation(len(drawn))]
         tested = round(_TEST_PART * len(mixed))
-        return Person(label, tuple(mixed[tested:]), tuple(mixed[:tested]))
+        return DrawnPerson(label, tuple(mixed[tested:]), tuple(mixed[:tested]))
     apart = _unseen_cameras(data.cameras[pictures], rng) if cut == "camera" else _end_of(pictures)
     test = tuple((int(p), 0) for p in pictures[apart])
     train = _with_copies(pictures[~apart], max(images - len(test), 1), rng)
-    return Person(label, tuple(train), test)
+    return DrawnPerson(label, tuple(train), test)
 
 
 def _with_copies(pictures: IntArray, images: int, rng: np.random.Generator) -> list[Image]:

@@ -16,8 +16,8 @@ from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from trainer.data.datasets import PersonData
 from trainer.experiment.chart import draw_accuracies
-from trainer.experiment.closed_set import Plan, closed_set, open_eyes
-from trainer.experiment.outcomes import PAPER_ACCURACY, Outcome, Summary, summarise
+from trainer.experiment.closed_set import TrialPlan, closed_set, open_eyes
+from trainer.experiment.outcomes import PAPER_ACCURACY, TrialOutcome, TrialSummary, summarise
 from trainer.scoring.data_refs import people_of, recipe_at
 
 _console = Console()
@@ -25,7 +25,7 @@ _console = Console()
 
 def run_closed_set(
     place: Path,
-    plan: Plan,
+    plan: TrialPlan,
     *,
     model: Path | None,
     imagenet: Path | None,
@@ -86,14 +86,14 @@ def training_remark(manifest: EmbeddingManifest, data: PersonData, place: Path) 
     return f"{name} was trained on {known}: make sure that these people are not among them"
 
 
-def _keep(out: Path, record: dict[str, object], outcomes: Sequence[Outcome]) -> None:
+def _keep(out: Path, record: dict[str, object], outcomes: Sequence[TrialOutcome]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=2) + "\n"
     (out / "closed_set.json").write_text(text, encoding="utf-8")
     draw_accuracies(outcomes, out / "closed_set.png")
 
 
-def _show(summaries: Sequence[Summary], remark: str) -> None:
+def _show(summaries: Sequence[TrialSummary], remark: str) -> None:
     title = f"closed-set accuracy in %; the paper's: {100 * PAPER_ACCURACY:.2f}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("split", "method"):

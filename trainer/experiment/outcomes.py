@@ -17,7 +17,7 @@ Method: TypeAlias = Literal["softmax", "refined softmax", "nearest template"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """One method on one draw of people, their images cut in one way."""
 
     trial: int
@@ -36,7 +36,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class TrialSummary:
     """All trials of one method under one cut.
 
     Attributes:
@@ -64,7 +64,7 @@ class Summary:
     time_s: float
 
 
-def summarise(outcomes: Sequence[Outcome]) -> tuple[Summary, ...]:
+def summarise(outcomes: Sequence[TrialOutcome]) -> tuple[TrialSummary, ...]:
     """One summary for each cut and method, in the order they first come."""
     kinds = dict.fromkeys((outcome.cut, outcome.method) for outcome in outcomes)
     return tuple(
@@ -73,11 +73,11 @@ def summarise(outcomes: Sequence[Outcome]) -> tuple[Summary, ...]:
     )
 
 
-def _summary(cut: Cut, method: Method, outcomes: Sequence[Outcome]) -> Summary:
+def _summary(cut: Cut, method: Method, outcomes: Sequence[TrialOutcome]) -> TrialSummary:
     accuracies = np.array([outcome.accuracy for outcome in outcomes])
     tested = sum(outcome.tested for outcome in outcomes)
     exact = binomtest(sum(o.correct for o in outcomes), tested).proportion_ci(0.95, "exact")
-    return Summary(
+    return TrialSummary(
         cut,
         method,
         mean=float(accuracies.mean()),

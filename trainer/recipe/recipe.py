@@ -21,7 +21,7 @@ Pixels: TypeAlias = Annotated[int, Field(gt=0, multiple_of=SIZE_STEP_PX)]
 PerChannel: TypeAlias = tuple[float, float, float]
 
 
-class Source(Settings):
+class DataSource(Settings):
     """One data set of a run."""
 
     path: Path
@@ -120,7 +120,7 @@ def _by_name(value: Any) -> Any:
 class Recipe(Settings):
     """All of a run. The first source also gives the identities held out for validation."""
 
-    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    sources: Annotated[tuple[DataSource, ...], Field(min_length=1)]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     unlabelled: tuple[Unlabelled, ...] = ()
     """Pictures to learn from a teacher alone, beside those of the sources."""

@@ -15,7 +15,7 @@ from trainer.report import plots
 from trainer.report.lists import Lists, ranked_lists
 from trainer.report.people_map import draw_map
 from trainer.report.style import DARK, Plot, house_style
-from trainer.report.subjects import Subject
+from trainer.report.subjects import ReportSubject
 from trainer.report.tables import (
     DataSummary,
     ScoreRow,
@@ -46,7 +46,7 @@ class Page:
     """What the template sets."""
 
     title: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[ReportSubject, ...]
     data: tuple[DataPart, ...]
     thresholds: tuple[ThresholdRow, ...]
     fpir: float
@@ -62,7 +62,7 @@ class Page:
 
 
 def make_page(
-    subjects: Sequence[Subject],
+    subjects: Sequence[ReportSubject],
     *,
     fpir: float,
     pictures: bool,
@@ -106,7 +106,7 @@ def render(page: Page) -> str:
     )
 
 
-def _data_part(subjects: Sequence[Subject], index: int, pictures: bool) -> DataPart:
+def _data_part(subjects: Sequence[ReportSubject], index: int, pictures: bool) -> DataPart:
     reports = [subject.reports[index] for subject in subjects]
     rows = [score_row(s, r) for s, r in zip(subjects, reports, strict=True)]
     scores = [dict(row.scores) for row in rows]
@@ -121,7 +121,9 @@ def _data_part(subjects: Sequence[Subject], index: int, pictures: bool) -> DataP
     )
 
 
-def _training(subjects: Sequence[Subject], folder: Path) -> list[tuple[Plot, tuple[str, ...]]]:
+def _training(
+    subjects: Sequence[ReportSubject], folder: Path
+) -> list[tuple[Plot, tuple[str, ...]]]:
     drawn = []
     for number, subject in enumerate(subjects, 1):
         curves = subject.curves

@@ -15,7 +15,7 @@ from sklearn.manifold import TSNE
 from trainer.data.datasets import IntArray, PersonData
 from trainer.report.plots import panel_title
 from trainer.report.style import Plot, finish, panels
-from trainer.report.subjects import Subject
+from trainer.report.subjects import ReportSubject
 from trainer.scoring.ranking_metrics import FloatArray
 
 _PEOPLE = 20
@@ -25,7 +25,7 @@ _PERPLEXITY = 15
 _MARKERS = "os^Dv"
 
 
-def draw_map(subjects: Sequence[Subject], folder: Path) -> Plot:
+def draw_map(subjects: Sequence[ReportSubject], folder: Path) -> Plot:
     """Pictures of a few people, near each other where their embeddings are."""
     cells = [(subject, index) for subject in subjects for index in range(len(subject.reports))]
     colours = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]

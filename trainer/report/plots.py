@@ -22,7 +22,7 @@ from trainer.report.style import (
     panels,
     wrapped,
 )
-from trainer.report.subjects import Subject
+from trainer.report.subjects import ReportSubject
 from trainer.scoring.ranking_metrics import FloatArray
 from trainer.scoring.verification import Roc, pair_similarities, roc
 from trainer.thresholds.similarities import decision_similarities
@@ -33,7 +33,7 @@ _SHOWN_PAIRS = 3000
 """Of each kind in the scatter: more only make it blacker."""
 
 
-def draw_cmc(subjects: Sequence[Subject], folder: Path) -> Plot:
+def draw_cmc(subjects: Sequence[ReportSubject], folder: Path) -> Plot:
     """Share of queries whose person is among the first k."""
 
     def panel(index: int, axis: Axes) -> None:
@@ -56,7 +56,7 @@ def draw_cmc(subjects: Sequence[Subject], folder: Path) -> Plot:
     return finish("cmc", "Cumulative match characteristic", caption, figure, folder)
 
 
-def draw_roc_det(subjects: Sequence[Subject], folder: Path) -> tuple[Plot, Plot]:
+def draw_roc_det(subjects: Sequence[ReportSubject], folder: Path) -> tuple[Plot, Plot]:
     """The verification curves: ROC and DET."""
     curves = [[_roc(subject, i) for i in range(len(subject.reports))] for subject in subjects]
 
@@ -118,14 +118,14 @@ def _errors(of: Roc) -> tuple[FloatArray, FloatArray]:
     return 100 * of.fpr[both], 100 * missed[both]
 
 
-def _roc(subject: Subject, index: int) -> Roc:
+def _roc(subject: ReportSubject, index: int) -> Roc:
     report = subject.reports[index]
     cross_camera = report.split.data.has_cameras
     return roc(*pair_similarities(report.query, report.gallery, cross_camera=cross_camera), 300)
 
 
-def draw_histograms(subjects: Sequence[Subject], fpir: float, folder: Path) -> Plot:
-    """Genuine and impostor similarities as the box compares, with its thresholds."""
+def draw_histograms(subjects: Sequence[ReportSubject], fpir: float, folder: Path) -> Plot:
+    """Genuine and impostor similarities as the device compares, with its thresholds."""
     cells = list(product(range(len(subjects[0].reports)), subjects))
     logarithmic: list[bool] = []
 
@@ -165,7 +165,7 @@ def draw_histograms(subjects: Sequence[Subject], fpir: float, folder: Path) -> P
     figure = panels(len(cells), panel, columns=max(2, len(subjects)))
     caption = (
         "A comparison is of a track (the mean of up to five crops of a person under one camera) "
-        "with one template, as on the box. Dashed: from where the box names somebody at "
+        "with one template, as on the device. Dashed: from where the device names somebody at "
         f"{100 * fpir:g} % accepted false alarms, with 10, 100 and 1000 templates enrolled (an "
         "asterisk: beyond what the comparisons show, on the cautious side). Red right of a line "
         "are false alarms, green left of it people who stay unknown."
@@ -173,11 +173,11 @@ def draw_histograms(subjects: Sequence[Subject], fpir: float, folder: Path) -> P
         * all(logarithmic)
     )
     return finish(
-        "similarities", "Same person or not: what the box compares", caption, figure, folder
+        "similarities", "Same person or not: what the device compares", caption, figure, folder
     )
 
 
-def _draw_thresholds(axis: Axes, subject: Subject, fpir: float) -> None:
+def _draw_thresholds(axis: Axes, subject: ReportSubject, fpir: float) -> None:
     for number, threshold in enumerate(subject.thresholds(fpir)):
         axis.axvline(threshold.similarity, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         mark = "" if threshold.measured else "*"
@@ -193,7 +193,7 @@ def _draw_thresholds(axis: Axes, subject: Subject, fpir: float) -> None:
         )
 
 
-def draw_agreement(subjects: Sequence[Subject], folder: Path) -> Plot:
+def draw_agreement(subjects: Sequence[ReportSubject], folder: Path) -> Plot:
     """Similarities by one subject over those by another, for the same pairs of pictures."""
     others = subjects[1:]
     cells = list(product(range(len(subjects[0].reports)), others))
@@ -234,7 +234,7 @@ def draw_agreement(subjects: Sequence[Subject], folder: Path) -> Plot:
     return finish("agreement", "The same pairs, seen by both", caption, figure, folder)
 
 
-def draw_training(subject: Subject, curves: TrainingCurves, name: str, folder: Path) -> Plot:
+def draw_training(subject: ReportSubject, curves: TrainingCurves, name: str, folder: Path) -> Plot:
     """Losses, learning rate and validation of one run over its steps."""
     parts = [p for p in ("losses", "validation", "rate") if getattr(curves, p)]
     logarithmic: list[bool] = []
@@ -283,13 +283,13 @@ def _draw_curves(axis: Axes, curves: dict[str, Curve], marker: str = "") -> None
     axis.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.18))
 
 
-def panel_title(subjects: Sequence[Subject], subject: Subject, index: int) -> str:
+def panel_title(subjects: Sequence[ReportSubject], subject: ReportSubject, index: int) -> str:
     """The data set, and the subject where there are several."""
     name = _split_name(subjects, index)
     return f"{wrapped(subject.name)}\non {name}" if len(subjects) > 1 else name
 
 
-def _split_name(subjects: Sequence[Subject], index: int) -> str:
+def _split_name(subjects: Sequence[ReportSubject], index: int) -> str:
     return wrapped(subjects[0].reports[index].split.name)
 
 

@@ -24,7 +24,7 @@ GALLERY_SIZES = (10, 100, 1000)
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Where the box decides with so many templates enrolled.
+    """Where the device decides with so many templates enrolled.
 
     Attributes:
         templates: in the gallery.
@@ -38,7 +38,7 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subject:
+class ReportSubject:
     """A run or a model file with its scores.
 
     Attributes:
@@ -71,7 +71,7 @@ class Subject:
         )
 
 
-def read_subjects(places: Sequence[Path], splits: Sequence[Split]) -> tuple[Subject, ...]:
+def read_subjects(places: Sequence[Path], splits: Sequence[Split]) -> tuple[ReportSubject, ...]:
     """Score every run and file on every data set.
 
     Raises:
@@ -90,11 +90,11 @@ def read_subjects(places: Sequence[Path], splits: Sequence[Split]) -> tuple[Subj
     )
 
 
-def _read_file(model: Path, name: str, splits: Sequence[Split]) -> Subject:
+def _read_file(model: Path, name: str, splits: Sequence[Split]) -> ReportSubject:
     manifest = load_embedding_manifest(model)
     reports = [evaluate_file(model, split) for split in splits]
     own = manifest.impostor_quantiles
-    return Subject(
+    return ReportSubject(
         name,
         _file_facts(model, manifest),
         own or _measured_quantiles(reports),
@@ -104,10 +104,10 @@ def _read_file(model: Path, name: str, splits: Sequence[Split]) -> Subject:
     )
 
 
-def _read_run(run: Path, name: str, splits: Sequence[Split]) -> Subject:
+def _read_run(run: Path, name: str, splits: Sequence[Split]) -> ReportSubject:
     loaded = load_run(run)
     reports = [evaluate_network(loaded.embedder, split) for split in splits]
-    return Subject(
+    return ReportSubject(
         name,
         _run_facts(run, loaded.recipe),
         _measured_quantiles(reports),

@@ -10,7 +10,7 @@ import numpy as np
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.photo import read_photo
 from trainer.data.datasets import PersonData
-from trainer.report.subjects import Subject
+from trainer.report.subjects import ReportSubject
 from trainer.scoring.evaluate import Report, Split
 from trainer.scoring.openset import FPIRS, Setup, open_set
 from trainer.thresholds.similarities import decision_similarities
@@ -77,7 +77,7 @@ def summarise_data(split: Split) -> DataSummary:
     )
 
 
-def score_row(subject: Subject, report: Report) -> ScoreRow:
+def score_row(subject: ReportSubject, report: Report) -> ScoreRow:
     """All scores the data can show."""
     rates = {f"TAR@{far:g}": tar for far, tar in report.accept_rates().items()}
     scores = report.scores() | rates
@@ -102,7 +102,7 @@ def _open_set(report: Report) -> str:
     return f"open set ({people}): {'; '.join(shown)}"
 
 
-def threshold_rows(subject: Subject, fpir: float) -> tuple[ThresholdRow, ...]:
+def threshold_rows(subject: ReportSubject, fpir: float) -> tuple[ThresholdRow, ...]:
     """Each threshold on each data set."""
     rows = []
     for report in subject.reports:

@@ -1,4 +1,4 @@
-"""Scores by the Market-1501 protocol: of a Keras run, or of a `.tflite` as the box runs it.
+"""Scores by the Market-1501 protocol: of a Keras run, or of a `.tflite` as the device runs it.
 
 Nothing here needs TensorFlow but `evaluate_run`.
 """
@@ -220,7 +220,7 @@ def evaluate_file(
 def embed_with_file(
     model: Path, paths: Sequence[Path], runtime: RuntimeName = "auto", threads: int = 1
 ) -> FloatArray:
-    """Unit rows (N, D) of image files, by a `.tflite` as the box runs it.
+    """Unit rows (N, D) of image files, by a `.tflite` as the device runs it.
 
     Raises:
         TrainingError: some of the files cannot be read.

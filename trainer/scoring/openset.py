@@ -21,10 +21,12 @@ from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
 from trainer.scoring.track_means import mean_tracks, unit
 
 Fusion: TypeAlias = Literal["best", "mean"]
-"""Several templates of an identity: the best of their similarities (as the box does), or the
+"""Several templates of an identity: the best of their similarities (as the device does), or the
 similarity to their mean."""
 Probe: TypeAlias = Literal["crop", "track"]
-"""A probe is one picture, or the mean of a few of a person under one camera (as the box does)."""
+"""A probe is one picture, or the mean of a few of a person under one camera (as the device
+does).
+"""
 
 FPIRS = (0.01, 0.001)
 FALSE_POSITIVES_BEHIND = 10

@@ -1,4 +1,4 @@
-"""What the box looks up: a track, the mean of a few crops of one person under one camera."""
+"""What the device looks up: a track, the mean of a few crops of one person under one camera."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
 
 TRACK_CROPS = 5
-"""Crops of a track that the box decides on, by default."""
+"""Crops of a track that the device decides on, by default."""
 
 
 def mean_tracks(people: People) -> People:

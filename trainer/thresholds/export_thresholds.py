@@ -16,7 +16,7 @@ from trainer.scoring.ranking_metrics import FloatArray
 from trainer.thresholds.missed_people import (
     ENROLLED,
     TARGET_FPIR,
-    Candidate,
+    ComparedModel,
     MissedPeople,
     compare_missed,
     supports_galleries,
@@ -38,7 +38,7 @@ def with_thresholds(
     0.57, the people trained on said 0.18. Enough are those who show the shares that galleries of
     10 and of 100 need, or rarer ones than the shipped table does: 12 people end at 10 %, and what
     goes on from there along the steepest slope names nobody (0.97 for 60 templates). Any other
-    network keeps what was measured, and gets none, and is refused by the box, where nothing was.
+    network keeps what was measured, and gets none, and is refused by the device, where nothing was.
 
     Args:
         manifest: of the exported file.
@@ -88,7 +88,7 @@ def missed_beside_start(
     after = [_decided(it.split, it.embeddings) for it in reports]
     with waiting("comparing people missed"):
         return compare_missed(
-            Candidate(quantiles, before), Candidate(manifest.impostor_quantiles, after)
+            ComparedModel(quantiles, before), ComparedModel(manifest.impostor_quantiles, after)
         )
 
 
@@ -118,7 +118,7 @@ def _borrowed(
     manifest: EmbeddingManifest, recipe: Recipe, reason: str
 ) -> tuple[EmbeddingManifest, str]:
     if not _is_fine_tune(recipe):
-        return manifest, f"none, the box will refuse this model: {reason}; {_BETTER}"
+        return manifest, f"none, the device will refuse this model: {reason}; {_BETTER}"
     shipped = load_embedding_manifest(shipped_model(EMBEDDING))
     borrowed = {
         "impostor_quantiles": shipped.impostor_quantiles,

@@ -28,14 +28,14 @@ TARGET_FPIR = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class ComparedModel:
     """A model as a device would use it: its threshold table, and what it compares on data sets."""
 
     quantiles: Quantiles
     made: Sequence[Decisions]
 
     @classmethod
-    def of(cls, quantiles: Quantiles, parts: Sequence[Embedded]) -> Candidate:
+    def of(cls, quantiles: Quantiles, parts: Sequence[Embedded]) -> ComparedModel:
         """On people whom it was not trained on, everybody under every camera."""
         return cls(quantiles, [decisions(part.data, part.embeddings) for part in parts])
 
@@ -72,7 +72,9 @@ def supports_galleries(quantiles: Quantiles) -> bool:
     return all(is_measured(quantiles, TARGET_FPIR, people) for people in ENROLLED)
 
 
-def compare_missed(before: Candidate, after: Candidate, seed: int = 0) -> tuple[MissedPeople, ...]:
+def compare_missed(
+    before: ComparedModel, after: ComparedModel, seed: int = 0
+) -> tuple[MissedPeople, ...]:
     """Two models on the same pictures, each at its own thresholds, for each of `ENROLLED`.
 
     Args:
@@ -116,7 +118,7 @@ class _Compared:
     genuine: Comparisons
 
     @classmethod
-    def of(cls, candidate: Candidate) -> _Compared:
+    def of(cls, candidate: ComparedModel) -> _Compared:
         impostor, genuine = (
             joined_sets([comparisons_of(each, genuine=kind) for each in candidate.made])
             for kind in (False, True)

@@ -15,7 +15,7 @@ from trainer.scoring.evaluate import Report
 from trainer.scoring.openset import FPIRS, OpenSet
 from trainer.scoring.verification import FARS
 from trainer.thresholds.comparisons import LOOKALIKES_BEYOND
-from trainer.thresholds.threshold_crossval import Outcome
+from trainer.thresholds.threshold_crossval import CrossvalOutcome
 from trainer.thresholds.threshold_table import Measured, Quantile
 
 Scores: TypeAlias = tuple[Report, dict[float, float], Sequence[OpenSet]]
@@ -108,7 +108,7 @@ def show_calibration(console: Console, title: str, measured: Measured) -> None:
         )
 
 
-def show_check(console: Console, name: str, outcomes: Sequence[Outcome]) -> None:
+def show_check(console: Console, name: str, outcomes: Sequence[CrossvalOutcome]) -> None:
     """Promise and truth of thresholds from one half of the people, on the other half."""
     table = Table(
         title=f"{escape(name)}: thresholds from half of the people, tried on the others",

@@ -1,4 +1,4 @@
-"""How similar strangers look to the box, and how unlike one person looks: for its thresholds."""
+"""How similar strangers look to the device, and how unlike one person looks: for its thresholds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Decisions:
 
 
 def decisions(data: PersonData, embeddings: FloatArray) -> Decisions:
-    """Compare tracks with templates as the box does.
+    """Compare tracks with templates as the device does.
 
     A track, the mean of up to `TRACK_CROPS` crops of a person under one camera brought back to
     unit norm, meets templates of one crop each: those of all other people, whichever camera saw

@@ -21,7 +21,7 @@ _NO_INTERVALS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CrossvalOutcome:
     """Promised and met with so many people enrolled; means over halvings and their spread."""
 
     people: int
@@ -37,7 +37,7 @@ class Outcome:
 
 def cross_check(
     part: Embedded, sizes: Sequence[int], *, halvings: int = HALVINGS, seed: int = 0
-) -> list[Outcome]:
+) -> list[CrossvalOutcome]:
     """Calibrate on a random half of the people and identify those of the other, several times.
 
     Probes are tracks, templates single crops, as in calibration. Sizes that leave nobody
@@ -93,9 +93,9 @@ def _only(part: Embedded, labels: IntArray) -> Embedded:
     return Embedded(part.name, part.data.take(rows), part.embeddings[rows])
 
 
-def _outcome(rows: Sequence[_Row]) -> Outcome:
+def _outcome(rows: Sequence[_Row]) -> CrossvalOutcome:
     fpirs, forecast, fnirs = (np.array([row[i] for row in rows]) for i in (2, 3, 4))
-    return Outcome(
+    return CrossvalOutcome(
         people=rows[0][0],
         target_fpir=rows[0][1],
         fpir=float(fpirs.mean()),

@@ -45,12 +45,12 @@ def closed_set(
 ) -> None:
     """A few people, told apart by a softmax classifier and by nearest template (Jalapur 2021)."""
     need_keras()
-    from trainer.experiment.closed_set import Plan
+    from trainer.experiment.closed_set import TrialPlan
     from trainer.experiment.experiment_words import run_closed_set
 
     run_closed_set(
         data,
-        Plan(people=people, images=images, trials=trials, seed=seed, refine=refine),
+        TrialPlan(people=people, images=images, trials=trials, seed=seed, refine=refine),
         model=model,
         imagenet=imagenet,
         out=out,

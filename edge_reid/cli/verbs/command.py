@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.broker_options import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.wire.commands import Command, CommandResult
@@ -31,7 +31,7 @@ def command(
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the answer.")
     ] = 30.0,
     *,
-    login: Login,
+    login: BrokerLogin,
 ) -> None:
     """Tell an agent to do something that its configuration allows, and print what it answers."""
     from rich.console import Console
@@ -81,7 +81,7 @@ def _details(result: CommandResult) -> str:
     parts = []
     if result.picture:
         picture = result.picture
-        parts.append(f"{picture.file} on the box, {picture.size_bytes} bytes, {picture.sha256}")
+        parts.append(f"{picture.file} on the device, {picture.size_bytes} bytes, {picture.sha256}")
     if result.threshold is not None:
         until = " until the next reload or start" if result.command == "set-threshold" else ""
         parts.append(f"threshold {result.threshold:g}{until}")

@@ -63,11 +63,11 @@ def _subject(
         load_settings,
         parse_section,
     )
-    from edge_reid.diagnostics.doctor import Subject
+    from edge_reid.diagnostics.doctor import Installation
 
     if config is not None:
         settings = load_settings(config, {})
-        return Subject(
+        return Installation(
             settings.models,
             settings.gallery,
             settings.source,
@@ -78,7 +78,7 @@ def _subject(
             settings.update,
         )
     paths = {"detector": detector, "embedding": model}
-    return Subject(
+    return Installation(
         parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
         gallery,
         parse_section(SourceSettings, {"uri": source}) if source else None,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_reid.cli.broker_options import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 
 if TYPE_CHECKING:
-    from edge_reid.consumers.fleet import Fleet, Member
+    from edge_reid.consumers.fleet import Fleet, FleetMember
     from edge_reid.mqtt.broker import Broker
     from edge_reid.mqtt.subscriber import Subscriber
 
@@ -31,7 +31,7 @@ def fleet(
         typer.Option(metavar="AGENT", help="Clear all that a retired agent has left there."),
     ] = None,
     *,
-    login: Login,
+    login: BrokerLogin,
 ) -> None:
     """Show every agent of a site: online, release, gallery, outbox, cameras, names taken twice."""
     from edge_reid.consumers.fleet import Fleet, fleet_filters
@@ -101,7 +101,7 @@ def _print_json(known: Fleet) -> None:
         print(shown_json(line))
 
 
-def member_as_json(member: Member) -> dict[str, Any]:
+def member_as_json(member: FleetMember) -> dict[str, Any]:
     """What is known of an agent, in the words of its payloads."""
     return {
         "agent": member.name,

@@ -23,7 +23,7 @@ from edge_reid.cli.verbs.gallery_strangers import strangers
 from edge_reid.core.errors import GalleryError
 
 gallery = typer.Typer(
-    help="Enroll, list and remove people; publish them to the boxes.",
+    help="Enroll, list and remove people; publish them to the devices.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

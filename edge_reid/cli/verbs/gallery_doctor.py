@@ -30,7 +30,7 @@ def doctor(
         typer.Option(metavar="TEMPLATE", help="With --fix: of them only this one. Repeatable."),
     ] = None,
     target_fpir: Annotated[
-        float | None, typer.Option(help="As the boxes have it. [default: 0.01]")
+        float | None, typer.Option(help="As the devices have it. [default: 0.01]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
     model: Annotated[

@@ -40,13 +40,13 @@ def enroll(
 ) -> None:
     """Store a template per photo, all or none."""
     from edge_reid.enrolment.enrolment import portray_all, warnings_of
-    from edge_reid.enrolment.photo_embedding import Studio, check_pick, parse_pick
+    from edge_reid.enrolment.photo_embedding import PhotoEmbedder, check_pick, parse_pick
     from edge_reid.gallery.store import GalleryStore
 
     people = _people(name, photos)
     pick = parse_pick(box, largest=largest)
     check_pick(pick, [each for theirs in people.values() for each in theirs])
-    studio = Studio(model, detector)
+    studio = PhotoEmbedder(model, detector)
     with GalleryStore.open(path, model_id=studio.manifest.model_id) as store:
         enrolled = portray_all(people, pick, studio, store, anew=replace)
         warnings = warnings_of(enrolled, studio, store, anew=replace)

@@ -22,7 +22,7 @@ def merge(
     path: GalleryOption = DEFAULT_GALLERY,
     strangers: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Two anonymous people of this file of a box instead."),
+        typer.Option(metavar="FILE", help="Two anonymous people of this file of a device instead."),
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not compare the two, and do not ask.")

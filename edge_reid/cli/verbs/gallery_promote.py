@@ -1,4 +1,4 @@
-"""`edge-reid gallery promote`: an unknown person of a box gets a name."""
+"""`edge-reid gallery promote`: an unknown person of a device gets a name."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def promote(
     strangers: StrangersFile = DEFAULT_STRANGERS,
     path: Annotated[
         Path | None,
-        typer.Option("--gallery", "-g", help="The box's own gallery. [default: gallery.db]"),
+        typer.Option("--gallery", "-g", help="The device's own gallery. [default: gallery.db]"),
     ] = None,
     export: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Instead, for a box that syncs: a file for `gallery import`."
+            metavar="FILE", help="Instead, for a device that syncs: a file for `gallery import`."
         ),
     ] = None,
 ) -> None:
-    """Enroll an unknown person by the best views that the box has kept.
+    """Enroll an unknown person by the best views that the device has kept.
 
     Once enrolled they are no stranger any more; after --export they stay one until they are due.
     """

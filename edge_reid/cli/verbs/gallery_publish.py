@@ -1,4 +1,4 @@
-"""`edge-reid gallery publish`: the gallery goes out to the boxes."""
+"""`edge-reid gallery publish`: the gallery goes out to the devices."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.broker_options import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 
 if TYPE_CHECKING:
-    from edge_reid.gallery.publication import Place, Published
+    from edge_reid.gallery.publication import Place, PublishedGallery
     from edge_reid.mqtt.broker import Broker
 
 
 @takes_login(url=None)
 def publish(
-    site: Annotated[str, typer.Option(help="The boxes of this site take it.")],
+    site: Annotated[str, typer.Option(help="The devices of this site take it.")],
     key: Annotated[
         Path, typer.Option(metavar="FILE", help="Private key, of `edge-reid keys new`.")
     ],
@@ -37,7 +37,7 @@ def publish(
         typer.Option("--supersede", help="Number it above a newer version that is published."),
     ] = False,
     *,
-    login: Login,
+    login: BrokerLogin,
 ) -> None:
     """Sign the gallery and publish it: templates, never photos, and who was removed."""
     from edge_reid.cli.verb_progress import counting
@@ -81,7 +81,7 @@ def _place(where: Broker | Path, root: str, site: str) -> Iterator[Place]:
         yield FolderPlace(where)
 
 
-def _report(done: Published, where: str) -> None:
+def _report(done: PublishedGallery, where: str) -> None:
     head = done.head
     if done.foreign:
         typer.echo("warning: the head there was not signed by this key; it is replaced", err=True)

@@ -1,4 +1,4 @@
-"""`edge-reid gallery rollback`: on a box, back to the version before."""
+"""`edge-reid gallery rollback`: on a device, back to the version before."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 
 def rollback(
     path: Annotated[
-        Path, typer.Option("--gallery", "-g", help="The box's copy of the gallery.")
+        Path, typer.Option("--gallery", "-g", help="The device's copy of the gallery.")
     ] = Path("gallery.db"),
 ) -> None:
-    """Put the version before in force again, at once; the box then waits for a newer one.
+    """Put the version before in force again, at once; the device then waits for a newer one.
 
     Whoever was erased since stays erased.
     """
@@ -23,7 +23,7 @@ def rollback(
     from edge_reid.gallery.replica import Replica
 
     if not path.is_file():
-        raise GalleryError(f"gallery {path}: no such file; is this a box that syncs?")
+        raise GalleryError(f"gallery {path}: no such file; is this a device that syncs?")
     with Replica.open(path) as replica:
         highest = replica.highest
         version = replica.roll_back(time.time())

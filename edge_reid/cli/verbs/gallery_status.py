@@ -1,4 +1,4 @@
-"""`edge-reid gallery status`: which boxes have the newest gallery, and why others have not."""
+"""`edge-reid gallery status`: which devices have the newest gallery, and why others have not."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.broker_options import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 
 if TYPE_CHECKING:
-    from edge_reid.consumers.fleet import Fleet, Member
+    from edge_reid.consumers.fleet import Fleet, FleetMember
     from edge_reid.gallery.tree import Erasure
     from edge_reid.mqtt.broker import Broker
     from edge_reid.signing.keys import PublicKey
@@ -23,16 +23,16 @@ def status(
     site: Annotated[str, typer.Option(help="The site.")],
     public_key: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="The public key that the boxes pin."),
+        typer.Option(metavar="FILE", help="The public key that the devices pin."),
     ],
     path: Annotated[
         Path | None,
         typer.Option("--gallery", "-g", help="Also show who has confirmed its erasures."),
     ] = None,
     *,
-    login: Login,
+    login: BrokerLogin,
 ) -> None:
-    """Show the gallery of every box: version, age, erasures, and why it has not the newest."""
+    """Show the gallery of every device: version, age, erasures, and why it has not the newest."""
     from edge_reid.gallery.store import GalleryStore
     from edge_reid.signing.keys import read_public_key
 
@@ -69,7 +69,7 @@ def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
 
 
 def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | None:
-    """The version on the broker, if its head is one that boxes take."""
+    """The version on the broker, if its head is one that devices take."""
     from edge_reid.cli.fleet_table import age_text
     from edge_reid.core.errors import SnapshotError
     from edge_reid.core.foreign_text import shown
@@ -82,7 +82,7 @@ def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | Non
     try:
         head = open_head(sealed, key)
     except SnapshotError as error:
-        typer.echo(f"{site}: what is published is refused by every box: {shown(str(error))}")
+        typer.echo(f"{site}: what is published is refused by every device: {shown(str(error))}")
         return None
     age = age_text(rfc3339(head.created_utc_s), datetime.now(timezone.utc))
     typer.echo(
@@ -106,7 +106,7 @@ def _print_table(fleet: Fleet, newest: int | None) -> None:
     print_whole(table)
 
 
-def status_cells(member: Member, newest: int | None, now: datetime) -> tuple[str, ...]:
+def status_cells(member: FleetMember, newest: int | None, now: datetime) -> tuple[str, ...]:
     """A row of the table."""
     from rich.markup import escape
 
@@ -124,8 +124,8 @@ def status_cells(member: Member, newest: int | None, now: datetime) -> tuple[str
     return (member.name, state, version, *ages, erased, escape(shown(why)))
 
 
-def why_behind(member: Member, newest: int | None) -> str:
-    """Why a box has not the newest gallery; empty when it has."""
+def why_behind(member: FleetMember, newest: int | None) -> str:
+    """Why a device has not the newest gallery; empty when it has."""
     status = member.status
     if status is None or status.gallery is None:
         return "does not sync"
@@ -138,15 +138,15 @@ def why_behind(member: Member, newest: int | None) -> str:
 
 def erasure_lines(erasures: Sequence[Erasure], fleet: Fleet) -> Iterator[str]:
     """Who has confirmed each erasure."""
-    boxes = {
+    devices = {
         member.name: member.status.gallery.erased_through
         for member in fleet.members
         if member.status and member.status.gallery
     }
     for erasure in erasures:
         when = datetime.fromtimestamp(erasure.erased_utc_s, timezone.utc)
-        waiting = [name for name, through in boxes.items() if through < erasure.version]
-        confirmed = f"confirmed by {len(boxes) - len(waiting)} of {len(boxes)}"
+        waiting = [name for name, through in devices.items() if through < erasure.version]
+        confirmed = f"confirmed by {len(devices) - len(waiting)} of {len(devices)}"
         rest = f", not by {', '.join(waiting)}" if waiting else ""
         yield (
             f"erased {when:%Y-%m-%d %H:%M} UTC, version {erasure.version}, "

@@ -1,4 +1,4 @@
-"""`edge-reid gallery strangers`: unknown people whom a box remembers."""
+"""`edge-reid gallery strangers`: unknown people whom a device remembers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_reid.strangers.stranger import Stranger
 
 StrangersFile = Annotated[
-    Path, typer.Option("--strangers", metavar="FILE", help="The box's file of unknown people.")
+    Path, typer.Option("--strangers", metavar="FILE", help="The device's file of unknown people.")
 ]
 DEFAULT_STRANGERS = Path("strangers.db")
 

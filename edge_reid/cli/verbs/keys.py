@@ -25,13 +25,13 @@ def _verbs_below() -> None:
 def new(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for both files.")],
     purpose: Annotated[
-        str, typer.Option("--for", help="gallery (whom boxes know) or release (what they run).")
+        str, typer.Option("--for", help="gallery (whom devices know) or release (what they run).")
     ] = "gallery",
 ) -> None:
-    """Make a key pair: the private key publishes, every box pins the public one.
+    """Make a key pair: the private key publishes, every device pins the public one.
 
-    Whoever has the private key decides whom the boxes know, or what they run. Keep it off the
-    boxes and the broker.
+    Whoever has the private key decides whom the devices know, or what they run. Keep it off the
+    devices and the broker.
     """
     from edge_reid.signing.keys import SigningKey
 
@@ -40,7 +40,7 @@ def new(
     key = SigningKey.generate()
     if purpose == "gallery":
         private, public = key.write(out)
-        uses = "`edge-reid gallery publish --key`", "gallery_sync.public_key on every box"
+        uses = "`edge-reid gallery publish --key`", "gallery_sync.public_key on every device"
     else:
         private, public = key.write(out, "release")
         uses = (

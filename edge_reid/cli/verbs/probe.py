@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
     from edge_reid.core.types import Candidate, Decision, Embedding
     from edge_reid.vision.photo import Photo
-    from edge_reid.vision.subject import Subject
+    from edge_reid.vision.subject import PhotoSubject
 
 
 def probe(
@@ -53,7 +53,12 @@ def probe(
     """
     from edge_reid.cli.photo_files import photo_files
     from edge_reid.core.config import DecideSettings, parse_section
-    from edge_reid.enrolment.photo_embedding import Studio, check_pick, parse_pick, subject_text
+    from edge_reid.enrolment.photo_embedding import (
+        PhotoEmbedder,
+        check_pick,
+        parse_pick,
+        subject_text,
+    )
     from edge_reid.gallery.store import GalleryStore
     from edge_reid.matching.decide import decide, mean_vector
     from edge_reid.matching.index import Index
@@ -64,7 +69,7 @@ def probe(
     check_pick(pick, photos)
     chosen = {} if target_fpir is None else {"target_fpir": target_fpir}
     settings = parse_section(DecideSettings, {"min_crops": 1, **chosen})
-    studio = Studio(model, detector)
+    studio = PhotoEmbedder(model, detector)
     with GalleryStore.open(gallery, model_id=studio.manifest.model_id) as store:
         index = Index(store.snapshot())
     subjects = [studio.subject_of(path, pick) for path in photos]
@@ -124,7 +129,7 @@ def _doubt(embeddings: Sequence[Embedding], manifest: EmbeddingManifest) -> str 
     )
 
 
-def _photo_as_json(photo: Photo, subject: Subject) -> dict[str, Any]:
+def _photo_as_json(photo: Photo, subject: PhotoSubject) -> dict[str, Any]:
     return {
         "photo": str(photo.path),
         "box": subject.box.to_array().tolist(),

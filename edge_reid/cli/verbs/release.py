@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.broker_options import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 
 if TYPE_CHECKING:
     from edge_reid.core.config import AgentSettings, UpdateSettings
-    from edge_reid.release.device import Box
+    from edge_reid.release.device import Device
 
 release = typer.Typer(
-    help="Updates over the air: published here, taken by the boxes themselves, group by group.",
+    help="Updates over the air: published here, taken by the devices themselves, group by group.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -26,32 +26,33 @@ SYSTEM = Path("/")
 @release.command("stop")
 @takes_login()
 def stop(
-    site: Annotated[str, typer.Option(help="Its boxes.")],
+    site: Annotated[str, typer.Option(help="Its devices.")],
     *,
-    login: Login,
+    login: BrokerLogin,
 ) -> None:
-    """Take the head off the broker: boxes that have not begun with a release do not begin."""
-    from edge_reid.release.channel import ReleaseLine
+    """Take the head off the broker: devices that have not begun with a release do not begin."""
+    from edge_reid.release.channel import ReleaseChannel
 
-    with ReleaseLine(login.broker(), login.root, topic_name("--site", site)) as line:
+    with ReleaseChannel(login.broker(), login.root, topic_name("--site", site)) as line:
         line.put_head(b"")
-    typer.echo(f"{site}: no release is published any more; boxes stay as they are")
+    typer.echo(f"{site}: no release is published any more; devices stay as they are")
 
 
 @release.command("fetch")
 def fetch(root: BoxRoot = SYSTEM) -> None:
-    """On a box: look once whether a release is to be taken, and fetch it. Installs nothing.
+    """On a device: check_once once whether a release is to be taken, and fetch it. Installs
+    nothing.
 
     edge-reid-fetch.timer runs this every ten minutes, as the user of the agents.
     """
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.foreign_text import shown
-    from edge_reid.release.updater import look
+    from edge_reid.release.updater import check_once
 
     if (found := _follower(root)) is None:
         return
     with stages() as told:
-        report = look(*found, told)
+        report = check_once(*found, told)
     reason = f": {shown(report.reason)}" if report.reason else ""
     wanted = f", wanted is {report.wanted}" if report.wanted else ", no release is published"
     typer.echo(f"runs {report.release}{wanted}: {report.state}{reason}")
@@ -61,27 +62,27 @@ def fetch(root: BoxRoot = SYSTEM) -> None:
 
 @release.command("install")
 def install(root: BoxRoot = SYSTEM) -> None:
-    """On a box, as root: install what `fetch` has left, if the pinned key signed just that.
+    """On a device, as root: install what `fetch` has left, if the pinned key signed just that.
 
     edge-reid-install.path runs this when something lies there.
     """
-    from edge_reid.release.installer import admit
+    from edge_reid.release.installer import install_release
 
     if (found := _follower(root)) is None:
         return
-    attempt = admit(*found)
+    attempt = install_release(*found)
     typer.echo(f"release {attempt.version}: {attempt.failure or 'is installed'}")
     if attempt.failure:
         raise typer.Exit(1)
 
 
-def _follower(root: Path) -> tuple[Box, AgentSettings, UpdateSettings] | None:
-    """The box, and the settings by which it follows releases, if it does."""
-    from edge_reid.release.device import Box
+def _follower(root: Path) -> tuple[Device, AgentSettings, UpdateSettings] | None:
+    """The device, and the settings by which it follows releases, if it does."""
+    from edge_reid.release.device import Device
 
-    box = Box(root)
-    settings = box.settings
+    device = Device(root)
+    settings = device.settings
     if settings is None or settings.update is None:
-        typer.echo("no camera of this box has an [update] section: it is upgraded by hand")
+        typer.echo("no camera of this device has an [update] section: it is upgraded by hand")
         return None
-    return box, settings, settings.update
+    return device, settings, settings.update

@@ -33,7 +33,7 @@ def run(
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write a video with boxes, tracks and decisions: .webm (fast) or .mp4 (slow)."
+            help="Write a video with devices, tracks and decisions: .webm (fast) or .mp4 (slow)."
         ),
     ] = None,
     outbox: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.broker_options import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +53,7 @@ def sink(
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
     *,
-    login: Login,
+    login: BrokerLogin,
 ) -> None:
     """Write hits and unknowns into a store, each event once, over restarts of everything.
 

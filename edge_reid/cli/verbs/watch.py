@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from edge_reid.cli.broker_options import Login, takes_login, topic_name
+from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.mqtt.connection import Received
@@ -35,7 +35,7 @@ def watch(
         float | None, typer.Option(min=0, metavar="SECONDS", help="Leave after so long.")
     ] = None,
     *,
-    login: Login,
+    login: BrokerLogin,
 ) -> None:
     """Show hits live, as any subscriber gets them. Ctrl-C leaves."""
     from edge_reid.core.errors import BrokerError
