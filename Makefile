@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Files of tests side by side: most of them wait for a broker, a camera or a clock. One broker a worker.
 BESIDE := -n 4 --dist loadfile --durations=10
 
-.PHONY: demo test soak check bench box-test boot-test setup setup-device broker clean
+.PHONY: demo test soak check bench device-test boot-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
@@ -19,11 +19,11 @@ soak: setup broker  ## the long ones: faults again and again
 	$(BIN)/pytest -m soak --ignore=tests/trainer
 	$(BIN)/pytest -m soak tests/trainer
 
-box-test: setup  ## as root: the bundle on an emulated arm64 Debian, against x86; an hour
-	PYTHONPATH=tests $(BIN)/python tests/device/box_test.py --out out/device
+device-test: setup  ## as root: the bundle on an emulated arm64 Debian, against x86; an hour
+	PYTHONPATH=tests $(BIN)/python tests/device/bundle_test.py --out out/device
 
 boot-test: setup  ## as root: a whole card in qemu-system, from flash to online, and its power cut; two hours
-	PYTHONPATH=.:tests:tests/deploy $(BIN)/python tests/device/boot_test.py --out out/boot
+	PYTHONPATH=.:tests $(BIN)/python tests/device/boot_test.py --out out/boot
 
 check: setup  ## style, types, import law
 	$(BIN)/ruff check .

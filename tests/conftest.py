@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import campus
 import cv2
 import pytest
 from hypothesis import settings
-from mosquitto import Mosquitto, mosquitto_path
-from needs import absent
-from postgres import Postgres, postgres_folder
+from support import campus
+from support.mosquitto import Mosquitto, mosquitto_path
+from support.postgres import Postgres, postgres_folder
+from support.requirements import absent
 
 from edge_reid.vision.runtime import available_runtimes
 

@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from consumer import eventually
-from mosquitto import Mosquitto
-from no_pipeline import NoPipeline
-from publishing import DIMENSION, MODEL, portraits
-from sightings import ADDRESS, ORIGIN, a_hit
+from support.consumer import eventually
+from support.decided_tracks import ADDRESS, ORIGIN, a_hit
+from support.gallery_publisher import DIMENSION, MODEL, portraits
+from support.mosquitto import Mosquitto
+from support.no_pipeline import NoPipeline
 
 from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.event_output import EventOutput

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from consumer import Consumer, eventually
-from mjpeg_camera import MjpegCamera
-from mosquitto import Mosquitto
+from support.consumer import Consumer, eventually
+from support.mjpeg_camera import MjpegCamera
+from support.mosquitto import Mosquitto
 
 from edge_reid.agent import app as supervisor
 from edge_reid.agent.app import Outputs, run_agent

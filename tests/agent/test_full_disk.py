@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from consumer import eventually
-from publishing import DIMENSION, MODEL, Workshop, portraits
-from test_doorman import seen
-from test_gallery_sync import MANIFEST, following, settings, taken
+from support.consumer import eventually
+from support.decided_tracks import seen
+from support.following_agent import MANIFEST, following, settings, taken
+from support.gallery_publisher import DIMENSION, MODEL, Workshop, portraits
 
 from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.core.config import AgentSettings

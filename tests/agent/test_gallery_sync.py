@@ -10,12 +10,10 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
-from consumer import Consumer, eventually
-from gate import Gate
-from mosquitto import Mosquitto
-from no_pipeline import NoPipeline
-from publishing import (
-    DIMENSION,
+from support.consumer import Consumer, eventually
+from support.decided_tracks import a_hit
+from support.following_agent import MANIFEST, following, settings, taken
+from support.gallery_publisher import (
     MODEL,
     SITE,
     Workshop,
@@ -23,21 +21,20 @@ from publishing import (
     in_force,
     portraits,
 )
-from sightings import a_hit
+from support.mosquitto import Mosquitto
+from support.no_pipeline import NoPipeline
+from support.tcp_gate import Gate
 
 from edge_reid.agent import gallery_sync
 from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import EdgeReidError, SnapshotError
-from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.gallery import replica_file
 from edge_reid.gallery.replica import Replica
-from edge_reid.matching.index import Index
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.keys import SigningKey
 from edge_reid.transfer.folder import FolderPlace, FolderSource
@@ -45,16 +42,6 @@ from edge_reid.transfer.mqtt import MqttPlace
 from edge_reid.wire.events import EventOrigin
 from edge_reid.wire.topics import Address
 
-MANIFEST = EmbeddingManifest(
-    name="test",
-    sha256=MODEL + 48 * "0",
-    input_height_px=64,
-    input_width_px=32,
-    licence="none",
-    source="none",
-    dimension=DIMENSION,
-    impostor_quantiles=((0.1, 0.5),),
-)
 ADDRESS = Address("edge-reid", SITE, "gate-1")
 
 
@@ -63,40 +50,6 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
     with Workshop(tmp_path, people=3) as workshop:
         workshop.publish()
         yield workshop
-
-
-def settings(workshop: Workshop, tmp_path: Path, **sync: object) -> AgentSettings:
-    followed = {
-        "source": str(workshop.out),
-        "public_key": workshop.public_key_path,
-        "poll_s": 0.1,
-        "keep_previous_s": 0,
-    }
-    return AgentSettings.model_validate(
-        {
-            "site": SITE,
-            "camera": "gate",
-            "agent": "gate-1",
-            "gallery": tmp_path / "device.db",
-            "source": {"uri": "0"},
-            "mqtt": {"url": sync.pop("url", None)},
-            "gallery_sync": followed | sync,
-        }
-    )
-
-
-@contextmanager
-def following(workshop: Workshop, tmp_path: Path, **sync: object) -> Iterator[GallerySync]:
-    opened = GallerySync.open(settings(workshop, tmp_path, **sync), MANIFEST)
-    assert opened is not None
-    with opened:
-        yield opened
-
-
-def taken(sync: GallerySync) -> Index:
-    found: list[Index] = []
-    eventually(lambda: bool(found) or bool(found.extend(filter(None, [sync.take()]))), 20)
-    return found[0]
 
 
 def test_a_device_without_a_gallery_begins_with_its_first(

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from consumer import eventually
-from publishing import DIMENSION, MODEL, portraits
+from support.consumer import eventually
+from support.gallery_publisher import DIMENSION, MODEL, portraits
 
 from edge_reid.agent import gallery_watch
 from edge_reid.agent.gallery_watch import GalleryWatch

@@ -12,15 +12,14 @@ from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
 
-import campus
 import cv2
-import mjpeg_camera
 import pytest
-from consumer import Consumer, eventually
-from mjpeg_camera import STILL, MjpegCamera
-from mosquitto import Mosquitto
-from rtsp_camera import FPS, RtspCamera, Unit, encode, noise
-from test_heartbeat import Listener
+from support import campus, mjpeg_camera
+from support.consumer import Consumer, eventually
+from support.mjpeg_camera import STILL, MjpegCamera
+from support.mosquitto import Mosquitto
+from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
+from support.systemd_listener import Listener
 
 from edge_reid.agent import app as supervisor
 from edge_reid.agent.app import Outputs, run_agent

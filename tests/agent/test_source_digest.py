@@ -3,8 +3,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import campus
 import pytest
+from support import campus
 
 from edge_reid.agent.source_digest import source_digest
 

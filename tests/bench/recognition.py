@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import campus
+from support import campus
 
 from edge_reid.core.geometry import Box
 
@@ -70,7 +70,7 @@ def run_agent(folder: Path, people: list[campus.Person]) -> list[Told]:
 
 def told(event: dict[str, str]) -> Told:
     frame = campus.frame_of(event["captured_at"])
-    return Told(event["identity"], campus.who_is(Box(*event["device"]), frame), frame)
+    return Told(event["identity"], campus.who_is(Box(*event["box"]), frame), frame)
 
 
 def edge_reid(*words: object) -> None:

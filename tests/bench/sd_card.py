@@ -18,8 +18,8 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
-from mjpeg_camera import STILL, MjpegCamera  # noqa: E402
-from mosquitto import Mosquitto  # noqa: E402
+from support.mjpeg_camera import STILL, MjpegCamera  # noqa: E402
+from support.mosquitto import Mosquitto  # noqa: E402
 
 SETTLING_S = 20.0
 
@@ -57,7 +57,7 @@ def main(seconds: float) -> None:
         agent = ["-m", "edge_reid", "run", "--quiet", "--source", camera.url, "--site", "lab"]
         agent += ["--camera", "gate", "--gallery", str(gallery), "--broker", broker.url]
         measure("idle", agent, seconds)
-        busy = [str(TESTS / "faults/busy_agent.py"), str(folder / "outbox.db"), str(broker.port)]
+        busy = [str(TESTS / "support/busy_agent.py"), str(folder / "outbox.db"), str(broker.port)]
         measure("1 hit/s", [*busy, "1.0"], seconds)
         broker.stop()
 

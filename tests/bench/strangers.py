@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import campus
+from support import campus
 
 from edge_reid.core.geometry import Box
 
@@ -55,7 +55,7 @@ def labelled(events: Iterable[dict]) -> Iterator[Track]:
     seen: dict[int, str] = {}
     for event in events:
         frame = campus.frame_of(event["captured_at"])
-        person = campus.who_is(Box(*event["device"]), frame)
+        person = campus.who_is(Box(*event["box"]), frame)
         if person:
             seen[event["track_id"]] = person
         if event["type"] == "end" and event["track_id"] in seen and event["stranger"]:

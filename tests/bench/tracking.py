@@ -26,7 +26,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import campus
+from support import campus
 
 from edge_reid.core.bundled_models import DETECTOR, shipped_model
 from edge_reid.core.config import SourceSettings, TrackSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from in_process import edge_reid  # noqa: F401 - a fixture
+from support.in_process import edge_reid  # noqa: F401 - a fixture
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -31,18 +31,18 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Sample]]
     truth = json.loads((DATA / "campus.json").read_text(encoding="utf-8"))
     return {
         person["identity"]: [
-            _sample(each["frame"], each["device"], folder / f"{person['identity']}-{number}")
+            _sample(each["frame"], each["box"], folder / f"{person['identity']}-{number}")
             for number, each in enumerate(person["enrol"][:2])
         ]
         for person in truth["people"][:3]
     }
 
 
-def _sample(frame_index: int, device: list[float], stem: Path) -> Sample:
+def _sample(frame_index: int, box: list[float], stem: Path) -> Sample:
     capture = cv2.VideoCapture(str(DATA / "campus.mp4"))
     capture.set(cv2.CAP_PROP_POS_FRAMES, frame_index)
     frame = capture.read()[1]
-    x1, y1, x2, y2 = (round(edge) for edge in device)
+    x1, y1, x2, y2 = (round(edge) for edge in box)
     scene, crop = Path(f"{stem}-scene.png"), Path(f"{stem}.png")
     cv2.imwrite(str(scene), frame)
     cv2.imwrite(str(crop), frame[y1:y2, x1:x2])

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from consumer import Consumer, eventually
-from gate import Gate
-from mosquitto import Mosquitto, free_port
-from sightings import ADDRESS
+from support.consumer import Consumer, eventually
+from support.decided_tracks import ADDRESS
+from support.mosquitto import Mosquitto, free_port
+from support.tcp_gate import Gate
 
 from edge_reid.core.config import CommandSettings
 from edge_reid.delivery.command_inbox import CommandInbox

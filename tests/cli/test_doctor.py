@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 
-import campus
 import pytest
-from mosquitto import free_port
+from support import campus
+from support.mosquitto import free_port
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.signing.keys import SigningKey, read_public_key

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from consumer import Consumer, eventually
-from mosquitto import Mosquitto
 from rich.console import Console
-from sightings import ADDRESS, an_event
+from support.consumer import Consumer, eventually
+from support.decided_tracks import ADDRESS, an_event
+from support.mosquitto import Mosquitto
 
 from edge_reid import __version__
 from edge_reid.cli.fleet_table import age_text, fleet_table

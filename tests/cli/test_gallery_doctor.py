@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 
-import campus
 import pytest
+from support import campus
 
 from edge_reid.gallery.store import GalleryStore
 

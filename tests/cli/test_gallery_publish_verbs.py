@@ -8,8 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
-from mosquitto import Mosquitto
-from publishing import SITE, Workshop, assert_same_people, in_force, portraits, take_in
+from support.gallery_publisher import (
+    SITE,
+    Workshop,
+    assert_same_people,
+    in_force,
+    portraits,
+    take_in,
+)
+from support.mosquitto import Mosquitto
 
 from edge_reid.gallery.replica import Replica
 from edge_reid.mqtt.connection import connect

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loud import somebody_speaks
-from mosquitto import Mosquitto
-from sightings import ADDRESS
+from support.decided_tracks import ADDRESS
+from support.mosquitto import Mosquitto
+from support.noisy_client import somebody_speaks
 
 from edge_reid.mqtt.message import Message
 

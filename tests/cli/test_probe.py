@@ -93,7 +93,7 @@ def test_several_photos_of_one_person_are_taken_together(edge_reid, gallery, sam
     ]
     similarities = sorted(each["candidates"][0]["similarity"] for each in alone)
     assert similarities[0] < answer["similarity"] < similarities[-1]
-    assert alone[0]["photos"] == [{key: alone[0][key] for key in ("photo", "device", "quality")}]
+    assert alone[0]["photos"] == [{key: alone[0][key] for key in ("photo", "box", "quality")}]
 
 
 def test_photos_of_two_people_are_said_to_be(edge_reid, gallery, samples):

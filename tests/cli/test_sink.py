@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from mosquitto import Mosquitto
-from sightings import an_event
+from support.decided_tracks import an_event
+from support.mosquitto import Mosquitto
 
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message

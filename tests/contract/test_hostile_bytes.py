@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from sightings import ADDRESS, STRANGER, an_event
+from support.decided_tracks import ADDRESS, STRANGER, an_event
 
 from edge_reid.cli.fleet_table import fleet_table
 from edge_reid.consumers.event_store import COLUMNS, row

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bending import CASES, bent, bodies
-from sightings import ADDRESS
+from support.bent_bytes import CASES, bent, bodies
+from support.decided_tracks import ADDRESS
 
 from edge_reid.consumers.command_client import new_command
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model

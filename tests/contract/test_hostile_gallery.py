@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bending import CASES, bent, bent_json, bodies
-from publishing import (
+from support.bent_bytes import CASES, bent, bent_json, bodies
+from support.gallery_publisher import (
     DIMENSION,
     MODEL,
     Workshop,

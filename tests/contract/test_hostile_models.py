@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bending import bent
+from support.bent_bytes import bent
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import ModelError

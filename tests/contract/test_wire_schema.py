@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 import typer
-from consumer import Consumer
-from mosquitto import Mosquitto
-from sightings import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
+from support.consumer import Consumer
+from support.decided_tracks import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
+from support.mosquitto import Mosquitto
 from typer.testing import CliRunner
 
 import edge_reid.wire

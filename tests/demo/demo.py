@@ -21,7 +21,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import campus
 import cv2
 import numpy as np
 from broker import loopback_broker
@@ -29,6 +28,7 @@ from contact_sheet import Match, write_sheet
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from support import campus
 
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import RunSummary

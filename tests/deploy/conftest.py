@@ -1,3 +1,3 @@
 """The command line, run in this process."""
 
-from in_process import edge_reid  # noqa: F401 - a fixture
+from support.in_process import edge_reid  # noqa: F401 - a fixture

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import campus
 import cv2
 import pytest
-from mosquitto import Mosquitto, mosquitto_path
-from needs import absent
-from outcome import Outcome
+from support import campus
+from support.mosquitto import Mosquitto, mosquitto_path
+from support.outcome import Outcome
+from support.requirements import absent
 
 Command = Callable[..., Outcome]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from consumer import eventually
+from support.consumer import eventually
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 

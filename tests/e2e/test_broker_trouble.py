@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from consumer import Consumer, eventually
-from mosquitto import Mosquitto, free_port
+from support.consumer import Consumer, eventually
+from support.mosquitto import Mosquitto, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker]
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import cv2
 import pytest
-from consumer import Consumer, eventually
-from mjpeg_camera import MjpegCamera
-from mosquitto import mosquitto_path
-from needs import absent
-from secured import SecuredMosquitto
+from support.consumer import Consumer, eventually
+from support.mjpeg_camera import MjpegCamera
+from support.mosquitto import mosquitto_path
+from support.requirements import absent
+from support.secured_broker import SecuredMosquitto
 
 from edge_reid.consumers.command_client import ask, new_command
 from edge_reid.core.errors import EdgeReidError

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import campus
 import cv2
 import pytest
+from support import campus
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

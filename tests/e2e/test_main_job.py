@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import campus
 import cv2
 import jsonschema
 import pytest
-from consumer import Consumer, eventually
-from mosquitto import Mosquitto
+from support import campus
+from support.consumer import Consumer, eventually
+from support.mosquitto import Mosquitto
 
 from edge_reid.core.geometry import Box
 from edge_reid.wire.schemas import json_schemas

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import staged
+from support import staged_scenes as staged
 
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import Standard

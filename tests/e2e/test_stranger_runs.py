@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-import campus
 import pytest
+from support import campus
 
 from edge_reid.core.geometry import Box
 

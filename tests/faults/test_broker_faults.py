@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from consumer import Consumer, eventually
-from figures import of_hits, record
-from gate import Gate
-from mosquitto import Mosquitto
-from sightings import ADDRESS, an_event
+from support.consumer import Consumer, eventually
+from support.decided_tracks import ADDRESS, an_event
+from support.fault_figures import of_hits, record
+from support.mosquitto import Mosquitto
+from support.tcp_gate import Gate
 
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
@@ -178,7 +178,7 @@ def test_an_agent_killed_at_any_moment_loses_nothing_it_had_committed(
 
 def start_agent(outbox_path: Path, port: int) -> subprocess.Popen[bytes]:
     """A process that publishes as fast as it can, and prints every `seq` once it is committed."""
-    script = TESTS / "faults" / "busy_agent.py"
+    script = TESTS / "support" / "busy_agent.py"
     return subprocess.Popen(
         [sys.executable, str(script), str(outbox_path), str(port)], stdout=subprocess.PIPE
     )

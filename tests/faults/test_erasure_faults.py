@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from consumer import eventually
-from gate import Gate
-from mosquitto import Mosquitto
-from sightings import ADDRESS, ANA, an_event
+from support.consumer import eventually
+from support.decided_tracks import ADDRESS, ANA, an_event
+from support.mosquitto import Mosquitto
+from support.tcp_gate import Gate
 
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.delivery.outbox import Outbox

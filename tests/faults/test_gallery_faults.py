@@ -12,14 +12,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import killed_device
 import pytest
-from consumer import Consumer, eventually
-from figures import Figure, record
-from gate import Gate
-from mosquitto import Mosquitto
-from publishing import ENOUGH_FOR_A_TREE, SITE, Workshop, assert_same_people, in_force, portraits
-from whole_box import Box, Life
+from support import killed_device
+from support.cameraless_agent import Box, Life
+from support.consumer import Consumer, eventually
+from support.fault_figures import Figure, record
+from support.gallery_publisher import (
+    ENOUGH_FOR_A_TREE,
+    SITE,
+    Workshop,
+    assert_same_people,
+    in_force,
+    portraits,
+)
+from support.mosquitto import Mosquitto
+from support.tcp_gate import Gate
 
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.types import GallerySnapshot
@@ -303,7 +310,7 @@ def test_a_device_killed_at_any_moment_has_one_whole_version(
     path = tmp_path / "device.db"
     life = killed_device.Life(path, tmp_path / "shelf", tuple(shelf.heads), workshop.pinned())
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["killed_device"])
+    server.set_forkserver_preload(["support.killed_device"])
     dice = random.Random(3)
     found: list[int] = []
     broken = 0

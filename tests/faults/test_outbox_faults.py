@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from figures import Figure, record
-from sightings import an_event
+from support.decided_tracks import an_event
+from support.fault_figures import Figure, record
 
 from edge_reid.delivery import outbox_file
 from edge_reid.delivery.outbox import Outbox

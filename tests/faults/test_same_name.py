@@ -15,11 +15,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from consumer import Consumer, eventually
-from figures import Figure, record
-from gate import Gate
-from mosquitto import Mosquitto
-from sightings import ADDRESS
+from support.consumer import Consumer, eventually
+from support.decided_tracks import ADDRESS
+from support.fault_figures import Figure, record
+from support.mosquitto import Mosquitto
+from support.tcp_gate import Gate
 
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
@@ -28,7 +28,7 @@ from edge_reid.wire.payloads import AgentStatus
 
 pytestmark = pytest.mark.broker
 
-SCRIPT = Path(__file__).with_name("named_agent.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "named_agent.py"
 STATUS = "agents/gate-1/status"
 START_S = 30.0
 

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from consumer import Consumer, eventually
-from figures import Figure, record
-from mosquitto import Mosquitto, mosquitto_path
-from needs import absent
-from postgres import Postgres
-from secured import SecuredMosquitto
-from sightings import ADDRESS, STRANGER, an_event
+from support.consumer import Consumer, eventually
+from support.decided_tracks import ADDRESS, STRANGER, an_event
+from support.fault_figures import Figure, record
+from support.mosquitto import Mosquitto, mosquitto_path
+from support.postgres import Postgres
+from support.requirements import absent
+from support.secured_broker import SecuredMosquitto
 
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-import whole_box
-from consumer import Consumer, eventually
-from figures import of_hits, record
-from mosquitto import Mosquitto
-from publishing import ENOUGH_FOR_A_TREE, SITE, Workshop, portraits
-from whole_box import Box, Life
+from support import cameraless_agent as whole_box
+from support.cameraless_agent import Box, Life
+from support.consumer import Consumer, eventually
+from support.fault_figures import of_hits, record
+from support.gallery_publisher import ENOUGH_FOR_A_TREE, SITE, Workshop, portraits
+from support.mosquitto import Mosquitto
 
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.gallery_install import load_held, nothing_to_fetch
@@ -60,7 +60,7 @@ def test_an_agent_killed_during_sync_and_events_has_one_gallery_and_all_events(
     broker: Mosquitto, tmp_path: Path, kills: int
 ) -> None:
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["whole_box"])
+    server.set_forkserver_preload(["support.cameraless_agent"])
     dice, versions = random.Random(5), dict[int, str]()
     committed: set[int] = set()
     held: list[int] = []

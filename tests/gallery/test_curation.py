@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from formats import without_checksums
-from gallery_examples import DIMENSION, MODEL, template
+from support.gallery_examples import DIMENSION, MODEL, template
+from support.other_formats import without_checksums
 
 from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.gallery_tables import MIGRATIONS, migrate

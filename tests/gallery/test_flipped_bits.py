@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from flips import HEAD_BYTES, chosen_bits, each_flipped
-from gallery_examples import DIMENSION, MODEL, template
-from publishing import Workshop
-from stranger_examples import visit
+from support.bit_flips import HEAD_BYTES, chosen_bits, each_flipped
+from support.gallery_examples import DIMENSION, MODEL, template
+from support.gallery_publisher import Workshop
+from support.stranger_examples import visit
 
 from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.gallery_install import install, load_held

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gallery_examples import template
+from support.gallery_examples import template
 
 from edge_reid.core.types import Template
 from edge_reid.gallery.findings import Bars, Finding, Kind

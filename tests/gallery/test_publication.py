@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from publishing import (
+from support.gallery_publisher import (
     ENOUGH_FOR_A_TREE,
     MODEL,
     Workshop,

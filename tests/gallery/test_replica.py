@@ -8,7 +8,7 @@ import time
 import zlib
 
 import pytest
-from publishing import (
+from support.gallery_publisher import (
     ENOUGH_FOR_A_TREE,
     Workshop,
     assert_same_people,

@@ -5,7 +5,7 @@ import stat
 
 import numpy as np
 import pytest
-from gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template, unit_vectors
+from support.gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template, unit_vectors
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.gallery.store import GalleryStore, IdentitySummary

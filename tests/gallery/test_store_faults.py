@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from formats import of_a_newer_one, without_checksums
-from gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
+from support.gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
+from support.other_formats import of_a_newer_one, without_checksums
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.gallery.store import GalleryStore

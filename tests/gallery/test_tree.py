@@ -9,7 +9,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from publishing import portraits
+from support.gallery_publisher import portraits
 
 from edge_reid.core.errors import SnapshotError
 from edge_reid.gallery.snapshot import people_of

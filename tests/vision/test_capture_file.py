@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import campus
 import cv2
 import numpy as np
 import pytest
+from support import campus
 
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError

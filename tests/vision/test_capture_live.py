@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from mjpeg_camera import PERIOD_S, SIZE_PX, MjpegCamera
+from support.mjpeg_camera import PERIOD_S, SIZE_PX, MjpegCamera
 
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError

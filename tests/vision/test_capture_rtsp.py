@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from rtsp_camera import FPS, RtspCamera, Unit, encode, is_key, noise
+from support.rtsp_camera import FPS, RtspCamera, Unit, encode, is_key, noise
 
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import campus
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import campus
 
 from edge_reid.core.config import EmbedSettings
 from edge_reid.core.geometry import Box

@@ -1,8 +1,8 @@
 """The motion gate: a person is motion, noise and slow light are not."""
 
-import campus
 import numpy as np
 import pytest
+from support import campus
 
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.types import Image

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-import campus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import campus
 
 from edge_reid.core.bundled_models import DETECTOR, shipped_model
 from edge_reid.core.config import SourceSettings, TrackSettings

@@ -1,0 +1,380 @@
+"""`edge-reid bundle`: what is in one, for one device or for all, and what it is not made from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from support import real_bundles as parcels
+from support import small_bundles as bundles
+from support import small_wheels as wheels
+from support.sites import SITE, WIFI, equip, write_site
+
+from deploy.bundle.bundle_words import make
+from deploy.bundle.own_wheel import own_wheel
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.config import read_toml
+from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.signing.keys import SigningKey, read_public_key
+from edge_reid.signing.model_signature import is_signed
+
+MODEL_ID = load_embedding_manifest(shipped_model(EMBEDDING)).model_id
+
+
+class Workstation:
+    """A site's files, a folder of wheels, and the verb.
+
+    Args:
+        folder: for all of it.
+        edge_reid: runs the command line.
+        chosen: the lock file and the kept wheels of another, so that pip need not run again.
+    """
+
+    def __init__(
+        self, folder: Path, edge_reid: Callable[..., object], chosen: Workstation | None = None
+    ) -> None:
+        self.folder = folder
+        self.wheel = wheels.own(folder)
+        self.key = folder / "keys" / "release-signing.key"
+        self.public_key = folder / "keys" / "release-signing.pub"
+        self.lock = folder / "box.tar.zst.lock"
+        self.cache = folder / "cache"
+        self._edge_reid = edge_reid
+        if chosen:
+            self.cache = chosen.cache
+            shutil.copy(chosen.lock, self.lock)
+
+    def bundle(self, *words: object, out: str = "box.tar.zst"):
+        """How `edge-reid bundle …` ends."""
+        config = self.folder / "site.toml"
+        files = ("--wheel", self.wheel, "--cache", self.cache)
+        lock = () if "--lock" in words else ("--lock", self.lock)
+        out_file = self.folder / out
+        return self._edge_reid(
+            "bundle", "--config", config, "--out", out_file, *files, *lock, *words
+        )
+
+    def unpacked(self, out: str = "box.tar.zst") -> Path:
+        folder = self.folder / f"{out}.unpacked"
+        if not folder.exists():
+            parcels.unpack(self.folder / out, folder)
+        return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workstation]:
+    """Where a signed bundle for gate-1 was made, as box.tar.zst; to be looked at."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        wheels.take_wheels_from(wheels.make_index(folder / "index"), patch)
+        equip(folder)
+        station = Workstation(folder, lambda *_: None)
+        make(
+            folder / "site.toml",
+            folder / "box.tar.zst",
+            lambda *_: None,
+            target=None,
+            device="gate-1",
+            runtime="litert",
+            key=station.key,
+            wheel=station.wheel,
+            lock=station.lock,
+            cache=station.cache,
+            version=None,
+        )
+        yield station
+
+
+@pytest.fixture
+def workstation(
+    tmp_path: Path, made: Workstation, monkeypatch: pytest.MonkeyPatch, edge_reid
+) -> Workstation:
+    """One of its own, for bundles of gate-1 without pip; others take wheels from a folder."""
+    wheels.take_wheels_from(made.folder / "index", monkeypatch)
+    equip(tmp_path)
+    return Workstation(tmp_path, edge_reid, made)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edge_reid) -> Workstation:
+    """One that has chosen no wheels yet."""
+    wheels.take_wheels_from(wheels.make_index(tmp_path / "index"), monkeypatch)
+    equip(tmp_path)
+    return Workstation(tmp_path, edge_reid)
+
+
+def names(folder: Path) -> set[str]:
+    return {str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file()}
+
+
+def test_a_bundle_for_one_device_has_all_it_needs(made: Workstation):
+    folder = made.unpacked()
+    there = names(folder)
+    assert {it for it in there if it.startswith("wheels/")} == {
+        "wheels/edge_reid-0.1.0-py3-none-any.whl",
+        "wheels/ai_edge_litert-2.3-cp313-cp313-manylinux_2_28_aarch64.whl",
+        "wheels/numbers_to_go-2.4-cp313-cp313-manylinux_2_28_aarch64.whl",
+        "wheels/leaf-1.0-py3-none-any.whl",
+        "wheels/pip-26.0-py3-none-any.whl",
+    }
+    assert {it for it in there if it.startswith("config/")} == {
+        "config/gate.toml",
+        *(f"config/secrets/{it}" for it in ("ca.crt", "agent.crt", "agent.key")),
+        *("config/secrets/gallery-signing.pub", "config/secrets/release-signing.pub"),
+    }
+    assert f"models/{EMBEDDING}" in there
+    assert {"manifest.json", "manifest.sig", "sbom.cdx.json"} <= there
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["version"], manifest["box"]) == ("0.1.0", "gate-1")
+    assert (manifest["site"], manifest["model_id"]) == ("lab", MODEL_ID)
+    public = read_public_key(made.public_key)
+    signature = bytes.fromhex((folder / "manifest.sig").read_text())
+    assert public.signed(signature, (folder / "manifest.json").read_bytes())
+
+
+def test_the_manifests_of_models_are_signed_with_the_bundle(made: Workstation):
+    folder, key = made.unpacked(), read_public_key(made.public_key)
+    for model in (folder / "models").glob("*.tflite"):
+        assert is_signed(model, key)
+    config = read_toml(folder / "config/gate.toml")
+    assert config["models"] == {
+        "detector": f"/opt/edge-reid/current/models/{DETECTOR}",
+        "embedding": f"/opt/edge-reid/current/models/{EMBEDDING}",
+        "public_key": "/etc/edge-reid/secrets/release-signing.pub",
+    }
+
+
+def test_a_bundle_for_all_devices_holds_nobodys_secrets(workstation: Workstation):
+    outcome = workstation.bundle("--target", "pi-trixie")
+    assert "release 0.1.0 for all devices of lab, pi-trixie (Python 3.13, aarch64)" in outcome.out
+    assert "it is not signed" in outcome.err
+    folder = workstation.unpacked()
+    configs = {it for it in names(folder) if it.startswith("config/")}
+    assert configs == {"config/gate-1/gate.toml"}
+    whole = b"".join(it.read_bytes() for it in folder.rglob("*") if it.is_file())
+    assert b"PRIVATE KEY" not in whole
+    assert b"correct horse" not in whole
+    assert WIFI.encode() not in whole
+    assert stat.S_IMODE((workstation.folder / "box.tar.zst").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://me:secret@gate/stream",
+        "rtsp://me@gate/stream",
+        "http://gate/video?channel=1&password=secret",
+        "rtsp://gate/user=me&password=secret&channel=1",
+        "rtsp://me:se/cret@gate/stream",
+    ],
+)
+def test_a_bundle_for_all_devices_takes_no_login_of_a_camera(
+    workstation: Workstation, address: str
+):
+    write_site(workstation.folder, SITE.replace("rtsp://gate/stream", address))
+    outcome = workstation.bundle("--target", "pi-trixie")
+    assert outcome.code == 2
+    assert "source.uri of gate: expected no login in a bundle for all devices" in outcome.complaint
+    assert "--device" in outcome.complaint
+    assert "secret" not in outcome.err
+    assert not (workstation.folder / "box.tar.zst").exists()
+    assert workstation.bundle("--device", "gate-1").code == 0
+    assert stat.S_IMODE((workstation.folder / "box.tar.zst").stat().st_mode) == 0o600
+
+
+def test_the_wifi_and_who_may_log_in_are_in_no_bundle(made: Workstation):
+    whole = b"".join(data for _, data in bundles.members(made.folder / "box.tar.zst"))
+    for secret in (b"correct horse", WIFI.encode(), b"ssh-ed25519", b"me@laptop"):
+        assert secret not in whole
+
+
+def test_the_same_inputs_give_the_same_bytes_and_need_no_index(
+    fresh: Workstation, monkeypatch: pytest.MonkeyPatch
+):
+    words = ("--device", "gate-1", "--key", fresh.key)
+    assert fresh.bundle(*words).code == 0
+    first = (fresh.folder / "box.tar.zst").read_bytes()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(fresh.folder / "nowhere"))
+    wheels.make_wheel(fresh.folder / "index", "leaf", "2.0")
+    assert fresh.bundle(*words).code == 0
+    assert (fresh.folder / "box.tar.zst").read_bytes() == first
+
+
+def test_another_runtime_is_another_set_of_wheels(fresh: Workstation):
+    outcome = fresh.bundle("--target", "pi-bookworm", "--runtime", "tflite-runtime")
+    assert outcome.code == 0, outcome.err
+    configs = {it for it in names(fresh.unpacked()) if it.startswith("config/")}
+    assert configs == {"config/yard-1/north.toml", "config/yard-1/south.toml"}
+    there = {it for it in names(fresh.unpacked()) if it.startswith("wheels/")}
+    assert there == {
+        "wheels/edge_reid-0.1.0-py3-none-any.whl",
+        "wheels/tflite_runtime-2.14-cp311-cp311-manylinux_2_28_aarch64.whl",
+        "wheels/numbers_to_go-1.26-cp311-cp311-manylinux_2_28_aarch64.whl",
+        "wheels/pip-26.0-py3-none-any.whl",
+    }
+
+
+def test_the_sbom_is_cyclonedx_and_names_every_wheel_and_model(made: Workstation):
+    folder = made.unpacked()
+    text = (folder / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    parts = {it["name"]: it for it in json.loads(text)["components"]}
+    hashes = {it["hashes"][0]["content"] for it in parts.values()}
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    listed = {it["path"]: it["sha256"] for it in files}
+    assert hashes == {
+        digest for path, digest in listed.items() if path.endswith((".whl", ".tflite"))
+    }
+    assert parts["leaf"]["licenses"] == [{"expression": "MIT"}]
+    assert parts["pip"]["licenses"] == [{"license": {"name": "MIT License"}}]
+    assert parts["leaf"]["purl"].startswith("pkg:pypi/leaf@1.0")
+    assert "licenses" not in parts["numbers-to-go"]
+
+
+def test_units_and_installer_come_as_they_lie_in_the_sources(made: Workstation):
+    folder = made.unpacked()
+    deploy = Path(__file__).parents[3] / "deploy"
+    for room in ("systemd", "install"):
+        sources = {it for it in names(deploy / room) if "__pycache__" not in it}
+        assert names(folder / room) == sources
+        for name in sources:
+            assert (folder / room / name).read_bytes() == (deploy / room / name).read_bytes()
+
+
+def test_a_first_gallery_comes_along_with_its_device_only(workstation: Workstation):
+    folder = workstation.folder
+    store = GalleryStore.create(folder / "gallery.db", MODEL_ID, 256)
+    text = SITE.replace('[agent.gallery_sync]\nsource = "mqtt"\n', "")
+    write_site(folder, text.replace("[files]", '[files]\ngallery = "gallery.db"'))
+    with store:  # somebody has it open
+        assert workstation.bundle("--device", "gate-1").code == 0
+    copy = workstation.unpacked() / "gallery" / "gallery.db"
+    GalleryStore.open(copy, model_id=MODEL_ID).close()
+    assert workstation.bundle("--target", "pi-trixie", out="all.tar.zst").code == 0
+    assert not (workstation.unpacked("all.tar.zst") / "gallery").exists()
+
+
+def test_a_first_gallery_of_another_model_is_refused(workstation: Workstation):
+    folder = workstation.folder
+    GalleryStore.create(folder / "gallery.db", "0" * 16, 256).close()
+    text = SITE.replace('[agent.gallery_sync]\nsource = "mqtt"\n', "")
+    write_site(folder, text.replace("[files]", '[files]\ngallery = "gallery.db"'))
+    outcome = workstation.bundle("--device", "gate-1")
+    assert outcome.code == 1
+    assert "0" * 16 in outcome.complaint
+    write_site(folder, SITE.replace("[files]", '[files]\ngallery = "gallery.db"'))
+    assert workstation.bundle("--device", "gate-1").code == 1  # a synced one is of another kind
+
+
+def test_a_model_of_ones_own_takes_the_place_of_the_shipped(workstation: Workstation):
+    mine = workstation.folder / "mine.tflite"
+    shutil.copy(shipped_model(EMBEDDING), mine)
+    models = '[agent.models]\nembedding = "mine.tflite"\n[agent.detect]'
+    write_site(workstation.folder, SITE.replace("[agent.detect]", models))
+    assert workstation.bundle("--device", "gate-1").code == 1  # without its manifest
+    shutil.copy(shipped_model(EMBEDDING).with_suffix(".json"), mine.with_suffix(".json"))
+    assert workstation.bundle("--device", "gate-1").code == 0
+    folder = workstation.unpacked()
+    assert (folder / "models/mine.tflite").read_bytes() == mine.read_bytes()
+    assert "/opt/edge-reid/current/models/mine.tflite" in (folder / "config/gate.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        ("--device gate-1 --target pi-bookworm", 2, "expected target pi-trixie as the site's file"),
+        ("--device gate-1 --runtime tflite-runtime", 2, "expected litert for pi-trixie"),
+        ("--device door-1", 2, "device door-1: expected one of gate-1, yard-1"),
+        ("--target jetson-jp6", 2, "the site's file has no device of that kind"),
+        ("--target pi-4", 2, "target pi-4: expected one of pi-bookworm"),
+        ("--device gate-1 --runtime onnx", 2, "runtime onnx: expected litert or tflite-runtime"),
+        ("--device gate-1 --release ../1", 2, "release '../1': expected letters"),
+        ("--device gate-1 --key nowhere.key", 2, "signing key nowhere.key: cannot be read"),
+        ("--device gate-1 --wheel nowhere.whl", 1, "nowhere.whl: expected a wheel"),
+        ("--device gate-1 --lock /nowhere/lock", 1, "lock /nowhere/lock: cannot be written"),
+        ("--device gate-1 --out /nowhere/x", 1, "bundle /nowhere/x: cannot be written"),
+    ],
+)
+def test_an_order_that_cannot_be_is_one_line(
+    workstation: Workstation, words: str, code: int, complaint: str
+):
+    outcome = workstation.bundle(*words.split())
+    assert outcome.code == code
+    assert complaint in outcome.complaint
+    assert not (workstation.folder / "box.tar.zst").exists()
+
+
+def test_a_package_without_a_wheel_for_the_device_is_named(fresh: Workstation):
+    for path in (fresh.folder / "index").glob("numbers_to_go*cp313*"):
+        path.unlink()
+    outcome = fresh.bundle("--device", "gate-1")
+    assert outcome.code == 1
+    assert "expected a wheel of numbers-to-go>=1.26 for Python 3.13 on aarch64" in outcome.complaint
+    assert not (fresh.folder / "box.tar.zst").exists()
+
+
+def test_a_wheel_that_is_not_ours_is_refused(workstation: Workstation):
+    workstation.wheel = wheels.make_wheel(workstation.folder, "other", "1.0")
+    assert "expected one of edge-reid, it is of other" in workstation.bundle().complaint
+
+
+def test_all_mistakes_of_the_site_and_of_a_boxs_files_are_listed(workstation: Workstation):
+    (workstation.folder / "pki/ca.crt").unlink()
+    (workstation.folder / "pki/clients/gate-1.key").chmod(0o644)
+    outcome = workstation.bundle("--device", "gate-1")
+    assert outcome.code == 2
+    assert "2 mistakes" in outcome.err
+    assert "files.ca_file" in outcome.err
+    assert "others may read" in outcome.err
+
+
+def test_a_camera_that_asks_for_another_runtime_is_said(workstation: Workstation):
+    models = '[agent.models]\nruntime = "tflite-runtime"\n[agent.detect]'
+    write_site(workstation.folder, SITE.replace("[agent.detect]", models))
+    complaint = workstation.bundle("--target", "pi-bookworm").complaint
+    assert "its models.runtime is tflite-runtime, the bundle is for litert" in complaint
+
+
+def test_verify_says_whose_it_is_and_what_is_wrong(made: Workstation, tmp_path: Path, edge_reid):
+    path = Path(shutil.copy(made.folder / "box.tar.zst", tmp_path))
+    words = ("bundle", "verify", path, "--public-key", made.public_key)
+    outcome = edge_reid(*words)
+    assert outcome.code == 0
+    key_id = read_public_key(made.public_key).key_id
+    assert f"whole, signed by {key_id}: release 0.1.0 for device gate-1 of lab" in outcome.out
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert edge_reid(*words).code == 1
+    path.write_bytes(whole)
+    SigningKey.generate().write(tmp_path / "third")
+    third = tmp_path / "third" / "gallery-signing.pub"
+    outcome = edge_reid("bundle", "verify", path, "--public-key", third)
+    assert "the signature is not of the pinned key" in outcome.complaint
+
+
+def test_a_device_that_has_not_the_packages_for_it_says_so(
+    edge_reid, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "tomli_w", None)
+    outcome = edge_reid("bundle", "--config", "site.toml", "--out", "box.tar.zst")
+    assert outcome.code == 1
+    assert "pip install '.[deploy]' in a checkout" in outcome.complaint
+
+
+def test_our_wheel_is_built_from_the_checkout_the_same_every_time(tmp_path: Path):
+    with own_wheel(None) as first, own_wheel(None) as second:
+        assert first.path.read_bytes() == second.path.read_bytes()
+        with zipfile.ZipFile(first.path) as archive:
+            inside = set(archive.namelist())
+    assert {"edge_reid/release/bundle_file.py", "deploy/bundle/bundle.py"} <= inside
+    assert {"deploy/systemd/edge-reid@.service", "deploy/install/install.py"} <= inside
+    assert f"edge_reid/models/{EMBEDDING}" in inside

@@ -1,0 +1,84 @@
+"""The unit files, as systemd itself reads them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import real_bundles as parcels
+from support.requirements import absent
+
+UNITS = parcels.DEPLOY / "systemd"
+WORST_EXPOSURE = 1.5
+SYSTEM_UNITS = Path("/usr/lib/systemd/system")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """`/` of a device, as far as units look at it."""
+    if shutil.which("systemd-analyze") is None:
+        absent("systemd-analyze (Debian: apt install systemd)")
+    shutil.copytree(SYSTEM_UNITS, tmp_path / "usr/lib/systemd/system", symlinks=True)
+    (tmp_path / "lib").symlink_to("usr/lib")
+    shutil.copytree(UNITS, tmp_path / "etc/systemd/system")
+    for program in ("opt/edge-reid/current/bin/edge-reid", "usr/bin/python3", "bin/sh"):
+        path = tmp_path / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o755)
+    shutil.copy(tmp_path / "bin/sh", tmp_path / "bin/systemctl")
+    return tmp_path
+
+
+def analyze(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    program = ["systemd-analyze", words[0], f"--root={root}", *words[1:]]
+    return subprocess.run(program, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("edge-reid@gate.service", "edge-reid.target", "edge-reid-guard.service"),
+        *("edge-reid-fetch.service", "edge-reid-fetch.timer"),
+        *("edge-reid-install.service", "edge-reid-install.path"),
+    ],
+)
+def test_systemd_finds_nothing_to_complain_about(root: Path, unit: str) -> None:
+    verified = analyze(root, "verify", unit)
+    ours = [line for line in verified.stderr.splitlines() if "edge" in line]
+    assert (verified.returncode, ours) == (0, [])
+
+
+def test_a_mistake_in_a_unit_would_be_found(root: Path) -> None:
+    unit = root / "etc/systemd/system/edge-reid@.service"
+    unit.write_text(unit.read_text() + "\n[Service]\nRestartSec=soon\n")
+    assert "edge-reid@.service" in analyze(root, "verify", "edge-reid@gate.service").stderr
+
+
+@pytest.mark.parametrize("unit", ["edge-reid@gate.service", "edge-reid-fetch.service"])
+def test_what_talks_to_the_network_is_exposed_little(root: Path, unit: str) -> None:
+    told = analyze(root, "security", "--offline=true", unit)
+    found = re.search(rf"exposure level for {unit}: ([\d.]+)", told.stdout)
+    assert found, told.stderr
+    assert float(found[1]) <= WORST_EXPOSURE
+
+
+def test_the_wait_before_a_start_doubles_and_ends(tmp_path: Path) -> None:
+    """`sleep` writes down for how long, in place of sleeping."""
+    waits = tmp_path / "waits"
+    (tmp_path / "sleep").write_text(f'#!/bin/sh\necho "$1" >>{waits}\n')
+    (tmp_path / "sleep").chmod(0o755)
+    for _ in range(9):
+        start(tmp_path)
+    assert waits.read_text().split() == ["0", "2", "4", "8", "16", "32", "64", "64", "64"]
+    an_hour_ago = ["touch", "-d", "1 hour ago", tmp_path / "starts"]
+    subprocess.run(an_hour_ago, check=True)
+    start(tmp_path)
+    assert waits.read_text().split()[-1] == "0", "who has lived long begins anew"
+
+
+def start(folder: Path) -> None:
+    environment = {"RUNTIME_DIRECTORY": str(folder), "PATH": f"{folder}:/usr/bin:/bin"}
+    subprocess.run(["sh", UNITS / "back-off.sh"], env=environment, check=True)

@@ -1,0 +1,167 @@
+"""`site.toml`: what it says, what every agent gets from it, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.sites import SITE, WIFI, write_site
+
+from deploy.flash.flash_job import _first_line
+from deploy.site.site import load_site
+from edge_reid.core.config import load_settings
+from edge_reid.core.errors import ConfigError, UsageError
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_site(write_site(folder, text))
+    return list(caught.value.problems)
+
+
+def changed(old: str, new: str) -> str:
+    assert old in SITE
+    return SITE.replace(old, new)
+
+
+def test_a_site_says_what_its_devices_are(tmp_path: Path):
+    site = load_site(write_site(tmp_path))
+    assert sorted(site.devices) == ["gate-1", "yard-1"]
+    assert site.target_of("gate-1") == "pi-trixie"
+    assert site.target_of("yard-1") == "pi-bookworm"
+    assert site.hostname_of("gate-1") == "camera-17"
+    assert site.hostname_of("yard-1") == "yard-1"
+    assert site.device("gate-1").group == "canary"
+    assert site.wifi is not None
+    assert site.wifi.password_file == tmp_path / "wifi.password"
+    assert site.files.ca_file == tmp_path / "pki" / "ca.crt"
+
+
+def test_each_camera_gets_a_whole_configuration(tmp_path: Path):
+    (agent,) = load_site(write_site(tmp_path)).agents("gate-1")
+    assert str(agent.path) == "/etc/edge-reid/gate.toml"
+    on_device = tmp_path / "gate.toml"
+    on_device.write_text(agent.text, encoding="utf-8")
+    settings = load_settings(on_device, {})
+    assert settings == agent.settings
+    assert (settings.site, settings.camera, settings.agent) == ("lab", "gate", "gate-1")
+    assert str(settings.gallery) == "/var/lib/edge-reid/gallery-gate.db"
+    assert str(settings.outbox_path) == "/var/lib/edge-reid/outbox-gate.db"
+    assert str(settings.mqtt.ca_file) == "/etc/edge-reid/secrets/ca.crt"
+    assert str(settings.mqtt.cert_file) == "/etc/edge-reid/secrets/agent.crt"
+    assert str(settings.mqtt.key_file) == "/etc/edge-reid/secrets/agent.key"
+    assert settings.gallery_sync is not None
+    assert str(settings.gallery_sync.public_key) == "/etc/edge-reid/secrets/gallery-signing.pub"
+
+
+def test_a_camera_overrides_what_its_site_shares(tmp_path: Path):
+    site = load_site(write_site(tmp_path))
+    (gate,) = site.agents("gate-1")
+    north, south = site.agents("yard-1")
+    assert gate.settings.detect.rate_hz == 2
+    assert north.settings.detect.rate_hz == 4
+    assert south.settings.detect.rate_hz == 2
+
+
+def test_agents_that_share_a_device_share_neither_name_nor_certificate(tmp_path: Path):
+    north, south = load_site(write_site(tmp_path)).agents("yard-1")
+    assert (north.name, south.name) == ("yard-1-north", "yard-1-south")
+    assert str(north.settings.mqtt.key_file) == "/etc/edge-reid/secrets/yard-1-north.key"
+    assert str(south.settings.mqtt.key_file) == "/etc/edge-reid/secrets/yard-1-south.key"
+
+
+def test_the_configuration_on_a_device_names_no_file_of_the_workstation(tmp_path: Path):
+    text = changed("[agent.detect]", '[agent.models]\nembedding = "my.tflite"\n[agent.detect]')
+    site = load_site(write_site(tmp_path, text))
+    for agent in (agent for name in site.devices for agent in site.agents(name)):
+        assert str(tmp_path) not in agent.text
+        assert str(agent.settings.models.embedding) == "/opt/edge-reid/current/models/my.tflite"
+    assert site.model("embedding") == tmp_path / "my.tflite"
+
+
+def test_the_wifi_is_in_no_configuration(tmp_path: Path):
+    site = load_site(write_site(tmp_path))
+    assert "wifi" not in "".join(agent.text for agent in site.agents("gate-1"))
+
+
+def test_every_mistake_is_listed_at_once_where_it_was_made(tmp_path: Path):
+    text = changed("rate_hz = 2", "rate_hz = 2000").replace("rate_hz = 4", "ratehz = 4")
+    text = text.replace('site = "lab"', 'site = "The Lab"').replace("DE", "Germany")
+    found = problems(tmp_path, text + "\n[speed]\nx = 1\n")
+    assert len(found) == 5
+    assert "speed: unknown key" in found
+    assert any(line.startswith("site: string should match") for line in found)
+    assert any(line.startswith("wifi.country: string should match") for line in found)
+    assert any(line.startswith("agent.detect.rate_hz: input should be less") for line in found)
+    assert "devices.yard-1.cameras.north.detect.ratehz: unknown key" in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('target = "pi-bookworm"', 'target = "pi-4"', "target: input should be 'pi-bookworm'"),
+        ("[agent.detect]", "[agent.detct]", "agent.detct: unknown key"),
+        ("[agent.detect]", '[agent.outbox]\npath = "x"\n[agent.detect]', "agent.outbox.path: lies"),
+        ("[agent.mqtt]", '[agent.mqtt]\nca_file = "x"', "agent.mqtt.ca_file: set files.ca_file"),
+        ('site = "lab"', 'site = "lab"\nagent.gallery = "x.db"', "agent.gallery: lies in"),
+        ("detect = { rate_hz = 4 }", 'models = { embedding = "x" }', "set it in [agent.models]"),
+        ('gallery_public_key = "keys/gallery-signing.pub"', "", "gallery_public_key: is missing"),
+        (
+            "[devices.gate-1.cameras.gate]",
+            "[devices.gate-1.cameras.north]",
+            "camera north is there 2",
+        ),
+        ('hostname = "camera-17"', 'hostname = "yard-1"', "hostname yard-1 is there 2 times"),
+        ('hostname = "camera-17"', 'hostname = "gate_1"', "should be a host name"),
+        ('key_file = "pki/clients/gate-1.key"', "", "cert_file and key_file: should come together"),
+        ('gateway = "192.0.2.1"', 'gateway = "192.0.3.1"', "should be within 192.0.2.0/24"),
+        ('address = "192.0.2.17/24"', "", "gateway and dns: should come with address"),
+        ('address = "192.0.2.17/24"', 'address = "192.0.2.17"', "should have a prefix"),
+        ('timezone = "Europe/Berlin"', 'timezone = "Europe/Bln"', "should be a time zone"),
+        ("ssh-ed25519 AAAA", "-----BEGIN", "should be a public key in one line"),
+        ('source = { uri = "rtsp://gate/stream" }', "", "cameras.gate.source: is missing"),
+        (
+            'target = "pi-trixie"',
+            'target = "pi-trixie"\ncolour = 1',
+            "devices.gate-1.colour: unknown",
+        ),
+        (f'ssid = "{WIFI}"', 'ssid = ""', "should be 1 to 32 bytes"),
+        ('"mqtts://broker.lab.example:8883"', '"https://x"', "agent.mqtt.url: should look like"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_where(tmp_path: Path, old: str, new: str, complaint: str):
+    found = problems(tmp_path, changed(old, new))
+    assert any(complaint in line for line in found), found
+    assert len(found) <= 2
+
+
+def test_several_agents_cannot_share_one_certificate(tmp_path: Path):
+    text = SITE
+    for camera in ("north", "south"):
+        pair = f'cert_file = "pki/clients/yard-1-{camera}.crt"\n'
+        text = text.replace(pair + pair.replace("cert_", "key_").replace(".crt", ".key"), "")
+    text = text.replace(
+        "[devices.yard-1]", '[devices.yard-1]\ncert_file = "a.crt"\nkey_file = "a.key"'
+    )
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("devices.yard-1.cert_file: has several cameras")
+
+
+def test_a_device_that_is_not_there_is_said_with_those_that_are(tmp_path: Path):
+    with pytest.raises(UsageError, match="device door-1: expected one of gate-1, yard-1"):
+        load_site(write_site(tmp_path)).device("door-1")
+
+
+def test_a_file_that_is_no_toml_is_said(tmp_path: Path):
+    assert problems(tmp_path, "site = = 1")[0].startswith("is not TOML")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_wifi_password_and_a_sites_file_may_begin_with_a_byte_order_mark(
+    tmp_path: Path, encoding: str
+):
+    path = write_site(tmp_path)
+    path.write_bytes(path.read_text().encode(encoding))
+    (tmp_path / "wifi.password").write_bytes("correct horse\r\n".encode(encoding))
+    assert load_site(path).site == "lab"
+    assert _first_line(tmp_path / "wifi.password") == "correct horse"

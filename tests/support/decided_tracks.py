@@ -1,0 +1,62 @@
+"""Decided tracks to be published, without a camera."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_reid.core.geometry import Box
+from edge_reid.core.types import Embedding, Hit, HitType, Known, Unknown
+from edge_reid.wire.events import Event, EventOrigin
+from edge_reid.wire.topics import Address
+
+MODEL_ID = "0123456789abcdef"
+ADDRESS = Address(root="edge-reid", site="lab", agent="gate-1")
+ORIGIN = EventOrigin(ADDRESS, camera="gate", model_id=MODEL_ID, gallery_version=3)
+ANA = Known(identity="ana", similarity=0.81234, threshold=0.6, margin=0.2, crops=3)
+STRANGER = Unknown(similarity=0.41, threshold=0.6, crops=4)
+
+
+def a_hit(track_id: int = 1, decision: Known | Unknown = ANA, type_: HitType = HitType.NEW) -> Hit:
+    """Of a track that began `track_id` seconds after the epoch, and was decided two later."""
+    return Hit(
+        type=type_,
+        decision=decision,
+        track_id=track_id,
+        box=Box(10.04, 20.0, 50.06, 120.0),
+        frame_size_px=(768, 576),
+        captured_utc_s=track_id + 1.5,
+        decided_utc_s=track_id + 2.0,
+        first_seen_utc_s=float(track_id),
+        last_seen_utc_s=track_id + 2.0,
+    )
+
+
+def an_event(
+    track_id: int = 1, decision: Known | Unknown = ANA, type_: HitType = HitType.NEW
+) -> Event:
+    return Event(a_hit(track_id, decision, type_), ORIGIN)
+
+
+def seen(
+    kind: HitType,
+    track_id: int,
+    look: np.ndarray,
+    first_s: float,
+    last_s: float,
+    *,
+    crops: int = 5,
+) -> Hit:
+    """Somebody unknown, by `crops` equal embeddings of one look (D,)."""
+    embedding = Embedding(look.astype(np.float32), MODEL_ID, 0.6)
+    return Hit(
+        type=kind,
+        decision=Unknown(0.2, 0.7, crops),
+        track_id=track_id,
+        box=Box(0, 0, 40, 100),
+        frame_size_px=(768, 576),
+        captured_utc_s=last_s,
+        decided_utc_s=last_s,
+        first_seen_utc_s=first_s,
+        last_seen_utc_s=last_s,
+        embeddings=(embedding,) * crops,
+    )
