@@ -203,7 +203,7 @@ class Pki:
         """
         certificate = self.folder / "clients" / f"{name}.crt"
         if not certificate.exists():
-            raise PkiError(f"remove: expected somebody that `list` shows, found no {name}")
+            raise PkiError(f"remove: expected somebody that `list` shows, got no {name}")
         holder = Holder.of(_read_certificate(certificate))
         _write(self._removed_file, "\n".join([*self._removed, name, ""]).encode(), mode=0o644)
         certificate.unlink()
@@ -273,7 +273,7 @@ class Pki:
             shared = set(other.cameras) & set(holder.cameras)
             if other.name != holder.name and other.site == holder.site and shared:
                 raise PkiError(
-                    f"camera {shared.pop()}: expected one that is nobody's, found it at {other};"
+                    f"camera {shared.pop()}: expected one that is nobody's, got it at {other};"
                     " remove it there first"
                 )
 

@@ -56,7 +56,7 @@ def _run(
     """What it said, if it failed."""
     if importlib.util.find_spec("pip") is None:
         raise BundleError(
-            f"wheels: expected pip in {sys.prefix}, found none; run python -m ensurepip there"
+            f"wheels: expected pip in {sys.prefix}, got none; run python -m ensurepip there"
         )
     paths = os.pathsep.join(filter(None, sys.path))
     environment = {**os.environ, "PYTHONPATH": paths, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}

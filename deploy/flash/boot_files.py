@@ -85,7 +85,7 @@ def sow(seed: Seed, boot: Boot, wrote: Wrote) -> int:
     needed = sum(each.size_bytes for each in missing) + _SLACK_BYTES
     if missing and (free := boot.free_bytes()) < needed:
         raise FlashError(
-            f"{boot.where}: expected room for {needed / 1e6:.0f} MB, found {free / 1e6:.0f} MB; "
+            f"{boot.where}: expected room for {needed / 1e6:.0f} MB, got {free / 1e6:.0f} MB; "
             "take a fresh card, or remove what is not the system's"
         )
     for each in missing:
@@ -128,7 +128,7 @@ def _cmdline(boot: Boot) -> str:
     if line is None or settings is None:
         name = CMDLINE if line is None else "config.txt"
         raise FlashError(
-            f"{boot.where}: expected the boot partition of a Raspberry Pi, found no {name}; "
+            f"{boot.where}: expected the boot partition of a Raspberry Pi, got no {name}; "
             "it is the small one, called bootfs"
         )
     return line.decode("utf-8", "replace")

@@ -197,7 +197,7 @@ class BootVolume:
     ) -> subprocess.CompletedProcess[bytes]:
         if done.returncode:
             raise FlashError(
-                f"{self.where}: expected a FAT volume, found none that mtools can read: "
+                f"{self.where}: expected a FAT volume, got none that mtools can read: "
                 f"{_last_line(done.stderr)}"
             )
         return done

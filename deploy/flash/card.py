@@ -137,12 +137,12 @@ def _kernel_name(path: Path, kernel: Kernel) -> str:
     except OSError as error:
         raise FlashError(f"{path}: {error.strerror}; `lsblk` lists what is there") from error
     if not stat.S_ISBLK(status.st_mode):
-        raise FlashError(f"{path}: expected a block device like /dev/sdb, found another file")
+        raise FlashError(f"{path}: expected a block device like /dev/sdb, got another file")
     number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
     folder = (kernel.sys / "dev/block" / number).resolve()
     if (folder / "partition").exists():
         raise FlashError(
-            f"{path}: expected a whole disk, found a part of one; "
+            f"{path}: expected a whole disk, got a part of one; "
             f"it is part of /dev/{folder.parent.name}"
         )
     return folder.name

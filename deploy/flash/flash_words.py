@@ -134,13 +134,13 @@ def _planned(order: FlashJob, first: FirstBoot, boot: Boot) -> Seed:
         raise FlashError(
             f"{boot.where}: expected Pi OS bookworm, as device {order.device} has target "
             f"pi-bookworm, "
-            "found cloud-init, so trixie or newer; take the other image, or target pi-trixie"
+            "got cloud-init, so trixie or newer; take the other image, or target pi-trixie"
         )
     if not seed.has_cloud_init and order.cargo.manifest.target == "pi-trixie":
         raise FlashError(
             f"{boot.where}: expected Pi OS trixie with cloud-init, as device {order.device} has "
             f"target "
-            "pi-trixie, found none; take the newest image of trixie, or target pi-bookworm"
+            "pi-trixie, got none; take the newest image of trixie, or target pi-bookworm"
         )
     return seed
 
@@ -190,7 +190,7 @@ def _refuse_full(order: FlashJob, destination: str, found: Found) -> None:
     needed = _ROOM * order.cargo.manifest.size_bytes
     if found.free_bytes < needed:
         raise FlashError(
-            f"{destination}: expected {needed / 1e6:.1f} MB of room in /var/tmp, found "
+            f"{destination}: expected {needed / 1e6:.1f} MB of room in /var/tmp, got "
             f"{found.free_bytes / 1e6:.1f} MB; make room there"
         )
 

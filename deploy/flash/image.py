@@ -73,7 +73,7 @@ class Image:
             told(done, self.size_bytes)
         if done != self.size_bytes:
             raise FlashError(
-                f"{self.path}: expected {self.size_bytes} bytes unpacked, found {done}; "
+                f"{self.path}: expected {self.size_bytes} bytes unpacked, got {done}; "
                 "download it again"
             )
         return tuple(found)
@@ -109,7 +109,7 @@ class Image:
         end = max(each.end_bytes for each in self.partitions())
         if end > self.size_bytes or self.size_bytes % _SECTOR_BYTES:
             raise FlashError(
-                f"{self.path}: expected {end} bytes, as its partition table says, found "
+                f"{self.path}: expected {end} bytes, as its partition table says, got "
                 f"{self.size_bytes}: it is cut off; download it again"
             )
 

@@ -48,7 +48,7 @@ def partitions(start: bytes, where: str) -> tuple[Partition, ...]:
     """
     if len(start) < SECTOR_BYTES or start[510:512] != b"\x55\xaa":
         raise FlashError(
-            f"{where}: expected a disk image with a partition table, found none; "
+            f"{where}: expected a disk image with a partition table, got none; "
             "take the .img or .img.xz of Raspberry Pi OS"
         )
     found = tuple(_mbr(start))
@@ -69,7 +69,7 @@ def boot_partition(table: Sequence[Partition], where: str) -> Partition:
     if not fat:
         kinds = " ".join(each.kind for each in table)
         raise FlashError(
-            f"{where}: expected a FAT partition to boot from, found partitions {kinds}; "
+            f"{where}: expected a FAT partition to boot from, got partitions {kinds}; "
             "is it an image for a Raspberry Pi?"
         )
     return fat[0]

@@ -189,7 +189,7 @@ def connected(destination: str, config: Path | None = None) -> Iterator[Remote]:
         FlashError: there is no ssh here.
     """
     if not re.fullmatch(r"[^\s-]\S*", destination):
-        raise UsageError(f"--host: expected user@host, found {destination!r}")
+        raise UsageError(f"--host: expected user@host, got {destination!r}")
     if shutil.which("ssh") is None:
         raise FlashError("ssh: is not installed here; apt install openssh-client")
     with tempfile.TemporaryDirectory(prefix="edge-reid-") as folder:

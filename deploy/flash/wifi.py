@@ -77,7 +77,7 @@ def psk_of(ssid: str, password: str) -> str:
     if not (_SHORTEST <= len(password) <= _LONGEST and password.isascii()):
         raise UsageError(
             f"Wi-Fi {ssid}: expected a password of {_SHORTEST} to {_LONGEST} ASCII characters, "
-            f"found one of {len(password)}"
+            f"got one of {len(password)}"
         )
     return hashlib.pbkdf2_hmac("sha1", password.encode(), ssid.encode(), _ROUNDS, _KEY_BYTES).hex()
 

@@ -48,7 +48,7 @@ def _index_before(file: BinaryIO, end: int, path: Path) -> tuple[bytes, int]:
     footer = _read(file, end - FOOTER_BYTES, FOOTER_BYTES) if end >= FOOTER_BYTES else b""
     if footer[-2:] != _FOOTER_MAGIC or zlib.crc32(footer[4:10]) != _number(footer[:4]):
         raise FlashError(
-            f"{path}: expected the end of an .xz file, found none: it is cut off or "
+            f"{path}: expected the end of an .xz file, got none: it is cut off or "
             "damaged; download it again"
         )
     size = (_number(footer[4:8]) + 1) * 4

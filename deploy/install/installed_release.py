@@ -96,7 +96,7 @@ def _install_wheels(parcel: UnpackedBundle, partial: Path, steps: Steps) -> None
     wheels = [it for it in parcel.below("wheels") if it.suffix == ".whl"]
     pip = next((it for it in wheels if it.name.startswith("pip-")), None)
     if pip is None:
-        raise InstallError("bundle: expected pip's own wheel in wheels/, found none; make it anew")
+        raise InstallError("bundle: expected pip's own wheel in wheels/, got none; make it anew")
     _check_has_own(wheels)
     python = partial / "bin/python"
     words = [python, "-I", f"{pip}/pip", "--isolated", "install", "--no-index", "--no-compile"]
@@ -124,7 +124,7 @@ def _install_wheels(parcel: UnpackedBundle, partial: Path, steps: Steps) -> None
 def _check_has_own(wheels: Sequence[Path]) -> None:
     if not any(it.name.startswith("edge_reid-") for it in wheels):
         raise InstallError(
-            "bundle: expected edge-reid's own wheel in wheels/, found none; make it anew"
+            "bundle: expected edge-reid's own wheel in wheels/, got none; make it anew"
         )
 
 

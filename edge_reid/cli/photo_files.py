@@ -34,7 +34,7 @@ def photo_files(paths: Iterable[Path]) -> PhotoFiles:
         inside = list(_visible(path))
         found = [each for each in inside if _is_photo(each)]
         if not found:
-            raise UsageError(f"{path}: expected photos in this folder, found none{_hint(inside)}")
+            raise UsageError(f"{path}: expected photos in this folder, got none{_hint(inside)}")
         photos += found
         skipped += [each for each in inside if not _is_photo(each)]
     return PhotoFiles(tuple(dict.fromkeys(photos)), tuple(skipped))
@@ -51,12 +51,12 @@ def people_folders(folder: Path) -> Mapping[str, Sequence[Path]]:
     loose = [each for each in inside if _is_photo(each)]
     if loose and people:
         raise UsageError(
-            f"{folder}: expected a folder for each person, found photos beside them: "
+            f"{folder}: expected a folder for each person, got photos beside them: "
             f"{loose[0].name}; move them into the folder of whom they show"
         )
     if not people:
         wanted = f"; a person's own photos: edge-reid gallery enroll NAME {folder}" if loose else ""
-        raise UsageError(f"{folder}: expected a folder for each person, found none{wanted}")
+        raise UsageError(f"{folder}: expected a folder for each person, got none{wanted}")
     return people
 
 

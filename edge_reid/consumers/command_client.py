@@ -56,7 +56,7 @@ def _check_that_it_listens(connection: Connection, address: Address) -> None:
     who = f"agent {address.agent}"
     if status is None:
         raise CommandError(
-            f"{who}: expected one that is online at site {address.site}, found none of this name;"
+            f"{who}: expected one that is online at site {address.site}, got none of this name;"
             " `edge-reid fleet` shows those there are"
         )
     if status.is_lost:

@@ -103,7 +103,7 @@ class NameGuard:
             connection.turn(0.1)
         connection.close()
         raise NameTakenError(
-            f"agent {rival.agent}: expected no other of this name at {rival.site}, found one on"
+            f"agent {rival.agent}: expected no other of this name at {rival.site}, got one on"
             f" host {rival.host}, started {rival.started_at}; give one of them another name"
             " (agent = …); this one stays offline and keeps its events until the other has gone"
         )

@@ -130,7 +130,7 @@ def _head_of(place: Place, key: SigningKey) -> tuple[Head | None, bool]:
 def _check_newer(version: int, tree: Tree, there: Head) -> None:
     if there.version > version:
         raise SnapshotError(
-            f"gallery version {version}: expected one above what is published, found version "
+            f"gallery version {version}: expected one above what is published, got version "
             f"{there.version} there; is this an old copy of the gallery? --supersede publishes it "
             "all the same"
         )

@@ -74,7 +74,7 @@ def accepted_share(target_fpir: float, comparisons: int) -> float:
 def _checked(quantiles: Quantiles) -> tuple[list[float], list[float]]:
     if not quantiles:
         raise ModelError(
-            "model manifest: expected impostor_quantiles to take a threshold from, found none; "
+            "model manifest: expected impostor_quantiles to take a threshold from, got none; "
             "measure them: edge-reid calibrate MODEL DATA, with people it was not trained on"
         )
     ps, similarities = [p for p, _ in quantiles], [similarity for _, similarity in quantiles]

@@ -99,7 +99,7 @@ def _put(
     manifest = verify(bundle, key.public, reading, sink=depot)
     if manifest.device is not None or manifest.site != plan.site:
         raise BundleError(
-            f"bundle {bundle}: expected one for all devices of {plan.site}, found one for device "
+            f"bundle {bundle}: expected one for all devices of {plan.site}, got one for device "
             f"{manifest.device or 'any'} of {manifest.site}; make it with `edge-reid bundle`, "
             f"without "
             "--device: what is published may be read by anybody"
@@ -112,7 +112,7 @@ def _check_one_release(manifests: Sequence[BundleManifest]) -> None:
     targets = [it.target for it in manifests]
     if len(versions) != 1 or len(set(targets)) != len(targets):
         raise BundleError(
-            "publish: expected the bundles of one release, one for each target, found "
+            "publish: expected the bundles of one release, one for each target, got "
             f"{', '.join(f'{it.version} for {it.target}' for it in manifests)}"
         )
 

@@ -111,7 +111,7 @@ def find_subject(photo: Photo, detector: Detector, *, largest: bool = False) -> 
         return _whole(photo, seen[0].score)
     if not people:
         raise PhotoError(
-            f"photo {photo.path}: expected a person, found nobody; "
+            f"photo {photo.path}: expected a person, got nobody; "
             "take another photo, or point with --box x1,y1,x2,y2"
         )
     subject, *others = people
@@ -167,6 +167,6 @@ def _whole(photo: Photo, score: float) -> PhotoSubject:
 def _too_many(photo: Photo, people: Sequence[Detection]) -> str:
     boxes = "; ".join(f"{box_text(each.box)} (score {each.score:.2f})" for each in people)
     return (
-        f"photo {photo.path}: expected one person, found {len(people)}: {boxes}; "
+        f"photo {photo.path}: expected one person, got {len(people)}: {boxes}; "
         "choose one with --box x1,y1,x2,y2, or take the first with --largest"
     )

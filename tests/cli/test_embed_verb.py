@@ -94,7 +94,7 @@ def test_more_images_than_a_batch_keep_their_order(edge_reid, folder):
     ("words", "complaint"),
     [
         (("--out", "e.npz", "nowhere"), "nowhere: no such file or folder"),
-        (("--out", "e.npz", "empty"), "expected images, found none"),
+        (("--out", "e.npz", "empty"), "expected images, got none"),
         (("--out", "no/e.npz", "crops"), "there is no folder no"),
         (("--out", "e.npz", "crops", "--runtime", "onnx"), "runtime"),
         (("--out", "e.npz", "crops", "--threads", "0"), "threads"),

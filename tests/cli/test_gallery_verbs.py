@@ -136,7 +136,7 @@ class TestEnroll:
         outcome = gallery("enroll", name, crops[0], wall, path.with_name("missing.jpg"))
         assert outcome.code == 1
         assert "nobody was enrolled" in outcome.complaint
-        assert "wall.png: expected a person, found nobody" in outcome.complaint
+        assert "wall.png: expected a person, got nobody" in outcome.complaint
         assert "missing.jpg: cannot be read" in outcome.complaint
         assert names_in(path) == []
 
@@ -215,9 +215,9 @@ class TestEnroll:
         (tmp_path / "empty").mkdir()
         for words, complaint in (
             ((name,), f"expected photos of '{name}', or a folder"),
-            ((loose,), "expected a folder for each person, found none; a person's own photos"),
+            ((loose,), "expected a folder for each person, got none; a person's own photos"),
             ((name, tmp_path), "found none; with a folder for each person give it alone"),
-            ((name, tmp_path / "empty"), "expected photos in this folder, found none"),
+            ((name, tmp_path / "empty"), "expected photos in this folder, got none"),
         ):
             outcome = gallery("enroll", *words)
             assert (outcome.code, complaint in outcome.complaint) == (2, True), outcome.complaint

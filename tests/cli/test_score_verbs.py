@@ -151,9 +151,7 @@ def test_a_check_needs_more_people_than_a_table(edge_reid, model: Path, market: 
     before = manifest_path(model).read_bytes()
     outcome = edge_reid("calibrate", model, market, "--check")
     assert outcome.code == 1
-    assert (
-        "expected at least 40 people to halve, found 13; leave the check out" in outcome.complaint
-    )
+    assert "expected at least 40 people to halve, got 13; leave the check out" in outcome.complaint
     assert manifest_path(model).read_bytes() == before
 
 

@@ -116,10 +116,10 @@ def test_what_a_lost_ca_signed_is_issued_anew(tmp_path: Path) -> None:
         ("agent Gate --site lab --camera gate", "'Gate': expected a name of a-z, 0-9, _ and -"),
         ("agent gate-2 --site + --camera gate", "'+': expected a name"),
         ("agent gate-2 --site lab --camera gate/x", "'gate/x': expected a name"),
-        ("agent gate-2 --site lab --camera gate", "expected one that is nobody's, found it at"),
+        ("agent gate-2 --site lab --camera gate", "expected one that is nobody's, got it at"),
         ("agent gate-2 --site lab --camera identities", "camera identities: expected another name"),
         ("reader gate-1", "gate-1: is agent gate-1 (site lab, cameras gate yard) already"),
-        ("remove nobody", "expected somebody that `list` shows, found no nobody"),
+        ("remove nobody", "expected somebody that `list` shows, got no nobody"),
     ],
 )
 def test_mistakes_are_one_line_and_change_nothing(

@@ -58,13 +58,13 @@ class TestScene:
         with pytest.raises(PhotoError) as caught:
             find_subject(self.scene, found)
         assert str(caught.value) == (
-            "photo p.jpg: expected one person, found 2: 300,50,380,250 (score 0.90); "
+            "photo p.jpg: expected one person, got 2: 300,50,380,250 (score 0.90); "
             "100,50,180,250 (score 0.60); choose one with --box x1,y1,x2,y2, "
             "or take the first with --largest"
         )
 
     def test_nobody(self):
-        with pytest.raises(PhotoError, match="expected a person, found nobody; take another photo"):
+        with pytest.raises(PhotoError, match="expected a person, got nobody; take another photo"):
             find_subject(self.scene, Given())
 
     def test_somebody_seen_weakly_in_a_scene_is_nobody(self):
@@ -93,7 +93,7 @@ class TestCrop:
 
     def test_one_with_two_people_is_refused(self):
         two = Given((0, 0, 30, 128, 0.7), (34, 0, 64, 128, 0.7))
-        with pytest.raises(PhotoError, match="expected one person, found 2"):
+        with pytest.raises(PhotoError, match="expected one person, got 2"):
             find_subject(photo(64, 128), two)
         assert find_subject(photo(64, 128), two, largest=True).origin is BoxOrigin.SCENE
 

@@ -53,7 +53,7 @@ def _rows(file: Path) -> list[tuple[int, list[str]]]:
     except OSError as error:
         raise ConfigError(f"data {file}", [f"cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        problem = f"expected UTF-8, found byte {error.object[error.start]:#x} at {error.start}"
+        problem = f"expected UTF-8, got byte {error.object[error.start]:#x} at {error.start}"
         raise ConfigError(f"data {file}", [f"{problem}; save it as UTF-8"]) from error
     except csv.Error as error:
         raise ConfigError(f"data {file}", [f"expected comma-separated values: {error}"]) from error
@@ -63,25 +63,25 @@ def _header_mistakes(header: list[str]) -> Iterator[str]:
     found = ",".join(header)
     if missing := [name for name in _NEEDED if name not in header]:
         yield (
-            f"line 1: expected the header path,identity or path,identity,camera, found {found!r}: "
+            f"line 1: expected the header path,identity or path,identity,camera, got {found!r}: "
             f"no {' and no '.join(missing)}"
         )
     elif unknown := [name for name in header if name not in _COLUMNS]:
-        yield f"line 1: expected no columns but {', '.join(_COLUMNS)}, found {', '.join(unknown)}"
+        yield f"line 1: expected no columns but {', '.join(_COLUMNS)}, got {', '.join(unknown)}"
     elif len(set(header)) < len(header):
-        yield f"line 1: expected each column once, found {found!r}"
+        yield f"line 1: expected each column once, got {found!r}"
 
 
 def _row_mistakes(
     file: Path, header: list[str], fields: list[str], row: dict[str, str]
 ) -> Iterator[str]:
     if len(fields) != len(header):
-        yield f"expected {len(header)} values, found {len(fields)}; quote a value with a comma"
+        yield f"expected {len(header)} values, got {len(fields)}; quote a value with a comma"
         return
     if not row["identity"]:
-        yield "expected an identity, found none"
+        yield "expected an identity, got none"
     if not row["path"]:
-        yield "expected a path, found none"
+        yield "expected a path, got none"
     elif not (file.parent / row["path"]).is_file():
         yield f"{row['path']}: no such file beside the CSV"
     elif Path(row["path"]).suffix.lower() not in PHOTO_SUFFIXES:

@@ -110,7 +110,7 @@ def read_source(place: Path) -> PersonData:
         listing = list_folder(place)
     else:
         raise TrainingError(
-            f"data {place}: expected a folder of person crops or a .csv, found none there"
+            f"data {place}: expected a folder of person crops or a .csv, got none there"
         )
     if not listing.pictures:
         raise TrainingError(
@@ -180,7 +180,7 @@ def check_apart(sources: Sequence[PersonData]) -> None:
             owner, before = first.setdefault(real, (index, path))
             if owner != index:
                 raise TrainingError(
-                    f"data: expected sources of different people, found {path} in two of them "
+                    f"data: expected sources of different people, got {path} in two of them "
                     f"(also as {before}); leave one of them out"
                 )
 
@@ -218,7 +218,7 @@ def hold_out(data: PersonData, identities: int, seed: int) -> tuple[PersonData, 
     if identities >= len(people):
         raise TrainingError(
             f"expected more than {identities} identities of {FEWEST} images or more, so that "
-            f"{identities} can be held out, found {len(people)}; add people or hold out fewer"
+            f"{identities} can be held out, got {len(people)}; add people or hold out fewer"
         )
     return _split_off(data, np.random.default_rng(seed).permutation(people)[:identities])
 
@@ -274,7 +274,7 @@ def trainable_part(data: PersonData) -> tuple[PersonData, tuple[str, ...]]:
     usable = labels[(counts >= FEWEST) & (labels >= 0)]
     if len(usable) < FEWEST:
         raise TrainingError(
-            f"expected at least {FEWEST} identities with at least {FEWEST} images each, found "
+            f"expected at least {FEWEST} identities with at least {FEWEST} images each, got "
             f"{len(usable)} ({len(data.identities)} identities, {len(data)} images in all); "
             "metric learning compares people: add some, each with several pictures"
         )

@@ -61,7 +61,7 @@ def list_folder(folder: Path) -> Listing:
     by_person = _list_people(people)
     if pictures and by_person.pictures:
         raise TrainingError(
-            f"data {folder}: expected all pictures in folders of identities or none, found "
+            f"data {folder}: expected all pictures in folders of identities or none, got "
             f"{pictures[0].name} beside {by_person.pictures[0].path.parent}; move the pictures "
             "into the folders of whom they show"
         )
@@ -78,7 +78,7 @@ def list_market(files: Iterable[Path], folder: Path) -> Listing:
         if match is None:
             raise TrainingError(
                 f"data {folder}: expected names like 0002_c1s1_000451_03.jpg or a folder per "
-                f"identity, found {path.name}"
+                f"identity, got {path.name}"
             )
         number, camera = int(match[1]), str(int(match[2]))
         identity = None if number in {_JUNK, _DISTRACTOR} else str(number)
@@ -108,7 +108,7 @@ def without_links(listing: Listing, where: Path) -> Listing:
             repeated.append(picture.path)
         else:
             raise TrainingError(
-                f"data {where}: expected each picture to show one identity, found {picture.path} "
+                f"data {where}: expected each picture to show one identity, got {picture.path} "
                 f"and {before.path} to be the same file; remove the wrong one"
             )
     return Listing(tuple(kept), (*listing.unused, *repeated))
@@ -136,7 +136,7 @@ def _refuse_cameras(people: Sequence[Path], folder: Path) -> None:
     """VIPeR's cam_a and cam_b would pass for two people."""
     if people and all(_CAMERA.fullmatch(person.name) for person in people):
         raise TrainingError(
-            f"data {folder}: expected a folder per identity, found a folder per camera "
+            f"data {folder}: expected a folder per identity, got a folder per camera "
             f"({', '.join(person.name for person in people)}); make it IDENTITY/CAMERA/*.jpg, or "
             "write a .csv of path,identity,camera"
         )

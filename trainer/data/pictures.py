@@ -48,7 +48,7 @@ def readable_part(data: PersonData) -> tuple[PersonData, tuple[Unreadable, ...]]
     faults = [_fault(path) for path in bar(data.paths, "checking pictures")]
     bad = tuple(fault for fault in faults if fault)
     if len(bad) == len(data):
-        raise TrainingError(f"data: expected readable pictures, found none; {bad[0].reason}")
+        raise TrainingError(f"data: expected readable pictures, got none; {bad[0].reason}")
     return data.take(np.flatnonzero([fault is None for fault in faults])), bad
 
 
@@ -69,7 +69,7 @@ def refuse_unreadable(paths: Sequence[Path]) -> None:
     if faults:
         named = "; ".join(fault.reason for fault in faults[:_MOST_NAMED])
         raise TrainingError(
-            f"data: expected {len(paths)} readable pictures, found {len(faults)} that are not: "
+            f"data: expected {len(paths)} readable pictures, got {len(faults)} that are not: "
             f"{named}{' …' if len(faults) > _MOST_NAMED else ''}"
         )
 

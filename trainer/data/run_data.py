@@ -215,7 +215,7 @@ def load_data_of(run: Path, recipe: Recipe) -> RunData:
     if "held_out_identities" not in noted and noted.get("sha256") != fingerprint(data):
         raise TrainingError(
             f"run {run}: expected {ENVIRONMENT} there to say whom it held out, or the very "
-            "pictures that it was trained on, found neither; put the data back, or train again"
+            "pictures that it was trained on, got neither; put the data back, or train again"
         )
     return data
 

@@ -59,7 +59,7 @@ def read_unlabelled(entries: Sequence[Unlabelled], unpacked: Path) -> Unlabelled
         found, bad = readable_paths(_pictures_of(entry, unpacked))
         if twice := set(found) & set(paths):
             raise TrainingError(
-                f"unlabelled {entry.path}: expected every picture in one entry, found "
+                f"unlabelled {entry.path}: expected every picture in one entry, got "
                 f"{min(twice)} in two; leave it out of one of them"
             )
         paths += found
@@ -74,18 +74,18 @@ def _pictures_of(entry: Unlabelled, unpacked: Path) -> list[Path]:
         folder = _unpacked(entry.path, unpacked)
     elif not folder.is_dir():
         raise TrainingError(
-            f"unlabelled {entry.path}: expected a folder or a .zip of pictures, found none there"
+            f"unlabelled {entry.path}: expected a folder or a .zip of pictures, got none there"
         )
     within = [folder / name for name in entry.folders] if entry.folders else [folder]
     if missing := [part for part in within if not part.is_dir()]:
         raise TrainingError(
-            f"unlabelled {entry.path}: expected the folder {missing[0].name} in it, found none"
+            f"unlabelled {entry.path}: expected the folder {missing[0].name} in it, got none"
         )
     found = [path for part in within for path in _pictures_below(part)]
     if not found:
         raise TrainingError(
             f"unlabelled {entry.path}: expected pictures ({', '.join(sorted(PHOTO_SUFFIXES))}), "
-            "found none; give the folder they lie in, however deep"
+            "got none; give the folder they lie in, however deep"
         )
     return found
 

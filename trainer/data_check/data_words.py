@@ -51,7 +51,7 @@ def _make(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(
-            f"--out {out}: expected a folder that can be made, found {error.strerror}; "
+            f"--out {out}: expected a folder that can be made, got {error.strerror}; "
             "give another one"
         ) from error
 

@@ -84,7 +84,7 @@ def limits_of(manifest: EmbeddingManifest) -> Limits:
     """
     if not manifest.genuine_quantiles:
         raise ModelError(
-            f"model {manifest.name}: expected genuine_quantiles in its manifest, found none; "
+            f"model {manifest.name}: expected genuine_quantiles in its manifest, got none; "
             "take the shipped model, or one that edge-reid exported"
         )
     table = sorted((float(np.log(p)), value) for p, value in manifest.genuine_quantiles)

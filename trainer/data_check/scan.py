@@ -65,7 +65,7 @@ def survey(data: PersonData, embedder: Embedder) -> Survey:
     seen = [look for look in looks if isinstance(look, _Seen)]
     bad = tuple(look for look in looks if isinstance(look, Unreadable))
     if not seen:
-        raise TrainingError(f"data: expected readable pictures, found none; {bad[0].reason}")
+        raise TrainingError(f"data: expected readable pictures, got none; {bad[0].reason}")
     return Survey(
         data.take(np.flatnonzero([isinstance(look, _Seen) for look in looks])),
         bad,

@@ -47,7 +47,7 @@ class TrialPlan:
     def __post_init__(self) -> None:
         if self.people < 2 or self.images < 10 * self.people or self.trials < 1:  # noqa: PLR2004
             raise UsageError(
-                "experiment: expected at least 2 people, 10 images a person and 1 trial, found "
+                "experiment: expected at least 2 people, 10 images a person and 1 trial, got "
                 f"{self.people}, {self.images} images and {self.trials}"
             )
 

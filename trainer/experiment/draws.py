@@ -58,7 +58,7 @@ def drawable(data: PersonData, people: int) -> IntArray:
         cameras = " under two cameras" if data.has_cameras else ""
         raise TrainingError(
             f"experiment: expected at least {people} people with {_FEWEST_PICTURES} pictures each"
-            f"{cameras}, found {len(fit)} of {len(data.identities)}; add pictures, or draw fewer "
+            f"{cameras}, got {len(fit)} of {len(data.identities)}; add pictures, or draw fewer "
             "with --people"
         )
     return np.array(fit, np.int64)

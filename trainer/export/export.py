@@ -104,7 +104,7 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
             file is left beside `out`, and an older export at `out` stays as it was.
     """
     if out.suffix != ".tflite":
-        raise TrainingError(f"export: expected --out NAME.tflite, found {out}")
+        raise TrainingError(f"export: expected --out NAME.tflite, got {out}")
     job = _Job.of(run, out, options)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / out.name
@@ -257,7 +257,7 @@ def _refuse_same_names(splits: Sequence[Split]) -> None:
     names = [split.name for split in splits]
     if twice := [name for name in names if names.count(name) > 1]:
         raise TrainingError(
-            f"export: expected data sets of different names, found {twice[0]} twice; the manifest "
+            f"export: expected data sets of different names, got {twice[0]} twice; the manifest "
             "tells scores apart by them: rename a folder"
         )
 

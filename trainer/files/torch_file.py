@@ -107,7 +107,7 @@ def read_torch_state(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise TrainingError(f"weights {path}: cannot be read: {error.strerror}") from error
     except _NO_WEIGHTS as error:
         raise TrainingError(
-            f"weights {path}: expected the weights of a torch state dict, found a damaged file or "
+            f"weights {path}: expected the weights of a torch state dict, got a damaged file or "
             f"another kind ({error}); fetch it again"
         ) from error
 

@@ -52,7 +52,7 @@ def start_backend() -> None:
     except (ImportError, ValueError) as error:
         asked = os.environ.get("KERAS_BACKEND", "tensorflow")
         raise TrainingError(
-            f"KERAS_BACKEND: expected tensorflow, jax or torch, installed here, found {asked} "
+            f"KERAS_BACKEND: expected tensorflow, jax or torch, installed here, got {asked} "
             f"({error}); install it, or name another"
         ) from error
 

@@ -80,7 +80,7 @@ def load_imagenet(network: keras.Model, config: BackboneConfig, path: Path | Non
             _set(network, name, found(name))
     except (KeyError, ValueError) as error:
         raise TrainingError(
-            f"weights {origin}: expected {config.name} α {config.alpha}, found other names or "
+            f"weights {origin}: expected {config.name} α {config.alpha}, got other names or "
             f"shapes ({error}); it belongs to another architecture"
         ) from error
 

@@ -35,7 +35,7 @@ def load_run(run: Path) -> Run:
     """The network of a run's folder, as of its last validation."""
     if not (run / WEIGHTS).is_file():
         raise TrainingError(
-            f"run {run}: expected {WEIGHTS} there, found none; train first, or wait for the run's "
+            f"run {run}: expected {WEIGHTS} there, got none; train first, or wait for the run's "
             "first validation"
         )
     recipe = read_recipe(run / RECIPE)
@@ -86,7 +86,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
         values = read_arrays(path)
     except BrokenArraysError as error:
         raise TrainingError(
-            f"weights {path}: expected the weights of a run, found a damaged file or another kind "
+            f"weights {path}: expected the weights of a run, got a damaged file or another kind "
             f"({error}); put a copy of it back, or fetch it again (a Git LFS pointer is none)"
         ) from error
     set_weights_by_name(model, values, str(path))
@@ -100,7 +100,7 @@ def set_weights_by_name(model: keras.Model, values: dict[str, FloatArray], origi
             if name not in values or values[name].shape != tuple(variable.shape):
                 found = values[name].shape if name in values else "nothing"
                 raise TrainingError(
-                    f"weights {origin}: expected {name} of shape {tuple(variable.shape)}, found "
+                    f"weights {origin}: expected {name} of shape {tuple(variable.shape)}, got "
                     f"{found}; it belongs to another architecture"
                 )
             variable.assign(values[name].astype(np.float32))

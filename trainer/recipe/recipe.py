@@ -113,7 +113,7 @@ def _by_name(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in PRESETS:
-        raise ValueError(f"expected one of {', '.join(PRESETS)} or an object, found {value}")
+        raise ValueError(f"expected one of {', '.join(PRESETS)} or an object, got {value}")
     return PRESETS[value]
 
 
@@ -178,7 +178,7 @@ class Recipe(Settings):
     def _teachers_agree(self) -> Recipe:
         online = {teacher.online for teacher in self.teachers}
         if len(online) > 1:
-            raise ValueError("teachers: expected all of them online or none, found both kinds")
+            raise ValueError("teachers: expected all of them online or none, got both kinds")
         if True in online and self.teacher_space == "principal":
             raise ValueError(
                 "teacher_space: principal directions come from stored answers, the teachers are "
@@ -191,7 +191,7 @@ class Recipe(Settings):
         if self.unlabelled and not self.losses.needing_teacher():
             raise ValueError(
                 "unlabelled: expected a loss that compares with a teacher, regression or "
-                "relational, found none; add one and its teacher, or leave unlabelled out"
+                "relational, got none; add one and its teacher, or leave unlabelled out"
             )
         return self
 

@@ -30,9 +30,9 @@ def write_report(
         TrainingError: the data, a run, or its scores are not usable, or the page cannot be written.
     """
     if out.suffix not in {".html", ".htm"}:
-        raise UsageError(f"report: expected --out NAME.html, found {out}")
+        raise UsageError(f"report: expected --out NAME.html, got {out}")
     if not 0 < fpir < 1:
-        raise UsageError(f"report: expected --fpir between 0 and 1, found {fpir}")
+        raise UsageError(f"report: expected --fpir between 0 and 1, got {fpir}")
     chosen, remarks = _data_of(places, data)
     subjects = read_subjects(places, _told_apart([split_of(place) for place in chosen], chosen))
     figures = out.with_name(f"{out.stem}_figures")

@@ -102,7 +102,7 @@ def read_checkpoint(run: Path) -> Checkpoint | None:
         stage, step, elapsed_s = arrays.pop(_PROGRESS)
     except (BrokenArraysError, ValueError, KeyError) as error:
         raise TrainingError(
-            f"checkpoint {path}: expected a training checkpoint, found a damaged file ({error}); "
+            f"checkpoint {path}: expected a training checkpoint, got a damaged file ({error}); "
             "put a copy of it back, or delete it and resume: the run then begins again"
         ) from error
     return Checkpoint(
@@ -148,7 +148,7 @@ def restore_optimizer(saved: Checkpoint, model: keras.Model) -> None:
     if expected != found:
         raise TrainingError(
             f"checkpoint {saved.file}: expected the optimizer's {len(expected)} variables for what "
-            f"the recipe trains in stage {saved.at.stage + 1}, found {len(found)}, or of other "
+            f"the recipe trains in stage {saved.at.stage + 1}, got {len(found)}, or of other "
             "shapes; set frozen_blocks and precision of the recipe back to what they were"
         )
     for variable, value in zip(variables, saved.optimizer, strict=True):

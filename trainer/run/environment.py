@@ -36,7 +36,7 @@ def write_environment(run: Path, data: RunData, at: Progress, precision: str) ->
     if began["sha256"] != facts["sha256"]:
         raise TrainingError(
             f"run {run}: expected the {began['training_images']} training pictures of "
-            f"{began['training_identities']} people that it began with, found "
+            f"{began['training_identities']} people that it began with, got "
             f"{facts['training_images']} of {facts['training_identities']}, or of other names or "
             f"sizes; put the data back, or begin anew with --start {run}/weights.npz"
         )

@@ -84,7 +84,7 @@ def start_run(recipe: Recipe, run: Path) -> dict[str, float]:
 def resume_run(run: Path) -> dict[str, float]:
     """Go on from a run's last checkpoint, or from the start where it has none yet."""
     if not (run / RECIPE).is_file():
-        raise TrainingError(f"run {run}: expected {RECIPE} there, found none; give a run's folder")
+        raise TrainingError(f"run {run}: expected {RECIPE} there, got none; give a run's folder")
     return _train(read_recipe(run / RECIPE), run)
 
 

@@ -49,7 +49,7 @@ def train(
     weights = _start_weights(start)
     if start == "shipped" and (backbone, alpha) != _SHIPPED_NETWORK:
         raise UsageError(
-            f"train: expected --start imagenet or a file for {backbone} {alpha:g}, found none; the "
+            f"train: expected --start imagenet or a file for {backbone} {alpha:g}, got none; the "
             "shipped checkpoint is of mobilenetv2 1"
         )
     tuning = "start_from" in weights
@@ -94,7 +94,7 @@ def parse_size(size: str) -> tuple[int, int]:
     numbers = [int(p) for p in parts if p.isdigit()]
     if len(parts) != 2 or len(numbers) != 2 or any(n % SIZE_STEP_PX or n == 0 for n in numbers):  # noqa: PLR2004
         raise UsageError(
-            f"--size: expected HEIGHTxWIDTH in multiples of {SIZE_STEP_PX}, found {size!r}"
+            f"--size: expected HEIGHTxWIDTH in multiples of {SIZE_STEP_PX}, got {size!r}"
         )
     return numbers[0], numbers[1]
 
@@ -106,7 +106,7 @@ def _start_weights(start: str) -> dict[str, Any]:
     if not path.is_file():
         raise TrainingError(
             f"--start {start}: expected a .npz checkpoint, a torchvision .pth or a "
-            f"keras.applications .h5, found no file "
+            f"keras.applications .h5, got no file "
             f"{path}; --start imagenet downloads ImageNet weights"
         )
     return {"imagenet": path} if path.suffix in {".pth", ".h5"} else {"start_from": path}

@@ -190,7 +190,7 @@ def score(split: Split, embeddings: FloatArray) -> Report:
     broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(broken):
         raise TrainingError(
-            f"data {split.name}: expected finite embeddings, found {len(broken)} that are not, "
+            f"data {split.name}: expected finite embeddings, got {len(broken)} that are not, "
             f"the first of {split.data.paths[broken[0]].name}; the model is broken"
         )
     data = split.data
@@ -202,7 +202,7 @@ def score(split: Split, embeddings: FloatArray) -> Report:
     if not ranking.queries:
         raise TrainingError(
             f"data {split.name}: expected people seen "
-            f"{'by two cameras' if data.has_cameras else 'at least twice'}, found none; "
+            f"{'by two cameras' if data.has_cameras else 'at least twice'}, got none; "
             "nothing can be ranked"
         )
     return Report(split, embeddings, ranking)

@@ -101,7 +101,7 @@ def strangers_needed(fpir: float) -> int:
 def _refusal(fpir: float, found: int) -> str:
     return (
         f"FPIR {100 * fpir:g} %: expected at least {strangers_needed(fpir):,} probes of "
-        f"never-enrolled people, found {found:,}; use more people or pictures, or a larger rate"
+        f"never-enrolled people, got {found:,}; use more people or pictures, or a larger rate"
     )
 
 
@@ -208,7 +208,7 @@ def open_set_trials(
     if not 0 < count <= min(len(candidates), len(everybody) - 1):
         raise TrainingError(
             f"open set: expected more than {max(count, 1)} people, {max(count, 1)} of them seen by "
-            f"two cameras, found {len(everybody)} and {len(candidates)}; add people, or enrol fewer"
+            f"two cameras, got {len(everybody)} and {len(candidates)}; add people, or enrol fewer"
         )
     trials: list[Trial] = []
     for draw in range(draws):

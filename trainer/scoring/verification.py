@@ -105,7 +105,7 @@ def tars_at_fars(
         if not supports(len(impostor), far):
             raise TrainingError(
                 f"TAR@FAR {far:g}: expected at least {math.ceil(ERRORS_BEHIND / far):,} impostor "
-                f"comparisons, found {len(impostor):,}; use more pictures or a larger rate"
+                f"comparisons, got {len(impostor):,}; use more pictures or a larger rate"
             )
     places = [len(impostor) - 1 - math.floor(round(far * len(impostor), 6)) for far in fars]
     first_refused = np.partition(impostor, places)[places] if places else ()
@@ -134,6 +134,6 @@ def _impostor_pairs(query: People, gallery: People) -> int:
 def _check(impostor: FloatArray, genuine: FloatArray) -> None:
     if not (len(impostor) and len(genuine)):
         raise TrainingError(
-            f"verification: expected impostor and genuine comparisons, found {len(impostor)} and "
+            f"verification: expected impostor and genuine comparisons, got {len(impostor)} and "
             f"{len(genuine)}; the data need several people and several pictures of each"
         )

@@ -135,7 +135,7 @@ def _joined(files: Sequence[Path]) -> tuple[list[str], npt.NDArray[Any]]:
     if len({embeddings.shape[1] for _, embeddings in parts}) > 1:
         sizes = ", ".join(f"{f.name} {e.shape[1]}" for f, (_, e) in zip(files, parts, strict=True))
         raise TrainingError(
-            f"teacher {files[0]}: expected files of one teacher, found embeddings of different "
+            f"teacher {files[0]}: expected files of one teacher, got embeddings of different "
             f"lengths: {sizes}; list different teachers one by one"
         )
     names = [name for part, _ in parts for name in part]
@@ -153,7 +153,7 @@ def _read(file: Path) -> tuple[list[str], npt.NDArray[Any]]:
         ) from error
     if embeddings.ndim != 2 or len(names) != len(embeddings) or not len(names):  # noqa: PLR2004
         raise TrainingError(
-            f"teacher {file}: expected an embedding (T,) for each name, found {len(names)} names "
+            f"teacher {file}: expected an embedding (T,) for each name, got {len(names)} names "
             f"and embeddings {embeddings.shape}"
         )
     return [n.decode() if isinstance(n, bytes) else str(n) for n in names], embeddings
@@ -185,4 +185,4 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):
             return names
-    raise TrainingError(f"teacher: expected different images, found {len(paths)} with doubles")
+    raise TrainingError(f"teacher: expected different images, got {len(paths)} with doubles")

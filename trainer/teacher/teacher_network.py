@@ -90,7 +90,7 @@ def open_teacher(teacher: Teacher) -> TeacherNetwork:
     }
     if teacher.path.suffix not in openers:
         raise TrainingError(
-            f"teacher {teacher.path}: expected .npz, {', '.join(openers)}, found another ending"
+            f"teacher {teacher.path}: expected .npz, {', '.join(openers)}, got another ending"
         )
     if not teacher.path.is_file():
         raise TrainingError(f"teacher {teacher.path}: no such file")
@@ -233,7 +233,7 @@ def _is_channels_first(teacher: Teacher, shape: Shape) -> bool:
     """Where the 3 channels are: (B, 3, H, W) rather than (B, H, W, 3)."""
     if len(shape) != 4 or _CHANNELS not in (shape[1], shape[3]):  # noqa: PLR2004
         raise TrainingError(
-            f"teacher {teacher.path}: expected an input (B, H, W, 3) or (B, 3, H, W), found "
+            f"teacher {teacher.path}: expected an input (B, H, W, 3) or (B, 3, H, W), got "
             f"{tuple(shape)}"
         )
     return shape[3] != _CHANNELS
@@ -259,14 +259,14 @@ def _vectors(teacher: Teacher, outputs: Mapping[str, npt.NDArray[Any]], count: i
     """The output that is the embedding, (count, T)."""
     if (teacher.output is None and len(outputs) > 1) or teacher.output not in (None, *outputs):
         raise TrainingError(
-            f"teacher {teacher.path}: expected output: one of {', '.join(outputs)}, found "
+            f"teacher {teacher.path}: expected output: one of {', '.join(outputs)}, got "
             f"{teacher.output or 'none named'}"
         )
     values = outputs[teacher.output or next(iter(outputs))]
     rows = values.reshape(count, -1).astype(np.float32) if values.shape[0] == count else values
     if max(values.shape[1:], default=0) != rows.shape[-1] or len(rows) != count:
         raise TrainingError(
-            f"teacher {teacher.path}: expected a vector for each of {count} pictures, found "
+            f"teacher {teacher.path}: expected a vector for each of {count} pictures, got "
             f"{values.shape}; name an output that is one"
         )
     if not np.isfinite(rows).all() or not rows.any(axis=1).all():

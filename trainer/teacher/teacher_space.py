@@ -54,7 +54,7 @@ def principal_directions(rows: FloatArray, dimension: int) -> FloatArray:
     if rows.shape[1] < dimension:
         raise TrainingError(
             f"teacher_space: expected teachers of {dimension} numbers or more, as the student has, "
-            f"found {rows.shape[1]}; leave teacher_space at learned, or dimension at "
+            f"got {rows.shape[1]}; leave teacher_space at learned, or dimension at "
             f"{rows.shape[1]}"
         )
     double = rows.astype(np.float64)
@@ -77,7 +77,7 @@ def _read(file: Path, dimension: int) -> FloatArray:
         ) from error
     if directions.ndim != 2 or directions.shape[1] != dimension:  # noqa: PLR2004
         raise TrainingError(
-            f"teacher_space {file}: expected directions (T, {dimension}), found "
+            f"teacher_space {file}: expected directions (T, {dimension}), got "
             f"{directions.shape}; it belongs to a student of another dimension"
         )
     return directions

@@ -21,7 +21,7 @@ def refuse_trained_on(model: Path, manifest: EmbeddingManifest, split: Split) ->
     trained = PictureSketch.from_text(manifest.training_pictures)
     if found := trained.recognised(split.data.paths):
         raise TrainingError(
-            f"calibrate {model}: expected people that it was not trained on, found at least "
+            f"calibrate {model}: expected people that it was not trained on, got at least "
             f"{len(found)} of the {len(split.data)} pictures of {split.name} among its training "
             f"pictures, the first is {found[0].name}; give data of other people, or --force"
         )
@@ -43,7 +43,7 @@ def refuse_worse_table(model: Path, manifest: EmbeddingManifest, measured: Measu
         return
     raise TrainingError(
         f"calibrate {model}: expected data that show more than its present thresholds, which rest "
-        f"on {rests}, found {measured.people} people, who show {100 * own[-1][0]:g} % of "
+        f"on {rests}, got {measured.people} people, who show {100 * own[-1][0]:g} % of "
         "comparisons at the least: a device would name fewer; nothing is written: give data of "
         "more people, or --force"
     )

@@ -96,7 +96,7 @@ def comparisons_of(made: Decisions, *, genuine: bool) -> Comparisons:
     cells = np.flatnonzero(made.genuine if genuine else made.impostor)
     if not len(cells):
         expected = "people seen by two cameras (or twice)" if genuine else "several people"
-        raise TrainingError(f"thresholds: expected {expected}, found none among {len(labels)}")
+        raise TrainingError(f"thresholds: expected {expected}, got none among {len(labels)}")
     values = made.similarity.ravel()[cells]
     kept, share = _thinned(np.argsort(values if genuine else -values, kind="stable"))
     whose = np.searchsorted(labels, made.tracks.labels)

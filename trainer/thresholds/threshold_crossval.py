@@ -49,7 +49,7 @@ def cross_check(
     labels = np.unique(part.data.labels[part.data.labels >= 0])
     if len(labels) < FEWEST_PEOPLE:
         raise TrainingError(
-            f"check {part.name}: expected at least {FEWEST_PEOPLE} people to halve, found "
+            f"check {part.name}: expected at least {FEWEST_PEOPLE} people to halve, got "
             f"{len(labels)}; leave the check out, or use data of more people"
         )
     fitting = [size for size in sizes if size <= len(labels) // 4]

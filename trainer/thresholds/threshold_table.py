@@ -123,7 +123,7 @@ def calibrate(
     if not table(found):
         raise TrainingError(
             f"calibrate: expected enough people for {LOOKALIKES_BEYOND} pairs that look alike, "
-            f"found {sum(impostor.people)} people; use data of more people"
+            f"got {sum(impostor.people)} people; use data of more people"
         )
     return Measured(
         data=tuple(part.name for part in parts),

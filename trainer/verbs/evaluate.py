@@ -40,5 +40,5 @@ def parse_shots(text: str) -> tuple[int, ...]:
     """`1,5` → (1, 5)."""
     words = text.split(",")
     if not all(word.strip().isdigit() and int(word) > 0 for word in words):
-        raise UsageError(f"--shots: expected numbers of templates like 1,5, found {text!r}")
+        raise UsageError(f"--shots: expected numbers of templates like 1,5, got {text!r}")
     return tuple(int(word) for word in words)

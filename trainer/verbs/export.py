@@ -76,7 +76,7 @@ def export(
     chosen = [precision for precision, wanted in asked.items() if wanted] or ["int8"]
     if len(chosen) > 1:
         raise UsageError(
-            "export: expected one of --int8, --int16x8, --float16 and --float32, found "
+            "export: expected one of --int8, --int16x8, --float16 and --float32, got "
             + " and ".join(f"--{precision}" for precision in chosen)
         )
     if fine_tune and chosen != ["int8"]:

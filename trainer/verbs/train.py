@@ -99,7 +99,7 @@ def _refuse_others(context: typer.Context, heeded: set[str]) -> None:
     if given:
         alone = " and ".join(f"--{name}" for name in sorted(heeded, reverse=True))
         raise UsageError(
-            f"train: expected {alone} alone, found {', '.join(given)} beside it; "
+            f"train: expected {alone} alone, got {', '.join(given)} beside it; "
             "what a recipe says is changed in its file"
         )
 

@@ -73,7 +73,7 @@ def find_images(paths: Iterable[str]) -> list[str]:
         else:
             raise UsageError(f"{path}: no such file or folder")
     if not found:
-        raise UsageError(f"{', '.join(paths)}: expected images, found none")
+        raise UsageError(f"{', '.join(paths)}: expected images, got none")
     return list(dict.fromkeys(found))
 
 

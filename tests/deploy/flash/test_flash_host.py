@@ -187,7 +187,7 @@ def test_a_full_device_is_said_before_anything_is_sent(server: Server, tmp_path:
         finally:
             tool("umount", server.device.root / "var/tmp")
     assert done.code == 1
-    assert re.search(r"expected [\d.]+ MB of room in /var/tmp, found 0.1 MB", done.complaint)
+    assert re.search(r"expected [\d.]+ MB of room in /var/tmp, got 0.1 MB", done.complaint)
     assert not installed(server.device)
 
 

@@ -43,7 +43,7 @@ def test_a_folder_that_is_no_boot_partition_is_left_alone(
     before = contents(trixie)
     done = order.flash("--boot", trixie)
     assert done.code == 1
-    assert f"expected the boot partition of a Raspberry Pi, found no {missing}" in done.complaint
+    assert f"expected the boot partition of a Raspberry Pi, got no {missing}" in done.complaint
     assert contents(trixie) == before
 
 
@@ -75,7 +75,7 @@ def test_no_room_is_said_before_anything_is_written(tmp_path: Path) -> None:
         before = contents(boot)
         done = order.flash("--boot", boot)
         assert done.code == 1
-        assert "expected room for 4 MB, found 2 MB; take a fresh card" in done.complaint
+        assert "expected room for 4 MB, got 2 MB; take a fresh card" in done.complaint
         assert contents(boot) == before
 
 
@@ -98,9 +98,9 @@ def test_a_card_that_is_full_after_all_does_not_start_half_set_up(tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"box": "yard-1"}, "expected one for device gate-1, found one for device yard-1"),
-        ({"site": "field"}, "expected one for site lab, found one for site field"),
-        ({"target": "jetson-jp6"}, "expected one for target pi-trixie, found one for target jets"),
+        ({"box": "yard-1"}, "expected one for device gate-1, got one for device yard-1"),
+        ({"site": "field"}, "expected one for site lab, got one for site field"),
+        ({"target": "jetson-jp6"}, "expected one for target pi-trixie, got one for target jets"),
     ],
 )
 def test_a_bundle_for_another_device_is_refused(

@@ -91,7 +91,7 @@ def test_every_mistake_is_listed(table: WriteTable, crops: list[str], tmp_path: 
     [
         ("path;identity", "expected the header path,identity .* found 'path;identity'"),
         ("path,camera", "no identity"),
-        ("path,identity,colour", "expected no columns but path, identity, camera, found colour"),
+        ("path,identity,colour", "expected no columns but path, identity, camera, got colour"),
         ("path,identity,path", "expected each column once"),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_wrong_header_is_refused(table: WriteTable, header: str, words: str) -
 
 
 def test_a_table_of_another_encoding_or_of_nothing(table: WriteTable) -> None:
-    with pytest.raises(ConfigError, match="expected UTF-8, found byte 0xfc .* save it as UTF-8"):
+    with pytest.raises(ConfigError, match="expected UTF-8, got byte 0xfc .* save it as UTF-8"):
         read_source(table("path,identity", "a.jpg,Müller", encoding="latin-1"))
     with pytest.raises(ConfigError, match="expected the header"):
         read_source(table(""))

@@ -172,5 +172,5 @@ def test_nothing_readable_is_an_error(make_people: Callable[..., Path]) -> None:
     people = make_people(identities=2)
     for file in people.iterdir():
         file.write_bytes(b"")
-    with pytest.raises(TrainingError, match="expected readable pictures, found none; .*empty"):
+    with pytest.raises(TrainingError, match="expected readable pictures, got none; .*empty"):
         readable_part(read_source(people))

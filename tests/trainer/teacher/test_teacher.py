@@ -230,8 +230,8 @@ def test_images_of_one_name_are_told_apart_by_their_folders(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "expected output: one of flat, embedding, found none named"),
-        ({"output": "logits"}, "expected output: one of flat, embedding, found logits"),
+        ({}, "expected output: one of flat, embedding, got none named"),
+        ({"output": "logits"}, "expected output: one of flat, embedding, got logits"),
         ({"output": "embedding", "size": (9, 9)}, r"the file takes \[12, 6\]; leave size out"),
         ({"output": "embedding", "mean": float("inf")}, "not finite or all zero; check mean"),
     ],

@@ -87,7 +87,7 @@ def test_people_it_was_trained_on_are_refused_unless_it_is_forced(
 
     code, said = calibrated(tmp_path / "mine")
     assert code == 1
-    assert "expected people that it was not trained on, found at least 48 of the 48" in said
+    assert "expected people that it was not trained on, got at least 48 of the 48" in said
     code, said = calibrated(draw_people(tmp_path / "others", identities=12, images=4))
     assert code == 1
     assert "rest on 200 people (held_out, cuhk03_val), found 12 people" in said

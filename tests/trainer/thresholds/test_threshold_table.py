@@ -115,7 +115,7 @@ def test_what_few_people_cannot_show_is_refused_and_says_how_many_are_needed() -
     ("people", "crops", "message"),
     [
         (3, 3, "found 3 people; use data of more people"),
-        (1, 3, "expected several people, found none among 1"),
+        (1, 3, "expected several people, got none among 1"),
     ],
 )
 def test_too_few_people_are_an_error(people: int, crops: int, message: str) -> None:
