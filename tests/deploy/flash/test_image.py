@@ -109,7 +109,7 @@ def test_an_image_without_a_fat_partition_is_no_image_for_a_pi(tmp_path: Path) -
     path = tmp_path / "a.img"
     path.write_bytes(bytes(4 << 20))
     tool("sfdisk", "--quiet", path, stdin="label: dos\ntype=83\n")
-    with pytest.raises(FlashError, match="expected a FAT partition .*found partitions 83"):
+    with pytest.raises(FlashError, match="expected a FAT partition .*got partitions 83"):
         boot_partition(Image.open(path).partitions(), str(path))
 
 
