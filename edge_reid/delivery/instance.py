@@ -63,7 +63,7 @@ def noted(session: str, instance: Instance) -> str:
     return f"{session} {instance.mark}"
 
 
-def former_session(note: str) -> str:
+def former_instance(note: str) -> str:
     """Our session of before; empty if there was none, or another agent may be in it still."""
     session, _, mark = note.partition(" ")
     instance = Instance.of_mark(mark)

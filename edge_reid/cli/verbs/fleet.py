@@ -70,9 +70,9 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
     from edge_reid.mqtt.connection import connect
     from edge_reid.mqtt.message import Message
 
-    member = next((it for it in known.members if it.name == name), None)
+    member = next((member for member in known.members if member.name == name), None)
     if member is None:
-        names = ", ".join(it.name for it in known.members) or "none"
+        names = ", ".join(member.name for member in known.members) or "none"
         raise UsageError(f"--forget: expected an agent of this site ({names}), got {shown(name)}")
     if member.is_online and not is_silent(member, datetime.now(timezone.utc)):
         raise UsageError(
@@ -107,9 +107,9 @@ def member_as_json(member: FleetMember) -> dict[str, Any]:
         "agent": member.name,
         "online": member.is_online,
         "status": member.status.model_dump(by_alias=True) if member.status else None,
-        "cameras": [it.model_dump(by_alias=True) for it in member.cameras.values()],
+        "cameras": [status.model_dump(by_alias=True) for status in member.cameras.values()],
         "update": member.update.model_dump(by_alias=True) if member.update else None,
-        "duplicates": [it.model_dump(by_alias=True) for it in member.duplicates.values()],
+        "duplicates": [other.model_dump(by_alias=True) for other in member.duplicates.values()],
     }
 
 
