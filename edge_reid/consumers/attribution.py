@@ -2,7 +2,7 @@
 
 The broker's access rules say who may write on which topic, and only a topic is theirs to guard. So
 what an event claims is held against its topic; against what the agent that it names says on a topic
-of its own; and, where the broker tells who published a message, against that.
+of its own; and, where the broker says who published a message, against that.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class CameraRegister:
             self._cameras[who] = frozenset(status.cameras)
 
     def objection(self, event: EventPayload) -> str | None:
-        """Why the agent that an event names cannot have told it; None: it can, or says nothing."""
+        """Why the agent that an event names cannot have sent it; None: it can, or says nothing."""
         cameras = self._cameras.get((event.site, event.agent))
         if cameras is None or event.camera in cameras:
             return None

@@ -1,4 +1,4 @@
-"""The other side of commands: tell an agent to do something, and wait for what it says."""
+"""The other side of commands: have an agent do something, and wait for what it says."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class FleetMember:
     """None: only its cameras are known, its status is not."""
     cameras: dict[str, CameraStatus] = field(default_factory=dict)
     duplicates: dict[str, AgentDuplicate] = field(default_factory=dict)
-    """Others of this name that stand aside, by session."""
+    """Others of this name that stand aside, by the id of their start."""
     update: DeviceUpdate | None = None
     """Of the device, if it follows releases and this agent reports for it."""
 

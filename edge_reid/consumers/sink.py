@@ -82,8 +82,8 @@ class Sink:
 
     Args:
         confirms: whether to tell agents what is stored (`outbox.delivered = "sink"`).
-        publisher_property: user property in which the broker tells who published a message; None:
-            it does not tell.
+        publisher_property: user property in which the broker says who published a message; None:
+            it does not say.
 
     Raises:
         RefusedError: on entering, when the broker refuses us. One that is not there, at the start
@@ -109,7 +109,7 @@ class Sink:
         self._retry_s = retry_s
         self._connection: Connection | None = None
         self._arrived: deque[Received] = deque()  # events, as they came
-        self._batch: dict[tuple[str, ...], EventPayload] = {}  # by id, and who is said to tell it
+        self._batch: dict[tuple[str, ...], EventPayload] = {}  # by id, and who is said to send it
         self._batch_began_s = 0.0
         self._unsettled: list[Received] = []  # to be acknowledged on this connection
         self._confirmations: deque[Message] = deque()

@@ -45,7 +45,7 @@ class CameraGuard:
             return
         if status.agent != self._agent:
             trouble = (
-                f"camera {status.camera}: expected no other agent to tell of it, {status.agent} "
+                f"camera {status.camera}: expected no other agent to report it, {status.agent} "
                 "does; give one of the two cameras another name (camera = …)"
             )
             self._heard = self._clock(), trouble

@@ -162,5 +162,5 @@ def _is_overtaken(hit: HitPayload, published: HitPayload) -> bool:
 
 
 def _track(hit: HitPayload) -> tuple[str, int, str]:
-    """What tells a track from any other, of runs before this one too."""
+    """A key that no other track has, of runs before this one too."""
     return hit.camera, hit.track_id, hit.first_seen

@@ -76,15 +76,7 @@ class Publisher:
         self._refusals = Refusals()
         self._camera_guard = CameraGuard(address, facts.cameras, silence_s=silence_s)
         self._camera_trouble: str | None = None  # as the status says
-        self._report = AgentReport(
-            address,
-            facts,
-            outbox,
-            period_s=status_interval_s,
-            refusals=self._refusals,
-            camera_guard=self._camera_guard,
-            commands=commands,
-        )
+        self._report = self._report_of(facts)
         own = {self._report.instance_id, former_instance(outbox.session)} - {""}
         self._name_guard = NameGuard(transport, address, silence_s=silence_s, own_instances=own)
         self._identities = IdentityStates(outbox, abandoned)
@@ -160,6 +152,17 @@ class Publisher:
         self._waker.wake()
         if self._thread.is_alive():
             self._thread.join(2 * FAREWELL_S if is_heard else 0.5)
+
+    def _report_of(self, facts: AgentFacts) -> AgentReport:
+        return AgentReport(
+            self._address,
+            facts,
+            self._outbox,
+            period_s=self._status_interval_s,
+            refusals=self._refusals,
+            camera_guard=self._camera_guard,
+            commands=self._commands,
+        )
 
     def _publish_status_soon(self) -> None:
         self._has_news = True

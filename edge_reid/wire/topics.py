@@ -90,7 +90,7 @@ UNKNOWN = Topic("{camera}/unknown", writers=(AGENT,), readers=(READER, SINK))
 CAMERA_STATUS = Topic(
     "{camera}/status",
     writers=(AGENT, COMMANDER),  # a commander clears what a retired agent has left
-    readers=(AGENT, READER, COMMANDER),  # an agent sees whether another one tells it too
+    readers=(AGENT, READER, COMMANDER),  # an agent sees whether another one writes it too
     is_retained=True,
 )
 AGENT_STATUS = Topic(
@@ -154,14 +154,14 @@ TOPICS = (
 """All there are."""
 
 EVENTS = (HIT, UNKNOWN)
-"""What cameras tell of people."""
+"""What cameras publish of people."""
 
 CAMERA_LEVELS = tuple(
     topic.pattern.removeprefix("{camera}/")
     for topic in TOPICS
     if topic.pattern.startswith("{camera}/")
 )
-"""Last levels of all that cameras tell, one below the site: `+/hit` is of every camera."""
+"""Last levels of all that cameras publish, one below the site: `+/hit` is of every camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ class Address:
 
     @property
     def agent_update(self) -> str:
-        """Where the device of this agent tells what it runs, and how an update goes."""
+        """Where the device of this agent reports what it runs, and how an update goes."""
         return self._own(AGENT_UPDATE)
 
     @property
@@ -279,7 +279,7 @@ def _topic_rules(topic: Topic, role: str) -> Iterator[str]:
 
 def _denials(role: str) -> Iterator[str]:
     """Names that end like a camera's topic, where a role may write under any: who follows `+/hit`
-    would take `identities/hit` for what a camera of that name tells.
+    would take `identities/hit` for what a camera of that name publishes.
     """
     for topic in TOPICS:
         first, _, last = topic.pattern.partition("/")

@@ -297,7 +297,7 @@ def test_who_has_been_silent_for_too_long_is_not_called_online() -> None:
 
 
 def test_two_agents_with_one_camera_are_told() -> None:
-    taken = "camera gate: expected no other agent to tell of it, gate-2 does"
+    taken = "camera gate: expected no other agent to report it, gate-2 does"
     assert taken in " ".join(shown(fleet_of(status("gate-1", camera_taken=taken))).split())
 
 

@@ -207,4 +207,4 @@ def test_other_agents_that_tell_of_a_camera_are_told(broker: Mosquitto, tmp_path
 
         eventually(both_know)
         said = taken(consumer, "gate-1") or ""
-        assert said.startswith("camera gate: expected no other agent to tell of it, gate-2 does")
+        assert said.startswith("camera gate: expected no other agent to report it, gate-2 does")
