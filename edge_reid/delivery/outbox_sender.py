@@ -7,17 +7,18 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edge_reid.delivery.identity_states import IdentityStates, Retraction
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_row import Row
 from edge_reid.delivery.rate_limit import RateLimit
-from edge_reid.mqtt.message import Message, Received
+from edge_reid.delivery.sink_confirmations import SinkConfirmations
+from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.message_transport import WINDOW, MessageConnection, RefusedError
 from edge_reid.mqtt.refusals import Refusal, Refusals
 from edge_reid.wire.events import identity_message
-from edge_reid.wire.payloads import EventsStored, HitPayload, parse_event
+from edge_reid.wire.payloads import HitPayload, parse_event
 from edge_reid.wire.topics import Address
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,6 @@ class Delivery:
     """So many may wait for a sink's word before more are sent."""
 
 
-_TIMES_IN_VAIN = 2
 _UNWANTED = Refusal("no sink says that it has these events", is_of_topic=False)
 
 AT_ONCE = Delivery()
@@ -54,15 +54,6 @@ class _InFlight:
     """Whether the event is delivered when a sink says so, and not yet when the broker does."""
     retraction: Retraction | None = None
     """That it is part of; None for all that clears no state."""
-
-
-@dataclass(frozen=True, slots=True)
-class _AwaitingSink:
-    """An event that a sink should confirm, and when it was sent."""
-
-    seqs: tuple[int, ...]
-    """More than one when the same event was committed twice: a video that was run again."""
-    at_s: float
 
 
 class OutboxSender:
@@ -97,16 +88,13 @@ class OutboxSender:
         self._address = address
         self._identities = identities
         self._delivery = delivery
-        self._clock = clock
         self._rate = RateLimit(delivery.drain_per_s, clock)
         self._states: deque[_InFlight] = deque()
         self._events: deque[_InFlight] = deque()
         self._in_flight: dict[int, _InFlight] = {}  # by packet id
         self._clearing: Retraction | None = None  # what this connection was last given to clear
         self._uncleared = 0  # of these
-        self._unconfirmed: dict[str, _AwaitingSink] = {}  # by event id, oldest first
-        self._times_sent: dict[str, int] = {}  # in vain, by event id
-        self._stored_ids: list[str] = []  # that sinks have named since the last look
+        self.confirmations = SinkConfirmations(delivery.resend_s, clock)
         self.refusals = Refusals(clock) if refusals is None else refusals
         self._careful = WINDOW if is_careful else 0  # so many more go one by one
         connection.outlives_refusals = True
@@ -135,13 +123,6 @@ class OutboxSender:
         self._in_flight[packet_id] = packet
         if packet.seq is not None and packet.seq <= self._last_replayed:
             self._rate.passed()
-
-    def hear_stored(self, message: Received) -> None:
-        """Take in events that a sink names as stored; `process_acks` does the rest."""
-        try:
-            self._stored_ids += EventsStored.model_validate_json(message.body).event_ids
-        except ValueError as error:
-            _log.warning("%s: skipped what names no stored events: %s", message.topic, error)
 
     def process_acks(self) -> int:
         """Take delivered events out of the outbox; returns how many."""
@@ -179,20 +160,20 @@ class OutboxSender:
         """All events up to this number are delivered, but for those that the broker does not take;
         0 while some are on their way.
         """
-        is_over = self.is_idle and not self._events and not self._unconfirmed
+        is_over = self.is_idle and not self._events and not self.confirmations
         return self._last_read if is_over else 0
 
     def _refuse(self, packet: _InFlight, refusal: Refusal) -> None:
         topic = packet.message.topic
         if self.refusals.note(refusal, topic, packet.seq):
             _log.warning("the broker takes nothing on %s: %s", topic, refusal.reason)
-        self._unconfirmed.pop(packet.event_id, None)
+        self.confirmations.forget(packet.event_id)
         self._events = deque(event for event in self._events if not self._is_refused(event))
 
     def _is_refused(self, packet: _InFlight) -> bool:
         if packet.message.topic not in self.refusals.topics:
             return False
-        self._unconfirmed.pop(packet.event_id, None)
+        self.confirmations.forget(packet.event_id)
         return True
 
     @property
@@ -234,7 +215,7 @@ class OutboxSender:
         return seq is None or seq > self._last_replayed or self._rate.wait_s == 0
 
     def _read_on(self) -> None:
-        if len(self._unconfirmed) >= self._unconfirmed_max:
+        if len(self.confirmations) >= self._unconfirmed_max:
             return
         newest, topics = self._outbox.figures.last_seq, self.refusals.topics
         entries = self._outbox.pending(self._last_read, WINDOW, without=topics)
@@ -255,13 +236,12 @@ class OutboxSender:
     def _seqs_in_hand(self) -> frozenset[int]:
         """Of events that need not be read again now."""
         in_flight = (packet.seq for packet in self._in_flight.values() if packet.seq is not None)
-        unconfirmed = (seq for event in self._unconfirmed.values() for seq in event.seqs)
-        return frozenset((*in_flight, *unconfirmed, *self.refusals.seqs))
+        return frozenset((*in_flight, *self.confirmations.seqs, *self.refusals.seqs))
 
     @property
     def _unconfirmed_max(self) -> int:
-        """Some more once nothing was confirmed: is it the sinks, or what they do not want?"""
-        return self._delivery.unconfirmed_max + (WINDOW if self._times_sent else 0)
+        """Some more once events were sent in vain, so that others are tried as well."""
+        return self._delivery.unconfirmed_max + (WINDOW if self.confirmations.are_missing else 0)
 
     def _pack(self, entry: Row) -> list[_InFlight]:
         replayed = entry.seq <= self._last_replayed
@@ -276,40 +256,16 @@ class OutboxSender:
             if state.topic not in self.refusals.topics:
                 packets.insert(0, _InFlight(state))
         if awaits_sink:
-            before = self._unconfirmed.get(event.event_id, _AwaitingSink((), self._clock()))
-            self._unconfirmed[event.event_id] = replace(before, seqs=(*before.seqs, entry.seq))
+            self.confirmations.expect(event.event_id, entry.seq)
         return packets
 
     def _take_confirmed(self) -> list[int]:
         """Events that sinks have stored. When they keep silent too long, all is sent again."""
-        event_ids, self._stored_ids = self._stored_ids, []
-        known = [event_id for event_id in event_ids if event_id in self._unconfirmed]
-        confirmed = [self._unconfirmed.pop(event_id) for event_id in dict.fromkeys(known)]
-        if confirmed and self._times_sent:
-            self._refuse_unwanted()
-        oldest = next(iter(self._unconfirmed.values()), None)
-        if oldest and self._clock() - oldest.at_s > self._delivery.resend_s:
-            self._resend_all()
-        return [seq for event in confirmed for seq in event.seqs]
-
-    def _resend_all(self) -> None:
-        _log.warning("no sink has confirmed %d events; sending again", len(self._unconfirmed))
-        self._times_sent = {
-            event_id: self._times_sent.get(event_id, 0) + 1 for event_id in self._unconfirmed
-        }
-        self._unconfirmed.clear()
-        self._events.clear()
-        self._last_read = 0
-
-    def _refuse_unwanted(self) -> None:
-        """A sink is there and confirms others, but not those that were sent twice in vain."""
-        sent_before_s = self._clock() - self._delivery.resend_s / 2
-        for event_id, times in list(self._times_sent.items()):
-            event = self._unconfirmed.get(event_id)
-            if event is None:
-                del self._times_sent[event_id]
-            elif times >= _TIMES_IN_VAIN and event.at_s < sent_before_s:
-                _log.warning("no sink takes event %s; the others go on", event_id)
-                del self._unconfirmed[event_id]
-                for seq in event.seqs:
-                    self.refusals.note(_UNWANTED, self._address.agent_stored, seq)
+        confirmed = self.confirmations.take_confirmed()
+        if confirmed:
+            for seq in self.confirmations.take_unwanted():
+                self.refusals.note(_UNWANTED, self._address.agent_stored, seq)
+        if self.confirmations.give_up_when_due():
+            self._events.clear()
+            self._last_read = 0
+        return confirmed

@@ -228,7 +228,7 @@ class Publisher:
     def _listen(self, connection: MessageConnection, sender: OutboxSender) -> None:
         """Who hears what: another listener is another line."""
         if self._delivery.by_sink:
-            connection.listen([self._address.agent_stored], sender.hear_stored)
+            connection.listen([self._address.agent_stored], sender.confirmations.hear)
         if self._commands:
             connection.listen([self._address.agent_command], self._hear_command)
         if self._camera_guard.topics:
