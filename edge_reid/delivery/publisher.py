@@ -18,7 +18,7 @@ from edge_reid.delivery.link_state import Link, LinkMonitor, LinkState
 from edge_reid.delivery.name_guard import STANDBY_S, NameGuard, NameTakenError
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery, OutboxSender
-from edge_reid.delivery.state_board import StateBoard
+from edge_reid.delivery.retained_states import RetainedStates
 from edge_reid.mqtt.backoff import RETRY_S, Backoff, jittered
 from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.message_transport import MessageConnection, MessageTransport, RefusedError
@@ -81,7 +81,7 @@ class Publisher:
         self._name_guard = NameGuard(transport, address, silence_s=silence_s, own_instances=own)
         self._identities = IdentityStates(outbox, abandoned)
         self._link = LinkMonitor(str(transport))
-        self._states = StateBoard()
+        self._states = RetainedStates()
         self._is_careful = False  # as the last connection was lost
         self._delivered_through = 0  # as the sender says
         self._has_news = False  # whether our own status should be published soon

@@ -1,4 +1,4 @@
-"""What lies retained at a broker: read once, bounded in time and memory.
+"""What lies retained at a broker: read once, bounded in time and memory; or cleared.
 
 MQTT has no word for "that was all". All has come when nothing retained has for a while, or when
 every topic that was asked for by name has come. What is said meanwhile is taken along, and prolongs
@@ -8,10 +8,10 @@ nothing: a site where somebody always speaks is read as fast as a silent one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from edge_reid.mqtt.message import Received
+from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.message_transport import MessageConnection
 
 QUIET_S = 0.5
@@ -44,6 +44,20 @@ def read_topic(connection: MessageConnection, topic: str, *, grace_s: float) -> 
     connection.subscribe([topic])
     retained = read_retained(connection.receive, expected=(topic,), quiet_s=grace_s)
     return retained.body(topic)
+
+
+def clear_topics(connection: MessageConnection, topics: Iterable[str]) -> None:
+    """Have the broker forget what lies on topics, and wait until it has.
+
+    Raises:
+        RefusedError, UnreachableError: the connection is over.
+    """
+    for topic in topics:
+        while not connection.room:
+            connection.turn(1.0)
+        connection.publish(Message(topic, "", retain=True))
+    while not connection.is_idle:
+        connection.turn(1.0)
 
 
 def read_retained(

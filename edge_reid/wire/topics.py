@@ -127,7 +127,7 @@ GALLERY_HEAD = Topic(  # a gallery holds people's templates: nobody else sees it
     "gallery/head", writers=(PUBLISHER,), readers=(AGENT, PUBLISHER), is_retained=True
 )
 GALLERY_BLOB = Topic(
-    "gallery/blob/{sha256}/{number}",
+    "gallery/blob/{sha256}/{n}",
     writers=(PUBLISHER,),
     readers=(AGENT, PUBLISHER),
     is_retained=True,

@@ -13,6 +13,7 @@ from support.memory_transport import MemoryTransport
 
 from edge_reid.core.config import CommandSettings
 from edge_reid.delivery.command_inbox import CommandInbox
+from edge_reid.delivery.name_guard import STANDBY_S
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
@@ -83,4 +84,8 @@ def test_the_second_of_a_name_stays_away_and_says_so(outbox: Outbox, tmp_path: P
         with Publisher(transport, other, ADDRESS, FACTS) as second:
             assert second.wait_settled(5).link is Link.NAME_TAKEN
         assert len(said_on(transport, ADDRESS.agent_duplicate)) == 1
+        (said,) = (it for it in transport.published if it.topic == ADDRESS.agent_duplicate)
+        assert said.retain
+        assert said.expiry_s is not None
+        assert said.expiry_s > 2 * STANDBY_S, "it lasts until the next look, and one that fails"
         assert first.state.link is Link.ONLINE

@@ -56,7 +56,7 @@ def kinds(site: str, agent: str, camera: str, identity: str) -> Iterator[tuple[s
     yield "command", address.agent_command
     yield "result", address.agent_result
     yield "gallery", GALLERY_HEAD.name("edge-reid", site)
-    yield "gallery", GALLERY_BLOB.name("edge-reid", site, sha256="0" * 64, number="7")
+    yield "gallery", GALLERY_BLOB.name("edge-reid", site, sha256="0" * 64, n="7")
     yield "release", release_topic("edge-reid", site)
 
 

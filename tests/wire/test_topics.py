@@ -182,7 +182,7 @@ def test_what_is_not_named_is_any() -> None:
 def test_what_lies_below_a_gallery() -> None:
     below = gallery_topic("edge-reid", "lab")
     assert GALLERY_HEAD.name("edge-reid", "lab") == f"{below}/head"
-    blob = GALLERY_BLOB.name("edge-reid", "lab", sha256="cafe", number="3")
+    blob = GALLERY_BLOB.name("edge-reid", "lab", sha256="cafe", n="3")
     assert blob == f"{below}/blob/cafe/3"
 
 

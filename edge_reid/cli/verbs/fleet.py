@@ -68,7 +68,7 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
     from edge_reid.core.errors import UsageError
     from edge_reid.core.foreign_text import shown
     from edge_reid.mqtt.connection import connect
-    from edge_reid.mqtt.message import Message
+    from edge_reid.mqtt.retained import clear_topics
 
     member = next((member for member in known.members if member.name == name), None)
     if member is None:
@@ -80,12 +80,7 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
             "says all of it again"
         )
     connection = connect(broker)
-    for topic in known.topics_of(member):
-        while not connection.room:
-            connection.turn(1.0)
-        connection.publish(Message(topic, "", retain=True))
-    while not connection.is_idle:
-        connection.turn(1.0)
+    clear_topics(connection, known.topics_of(member))
     connection.close()
     cameras = "".join(f", camera {camera}" for camera in sorted(member.cameras))
     typer.echo(f"forgotten: agent {name}{cameras}")

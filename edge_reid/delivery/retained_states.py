@@ -7,7 +7,7 @@ import threading
 from edge_reid.mqtt.message import Message
 
 
-class StateBoard:
+class RetainedStates:
     """States that are to be at the broker. Thread-safe."""
 
     def __init__(self) -> None:
