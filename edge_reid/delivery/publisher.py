@@ -89,10 +89,10 @@ class Publisher:
         self._closing = False
         self._hurry = threading.Event()  # ends a pause between two attempts
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        if commands:
-            commands.answered = self._publish_status_soon
 
     def __enter__(self) -> Publisher:
+        if self._commands:
+            self._commands.answered = self._publish_status_soon
         self._thread.start()
         return self
 
