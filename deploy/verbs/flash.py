@@ -9,11 +9,12 @@ import typer
 
 from deploy.verbs.needs import need_deploy
 from deploy.verbs.old_words import OldBox, refuse_old_box
+from edge_reid.cli.options import SiteFileOption
 from edge_reid.core.errors import UsageError
 
 
 def flash(
-    config: Annotated[Path, typer.Option(help="The site's file, site.toml.")],
+    config: SiteFileOption,
     bundle: Annotated[Path, typer.Option(help="Made for this device by `edge-reid bundle`.")],
     device: Annotated[str | None, typer.Option(help="Which device of it.")] = None,
     box: OldBox = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edge_reid.cli.options import RuntimeOption
 from edge_reid.core.config import runtime_name
 
 
@@ -27,7 +28,7 @@ def calibrate(
             help="Even on people that it was trained on, and over thresholds that rest on more.",
         ),
     ] = False,
-    runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
+    runtime: RuntimeOption = "auto",
 ) -> None:
     """Measure how alike strangers look, and write the threshold table into the manifest."""
     from trainer.thresholds.score_words import calibrate_model

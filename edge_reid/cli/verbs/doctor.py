@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_reid.cli.options import AnyGalleryOption, ConfigOption, DetectorOption, ModelOption
+
 MARKS = {
     "ok": ("✓", "green"),
     "warning": ("!", "yellow"),
@@ -17,12 +19,12 @@ MARKS = {
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Option(help="Check what this file asks for.")] = None,
-    gallery: Annotated[Path | None, typer.Option(help="Gallery to check.")] = None,
+    config: ConfigOption = None,
+    gallery: AnyGalleryOption = None,
     broker: Annotated[str | None, typer.Option(help="Broker to reach.")] = None,
     source: Annotated[str | None, typer.Option(help="Video, camera or stream to open.")] = None,
-    detector: Annotated[Path | None, typer.Option(help="Another person detector.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Another embedding model.")] = None,
+    detector: DetectorOption = None,
+    model: ModelOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Camera, broker and clock may be away: only warn.")
     ] = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_reid.cli.options import ModelOption, RuntimeOption, ThreadsOption
 from edge_reid.core.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
@@ -25,11 +26,9 @@ READERS = 2
 def embed(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Images, or folders of them.")],
     out: Annotated[Path, typer.Option(help="The .npz to write.")],
-    model: Annotated[
-        Path | None, typer.Option(help="Embedding model. [default: the shipped one]")
-    ] = None,
-    runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads for inference.")] = 2,
+    model: ModelOption = None,
+    runtime: RuntimeOption = "auto",
+    threads: ThreadsOption = 2,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Unreadable images are no failure.")
     ] = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption, ModelOption
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, ModelOption
 from edge_reid.cli.output import count
 from edge_reid.cli.verbs.gallery_doctor import doctor
 from edge_reid.cli.verbs.gallery_enroll import enroll

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_reid.cli.options import (
+    DEFAULT_GALLERY,
+    GalleryOption,
+    JsonArrayOption,
+    ModelOption,
+    TargetFpirOption,
+)
+
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
     from edge_reid.gallery.findings import Bars, Finding
@@ -18,9 +26,7 @@ SHOWN = 40
 
 
 def doctor(
-    path: Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")] = Path(
-        "gallery.db"
-    ),
+    path: GalleryOption = DEFAULT_GALLERY,
     fix: Annotated[
         bool,
         typer.Option("--fix", help="Set the harmful templates aside; `restore` brings them back."),
@@ -29,13 +35,9 @@ def doctor(
         list[int] | None,
         typer.Option(metavar="TEMPLATE", help="With --fix: of them only this one. Repeatable."),
     ] = None,
-    target_fpir: Annotated[
-        float | None, typer.Option(help="As the devices have it. [default: 0.01]")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
-    model: Annotated[
-        Path | None, typer.Option(help="Embedding model. [default: the shipped one]")
-    ] = None,
+    target_fpir: TargetFpirOption = None,
+    as_json: JsonArrayOption = False,
+    model: ModelOption = None,
 ) -> None:
     """Find what is filed under the wrong name, people enrolled twice, outliers, bad photos.
 
@@ -195,8 +197,9 @@ def _summary(
 
 
 def _print_json(findings: Sequence[Finding]) -> None:
-    import json
     from dataclasses import asdict
 
+    from edge_reid.cli.output import print_json
+
     rows = [asdict(each) | {"kind": each.kind.name.lower()} for each in findings]
-    typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    print_json(rows)

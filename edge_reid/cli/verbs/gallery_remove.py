@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption, TemplateOption
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, TemplateOption
 from edge_reid.cli.output import count
 
 

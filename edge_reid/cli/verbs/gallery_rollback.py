@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption
 
 
 def rollback(
-    path: Annotated[
-        Path, typer.Option("--gallery", "-g", help="The device's copy of the gallery.")
-    ] = Path("gallery.db"),
+    path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
     """Put the version before in force again, at once; the device then waits for a newer one.
 

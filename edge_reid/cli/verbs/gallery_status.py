@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import SiteOption
 
 if TYPE_CHECKING:
     from edge_reid.consumers.fleet import Fleet, FleetMember
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @takes_login()
 def status(
-    site: Annotated[str, typer.Option(help="The site.")],
+    site: SiteOption,
     public_key: Annotated[
         Path,
         typer.Option(metavar="FILE", help="The public key that the devices pin."),

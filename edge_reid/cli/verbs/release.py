@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import SiteOption
 
 if TYPE_CHECKING:
     from edge_reid.core.config import AgentSettings, UpdateSettings
@@ -19,14 +20,16 @@ release = typer.Typer(
     rich_markup_mode=None,
 )
 
-BoxRoot = Annotated[Path, typer.Option("--root", hidden=True, help="A folder that stands for /.")]
+DeviceRoot = Annotated[
+    Path, typer.Option("--root", hidden=True, help="A folder that stands for /.")
+]
 SYSTEM = Path("/")
 
 
 @release.command("stop")
 @takes_login()
 def stop(
-    site: Annotated[str, typer.Option(help="Its devices.")],
+    site: SiteOption,
     *,
     login: BrokerLogin,
 ) -> None:
@@ -39,9 +42,8 @@ def stop(
 
 
 @release.command("fetch")
-def fetch(root: BoxRoot = SYSTEM) -> None:
-    """On a device: check_once once whether a release is to be taken, and fetch it. Installs
-    nothing.
+def fetch(root: DeviceRoot = SYSTEM) -> None:
+    """On a device: look once for a release to take, and fetch it. Installs nothing.
 
     edge-reid-fetch.timer runs this every ten minutes, as the user of the agents.
     """
@@ -61,7 +63,7 @@ def fetch(root: BoxRoot = SYSTEM) -> None:
 
 
 @release.command("install")
-def install(root: BoxRoot = SYSTEM) -> None:
+def install(root: DeviceRoot = SYSTEM) -> None:
     """On a device, as root: install what `fetch` has left, if the pinned key signed just that.
 
     edge-reid-install.path runs this when something lies there.

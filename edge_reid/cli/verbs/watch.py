@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import CountOption, JsonLinesOption, OnlySiteOption
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.mqtt.connection import Received
@@ -22,15 +23,13 @@ TICK_S = 0.25
 
 @takes_login()
 def watch(
-    site: Annotated[str | None, typer.Option(help="Only this site. [default: all]")] = None,
+    site: OnlySiteOption = None,
     camera: Annotated[str | None, typer.Option(help="Only this camera. [default: all]")] = None,
     unknowns: Annotated[
         bool, typer.Option("--all", help="Also tracks that show nobody enrolled.")
     ] = False,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="Print each event as a line of JSON, as it came.")
-    ] = False,
-    count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
+    as_json: JsonLinesOption = False,
+    count: CountOption = None,
     timeout: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Leave after so long.")
     ] = None,
@@ -46,7 +45,7 @@ def watch(
     camera_level = topic_name("--camera", camera) if camera is not None else "+"
     where = f"{login.root}/{site_level}/{camera_level}"
     filters = [f"{where}/{kind}" for kind in (("hit", "unknown") if unknowns else ("hit",))]
-    show = _print_json if json_lines else _show_table
+    show = _print_json if as_json else _show_table
     with Subscriber(address, filters) as subscriber:
         seen = show(subscriber, login.root, count, timeout)
     if count and seen < count:
