@@ -25,12 +25,13 @@ device-test: setup  ## as root: the bundle on an emulated arm64 Debian, against 
 boot-test: setup  ## as root: a whole card in qemu-system, from flash to online, and its power cut; two hours
 	PYTHONPATH=.:tests $(BIN)/python tests/device/boot_test.py --out out/boot
 
-check: setup  ## style, types, import law
+check: setup  ## style, types, import law; size of an installation, time of --help
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --no-namespace-packages deploy/install/install.py
 	$(BIN)/lint-imports
+	$(BIN)/python tests/bench/first_look.py
 
 reference: setup  ## the pages of agent.toml and site.toml, from the settings classes
 	$(BIN)/python -m edge_reid.core.config_reference > edge_reid/core/CONFIG.md
