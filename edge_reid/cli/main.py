@@ -1,4 +1,4 @@
-"""`edge-reid`: the command line. Errors become one line and an exit code here, and only here."""
+"""`edge-reid`: the command line. Only here do errors become one line and an exit code."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ for name, group in GROUPS.items():
 
 
 def _add_verbs_of_others() -> None:
-    """Verbs that other packages bring: a function, or a group; `release publish` is one in a group.
+    """Add the verbs of other packages: functions, and groups of them.
 
-    An entry point's name is what a user types.
+    The name of an entry point is what a user types; `release publish` goes into a group of ours.
     """
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         verb, (*groups, name) = entry.load(), entry.name.split()
@@ -71,11 +71,10 @@ def _root(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code.
+    """Run the command line, and leave with its exit code.
 
-    0 done, or stopped by SIGTERM; 1 failed, 2 wrong usage or configuration, 130 interrupted, 143 a
-    training that SIGTERM stopped.
-    `--debug` anywhere shows the traceback of an error instead of its one line.
+    0 done, or stopped by SIGTERM; 1 failed; 2 wrong usage or configuration; 130 interrupted; 143 a
+    training was stopped by SIGTERM. With `--debug` anywhere an error shows its traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -96,10 +95,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _log_to_screen() -> None:
-    """Warnings on standard error, as Python does by itself, with nothing in them but letters."""
+    """Write warnings to standard error, as Python does by default, without control characters."""
     handler = logging.StreamHandler()
     handler.setFormatter(ShownFormatter())
-    logging.lastResort = handler  # the root logger stays free for whoever runs us
+    logging.lastResort = handler  # the root logger stays free for programs that import us
     handler.setLevel(logging.WARNING)
 
 

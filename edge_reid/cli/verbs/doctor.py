@@ -39,13 +39,13 @@ def doctor(
     console = Console()
     failures = 0
     subject = _subject(config, gallery, broker, source, detector, model)
-    for finding in examine(replace(subject, is_offline=offline)):
-        mark = MARKS[finding.verdict.value]
-        name = (f"{finding.name:<16}", "bold")
-        console.print(Text.assemble(" ", mark, " ", name, " ", shown(finding.detail, LOGGED_MAX)))
-        if finding.remedy:
-            console.print(Text(f"     → {finding.remedy}"))
-        failures += finding.verdict is Verdict.FAILURE
+    for diagnosis in examine(replace(subject, is_offline=offline)):
+        mark = MARKS[diagnosis.verdict.value]
+        name = (f"{diagnosis.name:<16}", "bold")
+        console.print(Text.assemble(" ", mark, " ", name, " ", shown(diagnosis.detail, LOGGED_MAX)))
+        if diagnosis.remedy:
+            console.print(Text(f"     → {diagnosis.remedy}"))
+        failures += diagnosis.verdict is Verdict.FAILURE
     console.print(f"{failures} to mend" if failures else "all well", highlight=False)
     raise typer.Exit(1 if failures else 0)
 
@@ -65,11 +65,11 @@ def _subject(
         load_settings,
         parse_section,
     )
-    from edge_reid.diagnostics.doctor import Installation
+    from edge_reid.diagnostics.doctor import CheckedInstallation
 
     if config is not None:
         settings = load_settings(config, {})
-        return Installation(
+        return CheckedInstallation(
             settings.models,
             settings.gallery,
             settings.source,
@@ -80,7 +80,7 @@ def _subject(
             settings.update,
         )
     paths = {"detector": detector, "embedding": model}
-    return Installation(
+    return CheckedInstallation(
         parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
         gallery,
         parse_section(SourceSettings, {"uri": source}) if source else None,
