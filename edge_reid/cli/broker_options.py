@@ -108,5 +108,7 @@ def topic_name(option: str, name: str) -> str:
     from edge_reid.core.errors import UsageError
 
     if not re.fullmatch(NAME_PATTERN, name):
-        raise UsageError(f"{option}: expected a name of a-z, 0-9, _ and -, got {name!r}")
+        raise UsageError(
+            f"{option}: expected a name of a-z, 0-9, _ and -, got {name!r}; it is a level of topics"
+        )
     return name

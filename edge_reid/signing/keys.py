@@ -113,7 +113,10 @@ def read_signing_key(path: Path) -> SigningKey:
     """
     body = _read(path, "signing key")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise UsageError(f"signing key {path}: others may read it; run chmod 600 {path}")
+        raise UsageError(
+            f"signing key {path}: expected a file of its owner alone, others may read it; "
+            f"run chmod 600 {path}"
+        )
     try:
         key = load_pem_private_key(body, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

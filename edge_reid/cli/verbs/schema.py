@@ -36,4 +36,6 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {folder}: expected a folder: {error.strerror}") from error
+        raise UsageError(
+            f"--out {folder}: expected a folder, got: {error.strerror}; give another"
+        ) from error
