@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge_reid.release.bundle_manifest import BundleManifest
 
 bundle = typer.Typer(
-    help="Everything a camera device needs in one signed file, installable without a network.",
+    help="Everything that a device needs, in one signed file.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -118,7 +118,7 @@ def unpack(
     out: Annotated[Path, typer.Option("--out", help="Folder to make, such as gate-1.")],
     public_key: SignerOption = None,
 ) -> None:
-    """Check a bundle as `verify` does, and write what is in it into a new folder.
+    """Check a bundle as `verify` does, and unpack it.
 
     To install by hand: copy the folder to the device, and in it `sudo python3 install/install.py`.
     """

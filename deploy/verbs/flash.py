@@ -42,7 +42,10 @@ def flash(
         bool, typer.Option("--dry-run", help="Check all, say what would be done, do nothing.")
     ] = False,
 ) -> None:
-    """Set up a device: by a new card, a card from Raspberry Pi Imager, or over ssh."""
+    """Set up a device, by its card or over ssh.
+
+    A new card, one that Raspberry Pi Imager has written, or a device that runs.
+    """
     name = _device_name(device, box)
     _check_one_way(image, card, really, boot, host)
     need_deploy()

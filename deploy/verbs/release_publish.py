@@ -29,7 +29,9 @@ def publish(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Publish a release: files into a folder, and its signed head to the broker.
+    """Publish a release for the devices of a site.
+
+    Its files go into a folder, its signed head to the broker.
 
     Devices with an [update] section take it, the first group first; `edge-reid fleet` shows how
     far. Publishing an older release takes all devices back to it.

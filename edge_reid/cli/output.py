@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from edge_reid.core.foreign_text import LOGGED_MAX, shown
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -25,7 +27,7 @@ def print_table(titles: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(printable(cell)) for cell in row))
+        table.add_row(*(escape(shown(cell, LOGGED_MAX)) for cell in row))
     print_whole(table)
 
 
@@ -42,13 +44,6 @@ def print_whole(table: Table) -> None:
     if not console.is_terminal:
         console.width = _NO_WIDTH
     console.print(table)
-
-
-def printable(text: str) -> str:
-    """Escape every character that moves the cursor or does not show."""
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text
-    )
 
 
 def when(utc_s: float) -> str:

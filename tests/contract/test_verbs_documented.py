@@ -107,3 +107,15 @@ def test_a_row_names_no_option_that_is_gone():
 def test_a_shared_option_is_one_of_at_least_two_verbs(shared: set[str]):
     for option in shared - {"--version", "--debug", "--help"}:
         assert sum(option in verb.options for verb in verbs()) > 1, option
+
+
+def test_the_list_of_verbs_cuts_no_sentence_off():
+    for verb, command in commands():
+        assert not command.get_short_help_str(60).endswith("..."), verb
+
+
+def commands(command: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
+    command = command or typer.main.get_command(app)
+    for name, below in getattr(command, "commands", {}).items():
+        yield f"{path} {name}", below
+        yield from commands(below, f"{path} {name}")

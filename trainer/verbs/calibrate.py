@@ -30,7 +30,10 @@ def calibrate(
     ] = False,
     runtime: RuntimeOption = "auto",
 ) -> None:
-    """Measure how alike strangers look, and write the threshold table into the manifest."""
+    """Measure the thresholds of a model.
+
+    From impostor similarities of people it was not trained on, into its manifest.
+    """
     from trainer.thresholds.score_words import calibrate_model
 
     calibrate_model(

@@ -37,7 +37,7 @@ def check(
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What is there, what cannot be read, what is there twice, and which labels look wrong.
+    """Find what cannot be read or is there twice, and wrong labels.
 
     Leaves with 1 when training would fail or labels contradict themselves.
     """

@@ -28,7 +28,10 @@ def evaluate(
     runtime: RuntimeOption = "auto",
     as_json: JsonLinesOption = False,
 ) -> None:
-    """Rank-1/5/10, mAP, mINP, TAR@FAR; with --open-set FNIR at FPIR too."""
+    """Score how well a model tells people apart.
+
+    Rank-1/5/10, mAP, mINP, TAR@FAR; with --open-set FNIR at FPIR too.
+    """
     counts = parse_shots(shots) if open_set else ()
     from trainer.thresholds.score_words import evaluate_model
 

@@ -42,7 +42,10 @@ def closed_set(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """A few people, told apart by a softmax classifier and by nearest template (Jalapur 2021)."""
+    """Compare a softmax classifier with nearest templates.
+
+    For a few people, over many draws, as in Jalapur 2021.
+    """
     need_keras()
     from trainer.experiment.closed_set import TrialPlan
     from trainer.experiment.experiment_words import run_closed_set

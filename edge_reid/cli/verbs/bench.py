@@ -28,7 +28,7 @@ def bench(
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Time every stage of the agent on a clip: p50 and p95 ms, frames per second, memory."""
+    """Time every stage of the agent on a clip. p50 and p95 ms, frames per second, memory."""
     from edge_reid.cli.verb_progress import counting
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import UsageError

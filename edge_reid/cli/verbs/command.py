@@ -32,7 +32,7 @@ def command(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Tell an agent to do something that its configuration allows, and print what it answers."""
+    """Send a command to an agent. It carries out what its configuration allows."""
     from rich.console import Console
 
     from edge_reid.consumers.command_client import ask

@@ -29,7 +29,10 @@ def doctor(
         bool, typer.Option("--offline", help="Camera, broker and clock may be away: only warn.")
     ] = False,
 ) -> None:
-    """Check runtime, models, gallery, camera, broker, clock and disk; exit 1 if one fails."""
+    """Check this installation.
+
+    Runtime, models, gallery, camera, broker, clock and disk; exit code 1 if a check fails.
+    """
     from rich.console import Console
     from rich.text import Text
 

@@ -32,7 +32,7 @@ def fleet(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Show every agent of a site: online, release, gallery, outbox, cameras, names taken twice."""
+    """Show every agent of a site. Release, gallery, outbox, cameras, names taken twice."""
     from edge_reid.consumers.fleet import Fleet, fleet_filters
     from edge_reid.core.errors import UsageError
     from edge_reid.mqtt.retained import read_retained

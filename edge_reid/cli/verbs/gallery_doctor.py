@@ -39,7 +39,7 @@ def doctor(
     as_json: JsonArrayOption = False,
     model: ModelOption = None,
 ) -> None:
-    """Find what is filed under the wrong name, people enrolled twice, outliers, bad photos.
+    """Find misfiled and bad photos, and people enrolled twice.
 
     Nothing is deleted and nobody is merged: --fix only sets templates aside, and only where it is
     clear whose they are.
@@ -129,12 +129,12 @@ def _print(
 
 
 def _subject(finding: Finding, photos: Mapping[int | None, str | None]) -> str:
-    from edge_reid.cli.output import printable
+    from edge_reid.core.foreign_text import shown
     from edge_reid.gallery.findings import Kind
 
     def template(template_id: int, whose: str | None) -> str:
         name = photos.get(template_id)
-        return f"template {template_id} of {whose}{f' ({printable(name)})' if name else ''}"
+        return f"template {template_id} of {whose}{f' ({shown(name)})' if name else ''}"
 
     first = template(finding.template_ids[0], finding.identity)
     match finding.kind:

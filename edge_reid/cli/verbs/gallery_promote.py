@@ -30,7 +30,7 @@ def promote(
         ),
     ] = None,
 ) -> None:
-    """Enroll an unknown person by the best views that the device has kept.
+    """Enroll a stranger, by the best views that are kept.
 
     Once enrolled they are no stranger any more; after --export they stay one until they are due.
     """

@@ -41,7 +41,7 @@ def publish(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Sign the gallery and publish it: templates, never photos, and who was removed."""
+    """Sign the gallery and publish it. Templates, no photos, and who was removed."""
     from edge_reid.cli.verb_progress import counting
     from edge_reid.core.errors import UsageError
     from edge_reid.gallery.publication import publish as publish_gallery

@@ -20,7 +20,7 @@ def restore(
     everything: Annotated[bool, typer.Option("--all", help="Whatever is set aside.")] = False,
     path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
-    """Use templates again that `gallery doctor --fix` set aside; without a choice, list them."""
+    """Use templates again that the doctor set aside. Without a choice, list them."""
     from edge_reid.core.errors import GalleryError
     from edge_reid.gallery.store import GalleryStore
 

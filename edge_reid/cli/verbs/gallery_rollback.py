@@ -10,9 +10,10 @@ from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption
 def rollback(
     path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
-    """Put the version before in force again, at once; the device then waits for a newer one.
+    """On a device: put the previous version in force again.
 
-    Whoever was erased since stays erased.
+    The device then waits for a version that is newer than all it had. Whoever was erased since
+    stays erased.
     """
     import time
 

@@ -49,7 +49,7 @@ def show(
     path: GalleryOption = DEFAULT_GALLERY,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the templates of one person, and the photos that they are of."""
+    """Show the templates and photos of one person."""
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:

@@ -33,7 +33,7 @@ def status(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Show the gallery of every device: version, age, erasures, and why it has not the newest."""
+    """Show which gallery every device has. Version, age, erasures, why it is not the newest."""
     from edge_reid.gallery.store import GalleryStore
     from edge_reid.signing.keys import read_public_key
 

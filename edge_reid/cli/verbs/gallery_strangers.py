@@ -22,7 +22,7 @@ def strangers(
     ] = None,
     as_json: JsonArrayOption = False,
 ) -> None:
-    """Show who was seen without being enrolled: where, when, how often, and until when kept."""
+    """Show unknown people whom a device remembers. Where, when, how often, and until when."""
     from edge_reid.strangers.stranger_store import StrangerStore
 
     with StrangerStore.open(path) as store:

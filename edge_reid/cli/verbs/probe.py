@@ -46,7 +46,7 @@ def probe(
     model: ModelOption = None,
     detector: DetectorOption = None,
 ) -> None:
-    """Who is this? Ranked candidates, the threshold and the decision.
+    """Tell who is in a photo. Ranked candidates, the threshold and the decision.
 
     Several photos are taken together, as the crops of one track are.
     """

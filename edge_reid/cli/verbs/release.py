@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge_reid.release.device import Device
 
 release = typer.Typer(
-    help="Updates over the air: published here, taken by the devices themselves, group by group.",
+    help="Updates over the air, which devices take group by group.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -33,7 +33,7 @@ def stop(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Take the head off the broker: devices that have not begun with a release do not begin."""
+    """Take a release back. Devices that have not begun with it do not begin."""
     from edge_reid.release.channel import ReleaseChannel
 
     with ReleaseChannel(login.broker(), login.root, topic_name("--site", site)) as line:
@@ -43,7 +43,7 @@ def stop(
 
 @release.command("fetch")
 def fetch(root: DeviceRoot = SYSTEM) -> None:
-    """On a device: look once for a release to take, and fetch it. Installs nothing.
+    """On a device: look for a release, and fetch it. Installs nothing.
 
     edge-reid-fetch.timer runs this every ten minutes, as the user of the agents.
     """
@@ -64,7 +64,9 @@ def fetch(root: DeviceRoot = SYSTEM) -> None:
 
 @release.command("install")
 def install(root: DeviceRoot = SYSTEM) -> None:
-    """On a device, as root: install what `fetch` has left, if the pinned key signed just that.
+    """On a device, as root: install what `fetch` has fetched.
+
+    Only what the pinned key has signed is installed.
 
     edge-reid-install.path runs this when something lies there.
     """

@@ -58,7 +58,9 @@ def run(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Watch a video, camera or stream; match people against the gallery; publish the hits.
+    """Watch a camera or a video, and publish who is seen.
+
+    People are tracked and matched against the gallery; hits go to the broker of --broker.
 
     Everything can stand in the file of --config; an option that is given here wins over it.
     """

@@ -14,7 +14,7 @@ def schema(
         typer.Option(metavar="DIR", help="Write one file per payload into this folder."),
     ] = None,
 ) -> None:
-    """Print the JSON Schemas of the MQTT payloads, or write them to a folder."""
+    """Print the JSON Schemas of all payloads, or write them into --out."""
     import json
 
     from edge_reid.wire.schemas import json_schemas

@@ -56,7 +56,7 @@ def sink(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Write hits and unknowns into a store, each event once, over restarts of everything.
+    """Store hits and unknowns, each event once.
 
     Several sinks share the load of a large site when they are given the same --group and each
     another --name. An event is acknowledged when the store has it on disk. Needs MQTT 5.

@@ -36,7 +36,7 @@ def watch(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Show hits live, as any subscriber gets them. Ctrl-C leaves."""
+    """Show hits live, as a subscriber gets them. Ctrl-C leaves."""
     from edge_reid.core.errors import BrokerError
     from edge_reid.mqtt.subscriber import Subscriber
 
