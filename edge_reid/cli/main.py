@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import entry_points
 
 import typer
@@ -29,23 +30,40 @@ from edge_reid.core.redact import redact_within
 
 ENTRY_POINTS = "edge_reid.verbs"
 
-app = typer.Typer(
-    name="edge-reid",
-    help="Person re-identification on the camera device: frames in, hits out over MQTT.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help costs a third of the start-up time of the decorated one
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+VERBS = (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema)
 GROUPS = {"gallery": gallery, "keys": keys, "release": release}
-for verb in (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema):
-    app.command()(verb)
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
 
 
-def _add_verbs_of_others() -> None:
+@cache
+def command_line() -> typer.Typer:
+    """All verbs: ours, and those that other packages bring."""
+    app = typer.Typer(
+        name="edge-reid",
+        help="Person re-identification on the camera device: frames in, hits out over MQTT.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help costs a third of the start-up time of the decorated one
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for verb in VERBS:
+        app.command()(verb)
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name)
+    _add_verbs_of_others(app)
+    return app
+
+
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
+) -> None:
+    if version:
+        typer.echo(f"edge-reid {__version__}")
+        raise typer.Exit
+
+
+def _add_verbs_of_others(app: typer.Typer) -> None:
     """Add the verbs of other packages: functions, and groups of them.
 
     The name of an entry point is what a user types; `release publish` goes into a group of ours.
@@ -58,18 +76,6 @@ def _add_verbs_of_others() -> None:
             (GROUPS[groups[0]] if groups else app).command(name)(verb)
 
 
-_add_verbs_of_others()
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
-) -> None:
-    if version:
-        typer.echo(f"edge-reid {__version__}")
-        raise typer.Exit
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line, and leave with its exit code.
 
@@ -80,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     _log_to_screen()
     try:
-        app([word for word in words if word != "--debug"], prog_name="edge-reid")
+        command_line()([word for word in words if word != "--debug"], prog_name="edge-reid")
     except EdgeReidError as error:
         if debug:
             raise

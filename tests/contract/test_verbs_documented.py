@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from edge_reid.cli.main import app
+from edge_reid.cli.main import command_line
 
 ROOT = Path(__file__).parents[2]
 READMES = {"edge_reid": "README.md", "trainer": "trainer/README.md", "deploy": "deploy/README.md"}
@@ -29,7 +29,7 @@ class Verb:
 
 
 def verbs(command: Any = None, path: str = "") -> Iterator[Verb]:
-    command = command or typer.main.get_command(app)
+    command = command or typer.main.get_command(command_line())
     if command.hidden:
         return
     inner = getattr(command, "commands", {})
@@ -115,7 +115,7 @@ def test_the_list_of_verbs_cuts_no_sentence_off():
 
 
 def commands(command: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
-    command = command or typer.main.get_command(app)
+    command = command or typer.main.get_command(command_line())
     for name, below in getattr(command, "commands", {}).items():
         yield f"{path} {name}", below
         yield from commands(below, f"{path} {name}")

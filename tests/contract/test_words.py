@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from edge_reid.cli.main import app
+from edge_reid.cli.main import command_line
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("edge_reid", "trainer", "deploy")
@@ -184,7 +184,7 @@ def test_a_box_is_a_rectangle():
 
 
 def test_only_photos_have_an_option_box():
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(command_line())
     verbs = group.commands | group.commands["gallery"].commands
     shown = {
         name

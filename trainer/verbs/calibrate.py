@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from edge_reid.cli.options import RuntimeOption
-from edge_reid.core.config import runtime_name
 
 
 def calibrate(
@@ -34,6 +33,7 @@ def calibrate(
 
     From impostor similarities of people it was not trained on, into its manifest.
     """
+    from edge_reid.core.config import runtime_name
     from trainer.thresholds.score_words import calibrate_model
 
     calibrate_model(

@@ -14,7 +14,7 @@ def schema(
         typer.Option(metavar="DIR", help="Write one file per payload into this folder."),
     ] = None,
 ) -> None:
-    """Print the JSON Schemas of all payloads, or write them into --out."""
+    """Print the JSON Schemas of all payloads. With --out they are written, a file each."""
     import json
 
     from edge_reid.wire.schemas import json_schemas
