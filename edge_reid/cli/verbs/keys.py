@@ -28,7 +28,7 @@ def new(
         str, typer.Option("--for", help="gallery (whom devices know) or release (what they run).")
     ] = "gallery",
 ) -> None:
-    """Make a key pair: the private key signs, every device pins the public one.
+    """Make a key pair. The private key signs, every device pins the public one.
 
     Whoever has the private key decides whom the devices know, or what they run. Keep it away from
     devices and broker.
