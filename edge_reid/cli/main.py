@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
@@ -34,9 +34,16 @@ VERBS = (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema)
 GROUPS = {"gallery": gallery, "keys": keys, "release": release}
 
 
+def command_line(words: Sequence[str] | None = None) -> typer.Typer:
+    """Our verbs, and those of other packages that the words of a command line may mean.
+
+    A device that runs its own verbs loads none of others. None: all verbs.
+    """
+    return _with_verbs(frozenset(_meant(words)))
+
+
 @cache
-def command_line() -> typer.Typer:
-    """All verbs: ours, and those that other packages bring."""
+def _with_verbs(brought: frozenset[EntryPoint]) -> typer.Typer:
     app = typer.Typer(
         name="edge-reid",
         help="Person re-identification on the camera device: frames in, hits out over MQTT.",
@@ -51,7 +58,8 @@ def command_line() -> typer.Typer:
         app.command()(verb)
     for name, group in GROUPS.items():
         app.add_typer(group, name=name)
-    _add_verbs_of_others(app)
+    for entry in sorted(brought, key=lambda entry: entry.name):
+        _add(app, entry)
     return app
 
 
@@ -63,17 +71,29 @@ def _root(
         raise typer.Exit
 
 
-def _add_verbs_of_others(app: typer.Typer) -> None:
-    """Add the verbs of other packages: functions, and groups of them.
+def _meant(words: Sequence[str] | None) -> list[EntryPoint]:
+    """The entry points of a verb; all of them if none is typed, or one that nobody has."""
+    brought = list(entry_points(group=ENTRY_POINTS))
+    if words is None:
+        return brought
+    typed = next((word for word in words if not word.startswith("-")), None)
+    meant = [entry for entry in brought if entry.name.split()[0] == typed]
+    is_own = typed in {verb.__name__ for verb in VERBS} | set(GROUPS)
+    return meant if meant or is_own else brought
 
-    The name of an entry point is what a user types; `release publish` goes into a group of ours.
+
+def _add(app: typer.Typer, entry: EntryPoint) -> None:
+    """Add a function, or a group of them, under the name that a user types.
+
+    `release publish` becomes one more verb of a group of ours.
     """
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        verb, (*groups, name) = entry.load(), entry.name.split()
-        if isinstance(verb, typer.Typer):
-            app.add_typer(verb, name=name)
-        else:
-            (GROUPS[groups[0]] if groups else app).command(name)(verb)
+    verb, (*groups, name) = entry.load(), entry.name.split()
+    if isinstance(verb, typer.Typer):
+        app.add_typer(verb, name=name)
+    elif not groups:
+        app.command(name)(verb)
+    elif name not in {known.name for known in GROUPS[groups[0]].registered_commands}:
+        GROUPS[groups[0]].command(name)(verb)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -86,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     _log_to_screen()
     try:
-        command_line()([word for word in words if word != "--debug"], prog_name="edge-reid")
+        command_line(words)([word for word in words if word != "--debug"], prog_name="edge-reid")
     except EdgeReidError as error:
         if debug:
             raise
