@@ -37,7 +37,7 @@ def check(
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find what cannot be read or is there twice, and wrong labels.
+    """Find unreadable and doubled pictures, and wrong labels.
 
     Leaves with 1 when training would fail or labels contradict themselves.
     """
