@@ -1,4 +1,4 @@
-"""How long work says how far it is; a bar, if any, is drawn by who asked for the work."""
+"""Types of the functions that long work calls to report its progress."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 StageProgress: TypeAlias = Callable[[str, int, int | None], None]
-"""Told what is being done, how much of it is, and of how much, if that is known."""
+"""Called with the name of the stage, the amount done, and the whole amount; None: not known."""

@@ -124,7 +124,7 @@ def test_an_old_copy_of_the_gallery_does_not_undo_a_newer_one(workshop, tmp_path
     workshop.publish()
     workshop.store.close()
     workshop.store = GalleryStore.open(stale_path)
-    with pytest.raises(SnapshotError, match="found version 2 there; is this an old copy"):
+    with pytest.raises(SnapshotError, match="got version 2 there; is this an old copy"):
         workshop.publish()
     workshop.store.add_all(portraits("yan"))
     with pytest.raises(SnapshotError, match="published already with another content"):

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.verbs.gallery_strangers import DEFAULT_STRANGERS, StrangersFile
+from edge_reid.cli.options import (
+    DEFAULT_GALLERY,
+    DEFAULT_STRANGERS,
+    AnyGalleryOption,
+    StrangersOption,
+)
 
 if TYPE_CHECKING:
     from edge_reid.core.types import Template
@@ -16,11 +21,8 @@ if TYPE_CHECKING:
 def promote(
     stranger: Annotated[str, typer.Argument(metavar="ANON", help="As `gallery strangers` shows.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is.")],
-    strangers: StrangersFile = DEFAULT_STRANGERS,
-    path: Annotated[
-        Path | None,
-        typer.Option("--gallery", "-g", help="The device's own gallery. [default: gallery.db]"),
-    ] = None,
+    strangers: StrangersOption = DEFAULT_STRANGERS,
+    path: AnyGalleryOption = None,
     export: Annotated[
         Path | None,
         typer.Option(
@@ -28,7 +30,7 @@ def promote(
         ),
     ] = None,
 ) -> None:
-    """Enroll an unknown person by the best views that the device has kept.
+    """Enroll a stranger, by the best views that are kept.
 
     Once enrolled they are no stranger any more; after --export they stay one until they are due.
     """
@@ -47,7 +49,7 @@ def promote(
             write_portable(export, templates, store.model_id, store.dimension)
             typer.echo(f"{export}: {stranger} as {name}, {len(templates)} templates")
             return
-        added = _enroll(templates, path or Path("gallery.db"), store.model_id)
+        added = _enroll(templates, path or DEFAULT_GALLERY, store.model_id)
         store.forget(stranger)
     typer.echo(f"{name}: {added} templates of {stranger} added")
 
