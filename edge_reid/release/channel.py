@@ -12,7 +12,7 @@ from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.release.rollout import Reports
 from edge_reid.wire.payloads import DeviceUpdate
-from edge_reid.wire.topics import Address, release_topic
+from edge_reid.wire.topics import AGENT_UPDATE, Address, release_topic
 
 GRACE_S = 2.0
 """When nothing retained has come for so long, all has."""
@@ -42,7 +42,6 @@ class ReleaseChannel:
         self._root = root
         self._site = site
         self._topic = release_topic(root, site)
-        self._reports_prefix = f"{root}/{site}/agents/"
         self._connection: Connection | None = None
 
     def __enter__(self) -> ReleaseChannel:
@@ -56,7 +55,7 @@ class ReleaseChannel:
     def listen(self) -> ChannelState:
         """The head and the reports that lie there."""
         self._line.received.clear()
-        self._line.subscribe([self._topic, f"{self._reports_prefix}+/update"])
+        self._line.subscribe([self._topic, AGENT_UPDATE.filter(self._root, self._site)])
         received = read_retained(
             self._line.receive, quiet_s=GRACE_S, most_bytes=MOST_BYTES
         ).messages
@@ -95,11 +94,11 @@ class ReleaseChannel:
         """By the agent whose topic it is; who claims to be another is not heard."""
         found: dict[str, DeviceUpdate] = {}
         for message in received:
-            name = message.topic.removeprefix(self._reports_prefix).removesuffix("/update")
+            names = AGENT_UPDATE.names_in(message.topic, self._root)
             try:
                 report = DeviceUpdate.model_validate_json(message.body)
             except ValueError:
                 continue
-            if report.agent == name:
-                found[name] = report
+            if names and report.agent == names["agent"]:
+                found[report.agent] = report
         return found
