@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge_reid.core.errors import ModelError
+from edge_reid.core.files import write_whole
 from edge_reid.core.validation_errors import describe_mistakes
 
 MODEL_ID_LENGTH = 16
@@ -155,15 +155,7 @@ def load_detector_manifest(model_path: Path) -> DetectorManifest:
 def write_manifest(manifest: EmbeddingManifest | DetectorManifest, model_path: Path) -> Path:
     """Write the manifest beside its model, whole or not at all; returns where."""
     path = manifest_path(model_path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(manifest.model_dump_json(indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, manifest.model_dump_json(indent=2).encode() + b"\n")
     return path
 
 

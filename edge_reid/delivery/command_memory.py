@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 from pathlib import Path
+from typing import Any
 
 from edge_reid.core.errors import CommandError
+from edge_reid.core.files import read_json_or_none, write_whole
 
 TAKEN_MAX = 10_000
 """Commands that may be issued within the age that they are taken at."""
-
-_log = logging.getLogger(__name__)
 
 
 class CommandMemory:
@@ -26,7 +24,7 @@ class CommandMemory:
     def __init__(self, path: Path, keep_s: float) -> None:
         self._path = path
         self._keep_s = keep_s
-        self._issued: dict[str, float] = self._read()  # Unix seconds, by id
+        self._issued = read_json_or_none(path, _parse_issued) or {}  # Unix seconds, by id
 
     def __contains__(self, command_id: str) -> bool:
         return command_id in self._issued
@@ -44,7 +42,7 @@ class CommandMemory:
             )
         kept[command_id] = issued_utc_s
         try:
-            self._write(kept)
+            write_whole(self._path, json.dumps(kept).encode())
         except OSError as error:
             raise CommandError(
                 f"{self._path}: cannot be written: {error.strerror}, so a restart would do the "
@@ -52,23 +50,6 @@ class CommandMemory:
             ) from error
         self._issued = kept
 
-    def _read(self) -> dict[str, float]:
-        try:
-            content = json.loads(self._path.read_bytes())
-            return {str(known): float(at) for known, at in content.items()}
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            _log.warning(
-                "%s: cannot be read: %s; earlier commands are forgotten", self._path, error
-            )
-            return {}
 
-    def _write(self, issued: dict[str, float]) -> None:
-        """All of it or nothing."""
-        draft = self._path.with_name(f".{self._path.name}.new")
-        with draft.open("w") as file:
-            json.dump(issued, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+def _parse_issued(table: dict[str, Any]) -> dict[str, float]:
+    return {str(command_id): float(issued_utc_s) for command_id, issued_utc_s in table.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.errors import BundleError
+from edge_reid.core.files import read_json_or_none, write_whole
 from edge_reid.release.bundle_manifest import MAX_MANIFEST_BYTES, BundleManifest, parse_manifest
 from edge_reid.release.download_cache import DownloadCache
 from edge_reid.release.release_head import ReleaseHead
@@ -91,18 +91,21 @@ class Device:
 
     def taken_back(self, version: str) -> str:
         """Why a release was taken back and is not tried again; empty if it was not."""
-        entry = _read(self.home / "refused.json").get(version)
-        return str(entry["reason"]) if entry and entry["cuts"] >= MOST_CUTS else ""
+
+        def reason(table: dict[str, Any]) -> str:
+            entry = table.get(version)
+            return str(entry["reason"]) if entry and entry["cuts"] >= MOST_CUTS else ""
+
+        return read_json_or_none(self.home / "refused.json", reason) or ""
 
     @property
     def attempt(self) -> Attempt | None:
         """The last one."""
-        table = _read(self._attempt)
-        return Attempt(**table) if table else None
+        return read_json_or_none(self._attempt, _parse_attempt)
 
     def note(self, attempt: Attempt) -> None:
         """Remember an attempt; root does."""
-        write_whole(self._attempt, json.dumps(asdict(attempt), indent=1))
+        write_whole(self._attempt, json.dumps(asdict(attempt), indent=1).encode())
 
     def ailing(self) -> str:
         """Which agents do not run, and how they are; empty: all do, or nobody could tell."""
@@ -144,16 +147,10 @@ def check_newer(head: ReleaseHead, site: str, device: Device, least_serial: int)
         )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return table
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A small file, whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # or else a power cut leaves the new name, and nothing in it
-    draft.replace(path)
+def _parse_attempt(table: dict[str, Any]) -> Attempt:
+    return Attempt(
+        int(table["serial"]),
+        str(table["version"]),
+        str(table["failure"]),
+        int(table["at_utc_s"]),
+    )

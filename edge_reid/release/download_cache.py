@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from edge_reid.core.errors import BundleError
+from edge_reid.core.files import sync_folder, write_whole
 from edge_reid.core.manifest import file_sha256
 from edge_reid.release.file_source import PIECE_BYTES, ReleaseFileSource
 from edge_reid.signing.blobs import BlobRef
@@ -69,6 +70,7 @@ class DownloadCache:
                     "changed on its way: publish the release again"
                 )
             part.replace(final)
+            sync_folder(self.files)
         except OSError as error:
             raise BundleError(f"{part}: {error.strerror}; make room on this device") from error
         return final
@@ -102,13 +104,12 @@ class DownloadCache:
 
     def make_ready(self, sealed: bytes) -> None:
         """Hand a whole release over to be installed."""
-        draft = self.ready.with_suffix(".part")
         try:
-            draft.write_bytes(sealed)
-            os.sync()
-            draft.replace(self.ready)
+            write_whole(self.ready, sealed)
         except OSError as error:
-            raise BundleError(f"{draft}: {error.strerror}; make room on this device") from error
+            raise BundleError(
+                f"{self.ready}: {error.strerror}; make room on this device"
+            ) from error
 
 
 def _copy(source: IO[bytes], sink: IO[bytes], size: int, came: Progress) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from edge_reid.core.errors import BundleError
+from edge_reid.core.files import whole_file
 from edge_reid.core.progress import StageProgress
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.bundle_manifest import BundledFile, BundleManifest
@@ -163,18 +164,14 @@ class _Depot:
         if final.exists() and final.stat().st_size == file.size_bytes:
             yield None
             return
-        draft = final.with_name(f".{final.name}.part")
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as sink:
+            with whole_file(final) as sink:
                 yield sink
-            draft.replace(final)
         except OSError as error:
             raise BundleError(
                 f"--to {self._folder}: cannot be written: {error.strerror}; give another folder, "
                 "or make room"
             ) from error
-        finally:
-            draft.unlink(missing_ok=True)
         self.new += 1
         self.new_bytes += file.size_bytes

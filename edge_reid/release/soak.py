@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from edge_reid.core.files import read_json_or_none, write_whole
 from edge_reid.release.release_head import ReleaseHead
 from edge_reid.wire.payloads import DeviceUpdate
 
@@ -48,16 +50,14 @@ class Watch:
         }
 
     def _read(self, serial: int) -> dict[str, float]:
-        try:
-            content = json.loads(self._path.read_bytes())
-            if content["serial"] != serial:
-                return {}
-            return {str(name): float(at) for name, at in content["since"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none yet, or cut off
-            return {}
+        """Since when each agent runs the release of this serial well; nobody, if none is noted."""
+
+        def of_this_release(table: dict[str, Any]) -> dict[str, float]:
+            since = {str(name): float(at) for name, at in table["since"].items()}
+            return since if int(table["serial"]) == serial else {}
+
+        return read_json_or_none(self._path, of_this_release) or {}
 
     def _write(self, serial: int, since: dict[str, float]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_name(f".{self._path.name}.part")
-        draft.write_text(json.dumps({"serial": serial, "since": since}), encoding="utf-8")
-        draft.replace(self._path)
+        write_whole(self._path, json.dumps({"serial": serial, "since": since}).encode())

@@ -13,11 +13,12 @@ from typing import Literal, TypeAlias
 
 from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError, EdgeReidError
+from edge_reid.core.files import read_json_or_none, write_whole
 from edge_reid.core.progress import StageProgress
 from edge_reid.mqtt.broker import Broker
 from edge_reid.release.bundle_manifest import BundleManifest, parse_manifest
 from edge_reid.release.channel import ChannelState, ReleaseChannel
-from edge_reid.release.device import Device, Installed, check_newer, write_whole
+from edge_reid.release.device import Device, Installed, check_newer
 from edge_reid.release.file_source import ReleaseFileSource, open_release_files
 from edge_reid.release.release_head import ReleaseHead, TargetRelease, check_manifest, open_head
 from edge_reid.release.rollout import reason_to_wait
@@ -204,15 +205,12 @@ class _Reporter:
             return report.model_copy(update={"since": before.since})
         # an SD card is written to for news only
         self._device.told.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self._device.told, report.to_json())
+        write_whole(self._device.told, report.to_json().encode())
         return report
 
 
 def _last(device: Device) -> DeviceUpdate | None:
-    try:
-        return DeviceUpdate.model_validate_json(device.told.read_bytes())
-    except (OSError, ValueError):
-        return None
+    return read_json_or_none(device.told, DeviceUpdate.model_validate)
 
 
 def _is_same(one: DeviceUpdate, other: DeviceUpdate) -> bool:

@@ -94,7 +94,7 @@ def test_a_manifest_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, mo
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("edge_reid.core.manifest.os.fsync", full)
+    monkeypatch.setattr("edge_reid.core.files.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_manifest(a_manifest().model_copy(update={"name": "another"}), model)
     assert load_embedding_manifest(model) == a_manifest()

@@ -212,8 +212,12 @@ def test_what_cannot_be_remembered_is_not_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": "b"}', '{"a": null}', "\x00" * 9])
-def test_a_memory_that_is_damaged_is_one_of_nothing(tmp_path: Path, content: str) -> None:
-    (tmp_path / "commands.json").write_text(content)
-    memory = CommandMemory(tmp_path / "commands.json", 60)
+def test_a_memory_that_is_damaged_is_one_of_nothing(
+    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "commands.json"
+    path.write_text(content)
+    memory = CommandMemory(path, 60)
+    assert [record.getMessage().startswith(f"{path}: ") for record in caplog.records] == [True]
     memory.note("a", NOW_S, NOW_S)
-    assert "a" in CommandMemory(tmp_path / "commands.json", 60)
+    assert "a" in CommandMemory(path, 60)

@@ -1,0 +1,118 @@
+"""Files that are there whole or not at all, and state files that may not be."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)
+"""What some file systems say to syncing a folder: they do it unasked, or cannot."""
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+def write_whole(
+    path: Path, body: bytes, *, mode: int | None = None, is_synced: bool = True
+) -> None:
+    """Write a file in the place of the one there; see `whole_file`.
+
+    Raises:
+        OSError: the disk is full, or nothing can be written there; the old file stays.
+    """
+    with whole_file(path, mode=mode, is_synced=is_synced) as file:
+        file.write(body)
+
+
+@contextmanager
+def whole_file(
+    path: Path, *, mode: int | None = None, is_synced: bool = True
+) -> Iterator[BinaryIO]:
+    """Open a file to write that takes `path`'s place when the block ends well, never before.
+
+    Whatever goes wrong, a power cut included, `path` is the old file or the new one. When the block
+    has ended well, the new one is on the disk for good.
+
+    Args:
+        path: in a folder that is there; the draft lies beside it, hidden.
+        mode: permissions, less the umask, that it has from its first byte on; None: those of the
+            file that it replaces, of a new one what the umask leaves.
+        is_synced: False: the caller syncs many such files at once, before it relies on one of them.
+
+    Raises:
+        OSError: the disk is full, or nothing can be written there; the old file stays.
+    """
+    draft = _draft(path)
+    draft.unlink(missing_ok=True)  # of a writer of our number that was killed
+    try:
+        with os.fdopen(os.open(draft, _NEW, 0o666 if mode is None else mode), "wb") as file:
+            if mode is None:
+                _take_permissions(file, path)
+            yield file
+            file.flush()
+            if is_synced:
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    if is_synced:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system lets folders be synced.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # one may write in it, and not read it
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSYNCABLE:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def read_json_or_none(path: Path, parse: Callable[[Any], _T]) -> _T | None:
+    """What a state file says; None, with a line in the log, if it is empty, cut off or damaged.
+
+    Args:
+        path: of the file; one that is not there is None without a word.
+        parse: makes a value of its JSON, and raises ValueError, TypeError, LookupError or
+            AttributeError when that says something else.
+    """
+    try:
+        return parse(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except _UNREADABLE as error:
+        line = "%s: expected what was written there, got a file that is damaged or cannot be read "
+        line += "(%s); going on as if there were none"
+        _log.warning(line, path, " ".join(f"{error}".split()))
+        return None
+
+
+def _draft(path: Path) -> Path:
+    """No two threads of a machine write the same draft."""
+    return path.with_name(f".{path.name}.{threading.get_native_id()}.part")
+
+
+def _take_permissions(file: BinaryIO, path: Path) -> None:
+    with suppress(FileNotFoundError):
+        os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
