@@ -33,7 +33,7 @@ def run(
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write a video with devices, tracks and decisions: .webm (fast) or .mp4 (slow)."
+            help="Write a video with boxes, tracks and decisions: .webm (fast) or .mp4 (slow)."
         ),
     ] = None,
     outbox: Annotated[
@@ -107,7 +107,7 @@ def run(
     settings = load()
     outputs = Outputs(events=events, annotate=annotate)
     with RunScreen(quiet=quiet, summary_to_stderr=events == "-") as screen:
-        summary = run_agent(settings, outputs=outputs, observer=screen, reload=load)
+        summary = run_agent(settings, outputs=outputs, observers=[screen], reload=load)
     screen.show(summary)
     if summary.undelivered:
         raise BrokerError(summary.undelivered)
