@@ -20,6 +20,7 @@ from edge_reid.gallery.gallery_install import load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica
 from edge_reid.transfer.mqtt import MqttPlace
 
+TESTS = Path(__file__).resolve().parents[1]
 PATIENCE_S = 60.0
 TRACKS_A_LIFE = 1000
 
@@ -56,8 +57,9 @@ def version_held(life: Life, workshop: Workshop, versions: dict[int, str]) -> in
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.soak)])
 @pytest.mark.timeout(900)
 def test_an_agent_killed_during_sync_and_events_has_one_gallery_and_all_events(
-    broker: Mosquitto, tmp_path: Path, kills: int
+    broker: Mosquitto, tmp_path: Path, kills: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # the server finds nothing to preload otherwise
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["support.cameraless_agent"])
     dice, versions = random.Random(5), dict[int, str]()
