@@ -31,8 +31,9 @@ WAITING_STEPS = 4
 """A step holds its frame: six megabytes of 1080p."""
 WAITING_CALLS = 64
 """All that may wait, notices too; beyond it the oldest are left out."""
-PATIENCE_S = 5.0
-FAREWELL_S = 10.0
+PATIENCE_S = 30.0
+"""A film in VP9 may take seconds a frame on a small device that is busy."""
+FAREWELL_S = 20.0
 
 
 class Observer:
@@ -58,8 +59,8 @@ class Observers:
     """All who watch a run. `with` starts and ends their threads.
 
     Args:
-        observers: each with whatever order of its own.
-        is_live: frames do not wait.
+        observers: who watches; what one is told is in order, whatever the others do.
+        is_live: frames do not wait for anybody.
     """
 
     def __init__(self, observers: Sequence[Observer], *, is_live: bool) -> None:
