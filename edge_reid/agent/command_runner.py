@@ -1,8 +1,8 @@
 """Carries out commands, beside the frames.
 
-A thread takes one after the other from the desk and does what takes time: reading files, waiting
-for a gallery, writing a picture. What concerns the frames is handed over and happens between two
-of them, so that the pipeline waits for nothing.
+A thread takes one after the other from the inbox and does what takes time: reading files, waiting
+for a gallery, writing a picture. What concerns the frames is a job, done between two of them by the
+thread that takes the frames, so that the pipeline waits for nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
-from edge_reid.agent.changeover import Changeover
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.kept_pictures import PictureFolder
-from edge_reid.agent.pipeline import Pipeline
-from edge_reid.agent.policy import Standard
+from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError, SourceError, UsageError
 from edge_reid.core.types import Frame
@@ -42,32 +40,31 @@ Reload = Callable[[], AgentSettings]
 
 
 class CommandRunner:
-    """Carries out what the desk lets through. `with` starts and stops it.
+    """Carries out what the inbox lets through. `with` starts and stops it.
 
     Args:
+        inbox: where commands come in and answers go out.
         settings: those that the agent was started with.
-        reload: reads them anew.
+        policies: where a command puts another policy in force.
+        sync: how the gallery follows its source; None for a device that has its own.
+        reload: reads the settings anew.
     """
 
     def __init__(
         self,
-        desk: CommandInbox,
+        inbox: CommandInbox,
         settings: AgentSettings,
         *,
-        pipeline: Pipeline,
-        standard: Standard,
-        changeover: Changeover,
+        policies: PolicyHolder,
         sync: GallerySync | None,
         reload: Reload,
     ) -> None:
-        self._desk = desk
+        self._inbox = inbox
         self._settings = settings
-        self._pipeline = pipeline
-        self._standard = standard
-        self._changeover = changeover
+        self._policies = policies
         self._sync = sync
         self._reload = reload
-        self._errands: deque[tuple[Future[Frame | None], Callable[[], None]]] = deque()
+        self._jobs: deque[tuple[Future[Frame | None], Callable[[], None]]] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
 
@@ -77,18 +74,18 @@ class CommandRunner:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        while self._errands:
-            self._errands.popleft()[0].cancel()
+        while self._jobs:
+            self._jobs.popleft()[0].cancel()
         self._thread.join(FAREWELL_S)
 
-    def between_frames(self, frame: Frame | None) -> None:
-        """Do what has to be done now that `frame` is about to be looked at, or none has come."""
-        while self._errands:
-            future, work = self._errands.popleft()
+    def run_jobs(self, frame: Frame | None) -> None:
+        """Do what is to be done now that `frame` is about to be looked at, or none has come."""
+        while self._jobs:
+            future, job = self._jobs.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                work()
+                job()
             except Exception as error:  # the command fails, the frames do not
                 future.set_exception(error)
             else:
@@ -96,7 +93,7 @@ class CommandRunner:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            command = self._desk.next(TURN_S)
+            command = self._inbox.next(TURN_S)
             if command is not None:
                 self._carry_out(command)
 
@@ -105,16 +102,17 @@ class CommandRunner:
         try:
             self._act(command)
         except ConfigError as error:
-            self._desk.refuse(command, str(error), mistakes=error.problems)
+            self._inbox.refuse(command, str(error), mistakes=error.problems)
         except EdgeReidError as error:
-            self._desk.refuse(command, str(error))
+            self._inbox.refuse(command, str(error))
         except CancelledError:
-            self._desk.refuse(command, "the agent is about to stop")
+            self._inbox.refuse(command, "the agent is about to stop")
         except Exception as error:
-            _log.exception("command %s stumbled", command.id)
-            self._desk.refuse(command, f"unexpected {type(error).__name__}: {error}")
+            _log.exception("command %s failed unexpectedly", command.id)
+            self._inbox.refuse(command, f"unexpected {type(error).__name__}: {error}")
 
     def _act(self, command: Command) -> None:
+        self._check_camera(command)
         match command.command:
             case "snapshot":
                 self._take_picture(command)
@@ -125,23 +123,32 @@ class CommandRunner:
             case "set-threshold":
                 self._set_threshold(command)
 
+    def _check_camera(self, command: Command) -> None:
+        """Raise UsageError unless the command is for this agent, or for a camera of it."""
+        camera = self._settings.camera
+        if command.camera not in {None, camera}:
+            raise UsageError(
+                f"{command.command}: expected camera {camera}, the one of this agent, got "
+                f"{command.camera}; `edge-reid fleet` shows which agent has which"
+            )
+
     def _take_picture(self, command: Command) -> None:
         limits = self._settings.commands
         assert limits.snapshot_dir is not None, "the settings are checked"  # noqa: S101
-        album = PictureFolder(
+        folder = PictureFolder(
             limits.snapshot_dir,
             max_files=limits.snapshot_max_files,
             max_bytes=limits.snapshot_max_bytes,
         )
-        frame = self._between_frames(lambda: None)
+        frame = self._do_between_frames(lambda: None)
         if frame is None:
             raise SourceError(
                 f"camera {self._settings.camera}: expected a frame to keep, none comes now; try "
                 "again when the camera's status says running"
             )
-        kept = album.keep(frame, self._settings.camera)
+        kept = folder.keep(frame, self._settings.camera)
         picture = Picture(file=str(kept.path), size_bytes=kept.size_bytes, sha256=kept.sha256)
-        self._desk.done(command, picture=picture)
+        self._inbox.done(command, picture=picture)
 
     def _take_settings(self, command: Command) -> None:
         """All that can be taken without a restart, or nothing if anything is wrong."""
@@ -149,25 +156,22 @@ class CommandRunner:
         read = self._read_gallery()
 
         def put_in_force() -> None:
-            index = self._changeover.index if read is None else read  # an empty one is falsy
-            self._standard.configure(found.decide, index)  # first, as it alone can fail
-            self._pipeline.decide_by(found.decide)
-            self._changeover.put_in_force(index)
+            self._policies.swap(self._policies.current.with_rules(found.decide, read))
 
-        self._between_frames(put_in_force)
-        self._desk.note_threshold(None)
-        self._desk.done(
+        self._do_between_frames(put_in_force)
+        self._inbox.note_threshold(None)
+        self._inbox.done(
             command,
             restart_for=self._waiting_for_restart(found),
-            threshold=self._threshold,
-            gallery_version=self._changeover.index.version,
+            threshold=self._policies.current.threshold,
+            gallery_version=self._policies.current.index.version,
         )
 
     def _read_gallery(self) -> Index | None:
         """The gallery of this device as it is now; None where sync keeps it."""
         if self._sync:
             return None
-        model_id = self._changeover.index.model_id
+        model_id = self._policies.current.index.model_id
         with GalleryStore.open(self._settings.gallery, model_id=model_id) as store:
             return Index(store.snapshot())
 
@@ -183,7 +187,7 @@ class CommandRunner:
         if self._sync is None:
             raise UsageError("sync-now: this device has a gallery of its own; reload reads it anew")
         state = self._sync.look_now(SOURCE_PATIENCE_S)
-        self._desk.done(command, gallery_version=state.version)
+        self._inbox.done(command, gallery_version=state.version)
 
     def _set_threshold(self, command: Command) -> None:
         threshold, bounds = command.threshold, self._settings.commands
@@ -196,26 +200,21 @@ class CommandRunner:
             )
 
         def put_in_force() -> None:
-            self._standard.set_by_command = threshold
-            self._changeover.decide_anew()
+            self._policies.swap(self._policies.current.with_threshold(threshold))
 
-        self._between_frames(put_in_force)
-        self._desk.note_threshold(threshold)
-        self._desk.done(command, threshold=self._threshold)
+        self._do_between_frames(put_in_force)
+        self._inbox.note_threshold(threshold)
+        self._inbox.done(command, threshold=self._policies.current.threshold)
 
-    @property
-    def _threshold(self) -> float:
-        return self._standard.threshold_of(self._changeover.index)
-
-    def _between_frames(self, work: Callable[[], None]) -> Frame | None:
-        """Have work done between two frames; returns the frame that came then, if one did.
+    def _do_between_frames(self, job: Callable[[], None]) -> Frame | None:
+        """Have a job done between two frames; returns the frame that came then, if one did.
 
         Raises:
-            SourceError: the pipeline did not turn to it, and the work is not done.
+            SourceError: no frame came in time, and the job is not done.
             CancelledError: the agent stops.
         """
         future: Future[Frame | None] = Future()
-        self._errands.append((future, work))
+        self._jobs.append((future, job))
         if self._stopping.is_set():
             future.cancel()
         try:

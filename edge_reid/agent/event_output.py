@@ -1,17 +1,20 @@
-"""Tells the world: every hit is committed for the broker, and written as JSON line if wanted."""
+"""Where hits go: every one is committed for the broker, and written as JSON line if wanted."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.core.types import Hit
+from edge_reid.strangers.stranger_names import StrangerNames
 from edge_reid.wire.events import Event, EventOrigin, event_line
 
 STDOUT = "-"
@@ -24,7 +27,9 @@ class EventOutput:
     """Where hits go.
 
     Args:
-        origin: who says it; another one from when another gallery is in force.
+        origin: who says it; its gallery is the one in force when hits are written.
+        policies: what hits are decided by.
+        names: gives unknown people their anonymous names.
         commit: takes events for the broker; None when there is none.
         lines: file for JSON lines, `-` for standard output, None for neither. What the file holds
             stays, and new lines come after it. Their `seq` counts from 1 in every run, so that the
@@ -35,13 +40,23 @@ class EventOutput:
         UsageError: the file of JSON lines cannot be written.
     """
 
-    def __init__(self, origin: EventOrigin, *, commit: Commit | None, lines: str | None) -> None:
-        self.origin = origin
+    def __init__(
+        self,
+        origin: EventOrigin,
+        policies: PolicyHolder,
+        *,
+        names: StrangerNames,
+        commit: Commit | None,
+        lines: str | None,
+    ) -> None:
+        self._origin = origin
+        self._policies = policies
+        self._names = names
         self._commit = commit
         self._where = lines
         self._open = ExitStack()
         self._lines = self._open_lines(lines)
-        self._told = 0
+        self._written = 0
 
     def __enter__(self) -> EventOutput:
         return self
@@ -54,26 +69,30 @@ class EventOutput:
     ) -> None:
         self._open.close()
 
-    def tell(self, hits: Iterable[Hit]) -> None:
+    def write(self, hits: Sequence[Hit]) -> None:
         """Commit hits, in order. One that the outbox cannot take is counted there as dropped.
 
         Raises:
             StoreError: the file of JSON lines takes no more. All are committed, and whoever goes
                 on does so without the file.
         """
-        events = [Event(hit, self.origin) for hit in hits]
+        if not hits:
+            return
+        policy = self._policies.current
+        origin = replace(self._origin, gallery_version=policy.index.version)
+        events = [Event(hit, origin) for hit in self._names.assign(hits, policy.rules.min_crops)]
         if self._commit is not None:
             for event in events:
                 self._commit(event)
         for event in events:
-            self._write(event)
+            self._write_line(event)
 
-    def _write(self, event: Event) -> None:
+    def _write_line(self, event: Event) -> None:
         if self._lines is None:
             return
-        self._told += 1
+        self._written += 1
         try:
-            self._lines.write(event_line(event.payload(self._told)) + "\n")
+            self._lines.write(event_line(event.payload(self._written)) + "\n")
             self._lines.flush()
         except OSError as error:
             _hush(self._lines)

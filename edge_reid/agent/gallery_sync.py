@@ -1,8 +1,8 @@
 """Keeps the gallery of a device up to date, beside the frames.
 
-A thread fetches, checks and loads a new version; the pipeline takes the finished index between two
-frames. The disk is looked at as well: `gallery rollback`, or another agent on this device, may have
-put another version in force.
+A thread fetches, checks and loads a new version; the finished index is taken between two frames.
+The disk is looked at as well: `gallery rollback`, or another agent on this device, may have put
+another version in force.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,7 +86,6 @@ class GallerySync:
         settings: `gallery` is the path of the replica.
         pinned: what a gallery must be.
         source: where it comes from.
-        changed: called from the thread whenever `state` has changed.
     """
 
     def __init__(
@@ -96,17 +94,15 @@ class GallerySync:
         settings: GallerySyncSettings,
         pinned: TrustPolicy,
         source: GallerySource,
-        *,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.source_name = settings.source
         self.state = SyncState()
-        self.changed = changed
+        """How it stands; another value takes its place, from the thread."""
         self._path = path
         self._settings = settings
         self._pinned = pinned
         self._source = source
-        self._ready: deque[Index] = deque(maxlen=1)  # for the pipeline to take
+        self._ready: deque[Index] = deque(maxlen=1)  # to be taken between two frames
         self._disk_due_s = 0.0
         self._must_reopen = False  # the replica: it is damaged, or was opened on a full disk
         self._concluded = threading.Event()  # an attempt is over
@@ -177,7 +173,7 @@ class GallerySync:
         loaded = self._load_held()
         if not loaded:
             return Index(self._nobody()), frozenset()
-        names = [frozenset(each.snapshot.identities) for each in loaded]
+        names = [frozenset(gallery.snapshot.identities) for gallery in loaded]
         self._note_loaded(loaded[0])
         return Index(loaded[0].snapshot), frozenset().union(*names[1:]) - names[0]
 
@@ -186,7 +182,8 @@ class GallerySync:
         try:
             with Replica.open(self._path) as replica:
                 self.state = replace(self.state, purged_through=replica.purged_through)
-                return [it for held in replica.held if (it := self._load(held, replica))]
+                loaded = [self._load(held, replica) for held in replica.held]
+                return [gallery for gallery in loaded if gallery]
         except NoRoomError as error:
             self._refuse(error)
             return []
@@ -253,7 +250,7 @@ class GallerySync:
             self._offer(arrived)
         held, highest = replica.in_force, replica.highest
         is_newest = held is not None and held.version == highest
-        self._tell(
+        self._note(
             checked_utc_s=now_utc_s,
             refused=None if is_newest else f"version {highest} was rolled back on this device",
         )
@@ -286,7 +283,7 @@ class GallerySync:
             _log.warning("gallery sync: old versions are not wiped yet: %s", error)
             return False
         if replica.purged_through != self.state.purged_through:
-            self._tell(purged_through=replica.purged_through)
+            self._note(purged_through=replica.purged_through)
         return True
 
     def _load_or_fetch(self, held: StoredVersion, replica: Replica) -> LoadedGallery:
@@ -297,7 +294,6 @@ class GallerySync:
         self._ready.append(Index(arrived.snapshot))
         self._note_loaded(arrived)
         _log.info("gallery version %d is in force", arrived.head.version)
-        self.changed()
 
     def _note_loaded(self, arrived: LoadedGallery) -> None:
         self.state = replace(
@@ -312,10 +308,8 @@ class GallerySync:
         reason = f"unexpected {type(error).__name__}: {error}" if is_bug else str(error)
         if reason != self.state.refused and not isinstance(error, BrokerError):
             _log.warning("gallery sync: %s", reason, exc_info=error if is_bug else None)
-        self._tell(refused=reason)
+        self._note(refused=reason)
         self._concluded.set()
 
-    def _tell(self, **news: object) -> None:
-        before, self.state = self.state, replace(self.state, **news)  # type: ignore[arg-type]
-        if self.state != before:
-            self.changed()
+    def _note(self, **news: object) -> None:
+        self.state = replace(self.state, **news)  # type: ignore[arg-type]

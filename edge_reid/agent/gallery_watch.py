@@ -2,7 +2,7 @@
 
 Whoever is enrolled or removed while the agent runs is so for the agent within seconds: a thread
 looks at the file's size and times, which wears no card, reads the gallery only when they have
-changed, and the pipeline takes the finished index between two frames. A gallery that cannot be read
+changed, and the finished index is taken between two frames. A gallery that cannot be read
 changes nothing: the one before stays in force, and the log says why.
 """
 
@@ -54,7 +54,7 @@ class GalleryWatch:
         self._path = path
         self._model_id = model_id
         self._look_s = look_s
-        self._ready: deque[Index] = deque(maxlen=1)  # for the pipeline to take
+        self._ready: deque[Index] = deque(maxlen=1)  # to be taken between two frames
         self._seen = _marks(path)  # before reading: a change meanwhile is then noticed
         self._again_s: float | None = None  # when to read whatever the marks say
         self._rest_until_s = 0.0
@@ -122,7 +122,7 @@ class GalleryWatch:
 
 def _marks(path: Path) -> _Marks:
     """What every change of the file, or of its log, changes."""
-    return tuple(_mark(each) for each in (path, path.with_name(f"{path.name}-wal")))
+    return tuple(_mark(file) for file in (path, path.with_name(f"{path.name}-wal")))
 
 
 def _mark(path: Path) -> tuple[int, int, int, int] | None:

@@ -8,44 +8,44 @@ from edge_reid.agent.track_state import TrackState
 from edge_reid.core.types import Known, Uncertain, Unknown
 
 
-class Names:
-    """A view of the open cases by the names they have, or would have.
+class NameAssignment:
+    """A view of the open tracks by the names they have, or would have.
 
     Args:
-        cases: all open cases by `track_id`; looked at anew with every question.
+        tracks: all open tracks by `track_id`; looked at anew with every question.
     """
 
-    def __init__(self, cases: Mapping[int, TrackState]) -> None:
-        self._cases = cases
+    def __init__(self, tracks: Mapping[int, TrackState]) -> None:
+        self._tracks = tracks
 
     def holders(self, identity: str, track_id: int) -> Iterator[tuple[int, TrackState]]:
         """The tracks that are taken for somebody, but this one."""
-        for number, case in self._cases.items():
-            held = case.held
+        for number, state in self._tracks.items():
+            held = state.held
             if number != track_id and isinstance(held, Known) and held.identity == identity:
-                yield number, case
+                yield number, state
 
     def is_elsewhere(self, decision: Known, track_id: int) -> bool:
         """Whether another track is taken for this identity and looks no less like it."""
         return any(
-            isinstance(case.held, Known) and case.held.similarity >= decision.similarity
-            for _, case in self.holders(decision.identity, track_id)
+            isinstance(state.held, Known) and state.held.similarity >= decision.similarity
+            for _, state in self.holders(decision.identity, track_id)
         )
 
     def waiting(self, held: Known | Unknown | None) -> set[int]:
         """Tracks that may have a name that another one leaves."""
         if not isinstance(held, Known):
             return set()
-        return {number for number, case in self._cases.items() if _waits(case, held.identity)}
+        return {number for number, state in self._tracks.items() if _waits(state, held.identity)}
 
     def is_wanted(self, identity: str, track_id: int) -> bool:
         """Whether another track has this name too, or only lacks it because of this one."""
         return any(True for _ in self.holders(identity, track_id)) or any(
-            number != track_id and _waits(case, identity) for number, case in self._cases.items()
+            number != track_id and _waits(state, identity) for number, state in self._tracks.items()
         )
 
 
-def _waits(case: TrackState, identity: str) -> bool:
-    decision = case.decision
+def _waits(state: TrackState, identity: str) -> bool:
+    decision = state.decision
     candidate = decision.candidate if isinstance(decision, Uncertain) else None
     return candidate is not None and candidate.identity == identity

@@ -9,13 +9,14 @@ best few crops of a track.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from edge_reid.agent.metrics import Counters, StageClock
-from edge_reid.agent.track_decisions import TrackDecisions, report
-from edge_reid.agent.track_state import EmbeddedCrop
-from edge_reid.core.config import AgentSettings, DecideSettings
+from edge_reid.agent.policy import PolicyHolder
+from edge_reid.agent.track_decisions import TrackDecisions
+from edge_reid.agent.track_state import EmbeddedCrop, TrackReport
+from edge_reid.core.config import AgentSettings
 from edge_reid.core.types import (
     Crop,
     Decision,
@@ -23,14 +24,12 @@ from edge_reid.core.types import (
     Embedding,
     Frame,
     Hit,
-    HitType,
     Known,
     Track,
     TrackUpdate,
     Uncertain,
     Unknown,
 )
-from edge_reid.matching.index import Index
 from edge_reid.vision.crops import CropPicker
 from edge_reid.vision.detect import Detector
 from edge_reid.vision.embed import Embedder
@@ -42,6 +41,7 @@ from edge_reid.vision.track import Tracker
 class Step:
     """What one frame brought."""
 
+    frame: Frame
     hits: tuple[Hit, ...]
     tracks: tuple[Track, ...]
     decisions: dict[int, Decision]
@@ -78,10 +78,11 @@ class Pipeline:
     """The stages of one camera, and the state between its frames.
 
     Args:
-        detector, embedder, index: the models and the gallery in force; the embedder's model_id
-            must be the gallery's (checked by whoever builds them).
-        threshold: least similarity of a known identity.
-        settings: cadence and rules.
+        detector, embedder: the models.
+        policies: gallery, threshold and rules in force, looked at anew with every frame; the
+            gallery is of the embedder's model (checked by whoever builds them). What another policy
+            changes of the people in view is among the hits of its first frame.
+        settings: cadence, and what is kept of a track.
         decision_clock: Unix seconds now, for live sources; None takes the frame's own time, so
             that a file gives the same events in every run.
     """
@@ -91,8 +92,7 @@ class Pipeline:
         *,
         detector: Detector,
         embedder: Embedder,
-        index: Index,
-        threshold: float,
+        policies: PolicyHolder,
         settings: AgentSettings,
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
@@ -101,22 +101,19 @@ class Pipeline:
         self._clock = stage_clock or StageClock()
         self._detector = detector
         self._embedder = embedder
+        self._policies = policies
         self._cadence = Cadence(settings.detect.rate_hz)
         self._gate = MotionGate() if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._picker = CropPicker(settings.embed)
-        self._cases = TrackDecisions(
-            index,
-            threshold=threshold,
-            settings=settings.decide,
-            keep=settings.embed.crops_per_track,
-        )
+        self._decisions = TrackDecisions(policies.current, keep=settings.embed.crops_per_track)
         self._decision_clock = decision_clock
         self._occupied = False
         self._last_frame: Frame | None = None
 
     def step(self, frame: Frame) -> Step:
         """Take one frame through all stages."""
+        self._decisions.use(self._policies.current)
         detections = self._detect(frame)
         with self._clock.stage("track"):
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px)
@@ -124,31 +121,17 @@ class Pipeline:
             self._occupied = bool(detections) or bool(update.active)
         crops = self._pick(frame, update) if detections is not None else ()
         hits = (
-            *self._recognise(frame, crops, update.active),
+            *self._hits(self._recognise(crops), update.active, frame),
             *self._end(frame, update.ended),
-            *self._review(frame, update.active),
+            *self._hits(self._decisions.redecide(), update.active, frame),
         )
         self.counters.frames += 1
         self._last_frame = frame
-        return Step(hits, update.active, self._cases.decisions, crops)
-
-    @property
-    def min_crops(self) -> int:
-        """So many crops are enough to decide, by the rules of now."""
-        return self._cases.settings.min_crops
-
-    def use(self, index: Index, threshold: float) -> None:
-        """Match against another gallery of the same model, from the next frame on: what it changes
-        of the people in view is among the hits of that frame.
-        """
-        self._cases.use(index, threshold)
-
-    def decide_by(self, settings: DecideSettings) -> None:
-        """Decide by other rules from the next crop on; the threshold comes with `use`."""
-        self._cases.settings = settings
+        return Step(frame, hits, update.active, self._decisions.decisions, crops)
 
     def finish(self) -> tuple[Hit, ...]:
-        """End all tracks: the source has no more frames."""
+        """End all tracks: nobody is followed over what comes next, if anything does."""
+        self._decisions.use(self._policies.current)
         ended = self._tracker.flush()
         return self._end(self._last_frame, ended) if self._last_frame is not None else ()
 
@@ -166,41 +149,19 @@ class Pipeline:
 
     def _pick(self, frame: Frame, update: TrackUpdate) -> tuple[Crop, ...]:
         with self._clock.stage("pick"):
-            self._cases.meet(update.close)
-            for track_id in self._cases.take_anew():
+            self._decisions.meet(update.close)
+            for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
-            return self._picker.pick(frame, update.active, skip=self._cases.resting)
+            return self._picker.pick(frame, update.active, skip=self._decisions.resting)
 
-    def _recognise(
-        self, frame: Frame, crops: Sequence[Crop], tracks: Sequence[Track]
-    ) -> tuple[Hit, ...]:
-        learned = self._embed(crops)
+    def _recognise(self, crops: Sequence[Crop]) -> list[TrackReport]:
+        """Decide the tracks of these crops anew."""
+        embedded = self._embed(crops)
         with self._clock.stage("match"):
-            told = {track_id: self._cases.learn(track_id, new) for track_id, new in learned.items()}
-        for track_id, qualities in self._cases.take_settled().items():
+            reports = [self._decisions.observe(track_id, new) for track_id, new in embedded.items()]
+        for track_id, qualities in self._decisions.take_settled().items():
             self._picker.resume(track_id, qualities)
-        return self._tell_all(frame, tracks, told)
-
-    def _review(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:
-        """What is known of a track may change without a crop of it."""
-        return self._tell_all(frame, tracks, self._cases.review())
-
-    def _tell_all(
-        self, frame: Frame, tracks: Sequence[Track], told: Mapping[int, HitType | None]
-    ) -> tuple[Hit, ...]:
-        by_id = {track.track_id: track for track in tracks}
-        return tuple(
-            self._tell(
-                kind,
-                self._cases.published(track_id),
-                by_id[track_id],
-                self._cases.best(track_id),
-                self._cases.embeddings(track_id),
-                frame=frame,
-            )
-            for track_id, kind in told.items()
-            if kind is not None
-        )
+        return [report for report in reports if report is not None]
 
     def _embed(self, crops: Sequence[Crop]) -> dict[int, list[EmbeddedCrop]]:
         by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
@@ -215,39 +176,35 @@ class Pipeline:
             by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
         return by_track
 
-    def _tell(
-        self,
-        kind: HitType,
-        decision: Known | Unknown,
-        track: Track,
-        best: EmbeddedCrop,
-        embeddings: tuple[Embedding, ...],
-        *,
-        frame: Frame,
-    ) -> Hit:
-        return report(
-            kind,
-            decision,
-            track,
-            best,
-            embeddings,
-            frame_size_px=frame.size_px,
-            decided_utc_s=self._now(frame),
-        )
-
     def _end(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:
         hits: list[Hit] = []
         for track in tracks:
             self._picker.forget(track.track_id)
-            closing = self._cases.close(track.track_id)
-            decision = closing.decision
-            self._count(decision)
-            if isinstance(decision, (Known, Unknown)) and closing.best is not None:
-                hits += [
-                    self._tell(kind, decision, track, closing.best, closing.embeddings, frame=frame)
-                    for kind in closing.kinds
-                ]
+            ended = self._decisions.close(track.track_id)
+            self._count(ended.decision)
+            hits += [self._hit(report, track, frame) for report in ended.reports]
         return tuple(hits)
+
+    def _hits(
+        self, reports: Iterable[TrackReport], tracks: Sequence[Track], frame: Frame
+    ) -> tuple[Hit, ...]:
+        by_id = {track.track_id: track for track in tracks}
+        return tuple(self._hit(report, by_id[report.track_id], frame) for report in reports)
+
+    def _hit(self, report: TrackReport, track: Track, frame: Frame) -> Hit:
+        """The event that tells of a track: it shows the best of its crops."""
+        return Hit(
+            type=report.kind,
+            decision=report.decision,
+            track_id=track.track_id,
+            box=report.best.box,
+            frame_size_px=frame.size_px,
+            captured_utc_s=report.best.captured_utc_s,
+            decided_utc_s=self._now(frame),
+            first_seen_utc_s=track.first_seen_utc_s,
+            last_seen_utc_s=track.last_seen_utc_s,
+            embeddings=report.embeddings if isinstance(report.decision, Unknown) else (),
+        )
 
     def _count(self, decision: Decision | None) -> None:
         self.counters.tracks += 1

@@ -1,39 +1,75 @@
-"""Which similarity is enough: as configured, until a command says another."""
+"""What tracks are matched against, and what is enough to name somebody."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+
 from edge_reid.core.config import DecideSettings
-from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.matching.index import Index
-from edge_reid.matching.threshold import threshold_for
+from edge_reid.matching.threshold import Quantiles, threshold_for
 
 
-class Standard:
-    """The least similarity of a known identity, for whichever gallery is in force."""
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchPolicy:
+    """Gallery, threshold and rules of decision. It never changes: another one takes its place.
 
-    def __init__(self, manifest: EmbeddingManifest, decide: DecideSettings) -> None:
-        self._manifest = manifest
-        self._decide = decide
-        self.set_by_command: float | None = None
-        """Wins over what is configured."""
+    Raises:
+        ModelError: neither a command nor the rules fix a threshold, and the quantiles give none.
+    """
 
-    def configure(self, decide: DecideSettings, index: Index) -> None:
-        """Go by this configuration; what a command had set is over.
+    index: Index
+    """The gallery."""
+    rules: DecideSettings
+    """Crops, margin and gain that are enough."""
+    impostor_quantiles: Quantiles
+    """Of the embedding model; the threshold is taken from them, unless it is fixed."""
+    commanded_threshold: float | None = None
+    """Cosine similarity set by a command; it wins over the rules."""
+    threshold: float = field(init=False)
+    """Least cosine similarity of a known identity."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "threshold", self._least_similarity())
+
+    def with_gallery(self, index: Index) -> MatchPolicy:
+        """The same rules for another gallery of the same model."""
+        return replace(self, index=index)
+
+    def with_threshold(self, threshold: float) -> MatchPolicy:
+        """The same, with a threshold that a command has set."""
+        return replace(self, commanded_threshold=threshold)
+
+    def with_rules(self, rules: DecideSettings, index: Index | None = None) -> MatchPolicy:
+        """Other rules, for another gallery where one is given; a threshold that a command had set
+        is over.
 
         Raises:
-            ModelError: it gives no threshold for that gallery; nothing is changed then.
+            ModelError: the rules give no threshold for the gallery.
         """
-        self._configured(decide, index)
-        self._decide = decide
-        self.set_by_command = None
+        index = self.index if index is None else index  # an empty one is falsy
+        return replace(self, index=index, rules=rules, commanded_threshold=None)
 
-    def threshold_of(self, index: Index) -> float:
-        """The one for a gallery: set, fixed, or derived from how many templates it holds."""
-        if self.set_by_command is not None:
-            return self.set_by_command
-        return self._configured(self._decide, index)
+    def _least_similarity(self) -> float:
+        if self.commanded_threshold is not None:
+            return self.commanded_threshold
+        if self.rules.threshold is not None:
+            return self.rules.threshold
+        return threshold_for(self.impostor_quantiles, self.rules.target_fpir, len(self.index))
 
-    def _configured(self, decide: DecideSettings, index: Index) -> float:
-        if decide.threshold is not None:
-            return decide.threshold
-        return threshold_for(self._manifest.impostor_quantiles, decide.target_fpir, len(index))
+
+class PolicyHolder:
+    """The policy in force. Written by the thread that takes the frames, between two of them; other
+    threads may read it.
+    """
+
+    def __init__(self, policy: MatchPolicy) -> None:
+        self._current = policy
+
+    @property
+    def current(self) -> MatchPolicy:
+        """In force now."""
+        return self._current
+
+    def swap(self, policy: MatchPolicy) -> None:
+        """Put another policy in force, from the next frame on."""
+        self._current = policy

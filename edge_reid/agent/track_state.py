@@ -1,4 +1,6 @@
-"""One track's file: its evidence, who it is taken for, and whom it may have been confused with."""
+"""What is believed of one track: its crops, who it is taken for, and whom it may have swapped
+people with.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,13 @@ class EmbeddedCrop:
 
 @dataclass(slots=True, eq=False)
 class TrackState:
-    """One track: its best evidence, what that says now, and what was last published."""
+    """One open track: its best crops, what they say now, and what was last told of it."""
 
-    evidence: list[EmbeddedCrop] = field(default_factory=list)
+    crops: list[EmbeddedCrop] = field(default_factory=list)
     """By falling quality."""
     decision: Decision | None = None
     held: Known | Unknown | None = None
-    """Who the track is taken for: as published, unless the name has moved since."""
+    """Who the track is taken for: as told, unless the name has moved since."""
     published: Known | Unknown | None = None
     """What was last told of the track."""
     rivals: dict[int, TrackState] = field(default_factory=dict)
@@ -36,16 +38,16 @@ class TrackState:
     is_claimed: bool = False
     """Whether another track claims its name, and fresh crops are to tell."""
     fresh: list[EmbeddedCrop] = field(default_factory=list)
-    """By falling quality: of since the meeting or the claim, apart from `evidence` of before."""
+    """By falling quality: of since the meeting or the claim, apart from `crops` of before."""
     view: EmbeddedCrop | None = None
-    """Of a track that swapped people: its own best crop, as `evidence` is partly of the other.
-    """
+    """Of a track that swapped people: its own best crop, as `crops` are partly of the other."""
     is_absent: bool = False
     """Whether it swapped people out of sight and was not seen since."""
 
     @property
     def embeddings(self) -> tuple[Embedding, ...]:
-        return embeddings_of(self.evidence)
+        """Of `crops`, by falling quality."""
+        return embeddings_of(self.crops)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -57,66 +59,76 @@ class TrackState:
         """The best crop of this very track.
 
         Raises:
-            IndexError: there is no evidence.
+            IndexError: there is no crop.
         """
-        return self.view or self.evidence[0]
+        return self.view or self.crops[0]
 
-    def meets(self, number: int, rival: TrackState, keep: int) -> None:
+    def add_rival(self, number: int, rival: TrackState, keep: int) -> None:
         """Another track came so close that people may have swapped; the newest `keep` count."""
         self.rivals.pop(number, None)
         self.rivals[number] = rival
         for oldest in tuple(self.rivals)[:-keep]:
             del self.rivals[oldest]
 
-    def learn(self, evidence: EmbeddedCrop, keep: int) -> None:
-        """Add evidence; only the `keep` best by quality stay."""
-        _insert(self.evidence, evidence, keep)
-        if self.view and (self.is_absent or _quality(evidence) > _quality(self.view)):
-            self.view = evidence
+    def add(self, crop: EmbeddedCrop, keep: int) -> None:
+        """Add a crop; only the `keep` best by quality stay."""
+        _insert(self.crops, crop, keep)
+        if self.view and (self.is_absent or _quality(crop) > _quality(self.view)):
+            self.view = crop
         self.is_absent = False
 
-    def learn_apart(self, evidence: EmbeddedCrop, keep: int) -> None:
-        """Add evidence of after a meeting; `accept_fresh` joins it with the rest."""
-        _insert(self.fresh, evidence, keep)
+    def add_fresh(self, crop: EmbeddedCrop, keep: int) -> None:
+        """Add a crop of after a meeting; `accept_fresh` joins it with the rest."""
+        _insert(self.fresh, crop, keep)
 
     def accept_fresh(self, keep: int, *, only: bool) -> None:
         """The doubt is over; `only`: what was seen before is somebody else's."""
         if only:
-            self.evidence, self.held, self.view = [], None, self.fresh[0]
+            self.crops, self.held, self.view = [], None, self.fresh[0]
         fresh, self.fresh, self.is_claimed = self.fresh, [], False
-        for each in fresh:
-            self.learn(each, keep)
+        for crop in fresh:
+            self.add(crop, keep)
 
     def swap(self, other: TrackState) -> None:
-        """Who was here is there now: evidence of before and name move, what was told stays."""
-        for case in (self, other):
-            case.view = next(iter(case.fresh), case.view or next(iter(case.evidence), None))
-            case.is_absent = not case.fresh
-        self.evidence, other.evidence = other.evidence, self.evidence
+        """Who was here is there now: crops of before and name move, what was told stays."""
+        for state in (self, other):
+            state.view = next(iter(state.fresh), state.view or next(iter(state.crops), None))
+            state.is_absent = not state.fresh
+        self.crops, other.crops = other.crops, self.crops
         self.decision, other.decision = other.decision, self.decision
         self.held, other.held = other.held, self.held
 
     def as_met(self) -> TrackState:
         """What a rival needs of it when it has ended."""
-        return TrackState(list(self.evidence), self.decision, self.held, fresh=list(self.fresh))
+        return TrackState(list(self.crops), self.decision, self.held, fresh=list(self.fresh))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackReport:
+    """What is to be told of a track, whole."""
+
+    track_id: int
+    kind: HitType
+    decision: Known | Unknown
+    best: EmbeddedCrop
+    """It is shown: the best crop of this very track."""
+    embeddings: tuple[Embedding, ...]
+    """All that are kept, by falling quality."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedTrack:
-    """The end of a case."""
+    """The end of a track."""
 
     decision: Decision | None
     """None: the track was never embedded."""
-    kinds: tuple[HitType, ...]
-    """What to publish, in order. A track decided only now is told as new before it ends."""
-    best: EmbeddedCrop | None
-    embeddings: tuple[Embedding, ...] = ()
-    """By falling quality."""
+    reports: tuple[TrackReport, ...] = ()
+    """In order. A track decided only now is told as new before it ends."""
 
 
-def worth_telling(case: TrackState, now: Known | Unknown, gain: float) -> HitType | None:
-    """How a decision is to be published of a case, if it says more than what was published."""
-    before, has_moved = case.published, case.held is not case.published
+def kind_of_news(state: TrackState, now: Known | Unknown, gain: float) -> HitType | None:
+    """How a decision is to be told of a track, if it says more than what was told before."""
+    before, has_moved = state.published, state.held is not state.published
     if before is None or type(before) is not type(now):
         return HitType.NEW
     if isinstance(before, Known) and isinstance(now, Known):
@@ -131,16 +143,16 @@ def is_weaker(final: Decision, held: Known | Unknown | None) -> bool:
     return takes_back or (isinstance(held, Unknown) and isinstance(final, Uncertain))
 
 
-def embeddings_of(evidence: Iterable[EmbeddedCrop]) -> tuple[Embedding, ...]:
+def embeddings_of(crops: Iterable[EmbeddedCrop]) -> tuple[Embedding, ...]:
     """The embeddings, in their order."""
-    return tuple(each.embedding for each in evidence)
+    return tuple(crop.embedding for crop in crops)
 
 
-def _insert(evidence: list[EmbeddedCrop], new: EmbeddedCrop, keep: int) -> None:
-    evidence.append(new)
-    evidence.sort(key=_quality, reverse=True)
-    del evidence[keep:]
+def _insert(crops: list[EmbeddedCrop], new: EmbeddedCrop, keep: int) -> None:
+    crops.append(new)
+    crops.sort(key=_quality, reverse=True)
+    del crops[keep:]
 
 
-def _quality(evidence: EmbeddedCrop) -> float:
-    return evidence.embedding.quality
+def _quality(crop: EmbeddedCrop) -> float:
+    return crop.embedding.quality

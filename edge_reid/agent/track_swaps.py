@@ -7,9 +7,9 @@ the other one. This needs no gallery and no threshold, and so also tells strange
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from edge_reid.agent.policy import MatchPolicy
 from edge_reid.agent.track_state import EmbeddedCrop, TrackState, embeddings_of
 from edge_reid.matching.decide import mean_vector
 
@@ -27,28 +27,19 @@ class SwapOutcome(Enum):
     """More crops may tell."""
 
 
-@dataclass(frozen=True, slots=True)
-class SwapRules:
-    """When crops are enough to tell."""
-
-    model_id: str
-    min_crops: int
-    min_margin: float
-
-
 def outcome_of(
-    one: TrackState, other: TrackState, rules: SwapRules, *, final: bool = False
+    one: TrackState, other: TrackState, policy: MatchPolicy, *, final: bool = False
 ) -> SwapOutcome:
     """What the crops since the meeting say of two tracks.
 
     Crops of one of them alone must be `min_crops`; if both were seen, fewer do where it is clear.
     `final` says that one of them has ended, so that no more comes of it.
     """
-    seen = [case for case in (one, other) if case.fresh]
+    seen = [state for state in (one, other) if state.fresh]
     both = one.fresh and other.fresh
-    enough = bool(seen) and all(len(case.fresh) >= rules.min_crops for case in seen)
-    gain = _gain(one, other, rules.model_id) if both or enough else None
-    least = rules.min_margin if enough else SURE_GAIN
+    enough = bool(seen) and all(len(state.fresh) >= policy.rules.min_crops for state in seen)
+    gain = _gain(one, other, policy.index.model_id) if both or enough else None
+    least = policy.rules.min_margin if enough else SURE_GAIN
     if gain is not None and abs(gain) >= least:
         return SwapOutcome.CROSSED if gain > 0 else SwapOutcome.STRAIGHT
     return SwapOutcome.STRAIGHT if enough and (both or final) else SwapOutcome.OPEN
@@ -57,14 +48,14 @@ def outcome_of(
 def _gain(one: TrackState, other: TrackState, model_id: str) -> float | None:
     """How much more alike they are crossed than straight, in the mean; None: cannot be compared."""
     straight = [
-        likeness(case.evidence, case.fresh, model_id)
-        for case in (one, other)
-        if case.evidence and case.fresh
+        likeness(state.crops, state.fresh, model_id)
+        for state in (one, other)
+        if state.crops and state.fresh
     ]
     crossed = [
-        likeness(before.evidence, after.fresh, model_id)
+        likeness(before.crops, after.fresh, model_id)
         for before, after in ((one, other), (other, one))
-        if before.evidence and after.fresh
+        if before.crops and after.fresh
     ]
     if not straight or not crossed:
         return None

@@ -25,15 +25,15 @@ class Uplink:
         outbox: Outbox,
         publisher: Publisher,
         address: Address,
-        desk: CommandInbox | None = None,
+        inbox: CommandInbox | None = None,
     ) -> None:
         self.outbox = outbox
         self.publisher = publisher
         self.address = address
-        self.desk = desk
+        self.inbox = inbox
         """Where commands come in; None when none are taken."""
         self._broker = broker
-        self._known = publisher.state
+        self._state = publisher.state
         self._dropped_before = outbox.figures.dropped
 
     @classmethod
@@ -46,7 +46,7 @@ class Uplink:
             Outbox(settings.outbox_path, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
         )
         delivery = Delivery(limits.drain_per_s, by_sink=limits.delivered == "sink")
-        desk = _open_desk(settings, address) if settings.commands.allow else None
+        inbox = _open_inbox(settings, address) if settings.commands.allow else None
         # only who syncs confirms erasures; a gallery of its own says nothing of other cameras'
         abandoned = AbandonedOutboxes(settings.outbox_path) if settings.gallery_sync else None
         publisher = stack.enter_context(
@@ -56,18 +56,18 @@ class Uplink:
                 address,
                 facts,
                 delivery=delivery,
-                commands=desk,
+                commands=inbox,
                 abandoned=abandoned,
             )
         )
-        return cls(broker, outbox, publisher, address, desk)
+        return cls(broker, outbox, publisher, address, inbox)
 
     def news(self) -> str | None:
         """What a person should know of the link, once per change."""
         state = self.publisher.state
-        if state == self._known:
+        if state == self._state:
             return None
-        self._known = state
+        self._state = state
         return state.reason or None
 
     @property
@@ -89,7 +89,7 @@ class Uplink:
         return f"{reason}; {waiting} events wait in {self.outbox.path} for the next run"
 
 
-def _open_desk(settings: AgentSettings, address: Address) -> CommandInbox:
+def _open_inbox(settings: AgentSettings, address: Address) -> CommandInbox:
     path = settings.outbox_path.with_name(f"commands-{settings.agent}.json")
     memory = CommandMemory(path, settings.commands.max_age_s)
     return CommandInbox(address, settings.commands, memory=memory)

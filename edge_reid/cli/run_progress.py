@@ -18,12 +18,13 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_reid.agent.metrics import RunSummary
+from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.core.foreign_text import LOGGED_MAX, shown
 
 
-class RunScreen:
-    """Progress of a run on stderr; also the observer of the agent.
+class RunScreen(Observer):
+    """An observer that shows the progress of a run on stderr.
 
     Args:
         quiet: show nothing but notices, which matter.
@@ -60,21 +61,21 @@ class RunScreen:
     ) -> None:
         self._progress.stop()
 
-    def started(self, camera: str, frames_expected: int | None) -> None:
+    def started(self, camera: str, frames_expected: int | None, /) -> None:
         """The source is open; None expects frames for ever."""
         self._progress.update(self._task, description=camera, total=frames_expected)
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: Step, /) -> None:
         """A frame went through."""
         self._hits += len(step.hits)
         state = f"{len(step.tracks)} people  {self._hits} events"
         self._progress.update(self._task, advance=1, state=state)
 
-    def notice(self, line: str) -> None:
+    def notice(self, line: str, /) -> None:
         """Something a person should know now."""
         self._console.print(Text(shown(line, LOGGED_MAX), "yellow"), soft_wrap=True)
 
-    def interrupted(self, summary: RunSummary) -> None:
+    def interrupted(self, summary: RunSummary, /) -> None:
         """Somebody ended the run before its source did; this is what it brought."""
         self._progress.stop()
         self.show(summary)

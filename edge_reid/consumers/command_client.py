@@ -24,14 +24,17 @@ LOOK_S = 1.0
 """The agent's status is retained: what has not come so soon is not there."""
 
 
-def new_command(name: CommandName, threshold: float | None = None) -> Command:
-    """One issued now, with an id of its own.
+def new_command(
+    name: CommandName, threshold: float | None = None, *, camera: str | None = None
+) -> Command:
+    """One issued now, with an id of its own; for an agent, or for one camera of it.
 
     Raises:
         ValueError: the threshold is none, or goes with another command.
     """
     at = rfc3339(time.time())
-    return Command(id=secrets.token_hex(8), command=name, issued_at=at, threshold=threshold)
+    own_id = secrets.token_hex(8)
+    return Command(id=own_id, command=name, issued_at=at, threshold=threshold, camera=camera)
 
 
 def ask(broker: Broker, address: Address, command: Command, *, timeout_s: float) -> CommandResult:

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from edge_reid.core.errors import ModelError
 from edge_reid.core.files import write_whole
@@ -98,19 +106,30 @@ class DetectorManifest(_Manifest):
     """A model that finds people in a frame."""
 
     kind: Literal["detector"] = "detector"
-    decoder: Literal["nanodet", "yolox"]
-    """How raw outputs become boxes."""
-    strides: tuple[int, ...] = (8, 16, 32)
+    decoder: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
+    """Family of the model: how it is fed, and how raw outputs become boxes."""
+    decoder_settings: dict[str, JsonValue] = {}
+    """Of this family alone, which checks them when the model is loaded. `strides` and `pad_value`
+    may stand beside the other fields instead, as they did in all manifests of up to 0.4."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     input_dtype: Literal["float32", "uint8"] = "float32"
     """Pixel values are 0..255 either way; normalisation is inside the graph."""
-    pad_value: Annotated[int, Field(ge=0, le=255)] = 114
-    """Grey level of the letterbox."""
     strong_score: Annotated[float, Field(gt=0, lt=1)]
     """A detection at or above this may start a track."""
     weak_score: Annotated[float, Field(gt=0, lt=1)]
     """A detection at or above this may only continue one."""
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_decoder_settings(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        flat = {name: table[name] for name in ("strides", "pad_value") if name in table}
+        if not flat:
+            return table
+        others = {name: value for name, value in table.items() if name not in flat}
+        return {**others, "decoder_settings": {**flat, **others.get("decoder_settings", {})}}
 
 
 AnyManifest = Annotated[EmbeddingManifest | DetectorManifest, Field(discriminator="kind")]

@@ -13,7 +13,8 @@ import numpy as np
 
 from edge_reid.agent.metrics import StageClock, StageSummary, resident_mb
 from edge_reid.agent.pipeline import Pipeline
-from edge_reid.core.config import AgentSettings
+from edge_reid.agent.policy import MatchPolicy, PolicyHolder
+from edge_reid.core.config import AgentSettings, DecideSettings
 from edge_reid.core.types import Frame, GallerySnapshot
 from edge_reid.matching.index import Index
 from edge_reid.vision.capture import FrameSource, open_source
@@ -22,7 +23,9 @@ from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
 
 CROWD = 1000
-"""Identities in the made-up gallery, as on a device in use, since they cost time to match."""
+"""People in the made-up gallery: matching costs what it would cost on a well-used device."""
+
+NOBODY_KNOWN = DecideSettings(threshold=0.99)
 
 Progress = Callable[[int, int | None], None]
 """Called with frames done and frames expected."""
@@ -115,8 +118,7 @@ def _run(frames: Iterator[Frame], parts: _Parts) -> tuple[int, int]:
     pipeline = Pipeline(
         detector=parts.detector,
         embedder=parts.embedder,
-        index=parts.index,
-        threshold=0.99,
+        policies=PolicyHolder(MatchPolicy(parts.index, NOBODY_KNOWN, impostor_quantiles=())),
         settings=parts.settings,
         stage_clock=parts.clock,
     )

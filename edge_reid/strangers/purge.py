@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class StrangerPurge:
-    """In the place of a doorman when nobody is to be remembered: forgets whoever is due.
+    """In the place of a `StrangerRecogniser` when nobody is to be remembered: forgets who is due.
 
     The file is not deleted: another agent of the device may have the section, and be using it.
 
@@ -29,11 +29,10 @@ class StrangerPurge:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._due_s = time.monotonic()
-        self._has_told = False
+        self._has_warned = False
 
-    def greet(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        """The hits as they are; every frame."""
-        self.forget_due()
+    def assign(self, hits: Sequence[Hit], min_crops: int) -> tuple[Hit, ...]:  # noqa: ARG002
+        """The hits as they are."""
         return tuple(hits)
 
     def forget_due(self) -> None:
@@ -49,16 +48,16 @@ class StrangerPurge:
             with StrangerStore.open(self._path) as store:  # which forgets them
                 left = len(store.strangers())
         except GalleryError as error:
-            self._tell(f"{error}; nobody in it is forgotten, so delete it unless it is needed")
+            self._warn(f"{error}; nobody in it is forgotten, so delete it unless it is needed")
             return
         if left:
-            self._tell(
+            self._warn(
                 f"strangers {self._path}: of {left} unknown people embeddings are still kept, each "
                 "until due; no agent with a section [strangers] on this device? then delete the "
                 "file"
             )
 
-    def _tell(self, line: str) -> None:
-        if not self._has_told:
+    def _warn(self, line: str) -> None:
+        if not self._has_warned:
             _log.warning("%s", line)
-        self._has_told = True
+        self._has_warned = True

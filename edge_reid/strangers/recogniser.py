@@ -55,7 +55,6 @@ class StrangerRecogniser:
         camera: this camera.
         origin: what tells this device from others.
         impostor_quantiles: of the model.
-        min_crops: a track of fewer crops is too little to know anybody by; asked each time.
         purges: whether to forget people while it runs; a file is over before anybody is due, and
             must give the same events in every run.
         clock: Unix seconds of the device.
@@ -69,7 +68,6 @@ class StrangerRecogniser:
         camera: str,
         origin: str,
         impostor_quantiles: Quantiles,
-        min_crops: Callable[[], int],
         purges: bool,
         clock: Callable[[], float] = time.time,
         open_store: Callable[[], StrangerStore] | None = None,
@@ -80,7 +78,6 @@ class StrangerRecogniser:
         self._camera = camera
         self._origin = origin
         self._quantiles = impostor_quantiles
-        self._min_crops = min_crops
         self._purges = purges
         self._clock = clock
         self._told: dict[int, str] = {}  # by track_id, of tracks that have not ended
@@ -96,7 +93,6 @@ class StrangerRecogniser:
         manifest: EmbeddingManifest,
         *,
         is_live: bool,
-        min_crops: Callable[[], int],
         stack: ExitStack,
     ) -> StrangerRecogniser | None:
         """As the settings say; None when nobody is to be remembered.
@@ -130,7 +126,6 @@ class StrangerRecogniser:
             camera=settings.camera,
             origin=f"{settings.site}/{settings.agent}",
             impostor_quantiles=manifest.impostor_quantiles,
-            min_crops=min_crops,
             purges=is_live,
             open_store=open_store,
         )
@@ -143,48 +138,52 @@ class StrangerRecogniser:
             self._opened = self._open_store()
         return self._opened
 
-    def greet(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        """The hits, those of unknown people with their names where they have one; every frame."""
-        self.forget_due()
+    def assign(self, hits: Sequence[Hit], min_crops: int) -> tuple[Hit, ...]:
+        """The hits in their order, those of unknown people with their names where they have one.
+
+        Args:
+            hits: of one frame.
+            min_crops: a track of fewer crops is too little to know anybody by.
+        """
         for hit in hits:
             if hit.type is HitType.UPDATE:  # it may have swapped people with another track
                 self._told.pop(hit.track_id, None)
-        return tuple(map(self._greet, hits))
+        return tuple(self._named(hit, min_crops) for hit in hits)
 
     def forget_due(self) -> None:
         """Overwrite whoever was not seen for too long; now and then, also when no frame comes."""
         if self._purges and time.monotonic() >= self._purge_due_s:
             self._purge()
 
-    def _greet(self, hit: Hit) -> Hit:
+    def _named(self, hit: Hit, min_crops: int) -> Hit:
         if isinstance(hit.decision, Known):
             self._told.pop(hit.track_id, None)
             return hit
         told = self._told.get(hit.track_id)
         try:
-            name = self._at_end(hit) if hit.type is HitType.END else self._at_first(hit)
+            name = (self._at_end if hit.type is HitType.END else self._at_first)(hit, min_crops)
         except GalleryError as error:
             self._complain(NOT_KNOWN_AGAIN, error)
             return replace(hit, stranger=told)
         return replace(hit, stranger=name)
 
-    def _at_first(self, hit: Hit) -> str | None:
+    def _at_first(self, hit: Hit, min_crops: int) -> str | None:
         """Who it is, unless whoever is nearest is in view elsewhere: then the end will tell."""
-        nearest = self._nearest(hit, self._lately_seen(hit))
+        nearest = self._nearest(hit, self._lately_seen(hit), min_crops)
         if nearest is None or self._is_elsewhere(nearest, hit):
             return None
         self._told[hit.track_id] = nearest.name
         return nearest.name
 
-    def _at_end(self, hit: Hit) -> str | None:
+    def _at_end(self, hit: Hit, min_crops: int) -> str | None:
         told = self._told.pop(hit.track_id, None)
-        name = told or self._whom_it_shows(hit)
+        name = told or self._whom_it_shows(hit, min_crops)
         visit = Visit(self._camera, hit.first_seen_utc_s, hit.last_seen_utc_s, hit.embeddings)
         now_utc_s, self._edition = self._clock(), None
         if name and self._store.meet_again(name, visit, now_utc_s=now_utc_s):
             self._complaints.discard(NOT_KNOWN_AGAIN)
             return name
-        if told or hit.decision.crops < self._min_crops():
+        if told or hit.decision.crops < min_crops:
             return told  # they were forgotten or merged meanwhile
         name = self._store.meet(
             visit,
@@ -195,15 +194,15 @@ class StrangerRecogniser:
         self._complaints.discard(NOT_KNOWN_AGAIN)
         return name
 
-    def _whom_it_shows(self, hit: Hit) -> str | None:
+    def _whom_it_shows(self, hit: Hit, min_crops: int) -> str | None:
         people = [each for each in self._lately_seen(hit) if not self._is_elsewhere(each, hit)]
-        nearest = self._nearest(hit, people)
+        nearest = self._nearest(hit, people, min_crops)
         return nearest.name if nearest else None
 
-    def _nearest(self, hit: Hit, people: Sequence[Stranger]) -> Stranger | None:
+    def _nearest(self, hit: Hit, people: Sequence[Stranger], min_crops: int) -> Stranger | None:
         """The nearest of these people, if near enough to be meant."""
         vector = mean_vector(hit.embeddings, self._store.model_id)
-        if vector is None or not people or hit.decision.crops < self._min_crops():
+        if vector is None or not people or hit.decision.crops < min_crops:
             return None
         similarities = np.stack([each.vector for each in people]) @ vector
         nearest = int(similarities.argmax())

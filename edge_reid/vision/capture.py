@@ -30,9 +30,6 @@ _MAX_FRAMES = 1e9
 class FrameSource(Protocol):
     """Where frames come from: a context manager and an iterator."""
 
-    idle: Callable[[], None]
-    """Called while iterating, about once a second, when there is no frame to hand out."""
-
     @property
     def fps(self) -> float:
         """As reported; 25 where that makes no sense."""
@@ -66,6 +63,8 @@ class FrameSource(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
     def __iter__(self) -> Iterator[Frame]: ...
+    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:
+        """The same frames; while none comes, `idle` is called about once a second."""
 
 
 def open_source(
@@ -107,7 +106,6 @@ class FileSource:
     fault = None
 
     def __init__(self, path: Path, start_utc_s: float = 0.0) -> None:
-        self.idle: Callable[[], None] = lambda: None  # a file always has a frame
         self._path = path
         self._start_utc_s = start_utc_s
         self._capture = _open(path)
@@ -134,6 +132,10 @@ class FileSource:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:  # noqa: ARG002
+        """As by iteration: a file always has a frame, so that `idle` is never called."""
+        return iter(self)
 
     def __iter__(self) -> Iterator[Frame]:
         read, self._first = self._first, None

@@ -1,7 +1,7 @@
 """Frames to people: one small interface, and the TFLite detectors behind it.
 
-Another detector comes in by its `.tflite` and manifest alone, if it belongs to a family that
-`vision.decode` knows.
+Another detector comes in by its `.tflite` and manifest alone, if it belongs to a family of
+`vision.detectors`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_reid.core.config import RuntimeName
 from edge_reid.core.errors import ModelError, UsageError
 from edge_reid.core.geometry import Box, Boxes
 from edge_reid.core.manifest import DetectorManifest, load_detector_manifest
 from edge_reid.core.types import Detection, Image
-from edge_reid.vision.decode import DECODERS, Array, cells_of, suppress
-from edge_reid.vision.preprocess import letterbox
+from edge_reid.vision.detectors.family import DetectorFamily
+from edge_reid.vision.detectors.registry import FAMILIES
 from edge_reid.vision.runtime import Model
+from edge_reid.vision.suppression import suppress
 
 
 class Detector(Protocol):
@@ -66,17 +68,19 @@ def load_detector(
             f"detector scores: weak_score should be at most strong_score, got {weak} and {strong}"
         )
     model = Model(model_path, runtime=runtime, threads=threads)
-    return _GridDetector(model_path, model, manifest, strong, weak)
+    family = _family_of(manifest, model, f"model {model_path}")
+    return _FamilyDetector(model, manifest, family, strong_score=strong, weak_score=weak)
 
 
-class _GridDetector:
-    """An anchor-free detector: a score and a raw box for each cell of its canvas."""
+class _FamilyDetector:
+    """A model, read as its family is."""
 
     def __init__(
         self,
-        path: Path,
         model: Model,
         manifest: DetectorManifest,
+        family: DetectorFamily,
+        *,
         strong_score: float,
         weak_score: float,
     ) -> None:
@@ -84,29 +88,34 @@ class _GridDetector:
         self.strong_score = strong_score
         self.weak_score = weak_score
         self._model = model
-        self._decoder = DECODERS[manifest.decoder]
-        self._cells = cells_of(manifest.input_height_px, manifest.input_width_px, manifest.strides)
-        _check_input(path, model, manifest)
-        self._raw, self._scores = _find_outputs(path, model, manifest, len(self._cells))
+        self._family = family
 
     def detect(self, image: Image) -> tuple[Detection, ...]:
-        manifest = self.manifest
-        height, width = manifest.input_height_px, manifest.input_width_px
-        boxed = letterbox(image, height, width, manifest.pad_value)
-        outputs = self._model(_ordered(boxed.canvas, manifest.channel_order)[np.newaxis])
-        all_scores = outputs[self._scores][0, :, 0]
-        likely = np.flatnonzero(all_scores >= self.weak_score)
-        boxes = self._decoder.boxes(outputs[self._raw][0, likely], self._cells.take(likely))
-        scores = all_scores[likely]
-        kept = suppress(boxes, scores, manifest.nms_iou)
-        return _detections(image, boxes[kept] / np.float32(boxed.scale), scores[kept])
+        canvas = self._family.canvas_of(image)
+        outputs = self._model(_ordered(canvas.image, self.manifest.channel_order)[np.newaxis])
+        boxes, scores = self._family.people(outputs, self.weak_score)
+        kept = suppress(boxes, scores, self.manifest.nms_iou)
+        scale = np.tile(np.asarray(canvas.scale_xy, np.float32), 2)
+        return _detections(image, boxes[kept] / scale, scores[kept])
+
+
+def _family_of(manifest: DetectorManifest, model: Model, where: str) -> DetectorFamily:
+    make = FAMILIES.get(manifest.decoder)
+    if make is None:
+        known = ", ".join(FAMILIES)
+        raise ModelError(
+            f"{where}: expected a decoder of {known} in its manifest, got {manifest.decoder!r}; "
+            "is this edge-reid older than the model?"
+        )
+    _check_input(where, model, manifest)
+    return make(manifest, model.outputs, where)
 
 
 def _ordered(canvas: Image, channel_order: str) -> Image:
     return canvas if channel_order == "rgb" else canvas[..., ::-1]
 
 
-def _detections(image: Image, boxes: Boxes, scores: Array) -> tuple[Detection, ...]:
+def _detections(image: Image, boxes: Boxes, scores: NDArray[np.float32]) -> tuple[Detection, ...]:
     height, width = image.shape[:2]
     found = (
         Detection(Box.from_array(box).clipped(width, height), float(score))
@@ -115,26 +124,11 @@ def _detections(image: Image, boxes: Boxes, scores: Array) -> tuple[Detection, .
     return tuple(detection for detection in found if detection.box.area > 0)
 
 
-def _check_input(path: Path, model: Model, manifest: DetectorManifest) -> None:
+def _check_input(where: str, model: Model, manifest: DetectorManifest) -> None:
     found = model.inputs[0]
     expected = (1, manifest.input_height_px, manifest.input_width_px, 3)
     if found.shape != expected or found.dtype != manifest.input_dtype:
         raise ModelError(
-            f"model {path}: its manifest expects {manifest.input_dtype} {expected} in, "
+            f"{where}: its manifest expects {manifest.input_dtype} {expected} in, "
             f"the file takes {found.dtype} {found.shape}; correct the manifest"
         )
-
-
-def _find_outputs(
-    path: Path, model: Model, manifest: DetectorManifest, cells: int
-) -> tuple[int, int]:
-    """Positions of the raw boxes and of the scores: converters do not keep an order."""
-    raw = (1, cells, DECODERS[manifest.decoder].values_per_cell)
-    scores = (1, cells, 1)
-    found = [spec.shape for spec in model.outputs]
-    if sorted(found) != sorted((raw, scores)):
-        raise ModelError(
-            f"model {path}: decoder {manifest.decoder!r} at strides {manifest.strides} expects "
-            f"{raw} and {scores} out, the file gives {found}; correct the manifest"
-        )
-    return found.index(raw), found.index(scores)

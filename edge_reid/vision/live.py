@@ -62,7 +62,6 @@ class LiveSource:
         is_patient: bool = False,
         clock: SteadyClock | None = None,
     ) -> None:
-        self.idle: Callable[[], None] = lambda: None
         self._settings = settings
         self._stall_timeout_s = settings.stall_timeout_s
         self._clock = clock or SteadyClock()
@@ -72,7 +71,7 @@ class LiveSource:
         self._still = StillPicture()
         self._max_still_s = self._stall_timeout_s
         self._reader = Reader(settings, self._still, max_still_s=self._max_still_s)
-        self._first = None if is_patient else self._take()
+        self._first = None if is_patient else self._take(lambda: None)
         if self._first is None and not is_patient:
             fault = self._reader.fault
             self.close()
@@ -107,24 +106,28 @@ class LiveSource:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        shot = self._first or self._take()
+        return self.frames(lambda: None)
+
+    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:
+        """Frames until `close`; while none comes, `idle` is called about once a second."""
+        shot = self._first or self._take(idle)
         self._first = None
         while not self._closed.is_set():
             if shot is None:
-                self._reopen()
+                self._reopen(idle)
             else:
                 self.fps, self.size_px = self._reader.fps, shot.size_px
                 yield Frame(to_rgb(shot.picture), shot.index, self._clock.at(shot.captured_s))
-            shot = self._take()
+            shot = self._take(idle)
 
-    def _take(self) -> Shot | None:
+    def _take(self, idle: Callable[[], None]) -> Shot | None:
         """As the reader's, but whoever iterates hears now and then that nothing has come."""
         started_s = time.monotonic()
         while (left_s := started_s + self._patience_s() - time.monotonic()) > 0:
             shot = self._reader.take(min(_TURN_S, left_s))
             if shot or self._reader.is_over:
                 return shot
-            self.idle()
+            idle()
         return None
 
     def _patience_s(self) -> float:
@@ -132,9 +135,9 @@ class LiveSource:
             return max(_KEY_PICTURE_WAIT_S, self._stall_timeout_s)
         return max(self._reader.max_still_s, self._stall_timeout_s)
 
-    def _reopen(self) -> None:
+    def _reopen(self, idle: Callable[[], None]) -> None:
         self._reader.stop()
-        self.idle()
+        idle()
         if self._closed.wait(_REOPEN_PAUSE_S):
             return
         before = self._reader

@@ -20,6 +20,7 @@ _THRESHOLD_GOES_WITH_ITS_COMMAND: JsonDict = {
     "then": {"properties": {"threshold": {"type": "number"}}},
     "else": {"properties": {"threshold": {"type": "null"}}},
 }
+_SINCE_0_5: JsonDict = {"x-since": "0.5.0"}
 
 
 class Command(Payload):
@@ -39,6 +40,17 @@ class Command(Payload):
     issued_at: Time
     threshold: Similarity | None = None
     """The one to set; null for every other command."""
+    camera: Name | None = Field(None, json_schema_extra=_SINCE_0_5)
+    """The camera that it is for; missing or null: for the agent. An agent without that camera
+    refuses it."""
+
+    def to_json(self) -> str:
+        """As of any payload, without a camera where none is named: an older agent knows no such
+        field, and a command may hold nothing that it does not know.
+        """
+        return self.model_dump_json(
+            by_alias=True, exclude={"camera"} if self.camera is None else None
+        )
 
     @model_validator(mode="after")
     def _has_a_threshold_when_it_sets_one(self) -> Command:

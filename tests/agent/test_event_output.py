@@ -5,21 +5,34 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.decided_tracks import ORIGIN, a_hit
+from support.decided_tracks import MODEL_ID, ORIGIN, a_hit
+from support.policies import NO_NAMES, policy_of
 
-from edge_reid.agent.event_output import EventOutput
+from edge_reid.agent.event_output import Commit, EventOutput
+from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.errors import StoreError, UsageError
+from edge_reid.core.types import GallerySnapshot
+from edge_reid.matching.index import Index
 from edge_reid.wire.events import Event
+
+
+def index_of(version: int) -> Index:
+    nobody = np.empty((0, 4), np.float32)
+    return Index(GallerySnapshot((), np.empty(0, np.int32), nobody, MODEL_ID, version))
+
+
+def output_to(lines: str, commit: Commit | None = None) -> EventOutput:
+    policies = PolicyHolder(policy_of(index_of(3)))
+    return EventOutput(ORIGIN, policies, names=NO_NAMES, commit=commit, lines=lines)
 
 
 def test_every_hit_is_committed_and_written(tmp_path: Path) -> None:
     committed: list[Event] = []
-    with EventOutput(
-        ORIGIN, commit=committed.append, lines=str(tmp_path / "events.jsonl")
-    ) as herald:
-        herald.tell([a_hit(1), a_hit(2)])
-        herald.tell([a_hit(3)])
+    with output_to(str(tmp_path / "events.jsonl"), committed.append) as output:
+        output.write([a_hit(1), a_hit(2)])
+        output.write([a_hit(3)])
     assert (tmp_path / "events.jsonl").stat().st_mode & 0o777 == 0o600, "its owner's alone"
     written = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [it["seq"] for it in written] == [1, 2, 3]
@@ -28,24 +41,24 @@ def test_every_hit_is_committed_and_written(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_once_and_costs_the_broker_nothing() -> None:
     committed: list[Event] = []
-    with EventOutput(ORIGIN, commit=committed.append, lines="/dev/full") as herald:
+    with output_to("/dev/full", committed.append) as output:
         with pytest.raises(StoreError, match="^events file /dev/full: .*No space left on device"):
-            herald.tell([a_hit(1), a_hit(2)])
-        herald.tell([a_hit(3)])
+            output.write([a_hit(1), a_hit(2)])
+        output.write([a_hit(3)])
     assert [it.hit.track_id for it in committed] == [1, 2, 3]
 
 
 def test_a_file_that_cannot_be_made_is_said_before_anything_begins(tmp_path: Path) -> None:
     where = tmp_path / "no folder" / "events.jsonl"
     with pytest.raises(UsageError, match="cannot be written: No such file or directory"):
-        EventOutput(ORIGIN, commit=None, lines=str(where))
+        output_to(str(where))
 
 
 def test_what_a_file_holds_is_still_there_after_a_restart(tmp_path: Path) -> None:
     where = tmp_path / "events.jsonl"
     for track_id in (1, 2):
-        with EventOutput(ORIGIN, commit=None, lines=str(where)) as herald:
-            herald.tell([a_hit(track_id)])
+        with output_to(str(where)) as output:
+            output.write([a_hit(track_id)])
     written = [json.loads(line) for line in where.read_text().splitlines()]
     assert [it["track_id"] for it in written] == [1, 2]
     assert [it["seq"] for it in written] == [1, 1], "each run counts by itself"
@@ -54,8 +67,18 @@ def test_what_a_file_holds_is_still_there_after_a_restart(tmp_path: Path) -> Non
 def test_half_a_line_that_a_kill_has_left_harms_no_other(tmp_path: Path) -> None:
     where = tmp_path / "events.jsonl"
     where.write_text('{"schema": "edge-reid.hi')
-    with EventOutput(ORIGIN, commit=None, lines=str(where)) as herald:
-        herald.tell([a_hit(1)])
+    with output_to(str(where)) as output:
+        output.write([a_hit(1)])
     half, whole = where.read_text().splitlines()
     assert half == '{"schema": "edge-reid.hi'
     assert json.loads(whole)["track_id"] == 1
+
+
+def test_an_event_names_the_gallery_that_was_in_force_when_it_was_written() -> None:
+    committed: list[Event] = []
+    policies = PolicyHolder(policy_of(index_of(3)))
+    output = EventOutput(ORIGIN, policies, names=NO_NAMES, commit=committed.append, lines=None)
+    output.write([a_hit(1)])
+    policies.swap(policies.current.with_gallery(index_of(4)))
+    output.write([a_hit(2)])
+    assert [event.origin.gallery_version for event in committed] == [3, 4]

@@ -12,7 +12,7 @@ from support.consumer import Consumer, eventually
 from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import Mosquitto
 
-from edge_reid.agent import app as supervisor
+from edge_reid.agent import run_report
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import FrameRate
 from edge_reid.cli.main import main
@@ -54,7 +54,7 @@ def test_a_moment_tells_nothing() -> None:
 def test_a_camera_that_has_stalled_gives_no_frames(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "STATUS_INTERVAL_S", 1.5)
+    monkeypatch.setattr(run_report, "STATUS_INTERVAL_S", 1.5)
     gallery = tmp_path / "gallery.db"
     with pytest.raises(SystemExit, match="0"):
         main(["gallery", "init", str(gallery)])
@@ -82,7 +82,7 @@ def test_a_camera_that_has_stalled_gives_no_frames(
 
         threading.Thread(target=stop_when_stalled).start()
         with pytest.raises(KeyboardInterrupt):
-            run_agent(settings, outputs=Outputs(), observer=RunScreen(quiet=True))
+            run_agent(settings, outputs=Outputs(), observers=[RunScreen(quiet=True)])
         eventually(lambda: consumer.payloads("/gate/status")[-1]["state"] == "ended")
         statuses = consumer.payloads("/gate/status")
     rates = {it["state"]: it["fps"] for it in statuses}

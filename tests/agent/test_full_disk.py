@@ -141,19 +141,20 @@ def test_an_agent_that_remembers_strangers_starts_and_does_so_when_there_is_room
     given = settings(workshop, disk.folder).model_dump() | {"strangers": {"target_fpir": 0.1}}
     disk.fill()
     with ExitStack() as stack:
-        doorman = StrangerRecogniser.open(
+        recogniser = StrangerRecogniser.open(
             AgentSettings.model_validate(given),
             MANIFEST,
             is_live=True,
-            min_crops=lambda: 1,
             stack=stack,
         )
-        assert doorman is not None
-        assert names(doorman, 1) == [None], "an event without a name is better than none"
+        assert recogniser is not None
+        assert names(recogniser, 1) == [None], "an event without a name is better than none"
         disk.make_room()
-        assert None not in names(doorman, 2)
+        assert None not in names(recogniser, 2)
 
 
-def names(doorman: StrangerRecogniser, track_id: int) -> list[str | None]:
+def names(recogniser: StrangerRecogniser, track_id: int) -> list[str | None]:
     look = np.eye(DIMENSION)[0]
-    return [it.stranger for it in doorman.greet([seen(HitType.END, track_id, look, 0.0, 1.0)])]
+    return [
+        it.stranger for it in recogniser.assign([seen(HitType.END, track_id, look, 0.0, 1.0)], 1)
+    ]

@@ -14,7 +14,6 @@ from support.consumer import Consumer, eventually
 from support.decided_tracks import a_hit
 from support.following_agent import MANIFEST, following, settings, taken
 from support.gallery_publisher import (
-    MODEL,
     SITE,
     Workshop,
     assert_same_people,
@@ -22,24 +21,19 @@ from support.gallery_publisher import (
     portraits,
 )
 from support.mosquitto import Mosquitto
-from support.no_pipeline import NoPipeline
+from support.policies import CameralessParts, without_camera
 from support.tcp_gate import Gate
 
 from edge_reid.agent import gallery_sync
-from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.agent.uplink import Uplink
 from edge_reid.core.errors import EdgeReidError, SnapshotError
 from edge_reid.core.types import Known
-from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.gallery import replica_file
 from edge_reid.gallery.replica import Replica
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.keys import SigningKey
 from edge_reid.transfer.folder import FolderPlace, FolderSource
 from edge_reid.transfer.mqtt import MqttPlace
-from edge_reid.wire.events import EventOrigin
 from edge_reid.wire.topics import Address
 
 ADDRESS = Address("edge-reid", SITE, "gate-1")
@@ -325,7 +319,7 @@ def test_a_source_without_an_answer_is_said(
 @contextmanager
 def an_agent(
     workshop: Workshop, tmp_path: Path, url: str, source: str = "mqtt"
-) -> Iterator[tuple[Changeover, Uplink, EventOutput]]:
+) -> Iterator[CameralessParts]:
     """All of an agent but its camera."""
     ours = settings(workshop, tmp_path, url=url, source=source)
     with ExitStack() as stack:
@@ -333,30 +327,12 @@ def an_agent(
         assert sync is not None
         stack.enter_context(sync)
         index = sync.first if sync.first.version else taken(sync)
-        facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
-        uplink = Uplink.open(ours, ADDRESS, facts, stack)
-        origin = EventOrigin(ADDRESS, "gate", MODEL, index.version)
-        herald = stack.enter_context(
-            EventOutput(origin, commit=uplink.publisher.publish, lines=None)
-        )
-        yield (
-            Changeover(
-                sync,
-                index,
-                pipeline=NoPipeline(),  # type: ignore[arg-type]
-                herald=herald,
-                uplink=uplink,
-                facts=facts,
-                threshold_of=lambda _: 0.6,
-            ),
-            uplink,
-            herald,
-        )
+        yield without_camera(ours, index, stack, sync=sync)
 
 
-def frames_until(changeover: Changeover, is_so: Callable[[], bool]) -> None:
+def frames_until(agent: CameralessParts, is_so: Callable[[], bool]) -> None:
     def after_a_frame() -> bool:
-        changeover.between_frames()
+        agent.between_frames.run(None)
         return is_so()
 
     eventually(after_a_frame, 20)
@@ -379,10 +355,10 @@ def test_a_removed_person_is_forgotten_everywhere_and_that_is_confirmed(
         workshop.publish(place)
     with (
         Consumer(broker.broker(), status) as consumer,
-        an_agent(workshop, tmp_path, broker.url) as (changeover, uplink, herald),
+        an_agent(workshop, tmp_path, broker.url) as agent,
     ):
-        herald.tell([a_hit(1, Known(person, 0.9, 0.6, None, 3))])
-        assert uplink.publisher.flush(10) == 0
+        agent.output.write([a_hit(1, Known(person, 0.9, 0.6, None, 3))])
+        assert agent.uplink.publisher.flush(10) == 0
         assert person.encode() in retained(broker, ADDRESS.identity(person))
 
         workshop.store.remove(person)
@@ -394,15 +370,15 @@ def test_a_removed_person_is_forgotten_everywhere_and_that_is_confirmed(
             told = [it["gallery"] for it in consumer.payloads("status") if it["gallery"]]
             return bool(told) and told[-1]["erased_through"] >= erased
 
-        frames_until(changeover, confirmed)
+        frames_until(agent, confirmed)
         assert retained(broker, ADDRESS.identity(person)) == b""
         newest = consumer.payloads("status")[-1]
         assert newest["gallery_version"] == newest["gallery"]["version"] == erased
         assert newest["gallery"]["refused"] is None
         assert newest["gallery"]["source"] == "mqtt"
-        assert herald.origin.gallery_version == erased
-        herald.tell([a_hit(2, Known("person 2", 0.9, 0.6, None, 3))])
-        assert uplink.publisher.flush(10) == 0
+        assert agent.index.version == erased
+        agent.output.write([a_hit(2, Known("person 2", 0.9, 0.6, None, 3))])
+        assert agent.uplink.publisher.flush(10) == 0
     with Replica.open(tmp_path / "device.db") as replica:
         assert replica.purged_through == erased
 
@@ -416,14 +392,14 @@ def test_an_erasure_is_not_confirmed_before_the_broker_has_forgotten_the_person(
     state = ADDRESS.identity(person)
     with Gate(broker.port) as gate:
         url = f"mqtt://127.0.0.1:{gate.port}"
-        with an_agent(workshop, tmp_path, url, source) as (changeover, uplink, herald):
-            herald.tell([a_hit(1, Known(person, 0.9, 0.6, None, 3))])
-            assert uplink.publisher.flush(10) == 0
+        with an_agent(workshop, tmp_path, url, source) as agent:
+            agent.output.write([a_hit(1, Known(person, 0.9, 0.6, None, 3))])
+            assert agent.uplink.publisher.flush(10) == 0
             gate.is_open = False
             gate.hang_up()
             workshop.store.remove(person)
             erased = workshop.publish().head.version
-            frames_until(changeover, lambda: changeover.index.version == erased)
+            frames_until(agent, lambda: agent.index.version == erased)
         assert person.encode() in retained(broker, state)
         with Replica.open(tmp_path / "device.db") as replica:
             replica.purge(keep_s=0, now_utc_s=time.time())
@@ -431,9 +407,9 @@ def test_an_erasure_is_not_confirmed_before_the_broker_has_forgotten_the_person(
         gate.is_open = True
         with (
             Consumer(broker.broker(), state, ADDRESS.agent_status) as consumer,
-            an_agent(workshop, tmp_path, url, source) as (changeover, _, _),
+            an_agent(workshop, tmp_path, url, source) as agent,
         ):
-            frames_until(changeover, lambda: erased in erasures_told(consumer))
+            frames_until(agent, lambda: erased in erasures_told(consumer))
             cleared = [it.topic for it in consumer.messages if not it.body]
     assert cleared == [state], "and that came before"
     assert retained(broker, state) == b""
@@ -452,7 +428,7 @@ def test_a_forged_head_is_told_in_the_status(
         workshop.publish(place)
     with (
         Consumer(broker.broker(), ADDRESS.agent_status) as consumer,
-        an_agent(workshop, tmp_path, broker.url) as (changeover, _, herald),
+        an_agent(workshop, tmp_path, broker.url) as agent,
     ):
         with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
             place.head()
@@ -463,8 +439,8 @@ def test_a_forged_head_is_told_in_the_status(
             told = [it["gallery"] for it in consumer.payloads("status") if it["gallery"]]
             return bool(told) and "not of the pinned key" in str(told[-1]["refused"])
 
-        frames_until(changeover, refused)
-        assert herald.origin.gallery_version == 1
+        frames_until(agent, refused)
+        assert agent.index.version == 1
 
 
 @pytest.mark.parametrize(

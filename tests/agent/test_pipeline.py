@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.policies import policy_of
 
 from edge_reid.agent.pipeline import Pipeline
+from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Detection, Frame, GallerySnapshot, Hit, HitType, Image, Known
@@ -66,11 +68,11 @@ class Camera:
                 "detect": {"rate_hz": 10, "motion_gate": False},
             }
         )
+        self.policies = PolicyHolder(policy_of(index))
         self.pipeline = Pipeline(
             detector=street,  # type: ignore[arg-type]
             embedder=street,  # type: ignore[arg-type]
-            index=index,
-            threshold=0.6,
+            policies=self.policies,
             settings=settings,
         )
         self._frames = 0
@@ -101,7 +103,7 @@ def test_who_is_enrolled_while_standing_there_is_told_with_the_next_frame(
     camera = Camera(street, gallery(1, anna=ANNA), tmp_path)
     assert told(camera.watch(10)) == [(HitType.NEW, None)]
     embedded = camera.pipeline.counters.embeddings
-    camera.pipeline.use(gallery(2, anna=ANNA, zoe=ZOE), 0.6)
+    camera.policies.swap(policy_of(gallery(2, anna=ANNA, zoe=ZOE)))
     hits = camera.watch(0.1)
     assert told(hits) == [(HitType.NEW, "zoe")]
     assert camera.pipeline.counters.embeddings == embedded, "nothing else was seen of her"

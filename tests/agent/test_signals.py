@@ -11,14 +11,14 @@ from edge_reid.agent.signals import StopSignals
 
 def test_an_interrupt_waits_until_the_frame_in_hand_is_told():
     told = []
-    with StopSignals() as interrupts, pytest.raises(KeyboardInterrupt):
-        handle_a_frame(interrupts, told)
+    with StopSignals() as signals, pytest.raises(KeyboardInterrupt):
+        handle_a_frame(signals, told)
     assert told == ["hit"]
 
 
-def handle_a_frame(interrupts: StopSignals, told: list[str], interrupted: int = 1) -> None:
+def handle_a_frame(signals: StopSignals, told: list[str], interrupted: int = 1) -> None:
     """Decide about a track, be interrupted, tell the hit."""
-    with interrupts.held():
+    with signals.held():
         for _ in range(interrupted):
             signal.raise_signal(signal.SIGINT)
         told.append("hit")
@@ -26,7 +26,7 @@ def handle_a_frame(interrupts: StopSignals, told: list[str], interrupted: int = 
 
 
 def test_sigterm_leaves_like_ctrl_c_and_is_no_failure():
-    with StopSignals() as interrupts, pytest.raises(SystemExit) as left, interrupts.held():
+    with StopSignals() as signals, pytest.raises(SystemExit) as left, signals.held():
         signal.raise_signal(signal.SIGTERM)
     assert left.value.code == 0
 
@@ -36,18 +36,18 @@ def test_between_frames_nobody_waits():
         signal.raise_signal(signal.SIGINT)
 
 
-def test_who_interrupts_twice_does_not_wait():
+def test_who_signals_twice_does_not_wait():
     told = []
-    with StopSignals() as interrupts, pytest.raises(KeyboardInterrupt):
-        handle_a_frame(interrupts, told, interrupted=2)
+    with StopSignals() as signals, pytest.raises(KeyboardInterrupt):
+        handle_a_frame(signals, told, interrupted=2)
     assert told == []
 
 
 def test_an_interrupt_is_raised_once():
-    with StopSignals() as interrupts:
-        with pytest.raises(KeyboardInterrupt), interrupts.held():
+    with StopSignals() as signals:
+        with pytest.raises(KeyboardInterrupt), signals.held():
             signal.raise_signal(signal.SIGINT)
-        with interrupts.held():
+        with signals.held():
             pass
 
 

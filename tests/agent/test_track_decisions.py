@@ -1,11 +1,12 @@
-"""When the world is told about a track."""
+"""When something is told of a track."""
 
 import numpy as np
 import pytest
+from support.policies import policy_of
 
+from edge_reid.agent.policy import MatchPolicy
 from edge_reid.agent.track_decisions import TrackDecisions
-from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack
-from edge_reid.core.config import DecideSettings
+from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack, TrackReport
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
 from edge_reid.matching.index import Index
@@ -20,137 +21,170 @@ def seen(vector: np.ndarray, quality: float = 0.8, captured_utc_s: float = 0.0) 
     return EmbeddedCrop(Embedding(unit, MODEL_ID, quality), Box(0, 0, 40, 100), captured_utc_s)
 
 
-def casebook(**settings: float) -> TrackDecisions:
-    labels = np.array([0, 1], np.int32)
-    snapshot = GallerySnapshot(("anna", "ben"), labels, np.stack([ANNA, BEN]), MODEL_ID, version=1)
-    rules = DecideSettings.model_validate({"min_crops": 2, **settings})
-    return TrackDecisions(Index(snapshot), threshold=0.6, settings=rules, keep=4)
+GALLERY = GallerySnapshot(
+    ("anna", "ben"), np.array([0, 1], np.int32), np.stack([ANNA, BEN]), MODEL_ID, version=1
+)
+
+
+class Tracks:
+    """The decisions about tracks, and what was last told of each."""
+
+    def __init__(self, **rules: float) -> None:
+        self.decisions = TrackDecisions(
+            policy_of(Index(GALLERY), **{"min_crops": 2, **rules}), keep=4
+        )
+        self.newest: dict[int, TrackReport] = {}
+
+    def observe(self, track_id: int, crops: list[EmbeddedCrop]) -> HitType | None:
+        report = self.decisions.observe(track_id, crops)
+        if report is None:
+            return None
+        self.newest[track_id] = report
+        return report.kind
+
+    def redecide(self) -> dict[int, HitType]:
+        reports = self.decisions.redecide()
+        self.newest |= {report.track_id: report for report in reports}
+        return {report.track_id: report.kind for report in reports}
+
+    def use(self, index: Index, threshold: float = 0.6) -> None:
+        rules = self.decisions._policy.rules.model_copy(update={"threshold": threshold})
+        self.decisions.use(MatchPolicy(index, rules, impostor_quantiles=()))
+
+    def close(self, track_id: int) -> EndedTrack:
+        return self.decisions.close(track_id)
+
+    def told(self, track_id: int) -> Known | Unknown:
+        return self.newest[track_id].decision
+
+
+def kinds(ended: EndedTrack) -> tuple[HitType, ...]:
+    return tuple(report.kind for report in ended.reports)
 
 
 def test_nothing_is_told_before_there_are_enough_crops():
-    cases = casebook()
-    assert cases.learn(1, [seen(ANNA)]) is None
-    assert cases.learn(1, [seen(ANNA)]) is HitType.NEW
-    decision = cases.published(1)
+    tracks = Tracks()
+    assert tracks.observe(1, [seen(ANNA)]) is None
+    assert tracks.observe(1, [seen(ANNA)]) is HitType.NEW
+    decision = tracks.told(1)
     assert isinstance(decision, Known)
     assert (decision.identity, decision.crops) == ("anna", 2)
 
 
 def test_the_same_again_is_not_told_again():
-    cases = casebook()
-    kinds = [cases.learn(1, [seen(ANNA)]) for _ in range(6)]
-    assert kinds.count(HitType.NEW) == 1
-    assert HitType.UPDATE not in kinds
+    tracks = Tracks()
+    told = [tracks.observe(1, [seen(ANNA)]) for _ in range(6)]
+    assert told.count(HitType.NEW) == 1
+    assert HitType.UPDATE not in told
 
 
 def test_a_clearly_better_decision_is_an_update():
-    cases = casebook(update_gain=0.05)
+    tracks = Tracks(update_gain=0.05)
     blurred = ANNA + 0.9 * STRANGER
-    assert cases.learn(1, [seen(blurred, 0.4)] * 2) is HitType.NEW
-    before = cases.published(1)
-    assert cases.learn(1, [seen(ANNA, 0.9)] * 4) is HitType.UPDATE
-    after = cases.published(1)
+    assert tracks.observe(1, [seen(blurred, 0.4)] * 2) is HitType.NEW
+    before = tracks.told(1)
+    assert tracks.observe(1, [seen(ANNA, 0.9)] * 4) is HitType.UPDATE
+    after = tracks.told(1)
     assert isinstance(before, Known)
     assert isinstance(after, Known)
     assert after.similarity >= before.similarity + 0.05
 
 
 def test_a_stranger_is_told_as_unknown_once():
-    cases = casebook()
-    kinds = [cases.learn(1, [seen(STRANGER)]) for _ in range(4)]
-    assert kinds == [None, HitType.NEW, None, None]
-    assert isinstance(cases.published(1), Unknown)
+    tracks = Tracks()
+    told = [tracks.observe(1, [seen(STRANGER)]) for _ in range(4)]
+    assert told == [None, HitType.NEW, None, None]
+    assert isinstance(tracks.told(1), Unknown)
 
 
 def test_a_stranger_who_turns_out_to_be_anna_is_a_new_hit():
-    cases = casebook()
-    assert cases.learn(1, [seen(STRANGER, 0.2)] * 2) is HitType.NEW
-    assert cases.learn(1, [seen(ANNA, 0.9)] * 4) is HitType.NEW
-    assert isinstance(cases.published(1), Known)
+    tracks = Tracks()
+    assert tracks.observe(1, [seen(STRANGER, 0.2)] * 2) is HitType.NEW
+    assert tracks.observe(1, [seen(ANNA, 0.9)] * 4) is HitType.NEW
+    assert isinstance(tracks.told(1), Known)
 
 
 def test_two_people_too_alike_are_neither():
-    cases = casebook(min_margin=0.2)
+    tracks = Tracks(min_margin=0.2)
     between = ANNA + 0.9 * BEN
-    assert cases.learn(1, [seen(between)] * 4) is None
-    closing = cases.close(1)
-    assert isinstance(closing.decision, Uncertain)
-    assert closing.decision.candidate is not None
-    assert closing.kinds == ()
+    assert tracks.observe(1, [seen(between)] * 4) is None
+    ended = tracks.close(1)
+    assert isinstance(ended.decision, Uncertain)
+    assert ended.decision.candidate is not None
+    assert kinds(ended) == ()
 
 
 def test_nobody_is_in_two_places_at_once():
-    cases = casebook()
-    assert cases.learn(1, [seen(ANNA)] * 2) is HitType.NEW
+    tracks = Tracks()
+    assert tracks.observe(1, [seen(ANNA)] * 2) is HitType.NEW
     lookalike = ANNA + 0.8 * STRANGER
-    assert cases.learn(2, [seen(lookalike)] * 2) is None
-    cases.close(1)
-    assert cases.learn(2, [seen(lookalike)]) is HitType.NEW
+    assert tracks.observe(2, [seen(lookalike)] * 2) is None
+    tracks.close(1)
+    assert tracks.observe(2, [seen(lookalike)]) is HitType.NEW
 
 
 def test_who_stands_still_gets_the_name_that_another_track_leaves():
     """No crop of track 2 comes any more: it has its best ones."""
-    cases = casebook()
-    cases.learn(1, [seen(ANNA)] * 2)
-    cases.learn(2, [seen(ANNA + 0.8 * STRANGER)] * 2)
-    cases.learn(3, [seen(BEN + 0.8 * STRANGER)])
-    assert cases.review() == {}
-    cases.close(1)
-    assert cases.review() == {2: HitType.NEW}
-    decision = cases.published(2)
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA)] * 2)
+    tracks.observe(2, [seen(ANNA + 0.8 * STRANGER)] * 2)
+    tracks.observe(3, [seen(BEN + 0.8 * STRANGER)])
+    assert tracks.redecide() == {}
+    tracks.close(1)
+    assert tracks.redecide() == {2: HitType.NEW}
+    decision = tracks.told(2)
     assert isinstance(decision, Known)
     assert decision.identity == "anna"
-    assert cases.review() == {}
+    assert tracks.redecide() == {}
 
 
 def test_a_name_that_is_left_goes_to_the_track_that_is_most_like_it():
-    cases = casebook()
-    cases.learn(1, [seen(ANNA)] * 2)
-    cases.learn(2, [seen(ANNA + 0.9 * STRANGER)] * 2)
-    cases.learn(3, [seen(ANNA + 0.5 * STRANGER)] * 2)
-    cases.close(1)
-    assert cases.review() == {3: HitType.NEW}
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA)] * 2)
+    tracks.observe(2, [seen(ANNA + 0.9 * STRANGER)] * 2)
+    tracks.observe(3, [seen(ANNA + 0.5 * STRANGER)] * 2)
+    tracks.close(1)
+    assert tracks.redecide() == {3: HitType.NEW}
 
 
 def test_a_hit_ends_under_the_name_it_was_told():
-    cases = casebook()
-    cases.learn(1, [seen(ANNA, 0.5)] * 2)
-    cases.learn(1, [seen(STRANGER, 0.9)] * 4)
-    closing = cases.close(1)
-    assert isinstance(closing.decision, Known)
-    assert closing.decision.identity == "anna"
-    assert closing.kinds == (HitType.END,)
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA, 0.5)] * 2)
+    tracks.observe(1, [seen(STRANGER, 0.9)] * 4)
+    ended = tracks.close(1)
+    assert isinstance(ended.decision, Known)
+    assert ended.decision.identity == "anna"
+    assert kinds(ended) == (HitType.END,)
 
 
 def test_a_short_track_is_decided_at_its_end_with_what_there_is():
-    cases = casebook(min_crops=5)
-    assert cases.learn(1, [seen(ANNA)]) is None
-    closing = cases.close(1)
-    assert isinstance(closing.decision, Known)
-    assert closing.kinds == (HitType.NEW, HitType.END)
+    tracks = Tracks(min_crops=5)
+    assert tracks.observe(1, [seen(ANNA)]) is None
+    ended = tracks.close(1)
+    assert isinstance(ended.decision, Known)
+    assert kinds(ended) == (HitType.NEW, HitType.END)
 
 
 def test_a_track_that_was_never_embedded_ends_without_a_word():
-    assert casebook().close(7) == EndedTrack(None, (), None)
+    assert Tracks().close(7) == EndedTrack(None)
 
 
 def test_only_the_best_embeddings_are_kept():
-    cases = casebook()
-    cases.learn(1, [seen(ANNA, 0.9)] * 4)
-    cases.learn(1, [seen(STRANGER, 0.1)] * 10)
-    final = cases.close(1).decision
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA, 0.9)] * 4)
+    tracks.observe(1, [seen(STRANGER, 0.1)] * 10)
+    final = tracks.close(1).decision
     assert isinstance(final, Known)
     assert final.similarity == pytest.approx(1.0)
     assert final.crops == 4
 
 
 def test_an_event_shows_the_best_view_not_the_last():
-    cases = casebook()
-    cases.learn(1, [seen(ANNA, 0.5, 1.0), seen(ANNA, 0.9, 2.0), seen(ANNA, 0.4, 3.0)])
-    assert cases.best(1).captured_utc_s == 2.0
-    closing = cases.close(1)
-    assert closing.best is not None
-    assert closing.best.captured_utc_s == 2.0
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA, 0.5, 1.0), seen(ANNA, 0.9, 2.0), seen(ANNA, 0.4, 3.0)])
+    assert tracks.newest[1].best.captured_utc_s == 2.0
+    ended = tracks.close(1)
+    assert ended.reports[-1].best.captured_utc_s == 2.0
 
 
 def gallery_of(version: int, **people: np.ndarray) -> Index:
@@ -161,80 +195,80 @@ def gallery_of(version: int, **people: np.ndarray) -> Index:
 
 
 def test_who_is_not_enrolled_any_more_is_never_told_again():
-    cases = casebook()
-    assert cases.learn(1, [seen(ANNA)] * 2) is HitType.NEW
-    cases.use(gallery_of(2, ben=BEN), 0.6)
-    assert isinstance(cases.decisions[1], Unknown)
-    assert cases.learn(1, [seen(ANNA)]) is HitType.NEW
-    assert isinstance(cases.published(1), Unknown)
-    closing = cases.close(1)
-    assert isinstance(closing.decision, Unknown)
-    assert closing.kinds == (HitType.END,)
+    tracks = Tracks()
+    assert tracks.observe(1, [seen(ANNA)] * 2) is HitType.NEW
+    tracks.use(gallery_of(2, ben=BEN), 0.6)
+    assert isinstance(tracks.decisions.decisions[1], Unknown)
+    assert tracks.observe(1, [seen(ANNA)]) is HitType.NEW
+    assert isinstance(tracks.told(1), Unknown)
+    ended = tracks.close(1)
+    assert isinstance(ended.decision, Unknown)
+    assert kinds(ended) == (HitType.END,)
 
 
 def test_a_track_that_ends_right_after_the_change_does_not_end_under_a_removed_name():
-    cases = casebook()
-    cases.learn(1, [seen(ANNA)] * 2)
-    cases.use(gallery_of(2, ben=BEN), 0.6)
-    closing = cases.close(1)
-    assert isinstance(closing.decision, Unknown)
-    assert closing.kinds == (HitType.NEW, HitType.END)
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA)] * 2)
+    tracks.use(gallery_of(2, ben=BEN), 0.6)
+    ended = tracks.close(1)
+    assert isinstance(ended.decision, Unknown)
+    assert kinds(ended) == (HitType.NEW, HitType.END)
 
 
 def test_who_stays_enrolled_stays_told():
-    cases = casebook()
-    cases.learn(1, [seen(ANNA)] * 2)
-    cases.use(gallery_of(2, anna=ANNA, zoe=STRANGER), 0.6)
-    assert cases.learn(1, [seen(ANNA)]) is None
-    assert cases.close(1).kinds == (HitType.END,)
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA)] * 2)
+    tracks.use(gallery_of(2, anna=ANNA, zoe=STRANGER), 0.6)
+    assert tracks.observe(1, [seen(ANNA)]) is None
+    assert kinds(tracks.close(1)) == (HitType.END,)
 
 
 def test_who_is_enrolled_while_in_view_is_told():
-    cases = casebook()
-    assert cases.learn(1, [seen(STRANGER)] * 2) is HitType.NEW
-    cases.use(gallery_of(2, anna=ANNA, zoe=STRANGER), 0.6)
-    assert cases.learn(1, [seen(STRANGER)]) is HitType.NEW
-    decision = cases.published(1)
+    tracks = Tracks()
+    assert tracks.observe(1, [seen(STRANGER)] * 2) is HitType.NEW
+    tracks.use(gallery_of(2, anna=ANNA, zoe=STRANGER), 0.6)
+    assert tracks.observe(1, [seen(STRANGER)]) is HitType.NEW
+    decision = tracks.told(1)
     assert isinstance(decision, Known)
     assert decision.identity == "zoe"
 
 
 def test_who_is_enrolled_or_removed_while_standing_still_is_told_at_once():
-    cases = casebook()
-    cases.learn(1, [seen(ANNA)] * 2)
-    cases.learn(2, [seen(STRANGER)] * 2)
-    cases.learn(3, [seen(BEN)] * 2)
-    cases.use(gallery_of(2, ben=BEN, zoe=STRANGER), 0.6)
-    assert cases.review() == {1: HitType.NEW, 2: HitType.NEW}
-    assert isinstance(cases.published(1), Unknown)
-    decision = cases.published(2)
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA)] * 2)
+    tracks.observe(2, [seen(STRANGER)] * 2)
+    tracks.observe(3, [seen(BEN)] * 2)
+    tracks.use(gallery_of(2, ben=BEN, zoe=STRANGER), 0.6)
+    assert tracks.redecide() == {1: HitType.NEW, 2: HitType.NEW}
+    assert isinstance(tracks.told(1), Unknown)
+    decision = tracks.told(2)
     assert isinstance(decision, Known)
     assert decision.identity == "zoe"
-    assert cases.review() == {}
-    assert cases.close(2).kinds == (HitType.END,)
+    assert tracks.redecide() == {}
+    assert kinds(tracks.close(2)) == (HitType.END,)
 
 
 def test_another_threshold_is_told_at_once():
-    cases = casebook()
-    cases.learn(1, [seen(ANNA + 1.5 * STRANGER)] * 2)
-    assert isinstance(cases.published(1), Unknown)
-    cases.use(gallery_of(1, anna=ANNA, ben=BEN), 0.5)
-    assert cases.review() == {1: HitType.NEW}
-    assert isinstance(cases.published(1), Known)
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA + 1.5 * STRANGER)] * 2)
+    assert isinstance(tracks.told(1), Unknown)
+    tracks.use(gallery_of(1, anna=ANNA, ben=BEN), 0.5)
+    assert tracks.redecide() == {1: HitType.NEW}
+    assert isinstance(tracks.told(1), Known)
 
 
 def test_who_ends_before_being_told_anew_is_told_once():
-    cases = casebook()
-    cases.learn(1, [seen(STRANGER)] * 2)
-    cases.use(gallery_of(2, zoe=STRANGER), 0.6)
-    assert cases.close(1).kinds == (HitType.NEW, HitType.END)
-    assert cases.review() == {}
+    tracks = Tracks()
+    tracks.observe(1, [seen(STRANGER)] * 2)
+    tracks.use(gallery_of(2, zoe=STRANGER), 0.6)
+    assert kinds(tracks.close(1)) == (HitType.NEW, HitType.END)
+    assert tracks.redecide() == {}
 
 
 def test_a_change_of_gallery_makes_no_candidate_of_a_removed_name():
-    cases = casebook(min_crops=5)
-    cases.learn(1, [seen(ANNA)])
-    cases.use(gallery_of(2, ben=BEN), 0.6)
-    decision = cases.decisions[1]
+    tracks = Tracks(min_crops=5)
+    tracks.observe(1, [seen(ANNA)])
+    tracks.use(gallery_of(2, ben=BEN), 0.6)
+    decision = tracks.decisions.decisions[1]
     assert isinstance(decision, Uncertain)
     assert decision.candidate is None

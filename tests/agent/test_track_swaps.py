@@ -1,11 +1,11 @@
-"""Who is who after two people met: what the casebook makes of crops from before and after."""
+"""Who is who after two people met: what is made of crops from before and after."""
 
 import numpy as np
 import pytest
+from support.policies import policy_of
 
 from edge_reid.agent.track_decisions import TrackDecisions
-from edge_reid.agent.track_state import EmbeddedCrop
-from edge_reid.core.config import DecideSettings
+from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack, TrackReport
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
 from edge_reid.matching.index import Index
@@ -17,14 +17,15 @@ NEW, UPDATE, END = HitType.NEW, HitType.UPDATE, HitType.END
 
 
 class Scene:
-    """A casebook of two tracks, 1 and 2, and a clock that goes on with every look."""
+    """The decisions about two tracks, 1 and 2, and a clock that goes on with every look."""
 
     def __init__(self, first: np.ndarray | None, second: np.ndarray | None) -> None:
         people = GallerySnapshot(
             ("anna", "ben"), np.array([0, 1], np.int32), np.stack([ANNA, BEN]), MODEL_ID, version=1
         )
-        rules = DecideSettings(min_crops=3)
-        self.cases = TrackDecisions(Index(people), threshold=0.6, settings=rules, keep=5)
+        self.decisions = TrackDecisions(policy_of(Index(people), min_crops=3), keep=5)
+        self.newest: dict[int, TrackReport] = {}
+        """What was last told, by track."""
         self._now_s = 0.0
         self.look({1: first, 2: second}, times=5)
 
@@ -33,25 +34,32 @@ class Scene:
         told: dict[int, HitType] = {}
         for _ in range(times):
             self._now_s += 0.4
-            self.cases.meet([])
-            for track_id, vector in seen.items():
-                if vector is not None:
-                    kind = self.cases.learn(track_id, [self._crop(track_id, vector, quality)])
-                    told |= {track_id: kind} if kind else {}
-            told |= self.cases.review()
+            self.decisions.meet([])
+            reports = [
+                self.decisions.observe(track_id, [self._crop(track_id, vector, quality)])
+                for track_id, vector in seen.items()
+                if vector is not None
+            ]
+            for report in (*filter(None, reports), *self.decisions.redecide()):
+                told[report.track_id] = report.kind
+                self.newest[report.track_id] = report
         return told
 
     def meet(self, *pair: int) -> None:
-        self.cases.meet([pair or (1, 2)])
+        self.decisions.meet([pair or (1, 2)])
 
     def name(self, track_id: int) -> str | None:
-        decision = self.cases.published(track_id)
+        decision = self.newest[track_id].decision
         return decision.identity if isinstance(decision, Known) else None
 
     def _crop(self, track_id: int, vector: np.ndarray, quality: float) -> EmbeddedCrop:
         unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
         box = Box(100 * track_id, 0, 100 * track_id + 40, 100)
         return EmbeddedCrop(Embedding(unit, MODEL_ID, quality), box, self._now_s)
+
+
+def kinds(ended: EndedTrack) -> tuple[HitType, ...]:
+    return tuple(report.kind for report in ended.reports)
 
 
 def test_names_go_along_when_people_swap_tracks_and_both_are_told():
@@ -61,7 +69,7 @@ def test_names_go_along_when_people_swap_tracks_and_both_are_told():
     assert told == {1: UPDATE, 2: UPDATE}
     assert (scene.name(1), scene.name(2)) == ("ben", "anna")
     assert scene.look({1: BEN, 2: ANNA}, times=5) == {}
-    assert scene.cases.close(1).kinds == (END,)
+    assert kinds(scene.decisions.close(1)) == (END,)
 
 
 def test_names_go_along_though_every_crop_of_before_was_better():
@@ -81,32 +89,32 @@ def test_who_goes_on_as_before_is_not_told_again():
 def test_while_names_are_in_doubt_nobody_is_shown_under_one():
     scene = Scene(ANNA, BEN)
     scene.meet()
-    assert all(isinstance(decision, Uncertain) for decision in scene.cases.decisions.values())
-    assert scene.cases.resting == {1, 2}
+    assert all(isinstance(decision, Uncertain) for decision in scene.decisions.decisions.values())
+    assert scene.decisions.resting == {1, 2}
     scene.look({1: ANNA, 2: BEN})
-    assert all(isinstance(decision, Known) for decision in scene.cases.decisions.values())
-    assert scene.cases.resting == set()
+    assert all(isinstance(decision, Known) for decision in scene.decisions.decisions.values())
+    assert scene.decisions.resting == set()
 
 
 def test_crops_are_wanted_anew_when_people_part_and_until_it_is_clear():
     scene = Scene(ANNA, BEN)
     scene.meet()
-    assert scene.cases.take_anew() == set()
-    scene.cases.meet([])
-    assert scene.cases.take_anew() == {1, 2}
+    assert scene.decisions.take_wanting_fresh() == set()
+    scene.decisions.meet([])
+    assert scene.decisions.take_wanting_fresh() == {1, 2}
     scene.look({1: ANNA, 2: BEN})
-    assert scene.cases.take_settled() == {1: (0.8,) * 5, 2: (0.8,) * 5}
+    assert scene.decisions.take_settled() == {1: (0.8,) * 5, 2: (0.8,) * 5}
 
 
 def test_a_known_and_an_unknown_person_swap_tracks_too():
     scene = Scene(ANNA, ZOE)
     scene.meet()
     assert scene.look({1: ZOE, 2: ANNA}) == {1: NEW, 2: NEW}
-    assert isinstance(scene.cases.published(1), Unknown)
+    assert isinstance(scene.newest[1].decision, Unknown)
     assert scene.name(2) == "anna"
-    closing = scene.cases.close(1)
-    assert isinstance(closing.decision, Unknown)
-    assert closing.kinds == (END,)
+    ended = scene.decisions.close(1)
+    assert isinstance(ended.decision, Unknown)
+    assert kinds(ended) == (END,)
 
 
 def test_two_unknown_people_swap_tracks_too():
@@ -114,7 +122,7 @@ def test_two_unknown_people_swap_tracks_too():
     scene = Scene(ZOE, JIM)
     scene.meet()
     assert scene.look({1: JIM, 2: ZOE}) == {1: UPDATE, 2: UPDATE}
-    first = scene.cases.embeddings(1)
+    first = scene.newest[1].embeddings
     assert all(embedding.vector @ JIM > 0.9 for embedding in first)
 
 
@@ -141,10 +149,10 @@ def test_who_vanishes_at_a_meeting_while_the_other_goes_on_under_the_wrong_numbe
     scene.meet()
     assert scene.look({1: BEN}, times=3) == {1: UPDATE}
     assert scene.name(1) == "ben"
-    closing = scene.cases.close(2)
-    assert (closing.decision.identity, closing.kinds) == ("ben", (END,)), "as it was seen"
-    assert closing.best.box.x1 == 200, "where it was seen"
-    assert scene.cases.close(1).decision.identity == "ben"
+    ended = scene.decisions.close(2)
+    assert (ended.decision.identity, kinds(ended)) == ("ben", (END,)), "as it was seen"
+    assert ended.reports[0].best.box.x1 == 200, "where it was seen"
+    assert scene.decisions.close(1).decision.identity == "ben"
 
 
 def test_who_comes_back_after_the_swap_is_told_by_the_right_name():
@@ -159,7 +167,7 @@ def test_a_rival_that_ended_in_between_is_not_forgotten():
     """Their boxes lay over each other until track 2 was given up."""
     scene = Scene(ANNA, BEN)
     scene.meet()
-    assert scene.cases.close(2).decision.identity == "ben"
+    assert scene.decisions.close(2).decision.identity == "ben"
     assert scene.look({1: BEN}, times=3) == {1: UPDATE}
     assert scene.name(1) == "ben"
 
@@ -168,14 +176,14 @@ def test_what_is_told_of_a_swapped_track_shows_the_track_itself():
     scene = Scene(ANNA, BEN)
     scene.meet()
     scene.look({1: BEN, 2: ANNA}, quality=0.3)
-    assert [scene.cases.best(number).box.x1 for number in (1, 2)] == [100, 200]
-    assert scene.cases.best(1).captured_utc_s > 2.0
+    assert [scene.newest[number].best.box.x1 for number in (1, 2)] == [100, 200]
+    assert scene.newest[1].best.captured_utc_s > 2.0
 
 
 def test_three_people_who_meet_get_their_own_names_back():
     scene = Scene(ANNA, BEN)
     scene.look({3: ZOE}, times=5)
-    scene.cases.meet([(1, 2), (2, 3), (1, 3)])
+    scene.decisions.meet([(1, 2), (2, 3), (1, 3)])
     scene.look({1: BEN, 2: ZOE, 3: ANNA}, times=3)
     assert (scene.name(1), scene.name(2), scene.name(3)) == ("ben", None, "anna")
 
@@ -184,9 +192,9 @@ def test_a_track_that_turned_into_somebody_else_unseen_gives_its_name_up():
     """Track 1 went on with Zoe, and Anna comes along as track 3: nobody is in two places."""
     scene = Scene(ANNA, BEN)
     scene.look({3: ANNA + 0.3 * FOG}, times=3)
-    assert 1 in scene.cases.take_anew(), "track 1 is looked at anew"
+    assert 1 in scene.decisions.take_wanting_fresh(), "track 1 is looked at anew"
     assert scene.look({1: ZOE}, times=3) == {1: NEW, 3: NEW}
-    assert isinstance(scene.cases.published(1), Unknown)
+    assert isinstance(scene.newest[1].decision, Unknown)
     assert scene.name(3) == "anna"
 
 
@@ -203,7 +211,7 @@ def test_who_has_a_name_keeps_it_when_somebody_alike_comes_along():
     scene.look({3: alike}, times=3)
     assert scene.look({1: ANNA, 3: alike}, times=5) == {}
     assert scene.name(1) == "anna"
-    scene.cases.close(1)
+    scene.decisions.close(1)
     assert scene.look({}) == {3: NEW}
 
 
@@ -212,8 +220,8 @@ def test_a_track_that_ends_in_doubt_ends_under_the_name_it_had(looks: int):
     scene = Scene(ANNA, BEN)
     scene.meet()
     scene.look({1: ANNA}, times=looks)
-    closing = scene.cases.close(1)
-    assert (closing.decision.identity, closing.kinds) == ("anna", (END,))
+    ended = scene.decisions.close(1)
+    assert (ended.decision.identity, kinds(ended)) == ("anna", (END,))
 
 
 def test_a_crowd_that_never_parts_is_bounded():
@@ -221,7 +229,7 @@ def test_a_crowd_that_never_parts_is_bounded():
     for number in range(2, 200):
         scene.look({number: ZOE})
         scene.meet(1, number)
-        scene.cases.close(number)
-    assert len(scene.cases._cases[1].rivals) <= 8
+        scene.decisions.close(number)
+    assert len(scene.decisions._tracks[1].rivals) <= 8
     assert scene.look({1: ANNA}, times=3) == {}
     assert scene.name(1) == "anna"

@@ -57,6 +57,7 @@ LATER = {
         "refused",
     ],
     "edge-reid.camera/1": ["fault", "period_s"],
+    "edge-reid.command/1": ["camera"],
 }
 """Fields that came after the first release."""
 

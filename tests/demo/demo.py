@@ -31,7 +31,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from support import campus
 
 from edge_reid.agent.app import Outputs, run_agent
-from edge_reid.agent.metrics import RunSummary
+from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.cli.hit_table import HitTable
 from edge_reid.cli.run_progress import summary_rows
@@ -120,14 +120,14 @@ def run(settings: AgentSettings, received: Received, out: Path) -> None:
     lines = out / "events.jsonl"
     outputs = Outputs(events=str(lines), annotate=out / "annotated.webm")
     with Live(get_renderable=screen.render, console=console, refresh_per_second=4):
-        summary = run_agent(settings, outputs=outputs, observer=screen)
+        summary = run_agent(settings, outputs=outputs, observers=[screen])
         told = len(lines.read_text(encoding="utf-8").splitlines())
         received.wait_for(told)
     for name, value in summary_rows(summary):
         console.print(f"  [bold]{name:<18}[/bold]{value}", highlight=False)
 
 
-class DemoScreen:
+class DemoScreen(Observer):
     """The observer the agent reports to."""
 
     def __init__(self, received: Received) -> None:
@@ -140,17 +140,14 @@ class DemoScreen:
     def render(self) -> Group:
         return Group(self._received.table, self._progress)
 
-    def started(self, _camera: str, frames_expected: int | None) -> None:
+    def started(self, _camera: str, frames_expected: int | None, /) -> None:
         self._progress.update(self._task, total=frames_expected)
 
-    def stepped(self, _step: Step) -> None:
+    def stepped(self, _step: Step, /) -> None:
         self._progress.advance(self._task)
 
-    def notice(self, line: str) -> None:
+    def notice(self, line: str, /) -> None:
         console.print(f"[yellow]{line}[/yellow]")
-
-    def interrupted(self, _summary: RunSummary) -> None:
-        """Nobody reads it."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from support import staged_scenes as staged
 
 from edge_reid.agent.pipeline import Pipeline
-from edge_reid.agent.policy import Standard
+from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.gallery.store import GalleryStore
@@ -51,8 +51,9 @@ def watch(clip: Path, settings: AgentSettings) -> tuple[list[Boxed], list[Hit]]:
     pipeline = Pipeline(
         detector=load_detector(settings.models.detector),
         embedder=embedder,
-        index=index,
-        threshold=Standard(embedder.manifest, settings.decide).threshold_of(index),
+        policies=PolicyHolder(
+            MatchPolicy(index, settings.decide, embedder.manifest.impostor_quantiles)
+        ),
         settings=settings,
     )
     told: dict[int, str | None] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support import killed_device
-from support.cameraless_agent import Box, Life
+from support.cameraless_agent import CameralessAgent, Life
 from support.consumer import Consumer, eventually
 from support.fault_figures import Figure, record
 from support.gallery_publisher import (
@@ -26,6 +26,7 @@ from support.gallery_publisher import (
     portraits,
 )
 from support.mosquitto import Mosquitto
+from support.policies import CameralessParts
 from support.tcp_gate import Gate
 
 from edge_reid.core.errors import EdgeReidError, SnapshotError
@@ -39,6 +40,7 @@ from edge_reid.signing.blobs import BlobRef
 from edge_reid.transfer import mqtt as sync_mqtt
 from edge_reid.transfer.folder import FolderPlace, FolderSource
 from edge_reid.transfer.mqtt import MqttPlace, MqttSource
+from edge_reid.wire.topics import Address
 
 ROOT = "edge-reid"
 REFUSED = re.compile("signature is not of|expected this SHA-256")
@@ -130,10 +132,11 @@ def test_an_agent_says_in_its_status_why_it_has_refused_a_changed_message(
         folder = tmp_path / str(number)
         folder.mkdir()
         life = Life(folder, broker.url, workshop.public_key_path, 1, agent=f"device-{number}")
-        with Box(life) as device, Consumer(broker.broker(), life.address.agent_status) as consumer:
+        status = Address(ROOT, SITE, life.agent).agent_status
+        with CameralessAgent(life) as agent, Consumer(broker.broker(), status) as consumer:
 
-            def reason(device: Box = device, consumer: Consumer = consumer) -> str:
-                device.changeover.between_frames()
+            def reason(agent: CameralessParts = agent, consumer: Consumer = consumer) -> str:
+                agent.between_frames.run(None)
                 return str((consumer.payloads("status") or [{}])[-1].get("gallery"))
 
             eventually(lambda: REFUSED.search(reason()) is not None, 20)

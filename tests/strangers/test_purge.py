@@ -53,7 +53,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "strangers.db"
 
 
-class TestLeftovers:
+class TestPurge:
     def test_who_is_due_is_forgotten_and_the_others_are_told_of_once(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -62,10 +62,10 @@ class TestLeftovers:
         with remembering(path) as store:
             meet(store, now)
             meet(store, now - KEEP_S - 1)
-        leftovers = StrangerPurge(path)
+        purge = StrangerPurge(path)
         with caplog.at_level(logging.WARNING):
-            leftovers.forget_due()
-            leftovers.forget_due()
+            purge.forget_due()
+            purge.forget_due()
         assert people(path) == 1
         (told,) = caplog.records
         assert "of 1 unknown people embeddings are still kept" in told.getMessage()
@@ -85,16 +85,17 @@ class TestLeftovers:
         self, path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         path.write_bytes(b"my diary")
-        assert StrangerPurge(path).greet([a_hit()]) == (a_hit(),)
+        purge = StrangerPurge(path)
+        purge.forget_due()
+        assert purge.assign([a_hit()], 3) == (a_hit(),)
         assert path.read_bytes() == b"my diary"
         assert "another kind of file" in caplog.text
 
 
 HURRIED = """
-from edge_reid.strangers import recogniser as doorman
-from edge_reid.strangers import purge as leftovers
+from edge_reid.strangers import purge, recogniser
 from edge_reid.cli.main import main
-doorman.PURGE_INTERVAL_S = leftovers.LOOK_INTERVAL_S = 0.5
+recogniser.PURGE_INTERVAL_S = purge.LOOK_INTERVAL_S = 0.5
 main()
 """
 

@@ -14,17 +14,11 @@ from pathlib import Path
 
 from support.decided_tracks import a_hit
 from support.gallery_publisher import DIMENSION, MODEL, SITE
-from support.no_pipeline import NoPipeline
+from support.policies import CameralessParts, without_camera
 
-from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.delivery.publisher import AgentFacts
-from edge_reid.wire.events import Event, EventOrigin
-from edge_reid.wire.topics import Address
 
 MANIFEST = EmbeddingManifest(
     name="test",
@@ -56,10 +50,6 @@ class Life:
         return self.folder / "replica.db"
 
     @property
-    def address(self) -> Address:
-        return Address("edge-reid", SITE, self.agent)
-
-    @property
     def settings(self) -> AgentSettings:
         return AgentSettings.model_validate(
             {
@@ -79,61 +69,28 @@ class Life:
         )
 
 
-class Box:
+class CameralessAgent:
     """All of an agent but its camera and its models. `with` runs it."""
 
     def __init__(self, life: Life) -> None:
         self._life = life
         self._open = ExitStack()
 
-    def __enter__(self) -> Box:
-        settings, stack = self._life.settings, self._open
-        sync = GallerySync.open(settings, MANIFEST)
+    def __enter__(self) -> CameralessParts:
+        sync = GallerySync.open(self._life.settings, MANIFEST)
         assert sync is not None
-        stack.enter_context(sync)
-        index = sync.first
-        facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
-        self.uplink = Uplink.open(settings, self._life.address, facts, stack)
-        self.herald = EventOutput(
-            EventOrigin(self._life.address, "gate", MODEL, index.version),
-            commit=self.commit,
-            lines=None,
-        )
-        self.changeover = Changeover(
-            sync,
-            index,
-            pipeline=NoPipeline(),  # type: ignore[arg-type]
-            herald=self.herald,
-            uplink=self.uplink,
-            facts=facts,
-            threshold_of=lambda _: 0.6,
-        )
-        return self
+        self._open.enter_context(sync)
+        return without_camera(self._life.settings, sync.first, self._open, sync=sync)
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def commit(self, event: Event) -> int | None:
-        return self.uplink.publisher.publish(event)
-
-
-class WatchedBox(Box):
-    """Says what it has committed."""
-
-    def __init__(self, life: Life, watcher: Connection) -> None:
-        super().__init__(life)
-        self._watcher = watcher
-
-    def commit(self, event: Event) -> int | None:
-        seq = super().commit(event)
-        self._watcher.send(seq)
-        return seq
-
 
 def live(life: Life, watcher: Connection) -> None:
-    """Sync and publish, for ever."""
-    with WatchedBox(life, watcher) as device:
+    """Sync and publish, for ever; say what is committed."""
+    with CameralessAgent(life) as agent:
         for track in itertools.count(life.first_track):
-            device.changeover.between_frames()
-            device.herald.tell([a_hit(track)])
+            agent.between_frames.run(None)
+            agent.output.write([a_hit(track)])
+            watcher.send(agent.uplink.outbox.figures.last_seq)
             time.sleep(PAUSE_S)

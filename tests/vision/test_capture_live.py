@@ -78,10 +78,9 @@ def test_who_is_patient_waits_for_a_camera_and_hears_that_there_is_none() -> Non
             turns.append(time.monotonic())
             camera.answers = len(turns) > 5
 
-        source.idle = idle
         with source:
             assert source.size_px == (0, 0)
-            frame = next(iter(source))
+            frame = next(source.frames(idle))
             assert source.size_px == SIZE_PX
     assert frame.image.shape[:2] == SIZE_PX[::-1]
     pauses = [later - earlier for earlier, later in itertools.pairwise(turns)]

@@ -80,8 +80,7 @@ def faults_until(
         if is_enough(kinds) or time.monotonic() > deadline_s:
             source.close()
 
-    source.idle = look
-    for _ in source:
+    for _ in source.frames(look):
         look()
     return kinds
 
@@ -176,9 +175,8 @@ def test_a_camera_whose_key_frames_are_far_apart_is_waited_for(
             if kinds[-3:] == ["no-key-frame"] * 3:
                 begin.set()
 
-        source.idle = look
         with source:
-            assert next(iter(source)).size_px == (160, 120)
+            assert next(source.frames(look)).size_px == (160, 120)
         assert source.reopened == 0, "who hangs up begins to wait anew"
     assert "no-key-frame" in kinds
 

@@ -1,7 +1,8 @@
 """The detector on real CCTV: its people, its promises, and what a wrong file costs."""
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,14 @@ from edge_reid.core.geometry import Boxes, iou_matrix
 from edge_reid.core.manifest import DetectorManifest, EmbeddingManifest, file_sha256, write_manifest
 from edge_reid.core.types import Detection, Image
 from edge_reid.vision.detect import load_detector
+from edge_reid.vision.detectors.family import (
+    Canvas,
+    DetectorFamily,
+    FamilySettings,
+    settings_in,
+)
+from edge_reid.vision.detectors.registry import FAMILIES
+from edge_reid.vision.runtime import TensorSpec
 
 MODEL = shipped_model(DETECTOR)
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,7 +195,15 @@ def test_an_embedding_model_is_not_a_detector(copied: Callable[..., Path]) -> No
         ({"input_width_px": 416}, r"expects float32 \(1, 288, 416, 3\) in, the file takes float32"),
         ({"input_dtype": "uint8"}, r"expects uint8 \(1, 288, 512, 3\) in, the file takes float32"),
         ({"decoder": "yolox"}, r"decoder 'yolox' at strides \(8, 16, 32\) expects \(1, 3024, 4\)"),
-        ({"strides": (8, 16)}, r"expects \(1, 2880, 44\) and \(1, 2880, 1\) out, the file gives"),
+        (
+            {"decoder_settings": {"strides": [8, 16]}},
+            r"expects \(1, 2880, 44\) and \(1, 2880, 1\) out, the file gives",
+        ),
+        ({"decoder": "ssd"}, "expected a decoder of nanodet, yolox in its manifest, got 'ssd'"),
+        (
+            {"decoder_settings": {"strides": [0], "priors": 9}},
+            r"decoder_settings are none of 'nanodet': strides\.0: .*priors: unknown key",
+        ),
     ],
 )
 def test_a_manifest_that_describes_another_model(
@@ -194,4 +211,53 @@ def test_a_manifest_that_describes_another_model(
 ) -> None:
     with pytest.raises(ModelError, match=complaint) as caught:
         load_detector(copied(**change))
-    assert "correct the manifest" in str(caught.value)
+    assert str(caught.value).startswith("model ")
+
+
+class StretchedSettings(FamilySettings):
+    """Of a family that the code does not know."""
+
+    people_channel: int
+
+
+def stretched_family(
+    manifest: DetectorManifest, outputs: Sequence[TensorSpec], where: str, /
+) -> DetectorFamily:
+    """A family that stretches frames, and always sees one person, in the canvas's lower right."""
+    settings = settings_in(manifest, StretchedSettings, where)
+    height, width = manifest.input_height_px, manifest.input_width_px
+
+    class Family:
+        def canvas_of(self, image: Image) -> Canvas:
+            scale_xy = width / image.shape[1], height / image.shape[0]
+            return Canvas(np.asarray(cv2.resize(image, (width, height)), np.uint8), scale_xy)
+
+        def people(
+            self, outputs: Sequence[np.ndarray], weak_score: float
+        ) -> tuple[Boxes, np.ndarray]:
+            assert len(outputs) == 2
+            assert settings.people_channel == 1
+            box = [[width / 2, height / 2, width, height]] * 2
+            return np.float32(box), np.float32([0.9, 0.8])
+
+    return Family()
+
+
+def test_a_family_is_one_maker_with_settings_of_its_own(
+    copied: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FAMILIES, "stretched", stretched_family)  # type: ignore[arg-type]
+    path = copied(decoder="stretched", decoder_settings={"people_channel": 1})
+    (person,) = load_detector(path).detect(np.zeros((300, 300, 3), np.uint8))
+    assert person.box.to_array() == pytest.approx([150, 150, 300, 300])
+    assert person.score == pytest.approx(0.9)
+    with pytest.raises(ModelError, match="people_channel: is missing|people_channel"):
+        load_detector(copied(decoder="stretched", decoder_settings={}))
+
+
+def test_a_manifest_of_before_families_had_settings_is_still_one() -> None:
+    table = json.loads(MODEL.with_suffix(".json").read_text())
+    assert table["strides"] == [8, 16, 32]
+    manifest = DetectorManifest.model_validate(table)
+    assert manifest.decoder_settings == {"strides": [8, 16, 32], "pad_value": 114}
+    assert DetectorManifest.model_validate_json(manifest.model_dump_json()) == manifest

@@ -29,8 +29,7 @@ before_mb, kinds = peak_mb(), set()
 def look():
     if source.fault: kinds.add(source.fault.kind)
     if source.reopened: source.close()
-source.idle = look
-for frame in source:
+for frame in source.frames(look):
     look()
 print(round(peak_mb() - before_mb), *sorted(kinds))
 """

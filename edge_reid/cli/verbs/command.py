@@ -25,6 +25,10 @@ def command(
     threshold: Annotated[
         float | None, typer.Argument(metavar="THRESHOLD", help="Of set-threshold.")
     ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(help="A camera of the agent. [default: the agent, whatever its cameras]"),
+    ] = None,
     as_json: JsonOption = False,
     timeout: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the answer.")
@@ -40,7 +44,7 @@ def command(
     from edge_reid.core.foreign_text import shown, shown_json
     from edge_reid.wire.topics import Address
 
-    order = _order(name, threshold)
+    order = _order(name, threshold, None if camera is None else topic_name("--camera", camera))
     address = Address(login.root, topic_name("--site", site), topic_name("AGENT", agent))
     with Console(stderr=True).status(f"{agent}: {name}"):
         result = ask(login.broker(), address, order, timeout_s=timeout)
@@ -52,7 +56,7 @@ def command(
         raise CommandError(f"agent {agent}: refuses {name}: {result.reason}")
 
 
-def _order(name: str, threshold: float | None) -> Command:
+def _order(name: str, threshold: float | None, camera: str | None) -> Command:
     """The command that the words mean.
 
     Raises:
@@ -68,7 +72,7 @@ def _order(name: str, threshold: float | None) -> Command:
         expected = ", ".join(get_args(CommandName))
         raise UsageError(f"COMMAND: expected one of {expected}, got {name!r}")
     try:
-        return new_command(name, threshold)  # type: ignore[arg-type]
+        return new_command(name, threshold, camera=camera)  # type: ignore[arg-type]
     except ValueError as error:
         raise UsageError(
             "THRESHOLD: expected a similarity from -1 to 1 for set-threshold, and none for any "

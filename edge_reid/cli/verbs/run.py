@@ -91,7 +91,7 @@ def run(
     settings = load()
     outputs = Outputs(events=events, annotate=annotate)
     with RunScreen(quiet=quiet, summary_to_stderr=events == "-") as screen:
-        summary = run_agent(settings, outputs=outputs, observer=screen, reload=load)
+        summary = run_agent(settings, outputs=outputs, observers=[screen], reload=load)
     screen.show(summary)
     if summary.undelivered:
         raise BrokerError(summary.undelivered)

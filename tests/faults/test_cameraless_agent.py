@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import cameraless_agent as whole_box
-from support.cameraless_agent import Box, Life
+from support.cameraless_agent import CameralessAgent, Life, live
 from support.consumer import Consumer, eventually
 from support.fault_figures import of_hits, record
 from support.gallery_publisher import ENOUGH_FOR_A_TREE, SITE, Workshop, portraits
@@ -21,6 +20,7 @@ from edge_reid.gallery.gallery_install import load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica
 from edge_reid.transfer.mqtt import MqttPlace
 
+TESTS = Path(__file__).resolve().parents[1]
 PATIENCE_S = 60.0
 TRACKS_A_LIFE = 1000
 
@@ -57,8 +57,9 @@ def version_held(life: Life, workshop: Workshop, versions: dict[int, str]) -> in
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.soak)])
 @pytest.mark.timeout(900)
 def test_an_agent_killed_during_sync_and_events_has_one_gallery_and_all_events(
-    broker: Mosquitto, tmp_path: Path, kills: int
+    broker: Mosquitto, tmp_path: Path, kills: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # the server finds nothing to preload otherwise
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["support.cameraless_agent"])
     dice, versions = random.Random(5), dict[int, str]()
@@ -74,7 +75,7 @@ def test_an_agent_killed_during_sync_and_events_has_one_gallery_and_all_events(
                 publish(workshop, broker, versions)
             life = Life(tmp_path, broker.url, workshop.public_key_path, 1 + number * TRACKS_A_LIFE)
             ours, theirs = server.Pipe()
-            device = server.Process(target=whole_box.live, args=(life, theirs), daemon=True)
+            device = server.Process(target=live, args=(life, theirs), daemon=True)
             device.start()
             assert ours.poll(PATIENCE_S), "it is not born"
             committed.add(ours.recv())
@@ -86,9 +87,9 @@ def test_an_agent_killed_during_sync_and_events_has_one_gallery_and_all_events(
             if version := version_held(life, workshop, versions):
                 held.append(version)
         last = Life(tmp_path, broker.url, workshop.public_key_path, 1 + kills * TRACKS_A_LIFE)
-        with Box(last) as device:
-            assert device.uplink.publisher.flush(PATIENCE_S) == 0
-            total = device.uplink.outbox.figures.last_seq
+        with CameralessAgent(last) as agent:
+            assert agent.uplink.publisher.flush(PATIENCE_S) == 0
+            total = agent.uplink.outbox.figures.last_seq
         eventually(lambda: {it["seq"] for it in consumer.payloads("hit")} >= committed, PATIENCE_S)
         hits = consumer.payloads("hit")
     figure = of_hits("agent killed -9 during gallery sync and events", kills, total, hits)

@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from edge_reid.vision.decode import cells_of, nanodet_boxes, suppress, yolox_boxes
+from edge_reid.vision.detectors.grid import cells_of
+from edge_reid.vision.detectors.nanodet_family import nanodet_boxes
+from edge_reid.vision.detectors.yolox_family import yolox_boxes
+from edge_reid.vision.suppression import suppress
 
 
 def test_cells_come_stride_by_stride_and_row_by_row() -> None:

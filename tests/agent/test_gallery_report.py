@@ -8,17 +8,13 @@ from pathlib import Path
 
 import pytest
 from support.consumer import eventually
-from support.decided_tracks import ADDRESS, ORIGIN, a_hit
+from support.decided_tracks import ADDRESS, a_hit
 from support.gallery_publisher import DIMENSION, MODEL, portraits
 from support.mosquitto import Mosquitto
-from support.no_pipeline import NoPipeline
+from support.policies import CameralessParts, without_camera
 
-from edge_reid.agent.changeover import Changeover
-from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_watch import GalleryWatch
-from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings
-from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
 from edge_reid.mqtt.subscriber import Subscriber
@@ -36,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[GalleryStore]:
 @contextmanager
 def an_agent(
     store: GalleryStore, folder: Path, url: str, watch: GalleryWatch | None = None
-) -> Iterator[tuple[Changeover, Uplink, EventOutput]]:
+) -> Iterator[CameralessParts]:
     """All of an agent but its camera."""
     settings = AgentSettings.model_validate(
         {
@@ -48,24 +44,13 @@ def an_agent(
             "mqtt": {"url": url},
         }
     )
-    index = Index(store.snapshot())
-    facts = AgentFacts(MODEL, index.version, started_utc_s=0.0)
     with ExitStack() as stack:
-        uplink = Uplink.open(settings, ADDRESS, facts, stack)
-        herald = stack.enter_context(
-            EventOutput(ORIGIN, commit=uplink.publisher.publish, lines=None)
-        )
-        changeover = Changeover(
-            None,
-            index,
-            pipeline=NoPipeline(),  # type: ignore[arg-type]
-            herald=herald,
-            uplink=uplink,
-            facts=facts,
-            threshold_of=lambda _: 0.6,
-            watch=watch,
-        )
-        yield changeover, uplink, herald
+        yield without_camera(settings, Index(store.snapshot()), stack, watch=watch)
+
+
+def put_in_force(agent: CameralessParts, index: Index) -> None:
+    agent.policies.swap(agent.policies.current.with_gallery(index))
+    agent.between_frames.run(None)
 
 
 def is_retained(broker: Mosquitto, name: str) -> bool:
@@ -76,34 +61,34 @@ def is_retained(broker: Mosquitto, name: str) -> bool:
 def test_who_was_removed_while_the_agent_was_off_is_taken_back_at_its_next_start(
     broker: Mosquitto, store: GalleryStore, tmp_path: Path
 ) -> None:
-    with an_agent(store, tmp_path, broker.url) as (_, uplink, herald):
-        herald.tell([a_hit(1)])
-        assert uplink.publisher.flush(10) == 0
-    with an_agent(store, tmp_path, broker.url) as (_, uplink, _):
-        eventually(lambda: uplink.publisher.has_retracted)
+    with an_agent(store, tmp_path, broker.url) as agent:
+        agent.output.write([a_hit(1)])
+        assert agent.uplink.publisher.flush(10) == 0
+    with an_agent(store, tmp_path, broker.url) as agent:
+        eventually(lambda: agent.uplink.publisher.has_retracted)
     assert is_retained(broker, "ana"), "who is enrolled stays"
     store.remove("ana")
-    with an_agent(store, tmp_path, broker.url) as (_, uplink, _):
-        eventually(lambda: uplink.publisher.has_retracted)
+    with an_agent(store, tmp_path, broker.url) as agent:
+        eventually(lambda: agent.uplink.publisher.has_retracted)
         assert not is_retained(broker, "ana")
 
 
 def test_who_is_removed_is_taken_back_at_the_next_reload(
     broker: Mosquitto, store: GalleryStore, tmp_path: Path
 ) -> None:
-    with an_agent(store, tmp_path, broker.url) as (changeover, uplink, herald):
-        herald.tell([a_hit(1)])
-        assert uplink.publisher.flush(10) == 0
+    with an_agent(store, tmp_path, broker.url) as agent:
+        agent.output.write([a_hit(1)])
+        assert agent.uplink.publisher.flush(10) == 0
         store.remove("ana")
-        changeover.put_in_force(Index(store.snapshot()))
-        eventually(lambda: uplink.publisher.has_retracted)
+        put_in_force(agent, Index(store.snapshot()))
+        eventually(lambda: agent.uplink.publisher.has_retracted)
         assert not is_retained(broker, "ana")
         store.add_all(portraits("ana"))
-        changeover.put_in_force(Index(store.snapshot()))
-        herald.tell([a_hit(2)])
-        assert uplink.publisher.flush(10) == 0
+        put_in_force(agent, Index(store.snapshot()))
+        agent.output.write([a_hit(2)])
+        assert agent.uplink.publisher.flush(10) == 0
         assert is_retained(broker, "ana")
-        assert uplink.outbox.shown == {"ana"}
+        assert agent.uplink.outbox.shown == {"ana"}
 
 
 def test_who_is_removed_while_the_agent_runs_is_taken_back_without_a_command(
@@ -111,18 +96,18 @@ def test_who_is_removed_while_the_agent_runs_is_taken_back_without_a_command(
 ) -> None:
     with (
         GalleryWatch(store.path, MODEL, look_s=0.05) as watch,
-        an_agent(store, tmp_path, broker.url, watch) as (changeover, uplink, herald),
+        an_agent(store, tmp_path, broker.url, watch) as agent,
     ):
-        herald.tell([a_hit(1)])
-        assert uplink.publisher.flush(10) == 0
+        agent.output.write([a_hit(1)])
+        assert agent.uplink.publisher.flush(10) == 0
         assert is_retained(broker, "ana")
         store.remove("ana")
 
         def is_in_force() -> bool:
-            changeover.between_frames()
-            return "ana" not in changeover.index
+            agent.between_frames.run(None)
+            return "ana" not in agent.index
 
         eventually(is_in_force)
-        eventually(lambda: uplink.publisher.has_retracted)
+        eventually(lambda: agent.uplink.publisher.has_retracted)
         assert not is_retained(broker, "ana")
-        assert herald.origin.gallery_version == store.version
+        assert agent.index.version == store.version

@@ -1,0 +1,61 @@
+"""What happens between two frames: the only moment at which another thread's work takes effect."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edge_reid.agent.command_runner import CommandRunner
+from edge_reid.agent.gallery_report import GalleryReport
+from edge_reid.agent.policy import PolicyHolder
+from edge_reid.core.types import Frame
+from edge_reid.matching.index import Index
+from edge_reid.strangers.stranger_names import StrangerNames
+
+
+class GalleryFeed(Protocol):
+    """Makes galleries ready, in a thread of its own."""
+
+    def take(self) -> Index | None:
+        """A gallery that has come since the last call."""
+
+
+class BetweenFrames:
+    """Brings in what other threads have made ready. Of the thread that takes the frames.
+
+    Args:
+        policies: where another gallery comes into force.
+        galleries: makes them ready.
+        commands: its jobs between two frames; None: no commands are taken.
+        report: tells MQTT of the gallery; None: there is no broker.
+        names: forgets people in time.
+    """
+
+    def __init__(
+        self,
+        policies: PolicyHolder,
+        galleries: GalleryFeed,
+        *,
+        commands: CommandRunner | None,
+        report: GalleryReport | None,
+        names: StrangerNames,
+    ) -> None:
+        self._policies = policies
+        self._galleries = galleries
+        self._commands = commands
+        self._report = report
+        self._names = names
+
+    def run(self, frame: Frame | None) -> None:
+        """Take less than a frame's time.
+
+        Args:
+            frame: the next to be looked at; None: none comes.
+        """
+        index = self._galleries.take()
+        if index is not None:
+            self._policies.swap(self._policies.current.with_gallery(index))
+        if self._commands:
+            self._commands.run_jobs(frame)
+        if self._report:
+            self._report.bring_up_to_date()
+        self._names.forget_due()
