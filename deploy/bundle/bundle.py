@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from edge_reid.core.manifest import (
     load_embedding_manifest,
     manifest_path,
 )
-from edge_reid.core.progress import StageProgress
+from edge_reid.core.progress import StageProgress, of_stage
 from edge_reid.core.stream_url import has_login
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.bundle_manifest import BundleManifest
@@ -32,8 +32,8 @@ from edge_reid.signing.model_signature import sign_model, signature_path
 
 Contents = dict[str, Content]
 
-_HERE = Path(__file__).resolve().parents[1]
-_CARRIED_FOLDERS = ("systemd", "install")
+_DEPLOY = Path(__file__).resolve().parents[1]
+_COPIED_FOLDERS = ("systemd", "install")
 _PACKAGES: dict[RuntimeChoice, str] = {
     "litert": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
@@ -61,20 +61,24 @@ class BundleOrder:
     """What the release is called; None: as our wheel."""
 
 
-def make_bundle(order: BundleOrder, told: StageProgress = lambda *_: None) -> BundleManifest:
+def make_bundle(order: BundleOrder, progress: StageProgress = lambda *_: None) -> BundleManifest:
     """Make a bundle, and read it back.
+
+    Args:
+        order: what is wanted.
+        progress: told how far it is.
 
     Raises:
         UsageError: the order contradicts itself, or the site's file.
         EdgeReidError: a file that it needs is missing, wrong, or not to be had; one line each.
     """
     _check(order)
-    contents = _configuration(order) | _carried()
+    contents = _configuration(order) | _units_and_installer()
     models, embedding = _models(order.site, order.key)
     if order.device and order.site.files.gallery:
         contents["gallery/gallery.db"] = _gallery(order, embedding)
     with own_wheel(order.wheel) as ours:
-        wheels = _wheels(order, ours, told)
+        wheels = _wheels(order, ours, progress)
         version = order.version or str(ours.version)
         known = load_detector_manifest(order.site.model("detector")), embedding
         contents["sbom.cdx.json"] = Content(sbom(ours.name, version, order.target, wheels, known))
@@ -90,8 +94,10 @@ def make_bundle(order: BundleOrder, told: StageProgress = lambda *_: None) -> Bu
             model_id=embedding.model_id,
             files=listing(contents),
         )
-        write_bundle(order.out, manifest, contents, order.key, _as("writing", told))
-    return verify(order.out, order.key.public if order.key else None, _as("reading back", told))
+        write_bundle(order.out, manifest, contents, order.key, of_stage("writing", progress))
+    return verify(
+        order.out, order.key.public if order.key else None, of_stage("reading back", progress)
+    )
 
 
 def _check(order: BundleOrder) -> None:
@@ -118,11 +124,10 @@ def _check(order: BundleOrder) -> None:
 
 def _refuse_logins(order: BundleOrder) -> None:
     agents = (agent for name in _devices(order) for agent in order.site.agents(name))
-    if tell := [it.camera for it in agents if has_login(it.settings.source.uri)]:
+    if cameras := [agent.camera for agent in agents if has_login(agent.settings.source.uri)]:
         raise UsageError(
-            f"source.uri of {', '.join(tell)}: expected no login in a bundle for all devices, "
-            f"which "
-            "anybody may read; make one for each device, with --device"
+            f"source.uri of {', '.join(cameras)}: expected no login in a bundle for all devices, "
+            "which anybody may read; make one for each device, with --device"
         )
 
 
@@ -131,9 +136,8 @@ def _devices(order: BundleOrder) -> list[str]:
     if order.device:
         return [order.device]
     site = order.site
-    if not (
-        names := [it for it in sorted(site.devices) if site.target_of(it) == order.target.name]
-    ):
+    names = [name for name in sorted(site.devices) if site.target_of(name) == order.target.name]
+    if not names:
         raise UsageError(
             f"target {order.target.name}: the site's file has no device of that kind; "
             "give the target of one"
@@ -155,12 +159,12 @@ def _configuration(order: BundleOrder) -> Contents:
     }
 
 
-def _carried() -> Contents:
-    """Units and installer, as they lie beside this file."""
+def _units_and_installer() -> Contents:
+    """As they lie in deploy/."""
     return {
-        str(path.relative_to(_HERE)): Content(path)
-        for folder in _CARRIED_FOLDERS
-        for path in (_HERE / folder).rglob("*")
+        str(path.relative_to(_DEPLOY)): Content(path)
+        for folder in _COPIED_FOLDERS
+        for path in (_DEPLOY / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
 
@@ -192,13 +196,12 @@ def _gallery(order: BundleOrder, embedding: EmbeddingManifest) -> Content:
     return Content(first_gallery(site.files.gallery, embedding.model_id, key))
 
 
-def _wheels(order: BundleOrder, ours: Wheel, told: StageProgress) -> list[Wheel]:
+def _wheels(order: BundleOrder, ours: Wheel, progress: StageProgress) -> list[Wheel]:
     others = frozenset(_PACKAGES.values()) - {_PACKAGES[order.runtime]}
     needs = list(_requirements(order, ours, others))
-    lock = _lock(order, needs, told)
-    count = len(lock.pins)
+    lock = _lock(order, needs, progress)
     house = Wheelhouse(order.cache)
-    fetched = house.fetch(lock, order.target, lambda done: told("wheels", done, count))
+    fetched = house.fetch(lock, order.target, of_stage("wheels", progress))
     wheels = [ours, *fetched]
     check_closure(wheels, order.target, without=others)
     return wheels
@@ -214,10 +217,10 @@ def _requirements(order: BundleOrder, ours: Wheel, others: frozenset[str]) -> It
     yield "pip"
 
 
-def _lock(order: BundleOrder, needs: list[str], told: StageProgress) -> Lock:
+def _lock(order: BundleOrder, needs: list[str], progress: StageProgress) -> Lock:
     if order.lock.exists():
         return read_lock(order.lock, order.target, order.runtime)
-    lock = choose(needs, order.target, order.runtime, lambda n: told("choosing wheels", n, None))
+    lock = choose(needs, order.target, order.runtime, of_stage("choosing wheels", progress))
     try:
         order.lock.write_text(lock.text, encoding="utf-8")
     except OSError as error:
@@ -225,7 +228,3 @@ def _lock(order: BundleOrder, needs: list[str], told: StageProgress) -> Lock:
             f"lock {order.lock}: cannot be written: {error.strerror}; give another --lock"
         ) from error
     return lock
-
-
-def _as(what: str, told: StageProgress) -> Callable[[int, int], None]:
-    return lambda done, total: told(what, done, total)

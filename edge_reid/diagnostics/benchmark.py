@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from edge_reid.agent.metrics import StageClock, StageSummary, resident_mb
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.core.config import AgentSettings
+from edge_reid.core.progress import Progress
 from edge_reid.core.types import Frame, GallerySnapshot
 from edge_reid.matching.index import Index
 from edge_reid.vision.capture import FrameSource, open_source
@@ -23,9 +24,6 @@ from edge_reid.vision.embed import Embedder
 
 CROWD = 1000
 """People in the made-up gallery: matching costs what it would cost on a well-used box."""
-
-Progress = Callable[[int, int | None], None]
-"""Called with frames done and frames expected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,13 +64,13 @@ def install(
     _check_new_enough(head, pinned)
     if _is_taken(head, replica):
         return None
-    stock = _Stock(replica, fetch, pause)
-    loaded = load(head, stock.get)
+    blobs = _Blobs(replica, fetch, pause)
+    loaded = load(head, blobs.get)
     replica.install(
         head.version,
         sealed,
         head.root.ref,
-        blobs=stock.seen,
+        blobs=blobs.seen,
         erased=loaded.erased,
         now_utc_s=now_utc_s,
     )
@@ -102,7 +102,7 @@ def load_held(
     """
     head = open_head(held.sealed, pinned.key)
     check_head(head, pinned)
-    loaded = load(head, _Stock(replica, fetch, pause).get, without=replica.erased)
+    loaded = load(head, _Blobs(replica, fetch, pause).get, without=replica.erased)
     return LoadedGallery(head, loaded.snapshot)
 
 
@@ -137,7 +137,7 @@ def _is_taken(head: Head, replica: Replica) -> bool:
     return True
 
 
-class _Stock:
+class _Blobs:
     """Blobs from the disk, and what is missing there from elsewhere."""
 
     def __init__(self, replica: Replica, fetch: FetchBlobs, pause: Pause) -> None:

@@ -109,7 +109,7 @@ def open_head(sealed: bytes, key: PublicKey) -> ReleaseHead:
 def check_manifest(
     manifest: BundleManifest, head: ReleaseHead, runs: BundleManifest, device: str
 ) -> None:
-    """Nothing, if a release is what its head says, and for a device.
+    """Raise BundleError unless a release is what its head says, and for a device.
 
     Args:
         manifest: of the release.

@@ -31,7 +31,7 @@ least_serial = {least_serial}
 """
 
 
-class FollowingBox(DeviceRoot):
+class FollowingDevice(DeviceRoot):
     """One that has 1.0 from a bundle of its own."""
 
     __test__ = False
@@ -48,13 +48,13 @@ class FollowingBox(DeviceRoot):
             fleet.wheels("1.0"),
             configs={"gate": fleet.config(self, "1.0")},
             secrets={"agent.key": b"secret", "release-signing.pub": fleet.public_key.read_bytes()},
-            device=name,
+            box=name,
         )
         outcome = self.install(own)
         assert outcome.code == 0, outcome.said
 
     @property
-    def stock(self) -> Path:
+    def downloads(self) -> Path:
         return self.root / "var/lib/edge-reid-update"
 
     def fetch(self) -> Outcome:
@@ -77,12 +77,12 @@ class Fleet:
         self.depot.mkdir(parents=True)
         self.key = SigningKey.generate()
         _, self.public_key = self.key.write(folder / "keys", "release")
-        self.devices: dict[str, FollowingBox] = {}
+        self.devices: dict[str, FollowingDevice] = {}
         self.least_serial = 0
         """That configurations name."""
 
-    def add(self, name: str) -> FollowingBox:
-        self.devices[name] = FollowingBox(self._folder, self, name)
+    def add(self, name: str) -> FollowingDevice:
+        self.devices[name] = FollowingDevice(self._folder, self, name)
         return self.devices[name]
 
     def wheels(self, version: str, behaviour: str = "well") -> list[Path]:
@@ -92,7 +92,7 @@ class Fleet:
         made = list(folder.glob(f"edge_reid-{version}-*.whl"))  # one version is one wheel
         return [self.pip, *(made or [parcels.small_wheel(folder, version, program)])]
 
-    def config(self, device: FollowingBox, version: str) -> str:
+    def config(self, device: FollowingDevice, version: str) -> str:
         public_key = device.root / "etc/edge-reid/secrets/release-signing.pub"
         return CONFIG.format(
             version=version,
@@ -120,9 +120,11 @@ class Fleet:
         self, *bundles: Path, groups: dict[str, tuple[str, ...]] | None = None, soak_s: float = 0
     ) -> PublishedRelease:
         order = tuple(RolloutGroup(name=name, agents=each) for name, each in (groups or {}).items())
-        with self.line() as line:
-            return publish(bundles, RolloutPlan("lab", order, soak_s), self.key, self.depot, line)
+        with self.channel() as channel:
+            return publish(
+                bundles, RolloutPlan("lab", order, soak_s), self.key, self.depot, channel
+            )
 
-    def line(self) -> ReleaseChannel:
+    def channel(self) -> ReleaseChannel:
         settings = MqttSettings.model_validate({"url": self._url})
         return ReleaseChannel(Broker.from_settings(settings), settings.root, "lab")

@@ -19,7 +19,9 @@ release = typer.Typer(
     rich_markup_mode=None,
 )
 
-BoxRoot = Annotated[Path, typer.Option("--root", hidden=True, help="A folder that stands for /.")]
+RootOption = Annotated[
+    Path, typer.Option("--root", hidden=True, help="A folder that stands for /.")
+]
 SYSTEM = Path("/")
 
 
@@ -33,15 +35,14 @@ def stop(
     """Take the head off the broker: devices that have not begun with a release do not begin."""
     from edge_reid.release.channel import ReleaseChannel
 
-    with ReleaseChannel(login.broker(), login.root, topic_name("--site", site)) as line:
-        line.put_head(b"")
+    with ReleaseChannel(login.broker(), login.root, topic_name("--site", site)) as channel:
+        channel.put_head(b"")
     typer.echo(f"{site}: no release is published any more; devices stay as they are")
 
 
 @release.command("fetch")
-def fetch(root: BoxRoot = SYSTEM) -> None:
-    """On a device: check_once once whether a release is to be taken, and fetch it. Installs
-    nothing.
+def fetch(root: RootOption = SYSTEM) -> None:
+    """On a device: look once whether a release is to be taken, and fetch it. Installs nothing.
 
     edge-reid-fetch.timer runs this every ten minutes, as the user of the agents.
     """
@@ -49,10 +50,10 @@ def fetch(root: BoxRoot = SYSTEM) -> None:
     from edge_reid.core.foreign_text import shown
     from edge_reid.release.updater import check_once
 
-    if (found := _follower(root)) is None:
+    if (found := _updated_device(root)) is None:
         return
-    with stages() as told:
-        report = check_once(*found, told)
+    with stages() as progress:
+        report = check_once(*found, progress)
     reason = f": {shown(report.reason)}" if report.reason else ""
     wanted = f", wanted is {report.wanted}" if report.wanted else ", no release is published"
     typer.echo(f"runs {report.release}{wanted}: {report.state}{reason}")
@@ -61,14 +62,14 @@ def fetch(root: BoxRoot = SYSTEM) -> None:
 
 
 @release.command("install")
-def install(root: BoxRoot = SYSTEM) -> None:
+def install(root: RootOption = SYSTEM) -> None:
     """On a device, as root: install what `fetch` has left, if the pinned key signed just that.
 
     edge-reid-install.path runs this when something lies there.
     """
     from edge_reid.release.installer import install_release
 
-    if (found := _follower(root)) is None:
+    if (found := _updated_device(root)) is None:
         return
     attempt = install_release(*found)
     typer.echo(f"release {attempt.version}: {attempt.failure or 'is installed'}")
@@ -76,7 +77,7 @@ def install(root: BoxRoot = SYSTEM) -> None:
         raise typer.Exit(1)
 
 
-def _follower(root: Path) -> tuple[Device, AgentSettings, UpdateSettings] | None:
+def _updated_device(root: Path) -> tuple[Device, AgentSettings, UpdateSettings] | None:
     """The device, and the settings by which it follows releases, if it does."""
     from edge_reid.release.device import Device
 
