@@ -206,7 +206,7 @@ class TestEnroll:
             folder_of(tmp_path / "people" / name, crops)
         folder_of(tmp_path / "people" / "ghost", [wall])
         outcome = gallery("enroll", tmp_path / "people")
-        assert (outcome.code, "found nobody" in outcome.complaint) == (1, True)
+        assert (outcome.code, "got nobody" in outcome.complaint) == (1, True)
         assert names_in(path) == []
 
     def test_folders_that_are_not_what_they_should_be(self, gallery, people, tmp_path):
