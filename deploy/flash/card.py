@@ -166,12 +166,12 @@ def _holders(name: str, kernel: Kernel) -> Iterator[str]:
 def _mounts(names: set[str], kernel: Kernel) -> Iterator[str]:
     for line in _lines(kernel.proc / "self/mountinfo"):
         before, _, after = line.partition(" - ")
-        number, place = before.split()[2], before.split()[4]
+        number, mount_point = before.split()[2], before.split()[4]
         source = after.split()[1]
         by_number = (kernel.sys / "dev/block" / number).resolve().name
         # btrfs counts its mounts by numbers of no card, and names one by its path
         if by_number in names or (source.startswith("/dev/") and Path(source).name in names):
-            yield _unescaped(place)
+            yield _unescaped(mount_point)
 
 
 def _swaps(names: set[str], kernel: Kernel) -> Iterator[str]:

@@ -74,8 +74,8 @@ def _finding(said: str) -> str:
 def _candidate(
     config: Path, release: Path, device: DevicePaths, account: Account
 ) -> Iterator[Path]:
-    """The configuration, with `current` meaning the new release; in its folder, as paths in it are
-    relative to that.
+    """A copy of the configuration in which `current` is the new release; it lies in the same
+    folder, which the paths in it are relative to.
     """
     body = config.read_bytes().replace(
         os.fsencode(f"{device.current}/"), os.fsencode(f"{release}/")

@@ -26,7 +26,7 @@ Brought = dict[Path, str]
 
 
 def changes(
-    parcel: UnpackedBundle,
+    bundle: UnpackedBundle,
     release: Path,
     device: DevicePaths,
     brought: Sequence[Change],
@@ -35,7 +35,7 @@ def changes(
     """What goes now that a bundle brings those files, and the record of it."""
     now = {it.path: hashlib.sha256(it.body).hexdigest() for it in brought}
     others = {path: came for path, came in _before(device).items() if path not in now}
-    stay = {path: came for path, came in others.items() if _stays(path, parcel, device)}
+    stay = {path: came for path, came in others.items() if _stays(path, bundle, device)}
     for path in sorted(others.keys() - stay.keys()):
         if path.is_file() or path.is_symlink():
             yield from _removal(path, others[path], device, steps)
@@ -68,14 +68,14 @@ def _by_manifest(device: DevicePaths) -> Iterator[tuple[Path, str]]:
             yield path.with_name(f"{path.name}.new"), entry.sha256
 
 
-def _stays(path: Path, parcel: UnpackedBundle, device: DevicePaths) -> bool:
+def _stays(path: Path, bundle: UnpackedBundle, device: DevicePaths) -> bool:
     """Whether the bundle says nothing about a file that it does not bring."""
     if path.parent == device.secrets:
-        return not parcel.device
+        return not bundle.device
     if path.parent == device.config:
-        configs = parcel.configs(device.name)
+        configs = bundle.configs(device.name)
         has_changed_here = path.name in {it.name for it in configs}
-        return has_changed_here or not (configs or parcel.device)
+        return has_changed_here or not (configs or bundle.device)
     return False
 
 

@@ -35,9 +35,7 @@ class Pulse:
 
 
 class Services:
-    """The units of a device. Where no systemd runs, they are only switched on for the next
-    start.
-    """
+    """The units of a device; without a running systemd they are only enabled for the next boot."""
 
     def __init__(self, device: DevicePaths) -> None:
         self._device = device

@@ -70,7 +70,7 @@ class UnpackedBundle:
                 str(table[name]) for name in ("version", "target", "python", "machine")
             )
             device = table["box"] or ""
-            parcel = cls(folder, version, target, python, machine, device, entries)
+            bundle = cls(folder, version, target, python, machine, device, entries)
         except OSError as error:
             raise InstallError(
                 f"{manifest}: {error.strerror}; unpack the whole bundle and run its "
@@ -80,9 +80,9 @@ class UnpackedBundle:
             raise InstallError(
                 f"{manifest}: is not the manifest of a bundle ({error}); fetch the bundle again"
             ) from error
-        if not NAME.fullmatch(parcel.version):
-            raise InstallError(f"{manifest}: {parcel.version!r} is no version; make it anew")
-        return parcel
+        if not NAME.fullmatch(bundle.version):
+            raise InstallError(f"{manifest}: {bundle.version!r} is no version; make it anew")
+        return bundle
 
     def check(self, device: DevicePaths, steps: Steps) -> None:
         """Nothing, if it is whole and can run here. Nothing has been written by then.
@@ -156,8 +156,7 @@ class UnpackedBundle:
         if device.name and not self.device and not self.configs(device.name):
             raise InstallError(
                 f"bundle {self.version}: is for the devices of a site, and has nothing for this "
-                f"one, "
-                f"{device.name}; name it in the site's file, or set {device.name_file} right"
+                f"one, {device.name}; name it in the site's file, or set {device.name_file} right"
             )
 
     def _check_space(self, device: DevicePaths) -> None:

@@ -1,6 +1,4 @@
-"""A published gallery comes to a device: fetched beside, checked, and in force from one moment
-on.
-"""
+"""A published gallery on a device: fetched and checked beside the one in force, then swapped."""
 
 from __future__ import annotations
 

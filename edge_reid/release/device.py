@@ -18,25 +18,18 @@ from edge_reid.release.bundle_manifest import (
     BundleManifest,
     parse_manifest,
 )
+from edge_reid.release.device_files import (
+    CONFIG,
+    CURRENT,
+    DOWNLOADS,
+    HOME,
+    MOST_CUTS,
+    NAME_FILE,
+    REFUSED_FILE,
+)
 from edge_reid.release.download_cache import DownloadCache
 from edge_reid.release.release_head import ReleaseHead
 from edge_reid.signing.blobs import ref_of
-
-HOME = "opt/edge-reid"
-"""This and what follows the installer writes, below the `/` of a device. It stands alone and cannot
-import this: `deploy/install/device_paths.py` and `journal.py` have the same, and a test says so."""
-CONFIG = "etc/edge-reid"
-"""One TOML file a camera."""
-STATE = "var/lib/edge-reid"
-DOWNLOADS = "var/lib/edge-reid-update"
-CURRENT = f"{HOME}/current"
-"""A link to the release that runs."""
-NAME_FILE = f"{CONFIG}/box"
-"""What the site calls the device. Devices in the field have it under this name."""
-REFUSED_FILE = f"{HOME}/refused.json"
-"""Releases that were taken back: `{version: {"reason": …, "cuts": …}}`."""
-MOST_CUTS = 2
-"""A version that was cut off so often, while it was installed, is not tried again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,4 @@
-"""A device follows the releases that are published for its site: it looks once, and fetches if it
-is its turn.
+"""A device follows the releases that are published for its site: one look, and what comes of it.
 
 It runs as the user of the agents and can change nothing that runs: it fetches, and leaves what it
 has fetched for `installer`, which root runs and which believes none of it.

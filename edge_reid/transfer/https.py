@@ -1,5 +1,6 @@
-"""A publication on a web server: `https` only, certificates verified, no redirects, which could
-lead to plaintext. One connection, kept open.
+"""A publication on a web server: `https` only, one connection that is kept open.
+
+Certificates are verified. Redirects are not followed: they could lead to plaintext.
 """
 
 from __future__ import annotations
@@ -62,9 +63,7 @@ class HttpsSource:
 
     @contextmanager
     def open(self, ref: BlobRef, start: int = 0) -> Iterator[IO[bytes]]:
-        """A blob in one piece, from an offset on; a server that knows no ranges sends what we
-        skip.
-        """
+        """A blob in one piece, from an offset on, also of a server that knows no ranges."""
         (path,) = self._layout.paths(ref)
         with self._open(path, start) as response:
             if response.status == http.client.OK:

@@ -1,6 +1,4 @@
-"""A publication on a broker, as retained messages: the head at its topic, and pieces of blobs at
-topics beside it.
-"""
+"""A publication on a broker, as retained messages: the head, and beside it pieces of blobs."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from support import real_bundles as parcels
+from support import real_bundles
 from support.device_root import HERE, DeviceRoot, Outcome
 
 from edge_reid.core.config import MqttSettings
@@ -42,7 +42,7 @@ class FollowingDevice(DeviceRoot):
         super().__init__(root, fleet.pip, folder / f"bundles of {name}")
         self.name = name
         self._fleet = fleet
-        own = parcels.unpack_into(
+        own = real_bundles.unpack_into(
             folder / f"first of {name}",
             "1.0",
             fleet.wheels("1.0"),
@@ -90,7 +90,7 @@ class Fleet:
         program = program.replace("{version}", version).replace("{behaviour}", behaviour)
         folder = self._folder / "wheels" / behaviour
         made = list(folder.glob(f"edge_reid-{version}-*.whl"))  # one version is one wheel
-        return [self.pip, *(made or [parcels.small_wheel(folder, version, program)])]
+        return [self.pip, *(made or [real_bundles.small_wheel(folder, version, program)])]
 
     def config(self, device: FollowingDevice, version: str) -> str:
         public_key = device.root / "etc/edge-reid/secrets/release-signing.pub"
@@ -106,7 +106,7 @@ class Fleet:
     def bundle(self, version: str, behaviour: str = "well", **claims: str) -> Path:
         """For all devices, without anybody's secrets."""
         configs = {f"{it.name}/gate": self.config(it, version) for it in self.devices.values()}
-        folder = parcels.unpack_into(
+        folder = real_bundles.unpack_into(
             self._folder / version,
             version,
             self.wheels(version, behaviour),
@@ -114,7 +114,7 @@ class Fleet:
             box=None,
             **claims,
         )
-        return parcels.pack(folder, self._folder / f"{version}.tar.zst", self.key)
+        return real_bundles.pack(folder, self._folder / f"{version}.tar.zst", self.key)
 
     def publish(
         self, *bundles: Path, groups: dict[str, tuple[str, ...]] | None = None, soak_s: float = 0

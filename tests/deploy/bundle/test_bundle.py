@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from support import real_bundles as parcels
+from support import real_bundles
 from support import small_bundles as bundles
 from support import small_wheels as wheels
 from support.sites import SITE, WIFI, equip, write_site
@@ -66,7 +66,7 @@ class Workstation:
     def unpacked(self, out: str = "box.tar.zst") -> Path:
         folder = self.folder / f"{out}.unpacked"
         if not folder.exists():
-            parcels.unpack(self.folder / out, folder)
+            real_bundles.unpack(self.folder / out, folder)
         return folder
 
 
