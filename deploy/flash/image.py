@@ -104,7 +104,7 @@ class Image:
         return _is_packed(self.path)
 
     def _check_table(self) -> None:
-        end = max(each.end_bytes for each in self.partitions())
+        end = max(partition.end_bytes for partition in self.partitions())
         if end > self.size_bytes or self.size_bytes % _SECTOR_BYTES:
             raise FlashError(
                 f"{self.path}: expected {end} bytes, as its partition table says, got "

@@ -41,7 +41,7 @@ def changes(
         Change(device.command, link=str(device.current / "bin/edge-reid")),
     ]
     current = Change(device.current, link=f"releases/{bundle.version}")
-    return [*(it for it in wanted if not _is_so(it)), current]
+    return [*(change for change in wanted if not _is_so(change)), current]
 
 
 def _manifest(bundle: UnpackedBundle, release: Path, account: Account) -> Iterator[Change]:
@@ -79,7 +79,10 @@ def make_folders(device: DevicePaths, account: Account) -> None:
 def mend(bundle: UnpackedBundle, device: DevicePaths, account: Account, steps: Steps) -> None:
     """Where what a bundle brought has another mode or owner by now, it gets its own again."""
     make_folders(device, account)
-    configs = (_config(it, device.config / it.name, account) for it in bundle.configs(device.name))
+    configs = (
+        _config(config, device.config / config.name, account)
+        for config in bundle.configs(device.name)
+    )
     for change in (*configs, *_secrets_and_units(bundle, device, account)):
         if _has_content(change) and not _has_owner(change):
             put(change)
@@ -125,7 +128,7 @@ def _copies_of_configs(
 def _shipped(name: str, device: DevicePaths, release: Path) -> list[bytes]:
     """What bundles have brought before."""
     known = (device.current / "config" / name, release / "config" / name)
-    return [it.read_bytes() for it in known if it.exists()]
+    return [path.read_bytes() for path in known if path.exists()]
 
 
 def _secrets_and_units(

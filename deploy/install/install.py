@@ -109,7 +109,7 @@ class Installation:
             self.steps.say("asking the doctor")
             examine(release, device, account, device.cameras)
             put(current)
-            is_new = any(it.path == device.journald for it in others)
+            is_new = any(change.path == device.journald for change in others)
             self.services.stop(units_to_stop(others, device))
             self._start(device.cameras, journald_changed=is_new)
         except BaseException as error:

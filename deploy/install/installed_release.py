@@ -66,8 +66,10 @@ def sweep(device: DevicePaths) -> None:
 def prune(device: DevicePaths) -> None:
     """Keep the release that runs and the newest other one."""
     running = device.current_version()
-    others = [it for it in device.releases.iterdir() if it.name != running and it.is_dir()]
-    others.sort(key=lambda it: it.stat().st_mtime, reverse=True)
+    others = [
+        folder for folder in device.releases.iterdir() if folder.name != running and folder.is_dir()
+    ]
+    others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     for old in others[KEPT - 1 :]:
         doomed = old.with_name(old.name + PARTIAL)  # cut off half-way, it is no release any more
         old.rename(doomed)
@@ -93,8 +95,8 @@ def _fill(bundle: UnpackedBundle, partial: Path, final: Path, steps: Steps) -> N
 
 def _install_wheels(bundle: UnpackedBundle, partial: Path, steps: Steps) -> None:
     """By the pip that travels with the bundle: the device may have none."""
-    wheels = [it for it in bundle.below("wheels") if it.suffix == ".whl"]
-    pip = next((it for it in wheels if it.name.startswith("pip-")), None)
+    wheels = [file for file in bundle.below("wheels") if file.suffix == ".whl"]
+    pip = next((wheel for wheel in wheels if wheel.name.startswith("pip-")), None)
     if pip is None:
         raise InstallError("bundle: expected pip's own wheel in wheels/, got none; make it anew")
     _check_has_own(wheels)
@@ -102,7 +104,7 @@ def _install_wheels(bundle: UnpackedBundle, partial: Path, steps: Steps) -> None
     words = [python, "-I", f"{pip}/pip", "--isolated", "install", "--no-index", "--no-compile"]
     words += ["--no-cache-dir", "--disable-pip-version-check", "--quiet", "--no-input"]
     words += ["--root-user-action", "ignore", "--no-deps"]  # who made the bundle chose them all
-    words += [it for it in wheels if it != pip]
+    words += [wheel for wheel in wheels if wheel != pip]
     with (
         steps.progress(f"installing {len(wheels) - 1} packages", len(wheels) - 1) as passed,
         subprocess.Popen(
@@ -117,12 +119,14 @@ def _install_wheels(bundle: UnpackedBundle, partial: Path, steps: Steps) -> None
             time.sleep(0.3)
         complaint = (process.stderr.read() if process.stderr else "").strip()
     if process.returncode:
-        last = next((it for it in reversed(complaint.splitlines()) if "ERROR" in it), complaint)
+        last = next(
+            (line for line in reversed(complaint.splitlines()) if "ERROR" in line), complaint
+        )
         raise InstallError(f"pip: {last}; make the bundle anew, nothing was changed")
 
 
 def _check_has_own(wheels: Sequence[Path]) -> None:
-    if not any(it.name.startswith("edge_reid-") for it in wheels):
+    if not any(wheel.name.startswith("edge_reid-") for wheel in wheels):
         raise InstallError(
             "bundle: expected edge-reid's own wheel in wheels/, got none; make it anew"
         )

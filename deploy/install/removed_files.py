@@ -33,7 +33,7 @@ def changes(
     steps: Steps,
 ) -> Iterator[Change]:
     """What goes now that a bundle brings those files, and the record of it."""
-    now = {it.path: hashlib.sha256(it.body).hexdigest() for it in brought}
+    now = {change.path: hashlib.sha256(change.body).hexdigest() for change in brought}
     others = {path: came for path, came in _before(device).items() if path not in now}
     stay = {path: came for path, came in others.items() if _stays(path, bundle, device)}
     for path in sorted(others.keys() - stay.keys()):
@@ -46,9 +46,13 @@ def units_to_stop(done: Sequence[Change], device: DevicePaths) -> tuple[str, ...
     """Agents of cameras that are gone, and what would start a service that is gone. The service
     itself may be what we run in, and ends by itself.
     """
-    gone = [it.path for it in done if it.is_gone]
-    agents = [agent_unit(it.stem) for it in gone if it.parent == device.config and _is_config(it)]
-    triggers = [it.name for it in gone if it.parent == device.units and it.suffix in TRIGGERS]
+    gone = [change.path for change in done if change.is_gone]
+    agents = [
+        agent_unit(path.stem) for path in gone if path.parent == device.config and _is_config(path)
+    ]
+    triggers = [
+        path.name for path in gone if path.parent == device.units and path.suffix in TRIGGERS
+    ]
     return (*agents, *triggers)
 
 
@@ -74,7 +78,7 @@ def _stays(path: Path, bundle: UnpackedBundle, device: DevicePaths) -> bool:
         return not bundle.device
     if path.parent == device.config:
         configs = bundle.configs(device.name)
-        has_changed_here = path.name in {it.name for it in configs}
+        has_changed_here = path.name in {config.name for config in configs}
         return has_changed_here or not (configs or bundle.device)
     return False
 
@@ -92,7 +96,7 @@ def _removal(path: Path, came: str, device: DevicePaths, steps: Steps) -> Iterat
     yield Change(path, is_gone=True)
     unit = agent_unit(path.stem) if is_camera else path.name
     links = (wants / unit for wants in device.units.glob("*.wants"))
-    yield from (Change(it, is_gone=True) for it in links if it.is_symlink())
+    yield from (Change(link, is_gone=True) for link in links if link.is_symlink())
 
 
 def _copy(path: Path, aside: Path) -> Change:

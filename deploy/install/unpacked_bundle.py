@@ -65,7 +65,7 @@ class UnpackedBundle:
                     f"{manifest}: expected schema {SCHEMA}, got {table['schema']}; use the "
                     "installer that came with the bundle"
                 )
-            entries = tuple(_entry(each) for each in table["files"])
+            entries = tuple(_entry(file) for file in table["files"])
             version, target, python, machine = (
                 str(table[name]) for name in ("version", "target", "python", "machine")
             )
@@ -85,7 +85,7 @@ class UnpackedBundle:
         return bundle
 
     def check(self, device: DevicePaths, steps: Steps) -> None:
-        """Nothing, if it is whole and can run here. Nothing has been written by then.
+        """Raise InstallError unless it is whole and can run here. Nothing has been written by then.
 
         Raises:
             InstallError: it is for another machine or Python, a file is missing or changed, or
@@ -127,15 +127,15 @@ class UnpackedBundle:
     @property
     def programs(self) -> frozenset[Entry]:
         """All but what is configured: what makes a release."""
-        return frozenset(it for it in self.entries if it.path.parts[0] in PROGRAM_FOLDERS)
+        return frozenset(entry for entry in self.entries if entry.path.parts[0] in PROGRAM_FOLDERS)
 
     def configs(self, name: str) -> tuple[Path, ...]:
         """One a camera, for the device of that name: a bundle for all devices has those of each."""
         folder = self.folder / "config" if self.device else self.folder / "config" / name
         return tuple(
-            it
-            for it in self.below("config")
-            if it.parent == folder and it.suffix == ".toml" and CAMERA.fullmatch(it.stem)
+            file
+            for file in self.below("config")
+            if file.parent == folder and file.suffix == ".toml" and CAMERA.fullmatch(file.stem)
         )
 
     def _check_fit(self) -> None:
@@ -160,10 +160,12 @@ class UnpackedBundle:
             )
 
     def _check_space(self, device: DevicePaths) -> None:
-        below = next(it for it in (device.releases, *device.releases.parents) if it.exists())
+        below = next(
+            folder for folder in (device.releases, *device.releases.parents) if folder.exists()
+        )
         free_bytes = shutil.disk_usage(below).free
-        wheels = sum(it.size_bytes for it in self.entries if it.path.parts[0] == "wheels")
-        others = sum(it.size_bytes for it in self.entries) - wheels
+        wheels = sum(entry.size_bytes for entry in self.entries if entry.path.parts[0] == "wheels")
+        others = sum(entry.size_bytes for entry in self.entries) - wheels
         needed_bytes = wheels * UNPACKS_TO + others + SPARE_BYTES
         if free_bytes < needed_bytes:
             raise InstallError(

@@ -128,7 +128,7 @@ class AgentConfigSpec:
         )
 
     def _has(self, section: str) -> bool:
-        return any(isinstance(it.get(section), Mapping) for it in (self.shared, self.own))
+        return any(isinstance(table.get(section), Mapping) for table in (self.shared, self.own))
 
     @property
     def _own_place(self) -> Location:

@@ -137,8 +137,10 @@ def prepare_enrolment(
     for identity, photos in people.items():
         known = frozenset() if replace else store.sources(identity)
         outcomes = list(reader.outcomes(identity, photos, known))
-        enrolled[identity] = tuple(it for it in outcomes if isinstance(it, EnrolledPhoto))
-        skipped += [it for it in outcomes if isinstance(it, SkippedPhoto)]
+        enrolled[identity] = tuple(
+            outcome for outcome in outcomes if isinstance(outcome, EnrolledPhoto)
+        )
+        skipped += [outcome for outcome in outcomes if isinstance(outcome, SkippedPhoto)]
     if reader.mistakes:
         raise PhotoError(f"nobody was enrolled: {'; '.join(reader.mistakes)}")
     before = _templates_before(store, enrolled, replace=replace)

@@ -126,7 +126,7 @@ def _is_taken(head: Head, replica: Replica) -> bool:
             f"gallery version {head.version}: expected one above {highest}, which was taken "
             "before; an old version was sent again, publish a new one"
         )
-    same = [each for each in replica.held if each.version == head.version]
+    same = [held for held in replica.held if held.version == head.version]
     if same and same[0].root != head.root.ref:
         raise SnapshotError(
             f"gallery version {head.version}: expected what was taken under this number, got "

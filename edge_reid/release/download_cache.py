@@ -42,7 +42,7 @@ class DownloadCache:
         """Raises BundleError when the disk has no room for what is still to come."""
         self.files.mkdir(parents=True, exist_ok=True)
         free_bytes = shutil.disk_usage(self.files).free
-        needed_bytes = sum(it.size_bytes for it in refs) + SPARE_BYTES
+        needed_bytes = sum(ref.size_bytes for ref in refs) + SPARE_BYTES
         if free_bytes < needed_bytes:
             raise BundleError(
                 f"{self._folder}: expected {needed_bytes / 1e6:.0f} MB free, got "

@@ -81,7 +81,7 @@ def publish(
         # by the clock: devices remember serials, the broker may have none any more
         serial=max(before + 1, int(now_utc_s)),
         version=manifests[0].version,
-        targets={it.target: _target(it, files) for it in manifests},
+        targets={manifest.target: _target(manifest, files) for manifest in manifests},
         groups=plan.groups,
         soak_s=plan.soak_s,
         created_utc_s=round(now_utc_s, 3),
@@ -110,12 +110,12 @@ def _put(
 
 
 def _check_one_release(manifests: Sequence[BundleManifest]) -> None:
-    versions = sorted({it.version for it in manifests})
-    targets = [it.target for it in manifests]
+    versions = sorted({manifest.version for manifest in manifests})
+    targets = [manifest.target for manifest in manifests]
     if len(versions) != 1 or len(set(targets)) != len(targets):
         raise BundleError(
             "publish: expected the bundles of one release, one for each target, got "
-            f"{', '.join(f'{it.version} for {it.target}' for it in manifests)}"
+            f"{', '.join(f'{manifest.version} for {manifest.target}' for manifest in manifests)}"
         )
 
 
@@ -152,7 +152,7 @@ class _ReleaseFiles:
         self.new_bytes = 0
 
     def front(self, name: str, body: bytes) -> None:
-        """Nothing: the head names the manifest by its hash, and is signed itself."""
+        """Write nothing: the head names the manifest by its hash, and is signed itself."""
 
     def file(self, file: BundledFile) -> AbstractContextManager[IO[bytes] | None]:
         """Where a file of a bundle goes, unless it is there."""

@@ -74,7 +74,11 @@ def import_(
 
     with GalleryStore.open(path) as store:
         templates = read_portable(file, store.model_id, store.dimension)
-        new = [each for each in templates if each.source_sha256 not in store.sources(each.identity)]
+        new = [
+            template
+            for template in templates
+            if template.source_sha256 not in store.sources(template.identity)
+        ]
         if len(new) < len(templates) and not skip_known:
             raise GalleryError(
                 f"import {file}: {len(templates) - len(new)} of {len(templates)} templates are "

@@ -86,7 +86,7 @@ def _people(name: str, given: Sequence[Path] | None) -> Mapping[str, tuple[Path,
             f"neither; edge-reid gallery enroll {name} PHOTO…"
         )
     folders = {name: given} if given else people_folders(Path(name))
-    people = {identity_name(each): photo_files(paths) for each, paths in folders.items()}
+    people = {identity_name(person): photo_files(paths) for person, paths in folders.items()}
     for files in people.values():
         for skipped in files.skipped:
             typer.echo(f"{skipped}: skipped, no photo")

@@ -61,8 +61,8 @@ def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
     statuses = f"{root}/{site}/agents/+/status"  # all that a publisher's login may read
     with Subscriber(broker, [statuses, head_topic]) as subscriber:
         retained = read_retained(subscriber.receive)
-    fleet.learn_all(it for it in retained.messages if it.topic != head_topic)
-    heads = [it.body for it in retained.messages if it.topic == head_topic]
+    fleet.learn_all(message for message in retained.messages if message.topic != head_topic)
+    heads = [message.body for message in retained.messages if message.topic == head_topic]
     if not retained.is_whole:
         typer.echo(f"{site}: more is retained than can be shown; some of it is missing", err=True)
     return fleet, heads[0] or None if heads else None

@@ -146,7 +146,8 @@ def _decision_as_json(decision: Decision, candidates: Sequence[Candidate]) -> di
         "threshold": decision.threshold,
         "margin": None if isinstance(decision, Unknown) else decision.margin,
         "candidates": [
-            {"identity": each.identity, "similarity": each.similarity} for each in candidates
+            {"identity": candidate.identity, "similarity": candidate.similarity}
+            for candidate in candidates
         ],
     }
 
