@@ -244,7 +244,11 @@ def test_units_and_installer_come_as_they_lie_in_the_sources(made: Workstation):
     folder = made.unpacked()
     deploy = Path(__file__).parents[3] / "deploy"
     for room in ("systemd", "install"):
-        sources = {it for it in names(deploy / room) if "__pycache__" not in it}
+        sources = {
+            name
+            for name in names(deploy / room)
+            if "__pycache__" not in name and not name.endswith(".md")
+        }
         assert names(folder / room) == sources
         for name in sources:
             assert (folder / room / name).read_bytes() == (deploy / room / name).read_bytes()
