@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import IO
 import zstandard
 
 from edge_reid.core.errors import BundleError
+from edge_reid.core.files import whole_file
 from edge_reid.core.manifest import file_sha256
 from edge_reid.core.progress import Progress, no_progress
 from edge_reid.release.bundle_manifest import MANIFEST, SIGNATURE, BundledFile, BundleManifest
@@ -74,23 +74,14 @@ def write_bundle(
     Raises:
         BundleError: it cannot be written, or a file cannot be read.
     """
-    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-        with os.fdopen(
-            os.open(draft, flags, _SECRET if manifest.device else _PUBLIC), "wb"
-        ) as sink:
+        with whole_file(out, mode=_SECRET if manifest.device else _PUBLIC) as sink:
             _fill(sink, manifest, contents, key, progress)
-            sink.flush()
-            os.fsync(sink.fileno())
-        draft.replace(out)
     except OSError as error:
         raise BundleError(
             f"bundle {out}: cannot be written: {error.strerror or error}; "
             "make room there, or give another path"
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 _SECRET = 0o600

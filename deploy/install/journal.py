@@ -198,8 +198,13 @@ class Journal:
     def _read_refused(self) -> dict[str, _Refusal]:
         if not self._refused_file.exists():
             return {}
-        table = json.loads(self._refused_file.read_text(encoding="utf-8"))
-        return {version: _Refusal(**entry) for version, entry in table.items()}
+        try:
+            table = json.loads(self._refused_file.read_text(encoding="utf-8"))
+            return {version: _Refusal(**entry) for version, entry in table.items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            # whatever is wrong with it, an upgrade that is to be taken back must be
+            sys.stderr.write(f"{self._refused_file}: is damaged ({error}); read as empty\n")
+            return {}
 
     def _refuse(self, version: str, reason: str, *, is_its_fault: bool) -> None:
         refused = self._read_refused()

@@ -13,11 +13,12 @@ from pathlib import Path
 import cv2
 
 from edge_reid.core.errors import PhotoError
+from edge_reid.core.files import write_whole
 from edge_reid.core.types import Frame
 
 JPEG_QUALITY = 90
 
-_OURS = re.compile(r"[a-z0-9_-]{1,64}-\d{8}T\d{6}\.\d{3}Z\.jpg(\.part)?")
+_OURS = re.compile(r"\.?[a-z0-9_-]{1,64}-\d{8}T\d{6}\.\d{3}Z\.jpg(\.(\d+\.)?part)?")
 """A part that is still there counts as a picture: a power cut left it."""
 
 
@@ -59,7 +60,7 @@ class PictureFolder:
         path = self._folder / f"{camera}-{_stamp(frame.captured_utc_s)}.jpg"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(path, body)
+            write_whole(path, body, mode=0o600)
             self._make_room(path)
         except OSError as error:
             raise PhotoError(
@@ -89,17 +90,3 @@ def _jpeg(frame: Frame) -> bytes:
 def _stamp(utc_s: float) -> str:
     moment = datetime.fromtimestamp(utc_s, timezone.utc)
     return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
-
-
-def _write(path: Path, body: bytes) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with os.fdopen(
-            os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
-        ) as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

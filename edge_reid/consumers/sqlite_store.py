@@ -15,10 +15,11 @@ from edge_reid.consumers.event_store import (
     row,
 )
 from edge_reid.core.errors import StoreError
+from edge_reid.storage.database import Database, DatabaseKind
+from edge_reid.storage.soundness import check_ours, migrate
+from edge_reid.storage.sqlite import transaction
 from edge_reid.wire.payloads import EventPayload
 
-APPLICATION_ID = 0x65724849
-"""`erHI` in the header of the file: these are events of a sink."""
 LOCK_TIMEOUT_S = 5.0
 
 MIGRATIONS = (
@@ -63,7 +64,16 @@ MIGRATIONS = (
         "CREATE VIEW events AS SELECT * FROM edge_reid_events",
     ),
 )
-"""Statements that bring the file from one version to the next, from 0 on."""
+EVENTS = DatabaseKind(
+    noun="events",
+    application_id=0x65724849,  # `erHI`
+    migrations=MIGRATIONS,
+    keys={},
+    description="the events of a sink",
+    if_other="give another file",
+    if_damaged="restore it from a copy",
+    error=StoreError,
+)
 
 _INSERT = (
     f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - our own names
@@ -94,7 +104,7 @@ class SqliteStore:
         rows = [row(event) for event in events]
         before = self._db.total_changes
         try:
-            with self._transaction():
+            with transaction(self._db):
                 self._db.executemany(_INSERT, rows)
         except (OverflowError, UnicodeError, sqlite3.IntegrityError) as error:
             raise RejectedEventError(f"{self._path}: {error}") from error
@@ -110,42 +120,9 @@ class SqliteStore:
     def _prepare(self) -> None:
         # looked at before anything is written: it may be somebody else's
         (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
-        if tables and application_id != APPLICATION_ID:
-            raise StoreError(f"{self._path}: is another kind of database; give another file")
+        if tables:
+            check_ours(Database(self._path, EVENTS), self._db)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        with self._transaction():
-            self._migrate()
-
-    def _migrate(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"{self._path}: expected version {len(MIGRATIONS)}, got {version} of a newer"
-                " edge-reid; upgrade, or give another file"
-            )
-        for statements in MIGRATIONS[version:]:
-            for statement in statements:
-                self._db.execute(statement)
-        self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
-
-
-class _Transaction:
-    """All of it, or none."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._db.execute("COMMIT")
-        elif self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        with transaction(self._db):
+            migrate(self._db, EVENTS)

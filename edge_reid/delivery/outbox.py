@@ -10,13 +10,12 @@ Beside the events stands whose state the broker keeps because of them, until it 
 from __future__ import annotations
 
 import logging
-import math
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -24,43 +23,30 @@ from typing import TypeVar
 from edge_reid.core.errors import OutboxError
 from edge_reid.core.types import Known
 from edge_reid.delivery.outbox_file import (
+    OUTBOX,
     Opened,
-    is_damage,
     is_full,
     open_or_replace,
     remove_set_aside,
     save_from_log,
     set_aside,
     start_afresh,
-    transaction,
 )
 from edge_reid.delivery.outbox_mark import Mark, MarkFile
 from edge_reid.delivery.outbox_room import Room
 from edge_reid.delivery.outbox_row import Row, RowError, read_row
+from edge_reid.delivery.outbox_tables import OutboxStats, OutboxTables
+from edge_reid.storage.database import Database, is_damage
+from edge_reid.storage.sqlite import transaction
 from edge_reid.wire.events import Event
 
 LINGER_S = 5.0
 """After an event, the next is expected within so many seconds; it takes delivered ones along."""
 _SEQ_MAX = 2**53
 """Beyond it a number is no count of events or milliseconds: a bit has flipped."""
-_COLUMNS = "seq, CAST(topic AS BLOB), body, committed_s"
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxStats:
-    """How an outbox stands."""
-
-    last_seq: int
-    """Of the newest event ever committed; 0 before the first."""
-    depth: int
-    """Events waiting."""
-    bytes: int
-    """Of their rows."""
-    dropped: int
-    """Events ever lost to the caps, to a disk that would not take them, or to damage."""
 
 
 class Outbox:
@@ -94,6 +80,7 @@ class Outbox:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
+        self._file = Database(path, OUTBOX)
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._clock = clock
@@ -106,14 +93,14 @@ class Outbox:
         self._broken: sqlite3.Error | None = None  # why there is no file to work on
         self._mark = MarkFile(path)
         noted = self._mark.read()
-        opened = open_or_replace(path, noted)
+        opened = open_or_replace(self._file, noted)
         try:
             self._begin(opened, noted)
         except (sqlite3.Error, TypeError, ValueError) as error:  # it is not what it says to be
             opened.db.close()
             if isinstance(error, sqlite3.Error) and is_full(error):
-                raise OutboxError(f"outbox {path}: {error}; make room on the disk") from error
-            self._begin(set_aside(path, noted, because=error), noted)
+                raise self._file.trouble(f"{error}; make room on the disk") from error
+            self._begin(set_aside(self._file, noted, because=error), noted)
 
     def __enter__(self) -> Outbox:
         return self
@@ -170,7 +157,7 @@ class Outbox:
         known = tuple(seqs)
         with self._lock:
             try:
-                self._delivered.update(self._guarded(lambda: self._sizes(known)))
+                self._delivered.update(self._guarded(lambda: self._tables.sizes(known)))
             except OutboxError as error:
                 _log.warning("delivered events will be told again: %s", error)
             self.tidy()
@@ -211,8 +198,7 @@ class Outbox:
     @property
     def session(self) -> str:
         """Of the agent that last went online from here; empty before the first."""
-        query = "SELECT session FROM ledger"
-        return str(self._guarded(lambda: self._db.execute(query).fetchone()[0]))
+        return self._guarded(lambda: self._tables.session)
 
     def note_session(self, session: str) -> None:
         """Remember who goes online now. A full disk may refuse; that costs no event."""
@@ -267,12 +253,13 @@ class Outbox:
     def _begin(self, opened: Opened, noted: Mark | None) -> None:
         """Go on with a file that was opened, and with what is known of the one before it."""
         self._db, self.set_aside = opened.db, opened.set_aside
+        self._tables = OutboxTables(self._db)
         self._room = Room(self.path, self._db, self._max_bytes)
-        self._figures = self._read_figures()
+        self._figures = self._tables.stats
         saved = self._take_stock(opened, noted)
-        self._figures = self._read_figures()  # exact, since nobody else has the file open
-        self._shown |= self._read_shown()
-        self._clock_offset_s = self._read_lived_s() - self._clock()
+        self._figures = self._tables.stats  # exact, since nobody else has the file open
+        self._shown |= self._tables.shown
+        self._clock_offset_s = self._tables.lived_s(self._max_age_s) - self._clock()
         if opened.set_aside:
             _log.error(
                 "outbox %s: was damaged: set aside as %s until the next erasure is confirmed; %d "
@@ -285,13 +272,13 @@ class Outbox:
         """Bring in what can be saved, correct the ledger, and count what is lost; returns how
         many events were saved.
         """
-        (newest,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-        last_seq, saved = max(self._plausible_seq(noted), newest), opened.saved
+        last_seq = max(self._plausible_seq(noted), self._tables.newest_seq)
+        saved = opened.saved
         noted = noted or Mark(last_seq, dropped=self._figures.dropped)
         if opened.set_aside:
             lost = noted.depth - len(saved)
         else:
-            saved = save_from_log(self.path, last_seq) if noted.last_seq > last_seq else ()
+            saved = save_from_log(self._file, last_seq) if noted.last_seq > last_seq else ()
             lost = noted.last_seq - max(last_seq, noted.first_seq - 1) - len(saved)
         if lost > 0:
             _log.error("outbox %s: %d events are lost: the disk is damaged", self.path, lost)
@@ -310,20 +297,13 @@ class Outbox:
 
     def _is_ledger_right(self, last_seq: int) -> bool:
         found = self._figures
-        return (found.last_seq, found.depth, found.bytes) == (last_seq, *self._counted())
+        return (found.last_seq, found.depth, found.bytes) == (last_seq, *self._tables.counted)
 
     def _correct(self, last_seq: int, saved: Iterable[Row], shown: Iterable[str]) -> None:
         with transaction(self._db):
-            self._insert(saved)
-            self._insert_shown(shown)
-            figures = (last_seq, *self._counted())
-            self._db.execute("UPDATE ledger SET last_seq = ?, depth = ?, bytes = ?", figures)
-
-    def _counted(self) -> tuple[int, int]:
-        """How many events there are, and their bytes."""
-        query = "SELECT count(*), coalesce(sum(length(body)), 0) FROM events"
-        count, size_bytes = self._db.execute(query).fetchone()
-        return count, size_bytes
+            self._tables.insert_missing(saved)
+            self._tables.insert_shown(shown)
+            self._tables.correct(last_seq)
 
     def _written(self, work: Callable[[], _T]) -> _T:
         """Do work that writes, and note how far it has come. Where the disk has no room for it, the
@@ -351,7 +331,7 @@ class Outbox:
             try:
                 return self._unless_damaged(work)
             except sqlite3.Error as error:
-                raise OutboxError(f"outbox {self.path}: {error}; check the disk") from error
+                raise self._file.trouble(f"{error}; check the disk") from error
 
     def _unless_damaged(self, work: Callable[[], _T]) -> _T:
         try:
@@ -377,7 +357,7 @@ class Outbox:
         self._db.close()
         _log.error("outbox %s: %s", self.path, error)
         before, delivered = self.figures, tuple(self._delivered)
-        opened = set_aside(self.path, self._mark.read(), because=error)
+        opened = set_aside(self._file, self._mark.read(), because=error)
         saved = tuple(row for row in opened.saved if row.seq not in delivered)
         self._broken = None
         self._delivered.clear()
@@ -390,7 +370,7 @@ class Outbox:
         try:
             session = self.session
             self._db.close()
-            opened = Opened(start_afresh(self.path, noted.last_seq))
+            opened = Opened(start_afresh(self._file, noted.last_seq))
             self._delivered.clear()
             self._begin(opened, noted)
             self._written(lambda: self._write_session(session))
@@ -408,8 +388,8 @@ class Outbox:
 
     @property
     def _first_seq(self) -> int:
-        oldest = self._db.execute("SELECT seq FROM events ORDER BY seq LIMIT 1").fetchone()
-        return int(oldest[0]) if oldest else self._figures.last_seq + 1
+        oldest = self._tables.oldest_seq
+        return self._figures.last_seq + 1 if oldest is None else oldest
 
     def _read(
         self, after_seq: int, limit: int, without: Collection[str]
@@ -417,13 +397,9 @@ class Outbox:
         """Rows, and the numbers of those that are damaged."""
         while self._is_oldest_expired():
             self._with_room(self._drop_expired)
-        other_topics = f"AND topic NOT IN ({', '.join('?' * len(without))})" if without else ""
-        query = f"SELECT {_COLUMNS} FROM events WHERE seq > ? {other_topics} ORDER BY seq LIMIT ?"  # noqa: S608
         rows: list[Row] = []
         damaged: list[int] = []
-        for columns in self._db.execute(
-            query, (after_seq, *without, limit + len(self._delivered))
-        ).fetchall():
+        for columns in self._tables.read(after_seq, limit + len(self._delivered), without):
             if columns[0] in self._delivered:
                 continue
             try:
@@ -434,58 +410,42 @@ class Outbox:
         return tuple(rows[:limit]), damaged
 
     def _count(self, topics: Collection[str]) -> int:
-        query = f"SELECT seq FROM events WHERE topic IN ({', '.join('?' * len(topics))})"  # noqa: S608
-        return sum(seq not in self._delivered for (seq,) in self._db.execute(query, (*topics,)))
+        return sum(seq not in self._delivered for seq in self._tables.seqs_of(topics))
 
     def _write_session(self, session: str) -> None:
         with self._transaction():
-            self._db.execute("UPDATE ledger SET session = ?", (session,))
+            self._tables.note_session(session)
 
     def _write_shown(self, names: Collection[str]) -> None:
         if names:
             with self._transaction():
-                self._insert_shown(names)
-
-    def _insert_shown(self, names: Iterable[str]) -> None:
-        rows = [(name,) for name in names]
-        self._db.executemany("INSERT OR IGNORE INTO shown VALUES (?)", rows)
+                self._tables.insert_shown(names)
 
     def _delete_shown(self, names: Iterable[str]) -> None:
         with self._transaction():
-            rows = [(name,) for name in names]
-            self._db.executemany("DELETE FROM shown WHERE identity = ?", rows)
+            self._tables.delete_shown(names)
 
     def _commit(self, event: Event) -> int:
         decision = event.hit.decision
         names = frozenset([decision.identity] if isinstance(decision, Known) else [])
         going = tuple(islice(self._delivered, self._room.batch))
         with self._transaction():
-            (last_seq,) = self._db.execute("SELECT last_seq FROM ledger").fetchone()
-            seq = int(last_seq) + 1
+            seq = self._tables.last_seq + 1
             row = Row(seq, event.topic, self._now_s(), event.payload(seq).to_json().encode())
-            self._delete(going)
+            self._tables.delete(going)
             self._drop_oldest(len(row.to_bytes()))
-            columns = (row.seq, row.topic, row.to_bytes(), row.committed_s)
-            self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", columns)
-            self._insert_shown(names - self._shown)
+            self._tables.insert(row)
+            self._tables.insert_shown(names - self._shown)
         self._forget_delivered(going)
         self._shown |= names
         return seq
-
-    def _insert(self, rows: Iterable[Row]) -> None:
-        """Those that are not there yet."""
-        columns = [(row.seq, row.topic, row.to_bytes(), row.committed_s) for row in rows]
-        self._db.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?)", columns)
 
     def _drop_oldest(self, incoming_bytes: int) -> None:
         """Drop the oldest events while they are too old or too much, so many at a time."""
         for _ in range(self._room.batch):
             if not (self._is_oldest_expired() or self._room.is_tight(incoming_bytes)):
                 return
-            gone = self._db.execute(
-                "DELETE FROM events WHERE seq = (SELECT min(seq) FROM events)"
-            ).rowcount
-            self._db.execute("UPDATE ledger SET dropped = dropped + ?", (gone,))
+            self._tables.drop_oldest()
 
     def _drop_expired(self) -> None:
         self._remove_delivered()
@@ -493,37 +453,22 @@ class Outbox:
             self._drop_oldest(0)
 
     def _is_oldest_expired(self) -> bool:
-        query = f"SELECT {_COLUMNS} FROM events ORDER BY seq LIMIT 1"  # noqa: S608
-        oldest = self._db.execute(query).fetchone()
-        if oldest is None:
-            return False
-        try:
-            return self._now_s() - read_row(*oldest).committed_s > self._max_age_s
-        except RowError:  # which goes when it is read
-            return False
+        oldest_s = self._tables.committed_s(newest=False)
+        return oldest_s is not None and self._now_s() - oldest_s > self._max_age_s
 
     def _remove_delivered(self) -> None:
         while going := tuple(islice(self._delivered, self._room.batch)):
             with self._transaction():
-                self._delete(going)
+                self._tables.delete(going)
             self._forget_delivered(going)
 
     def _forget_delivered(self, seqs: Iterable[int]) -> None:
         for seq in seqs:
             del self._delivered[seq]
 
-    def _sizes(self, seqs: Iterable[int]) -> dict[int, int]:
-        """Bytes of those events that are in the file."""
-        query = "SELECT length(body) FROM events WHERE seq = ?"
-        rows = {seq: self._db.execute(query, (seq,)).fetchone() for seq in seqs}
-        return {seq: row[0] for seq, row in rows.items() if row}
-
-    def _delete(self, seqs: Iterable[int]) -> None:
-        self._db.executemany("DELETE FROM events WHERE seq = ?", [(seq,) for seq in seqs])
-
     def _wipe(self) -> None:
         self._remove_delivered()
-        self._delete_shown(self._read_shown() - self._shown)  # which a full disk had refused
+        self._delete_shown(self._tables.shown - self._shown)  # which a full disk had refused
         self._db.execute("VACUUM")
         self._room.empty_log()
 
@@ -532,32 +477,10 @@ class Outbox:
         """One that also notes the losses counted meanwhile, and the time."""
         with transaction(self._db):
             yield
-            note = "UPDATE ledger SET dropped = dropped + ?, lived_s = ?"
-            self._db.execute(note, (self._unnoted_drops, self._now_s()))
+            self._tables.note(dropped=self._unnoted_drops)
+            self._tables.note_lived(self._now_s())
         self._unnoted_drops = 0
-        self._figures = self._read_figures()
-
-    def _read_figures(self) -> OutboxStats:
-        query = "SELECT last_seq, depth, bytes, dropped FROM ledger"
-        return OutboxStats(*self._db.execute(query).fetchone())
-
-    def _read_shown(self) -> frozenset[str]:
-        return frozenset(row[0] for row in self._db.execute("SELECT identity FROM shown"))
-
-    def _read_lived_s(self) -> float:
-        """The outbox's own clock; by the newest event where a bit has flipped in it."""
-        (lived_s,) = self._db.execute("SELECT lived_s FROM ledger").fetchone()
-        query = f"SELECT {_COLUMNS} FROM events ORDER BY seq DESC LIMIT 1"  # noqa: S608
-        try:
-            newest_s = max(
-                (read_row(*it).committed_s for it in self._db.execute(query)), default=None
-            )
-        except RowError:
-            newest_s = None
-        if newest_s is None:
-            return float(lived_s) if math.isfinite(lived_s) else 0.0
-        is_plausible = newest_s <= lived_s <= newest_s + self._max_age_s
-        return float(lived_s) if is_plausible else newest_s
+        self._figures = self._tables.stats
 
     def _now_s(self) -> float:
         return self._clock() + self._clock_offset_s

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_reid.core.errors import OutboxError
+from edge_reid.core.errors import EdgeReidError, OutboxError
 from edge_reid.delivery.outbox_mark import Mark
 from edge_reid.delivery.outbox_row import Row, find_rows
+from edge_reid.storage import quarantine
+from edge_reid.storage.database import Database, DatabaseKind
+from edge_reid.storage.file_head import FileHead
+from edge_reid.storage.quarantine import PARTS, parts_of
+from edge_reid.storage.soundness import migrate
+from edge_reid.storage.sqlite import closed_on_error, transaction, untouched
 
-APPLICATION_ID = 0x65724F42
-"""`erOB` in the header of the file: this is an outbox."""
-SCHEMA_VERSION = 2
 LOCK_TIMEOUT_S = 1.0
 PAGE_BYTES = 1024
 """Room for one event. Every change writes whole pages, and an SD card wears by what is written."""
 
-_MAGIC = b"SQLite format 3\0"
-_VERSIONS_AT = slice(18, 20)
-_APPLICATION_ID_AT = slice(68, 72)
-_PARTS = ("", "-wal", "-shm")
-_ASIDE = ".damaged-"
+_DAMAGED = "damaged"
+"""In the name of an outbox that was set aside."""
 
-_SCHEMA = (
+_TABLES = (
     """CREATE TABLE events (
         seq INTEGER PRIMARY KEY,
         topic TEXT NOT NULL,
@@ -50,17 +46,17 @@ _SCHEMA = (
     """CREATE TRIGGER leave AFTER DELETE ON events BEGIN
         UPDATE ledger SET depth = depth - 1, bytes = bytes - length(OLD.body);
     END""",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    "PRAGMA user_version = 1",
 )
-
-_SINCE_VERSION = {
-    1: (
-        "ALTER TABLE ledger ADD COLUMN session TEXT NOT NULL DEFAULT ''",
-        "PRAGMA user_version = 2",
-    )
-}
-"""What brings a file of one version to the next; each step is one transaction."""
+OUTBOX = DatabaseKind(
+    noun="outbox",
+    application_id=0x65724F42,  # `erOB`
+    migrations=(_TABLES, ("ALTER TABLE ledger ADD COLUMN session TEXT NOT NULL DEFAULT ''",)),
+    keys={},  # a row has its checksum in its body: see outbox_row
+    description="an outbox",
+    if_other="give another path",
+    if_damaged="check the disk",
+    error=OutboxError,
+)
 
 _SHOWN = "CREATE TABLE IF NOT EXISTS shown (identity TEXT PRIMARY KEY) WITHOUT ROWID"
 """Whose retained state lies at the broker. No version of its own: a release before 0.4, to which a
@@ -81,24 +77,24 @@ class Opened:
     """Whose state lay at the broker, as far as the damaged one says; as above."""
 
 
-def open_or_replace(path: Path, mark: Mark | None) -> Opened:
-    """The outbox at `path`, made if missing; a damaged one is set aside, and a new one started.
+def open_or_replace(file: Database, mark: Mark | None) -> Opened:
+    """The outbox of a path, made if missing; a damaged one is set aside, and a new one started.
 
     Raises:
         OutboxError: it cannot be opened, is in use, is no file, or is some other database.
     """
-    _refuse_what_is_not_ours(path)
-    if _has_lost_its_file(path, mark) or _is_read_only_by_a_flip(path):
-        return set_aside(path, mark)
+    _refuse_what_is_not_ours(file)
+    if _has_lost_its_file(file, mark) or _is_read_only_by_a_flip(file.path):
+        return set_aside(file, mark)
     try:
-        return Opened(_open(path))
+        return Opened(_open(file))
     except sqlite3.Error as error:
         if any(sign in str(error) for sign in ("locked", "is full")):
-            raise OutboxError(_explain(path, error)) from error
-        return set_aside(path, mark, because=error)
+            raise _unopenable(file, error) from error
+        return set_aside(file, mark, because=error)
 
 
-def set_aside(path: Path, mark: Mark | None, *, because: Exception | None = None) -> Opened:
+def set_aside(file: Database, mark: Mark | None, *, because: Exception | None = None) -> Opened:
     """Set a damaged outbox aside and start a new one.
 
     The damaged one may have numbered events up to anything, so the new one goes on from a time in
@@ -112,32 +108,30 @@ def set_aside(path: Path, mark: Mark | None, *, because: Exception | None = None
     Raises:
         OutboxError: no new one can be made, or the old one not be moved.
     """
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = path.with_name(f"{path.name}{_ASIDE}{stamp}")
-    new = path.with_name(f"{path.name}.new")
+    path = file.path
+    new = Database(path.with_name(f"{path.name}.new"), OUTBOX)
     try:
-        latest_ns = max([time.time_ns(), *(it.stat().st_mtime_ns for it in _parts(path))])
-        last_seq = max(latest_ns // 1_000_000, mark.last_seq if mark else 0)
-        _make(new, last_seq)
+        latest_ns = max([time.time_ns(), *(part.stat().st_mtime_ns for part in parts_of(path))])
+        _make(new, max(latest_ns // 1_000_000, mark.last_seq if mark else 0))
         saved, shown = _save(path, first_seq=mark.first_seq if mark else 0), _shown_in(path)
-        for part in _parts(path):
+        for part in parts_of(path):
             part.chmod(0o600)
-            part.rename(aside.with_name(aside.name + part.name[len(path.name) :]))
-        new.rename(path)
-        return Opened(_open(path), aside, saved, shown)
+        aside = quarantine.set_aside(path, _DAMAGED)
+        new.path.rename(path)
+        return Opened(_open(file), aside, saved, shown)
     except (OSError, sqlite3.Error) as error:
-        new.unlink(missing_ok=True)
-        raise OutboxError(_explain(path, because or error)) from error
+        new.path.unlink(missing_ok=True)
+        raise _unopenable(file, because or error) from error
 
 
-def start_afresh(path: Path, last_seq: int) -> sqlite3.Connection:
+def start_afresh(file: Database, last_seq: int) -> sqlite3.Connection:
     """A new file in the place of one that holds nothing any more, and cannot be written either.
 
     Raises:
         OSError, sqlite3.Error: there is no room for that.
     """
-    _make(path, last_seq)
-    return _open(path)
+    _make(file, last_seq)
+    return _open(file)
 
 
 def remove_set_aside(path: Path) -> None:
@@ -146,15 +140,12 @@ def remove_set_aside(path: Path) -> None:
     Raises:
         OSError: one of them stays.
     """
-    for file in path.parent.glob(f"{glob.escape(path.name)}{_ASIDE}*"):
-        if file.is_file() and not file.is_symlink():
-            _overwrite(file)
-        file.unlink()
+    quarantine.remove_set_aside(path, _DAMAGED)
 
 
-def save_from_log(path: Path, after_seq: int) -> tuple[Row, ...]:
+def save_from_log(file: Database, after_seq: int) -> tuple[Row, ...]:
     """Whole events above a number that stand in the log, where SQLite does not look any more."""
-    return _save(path.with_name(f"{path.name}-wal"), first_seq=after_seq + 1, parts=("",))
+    return _save(file.log, first_seq=after_seq + 1, parts=("",))
 
 
 def is_in_use(path: Path) -> bool:
@@ -168,173 +159,124 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is broken, not merely the disk full or the lock taken."""
-    signs = ("malformed", "not a database", "no such", "constraint", "corrupt")
-    return any(sign in str(error) for sign in signs)
-
-
 def is_full(error: sqlite3.Error) -> bool:
     """Whether the disk may take no more; a quota comes as an I/O error."""
     return any(sign in str(error) for sign in ("full", "I/O error"))
 
 
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All of it is on disk afterwards, or none of it ever was."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # SQLite itself has rolled back after some errors
-            db.execute("ROLLBACK")
-        raise
-
-
-def _refuse_what_is_not_ours(path: Path) -> None:
+def _refuse_what_is_not_ours(file: Database) -> None:
     """Before anything is changed: a device stays as it is, and so does another program's file."""
+    path = file.path
     try:
         mode = path.stat().st_mode
     except OSError:
         return  # SQLite meets the same trouble, and says more of it
     if not stat.S_ISREG(mode):
-        raise OutboxError(f"outbox {path}: expected a file, got {_kind(mode)}; give another path")
-    if _has_log(path):  # in which the head may stand as well
+        raise file.trouble(f"expected a file, got {_sort_of(mode)}; give another path")
+    if file.has_log:  # in which the head may stand as well
         return
-    with suppress(OSError), path.open("rb") as file:
-        head = file.read(_APPLICATION_ID_AT.stop)
-        mark = int.from_bytes(head[_APPLICATION_ID_AT], "big")
-        is_marked = (mark ^ APPLICATION_ID).bit_count() <= 1  # one may have flipped
-        if head.startswith(_MAGIC) and not is_marked and _is_whole_database(path):
-            raise OutboxError(f"outbox {path}: is another kind of database; give another path")
+    with suppress(OSError):
+        head = FileHead.read(path)
+        is_marked = (head.application_id ^ OUTBOX.application_id).bit_count() <= 1  # a flipped bit
+        if head.is_of_a_database and not is_marked and _is_whole_database(path):
+            raise file.of_another_kind()
 
 
 def _is_whole_database(path: Path) -> bool:
-    with suppress(sqlite3.Error, ValueError), _untouched(path) as db:
+    with suppress(sqlite3.Error, ValueError), untouched(path) as db:
         return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     return False
 
 
-@contextmanager
-def _untouched(path: Path) -> Iterator[sqlite3.Connection]:
-    """A database that stays as it is, whatever is found in it; without what its log has."""
-    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(uri, uri=True)) as db:
-        yield db
-
-
-def _kind(mode: int) -> str:
+def _sort_of(mode: int) -> str:
     kinds = {stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
     return kinds.get(stat.S_IFMT(mode), "a pipe or a socket")
 
 
-def _has_lost_its_file(path: Path, mark: Mark | None) -> bool:
+def _has_lost_its_file(file: Database, mark: Mark | None) -> bool:
     """Whether something must have been where nothing is: SQLite would take it for a new one."""
-    if path.exists() and path.stat().st_size:
+    if file.path.exists() and file.path.stat().st_size:
         return False
-    return _has_log(path) or (mark is not None and mark.last_seq > 0)
+    return file.has_log or (mark is not None and mark.last_seq > 0)
 
 
 def _is_read_only_by_a_flip(path: Path) -> bool:
-    """Two bytes of the head say how the file is written and read; SQLite never has them differ, and
-    would take events in no more.
-    """
-    with suppress(OSError), path.open("rb") as file:
-        head = file.read(_VERSIONS_AT.stop)
-        return head.startswith(_MAGIC) and len(set(head[_VERSIONS_AT])) > 1
+    """Whether SQLite would take events in no more, because a bit has flipped in the head."""
+    with suppress(OSError):
+        return FileHead.read(path).is_read_only
     return False
 
 
-def _has_log(path: Path) -> bool:
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() and log.stat().st_size > 0
-
-
-def _open(path: Path) -> sqlite3.Connection:
+def _open(file: Database) -> sqlite3.Connection:
     with suppress(OSError):
-        path.touch(0o600)  # where somebody was is nobody else's business
+        file.path.touch(0o600)  # where somebody was is nobody else's business
     db = sqlite3.connect(
-        path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        file.path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
     db.text_factory = lambda raw: raw.decode("utf-8", "replace")  # a bit may have flipped
-    try:
-        _set_up(path, db)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        db.close()
-        raise sqlite3.DatabaseError(f"malformed: {error}") from error
-    except BaseException:
-        db.close()
-        raise
+    with closed_on_error(db):
+        try:
+            _set_up(file, db)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise sqlite3.DatabaseError(f"malformed: {error}") from error
     return db
 
 
-def _set_up(path: Path, db: sqlite3.Connection) -> None:
+def _set_up(file: Database, db: sqlite3.Connection) -> None:
     db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two agents would send each event twice
     is_new = db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     if not is_new:
-        _check_ours(path, db)
+        _check_ours(file, db)
     with suppress(OSError):
-        path.chmod(0o600)  # one of an older version was everybody's to read
-        path.with_name(f"{path.name}-wal").chmod(0o600)
+        file.path.chmod(0o600)  # one of an older version was everybody's to read
+        file.log.chmod(0o600)
     db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; an old one keeps its own
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA secure_delete = ON")  # names leave the disk with what told them
     db.execute("PRAGMA temp_store = MEMORY")  # and are in no file that is not ours
     if is_new:
-        _create(db, 0)
+        _create(db)
         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # its head says whose it is
-    _migrate(db)
+    if db.execute("PRAGMA user_version").fetchone()[0] < OUTBOX.format:
+        with transaction(db):
+            migrate(db, OUTBOX)
     db.execute(_SHOWN)
     db.execute("SELECT seq, topic, body, committed_s FROM events LIMIT 1").fetchone()
     db.execute("SELECT last_seq, depth, bytes, dropped, lived_s, session FROM ledger").fetchone()
     db.execute("SELECT identity FROM shown").fetchall()
 
 
-def _make(path: Path, last_seq: int) -> None:
+def _make(file: Database, last_seq: int) -> None:
     """A new file that is whole: closed, and without a log."""
-    for part in _parts(path):
-        part.unlink()
-    db = _open(path)
-    try:
-        with transaction(db):
-            db.execute("UPDATE ledger SET last_seq = ?", (last_seq,))
-    finally:
-        db.close()
+    quarantine.remove(file.path)
+    with closing(_open(file)) as db, transaction(db):
+        db.execute("UPDATE ledger SET last_seq = ?", (last_seq,))
 
 
-def _create(db: sqlite3.Connection, last_seq: int) -> None:
+def _create(db: sqlite3.Connection) -> None:
+    """Make the tables of version 1. What came later comes by migration, as in a file that is older:
+    so both take the same pages, on which the room of a full disk is counted.
+    """
     with transaction(db):
-        for statement in _SCHEMA:
-            db.execute(statement)
-        db.execute("INSERT INTO ledger (last_seq) VALUES (?)", (last_seq,))
+        migrate(db, replace(OUTBOX, migrations=OUTBOX.migrations[:1]))
+        db.execute("INSERT INTO ledger (last_seq) VALUES (0)")
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    while (version := db.execute("PRAGMA user_version").fetchone()[0]) < SCHEMA_VERSION:
-        with transaction(db):
-            for statement in _SINCE_VERSION[version]:
-                db.execute(statement)
-
-
-def _check_ours(path: Path, db: sqlite3.Connection) -> None:
+def _check_ours(file: Database, db: sqlite3.Connection) -> None:
     """What the tables are says more than two numbers in the header, in which a bit may flip."""
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     found = _version_by_tables(db)
-    if found is None and application_id != APPLICATION_ID:
-        raise OutboxError(f"outbox {path}: is another kind of database; give another path")
-    if found is None and version > SCHEMA_VERSION:
-        raise OutboxError(
-            f"outbox {path}: expected version {SCHEMA_VERSION}, got {version} of a newer"
-            " edge-reid; upgrade, or give another path"
-        )
+    if found is None and application_id != OUTBOX.application_id:
+        raise file.of_another_kind()
+    if found is None and version > OUTBOX.format:
+        raise file.newer(version)
     (finding,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise sqlite3.DatabaseError(f"malformed: {finding}")
-    if found is not None and (application_id, version) != (APPLICATION_ID, found):
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    if found is not None and (application_id, version) != (OUTBOX.application_id, found):
+        db.execute(f"PRAGMA application_id = {OUTBOX.application_id}")
         db.execute(f"PRAGMA user_version = {found}")
 
 
@@ -342,12 +284,11 @@ def _version_by_tables(db: sqlite3.Connection) -> int | None:
     """The version whose tables these are, to the letter; None: of no version we know."""
     ours = _tables(db)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
-        _create(model, 0)
-        for version in range(1, SCHEMA_VERSION + 1):
+        for version, statements in enumerate(OUTBOX.migrations, start=1):
+            for statement in statements:
+                model.execute(statement)
             if _tables(model) == ours:
                 return version
-            for statement in _SINCE_VERSION.get(version, ()):
-                model.execute(statement)
     return None
 
 
@@ -356,9 +297,9 @@ def _tables(db: sqlite3.Connection) -> set[tuple[str, str]]:
     return set(db.execute(query))
 
 
-def _save(path: Path, *, first_seq: int, parts: tuple[str, ...] = _PARTS) -> tuple[Row, ...]:
+def _save(path: Path, *, first_seq: int, parts: tuple[str, ...] = PARTS) -> tuple[Row, ...]:
     rows: dict[int, Row] = {}
-    for part in _parts(path, parts):
+    for part in parts_of(path, parts):
         with suppress(OSError):
             rows.update((row.seq, row) for row in find_rows(part.read_bytes()))
     return tuple(rows[seq] for seq in sorted(rows) if seq >= first_seq)
@@ -366,24 +307,12 @@ def _save(path: Path, *, first_seq: int, parts: tuple[str, ...] = _PARTS) -> tup
 
 def _shown_in(path: Path) -> frozenset[str]:
     """Of a damaged file, which stays as it is."""
-    with suppress(sqlite3.Error, ValueError), _untouched(path) as db:
+    with suppress(sqlite3.Error, ValueError), untouched(path) as db:
         return frozenset(name for (name,) in db.execute("SELECT identity FROM shown"))
     return frozenset()
 
 
-def _parts(path: Path, suffixes: tuple[str, ...] = _PARTS) -> list[Path]:
-    parts = [path.with_name(path.name + suffix) for suffix in suffixes]
-    return [part for part in parts if part.exists()]
-
-
-def _overwrite(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.write(b"\0" * path.stat().st_size)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _explain(path: Path, error: Exception) -> str:
+def _unopenable(file: Database, error: Exception) -> EdgeReidError:
     if "locked" in str(error):
-        return f"outbox {path}: is in use by another edge-reid; stop it, or give another path"
-    return f"outbox {path}: cannot be opened: {error}; check the folder and its permissions"
+        return file.trouble("is in use by another edge-reid; stop it, or give another path")
+    return file.trouble(f"cannot be opened: {error}; check the folder and its permissions")

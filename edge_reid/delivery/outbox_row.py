@@ -5,6 +5,10 @@
 So a row that a bit has flipped in is known, and one that is whole is found among the raw bytes of a
 file that no database can be made of any more. Releases before 0.5 wrote the event's JSON alone;
 they pass the three over when they read it.
+
+The other files of ours have their checksums in a table beside the rows, in
+`storage.row_checksums`. An outbox cannot: its rows must be found, and known to be whole, without
+any table.
 """
 
 from __future__ import annotations

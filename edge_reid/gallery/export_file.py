@@ -11,7 +11,6 @@ JSON lines. The first says what the file is, each further one is a template:
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +18,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
+from edge_reid.core.files import whole_file
 from edge_reid.core.types import Template
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.gallery.validation import check_template
@@ -60,19 +60,15 @@ def write_portable(
         dimension=dimension,
         templates=len(templates),
     )
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        with whole_file(path, mode=0o600) as file:
             file.write(head.model_dump_json().encode() + b"\n")
             for template in templates:
                 file.write(_row(template).model_dump_json().encode() + b"\n")
-        partial.replace(path)
     except OSError as error:
         raise GalleryError(
             f"export {path}: cannot be written: {error.strerror}; give another path"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_portable(path: Path, model_id: str, dimension: int) -> tuple[Template, ...]:

@@ -1,22 +1,14 @@
-"""The tables of a gallery, and how an older one becomes today's.
-
-`user_version` counts the migrations a file has seen. A released migration is never edited: a change
-of the tables is a further entry of `MIGRATIONS`.
-"""
+"""The tables of a gallery, and how an older one becomes today's."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
-from pathlib import Path
 
-from edge_reid.core.errors import GalleryError
-from edge_reid.storage.row_checksums import is_due, keep, seal
-from edge_reid.storage.soundness import check_marks, check_sound
-from edge_reid.storage.sqlite import is_writable, not_a_gallery, transaction
-
-APPLICATION_ID = 0x65526964
-"""Marks an SQLite file as a gallery: ASCII `eRid`."""
+from edge_reid.storage.database import Database, DatabaseKind
+from edge_reid.storage.row_checksums import is_due
+from edge_reid.storage.soundness import check_ours, check_sound, migrate
+from edge_reid.storage.sqlite import is_writable, transaction
 
 REPLICA_APPLICATION_ID = 0x65527043
 """Marks an SQLite file as a device's copy of a published gallery: ASCII `eRpC`."""
@@ -91,31 +83,56 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
     ),
 )
-SCHEMA_VERSION = len(MIGRATIONS)
 
-KEYS = {
-    "gallery": "only_row",
-    "identities": "identity_id",
-    "templates": "template_id",
-    "erasures": "place",
-    "published": "place || ' ' || sha256",
-    "set_aside": "template_id",
-    "photos": "template_id",
-}
-"""Tables whose rows have checksums, and what tells those apart. No version of their own: an older
-release, to which a device goes back when an upgrade is taken back, can go on with the file.
-"""
+GALLERY = DatabaseKind(
+    noun="gallery",
+    application_id=0x65526964,  # `eRid`
+    migrations=MIGRATIONS,
+    # no format of their own: an older release, to which a device goes back when an upgrade is taken
+    # back, can go on with the file
+    keys={
+        "gallery": "only_row",
+        "identities": "identity_id",
+        "templates": "template_id",
+        "erasures": "place",
+        "published": "place || ' ' || sha256",
+        "set_aside": "template_id",
+        "photos": "template_id",
+    },
+    description="a gallery",
+    if_other="make one with `edge-reid gallery init`",
+    if_damaged="restore it from a copy, or enroll again",
+)
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables up to date, checksums with them. The caller holds the transaction."""
-    (done,) = connection.execute("PRAGMA user_version").fetchone()
-    for statements in MIGRATIONS[done:]:
-        for statement in statements:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    keep(connection, KEYS)
-    seal(connection, KEYS)
+def check_format(file: Database, connection: sqlite3.Connection) -> None:
+    """Raise unless it is a sound gallery; one of an older format becomes one of today's.
+
+    One that cannot be written is left as it is: it can still be read and searched.
+
+    Raises:
+        GalleryError: it is no gallery, or of a newer format.
+        sqlite3.Error: it is damaged.
+    """
+    if connection.execute("PRAGMA application_id").fetchone() == (REPLICA_APPLICATION_ID,):
+        raise file.trouble(
+            "is a device's copy of a published gallery; use the gallery that it is published from"
+        )
+    version = check_ours(file, connection)
+    check_sound(connection, sum(MIGRATIONS[:version], ()), GALLERY.keys)
+    if version < GALLERY.format:
+        _catch_up(file, connection, version)
+    elif is_due(connection, GALLERY.keys):
+        with suppress(sqlite3.OperationalError), transaction(connection):  # nobody waits for it
+            migrate(connection, GALLERY)
+
+
+def _catch_up(file: Database, connection: sqlite3.Connection, version: int) -> None:
+    if not is_writable(file, connection):
+        _stand_in(connection, version)
+        return
+    with transaction(connection):
+        migrate(connection, GALLERY)
 
 
 def _stand_in(connection: sqlite3.Connection, version: int) -> None:
@@ -124,43 +141,3 @@ def _stand_in(connection: sqlite3.Connection, version: int) -> None:
     for statements in MIGRATIONS[version:]:
         for statement in statements:
             connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
-
-
-def check_format(path: Path, connection: sqlite3.Connection) -> None:
-    """Nothing, if it is a sound gallery of today's format; one of an older format becomes one.
-
-    One that cannot be written is left as it is: it can still be read and searched.
-
-    Raises:
-        GalleryError: it is no gallery, or of a newer format.
-        sqlite3.Error: it is damaged.
-    """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    check_marks(connection, application, version)
-    if application == REPLICA_APPLICATION_ID:
-        raise GalleryError(
-            f"gallery {path}: is a device's copy of a published gallery; "
-            "use the gallery that it is published from"
-        )
-    if application != APPLICATION_ID:
-        raise not_a_gallery(path)
-    if version > SCHEMA_VERSION:
-        raise GalleryError(
-            f"gallery {path}: expected format {SCHEMA_VERSION} or older, got {version}, "
-            "written by a newer edge-reid; update this one"
-        )
-    check_sound(connection, sum(MIGRATIONS[:version], ()), KEYS)
-    if version < SCHEMA_VERSION:
-        _catch_up(path, connection, version)
-    elif is_due(connection, KEYS):
-        with suppress(sqlite3.OperationalError), transaction(connection):  # nobody waits for it
-            migrate(connection)
-
-
-def _catch_up(path: Path, connection: sqlite3.Connection, version: int) -> None:
-    if not is_writable(path, connection):
-        _stand_in(connection, version)
-        return
-    with transaction(connection):
-        migrate(connection)

@@ -19,12 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_reid.core.errors import GalleryError, SnapshotError
-from edge_reid.gallery.replica_file import KEYS, open_or_make
+from edge_reid.core.errors import SnapshotError
+from edge_reid.gallery.replica_file import REPLICA, open_or_make
 from edge_reid.gallery.tree import Branch, decode
 from edge_reid.signing.blobs import BlobRef, ref_of
-from edge_reid.storage.row_checksums import is_kept, seal
-from edge_reid.storage.sqlite import in_one_line, transaction
+from edge_reid.storage.database import Database
+from edge_reid.storage.soundness import sealed_transaction
+from edge_reid.storage.sqlite import wipe
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +48,8 @@ class Replica:
     Every method raises GalleryError, in one line, when the file is locked, damaged or full.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
+    def __init__(self, file: Database, connection: sqlite3.Connection) -> None:
+        self._file = file
         self._db = connection
 
     @classmethod
@@ -60,12 +61,18 @@ class Replica:
         Raises:
             GalleryError: the file is of another kind, or cannot be made.
         """
-        return cls(path, open_or_make(path))
+        file = Database(path, REPLICA)
+        return cls(file, open_or_make(file))
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
 
     @property
     def held(self) -> tuple[StoredVersion, ...]:
         """All whole versions in the file, the one in force first."""
-        with in_one_line(self.path):
+        with self._file.explained():
             rows = self._db.execute(
                 "SELECT version, sealed, root_sha256, root_bytes, left_utc_s FROM heads "
                 "ORDER BY left_utc_s IS NOT NULL, version DESC"
@@ -91,7 +98,7 @@ class Replica:
     @property
     def erased(self) -> frozenset[str]:
         """`place_of` whom the newest version says to be erased."""
-        with in_one_line(self.path):
+        with self._file.explained():
             return frozenset(row[0] for row in self._db.execute("SELECT place FROM erased"))
 
     def has(self, ref: BlobRef) -> bool:
@@ -107,7 +114,7 @@ class Replica:
         body = self._read(ref)
         if body is None:
             raise SnapshotError(
-                f"gallery {self.path}: blob {ref.sha256[:16]}… is damaged on this disk or gone; "
+                f"replica {self.path}: blob {ref.sha256[:16]}… is damaged on this disk or gone; "
                 "it is fetched anew"
             )
         return body
@@ -145,9 +152,7 @@ class Replica:
         """
         with self._writing():
             if version <= self.highest:  # another agent on this device was quicker
-                raise GalleryError(
-                    f"gallery {self.path}: expected a version above {self.highest}, got {version}"
-                )
+                raise self._file.trouble(f"expected a version above {self.highest}, got {version}")
             self._check_whole(version, blobs)
             self._db.execute("DELETE FROM heads WHERE left_utc_s IS NOT NULL")
             self._db.execute("UPDATE heads SET left_utc_s = ?", (now_utc_s,))
@@ -170,9 +175,8 @@ class Replica:
         with self._writing():
             kept = [each for each in self.held if each.left_utc_s is not None]
             if not kept:
-                raise GalleryError(
-                    f"gallery {self.path}: no earlier version is kept; "
-                    "publish a new one from the gallery as it should be"
+                raise self._file.trouble(
+                    "no earlier version is kept; publish a new one from the gallery as it should be"
                 )
             self._db.execute(
                 "UPDATE heads SET left_utc_s = CASE WHEN version = ? THEN NULL ELSE ? END",
@@ -200,9 +204,9 @@ class Replica:
                 self._db.execute("UPDATE ledger SET traces = 1")
             oldest = self._oldest
         if self._ledger("traces"):
-            with in_one_line(self.path):
+            with self._file.explained():
                 self._db.execute("VACUUM")
-                self._empty_log()
+            wipe(self._file, self._db)
             with self._writing():
                 self._db.execute("UPDATE ledger SET traces = 0, purged_through = ?", (oldest,))
 
@@ -217,13 +221,11 @@ class Replica:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with in_one_line(self.path), transaction(self._db):
+        with self._file.explained(), sealed_transaction(self._db, REPLICA.keys):
             yield
-            if is_kept(self._db):
-                seal(self._db, KEYS)
 
     def _read(self, ref: BlobRef) -> bytes | None:
-        with in_one_line(self.path):
+        with self._file.explained():
             row = self._db.execute(
                 "SELECT body FROM blobs WHERE sha256 = ?", (ref.sha256,)
             ).fetchone()
@@ -231,7 +233,7 @@ class Replica:
         return row[0] if is_whole else None
 
     def _ledger(self, column: str) -> int:
-        with in_one_line(self.path):
+        with self._file.explained():
             row = self._db.execute(f"SELECT {column} FROM ledger").fetchone()  # noqa: S608
         return int(row[0])
 
@@ -242,9 +244,8 @@ class Replica:
             "SELECT count(*) FROM needed WHERE sha256 NOT IN (SELECT sha256 FROM blobs)"
         ).fetchone()
         if missing:
-            raise GalleryError(
-                f"gallery {self.path}: {missing} blobs of version {version} are gone again; "
-                "they are fetched anew"
+            raise self._file.trouble(
+                f"{missing} blobs of version {version} are gone again; they are fetched anew"
             )
 
     def _note_needed(self, blobs: Iterable[BlobRef]) -> None:
@@ -271,7 +272,7 @@ class Replica:
             if held.left_utc_s is None:
                 raise
             _log.warning(
-                "gallery %s: version %d, kept for a rollback, is damaged on this disk; it goes",
+                "replica %s: version %d, kept for a rollback, is damaged on this disk; it goes",
                 self.path,
                 held.version,
             )
@@ -291,8 +292,3 @@ class Replica:
         if not isinstance(node, Branch):
             return []
         return [BlobRef(*child) for child in node.children.values()]
-
-    def _empty_log(self) -> None:
-        (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise GalleryError(f"gallery {self.path}: another program is reading it; wait")

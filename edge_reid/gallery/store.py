@@ -26,21 +26,16 @@ from edge_reid.gallery.curation import (
     read_asides,
     take_back,
 )
-from edge_reid.gallery.gallery_tables import APPLICATION_ID, KEYS, check_format, migrate
+from edge_reid.gallery.gallery_tables import GALLERY, check_format
 from edge_reid.gallery.identity import identity_key, identity_name
 from edge_reid.gallery.tree import Erasure, place_of
 from edge_reid.gallery.validation import check_name, check_template
 from edge_reid.matching.vectors import pack, unpack
 from edge_reid.signing.blobs import BlobRef
-from edge_reid.storage.row_checksums import is_kept, seal
-from edge_reid.storage.sqlite import (
-    closed_on_error,
-    connect,
-    damaged,
-    in_one_line,
-    reserved,
-    transaction,
-)
+from edge_reid.storage.database import Database
+from edge_reid.storage.row_checksums import seal
+from edge_reid.storage.soundness import migrate, sealed_transaction
+from edge_reid.storage.sqlite import closed_on_error, connect, reserved, transaction, wipe
 
 BUSY_TIMEOUT_S = 5.0
 """How long to wait for another program's change to end."""
@@ -80,12 +75,12 @@ class GalleryStore:
     dimension: int
     """Of those embeddings."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
+    def __init__(self, file: Database, connection: sqlite3.Connection) -> None:
+        self._file = file
         self._db = connection
         row = connection.execute("SELECT model_id, dimension FROM gallery").fetchone()
         if row is None:
-            raise damaged(path)
+            raise file.damaged()
         self.model_id, self.dimension = str(row[0]), int(row[1])
 
     @classmethod
@@ -95,14 +90,14 @@ class GalleryStore:
         Raises:
             GalleryError: there is a file already, or none can be written there.
         """
-        with reserved(path), closed_on_error(connect(path, BUSY_TIMEOUT_S)) as connection:
+        file = Database(path, GALLERY)
+        with reserved(file), closed_on_error(connect(file, BUSY_TIMEOUT_S)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             with transaction(connection):
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                migrate(connection)
+                migrate(connection, GALLERY)
                 connection.execute("INSERT INTO gallery VALUES (1, ?, ?, 0)", (model_id, dimension))
-                seal(connection, KEYS)
-            return cls(path, connection)
+                seal(connection, GALLERY.keys)
+            return cls(file, connection)
 
     @classmethod
     def open(
@@ -121,13 +116,12 @@ class GalleryStore:
             ModelMismatchError: it belongs to another model.
             GalleryError: there is no such file, it is not a gallery, or it is locked or damaged.
         """
+        file = Database(path, GALLERY)
         if not path.is_file():
-            raise GalleryError(
-                f"gallery {path}: no such file; make one with `edge-reid gallery init`"
-            )
-        with in_one_line(path), closed_on_error(connect(path, busy_timeout_s)) as connection:
-            check_format(path, connection)
-            store = cls(path, connection)
+            raise file.trouble("no such file; make one with `edge-reid gallery init`")
+        with file.explained(), closed_on_error(connect(file, busy_timeout_s)) as connection:
+            check_format(file, connection)
+            store = cls(file, connection)
             if model_id is not None and model_id != store.model_id:
                 raise ModelMismatchError(
                     f"gallery {path}: expected one of model {model_id}, got one of "
@@ -136,9 +130,14 @@ class GalleryStore:
         return store
 
     @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
+
+    @property
     def version(self) -> int:
         """Rises with each change, also with another process's; cheap to ask."""
-        with in_one_line(self.path):
+        with self._file.explained():
             (version,) = self._db.execute("SELECT version FROM gallery").fetchone()
         return int(version)
 
@@ -161,7 +160,7 @@ class GalleryStore:
 
     def templates(self, identity: str | None = None) -> tuple[Template, ...]:
         """All templates in use, or those of one identity (any case), in the order of storing."""
-        with in_one_line(self.path):
+        with self._file.explained():
             rows = self._db.execute(
                 "SELECT name, vector, model_id, quality, source_sha256, created_utc_s, "
                 "template_id, photo_name FROM templates JOIN identities USING (identity_id) "
@@ -176,7 +175,7 @@ class GalleryStore:
 
     def sources(self, identity: str) -> frozenset[str]:
         """`source_sha256` of all templates of an identity, also of those that are set aside."""
-        with in_one_line(self.path):
+        with self._file.explained():
             rows = self._db.execute(
                 "SELECT source_sha256 FROM templates JOIN identities USING (identity_id) "
                 "WHERE name_key = ?",
@@ -186,7 +185,7 @@ class GalleryStore:
 
     def identities(self) -> tuple[IdentitySummary, ...]:
         """Who is enrolled, by name."""
-        with in_one_line(self.path):
+        with self._file.explained():
             rows = self._db.execute(
                 "SELECT name, count(*) - count(reason), "
                 "coalesce(avg(quality) FILTER (WHERE reason IS NULL), avg(quality)), "
@@ -211,7 +210,7 @@ class GalleryStore:
             gone = self._db.execute("DELETE FROM templates WHERE identity_id = ?", found[:1])
             self._db.execute("DELETE FROM identities WHERE identity_id = ?", found[:1])
             self._note_erased(identity)
-        self._wipe()
+        wipe(self._file, self._db)
         return gone.rowcount
 
     def remove_templates(self, identity: str, template_ids: Collection[int]) -> bool:
@@ -227,7 +226,7 @@ class GalleryStore:
             owner = self._need(identity)
             delete(self._db, owner, template_ids, self.path)
             is_left = self._is_left(owner)
-        self._wipe()
+        wipe(self._file, self._db)
         return is_left
 
     def replace_all(self, templates: Sequence[Template]) -> tuple[Template, ...]:
@@ -243,7 +242,7 @@ class GalleryStore:
                 owner = self._need(identity)
                 self._db.execute("DELETE FROM templates WHERE identity_id = ?", owner[:1])
             stored = tuple(self._insert(template) for template in templates)
-        self._wipe()
+        wipe(self._file, self._db)
         return stored
 
     def rename(self, identity: str, name: str) -> None:
@@ -268,7 +267,7 @@ class GalleryStore:
             self._db.execute(
                 "UPDATE identities SET name = ?, name_key = ? WHERE identity_id = ?", row
             )
-        self._wipe()
+        wipe(self._file, self._db)
 
     def move(self, identity: str, into: str, template_ids: Collection[int]) -> Merged:
         """Give some templates of an identity (any case) to another, which may be new.
@@ -289,7 +288,7 @@ class GalleryStore:
                 )
             moved = move(self._db, giver, taker_id, template_ids, self.path)
             self._is_left(giver)
-        self._wipe()
+        wipe(self._file, self._db)
         return moved
 
     def set_aside(self, reasons: Mapping[int, str]) -> None:
@@ -303,7 +302,7 @@ class GalleryStore:
 
     def asides(self, identity: str | None = None) -> tuple[Aside, ...]:
         """What is set aside of everybody, or of one identity (any case)."""
-        with in_one_line(self.path):
+        with self._file.explained():
             return read_asides(self._db, None if identity is None else identity_key(identity))
 
     def restore(self, template_ids: Collection[int]) -> None:
@@ -326,17 +325,17 @@ class GalleryStore:
         with self._change():
             merged = join(self._db, self._need(identity), self._need(into), self.path)
             self._note_erased(identity)  # or a device's older version would bring it back
-        self._wipe()
+        wipe(self._file, self._db)
         return merged
 
     def contents(self) -> Contents:
         """All that is published of it."""
-        with in_one_line(self.path), transaction(self._db, "DEFERRED"):
+        with self._file.explained(), transaction(self._db, "DEFERRED"):
             return Contents(self.version, self.templates(), self.erasures())
 
     def erasures(self) -> tuple[Erasure, ...]:
         """Everybody who was removed and is not enrolled again, newest first."""
-        with in_one_line(self.path):
+        with self._file.explained():
             rows = self._db.execute(
                 "SELECT place, version, erased_utc_s FROM erasures ORDER BY version DESC, place"
             ).fetchall()
@@ -353,7 +352,7 @@ class GalleryStore:
 
     def published(self, place: str) -> dict[BlobRef, bool]:
         """The blobs that may lie in a place, and of which it is certain."""
-        with in_one_line(self.path):
+        with self._file.explained():
             rows = self._db.execute(
                 "SELECT sha256, size_bytes, is_there FROM published WHERE place = ?", (place,)
             ).fetchall()
@@ -375,7 +374,7 @@ class GalleryStore:
 
     def snapshot(self) -> GallerySnapshot:
         """All of it in memory, as it was at one moment; identities by name."""
-        with in_one_line(self.path), transaction(self._db, "DEFERRED"):
+        with self._file.explained(), transaction(self._db, "DEFERRED"):
             version = self.version
             rows = self._db.execute(
                 "SELECT name, vector FROM templates JOIN identities USING (identity_id) "
@@ -414,10 +413,8 @@ class GalleryStore:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with in_one_line(self.path), transaction(self._db):
+        with self._file.explained(), sealed_transaction(self._db, GALLERY.keys):
             yield
-            if is_kept(self._db):  # by another program, or at the next opening, if not
-                seal(self._db, KEYS)
 
     def _insert(self, template: Template) -> Template:
         name = identity_name(template.identity)
@@ -491,19 +488,8 @@ class GalleryStore:
         )
         forget_name(self._db, identity)
 
-    def _wipe(self) -> None:
-        # secure_delete wrote zeros over the deleted rows, but so far only in the write-ahead log,
-        # beside older pages that still hold them: move it into the file, and empty it.
-        with in_one_line(self.path):
-            (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise GalleryError(
-                f"gallery {self.path}: removed, but another program is reading, so that traces "
-                f"stay in {self.path.name}-wal until it closes the gallery; stop it to be sure"
-            )
-
     def _unpack(self, blobs: Sequence[bytes]) -> Vectors:
         try:
             return unpack(blobs, self.dimension)
         except ValueError as error:
-            raise damaged(self.path) from error
+            raise self._file.damaged() from error

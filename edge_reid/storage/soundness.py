@@ -1,31 +1,63 @@
-"""Whether an SQLite file of ours is what was written: its pages, its tables and its rows."""
+"""Whether an SQLite file is ours, and what was written: its marks, its pages, its tables, its rows.
+
+Where its format is an older one, `migrate` makes it today's.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 
+from edge_reid.storage.database import Database, DatabaseKind, Statements
 from edge_reid.storage.row_checksums import Keys, check, is_due, is_kept, keep, marks, seal
-from edge_reid.storage.sqlite import transaction
+from edge_reid.storage.sqlite import check_writable, closed_on_error, connect, transaction
 
-Statements = tuple[str, ...]
-"""What makes the tables of a file, in order."""
+_ONLY_ROW = "only_row"
+"""Key of a table that has one row, from the moment that its file is made."""
 
 
-def check_marks(db: sqlite3.Connection, application_id: int, version: int) -> None:
-    """Nothing, if what the file says to be is what it was made as, as far as that was noted.
+def open_sound(file: Database, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection to a file of today's format that is what was written, synced at every change.
 
     Raises:
-        sqlite3.DatabaseError: `malformed: …`.
+        EdgeReidError of the kind: it is of another kind, of a newer format, locked or damaged.
+        sqlite3.Error: it is damaged.
     """
+    with closed_on_error(connect(file, busy_timeout_s)) as connection:
+        check_ours(file, connection)
+        check_sound(connection, sum(file.kind.migrations, ()), file.kind.keys)
+        for table in (table for table, key in file.kind.keys.items() if key == _ONLY_ROW):
+            if connection.execute(f"SELECT 1 FROM {table}").fetchone() is None:  # noqa: S608 - our names
+                raise file.damaged()
+        check_writable(file, connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        seal_due(connection, file.kind.keys)
+    return connection
+
+
+def check_ours(file: Database, db: sqlite3.Connection) -> int:
+    """The format of a file of our kind.
+
+    Raises:
+        EdgeReidError of the kind: it is of another kind, or of a newer format.
+        sqlite3.DatabaseError: `malformed: …`, its marks are not those that it was made with.
+    """
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
     noted = marks(db)
     if noted is not None and noted != (application_id, version):
         raise sqlite3.DatabaseError(f"malformed: it was made as {noted}")
+    if application_id != file.kind.application_id:
+        raise file.of_another_kind()
+    if version > file.kind.format:
+        raise file.newer(version)
+    return int(version)
 
 
 def check_sound(db: sqlite3.Connection, made_by: Statements, keys: Keys) -> None:
-    """Nothing, if the file is as it was written; one without checksums as far as SQLite can tell.
+    """Raise unless the file is as it was written; without checksums, as far as SQLite can tell.
 
     Args:
         db: open on the file.
@@ -46,6 +78,34 @@ def check_sound(db: sqlite3.Connection, made_by: Statements, keys: Keys) -> None
             raise sqlite3.DatabaseError(f"malformed: {name} is not what was written")
     if is_kept(db):
         check(db, keys)
+
+
+def migrate(db: sqlite3.Connection, kind: DatabaseKind) -> None:
+    """Bring the tables of a file up to date, checksums with them. The caller holds the transaction.
+
+    An empty file becomes one of the kind.
+    """
+    (done,) = db.execute("PRAGMA user_version").fetchone()
+    for statements in kind.migrations[done:]:
+        for statement in statements:
+            db.execute(statement)
+    db.execute(f"PRAGMA application_id = {kind.application_id}")
+    db.execute(f"PRAGMA user_version = {kind.format}")
+    if kind.keys:
+        keep(db, kind.keys)
+        seal(db, kind.keys)
+
+
+@contextmanager
+def sealed_transaction(db: sqlite3.Connection, keys: Keys) -> Iterator[None]:
+    """A transaction whose rows have their checksums when it ends.
+
+    Where the file has none yet, since it could not be written when it was opened, it goes without.
+    """
+    with transaction(db):
+        yield
+        if is_kept(db):
+            seal(db, keys)
 
 
 def seal_due(db: sqlite3.Connection, keys: Keys) -> None:

@@ -1,39 +1,21 @@
-"""The SQLite file of a device's strangers: made, known for ours, and replaced when it is
-damaged.
-"""
+"""The SQLite file of a device's strangers: made, known for ours, replaced when it is damaged."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import closing
-from datetime import datetime, timezone
-from pathlib import Path
 
-from edge_reid.core.errors import DamagedError, GalleryError
-from edge_reid.storage.row_checksums import keep, marks, seal
-from edge_reid.storage.soundness import check_marks, check_sound, seal_due
-from edge_reid.storage.sqlite import (
-    check_writable,
-    closed_on_error,
-    connect,
-    damaged,
-    is_damage,
-    made_beside,
-)
+from edge_reid.core.errors import DamagedError
+from edge_reid.storage.database import Database, DatabaseKind, is_damage
+from edge_reid.storage.quarantine import remove, set_aside
+from edge_reid.storage.row_checksums import marks, seal
+from edge_reid.storage.soundness import migrate, open_sound
+from edge_reid.storage.sqlite import made_beside, untouched
 
-APPLICATION_ID = 0x65725374
-"""Marks an SQLite file as one of strangers: ASCII `erSt`."""
-FORMAT = 1
 BUSY_TIMEOUT_S = 1.0
 """A frame may have to wait so long for another agent's change, which takes a few milliseconds."""
 
-KEYS = {"ledger": "only_row", "strangers": "number", "looks": "look_id"}
-"""Tables whose rows have checksums."""
-
-_MAGIC = b"SQLite format 3\0"
-_APPLICATION_ID_AT = slice(68, 72)
-_SCHEMA = (
+_TABLES = (
     """CREATE TABLE ledger (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
         model_id TEXT NOT NULL,
@@ -59,42 +41,39 @@ _SCHEMA = (
         quality REAL NOT NULL
     )""",
     "CREATE INDEX looks_by_number ON looks (number, quality)",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {FORMAT}",
+)
+STRANGERS = DatabaseKind(
+    noun="strangers",
+    application_id=0x65725374,  # `erSt`
+    migrations=(_TABLES,),
+    keys={"ledger": "only_row", "strangers": "number", "looks": "look_id"},
+    description="the strangers of a device",
+    if_other="give another path",
+    if_damaged="restart the agent, which starts a new one, or delete it",
 )
 _log = logging.getLogger(__name__)
 
 
-def open_file(path: Path) -> sqlite3.Connection:
+def open_file(file: Database) -> sqlite3.Connection:
     """A file that is there.
 
     Raises:
         GalleryError: it is not there, of another kind, or of a newer edge-reid.
         sqlite3.Error, GalleryError from one: it is damaged.
     """
-    if not path.exists():
-        raise GalleryError(
-            f"strangers {path}: no such file; an agent makes it when its settings have a section "
-            "[strangers]"
+    if not file.path.exists():
+        raise file.trouble(
+            "no such file; an agent makes it when its settings have a section [strangers]"
         )
-    head = _head(path)
-    if _is_blank(head):
+    head = file.head()
+    if head.is_blank:
         raise sqlite3.DatabaseError("malformed: the head is empty")
-    if not (_has_our_mark(head) or _was_ours(path)):
-        raise GalleryError(
-            f"strangers {path}: expected the strangers of a device, got another kind of file; "
-            "give another path"
-        )
-    connection = connect(path, BUSY_TIMEOUT_S)
-    with closed_on_error(connection):
-        _check(path, connection)
-        check_writable(path, connection)
-        connection.execute("PRAGMA synchronous = FULL")
-        seal_due(connection, KEYS)
-    return connection
+    if head.application_id != STRANGERS.application_id and not _was_ours(file):
+        raise file.of_another_kind()
+    return open_sound(file, BUSY_TIMEOUT_S)
 
 
-def open_or_make(path: Path, model_id: str, dimension: int) -> sqlite3.Connection:
+def open_or_make(file: Database, model_id: str, dimension: int) -> sqlite3.Connection:
     """The file, made if there is none; one of ours that is damaged is replaced.
 
     Nothing of value is lost with it, and what cannot be read could not be forgotten in time. So one
@@ -104,91 +83,54 @@ def open_or_make(path: Path, model_id: str, dimension: int) -> sqlite3.Connectio
     Raises:
         GalleryError: it is another database, of a newer edge-reid, or cannot be made.
     """
-    if path.exists() and _is_no_database(_head(path)):
-        _set_aside(path)
-    if not path.exists():
-        _make(path, model_id, dimension)
+    if file.path.exists() and _is_no_database(file):
+        _set_aside(file)
+    if not file.path.exists():
+        _make(file, model_id, dimension)
     try:
-        return open_file(path)
+        return open_file(file)
     except (DamagedError, sqlite3.Error, UnicodeDecodeError) as error:
         if isinstance(error, sqlite3.Error) and not is_damage(error):
             raise
-        _log.error("strangers %s: was damaged: %s; a new one is started", path, error)
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    _make(path, model_id, dimension)
-    return open_file(path)
+        _log.error("strangers %s: was damaged: %s; a new one is started", file.path, error)
+    remove(file.path)
+    _make(file, model_id, dimension)
+    return open_file(file)
 
 
-def _make(path: Path, model_id: str, dimension: int) -> None:
-    with made_beside(path, BUSY_TIMEOUT_S) as connection:
-        for statement in _SCHEMA:
-            connection.execute(statement)
+def _make(file: Database, model_id: str, dimension: int) -> None:
+    with made_beside(file, BUSY_TIMEOUT_S) as connection:
+        migrate(connection, STRANGERS)
         connection.execute("INSERT INTO ledger VALUES (1, ?, ?, 0, NULL, 0)", (model_id, dimension))
-        keep(connection, KEYS)
-        seal(connection, KEYS)
+        seal(connection, STRANGERS.keys)
 
 
-def _set_aside(path: Path) -> None:
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = path.with_name(f"{path.name}.unreadable-{stamp}")
+def _set_aside(file: Database) -> None:
     try:
-        path.rename(aside)
+        aside = set_aside(file.path, "unreadable")
     except OSError as error:
-        raise GalleryError(
-            f"strangers {path}: is no database, and cannot be set aside: {error.strerror}; "
+        raise file.trouble(
+            f"is no database, and cannot be set aside: {error.strerror}; "
             "move it, or give another path"
         ) from error
     _log.error(
         "strangers %s: is no database; it is kept as %s, and a new one is started: look whether it "
         "is yours, and delete it if it may have been one of strangers",
-        path,
+        file.path,
         aside,
     )
 
 
-def _head(path: Path) -> bytes:
-    """Read before SQLite opens it, which may change what is somebody else's."""
-    try:
-        with path.open("rb") as file:
-            return file.read(_APPLICATION_ID_AT.stop)
-    except OSError as error:
-        raise GalleryError(
-            f"strangers {path}: cannot be read: {error.strerror}; check its owner and mode"
-        ) from error
+def _is_no_database(file: Database) -> bool:
+    head = file.head()
+    has_our_mark = head.application_id == STRANGERS.application_id
+    return not (head.is_blank or head.is_of_a_database or has_our_mark)
 
 
-def _is_blank(head: bytes) -> bool:
-    return not any(head[: len(_MAGIC)])
-
-
-def _has_our_mark(head: bytes) -> bool:
-    return head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
-
-
-def _is_no_database(head: bytes) -> bool:
-    return not (_is_blank(head) or head.startswith(_MAGIC) or _has_our_mark(head))
-
-
-def _was_ours(path: Path) -> bool:
+def _was_ours(file: Database) -> bool:
     """Whether the mark is another only since the disk has changed it. Looks, and writes nothing."""
     try:
-        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            return (marks(connection) or (0, 0))[0] == APPLICATION_ID
+        with untouched(file.path) as connection:
+            return (marks(connection) or (0, 0))[0] == STRANGERS.application_id
     except sqlite3.Error:
         return False
-
-
-def _check(path: Path, connection: sqlite3.Connection) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    check_marks(connection, application, version)
-    if version > FORMAT:
-        raise GalleryError(
-            f"strangers {path}: expected format {FORMAT}, got {version}, written by a newer "
-            "edge-reid; update this one"
-        )
-    check_sound(connection, _SCHEMA, KEYS)
-    if connection.execute("SELECT 1 FROM ledger").fetchone() is None:
-        raise damaged(path)

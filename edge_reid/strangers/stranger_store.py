@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_reid.core.anonymous_names import stranger_name, stranger_tag
-from edge_reid.core.errors import GalleryError
+from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.types import Embedding, Vectors
 from edge_reid.matching.decide import mean_vector
 from edge_reid.matching.vectors import pack, unpack
-from edge_reid.storage.row_checksums import is_kept, seal
-from edge_reid.storage.sqlite import closed_on_error, damaged, in_one_line, transaction
+from edge_reid.storage.database import Database
+from edge_reid.storage.soundness import sealed_transaction
+from edge_reid.storage.sqlite import closed_on_error, transaction, wipe
 from edge_reid.strangers.stranger import Stranger, Visit
-from edge_reid.strangers.stranger_file import KEYS, open_file, open_or_make
+from edge_reid.strangers.stranger_file import STRANGERS, open_file, open_or_make
 
 KEPT_LOOKS = 10
 """Embeddings kept of a stranger, the best by quality."""
@@ -35,12 +36,12 @@ class StrangerStore:
     has taken the file over: the embeddings of two models never meet.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
+    def __init__(self, file: Database, connection: sqlite3.Connection) -> None:
+        self._file = file
         self._db = connection
         row = self._db.execute("SELECT model_id, dimension, keep_s FROM ledger").fetchone()
         if row is None:
-            raise damaged(path)
+            raise file.damaged()
         self.model_id, self.dimension, self.keep_s = str(row[0]), int(row[1]), float(row[2])
 
     @classmethod
@@ -50,8 +51,9 @@ class StrangerStore:
         Raises:
             GalleryError: there is none, it is of another kind, or damaged.
         """
-        with in_one_line(path):
-            store = cls(path, open_file(path))
+        file = Database(path, STRANGERS)
+        with file.explained():
+            store = cls(file, open_file(file))
         store.purge(time.time(), shrink=True)
         return store
 
@@ -67,23 +69,29 @@ class StrangerStore:
         Raises:
             GalleryError: it is of another kind, or cannot be made.
         """
-        with in_one_line(path):
-            connection = open_or_make(path, model_id, dimension)
-            with closed_on_error(connection), _sealed(connection):
+        file = Database(path, STRANGERS)
+        with file.explained():
+            connection = open_or_make(file, model_id, dimension)
+            with closed_on_error(connection), sealed_transaction(connection, STRANGERS.keys):
                 if (model_id, dimension) != _model_of(connection):
                     connection.execute("DELETE FROM strangers")
                 connection.execute(
                     "UPDATE ledger SET model_id = ?, dimension = ?, keep_s = ?",
                     (model_id, dimension, keep_s),
                 )
-            store = cls(path, connection)
+            store = cls(file, connection)
         store.purge(time.time(), shrink=True)
         return store
 
     @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
+
+    @property
     def edition(self) -> int:
         """Differs from what it was when another program has changed the file; cheap to ask."""
-        with in_one_line(self.path):
+        with self._file.explained():
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def strangers(self) -> tuple[Stranger, ...]:
@@ -172,7 +180,7 @@ class StrangerStore:
         with self._rewriting():
             giver, taker = self._need(name), self._need(into)
             if giver == taker:
-                raise GalleryError(f"strangers {self.path}: expected two people, got {name} twice")
+                raise self._file.trouble(f"expected two people, got {name} twice")
             self._db.execute("UPDATE looks SET number = ? WHERE number = ?", (taker, giver))
             self._db.execute(
                 """
@@ -205,7 +213,7 @@ class StrangerStore:
         Raises:
             GalleryError: another program is reading: try again later.
         """
-        with in_one_line(self.path), _sealed(self._db):
+        with self._file.explained(), sealed_transaction(self._db, STRANGERS.keys):
             # a clock that was set back must not keep anybody for longer than `keep_s` from now
             self._db.execute(
                 "UPDATE strangers SET noted_utc_s = ? WHERE noted_utc_s > ?", (now_utc_s, now_utc_s)
@@ -213,7 +221,7 @@ class StrangerStore:
             self._db.execute(
                 "DELETE FROM strangers WHERE noted_utc_s <= ?", (now_utc_s - self.keep_s,)
             )
-        self._wipe(shrink=shrink)
+        wipe(self._file, self._db, shrink=shrink)
 
     def close(self) -> None:
         self._db.close()
@@ -226,21 +234,21 @@ class StrangerStore:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        with in_one_line(self.path), transaction(self._db, "DEFERRED"):
+        with self._file.explained(), transaction(self._db, "DEFERRED"):
             self._check_model()
             yield
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        with in_one_line(self.path), _sealed(self._db):
+        with self._file.explained(), sealed_transaction(self._db, STRANGERS.keys):
             self._check_model()
             yield
 
     def _check_model(self) -> None:
         found = _model_of(self._db)
         if found != (self.model_id, self.dimension):
-            raise GalleryError(
-                f"strangers {self.path}: expected a file of model {self.model_id}, got one of "
+            raise self._file.trouble(
+                f"expected a file of model {self.model_id}, got one of "
                 f"{found[0]}: another agent of this device has taken it over; give both the same "
                 "model, or one of them another strangers.path, and restart them"
             )
@@ -249,19 +257,7 @@ class StrangerStore:
     def _rewriting(self) -> Iterator[None]:
         with self._changing():
             yield
-        self._wipe(shrink=True)
-
-    def _wipe(self, *, shrink: bool) -> None:
-        with in_one_line(self.path):
-            if shrink and self._db.execute("PRAGMA freelist_count").fetchone() != (0,):
-                self._db.execute("VACUUM")
-            # what was overwritten stands in older pages of the log until they are in the file
-            (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise GalleryError(
-                f"strangers {self.path}: another program is reading, so that traces stay in "
-                f"{self.path.name}-wal until it is done; try again"
-            )
+        wipe(self._file, self._db, shrink=True)
 
     def _next(self, tag: str) -> tuple[int, str]:
         """A number never given before, and the tag of this file: that of its first stranger."""
@@ -297,9 +293,9 @@ class StrangerStore:
             raise self._nobody(name)
         return number
 
-    def _nobody(self, name: str) -> GalleryError:
-        return GalleryError(
-            f"strangers {self.path}: nobody is called {name!r}, or they are forgotten; "
+    def _nobody(self, name: str) -> EdgeReidError:
+        return self._file.trouble(
+            f"nobody is called {name!r}, or they are forgotten; "
             "`edge-reid gallery strangers` shows who is there"
         )
 
@@ -318,16 +314,7 @@ class StrangerStore:
         try:
             return unpack(blobs, self.dimension)
         except ValueError as error:
-            raise damaged(self.path) from error
-
-
-@contextmanager
-def _sealed(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction whose rows have their checksums when it ends."""
-    with transaction(connection):
-        yield
-        if is_kept(connection):
-            seal(connection, KEYS)
+            raise self._file.damaged() from error
 
 
 def _model_of(connection: sqlite3.Connection) -> tuple[str, int]:

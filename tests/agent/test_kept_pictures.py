@@ -61,8 +61,12 @@ def test_beyond_a_size_the_oldest_go_and_the_newest_stays(tmp_path: Path) -> Non
     assert sorted(it.name[18:20] for it in tmp_path.iterdir()) == ["01", "02"]
 
 
-def test_what_a_power_cut_left_half_written_counts_and_goes(tmp_path: Path) -> None:
-    half = tmp_path / "gate-20260301T115900.250Z.jpg.part"
+@pytest.mark.parametrize(
+    "name",
+    [".gate-20260301T115900.250Z.jpg.731.part", "gate-20260301T115900.250Z.jpg.part"],
+)
+def test_what_a_power_cut_left_half_written_counts_and_goes(tmp_path: Path, name: str) -> None:
+    half = tmp_path / name
     half.write_bytes(b"half a picture")
     os.utime(half, (0, 0))
     album(tmp_path, max_files=1).keep(frame(0), "gate")

@@ -235,8 +235,8 @@ def other_sqlite(path: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (newer_sqlite, "expected version 3, got 99 of a newer edge-reid; upgrade"),
-        (other_sqlite, "is another kind of database; give another file"),
+        (newer_sqlite, "expected format 3 or older, got 99, written by a newer edge-reid"),
+        (other_sqlite, "the events of a sink, got another kind of file; give another file"),
         (lambda path: f"sqlite:///{path / 'no' / 'folder.db'}", "cannot be opened"),
         (lambda path: f"{path / 'no' / 'folder.jsonl'}", "cannot be written"),
     ],

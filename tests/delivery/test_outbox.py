@@ -13,7 +13,8 @@ from support.decided_tracks import STRANGER, an_event
 
 from edge_reid.core.errors import OutboxError
 from edge_reid.delivery.outbox import LINGER_S, Outbox
-from edge_reid.delivery.outbox_file import SCHEMA_VERSION
+from edge_reid.delivery.outbox_file import OUTBOX
+from edge_reid.delivery.outbox_tables import OutboxTables
 
 
 @pytest.fixture
@@ -163,11 +164,11 @@ def test_a_damaged_outbox_met_with_a_clock_in_the_past_still_counts_upwards(
 
 
 def test_an_outbox_of_version_1_is_brought_up_to_date(path: Path) -> None:
-    from edge_reid.delivery import outbox_file
-
     db = sqlite3.connect(path, isolation_level=None)
-    for statement in outbox_file._SCHEMA:
+    for statement in OUTBOX.migrations[0]:
         db.execute(statement)
+    db.execute(f"PRAGMA application_id = {OUTBOX.application_id}")
+    db.execute("PRAGMA user_version = 1")
     db.execute("INSERT INTO ledger (last_seq) VALUES (41)")
     db.close()
     with Outbox(path) as outbox:
@@ -196,12 +197,12 @@ def test_a_release_before_0_4_can_go_on_with_the_file(path: Path) -> None:
 def test_ctrl_c_right_after_a_commit_costs_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt() -> None:
+    def interrupt(_: OutboxTables) -> None:
         raise KeyboardInterrupt
 
     with Outbox(path) as outbox:
         with monkeypatch.context() as patch:
-            patch.setattr(outbox, "_read_figures", interrupt)
+            patch.setattr(OutboxTables, "stats", property(interrupt))
             with pytest.raises(KeyboardInterrupt):
                 outbox.put(an_event(1))
         assert outbox.put(an_event(2)) == 2
@@ -242,7 +243,7 @@ def test_another_database_is_not_touched(path: Path) -> None:
     db.close()
     path.chmod(0o644)
     before = path.read_bytes()
-    with pytest.raises(OutboxError, match="another kind of database; give another path"):
+    with pytest.raises(OutboxError, match="an outbox, got another kind of file; give another path"):
         Outbox(path)
     assert path.read_bytes() == before
     assert path.stat().st_mode & 0o777 == 0o644
@@ -254,7 +255,7 @@ def test_a_newer_outbox_is_not_touched(path: Path) -> None:
         db.execute("ALTER TABLE events ADD COLUMN colour TEXT")
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(OutboxError, match=f"expected version {SCHEMA_VERSION}, got 99"):
+    with pytest.raises(OutboxError, match=f"expected format {OUTBOX.format} or older, got 99"):
         Outbox(path)
 
 

@@ -20,6 +20,8 @@ from support.fault_figures import Figure, record
 
 from edge_reid.delivery import outbox_file
 from edge_reid.delivery.outbox import Outbox
+from edge_reid.storage.soundness import migrate
+from edge_reid.storage.sqlite import transaction
 
 
 def seqs(outbox: Outbox) -> list[int]:
@@ -182,8 +184,9 @@ def fill_as_release_0_4(path: Path) -> None:
     db = sqlite3.connect(path, isolation_level=None)
     for statement in ("page_size = 1024", "locking_mode = EXCLUSIVE", "journal_mode = WAL"):
         db.execute(f"PRAGMA {statement}")
-    outbox_file._create(db, 0)
-    outbox_file._migrate(db)
+    outbox_file._create(db)
+    with transaction(db):
+        migrate(db, outbox_file.OUTBOX)
     db.execute(outbox_file._SHOWN)
     db.execute("INSERT INTO shown VALUES ('ana')")
     with contextlib.suppress(sqlite3.Error):

@@ -10,9 +10,10 @@ from support.gallery_examples import DIMENSION, MODEL, template
 from support.other_formats import without_checksums
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.gallery.gallery_tables import MIGRATIONS, migrate
+from edge_reid.gallery.gallery_tables import GALLERY, MIGRATIONS
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import place_of
+from edge_reid.storage.soundness import migrate
 
 
 @pytest.fixture
@@ -264,7 +265,7 @@ class TestAnOlderGallery:
         connection.set_authorizer(refuse)
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.DatabaseError):
-            migrate(connection)
+            migrate(connection, GALLERY)
         connection.set_authorizer(None)
         connection.execute("ROLLBACK")
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}

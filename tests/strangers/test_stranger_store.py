@@ -282,6 +282,16 @@ def test_the_best_looks_become_templates_of_an_identity(store, tmp_path):
         assert gallery.identities()[0].identity == "Anna"
 
 
+def meet_many(store: StrangerStore) -> None:
+    for seed in range(2, 60):
+        meet(store, seed)
+
+
+def is_about_strangers(error: GalleryError, path: Path) -> bool:
+    """Whether a message names the file as one of strangers, and no gallery."""
+    return f"{error}".startswith(f"strangers {path}: ") and "gallery" not in f"{error}"
+
+
 class TestFile:
     def test_only_its_owner_may_read_it(self, store, path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -352,11 +362,65 @@ class TestFile:
         with GalleryStore.open(path) as gallery:
             assert len(gallery.templates()) == 1
 
+    def test_a_locked_one_is_named_as_what_it_is(self, path):
+        with (
+            opened(path) as store,
+            closing(sqlite3.connect(path, isolation_level=None)) as other,
+        ):
+            other.execute("BEGIN IMMEDIATE")
+            store._db.execute("PRAGMA busy_timeout = 10")
+            with pytest.raises(GalleryError, match="locked by another program") as caught:
+                meet(store, 1)
+        assert is_about_strangers(caught.value, path)
+
+    def test_a_damaged_one_is_named_as_what_it_is(self, path):
+        opened(path).close()
+        path.write_bytes(path.read_bytes()[:5000])
+        with pytest.raises(GalleryError, match="damaged or cut short") as caught:
+            StrangerStore.open(path)
+        assert is_about_strangers(caught.value, path)
+
+    def test_a_full_disk_is_told_of_strangers(self, path):
+        with opened(path) as store:
+            meet(store, 1)
+            store._db.execute("PRAGMA max_page_count = 1")  # no larger than it is now
+            with pytest.raises(GalleryError, match="the disk is full") as caught:
+                meet_many(store)
+        assert is_about_strangers(caught.value, path)
+
+    def test_where_none_can_be_made_is_told_of_strangers(self, tmp_path):
+        path = tmp_path / "nowhere" / "strangers.db"
+        with pytest.raises(GalleryError, match="cannot be created") as caught:
+            opened(path)
+        assert f"{caught.value}".startswith("strangers ")
+        assert "gallery" not in f"{caught.value}"
+
+    def test_a_reader_keeps_traces_and_is_told_of_strangers(self, path):
+        with (
+            opened(path) as store,
+            closing(sqlite3.connect(path, isolation_level=None)) as reader,
+        ):
+            name = meet(store, 1)
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM strangers").fetchone()
+            store._db.execute("PRAGMA busy_timeout = 10")
+            with pytest.raises(GalleryError, match="another program is reading|locked") as caught:
+                store.forget(name)
+        assert is_about_strangers(caught.value, path)
+
+    def test_what_lay_beside_what_was_set_aside_goes_with_it(self, path):
+        path.write_bytes(b"my diary")
+        log = path.with_name(f"{path.name}-wal")
+        log.write_bytes(b"its log")
+        opened(path).close()
+        asides = sorted(aside.read_bytes() for aside in path.parent.glob("*.unreadable-*"))
+        assert asides == [b"its log", b"my diary"]
+
     def test_of_a_newer_edge_reid(self, path):
         opened(path).close()
         with closing(sqlite3.connect(path, isolation_level=None)) as future:
             of_a_newer_one(future, 9)
-        with pytest.raises(GalleryError, match="expected format 1, got 9"):
+        with pytest.raises(GalleryError, match="expected format 1 or older, got 9"):
             opened(path)
 
     def test_a_damaged_one_is_replaced_when_an_agent_starts(self, path):

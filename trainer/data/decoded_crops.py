@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_reid.core.files import whole_file
 from edge_reid.vision.photo import read_photo
 from edge_reid.vision.preprocess import to_input
-from trainer.files.disk import whole_file
 from trainer.files.progress_bars import bar
 
 ImageBatch = npt.NDArray[np.uint8]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.core.files import whole_file
 from edge_reid.core.manifest import EmbeddingManifest, write_manifest
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.run_data import RunData, load_data_of
@@ -23,7 +24,6 @@ from trainer.export.operators import Operators, read_operators
 from trainer.export.qat import fine_tune
 from trainer.export.quant_ranges import IntArray, stratified
 from trainer.export.quantize import Precision, Tune, to_tflite
-from trainer.files.disk import whole_file
 from trainer.network.fake_quant import Ranges
 from trainer.network.mirroring import mirrored
 from trainer.network.model import Run, load_run

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from trainer.files.disk import whole_file
+from edge_reid.core.files import whole_file
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -14,8 +14,8 @@ import keras
 
 from edge_reid import __version__
 from edge_reid.core.errors import TrainingError
+from edge_reid.core.files import whole_file
 from trainer.data.run_data import ENVIRONMENT, RunData, fingerprint
-from trainer.files.disk import whole_file
 from trainer.run.checkpoint import Progress
 from trainer.run.devices import accelerators
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from trainer.files.disk import whole_file
+from edge_reid.core.files import whole_file
 from trainer.files.tensorboard import ScalarFile
 from trainer.run.checkpoint import Progress
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.core.errors import PhotoError, UsageError
+from edge_reid.core.files import whole_file
 
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
@@ -147,14 +148,10 @@ def _check_out(out: Path) -> None:
 def _write(out: Path, names: Sequence[str], embeddings: Vectors, model_id: str) -> None:
     import numpy as np
 
-    partial = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
-        with partial.open("wb") as file:
+        with whole_file(out) as file:
             np.savez(
                 file, names=np.array(names, dtype=np.str_), embeddings=embeddings, model_id=model_id
             )
-        partial.replace(out)
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)

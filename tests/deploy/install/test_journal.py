@@ -137,6 +137,22 @@ def test_a_version_is_refused_for_its_own_faults_or_two_power_cuts(root: Path) -
         assert Journal(root).refused(version) == refused
 
 
+@pytest.mark.parametrize("spoilt", ["", '{"1.0": {"reas', "[]", '{"1.0": 3}', "\0" * 40])
+def test_a_spoilt_list_of_refusals_keeps_nothing_from_being_taken_back(
+    root: Path, spoilt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "opt/edge-reid/refused.json").write_text(spoilt)
+    before = as_it_is(root)
+    Journal(root).begin("1.0", "1.1", upgrade(root))
+    for change in upgrade(root):
+        module.put(change)
+    Journal(root).take_back("why")
+    assert as_it_is(root) == before
+    assert capsys.readouterr().err.count("refused.json: ") == 1
+    assert Journal(root).refused("1.1") == "why"
+    assert capsys.readouterr().err == ""
+
+
 def test_at_boot_systemd_is_told_only_when_something_was_taken_back(root: Path) -> None:
     (root / "run/systemd/system").mkdir(parents=True)
     starts = root / "run/edge-reid/gate/starts"

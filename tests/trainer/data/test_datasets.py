@@ -251,7 +251,7 @@ def test_a_person_with_one_picture_is_left_out_and_named(people: Path) -> None:
 
 def test_one_person_alone_cannot_be_trained_on(make_people: MakePeople) -> None:
     data = datasets.read_source(make_people(identities=1))
-    with pytest.raises(TrainingError, match="expected at least 2 identities .* found 1"):
+    with pytest.raises(TrainingError, match="expected at least 2 identities .* got 1"):
         datasets.trainable_part(data)
 
 

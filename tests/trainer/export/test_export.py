@@ -268,8 +268,8 @@ def test_both_runtimes_give_the_same_embeddings(precision: Precision, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--int8", "--float16"], "found --int8 and --float16"),
-        (["--float32", "--fine-tune", "3"], "expected --fine-tune with --int8, found --float32"),
+        (["--int8", "--float16"], "got --int8 and --float16"),
+        (["--float32", "--fine-tune", "3"], "expected --fine-tune with --int8, got --float32"),
     ],
 )
 def test_contradictions_are_refused(

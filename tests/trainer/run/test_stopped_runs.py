@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(trained: Path, tmp_path: Path)
     assert "Traceback" not in printed
     assert "Exception ignored" not in printed
     assert (run / CHECKPOINT).read_bytes() == before
-    assert not list(run.glob("*.partial"))
+    assert not list(run.glob(".*.part"))
     assert resume_run(run)["validation_mAP"] > 0
 
 
