@@ -14,8 +14,9 @@
 
 The CA is made when it is first needed. Doing the same again changes nothing. A certificate says
 itself who it is for (role, site, cameras), so the folder of certificates is the only register, and
-`acl` is written from it. Run it where edge-reid is installed, or with any Python from 3.10 on that
-has `cryptography` 42 or newer; it needs nothing of edge-reid.
+`acl` is written from it and from the topics of the wire contract (edge_reid/wire/topics.py). Run it
+where edge-reid is installed, or in a checkout with any Python from 3.10 on that has `cryptography`
+42 or newer; nothing else is needed.
 """
 
 from __future__ import annotations
@@ -36,70 +37,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+if not __package__:  # a script of a checkout: edge_reid lies beside deploy
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+try:
+    from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
+    from edge_reid.wire.topics import ANY, ROLES, access_rules
+except ImportError:
+    sys.exit(
+        f"error: {__file__}: expected edge-reid to be installed, or its folder edge_reid beside"
+        " deploy, got neither; run it in a checkout"
+    )
+
 CA_DAYS = 3650
 CERT_DAYS = 730
 RENEW_DAYS = 30
-NAME = re.compile(r"[a-z0-9_-]{1,64}")
 URN = "urn:edge-reid:"
-RESERVED_LEVELS = ("agents", "gallery", "identities", "release")
-"""Topics beside the cameras': who could write `identities/hit` would be heard as a camera of that
-name by all who follow `+/hit`. So no camera is called so, and nobody may write these."""
-CAMERA_LEVELS = ("hit", "unknown", "status")
-
-RULES = {
-    "agent": (
-        "readwrite {site}/agents/{name}/status",  # reads it to see whether its name is taken
-        "write {site}/agents/{name}/duplicate",
-        "write {site}/agents/{name}/result",
-        "read {site}/agents/{name}/command",
-        "read {site}/agents/{name}/stored",
-        "read {site}/gallery/head",
-        "read {site}/gallery/blob/+/+",
-        "read {site}/release/head",
-        "read {site}/agents/+/update",  # whether those who go first run a release well
-        "write {site}/agents/{name}/update",
-        "write {site}/identities/+",  # where somebody was last seen, by whichever agent
-        *(f"deny {{site}}/identities/{level}" for level in CAMERA_LEVELS),
-        "write {site}/{camera}/hit",
-        "write {site}/{camera}/unknown",
-        "readwrite {site}/{camera}/status",  # reads it to see whether another agent tells it too
-    ),
-    "reader": (
-        "read {site}/+/hit",
-        "read {site}/+/unknown",
-        "read {site}/+/status",
-        "read {site}/identities/+",
-        "read {site}/agents/+/status",
-        "read {site}/agents/+/duplicate",
-        "read {site}/agents/+/update",
-    ),
-    "sink": (
-        "read {site}/+/hit",
-        "read {site}/+/unknown",
-        "read {site}/agents/+/status",  # for which cameras an agent speaks
-        "write {site}/agents/+/stored",
-    ),
-    "publisher": (
-        "readwrite {site}/gallery/head",
-        "readwrite {site}/gallery/blob/+/+",
-        "read {site}/agents/+/status",
-        "readwrite {site}/identities/+",  # clears the states of people who were removed
-        *(f"deny {{site}}/identities/{level}" for level in CAMERA_LEVELS),
-    ),
-    "releaser": (
-        "readwrite {site}/release/head",
-        "read {site}/agents/+/update",
-        "read {site}/agents/+/status",
-    ),
-    "commander": (
-        "write {site}/agents/+/command",
-        "read {site}/agents/+/result",
-        *(f"readwrite {{site}}/agents/+/{level}" for level in ("status", "duplicate", "update")),
-        "readwrite {site}/+/status",  # clears what a retired agent has left, as the three above
-    ),
-}
-"""What a role may do, below the root topic. Nobody but publishers and agents sees a gallery: it
-holds people's templates."""
 
 
 class PkiError(Exception):
@@ -142,11 +94,11 @@ class Holder:
 
     def rules(self, root: str) -> Iterator[str]:
         """Lines of Mosquitto's ACL file."""
-        for rule in RULES[self.role]:
-            access, _, topic = rule.partition(" ")
-            for camera in self.cameras if "{camera}" in topic else ("",):
-                filled = topic.format(site=self.site or "+", name=self.name, camera=camera)
-                yield f"topic {access} {root}/{filled}"
+        for rule in access_rules(self.role):
+            access, _, pattern = rule.partition(" ")
+            for camera in self.cameras if "{camera}" in pattern else ("",):
+                topic = pattern.format(agent=self.name, camera=camera)
+                yield f"topic {access} {root}/{self.site or ANY}/{topic}"
 
     def __str__(self) -> str:
         cameras = f", cameras {' '.join(self.cameras)}" if self.cameras else ""
@@ -213,8 +165,8 @@ class Pki:
 
     def holders(self) -> list[tuple[Holder, datetime]]:
         """Everybody who has a client certificate, and until when."""
-        found = [_read_certificate(it) for it in sorted(self.folder.glob("clients/*.crt"))]
-        return [(Holder.of(it), it.not_valid_after_utc) for it in found]
+        found = [_read_certificate(path) for path in sorted(self.folder.glob("clients/*.crt"))]
+        return [(Holder.of(cert), cert.not_valid_after_utc) for cert in found]
 
     def write_acl(self) -> None:
         """Make the ACL say what the certificates say."""
@@ -246,7 +198,7 @@ class Pki:
 
     def _numbered(self, holder: Holder) -> Holder:
         """With the number of its certificate: another one where the rights are others."""
-        before = next((it for it, _ in self.holders() if it.name == holder.name), None)
+        before = next((other for other, _ in self.holders() if other.name == holder.name), None)
         if before is None:
             return holder
         is_same = replace(holder, issue=before.issue) == before
@@ -261,9 +213,9 @@ class Pki:
                 " take another name"
             )
         for name in (holder.name, *([holder.site] if holder.site else []), *holder.cameras):
-            if not NAME.fullmatch(name):
+            if not re.fullmatch(NAME_PATTERN, name):
                 raise PkiError(f"{name!r}: expected a name of a-z, 0-9, _ and -, at most 64")
-        for camera in set(holder.cameras) & set(RESERVED_LEVELS):
+        for camera in set(holder.cameras) & RESERVED_LEVELS:
             raise PkiError(f"camera {camera}: expected another name, it is a topic of its own")
         for other, _ in self.holders():
             if other.name == holder.name and other.role != holder.role:
@@ -425,7 +377,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", default="edge-reid", help="first topic level")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("server").add_argument("hosts", nargs="+")
-    for role in RULES:
+    for role in ROLES:
         verb = verbs.add_parser(role)
         verb.add_argument("name")
         verb.add_argument("--site", required=role == "agent")

@@ -27,8 +27,9 @@ from pydantic import (
 from deploy.site.agent_config import AgentConfigSpec, AgentFile, Carried, agent_file
 from deploy.site.targets import TargetName
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.config import NAME_PATTERN, Name, merged, read_toml
+from edge_reid.core.config import Name, merged, read_toml
 from edge_reid.core.errors import ConfigError, UsageError
+from edge_reid.core.names import NAME_PATTERN
 from edge_reid.core.validation_errors import describe_mistakes
 
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

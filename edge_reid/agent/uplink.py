@@ -12,6 +12,7 @@ from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import MqttTransport
 from edge_reid.wire.topics import Address
 
 
@@ -50,7 +51,13 @@ class Uplink:
         abandoned = AbandonedOutboxes(settings.outbox_path) if settings.gallery_sync else None
         publisher = stack.enter_context(
             Publisher(
-                broker, outbox, address, facts, delivery=delivery, desk=desk, abandoned=abandoned
+                MqttTransport(broker),
+                outbox,
+                address,
+                facts,
+                delivery=delivery,
+                commands=desk,
+                abandoned=abandoned,
             )
         )
         return cls(broker, outbox, publisher, address, desk)

@@ -91,8 +91,8 @@ def topic_name(option: str, name: str) -> str:
     """
     import re
 
-    from edge_reid.core.config import NAME_PATTERN
     from edge_reid.core.errors import UsageError
+    from edge_reid.core.names import NAME_PATTERN
 
     if not re.fullmatch(NAME_PATTERN, name):
         raise UsageError(f"{option}: expected a name of a-z, 0-9, _ and -, got {name!r}")

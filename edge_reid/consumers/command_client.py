@@ -1,16 +1,18 @@
-"""The other side of commands: tell an agent to do something, and wait for what it says."""
+"""The other side of commands: have an agent do something, and wait for what it says."""
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from typing import TypeVar
 
 from edge_reid.core.config import CommandName
 from edge_reid.core.errors import CommandError
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import Connection, Received, connect
-from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.connection import Connection, connect
+from edge_reid.mqtt.message import Message, Received
+from edge_reid.mqtt.retained import read_topic
 from edge_reid.wire.commands import Command, CommandResult
 from edge_reid.wire.events import rfc3339
 from edge_reid.wire.payloads import AgentStatus, Payload
@@ -39,20 +41,28 @@ def ask(broker: Broker, address: Address, command: Command, *, timeout_s: float)
         CommandError: the agent is not there, takes no commands, or does not answer in time.
         BrokerError: the broker is not there, or does not let us.
     """
+    results: list[CommandResult] = []
+
+    def hear(message: Received) -> None:
+        result = _parsed(CommandResult, message.body)
+        if result and result.id == command.id:
+            results.append(result)
+
     connection = connect(broker)
     try:
-        connection.subscribe([address.agent_status, address.agent_result])
+        connection.listen([address.agent_result], hear)
         _check_that_it_listens(connection, address)
         connection.publish(Message(address.agent_command, command.to_json()))
-        result = _await_result(connection, address, command, timeout_s)
+        _await_result(connection, results, address, timeout_s)
         connection.close()
     finally:
         connection.abort()
-    return result
+    return results[0]
 
 
 def _check_that_it_listens(connection: Connection, address: Address) -> None:
-    status = _read_status(connection, address)
+    body = read_topic(connection, address.agent_status, grace_s=LOOK_S)
+    status = _parsed(AgentStatus, body) if body else None
     who = f"agent {address.agent}"
     if status is None:
         raise CommandError(
@@ -69,36 +79,18 @@ def _check_that_it_listens(connection: Connection, address: Address) -> None:
         )
 
 
-def _read_status(connection: Connection, address: Address) -> AgentStatus | None:
-    deadline_s = time.monotonic() + LOOK_S
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        if came := _taken(connection, address.agent_status):
-            return _parsed(AgentStatus, came[-1].body)
-        connection.turn(left_s)
-    return None
-
-
 def _await_result(
-    connection: Connection, address: Address, command: Command, timeout_s: float
-) -> CommandResult:
+    connection: Connection, results: Sequence[CommandResult], address: Address, timeout_s: float
+) -> None:
+    """Turn until a result has come; raises CommandError when none does in time."""
     deadline_s = time.monotonic() + timeout_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        for message in _taken(connection, address.agent_result):
-            result = _parsed(CommandResult, message.body)
-            if result and result.id == command.id:
-                return result
+    while not results and (left_s := deadline_s - time.monotonic()) > 0:
         connection.turn(min(left_s, 1.0))
-    raise CommandError(
-        f"agent {address.agent}: expected an answer within {timeout_s:g} s, got none; "
-        "is it still online, and may its login read its command topic and write its result?"
-    )
-
-
-def _taken(connection: Connection, topic: str) -> list[Received]:
-    """What came on a topic; the rest is of no use to us."""
-    came = [message for message in connection.received if message.topic == topic]
-    connection.received.clear()
-    return came
+    if not results:
+        raise CommandError(
+            f"agent {address.agent}: expected an answer within {timeout_s:g} s, got none; "
+            "is it still online, and may its login read its command topic and write its result?"
+        )
 
 
 def _parsed(kind: type[P], body: bytes) -> P | None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from edge_reid.core.config import RESERVED_LEVELS
-from edge_reid.mqtt.connection import Received
+from edge_reid.mqtt.message import Received
+from edge_reid.mqtt.router import Listener, Router
 from edge_reid.wire.payloads import AgentDuplicate, AgentStatus, CameraStatus, DeviceUpdate
+from edge_reid.wire.topics import (
+    AGENT_DUPLICATE,
+    AGENT_STATUS,
+    AGENT_UPDATE,
+    CAMERA_STATUS,
+    Topic,
+)
 
 TOPICS_MAX = 20_000
 """Agents, and cameras, that are remembered: nobody's words fill the memory."""
@@ -17,15 +24,12 @@ DUPLICATES_MAX = 8
 
 T = TypeVar("T")
 
+_HEARD = (AGENT_STATUS, AGENT_DUPLICATE, AGENT_UPDATE, CAMERA_STATUS)
+
 
 def fleet_filters(root: str, site: str) -> tuple[str, ...]:
     """What to subscribe to."""
-    return (
-        f"{root}/{site}/agents/+/status",
-        f"{root}/{site}/agents/+/duplicate",
-        f"{root}/{site}/agents/+/update",
-        f"{root}/{site}/+/status",
-    )
+    return tuple(topic.filter(root, site) for topic in _HEARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class FleetMember:
     """None: only its cameras are known, its status is not."""
     cameras: dict[str, CameraStatus] = field(default_factory=dict)
     duplicates: dict[str, AgentDuplicate] = field(default_factory=dict)
-    """Others of this name that stand aside, by session."""
+    """Others of this name that stand aside, by the id of their start."""
     update: DeviceUpdate | None = None
     """Of the device, if it follows releases and this agent reports for it."""
 
@@ -53,8 +57,12 @@ class Fleet:
     """
 
     def __init__(self, root: str, site: str) -> None:
-        self._prefix = f"{root}/{site}/"
+        self._root = root
         self._site = site
+        self._router = Router()
+        readers = self._read_status, self._read_duplicate, self._read_update, self._read_camera
+        for topic, read in zip(_HEARD, readers, strict=True):
+            self._router.add(self._listener(topic, read))
         self._statuses: dict[str, AgentStatus] = {}  # by agent, as the next two
         self._duplicates: dict[str, dict[str, AgentDuplicate]] = {}
         self._updates: dict[str, DeviceUpdate] = {}
@@ -65,7 +73,7 @@ class Fleet:
     @property
     def members(self) -> tuple[FleetMember, ...]:
         """All agents, by name."""
-        spoken_of = (it.agent for it in self._cameras.values())
+        spoken_of = (camera.agent for camera in self._cameras.values())
         names = {*self._statuses, *self._duplicates, *self._updates, *spoken_of}
         return tuple(map(self._member, sorted(names)))
 
@@ -75,27 +83,35 @@ class Fleet:
 
     def learn(self, message: Received) -> None:
         """Take in one message; what cannot be read is counted."""
-        levels = message.topic.removeprefix(self._prefix).split("/")
-        try:
-            match levels:
-                case ["agents", name, "status"]:
-                    self._learn_status(name, message.body)
-                case ["agents", name, "duplicate"]:
-                    self._learn_duplicate(name, message.body)
-                case ["agents", name, "update"]:
-                    self._learn_update(name, message.body)
-                case [camera, "status"] if camera not in RESERVED_LEVELS:
-                    self._learn_camera(camera, message.body)
-        except ValueError:
-            self.skipped += 1
+        self._router.route(message)
 
     def topics_of(self, member: FleetMember) -> tuple[str, ...]:
         """Where an agent has left something retained."""
-        agent = f"{self._prefix}agents/{member.name}"
-        own = tuple(f"{agent}/{last}" for last in ("status", "duplicate", "update"))
-        return own + tuple(f"{self._prefix}{camera}/status" for camera in sorted(member.cameras))
+        own = [
+            topic.name(self._root, self._site, agent=member.name)
+            for topic in (AGENT_STATUS, AGENT_DUPLICATE, AGENT_UPDATE)
+        ]
+        cameras = [
+            CAMERA_STATUS.name(self._root, self._site, camera=camera)
+            for camera in sorted(member.cameras)
+        ]
+        return (*own, *cameras)
 
-    def _learn_status(self, name: str, body: bytes) -> None:
+    def _listener(self, topic: Topic, read: Callable[[str, bytes], None]) -> Listener:
+        """One that reads what comes on topics of one kind: of whom it is, and the payload."""
+
+        def hear(message: Received) -> None:
+            names = topic.names_in(message.topic, self._root)
+            if names is None:
+                return
+            try:
+                read(names.get("agent") or names["camera"], message.body)
+            except ValueError:
+                self.skipped += 1
+
+        return Listener((topic.filter(self._root, self._site),), hear)
+
+    def _read_status(self, name: str, body: bytes) -> None:
         if not body:  # somebody has cleared it: this agent is no more
             self._forget(name)
             return
@@ -103,7 +119,7 @@ class Fleet:
         self._check(status, agent=name)
         _keep(self._statuses, name, status)
 
-    def _learn_duplicate(self, name: str, body: bytes) -> None:
+    def _read_duplicate(self, name: str, body: bytes) -> None:
         if not body:
             self._duplicates.pop(name, None)
             return
@@ -114,7 +130,7 @@ class Fleet:
         newest = dict(list(others.items())[-(DUPLICATES_MAX - 1) :])
         _keep(self._duplicates, name, {**newest, duplicate.session: duplicate})
 
-    def _learn_update(self, name: str, body: bytes) -> None:
+    def _read_update(self, name: str, body: bytes) -> None:
         if not body:
             self._updates.pop(name, None)
             return
@@ -122,7 +138,7 @@ class Fleet:
         self._check(update, agent=name)
         _keep(self._updates, name, update)
 
-    def _learn_camera(self, camera: str, body: bytes) -> None:
+    def _read_camera(self, camera: str, body: bytes) -> None:
         self._cameras.pop(camera, None)
         if body:
             status = CameraStatus.model_validate_json(body)
@@ -145,7 +161,7 @@ class Fleet:
         return FleetMember(
             name,
             self._statuses.get(name),
-            {camera: it for camera, it in self._cameras.items() if it.agent == name},
+            {camera: status for camera, status in self._cameras.items() if status.agent == name},
             self._duplicates.get(name, {}),
             self._updates.get(name),
         )

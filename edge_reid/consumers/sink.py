@@ -13,14 +13,16 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from edge_reid.consumers.attribution import CameraRegister, misplaced, not_published_by
+from edge_reid.consumers.attribution import CameraRegister, not_published_by, topic_mismatch
 from edge_reid.consumers.event_store import EventStore, RejectedEventError, StoreUnavailableError
 from edge_reid.core.errors import BrokerError
-from edge_reid.mqtt.broker import Broker, UnreachableError
-from edge_reid.mqtt.connection import Connection, Received, Session, resume
-from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import Connection, resume
+from edge_reid.mqtt.message import Message, Received
+from edge_reid.mqtt.message_transport import UnreachableError
+from edge_reid.mqtt.session import Session
 from edge_reid.wire.payloads import EventPayload, EventsStored, parse_event
-from edge_reid.wire.topics import Address
+from edge_reid.wire.topics import AGENT_STATUS, EVENTS, Address, shared
 
 _log = logging.getLogger(__name__)
 
@@ -50,13 +52,12 @@ class Share:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        where = f"$share/{self.group}/{self.root}/{self.site or '+'}/+"
-        return f"{where}/hit", f"{where}/unknown"
+        return tuple(shared(self.group, topic.filter(self.root, self.site)) for topic in EVENTS)
 
     @property
     def agents(self) -> str:
         """Where every agent says for which cameras it speaks."""
-        return f"{self.root}/{self.site or '+'}/agents/+/status"
+        return AGENT_STATUS.filter(self.root, self.site)
 
     @property
     def client_id(self) -> str:
@@ -81,8 +82,8 @@ class Sink:
 
     Args:
         confirms: whether to tell agents what is stored (`outbox.delivered = "sink"`).
-        publisher_property: user property in which the broker tells who published a message; None:
-            it does not tell.
+        publisher_property: user property in which the broker says who published a message; None:
+            it does not say.
 
     Raises:
         RefusedError: on entering, when the broker refuses us. One that is not there, at the start
@@ -104,15 +105,16 @@ class Sink:
         self._store = store
         self._confirms = confirms
         self._publisher_property = publisher_property
-        self._cameras = CameraRegister()
+        self._cameras = CameraRegister(share.root)
         self._retry_s = retry_s
         self._connection: Connection | None = None
-        self._batch: dict[tuple[str, ...], EventPayload] = {}  # by id, and who is said to tell it
+        self._arrived: deque[Received] = deque()  # events, as they came
+        self._batch: dict[tuple[str, ...], EventPayload] = {}  # by id, and who is said to send it
         self._batch_began_s = 0.0
         self._unsettled: list[Received] = []  # to be acknowledged on this connection
         self._confirmations: deque[Message] = deque()
         self._broker_retry_s = self._store_retry_s = 0.0  # not before
-        self.tally = SinkStats()
+        self.stats = SinkStats()
         self.trouble = ""
         """What is wrong now; empty when nothing is. Whoever shows it says it once."""
 
@@ -135,6 +137,7 @@ class Sink:
             StoreError: the store is broken for good. Nothing unstored was acknowledged.
         """
         self._receive(min(timeout_s, LINGER_S) if self._unsettled else timeout_s)
+        self._take_arrived()
         if (self._batch or self._unsettled) and self._is_due:
             self._settle()
 
@@ -143,7 +146,7 @@ class Sink:
         self._settle()
         deadline_s = time.monotonic() + self._retry_s
         while self._connection and time.monotonic() < deadline_s:
-            self._receive(0.0, take=False)
+            self._receive(0.0)
             if not self._confirmations and self._connection and self._connection.is_idle:
                 break
 
@@ -159,7 +162,7 @@ class Sink:
         has_lingered = now_s - self._batch_began_s >= LINGER_S
         return now_s >= self._store_retry_s and (is_full or has_lingered)
 
-    def _receive(self, timeout_s: float, *, take: bool = True) -> None:
+    def _receive(self, timeout_s: float) -> None:
         try:
             connection = self._connection or self._come_back()
             if connection is None:
@@ -168,8 +171,6 @@ class Sink:
             self._confirm(connection)
             connection.turn(timeout_s)
             connection.take_acknowledged()
-            while take and connection.received:
-                self._take(connection.received.popleft())
         except BrokerError as error:
             self._lose(error)
 
@@ -183,24 +184,24 @@ class Sink:
 
     def _connect(self) -> Connection:
         connection = resume(self._broker, self._share.client_id, SESSION)
-        connection.subscribe_if_allowed([self._share.agents], qos=0)
-        connection.subscribe(self._share.filters)
+        connection.listen_if_allowed([self._share.agents], self._cameras.learn, qos=0)
+        connection.listen(self._share.filters, self._arrived.append)
         return connection
 
     def _lose(self, error: BrokerError) -> None:
         self._say(str(error))
         self._broker_retry_s = time.monotonic() + self._retry_s
         if self._connection:
-            for received in self._connection.received:  # came before the end
-                self._take(received)
             self._connection.abort()
             self._connection = None
+        self._take_arrived()  # what came before the end
         self._unsettled.clear()  # the broker sends them again; who comes twice is known
 
+    def _take_arrived(self) -> None:
+        while self._arrived:
+            self._take(self._arrived.popleft())
+
     def _take(self, received: Received) -> None:
-        if received.topic.endswith("/status"):
-            self._cameras.learn(received)
-            return
         if not self._unsettled:
             self._batch_began_s = time.monotonic()
         self._unsettled.append(received)
@@ -209,7 +210,7 @@ class Sink:
         except ValueError as error:
             self._skip(received.topic, str(error).splitlines()[0])
             return
-        objection = misplaced(event, received.topic, self._share.root)
+        objection = topic_mismatch(event, received.topic, self._share.root)
         if self._publisher_property and not objection:
             objection = not_published_by(event, received, self._publisher_property)
         if objection:
@@ -217,7 +218,7 @@ class Sink:
             return
         key = event.event_id, event.site, event.camera, event.agent
         if key in self._batch:
-            self.tally = replace(self.tally, again=self.tally.again + 1)
+            self.stats = replace(self.stats, again=self.stats.again + 1)
         self._batch[key] = event
 
     def _settle(self) -> None:
@@ -256,9 +257,9 @@ class Sink:
                 return [stored for event in events for stored in self._write([event])]
             self._skip(f"event {events[0].event_id}", str(error))
             return []
-        tally = self.tally
-        again = tally.again + len(events) - new
-        self.tally = replace(tally, stored=tally.stored + new, again=again)
+        stats = self.stats
+        again = stats.again + len(events) - new
+        self.stats = replace(stats, stored=stats.stored + new, again=again)
         return list(events)
 
     def _confirm(self, connection: Connection) -> None:
@@ -267,7 +268,7 @@ class Sink:
 
     def _skip(self, what: str, why: str) -> None:
         _log.warning("skipped, on %s: %s", what, why)
-        self.tally = replace(self.tally, skipped=self.tally.skipped + 1)
+        self.stats = replace(self.stats, skipped=self.stats.skipped + 1)
 
     def _say(self, trouble: str) -> None:
         self.trouble = trouble

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import ConfigError, UsageError
+from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
 from edge_reid.core.text_file import read_text_file
 from edge_reid.core.validation_errors import describe_mistakes
 
@@ -25,13 +26,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:  # the same parser under its older name
     import tomli as tomllib
-
-NAME_PATTERN = r"^[a-z0-9_-]{1,64}$"
-"""What a site, a camera or an agent may be called: it becomes a topic level."""
-
-RESERVED_LEVELS = frozenset({"agents", "gallery", "identities", "release"})
-"""Topic levels that stand beside the cameras' in a site: no camera may be called so, or what is
-said there would pass for a camera's."""
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 

@@ -3,12 +3,12 @@
 How an agent uses it:
 
     address = Address(root="edge-reid", site="lab", agent="gate-1")
-    origin = Origin(address, camera="gate", model_id=model_id, gallery_version=7)
+    origin = EventOrigin(address, camera="gate", model_id=model_id, gallery_version=7)
     facts = AgentFacts(model_id, gallery_version=7, started_utc_s=time.time())
     broker = Broker.from_settings(settings.mqtt)       # ConfigError: a file cannot be read
     with (
         Outbox(path, max_bytes=..., max_age_s=...) as outbox,     # OutboxError: in use, not ours
-        Publisher(broker, outbox, address, facts) as publisher,
+        Publisher(MqttTransport(broker), outbox, address, facts) as publisher,
     ):
         state = publisher.wait_settled(2.0)            # state.link, state.reason: warn at once
         publisher.show(camera_status_message(address, "gate", CameraReport("running"), now))

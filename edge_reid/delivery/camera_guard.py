@@ -1,4 +1,4 @@
-"""Does another agent tell of a camera of ours? Two that do overwrite each other's status.
+"""Does another agent report a camera of ours? Two that do overwrite each other's status.
 
 Every agent writes a camera's status again and again, so each hears the other's on that topic. What
 lies there retained says nothing: it may be of this device under an earlier name.
@@ -9,16 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from edge_reid.mqtt.connection import Received
+from edge_reid.mqtt.message import Received
 from edge_reid.wire.payloads import CameraStatus
 from edge_reid.wire.topics import Address
 
 
 class CameraGuard:
-    """Hears who tells of our cameras.
+    """Hears who reports our cameras.
 
     Args:
-        silence_s: another agent that told nothing for so long is gone.
+        silence_s: another agent that reported nothing for so long is gone.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class CameraGuard:
             return
         if status.agent != self._agent:
             trouble = (
-                f"camera {status.camera}: expected no other agent to tell of it, {status.agent} "
+                f"camera {status.camera}: expected no other agent to report it, {status.agent} "
                 "does; give one of the two cameras another name (camera = …)"
             )
             self._heard = self._clock(), trouble
 
     @property
     def trouble(self) -> str | None:
-        """Which other agent tells of which camera, in words; None when none does."""
+        """Which other agent reports which camera, in words; None when none does."""
         at_s, trouble = self._heard
         return trouble if trouble and self._clock() - at_s < self._silence_s else None

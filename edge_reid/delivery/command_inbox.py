@@ -1,6 +1,6 @@
 """Where commands come in and results go out.
 
-The broker says who may send a command (its access rules do); the desk says what is one. What is
+The broker says who may send a command (its access rules do); the inbox says what is one. What is
 none is counted and forgotten, and so is what lay retained at the broker: it would come again at
 every connection. A command that may not be carried out gets its refusal here.
 """
@@ -17,8 +17,7 @@ from typing import Any
 from edge_reid.core.config import CommandSettings
 from edge_reid.core.errors import CommandError
 from edge_reid.delivery.command_memory import CommandMemory
-from edge_reid.mqtt.connection import Received
-from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.message import Message, Received
 from edge_reid.wire.commands import (
     Command,
     CommandResult,

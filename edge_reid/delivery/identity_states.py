@@ -1,7 +1,7 @@
 """The retained states of people at the broker: what a hit makes of them, and who is taken back.
 
-Whose state this agent has told stands in the outbox file, so that somebody who is removed while the
-agent or the broker is away is taken back when both are there again.
+Whose state this agent has published stands in the outbox file, so that somebody who is removed
+while the agent or the broker is away is taken back when both are there again.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ class IdentityStates:
         self._outbox = outbox
         self._abandoned = abandoned
         self._retraction = Retraction()
-        self._told: dict[str, HitPayload] = {}  # what the state says, by identity
+        self._published: dict[str, HitPayload] = {}  # what the state says, by identity
         self._wiped = self._retraction  # none of whom is on this disk any more
         self._wiped_in_ours = self._retraction
         self._wipe_due_s = 0.0
         self._lock = threading.Lock()  # nobody is forgotten while somebody is taken back
 
     def is_news(self, hit: HitPayload) -> bool:
-        """Whether the state of an identity is to say what this hit says; asking is telling.
+        """Whether the state of an identity is to say what this hit says; if so, it counts as said.
 
         Not when it says something newer, and not when a track ends while the state shows the same
         person in another one, which began before that end.
         """
-        told = self._told.get(hit.identity)
-        if told and (hit.seq < told.seq or _is_overtaken(hit, told)):
+        published = self._published.get(hit.identity)
+        if published and (hit.seq < published.seq or _is_overtaken(hit, published)):
             return False
-        self._told[hit.identity] = hit
+        self._published[hit.identity] = hit
         return True
 
     def retract(self, gone: Iterable[str], enrolled: Container[str]) -> None:
-        """Have the states of all cleared who are not enrolled: of those whom this agent has ever
-        told, and of the `gone`.
+        """Have the states of all cleared who are not enrolled: of those whose state this
+        agent has ever published, and of the `gone`.
 
         This holds until the next call. Whoever is enrolled again by then keeps the state.
         """
@@ -77,7 +77,7 @@ class IdentityStates:
             OutboxError: the disk fails.
         """
         retraction = self._retraction
-        return retraction if retraction.names and self._is_told(retraction, refused) else None
+        return retraction if retraction.names and self._is_delivered(retraction, refused) else None
 
     @property
     def are_settled(self) -> bool:
@@ -97,7 +97,7 @@ class IdentityStates:
         retraction = self._retraction
         if retraction is self._wiped or retraction.names or time.monotonic() < self._wipe_due_s:
             return
-        if not self._is_told(retraction, refused):
+        if not self._is_delivered(retraction, refused):
             return
         self._drop_refused(retraction, refused)
         self._wipe_due_s = time.monotonic() + WIPE_RETRY_S
@@ -147,20 +147,20 @@ class IdentityStates:
             self._outbox.forget_shown(retraction.names)
             self._retraction = replace(retraction, names=frozenset())
         for name in retraction.names:
-            self._told.pop(name, None)
+            self._published.pop(name, None)
 
-    def _is_told(self, retraction: Retraction, refused: Refusals) -> bool:
+    def _is_delivered(self, retraction: Retraction, refused: Refusals) -> bool:
         limit = 1 + len(refused.seqs)
         waiting = self._outbox.pending(limit=limit, without=refused.topics)
         oldest = next((row.seq for row in waiting if row.seq not in refused.seqs), None)
         return oldest is None or oldest > retraction.last_seq
 
 
-def _is_overtaken(hit: HitPayload, told: HitPayload) -> bool:
-    is_end_of_another = hit.type == "end" and _track(hit) != _track(told)
-    return is_end_of_another and told.type != "end"
+def _is_overtaken(hit: HitPayload, published: HitPayload) -> bool:
+    is_end_of_another = hit.type == "end" and _track(hit) != _track(published)
+    return is_end_of_another and published.type != "end"
 
 
 def _track(hit: HitPayload) -> tuple[str, int, str]:
-    """What tells a track from any other, of runs before this one too."""
+    """A key that no other track has, of runs before this one too."""
     return hit.camera, hit.track_id, hit.first_seen

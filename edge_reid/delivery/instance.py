@@ -1,8 +1,9 @@
 """One start of an agent: which process on which machine it is, and whether it may still run.
 
-An outbox says who went online from it last. Where it was copied while its agent ran, with the whole
-card say, that is somebody else, alive. So the mark of a process stands beside its session, and the
-session is ours only if that process was of this machine and has ended.
+An outbox says who went online from it last, by an id that is drawn at every start. Where it was
+copied while its agent ran, with the whole card say, that is somebody else, alive. So the mark of a
+process stands beside its id, and the id is ours only if that process was of this machine and has
+ended.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _STARTED_FIELD = 19
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A process on a machine. Where the system does not tell a part, it is empty."""
+    """A process on a machine. A part that the system does not know is empty."""
 
     machine: str
     boot: str
@@ -58,21 +59,21 @@ class Instance:
         return not pid.isdigit() or _process(int(pid)) == self.process
 
 
-def noted(session: str, instance: Instance) -> str:
+def noted(instance_id: str, instance: Instance) -> str:
     """What an outbox keeps of who goes online."""
-    return f"{session} {instance.mark}"
+    return f"{instance_id} {instance.mark}"
 
 
-def former_session(note: str) -> str:
-    """Our session of before; empty if there was none, or another agent may be in it still."""
-    session, _, mark = note.partition(" ")
+def former_instance(note: str) -> str:
+    """The id of our last start; empty if there was none, or that process may still run."""
+    instance_id, _, mark = note.partition(" ")
     instance = Instance.of_mark(mark)
-    return session if instance is None or instance.has_ended else ""
+    return instance_id if instance is None or instance.has_ended else ""
 
 
 def _machine() -> str:
-    """Of its hardware, in few bits: enough to tell two apart."""
-    serial = next((it for path in _SERIAL_FILES if (it := _text(path))), "")
+    """Of its hardware, in few bits: enough to distinguish two."""
+    serial = next(filter(None, map(_text, _SERIAL_FILES)), "")
     found = serial or " ".join(sorted(_hardware_addresses())) or f"{uuid.getnode():x}"
     return hashlib.sha256(found.encode()).hexdigest()[:8]
 
@@ -81,7 +82,8 @@ def _hardware_addresses() -> list[str]:
     """Of network interfaces that are devices: those that software makes change with every boot."""
     if not _NETWORK.is_dir():
         return []
-    return [_text(it / "address") for it in _NETWORK.iterdir() if (it / "device").exists()]
+    links = [link for link in _NETWORK.iterdir() if (link / "device").exists()]
+    return [_text(link / "address") for link in links]
 
 
 def _boot() -> str:

@@ -11,8 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge_reid.core.config import MqttSettings
-from edge_reid.core.errors import BrokerError, ConfigError
+from edge_reid.core.errors import ConfigError
 from edge_reid.core.text_file import read_text_file
+from edge_reid.mqtt.message_transport import RefusedError, TooLargeError, UnreachableError
+
+__all__ = ["CREDENTIALS", "Broker", "RefusedError", "TooLargeError", "UnreachableError"]
 
 PLAIN_PORT = 1883
 TLS_PORT = 8883
@@ -26,22 +29,6 @@ CREDENTIALS = {
 """Names under which systemd hands files over (`LoadCredential=mqtt.key:/etc/…`). They are looked
 up in `$CREDENTIALS_DIRECTORY` where a setting is not given. A blank one is none: a unit file can
 only ask for all of them."""
-
-
-class RefusedError(BrokerError):
-    """The broker, or its certificate, says no. Trying again soon is of no use."""
-
-
-class TooLargeError(RefusedError):
-    """The broker takes no message so large. Nothing was sent, and the connection goes on."""
-
-
-class UnreachableError(BrokerError):
-    """There is no broker, or no longer. It may come back."""
-
-
-class NameTakenError(BrokerError):
-    """Another agent of our name is online. There can be one."""
 
 
 @dataclass(frozen=True, slots=True)

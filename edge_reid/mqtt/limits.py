@@ -9,9 +9,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_reid.core.foreign_text import shown
 from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.message_transport import WINDOW
 
-WINDOW = 20
-"""Messages on their way at a time, unless the broker wants fewer."""
 RETAIN_NOT_SUPPORTED = 0x9A
 _PACKET_TOO_LARGE = 0x95
 

@@ -1,4 +1,4 @@
-"""What is published: a topic, its payload, and how long a broker keeps it."""
+"""What is published, and what came: a topic, its payload, and what the broker does with it."""
 
 from __future__ import annotations
 
@@ -15,3 +15,17 @@ class Message:
     retain: bool = False
     expiry_s: int | None = None
     """After so long the broker forgets it (MQTT 5); None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message that came."""
+
+    topic: str
+    body: bytes
+    retained: bool
+    """It lay at the broker when we subscribed."""
+    packet_id: int = 0
+    """For `Connection.acknowledge`, in a session that we acknowledge ourselves."""
+    user_properties: tuple[tuple[str, str], ...] = ()
+    """Names and values that came with it (MQTT 5): of the publisher, the broker, or both."""

@@ -1,4 +1,4 @@
-"""What the broker does not take of us: set aside for a while, so that the rest goes on.
+"""What the broker does not take of us: held back for a while, so that the rest goes on.
 
 An access rule may have been narrowed, a camera, an agent or a site renamed since events were
 committed. They stay in the outbox, and are offered again now and then: a rule may be put right.
@@ -58,9 +58,9 @@ class Refusals:
         return bool(self._topics or self._events)
 
     def note(self, refusal: Refusal, topic: str, seq: int | None) -> bool:
-        """Set aside what was refused; returns whether its topic was taken from until now."""
+        """Hold back what was refused; returns whether its topic was taken from until now."""
         is_new = topic not in self._topics and not any(
-            topic == at for at, _ in self._events.values()
+            topic == refused for refused, _ in self._events.values()
         )
         if not self:
             self._since_s = self._clock()
@@ -75,7 +75,7 @@ class Refusals:
         self._hang_ups[topic] = self._hang_ups.get(topic, 0) + 1
         if self._hang_ups[topic] >= HANG_UPS_MAX:
             del self._hang_ups[topic]
-            is_second = any(topic == at for at, _ in self._events.values())
+            is_second = any(topic == refused for refused, _ in self._events.values())
             self.note(Refusal(f"hangs up: {reason}", is_of_topic=is_second), topic, seq)
 
     def note_taken(self, topic: str) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from edge_reid.core.errors import BrokerError
 from edge_reid.mqtt.backoff import RETRY_S, Backoff
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import Connection, Received, connect
+from edge_reid.mqtt.connection import Connection, connect
+from edge_reid.mqtt.message import Received
 
 
 class Subscriber:
@@ -76,24 +77,17 @@ class Subscriber:
             self._connection.turn(left_s)
         except BrokerError as error:
             self._lose(error)
-        else:
-            self._take_in(self._connection)
-
-    def _take_in(self, connection: Connection) -> None:
-        self._inbox.extend(connection.received)
-        connection.received.clear()
 
     def _lose(self, error: BrokerError) -> None:
         self.trouble = str(error)
         now_s = time.monotonic()
         self._next_s = now_s + self._backoff.pause_s(lasted_s=now_s - self._began_s)
         if self._connection:
-            self._take_in(self._connection)
             self._connection.abort()
             self._connection = None
 
     def _connect(self) -> Connection:
         self._began_s = time.monotonic()
         connection = connect(self._broker)
-        connection.subscribe(self.filters, qos=self._qos)
+        connection.listen(self.filters, self._inbox.append, qos=self._qos)
         return connection

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import Received
+from edge_reid.mqtt.message import Received
 from edge_reid.release.release_transfer import RELEASE
 from edge_reid.release.rollout import Reports
 from edge_reid.transfer.mqtt import MqttTarget
 from edge_reid.wire.payloads import DeviceUpdate
-from edge_reid.wire.topics import Address, release_topic
+from edge_reid.wire.topics import AGENT_UPDATE, RELEASE_HEAD, Address
 
 GRACE_S = 2.0
 """When nothing retained has come for so long, all has."""
@@ -37,8 +37,7 @@ class ReleaseChannel:
     def __init__(self, broker: Broker, root: str, site: str) -> None:
         self._root = root
         self._site = site
-        self._head_topic = release_topic(root, site)
-        self._reports_prefix = f"{root}/{site}/agents/"
+        self._head_topic = RELEASE_HEAD.name(root, site)
         self._target = MqttTarget(broker, self._head_topic, RELEASE)
 
     def __enter__(self) -> ReleaseChannel:
@@ -50,10 +49,9 @@ class ReleaseChannel:
 
     def read(self) -> ChannelState:
         """The head and the reports that lie there."""
-        filters = [self._head_topic, f"{self._reports_prefix}+/update"]
-        messages = self._target.read(filters, quiet_s=GRACE_S)
-        heads = [message.body for message in messages if message.topic == self._head_topic]
-        return ChannelState(heads[-1] or None if heads else None, self._reports(messages))
+        filters = [self._head_topic, AGENT_UPDATE.filter(self._root, self._site)]
+        retained = self._target.read(filters, quiet_s=GRACE_S)
+        return ChannelState(retained.body(self._head_topic), self._reports(retained.messages))
 
     def report(self, update: DeviceUpdate) -> None:
         """Leave a report of our device."""
@@ -72,11 +70,11 @@ class ReleaseChannel:
         """By the agent whose topic it is; who claims to be another is not heard."""
         reports: dict[str, DeviceUpdate] = {}
         for message in messages:
-            name = message.topic.removeprefix(self._reports_prefix).removesuffix("/update")
+            names = AGENT_UPDATE.names_in(message.topic, self._root)
             try:
                 report = DeviceUpdate.model_validate_json(message.body)
             except ValueError:
                 continue
-            if report.agent == name:
-                reports[name] = report
+            if names and report.agent == names["agent"]:
+                reports[report.agent] = report
         return reports

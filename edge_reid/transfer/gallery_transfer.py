@@ -11,9 +11,9 @@ from edge_reid.signing.blobs import MAX_HEAD_BYTES
 from edge_reid.signing.transport import PublicationSource
 from edge_reid.transfer.folder import FolderSource
 from edge_reid.transfer.https import HttpsSource
-from edge_reid.transfer.layout import HEAD, Layout
+from edge_reid.transfer.layout import Layout
 from edge_reid.transfer.mqtt import MqttSource, MqttTarget
-from edge_reid.wire.topics import gallery_topic
+from edge_reid.wire.topics import GALLERY_HEAD
 
 GALLERY = Layout(
     noun="gallery",
@@ -41,13 +41,9 @@ def open_gallery_source(sync: GallerySyncSettings, settings: AgentSettings) -> P
 
 def gallery_from_broker(broker: Broker, root: str, site: str, *, repeat_s: float) -> MqttSource:
     """A site's gallery, as retained messages."""
-    return MqttSource(broker, _head_topic(root, site), GALLERY, repeat_s=repeat_s)
+    return MqttSource(broker, GALLERY_HEAD.name(root, site), GALLERY, repeat_s=repeat_s)
 
 
 def gallery_at_broker(broker: Broker, root: str, site: str) -> MqttTarget:
     """A site's gallery, published as retained messages. `with` connects."""
-    return MqttTarget(broker, _head_topic(root, site), GALLERY)
-
-
-def _head_topic(root: str, site: str) -> str:
-    return f"{gallery_topic(root, site)}/{HEAD}"
+    return MqttTarget(broker, GALLERY_HEAD.name(root, site), GALLERY)

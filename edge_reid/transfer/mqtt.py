@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from typing import IO
 
 from edge_reid.core.errors import BrokerError
-from edge_reid.mqtt.broker import Broker, UnreachableError
-from edge_reid.mqtt.connection import Connection, Received, connect
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import Connection, connect
 from edge_reid.mqtt.message import Message
-from edge_reid.mqtt.retained import read_retained
+from edge_reid.mqtt.message_transport import UnreachableError
+from edge_reid.mqtt.retained import QUIET_S as RETAINED_QUIET_S
+from edge_reid.mqtt.retained import Retained, read_retained, read_topic
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.transfer.layout import HEAD, Layout
@@ -157,9 +159,8 @@ class MqttTarget:
     def head(self) -> bytes | None:
         """The head that lies there."""
         self._check_that_it_retains()
-        self._subscribe([self._head_topic])
-        message = self._connection.receive(HEAD_GRACE_S)
-        return message.body or None if message else None
+        self._connection.received.clear()
+        return read_topic(self._connection, self._head_topic, grace_s=HEAD_GRACE_S)
 
     def put(self, blobs: Iterable[tuple[BlobRef, bytes]]) -> Iterator[BlobRef]:
         """Send blobs; each is given back once the broker has all of it."""
@@ -178,18 +179,18 @@ class MqttTarget:
         """
         self._check_that_it_retains()
         self.leave(self._head_topic, sealed)
-        there = [message.body for message in self.read([self._head_topic])]
-        if (there or [b""]) != [sealed]:
+        if (self.read([self._head_topic]).body(self._head_topic) or b"") != sealed:
             raise self._layout.error(
                 f"{self._broker}: another {self._layout.noun} was published at the same moment; "
                 "publish again"
             )
 
-    def read(self, filters: Sequence[str], **limits: float) -> tuple[Received, ...]:
-        """What is retained at topics: the newest of each."""
-        self._subscribe(filters)
+    def read(self, filters: Sequence[str], *, quiet_s: float = RETAINED_QUIET_S) -> Retained:
+        """What is retained at topics; the broker sends it anew."""
+        self._connection.received.clear()
+        self._connection.subscribe(filters)
         receive = self._connection.receive
-        return read_retained(receive, most_bytes=MAX_RETAINED_BYTES, **limits).messages
+        return read_retained(receive, quiet_s=quiet_s, most_bytes=MAX_RETAINED_BYTES)
 
     def leave(self, topic: str, body: bytes | str) -> None:
         """Leave a retained message at a topic, and wait until the broker has it."""
@@ -204,11 +205,6 @@ class MqttTarget:
     def _connection(self) -> Connection:
         assert self._open_connection is not None, "use it in a with statement"  # noqa: S101
         return self._open_connection
-
-    def _subscribe(self, filters: Sequence[str]) -> None:
-        """The broker sends anew what is retained; what came before is none of it."""
-        self._connection.received.clear()
-        self._connection.subscribe(filters)
 
     def _check_that_it_retains(self) -> None:
         self._connection.check_that_it_retains(f"a {self._layout.noun}")

@@ -1,4 +1,4 @@
-"""What an agent is told to do, and what it answers; part of the wire contract, version 1."""
+"""Commands to an agent, and what it answers; part of the wire contract, version 1."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class EventOrigin:
     model_id: str
     gallery_version: int
     source: str = ""
-    """What tells the recording from any other; empty when it is live."""
+    """A name that no other recording has; empty when it is live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,9 @@ class CameraReport:
 
 
 def event_id(hit: Hit, origin: EventOrigin) -> str:
-    """A UUID of what tells this event from any other, so that who gets it twice knows it again:
+    """A UUID of what makes this event unlike any other, so that who gets it twice knows it again:
     the recording, what was decided and when, and where in which frame. Two recordings may be alike
-    in all but the last, as their clocks begin at the same time unless told otherwise.
+    in all but the last, as their clocks begin at the same time unless configured otherwise.
 
     A run repeated over the same video with the same gallery and models gives the same ids.
     """
@@ -158,7 +158,7 @@ def camera_status_message(
     *,
     period_s: float | None = None,
 ) -> Message:
-    """The retained state of a camera, which is told again every `period_s` at least.
+    """The retained state of a camera, which is said again every `period_s` at least.
 
     The broker forgets it when it was not for three times as long: of an agent that was killed
     nothing stays `running` for ever.

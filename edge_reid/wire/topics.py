@@ -1,86 +1,247 @@
-"""Where everything is published: the topics of the wire contract, version 1."""
+"""The topics of the wire contract, version 1: one table, and all that is made from it.
+
+From `TOPICS` come the names under which messages are published (`Address`), the filters that
+consumers subscribe to (`Topic.filter`) and the broker's access rules (`access_rules`). No topic is
+written anywhere else. Only the standard library is imported, for `deploy/broker/certs.py`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edge_reid.core.config import NAME_PATTERN
+from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
 
-EVENT_LEVELS = ("hit", "unknown")
-"""Last levels of what cameras tell of people."""
-CAMERA_LEVELS = (*EVENT_LEVELS, "status")
-"""Last levels of all that cameras tell, one below the site: `+/hit` is of every camera."""
+ANY = "+"
+"""MQTT's wildcard of one level."""
 
 _SLUG_LENGTH = 48
 _HASH_LENGTH = 8
+_OWN_LEVELS = ("agent", "camera")
+"""Levels that bear a name of the client whose topic it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who may read or write a topic."""
+
+    role: str
+    """Of the client's certificate."""
+    is_owner: bool = False
+    """Only where the topic bears the client's own name, or that of one of its cameras."""
+
+
+AGENT = Party("agent", is_owner=True)
+ANY_AGENT = Party("agent")
+READER = Party("reader")
+SINK = Party("sink")
+PUBLISHER = Party("publisher")
+RELEASER = Party("releaser")
+COMMANDER = Party("commander")
+
+ROLES = tuple(party.role for party in (AGENT, READER, SINK, PUBLISHER, RELEASER, COMMANDER))
+"""Of clients; every certificate has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One kind of topic, below `<root>/<site>/`."""
+
+    pattern: str
+    """Levels; one in braces is a name: `agents/{agent}/status`."""
+    writers: tuple[Party, ...]
+    readers: tuple[Party, ...]
+    is_retained: bool = False
+    qos: int = 1
+    expiry_s: int | None = None
+    """After so many seconds the broker forgets it (MQTT 5); None: never."""
+
+    def name(self, root: str, site: str, **names: str) -> str:
+        """One topic of this kind, with the names of its levels."""
+        return f"{root}/{site}/{self.pattern.format(**names)}"
+
+    def filter(self, root: str, site: str | None = None, **names: str | None) -> str:
+        """What to subscribe to; a name that is not given, or None, stands for any."""
+        given = {level: name for level, name in names.items() if name is not None}
+        levels = self.pattern.format_map(defaultdict(lambda: ANY, given))
+        return f"{root}/{site or ANY}/{levels}"
+
+    def names_in(self, topic: str, root: str) -> dict[str, str] | None:
+        """The names that a topic of this kind bears, by level, `site` among them; None if it is of
+        another kind.
+        """
+        levels = topic.split("/")
+        wanted = [*root.split("/"), "{site}", *self.pattern.split("/")]
+        if len(levels) != len(wanted):
+            return None
+        pairs = list(zip(wanted, levels, strict=True))
+        if any(want != level for want, level in pairs if not _is_name(want)):
+            return None
+        names = {want.strip("{}"): level for want, level in pairs if _is_name(want)}
+        return None if names.get("camera") in RESERVED_LEVELS else names
+
+
+HIT = Topic("{camera}/hit", writers=(AGENT,), readers=(READER, SINK))
+UNKNOWN = Topic("{camera}/unknown", writers=(AGENT,), readers=(READER, SINK))
+CAMERA_STATUS = Topic(
+    "{camera}/status",
+    writers=(AGENT, COMMANDER),  # a commander clears what a retired agent has left
+    readers=(AGENT, READER, COMMANDER),  # an agent sees whether another one writes it too
+    is_retained=True,
+)
+AGENT_STATUS = Topic(
+    "agents/{agent}/status",
+    writers=(AGENT, COMMANDER),
+    # the agent: whether its name is taken; sinks: for which cameras it speaks
+    readers=(AGENT, READER, SINK, PUBLISHER, RELEASER, COMMANDER),
+    is_retained=True,
+)
+AGENT_DUPLICATE = Topic(
+    "agents/{agent}/duplicate",
+    writers=(AGENT, COMMANDER),
+    readers=(READER, COMMANDER),
+    is_retained=True,
+    expiry_s=180,
+)
+AGENT_COMMAND = Topic("agents/{agent}/command", writers=(COMMANDER,), readers=(AGENT,))
+AGENT_RESULT = Topic("agents/{agent}/result", writers=(AGENT,), readers=(COMMANDER,))
+AGENT_STORED = Topic("agents/{agent}/stored", writers=(SINK,), readers=(AGENT,))
+AGENT_UPDATE = Topic(
+    "agents/{agent}/update",
+    writers=(AGENT, COMMANDER),
+    # every agent: whether those that go first run a release well
+    readers=(ANY_AGENT, READER, RELEASER, COMMANDER),
+    is_retained=True,
+)
+IDENTITY = Topic(
+    "identities/{identity}",
+    writers=(ANY_AGENT, PUBLISHER),  # a publisher clears the states of people who were removed
+    readers=(READER, PUBLISHER),
+    is_retained=True,
+)
+GALLERY_HEAD = Topic(  # a gallery holds people's templates: nobody else sees it
+    "gallery/head", writers=(PUBLISHER,), readers=(AGENT, PUBLISHER), is_retained=True
+)
+GALLERY_BLOB = Topic(
+    "gallery/blob/{sha256}/{n}",
+    writers=(PUBLISHER,),
+    readers=(AGENT, PUBLISHER),
+    is_retained=True,
+)
+RELEASE_HEAD = Topic(
+    "release/head", writers=(RELEASER,), readers=(AGENT, RELEASER), is_retained=True
+)
+
+TOPICS = (
+    HIT,
+    UNKNOWN,
+    CAMERA_STATUS,
+    AGENT_STATUS,
+    AGENT_DUPLICATE,
+    AGENT_COMMAND,
+    AGENT_RESULT,
+    AGENT_STORED,
+    AGENT_UPDATE,
+    IDENTITY,
+    GALLERY_HEAD,
+    GALLERY_BLOB,
+    RELEASE_HEAD,
+)
+"""All there are."""
+
+EVENTS = (HIT, UNKNOWN)
+"""What cameras publish of people."""
+
+CAMERA_LEVELS = tuple(
+    topic.pattern.removeprefix("{camera}/")
+    for topic in TOPICS
+    if topic.pattern.startswith("{camera}/")
+)
+"""Last levels of all that cameras publish, one below the site: `+/hit` is of every camera."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An agent's place in the topic tree."""
+    """Where an agent publishes and listens."""
 
     root: str
     site: str
     agent: str
 
     def hits(self, camera: str) -> str:
-        return f"{self.root}/{self.site}/{camera}/hit"
+        return HIT.name(self.root, self.site, camera=camera)
 
     def unknowns(self, camera: str) -> str:
-        return f"{self.root}/{self.site}/{camera}/unknown"
+        return UNKNOWN.name(self.root, self.site, camera=camera)
 
     def camera_status(self, camera: str) -> str:
-        return f"{self.root}/{self.site}/{camera}/status"
+        return CAMERA_STATUS.name(self.root, self.site, camera=camera)
 
     def identity(self, identity: str) -> str:
-        return f"{self.root}/{self.site}/identities/{topic_level(identity)}"
+        return IDENTITY.name(self.root, self.site, identity=topic_level(identity))
 
     @property
     def agent_status(self) -> str:
-        return f"{self.root}/{self.site}/agents/{self.agent}/status"
+        return self._own(AGENT_STATUS)
 
     @property
     def agent_duplicate(self) -> str:
         """Where one that stands aside for another agent of this name says so."""
-        return f"{self.root}/{self.site}/agents/{self.agent}/duplicate"
+        return self._own(AGENT_DUPLICATE)
 
     @property
     def agent_stored(self) -> str:
         """Where sinks name the events of this agent that they have committed."""
-        return f"{self.root}/{self.site}/agents/{self.agent}/stored"
+        return self._own(AGENT_STORED)
 
     @property
     def agent_command(self) -> str:
-        """Where this agent is told what to do, if it lets itself be told."""
-        return f"{self.root}/{self.site}/agents/{self.agent}/command"
+        """Where this agent takes commands, if it is configured to."""
+        return self._own(AGENT_COMMAND)
 
     @property
     def agent_result(self) -> str:
         """Where it answers."""
-        return f"{self.root}/{self.site}/agents/{self.agent}/result"
+        return self._own(AGENT_RESULT)
 
     @property
     def agent_update(self) -> str:
-        """Where the device of this agent tells what it runs, and how an update goes."""
-        return f"{self.root}/{self.site}/agents/{self.agent}/update"
+        """Where the device of this agent reports what it runs, and how an update goes."""
+        return self._own(AGENT_UPDATE)
 
     @property
     def client_id(self) -> str:
         """MQTT client id. No name holds a slash, so no two agents share one."""
         return f"{self.root}/{self.site}/{self.agent}"
 
+    def _own(self, topic: Topic) -> str:
+        return topic.name(self.root, self.site, agent=self.agent)
+
 
 def gallery_topic(root: str, site: str) -> str:
-    """Under it lie the head of a site's gallery and its blobs."""
-    return f"{root}/{site}/gallery"
+    """Below it lie the head of a site's gallery and its blobs."""
+    return GALLERY_HEAD.name(root, site).rpartition("/")[0]
 
 
 def release_topic(root: str, site: str) -> str:
     """Where the head of the release lies that a site's devices are to run."""
-    return f"{root}/{site}/release/head"
+    return RELEASE_HEAD.name(root, site)
+
+
+def shared(group: str, topic_filter: str) -> str:
+    """A filter whose messages the subscribers of one group get once among them (MQTT 5)."""
+    return f"$share/{group}/{topic_filter}"
+
+
+def event_camera(topic: str) -> str | None:
+    """The camera of an event's topic, under whatever root and site; None: it is no event's."""
+    *_, camera, last = ("", *topic.split("/"))
+    is_event = any(last == event.pattern.removeprefix("{camera}/") for event in EVENTS)
+    return camera if is_event else None
 
 
 def topic_level(identity: str) -> str:
@@ -97,3 +258,40 @@ def topic_level(identity: str) -> str:
     slug = re.sub(r"[^a-z0-9_-]+", "-", plain)[:_SLUG_LENGTH].strip("-")
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_HASH_LENGTH]
     return f"{slug}-{digest}" if slug else digest
+
+
+def access_rules(role: str) -> tuple[str, ...]:
+    """What a role may do, as Mosquitto's access rules: `readwrite agents/{agent}/status`.
+
+    Topics are below `<root>/<site>/`. `{agent}` and `{camera}` stand for the client's own names.
+    """
+    rules = [rule for topic in TOPICS for rule in _topic_rules(topic, role)]
+    return (*rules, *_denials(role))
+
+
+def _topic_rules(topic: Topic, role: str) -> Iterator[str]:
+    readable = [_owned(topic, party) for party in topic.readers if party.role == role]
+    writable = [_owned(topic, party) for party in topic.writers if party.role == role]
+    for pattern in dict.fromkeys((*readable, *writable)):
+        access = "read" * (pattern in readable) + "write" * (pattern in writable)
+        yield f"{access} {pattern}"
+
+
+def _denials(role: str) -> Iterator[str]:
+    """Names that end like a camera's topic, where a role may write under any: who follows `+/hit`
+    would take `identities/hit` for what a camera of that name publishes.
+    """
+    for topic in TOPICS:
+        first, _, last = topic.pattern.partition("/")
+        if not _is_name(first) and _is_name(last) and any(p.role == role for p in topic.writers):
+            yield from (f"deny {first}/{level}" for level in CAMERA_LEVELS)
+
+
+def _owned(topic: Topic, party: Party) -> str:
+    """The pattern, with wildcards for all names but those of an owner."""
+    own = {level: f"{{{level}}}" for level in _OWN_LEVELS if party.is_owner}
+    return topic.pattern.format_map(defaultdict(lambda: ANY, own))
+
+
+def _is_name(level: str) -> bool:
+    return level.startswith("{") and "/" not in level

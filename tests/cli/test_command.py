@@ -16,6 +16,7 @@ from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import MqttTransport
 
 FACTS = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)
 
@@ -50,7 +51,7 @@ def test_an_agent_that_takes_none_or_is_gone(
     words = ("command", "gate-1", "reload", "--site", "lab", "--broker", broker.url)
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS),
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS),
         Consumer(broker.broker()) as consumer,
     ):
         consumer.wait_for("status")
@@ -71,7 +72,9 @@ def test_an_agent_that_was_cut_off(broker: Mosquitto, tmp_path: Path, edge_reid:
         Gate(broker.port) as gate,
         Outbox(tmp_path / "outbox.db") as outbox,
         Consumer(broker.broker()) as consumer,
-        Publisher(Broker("127.0.0.1", gate.port, keepalive_s=1), outbox, ADDRESS, FACTS),
+        Publisher(
+            MqttTransport(Broker("127.0.0.1", gate.port, keepalive_s=1)), outbox, ADDRESS, FACTS
+        ),
     ):
         consumer.wait_for("status")
         gate.is_open, gate.is_frozen = False, True
@@ -87,7 +90,7 @@ def test_an_agent_without_an_answer(broker: Mosquitto, tmp_path: Path, edge_reid
     words = ("command", "gate-1", "reload", "--site", "lab", "--broker", broker.url)
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS, desk=desk),
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, commands=desk),
         Consumer(broker.broker()) as consumer,
     ):
         consumer.wait_for("status")

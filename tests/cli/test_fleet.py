@@ -21,7 +21,7 @@ from edge_reid.cli.verbs.fleet import member_as_json
 from edge_reid.consumers.fleet import Fleet, fleet_filters
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
-from edge_reid.mqtt.connection import Received, connect
+from edge_reid.mqtt.connection import MqttTransport, Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.events import CameraReport, camera_status_message, rfc3339
 from edge_reid.wire.payloads import (
@@ -234,7 +234,7 @@ def test_the_verb_shows_real_agents(broker: Mosquitto, tmp_path: Path, edge_reid
     facts = AgentFacts("d29f7071d9ba8357", gallery_version=7, started_utc_s=0.0)
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, facts) as publisher,
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, facts) as publisher,
         Consumer(broker.broker()) as consumer,
     ):
         publisher.show(camera_status_message(ADDRESS, "gate", CameraReport("running"), 0.0))
@@ -297,7 +297,7 @@ def test_who_has_been_silent_for_too_long_is_not_called_online() -> None:
 
 
 def test_two_agents_with_one_camera_are_told() -> None:
-    taken = "camera gate: expected no other agent to tell of it, gate-2 does"
+    taken = "camera gate: expected no other agent to report it, gate-2 does"
     assert taken in " ".join(shown(fleet_of(status("gate-1", camera_taken=taken))).split())
 
 

@@ -21,7 +21,7 @@ from edge_reid.consumers.sink import Share, Sink
 from edge_reid.consumers.sqlite_store import SqliteStore
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
-from edge_reid.mqtt.connection import Connection, connect
+from edge_reid.mqtt.connection import Connection, MqttTransport, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.topics import Address
 
@@ -41,15 +41,15 @@ def a_sink(broker: Mosquitto, folder: Path, **options: Any) -> Iterator[Sink]:
     store.close()
 
 
-def tally_of(sink: Sink, *, handled: int) -> tuple[int, int]:
+def stats_of(sink: Sink, *, handled: int) -> tuple[int, int]:
     """How many were stored and skipped, once so many were handled."""
 
     def is_done() -> bool:
         sink.turn(0.05)
-        return sink.tally.stored + sink.tally.skipped >= handled
+        return sink.stats.stored + sink.stats.skipped >= handled
 
     eventually(is_done)
-    return sink.tally.stored, sink.tally.skipped
+    return sink.stats.stored, sink.stats.skipped
 
 
 def say(connection: Connection, topic: str, text: str, *, retain: bool = False) -> None:
@@ -83,29 +83,29 @@ def test_an_event_is_taken_on_its_own_topic_only(
         say(liar, topic, text)
         say(liar, HIT, event(9))
         liar.close()
-        assert tally_of(sink, handled=2) == (1, 1)
+        assert stats_of(sink, handled=2) == (1, 1)
 
 
 def test_no_agent_speaks_for_another(broker: Mosquitto, tmp_path: Path) -> None:
     """Whoever may write for `door` cannot say there that `gate-1` has seen something."""
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS) as publisher,
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS) as publisher,
         a_sink(broker, tmp_path) as sink,
     ):
         publisher.publish(an_event(1))
-        assert tally_of(sink, handled=1) == (1, 0)
+        assert stats_of(sink, handled=1) == (1, 0)
         liar = connect(broker.broker())
         say(liar, f"{LAB}/door/hit", event(2, camera="door"))
         liar.close()
-        assert tally_of(sink, handled=2) == (1, 1)
+        assert stats_of(sink, handled=2) == (1, 1)
 
 
 def test_a_forged_event_takes_no_place_of_a_genuine_one(broker: Mosquitto, tmp_path: Path) -> None:
     """The same event id from another camera, in one batch: the genuine one is stored."""
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS) as publisher,
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS) as publisher,
         a_sink(broker, tmp_path) as sink,
     ):
         liar = connect(broker.broker())
@@ -113,7 +113,7 @@ def test_a_forged_event_takes_no_place_of_a_genuine_one(broker: Mosquitto, tmp_p
         say(liar, f"{LAB}/door/hit", event(camera="door"))
         say(liar, HIT, event())
         liar.close()
-        assert tally_of(sink, handled=2) == (1, 1)
+        assert stats_of(sink, handled=2) == (1, 1)
 
 
 def test_events_from_before_a_camera_was_renamed_are_taken(
@@ -124,9 +124,9 @@ def test_events_from_before_a_camera_was_renamed_are_taken(
         renamed = AgentFacts("0123456789abcdef", 3, started_utc_s=0.0, cameras=("yard",))
         with (
             a_sink(broker, tmp_path) as sink,
-            Publisher(broker.broker(), outbox, ADDRESS, renamed),
+            Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, renamed),
         ):
-            assert tally_of(sink, handled=1) == (1, 0)
+            assert stats_of(sink, handled=1) == (1, 0)
 
 
 def test_an_agent_that_does_not_name_its_cameras_is_believed(
@@ -136,11 +136,11 @@ def test_an_agent_that_does_not_name_its_cameras_is_believed(
     older = AgentFacts("0123456789abcdef", 3, started_utc_s=0.0)
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, older) as publisher,
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, older) as publisher,
         a_sink(broker, tmp_path) as sink,
     ):
         publisher.publish(an_event(1))
-        assert tally_of(sink, handled=1) == (1, 0)
+        assert stats_of(sink, handled=1) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_broker_that_tells_who_published_is_believed(
 ) -> None:
     with a_sink(broker, tmp_path, publisher_property="publisher") as sink:
         publish_with(broker, told)
-        assert tally_of(sink, handled=1) == outcome
+        assert stats_of(sink, handled=1) == outcome
 
 
 def publish_with(broker: Mosquitto, told: list[tuple[str, str]]) -> None:
@@ -182,7 +182,9 @@ def test_other_agents_that_tell_of_a_camera_are_told(broker: Mosquitto, tmp_path
 
     def publisher(address: Address) -> Publisher:
         outbox = Outbox(tmp_path / f"{address.agent}.db")
-        return Publisher(broker.broker(), outbox, address, FACTS, status_interval_s=0.2)
+        return Publisher(
+            MqttTransport(broker.broker()), outbox, address, FACTS, status_interval_s=0.2
+        )
 
     from support.consumer import Consumer
 
@@ -205,4 +207,4 @@ def test_other_agents_that_tell_of_a_camera_are_told(broker: Mosquitto, tmp_path
 
         eventually(both_know)
         said = taken(consumer, "gate-1") or ""
-        assert said.startswith("camera gate: expected no other agent to tell of it, gate-2 does")
+        assert said.startswith("camera gate: expected no other agent to report it, gate-2 does")

@@ -22,6 +22,7 @@ from edge_reid.core.errors import UsageError
 from edge_reid.core.types import HitType, Known, Unknown
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
+from edge_reid.mqtt.connection import MqttTransport
 from edge_reid.wire.events import CameraReport, Event, camera_status_message
 from edge_reid.wire.payloads import parse_event
 
@@ -120,7 +121,7 @@ def test_everything_on_the_wire_fits_its_schema_and_its_topic(
     with (
         Consumer(broker.broker()) as consumer,
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, facts) as publisher,
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, facts) as publisher,
     ):
         report = CameraReport("running", 100, 2, 12.5, 7.0)
         publisher.show(camera_status_message(ADDRESS, "gate", CameraReport("starting"), 1.0))

@@ -19,6 +19,7 @@ from edge_reid.core.types import HitType
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import MqttTransport
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.wire.events import Event
 from edge_reid.wire.topics import Address
@@ -36,7 +37,7 @@ def an_agent(
 ) -> Iterator[tuple[Publisher, Outbox]]:
     with (
         Outbox(folder / f"{address.agent}.db") as outbox,
-        Publisher(broker, outbox, address, FACTS, retry_s=(0.02, 0.1)) as publisher,
+        Publisher(MqttTransport(broker), outbox, address, FACTS, retry_s=(0.02, 0.1)) as publisher,
     ):
         yield publisher, outbox
 

@@ -20,7 +20,7 @@ from edge_reid.core.errors import BrokerError
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.connection import MqttTransport, connect
 from edge_reid.mqtt.subscriber import Subscriber
 
 
@@ -64,7 +64,7 @@ def test_we_speak_3_1_1_to_it(old_broker: Broker, tmp_path: Path) -> None:
     with (
         Subscriber(old_broker, [an_event().topic]) as subscriber,
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(old_broker, outbox, ADDRESS, facts) as publisher,
+        Publisher(MqttTransport(old_broker), outbox, ADDRESS, facts) as publisher,
     ):
         publisher.wait_settled(5)
         publisher.publish(an_event(1))

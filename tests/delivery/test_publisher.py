@@ -15,8 +15,9 @@ from edge_reid.core.types import HitType
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import PACKET_BYTES, connect
+from edge_reid.mqtt.connection import MqttTransport, connect
 from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.paho_client import PACKET_BYTES
 from edge_reid.wire.events import CameraReport, camera_status_message
 
 pytestmark = pytest.mark.broker
@@ -32,7 +33,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 
 def publisher(broker: Broker, outbox: Outbox) -> Publisher:
-    return Publisher(broker, outbox, ADDRESS, FACTS, retry_s=(0.02, 0.1))
+    return Publisher(MqttTransport(broker), outbox, ADDRESS, FACTS, retry_s=(0.02, 0.1))
 
 
 def test_a_hit_arrives_with_the_state_of_its_identity(broker: Mosquitto, outbox: Outbox) -> None:

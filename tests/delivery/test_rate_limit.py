@@ -12,6 +12,7 @@ from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.delivery.rate_limit import BURST_S, RateLimit
+from edge_reid.mqtt.connection import MqttTransport
 from edge_reid.wire.events import CameraReport, camera_status_message
 
 FACTS = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)
@@ -68,7 +69,11 @@ def test_what_waited_drains_at_its_rate_and_news_overtakes_it(
             outbox.put(an_event(track))
         began_s = time.monotonic()
         with Publisher(
-            broker.broker(), outbox, ADDRESS, FACTS, delivery=Delivery(drain_per_s=20)
+            MqttTransport(broker.broker()),
+            outbox,
+            ADDRESS,
+            FACTS,
+            delivery=Delivery(drain_per_s=20),
         ) as publisher:
             consumer.wait_for("gate/hit", count=5, timeout_s=30)
             publisher.publish(an_event(41))

@@ -18,7 +18,7 @@ from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.connection import MqttTransport, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.events import Event
 from edge_reid.wire.payloads import EventsStored
@@ -54,7 +54,9 @@ def an_agent(
     outbox: Outbox, broker: Broker, address: Address = ADDRESS, delivery: Delivery = AT_ONCE
 ) -> Iterator[Publisher]:
     pace = {"retry_s": (0.02, 0.1), "status_interval_s": 0.3}
-    with Publisher(broker, outbox, address, FACTS, delivery=delivery, **pace) as publisher:
+    with Publisher(
+        MqttTransport(broker), outbox, address, FACTS, delivery=delivery, **pace
+    ) as publisher:
         yield publisher
 
 

@@ -19,6 +19,7 @@ from support.tcp_gate import Gate
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import MqttTransport
 
 pytestmark = pytest.mark.broker
 
@@ -33,7 +34,9 @@ def test_a_broker_down_for_the_whole_run_gets_all_of_it_later(
     broker.stop()
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS, retry_s=RETRY_S) as publisher,
+        Publisher(
+            MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, retry_s=RETRY_S
+        ) as publisher,
     ):
         for track in range(1, 101):
             publisher.publish(an_event(track))
@@ -43,7 +46,9 @@ def test_a_broker_down_for_the_whole_run_gets_all_of_it_later(
     with Consumer(broker.broker()) as consumer:
         with (
             Outbox(tmp_path / "outbox.db") as outbox,
-            Publisher(broker.broker(), outbox, ADDRESS, FACTS, retry_s=RETRY_S) as publisher,
+            Publisher(
+                MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, retry_s=RETRY_S
+            ) as publisher,
         ):
             assert publisher.flush(20) == 0
         hits = consumer.wait_for("gate/hit", count=100)
@@ -66,7 +71,7 @@ def test_a_broker_killed_again_and_again_loses_and_doubles_nothing(
         Consumer(broker.broker()) as consumer,
         Outbox(tmp_path / "outbox.db") as outbox,
         Publisher(
-            Broker("127.0.0.1", gate.port), outbox, ADDRESS, FACTS, retry_s=RETRY_S
+            MqttTransport(Broker("127.0.0.1", gate.port)), outbox, ADDRESS, FACTS, retry_s=RETRY_S
         ) as publisher,
     ):
         producer = threading.Thread(target=_produce, args=(publisher, events))
@@ -105,7 +110,11 @@ def test_a_cut_cable_is_noticed_and_costs_nothing(broker: Mosquitto, tmp_path: P
         Consumer(broker.broker()) as consumer,
         Outbox(tmp_path / "outbox.db") as outbox,
         Publisher(
-            Broker("127.0.0.1", gate.port, keepalive_s=1), outbox, ADDRESS, FACTS, retry_s=RETRY_S
+            MqttTransport(Broker("127.0.0.1", gate.port, keepalive_s=1)),
+            outbox,
+            ADDRESS,
+            FACTS,
+            retry_s=RETRY_S,
         ) as publisher,
     ):
         publisher.wait_settled(5)
@@ -124,7 +133,9 @@ def test_a_broker_that_does_not_answer_holds_up_nobody(broker: Mosquitto, tmp_pa
     with Gate(broker.port) as gate, Outbox(tmp_path / "outbox.db") as outbox:
         gate.is_frozen = True
         began_s = time.monotonic()
-        with Publisher(Broker("127.0.0.1", gate.port), outbox, ADDRESS, FACTS) as publisher:
+        with Publisher(
+            MqttTransport(Broker("127.0.0.1", gate.port)), outbox, ADDRESS, FACTS
+        ) as publisher:
             assert publisher.publish(an_event(1)) == 1
             assert publisher.flush(0.2) == 1
         assert time.monotonic() - began_s < 5
@@ -165,7 +176,9 @@ def test_an_agent_killed_at_any_moment_loses_nothing_it_had_committed(
             committed += [int(line) for line in said if line.endswith(b"\n")]
         with (
             Outbox(path) as outbox,
-            Publisher(broker.broker(), outbox, ADDRESS, FACTS, retry_s=RETRY_S) as publisher,
+            Publisher(
+                MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, retry_s=RETRY_S
+            ) as publisher,
         ):
             last_seq = outbox.figures.last_seq
             assert publisher.flush(20) == 0

@@ -22,6 +22,7 @@ from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import MqttTransport
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.wire.topics import Address
 
@@ -48,7 +49,7 @@ def an_agent(
     with (
         Outbox(folder / "outbox.db") as outbox,
         Publisher(
-            broker,
+            MqttTransport(broker),
             outbox,
             address,
             FACTS,

@@ -26,7 +26,7 @@ from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.connection import MqttTransport, connect
 from edge_reid.mqtt.message import Message
 
 pytestmark = pytest.mark.broker
@@ -134,7 +134,12 @@ def test_a_broker_killed_again_and_again_while_a_sink_listens(
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
         Publisher(
-            broker.broker_for("gate-1"), outbox, ADDRESS, FACTS, retry_s=RETRY_S, delivery=BY_SINK
+            MqttTransport(broker.broker_for("gate-1")),
+            outbox,
+            ADDRESS,
+            FACTS,
+            retry_s=RETRY_S,
+            delivery=BY_SINK,
         ) as publisher,
     ):
         producer = produce(publisher, events)
@@ -181,7 +186,9 @@ def test_a_sink_killed_again_and_again(
     wait_for_sink(sink, broker, lambda: len(rows(database)))
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS, retry_s=RETRY_S) as publisher,
+        Publisher(
+            MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, retry_s=RETRY_S
+        ) as publisher,
     ):
         producer = produce(publisher, events, pause_s=0.01)
         for _ in range(kills):
@@ -219,7 +226,9 @@ def test_two_sinks_share_the_events_and_each_event_is_stored_once(
         wait_for_sink(sink, broker, lambda: len(rows(file)))  # noqa: B023
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS, delivery=ONCE_BY_SINK) as publisher,
+        Publisher(
+            MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, delivery=ONCE_BY_SINK
+        ) as publisher,
     ):
         for track in range(1, 201):
             publisher.publish(an_event(track))
@@ -260,7 +269,7 @@ def test_postgres_restarted_in_the_middle_costs_nothing(
     wait_for_sink(sink, broker, everything)
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS) as publisher,
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS) as publisher,
     ):
         producer = produce(publisher, events, pause_s=0.01)
         for _ in range(crashes):
@@ -294,7 +303,11 @@ def test_events_that_no_sink_confirms_wait_and_are_told_again(
         Consumer(broker.broker()) as consumer,
         Outbox(tmp_path / "outbox.db") as outbox,
         Publisher(
-            broker.broker(), outbox, ADDRESS, FACTS, delivery=Delivery(by_sink=True, resend_s=0.5)
+            MqttTransport(broker.broker()),
+            outbox,
+            ADDRESS,
+            FACTS,
+            delivery=Delivery(by_sink=True, resend_s=0.5),
         ) as publisher,
     ):
         publisher.publish(an_event(1))
@@ -317,7 +330,11 @@ def test_a_video_that_was_run_twice_while_no_sink_listened_leaves_whole(
         for track in (1, 2, 1, 2):
             outbox.put(an_event(track))
         with Publisher(
-            broker.broker(), outbox, ADDRESS, FACTS, delivery=Delivery(by_sink=True, resend_s=3600)
+            MqttTransport(broker.broker()),
+            outbox,
+            ADDRESS,
+            FACTS,
+            delivery=Delivery(by_sink=True, resend_s=3600),
         ) as publisher:
             assert publisher.flush(20) == 0
     assert len(rows(database)) == 2 + 1, "one is the mark"

@@ -17,7 +17,7 @@ from edge_reid.core.errors import BrokerError
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import RefusedError, TooLargeError, UnreachableError
-from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.connection import MqttTransport, connect
 from edge_reid.mqtt.limits import packet_bytes
 from edge_reid.mqtt.message import Message
 from edge_reid.transfer.gallery_transfer import gallery_at_broker
@@ -56,7 +56,7 @@ def test_a_broker_that_retains_nothing_gets_the_events(
     with (
         Consumer(broker.broker()) as consumer,
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS) as publisher,
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS) as publisher,
     ):
         publisher.show(camera_status_message(ADDRESS, "gate", CameraReport("running"), 1.0))
         publisher.publish(an_event(1))
@@ -83,7 +83,7 @@ def test_a_broker_without_qos_1_is_refused_in_a_line(
     broker = start_broker("max_qos 0")
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(broker.broker(), outbox, ADDRESS, FACTS) as publisher,
+        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS) as publisher,
     ):
         state = publisher.wait_settled(10)
     assert "takes QoS 0 only, which confirms nothing" in state.reason

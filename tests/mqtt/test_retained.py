@@ -12,9 +12,9 @@ from support.mosquitto import Mosquitto
 from support.noisy_client import somebody_speaks
 
 from edge_reid.consumers.fleet import Fleet, fleet_filters
-from edge_reid.mqtt.connection import Received, connect
-from edge_reid.mqtt.message import Message
-from edge_reid.mqtt.retained import read_retained
+from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.message import Message, Received
+from edge_reid.mqtt.retained import read_retained, read_topic
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.release.channel import ReleaseChannel
 from edge_reid.wire.events import CameraReport, camera_status_message
@@ -109,3 +109,44 @@ def test_what_is_too_much_is_left_out_and_said() -> None:
 def test_who_retains_without_end_is_listened_to_for_so_long() -> None:
     retained = read_retained(lambda _: Received("a", b"x", True), most_s=0.05)
     assert not retained.is_whole
+
+
+def test_what_was_asked_for_by_name_is_not_waited_for_once_it_is_there() -> None:
+    messages = (Received("b", b"2", True), Received("a", b"1", True), Received("c", b"3", True))
+    began_s = time.monotonic()
+    retained = read_retained(given(*messages), expected=("a", "b"), quiet_s=5)
+    assert time.monotonic() - began_s < 1
+    assert [message.topic for message in retained.messages] == ["a", "b"], "the third was not read"
+    assert retained.is_whole
+
+
+def test_what_was_asked_for_and_comes_live_counts_as_well() -> None:
+    """A chunk that is being published while a device fetches it."""
+    retained = read_retained(given(Received("a", b"1", False)), expected=("a",), quiet_s=5)
+    assert retained.body("a") == b"1"
+
+
+def test_what_is_not_there_is_waited_for_no_longer_than_asked() -> None:
+    retained = read_retained(given(), expected=("a",), quiet_s=0.01)
+    assert retained.messages == ()
+    assert retained.is_whole
+    assert retained.body("a") is None
+
+
+def test_what_was_cleared_is_not_there() -> None:
+    retained = read_retained(given(Received("a", b"", False)), quiet_s=0.01)
+    assert retained.body("a") is None
+
+
+@pytest.mark.broker
+def test_one_topic_is_read_beside_listeners(broker: Mosquitto) -> None:
+    leave(broker, Message("lab/head", "there", retain=True))
+    connection = connect(broker.broker())
+    heard: list[Received] = []
+    connection.listen(["lab/other"], heard.append)
+    with somebody_speaks(broker, Message("lab/other", "x")):
+        assert read_topic(connection, "lab/head", grace_s=5) == b"there"
+        assert read_topic(connection, "lab/nothing", grace_s=0.3) is None
+        assert connection.receive(0) is None
+    assert heard
+    connection.close()

@@ -18,6 +18,7 @@ from support.decided_tracks import ADDRESS, an_event  # noqa: E402
 from edge_reid.delivery.outbox import Outbox  # noqa: E402
 from edge_reid.delivery.publisher import AgentFacts, Publisher  # noqa: E402
 from edge_reid.mqtt.broker import Broker  # noqa: E402
+from edge_reid.mqtt.connection import MqttTransport  # noqa: E402
 
 
 def main(outbox_path: str, port: str, pause_s: str = "0") -> None:
@@ -25,7 +26,9 @@ def main(outbox_path: str, port: str, pause_s: str = "0") -> None:
     first = time.time_ns() // 1_000_000 % 10**9  # so that no two lives tell the same event
     with (
         Outbox(Path(outbox_path)) as outbox,
-        Publisher(Broker("127.0.0.1", int(port)), outbox, ADDRESS, facts) as publisher,
+        Publisher(
+            MqttTransport(Broker("127.0.0.1", int(port))), outbox, ADDRESS, facts
+        ) as publisher,
     ):
         for track in itertools.count(first):
             print(publisher.publish(an_event(track)), flush=True)

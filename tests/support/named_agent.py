@@ -21,6 +21,7 @@ from support.decided_tracks import ADDRESS, an_event  # noqa: E402
 from edge_reid.delivery.outbox import Outbox  # noqa: E402
 from edge_reid.delivery.publisher import AgentFacts, Publisher  # noqa: E402
 from edge_reid.mqtt.broker import Broker  # noqa: E402
+from edge_reid.mqtt.connection import MqttTransport  # noqa: E402
 
 
 def main(outbox_path: str, port: str, first_track: str, silence_s: str) -> None:
@@ -31,7 +32,7 @@ def main(outbox_path: str, port: str, first_track: str, silence_s: str) -> None:
     with (
         Outbox(Path(outbox_path)) as outbox,
         Publisher(
-            Broker("127.0.0.1", int(port)),
+            MqttTransport(Broker("127.0.0.1", int(port))),
             outbox,
             ADDRESS,
             facts,

@@ -18,7 +18,7 @@ from edge_reid.core.errors import BrokerError
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker, RefusedError
-from edge_reid.mqtt.connection import Connection, Received, connect
+from edge_reid.mqtt.connection import Connection, MqttTransport, Received, connect
 from edge_reid.mqtt.message import Message
 
 pytestmark = pytest.mark.broker
@@ -231,7 +231,7 @@ def test_an_agent_does_its_work_behind_these_rules(
 
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(secured.broker_for("gate-1"), outbox, ADDRESS, facts) as publisher,
+        Publisher(MqttTransport(secured.broker_for("gate-1")), outbox, ADDRESS, facts) as publisher,
     ):
         publisher.publish(an_event(1))
         assert publisher.flush(10) == 0

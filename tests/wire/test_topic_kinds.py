@@ -13,9 +13,18 @@ from support.secured_broker import load_certs
 
 from edge_reid.consumers.fleet import fleet_filters
 from edge_reid.consumers.sink import Share
-from edge_reid.core.config import RESERVED_LEVELS, AgentSettings, load_settings
+from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.errors import ConfigError
-from edge_reid.wire.topics import CAMERA_LEVELS, Address, gallery_topic, release_topic
+from edge_reid.core.names import RESERVED_LEVELS
+from edge_reid.wire.topics import (
+    CAMERA_LEVELS,
+    GALLERY_BLOB,
+    GALLERY_HEAD,
+    IDENTITY,
+    ROLES,
+    Address,
+    release_topic,
+)
 
 NAMES = st.from_regex(r"[a-z0-9_-]{1,8}", fullmatch=True) | st.sampled_from(
     [*CAMERA_LEVELS, *RESERVED_LEVELS, "head", "blob", "command", "stored"]
@@ -46,8 +55,8 @@ def kinds(site: str, agent: str, camera: str, identity: str) -> Iterator[tuple[s
     yield "stored", address.agent_stored
     yield "command", address.agent_command
     yield "result", address.agent_result
-    yield "gallery", f"{gallery_topic('edge-reid', site)}/head"
-    yield "gallery", f"{gallery_topic('edge-reid', site)}/blob/{'0' * 64}/7"
+    yield "gallery", GALLERY_HEAD.name("edge-reid", site)
+    yield "gallery", GALLERY_BLOB.name("edge-reid", site, sha256="0" * 64, n="7")
     yield "release", release_topic("edge-reid", site)
 
 
@@ -58,7 +67,7 @@ def followed(site: str) -> Iterator[tuple[str, str]]:
     statuses = fleet_filters("edge-reid", site)
     yield from zip(("agent", "duplicate", "update", "camera"), statuses, strict=True)
     yield "agent", Share("edge-reid", None, "sink", "a").agents
-    yield "identity", f"edge-reid/{site}/identities/+"
+    yield "identity", IDENTITY.filter("edge-reid", site)
 
 
 @given(NAMES, NAMES, CAMERAS, NAMES | st.text(min_size=1, max_size=8))
@@ -78,7 +87,7 @@ def test_a_camera_cannot_be_called_like_a_topic(name: str) -> None:
     assert AgentSettings.model_validate({**given_here, "camera": f"{name}-1"}).camera
 
 
-@pytest.mark.parametrize("role", load_certs().RULES)
+@pytest.mark.parametrize("role", ROLES)
 def test_who_may_write_one_kind_may_write_no_other_by_it(role: str) -> None:
     """`identities/+` covers `identities/hit`, which is a camera's to all who follow `+/hit`."""
     certs = load_certs()

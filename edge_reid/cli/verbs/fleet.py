@@ -68,11 +68,11 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
     from edge_reid.core.errors import UsageError
     from edge_reid.core.foreign_text import shown
     from edge_reid.mqtt.connection import connect
-    from edge_reid.mqtt.message import Message
+    from edge_reid.mqtt.retained import clear_topics
 
-    member = next((it for it in known.members if it.name == name), None)
+    member = next((member for member in known.members if member.name == name), None)
     if member is None:
-        names = ", ".join(it.name for it in known.members) or "none"
+        names = ", ".join(member.name for member in known.members) or "none"
         raise UsageError(f"--forget: expected an agent of this site ({names}), got {shown(name)}")
     if member.is_online and not is_silent(member, datetime.now(timezone.utc)):
         raise UsageError(
@@ -80,12 +80,7 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
             "says all of it again"
         )
     connection = connect(broker)
-    for topic in known.topics_of(member):
-        while not connection.room:
-            connection.turn(1.0)
-        connection.publish(Message(topic, "", retain=True))
-    while not connection.is_idle:
-        connection.turn(1.0)
+    clear_topics(connection, known.topics_of(member))
     connection.close()
     cameras = "".join(f", camera {camera}" for camera in sorted(member.cameras))
     typer.echo(f"forgotten: agent {name}{cameras}")
@@ -107,9 +102,9 @@ def member_as_json(member: FleetMember) -> dict[str, Any]:
         "agent": member.name,
         "online": member.is_online,
         "status": member.status.model_dump(by_alias=True) if member.status else None,
-        "cameras": [it.model_dump(by_alias=True) for it in member.cameras.values()],
+        "cameras": [status.model_dump(by_alias=True) for status in member.cameras.values()],
         "update": member.update.model_dump(by_alias=True) if member.update else None,
-        "duplicates": [it.model_dump(by_alias=True) for it in member.duplicates.values()],
+        "duplicates": [other.model_dump(by_alias=True) for other in member.duplicates.values()],
     }
 
 

@@ -54,18 +54,17 @@ def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
     from edge_reid.consumers.fleet import Fleet
     from edge_reid.mqtt.retained import read_retained
     from edge_reid.mqtt.subscriber import Subscriber
-    from edge_reid.wire.topics import gallery_topic
+    from edge_reid.wire.topics import AGENT_STATUS, GALLERY_HEAD
 
     fleet = Fleet(root, site)
-    head_topic = f"{gallery_topic(root, site)}/head"
-    statuses = f"{root}/{site}/agents/+/status"  # all that a publisher's login may read
+    head_topic = GALLERY_HEAD.name(root, site)
+    statuses = AGENT_STATUS.filter(root, site)  # all that a publisher's login may read
     with Subscriber(broker, [statuses, head_topic]) as subscriber:
         retained = read_retained(subscriber.receive)
-    fleet.learn_all(message for message in retained.messages if message.topic != head_topic)
-    heads = [message.body for message in retained.messages if message.topic == head_topic]
+    fleet.learn_all(retained.messages)
     if not retained.is_whole:
         typer.echo(f"{site}: more is retained than can be shown; some of it is missing", err=True)
-    return fleet, heads[0] or None if heads else None
+    return fleet, retained.body(head_topic)
 
 
 def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | None:

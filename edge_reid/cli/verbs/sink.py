@@ -85,10 +85,10 @@ def sink(
             f"events of {f'site {site}' if site else 'all sites'} from {broker.host}:{broker.port}"
         )
         _consume(consumer, asked, count, f"storing {what} in {_shown(to)}")
-    tally = consumer.tally
+    stats = consumer.stats
     typer.echo(
-        f"{tally.stored} events stored, {tally.again} were there already,"
-        f" {tally.skipped} messages skipped",
+        f"{stats.stored} events stored, {stats.again} were there already,"
+        f" {stats.skipped} messages skipped",
         err=True,
     )
     if signal.SIGINT in asked:
@@ -107,9 +107,9 @@ def _consume(consumer: Sink, asked: list[int], count: int | None, task: str) -> 
     console = Console(stderr=True)
     signs = _Signs(console, task)
     with console.status("connecting") as status:
-        while not asked and (count is None or consumer.tally.stored < count):
+        while not asked and (count is None or consumer.stats.stored < count):
             signs.show(consumer)
-            status.update(f"{consumer.tally.stored} events stored{signs.since_last}")
+            status.update(f"{consumer.stats.stored} events stored{signs.since_last}")
             consumer.turn(TURN_S)
     signs.show(consumer)
     consumer.finish()
@@ -141,8 +141,8 @@ class _Signs:
         if consumer.trouble != self._trouble:
             self._trouble = consumer.trouble
             self._say(self._trouble or "well again", "yellow" if self._trouble else "")
-        if consumer.tally.stored > self._stored:
-            self._stored, self._last_s = consumer.tally.stored, time.monotonic()
+        if consumer.stats.stored > self._stored:
+            self._stored, self._last_s = consumer.stats.stored, time.monotonic()
         self._count()
 
     def _count(self) -> None:

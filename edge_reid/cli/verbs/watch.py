@@ -10,7 +10,7 @@ import typer
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
-    from edge_reid.mqtt.connection import Received
+    from edge_reid.mqtt.message import Received
     from edge_reid.mqtt.subscriber import Subscriber
     from edge_reid.wire.payloads import EventPayload
 
@@ -40,17 +40,18 @@ def watch(
     """Show hits live, as any subscriber gets them. Ctrl-C leaves."""
     from edge_reid.core.errors import BrokerError
     from edge_reid.mqtt.subscriber import Subscriber
+    from edge_reid.wire.topics import EVENTS, HIT
 
-    address = login.broker()
-    site_level = topic_name("--site", site) if site is not None else "+"
-    camera_level = topic_name("--camera", camera) if camera is not None else "+"
-    where = f"{login.root}/{site_level}/{camera_level}"
-    filters = [f"{where}/{kind}" for kind in (("hit", "unknown") if unknowns else ("hit",))]
+    broker = login.broker()
+    site = topic_name("--site", site) if site is not None else None
+    camera = topic_name("--camera", camera) if camera is not None else None
+    kinds = EVENTS if unknowns else (HIT,)
+    filters = [topic.filter(login.root, site, camera=camera) for topic in kinds]
     show = _print_json if json_lines else _show_table
-    with Subscriber(address, filters) as subscriber:
+    with Subscriber(broker, filters) as subscriber:
         seen = show(subscriber, login.root, count, timeout)
     if count and seen < count:
-        raise BrokerError(f"{address}: expected {count} events in {timeout} s, got {seen}")
+        raise BrokerError(f"{broker}: expected {count} events in {timeout} s, got {seen}")
 
 
 def _follow(
@@ -60,7 +61,7 @@ def _follow(
     import math
     import time
 
-    from edge_reid.consumers.attribution import misplaced
+    from edge_reid.consumers.attribution import topic_mismatch
     from edge_reid.core.foreign_text import shown
     from edge_reid.wire.payloads import parse_event
 
@@ -79,8 +80,8 @@ def _follow(
         except ValueError as error:
             skip(message, "what is no event", str(error).splitlines()[0])
             continue
-        if reason := misplaced(event, message.topic, root):
-            skip(message, "an event of another place", reason)
+        if reason := topic_mismatch(event, message.topic, root):
+            skip(message, "an event of another topic", reason)
             continue
         left -= 1
         yield message.body, event
