@@ -6,11 +6,9 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-
-import numpy as np
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
@@ -18,19 +16,36 @@ from edge_reid.gallery.curation import (
     Aside,
     Merged,
     delete,
-    forget_name,
-    is_empty,
     join,
     move,
     put_aside,
     read_asides,
     take_back,
 )
+from edge_reid.gallery.enrolled import (
+    Enrolled,
+    erase_if_empty,
+    find_or_enter,
+    insert,
+    need,
+    note_erased,
+    rename,
+)
+from edge_reid.gallery.gallery_queries import (
+    IdentitySummary,
+    read_erasures,
+    read_identities,
+    read_published,
+    read_snapshot,
+    read_sources,
+    read_templates,
+    read_version,
+)
 from edge_reid.gallery.gallery_tables import GALLERY, check_format
 from edge_reid.gallery.identity import identity_key, identity_name
-from edge_reid.gallery.tree import Erasure, place_of
+from edge_reid.gallery.tree import Erasure
 from edge_reid.gallery.validation import check_name, check_template
-from edge_reid.matching.vectors import pack, unpack
+from edge_reid.matching.vectors import unpack
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.storage.database import Database
 from edge_reid.storage.row_checksums import seal
@@ -39,19 +54,6 @@ from edge_reid.storage.sqlite import closed_on_error, connect, reserved, transac
 
 BUSY_TIMEOUT_S = 5.0
 """How long to wait for another program's change to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class IdentitySummary:
-    """An enrolled identity, without its templates."""
-
-    identity: str
-    templates: int
-    mean_quality: float
-    first_enrolled_utc_s: float
-    last_enrolled_utc_s: float
-    set_aside: int = 0
-    """Templates that are kept but not used; they count nowhere else here."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,8 +140,7 @@ class GalleryStore:
     def version(self) -> int:
         """Rises with each change, also with another process's; cheap to ask."""
         with self._file.explained():
-            (version,) = self._db.execute("SELECT version FROM gallery").fetchone()
-        return int(version)
+            return read_version(self._db)
 
     def add(self, template: Template) -> Template:
         """Store one template; returns it with its `template_id`. Raises as `add_all`."""
@@ -156,45 +157,23 @@ class GalleryStore:
         for template in templates:
             check_template(template, self.model_id, self.dimension)
         with self._change():
-            return tuple(self._insert(template) for template in templates)
+            return tuple(insert(self._db, self.path, template) for template in templates)
 
     def templates(self, identity: str | None = None) -> tuple[Template, ...]:
         """All templates in use, or those of one identity (any case), in the order of storing."""
         with self._file.explained():
-            rows = self._db.execute(
-                "SELECT name, vector, model_id, quality, source_sha256, created_utc_s, "
-                "template_id, photo_name FROM templates JOIN identities USING (identity_id) "
-                "LEFT JOIN set_aside USING (template_id) LEFT JOIN photos USING (template_id) "
-                "WHERE name_key = coalesce(?, name_key) AND reason IS NULL ORDER BY template_id",
-                (None if identity is None else identity_key(identity),),
-            ).fetchall()
-        vectors = self._unpack([row[1] for row in rows])
-        return tuple(
-            Template(row[0], vector, *row[2:]) for row, vector in zip(rows, vectors, strict=True)
-        )
+            key = None if identity is None else identity_key(identity)
+            return read_templates(self._db, key, self._unpack)
 
     def sources(self, identity: str) -> frozenset[str]:
         """`source_sha256` of all templates of an identity, also of those that are set aside."""
         with self._file.explained():
-            rows = self._db.execute(
-                "SELECT source_sha256 FROM templates JOIN identities USING (identity_id) "
-                "WHERE name_key = ?",
-                (identity_key(identity),),
-            ).fetchall()
-        return frozenset(row[0] for row in rows)
+            return read_sources(self._db, identity_key(identity))
 
     def identities(self) -> tuple[IdentitySummary, ...]:
         """Who is enrolled, by name."""
         with self._file.explained():
-            rows = self._db.execute(
-                "SELECT name, count(*) - count(reason), "
-                "coalesce(avg(quality) FILTER (WHERE reason IS NULL), avg(quality)), "
-                "min(created_utc_s), max(created_utc_s), count(reason) "
-                "FROM templates JOIN identities USING (identity_id) "
-                "LEFT JOIN set_aside USING (template_id) "
-                "GROUP BY identity_id ORDER BY name_key"
-            ).fetchall()
-        return tuple(IdentitySummary(*row) for row in rows)
+            return read_identities(self._db)
 
     def remove(self, identity: str) -> int:
         """Forget an identity (any case): no byte of its templates or its name stays in the file.
@@ -209,7 +188,7 @@ class GalleryStore:
             found = self._need(identity)
             gone = self._db.execute("DELETE FROM templates WHERE identity_id = ?", found[:1])
             self._db.execute("DELETE FROM identities WHERE identity_id = ?", found[:1])
-            self._note_erased(identity)
+            note_erased(self._db, identity)
         wipe(self._file, self._db)
         return gone.rowcount
 
@@ -225,7 +204,7 @@ class GalleryStore:
         with self._change():
             owner = self._need(identity)
             delete(self._db, owner, template_ids, self.path)
-            is_left = self._is_left(owner)
+            is_left = not erase_if_empty(self._db, owner)
         wipe(self._file, self._db)
         return is_left
 
@@ -241,7 +220,7 @@ class GalleryStore:
             for identity in {each.identity for each in templates}:
                 owner = self._need(identity)
                 self._db.execute("DELETE FROM templates WHERE identity_id = ?", owner[:1])
-            stored = tuple(self._insert(template) for template in templates)
+            stored = tuple(insert(self._db, self.path, template) for template in templates)
         wipe(self._file, self._db)
         return stored
 
@@ -253,20 +232,7 @@ class GalleryStore:
         """
         check_name(name)
         with self._change():
-            number, known_as = self._need(identity)
-            other = self._find(name)
-            if other and other[0] != number:
-                raise GalleryError(
-                    f"gallery {self.path}: {other[1]!r} is enrolled already; "
-                    "`edge-reid gallery merge` joins the two"
-                )
-            if not other:
-                self._note_erased(known_as)  # or a device's older version would bring it back
-                self._db.execute("DELETE FROM erasures WHERE place = ?", (place_of(name),))
-            row = (identity_name(name), identity_key(name), number)
-            self._db.execute(
-                "UPDATE identities SET name = ?, name_key = ? WHERE identity_id = ?", row
-            )
+            rename(self._db, self.path, self._need(identity), name)
         wipe(self._file, self._db)
 
     def move(self, identity: str, into: str, template_ids: Collection[int]) -> Merged:
@@ -281,13 +247,13 @@ class GalleryStore:
         check_name(into)
         with self._change():
             giver = self._need(identity)
-            taker_id = self._identity_id(identity_name(into))
+            taker_id = find_or_enter(self._db, self.path, identity_name(into))
             if taker_id == giver[0]:
                 raise GalleryError(
                     f"gallery {self.path}: expected two identities, got {giver[1]!r} twice"
                 )
             moved = move(self._db, giver, taker_id, template_ids, self.path)
-            self._is_left(giver)
+            erase_if_empty(self._db, giver)
         wipe(self._file, self._db)
         return moved
 
@@ -324,7 +290,7 @@ class GalleryStore:
         """
         with self._change():
             merged = join(self._db, self._need(identity), self._need(into), self.path)
-            self._note_erased(identity)  # or a device's older version would bring it back
+            note_erased(self._db, identity)  # or a device's older version would bring it back
         wipe(self._file, self._db)
         return merged
 
@@ -336,13 +302,7 @@ class GalleryStore:
     def erasures(self) -> tuple[Erasure, ...]:
         """Everybody who was removed and is not enrolled again, newest first."""
         with self._file.explained():
-            rows = self._db.execute(
-                "SELECT place, version, erased_utc_s FROM erasures ORDER BY version DESC, place"
-            ).fetchall()
-        return tuple(
-            Erasure(digest=place, version=version, erased_utc_s=erased_utc_s)
-            for place, version, erased_utc_s in rows
-        )
+            return read_erasures(self._db)
 
     def raise_version(self, above: int) -> int:
         """Number the gallery as it is above another version; returns its new number."""
@@ -353,12 +313,7 @@ class GalleryStore:
     def published(self, place: str) -> dict[BlobRef, bool]:
         """The blobs that may lie in a place, and of which it is certain."""
         with self._file.explained():
-            rows = self._db.execute(
-                "SELECT sha256, size_bytes, is_there FROM published WHERE place = ?", (place,)
-            ).fetchall()
-        return {
-            BlobRef(sha256, size_bytes): bool(is_there) for sha256, size_bytes, is_there in rows
-        }
+            return read_published(self._db, place)
 
     def note_published(self, place: str, refs: Iterable[BlobRef], *, is_there: bool) -> None:
         """Remember blobs that are in a place, or about to be put there."""
@@ -375,21 +330,7 @@ class GalleryStore:
     def snapshot(self) -> GallerySnapshot:
         """All of it in memory, as it was at one moment; identities by name."""
         with self._file.explained(), transaction(self._db, "DEFERRED"):
-            version = self.version
-            rows = self._db.execute(
-                "SELECT name, vector FROM templates JOIN identities USING (identity_id) "
-                "LEFT JOIN set_aside USING (template_id) "
-                "WHERE reason IS NULL ORDER BY name_key, template_id"
-            ).fetchall()
-        names = tuple(dict.fromkeys(name for name, _ in rows))
-        number = {name: index for index, name in enumerate(names)}
-        return GallerySnapshot(
-            identities=names,
-            labels=np.array([number[name] for name, _ in rows], np.int32),
-            vectors=self._unpack([blob for _, blob in rows]),
-            model_id=self.model_id,
-            version=version,
-        )
+            return read_snapshot(self._db, self.model_id, self._unpack)
 
     def close(self) -> None:
         self._db.close()
@@ -416,77 +357,8 @@ class GalleryStore:
         with self._file.explained(), sealed_transaction(self._db, GALLERY.keys):
             yield
 
-    def _insert(self, template: Template) -> Template:
-        name = identity_name(template.identity)
-        row = (
-            self._identity_id(name),
-            template.model_id,
-            pack(template.vector),
-            float(template.quality),
-            template.source_sha256,
-            float(template.created_utc_s),
-        )
-        try:
-            cursor = self._db.execute(
-                "INSERT INTO templates (identity_id, model_id, vector, quality, source_sha256, "
-                "created_utc_s) VALUES (?, ?, ?, ?, ?, ?)",
-                row,
-            )
-        except sqlite3.IntegrityError as error:
-            raise GalleryError(
-                f"gallery {self.path}: {name!r} already has a template of the source "
-                f"{template.source_sha256[:16]}…; leave it out"
-            ) from error
-        if template.photo_name is not None:
-            self._db.execute(
-                "INSERT INTO photos VALUES (?, ?)", (cursor.lastrowid, template.photo_name)
-            )
-        return replace(template, identity=name, template_id=cursor.lastrowid)
-
-    def _identity_id(self, name: str) -> int:
-        found = self._find(name)
-        if found is None:
-            self._db.execute("DELETE FROM erasures WHERE place = ?", (place_of(name),))
-            row = (name, identity_key(name))
-            added = self._db.execute("INSERT INTO identities (name, name_key) VALUES (?, ?)", row)
-            return int(added.lastrowid or 0)
-        identity_id, known_as = found
-        if known_as != name:
-            raise GalleryError(
-                f"gallery {self.path}: {name!r} is enrolled as {known_as!r}; "
-                "write it the same way, or give another name"
-            )
-        return identity_id
-
-    def _find(self, name: str) -> tuple[int, str] | None:
-        row = self._db.execute(
-            "SELECT identity_id, name FROM identities WHERE name_key = ?", (identity_key(name),)
-        ).fetchone()
-        return None if row is None else (int(row[0]), str(row[1]))
-
-    def _need(self, name: str) -> tuple[int, str]:
-        found = self._find(name)
-        if found is None:
-            raise GalleryError(
-                f"gallery {self.path}: nobody called {name!r} is enrolled; "
-                "`edge-reid gallery list` shows who is"
-            )
-        return found
-
-    def _is_left(self, owner: tuple[int, str]) -> bool:
-        """Whether an identity has templates; without any it is erased."""
-        if not is_empty(self._db, owner[0]):
-            return True
-        self._db.execute("DELETE FROM identities WHERE identity_id = ?", owner[:1])
-        self._note_erased(owner[1])
-        return False
-
-    def _note_erased(self, identity: str) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?)",
-            (place_of(identity), self.version + 1, time.time()),
-        )
-        forget_name(self._db, identity)
+    def _need(self, identity: str) -> Enrolled:
+        return need(self._db, self.path, identity)
 
     def _unpack(self, blobs: Sequence[bytes]) -> Vectors:
         try:

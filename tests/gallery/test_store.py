@@ -8,7 +8,8 @@ import pytest
 from support.gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template, unit_vectors
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
-from edge_reid.gallery.store import GalleryStore, IdentitySummary
+from edge_reid.gallery.gallery_queries import IdentitySummary
+from edge_reid.gallery.store import GalleryStore
 
 
 @pytest.fixture
