@@ -41,10 +41,10 @@ def command(
     from edge_reid.core.foreign_text import shown, shown_json
     from edge_reid.wire.topics import Address
 
-    wanted = _command(name, threshold)
+    order = _order(name, threshold)
     address = Address(login.root, topic_name("--site", site), topic_name("AGENT", agent))
     with Console(stderr=True).status(f"{agent}: {name}"):
-        result = ask(login.broker(), address, wanted, timeout_s=timeout)
+        result = ask(login.broker(), address, order, timeout_s=timeout)
     if as_json:
         typer.echo(shown_json(result.to_json()))
     elif result.outcome == "done":
@@ -53,8 +53,8 @@ def command(
         raise CommandError(f"agent {agent}: refuses {name}: {result.reason}")
 
 
-def _command(name: str, threshold: float | None) -> Command:
-    """Make the command that the words mean.
+def _order(name: str, threshold: float | None) -> Command:
+    """The command that the words mean.
 
     Raises:
         UsageError: they mean none.
