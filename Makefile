@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Files of tests side by side: most of them wait for a broker, a camera or a clock. One broker a worker.
 BESIDE := -n 4 --dist loadfile --durations=10
 
-.PHONY: demo test soak check bench device-test boot-test setup setup-device broker clean
+.PHONY: demo test soak check reference bench device-test boot-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
@@ -25,12 +25,17 @@ device-test: setup  ## as root: the bundle on an emulated arm64 Debian, against 
 boot-test: setup  ## as root: a whole card in qemu-system, from flash to online, and its power cut; two hours
 	PYTHONPATH=.:tests $(BIN)/python tests/device/boot_test.py --out out/boot
 
-check: setup  ## style, types, import law
+check: setup  ## style, types, import law; size of an installation, time of --help
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --no-namespace-packages deploy/install/install.py
 	$(BIN)/lint-imports
+	$(BIN)/python tests/bench/first_look.py
+
+reference: setup  ## the pages of agent.toml and site.toml, from the settings classes
+	$(BIN)/python -m edge_reid.core.config_reference > edge_reid/core/CONFIG.md
+	$(BIN)/python -m deploy.site.site_reference > deploy/site/SITE.md
 
 bench: setup-device  ## the figures of the README, measured on this machine
 	$(BIN)/edge-reid bench tests/data/campus.mp4 --naive

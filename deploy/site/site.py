@@ -99,54 +99,60 @@ class Files(_Section):
     """What goes to every device."""
 
     ca_file: LocalFile | None = None
-    """Certificate authority of the broker; default: the device's own list."""
+    """Certificate authority of the broker. Default: the device's own list."""
     gallery_public_key: LocalFile | None = None
-    """Of the key that signs galleries; needed with `[agent.gallery_sync]`."""
+    """Public key of those who sign galleries; needed with `[agent.gallery_sync]`."""
     release_public_key: LocalFile | None = None
-    """Of the key that signs releases; needed with `[agent.update]`. With it `edge-reid flash` takes
-    no bundle of another."""
+    """Public key of those who sign releases; needed with `[agent.update]`. `edge-reid flash`
+    refuses bundles that are not signed with it."""
     gallery: LocalFile | None = None
-    """A first gallery, in force until another is published."""
+    """First gallery, in force until another is published."""
 
 
 class WifiSettings(_Section):
-    """The network that a device finds when it starts first. Never in a bundle."""
+    """The network that a device joins at its first start. Never in a bundle."""
 
     ssid: Annotated[str, AfterValidator(_ssid)]
+    """Name of the network, 1 to 32 bytes."""
     password_file: LocalFile | None = None
-    """A file whose first line is the password; None: it is asked for."""
+    """File whose first line is the password. Default: `edge-reid flash` asks for it."""
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-    """Where the device stands: it decides which channels the radio may use."""
+    """Country in which the device stands, which decides the channels that its radio may use."""
 
 
 class Ssh(_Section):
     """Who may log in to a device, with a key and never with a password."""
 
     user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+    """Made at the first start, if it does not exist."""
     authorized_keys: Annotated[
         tuple[Annotated[str, AfterValidator(_authorized_key)], ...], Field(min_length=1)
     ]
+    """Public keys, each in one line as in `~/.ssh/authorized_keys`."""
 
 
 class Rollout(_Section):
-    """In which order the devices take a new release by themselves."""
+    """Order in which the devices install a new release by themselves."""
 
     groups: tuple[Name, ...] = ()
-    """Names that devices may have as their `group`, canaries first; devices of none come last."""
+    """Names of groups, canaries first; devices without a group come last."""
     soak_s: Annotated[float, Field(ge=0, le=86_400 * 30)] = 3600.0
-    """So long every device of a group must have run a release well before the next group begins."""
+    """Time that every device of a group must have run a release well before the next group
+    begins."""
 
 
 _OF_CAMERA = ("cert_file", "key_file")
 
 
 class Camera(BaseModel):
-    """One agent: what its certificate is, and any table of `agent.toml` over `[agent]`'s."""
+    """One agent: its certificate, and any section of `agent.toml`, which wins over `[agent]`'s."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
     cert_file: LocalFile | None = None
+    """Certificate of this agent at the broker. Default: that of the device."""
     key_file: LocalFile | None = None
+    """The private key of `cert_file`."""
 
     @model_validator(mode="after")
     def _pair(self) -> Camera:
@@ -158,20 +164,25 @@ class SiteDevice(_Section):
     """One device and its cameras."""
 
     hostname: Annotated[str, AfterValidator(_host_name)] | None = None
-    """Default: the name of the device."""
+    """Host name on the network. Default: the name of the device."""
     target: TargetName | None = None
-    """Default: that of the site."""
+    """System of the device. Default: that of the site."""
     group: Name | None = None
-    """Of `rollout.groups`: updates go group by group. None: after all of them."""
+    """One of `rollout.groups`; updates go group by group. Default: after all groups."""
     cert_file: LocalFile | None = None
+    """Certificate at the broker of the agent of a device with one camera."""
     key_file: LocalFile | None = None
+    """The private key of `cert_file`."""
     password_file: LocalFile | None = None
-    """For a broker with logins: a file whose first line is the password."""
+    """File whose first line is the password at a broker with logins."""
     timezone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    """Time zone such as `Europe/Berlin`. Default: as the image has it."""
     address: Annotated[str, AfterValidator(_interface)] | None = None
-    """A fixed address with its prefix; None: DHCP."""
+    """Fixed address with its prefix, such as `192.0.2.17/24`. Default: DHCP."""
     gateway: Address | None = None
+    """Router in the network of `address`."""
     dns: tuple[Address, ...] = ()
+    """Name servers, with `address`."""
     cameras: Annotated[dict[Name, Camera], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -190,9 +201,11 @@ class Site(_Section):
     """All devices of a site."""
 
     site: Name
+    """Topic level of the site."""
     target: TargetName
+    """System of the devices, which decides which wheels they get; a device may have its own."""
     agent: dict[str, Any] = {}
-    """Tables of `agent.toml` that every agent shares."""
+    """Sections of `agent.toml` that all agents share."""
     files: Files = Files()
     wifi: WifiSettings | None = None
     ssh: Ssh | None = None

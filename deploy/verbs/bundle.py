@@ -9,13 +9,14 @@ import typer
 
 from deploy.verbs.needs import need_deploy
 from deploy.verbs.old_words import OldBox, refuse_old_box
+from edge_reid.cli.options import SignerOption
 from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_reid.release.bundle_manifest import BundleManifest
 
 bundle = typer.Typer(
-    help="Everything a camera device needs in one signed file, installable without a network.",
+    help="Everything that a device needs, in one signed file.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -96,9 +97,7 @@ def make(
 @bundle.command("verify")
 def verify(
     path: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The file.")],
-    public_key: Annotated[
-        Path | None, typer.Option(help="Whose signature it must have. [default: none needed]")
-    ] = None,
+    public_key: SignerOption = None,
 ) -> None:
     """Check that a bundle is whole, and signed by a key."""
     need_deploy()
@@ -118,11 +117,9 @@ def verify(
 def unpack(
     path: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The file.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to make, such as gate-1.")],
-    public_key: Annotated[
-        Path | None, typer.Option(help="Whose signature it must have. [default: none needed]")
-    ] = None,
+    public_key: SignerOption = None,
 ) -> None:
-    """Check a bundle as `verify` does, and write what is in it into a new folder.
+    """Check a bundle as `verify` does, and unpack it.
 
     To install by hand: copy the folder to the device, and in it `sudo python3 install/install.py`.
     """

@@ -9,11 +9,12 @@ import typer
 
 from deploy.verbs.needs import need_deploy
 from deploy.verbs.old_words import OldBox, refuse_old_box
+from edge_reid.cli.options import SiteFileOption
 from edge_reid.core.errors import UsageError
 
 
 def flash(
-    config: Annotated[Path, typer.Option(help="The site's file, site.toml.")],
+    config: SiteFileOption,
     bundle: Annotated[Path, typer.Option(help="Made for this device by `edge-reid bundle`.")],
     device: Annotated[str | None, typer.Option(help="Which device of it.")] = None,
     box: OldBox = None,
@@ -41,7 +42,10 @@ def flash(
         bool, typer.Option("--dry-run", help="Check all, say what would be done, do nothing.")
     ] = False,
 ) -> None:
-    """Set up a device: by a new card, a card from Raspberry Pi Imager, or over ssh."""
+    """Set up a device, by its card or over ssh.
+
+    A new card, one that Raspberry Pi Imager has written, or a device that runs.
+    """
     name = _device_name(device, box)
     _check_one_way(image, card, really, boot, host)
     need_deploy()

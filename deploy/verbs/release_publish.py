@@ -9,6 +9,7 @@ import typer
 
 from deploy.verbs.needs import need_deploy
 from edge_reid.cli.broker_options import BrokerLogin, takes_login
+from edge_reid.cli.options import PublisherKeyOption, SiteFileOption
 
 if TYPE_CHECKING:
     from edge_reid.release.release_publication import PublishedRelease
@@ -19,8 +20,8 @@ def publish(
     bundles: Annotated[
         list[Path], typer.Argument(metavar="BUNDLE…", help="One a target, made without --device.")
     ],
-    config: Annotated[Path, typer.Option(help="The site's file: its groups and their order.")],
-    key: Annotated[Path, typer.Option(help="Private key, of `edge-reid keys new --for release`.")],
+    config: SiteFileOption,
+    key: PublisherKeyOption,
     to: Annotated[
         Path,
         typer.Option(metavar="DIR", help="Where devices take files from: a server's, a stick's."),
@@ -28,7 +29,9 @@ def publish(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Publish a release: files into a folder, and its signed head to the broker.
+    """Publish a release for the devices of a site.
+
+    Its files go into a folder, its signed head to the broker.
 
     Devices with an [update] section take it, the first group first; `edge-reid fleet` shows how
     far. Publishing an older release takes all devices back to it.

@@ -1,4 +1,4 @@
-"""How verbs that talk to a broker are told where it is and who we are."""
+"""The options of a broker, declared once for every verb that talks to one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOCAL = "mqtt://127.0.0.1:1883"
 
 @dataclass(frozen=True)
 class BrokerLogin:
-    """The broker and ourselves, as typed: every field is an option, see `takes_login`."""
+    """The broker and our login, as given: every field is an option, see `takes_login`."""
 
     url: Annotated[
         str | None, typer.Option("--broker", help="mqtt://host:port or mqtts://host:port.")
@@ -41,22 +41,29 @@ class BrokerLogin:
     ] = False
 
     def broker(self) -> Broker:
-        """The broker that the options mean.
+        """The broker that the options name.
 
         Raises:
-            ConfigError: with every mistake at once.
+            ConfigError: an option is wrong; all mistakes at once.
         """
         from edge_reid.core.config import MqttSettings, parse_section
         from edge_reid.mqtt.broker import Broker
 
         return Broker.from_settings(parse_section(MqttSettings, asdict(self)))
 
+    def typed(self, context: typer.Context) -> dict[str, Any]:
+        """The options that stand on the command line, by their key in `[mqtt]`; no defaults."""
+        return {name: value for name, value in asdict(self).items() if was_typed(context, name)}
+
 
 def takes_login(url: str | None = LOCAL) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator: the verb's parameter `login` becomes the options that a BrokerLogin is made of.
+    """Replace a verb's parameter `login` by the options of a BrokerLogin.
 
-    Typer reads options off a signature and knows no groups of them, so the verb gets a signature
-    in which they stand where `login` stood. `url` is what `--broker` is when nobody gives it.
+    Typer reads options off a signature and knows no groups of options, so the decorated verb gets
+    a signature in which they stand in the place of `login`.
+
+    Args:
+        url: the default of `--broker`; None: no broker.
     """
 
     def expand(verb: Callable[..., None]) -> Callable[..., None]:
@@ -70,24 +77,30 @@ def takes_login(url: str | None = LOCAL) -> Callable[[Callable[..., None]], Call
         ]
 
         @functools.wraps(verb)
-        def asked(**given: Any) -> None:
+        def with_login(**given: Any) -> None:
             login = BrokerLogin(
                 **{field.name: given.pop(field.name) for field in fields(BrokerLogin)}
             )
             verb(login=login, **given)
 
-        asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-        asked.__annotations__ = {option.name: option.annotation for option in options}
-        return asked
+        with_login.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        with_login.__annotations__ = {option.name: option.annotation for option in options}
+        return with_login
 
     return expand
 
 
+def was_typed(context: typer.Context, name: str) -> bool:
+    """Whether a parameter of a verb stands on the command line, and is not its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def topic_name(option: str, name: str) -> str:
-    """A name that can stand in a topic, from an option.
+    """Check that the value of an option can be a level of a topic, and return it.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: the name has other letters than a level may have.
     """
     import re
 
@@ -95,5 +108,7 @@ def topic_name(option: str, name: str) -> str:
     from edge_reid.core.names import NAME_PATTERN
 
     if not re.fullmatch(NAME_PATTERN, name):
-        raise UsageError(f"{option}: expected a name of a-z, 0-9, _ and -, got {name!r}")
+        raise UsageError(
+            f"{option}: expected a name of a-z, 0-9, _ and -, got {name!r}; it is a level of topics"
+        )
     return name

@@ -1,4 +1,4 @@
-"""A site's agents as a table: what `edge-reid fleet` shows."""
+"""The agents of a site as a table, for `edge-reid fleet`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from edge_reid.core.foreign_text import shown
 from edge_reid.wire.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
 
 AGENT_PERIOD_S = 30.0
-"""Of agents from before 0.5, which do not say so."""
+"""Period of agents before 0.5, whose status does not tell it."""
 CLOCKS_S = 60.0
-"""By so much the clocks of a device and ours may differ before one is called silent."""
+"""Accepted difference between a device's clock and ours, before it is called silent."""
 _UPDATE_STYLES = {"failed": "red", "taken-back": "red", "waiting": "yellow"}
 _CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "failed": "red"}
 
@@ -23,7 +23,7 @@ _CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "
 def fleet_table(
     fleet: Fleet, site: str, trouble: str = "", *, now: datetime | None = None
 ) -> Table:
-    """All that is known of the fleet; `trouble` is said under it."""
+    """A row an agent; `trouble` stands below the table."""
     moment = now or datetime.now(timezone.utc)
     members = fleet.members
     online = sum(member.is_online for member in members)
@@ -48,7 +48,9 @@ def fleet_table(
 
 def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
     status = member.status
-    cameras = Text("\n").join(_camera(it, now, online=member.is_online) for it in _cameras(member))
+    cameras = Text("\n").join(
+        _camera(camera, now, online=member.is_online) for camera in _cameras(member)
+    )
     if status is None:
         none = [Text("–")] * 4
         return (
@@ -75,8 +77,8 @@ def _cameras(member: FleetMember) -> list[CameraStatus]:
 
 
 def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
-    """`online 3 h`, `offline 2 min: stopped`, `lost; had connected 5 d ago`; and what else a
-    person should know.
+    """`online 3 h`, `offline 2 min: stopped` or `lost; had connected 5 d ago`, and a line for every
+    fault that the status reports.
     """
     silent = silence(status.at, status.period_s or AGENT_PERIOD_S, now)
     if member.is_online and silent:
@@ -90,10 +92,10 @@ def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
         lines = [Text(f"offline {age_text(status.at, now)}{reason}", "red")]
     lines += [
         Text(
-            f"name taken twice: also on {shown(it.host)}, {it.outbox_depth} events wait there",
+            f"name taken twice: also on {shown(twin.host)}, {twin.outbox_depth} events wait there",
             "red",
         )
-        for it in member.duplicates.values()
+        for twin in member.duplicates.values()
     ]
     if status.camera_taken:
         lines.append(Text(shown(status.camera_taken), "red"))
@@ -110,8 +112,8 @@ def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
 
 
 def _release(member: FleetMember) -> Text:
-    """What the device runs, else the version of the agent; and below it, where an update stands
-    that it has not come to the end of: `1.1 waiting: waits for gate-1 …`.
+    """The release of the device, or else the version of the agent; below it an unfinished update:
+    `1.1 waiting: waits for gate-1 …`.
     """
     update = member.update
     if update is None:
@@ -136,7 +138,7 @@ def _gallery(status: AgentStatus, now: datetime) -> Text:
 
 
 def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
-    """`gate running 9.8/s`; what an agent said that is gone, or long ago, is dim."""
+    """`gate running 9.8/s`; dim if the agent is offline or its camera silent."""
     rate = f" {camera.fps:.1f}/s" if camera.fps is not None and camera.state == "running" else ""
     dropped = f", {camera.frames_dropped} dropped" if camera.frames_dropped else ""
     reason = f": {shown(camera.reason)}" if camera.reason else ""
@@ -147,20 +149,20 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
 
 
 def is_silent(member: FleetMember, now: datetime) -> bool:
-    """Whether its status has not been written for so long that it must be gone."""
+    """Whether the agent has published no status for longer than its period allows."""
     status = member.status
     return status is None or bool(silence(status.at, status.period_s or AGENT_PERIOD_S, now))
 
 
 def silence(at: str, period_s: float | None, now: datetime) -> str | None:
-    """For how long somebody has told nothing who should every `period_s`; None: not too long."""
+    """Age of a status that is overdue, by its period; None: it is not overdue."""
     if period_s is None or now.timestamp() - utc_s(at) < SILENT_PERIODS * period_s + CLOCKS_S:
         return None
     return age_text(at, now)
 
 
 def age_text(at: str, now: datetime) -> str:
-    """`40 s`, `12 min`, `5 h`, `3 d` since a time on the wire; `0 s` where clocks disagree."""
+    """Age of a time on the wire: `40 s`, `12 min`, `5 h`, `3 d`; `0 s` if it is in the future."""
     try:
         then = datetime.fromisoformat(at.replace("Z", "+00:00"))
     except ValueError:  # the pattern of the wire lets a thirteenth month pass

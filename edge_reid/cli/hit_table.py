@@ -1,4 +1,4 @@
-"""Events as a table that grows: what `edge-reid watch` and `make demo` show."""
+"""A growing table of events, for `edge-reid watch` and `make demo`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from edge_reid.wire.payloads import EventPayload
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
 PEOPLE_MAX = 1000
-"""So many are counted by name."""
+"""People who are counted by name."""
 _TYPE_STYLES = {"new": "bold green", "update": "cyan", "end": "dim"}
 
 
 class HitTable:
-    """The newest events, newest last; give it to rich's `Console.print` or `Live`."""
+    """The newest events, newest last; rich's `Console.print` and `Live` show it."""
 
     def __init__(self, *, rows: int = 20, title: str | None = None) -> None:
         self.title = title
         self.note = ""
-        """Said under the table; empty: how many events of whom there were."""
+        """Text under the table; empty: the number of events of each person."""
         self._rows: deque[EventPayload] = deque(maxlen=rows)
         self._seen: Counter[str] = Counter()
         self._count = 0
@@ -77,8 +77,8 @@ class HitTable:
         if event.identity is None:
             return Text(event.stranger or "unknown", "dim italic")
         people = [name for name in self._seen if name]
-        place = people.index(event.identity) if event.identity in people else 0
-        colour = _COLOURS[place % len(_COLOURS)]
+        number = people.index(event.identity) if event.identity in people else 0
+        colour = _COLOURS[number % len(_COLOURS)]
         return Text(shown(event.identity), f"bold {colour}")
 
     def _summary(self) -> str:
@@ -103,6 +103,6 @@ def event_text(event: EventPayload) -> str:
 
 def _similarity(event: EventPayload) -> Text:
     """`0.81 ≥ 0.62` for a hit, `0.41 < 0.62` for an unknown."""
-    found = "–" if event.similarity is None else f"{event.similarity:.2f}"
+    similarity = "–" if event.similarity is None else f"{event.similarity:.2f}"
     sign = "<" if event.identity is None else "≥"
-    return Text(f"{found} {sign} {event.threshold:.2f}")
+    return Text(f"{similarity} {sign} {event.threshold:.2f}")

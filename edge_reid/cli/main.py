@@ -1,10 +1,11 @@
-"""`edge-reid`: the command line. Errors become one line and an exit code here, and only here."""
+"""`edge-reid`: the command line. Only here do errors become one line and an exit code."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 import typer
@@ -28,56 +29,40 @@ from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 from edge_reid.core.redact import redact_within
 
 ENTRY_POINTS = "edge_reid.verbs"
-_added: set[str] = set()
-"""Names of the entry points that are part of `app` by now."""
 
-app = typer.Typer(
-    name="edge-reid",
-    help="Person re-identification on the camera device: frames in, hits out over MQTT.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help costs a third of the start-up time of the decorated one
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-GROUPS = {"gallery": gallery, "keys": keys, "release": release}
 VERBS = (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema)
-for verb in VERBS:
-    app.command()(verb)
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
+GROUPS = {"gallery": gallery, "keys": keys, "release": release}
 
 
-def _add_verbs_of_others(words: Sequence[str]) -> None:
-    """Add the verbs that other packages bring, those that these words of the command line may mean.
+def command_line(words: Sequence[str] | None = None) -> typer.Typer:
+    """Our verbs, and those of other packages that the words of a command line may mean.
 
-    A verb is a function, or a group of them; an entry point's name is what a user types, and
-    `release publish` is one more verb of a group. A device that runs its own verbs loads none.
+    A device that runs its own verbs loads none of others. None: all verbs.
     """
-    typed = next((word for word in words if not word.startswith("-")), None)
-    brought = entry_points(group=ENTRY_POINTS)
-    meant = [entry for entry in brought if entry.name.split()[0] == typed]
-    if not meant and typed not in _own_verbs():
-        meant = list(brought)
-    for entry in sorted(meant, key=lambda entry: entry.name):
-        if entry.name not in _added:
-            _add(entry)
+    return _with_verbs(frozenset(_meant(words)))
 
 
-def _own_verbs() -> set[str]:
-    return {verb.__name__ for verb in VERBS} | set(GROUPS)
+@cache
+def _with_verbs(brought: frozenset[EntryPoint]) -> typer.Typer:
+    app = typer.Typer(
+        name="edge-reid",
+        help="Person re-identification on the camera device: frames in, hits out over MQTT.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help costs a third of the start-up time of the decorated one
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for verb in VERBS:
+        app.command()(verb)
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name)
+    for entry in sorted(brought, key=lambda entry: entry.name):
+        _add(app, entry)
+    return app
 
 
-def _add(entry: EntryPoint) -> None:
-    verb, (*groups, name) = entry.load(), entry.name.split()
-    if isinstance(verb, typer.Typer):
-        app.add_typer(verb, name=name)
-    else:
-        (GROUPS[groups[0]] if groups else app).command(name)(verb)
-    _added.add(entry.name)
-
-
-@app.callback(invoke_without_command=True)
 def _root(
     version: bool = typer.Option(False, "--version", help="Print the version and leave."),
 ) -> None:
@@ -86,19 +71,42 @@ def _root(
         raise typer.Exit
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code.
+def _meant(words: Sequence[str] | None) -> list[EntryPoint]:
+    """The entry points of a verb; all of them if none is typed, or one that nobody has."""
+    brought = list(entry_points(group=ENTRY_POINTS))
+    if words is None:
+        return brought
+    typed = next((word for word in words if not word.startswith("-")), None)
+    meant = [entry for entry in brought if entry.name.split()[0] == typed]
+    is_own = typed in {verb.__name__ for verb in VERBS} | set(GROUPS)
+    return meant if meant or is_own else brought
 
-    0 done, or stopped by SIGTERM; 1 failed, 2 wrong usage or configuration, 130 interrupted, 143 a
-    training that SIGTERM stopped.
-    `--debug` anywhere shows the traceback of an error instead of its one line.
+
+def _add(app: typer.Typer, entry: EntryPoint) -> None:
+    """Add a function, or a group of them, under the name that a user types.
+
+    `release publish` becomes one more verb of a group of ours.
+    """
+    verb, (*groups, name) = entry.load(), entry.name.split()
+    if isinstance(verb, typer.Typer):
+        app.add_typer(verb, name=name)
+    elif not groups:
+        app.command(name)(verb)
+    elif name not in {known.name for known in GROUPS[groups[0]].registered_commands}:
+        GROUPS[groups[0]].command(name)(verb)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line, and leave with its exit code.
+
+    0 done, or stopped by SIGTERM; 1 failed; 2 wrong usage or configuration; 130 interrupted; 143 a
+    training was stopped by SIGTERM. With `--debug` anywhere an error shows its traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     _log_to_screen()
     try:
-        _add_verbs_of_others(words)
-        app([word for word in words if word != "--debug"], prog_name="edge-reid")
+        command_line(words)([word for word in words if word != "--debug"], prog_name="edge-reid")
     except EdgeReidError as error:
         if debug:
             raise
@@ -113,10 +121,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _log_to_screen() -> None:
-    """Warnings on standard error, as Python does by itself, with nothing in them but letters."""
+    """Write warnings to standard error, as Python does by default, without control characters."""
     handler = logging.StreamHandler()
     handler.setFormatter(ShownFormatter())
-    logging.lastResort = handler  # the root logger stays free for whoever runs us
+    logging.lastResort = handler  # the root logger stays free for programs that import us
     handler.setLevel(logging.WARNING)
 
 

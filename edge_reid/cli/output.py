@@ -1,10 +1,15 @@
-"""Tables and words that people read on a terminal, and programs in a pipe."""
+"""Tables, JSON and counts: what verbs print for people on a terminal and for programs in a pipe."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
+
+import typer
+
+from edge_reid.core.foreign_text import LOGGED_MAX, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,7 +19,7 @@ _NO_WIDTH = 100_000
 
 
 def print_table(titles: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns of plain text; no cell is cut."""
+    """Print columns of plain text under their titles; no cell is cut."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -22,12 +27,17 @@ def print_table(titles: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(printable(cell)) for cell in row))
+        table.add_row(*(escape(shown(cell, LOGGED_MAX)) for cell in row))
     print_whole(table)
 
 
+def print_json(answer: object) -> None:
+    """Print an answer as JSON for people and programs: indented, letters of every script as is."""
+    typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
 def print_whole(table: Table) -> None:
-    """Print a table: as wide as it needs in a pipe, where nobody knows a width."""
+    """Print a table: in a pipe, which has no width, as wide as its cells need."""
     from rich.console import Console
 
     console = Console()
@@ -36,16 +46,11 @@ def print_whole(table: Table) -> None:
     console.print(table)
 
 
-def printable(text: str) -> str:
-    """The text with escapes for whatever moves the cursor or hides something."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
 def when(utc_s: float) -> str:
-    """A moment, to the minute."""
+    """A moment to the minute: `2026-03-01 12:00 UTC`."""
     return datetime.fromtimestamp(utc_s, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def count(things: Collection[object], one: str, many: str | None = None) -> str:
-    """How many of what: `1 template`, `2 templates`."""
+    """How many of what: `1 template`, `2 templates`; `many` is a plural without -s."""
     return f"{len(things)} {one if len(things) == 1 else many or one + 's'}"

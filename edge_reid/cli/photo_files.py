@@ -1,4 +1,4 @@
-"""Which photo files are meant by what stands on the command line."""
+"""Photo files, from the files and folders that a command line names."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from edge_reid.vision.photo import PHOTO_SUFFIXES, UNREAD_SUFFIXES
 
 @dataclass(frozen=True, slots=True)
 class PhotoFiles:
-    """Photos, and what else lay in their folders."""
+    """Photos, and what else is in their folders."""
 
     photos: tuple[Path, ...]
     skipped: tuple[Path, ...]
-    """Files and folders that are no photos; hidden ones are not mentioned."""
+    """Files and folders that are no photos, without hidden ones."""
 
 
 def photo_files(paths: Iterable[Path]) -> PhotoFiles:
-    """Files as given, and the photos that lie in folders, sorted; each once.
+    """Files as given, and the photos in folders, sorted; each file once.
 
     Raises:
-        UsageError: a folder holds no photo.
+        UsageError: a folder holds no photo, or cannot be read.
     """
     photos: list[Path] = []
     skipped: list[Path] = []
     for path in paths:
         if not path.is_dir():
-            photos.append(path)  # one that is missing is told when it is read
+            photos.append(path)  # reading it says whether it is missing
             continue
         inside = list(_visible(path))
-        found = [each for each in inside if _is_photo(each)]
-        if not found:
+        photos_inside = [file for file in inside if _is_photo(file)]
+        if not photos_inside:
             raise UsageError(f"{path}: expected photos in this folder, got none{_hint(inside)}")
-        photos += found
-        skipped += [each for each in inside if not _is_photo(each)]
+        photos += photos_inside
+        skipped += [file for file in inside if not _is_photo(file)]
     return PhotoFiles(tuple(dict.fromkeys(photos)), tuple(skipped))
 
 
 def people_folders(folder: Path) -> Mapping[str, Sequence[Path]]:
-    """The folders in a folder, each a person's, by name.
+    """The folder of each person in a folder, by name.
 
     Raises:
-        UsageError: there is none, or photos lie beside them.
+        UsageError: there is none, or there are photos beside them.
     """
     inside = list(_visible(folder))
-    people = {each.name: (each,) for each in inside if each.is_dir()}
-    loose = [each for each in inside if _is_photo(each)]
+    people = {path.name: (path,) for path in inside if path.is_dir()}
+    loose = [path for path in inside if _is_photo(path)]
     if loose and people:
         raise UsageError(
             f"{folder}: expected a folder for each person, got photos beside them: "
@@ -62,18 +62,18 @@ def people_folders(folder: Path) -> Mapping[str, Sequence[Path]]:
 
 def _visible(folder: Path) -> Iterator[Path]:
     try:
-        names = sorted(folder.iterdir())
+        paths = sorted(folder.iterdir())
     except OSError as error:
         raise UsageError(f"{folder}: cannot be read: {error.strerror}") from error
-    return (each for each in names if not each.name.startswith("."))
+    return (path for path in paths if not path.name.startswith("."))
 
 
 def _is_photo(path: Path) -> bool:
-    """By its name; also kinds that cannot be read, so that they are not left out unsaid."""
+    """Whether the name is that of a picture; also of kinds that are refused when they are read."""
     return path.suffix.lower() in PHOTO_SUFFIXES | UNREAD_SUFFIXES and not path.is_dir()
 
 
 def _hint(inside: Sequence[Path]) -> str:
-    if any(each.is_dir() for each in inside):
+    if any(path.is_dir() for path in inside):
         return "; with a folder for each person give it alone: edge-reid gallery enroll FOLDER"
     return ""

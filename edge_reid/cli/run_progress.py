@@ -23,7 +23,7 @@ from edge_reid.core.foreign_text import LOGGED_MAX, shown
 
 
 class RunScreen:
-    """Progress of a run on stderr; also the observer that the supervisor reports to.
+    """Progress of a run on stderr; also the observer of the agent.
 
     Args:
         quiet: show nothing but notices, which matter.

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, one look for every verb."""
+"""Progress bars on stderr, of one look for every verb."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge_reid.core.progress import StageProgress
 
 @contextmanager
 def counting(label: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar that is told how many are done, and of how many if that is known."""
+    """A bar, and the function that moves it: items done, and items in all if that is known."""
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -40,7 +40,7 @@ def counting(label: str) -> Iterator[Callable[[int, int | None], None]]:
 
 @contextmanager
 def stages() -> Iterator[StageProgress]:
-    """A bar for work in stages: told what is being done, how much of it, and of how much."""
+    """A bar for work in stages, and the function that moves it."""
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -51,7 +51,7 @@ def stages() -> Iterator[StageProgress]:
     ) as progress:
         task = progress.add_task("starting", total=None)
 
-        def told(what: str, done: int, total: int | None) -> None:
+        def show(what: str, done: int, total: int | None) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
-        yield told
+        yield show

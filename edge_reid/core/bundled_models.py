@@ -1,4 +1,4 @@
-"""Where the shipped models are: inside the wheel, or beside the package in a checkout."""
+"""Paths of the shipped models: inside the wheel, or beside the package in a checkout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 DETECTOR = "nanodet_g_person_512x288.tflite"
 EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
 SMALLER_EMBEDDING = "person_reid_mobilenetv2_160x80_int8.tflite"
-"""For devices that embedding keeps busy."""
+"""For devices on which embedding takes most of the time."""
 CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
 """The float weights behind `EMBEDDING`, which fine-tuning starts from."""
 
@@ -15,6 +15,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_model(name: str) -> Path:
-    """Path of a shipped model. It may be missing; whoever opens it says so."""
+    """Path of a shipped model, whether or not the file is there."""
     inside_wheel = _PACKAGE / "models" / name
     return inside_wheel if inside_wheel.exists() else _PACKAGE.parent / "models" / name

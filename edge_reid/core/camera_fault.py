@@ -1,4 +1,4 @@
-"""What is wrong with a camera: a word that programs can go by, and a line for people."""
+"""Faults of a camera: a word for programs, and a line for people."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ FaultKind = Literal[
     "late",
     "black",
 ]
-"""A closed set: the status of a camera says one of these, or none when all is well. `CameraStatus`
-lists them for those who read it."""
+"""The words that `fault` in the status of a camera may have; `CameraStatus` explains them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class CameraFault:
 
     kind: FaultKind
     line: str
-    """What was expected, what came, and what to do. No login is in it."""
+    """What was expected, what came, and what to do; without any login."""
 
     def __str__(self) -> str:
         return self.line

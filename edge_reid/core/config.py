@@ -1,6 +1,7 @@
-"""The agent's configuration: one TOML file in, frozen settings out.
+"""The agent's configuration: a TOML file in, frozen settings out.
 
-Unknown keys are mistakes, and every mistake is reported in one go. Units are in the names.
+Unknown keys are errors, and all mistakes are reported at once. Names of keys carry their units.
+The string below a field is its meaning in CONFIG.md, which `make reference` writes anew.
 """
 
 from __future__ import annotations
@@ -44,11 +45,15 @@ RuntimeName = Literal["auto", "litert", "tflite-runtime"]
 
 
 def runtime_name(word: str) -> RuntimeName:
-    """The runtime that a word of the command line means; raises UsageError for any other."""
+    """Parse the value of `--runtime`.
+
+    Raises:
+        UsageError: there is no such runtime.
+    """
     for known in get_args(RuntimeName):
         if known == word:
             return known  # type: ignore[no-any-return]
-    raise UsageError(f"--runtime: expected {', '.join(get_args(RuntimeName))}, got {word}")
+    raise UsageError(f"--runtime: expected one of {', '.join(get_args(RuntimeName))}, got {word}")
 
 
 CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold"]
@@ -71,7 +76,7 @@ BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
 
 
 def _fingerprint(text: str) -> str:
-    """As `openssl x509 -fingerprint -sha256` prints it, or bare."""
+    """64 lower-case digits, from those or from what `openssl x509 -fingerprint -sha256` prints."""
     digits = text.lower().removeprefix("sha256:").replace(":", "")
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
         raise ValueError("should be the 64 hexadecimal digits of a SHA-256")
@@ -90,37 +95,42 @@ S = TypeVar("S", bound=_Section)
 
 
 class SourceSettings(_Section):
-    """Where frames come from."""
+    """The camera, stream or file that frames come from."""
 
     uri: Annotated[str, Field(min_length=1)]
-    """A video file, a camera index such as `0`, or an `rtsp://` URL. In a password in it, write `#`
-    as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    """A video file, a camera index such as `0`, or a URL such as `rtsp://camera.local/stream`. In a
+    password write `#` as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
     start_time: datetime | None = None
-    """For a file: wall clock of its first frame. Default: the Unix epoch, so that runs repeat."""
+    """Wall-clock time of the first frame of a file, UTC if it names no zone. Default: 1970-01-01,
+    so that two runs give the same events."""
     stall_timeout_s: Seconds = 10.0
-    """A live source that gives no new picture for so long is closed and opened again."""
+    """A live source without a new picture for this long is closed and opened again."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    """`udp` for cameras that send no other way: then packets get lost, and firewalls stop them."""
+    """`udp` only for cameras that cannot send over TCP: packets get lost, and firewalls drop
+    them."""
     ca_file: Path | None = None
-    """Certificate authority for an `rtsps://` or `https://` camera; default: the system's."""
+    """Certificate authority of an `rtsps://` or `https://` camera. Default: the system's."""
     tls_fingerprint: Annotated[str, AfterValidator(_fingerprint)] | None = None
-    """SHA-256 of the camera's own certificate; it alone decides then."""
+    """SHA-256 of the camera's certificate. If set, the certificate must have it, and no authority
+    is asked."""
     allow_redirects: bool = False
-    """Follow a camera that sends us on to other hosts, or gives a playlist. Then its certificate is
-    not verified."""
+    """Follow redirects to other hosts, and playlists. The camera's certificate is then not
+    verified."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> SourceSettings:
         is_tls = self.uri.lower().startswith(("rtsps://", "https://"))
         if (self.ca_file or self.tls_fingerprint) and not is_tls:
-            raise ValueError("ca_file, tls_fingerprint: are of no use without rtsps:// or https://")
+            raise ValueError(
+                "ca_file, tls_fingerprint: should be set only with rtsps:// or https://"
+            )
         if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
-            raise ValueError("allow_redirects: is of no use with ca_file or tls_fingerprint")
+            raise ValueError("allow_redirects: should not be set with ca_file or tls_fingerprint")
         return self
 
     @property
     def start_utc_s(self) -> float:
-        """`start_time` as Unix seconds; a time without a zone is UTC."""
+        """`start_time` in Unix seconds; a time without a zone is UTC."""
         if self.start_time is None:
             return 0.0
         has_zone = self.start_time.tzinfo is not None
@@ -130,107 +140,126 @@ class SourceSettings(_Section):
 
 
 class ModelSettings(_Section):
-    """Which models run, and on what."""
+    """The models, and the runtime that executes them."""
 
     detector: Path = Field(default_factory=lambda: shipped_model(DETECTOR))
+    """Person detector: a `.tflite` with its manifest beside it. Default: the shipped one."""
     embedding: Path = Field(default_factory=lambda: shipped_model(EMBEDDING))
+    """Embedding model: a `.tflite` with its manifest beside it. Default: the shipped one."""
     runtime: RuntimeName = "auto"
-    """`auto` takes LiteRT when it is installed, else tflite-runtime."""
+    """`auto` takes LiteRT if it is installed, else tflite-runtime."""
     threads: Annotated[int, Field(ge=1, le=64)] = 2
+    """Threads of the runtime for one inference."""
     public_key: Path | None = None
-    """Of the key that signs releases, and the manifests of models with them: one that another
-    signed is refused, one that nobody signed is said. Without it no signature is looked at."""
+    """Public key of those who sign releases and, with them, manifests of models. A model signed
+    with another key is refused; an unsigned one runs, with a warning. Default: no signature is
+    checked."""
 
 
 class DetectSettings(_Section):
-    """When the detector runs, and what of it counts."""
+    """How often the detector runs, and from which score a detection counts."""
 
     rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
-    """Detections per second of video; tracks are predicted in between."""
+    """Runs of the detector per second of video; between them, tracks are predicted."""
     motion_gate: bool = True
     """Skip the detector while nothing moves and nobody is tracked."""
     strong_score: Share | None = None
-    """Overrides the detector manifest: at or above, a detection may start a track."""
+    """A detection with at least this score may start a track. Default: from the detector's
+    manifest."""
     weak_score: Share | None = None
-    """Overrides the detector manifest: at or above, a detection may continue a track."""
+    """A detection with at least this score may continue a track. Default: from the detector's
+    manifest."""
 
 
 class TrackSettings(_Section):
     """How detections become tracks."""
 
     min_detections: Annotated[int, Field(ge=1, le=100)] = 3
-    """Detections before a track counts."""
+    """Detections that confirm a track."""
     max_lost_s: Seconds = 2.0
-    """A track not observed for so long ends."""
+    """A track that is not detected for this long ends."""
     min_iou: Share = 0.1
-    """Least overlap between a predicted box and a strong detection."""
+    """Least intersection over union of a predicted box and a strong detection that continues it."""
 
 
 class EmbedSettings(_Section):
     """Which crops of a track are embedded."""
 
     crops_per_track: Annotated[int, Field(ge=1, le=64)] = 5
-    """The best so many are kept for the decision."""
+    """The decision uses this many crops of a track, those of best quality."""
     min_height_px: Annotated[int, Field(ge=8, le=4096)] = 48
-    """Smaller people are not embedded."""
+    """Least height of a box whose crop is embedded."""
     min_quality: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Least quality of a crop that is embedded: size, sharpness, overlap, being whole in the
+    frame."""
     min_interval_s: Seconds = 0.4
-    """Between two crops of one track: neighbours in time say the same thing twice."""
+    """Least time between two crops of one track: crops of the same moment add no information."""
 
 
 class DecideSettings(_Section):
-    """When a track is somebody."""
+    """When a track gets the name of an identity."""
 
     target_fpir: Share = 0.01
-    """Accepted share of strangers taken for somebody (false-positive identification rate)."""
+    """Accepted share of tracks of people not enrolled that get a name (false-positive
+    identification rate); the threshold is derived from it."""
     threshold: Annotated[float, Field(gt=-1, lt=1)] | None = None
-    """Fixed similarity threshold; default: derived from `target_fpir` and the gallery's size."""
+    """Fixed similarity threshold. Default: derived from `target_fpir`, the model's manifest and the
+    number of templates."""
     min_margin: Annotated[float, Field(ge=0, lt=2)] = 0.05
-    """Least lead over the best other identity."""
+    """Least difference to the similarity of the best other identity."""
     min_crops: Annotated[int, Field(ge=1, le=64)] = 3
-    """Crops before anything is said of a track that goes on; at its end one is enough."""
+    """Crops before a track is decided while it goes on; at its end one is enough."""
     update_gain: Annotated[float, Field(gt=0, lt=2)] = 0.05
-    """A decision is told again when its similarity rose by so much, or the identity changed."""
+    """An update is published when the similarity has risen by this much, or the identity has
+    changed."""
 
 
 class MqttSettings(_Section):
-    """The broker."""
+    """The MQTT broker."""
 
     url: BrokerUrl | None = None
-    """`mqtt://host:port` or `mqtts://host:port`; None publishes nothing over MQTT."""
+    """`mqtt://host:port` or `mqtts://host:port`. Default: nothing is published over MQTT."""
     root: Annotated[str, Field(pattern=r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$")] = "edge-reid"
+    """First level or levels of every topic."""
     username: str | None = None
+    """Login at the broker."""
     password_file: Path | None = None
-    """A file whose first line is the password; never the password itself."""
+    """File whose first line is the password of `username`."""
     ca_file: Path | None = None
-    """Certificate authority for `mqtts`; default: the system's."""
+    """Certificate authority of an `mqtts://` broker. Default: the system's."""
     cert_file: Path | None = None
-    """Our own certificate for `mqtts`, where the broker asks for one."""
+    """This agent's certificate, for an `mqtts://` broker that asks for one."""
     key_file: Path | None = None
     """The private key of `cert_file`."""
     allow_plaintext: bool = False
-    """Let `mqtt://` leave this machine: only on a network that nobody else can listen to."""
+    """Allow `mqtt://` to other hosts than this one: only on a network that nobody else can read."""
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    """Longest silence on the connection; after 1.5 times as much the broker publishes the last
+    will."""
     flush_timeout_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
-    """At the end of a run: how long to wait for the outbox to drain. What remains stays in it."""
+    """Longest wait for the outbox to empty at the end of a run. What is left stays in the
+    outbox."""
     tls_insecure: Literal[False] = False
-    """Verification cannot be turned off."""
+    """Only `false`: verification of certificates cannot be turned off."""
 
 
 class OutboxSettings(_Section):
-    """The durable store that events wait in."""
+    """The SQLite file in which events wait for the broker."""
 
     path: Path | None = None
-    """Default: `outbox-<agent>.db` beside the gallery."""
+    """Its file. Default: `outbox-<agent>.db` beside the gallery."""
     max_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
-    """Of all its files on the disk."""
+    """Most that all its files may take on the disk; beyond it the oldest events are dropped, and
+    counted."""
     max_age_s: Seconds = 7 * 86_400.0
-    """Counts while the agent runs, not by the wall clock."""
+    """Older events are dropped, and counted. The age counts while the agent runs, not by the wall
+    clock."""
     drain_per_s: Annotated[float, Field(ge=0.1, le=100_000)] = 200.0
-    """How fast events leave that waited for the broker; a fleet that comes back floods nobody."""
+    """Rate at which events that have waited are sent, so that a fleet that reconnects does not
+    flood the broker."""
     delivered: Literal["broker", "sink"] = "broker"
-    """Who must have an event before the outbox forgets it: the broker, which may lose it when it
-    is killed, or an `edge-reid sink`, which has it on disk."""
+    """Who must confirm an event before it is deleted: the `broker`, which may lose it when it is
+    killed, or a `sink` (`edge-reid sink`), which has written it to disk."""
 
 
 def _server_or_folder(source: str, *, expected: str) -> str:
@@ -253,78 +282,75 @@ def _release_source(source: str) -> str:
 
 
 class GallerySyncSettings(_Section):
-    """Take the gallery from where `edge-reid gallery publish` puts it, and keep it up to date."""
+    """Fetch the gallery that `edge-reid gallery publish` has published, and keep it up to date."""
 
     source: Annotated[str, AfterValidator(_gallery_source)]
-    """`mqtt`: the broker of `mqtt.url`; an `https://` URL; or a folder, such as a stick's."""
+    """`mqtt` (the broker of `mqtt.url`), an `https://` URL, or the absolute path of a folder."""
     public_key: Path
-    """Of the key that signs: `edge-reid keys new` makes both."""
+    """Public key of those who sign the gallery; `edge-reid keys new` makes a pair."""
     ca_file: Path | None = None
-    """Certificate authority for an `https://` source; default: the system's."""
+    """Certificate authority of an `https://` source. Default: the system's."""
     max_bytes: Annotated[int, Field(ge=1 << 16)] = 256 << 20
-    """Most that a gallery may take, on the wire and in memory."""
+    """Most that a gallery may take on the wire and in memory; a larger one is refused."""
     poll_s: Annotated[float, Field(ge=0.1, le=86_400)] = 60.0
-    """Between two looks at a server or a folder, and between two attempts after a failure."""
+    """Time between two looks at a server or a folder, and between two attempts after a failure."""
     keep_previous_s: Annotated[float, Field(ge=0, le=86_400 * 366)] = 86_400.0
-    """The version before the one in force is kept so long for `edge-reid gallery rollback`. Only
-    then is a removed person gone from this disk."""
+    """The previous version is kept for this long, for `edge-reid gallery rollback`. A removed
+    person is on this disk until then."""
     least_version: Annotated[int, Field(ge=0)] = 0
-    """Versions before it are refused, also by a device that has had none yet or has lost what it
-    knew: whoever has an old signed gallery could send it again."""
+    """Older versions are refused, also by a device that has had none yet or has lost its state.
+    It protects against an old signed gallery that is sent again."""
 
 
 class UpdateSettings(_Section):
-    """Take releases of edge-reid from where `edge-reid release publish` puts them.
+    """Install releases that `edge-reid release publish` has published.
 
-    What is to be installed is told at the broker of `mqtt.url`. Without this section nothing is.
+    The signed head of a release comes from the broker of `mqtt.url`.
     """
 
     source: Annotated[str, AfterValidator(_release_source)]
-    """Where the files of releases lie: an `https://` URL, or a folder such as a stick's."""
+    """Where the files of releases are: an `https://` URL, or the absolute path of a folder."""
     public_key: Path
-    """Of the key that signs releases: `edge-reid keys new --for release` makes both."""
+    """Public key of those who sign releases; `edge-reid keys new --for release` makes a pair."""
     ca_file: Path | None = None
-    """Certificate authority for an `https://` source; default: the system's."""
+    """Certificate authority of an `https://` source. Default: the system's."""
     least_serial: Annotated[int, Field(ge=0)] = 0
-    """Releases whose head has a lower one are refused, also by a device that has had none yet:
-    `edge-reid release publish` says the serial of the newest."""
+    """Releases with a lower serial are refused, also by a device that has had none yet.
+    `edge-reid release publish` prints the serial of the newest."""
 
 
 class StrangerSettings(_Section):
-    """Know people again who are not enrolled, under an anonymous name of this device.
-
-    Without this section nobody is remembered who is not enrolled.
-    """
+    """Recognise people again who are not enrolled, under an anonymous name of this device."""
 
     path: Path | None = None
-    """Default: `strangers.db` beside the outbox. Agents of one device may share it."""
+    """SQLite file of their embeddings; agents of one device may share it. Default: `strangers.db`
+    beside the outbox."""
     keep_s: Seconds = 86_400.0
-    """Whoever was not seen for so long is forgotten."""
+    """A stranger who was not seen for this long is deleted."""
     max_people: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Beyond it, whoever was not seen for the longest time is forgotten."""
+    """Beyond it, the stranger who was not seen for the longest time is deleted."""
     target_fpir: Share = 0.002
-    """Accepted share of newcomers taken for somebody who was there before. Stricter than for
-    identities: one person with two names can be merged, two under one name stay mixed."""
+    """Accepted share of newcomers who get the name of somebody seen before. Lower than for
+    identities: two names of one person can be merged, two people under one name not separated."""
 
 
 class CommandSettings(_Section):
-    """What an agent lets itself be told over MQTT."""
+    """Commands that the agent takes over MQTT."""
 
     allow: tuple[CommandName, ...] = ()
-    """Of `snapshot`, `reload`, `sync-now`, `set-threshold`; none by default, and then the agent
-    does not even listen."""
+    """Commands that are carried out. With none the agent does not subscribe to commands."""
     max_age_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
-    """What was issued longer ago is refused, and what was issued so far in the future."""
+    """A command is refused if it was issued longer ago than this, or this far in the future."""
     threshold_min: Annotated[float, Field(gt=-1, lt=1)] = 0.5
-    """Least that `set-threshold` may set."""
+    """Lowest threshold that `set-threshold` may set."""
     threshold_max: Annotated[float, Field(gt=-1, lt=1)] = 0.95
-    """Most that `set-threshold` may set."""
+    """Highest threshold that `set-threshold` may set."""
     snapshot_dir: Path | None = None
-    """Folder on this device for the pictures of `snapshot`; they do not leave it."""
+    """Folder for the pictures of `snapshot`, which needs it; they do not leave the device."""
     snapshot_max_files: Annotated[int, Field(ge=1, le=100_000)] = 100
-    """Beyond it the oldest pictures go."""
+    """Beyond it the oldest pictures are deleted."""
     snapshot_max_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
-    """Of all pictures; beyond it the oldest go."""
+    """Size of all pictures; beyond it the oldest are deleted."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> CommandSettings:
@@ -336,7 +362,7 @@ class CommandSettings(_Section):
 
 
 def agent_name(hostname: str) -> str:
-    """A valid agent name made from a host name: `Gate-1.local` → `gate-1`."""
+    """The name of an agent, made from a host name: `Gate-1.local` → `gate-1`."""
     first = hostname.split(".", maxsplit=1)[0].lower()
     return re.sub(r"[^a-z0-9_-]", "-", first)[:64] or "agent"
 
@@ -346,13 +372,17 @@ def _default_agent(values: dict[str, Any]) -> str:
 
 
 class AgentSettings(_Section):
-    """Everything `edge-reid run` needs."""
+    """Everything that `edge-reid run` needs."""
 
     site: Name
+    """Topic level of the site."""
     camera: CameraName
+    """Topic level of the camera; not `agents`, `gallery`, `identities` or `release`."""
     agent: Name = Field(default_factory=_default_agent)
-    """Default: host name and camera, so that two agents on one device do not take each other's."""
+    """Topic level of this agent, unlike that of any other in the site. Default: host name and
+    camera."""
     gallery: Path
+    """SQLite file of the gallery."""
     source: SourceSettings
     models: ModelSettings = Field(default_factory=ModelSettings)
     detect: DetectSettings = DetectSettings()
@@ -362,40 +392,43 @@ class AgentSettings(_Section):
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     gallery_sync: GallerySyncSettings | None = None
-    """None: the gallery is a file of its own, which people are enrolled into here."""
+    """Without this section the gallery is a file of its own, into which people are enrolled
+    here."""
     update: UpdateSettings | None = None
-    """None: this device is upgraded by hand."""
+    """Without this section the device is upgraded by hand."""
     strangers: StrangerSettings | None = None
-    """None: nobody is remembered who is not enrolled."""
+    """Without this section nobody who is not enrolled is remembered."""
     commands: CommandSettings = CommandSettings()
 
     @model_validator(mode="after")
     def _sync_and_update_have_their_broker(self) -> AgentSettings:
         if self.gallery_sync and self.gallery_sync.source == "mqtt" and self.mqtt.url is None:
-            raise ValueError("gallery_sync.source: is mqtt, which needs mqtt.url")
+            raise ValueError("gallery_sync.source: expected mqtt.url beside mqtt, got none; set it")
         if self.update and self.mqtt.url is None:
-            raise ValueError("update: is told at the broker, which needs mqtt.url")
+            raise ValueError(
+                "update: expected mqtt.url, got none; heads of releases come from the broker"
+            )
         return self
 
     @property
     def outbox_path(self) -> Path:
-        """An outbox belongs to one agent: two on one device need two."""
+        """File of the outbox. Each agent of a device has its own."""
         return self.outbox.path or self.gallery.with_name(f"outbox-{self.agent}.db")
 
     @property
     def strangers_path(self) -> Path:
-        """Where unknown people are remembered, if they are."""
+        """File of the strangers, whether or not there is a section `[strangers]`."""
         given = self.strangers.path if self.strangers else None
         return given or self.outbox_path.with_name("strangers.db")
 
 
 def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSettings:
-    """Settings from a TOML file and command-line overrides (nested like the file, they win).
+    """Settings from a TOML file and overrides of the command line, nested like the file.
 
-    Relative paths in the file are relative to the file.
+    Overrides win. Relative paths in the file are relative to the file.
 
     Raises:
-        ConfigError: with every mistake at once.
+        ConfigError: the settings have mistakes; it lists all of them.
     """
     where = str(path) if path else "command line"
     table = read_toml(path) if path else {}
@@ -407,7 +440,11 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSetti
 
 
 def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
-    """One section alone, for verbs that need no whole configuration; raises ConfigError."""
+    """Parse one section, for verbs that need no whole configuration.
+
+    Raises:
+        ConfigError: the section has mistakes; it lists all of them.
+    """
     try:
         return section.model_validate(values)
     except ValidationError as error:
@@ -415,7 +452,11 @@ def parse_section(section: type[S], values: Mapping[str, Any]) -> S:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table of a TOML file; raises ConfigError when it cannot be read or is none."""
+    """The table of a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not TOML.
+    """
     try:
         return tomllib.loads(read_text_file(path))
     except OSError as error:
@@ -457,12 +498,12 @@ def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()
 
 
 def _beside(base: Path, uri: str) -> str:
-    """A video file's path; a camera's number or a URL stays as it is."""
+    """The path of a video file; a camera's index or a URL is returned unchanged."""
     return uri if not uri or uri.isdecimal() or "://" in uri else str(base / uri)
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Both tables in one; where both have a key, a table is merged, anything else `high`'s."""
+    """Both tables in one. Where both have a key, tables are merged, and else `high` wins."""
     both = dict(low)
     for key, value in high.items():
         nested = both.get(key)

@@ -1,25 +1,25 @@
-"""Every error edge-reid raises on purpose.
+"""All errors that edge-reid raises on purpose.
 
     EdgeReidError                exit code 1
     ├── UsageError               exit code 2: the command line is wrong
     │   └── ConfigError          exit code 2: the configuration is wrong; lists every mistake
     ├── SourceError              a video, camera or stream cannot be read
-    ├── PhotoError               an image cannot be read or kept, or shows not the one person
+    ├── PhotoError               an image cannot be read or kept, or does not show one person
     ├── ModelError               a model file or its manifest is missing, corrupt or of another kind
     ├── GalleryError             a gallery cannot be read or written
     │   ├── ModelMismatchError   an embedding meets a gallery of another model
     │   ├── NoRoomError          the disk is full; what is there can be read
     │   ├── DamagedError         the file is not what was written
-    │   └── SnapshotError        a published gallery is refused, or is not to be had whole
-    ├── BrokerError              the MQTT broker refuses us or is not there
+    │   └── SnapshotError        a published gallery is refused, or cannot be fetched whole
+    ├── BrokerError              the MQTT broker cannot be reached, or refuses us
     ├── CommandError             an agent refuses a command, or does not answer
     ├── OutboxError              the event store cannot be used
     ├── BundleError              a bundle of a release is refused, or cannot be made or read
-    ├── StoreError               events cannot be put where they should be, beside the broker
+    ├── StoreError               a sink or `--events` cannot store events
     ├── FlashError               a card, a boot partition or a device cannot be set up
     └── TrainingError            a data set, a run or an export is not usable
 
-A message says what was expected, what came, and what to do, in one line.
+A message is one line: expected …, got …; what to do.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class EdgeReidError(Exception):
 
 
 class UsageError(EdgeReidError):
-    """The command line asks for something that cannot be."""
+    """The command line is wrong."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """The configuration has mistakes; `problems` lists all of them, one line each."""
+    """The configuration has mistakes; `problems` lists all of them, a line each."""
 
     def __init__(self, where: str, problems: Sequence[str]) -> None:
         self.where = where
@@ -54,7 +54,7 @@ class SourceError(EdgeReidError):
 
 
 class PhotoError(EdgeReidError):
-    """An image cannot be read or kept, or does not show the one person it should."""
+    """An image cannot be read or kept, or does not show exactly one person."""
 
 
 class ModelError(EdgeReidError):
@@ -66,23 +66,23 @@ class GalleryError(EdgeReidError):
 
 
 class ModelMismatchError(GalleryError):
-    """Embeddings of one model meet a gallery of another."""
+    """An embedding and a gallery are of different models."""
 
 
 class NoRoomError(GalleryError):
-    """The disk under a gallery is full. It may have room again, so nobody stops for it."""
+    """The disk of a gallery is full. The run goes on, since there may be room again later."""
 
 
 class DamagedError(GalleryError):
-    """The file of a gallery is not what was written: cut short, or changed by the disk."""
+    """The file of a gallery is not what was written: cut short, or changed on the disk."""
 
 
 class SnapshotError(GalleryError):
-    """A published gallery is refused, or cannot be had whole. What was in force stays."""
+    """A published gallery is refused, or cannot be fetched whole. The one in force stays."""
 
 
 class BrokerError(EdgeReidError):
-    """The MQTT broker is not there, or refuses us."""
+    """The MQTT broker cannot be reached, or refuses us."""
 
 
 class CommandError(EdgeReidError):
@@ -94,11 +94,11 @@ class OutboxError(EdgeReidError):
 
 
 class BundleError(EdgeReidError):
-    """A bundle of a release is refused, or cannot be made or read. What is installed stays."""
+    """A bundle of a release is refused, or cannot be made or read. The installed one stays."""
 
 
 class StoreError(EdgeReidError):
-    """A sink, or an agent with `--events`, cannot put events where it was told to."""
+    """A sink, or an agent with `--events`, cannot store events."""
 
 
 class FlashError(EdgeReidError):

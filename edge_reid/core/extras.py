@@ -1,7 +1,7 @@
 """How optional parts of edge-reid are installed.
 
-No package index has edge-reid. Who registered the name there would get what any message, file or
-person makes others install by it, so ours never do.
+edge-reid is in no package index. Somebody else could register the name there, so no message of ours
+may make people install it by that name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from edge_reid.core.errors import EdgeReidError
 
 
 def how_to_install(extra: str) -> str:
-    """For a message: what to type to get an extra of pyproject.toml, from a checkout or a wheel."""
+    """The command that installs an extra of pyproject.toml, from a checkout or from our wheel."""
     wheel = f"edge_reid-{__version__}-py3-none-any.whl"
     return (
         f"pip install '.[{extra}]' in a checkout of edge-reid, or pip install '{wheel}[{extra}]' "
@@ -22,7 +22,7 @@ def how_to_install(extra: str) -> str:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Check that what a verb of the workstation needs is installed here: `modules` of `extra`.
+    """Check that the modules of an extra are installed, for a verb that needs them.
 
     Raises:
         EdgeReidError: a module is missing.

@@ -1,8 +1,8 @@
-"""Text that others wrote, made safe to show.
+"""Text from outside, made safe to show.
 
-A host's name, a reason, an identity come from whoever may write on a topic, a label or a file. On a
-terminal they could move the cursor, recolour or hide what stands there, or turn lines into others;
-in a log they could feign lines. Everything that is shown to people goes through here.
+Names of hosts and identities and reasons of errors come from anybody who may write to a topic or a
+file. Control characters in them could move the cursor of a terminal, hide text, or fake lines in a
+log. All text that is shown to people goes through here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _BENT_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2
 
 
 def shown(text: str, most: int = SHOWN_MAX) -> str:
-    r"""A text with nothing in it but what can be seen: `\x1b` is four letters, as is `\n`.
+    r"""Replace characters that do not print by their escapes, such as `\x1b` or `\n`.
 
-    Letters of every script stay as they are; what is longer than `most` ends in `…`.
+    Letters of every script stay. A text of more than `most` characters is cut, and ends in `…`.
     """
     if len(text) > most:
         text = f"{text[: most - 1]}…"
@@ -29,14 +29,16 @@ def shown(text: str, most: int = SHOWN_MAX) -> str:
 
 
 def shown_json(line: str) -> str:
-    """A line of JSON that means the same and is safe to show: JSON itself escapes the oldest
-    control characters only.
+    """A line of JSON with the same meaning that is safe to show.
+
+    JSON itself escapes control characters below U+0020 only; this escapes the others, and those
+    that change the direction of text.
     """
-    return _BENT_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+    return _BENT_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
 class ShownFormatter(logging.Formatter):
-    """Log lines of which only we make the ends."""
+    """Formats log records; no text in one can begin a new line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         return shown(super().formatMessage(record), LOGGED_MAX)

@@ -1,4 +1,4 @@
-"""How long work says how far it is; a bar, if any, is drawn by who asked for the work."""
+"""Types of the functions that long work calls to report its progress."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 StageProgress: TypeAlias = Callable[[str, int, int | None], None]
-"""Told what is being done, how much of it is, and of how much, if that is known."""
+"""Called with the name of the stage, the amount done, and the whole amount; None: not known."""
 
 Progress: TypeAlias = Callable[[int, int | None], None]
-"""Told how much is done, and of how much, if that is known: in bytes or in things."""
+"""Called with the amount done, and the whole amount; None: not known. In bytes or in things."""
 
 
 def no_progress(_done: int, _total: int | None) -> None:
-    """Nobody watches."""
+    """Report to nobody."""
 
 
 def of_stage(stage: str, progress: StageProgress) -> Progress:
-    """The progress of one stage, told to who watches all of them."""
+    """The progress of one stage, reported with its name."""
     return lambda done, total: progress(stage, done, total)

@@ -1,8 +1,7 @@
-"""What of a text from elsewhere may be shown: to people, in logs, on the wire. One place decides.
+"""Removes logins from text before it is shown, logged or published. All of it goes through here.
 
-People type passwords where none belong: into an address, in front of a host they mistyped, as the
-name of a file. So what may hold a secret is not repeated, and what is repeated is enough to know
-which of one's own words is meant.
+People type passwords where none belong: into an address, before a mistyped host, as the name of a
+file. Whatever may hold a secret is left out; the rest is enough to recognise one's own input.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from edge_reid.core.stream_url import has_login, place
 
 _MOST_CHARACTERS = 200
 _BROKEN_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:?/{1,3}", re.IGNORECASE)
-"""Of an address in which a `:` or a `/` is missing, or a path library has taken one away."""
+"""The scheme of an address, also if a `:` or `/` of it is missing or was removed by a path."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/{1,3}\S+", re.IGNORECASE)
 _KEYS_OF_SECRETS = re.compile(r"pass|pwd|secret|token|key|login|user", re.IGNORECASE)
 _HIDDEN = "…"
 
 
 def redact(text: str) -> str:
-    """The same without what can be a login, on one line.
+    """The text on one line, without anything that can be a login.
 
     >>> redact("clips/gate.mp4"), redact("rtsp://me:s3cret@gate/1"), redact("me:s3cret@gate")
     ('clips/gate.mp4', 'rtsp://gate', '…@gate')
@@ -35,27 +34,27 @@ def redact(text: str) -> str:
 
 
 def redact_within(text: str) -> str:
-    """The same where addresses stand among other words.
+    """The text with every address in it redacted.
 
     >>> redact_within("no route to rtsp://me:s3cret@gate/1, gave up")
     'no route to rtsp://gate gave up'
     """
-    return _ADDRESS.sub(lambda found: redact(found[0]), text)
+    return _ADDRESS.sub(lambda match: redact(match[0]), text)
 
 
 def may_hold_secret(key: str) -> bool:
-    """Whether what somebody gave under this name should not be repeated at all."""
+    """Whether a value under this key must not be shown at all."""
     return bool(_KEYS_OF_SECRETS.search(key))
 
 
 def _may_hold_login(text: str) -> bool:
-    """An address without a host, such as of a file, is none."""
+    """Whether an address may hold a login; one without a host, such as `file:///x`, cannot."""
     is_unclear = place(text).endswith(_HIDDEN) and ":///" not in text
     return has_login(text) or is_unclear
 
 
 def _without_login(text: str) -> str:
-    """Scheme and host, where they are clear."""
+    """Scheme and host; `…` for what cannot be told from a login."""
     scheme = _BROKEN_SCHEME.match(text)
     start = scheme[0] if scheme else ""
     host = text.rpartition("@")[2] if "@" in text else ""

@@ -1,4 +1,4 @@
-"""Wall-clock time that takes no step while somebody relies on it."""
+"""Wall-clock time without steps: a clock that is set does not move the times of a track."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 
 _STEP_S = 0.5
-"""Less than this is no step: clocks are also set right little by little, which the steady time
-follows."""
+"""Least change of the wall clock against the steady one that counts as a step."""
 
 
 class SteadyClock:
-    """Unix seconds that only ever go on, until whoever uses them takes over a clock that was set.
+    """Unix seconds that never go back, until `adopt` takes over a wall clock that was set.
 
-    So all times of a track are of one clock, and `last_seen` never lies before `first_seen`.
+    All times of a track are thus of one clock, and `last_seen` is never before `first_seen`.
 
     >>> wall, ticks = [1000.0], [5.0]
     >>> clock = SteadyClock(lambda: wall[0], lambda: ticks[0])
@@ -36,21 +35,21 @@ class SteadyClock:
         self._offset_s = self._wall() - self._ticks()
 
     def ticks(self) -> float:
-        """The moment of now, as `at` wants it."""
+        """The present moment in seconds of the monotonic clock, for `at`."""
         return self._ticks()
 
     def at(self, ticks_s: float) -> float:
-        """The Unix seconds of a moment."""
+        """The Unix seconds of a moment of the monotonic clock."""
         return ticks_s + self._offset_s
 
     def now(self) -> float:
         return self.at(self._ticks())
 
     def was_set(self) -> bool:
-        """Whether the wall clock has taken a step since it was last taken over."""
+        """Whether the wall clock has made a step since the last `adopt`."""
         return abs(self._wall() - self.now()) > _STEP_S
 
     def adopt(self) -> float:
-        """Go by the wall clock as it is now; the seconds by which times so move."""
+        """Follow the wall clock as it is now; returns the seconds by which times move."""
         before_s, self._offset_s = self._offset_s, self._wall() - self._ticks()
         return self._offset_s - before_s

@@ -1,6 +1,6 @@
-"""The address of a camera: whether a login is in it, and what of it may be said to anybody.
+"""The address of a camera: whether it holds a login, and which part of it may be shown.
 
-Cameras take a login before the host, or as some makers have it, behind it.
+Cameras take a login before the host or, with some makers, in path or query.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ _HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d+)?", re.IGNORECASE)
 _LOGIN_IN_REST = re.compile(
     r"@|[/?&;](u(se|s)r(name)?|pass(word|wd)?|pwd|auth|token)=", re.IGNORECASE
 )
-"""An `@` there ends a password with a `/`, `?` or `#` in it, which no program reads as one."""
+"""An `@` behind the host ends a password with an unquoted `/`, `?` or `#`."""
 
 HOW_TO_QUOTE = "in a password write # as %23, / as %2F, ? as %3F, @ as %40, : as %3A and % as %25"
 
 
 def has_login(url: str) -> bool:
-    """Whether an address tells a user or a secret. A file or a camera's number has none."""
+    """Whether an address holds a user or a secret; a file or the index of a camera does not."""
     parts = _PARTS.search(url)
     return bool(parts and (parts["login"] or _LOGIN_IN_REST.search(parts["rest"])))
 
 
 def place(url: str) -> str:
-    """What can hold no login: `rtsp://me:secret@gate:554/stream` → `rtsp://gate:554`.
+    """Scheme and host: `rtsp://me:secret@gate:554/stream` → `rtsp://gate:554`.
 
-    `rtsp://…` where it is not clear which part is the host.
+    `rtsp://…` if it is not clear which part is the host.
     """
     parts = _PARTS.search(url)
     if parts is None:

@@ -1,4 +1,4 @@
-"""Text that a person wrote, in an editor of whatever system."""
+"""Text files that people write with editors of any system."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text_file(path: Path) -> str:
-    """A file's text: UTF-8, or what the byte order mark says that editors on Windows put before it.
+    """The text of a file in UTF-8, or in UTF-16 if it begins with a byte order mark.
 
     Raises:
-        OSError: it cannot be read.
-        UnicodeDecodeError: it is no text.
+        OSError: the file cannot be read.
+        UnicodeDecodeError: the file is no text.
     """
     body = path.read_bytes()
     return body.decode("utf-16" if body.startswith(_UTF_16) else "utf-8-sig")

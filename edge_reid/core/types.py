@@ -1,4 +1,4 @@
-"""The values that travel between stages: frozen; those that hold arrays compare by identity.
+"""Values that travel between stages: frozen; those with arrays compare by identity.
 
 Images are RGB uint8 (H, W, 3). Times are Unix seconds, UTC (`_utc_s`).
 """
@@ -42,7 +42,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A person the detector found in one frame."""
+    """A person detected in one frame."""
 
     box: Box
     score: float
@@ -51,7 +51,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A person followed over frames, as the tracker sees them at one frame."""
+    """A person followed over frames: the state of their track at one frame."""
 
     track_id: int
     """Rises from 1 within one run of one camera; never used again."""
@@ -60,7 +60,7 @@ class Track:
     score: float
     """Confidence of the last detection matched."""
     observed: bool
-    """Whether a detection of this very frame supports the box (else it is a prediction)."""
+    """Whether the box is of a detection in this frame; else it is predicted."""
     first_seen_utc_s: float
     last_seen_utc_s: float
     """Of the last frame in which it was observed."""
@@ -68,19 +68,19 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class TrackUpdate:
-    """What one frame did to the tracks."""
+    """Tracks after one frame."""
 
     active: tuple[Track, ...]
     """Confirmed tracks alive at this frame, by track_id."""
     ended: tuple[Track, ...]
-    """Confirmed tracks given up at this frame, as last seen."""
+    """Confirmed tracks that ended at this frame, as last observed."""
     close: tuple[tuple[int, int], ...] = ()
-    """Active tracks, two by two, so close that one may be taken for the other."""
+    """Pairs of active tracks so close that their detections may be swapped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """A person cut out of a frame, good enough to embed."""
+    """The part of a frame that shows a person, of good enough quality to be embedded."""
 
     track_id: int
     box: Box
@@ -93,7 +93,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """Where a crop lies in the metric space of one model."""
+    """The vector of a crop in the space of one model."""
 
     vector: Vector
     model_id: str
@@ -109,17 +109,17 @@ class Template:
     model_id: str
     quality: float
     source_sha256: str
-    """Hash of the image file's bytes it was made from."""
+    """SHA-256 of the image file, hex."""
     created_utc_s: float
     template_id: int | None = None
     """Row number once stored."""
     photo_name: str | None = None
-    """The image file's name as it was given; it is neither exported nor published."""
+    """Name of the image file as given; neither exported nor published."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GallerySnapshot:
-    """A whole gallery in memory, ready to be searched."""
+    """A whole gallery in memory, for the search."""
 
     identities: tuple[str, ...]
     labels: NDArray[np.int32]
@@ -133,7 +133,7 @@ class GallerySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """How near an identity comes: the similarity of its nearest template."""
+    """An identity with the similarity of its nearest template."""
 
     identity: str
     similarity: float
@@ -153,7 +153,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Enough was seen to say that the track shows nobody enrolled."""
+    """The track shows nobody enrolled."""
 
     similarity: float | None
     """Of the nearest identity; None when the gallery is empty."""
@@ -163,7 +163,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """Too little was seen, or two identities are too near each other, to say."""
+    """There are too few crops to decide, or two identities are too similar."""
 
     candidate: Candidate | None
     threshold: float
@@ -175,7 +175,7 @@ Decision: TypeAlias = Known | Unknown | Uncertain
 
 
 class HitType(Enum):
-    """Which moment of a track's life an event tells."""
+    """The moment of a track that an event reports."""
 
     NEW = "new"
     UPDATE = "update"
@@ -184,7 +184,7 @@ class HitType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A decided track, worth telling the world. `decision` says whether it is known or unknown."""
+    """A decided track that is to be published as an event."""
 
     type: HitType
     decision: Known | Unknown
@@ -198,6 +198,6 @@ class Hit:
     first_seen_utc_s: float
     last_seen_utc_s: float
     stranger: str | None = None
-    """Anonymous name of somebody unknown whom this device has seen before."""
+    """Anonymous name of an unknown person whom this device has seen before."""
     embeddings: tuple[Embedding, ...] = field(default=(), compare=False, repr=False)
-    """Of the track, by falling quality, when it is unknown: to know it again. Never published."""
+    """Embeddings of an unknown track by falling quality, to recognise it again. Never published."""

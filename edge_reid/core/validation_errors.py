@@ -1,4 +1,4 @@
-"""pydantic's findings in our words: one short line per mistake."""
+"""Validation errors of pydantic in our words: one short line a mistake."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def describe_mistakes(
     where: Callable[[Location], Location] = _as_it_is,
     known: type[BaseModel] | None = None,
 ) -> tuple[str, ...]:
-    """One line per mistake: where, what was expected, what came.
+    """One line a mistake: the key, what was expected, what came.
 
     Args:
-        error: of a table that was validated.
-        where: from a place in that table to the place that its author knows.
-        known: what the table was validated as; then an unknown key comes with what may be meant.
+        error: the error of a table that was validated.
+        where: maps a location in that table to the location that its author knows.
+        known: the model of the table; with it an unknown key gets a proposal.
     """
     return tuple(
         _line(where(tuple(item["loc"])), item["type"], item["msg"], item.get("input"))
         + (_meant(item["loc"], known) if known and item["type"] == "extra_forbidden" else "")
         for item in error.errors(include_url=False, include_context=False)
-        if item["type"] != "default_factory_not_called"  # a default that hangs on a named mistake
+        if item["type"] != "default_factory_not_called"  # follows from a mistake that is listed
     )
 
 
@@ -43,7 +43,7 @@ def _line(location: Location, kind: str, message: str, value: object) -> str:
         return f"{where}: unknown key"
     if kind == "missing":
         return f"{where}: is missing"
-    if kind == "value_error":  # our own words; the value may hold a secret
+    if kind == "value_error":  # our own sentence; the value may hold a secret
         return f"{where}: {message.removeprefix('Value error, ')}"
     expected = message[0].lower() + message[1:]
     if may_hold_secret(where):
@@ -53,13 +53,13 @@ def _line(location: Location, kind: str, message: str, value: object) -> str:
 
 def _short(value: object, limit: int = 40) -> str:
     text = repr(redact(value) if isinstance(value, str) else value)
-    if not isinstance(value, (str, int, float)):  # whatever a table holds
+    if not isinstance(value, (str, int, float)):  # a value that holds others
         text = redact(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _meant(location: Sequence[int | str], known: type[BaseModel]) -> str:
-    """`; did you mean source.uri?`, or nothing."""
+    """`; did you mean source.uri?`, or an empty string."""
     paths = list(_paths(known))
     wrong = ".".join(map(str, location))
     near = get_close_matches(wrong, paths, n=1, cutoff=0.75)
@@ -73,7 +73,7 @@ def _meant(location: Sequence[int | str], known: type[BaseModel]) -> str:
 
 
 def _paths(model: type[BaseModel], at: str = "") -> Iterator[str]:
-    """Of all keys of a table, and of the tables in it."""
+    """Dotted paths of all keys of a table and of the tables in it."""
     for name, field in model.model_fields.items():
         yield f"{at}{name}"
         for kind in (field.annotation, *get_args(field.annotation)):

@@ -23,7 +23,7 @@ from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
 
 CROWD = 1000
-"""People in the made-up gallery: matching costs what it would cost on a well-used box."""
+"""Identities in the made-up gallery, as on a device in use, since they cost time to match."""
 
 
 @dataclass(frozen=True, slots=True)

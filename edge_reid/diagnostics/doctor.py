@@ -53,7 +53,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing looked at."""
+    """The result of one check."""
 
     name: str
     verdict: Verdict
@@ -62,8 +62,8 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
-    """What is to be examined; None leaves a check out."""
+class CheckedInstallation:
+    """What is checked; None leaves a check out."""
 
     models: ModelSettings
     gallery: Path | None = None
@@ -74,11 +74,11 @@ class Installation:
     gallery_sync: GallerySyncSettings | None = None
     update: UpdateSettings | None = None
     is_offline: bool = False
-    """Camera, broker and clock may be away: that is only a warning then."""
+    """Whether a camera, broker or clock that is away is only a warning."""
 
 
-def examine(subject: Installation) -> Iterator[Diagnosis]:
-    """All checks, one finding each, as they are made."""
+def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
+    """Run all checks; yields the result of each when it is known."""
     may_be_away = subject.is_offline
     yield _guard("runtime", _runtime)
     yield _guard("detector", lambda: _detector(subject.models))
@@ -93,15 +93,15 @@ def examine(subject: Installation) -> Iterator[Diagnosis]:
 
 
 def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False) -> Diagnosis:
-    """The finding of a check. What is excused only warns; a wrong configuration never is."""
+    """The result of a check. An excused failure is a warning, unless the configuration is wrong."""
     blame = Verdict.WARNING if is_excused else Verdict.FAILURE
     try:
-        finding = check()
+        diagnosis = check()
     except EdgeReidError as error:
         detail, _, remedy = str(error).rpartition("; ")
         verdict = Verdict.FAILURE if isinstance(error, ConfigError) else blame
         return Diagnosis(name, verdict, detail or remedy, remedy if detail else "")
-    return replace(finding, verdict=blame) if finding.verdict is Verdict.FAILURE else finding
+    return replace(diagnosis, verdict=blame) if diagnosis.verdict is Verdict.FAILURE else diagnosis
 
 
 def _runtime() -> Diagnosis:
@@ -131,21 +131,25 @@ def _embedding(models: ModelSettings) -> Diagnosis:
     detail = (
         f"{manifest.name}, model_id {manifest.model_id}, checksum good, {took_ms:.1f} ms a crop"
     )
-    finding = Diagnosis("embedding model", Verdict.OK, detail)
-    return _vouched(finding, models.embedding, models.public_key)
+    diagnosis = Diagnosis("embedding model", Verdict.OK, detail)
+    return _vouched(diagnosis, models.embedding, models.public_key)
 
 
-def _vouched(finding: Diagnosis, model: Path, key_file: Path | None) -> Diagnosis:
-    """With who signed a model's manifest; raises ModelError if it was somebody else."""
+def _vouched(diagnosis: Diagnosis, model: Path, key_file: Path | None) -> Diagnosis:
+    """Add who signed the manifest of a model.
+
+    Raises:
+        ModelError: it is signed with another key.
+    """
     if key_file is None:
-        return replace(finding, detail=f"{finding.detail}, signature not looked at")
+        return replace(diagnosis, detail=f"{diagnosis.detail}, signature not looked at")
     key = read_public_key(key_file)
     if is_signed(model, key):
-        return replace(finding, detail=f"{finding.detail}, signed by {key.key_id}")
+        return replace(diagnosis, detail=f"{diagnosis.detail}, signed by {key.key_id}")
     return replace(
-        finding,
+        diagnosis,
         verdict=Verdict.WARNING,
-        detail=f"{finding.detail}, signed by nobody",
+        detail=f"{diagnosis.detail}, signed by nobody",
         remedy="make the bundle with --key, which signs the manifests of its models",
     )
 
@@ -159,7 +163,7 @@ def _median_ms(call: Callable[[], object], times: int = 5) -> float:
     return float(np.median([once() for _ in range(times)]))
 
 
-def _any_gallery(subject: Installation) -> Diagnosis:
+def _any_gallery(subject: CheckedInstallation) -> Diagnosis:
     if subject.gallery is not None and subject.gallery_sync is not None:
         return _followed_gallery(subject.gallery, subject.models, subject.gallery_sync)
     return _gallery(subject.gallery, subject.models, subject.decide)

@@ -1,6 +1,6 @@
-"""The statements by which templates are set aside, taken back, moved and deleted.
+"""SQL that sets templates aside, restores, moves and deletes them.
 
-Each runs within a transaction of the caller's.
+The functions run within a transaction of the caller.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edge_reid.gallery.identity import identity_key
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A template that is kept, but neither matched nor published."""
+    """A template that is kept, and neither matched nor published."""
 
     identity: str
     template_id: int
@@ -29,18 +29,22 @@ class Aside:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a merge did."""
+    """Result of a merge."""
 
     moved: int
-    """Templates that have a new owner."""
+    """Templates that got a new owner."""
     doubled: int
-    """Templates of photos that the other had as well; they are deleted."""
+    """Templates that were deleted, since the new owner has the same photo."""
 
 
 def put_aside(
     db: sqlite3.Connection, path: Path, reasons: Mapping[int, str], now_utc_s: float
 ) -> None:
-    """Set templates aside; raises GalleryError when one is not in use."""
+    """Set templates aside.
+
+    Raises:
+        GalleryError: a template is not in use.
+    """
     for template_id, reason in reasons.items():
         added = db.execute(
             "INSERT OR IGNORE INTO set_aside "
@@ -55,7 +59,7 @@ def put_aside(
 
 
 def read_asides(db: sqlite3.Connection, name_key: str | None) -> tuple[Aside, ...]:
-    """By name, then in the order of storing."""
+    """Templates that are set aside, of one identity or all, by name and number."""
     rows = db.execute(
         "SELECT name, template_id, reason, quality, set_aside_utc_s, photo_name "
         "FROM set_aside JOIN templates USING (template_id) JOIN identities USING (identity_id) "
@@ -67,7 +71,11 @@ def read_asides(db: sqlite3.Connection, name_key: str | None) -> tuple[Aside, ..
 
 
 def take_back(db: sqlite3.Connection, path: Path, template_ids: Collection[int]) -> None:
-    """Use templates again; raises GalleryError when one is not set aside."""
+    """Use templates again.
+
+    Raises:
+        GalleryError: a template is not set aside.
+    """
     for template_id in template_ids:
         gone = db.execute("DELETE FROM set_aside WHERE template_id = ?", (template_id,))
         if gone.rowcount != 1:
@@ -82,7 +90,7 @@ def join(
 ) -> Merged:
     """Give all templates of one identity (its number and name) to another.
 
-    Of two templates of one photo the other's stays, but one in use rather than one set aside.
+    Of two templates of one photo the taker's stays, unless only the giver's is in use.
     """
     if giver[0] == taker[0]:
         raise GalleryError(f"gallery {path}: expected two identities, got {giver[1]!r} twice")
@@ -112,7 +120,7 @@ def delete(
     """Delete templates of an identity (its number and name), in use or set aside.
 
     Raises:
-        GalleryError: one is not its.
+        GalleryError: a template is not of this identity.
     """
     for template_id in template_ids:
         gone = db.execute(
@@ -132,10 +140,10 @@ def move(
 ) -> Merged:
     """Give some templates of one identity (its number and name) to another.
 
-    Those of photos that the other has as well are deleted.
+    A template of a photo that the taker has too is deleted.
 
     Raises:
-        GalleryError: one is not the giver's.
+        GalleryError: a template is not the giver's.
     """
     moved = 0
     for template_id in template_ids:
@@ -151,7 +159,7 @@ def move(
 
 
 def forget_name(db: sqlite3.Connection, name: str) -> None:
-    """Take the name of whoever is gone out of the names of other people's photos."""
+    """Erase a removed person's name from the file names of other people's photos."""
     key = identity_key(name)
     rows = db.execute("SELECT template_id, photo_name FROM photos").fetchall()
     for template_id, photo_name in rows:
@@ -164,7 +172,7 @@ def forget_name(db: sqlite3.Connection, name: str) -> None:
 
 
 def is_empty(db: sqlite3.Connection, identity_id: int) -> bool:
-    """Whether an identity has no template any more."""
+    """Whether an identity has no template."""
     found = db.execute("SELECT 1 FROM templates WHERE identity_id = ? LIMIT 1", (identity_id,))
     return found.fetchone() is None
 

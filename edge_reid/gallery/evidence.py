@@ -1,4 +1,4 @@
-"""To whom a template belongs that looks like two people: what the other templates say."""
+"""How many other templates support each of two owners of a template that looks like both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_reid.matching.neighbours import Neighbours, Rows
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How many templates look like a disputed one, so that it would be named after theirs."""
+    """Numbers of templates that are similar to a disputed one."""
 
     own: int
     """Of its own identity."""
@@ -20,17 +20,23 @@ class Evidence:
 
     @property
     def is_own(self) -> bool:
-        """Whether its own identity has more of them: the other's are the ones to look at."""
+        """Whether its own identity has more of them; then the other's templates are in doubt."""
         return self.own > self.other
 
     @property
     def is_others(self) -> bool:
-        """Whether most templates of this look, with itself, are filed under the other identity."""
+        """Whether most of the similar templates, itself included, are the other identity's."""
         return self.other > self.own + 1
 
 
 def evidence_of(near: Neighbours, row: int, threshold: float) -> Evidence:
-    """For a template with a neighbour of another identity; they look alike from `threshold` on."""
+    """The evidence for a template that has a neighbour of another identity.
+
+    Args:
+        near: all templates with their neighbours.
+        row: the disputed template.
+        threshold: least similarity of templates that count as similar.
+    """
     other = int(near.person[near.other_row[row]])
     return Evidence(
         own=_alike(near, row, near.siblings(row), threshold),
@@ -39,14 +45,14 @@ def evidence_of(near: Neighbours, row: int, threshold: float) -> Evidence:
 
 
 def has_rest(near: Neighbours, row: int, threshold: float) -> bool:
-    """Whether its identity is sure without a template: another one is nobody else's.
+    """Whether its identity has another template that is surely its own.
 
-    When all of somebody's templates look more like another identity, either may be misfiled, and
-    without the template less would be left of whom it may belong to.
+    If all templates of somebody look more like another identity, either identity may be misfiled,
+    and setting one aside could remove the true owner's.
     """
     rest = near.siblings(row)
     rest = rest[~near.apart[rest]]
-    return any(_is_sure(near, each, rest, threshold) for each in rest)
+    return any(_is_sure(near, other, rest, threshold) for other in rest)
 
 
 def _is_sure(near: Neighbours, row: int, family: Rows, threshold: float) -> bool:

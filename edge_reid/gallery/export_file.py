@@ -1,7 +1,6 @@
-"""A gallery as a text file that can be carried to another device: embeddings and where they came
-from, never the photos.
+"""A gallery as a text file, for `gallery export` and `import`: embeddings and hashes, no photos.
 
-JSON lines. The first says what the file is, each further one is a template:
+JSON lines. The first describes the file, every other one is a template:
 
     {"format": "edge-reid.gallery/1", "model_id": "0f5e…", "dimension": 256, "templates": 2}
     {"identity": "Alice", "vector": "<base64 of D little-endian float32>", "quality": 0.7,

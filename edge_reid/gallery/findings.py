@@ -1,4 +1,4 @@
-"""What can be wrong with a gallery, and what it is measured by."""
+"""Faults of a gallery, and the limits by which they are found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What can be wrong."""
+    """Kinds of faults."""
 
     SAME_PHOTO = "the same photo under two names"
     TAKEN_FOR_ANOTHER = "taken for somebody else"
@@ -19,30 +19,31 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """What a gallery is measured by."""
+    """Limits by which a gallery is examined."""
 
     threshold: float
-    """Least similarity of a known identity, for a gallery of this size."""
+    """Least similarity of a known identity in a gallery of this size."""
     margin: float
-    """Least lead over another identity."""
+    """Least difference to the similarity of another identity."""
     genuine: tuple[float, float] | None
-    """(p, similarity): only the share p of comparisons of one person stay below; None: unknown."""
+    """(p, similarity): the share p of comparisons of one person stays below it; None: not
+    measured."""
     quality: float
-    """The agent does not embed what is worse."""
+    """Least quality of a crop that the agent embeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong, in words, and what would help."""
+    """A fault, its templates, and the reason in words."""
 
     kind: Kind
     identity: str
     template_ids: tuple[int, ...]
-    """Of that identity; all of it when the two identities are meant, the smaller group of two."""
+    """Templates of that identity: all for ONE_PERSON, the smaller group for TWO_PEOPLE."""
     other: str | None
-    """The other identity, if there is one in it."""
+    """The other identity that is concerned, if any."""
     reason: str
-    """In words, with the numbers; without the other's name, which may have to be forgotten."""
+    """A sentence with the figures, and without the other's name, which may have to be erased."""
     set_aside: bool
     """Whether the gallery does better without these templates."""
     other_template_ids: tuple[int, ...] = ()

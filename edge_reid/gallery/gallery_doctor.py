@@ -1,12 +1,11 @@
-"""What is wrong with a gallery: which templates do harm, and who may be enrolled twice.
+"""Finds faults of a gallery: templates that do harm, and people who may be enrolled twice.
 
-Nothing here changes the gallery. All bars come from data: the threshold and the margin are those
-the agent decides by, the genuine similarities and the least quality stand in the model's manifest
-and the agent's settings.
+The gallery is not changed. All limits come from data: threshold and margin are those of the agent's
+decision, the genuine similarities are in the model's manifest, the least quality in the settings.
 
-Nobody loses a template to somebody of whom the gallery knows less: what is proposed to be set aside
-looks like nobody else of its own, and most of its look is filed under the other name. Where that
-cannot be told, and where one photo is filed under two names, it is left to the operator.
+A template is proposed to be set aside only if it resembles no other template of its identity, and
+most templates that it resembles are the other identity's. Otherwise, and if one photo has two
+names, the operator must decide.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ def examine(
     *,
     progress: Progress = no_progress,
 ) -> tuple[Finding, ...]:
-    """All that is wrong with the templates in use, the gravest first.
+    """Faults of the templates in use, the gravest first.
 
-    Nobody is left without a template: the last one of an identity is never proposed to be set
-    aside. Templates of two identities that may be one person do not count against each other.
+    The last template of an identity is never proposed to be set aside. Templates of two identities
+    that may be one person do not count against each other.
 
     Args:
-        templates: stored ones, with their numbers.
-        bars: what they are measured by.
-        progress: told while they are compared with each other, N × N, in pieces of bounded size.
+        templates: stored templates, with their numbers.
+        bars: the limits.
+        progress: called while the N × N comparisons are made, in parts of bounded size.
     """
     if not templates:
         return ()
@@ -53,14 +52,14 @@ class _Examination:
     def __init__(self, templates: Sequence[Template], bars: Bars, progress: Progress) -> None:
         self._templates = templates
         self._bars = bars
-        names = dict.fromkeys(each.identity for each in templates)
+        names = dict.fromkeys(template.identity for template in templates)
         self._names = tuple(names)
         numbers = {name: number for number, name in enumerate(names)}
-        self._identity = np.array([numbers[each.identity] for each in templates], np.intp)
+        self._identity = np.array([numbers[template.identity] for template in templates], np.intp)
         self._left = np.bincount(self._identity)
-        self._vectors = np.stack([each.vector for each in templates])
+        self._vectors = np.stack([template.vector for template in templates])
         self._twins = tuple(self._same_photos())
-        self._is_asked = np.zeros(len(templates), bool)  # whose it is, so that nothing is done
+        self._is_asked = np.zeros(len(templates), bool)  # the operator must decide
         self._is_asked[[row for twins in self._twins for row in twins]] = True
         apart = self._is_asked.copy()
         self._near = Neighbours(self._vectors, self._identity, apart=apart, progress=progress)
@@ -71,22 +70,24 @@ class _Examination:
         yield from self._taken_for_another()
         mixed = tuple(self._two_people())
         yield from mixed
-        yield from self._outliers({each.identity for each in mixed})
+        yield from self._outliers({finding.identity for finding in mixed})
         yield from self._poor()
 
     def _same_photos(self) -> Iterator[tuple[int, int]]:
-        """Pairs of rows. Two people of one scene are not meant: they do not look alike."""
+        """Pairs of rows with one photo and similar vectors; two people in one scene are not
+        similar.
+        """
         rows_of: defaultdict[str, list[int]] = defaultdict(list)
         for row, template in enumerate(self._templates):
             rows_of[template.source_sha256].append(row)
         for rows in rows_of.values():
-            for place, row in enumerate(rows[1:], start=1):
-                alike = self._vectors[rows[:place]] @ self._vectors[row]
+            for count, row in enumerate(rows[1:], start=1):
+                alike = self._vectors[rows[:count]] @ self._vectors[row]
                 if alike.max() >= self._bars.threshold:
                     yield rows[int(alike.argmax())], row
 
     def _same_photo(self) -> Iterator[Finding]:
-        """It is evidence for neither name, and left out of whatever is compared below."""
+        """One photo under two names. It supports neither, and takes part in no other comparison."""
         for one, two in self._twins:
             fewer, more = sorted((one, two), key=lambda row: self._left[self._identity[row]])
             names = self._names[self._identity[fewer]], self._names[self._identity[more]]
@@ -110,10 +111,10 @@ class _Examination:
         return f"{np.count_nonzero(alike)} of {len(others)}"
 
     def _one_person(self) -> Iterator[Finding]:
-        """Pairs of which most templates of either would be taken for the other.
+        """Pairs of identities, most templates of which would be taken for the other's.
 
-        Two people who have a photo of each other look so as well; but then most of their templates
-        are unlike.
+        Two people who each have a photo of the other are no such pair: most of their templates are
+        not similar.
         """
         near = self._near
         taken = np.flatnonzero(near.other >= self._bars.threshold)
@@ -146,7 +147,7 @@ class _Examination:
         )
 
     def _taken_for_another(self) -> Iterator[Finding]:
-        """The worst first: without it others may be well."""
+        """Misfiled templates, the worst first: without it others may be no fault."""
         near = self._near
         while (row := self._worst()) is not None:
             yield self._taken(row, self._evidence(row), set_aside=True)
@@ -160,7 +161,7 @@ class _Examination:
                 yield self._taken(row, evidence, set_aside=False)
 
     def _worst(self) -> int | None:
-        """The template with the largest lead that is surely misfiled."""
+        """The surely misfiled template that is ahead by most."""
         near = self._near
         lead = np.where(near.in_use & (near.own_row != NOBODY), near.other - near.own, -np.inf)
         is_safe = self._left[self._identity] <= 1  # the last one stays
@@ -190,7 +191,7 @@ class _Examination:
         return self._finding(Kind.TAKEN_FOR_ANOTHER, row, other, reason, set_aside=set_aside)
 
     def _two_people(self) -> Iterator[Finding]:
-        """Two groups of two or more; of a lone pair that is unlike, `_outliers` tells."""
+        """Identities in two groups of two or more templates; `_outliers` finds single ones."""
         if self._bars.genuine is None:
             return
         share, bar = self._bars.genuine
@@ -230,7 +231,7 @@ class _Examination:
                     self._drop(row)
 
     def _poor(self) -> Iterator[Finding]:
-        qualities = np.array([each.quality for each in self._templates])
+        qualities = np.array([template.quality for template in self._templates])
         is_poor = self._near.in_use & ~self._is_asked & (qualities < self._bars.quality)
         poor = np.flatnonzero(is_poor)
         for row in poor[np.argsort(qualities[poor], kind="stable")]:

@@ -1,4 +1,4 @@
-"""The head of a published gallery: what the gallery is, in a few hundred signed bytes."""
+"""The head of a published gallery: a few hundred signed bytes that describe it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BYTES_PER_NUMBER = 4  # of a vector in memory
 
 
 class Root(BaseModel):
-    """Where the tree of blobs begins."""
+    """The root blob of the tree."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -35,7 +35,7 @@ class Root(BaseModel):
 
 
 class Head(BaseModel):
-    """A version of a site's gallery."""
+    """One version of a site's gallery."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, populate_by_name=True, protected_namespaces=()
@@ -51,45 +51,45 @@ class Head(BaseModel):
     """Rises with every change of the gallery."""
     root: Root
     blobs: Annotated[int, Field(gt=0, lt=1 << 32)]
-    """In the tree, the root with them."""
+    """Blobs of the tree, with the root."""
     size_bytes: Annotated[int, Field(gt=0, lt=1 << 53)]
-    """Of all of them."""
+    """Size of all blobs."""
     identities: Count
     templates: Count
     created_utc_s: Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
-    """When it was published."""
+    """Time of publication."""
     key_id: str
 
     @property
     def size_in_memory_bytes(self) -> int:
-        """Of the vectors, once loaded."""
+        """Size of the vectors in memory."""
         return self.templates * self.dimension * _BYTES_PER_NUMBER
 
 
 @dataclass(frozen=True, slots=True)
 class TrustPolicy:
-    """What a device takes a gallery for its own by."""
+    """What a gallery must match to be taken by a device."""
 
     key: PublicKey
     site: str
     model_id: str
     dimension: int
     max_bytes: int
-    """Of all blobs, and of the vectors in memory."""
+    """Most bytes of all blobs, and of the vectors in memory."""
     least_version: int = 0
-    """None before it is taken, whatever the device remembers."""
+    """Older versions are refused, whatever the device has had."""
 
 
 def seal(head: Head, key: SigningKey) -> bytes:
-    """The head as it is published."""
+    """The signed bytes that are published."""
     return seals.sign(head.model_dump_json(by_alias=True).encode(), key)
 
 
 def open_head(sealed: bytes, key: PublicKey) -> Head:
-    """The head, if that key signed it; nothing of it is parsed before that is known.
+    """Check the signature of a head, then parse it.
 
     Raises:
-        SnapshotError: it is too large, not signed by that key, or not a head.
+        SnapshotError: it is too large, not signed with this key, or not a head.
     """
     try:
         body = seals.verify_envelope(sealed, key, MAX_HEAD_BYTES)
@@ -105,10 +105,10 @@ def open_head(sealed: bytes, key: PublicKey) -> Head:
 
 
 def check_head(head: Head, pinned: TrustPolicy) -> None:
-    """Nothing, if the gallery is meant for this device and the device can hold it.
+    """Raise SnapshotError unless the device may take the gallery and has room for it.
 
     Raises:
-        SnapshotError: it is of another site or model, or too large.
+        SnapshotError: the gallery is of another site or model, or too large.
     """
     where = f"gallery version {head.version}"
     if head.site != pinned.site:

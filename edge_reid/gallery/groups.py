@@ -1,10 +1,10 @@
-"""Which identities belong together, when pairs of them do."""
+"""Groups of identities, from pairs that belong together (union-find)."""
 
 from __future__ import annotations
 
 
 class Groups:
-    """Numbers that were united, directly or through others."""
+    """Numbers from 0 that are united in pairs; groups are the connected ones."""
 
     def __init__(self, count: int) -> None:
         self._first = list(range(count))
@@ -14,7 +14,7 @@ class Groups:
         self._first[second] = first
 
     def found(self) -> list[list[int]]:
-        """Every group of two or more, its first number first."""
+        """Groups of two or more, each in rising order."""
         groups: dict[int, list[int]] = {}
         for number in range(len(self._first)):
             groups.setdefault(self._find(number), []).append(number)

@@ -1,4 +1,4 @@
-"""What an identity may be called."""
+"""Names of identities."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def identity_name(name: str) -> str:
 
 
 def identity_key(name: str) -> str:
-    """What two spellings of one name share: case and compatibility forms do not count."""
+    """The key that all spellings of a name share, whatever their case and Unicode form."""
     return unicodedata.normalize("NFKC", identity_name(name)).casefold()

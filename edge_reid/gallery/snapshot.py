@@ -1,4 +1,4 @@
-"""From enrolled templates to the people of a published gallery, and back into memory."""
+"""Conversion of enrolled templates to the people of a published gallery, and back."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edge_reid.gallery.tree import Fetch, Leaf, Person, Record, place_of, walk
 from edge_reid.matching.vectors import are_unit
 
 _CARRIED = np.dtype("<f2")
-"""Changes a similarity by 7e-5 at most (256 numbers, 20,000 templates), less than the rounding of
-an event; int8 with a scale per template, by 3e-3."""
+"""float16 changes a similarity by at most 7e-5 (256 numbers, 20,000 templates), less than the
+rounding of an event; int8 with a scale a template, by 3e-3."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +26,9 @@ class Loaded:
     """A published gallery in memory."""
 
     snapshot: GallerySnapshot
-    """Identities by name, as `GalleryStore.snapshot` has them."""
+    """Identities sorted by name, as in `GalleryStore.snapshot`."""
     erased: frozenset[str]
-    """`place_of` everybody who was removed."""
+    """Digests (`place_of`) of everybody who was removed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +61,12 @@ def people_of(templates: Iterable[Template]) -> Iterator[Person]:
 
 
 def load(head: Head, fetch: Fetch, *, without: frozenset[str] = frozenset()) -> Loaded:
-    """The whole gallery of a head, or none of it.
+    """Load the gallery of a head into memory.
 
     Args:
-        head: what there should be; it holds the bounds.
-        fetch: gives blobs, already known to have their hashes.
-        without: people to leave out, by `place_of`.
+        head: the counts and sizes that the blobs must have.
+        fetch: returns blobs, with their hashes checked.
+        without: digests (`place_of`) of people to leave out.
 
     Raises:
         SnapshotError: a blob is not what it should be, or there are more or fewer than the head
@@ -81,7 +81,7 @@ def load(head: Head, fetch: Fetch, *, without: frozenset[str] = frozenset()) -> 
         if templates > head.templates:
             break
         people += members
-        erased.update(each.digest for each in leaf.erased)
+        erased.update(erasure.digest for erasure in leaf.erased)
     if (templates, len(people)) != (head.templates, head.identities):
         raise SnapshotError(
             f"gallery version {head.version}: expected {head.identities} identities with "
@@ -103,7 +103,7 @@ def _members(leaf: Leaf, dimension: int) -> list[_Member]:
 
 
 def _vectors(leaf: Leaf, dimension: int) -> Vectors:
-    """(n, D) of everybody in a leaf."""
+    """(n, D) float32: all vectors of a leaf."""
     try:
         carried = [base64.b64decode(person.vectors, validate=True) for person in leaf.people]
     except ValueError as error:
@@ -125,7 +125,7 @@ def _arranged(people: list[_Member], head: Head) -> GallerySnapshot:
     counts = [len(person.vectors) for person in people]
     vectors = np.empty((sum(counts), head.dimension), np.float32)
     end = 0
-    for person in people:  # one by one: other threads run in between
+    for person in people:  # person by person, so that other threads run in between
         start, end = end, end + len(person.vectors)
         vectors[start:end] = person.vectors
     return GallerySnapshot(

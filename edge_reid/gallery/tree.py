@@ -1,8 +1,8 @@
-"""A gallery as a tree of blobs, such that a small change of the gallery changes few of them.
+"""A gallery as a tree of blobs, in which a small change of the gallery changes few blobs.
 
-Everybody has a place by the SHA-256 of their name; each of its hex digits is a turn in the tree.
-A leaf holds whole identities, a branch the names of up to 16 blobs. What is too large for a leaf
-becomes a branch. The same gallery always grows the same tree.
+The SHA-256 of a person's name is their path through the tree, a hex digit a level. A leaf holds
+whole identities, a branch the names of up to 16 blobs. A leaf that is too large becomes a branch.
+The same gallery always gives the same tree.
 """
 
 from __future__ import annotations
@@ -35,18 +35,20 @@ from edge_reid.signing.blobs import MAX_BLOB_BYTES, BlobRef, ref_of
 _HEX_DIGITS = "0123456789abcdef"
 
 LEAF_BYTES = 24 << 10
-"""Most JSON in a leaf of more than one entry: three quarters of it when compressed."""
+"""Most JSON in a leaf of more than one entry; compressed it is about three quarters of that."""
 
 
 def _at_most_16(children: object) -> object:
-    """Before each of a million wrong ones gets a mistake of its own."""
+    """Refuse a branch with too many children, before each of them is validated."""
     if isinstance(children, dict) and len(children) > len(_HEX_DIGITS):
         raise ValueError(f"should be {len(_HEX_DIGITS)} at most, got {len(children)}")
     return children
 
 
 def _at_least_one(templates: tuple[Record, ...]) -> tuple[Record, ...]:
-    """After the first wrong one was found, and not beside it with all others as its reason."""
+    """Refuse a person without templates; checked last, so that a wrong template is reported
+    alone.
+    """
     if not templates:
         raise ValueError("should be one at least")
     return templates
@@ -57,7 +59,7 @@ class _Strict(BaseModel):
 
 
 class Record(_Strict):
-    """Of one template, all but its vector."""
+    """One template, without its vector."""
 
     quality: Annotated[float, Field(ge=0, le=1)]
     source_sha256: Sha256
@@ -71,23 +73,23 @@ class Person(_Strict):
     templates: Annotated[
         tuple[Record, ...], Field(strict=False), FailFast(), AfterValidator(_at_least_one)
     ]
-    """By `source_sha256`."""
+    """Sorted by `source_sha256`."""
     vectors: str
-    """Base64 of their vectors, one after the other: D little-endian float16 each."""
+    """Base64 of the vectors in this order, D little-endian float16 each."""
 
 
 class Erasure(_Strict):
-    """Somebody who was removed, and is not enrolled again."""
+    """A person who was removed, and is not enrolled again."""
 
     digest: Sha256
-    """`place_of` the name; the name itself is gone."""
+    """`place_of` the name; the name itself is not kept."""
     version: Annotated[int, Field(gt=0)]
-    """Of the first gallery without them."""
+    """The first version without them."""
     erased_utc_s: Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Leaf(_Strict):
-    """The end of a way through the tree."""
+    """A leaf: people, and people who were removed."""
 
     schema_: Annotated[Literal["edge-reid.gallery-leaf/1"], Field(alias="schema")] = (
         "edge-reid.gallery-leaf/1"
@@ -97,7 +99,7 @@ class Leaf(_Strict):
 
 
 class Branch(_Strict):
-    """A fork in the tree."""
+    """A branch: the blobs below it, by the next digit."""
 
     schema_: Annotated[Literal["edge-reid.gallery-branch/1"], Field(alias="schema")] = (
         "edge-reid.gallery-branch/1"
@@ -118,7 +120,7 @@ _NODE: TypeAdapter[Leaf | Branch] = TypeAdapter(
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """All blobs of a gallery."""
+    """All blobs of a gallery, by name."""
 
     root: BlobRef
     blobs: dict[BlobRef, bytes]
@@ -132,28 +134,28 @@ class _Entry:
 
 
 def place_of(identity: str) -> str:
-    """Where an identity stands in the tree: SHA-256 of its name as all spellings share it, hex."""
+    """The path of an identity in the tree: hex SHA-256 of `identity_key`."""
     return hashlib.sha256(identity_key(identity).encode()).hexdigest()
 
 
 def grow(people: Iterable[Person], erasures: Iterable[Erasure]) -> Tree:
-    """The tree of a gallery."""
-    entries = [_Entry(place_of(each.identity), each, _size(each)) for each in people]
-    entries += [_Entry(each.digest, each, 160) for each in erasures]
+    """Build the tree of a gallery."""
+    entries = [_Entry(place_of(person.identity), person, _size(person)) for person in people]
+    entries += [_Entry(erasure.digest, erasure, 160) for erasure in erasures]
     entries.sort(key=lambda entry: entry.place)
     blobs: dict[BlobRef, bytes] = {}
     return Tree(_grow(entries, 0, blobs), blobs)
 
 
 Fetch = Callable[[Sequence[BlobRef]], Iterable[bytes]]
-"""Gives the blobs of some refs, in their order."""
+"""Returns the blobs of some refs, in their order."""
 
 
 def walk(root: BlobRef, fetch: Fetch, *, max_blobs: int, max_bytes: int) -> Iterator[Leaf]:
-    """Every leaf of a tree, level by level; blobs are asked for a whole level at a time.
+    """Yield every leaf of a tree, level by level; the blobs of a level are fetched together.
 
     Raises:
-        SnapshotError: a blob is not part of such a tree, or there are more than there may be.
+        SnapshotError: a blob is no node of a tree, or there are more blobs than the head says.
     """
     level = [("", root)]
     blobs = size = 0
@@ -179,7 +181,7 @@ def walk(root: BlobRef, fetch: Fetch, *, max_blobs: int, max_bytes: int) -> Iter
 
 
 def decode(body: bytes) -> Leaf | Branch:
-    """What a blob holds.
+    """The node in a blob.
 
     Raises:
         SnapshotError: it does not unpack to a node of at most `MAX_BLOB_BYTES`.
@@ -194,7 +196,7 @@ def decode(body: bytes) -> Leaf | Branch:
 
 
 def encode(node: Leaf | Branch) -> bytes:
-    """The blob that holds a node: its JSON, by zlib."""
+    """The blob of a node: its JSON, compressed with zlib."""
     content = node.model_dump(by_alias=True)
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return zlib.compress(text.encode(), 6)
@@ -227,7 +229,7 @@ def _size(person: Person) -> int:
 
 
 def _inflate(body: bytes) -> bytes:
-    """Never more than a blob may hold, whatever a bomb would unpack to."""
+    """Unpack a blob; a compression bomb is cut at `MAX_BLOB_BYTES`."""
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(body, MAX_BLOB_BYTES)

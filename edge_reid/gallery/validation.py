@@ -1,4 +1,4 @@
-"""What a template must be like to enter a gallery."""
+"""Checks of a template before it enters a gallery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def check_name(identity: str) -> None:
-    """Raise GalleryError unless a person may be called so in a gallery."""
+    """Raise GalleryError if a name looks like that of a stranger."""
     if resembles_stranger(identity):
         raise GalleryError(
             f"template of {identity_name(identity)!r}: expected the name of a person, got one like "
@@ -25,11 +25,11 @@ def check_name(identity: str) -> None:
 
 
 def check_template(template: Template, model_id: str, dimension: int) -> None:
-    """Nothing, if a gallery of that model and dimension may take it.
+    """Raise GalleryError unless a gallery of this model and dimension may take the template.
 
     Raises:
-        ModelMismatchError: it is of another model.
-        GalleryError: its name, shape, norm, quality, source or time is not one.
+        ModelMismatchError: the template is of another model.
+        GalleryError: its name, shape, norm, quality, source or time is wrong.
     """
     where = f"template of {identity_name(template.identity)!r}"
     check_name(template.identity)

@@ -1,4 +1,4 @@
-"""Ed25519 keys: the publisher signs with one half, every device pins the other.
+"""Ed25519 keys: the publisher signs with the private key, every device pins the public one.
 
 PEM files as OpenSSL writes them: PKCS #8 for the private key, SubjectPublicKeyInfo for the public.
 """
@@ -26,14 +26,15 @@ from cryptography.hazmat.primitives.serialization import (
 from edge_reid.core.errors import UsageError
 
 Purpose = Literal["gallery", "release"]
-"""What a key signs. One for each: who may say whom devices know need not say what they run."""
+"""What a key signs. Galleries and releases have keys of their own: those who enrol people need not
+be those who decide what devices run."""
 
 SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """What devices pin."""
+    """A public key, which devices pin."""
 
     raw: bytes
     """The 32 bytes of RFC 8032."""
@@ -45,11 +46,11 @@ class PublicKey:
 
     @property
     def key_id(self) -> str:
-        """Enough of the fingerprint to tell keys apart."""
+        """The first 16 digits of the fingerprint."""
         return self.fingerprint[:16]
 
     def signed(self, signature: bytes, message: bytes) -> bool:
-        """Whether its other half signed just this."""
+        """Whether the private key made this signature of this message."""
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
         except InvalidSignature:
@@ -58,7 +59,7 @@ class PublicKey:
 
 
 class SigningKey:
-    """What publishes. Its secret never leaves this object but into its file."""
+    """A private key, which signs. It leaves this object only into its file."""
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
@@ -70,21 +71,21 @@ class SigningKey:
         return cls(Ed25519PrivateKey.generate())
 
     def sign(self, message: bytes) -> bytes:
-        """64 bytes, the same for the same message."""
+        """The signature, 64 bytes: the same for the same message."""
         return self._private.sign(message)
 
     def write(self, folder: Path, purpose: Purpose = "gallery") -> tuple[Path, Path]:
-        """Write both halves into a folder, the private one for its owner's eyes only.
+        """Write both keys into a folder, the private one readable by its owner only.
 
         Args:
             folder: made if missing.
-            purpose: what the files are called after, `gallery-signing.key` and `.pub`.
+            purpose: prefix of the files, as in `gallery-signing.key` and `.pub`.
 
         Returns:
-            The files of the private and of the public key.
+            The file of the private key, and that of the public key.
 
         Raises:
-            UsageError: there is a key already, or nothing can be written there.
+            UsageError: a key exists there, or the folder cannot be written.
         """
         private = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         public = self._private.public_key().public_bytes(
@@ -105,14 +106,17 @@ class SigningKey:
 
 
 def read_signing_key(path: Path) -> SigningKey:
-    """The private key of a file.
+    """Read a private key.
 
     Raises:
-        UsageError: it cannot be read, is none of ours, or others may read it too.
+        UsageError: the file cannot be read, is no Ed25519 key, or is readable by others.
     """
     body = _read(path, "signing key")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise UsageError(f"signing key {path}: others may read it; run chmod 600 {path}")
+        raise UsageError(
+            f"signing key {path}: expected a file of its owner alone, others may read it; "
+            f"run chmod 600 {path}"
+        )
     try:
         key = load_pem_private_key(body, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -123,10 +127,10 @@ def read_signing_key(path: Path) -> SigningKey:
 
 
 def read_public_key(path: Path) -> PublicKey:
-    """The public key of a file.
+    """Read a public key.
 
     Raises:
-        UsageError: it cannot be read, or is none.
+        UsageError: the file cannot be read, or is no Ed25519 key.
     """
     try:
         key = load_pem_public_key(_read(path, "public key"))

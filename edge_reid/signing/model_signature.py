@@ -1,7 +1,7 @@
-"""Who vouches for a model: a signature over its manifest, which names the model by its hash.
+"""The signature of a model: over its manifest, which names the model by its hash.
 
-`models/NAME.sig` beside `models/NAME.json`: 128 hex digits, made by `edge-reid bundle --key`. A
-hash alone proves nothing, as who changes a model changes its manifest too.
+`models/NAME.sig` beside `models/NAME.json`: 128 hex digits, made by `edge-reid bundle --key`. The
+hash alone proves nothing, since whoever changes a model can change its manifest too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from edge_reid.core.manifest import manifest_path
 from edge_reid.signing.keys import SIGNATURE_BYTES, PublicKey, SigningKey
 
 _CONTEXT = b"edge-reid.model/1\n"
-"""The same key signs bundles and heads; what it says of one is nothing about another."""
+"""Prefix of what is signed: the same key signs bundles and heads, and no signature of one of them
+must be valid for another."""
 _TEXT = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * SIGNATURE_BYTES))
 
 
@@ -24,15 +25,15 @@ def signature_path(model_path: Path) -> Path:
 
 
 def sign_model(manifest: bytes, key: SigningKey) -> bytes:
-    """The signature over the bytes of a model's manifest, as its file has it."""
+    """Sign the bytes of a manifest; returns the content of the `.sig` file."""
     return key.sign(_CONTEXT + manifest).hex().encode() + b"\n"
 
 
 def is_signed(model_path: Path, key: PublicKey) -> bool:
-    """Whether that key vouches for a model; False: no signature lies beside it.
+    """Whether a model is signed with this key. False: there is no signature beside it.
 
     Raises:
-        ModelError: there is one, and it is of another key or over another manifest.
+        ModelError: the signature is of another key or over another manifest, or cannot be read.
     """
     path = signature_path(model_path)
     if not path.exists():

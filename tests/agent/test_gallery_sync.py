@@ -479,5 +479,5 @@ def test_a_source_that_cannot_be(
 
 
 def test_the_broker_as_source_needs_a_broker(workshop: Workshop, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="gallery_sync.source: is mqtt, which needs mqtt.url"):
+    with pytest.raises(ValueError, match="gallery_sync.source: expected mqtt.url"):
         settings(workshop, tmp_path, source="mqtt")

@@ -93,9 +93,9 @@ def test_more_images_than_a_batch_keep_their_order(edge_reid, folder):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--out", "e.npz", "nowhere"), "nowhere: no such file or folder"),
+        (("--out", "e.npz", "nowhere"), "nowhere: expected a file or folder, got none"),
         (("--out", "e.npz", "empty"), "expected images, got none"),
-        (("--out", "no/e.npz", "crops"), "there is no folder no"),
+        (("--out", "no/e.npz", "crops"), "expected the folder no, got none"),
         (("--out", "e.npz", "crops", "--runtime", "onnx"), "runtime"),
         (("--out", "e.npz", "crops", "--threads", "0"), "threads"),
     ],

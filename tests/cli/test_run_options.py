@@ -1,15 +1,32 @@
-"""`edge-reid run` is told of a broker as its sister verbs are."""
+"""`edge-reid run` is told of a broker as its sister verbs are; what is typed wins over the file."""
 
 from __future__ import annotations
 
 import inspect
 from dataclasses import fields
 
-from edge_reid.cli.broker_options import BrokerLogin
+import typer
+from typer.testing import CliRunner
+
+from edge_reid.cli.broker_options import BrokerLogin, takes_login
 from edge_reid.cli.verbs.run import run
 
 
 def test_run_takes_every_option_of_a_broker_that_the_other_verbs_take():
-    options = inspect.signature(run).parameters
-    assert not {each.name for each in fields(BrokerLogin)} - {"url"} - set(options)
-    assert "broker" in options
+    options = set(inspect.signature(run).parameters)
+    assert {option.name for option in fields(BrokerLogin)} <= options
+
+
+def test_only_what_is_typed_is_an_override():
+    app = typer.Typer()
+
+    @app.command()
+    @takes_login(url=None)
+    def verb(context: typer.Context, *, login: BrokerLogin) -> None:
+        typer.echo(sorted(login.typed(context).items()))
+
+    assert CliRunner().invoke(app, []).output == "[]\n"
+    given = ["--broker", "mqtt://127.0.0.1", "--root", "edge-reid", "--allow-plaintext"]
+    assert CliRunner().invoke(app, given).output == (
+        "[('allow_plaintext', True), ('root', 'edge-reid'), ('url', 'mqtt://127.0.0.1')]\n"
+    )

@@ -12,7 +12,7 @@ from edge_reid.agent.app import _check_signatures
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import ModelSettings
 from edge_reid.core.errors import ModelError
-from edge_reid.diagnostics.doctor import Installation, Verdict, examine
+from edge_reid.diagnostics.doctor import CheckedInstallation, Verdict, examine
 from edge_reid.signing.keys import SigningKey
 from edge_reid.signing.model_signature import sign_model
 
@@ -34,7 +34,7 @@ def models(tmp_path: Path) -> ModelSettings:
 
 
 def finding(models: ModelSettings, name: str = "embedding model"):
-    return next(it for it in examine(Installation(models)) if it.name == name)
+    return next(it for it in examine(CheckedInstallation(models)) if it.name == name)
 
 
 def test_who_signed_a_model_is_said(models: ModelSettings):

@@ -98,7 +98,7 @@ def read_source(place: Path) -> PersonData:
     """Read one data set: a folder in either layout, or a CSV.
 
     Of Market-1501's whole folder the training part is read; a folder that holds only `query` and
-    `bounding_bundle_test` is read as both together.
+    `bounding_box_test` is read as both together.
 
     Raises:
         TrainingError: there is no data set, or its identities contradict each other.

@@ -12,7 +12,7 @@ from pathlib import Path
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.photo import PHOTO_SUFFIXES
 
-TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_bundle_test"
+TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 """Folders of Market-1501."""
 
 _MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)")

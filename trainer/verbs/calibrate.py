@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edge_reid.cli.options import RuntimeOption
+
 
 def calibrate(
     model: Annotated[Path, typer.Argument(help="The .tflite whose manifest gets the thresholds.")],
@@ -25,9 +27,12 @@ def calibrate(
             help="Even on people that it was trained on, and over thresholds that rest on more.",
         ),
     ] = False,
-    runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
+    runtime: RuntimeOption = "auto",
 ) -> None:
-    """Measure how alike strangers look, and write the threshold table into the manifest."""
+    """Measure the thresholds of a model.
+
+    From impostor similarities of people it was not trained on, into its manifest.
+    """
     from edge_reid.core.config import runtime_name
     from trainer.thresholds.score_words import calibrate_model
 

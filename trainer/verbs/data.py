@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edge_reid.cli.options import JsonOption, ModelOption
+
 data = typer.Typer(
     help="Look at data sets before training on them.",
     no_args_is_help=True,
@@ -32,12 +34,10 @@ def check(
     out: Annotated[
         Path | None, typer.Option(help="Folder for report.json and contact sheets (PNG).")
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="Embedding model. [default: the shipped one]")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """What is there, what cannot be read, what is there twice, and which labels look wrong.
+    """Find unreadable and doubled pictures, and wrong labels.
 
     Leaves with 1 when training would fail or labels contradict themselves.
     """

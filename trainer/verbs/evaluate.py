@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edge_reid.cli.options import JsonLinesOption, RuntimeOption
 from edge_reid.core.errors import UsageError
 
 
@@ -15,7 +16,7 @@ def evaluate(
     data: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Folders with query/ and bounding_bundle_test/, or any data sets; "
+            help="Folders with query/ and bounding_box_test/, or any data sets; "
             "default: the identities the run held out."
         ),
     ] = None,
@@ -23,12 +24,13 @@ def evaluate(
         bool, typer.Option("--open-set", help="Also FNIR at FPIR, with people never enrolled.")
     ] = False,
     shots: Annotated[str, typer.Option(help="Templates per person in --open-set.")] = "1,5",
-    runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per data set, a line each.")
-    ] = False,
+    runtime: RuntimeOption = "auto",
+    as_json: JsonLinesOption = False,
 ) -> None:
-    """Rank-1/5/10, mAP, mINP, TAR@FAR; with --open-set FNIR at FPIR too."""
+    """Score how well a model tells people apart.
+
+    Rank-1/5/10, mAP, mINP, TAR@FAR; with --open-set FNIR at FPIR too.
+    """
     counts = parse_shots(shots) if open_set else ()
     from edge_reid.core.config import runtime_name
     from trainer.thresholds.score_words import evaluate_model

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edge_reid.cli.options import JsonOption, ModelOption
 from trainer.verbs.needs import need_keras
 
 experiment = typer.Typer(
@@ -32,18 +33,19 @@ def closed_set(
     refine: Annotated[
         bool, typer.Option("--refine", help="Train on into the base; minutes a trial.")
     ] = False,
-    model: Annotated[
-        Path | None, typer.Option(help="Embedding .tflite; default: the shipped one.")
-    ] = None,
+    model: ModelOption = None,
     imagenet: Annotated[
         Path | None, typer.Option(help="torchvision's MobileNetV2 .pth; default: download.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for closed_set.json and closed_set.png.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """A few people, told apart by a softmax classifier and by nearest template (Jalapur 2021)."""
+    """Compare a softmax classifier with nearest templates.
+
+    For a few people, over many draws, as in Jalapur 2021.
+    """
     need_keras()
     from trainer.experiment.closed_set import TrialPlan
     from trainer.experiment.experiment_words import run_closed_set

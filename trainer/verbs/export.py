@@ -66,7 +66,10 @@ def export(
         typer.Option(help="Of the weights. [default: as what they were made from allows]"),
     ] = None,
 ) -> None:
-    """Write the model, score the very file on held-out people, and keep it only if it holds up."""
+    """Write a run as a .tflite with its manifest.
+
+    The very file is scored on held-out people, and kept only if it holds up.
+    """
     asked: dict[Precision, bool] = {
         "int8": int8,
         "int16x8": int16x8,

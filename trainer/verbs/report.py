@@ -27,7 +27,7 @@ def report(
         bool, typer.Option("--no-pictures", help="Leave the pictures of people out.")
     ] = False,
 ) -> None:
-    """Scores, curves, thresholds and ranked lists as one page that needs nothing beside it."""
+    """Write one HTML page of runs and models. Scores, curves, thresholds and ranked lists."""
     need_keras()
     from trainer.report.report_words import write_report
 

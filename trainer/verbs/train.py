@@ -51,7 +51,9 @@ def train(
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 1,
 ) -> None:
-    """Fine-tune a MobileNet on person crops: new layers first, then most of the base.
+    """Train an embedding model on person crops.
+
+    A MobileNet is fine-tuned: new layers first, then most of the base.
 
     Losses, augmentation, stages and all else are settings of a recipe: the recipe.json in a run's
     folder shows every one; change a copy and give it as --recipe.

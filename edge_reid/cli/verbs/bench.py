@@ -7,6 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_reid.cli.options import (
+    DetectorOption,
+    JsonOption,
+    ModelOption,
+    RuntimeOption,
+    ThreadsOption,
+)
+
 
 def bench(
     clip: Annotated[Path, typer.Argument(help="A video file.")],
@@ -14,13 +22,13 @@ def bench(
         bool,
         typer.Option("--naive", help="Also detect and embed everybody on every frame; compare."),
     ] = False,
-    detector: Annotated[Path | None, typer.Option(help="Another person detector.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Another embedding model.")] = None,
-    runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads for inference.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    detector: DetectorOption = None,
+    model: ModelOption = None,
+    runtime: RuntimeOption = "auto",
+    threads: ThreadsOption = 2,
+    as_json: JsonOption = False,
 ) -> None:
-    """Time every stage of the agent on a clip: p50 and p95 ms, frames per second, memory."""
+    """Time every stage of the agent on a clip. p50 and p95 ms, frames per second, memory."""
     from edge_reid.cli.verb_progress import counting
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import UsageError
@@ -56,14 +64,15 @@ def bench(
 
 
 def _print_json(results: dict[str, Any]) -> None:
-    import json
     from dataclasses import asdict
+
+    from edge_reid.cli.output import print_json
 
     rows = {
         name: asdict(result) | {"fps": result.fps, "real_time": result.real_time}
         for name, result in results.items()
     }
-    typer.echo(json.dumps(rows, indent=2))
+    print_json(rows)
 
 
 def _print_tables(results: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import JsonOption, SiteOption
 
 if TYPE_CHECKING:
     from edge_reid.wire.commands import Command, CommandResult
@@ -20,20 +21,18 @@ def command(
     name: Annotated[
         str, typer.Argument(metavar="COMMAND", help="snapshot, reload, sync-now or set-threshold.")
     ],
-    site: Annotated[str, typer.Option(help="The site of the agent.")],
+    site: SiteOption,
     threshold: Annotated[
         float | None, typer.Argument(metavar="THRESHOLD", help="Of set-threshold.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as a line of JSON, as it came.")
-    ] = False,
+    as_json: JsonOption = False,
     timeout: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the answer.")
     ] = 30.0,
     *,
     login: BrokerLogin,
 ) -> None:
-    """Tell an agent to do something that its configuration allows, and print what it answers."""
+    """Send a command to an agent. It carries out what its configuration allows."""
     from rich.console import Console
 
     from edge_reid.consumers.command_client import ask

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_reid.cli.options import AnyGalleryOption, ConfigOption, DetectorOption, ModelOption
+
 MARKS = {
     "ok": ("✓", "green"),
     "warning": ("!", "yellow"),
@@ -17,17 +19,20 @@ MARKS = {
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Option(help="Check what this file asks for.")] = None,
-    gallery: Annotated[Path | None, typer.Option(help="Gallery to check.")] = None,
+    config: ConfigOption = None,
+    gallery: AnyGalleryOption = None,
     broker: Annotated[str | None, typer.Option(help="Broker to reach.")] = None,
     source: Annotated[str | None, typer.Option(help="Video, camera or stream to open.")] = None,
-    detector: Annotated[Path | None, typer.Option(help="Another person detector.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Another embedding model.")] = None,
+    detector: DetectorOption = None,
+    model: ModelOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Camera, broker and clock may be away: only warn.")
     ] = False,
 ) -> None:
-    """Check runtime, models, gallery, camera, broker, clock and disk; exit 1 if one fails."""
+    """Check this installation.
+
+    Runtime, models, gallery, camera, broker, clock and disk; exit code 1 if a check fails.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -37,13 +42,13 @@ def doctor(
     console = Console()
     failures = 0
     subject = _subject(config, gallery, broker, source, detector, model)
-    for finding in examine(replace(subject, is_offline=offline)):
-        mark = MARKS[finding.verdict.value]
-        name = (f"{finding.name:<16}", "bold")
-        console.print(Text.assemble(" ", mark, " ", name, " ", shown(finding.detail, LOGGED_MAX)))
-        if finding.remedy:
-            console.print(Text(f"     → {finding.remedy}"))
-        failures += finding.verdict is Verdict.FAILURE
+    for diagnosis in examine(replace(subject, is_offline=offline)):
+        mark = MARKS[diagnosis.verdict.value]
+        name = (f"{diagnosis.name:<16}", "bold")
+        console.print(Text.assemble(" ", mark, " ", name, " ", shown(diagnosis.detail, LOGGED_MAX)))
+        if diagnosis.remedy:
+            console.print(Text(f"     → {diagnosis.remedy}"))
+        failures += diagnosis.verdict is Verdict.FAILURE
     console.print(f"{failures} to mend" if failures else "all well", highlight=False)
     raise typer.Exit(1 if failures else 0)
 
@@ -63,11 +68,11 @@ def _subject(
         load_settings,
         parse_section,
     )
-    from edge_reid.diagnostics.doctor import Installation
+    from edge_reid.diagnostics.doctor import CheckedInstallation
 
     if config is not None:
         settings = load_settings(config, {})
-        return Installation(
+        return CheckedInstallation(
             settings.models,
             settings.gallery,
             settings.source,
@@ -78,7 +83,7 @@ def _subject(
             settings.update,
         )
     paths = {"detector": detector, "embedding": model}
-    return Installation(
+    return CheckedInstallation(
         parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
         gallery,
         parse_section(SourceSettings, {"uri": source}) if source else None,

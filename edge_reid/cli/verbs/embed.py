@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_reid.cli.options import ModelOption, RuntimeOption, ThreadsOption
 from edge_reid.core.errors import PhotoError, UsageError
 from edge_reid.core.files import whole_file
 
@@ -26,19 +27,18 @@ READERS = 2
 def embed(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Images, or folders of them.")],
     out: Annotated[Path, typer.Option(help="The .npz to write.")],
-    model: Annotated[
-        Path | None, typer.Option(help="Embedding model. [default: the shipped one]")
-    ] = None,
-    runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads for inference.")] = 2,
+    model: ModelOption = None,
+    runtime: RuntimeOption = "auto",
+    threads: ThreadsOption = 2,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Unreadable images are no failure.")
     ] = False,
 ) -> None:
     """Embed person crops, each image as a whole, into one file.
 
-    It holds `names` (N,), the paths as given, and `embeddings` (N, D), float32 rows of unit norm;
-    files of a folder come sorted. Unreadable images are named, left out, and make the exit code 1.
+    The file holds `names` (N,), the paths as given, and `embeddings` (N, D), float32 rows of unit
+    norm; files of a folder are sorted. Unreadable images are listed, left out, and make the exit
+    code 1.
     """
     from edge_reid.core.config import ModelSettings, parse_section
     from edge_reid.vision.embed import Embedder
@@ -65,17 +65,17 @@ def find_images(paths: Iterable[str]) -> list[str]:
     Raises:
         UsageError: a path does not exist, or there is no image at all.
     """
-    found: list[str] = []
+    images: list[str] = []
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 — as given, which Path would rewrite
-            found += sorted(_images_under(path))
+            images += sorted(_images_under(path))
         elif os.path.exists(path):  # noqa: PTH110
-            found.append(path)
+            images.append(path)
         else:
-            raise UsageError(f"{path}: no such file or folder")
-    if not found:
-        raise UsageError(f"{', '.join(paths)}: expected images, got none")
-    return list(dict.fromkeys(found))
+            raise UsageError(f"{path}: expected a file or folder, got none; check the path")
+    if not images:
+        raise UsageError(f"{', '.join(paths)}: expected images, got none; give others")
+    return list(dict.fromkeys(images))
 
 
 def _images_under(folder: str) -> Iterator[str]:
@@ -128,7 +128,9 @@ def _inputs(
 
 
 def _try_read(name: str, manifest: EmbeddingManifest) -> Image | PhotoError:
-    """Resized here, in the thread: what waits is small, and resizing it again changes nothing."""
+    """Read and resize an image in the thread, so that those that wait take little memory; the
+    embedder resizes it again without a change.
+    """
     from edge_reid.vision.photo import read_photo
     from edge_reid.vision.preprocess import to_input
 
@@ -142,7 +144,7 @@ def _try_read(name: str, manifest: EmbeddingManifest) -> Image | PhotoError:
 
 def _check_out(out: Path) -> None:
     if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {out.parent}; make it first")
+        raise UsageError(f"--out {out}: expected the folder {out.parent}, got none; make it first")
 
 
 def _write(out: Path, names: Sequence[str], embeddings: Vectors, model_id: str) -> None:

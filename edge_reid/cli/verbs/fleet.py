@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import JsonLinesOption, SiteOption
 
 if TYPE_CHECKING:
     from edge_reid.consumers.fleet import Fleet, FleetMember
@@ -19,10 +20,8 @@ TICK_S = 0.5
 
 @takes_login()
 def fleet(
-    site: Annotated[str, typer.Option(help="The site.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object an agent, a line each.")
-    ] = False,
+    site: SiteOption,
+    as_json: JsonLinesOption = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and follow what changes. Ctrl-C leaves.")
     ] = False,
@@ -33,7 +32,7 @@ def fleet(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Show every agent of a site: online, release, gallery, outbox, cameras, names taken twice."""
+    """Show every agent of a site. Release, gallery, outbox, cameras, names taken twice."""
     from edge_reid.consumers.fleet import Fleet, fleet_filters
     from edge_reid.core.errors import UsageError
     from edge_reid.mqtt.retained import read_retained

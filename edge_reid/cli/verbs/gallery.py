@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption, ModelOption
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, ModelOption
 from edge_reid.cli.output import count
 from edge_reid.cli.verbs.gallery_doctor import doctor
 from edge_reid.cli.verbs.gallery_enroll import enroll
@@ -49,7 +49,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON-lines file to write.")],
     path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
-    """Write all templates in use, never photos, to a file."""
+    """Write all templates in use, and no photos, to a file."""
     from edge_reid.gallery.export_file import write_portable
     from edge_reid.gallery.store import GalleryStore
 
@@ -81,8 +81,9 @@ def import_(
         ]
         if len(new) < len(templates) and not skip_known:
             raise GalleryError(
-                f"import {file}: {len(templates) - len(new)} of {len(templates)} templates are "
-                "enrolled already, nothing was imported; --skip-known imports the others"
+                f"import {file}: expected new templates, got {len(templates) - len(new)} of "
+                f"{len(templates)} that are enrolled already, nothing was imported; --skip-known "
+                "imports the others"
             )
         if new:
             store.add_all(new)

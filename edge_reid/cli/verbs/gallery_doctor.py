@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_reid.cli.options import (
+    DEFAULT_GALLERY,
+    GalleryOption,
+    JsonArrayOption,
+    ModelOption,
+    TargetFpirOption,
+)
+
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
     from edge_reid.gallery.findings import Bars, Finding
@@ -18,9 +26,7 @@ SHOWN = 40
 
 
 def doctor(
-    path: Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")] = Path(
-        "gallery.db"
-    ),
+    path: GalleryOption = DEFAULT_GALLERY,
     fix: Annotated[
         bool,
         typer.Option("--fix", help="Set the harmful templates aside; `restore` brings them back."),
@@ -29,15 +35,11 @@ def doctor(
         list[int] | None,
         typer.Option(metavar="TEMPLATE", help="With --fix: of them only this one. Repeatable."),
     ] = None,
-    target_fpir: Annotated[
-        float | None, typer.Option(help="As the devices have it. [default: 0.01]")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
-    model: Annotated[
-        Path | None, typer.Option(help="Embedding model. [default: the shipped one]")
-    ] = None,
+    target_fpir: TargetFpirOption = None,
+    as_json: JsonArrayOption = False,
+    model: ModelOption = None,
 ) -> None:
-    """Find what is filed under the wrong name, people enrolled twice, outliers, bad photos.
+    """Find misfiled and bad photos, and people enrolled twice.
 
     Nothing is deleted and nobody is merged: --fix only sets templates aside, and only where it is
     clear whose they are.
@@ -127,12 +129,12 @@ def _print(
 
 
 def _subject(finding: Finding, photos: Mapping[int | None, str | None]) -> str:
-    from edge_reid.cli.output import printable
+    from edge_reid.core.foreign_text import shown
     from edge_reid.gallery.findings import Kind
 
     def template(template_id: int, whose: str | None) -> str:
         name = photos.get(template_id)
-        return f"template {template_id} of {whose}{f' ({printable(name)})' if name else ''}"
+        return f"template {template_id} of {whose}{f' ({shown(name)})' if name else ''}"
 
     first = template(finding.template_ids[0], finding.identity)
     match finding.kind:
@@ -195,8 +197,9 @@ def _summary(
 
 
 def _print_json(findings: Sequence[Finding]) -> None:
-    import json
     from dataclasses import asdict
 
+    from edge_reid.cli.output import print_json
+
     rows = [asdict(each) | {"kind": each.kind.name.lower()} for each in findings]
-    typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    print_json(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.gallery_options import (
+from edge_reid.cli.options import (
     DEFAULT_GALLERY,
     BoxOption,
     DetectorOption,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption, ModelOption
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, ModelOption
 
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest

@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.gallery_options import DEFAULT_GALLERY
-from edge_reid.cli.verbs.gallery_strangers import DEFAULT_STRANGERS, StrangersFile
+from edge_reid.cli.options import (
+    DEFAULT_GALLERY,
+    DEFAULT_STRANGERS,
+    AnyGalleryOption,
+    StrangersOption,
+)
 
 
 def promote(
     stranger: Annotated[str, typer.Argument(metavar="ANON", help="As `gallery strangers` shows.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is.")],
-    strangers: StrangersFile = DEFAULT_STRANGERS,
-    path: Annotated[
-        Path | None,
-        typer.Option("--gallery", "-g", help="The device's own gallery. [default: gallery.db]"),
-    ] = None,
+    strangers: StrangersOption = DEFAULT_STRANGERS,
+    path: AnyGalleryOption = None,
     export: Annotated[
         Path | None,
         typer.Option(
@@ -26,7 +27,7 @@ def promote(
         ),
     ] = None,
 ) -> None:
-    """Enroll an unknown person by the best views that the device has kept.
+    """Enroll a stranger, by the best views that are kept.
 
     Once enrolled they are no stranger any more; after --export they stay one until they are due.
     """

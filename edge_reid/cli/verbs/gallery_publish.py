@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import (
+    DEFAULT_GALLERY,
+    GalleryOption,
+    PublisherKeyOption,
+    SiteOption,
+)
 
 if TYPE_CHECKING:
     from edge_reid.gallery.publication import PublishedGallery
@@ -19,13 +25,9 @@ if TYPE_CHECKING:
 
 @takes_login(url=None)
 def publish(
-    site: Annotated[str, typer.Option(help="The devices of this site take it.")],
-    key: Annotated[
-        Path, typer.Option(metavar="FILE", help="Private key, of `edge-reid keys new`.")
-    ],
-    path: Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")] = Path(
-        "gallery.db"
-    ),
+    site: SiteOption,
+    key: PublisherKeyOption,
+    path: GalleryOption = DEFAULT_GALLERY,
     to: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Into a folder instead: of a web server, or on a stick."),
@@ -40,7 +42,7 @@ def publish(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Sign the gallery and publish it: templates, never photos, and who was removed."""
+    """Sign the gallery and publish it. Templates, no photos, and who was removed."""
     from edge_reid.cli.verb_progress import counting
     from edge_reid.core.errors import UsageError
     from edge_reid.gallery.publication import publish as publish_gallery

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption, TemplateOption
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, TemplateOption
 from edge_reid.cli.output import count
 
 
@@ -15,7 +15,7 @@ def remove(
     path: GalleryOption = DEFAULT_GALLERY,
     template: TemplateOption = None,
 ) -> None:
-    """Forget one person, or some templates of theirs: nothing of them stays in the file."""
+    """Remove a person, or some templates. Nothing of them stays in the file."""
     from edge_reid.gallery.store import GalleryStore
 
     chosen = set(template or ())
@@ -37,7 +37,7 @@ def rename(
     path: GalleryOption = DEFAULT_GALLERY,
     template: TemplateOption = None,
 ) -> None:
-    """Give a person another name, or some templates of theirs to somebody else.
+    """Give a person, or some templates, another name.
 
     With --template NEW may be enrolled already: a misfiled photo goes to whom it shows.
     """

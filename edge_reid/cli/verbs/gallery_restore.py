@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, TemplateOption
 
 if TYPE_CHECKING:
     from edge_reid.gallery.curation import Aside
@@ -15,15 +16,11 @@ def restore(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="All of these people.")
     ] = None,
-    template: Annotated[
-        list[int] | None, typer.Option(metavar="NUMBER", help="This template. Repeatable.")
-    ] = None,
+    template: TemplateOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Whatever is set aside.")] = False,
-    path: Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")] = Path(
-        "gallery.db"
-    ),
+    path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
-    """Use templates again that `gallery doctor --fix` set aside; without a choice, list them."""
+    """Use templates again that the doctor set aside. Without a choice, list them."""
     from edge_reid.core.errors import GalleryError
     from edge_reid.gallery.store import GalleryStore
 

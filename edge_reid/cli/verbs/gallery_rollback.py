@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption
 
 
 def rollback(
-    path: Annotated[
-        Path, typer.Option("--gallery", "-g", help="The device's copy of the gallery.")
-    ] = Path("gallery.db"),
+    path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
-    """Put the version before in force again, at once; the device then waits for a newer one.
+    """On a device: put the previous version in force again.
 
-    Whoever was erased since stays erased.
+    The device then waits for a version that is newer than all it had. Whoever was erased since
+    stays erased.
     """
     import time
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_reid.cli.gallery_options import DEFAULT_GALLERY, GalleryOption
-from edge_reid.cli.output import count, print_table, when
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, JsonArrayOption, JsonOption
+from edge_reid.cli.output import count, print_json, print_table, when
 from edge_reid.cli.verbs.gallery_restore import print_asides
 from edge_reid.core.errors import GalleryError
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def list_(
     path: GalleryOption = DEFAULT_GALLERY,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: JsonArrayOption = False,
 ) -> None:
     """Show who is enrolled."""
     from edge_reid.gallery.store import GalleryStore
@@ -29,7 +28,7 @@ def list_(
         people = store.identities()
         model_id, version = store.model_id, store.version
     if as_json:
-        typer.echo(json.dumps([asdict(person) for person in people], ensure_ascii=False, indent=2))
+        print_json([asdict(person) for person in people])
         return
     rows = [
         (
@@ -48,9 +47,9 @@ def list_(
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who.")],
     path: GalleryOption = DEFAULT_GALLERY,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show the templates of one person, and the photos that they are of."""
+    """Show the templates and photos of one person."""
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:
@@ -67,7 +66,7 @@ def show(
             "templates": [_as_json(template) for template in templates],
             "set_aside": [_aside_as_json(aside) for aside in asides],
         }
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        print_json(answer)
         return
     rows = [
         (

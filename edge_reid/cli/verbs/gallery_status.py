@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import SiteOption
 
 if TYPE_CHECKING:
     from edge_reid.consumers.fleet import Fleet, FleetMember
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @takes_login()
 def status(
-    site: Annotated[str, typer.Option(help="The site.")],
+    site: SiteOption,
     public_key: Annotated[
         Path,
         typer.Option(metavar="FILE", help="The public key that the devices pin."),
@@ -32,7 +33,7 @@ def status(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Show the gallery of every device: version, age, erasures, and why it has not the newest."""
+    """Show which gallery every device has. Version, age, erasures, why it is not the newest."""
     from edge_reid.gallery.store import GalleryStore
     from edge_reid.signing.keys import read_public_key
 

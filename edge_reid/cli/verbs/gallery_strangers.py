@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_reid.cli.options import DEFAULT_STRANGERS, JsonArrayOption, StrangersOption
+
 if TYPE_CHECKING:
     from edge_reid.strangers.stranger import Stranger
 
-StrangersFile = Annotated[
-    Path, typer.Option("--strangers", metavar="FILE", help="The device's file of unknown people.")
-]
-DEFAULT_STRANGERS = Path("strangers.db")
-
 
 def strangers(
-    path: StrangersFile = DEFAULT_STRANGERS,
+    path: StrangersOption = DEFAULT_STRANGERS,
     forget: Annotated[
         list[str] | None,
         typer.Option(metavar="ANON", help="Overwrite this one now. Repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: JsonArrayOption = False,
 ) -> None:
-    """Show who was seen without being enrolled: where, when, how often, and until when kept."""
+    """Show unknown people whom a device remembers. Where, when, how often, and until when."""
     from edge_reid.strangers.stranger_store import StrangerStore
 
     with StrangerStore.open(path) as store:
@@ -43,7 +39,7 @@ def strangers(
 
 
 def _print_json(people: Sequence[Stranger]) -> None:
-    import json
+    from edge_reid.cli.output import print_json
 
     rows = [
         {
@@ -56,7 +52,7 @@ def _print_json(people: Sequence[Stranger]) -> None:
         }
         for each in people
     ]
-    typer.echo(json.dumps(rows, indent=2))
+    print_json(rows)
 
 
 def _print_table(people: Sequence[Stranger]) -> None:

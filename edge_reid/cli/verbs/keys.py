@@ -18,7 +18,7 @@ keys = typer.Typer(
 
 @keys.callback()
 def _verbs_below() -> None:
-    """Keep `new` a word of its own while it is the only one."""
+    """Make typer expect `new`, though it is the only verb of the group."""
 
 
 @keys.command("new")
@@ -28,15 +28,15 @@ def new(
         str, typer.Option("--for", help="gallery (whom devices know) or release (what they run).")
     ] = "gallery",
 ) -> None:
-    """Make a key pair: the private key publishes, every device pins the public one.
+    """Make a key pair. The private key signs, every device pins the public one.
 
-    Whoever has the private key decides whom the devices know, or what they run. Keep it off the
-    devices and the broker.
+    Whoever has the private key decides whom the devices know, or what they run. Keep it away from
+    devices and broker.
     """
     from edge_reid.signing.keys import SigningKey
 
     if purpose not in {"gallery", "release"}:
-        raise UsageError(f"keys: expected --for gallery or --for release, got {purpose}")
+        raise UsageError(f"keys: expected --for gallery or --for release, got {purpose}; give one")
     key = SigningKey.generate()
     if purpose == "gallery":
         private, public = key.write(out)

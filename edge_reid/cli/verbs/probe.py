@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_reid.cli.gallery_options import (
+from edge_reid.cli.options import (
     DEFAULT_GALLERY,
     BoxOption,
     DetectorOption,
     GalleryOption,
+    JsonOption,
     LargestOption,
     ModelOption,
+    TargetFpirOption,
 )
 
 if TYPE_CHECKING:
@@ -36,17 +38,14 @@ def probe(
     ],
     gallery: GalleryOption = DEFAULT_GALLERY,
     top: Annotated[int, typer.Option(min=1, help="Candidates to show.")] = 5,
-    target_fpir: Annotated[
-        float | None,
-        typer.Option(help="Accepted share of strangers taken for somebody. [default: 0.01]"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    target_fpir: TargetFpirOption = None,
+    as_json: JsonOption = False,
     box: BoxOption = None,
     largest: LargestOption = False,
     model: ModelOption = None,
     detector: DetectorOption = None,
 ) -> None:
-    """Who is this? Ranked candidates, the threshold and the decision.
+    """Tell who is in a photo. Ranked candidates, the threshold and the decision.
 
     Several photos are taken together, as the crops of one track are.
     """

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import SiteOption
 
 if TYPE_CHECKING:
     from edge_reid.core.config import AgentSettings, UpdateSettings
     from edge_reid.release.device import Device
 
 release = typer.Typer(
-    help="Updates over the air: published here, taken by the devices themselves, group by group.",
+    help="Updates over the air, which devices take group by group.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-RootOption = Annotated[
+DeviceRoot = Annotated[
     Path, typer.Option("--root", hidden=True, help="A folder that stands for /.")
 ]
 SYSTEM = Path("/")
@@ -28,11 +29,11 @@ SYSTEM = Path("/")
 @release.command("stop")
 @takes_login()
 def stop(
-    site: Annotated[str, typer.Option(help="Its devices.")],
+    site: SiteOption,
     *,
     login: BrokerLogin,
 ) -> None:
-    """Take the head off the broker: devices that have not begun with a release do not begin."""
+    """Take a release back. Devices that have not begun with it do not begin."""
     from edge_reid.release.channel import ReleaseChannel
 
     with ReleaseChannel(login.broker(), login.root, topic_name("--site", site)) as channel:
@@ -41,8 +42,8 @@ def stop(
 
 
 @release.command("fetch")
-def fetch(root: RootOption = SYSTEM) -> None:
-    """On a device: look once whether a release is to be taken, and fetch it. Installs nothing.
+def fetch(root: DeviceRoot = SYSTEM) -> None:
+    """On a device: look for a release, and fetch it. Installs nothing.
 
     edge-reid-fetch.timer runs this every ten minutes, as the user of the agents.
     """
@@ -62,8 +63,10 @@ def fetch(root: RootOption = SYSTEM) -> None:
 
 
 @release.command("install")
-def install(root: RootOption = SYSTEM) -> None:
-    """On a device, as root: install what `fetch` has left, if the pinned key signed just that.
+def install(root: DeviceRoot = SYSTEM) -> None:
+    """On a device, as root: install what `fetch` has fetched.
+
+    Only what the pinned key has signed is installed.
 
     edge-reid-install.path runs this when something lies there.
     """

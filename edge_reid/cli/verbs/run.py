@@ -7,33 +7,39 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_reid.cli.broker_options import BrokerLogin, takes_login
+from edge_reid.cli.options import (
+    AnyGalleryOption,
+    ConfigOption,
+    DetectorOption,
+    ModelOption,
+    TargetFpirOption,
+)
 
+
+@takes_login(url=None)
 def run(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Option(
             help="Video file, camera index (0, 1, …) or rtsp:// URL (in a password: # is %23)."
         ),
     ] = None,
-    gallery: Annotated[Path | None, typer.Option(help="Gallery of enrolled people.")] = None,
-    broker: Annotated[
-        str | None, typer.Option(help="mqtt://host:port or mqtts://host:port.")
-    ] = None,
+    gallery: AnyGalleryOption = None,
     site: Annotated[str | None, typer.Option(help="Topic level: the site.")] = None,
     camera: Annotated[str | None, typer.Option(help="Topic level: the camera.")] = None,
     agent: Annotated[
         str | None, typer.Option(help="This agent's name. [default: host name and camera]")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Everything from a TOML file; options here win over it.")
-    ] = None,
+    config: ConfigOption = None,
     events: Annotated[
         str | None, typer.Option(help="Append events as JSON lines to a file, or - for stdout.")
     ] = None,
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write a video with devices, tracks and decisions: .webm (fast) or .mp4 (slow)."
+            help="Write a video with boxes, tracks and decisions: .webm (fast) or .mp4 (slow)."
         ),
     ] = None,
     outbox: Annotated[
@@ -43,34 +49,21 @@ def run(
         str | None,
         typer.Option(help="Wall clock of a file's first frame, RFC 3339. [default: 1970-01-01]"),
     ] = None,
-    detector: Annotated[Path | None, typer.Option(help="Another person detector.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Another embedding model.")] = None,
+    detector: DetectorOption = None,
+    model: ModelOption = None,
     runtime: Annotated[str | None, typer.Option(help="auto, litert or tflite-runtime.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for inference.")] = None,
-    target_fpir: Annotated[
-        float | None,
-        typer.Option(help="Accepted share of strangers taken for somebody. [default: 0.01]"),
-    ] = None,
-    root: Annotated[
-        str | None, typer.Option(help="First topic level. [default: edge-reid]")
-    ] = None,
-    username: Annotated[str | None, typer.Option(help="Broker login.")] = None,
-    password_file: Annotated[
-        Path | None, typer.Option(help="File whose first line is the broker password.")
-    ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(help="CA that signed the broker's certificate (mqtts).")
-    ] = None,
-    cert_file: Annotated[Path | None, typer.Option(help="Our own certificate (mqtts).")] = None,
-    key_file: Annotated[Path | None, typer.Option(help="The private key of our certificate.")] = (
-        None
-    ),
-    allow_plaintext: Annotated[
-        bool, typer.Option("--allow-plaintext", help="Let mqtt:// leave this machine.")
-    ] = False,
+    target_fpir: TargetFpirOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    *,
+    login: BrokerLogin,
 ) -> None:
-    """Watch a video, camera or stream; match people against the gallery; publish the hits."""
+    """Watch a camera or a video, and publish who is seen.
+
+    People are tracked and matched against the gallery; hits go to the broker of --broker.
+
+    Everything can stand in the file of --config; an option that is given here wins over it.
+    """
     from functools import partial
 
     from edge_reid.agent.app import Outputs, run_agent
@@ -91,16 +84,7 @@ def run(
             "threads": threads,
         },
         "decide": {"target_fpir": target_fpir},
-        "mqtt": {
-            "url": broker,
-            "root": root,
-            "username": username,
-            "password_file": password_file,
-            "ca_file": ca_file,
-            "cert_file": cert_file,
-            "key_file": key_file,
-            "allow_plaintext": allow_plaintext or None,  # the file's word holds when not given
-        },
+        "mqtt": login.typed(context),
         "outbox": {"path": outbox},
     }
     load = partial(load_settings, config, _given(overrides))

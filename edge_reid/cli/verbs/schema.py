@@ -14,7 +14,7 @@ def schema(
         typer.Option(metavar="DIR", help="Write one file per payload into this folder."),
     ] = None,
 ) -> None:
-    """Print the JSON Schemas of the MQTT payloads, or write them to a folder."""
+    """Print the JSON Schemas of all payloads. With --out they are written, a file each."""
     import json
 
     from edge_reid.wire.schemas import json_schemas
@@ -36,4 +36,6 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {folder}: expected a folder: {error.strerror}") from error
+        raise UsageError(
+            f"--out {folder}: expected a folder, got: {error.strerror}; give another"
+        ) from error

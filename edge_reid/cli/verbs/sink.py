@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import CountOption, OnlySiteOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,7 @@ def sink(
             help="sqlite:///FILE, postgresql://user@host/database, FILE.jsonl, or - for stdout.",
         ),
     ],
-    site: Annotated[str | None, typer.Option(help="Only this site. [default: all]")] = None,
+    site: OnlySiteOption = None,
     group: Annotated[
         str, typer.Option(help="Sinks of one group share the events among them.")
     ] = "sink",
@@ -51,11 +52,11 @@ def sink(
             "agent that the event names. [default: the broker tells nothing]",
         ),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
+    count: CountOption = None,
     *,
     login: BrokerLogin,
 ) -> None:
-    """Write hits and unknowns into a store, each event once, over restarts of everything.
+    """Store hits and unknowns, each event once.
 
     Several sinks share the load of a large site when they are given the same --group and each
     another --name. An event is acknowledged when the store has it on disk. Needs MQTT 5.

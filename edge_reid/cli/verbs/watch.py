@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.options import CountOption, JsonLinesOption, OnlySiteOption
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.mqtt.message import Received
@@ -22,22 +23,20 @@ TICK_S = 0.25
 
 @takes_login()
 def watch(
-    site: Annotated[str | None, typer.Option(help="Only this site. [default: all]")] = None,
+    site: OnlySiteOption = None,
     camera: Annotated[str | None, typer.Option(help="Only this camera. [default: all]")] = None,
     unknowns: Annotated[
         bool, typer.Option("--all", help="Also tracks that show nobody enrolled.")
     ] = False,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="Print each event as a line of JSON, as it came.")
-    ] = False,
-    count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
+    as_json: JsonLinesOption = False,
+    count: CountOption = None,
     timeout: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Leave after so long.")
     ] = None,
     *,
     login: BrokerLogin,
 ) -> None:
-    """Show hits live, as any subscriber gets them. Ctrl-C leaves."""
+    """Show hits live, as a subscriber gets them. Ctrl-C leaves."""
     from edge_reid.core.errors import BrokerError
     from edge_reid.mqtt.subscriber import Subscriber
     from edge_reid.wire.topics import EVENTS, HIT
@@ -47,7 +46,7 @@ def watch(
     camera = topic_name("--camera", camera) if camera is not None else None
     kinds = EVENTS if unknowns else (HIT,)
     filters = [topic.filter(login.root, site, camera=camera) for topic in kinds]
-    show = _print_json if json_lines else _show_table
+    show = _print_json if as_json else _show_table
     with Subscriber(broker, filters) as subscriber:
         seen = show(subscriber, login.root, count, timeout)
     if count and seen < count:

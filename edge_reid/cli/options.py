@@ -1,0 +1,77 @@
+"""Options that several verbs take: each is spelled, typed and explained here, and only here.
+
+A verb says whether it must be given and what its default is. The options of a broker are in
+`broker_options.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_GALLERY = Path("gallery.db")
+DEFAULT_STRANGERS = Path("strangers.db")
+
+# Which site, camera, gallery, file of settings
+SiteOption = Annotated[str, typer.Option("--site", help="The site.")]
+OnlySiteOption = Annotated[
+    str | None, typer.Option("--site", help="Only this site. [default: all]")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="The agent's settings, a TOML file.")
+]
+SiteFileOption = Annotated[Path, typer.Option("--config", help="The site's file, site.toml.")]
+GalleryOption = Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")]
+AnyGalleryOption = Annotated[Path | None, typer.Option("--gallery", "-g", help="A gallery's file.")]
+StrangersOption = Annotated[
+    Path,
+    typer.Option("--strangers", metavar="FILE", help="The device's file of unknown people."),
+]
+TemplateOption = Annotated[
+    list[int] | None,
+    typer.Option(metavar="NUMBER", help="Only this one, as `gallery show` has it. Repeatable."),
+]
+
+# Models, and what runs them
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="Embedding model. [default: the shipped one]")
+]
+DetectorOption = Annotated[
+    Path | None, typer.Option("--detector", help="Person detector. [default: the shipped one]")
+]
+RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, litert or tflite-runtime.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads for inference.")]
+TargetFpirOption = Annotated[
+    float | None,
+    typer.Option(
+        "--target-fpir",
+        help="Accepted share of unknown people who are named. [default: 0.01]",
+    ),
+]
+
+# Photos
+BoxOption = Annotated[
+    str | None, typer.Option(help="Where the person is in the photo: x1,y1,x2,y2 in pixels.")
+]
+LargestOption = Annotated[
+    bool, typer.Option("--largest", help="Of several people take the most prominent.")
+]
+
+# Keys
+PublisherKeyOption = Annotated[
+    Path, typer.Option("--key", metavar="FILE", help="Private key, of `edge-reid keys new`.")
+]
+SignerOption = Annotated[
+    Path | None,
+    typer.Option("--public-key", help="Whose signature it must have. [default: none needed]"),
+]
+
+# What is shown, and for how long
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+JsonArrayOption = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="JSON, a line each.")]
+CountOption = Annotated[
+    int | None, typer.Option("--count", min=1, help="Leave after so many events.")
+]
