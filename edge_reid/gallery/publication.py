@@ -81,20 +81,20 @@ def publish(
     for done, _ in enumerate(target.put((ref, tree.blobs[ref]) for ref in new), start=1):
         progress(done, len(new))
     store.note_published(target.name, new, is_there=True)
-    sealed = seal(head, key)
-    target.put_head(sealed)
+    signed_head = seal(head, key)
+    target.put_head(signed_head)
     old = before.keys() - tree.blobs.keys()
     store.note_cleared(target.name, list(target.clear(old)))
-    sent_bytes = len(sealed) + sum(ref.size_bytes for ref in new)
+    sent_bytes = len(signed_head) + sum(ref.size_bytes for ref in new)
     return PublishedGallery(head, len(new), sent_bytes, len(old), foreign)
 
 
 def _head_of(target: PublicationTarget, key: SigningKey) -> tuple[Head | None, bool]:
-    sealed = target.head()
-    if sealed is None:
+    signed_head = target.head()
+    if signed_head is None:
         return None, False
     try:
-        return open_head(sealed, key.public), False
+        return open_head(signed_head, key.public), False
     except SnapshotError:  # no device that pins our key takes it: it is in nobody's way
         return None, True
 

@@ -58,13 +58,13 @@ class ReleaseChannel:
         topic = Address(self._root, self._site, update.agent).agent_update
         self._target.leave(topic, update.to_json())
 
-    def put_head(self, sealed: bytes) -> None:
+    def put_head(self, signed_head: bytes) -> None:
         """Replace the published head; an empty one clears it.
 
         Raises:
             BundleError: somebody else did so at the same moment.
         """
-        self._target.put_head(sealed)
+        self._target.put_head(signed_head)
 
     def _reports(self, messages: Iterable[Received]) -> Reports:
         """By the agent whose topic it is; who claims to be another is not heard."""

@@ -31,7 +31,7 @@ class DownloadCache:
         self._folder = folder
         self.files = folder / "files"
         self.ready = folder / "ready"
-        """The sealed head of a release that is here whole and waits to be installed."""
+        """The signed head of a release that is here whole and waits to be installed."""
 
     def has(self, ref: BlobRef) -> bool:
         """Whether a file is here, and unharmed."""
@@ -108,10 +108,10 @@ class DownloadCache:
                 with suppress(OSError):
                     path.unlink()
 
-    def make_ready(self, sealed: bytes) -> None:
+    def make_ready(self, signed_head: bytes) -> None:
         """Hand a whole release over to be installed."""
         try:
-            write_whole(self.ready, sealed)
+            write_whole(self.ready, signed_head)
         except OSError as error:
             raise BundleError(
                 f"{self.ready}: {error.strerror}; make room on this device"

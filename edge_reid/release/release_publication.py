@@ -121,11 +121,11 @@ def _check_one_release(manifests: Sequence[BundleManifest]) -> None:
 
 def _published_serial(channel: ReleaseChannel, key: SigningKey) -> tuple[int, bool]:
     """The serial of the published head, 0 if none of this key is; whether another key's is."""
-    sealed = channel.read().head
-    if sealed is None:
+    signed_head = channel.read().head
+    if signed_head is None:
         return 0, False
     try:
-        return open_head(sealed, key.public).serial, False
+        return open_head(signed_head, key.public).serial, False
     except BundleError:  # no device that pins our key takes it: it is in nobody's way
         return 0, True
 

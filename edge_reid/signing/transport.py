@@ -47,7 +47,7 @@ class PublicationTarget(Protocol):
     def put(self, blobs: Iterable[tuple[BlobRef, bytes]]) -> Iterable[BlobRef]:
         """Put blobs there; yields each once it is."""
 
-    def put_head(self, sealed: bytes) -> None:
+    def put_head(self, signed_head: bytes) -> None:
         """Replace the head.
 
         Raises:

@@ -131,10 +131,10 @@ class FolderTarget:
         with self._whole_file(path) as file:
             yield file
 
-    def put_head(self, sealed: bytes) -> None:
+    def put_head(self, signed_head: bytes) -> None:
         """Write the head, once all blobs are on the disk."""
         os.sync()
-        self._write(HEAD, sealed)
+        self._write(HEAD, signed_head)
         os.sync()
 
     def clear(self, refs: Iterable[BlobRef]) -> Iterator[BlobRef]:

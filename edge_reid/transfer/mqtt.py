@@ -171,15 +171,15 @@ class MqttTarget:
         """Replace blobs by empty retained messages: the broker forgets them."""
         return self._send((ref, [b""] * len(self._layout.paths(ref))) for ref in refs)
 
-    def put_head(self, sealed: bytes) -> None:
+    def put_head(self, signed_head: bytes) -> None:
         """Send the head, and see that it stands; an empty one clears it.
 
         Raises:
             EdgeReidError: somebody else published at the same moment; of the layout's kind.
         """
         self._check_that_it_retains()
-        self.leave(self._head_topic, sealed)
-        if (self.read([self._head_topic]).body(self._head_topic) or b"") != sealed:
+        self.leave(self._head_topic, signed_head)
+        if (self.read([self._head_topic]).body(self._head_topic) or b"") != signed_head:
             raise self._layout.error(
                 f"{self._broker}: another {self._layout.noun} was published at the same moment; "
                 "publish again"
