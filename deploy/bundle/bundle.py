@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from edge_reid.core.manifest import (
     load_embedding_manifest,
     manifest_path,
 )
-from edge_reid.core.progress import StageProgress
+from edge_reid.core.progress import StageProgress, of_stage
 from edge_reid.core.stream_url import has_login
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.bundle_manifest import BundleManifest
@@ -32,8 +32,8 @@ from edge_reid.signing.model_signature import sign_model, signature_path
 
 Contents = dict[str, Content]
 
-_HERE = Path(__file__).resolve().parents[1]
-_CARRIED_FOLDERS = ("systemd", "install")
+_DEPLOY = Path(__file__).resolve().parents[1]
+_COPIED_FOLDERS = ("systemd", "install")
 _PACKAGES: dict[RuntimeChoice, str] = {
     "litert": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
@@ -41,8 +41,8 @@ _PACKAGES: dict[RuntimeChoice, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class BundleOrder:
-    """What bundle is wanted."""
+class BundleRequest:
+    """Which bundle is wanted."""
 
     site: Site
     target: Target
@@ -61,107 +61,113 @@ class BundleOrder:
     """What the release is called; None: as our wheel."""
 
 
-def make_bundle(order: BundleOrder, told: StageProgress = lambda *_: None) -> BundleManifest:
+def make_bundle(
+    request: BundleRequest, progress: StageProgress = lambda *_: None
+) -> BundleManifest:
     """Make a bundle, and read it back.
 
+    Args:
+        request: what is wanted.
+        progress: told how far it is.
+
     Raises:
-        UsageError: the order contradicts itself, or the site's file.
+        UsageError: the request contradicts itself, or the site's file.
         EdgeReidError: a file that it needs is missing, wrong, or not to be had; one line each.
     """
-    _check(order)
-    contents = _configuration(order) | _carried()
-    models, embedding = _models(order.site, order.key)
-    if order.device and order.site.files.gallery:
-        contents["gallery/gallery.db"] = _gallery(order, embedding)
-    with own_wheel(order.wheel) as ours:
-        wheels = _wheels(order, ours, told)
-        version = order.version or str(ours.version)
-        known = load_detector_manifest(order.site.model("detector")), embedding
-        contents["sbom.cdx.json"] = Content(sbom(ours.name, version, order.target, wheels, known))
+    _check(request)
+    contents = _configuration(request) | _units_and_installer()
+    models, embedding = _models(request.site, request.key)
+    if request.device and request.site.files.gallery:
+        contents["gallery/gallery.db"] = _gallery(request, embedding)
+    with own_wheel(request.wheel) as ours:
+        wheels = _wheels(request, ours, progress)
+        version = request.version or str(ours.version)
+        known = load_detector_manifest(request.site.model("detector")), embedding
+        contents["sbom.cdx.json"] = Content(sbom(ours.name, version, request.target, wheels, known))
         contents |= models
         contents |= {f"wheels/{wheel.path.name}": Content(wheel.path) for wheel in wheels}
         manifest = BundleManifest(
             version=version,
-            target=order.target.name,
-            python=order.target.python,
-            machine=order.target.machine,
-            device=order.device,
-            site=order.site.site,
+            target=request.target.name,
+            python=request.target.python,
+            machine=request.target.machine,
+            device=request.device,
+            site=request.site.site,
             model_id=embedding.model_id,
             files=listing(contents),
         )
-        write_bundle(order.out, manifest, contents, order.key, _as("writing", told))
-    return verify(order.out, order.key.public if order.key else None, _as("reading back", told))
+        write_bundle(request.out, manifest, contents, request.key, of_stage("writing", progress))
+    return verify(
+        request.out, request.key.public if request.key else None, of_stage("reading back", progress)
+    )
 
 
-def _check(order: BundleOrder) -> None:
-    target = order.target
-    if order.runtime not in target.runtimes:
+def _check(request: BundleRequest) -> None:
+    target = request.target
+    if request.runtime not in target.runtimes:
         raise UsageError(
-            f"runtime {order.runtime}: expected {' or '.join(target.runtimes)} for {target.name}: "
-            f"there is no other for Python {target.python}"
+            f"runtime {request.runtime}: expected {' or '.join(target.runtimes)} for "
+            f"{target.name}: there is no other for Python {target.python}"
         )
-    if order.device and (its := order.site.target_of(order.device)) != target.name:
+    if request.device and (its := request.site.target_of(request.device)) != target.name:
         raise UsageError(
-            f"device {order.device}: expected target {its} as the site's file says, got "
+            f"device {request.device}: expected target {its} as the site's file says, got "
             f"{target.name}"
         )
-    for agent in (agent for name in _devices(order) for agent in order.site.agents(name)):
-        if agent.settings.models.runtime not in {"auto", order.runtime}:
+    for agent in (agent for name in _devices(request) for agent in request.site.agents(name)):
+        if agent.settings.models.runtime not in {"auto", request.runtime}:
             raise UsageError(
                 f"camera {agent.camera}: its models.runtime is {agent.settings.models.runtime}, "
-                f"the bundle is for {order.runtime}; give that as --runtime"
+                f"the bundle is for {request.runtime}; give that as --runtime"
             )
-    if order.device is None:
-        _refuse_logins(order)
+    if request.device is None:
+        _refuse_logins(request)
 
 
-def _refuse_logins(order: BundleOrder) -> None:
-    agents = (agent for name in _devices(order) for agent in order.site.agents(name))
-    if tell := [it.camera for it in agents if has_login(it.settings.source.uri)]:
+def _refuse_logins(request: BundleRequest) -> None:
+    agents = (agent for name in _devices(request) for agent in request.site.agents(name))
+    if cameras := [agent.camera for agent in agents if has_login(agent.settings.source.uri)]:
         raise UsageError(
-            f"source.uri of {', '.join(tell)}: expected no login in a bundle for all devices, "
-            f"which "
-            "anybody may read; make one for each device, with --device"
+            f"source.uri of {', '.join(cameras)}: expected no login in a bundle for all devices, "
+            "which anybody may read; make one for each device, with --device"
         )
 
 
-def _devices(order: BundleOrder) -> list[str]:
+def _devices(request: BundleRequest) -> list[str]:
     """Whose configuration goes into the bundle."""
-    if order.device:
-        return [order.device]
-    site = order.site
-    if not (
-        names := [it for it in sorted(site.devices) if site.target_of(it) == order.target.name]
-    ):
+    if request.device:
+        return [request.device]
+    site = request.site
+    names = [name for name in sorted(site.devices) if site.target_of(name) == request.target.name]
+    if not names:
         raise UsageError(
-            f"target {order.target.name}: the site's file has no device of that kind; "
+            f"target {request.target.name}: the site's file has no device of that kind; "
             "give the target of one"
         )
     return names
 
 
-def _configuration(order: BundleOrder) -> Contents:
-    agents = [(name, agent) for name in _devices(order) for agent in order.site.agents(name)]
-    if order.device is None:
+def _configuration(request: BundleRequest) -> Contents:
+    agents = [(name, agent) for name in _devices(request) for agent in request.site.agents(name)]
+    if request.device is None:
         return {
             f"config/{name}/{agent.camera}.toml": Content(agent.text.encode())
             for name, agent in agents
         }
-    secrets = secrets_of(order.site, order.device)
+    secrets = secrets_of(request.site, request.device)
     return {
         **{f"config/{agent.camera}.toml": Content(agent.text.encode()) for _, agent in agents},
         **{f"config/secrets/{path.name}": Content(body) for path, body in secrets.items()},
     }
 
 
-def _carried() -> Contents:
-    """Units and installer, as they lie beside this file."""
+def _units_and_installer() -> Contents:
+    """As they lie in deploy/."""
     return {
-        str(path.relative_to(_HERE)): Content(path)
-        for folder in _CARRIED_FOLDERS
-        for path in (_HERE / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        str(path.relative_to(_DEPLOY)): Content(path)
+        for folder in _COPIED_FOLDERS
+        for path in (_DEPLOY / folder).rglob("*")
+        if path.is_file() and path.suffix != ".md" and "__pycache__" not in path.parts
     }
 
 
@@ -182,8 +188,8 @@ def _signature(model: Path, key: SigningKey) -> tuple[str, Content]:
     return f"models/{signature_path(model).name}", Content(signature)
 
 
-def _gallery(order: BundleOrder, embedding: EmbeddingManifest) -> Content:
-    site, device = order.site, order.device or ""
+def _gallery(request: BundleRequest, embedding: EmbeddingManifest) -> Content:
+    site, device = request.site, request.device or ""
     syncs = {agent.settings.gallery_sync is not None for agent in site.agents(device)}
     if len(syncs) > 1 or site.files.gallery is None:
         raise UsageError("files.gallery: either all cameras of a device sync theirs, or none does")
@@ -192,40 +198,35 @@ def _gallery(order: BundleOrder, embedding: EmbeddingManifest) -> Content:
     return Content(first_gallery(site.files.gallery, embedding.model_id, key))
 
 
-def _wheels(order: BundleOrder, ours: Wheel, told: StageProgress) -> list[Wheel]:
-    others = frozenset(_PACKAGES.values()) - {_PACKAGES[order.runtime]}
-    needs = list(_requirements(order, ours, others))
-    lock = _lock(order, needs, told)
-    count = len(lock.pins)
-    house = Wheelhouse(order.cache)
-    fetched = house.fetch(lock, order.target, lambda done: told("wheels", done, count))
+def _wheels(request: BundleRequest, ours: Wheel, progress: StageProgress) -> list[Wheel]:
+    others = frozenset(_PACKAGES.values()) - {_PACKAGES[request.runtime]}
+    needs = list(_requirements(request, ours, others))
+    lock = _lock(request, needs, progress)
+    house = Wheelhouse(request.cache)
+    fetched = house.fetch(lock, request.target, of_stage("wheels", progress))
     wheels = [ours, *fetched]
-    check_closure(wheels, order.target, without=others)
+    check_closure(wheels, request.target, without=others)
     return wheels
 
 
-def _requirements(order: BundleOrder, ours: Wheel, others: frozenset[str]) -> Iterator[str]:
+def _requirements(request: BundleRequest, ours: Wheel, others: frozenset[str]) -> Iterator[str]:
     """What our wheel needs there with one runtime, and pip, which a device may lack."""
-    extra = order.runtime if order.runtime == "tflite-runtime" else ""
-    for need in ours.requirements(order.target, extra):
+    extra = request.runtime if request.runtime == "tflite-runtime" else ""
+    for need in ours.requirements(request.target, extra):
         if need.name not in others:
             need.marker = None
             yield str(need)
     yield "pip"
 
 
-def _lock(order: BundleOrder, needs: list[str], told: StageProgress) -> Lock:
-    if order.lock.exists():
-        return read_lock(order.lock, order.target, order.runtime)
-    lock = choose(needs, order.target, order.runtime, lambda n: told("choosing wheels", n, None))
+def _lock(request: BundleRequest, needs: list[str], progress: StageProgress) -> Lock:
+    if request.lock.exists():
+        return read_lock(request.lock, request.target, request.runtime)
+    lock = choose(needs, request.target, request.runtime, of_stage("choosing wheels", progress))
     try:
-        order.lock.write_text(lock.text, encoding="utf-8")
+        request.lock.write_text(lock.text, encoding="utf-8")
     except OSError as error:
         raise BundleError(
-            f"lock {order.lock}: cannot be written: {error.strerror}; give another --lock"
+            f"lock {request.lock}: cannot be written: {error.strerror}; give another --lock"
         ) from error
     return lock
-
-
-def _as(what: str, told: StageProgress) -> Callable[[int, int], None]:
-    return lambda done, total: told(what, done, total)

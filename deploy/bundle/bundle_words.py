@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from deploy.bundle.bundle import BundleOrder, make_bundle
+from deploy.bundle.bundle import BundleRequest, make_bundle
 from deploy.bundle.wheelhouse import default_folder
 from deploy.site.site import Site, load_site
 from deploy.site.targets import TARGETS, RuntimeChoice, Target
@@ -18,7 +18,7 @@ from edge_reid.signing.keys import read_signing_key
 def make(
     config: Path,
     out: Path,
-    told: StageProgress,
+    progress: StageProgress,
     *,
     target: str | None,
     device: str | None,
@@ -31,7 +31,7 @@ def make(
 ) -> BundleManifest:
     """Make the bundle that the words ask for; raises as `make_bundle` does."""
     site = load_site(config)
-    order = BundleOrder(
+    request = BundleRequest(
         site=site,
         target=_target(site, target, device),
         out=out,
@@ -43,7 +43,7 @@ def make(
         cache=cache or default_folder(),
         version=check_version(version) if version else None,
     )
-    return make_bundle(order, told)
+    return make_bundle(request, progress)
 
 
 def _target(site: Site, name: str | None, device: str | None) -> Target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,12 +14,10 @@ import zstandard
 from edge_reid.core.errors import BundleError
 from edge_reid.core.files import whole_file
 from edge_reid.core.manifest import file_sha256
+from edge_reid.core.progress import Progress, no_progress
 from edge_reid.release.bundle_manifest import MANIFEST, SIGNATURE, BundledFile, BundleManifest
 from edge_reid.release.bundle_sinks import TarSink
 from edge_reid.signing.keys import SigningKey
-
-Progress = Callable[[int, int], None]
-"""Told the bytes done and the bytes there are."""
 
 LEVEL = 6
 """Wheels are deflated already: a higher one takes minutes and gains nothing."""
@@ -62,7 +60,7 @@ def write_bundle(
     manifest: BundleManifest,
     contents: Mapping[str, Content],
     key: SigningKey | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> None:
     """Write a bundle, whole or not at all.
 
@@ -95,7 +93,7 @@ def _fill(
     manifest: BundleManifest,
     contents: Mapping[str, Content],
     key: SigningKey | None,
-    progress: Progress | None,
+    progress: Progress,
 ) -> None:
     body = manifest.to_bytes()
     signature = key.sign(body).hex().encode() + b"\n" if key else b""
@@ -108,8 +106,7 @@ def _fill(
             with contents[file.path].open() as content, tar.file(file) as member:
                 _copy(content, member, file)
             done += file.size_bytes
-            if progress:
-                progress(done, manifest.size_bytes)
+            progress(done, manifest.size_bytes)
         tar.end()
 
 

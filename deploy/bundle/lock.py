@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from deploy.bundle.pip_run import pip_for
 from deploy.site.targets import RuntimeChoice, Target
 from edge_reid.core.errors import BundleError, UsageError
+from edge_reid.core.progress import Progress, no_progress
 from edge_reid.core.text_file import read_text_file
 
 _PIN = re.compile(r"([a-z0-9-]+)==(\S+) --hash=sha256:([0-9a-f]{64})")
@@ -76,9 +77,9 @@ def choose(
     requirements: Iterable[str],
     target: Target,
     runtime: RuntimeChoice,
-    collected: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Lock:
-    """What pip chooses for a target.
+    """What pip chooses for a target; `progress` is told the packages that it has looked at.
 
     Raises:
         BundleError: there is no choice, or the index cannot be reached.
@@ -86,7 +87,7 @@ def choose(
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         words = ("install", "--dry-run", "--ignore-installed", "--report", str(report))
-        pip_for(target, (*words, *requirements), collected)
+        pip_for(target, (*words, *requirements), progress)
         found = json.loads(report.read_text(encoding="utf-8"))["install"]
     return Lock(target.name, runtime, tuple(sorted(map(_pin, found))))
 

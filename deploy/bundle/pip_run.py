@@ -7,11 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.site.targets import Target
 from edge_reid.core.errors import BundleError
+from edge_reid.core.progress import Progress, no_progress
 
 _UNREACHABLE = re.compile(r"Retrying \(|Max retries exceeded|NewConnectionError|ProxyError")
 _NO_WHEEL = re.compile(r"No matching distribution found for (.+?)(?: \(from .*)?$", re.MULTILINE)
@@ -19,20 +20,18 @@ _CONFLICT = re.compile(r"Cannot install (.+?) because", re.MULTILINE)
 _OTHER_HASH = "DO NOT MATCH THE HASHES"
 
 
-def pip_for(
-    target: Target, words: Iterable[str], collected: Callable[[int], None] | None = None
-) -> None:
+def pip_for(target: Target, words: Iterable[str], progress: Progress = no_progress) -> None:
     """Run pip as if on a target.
 
     Args:
         target: whose wheels and markers count.
         words: the verb and what follows it.
-        collected: told how many packages it has looked at.
+        progress: told how many packages it has looked at.
 
     Raises:
         BundleError: pip failed; says which package, and why.
     """
-    said = _run(["-m", "deploy.bundle.target_pip", target.name, *words], {}, collected)
+    said = _run(["-m", "deploy.bundle.target_pip", target.name, *words], {}, progress)
     if said is not None:
         raise _explained(said, target)
 
@@ -45,14 +44,12 @@ def build_wheel(checkout: Path, folder: Path, source_date_epoch_s: int) -> None:
     """
     options = ("--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
     dated = {"SOURCE_DATE_EPOCH": str(source_date_epoch_s)}
-    said = _run(["-m", "pip", "wheel", *options, str(checkout)], dated, None)
+    said = _run(["-m", "pip", "wheel", *options, str(checkout)], dated, no_progress)
     if said is not None:
         raise BundleError(f"wheel of {checkout}: cannot be built: {_last_error(said)}")
 
 
-def _run(
-    words: list[str], more: dict[str, str], collected: Callable[[int], None] | None
-) -> str | None:
+def _run(words: list[str], more: dict[str, str], progress: Progress) -> str | None:
     """What it said, if it failed."""
     if importlib.util.find_spec("pip") is None:
         raise BundleError(
@@ -72,8 +69,7 @@ def _run(
             lines.append(line)
             if line.startswith(("Collecting ", "Processing ")):
                 count += 1
-                if collected:
-                    collected(count)
+                progress(count, None)
     return "".join(lines) if process.returncode else None
 
 

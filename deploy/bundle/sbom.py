@@ -18,8 +18,8 @@ def sbom(
     name: str, version: str, target: Target, wheels: Iterable[Wheel], models: Iterable[Model]
 ) -> bytes:
     """The file, without a date or a serial number: the same content gives the same bytes."""
-    parts = [_wheel(wheel) for wheel in sorted(wheels, key=lambda it: it.name)]
-    parts += [_model(model) for model in sorted(models, key=lambda it: it.name)]
+    parts = [_wheel(wheel) for wheel in sorted(wheels, key=lambda wheel: wheel.name)]
+    parts += [_model(model) for model in sorted(models, key=lambda model: model.name)]
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",

@@ -51,9 +51,9 @@ class Wheel:
         if self.metadata.license_expression:
             return str(self.metadata.license_expression)
         classified = [
-            it.rpartition(" :: ")[2]
-            for it in self.metadata.classifiers or ()
-            if it.startswith("License :: ") and it.count(" :: ") > 1
+            name.rpartition(" :: ")[2]
+            for name in self.metadata.classifiers or ()
+            if name.startswith("License :: ") and name.count(" :: ") > 1
         ]
         text = (self.metadata.license or "").strip()
         is_name = text and "\n" not in text
@@ -74,7 +74,7 @@ def read_wheel(path: Path) -> Wheel:
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
-            inside = [it for it in archive.namelist() if it.endswith(".dist-info/METADATA")]
+            inside = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
             body = archive.read(inside[0])
         return Wheel(path, name, version, Metadata.from_email(body, validate=False))
     except OSError as error:
@@ -86,7 +86,7 @@ def read_wheel(path: Path) -> Wheel:
 
 
 def check_closure(wheels: list[Wheel], target: Target, without: frozenset[str]) -> None:
-    """Nothing, if these wheels run on a target and need no others.
+    """Raise BundleError unless these wheels run on a target and need no others.
 
     Args:
         wheels: that will be installed together.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from deploy.bundle.lock import Lock, Pin
@@ -13,6 +12,12 @@ from deploy.bundle.wheel import Wheel, read_wheel
 from deploy.site.targets import Target
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
+from edge_reid.core.progress import Progress, no_progress
+
+
+def _of(total: int, progress: Progress) -> Progress:
+    """Pip counts packages, and does not know of how many."""
+    return lambda done, _: progress(done, total)
 
 
 def default_folder() -> Path:
@@ -27,28 +32,24 @@ class Wheelhouse:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def fetch(
-        self, lock: Lock, target: Target, collected: Callable[[int], None] | None = None
-    ) -> list[Wheel]:
-        """The wheels of a lock, downloaded where they are not here.
+    def fetch(self, lock: Lock, target: Target, progress: Progress = no_progress) -> list[Wheel]:
+        """The wheels of a lock, downloaded where they are not here; `progress` is told of those.
 
         Raises:
             BundleError: one is not to be had, or the folder cannot be written.
         """
         if missing := [pin for pin in lock.pins if self._find(pin) is None]:
-            self._download(missing, target, collected)
+            self._download(missing, target, _of(len(missing), progress))
         return [read_wheel(self._found(pin)) for pin in lock.pins]
 
-    def _download(
-        self, pins: list[Pin], target: Target, collected: Callable[[int], None] | None
-    ) -> None:
+    def _download(self, pins: list[Pin], target: Target, progress: Progress) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._folder) as draft:
                 wanted = Path(draft, "wanted.txt")
                 wanted.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
                 words = ("download", "--no-deps", "--require-hashes", "--dest", draft)
-                pip_for(target, (*words, "--requirement", str(wanted)), collected)
+                pip_for(target, (*words, "--requirement", str(wanted)), progress)
                 for path in Path(draft).glob("*.whl"):
                     self._keep(path)
         except OSError as error:

@@ -7,21 +7,22 @@ import io
 import secrets
 from dataclasses import dataclass
 
-from deploy.flash.boot_partition import Boot, Wrote, written
-from deploy.flash.cmdline import instance_of_imager, told
+from deploy.flash.boot_partition import Boot
+from deploy.flash.cmdline import instance_of_imager, with_setup
 from deploy.flash.first_boot import (
     BUNDLE,
     OPTIONAL,
     SETTINGS,
+    BootFile,
     FirstBoot,
-    SeedFile,
     cloud_init_files,
     first_run_files,
     instance_of,
-    seed_id_in,
     setup_files,
+    setup_id_in,
 )
 from edge_reid.core.errors import FlashError
+from edge_reid.core.progress import Progress, no_progress
 
 CMDLINE = "cmdline.txt"
 CMDLINE_BEFORE = "cmdline.txt.before-edge-reid"
@@ -30,21 +31,21 @@ _SLACK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class BootFiles:
     """What is to be on the card."""
 
     has_cloud_init: bool
     """What the image on the card is set up by."""
-    files: tuple[SeedFile, ...]
+    files: tuple[BootFile, ...]
     cmdline: str
     cmdline_before: str
 
     @property
     def size_bytes(self) -> int:
-        return sum(each.size_bytes for each in self.files)
+        return sum(file.size_bytes for file in self.files)
 
 
-def plan(first: FirstBoot, boot: Boot) -> Seed:
+def plan(first: FirstBoot, boot: Boot) -> BootFiles:
     """What this device needs on this card.
 
     Raises:
@@ -52,74 +53,85 @@ def plan(first: FirstBoot, boot: Boot) -> Seed:
     """
     before = _cmdline(boot)
     _refuse_anothers_setup(boot, before)
-    there = seed_id_in(boot.read(SETTINGS))
+    there = setup_id_in(boot.read(SETTINGS))
     if there and _all_there(same := _plan(first, boot, before, there), boot):
         return same
     return _plan(first, boot, before, secrets.token_hex(8))
 
 
-def _plan(first: FirstBoot, boot: Boot, cmdline: str, seed_id: str) -> Seed:
+def _plan(first: FirstBoot, boot: Boot, cmdline: str, setup_id: str) -> BootFiles:
     has_cloud_init = boot.read("meta-data") is not None or boot.read("user-data") is not None
-    line = told(
+    line = with_setup(
         cmdline,
         first_run=not has_cloud_init,
-        instance=instance_of(seed_id) if has_cloud_init else None,
+        instance=instance_of(setup_id) if has_cloud_init else None,
         country=first.country,
     )
-    own = cloud_init_files(first, seed_id) if has_cloud_init else first_run_files()
-    return Seed(has_cloud_init, (*setup_files(first, seed_id), *own), line, cmdline)
+    own = cloud_init_files(first, setup_id) if has_cloud_init else first_run_files()
+    return BootFiles(has_cloud_init, (*setup_files(first, setup_id), *own), line, cmdline)
 
 
-def _all_there(seed: Seed, boot: Boot) -> bool:
-    return all(boot.sha256(each.name) == each.sha256 for each in seed.files)
+def _all_there(wanted: BootFiles, boot: Boot) -> bool:
+    return all(boot.sha256(file.name) == file.sha256 for file in wanted.files)
 
 
-def sow(seed: Seed, boot: Boot, wrote: Wrote) -> int:
+def write(wanted: BootFiles, boot: Boot, progress: Progress = no_progress) -> int:
     """Write what is not there yet; returns how many bytes. `cmdline.txt`, which sets it off, last.
 
     Raises:
         FlashError: there is no room, the card fails, or reads back something else.
     """
-    _remove_anothers(seed, boot)
-    missing = [each for each in seed.files if boot.sha256(each.name) != each.sha256]
-    needed = sum(each.size_bytes for each in missing) + _SLACK_BYTES
+    _remove_anothers(wanted, boot)
+    missing = [file for file in wanted.files if boot.sha256(file.name) != file.sha256]
+    needed = sum(file.size_bytes for file in missing) + _SLACK_BYTES
     if missing and (free := boot.free_bytes()) < needed:
         raise FlashError(
             f"{boot.where}: expected room for {needed / 1e6:.0f} MB, got {free / 1e6:.0f} MB; "
             "take a fresh card, or remove what is not the system's"
         )
-    for each in missing:
-        content = each.content
-        if isinstance(content, bytes):
-            boot.write(each.name, io.BytesIO(content), wrote)
-        else:
-            with content.path.open("rb") as file:
-                boot.write(each.name, file, wrote)
-        if boot.sha256(each.name) != each.sha256:
-            raise FlashError(
-                f"{boot.where}: {each.name} reads back other bytes than were written; "
-                "the card is worn out: take another"
-            )
-    _set_off(seed, boot)
-    return sum(each.size_bytes for each in missing)
+    done = 0
+    for file in missing:
+        _write_file(file, boot, _shifted(done, wanted.size_bytes, progress))
+        done += file.size_bytes
+    _set_off(wanted, boot)
+    return done
 
 
-def _remove_anothers(seed: Seed, boot: Boot) -> None:
-    """What another seed has left and this one has not, and another bundle, which takes room."""
-    wanted = {each.name: each.sha256 for each in seed.files}
+def _write_file(file: BootFile, boot: Boot, progress: Progress) -> None:
+    content = file.content
+    if isinstance(content, bytes):
+        boot.write(file.name, io.BytesIO(content), progress)
+    else:
+        with content.path.open("rb") as source:
+            boot.write(file.name, source, progress)
+    if boot.sha256(file.name) != file.sha256:
+        raise FlashError(
+            f"{boot.where}: {file.name} reads back other bytes than were written; "
+            "the card is worn out: take another"
+        )
+
+
+def _shifted(before: int, total: int, progress: Progress) -> Progress:
+    """The progress of one file, told as that of all."""
+    return lambda done, _: progress(before + done, total)
+
+
+def _remove_anothers(wanted: BootFiles, boot: Boot) -> None:
+    """What another setup has left and this one has not, and another bundle, which takes room."""
+    ours = {file.name: file.sha256 for file in wanted.files}
     for name in (BUNDLE, *OPTIONAL):
         found = boot.sha256(name)
-        if found and found != wanted.get(name):
+        if found and found != ours.get(name):
             boot.remove(name)
 
 
-def _set_off(seed: Seed, boot: Boot) -> None:
-    if seed.cmdline == seed.cmdline_before:
+def _set_off(wanted: BootFiles, boot: Boot) -> None:
+    if wanted.cmdline == wanted.cmdline_before:
         return
     if boot.read(CMDLINE_BEFORE) is None:
-        written(boot, CMDLINE_BEFORE, seed.cmdline_before.encode())
-    written(boot, CMDLINE, seed.cmdline.encode())
-    if boot.sha256(CMDLINE) != hashlib.sha256(seed.cmdline.encode()).hexdigest():
+        boot.write(CMDLINE_BEFORE, io.BytesIO(wanted.cmdline_before.encode()))
+    boot.write(CMDLINE, io.BytesIO(wanted.cmdline.encode()))
+    if boot.sha256(CMDLINE) != hashlib.sha256(wanted.cmdline.encode()).hexdigest():
         raise FlashError(f"{boot.where}: {CMDLINE} reads back other bytes; take another card")
 
 
@@ -136,7 +148,7 @@ def _cmdline(boot: Boot) -> str:
 
 def _refuse_anothers_setup(boot: Boot, cmdline: str) -> None:
     script = boot.read("firstrun.sh")
-    ours = {each.content for each in first_run_files()}
+    ours = {file.content for file in first_run_files()}
     if instance_of_imager(cmdline) or (script is not None and script not in ours):
         raise FlashError(
             f"{boot.where}: was customised by Raspberry Pi Imager, which would be lost; "

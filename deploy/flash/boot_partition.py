@@ -7,7 +7,6 @@ root who may write to the card.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import shutil
@@ -18,11 +17,9 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from edge_reid.core.errors import FlashError
+from edge_reid.core.progress import Progress, no_progress
 
 _PIECE_BYTES = 1 << 20
-
-Wrote = Callable[[int], None]
-"""Is told how many bytes more are written."""
 
 
 class Boot(Protocol):
@@ -35,8 +32,8 @@ class Boot(Protocol):
     def read(self, name: str) -> bytes | None:
         """A whole file; None: there is none."""
 
-    def write(self, name: str, source: IO[bytes], wrote: Wrote) -> None:
-        """Put a file there, in the place of one of that name; raises FlashError."""
+    def write(self, name: str, source: IO[bytes], progress: Progress = no_progress) -> None:
+        """Put a file there, or replace the one of that name; raises FlashError."""
 
     def sha256(self, name: str) -> str | None:
         """Of a file as it reads back from the card itself, hex; None: there is none."""
@@ -66,16 +63,14 @@ class BootFolder:
         except OSError as error:
             raise FlashError(f"{self._folder / name}: cannot be read: {error.strerror}") from error
 
-    def write(self, name: str, source: IO[bytes], wrote: Wrote) -> None:
+    def write(self, name: str, source: IO[bytes], progress: Progress = no_progress) -> None:
         """Beside it first: a card that is pulled out has the old file or the new one."""
         path = self._folder / name
         beside = path.with_name(f"{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
-                for piece in _pieces(source):
-                    file.write(piece)
-                    wrote(len(piece))
+                _copy(source, file, progress)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
@@ -108,7 +103,7 @@ class BootFolder:
 
 
 def need_mtools() -> None:
-    """Nothing, if there is what writes to a volume that is not mounted; raises FlashError."""
+    """Raise FlashError unless mtools is there, which writes to a volume that is not mounted."""
     if shutil.which("mcopy") is None:
         raise FlashError(
             "mtools: is not installed here; apt install mtools, or write the "
@@ -147,7 +142,7 @@ class BootVolume:
             return None
         return self._checked(done).stdout
 
-    def write(self, name: str, source: IO[bytes], wrote: Wrote) -> None:
+    def write(self, name: str, source: IO[bytes], progress: Progress = no_progress) -> None:
         if "/" in name:
             self._mtool("mmd", "-D", "s", f"::/{name.rpartition('/')[0]}")
         with subprocess.Popen(
@@ -157,9 +152,7 @@ class BootVolume:
             env=_environment(),
         ) as copying:
             with suppress(BrokenPipeError), cast("IO[bytes]", copying.stdin) as to_volume:
-                for piece in _pieces(source):
-                    to_volume.write(piece)
-                    wrote(len(piece))
+                _copy(source, to_volume, progress)
             complaint = cast("IO[bytes]", copying.stderr).read()
         # mcopy ends with 0 when the volume is full, and says so on stderr only
         if copying.returncode or b"No space left" in complaint:
@@ -203,14 +196,17 @@ class BootVolume:
         return done
 
 
-def written(boot: Boot, name: str, content: bytes) -> None:
-    """A small file onto the boot partition."""
-    boot.write(name, io.BytesIO(content), lambda _: None)
-
-
 def _pieces(source: IO[bytes]) -> Iterator[bytes]:
     while piece := source.read(_PIECE_BYTES):
         yield piece
+
+
+def _copy(source: IO[bytes], sink: IO[bytes], progress: Progress) -> None:
+    done = 0
+    for piece in _pieces(source):
+        sink.write(piece)
+        done += len(piece)
+        progress(done, None)
 
 
 def _digest(file: IO[bytes]) -> str:

@@ -70,7 +70,7 @@ class Card:
         found = []
         if system := sorted(_SYSTEM_MOUNTS.intersection(self.mounts)):
             found.append(f"carries the running system ({', '.join(system)})")
-        if others := [each for each in self.mounts if each not in _SYSTEM_MOUNTS]:
+        if others := [mount for mount in self.mounts if mount not in _SYSTEM_MOUNTS]:
             found.append(f"is mounted at {', '.join(others)}; unmount it")
         if self.swaps:
             found.append(f"is swapped to ({', '.join(self.swaps)}); swapoff first")
@@ -89,7 +89,7 @@ def inspect(path: Path, kernel: Kernel = Kernel()) -> Card:
     """
     name = _kernel_name(path, kernel)
     folder = kernel.sys / "class/block" / name
-    parts = [name, *(each.parent.name for each in folder.glob("*/partition"))]
+    parts = [name, *(file.parent.name for file in folder.glob("*/partition"))]
     held = sorted({holder for part in parts for holder in _holders(part, kernel)})
     family = {*parts, *held}
     return Card(
@@ -106,7 +106,7 @@ def inspect(path: Path, kernel: Kernel = Kernel()) -> Card:
 
 
 def refuse_unless_named_twice(card: Card, image_bytes: int, really: Path | None) -> None:
-    """Do nothing for a card that may be written to.
+    """Raise FlashError unless a card may be written to, or is named twice.
 
     Args:
         card: what is to be written to.
@@ -166,12 +166,12 @@ def _holders(name: str, kernel: Kernel) -> Iterator[str]:
 def _mounts(names: set[str], kernel: Kernel) -> Iterator[str]:
     for line in _lines(kernel.proc / "self/mountinfo"):
         before, _, after = line.partition(" - ")
-        number, place = before.split()[2], before.split()[4]
+        number, mount_point = before.split()[2], before.split()[4]
         source = after.split()[1]
         by_number = (kernel.sys / "dev/block" / number).resolve().name
         # btrfs counts its mounts by numbers of no card, and names one by its path
         if by_number in names or (source.startswith("/dev/") and Path(source).name in names):
-            yield _unescaped(place)
+            yield _unescaped(mount_point)
 
 
 def _swaps(names: set[str], kernel: Kernel) -> Iterator[str]:

@@ -19,7 +19,7 @@ COUNT_MEMORY = "cgroup_enable=memory"
 _REGION = "cfg80211.ieee80211_regdom"
 
 
-def told(line: str, *, first_run: bool, instance: str | None, country: str | None) -> str:
+def with_setup(line: str, *, first_run: bool, instance: str | None, country: str | None) -> str:
     """The line with our words in it; the same again when it has them already.
 
     Args:

@@ -21,7 +21,7 @@ BUNDLE = f"{FOLDER}/box.tar"
 OPTIONAL = tuple(
     f"{FOLDER}/{name}" for name in ("wifi.nmconnection", "cable.nmconnection", "authorized_keys")
 )
-"""Left from another seed, they must not be taken for ours."""
+"""Left from another setup, they must not be taken for ours."""
 _GROUPS = "adm,dialout,sudo,video,plugdev,netdev,render,gpio,i2c,spi"
 
 
@@ -60,7 +60,7 @@ class FirstBoot:
 
 
 @dataclass(frozen=True, slots=True)
-class SeedFile:
+class BootFile:
     """One file for the boot partition."""
 
     name: str
@@ -79,29 +79,29 @@ class SeedFile:
         return self.content.sha256
 
 
-def setup_files(first: FirstBoot, seed_id: str) -> Iterator[SeedFile]:
+def setup_files(first: FirstBoot, setup_id: str) -> Iterator[BootFile]:
     """What `setup.sh` needs, on every generation of Pi OS."""
-    yield SeedFile(BUNDLE, first.tar, is_secret=True)
+    yield BootFile(BUNDLE, first.tar, is_secret=True)
     if first.wifi:
         connection = first.wifi.connection().encode()
-        yield SeedFile(f"{FOLDER}/wifi.nmconnection", connection, is_secret=True)
+        yield BootFile(f"{FOLDER}/wifi.nmconnection", connection, is_secret=True)
     if first.fixed_address:
-        yield SeedFile(f"{FOLDER}/cable.nmconnection", first.fixed_address.connection().encode())
+        yield BootFile(f"{FOLDER}/cable.nmconnection", first.fixed_address.connection().encode())
     if first.login:
         keys = "".join(f"{key}\n" for key in first.login.authorized_keys)
-        yield SeedFile(f"{FOLDER}/authorized_keys", keys.encode())
-    yield SeedFile(SETTINGS, _settings(first, seed_id))
+        yield BootFile(f"{FOLDER}/authorized_keys", keys.encode())
+    yield BootFile(SETTINGS, _settings(first, setup_id))
     for name in ("setup.sh", "edge-reid-setup.service"):
-        yield SeedFile(f"{FOLDER}/{name}", files("deploy.flash").joinpath(name).read_bytes())
+        yield BootFile(f"{FOLDER}/{name}", files("deploy.flash").joinpath(name).read_bytes())
 
 
-def first_run_files() -> Iterator[SeedFile]:
+def first_run_files() -> Iterator[BootFile]:
     """For images without cloud-init: what `systemd.run` runs, called as Imager calls it."""
     script = f'#!/bin/sh\nexec sh "$(dirname "$0")/{FOLDER}/setup.sh" first-boot\n'
-    yield SeedFile("firstrun.sh", script.encode())
+    yield BootFile("firstrun.sh", script.encode())
 
 
-def cloud_init_files(first: FirstBoot, seed_id: str) -> Iterator[SeedFile]:
+def cloud_init_files(first: FirstBoot, setup_id: str) -> Iterator[BootFile]:
     """For images with cloud-init. None is secret: those are `setup.sh`'s alone, which wipes them.
 
     JSON is YAML in which no character of a name or a key means anything.
@@ -110,30 +110,30 @@ def cloud_init_files(first: FirstBoot, seed_id: str) -> Iterator[SeedFile]:
     user_data |= {"timezone": first.timezone} if first.timezone else {}
     user_data |= {"ssh_pwauth": False, "users": [_cloud_user(first.login)]} if first.login else {}
     user_data["runcmd"] = [["sh", f"/boot/firmware/{FOLDER}/setup.sh", "first-boot"]]
-    yield SeedFile("user-data", b"#cloud-config\n" + _json(user_data))
-    yield SeedFile("network-config", _json(_network(first.fixed_address)))
-    yield SeedFile("meta-data", _json({"dsmode": "local", "instance-id": instance_of(seed_id)}))
+    yield BootFile("user-data", b"#cloud-config\n" + _json(user_data))
+    yield BootFile("network-config", _json(_network(first.fixed_address)))
+    yield BootFile("meta-data", _json({"dsmode": "local", "instance-id": instance_of(setup_id)}))
 
 
-def instance_of(seed_id: str) -> str:
+def instance_of(setup_id: str) -> str:
     """What cloud-init takes the installation for; another one is set up anew."""
-    return f"edge-reid-{seed_id}"
+    return f"edge-reid-{setup_id}"
 
 
-def seed_id_in(settings: bytes | None) -> str | None:
+def setup_id_in(settings: bytes | None) -> str | None:
     """Of the settings that lie on a card."""
     found = re.search(rb"^SEED=([0-9a-f]+)$", settings or b"", re.MULTILINE)
     return found[1].decode() if found else None
 
 
-def _settings(first: FirstBoot, seed_id: str) -> bytes:
+def _settings(first: FirstBoot, setup_id: str) -> bytes:
     words = {
         "HOST": first.hostname,
         "LOGIN": first.login.user if first.login else "",
         "TIMEZONE": first.timezone or "",
         "COUNTRY": first.country or "",
         "BUNDLE_SHA256": first.tar.sha256,
-        "SEED": seed_id,
+        "SEED": setup_id,
     }
     return "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items()).encode()
 

@@ -22,7 +22,7 @@ class FlashJob:
 
     site: Site
     device: str
-    cargo: VerifiedBundle
+    bundle: VerifiedBundle
 
     @classmethod
     def read(cls, config: Path, device: str, bundle: Path) -> FlashJob:
@@ -35,22 +35,18 @@ class FlashJob:
         """
         site = load_site(config)
         site.device(device)
-        with bar("checking the bundle") as told:
-            return cls(site, device, VerifiedBundle.checked(bundle, site, device, told))
+        with bar("checking the bundle") as progress:
+            return cls(site, device, VerifiedBundle.checked(bundle, site, device, progress))
 
     @property
     def title(self) -> str:
         """`device gate-1 of lab (pi-bookworm), release 1.2.0`."""
-        manifest = self.cargo.manifest
+        manifest = self.bundle.manifest
         of_site = f"{self.site.site} ({manifest.target})"
         return f"device {self.device} of {of_site}, release {manifest.version}"
 
-    def for_pi(self) -> None:
-        """Nothing, if the device starts from a card.
-
-        Raises:
-            UsageError: it does not.
-        """
+    def check_starts_from_card(self) -> None:
+        """Raise UsageError unless the device is one that starts from a card."""
         target = self.site.target_of(self.device)
         if not target.startswith("pi-"):
             raise UsageError(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+import rich.progress
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    Progress,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from edge_reid.core.progress import Progress
 
 _console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -24,10 +26,10 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[int, int | None], None]]:
+def bar(label: str) -> Iterator[Progress]:
     """A bar that is told how many bytes are done, and of how many."""
     console = Console(stderr=True)
-    with Progress(
+    with rich.progress.Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
@@ -36,10 +38,10 @@ def bar(label: str) -> Iterator[Callable[[int, int | None], None]]:
         console=console,
         disable=not console.is_terminal,
         transient=True,
-    ) as progress:
-        task = progress.add_task(label, total=None)
+    ) as bars:
+        task = bars.add_task(label, total=None)
 
-        def told(done: int, total: int | None) -> None:
-            progress.update(task, completed=done, total=total)
+        def progress(done: int, total: int | None) -> None:
+            bars.update(task, completed=done, total=total)
 
-        yield told
+        yield progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -12,13 +12,11 @@ from typing import IO
 from deploy.flash.partitions import Partition, partitions
 from deploy.flash.xz import unpacked_bytes
 from edge_reid.core.errors import FlashError
+from edge_reid.core.progress import Progress
 
 CHUNK_BYTES = 4 << 20
 """What is read, compared and written at a time: a card erases in blocks about as large."""
 _SECTOR_BYTES = 512
-
-Told = Callable[[int, int | None], None]
-"""Is told how many bytes are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class Image:
         except OSError as error:
             raise FlashError(f"{self.path}: cannot be read: {error.strerror}") from error
 
-    def digests(self, told: Told) -> tuple[bytes, ...]:
+    def digests(self, progress: Progress) -> tuple[bytes, ...]:
         """SHA-256 of every chunk. Reading them all shows that nothing of the file is damaged.
 
         Raises:
@@ -70,7 +68,7 @@ class Image:
         for chunk in self.chunks():
             found.append(hashlib.sha256(chunk).digest())
             done += len(chunk)
-            told(done, self.size_bytes)
+            progress(done, self.size_bytes)
         if done != self.size_bytes:
             raise FlashError(
                 f"{self.path}: expected {self.size_bytes} bytes unpacked, got {done}; "
@@ -78,7 +76,7 @@ class Image:
             )
         return tuple(found)
 
-    def copy_partition(self, partition: Partition, to: IO[bytes], told: Told) -> None:
+    def copy_partition(self, partition: Partition, to: IO[bytes], progress: Progress) -> None:
         """Write what is in one of its partitions to a file, with holes where there is nothing.
 
         Raises:
@@ -92,7 +90,7 @@ class Image:
                 to.seek(first - partition.start_bytes)
                 to.write(piece)
             at += len(chunk)
-            told(min(at, partition.end_bytes), partition.end_bytes)
+            progress(min(at, partition.end_bytes), partition.end_bytes)
             if at >= partition.end_bytes:
                 break
         to.truncate(partition.size_bytes)
@@ -106,7 +104,7 @@ class Image:
         return _is_packed(self.path)
 
     def _check_table(self) -> None:
-        end = max(each.end_bytes for each in self.partitions())
+        end = max(partition.end_bytes for partition in self.partitions())
         if end > self.size_bytes or self.size_bytes % _SECTOR_BYTES:
             raise FlashError(
                 f"{self.path}: expected {end} bytes, as its partition table says, got "

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deploy.flash.image import CHUNK_BYTES, Image, Told
+from deploy.flash.image import CHUNK_BYTES, Image
 from deploy.flash.raw_disk import Disk
 from edge_reid.core.errors import FlashError
+from edge_reid.core.progress import Progress
 
 _SYNC_EVERY_BYTES = 64 << 20
 """So that what the progress bar shows is on the card, and an error comes near its place."""
@@ -32,7 +33,7 @@ class Written:
         return self.size_bytes - self.written_bytes
 
 
-def write_image(image: Image, digests: Sequence[bytes], disk: Disk, told: Told) -> Written:
+def write_image(image: Image, digests: Sequence[bytes], disk: Disk, progress: Progress) -> Written:
     """Bring a card to hold an image; `digests` are those of its chunks.
 
     Raises:
@@ -54,7 +55,7 @@ def write_image(image: Image, digests: Sequence[bytes], disk: Disk, told: Told) 
             if written % _SYNC_EVERY_BYTES < CHUNK_BYTES:
                 disk.sync(at)
         at += len(chunk)
-        told(at, image.size_bytes)
+        progress(at, image.size_bytes)
     disk.sync(at)
     if blanked:
         disk.put(0, first)
@@ -63,7 +64,7 @@ def write_image(image: Image, digests: Sequence[bytes], disk: Disk, told: Told) 
     return Written(image.size_bytes, written)
 
 
-def check_image(image: Image, digests: Sequence[bytes], disk: Disk, told: Told) -> None:
+def check_image(image: Image, digests: Sequence[bytes], disk: Disk, progress: Progress) -> None:
     """Read everything back from the card itself, and compare.
 
     Raises:
@@ -78,7 +79,7 @@ def check_image(image: Image, digests: Sequence[bytes], disk: Disk, told: Told) 
                 f"{disk.path}: reads back other bytes than were written, from byte {at} on; "
                 "the card is worn out or smaller than it says: take another"
             )
-        told(at + size, image.size_bytes)
+        progress(at + size, image.size_bytes)
 
 
 def _blank(disk: Disk, size: int) -> None:

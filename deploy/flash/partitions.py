@@ -52,7 +52,7 @@ def partitions(start: bytes, where: str) -> tuple[Partition, ...]:
             "take the .img or .img.xz of Raspberry Pi OS"
         )
     found = tuple(_mbr(start))
-    if any(each.kind == f"{_GPT_COVER:02x}" for each in found):
+    if any(entry.kind == f"{_GPT_COVER:02x}" for entry in found):
         found = tuple(_gpt(start[:_TABLE_BYTES]))
     if not found:
         raise FlashError(f"{where}: its partition table is empty")
@@ -65,9 +65,9 @@ def boot_partition(table: Sequence[Partition], where: str) -> Partition:
     Raises:
         FlashError: there is none.
     """
-    fat = [each for each in table if each.is_fat]
+    fat = [entry for entry in table if entry.is_fat]
     if not fat:
-        kinds = " ".join(each.kind for each in table)
+        kinds = " ".join(entry.kind for entry in table)
         raise FlashError(
             f"{where}: expected a FAT partition to boot from, got partitions {kinds}; "
             "is it an image for a Raspberry Pi?"

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import IO, cast
 
 from deploy.flash.first_boot import Tar
 from edge_reid.core.errors import FlashError, UsageError
+from edge_reid.core.progress import Progress
 
 _PIECE_BYTES = 1 << 18
 _ERROR = "error: "
@@ -102,7 +103,7 @@ class Remote:
                 f"{self.destination}: expected a Linux device to say what it is, it said {lines!r}"
             ) from None
 
-    def send(self, tar: Tar, told: Callable[[int, int | None], None]) -> None:
+    def send(self, tar: Tar, progress: Progress) -> None:
         """Bring the bundle over, into a folder that only its user and root can read.
 
         Raises:
@@ -119,7 +120,7 @@ class Remote:
                 while piece := file.read(_PIECE_BYTES):
                     there.write(piece)
                     sent += len(piece)
-                    told(sent, tar.size_bytes)
+                    progress(sent, tar.size_bytes)
             arrived = cast("IO[bytes]", ssh.stdout).read().decode().strip()
         self._check(ssh.returncode, "the bundle could not be written there: is the disk full?")
         if arrived != tar.sha256:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from deploy.flash.first_boot import Tar
 from deploy.site.site import Site
 from edge_reid.core.errors import BundleError
 from edge_reid.core.manifest import file_sha256
+from edge_reid.core.progress import Progress
 from edge_reid.release.bundle_file import verify
 from edge_reid.release.bundle_manifest import BundleManifest
 from edge_reid.release.bundle_sinks import TarSink
@@ -32,9 +33,7 @@ class VerifiedBundle:
     """That signed it; None: the site wants no signature."""
 
     @classmethod
-    def checked(
-        cls, path: Path, site: Site, device: str, told: Callable[[int, int | None], None]
-    ) -> VerifiedBundle:
+    def checked(cls, path: Path, site: Site, device: str, progress: Progress) -> VerifiedBundle:
         """Read all of a bundle.
 
         Raises:
@@ -42,7 +41,7 @@ class VerifiedBundle:
         """
         pinned = site.files.release_public_key
         key = read_public_key(pinned) if pinned else None
-        manifest = verify(path, key, told)
+        manifest = verify(path, key, progress)
         _check_meant_for(manifest, path, site, device)
         return cls(path, manifest, key)
 
@@ -60,7 +59,7 @@ class VerifiedBundle:
             BundleError: the bundle is not any more what was checked.
         """
         with tempfile.TemporaryDirectory(prefix="edge-reid-") as folder:
-            path = Path(folder) / "box.tar"
+            path = Path(folder) / "bundle.tar"
             self._write_anew(path)
             yield Tar(path, path.stat().st_size, file_sha256(path))
 

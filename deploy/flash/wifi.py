@@ -58,7 +58,7 @@ class FixedAddress:
         family = ip_interface(self.address).version
         lines = [f"[ipv{family}]", "method=manual", f"address1={self.address}"]
         lines += [f"gateway={self.gateway}"] if self.gateway else []
-        own = [each for each in self.dns if (":" in each) == (family == 6)]  # noqa: PLR2004 - IPv6
+        own = [server for server in self.dns if (":" in server) == (family == 6)]  # noqa: PLR2004 - IPv6
         lines += [f"dns={';'.join(own)};"] if own else []
         other = f"[ipv{4 if family == 6 else 6}]\nmethod=auto\n"  # noqa: PLR2004
         return _connection("edge-reid-cable", "ethernet") + "\n".join(lines) + f"\n\n{other}"

@@ -93,13 +93,15 @@ class DevicePaths:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Those that have a configuration, from a bundle or made by hand."""
-        return tuple(sorted(it.stem for it in self.config.glob("[!.]*.toml")))
+        return tuple(sorted(file.stem for file in self.config.glob("[!.]*.toml")))
 
     @property
     def takes_updates(self) -> bool:
         """Whether a camera's configuration has an `[update]` section: Python 3.10 reads no TOML."""
         configs = (self.config / f"{camera}.toml" for camera in self.cameras)
-        return any(UPDATE.search(it.read_text("utf-8-sig", errors="replace")) for it in configs)
+        return any(
+            UPDATE.search(config.read_text("utf-8-sig", errors="replace")) for config in configs
+        )
 
     def current_version(self) -> str | None:
         return self.current.readlink().name if self.current.is_symlink() else None

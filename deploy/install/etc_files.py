@@ -22,47 +22,47 @@ FIRST_GALLERY = "gallery/gallery.db"
 
 
 def changes(
-    parcel: UnpackedBundle, release: Path, device: DevicePaths, account: Account, steps: Steps
+    bundle: UnpackedBundle, release: Path, device: DevicePaths, account: Account, steps: Steps
 ) -> list[Change]:
     """All that an upgrade changes outside its release; what is so already is left out.
 
     The last one is `current`.
     """
     brought = [
-        *_configs(parcel, release, device, account, steps),
-        *_secrets_and_units(parcel, device, account),
+        *_configs(bundle, release, device, account, steps),
+        *_secrets_and_units(bundle, device, account),
     ]
     wanted = [
-        *([Change(device.name_file, f"{parcel.device}\n".encode())] if parcel.device else []),
+        *([Change(device.name_file, f"{bundle.device}\n".encode())] if bundle.device else []),
         *brought,
-        *_copies_of_configs(parcel, release, device),
-        *removed_files.changes(parcel, release, device, brought, steps),
-        *_manifest(parcel, release, account),
+        *_copies_of_configs(bundle, release, device),
+        *removed_files.changes(bundle, release, device, brought, steps),
+        *_manifest(bundle, release, account),
         Change(device.command, link=str(device.current / "bin/edge-reid")),
     ]
-    current = Change(device.current, link=f"releases/{parcel.version}")
-    return [*(it for it in wanted if not _is_so(it)), current]
+    current = Change(device.current, link=f"releases/{bundle.version}")
+    return [*(change for change in wanted if not _is_so(change)), current]
 
 
-def _manifest(parcel: UnpackedBundle, release: Path, account: Account) -> Iterator[Change]:
+def _manifest(bundle: UnpackedBundle, release: Path, account: Account) -> Iterator[Change]:
     """The hash of a password is enough to guess at it: the manifest is not for everybody. Its own
     hash is, by which `flash --host` knows what is installed.
     """
-    body = parcel.manifest.read_bytes()
-    yield Change(release / parcel.manifest.name, body, mode=0o640, owner=(0, account.gid))
+    body = bundle.manifest.read_bytes()
+    yield Change(release / bundle.manifest.name, body, mode=0o640, owner=(0, account.gid))
     digest = hashlib.sha256(body).hexdigest()
-    yield Change(release / f"{parcel.manifest.stem}.sha256", f"{digest}\n".encode())
+    yield Change(release / f"{bundle.manifest.stem}.sha256", f"{digest}\n".encode())
 
 
-def traces(parcel: UnpackedBundle, device: DevicePaths) -> list[Change]:
+def traces(bundle: UnpackedBundle, device: DevicePaths) -> list[Change]:
     """What a doctor who is cut off may leave: not to be put, but to be taken back."""
-    names = {*device.cameras, *(config.stem for config in parcel.configs(device.name))}
+    names = {*device.cameras, *(config.stem for config in bundle.configs(device.name))}
     return [Change(candidate_of(device.config / f"{name}.toml")) for name in sorted(names)]
 
 
-def switches(parcel: UnpackedBundle, device: DevicePaths) -> list[Change]:
+def switches(bundle: UnpackedBundle, device: DevicePaths) -> list[Change]:
     """Links that switching on may make, or break: not to be put, but to be taken back."""
-    agents = (device.wants / agent_unit(config.stem) for config in parcel.configs(device.name))
+    agents = (device.wants / agent_unit(config.stem) for config in bundle.configs(device.name))
     new = (link for link in agents if not link.is_symlink())
     return [Change(link) for link in (*new, *(device.wants / name for name in FOLLOWERS))]
 
@@ -76,20 +76,23 @@ def make_folders(device: DevicePaths, account: Account) -> None:
     account.shares(device.secrets)
 
 
-def mend(parcel: UnpackedBundle, device: DevicePaths, account: Account, steps: Steps) -> None:
+def mend(bundle: UnpackedBundle, device: DevicePaths, account: Account, steps: Steps) -> None:
     """Where what a bundle brought has another mode or owner by now, it gets its own again."""
     make_folders(device, account)
-    configs = (_config(it, device.config / it.name, account) for it in parcel.configs(device.name))
-    for change in (*configs, *_secrets_and_units(parcel, device, account)):
+    configs = (
+        _config(config, device.config / config.name, account)
+        for config in bundle.configs(device.name)
+    )
+    for change in (*configs, *_secrets_and_units(bundle, device, account)):
         if _has_content(change) and not _has_owner(change):
             put(change)
             steps.say(f"{change.path}: had another mode or owner, and has its own again")
 
 
-def put_first_gallery(parcel: UnpackedBundle, device: DevicePaths, account: Account) -> None:
+def put_first_gallery(bundle: UnpackedBundle, device: DevicePaths, account: Account) -> None:
     """Only where there is none: who is enrolled on the device stays enrolled."""
-    gallery = parcel.folder / FIRST_GALLERY
-    for config in parcel.configs(device.name) if gallery.exists() else ():
+    gallery = bundle.folder / FIRST_GALLERY
+    for config in bundle.configs(device.name) if gallery.exists() else ():
         copy = device.state / f"gallery-{config.stem}.db"
         if not copy.exists():
             owner = account.uid, account.gid
@@ -97,10 +100,10 @@ def put_first_gallery(parcel: UnpackedBundle, device: DevicePaths, account: Acco
 
 
 def _configs(
-    parcel: UnpackedBundle, release: Path, device: DevicePaths, account: Account, steps: Steps
+    bundle: UnpackedBundle, release: Path, device: DevicePaths, account: Account, steps: Steps
 ) -> Iterator[Change]:
     """A configuration that was changed on the device stays; the new one is put beside it."""
-    for config in parcel.configs(device.name):
+    for config in bundle.configs(device.name):
         wanted = _config(config, device.config / config.name, account)
         local = wanted.path
         is_ours = not local.exists() or local.read_bytes() in _shipped(config.name, device, release)
@@ -115,24 +118,24 @@ def _config(config: Path, local: Path, account: Account) -> Change:
 
 
 def _copies_of_configs(
-    parcel: UnpackedBundle, release: Path, device: DevicePaths
+    bundle: UnpackedBundle, release: Path, device: DevicePaths
 ) -> Iterator[Change]:
     """By which a later bundle knows what was changed on the device."""
-    for config in parcel.configs(device.name):
+    for config in bundle.configs(device.name):
         yield Change(release / "config" / config.name, config.read_bytes(), mode=0o600)
 
 
 def _shipped(name: str, device: DevicePaths, release: Path) -> list[bytes]:
     """What bundles have brought before."""
     known = (device.current / "config" / name, release / "config" / name)
-    return [it.read_bytes() for it in known if it.exists()]
+    return [path.read_bytes() for path in known if path.exists()]
 
 
 def _secrets_and_units(
-    parcel: UnpackedBundle, device: DevicePaths, account: Account
+    bundle: UnpackedBundle, device: DevicePaths, account: Account
 ) -> Iterator[Change]:
-    for entry, path in parcel.outside(device):
-        body = (parcel.folder / entry.path).read_bytes()
+    for entry, path in bundle.outside(device):
+        body = (bundle.folder / entry.path).read_bytes()
         if path.parent == device.secrets and path.suffix not in PUBLIC_SUFFIXES:
             yield Change(path, body, mode=0o600, owner=(account.uid, account.gid))
         elif path.parent != device.config:

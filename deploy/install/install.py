@@ -42,7 +42,7 @@ EXIT_REFUSED = 3
 class Installation:
     """A bundle, and the device it goes to."""
 
-    parcel: UnpackedBundle
+    bundle: UnpackedBundle
     device: DevicePaths
     journal: Journal
     services: Services
@@ -59,32 +59,32 @@ class Installation:
         if self._is_there:
             self._wake()
             return
-        self.parcel.check(self.device, self.steps)
+        self.bundle.check(self.device, self.steps)
         account = Account.of(self.device)
-        release = releases.build(self.parcel, self.device, self.steps)
+        release = releases.build(self.bundle, self.device, self.steps)
         etc_files.make_folders(self.device, account)
-        etc_files.put_first_gallery(self.parcel, self.device, account)
+        etc_files.put_first_gallery(self.bundle, self.device, account)
         self._upgrade(release, account)
         releases.prune(self.device)
-        self.steps.say(f"edge-reid {self.parcel.version} is installed")
+        self.steps.say(f"edge-reid {self.bundle.version} is installed")
 
     @property
     def _is_there(self) -> bool:
-        known = self.device.current / self.parcel.manifest.name
-        is_current = self.device.current_version() == self.parcel.version
-        return is_current and known.read_bytes() == self.parcel.manifest.read_bytes()
+        known = self.device.current / self.bundle.manifest.name
+        is_current = self.device.current_version() == self.bundle.version
+        return is_current and known.read_bytes() == self.bundle.manifest.read_bytes()
 
     def _wake(self) -> None:
         """What an installer that was cut off has installed may never have been switched on, and
         what was well may not be so any more.
         """
-        etc_files.mend(self.parcel, self.device, Account.of(self.device), self.steps)
+        etc_files.mend(self.bundle, self.device, Account.of(self.device), self.steps)
         self.services.switch_on(self.device.cameras)
         asleep = self.services.asleep(self.device.cameras)
         if asleep:
             self._start(asleep, journald_changed=True)
         done = f"{', '.join(asleep)} started" if asleep else "nothing to do"
-        self.steps.say(f"edge-reid {self.parcel.version} is installed: {done}")
+        self.steps.say(f"edge-reid {self.bundle.version} is installed: {done}")
 
     def _tidy_up(self) -> None:
         """Take back what an installer before us was killed at."""
@@ -97,19 +97,19 @@ class Installation:
                 self.services.restart(self.device.cameras)
 
     def _upgrade(self, release: Path, account: Account) -> None:
-        parcel, device = self.parcel, self.device
+        bundle, device = self.bundle, self.device
         before = device.current_version() or ""
-        *others, current = etc_files.changes(parcel, release, device, account, self.steps)
+        *others, current = etc_files.changes(bundle, release, device, account, self.steps)
         put(Change(device.home / "journal.py", _own_file("journal.py"), mode=0o755))
-        meanwhile = [*etc_files.traces(parcel, device), *etc_files.switches(parcel, device)]
-        self.journal.begin(before, parcel.version, [*others, *meanwhile, current])
+        meanwhile = [*etc_files.traces(bundle, device), *etc_files.switches(bundle, device)]
+        self.journal.begin(before, bundle.version, [*others, *meanwhile, current])
         try:
             for change in others:
                 put(change)
             self.steps.say("asking the doctor")
             examine(release, device, account, device.cameras)
             put(current)
-            is_new = any(it.path == device.journald for it in others)
+            is_new = any(change.path == device.journald for change in others)
             self.services.stop(units_to_stop(others, device))
             self._start(device.cameras, journald_changed=is_new)
         except BaseException as error:
@@ -128,7 +128,7 @@ class Installation:
 
     def _take_back(self, before: str, error: BaseException) -> None:
         reason = str(error) if isinstance(error, InstallError) else "the installer was interrupted"
-        is_switched = self.device.current_version() == self.parcel.version
+        is_switched = self.device.current_version() == self.bundle.version
         plan = self.journal.take_back(reason, is_its_fault=isinstance(error, InstallError))
         self._switch_back(plan)
         if is_switched and before:
@@ -164,11 +164,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _terminate)
     device, journal = DevicePaths(asked.root.resolve()), Journal(asked.root.resolve())
     try:
-        parcel = UnpackedBundle.open(Path(__file__).resolve().parents[1])
-        if asked.unattended and (reason := journal.refused(parcel.version)):
-            sys.stderr.write(f"edge-reid {parcel.version} was taken back before: {reason}\n")
+        bundle = UnpackedBundle.open(Path(__file__).resolve().parents[1])
+        if asked.unattended and (reason := journal.refused(bundle.version)):
+            sys.stderr.write(f"edge-reid {bundle.version} was taken back before: {reason}\n")
             return EXIT_REFUSED
-        _install(Installation(parcel, device, journal, Services(device), Steps(), asked.patience))
+        _install(Installation(bundle, device, journal, Services(device), Steps(), asked.patience))
     except InstallError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

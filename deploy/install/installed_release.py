@@ -20,7 +20,7 @@ KEPT = 2
 """Releases on the disk: the one that runs and the one before."""
 
 
-def build(parcel: UnpackedBundle, device: DevicePaths, steps: Steps) -> Path:
+def build(bundle: UnpackedBundle, device: DevicePaths, steps: Steps) -> Path:
     """Build the release of a bundle, unless it is there; returns its folder.
 
     It is built beside and renamed when it is whole and on the disk.
@@ -28,14 +28,14 @@ def build(parcel: UnpackedBundle, device: DevicePaths, steps: Steps) -> Path:
     Raises:
         InstallError: pip does not take the wheels, or the disk is full.
     """
-    final = device.releases / parcel.version
-    partial = device.releases / (parcel.version + PARTIAL)
+    final = device.releases / bundle.version
+    partial = device.releases / (bundle.version + PARTIAL)
     if final.exists():
-        _check_same(parcel, final)
+        _check_same(bundle, final)
         return final
     try:
         device.releases.mkdir(parents=True, exist_ok=True)
-        _fill(parcel, partial, final, steps)
+        _fill(bundle, partial, final, steps)
         os.sync()
         partial.rename(final)
     except OSError as error:
@@ -47,12 +47,12 @@ def build(parcel: UnpackedBundle, device: DevicePaths, steps: Steps) -> Path:
     return final
 
 
-def _check_same(parcel: UnpackedBundle, release: Path) -> None:
+def _check_same(bundle: UnpackedBundle, release: Path) -> None:
     """One version is one release; only what is configured may differ."""
     there = UnpackedBundle.open(release)
-    if there.programs != parcel.programs:
+    if there.programs != bundle.programs:
         raise InstallError(
-            f"release {parcel.version}: is installed here with other programs or models; give the "
+            f"release {bundle.version}: is installed here with other programs or models; give the "
             "bundle a version of its own"
         )
 
@@ -66,35 +66,37 @@ def sweep(device: DevicePaths) -> None:
 def prune(device: DevicePaths) -> None:
     """Keep the release that runs and the newest other one."""
     running = device.current_version()
-    others = [it for it in device.releases.iterdir() if it.name != running and it.is_dir()]
-    others.sort(key=lambda it: it.stat().st_mtime, reverse=True)
+    others = [
+        folder for folder in device.releases.iterdir() if folder.name != running and folder.is_dir()
+    ]
+    others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     for old in others[KEPT - 1 :]:
         doomed = old.with_name(old.name + PARTIAL)  # cut off half-way, it is no release any more
         old.rename(doomed)
         shutil.rmtree(doomed)
 
 
-def _fill(parcel: UnpackedBundle, partial: Path, final: Path, steps: Steps) -> None:
+def _fill(bundle: UnpackedBundle, partial: Path, final: Path, steps: Steps) -> None:
     venv.EnvBuilder(symlinks=True, with_pip=False).create(partial)
-    _install_wheels(parcel, partial, steps)
+    _install_wheels(bundle, partial, steps)
     for folder in ("models", "systemd", "install"):
-        for file in parcel.below(folder):
-            copy = partial / file.relative_to(parcel.folder)
+        for file in bundle.below(folder):
+            copy = partial / file.relative_to(bundle.folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
             copy.chmod(0o644)
-    manifest = partial / parcel.manifest.name
+    manifest = partial / bundle.manifest.name
     manifest.touch(mode=0o600)
-    shutil.copyfile(parcel.manifest, manifest)
+    shutil.copyfile(bundle.manifest, manifest)
     steps.say("compiling")
     _compile(partial, final)
     _relocate(partial, final)
 
 
-def _install_wheels(parcel: UnpackedBundle, partial: Path, steps: Steps) -> None:
+def _install_wheels(bundle: UnpackedBundle, partial: Path, steps: Steps) -> None:
     """By the pip that travels with the bundle: the device may have none."""
-    wheels = [it for it in parcel.below("wheels") if it.suffix == ".whl"]
-    pip = next((it for it in wheels if it.name.startswith("pip-")), None)
+    wheels = [file for file in bundle.below("wheels") if file.suffix == ".whl"]
+    pip = next((wheel for wheel in wheels if wheel.name.startswith("pip-")), None)
     if pip is None:
         raise InstallError("bundle: expected pip's own wheel in wheels/, got none; make it anew")
     _check_has_own(wheels)
@@ -102,7 +104,7 @@ def _install_wheels(parcel: UnpackedBundle, partial: Path, steps: Steps) -> None
     words = [python, "-I", f"{pip}/pip", "--isolated", "install", "--no-index", "--no-compile"]
     words += ["--no-cache-dir", "--disable-pip-version-check", "--quiet", "--no-input"]
     words += ["--root-user-action", "ignore", "--no-deps"]  # who made the bundle chose them all
-    words += [it for it in wheels if it != pip]
+    words += [wheel for wheel in wheels if wheel != pip]
     with (
         steps.progress(f"installing {len(wheels) - 1} packages", len(wheels) - 1) as passed,
         subprocess.Popen(
@@ -117,12 +119,14 @@ def _install_wheels(parcel: UnpackedBundle, partial: Path, steps: Steps) -> None
             time.sleep(0.3)
         complaint = (process.stderr.read() if process.stderr else "").strip()
     if process.returncode:
-        last = next((it for it in reversed(complaint.splitlines()) if "ERROR" in it), complaint)
+        last = next(
+            (line for line in reversed(complaint.splitlines()) if "ERROR" in line), complaint
+        )
         raise InstallError(f"pip: {last}; make the bundle anew, nothing was changed")
 
 
 def _check_has_own(wheels: Sequence[Path]) -> None:
-    if not any(it.name.startswith("edge_reid-") for it in wheels):
+    if not any(wheel.name.startswith("edge_reid-") for wheel in wheels):
         raise InstallError(
             "bundle: expected edge-reid's own wheel in wheels/, got none; make it anew"
         )

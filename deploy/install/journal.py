@@ -68,16 +68,16 @@ class Plan:
     @property
     def switched_off(self) -> tuple[str, ...]:
         """Units that started at boot before, and may do so no more."""
-        return tuple(Path(it.path).name for it in self._switches if it.saved_as)
+        return tuple(Path(switch.path).name for switch in self._switches if switch.saved_as)
 
     @property
     def switched_on(self) -> tuple[str, ...]:
         """Units that did not start at boot before, and may do so now."""
-        return tuple(Path(it.path).name for it in self._switches if not it.saved_as)
+        return tuple(Path(switch.path).name for switch in self._switches if not switch.saved_as)
 
     @property
     def _switches(self) -> list[_Saved]:
-        return [it for it in self.saved if Path(it.path).parent.suffix == ".wants"]
+        return [saved for saved in self.saved if Path(saved.path).parent.suffix == ".wants"]
 
     def to_json(self) -> str:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1)
@@ -87,7 +87,7 @@ class Plan:
         if not path.exists():
             return None
         table = json.loads(path.read_text(encoding="utf-8"))
-        saved = tuple(_Saved(**each) for each in table["saved"])
+        saved = tuple(_Saved(**entry) for entry in table["saved"])
         return cls(table["before"], table["after"], saved)
 
 
@@ -167,7 +167,7 @@ class Journal:
         doomed = self._home / "releases" / plan.after
         if plan.after != plan.before:
             shutil.rmtree(doomed, ignore_errors=True)
-            others = [it for it in others if doomed not in Path(it.path).parents]
+            others = [other for other in others if doomed not in Path(other.path).parents]
         for saved in others:
             self._restore(saved)
 

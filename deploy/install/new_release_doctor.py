@@ -23,7 +23,7 @@ LONGEST_S = 300
 
 
 def examine(release: Path, device: DevicePaths, account: Account, cameras: tuple[str, ...]) -> None:
-    """Nothing, if the release can run here. Broker and camera may be away.
+    """Raise InstallError unless the release can run here. Broker and camera may be away.
 
     Raises:
         InstallError: a model, the configuration, the gallery or a key is not good.
@@ -65,7 +65,7 @@ def _finding(said: str) -> str:
     """What is wrong, of all that was said."""
     lines = [" ".join(line.split()) for line in said.splitlines()]
     for mark in ("✗ ", "error: "):
-        if found := [it.removeprefix(mark) for it in lines if it.startswith(mark)]:
+        if found := [line.removeprefix(mark) for line in lines if line.startswith(mark)]:
             return "; ".join(found)
     return lines[-1] if lines else "nothing at all"
 
@@ -74,8 +74,8 @@ def _finding(said: str) -> str:
 def _candidate(
     config: Path, release: Path, device: DevicePaths, account: Account
 ) -> Iterator[Path]:
-    """The configuration, with `current` meaning the new release; in its folder, as paths in it are
-    relative to that.
+    """A copy of the configuration in which `current` is the new release; it lies in the same
+    folder, which the paths in it are relative to.
     """
     body = config.read_bytes().replace(
         os.fsencode(f"{device.current}/"), os.fsencode(f"{release}/")

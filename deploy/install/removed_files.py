@@ -26,16 +26,16 @@ Brought = dict[Path, str]
 
 
 def changes(
-    parcel: UnpackedBundle,
+    bundle: UnpackedBundle,
     release: Path,
     device: DevicePaths,
     brought: Sequence[Change],
     steps: Steps,
 ) -> Iterator[Change]:
     """What goes now that a bundle brings those files, and the record of it."""
-    now = {it.path: hashlib.sha256(it.body).hexdigest() for it in brought}
+    now = {change.path: hashlib.sha256(change.body).hexdigest() for change in brought}
     others = {path: came for path, came in _before(device).items() if path not in now}
-    stay = {path: came for path, came in others.items() if _stays(path, parcel, device)}
+    stay = {path: came for path, came in others.items() if _stays(path, bundle, device)}
     for path in sorted(others.keys() - stay.keys()):
         if path.is_file() or path.is_symlink():
             yield from _removal(path, others[path], device, steps)
@@ -46,9 +46,13 @@ def units_to_stop(done: Sequence[Change], device: DevicePaths) -> tuple[str, ...
     """Agents of cameras that are gone, and what would start a service that is gone. The service
     itself may be what we run in, and ends by itself.
     """
-    gone = [it.path for it in done if it.is_gone]
-    agents = [agent_unit(it.stem) for it in gone if it.parent == device.config and _is_config(it)]
-    triggers = [it.name for it in gone if it.parent == device.units and it.suffix in TRIGGERS]
+    gone = [change.path for change in done if change.is_gone]
+    agents = [
+        agent_unit(path.stem) for path in gone if path.parent == device.config and _is_config(path)
+    ]
+    triggers = [
+        path.name for path in gone if path.parent == device.units and path.suffix in TRIGGERS
+    ]
     return (*agents, *triggers)
 
 
@@ -68,14 +72,14 @@ def _by_manifest(device: DevicePaths) -> Iterator[tuple[Path, str]]:
             yield path.with_name(f"{path.name}.new"), entry.sha256
 
 
-def _stays(path: Path, parcel: UnpackedBundle, device: DevicePaths) -> bool:
+def _stays(path: Path, bundle: UnpackedBundle, device: DevicePaths) -> bool:
     """Whether the bundle says nothing about a file that it does not bring."""
     if path.parent == device.secrets:
-        return not parcel.device
+        return not bundle.device
     if path.parent == device.config:
-        configs = parcel.configs(device.name)
-        has_changed_here = path.name in {it.name for it in configs}
-        return has_changed_here or not (configs or parcel.device)
+        configs = bundle.configs(device.name)
+        has_changed_here = path.name in {config.name for config in configs}
+        return has_changed_here or not (configs or bundle.device)
     return False
 
 
@@ -92,7 +96,7 @@ def _removal(path: Path, came: str, device: DevicePaths, steps: Steps) -> Iterat
     yield Change(path, is_gone=True)
     unit = agent_unit(path.stem) if is_camera else path.name
     links = (wants / unit for wants in device.units.glob("*.wants"))
-    yield from (Change(it, is_gone=True) for it in links if it.is_symlink())
+    yield from (Change(link, is_gone=True) for link in links if link.is_symlink())
 
 
 def _copy(path: Path, aside: Path) -> Change:

@@ -35,9 +35,7 @@ class Pulse:
 
 
 class Services:
-    """The units of a device. Where no systemd runs, they are only switched on for the next
-    start.
-    """
+    """The units of a device; without a running systemd they are only enabled for the next boot."""
 
     def __init__(self, device: DevicePaths) -> None:
         self._device = device
@@ -62,7 +60,7 @@ class Services:
         """Those whose agent is not running and ready; none where no systemd runs."""
         if not self._device.has_systemd:
             return ()
-        return tuple(it for it in cameras if not self._pulse(it).is_running)
+        return tuple(camera for camera in cameras if not self._pulse(camera).is_running)
 
     def restart(self, cameras: tuple[str, ...]) -> None:
         """Start them, or start them anew; does not wait until they are ready."""
@@ -88,7 +86,7 @@ class Services:
             self._call("restart", "systemd-journald.service", may_fail=True)
 
     def wait_well(self, cameras: tuple[str, ...], patience_s: float) -> None:
-        """Nothing, once every agent makes progress; without a systemd there is nothing to wait for.
+        """Return once every agent makes progress; without a systemd there is nothing to wait for.
 
         Raises:
             InstallError: one does not, within that time.
@@ -97,9 +95,9 @@ class Services:
             return
         watched = {camera: _Watch(patience_s / STEADY_SHARE) for camera in cameras}
         deadline_s = time.monotonic() + patience_s
-        while [it for it, watch in watched.items() if not watch.look(self._pulse(it))]:
+        while [camera for camera, watch in watched.items() if not watch.look(self._pulse(camera))]:
             if time.monotonic() > deadline_s:
-                ill = next(it for it, watch in watched.items() if not watch.is_well)
+                ill = next(camera for camera, watch in watched.items() if not watch.is_well)
                 raise InstallError(
                     f"camera {ill}: the agent was not well within {patience_s:.0f} s: "
                     f"{self._pulse(ill).says}; see journalctl -u edge-reid@{ill}"

@@ -65,12 +65,12 @@ class UnpackedBundle:
                     f"{manifest}: expected schema {SCHEMA}, got {table['schema']}; use the "
                     "installer that came with the bundle"
                 )
-            entries = tuple(_entry(each) for each in table["files"])
+            entries = tuple(_entry(file) for file in table["files"])
             version, target, python, machine = (
                 str(table[name]) for name in ("version", "target", "python", "machine")
             )
             device = table["box"] or ""
-            parcel = cls(folder, version, target, python, machine, device, entries)
+            bundle = cls(folder, version, target, python, machine, device, entries)
         except OSError as error:
             raise InstallError(
                 f"{manifest}: {error.strerror}; unpack the whole bundle and run its "
@@ -80,12 +80,12 @@ class UnpackedBundle:
             raise InstallError(
                 f"{manifest}: is not the manifest of a bundle ({error}); fetch the bundle again"
             ) from error
-        if not NAME.fullmatch(parcel.version):
-            raise InstallError(f"{manifest}: {parcel.version!r} is no version; make it anew")
-        return parcel
+        if not NAME.fullmatch(bundle.version):
+            raise InstallError(f"{manifest}: {bundle.version!r} is no version; make it anew")
+        return bundle
 
     def check(self, device: DevicePaths, steps: Steps) -> None:
-        """Nothing, if it is whole and can run here. Nothing has been written by then.
+        """Raise InstallError unless it is whole and can run here. Nothing has been written by then.
 
         Raises:
             InstallError: it is for another machine or Python, a file is missing or changed, or
@@ -127,15 +127,15 @@ class UnpackedBundle:
     @property
     def programs(self) -> frozenset[Entry]:
         """All but what is configured: what makes a release."""
-        return frozenset(it for it in self.entries if it.path.parts[0] in PROGRAM_FOLDERS)
+        return frozenset(entry for entry in self.entries if entry.path.parts[0] in PROGRAM_FOLDERS)
 
     def configs(self, name: str) -> tuple[Path, ...]:
         """One a camera, for the device of that name: a bundle for all devices has those of each."""
         folder = self.folder / "config" if self.device else self.folder / "config" / name
         return tuple(
-            it
-            for it in self.below("config")
-            if it.parent == folder and it.suffix == ".toml" and CAMERA.fullmatch(it.stem)
+            file
+            for file in self.below("config")
+            if file.parent == folder and file.suffix == ".toml" and CAMERA.fullmatch(file.stem)
         )
 
     def _check_fit(self) -> None:
@@ -156,15 +156,16 @@ class UnpackedBundle:
         if device.name and not self.device and not self.configs(device.name):
             raise InstallError(
                 f"bundle {self.version}: is for the devices of a site, and has nothing for this "
-                f"one, "
-                f"{device.name}; name it in the site's file, or set {device.name_file} right"
+                f"one, {device.name}; name it in the site's file, or set {device.name_file} right"
             )
 
     def _check_space(self, device: DevicePaths) -> None:
-        below = next(it for it in (device.releases, *device.releases.parents) if it.exists())
+        below = next(
+            folder for folder in (device.releases, *device.releases.parents) if folder.exists()
+        )
         free_bytes = shutil.disk_usage(below).free
-        wheels = sum(it.size_bytes for it in self.entries if it.path.parts[0] == "wheels")
-        others = sum(it.size_bytes for it in self.entries) - wheels
+        wheels = sum(entry.size_bytes for entry in self.entries if entry.path.parts[0] == "wheels")
+        others = sum(entry.size_bytes for entry in self.entries) - wheels
         needed_bytes = wheels * UNPACKS_TO + others + SPARE_BYTES
         if free_bytes < needed_bytes:
             raise InstallError(

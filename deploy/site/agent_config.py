@@ -106,13 +106,13 @@ class AgentConfigSpec:
             "password_file": installed_paths.PASSWORD if self.carried.password else None,
         }
         named = {key: str(path) for key, path in mqtt.items() if path}
-        place = {"path": str(installed_paths.outbox(self.camera))}
+        outbox = {"path": str(installed_paths.outbox(self.camera))}
         sync = {"gallery_sync": {"public_key": str(installed_paths.GALLERY_PUBLIC_KEY)}}
         update = {"update": {"public_key": str(installed_paths.RELEASE_PUBLIC_KEY)}}
         return {
             "gallery": str(installed_paths.gallery(self.camera)),
             **(_signed_models(given) if self.carried.release_key else {}),
-            **({"outbox": place} if isinstance(given.get("outbox", {}), Mapping) else {}),
+            **({"outbox": outbox} if isinstance(given.get("outbox", {}), Mapping) else {}),
             **({"mqtt": named} if named and _has_broker(given) else {}),
             **(sync if self._has("gallery_sync") else {}),
             **(update if self._has("update") else {}),
@@ -128,7 +128,7 @@ class AgentConfigSpec:
         )
 
     def _has(self, section: str) -> bool:
-        return any(isinstance(it.get(section), Mapping) for it in (self.shared, self.own))
+        return any(isinstance(table.get(section), Mapping) for table in (self.shared, self.own))
 
     @property
     def _own_place(self) -> Location:
@@ -206,8 +206,8 @@ def _has_broker(table: Table) -> bool:
     return isinstance(mqtt, Mapping) and "url" in mqtt
 
 
-def _misplaced(table: Table, at: Location, places: Mapping[Location, str]) -> Iterator[str]:
-    for key, remedy in places.items():
+def _misplaced(table: Table, at: Location, remedies: Mapping[Location, str]) -> Iterator[str]:
+    for key, remedy in remedies.items():
         if _depth(table, key) == len(key):
             yield f"{'.'.join(map(str, (*at, *key)))}: {remedy}"
     for key in _ABSOLUTE:

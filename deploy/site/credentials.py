@@ -153,7 +153,7 @@ def _is_for(plan: AgentConfigSpec, cert: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         return True
     if not any(
-        it.startswith(URN) for it in names.get_values_for_type(x509.UniformResourceIdentifier)
+        name.startswith(URN) for name in names.get_values_for_type(x509.UniformResourceIdentifier)
     ):
         return True
     holder = Holder.of(cert)

@@ -1,13 +1,16 @@
-"""Where things lie on a device."""
+"""Where things lie on a device, as configurations name them."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-CONFIG = PurePosixPath("/etc/edge-reid")
-SECRETS = CONFIG / "secrets"
-STATE = PurePosixPath("/var/lib/edge-reid")
-CURRENT = PurePosixPath("/opt/edge-reid/current")
+from edge_reid.release import device_files
+
+_ROOT = PurePosixPath("/")
+CONFIG = _ROOT / device_files.CONFIG
+SECRETS = _ROOT / device_files.SECRETS
+STATE = _ROOT / device_files.STATE
+CURRENT = _ROOT / device_files.CURRENT
 """The release in force: a link."""
 
 CA = SECRETS / "ca.crt"

@@ -71,11 +71,11 @@ def make(
     from deploy.bundle import bundle_words
     from edge_reid.cli.verb_progress import stages
 
-    with stages() as told:
+    with stages() as progress:
         manifest = bundle_words.make(
             config,
             out,
-            told,
+            progress,
             target=target,
             device=device,
             runtime=runtime,
@@ -102,12 +102,13 @@ def verify(
     """Check that a bundle is whole, and signed by a key."""
     need_deploy()
     from edge_reid.cli.verb_progress import stages
+    from edge_reid.core.progress import of_stage
     from edge_reid.release.bundle_file import verify as verified
     from edge_reid.signing.keys import read_public_key
 
     key = read_public_key(public_key) if public_key else None
-    with stages() as told:
-        manifest = verified(path, key, lambda done, total: told("reading", done, total))
+    with stages() as progress:
+        manifest = verified(path, key, of_stage("reading", progress))
     signed = f"signed by {key.key_id}" if key else "signature not looked at"
     typer.echo(f"{path}: whole, {signed}: {_described(manifest)}")
 
@@ -124,12 +125,13 @@ def unpack(
     """
     need_deploy()
     from edge_reid.cli.verb_progress import stages
+    from edge_reid.core.progress import of_stage
     from edge_reid.release.bundle_unpack import unpack as unpacked
     from edge_reid.signing.keys import read_public_key
 
     key = read_public_key(public_key) if public_key else None
-    with stages() as told:
-        manifest = unpacked(path, out, key, lambda done, total: told("unpacking", done, total))
+    with stages() as progress:
+        manifest = unpacked(path, out, key, of_stage("unpacking", progress))
     signed = f"signed by {key.key_id}" if key else "signature not looked at"
     typer.echo(f"{out}: whole, {signed}: {_described(manifest)}")
 

@@ -52,13 +52,13 @@ def flash(
     from deploy.flash import flash_words
     from deploy.flash.flash_job import FlashJob
 
-    order = FlashJob.read(config, name, bundle)
+    job = FlashJob.read(config, name, bundle)
     if image is not None and card is not None:
-        flash_words.to_card(order, image, card, really=really, dry_run=dry_run)
+        flash_words.to_card(job, image, card, really=really, dry_run=dry_run)
     elif boot is not None:
-        flash_words.to_boot(order, boot, dry_run=dry_run)
+        flash_words.to_boot(job, boot, dry_run=dry_run)
     elif host is not None:
-        flash_words.to_host(order, host, ssh_config=ssh_config, dry_run=dry_run)
+        flash_words.to_host(job, host, ssh_config=ssh_config, dry_run=dry_run)
 
 
 def _device_name(device: str | None, box: str | None) -> str:
@@ -68,8 +68,8 @@ def _device_name(device: str | None, box: str | None) -> str:
         raise UsageError("flash: expected --device NAME, which device of the site's file")
     if "/" in device:
         raise UsageError(
-            f"flash: expected the name of a device of the site's file, got --device {device}; what "
-            "is written to is --card"
+            f"flash: expected --device NAME, a device of the site's file, got --device {device}; "
+            f"the card that is written to is --card {device}"
         )
     return device
 

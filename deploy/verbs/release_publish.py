@@ -49,8 +49,8 @@ def publish(
     groups = rollout_groups(site)
     plan = RolloutPlan(site.site, groups, site.rollout.soak_s)
     signing_key = read_signing_key(key)
-    with ReleaseChannel(login.broker(), login.root, site.site) as line, stages() as told:
-        done = publish_release(bundles, plan, signing_key, to, line, told=told)
+    with ReleaseChannel(login.broker(), login.root, site.site) as channel, stages() as progress:
+        done = publish_release(bundles, plan, signing_key, to, channel, progress=progress)
     _say_published(done, to)
 
 
@@ -58,14 +58,13 @@ def _say_published(done: PublishedRelease, to: Path) -> None:
     head = done.head
     if done.foreign:
         typer.echo("warning: the head there was not signed by this key; it is replaced", err=True)
-    order = [f"{group.name} ({len(group.agents)})" for group in head.groups]
+    groups = [f"{group.name} ({len(group.agents)})" for group in head.groups]
     typer.echo(
         f"release {head.version} for site {head.site}, serial {head.serial}: "
-        f"{', '.join(sorted(head.targets))}; first {', then '.join([*order, 'all others'])}"
+        f"{', '.join(sorted(head.targets))}; first {', then '.join([*groups, 'all others'])}"
     )
     typer.echo(
         f"in site.toml [agent.update] least_serial = {head.serial} keeps a device that is set up "
-        f"anew "
-        "from taking an older one"
+        "anew from taking an older one"
     )
     typer.echo(f"{to}: {done.new} files are new, {done.new_bytes / 1e6:.1f} MB")

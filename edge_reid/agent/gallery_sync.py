@@ -33,7 +33,8 @@ from edge_reid.gallery.gallery_install import LoadedGallery, install, load_held,
 from edge_reid.gallery.replica import Replica, StoredVersion
 from edge_reid.matching.index import Index
 from edge_reid.signing.keys import read_public_key
-from edge_reid.transfer.gallery_source import GallerySource, open_gallery_source
+from edge_reid.signing.transport import PublicationSource
+from edge_reid.transfer.gallery_transfer import open_gallery_source
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class GallerySync:
         path: Path,
         settings: GallerySyncSettings,
         pinned: TrustPolicy,
-        source: GallerySource,
+        source: PublicationSource,
     ) -> None:
         self.source_name = settings.source
         self.state = SyncState()
@@ -155,7 +156,7 @@ class GallerySync:
             SnapshotError: it did not answer in time, or what it has is refused.
         """
         self._concluded.clear()
-        self._source.hasten()
+        self._source.trigger()
         if not self._concluded.wait(patience_s):
             raise SnapshotError(
                 f"gallery {self.source_name}: expected an answer within {patience_s:g} s, got none;"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from edge_reid.agent.metrics import StageClock, StageSummary, resident_mb
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.core.config import AgentSettings, DecideSettings
+from edge_reid.core.progress import Progress
 from edge_reid.core.types import Frame, GallerySnapshot
 from edge_reid.matching.index import Index
 from edge_reid.vision.capture import FrameSource, open_source
@@ -26,9 +27,6 @@ CROWD = 1000
 """People in the made-up gallery: matching costs what it would cost on a well-used device."""
 
 NOBODY_KNOWN = DecideSettings(threshold=0.99)
-
-Progress = Callable[[int, int | None], None]
-"""Called with frames done and frames expected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,139 +1,256 @@
-"""What `gallery enroll` does between the command line and the store. Heavy to import."""
+"""Photos of people become templates of a gallery.
+
+`prepare_enrolment` looks at the photos and says what speaks against them; `store_enrolment` writes.
+Between the two a person may be asked.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from itertools import chain
 from pathlib import Path
-
-import typer
+from typing import TypeAlias
 
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Template
-from edge_reid.enrolment.photo_embedding import PhotoEmbedder, Pick, subject_text
+from edge_reid.enrolment.photo_embedding import (
+    NO_PICK,
+    EmbeddedPhoto,
+    PhotoEmbedder,
+    PhotoInput,
+    Pick,
+    load_photo,
+)
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.matching.conflicts import TemplateConflict, find_conflicts, same_photos
+from edge_reid.matching.conflicts import find_conflicts, same_photos
 from edge_reid.matching.threshold import threshold_for
-from edge_reid.vision.photo import read_photo
-
-Enrolled = Mapping[str, Mapping[Path, Template]]
-"""By identity, then by photo."""
+from edge_reid.vision.photo import Photo
 
 
-def portray_all(
-    people: Mapping[str, Sequence[Path]],
-    pick: Pick,
-    studio: PhotoEmbedder,
+class SkipReason(Enum):
+    """Why a photo gives no template."""
+
+    ENROLLED = "enrolled already"
+    REPEATED = "given twice"
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedPhoto:
+    """A photo that gives no template."""
+
+    path: Path
+    identity: str
+    reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnrolledPhoto:
+    """A photo and its template."""
+
+    photo: EmbeddedPhoto
+    template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoConflict:
+    """A photo that is somebody else's, or looks so."""
+
+    path: Path
+    identity: str
+    """As whom it is enrolled."""
+    other: str
+    similarity: float | None
+    """To the other; None: it is the very photo that the other is enrolled with."""
+    own_similarity: float | None = None
+    """To the nearest other template of its identity; None when there is none."""
+
+    @property
+    def message(self) -> str:
+        """What it means, and what to do."""
+        if self.similarity is None:
+            return (
+                f"{self.path} is the very photo that {self.other} is enrolled with, so one of the "
+                "two names is wrong; `edge-reid gallery doctor` says how to remove either"
+            )
+        other = f"{self.other} ({self.similarity:.2f})"
+        if self.own_similarity is None:
+            return f"{self.path} would be taken for {other}; check the photo"
+        return (
+            f"{self.path} is closer to {other} than to its own identity "
+            f"({self.own_similarity:.2f}); check the photo"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enrolment:
+    """What is about to be enrolled. Nothing of it is stored yet."""
+
+    enrolled: Mapping[str, tuple[EnrolledPhoto, ...]]
+    """By identity."""
+    skipped: tuple[SkippedPhoto, ...]
+    conflicts: tuple[PhotoConflict, ...]
+    """What should be said; none of them forbids anything."""
+    replaces: bool
+    """Whether the templates take the place of all that their identities have."""
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """Of all identities."""
+        photos = chain.from_iterable(self.enrolled.values())
+        return tuple(photo.template for photo in photos)
+
+
+PhotoOutcome: TypeAlias = EnrolledPhoto | SkippedPhoto
+
+
+def prepare_enrolment(
+    people: Mapping[str, Sequence[PhotoInput]],
+    embedder: PhotoEmbedder,
     store: GalleryStore,
     *,
-    anew: bool = False,
-) -> Enrolled:
-    """A template of each photo that is new for its identity, or `anew` of each.
+    pick: Pick = NO_PICK,
+    replace: bool = False,
+    on_photo: Callable[[PhotoOutcome], None] = lambda _: None,
+) -> Enrolment:
+    """Make a template of each photo that is new for its identity.
+
+    Args:
+        people: by identity, as the gallery spells names; photos or crops of them.
+        embedder: makes embeddings of the gallery's model.
+        store: the gallery; nothing is written.
+        pick: which person of each photo is meant.
+        replace: make a template of every photo, to take the place of all that the identities have.
+        on_photo: called after each photo.
 
     Raises:
         PhotoError: for all bad photos at once.
+        UsageError: the picked box is not in the photo.
     """
-    mistakes: list[str] = []
-    enrolled = {
-        identity: dict(
-            _portray(
-                identity,
-                photos,
-                pick,
-                studio,
-                known=frozenset() if anew else store.sources(identity),
-                mistakes=mistakes,
-            )
+    enrolled: dict[str, tuple[EnrolledPhoto, ...]] = {}
+    skipped: list[SkippedPhoto] = []
+    reader = _PhotoReader(embedder, pick, on_photo)
+    for identity, photos in people.items():
+        known = frozenset() if replace else store.sources(identity)
+        outcomes = list(reader.outcomes(identity, photos, known))
+        enrolled[identity] = tuple(
+            outcome for outcome in outcomes if isinstance(outcome, EnrolledPhoto)
         )
-        for identity, photos in people.items()
-    }
-    if mistakes:
-        raise PhotoError(f"nobody was enrolled: {'; '.join(mistakes)}")
-    return enrolled
+        skipped += [outcome for outcome in outcomes if isinstance(outcome, SkippedPhoto)]
+    if reader.mistakes:
+        raise PhotoError(f"nobody was enrolled: {'; '.join(reader.mistakes)}")
+    before = _templates_before(store, enrolled, replace=replace)
+    conflicts = tuple(_conflicts(enrolled, before, embedder))
+    return Enrolment(enrolled, tuple(skipped), conflicts, replace)
 
 
-def _portray(
-    identity: str,
-    photos: Sequence[Path],
-    pick: Pick,
-    studio: PhotoEmbedder,
-    *,
-    known: frozenset[str],
-    mistakes: list[str],
-) -> Iterator[tuple[Path, Template]]:
-    """Photos and their templates; notes what is wrong with the others."""
-    sources = set(known)
-    for path in photos:
-        try:
-            photo = read_photo(path)
-            if photo.sha256 in sources:
-                where = (
-                    f"enrolled as {identity} already" if photo.sha256 in known else "given twice"
-                )
-                typer.echo(f"{path}: skipped, {where}")
+def store_enrolment(enrolment: Enrolment, store: GalleryStore) -> None:
+    """Write all templates, or none.
+
+    Raises:
+        GalleryError: the gallery cannot be written.
+    """
+    if not enrolment.templates:
+        return
+    if enrolment.replaces:
+        store.replace_all(enrolment.templates)
+    else:
+        store.add_all(enrolment.templates)
+
+
+class _PhotoReader:
+    """Makes templates of photos, and collects what is wrong with those that give none."""
+
+    def __init__(
+        self, embedder: PhotoEmbedder, pick: Pick, on_photo: Callable[[PhotoOutcome], None]
+    ) -> None:
+        self._embedder = embedder
+        self._pick = pick
+        self._on_photo = on_photo
+        self.mistakes: list[str] = []
+
+    def outcomes(
+        self, identity: str, photos: Sequence[PhotoInput], known: frozenset[str]
+    ) -> Iterator[PhotoOutcome]:
+        """What comes of each photo that can be used; `known` are the SHA-256 of those enrolled."""
+        sources = set(known)
+        for given in photos:
+            try:
+                photo = load_photo(given)
+                outcome = self._outcome(identity, photo, sources, is_known=photo.sha256 in known)
+            except PhotoError as error:
+                self.mistakes.append(str(error))
                 continue
-            sources.add(photo.sha256)
-            subject = studio.subject(photo, pick)
-        except PhotoError as error:
-            mistakes.append(str(error))
-            continue
-        typer.echo(subject_text(photo, subject))
-        made = studio.embedding(subject)
-        yield (
-            path,
-            Template(
-                identity,
-                made.vector,
-                made.model_id,
-                made.quality,
-                photo.sha256,
-                time.time(),
-                photo_name=os.fsencode(path).decode("utf-8", "backslashreplace"),
-            ),
-        )
+            self._on_photo(outcome)
+            yield outcome
+
+    def _outcome(
+        self, identity: str, photo: Photo, sources: set[str], *, is_known: bool
+    ) -> PhotoOutcome:
+        if photo.sha256 in sources:
+            reason = SkipReason.ENROLLED if is_known else SkipReason.REPEATED
+            return SkippedPhoto(photo.path, identity, reason)
+        sources.add(photo.sha256)
+        embedded = self._embedder.embed(photo, self._pick)
+        return EnrolledPhoto(embedded, _template(identity, embedded))
 
 
-def warnings_of(
-    enrolled: Enrolled, studio: PhotoEmbedder, store: GalleryStore, *, anew: bool = False
-) -> list[str]:
-    """What to say of photos that are somebody else's, or look so; `store` is without them yet."""
-    before = [each for each in store.templates() if not (anew and each.identity in enrolled)]
-    threshold = threshold_for(
-        studio.manifest.impostor_quantiles, DecideSettings().target_fpir, max(1, len(before))
+def _template(identity: str, photo: EmbeddedPhoto) -> Template:
+    return Template(
+        identity,
+        photo.embedding.vector,
+        photo.embedding.model_id,
+        photo.embedding.quality,
+        photo.sha256,
+        time.time(),
+        photo_name=os.fsencode(photo.path).decode("utf-8", "backslashreplace"),
     )
+
+
+def _templates_before(
+    store: GalleryStore, enrolled: Mapping[str, object], *, replace: bool
+) -> list[Template]:
+    """What is in the gallery, and stays there."""
     return [
-        warning
-        for identity, theirs in enrolled.items()
-        for warning in _warnings(theirs, [*before, *_others(enrolled, identity)], threshold)
+        template
+        for template in store.templates()
+        if not (replace and template.identity in enrolled)
     ]
 
 
-def _others(enrolled: Enrolled, identity: str) -> Iterator[Template]:
-    return chain.from_iterable(
-        theirs.values() for name, theirs in enrolled.items() if name != identity
-    )
-
-
-def _warnings(
-    theirs: Mapping[Path, Template], before: Sequence[Template], threshold: float
-) -> Iterator[str]:
-    photos, templates = tuple(theirs), tuple(theirs.values())
-    twins = same_photos(templates, before, threshold=threshold)
-    for number, other in twins.items():
-        yield (
-            f"{photos[number]} is the very photo that {other} is enrolled with, so one of the two "
-            "names is wrong; `edge-reid gallery doctor` says how to remove either"
+def _conflicts(
+    enrolled: Mapping[str, tuple[EnrolledPhoto, ...]],
+    before: list[Template],
+    embedder: PhotoEmbedder,
+) -> Iterator[PhotoConflict]:
+    quantiles = embedder.manifest.impostor_quantiles
+    threshold = threshold_for(quantiles, DecideSettings().target_fpir, max(1, len(before)))
+    for identity, photos in enrolled.items():
+        others = (
+            photo for name, theirs in enrolled.items() if name != identity for photo in theirs
         )
-    for clash in find_conflicts(templates, before, threshold=threshold):
-        if clash.number not in twins:
-            yield f"{photos[clash.number]} {_trouble(clash)}; check the photo"
+        rest = [*before, *(photo.template for photo in others)]
+        yield from _conflicts_of(identity, photos, rest, threshold)
 
 
-def _trouble(clash: TemplateConflict) -> str:
-    other = f"{clash.other.identity} ({clash.other.similarity:.2f})"
-    if clash.own_similarity is None:
-        return f"would be taken for {other}"
-    return f"is closer to {other} than to its own identity ({clash.own_similarity:.2f})"
+def _conflicts_of(
+    identity: str, photos: Sequence[EnrolledPhoto], rest: Sequence[Template], threshold: float
+) -> Iterator[PhotoConflict]:
+    templates = [photo.template for photo in photos]
+    paths = [photo.photo.path for photo in photos]
+    twins = same_photos(templates, rest, threshold=threshold)
+    for number, other in twins.items():
+        yield PhotoConflict(paths[number], identity, other, None)
+    for found in find_conflicts(templates, rest, threshold=threshold):
+        if found.number not in twins:
+            yield PhotoConflict(
+                paths[found.number],
+                identity,
+                found.other.identity,
+                found.other.similarity,
+                found.own_similarity,
+            )

@@ -1,6 +1,4 @@
-"""A published gallery comes to a device: fetched beside, checked, and in force from one moment
-on.
-"""
+"""A published gallery on a device: fetched and checked beside the one in force, then swapped."""
 
 from __future__ import annotations
 
@@ -64,13 +62,13 @@ def install(
     _check_new_enough(head, pinned)
     if _is_taken(head, replica):
         return None
-    stock = _Stock(replica, fetch, pause)
-    loaded = load(head, stock.get)
+    blobs = _Blobs(replica, fetch, pause)
+    loaded = load(head, blobs.get)
     replica.install(
         head.version,
         sealed,
         head.root.ref,
-        blobs=stock.seen,
+        blobs=blobs.seen,
         erased=loaded.erased,
         now_utc_s=now_utc_s,
     )
@@ -102,7 +100,7 @@ def load_held(
     """
     head = open_head(held.sealed, pinned.key)
     check_head(head, pinned)
-    loaded = load(head, _Stock(replica, fetch, pause).get, without=replica.erased)
+    loaded = load(head, _Blobs(replica, fetch, pause).get, without=replica.erased)
     return LoadedGallery(head, loaded.snapshot)
 
 
@@ -128,7 +126,7 @@ def _is_taken(head: Head, replica: Replica) -> bool:
             f"gallery version {head.version}: expected one above {highest}, which was taken "
             "before; an old version was sent again, publish a new one"
         )
-    same = [each for each in replica.held if each.version == head.version]
+    same = [held for held in replica.held if held.version == head.version]
     if same and same[0].root != head.root.ref:
         raise SnapshotError(
             f"gallery version {head.version}: expected what was taken under this number, got "
@@ -137,7 +135,7 @@ def _is_taken(head: Head, replica: Replica) -> bool:
     return True
 
 
-class _Stock:
+class _Blobs:
     """Blobs from the disk, and what is missing there from elsewhere."""
 
     def __init__(self, replica: Replica, fetch: FetchBlobs, pause: Pause) -> None:

@@ -9,44 +9,16 @@ is what takes an erased person off the broker.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from edge_reid.core.errors import GalleryError, SnapshotError
+from edge_reid.core.progress import Progress, no_progress
 from edge_reid.gallery.gallery_head import Head, Root, open_head, seal
 from edge_reid.gallery.snapshot import people_of
 from edge_reid.gallery.store import Contents, GalleryStore
 from edge_reid.gallery.tree import Tree, grow
-from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import SigningKey
-
-Progress = Callable[[int, int | None], None]
-"""Told how many blobs are done, and of how many."""
-
-
-class Place(Protocol):
-    """Where a gallery is published."""
-
-    @property
-    def name(self) -> str:
-        """One per place, without any secret."""
-
-    def head(self) -> bytes | None:
-        """The head that lies there; None when there is none."""
-
-    def put(self, blobs: Iterable[tuple[BlobRef, bytes]]) -> Iterable[BlobRef]:
-        """Put blobs there; yields each once it is."""
-
-    def put_head(self, sealed: bytes) -> None:
-        """Put a head in the place of the one there.
-
-        Raises:
-            SnapshotError: somebody else did so at the same moment.
-        """
-
-    def clear(self, refs: Iterable[BlobRef]) -> Iterable[BlobRef]:
-        """Take blobs away; yields each once it is."""
+from edge_reid.signing.transport import PublicationTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +38,19 @@ class PublishedGallery:
 
 def publish(
     store: GalleryStore,
-    place: Place,
+    target: PublicationTarget,
     key: SigningKey,
     *,
     site: str,
     again: bool = False,
     supersede: bool = False,
-    progress: Progress = lambda _done, _expected: None,
+    progress: Progress = no_progress,
 ) -> PublishedGallery:
     """Publish a gallery as it is now.
 
     Args:
         store: the gallery; it remembers what lies where.
-        place: where to.
+        target: where to.
         key: signs.
         site: the devices of this site take it.
         again: send all blobs, also those that should be there.
@@ -88,41 +60,41 @@ def publish(
     Raises:
         SnapshotError: a newer version lies there, or another of the same number.
         GalleryError: the gallery cannot be read, or remember what was sent.
-        BrokerError, UsageError: the place is not there, or does not take it.
+        BrokerError, UsageError: the target is not there, or does not take it.
     """
     contents = store.contents()
     if contents.version == 0:
         raise GalleryError(f"gallery {store.path}: expected somebody enrolled, nobody ever was")
     tree = grow(people_of(contents.templates), contents.erasures)
-    there, foreign = _head_of(place, key)
+    there, foreign = _head_of(target, key)
     if supersede and there and there.version >= contents.version and there.root != _root(tree):
         store.raise_version(there.version)
         contents = store.contents()
     if there:
         _check_newer(contents.version, tree, there)
     head = _head(contents, tree, store, site, key)
-    before = store.published(place.name)
+    before = store.published(target.name)
     # what lies there is ours only if the head there is the one we put there last
     is_known = there is not None and before.get(there.root.ref, False) and not again
     new = [ref for ref in tree.blobs if not (is_known and before.get(ref, False))]
-    store.note_published(place.name, new, is_there=False)
-    for done, _ in enumerate(place.put((ref, tree.blobs[ref]) for ref in new), start=1):
+    store.note_published(target.name, new, is_there=False)
+    for done, _ in enumerate(target.put((ref, tree.blobs[ref]) for ref in new), start=1):
         progress(done, len(new))
-    store.note_published(place.name, new, is_there=True)
-    sealed = seal(head, key)
-    place.put_head(sealed)
+    store.note_published(target.name, new, is_there=True)
+    signed_head = seal(head, key)
+    target.put_head(signed_head)
     old = before.keys() - tree.blobs.keys()
-    store.note_cleared(place.name, list(place.clear(old)))
-    sent_bytes = len(sealed) + sum(ref.size_bytes for ref in new)
+    store.note_cleared(target.name, list(target.clear(old)))
+    sent_bytes = len(signed_head) + sum(ref.size_bytes for ref in new)
     return PublishedGallery(head, len(new), sent_bytes, len(old), foreign)
 
 
-def _head_of(place: Place, key: SigningKey) -> tuple[Head | None, bool]:
-    sealed = place.head()
-    if sealed is None:
+def _head_of(target: PublicationTarget, key: SigningKey) -> tuple[Head | None, bool]:
+    signed_head = target.head()
+    if signed_head is None:
         return None, False
     try:
-        return open_head(sealed, key.public), False
+        return open_head(signed_head, key.public), False
     except SnapshotError:  # no device that pins our key takes it: it is in nobody's way
         return None, True
 

@@ -164,7 +164,7 @@ def walk(root: BlobRef, fetch: Fetch, *, max_blobs: int, max_bytes: int) -> Iter
         if blobs > max_blobs or size > max_bytes:
             raise SnapshotError(
                 f"gallery: expected {max_blobs} blobs of {max_bytes} bytes in all as its head "
-                f"says, got more; publish it again"
+                "says, got more; publish it again"
             )
         below: list[tuple[str, BlobRef]] = []
         bodies = fetch([ref for _, ref in level])

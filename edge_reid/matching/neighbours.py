@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_reid.core.progress import Progress, no_progress
 from edge_reid.core.types import Vectors
 
 CHUNK_BYTES = 64 << 20
@@ -14,8 +15,6 @@ CHUNK_BYTES = 64 << 20
 NOBODY = -1
 Rows = NDArray[np.intp]
 Similarities = NDArray[np.float32]
-Progress = Callable[[int, int | None], None]
-"""Told how many templates are done, and of how many."""
 
 
 class Neighbours:
@@ -39,7 +38,7 @@ class Neighbours:
         person: NDArray[np.intp],
         *,
         apart: NDArray[np.bool_] | None = None,
-        progress: Progress = lambda _done, _expected: None,
+        progress: Progress = no_progress,
     ) -> None:
         count = len(vectors)
         self.person = person.copy()

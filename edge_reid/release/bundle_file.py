@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Protocol
@@ -21,6 +21,7 @@ from typing import IO, Protocol
 import zstandard
 
 from edge_reid.core.errors import BundleError
+from edge_reid.core.progress import Progress, no_progress
 from edge_reid.release.bundle_manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
@@ -32,9 +33,6 @@ from edge_reid.release.bundle_manifest import (
 )
 from edge_reid.release.ustar import UstarReader
 from edge_reid.signing.keys import SIGNATURE_BYTES, PublicKey
-
-Progress = Callable[[int, int], None]
-"""Told the bytes done and the bytes there are."""
 
 _SIGNATURE_TEXT = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * SIGNATURE_BYTES))
 _MAX_SIGNATURE_BYTES = 2 * SIGNATURE_BYTES + 1
@@ -56,7 +54,7 @@ class BundleSink(Protocol):
 def verify(
     path: Path,
     key: PublicKey | None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     *,
     sink: BundleSink | None = None,
 ) -> BundleManifest:
@@ -65,7 +63,7 @@ def verify(
     Args:
         path: of the bundle.
         key: that must have signed it; None: anybody may have made it.
-        progress: told how far it is.
+        progress: told the bytes done.
         sink: given everything as it comes.
 
     Raises:
@@ -77,8 +75,7 @@ def verify(
         for file in manifest.files:
             _read_file(tar, file, sink)
             done += file.size_bytes
-            if progress:
-                progress(done, manifest.size_bytes)
+            progress(done, manifest.size_bytes)
         tar.end()
     return manifest
 

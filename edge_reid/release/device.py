@@ -12,13 +12,24 @@ from typing import Any
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.errors import BundleError
 from edge_reid.core.files import read_json_or_none, write_whole
-from edge_reid.release.bundle_manifest import MAX_MANIFEST_BYTES, BundleManifest, parse_manifest
+from edge_reid.release.bundle_manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    BundleManifest,
+    parse_manifest,
+)
+from edge_reid.release.device_files import (
+    CONFIG,
+    CURRENT,
+    DOWNLOADS,
+    HOME,
+    MOST_CUTS,
+    NAME_FILE,
+    REFUSED_FILE,
+)
 from edge_reid.release.download_cache import DownloadCache
 from edge_reid.release.release_head import ReleaseHead
 from edge_reid.signing.blobs import ref_of
-
-MOST_CUTS = 2
-"""As in the installer's journal: a version that was cut off so often is not tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +57,13 @@ class Device:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self.root = root
-        self.home = root / "opt/edge-reid"
-        self.stock = DownloadCache(root / "var/lib/edge-reid-update")
-        self.told = root / "var/lib/edge-reid-update/told.json"
+        self.home = root / HOME
+        self.downloads = DownloadCache(root / DOWNLOADS)
+        self.report_file = root / DOWNLOADS / "told.json"
         """What the device reported last."""
-        self.soak = root / "var/lib/edge-reid-update/soak.json"
+        self.soak_file = root / DOWNLOADS / "soak.json"
         """Since when it sees others run the release that is published."""
-        self._config = root / "etc/edge-reid"
-        self._attempt = self.home / "update.json"
+        self._attempt_file = self.home / "update.json"
 
     @property
     def settings(self) -> AgentSettings | None:
@@ -62,13 +72,13 @@ class Device:
         Raises:
             ConfigError: a configuration has mistakes.
         """
-        every = (load_settings(it, {}) for it in sorted(self._config.glob("[!.]*.toml")))
-        return next((it for it in every if it.update), None)
+        agents = (load_settings(file, {}) for file in self._config_files)
+        return next((settings for settings in agents if settings.update), None)
 
     @property
     def name(self) -> str:
         """What its site calls it; empty if it has no name."""
-        file = self._config / "box"
+        file = self.root / NAME_FILE
         return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
     @property
@@ -78,7 +88,7 @@ class Device:
         Raises:
             BundleError: none was installed from a bundle.
         """
-        path = self.home / "current/manifest.json"
+        path = self.root / CURRENT / MANIFEST
         try:
             with path.open("rb") as file:
                 body = file.read(MAX_MANIFEST_BYTES + 1)
@@ -96,24 +106,28 @@ class Device:
             entry = table.get(version)
             return str(entry["reason"]) if entry and entry["cuts"] >= MOST_CUTS else ""
 
-        return read_json_or_none(self.home / "refused.json", reason) or ""
+        return read_json_or_none(self.root / REFUSED_FILE, reason) or ""
 
     @property
     def attempt(self) -> Attempt | None:
         """The last one."""
-        return read_json_or_none(self._attempt, _parse_attempt)
+        return read_json_or_none(self._attempt_file, _parse_attempt)
 
-    def note(self, attempt: Attempt) -> None:
+    def record(self, attempt: Attempt) -> None:
         """Remember an attempt; root does."""
-        write_whole(self._attempt, json.dumps(asdict(attempt), indent=1).encode())
+        write_whole(self._attempt_file, json.dumps(asdict(attempt), indent=1).encode())
 
-    def ailing(self) -> str:
+    def failing_agents(self) -> str:
         """Which agents do not run, and how they are; empty: all do, or nobody could tell."""
         if shutil.which("systemctl") is None or not (self.root / "run/systemd/system").is_dir():
             return ""
-        states = {it.stem: _unit_state(it.stem) for it in self._config.glob("[!.]*.toml")}
-        ill = [f"camera {name}: {state}" for name, state in sorted(states.items()) if state]
-        return "; ".join(ill)
+        states = {file.stem: _unit_state(file.stem) for file in self._config_files}
+        failing = [f"camera {name}: {state}" for name, state in states.items() if state]
+        return "; ".join(failing)
+
+    @property
+    def _config_files(self) -> list[Path]:
+        return sorted((self.root / CONFIG).glob("[!.]*.toml"))
 
 
 def _unit_state(camera: str) -> str:
@@ -126,7 +140,7 @@ def _unit_state(camera: str) -> str:
 
 
 def check_newer(head: ReleaseHead, site: str, device: Device, least_serial: int) -> None:
-    """Nothing, if a head is for this site and no replay.
+    """Raise BundleError unless a head is for this site and no replay.
 
     Raises:
         BundleError: it is for another, came before one that this device has had, or before the

@@ -1,8 +1,8 @@
 """Root's part of an update: take nothing on trust, make a bundle of it, run its installer.
 
-What lies in the stock was fetched from outside by a user who parses video. So everything is copied
-into a folder of root's while it is hashed, and is a release only if the head is signed by the key
-that this device pins and names just these bytes.
+What was downloaded comes from outside, by a user who parses video. So everything is copied into a
+folder of root's while it is hashed, and is a release only if the head is signed by the key that
+this device pins and names just these bytes.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def install_release(device: Device, settings: AgentSettings, update: UpdateSetti
         head = _head(device, settings.site, update)
         failure = _install(device, head)
         attempt = Attempt(head.serial, head.version, failure, int(time.time()))  # never ahead
-        device.note(attempt)
+        device.record(attempt)
     finally:
-        _remove(device.stock.ready)
+        _remove(device.downloads.ready)
     return attempt
 
 
@@ -55,7 +55,7 @@ def _remove(path: Path) -> None:
 
 
 def _head(device: Device, site: str, update: UpdateSettings) -> ReleaseHead:
-    with _opened(device.stock.ready) as file:
+    with _opened(device.downloads.ready) as file:
         head = open_head(file.read(MAX_HEAD_BYTES + 1), read_public_key(update.public_key))
     check_newer(head, site, device, update.least_serial)
     return head
@@ -77,7 +77,7 @@ def _install(device: Device, head: ReleaseHead) -> str:
 
 
 def _unpack(device: Device, head: ReleaseHead, folder: Path) -> None:
-    """The stock's files as the folder that a bundle unpacks to, every byte hashed on its way."""
+    """The downloaded files as the folder that a bundle unpacks to, every byte hashed on its way."""
     runs = device.installed.manifest
     target = head.targets.get(runs.target)
     if target is None:
@@ -95,7 +95,7 @@ def _unpack(device: Device, head: ReleaseHead, folder: Path) -> None:
 
 def _copy(device: Device, file: BlobRef, to: Path) -> None:
     digest, size = hashlib.sha256(), 0
-    with _opened(device.stock.files / file.sha256) as source, to.open("xb") as sink:
+    with _opened(device.downloads.files / file.sha256) as source, to.open("xb") as sink:
         while piece := source.read(min(_PIECE_BYTES, file.size_bytes - size + 1)):
             size += len(piece)
             if size > file.size_bytes:
@@ -105,8 +105,7 @@ def _copy(device: Device, file: BlobRef, to: Path) -> None:
     if size != file.size_bytes or digest.hexdigest() != file.sha256:
         raise BundleError(
             f"{to.name}: is not what the release says; it was changed on this device, and is "
-            f"fetched "
-            "again"
+            "fetched again"
         )
 
 
@@ -139,5 +138,5 @@ def _run_installer(bundle: Path, root: Path) -> str:
     if done.returncode == 0:
         return ""
     lines = done.stderr.strip().splitlines() or [f"the installer ended with {done.returncode}"]
-    complaints = [it.removeprefix(_ERROR) for it in lines if it.startswith(_ERROR)]
+    complaints = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
     return complaints[-1] if complaints else lines[-1]

@@ -80,23 +80,24 @@ def seal(head: ReleaseHead, key: SigningKey) -> bytes:
     Raises:
         BundleError: it has more devices in its groups than devices will read.
     """
-    sealed = seals.sign(head.model_dump_json(by_alias=True).encode(), key)
-    if len(sealed) > MAX_HEAD_BYTES:
+    signed_head = seals.sign(head.model_dump_json(by_alias=True).encode(), key)
+    if len(signed_head) > MAX_HEAD_BYTES:
         raise BundleError(
-            f"release head: expected at most {MAX_HEAD_BYTES} bytes, got {len(sealed)}; put fewer "
-            "devices into groups: those of none come last anyway"
+            f"release head: expected at most {MAX_HEAD_BYTES} bytes, got {len(signed_head)}; put "
+            "fewer devices into groups: those of none come last anyway"
         )
-    return sealed
+    return signed_head
 
 
-def open_head(sealed: bytes, key: PublicKey) -> ReleaseHead:
+def open_head(signed_head: bytes, key: PublicKey) -> ReleaseHead:
     """The head, if that key signed it; nothing of it is parsed before that is known.
 
     Raises:
         BundleError: it is too large, not signed by that key, or not a head.
     """
     try:
-        return ReleaseHead.model_validate_json(seals.verify_envelope(sealed, key, MAX_HEAD_BYTES))
+        body = seals.verify_envelope(signed_head, key, MAX_HEAD_BYTES)
+        return ReleaseHead.model_validate_json(body)
     except seals.EnvelopeError as error:
         raise BundleError(f"release head: {error}") from error
     except ValidationError as error:
@@ -109,7 +110,7 @@ def open_head(sealed: bytes, key: PublicKey) -> ReleaseHead:
 def check_manifest(
     manifest: BundleManifest, head: ReleaseHead, runs: BundleManifest, device: str
 ) -> None:
-    """Nothing, if a release is what its head says, and for a device.
+    """Raise BundleError unless a release is what its head says, and for a device.
 
     Args:
         manifest: of the release.

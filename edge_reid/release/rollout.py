@@ -1,5 +1,4 @@
-"""Whose turn it is: a device takes a release when all that go before it have run it well for a
-while.
+"""Whose turn it is: a device takes a release when all before it have run it well for a while.
 
 Nobody conducts this. Every device reads the groups in the signed head and what the others report of
 themselves, so a roll-out goes on without anybody's laptop, and stops by itself. Pure.
@@ -52,10 +51,10 @@ def _stop(head: ReleaseHead, agent: str, reports: Reports) -> str | None:
         for name, report in sorted(reports.items())
         if name != agent and report.state == "taken-back" and _is_about(head, report)
     }
-    mine = _place(head, agent)
-    named = [name for name in backs if _place(head, name) < len(head.groups)]
+    mine = _group_index(head, agent)
+    named = [name for name in backs if _group_index(head, name) < len(head.groups)]
     unnamed = [name for name in backs if name not in named]
-    stopping = [name for name in named if _place(head, name) <= mine]
+    stopping = [name for name in named if _group_index(head, name) <= mine]
     if mine == len(head.groups) and len(unnamed) >= UNNAMED_TO_STOP:
         stopping += unnamed
     if not stopping:
@@ -65,14 +64,14 @@ def _stop(head: ReleaseHead, agent: str, reports: Reports) -> str | None:
     return f"{first} took {head.version} back: {backs[first].reason}{rest}"
 
 
-def _place(head: ReleaseHead, agent: str) -> int:
-    """Of its group in their order; those of none come last."""
-    places = (place for place, group in enumerate(head.groups) if agent in group.agents)
-    return next(places, len(head.groups))
+def _group_index(head: ReleaseHead, agent: str) -> int:
+    """Of its group, in their order; the number of groups for those of none, which come last."""
+    indices = (index for index, group in enumerate(head.groups) if agent in group.agents)
+    return next(indices, len(head.groups))
 
 
 def _before(head: ReleaseHead, agent: str) -> Iterator[RolloutGroup]:
-    yield from head.groups[: _place(head, agent)]
+    yield from head.groups[: _group_index(head, agent)]
 
 
 def _is_about(head: ReleaseHead, report: DeviceUpdate) -> bool:

@@ -1,8 +1,7 @@
-"""A device follows the releases that are published for its site: one check_once, and what comes of
-it.
+"""A device follows the releases that are published for its site: one look, and what comes of it.
 
 It runs as the user of the agents and can change nothing that runs: it fetches, and leaves what it
-has fetched for `admission`, which root runs and which believes none of it.
+has fetched for `installer`, which root runs and which believes none of it.
 """
 
 from __future__ import annotations
@@ -14,16 +13,17 @@ from typing import Literal, TypeAlias
 from edge_reid.core.config import AgentSettings, UpdateSettings
 from edge_reid.core.errors import BundleError, EdgeReidError
 from edge_reid.core.files import read_json_or_none, write_whole
-from edge_reid.core.progress import StageProgress
+from edge_reid.core.progress import Progress, StageProgress
 from edge_reid.mqtt.broker import Broker
 from edge_reid.release.bundle_manifest import BundleManifest, parse_manifest
 from edge_reid.release.channel import ChannelState, ReleaseChannel
 from edge_reid.release.device import Device, Installed, check_newer
-from edge_reid.release.file_source import ReleaseFileSource, open_release_files
 from edge_reid.release.release_head import ReleaseHead, TargetRelease, check_manifest, open_head
+from edge_reid.release.release_transfer import open_release_source
 from edge_reid.release.rollout import reason_to_wait
 from edge_reid.release.soak import Watch
 from edge_reid.signing.keys import PublicKey, read_public_key
+from edge_reid.signing.transport import PublicationSource
 from edge_reid.wire.events import rfc3339
 from edge_reid.wire.payloads import DeviceUpdate
 
@@ -45,7 +45,7 @@ def check_once(
     device: Device,
     settings: AgentSettings,
     update: UpdateSettings,
-    told: StageProgress = lambda *_: None,
+    progress: StageProgress = lambda *_: None,
 ) -> DeviceUpdate:
     """Look once at what is published, fetch it if it is this device's turn, and report.
 
@@ -53,7 +53,7 @@ def check_once(
         device: this one.
         settings: of the agent that reports for it.
         update: where releases come from, and who signs them.
-        told: told how far it is.
+        progress: told how far it is.
 
     Returns:
         The last report.
@@ -65,42 +65,42 @@ def check_once(
     """
     key = read_public_key(update.public_key)
     installed = device.installed
-    line = ReleaseChannel(Broker.from_settings(settings.mqtt), settings.mqtt.root, settings.site)
-    with line:
-        said = line.listen()
-        head, refusal = _head(said, key, settings, update, device)
+    channel = ReleaseChannel(Broker.from_settings(settings.mqtt), settings.mqtt.root, settings.site)
+    with channel:
+        published = channel.read()
+        head, refusal = _open_head(published, key, settings, update, device)
         reporter = _Reporter(device, settings, installed.manifest, head)
         if head is None:
             standing: _Standing | None = _Standing("failed" if refusal else "current", refusal)
         else:
-            standing = _standing(device, installed, head, said, settings.agent)
+            standing = _standing(device, installed, head, published, settings.agent)
         report = reporter.report(standing or _Standing("fetching"))
-        line.tell(report)
-    if head is None or said.head is None or standing:
+        channel.report(report)
+    if head is None or published.head is None or standing:
         return report
     try:  # without a connection, which no broker would keep for an hour of silence
-        _fetch(device, installed, head, open_release_files(update), told)
-        device.stock.make_ready(said.head)
+        _fetch(device, installed, head, open_release_source(update), progress)
+        device.downloads.make_ready(published.head)
         report = reporter.report(_Standing("installing"))
     except EdgeReidError as error:
         report = reporter.report(_Standing("failed", str(error)))
-    with line:
-        line.tell(report)
+    with channel:
+        channel.report(report)
     return report
 
 
-def _head(
-    said: ChannelState,
+def _open_head(
+    published: ChannelState,
     key: PublicKey,
     settings: AgentSettings,
     update: UpdateSettings,
     device: Device,
 ) -> tuple[ReleaseHead | None, str | None]:
     """The head, if one is there that this device takes; and why not, if it does not."""
-    if said.head is None:
+    if published.head is None:
         return None, None
     try:
-        head = open_head(said.head, key)
+        head = open_head(published.head, key)
         check_newer(head, settings.site, device, update.least_serial)
     except BundleError as error:
         return None, str(error)
@@ -108,24 +108,24 @@ def _head(
 
 
 def _standing(
-    device: Device, installed: Installed, head: ReleaseHead, said: ChannelState, agent: str
+    device: Device, installed: Installed, head: ReleaseHead, published: ChannelState, agent: str
 ) -> _Standing | None:
     """How the device stands with a head; None: it is time to fetch what it names."""
     target = head.targets.get(installed.manifest.target)
     if target is None:
         return _Standing("waiting", f"{head.version} is not for {installed.manifest.target}")
     if target.manifest_sha256 == installed.sha256:
-        ailing = device.ailing()
-        return _Standing("failed", ailing) if ailing else _Standing("current")
-    if device.stock.ready.exists():
+        failing = device.failing_agents()
+        return _Standing("failed", failing) if failing else _Standing("current")
+    if device.downloads.ready.exists():
         return _Standing("installing")
     if reason := device.taken_back(head.version):
         return _Standing("taken-back", reason)
     attempt = device.attempt
     if attempt and attempt.serial == head.serial and _is_fresh(attempt.at_utc_s):
         return _Standing("failed", attempt.failure or "another was installed since, by hand")
-    watched_s = Watch(device.soak).look(head, said.reports, time.time())
-    wait = reason_to_wait(head, agent, said.reports, watched_s)
+    watched_s = Watch(device.soak_file).look(head, published.reports, time.time())
+    wait = reason_to_wait(head, agent, published.reports, watched_s)
     return _Standing("waiting", wait) if wait else None
 
 
@@ -137,24 +137,26 @@ def _fetch(
     device: Device,
     installed: Installed,
     head: ReleaseHead,
-    depot: ReleaseFileSource,
-    told: StageProgress,
+    source: PublicationSource,
+    progress: StageProgress,
 ) -> None:
+    downloads = device.downloads
     target = head.targets[installed.manifest.target]
-    manifest = _fetch_manifest(device, installed, head, target, depot)
+    manifest = _fetch_manifest(device, installed, head, target, source)
     refs = {file.ref for file in manifest.files}
-    missing = [ref for ref in sorted(refs, key=lambda it: it.sha256) if not device.stock.has(ref)]
-    device.stock.check_room(missing)
-    total, done = sum(ref.size_bytes for ref in missing), 0
-
-    def came(size_bytes: int) -> None:
-        nonlocal done
-        done += size_bytes
-        told("fetching", done, total)
-
+    by_hash = sorted(refs, key=lambda ref: ref.sha256)
+    missing = [ref for ref in by_hash if not downloads.has(ref)]
+    downloads.check_room(missing)
+    total, before = sum(ref.size_bytes for ref in missing), 0
     for ref in missing:
-        device.stock.fetch(ref, depot, came)
-    device.stock.keep_only({*refs, target.manifest})
+        downloads.fetch(ref, source, _shifted(before, total, progress))
+        before += ref.size_bytes
+    downloads.keep_only({*refs, target.manifest})
+
+
+def _shifted(before: int, total: int, progress: StageProgress) -> Progress:
+    """The progress of one file, told as that of all."""
+    return lambda done, _: progress("fetching", before + done, total)
 
 
 def _fetch_manifest(
@@ -162,17 +164,17 @@ def _fetch_manifest(
     installed: Installed,
     head: ReleaseHead,
     target: TargetRelease,
-    depot: ReleaseFileSource,
+    source: PublicationSource,
 ) -> BundleManifest:
     """The manifest of the release, known to be for this device."""
-    path = device.stock.fetch(target.manifest, depot)
+    path = device.downloads.fetch(target.manifest, source)
     manifest = parse_manifest(path.read_bytes())
     check_manifest(manifest, head, installed.manifest, device.name)
     return manifest
 
 
 class _Reporter:
-    """Puts into words how the device stands, and remembers since when it does."""
+    """Makes reports of how the device stands, and remembers since when it does."""
 
     def __init__(
         self,
@@ -204,13 +206,13 @@ class _Reporter:
         if before and _is_same(before, report):
             return report.model_copy(update={"since": before.since})
         # an SD card is written to for news only
-        self._device.told.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self._device.told, report.to_json().encode())
+        self._device.report_file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self._device.report_file, report.to_json().encode())
         return report
 
 
 def _last(device: Device) -> DeviceUpdate | None:
-    return read_json_or_none(device.told, DeviceUpdate.model_validate)
+    return read_json_or_none(device.report_file, DeviceUpdate.model_validate)
 
 
 def _is_same(one: DeviceUpdate, other: DeviceUpdate) -> bool:

@@ -70,7 +70,7 @@ class UstarWriter:
         self._put(bytes(member.padding_bytes))
 
     def end(self) -> None:
-        """Nothing comes any more."""
+        """Write the end of the archive."""
         self._put(bytes(_end_bytes(self._written)))
 
     def _put(self, block: bytes) -> None:

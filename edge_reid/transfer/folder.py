@@ -1,44 +1,68 @@
-"""A gallery in a folder: what `gallery publish --to` writes, for a web server or a stick."""
+"""A publication in a folder: of a web server, on a share, or on a stick."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from edge_reid.core.errors import SnapshotError, UsageError
-from edge_reid.signing.blobs import CHUNK_BYTES, MAX_HEAD_BYTES, BlobRef, join, split
+from edge_reid.core.errors import UsageError
+from edge_reid.core.files import whole_file
+from edge_reid.signing.blobs import BlobRef
+from edge_reid.transfer.layout import HEAD, Layout
 from edge_reid.transfer.poll_timer import PollTimer
-
-HEAD = "head"
 
 
 class FolderSource:
     """Reads a folder, every so many seconds, and as soon as another head lies there.
 
-    A publisher puts a new file in the place of the old head, which costs nothing to notice; what a
-    share of a network does not show comes with the next reading.
+    A publisher replaces the file of the head, which costs nothing to notice; what a share of a
+    network does not show comes with the next reading.
     """
 
-    def __init__(self, folder: Path, *, poll_s: float) -> None:
+    def __init__(self, folder: Path, layout: Layout, *, poll_s: float) -> None:
         self._folder = folder
-        self._due = PollTimer(poll_s)
+        self._layout = layout
+        self._timer = PollTimer(poll_s)
         self._seen = self._mark
 
     def news(self, timeout_s: float) -> bytes | None:
         """The head, when it is time to look.
 
         Raises:
-            SnapshotError: there is none.
+            EdgeReidError: there is none; of the layout's kind, as in all methods.
         """
         mark = self._mark  # before reading: a change meanwhile is then noticed
         if mark != self._seen:
-            self._due.hasten()
-        if not self._due.wait(timeout_s):
+            self._timer.trigger()
+        if not self._timer.wait(timeout_s):
             return None
         self._seen = mark
-        return self._read(HEAD, MAX_HEAD_BYTES)
+        return self._read(HEAD, self._layout.max_head_bytes)
+
+    def trigger(self) -> None:
+        """Look at once, next time."""
+        self._timer.trigger()
+
+    def fetch(self, refs: Sequence[BlobRef]) -> Iterator[tuple[BlobRef, bytes]]:
+        """Blobs, one by one."""
+        for ref in refs:
+            limit_bytes = self._layout.piece_limit_bytes(ref)
+            pieces = [self._read(path, limit_bytes) for path in self._layout.paths(ref)]
+            yield ref, self._layout.join(ref, pieces)
+
+    @contextmanager
+    def open(self, ref: BlobRef, start: int = 0) -> Iterator[IO[bytes]]:
+        """A blob in one piece, from an offset on."""
+        (path,) = self._layout.paths(ref)
+        with self._open(path) as file:
+            file.seek(start)
+            yield file
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
 
     @property
     def _mark(self) -> tuple[int, ...] | None:
@@ -49,87 +73,96 @@ class FolderSource:
             return None
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
-    def hasten(self) -> None:
-        """Look at once, next time."""
-        self._due.hasten()
-
-    def fetch(self, refs: Sequence[BlobRef]) -> Iterator[tuple[BlobRef, bytes]]:
-        """Blobs, one by one.
-
-        Raises:
-            SnapshotError: one is missing, cut short or changed.
-        """
-        for ref in refs:
-            yield ref, join(ref, [self._read(path, CHUNK_BYTES) for path in ref.paths])
-
-    def close(self) -> None:
-        """Nothing is open."""
-
     def _read(self, path: str, limit_bytes: int) -> bytes:
+        with self._open(path) as file:
+            return file.read(limit_bytes + 1)
+
+    @contextmanager
+    def _open(self, path: str) -> Iterator[IO[bytes]]:
+        noun = self._layout.noun
         try:
             with (self._folder / path).open("rb") as file:
-                return file.read(limit_bytes + 1)
+                yield file
         except OSError as error:
-            raise SnapshotError(
-                f"gallery {self._folder}: {path} cannot be read: {error.strerror}; "
-                "is the stick in, and the gallery published there?"
+            raise self._layout.error(
+                f"{noun} {self._folder}: {path} cannot be read: {error.strerror}; "
+                f"is the stick in, and the {noun} published there?"
             ) from error
 
 
-class FolderPlace:
-    """Writes a folder; a reader meets every file whole."""
+class FolderTarget:
+    """Writes a folder; a reader meets every file whole. Every method raises UsageError when the
+    folder cannot be used.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, layout: Layout) -> None:
         self._folder = folder
+        self._layout = layout
         self.name = str(folder.resolve())
 
     def head(self) -> bytes | None:
         """The head that lies there."""
         try:
             with (self._folder / HEAD).open("rb") as file:
-                return file.read(MAX_HEAD_BYTES + 1)
+                return file.read(self._layout.max_head_bytes + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._trouble(error) from error
+            raise self._unusable(error) from error
 
     def put(self, blobs: Iterable[tuple[BlobRef, bytes]]) -> Iterator[BlobRef]:
-        """Write blobs.
-
-        Raises:
-            UsageError: the folder cannot be written.
-        """
+        """Write blobs."""
         for ref, body in blobs:
-            for path, chunk in zip(ref.paths, split(body), strict=True):
-                self._write(path, chunk)
+            for path, piece in zip(self._layout.paths(ref), self._layout.split(body), strict=True):
+                self._write(path, piece)
             yield ref
 
-    def put_head(self, sealed: bytes) -> None:
-        """Write the head, last: once all blobs are on the disk."""
+    @contextmanager
+    def create(self, ref: BlobRef) -> Iterator[IO[bytes] | None]:
+        """Where to write a large blob in one piece; None: it lies there already.
+
+        It gets its name when the block ends well.
+        """
+        (path,) = self._layout.paths(ref)
+        final = self._folder / path
+        if final.exists() and final.stat().st_size == ref.size_bytes:
+            yield None
+            return
+        with self._whole_file(path) as file:
+            yield file
+
+    def put_head(self, signed_head: bytes) -> None:
+        """Write the head, once all blobs are on the disk."""
         os.sync()
-        self._write(HEAD, sealed)
+        self._write(HEAD, signed_head)
         os.sync()
 
     def clear(self, refs: Iterable[BlobRef]) -> Iterator[BlobRef]:
         """Delete blobs."""
         for ref in refs:
-            for path in ref.paths:
-                (self._folder / path).unlink(missing_ok=True)
-            with suppress(OSError):
-                (self._folder / "blob" / ref.sha256).rmdir()
+            for path in self._layout.paths(ref):
+                file = self._folder / path
+                file.unlink(missing_ok=True)
+                with suppress(OSError):  # not empty yet
+                    file.parent.rmdir()
             yield ref
 
     def _write(self, path: str, body: bytes) -> None:
-        target = self._folder / path
-        partial = target.with_name(f"{target.name}.part")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(body)
-            partial.replace(target)
-        except OSError as error:
-            raise self._trouble(error) from error
+        with self._whole_file(path) as file:
+            file.write(body)
 
-    def _trouble(self, error: OSError) -> UsageError:
+    @contextmanager
+    def _whole_file(self, path: str) -> Iterator[IO[bytes]]:
+        final = self._folder / path
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(final, is_synced=False) as file:  # the head waits for all of them
+                yield file
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> UsageError:
         return UsageError(
-            f"--to {self._folder}: cannot be used: {error.strerror}; give a folder to write to"
+            f"--to {self._folder}: cannot be used: {error.strerror}; give a folder to write to, or "
+            "make room there"
         )

@@ -1,26 +1,32 @@
-"""A gallery on the broker: retained chunks at `<root>/<site>/gallery/blob/<sha256>/<n>`, and the
-retained head at `<root>/<site>/gallery/head`.
-"""
+"""A publication on a broker, as retained messages: the head, and beside it pieces of blobs."""
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
 
-from edge_reid.core.errors import BrokerError, SnapshotError
-from edge_reid.mqtt.broker import Broker, UnreachableError
+from edge_reid.core.errors import BrokerError
+from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import Connection, connect
 from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.message_transport import UnreachableError
+from edge_reid.mqtt.retained import QUIET_S as RETAINED_QUIET_S
+from edge_reid.mqtt.retained import Retained, read_retained, read_topic
 from edge_reid.mqtt.subscriber import Subscriber
-from edge_reid.signing.blobs import BlobRef, join, split
-from edge_reid.wire.topics import gallery_topic
+from edge_reid.signing.blobs import BlobRef
+from edge_reid.transfer.layout import HEAD, Layout
 
-BATCH_CHUNKS = 64
+BATCH_PIECES = 64
 """Asked for at a time: brokers queue some hundred messages for a client, and drop what is more."""
 QUIET_S = 10.0
-"""A chunk that has not come so long after the last one is not there."""
+"""A piece that has not come so long after the last one is not there."""
 HEAD_GRACE_S = 2.0
 """MQTT has no word for "nothing is retained": we wait so long for a head."""
+MAX_RETAINED_BYTES = 16 << 20
+"""Of what is read at a time beside blobs: messages of a few hundred bytes."""
 
 
 class MqttSource:
@@ -29,10 +35,11 @@ class MqttSource:
     The head comes when it changes, and again every `repeat_s`: what failed is so tried anew.
     """
 
-    def __init__(self, broker: Broker, root: str, site: str, *, repeat_s: float) -> None:
+    def __init__(self, broker: Broker, head_topic: str, layout: Layout, *, repeat_s: float) -> None:
         self._broker = broker
-        self._topic = gallery_topic(root, site)
-        self._heads = Subscriber(broker, [f"{self._topic}/head"])
+        self._layout = layout
+        self._below = head_topic.removesuffix(HEAD)
+        self._heads = Subscriber(broker, [head_topic])
         self._newest: bytes | None = None
         self._repeat_s = repeat_s
         self._repeat_at_s = 0.0
@@ -54,7 +61,7 @@ class MqttSource:
         self._repeat_at_s = time.monotonic() + self._repeat_s
         return self._newest
 
-    def hasten(self) -> None:
+    def trigger(self) -> None:
         """Give the head again at once, next time."""
         self._repeat_at_s = 0.0
 
@@ -62,16 +69,22 @@ class MqttSource:
         """Blobs as they arrive.
 
         Raises:
-            SnapshotError: one is missing, cut short or changed.
+            EdgeReidError: one is missing, cut short or changed; of the layout's kind.
             BrokerError: the broker is not there.
         """
         connection = connect(self._broker)
         try:
-            for batch in _batches(refs):
+            for batch in self._batches(refs):
                 yield from self._fetch(connection, batch)
             connection.close()
         finally:
             connection.abort()
+
+    @contextmanager
+    def open(self, ref: BlobRef, start: int = 0) -> Iterator[IO[bytes]]:
+        """A blob from an offset on; all of it comes, as no broker sends a part of a message."""
+        ((_, body),) = self.fetch([ref])
+        yield io.BytesIO(body[start:])
 
     def close(self) -> None:
         """Hang up."""
@@ -80,9 +93,9 @@ class MqttSource:
     def _fetch(
         self, connection: Connection, refs: Sequence[BlobRef]
     ) -> Iterator[tuple[BlobRef, bytes]]:
-        chunks: dict[str, bytes] = {}
-        asked = frozenset(self._topics(refs))
-        connection.subscribe(self._topics(refs))
+        pieces: dict[str, bytes] = {}
+        asked = {topic for ref in refs for topic in self._topics(ref)}
+        connection.subscribe(sorted(asked))
         deadline_s = time.monotonic() + QUIET_S
         left = list(refs)
         while left:
@@ -90,116 +103,133 @@ class MqttSource:
             while connection.received:
                 message = connection.received.popleft()
                 if message.topic in asked:  # once each: more is not kept, and gains no time
-                    asked -= {message.topic}
-                    chunks[message.topic] = message.body
+                    asked.remove(message.topic)
+                    pieces[message.topic] = message.body
                     deadline_s = time.monotonic() + QUIET_S
-            for ref in [ref for ref in left if chunks.keys() >= set(self._topics([ref]))]:
+            for ref in [ref for ref in left if pieces.keys() >= set(self._topics(ref))]:
                 left.remove(ref)
-                yield ref, join(ref, [chunks.pop(topic) for topic in self._topics([ref])])
+                yield ref, self._layout.join(ref, [pieces.pop(it) for it in self._topics(ref)])
             if left and time.monotonic() > deadline_s:
-                raise SnapshotError(
-                    f"{self._broker}: {self._topics(left[:1])[0]} did not come; "
-                    "publish the gallery again (--again)"
+                raise self._layout.error(
+                    f"{self._broker}: {self._topics(left[0])[0]} did not come; "
+                    f"{self._layout.republish}"
                 )
 
-    def _topics(self, refs: Sequence[BlobRef]) -> list[str]:
-        return [f"{self._topic}/{path}" for ref in refs for path in ref.paths]
+    def _topics(self, ref: BlobRef) -> list[str]:
+        return [f"{self._below}{path}" for path in self._layout.paths(ref)]
+
+    def _batches(self, refs: Sequence[BlobRef]) -> Iterator[list[BlobRef]]:
+        """A few blobs at a time, so that no batch has many more pieces than may be asked for."""
+        batch: list[BlobRef] = []
+        pieces = 0
+        for ref in refs:
+            batch.append(ref)
+            pieces += len(self._layout.paths(ref))
+            if pieces >= BATCH_PIECES:
+                yield batch
+                batch, pieces = [], 0
+        if batch:
+            yield batch
 
 
-class MqttPlace:
+class MqttTarget:
     """Publishes on a broker. `with` connects and leaves.
 
     Raises:
         BrokerError: on entering, when the broker is not there or refuses us; in every method, when
-            the connection is lost.
+            the connection is lost, or the broker retains nothing.
     """
 
-    def __init__(self, broker: Broker, root: str, site: str) -> None:
+    def __init__(self, broker: Broker, head_topic: str, layout: Layout) -> None:
         self._broker = broker
-        self._topic = gallery_topic(root, site)
-        self.name = f"{broker} {self._topic}"
-        self._connection: Connection | None = None
+        self._layout = layout
+        self._head_topic = head_topic
+        self._below = head_topic.removesuffix(HEAD)
+        self.name = f"{broker} {self._below.rstrip('/')}"
+        self._open_connection: Connection | None = None
 
-    def __enter__(self) -> MqttPlace:
-        self._connection = connect(self._broker)
-        self._connection.check_that_it_retains("a gallery")
+    def __enter__(self) -> MqttTarget:
+        self._open_connection = connect(self._broker)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection:
-            self._connection.close()
+        if self._open_connection:
+            self._open_connection.close()
 
     def head(self) -> bytes | None:
         """The head that lies there."""
-        line = self._line
-        line.subscribe([f"{self._topic}/head"])
-        deadline_s = time.monotonic() + HEAD_GRACE_S
-        while not line.received and (left_s := deadline_s - time.monotonic()) > 0:
-            line.turn(left_s)
-        return self._last_head()
+        self._check_that_it_retains()
+        self._connection.received.clear()
+        return read_topic(self._connection, self._head_topic, grace_s=HEAD_GRACE_S)
 
     def put(self, blobs: Iterable[tuple[BlobRef, bytes]]) -> Iterator[BlobRef]:
         """Send blobs; each is given back once the broker has all of it."""
-        return self._send(
-            (ref, list(zip(ref.paths, split(body), strict=True))) for ref, body in blobs
-        )
+        self._check_that_it_retains()
+        return self._send((ref, self._layout.split(body)) for ref, body in blobs)
 
     def clear(self, refs: Iterable[BlobRef]) -> Iterator[BlobRef]:
-        """Empty retained messages in the place of blobs: the broker forgets them."""
-        return self._send((ref, [(path, b"") for path in ref.paths]) for ref in refs)
+        """Replace blobs by empty retained messages: the broker forgets them."""
+        return self._send((ref, [b""] * len(self._layout.paths(ref))) for ref in refs)
 
-    def put_head(self, sealed: bytes) -> None:
-        """Send the head, and see that it stands.
+    def put_head(self, signed_head: bytes) -> None:
+        """Send the head, and see that it stands; an empty one clears it.
 
         Raises:
-            SnapshotError: somebody else published at the same moment.
+            EdgeReidError: somebody else published at the same moment; of the layout's kind.
         """
-        line = self._line
-        line.received.clear()
-        line.publish(Message(f"{self._topic}/head", sealed, retain=True))
-        deadline_s = time.monotonic() + QUIET_S
-        while not (line.is_idle and line.received):
-            if time.monotonic() > deadline_s:
-                raise UnreachableError(f"{self._broker}: does not take the head of the gallery")
-            line.turn(0.2)
-        if self._last_head() != sealed:
-            raise SnapshotError(
-                f"{self._broker}: another head was published at the same moment; publish again"
+        self._check_that_it_retains()
+        self.leave(self._head_topic, signed_head)
+        if (self.read([self._head_topic]).body(self._head_topic) or b"") != signed_head:
+            raise self._layout.error(
+                f"{self._broker}: another {self._layout.noun} was published at the same moment; "
+                "publish again"
             )
 
+    def read(self, filters: Sequence[str], *, quiet_s: float = RETAINED_QUIET_S) -> Retained:
+        """What is retained at topics; the broker sends it anew."""
+        self._connection.received.clear()
+        self._connection.subscribe(filters)
+        receive = self._connection.receive
+        return read_retained(receive, quiet_s=quiet_s, most_bytes=MAX_RETAINED_BYTES)
+
+    def leave(self, topic: str, body: bytes | str) -> None:
+        """Leave a retained message at a topic, and wait until the broker has it."""
+        self._connection.publish(Message(topic, body, retain=True))
+        deadline_s = time.monotonic() + QUIET_S
+        while not self._connection.is_idle:
+            if time.monotonic() > deadline_s:
+                raise UnreachableError(f"{self._broker}: does not take {topic}")
+            self._connection.turn(0.2)
+
     @property
-    def _line(self) -> Connection:
-        assert self._connection is not None, "use it in a with statement"  # noqa: S101
-        return self._connection
+    def _connection(self) -> Connection:
+        assert self._open_connection is not None, "use it in a with statement"  # noqa: S101
+        return self._open_connection
 
-    def _last_head(self) -> bytes | None:
-        received = self._line.received
-        body = received[-1].body if received else b""
-        received.clear()
-        return body or None
+    def _check_that_it_retains(self) -> None:
+        self._connection.check_that_it_retains(f"a {self._layout.noun}")
 
-    def _send(
-        self, parcels: Iterable[tuple[BlobRef, list[tuple[str, bytes]]]]
-    ) -> Iterator[BlobRef]:
-        line = self._line
-        on_the_way: dict[int, BlobRef] = {}
+    def _send(self, blobs: Iterable[tuple[BlobRef, Sequence[bytes]]]) -> Iterator[BlobRef]:
+        in_flight: dict[int, BlobRef] = {}
         left: dict[BlobRef, int] = {}
-        for ref, chunks in parcels:
-            left[ref] = len(chunks)
-            for path, chunk in chunks:
-                while not line.room:
-                    yield from self._settle(on_the_way, left)
-                packet = line.publish(Message(f"{self._topic}/{path}", chunk, retain=True))
-                on_the_way[packet] = ref
+        for ref, pieces in blobs:
+            left[ref] = len(pieces)
+            for path, piece in zip(self._layout.paths(ref), pieces, strict=True):
+                while not self._connection.room:
+                    yield from self._process_acks(in_flight, left)
+                message = Message(f"{self._below}{path}", piece, retain=True)
+                in_flight[self._connection.publish(message)] = ref
         while left:
-            yield from self._settle(on_the_way, left)
+            yield from self._process_acks(in_flight, left)
 
-    def _settle(self, on_the_way: dict[int, BlobRef], left: dict[BlobRef, int]) -> list[BlobRef]:
-        """Blobs of which the last chunk was acknowledged."""
-        self._line.turn(0.2)
+    def _process_acks(
+        self, in_flight: dict[int, BlobRef], left: dict[BlobRef, int]
+    ) -> list[BlobRef]:
+        """Blobs of which the last piece was acknowledged."""
+        self._connection.turn(0.2)
         done: list[BlobRef] = []
-        for packet in self._line.take_acknowledged():
-            ref = on_the_way.pop(packet, None)
+        for packet_id in self._connection.take_acknowledged():
+            ref = in_flight.pop(packet_id, None)
             if ref is None:
                 continue
             left[ref] -= 1
@@ -207,17 +237,3 @@ class MqttPlace:
                 del left[ref]
                 done.append(ref)
         return done
-
-
-def _batches(refs: Sequence[BlobRef]) -> Iterator[list[BlobRef]]:
-    """A few blobs at a time, so that no batch has many more chunks than may be asked for."""
-    batch: list[BlobRef] = []
-    chunks = 0
-    for ref in refs:
-        batch.append(ref)
-        chunks += len(ref.paths)
-        if chunks >= BATCH_CHUNKS:
-            yield batch
-            batch, chunks = [], 0
-    if batch:
-        yield batch

@@ -1,4 +1,4 @@
-"""Asking now and then."""
+"""When to ask a source that says nothing by itself."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 
 class PollTimer:
-    """Comes every so many seconds, at once at first."""
+    """Is due every so many seconds, and at once at first."""
 
     def __init__(self, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._every_s = every_s
         self._clock = clock
         self._next_s = clock()
 
-    def hasten(self) -> None:
-        """It is due now; from any thread."""
+    def trigger(self) -> None:
+        """Make it due now; from any thread."""
         self._next_s = self._clock()
 
     def wait(self, timeout_s: float) -> bool:

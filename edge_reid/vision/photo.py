@@ -54,7 +54,20 @@ def read_photo(path: Path) -> Photo:
         PhotoError: it cannot be read, is not an image, is cut short, or is larger than
             `MAX_BYTES` or `MAX_PIXELS`.
     """
-    data = _read(path)
+    return decode_photo(path, _read(path))
+
+
+def decode_photo(path: Path, data: bytes) -> Photo:
+    """The same of bytes that are in memory, such as an upload's; `path` is what messages call it.
+
+    Raises:
+        PhotoError: they are not an image, are cut short, or are larger than `MAX_BYTES` or
+            `MAX_PIXELS`.
+    """
+    if len(data) > MAX_BYTES:
+        raise _too_large(path, len(data))
+    if not data:
+        raise PhotoError(f"photo {path}: expected an image, the file is empty; copy it again")
     if not is_complete(data):
         raise PhotoError(
             f"photo {path}: expected a whole image, the file is cut short; copy it again"
@@ -68,18 +81,19 @@ def read_photo(path: Path) -> Photo:
 
 def _read(path: Path) -> bytes:
     try:
-        bytes_there = path.stat().st_size
-        if bytes_there > MAX_BYTES:
-            raise PhotoError(
-                f"photo {path}: expected at most {MAX_BYTES >> 20} MiB, got {bytes_there >> 20}; "
-                "save it smaller"
-            )
-        data = path.read_bytes()
+        size_bytes = path.stat().st_size
+        if size_bytes > MAX_BYTES:
+            raise _too_large(path, size_bytes)
+        return path.read_bytes()
     except OSError as error:
         raise PhotoError(f"photo {path}: cannot be read: {error.strerror}") from error
-    if not data:
-        raise PhotoError(f"photo {path}: expected an image, the file is empty; copy it again")
-    return data
+
+
+def _too_large(path: Path, size_bytes: int) -> PhotoError:
+    return PhotoError(
+        f"photo {path}: expected at most {MAX_BYTES >> 20} MiB, got {size_bytes >> 20}; "
+        "save it smaller"
+    )
 
 
 def _check_pixels(path: Path, width: int, height: int) -> None:

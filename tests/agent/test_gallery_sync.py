@@ -32,8 +32,8 @@ from edge_reid.gallery import replica_file
 from edge_reid.gallery.replica import Replica
 from edge_reid.mqtt.subscriber import Subscriber
 from edge_reid.signing.keys import SigningKey
-from edge_reid.transfer.folder import FolderPlace, FolderSource
-from edge_reid.transfer.mqtt import MqttPlace
+from edge_reid.transfer.folder import FolderSource, FolderTarget
+from edge_reid.transfer.gallery_transfer import GALLERY, gallery_at_broker
 from edge_reid.wire.topics import Address
 
 ADDRESS = Address("edge-reid", SITE, "gate-1")
@@ -158,7 +158,7 @@ def test_a_gallery_of_another_model_is_not_loaded_and_its_own_is_once_it_comes(
     assert f"expected embeddings of model {16 * 'f'}" in str(sync.state.refused)
     with sync, Workshop(tmp_path / "enrolled anew", people=2, model_id=16 * "f") as anew:
         anew.key = workshop.key
-        anew.publish(FolderPlace(workshop.out), supersede=True)
+        anew.publish(FolderTarget(workshop.out, GALLERY), supersede=True)
         assert "person 1" in taken(sync)
         eventually(lambda: sync.state.refused is None)
 
@@ -280,7 +280,7 @@ def test_it_looks_when_it_is_told_to(
     if from_broker:
         broker = request.getfixturevalue("broker")
         where |= {"source": "mqtt", "url": broker.url}
-        place = MqttPlace(broker.broker(), "edge-reid", SITE)
+        place = gallery_at_broker(broker.broker(), "edge-reid", SITE)
     with ExitStack() as stack:
         if place:
             stack.enter_context(place)
@@ -310,7 +310,7 @@ def test_a_source_without_an_answer_is_said(
 
     ours = settings(workshop, tmp_path, poll_s=3600).gallery_sync
     assert ours is not None
-    silent = Silent(workshop.out, poll_s=3600)
+    silent = Silent(workshop.out, GALLERY, poll_s=3600)
     sync = GallerySync(tmp_path / "device.db", ours, workshop.pinned(), silent)
     with pytest.raises(SnapshotError, match="expected an answer within 0.2 s, got none"), sync:
         sync.look_now(0.2)
@@ -351,7 +351,7 @@ def test_a_removed_person_is_forgotten_everywhere_and_that_is_confirmed(
 ) -> None:
     person = "person 1"
     status = ADDRESS.agent_status
-    with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+    with gallery_at_broker(broker.broker(), "edge-reid", SITE) as place:
         workshop.publish(place)
     with (
         Consumer(broker.broker(), status) as consumer,
@@ -362,7 +362,7 @@ def test_a_removed_person_is_forgotten_everywhere_and_that_is_confirmed(
         assert person.encode() in retained(broker, ADDRESS.identity(person))
 
         workshop.store.remove(person)
-        with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+        with gallery_at_broker(broker.broker(), "edge-reid", SITE) as place:
             workshop.publish(place)
         erased = workshop.store.erasures()[0].version
 
@@ -424,13 +424,13 @@ def erasures_told(consumer: Consumer) -> list[int]:
 def test_a_forged_head_is_told_in_the_status(
     broker: Mosquitto, workshop: Workshop, tmp_path: Path
 ) -> None:
-    with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+    with gallery_at_broker(broker.broker(), "edge-reid", SITE) as place:
         workshop.publish(place)
     with (
         Consumer(broker.broker(), ADDRESS.agent_status) as consumer,
         an_agent(workshop, tmp_path, broker.url) as agent,
     ):
-        with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+        with gallery_at_broker(broker.broker(), "edge-reid", SITE) as place:
             place.head()
             sealed = (workshop.out / "head").read_bytes()
             place.put_head(sealed.replace(b'"version":1', b'"version":9'))

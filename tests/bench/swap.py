@@ -30,7 +30,8 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import SigningKey
-from edge_reid.transfer.folder import FolderPlace, FolderSource
+from edge_reid.transfer.folder import FolderSource, FolderTarget
+from edge_reid.transfer.gallery_transfer import GALLERY
 
 MODEL = "0" * 16
 DIMENSION = 256
@@ -40,11 +41,11 @@ TRACKS = 3
 console = Console(stderr=True)
 
 
-class Shelf(FolderPlace):
+class Shelf(FolderTarget):
     """Keeps the blobs of all versions, and their heads for later."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+        super().__init__(folder, GALLERY)
         self.heads: list[bytes] = []
 
     def head(self) -> bytes | None:
@@ -61,7 +62,7 @@ class Line(FolderSource):
     """Gives the newest head that was let out, and counts what is fetched."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, poll_s=3600)
+        super().__init__(folder, GALLERY, poll_s=3600)
         self.newest: bytes | None = None
         self.taken_bytes = 0
 

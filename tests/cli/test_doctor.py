@@ -143,11 +143,12 @@ def _take(replica_path, folder):
     from edge_reid.gallery.replica import Replica
     from edge_reid.signing.keys import read_public_key
     from edge_reid.transfer.folder import FolderSource
+    from edge_reid.transfer.gallery_transfer import GALLERY
 
     manifest = load_embedding_manifest(shipped_model(EMBEDDING))
     key = read_public_key(folder.parent / "gallery-signing.pub")
     pinned = TrustPolicy(key, "lab", manifest.model_id, manifest.dimension, 1 << 24)
-    source = FolderSource(folder, poll_s=0.1)
+    source = FolderSource(folder, GALLERY, poll_s=0.1)
     with Replica.open(replica_path) as replica:
         install(source.news(1.0), source.fetch, replica, pinned, now_utc_s=0.0)
 

@@ -11,8 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = [
-    f"edge_reid/{room}"
-    for room in ("cli", "core", "gallery", "matching", "release", "signing", "strangers")
+    *(
+        f"edge_reid/{room}"
+        for room in ("cli", "core", "enrolment", "gallery", "matching", "release", "signing")
+    ),
+    *(f"edge_reid/{room}" for room in ("strangers", "transfer")),
+    *(f"deploy/{room}" for room in ("bundle", "flash", "install", "site")),
 ]
 
 

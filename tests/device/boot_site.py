@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from bundle_test import edge_reid
-from support import real_bundles as parcels
+from support import real_bundles
 from support.cards import tool
 from support.flashing import PASSWORD, PSK
 from support.secured_broker import SecuredMosquitto, certs
@@ -80,7 +80,9 @@ class BootSite:
         words += ["--key", self._folder / "keys/release-signing.key"]
         words += ["--lock", self._folder / "lock"]
         with own_wheel(None) as own:
-            wheel = parcels.as_version(own.path, version, self._folder) if version else own.path
+            wheel = (
+                real_bundles.as_version(own.path, version, self._folder) if version else own.path
+            )
             edge_reid("bundle", *words, "--wheel", wheel)
         return out
 

@@ -25,8 +25,7 @@ import cv2
 from arm_root import ArmRoot, check_machine
 from rich.console import Console
 from rich.table import Table
-from support import campus
-from support import real_bundles as parcels
+from support import campus, real_bundles
 from support.consumer import Consumer
 from support.secured_broker import SecuredMosquitto
 
@@ -165,7 +164,7 @@ def install(root: ArmRoot, bundle: Path) -> float:
     """Run the installer of the bundle as a device does, from nothing; seconds."""
     for path in ("/opt/edge-reid", "/etc/edge-reid", "/var/lib/edge-reid", "/srv/bundle"):
         shutil.rmtree(root.inside(path), ignore_errors=True)
-    parcels.unpack(bundle, root.inside("/srv/bundle"))
+    real_bundles.unpack(bundle, root.inside("/srv/bundle"))
     words = ("python3", "/srv/bundle/install/install.py")
     return took_s(lambda: console.print(root.run(words, network=False).stdout))
 

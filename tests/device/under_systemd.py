@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 sys.path[:0] = [str(ROOT), str(TESTS), str(TESTS / "device")]
 
-from support import real_bundles as parcels  # noqa: E402
+from support import real_bundles  # noqa: E402
 from support.mjpeg_camera import STILL, MjpegCamera  # noqa: E402
 from support.secured_broker import SecuredMosquitto  # noqa: E402
 from systemd_device import SystemdBox  # noqa: E402
@@ -94,7 +94,7 @@ class Bundles:
         secrets: dict[str, bytes] | None = None,
     ) -> str:
         """Where its installer lies, as seen from in there."""
-        parcels.unpack_into(
+        real_bundles.unpack_into(
             self._device.root / "srv" / version,
             version,
             self._all_wheels(version, replaced),
@@ -110,7 +110,7 @@ class Bundles:
         self, version: str, key: SigningKey, config: str, replaced: dict[str, bytes] | None = None
     ) -> Path:
         """For all devices, to be published."""
-        unpacked = parcels.unpack_into(
+        unpacked = real_bundles.unpack_into(
             self._folder / "to publish",
             version,
             self._all_wheels(version, replaced),
@@ -119,11 +119,11 @@ class Bundles:
             box=None,
             python=PYTHON,
         )
-        return parcels.pack(unpacked, self._folder / f"{version}.tar.zst", key)
+        return real_bundles.pack(unpacked, self._folder / f"{version}.tar.zst", key)
 
     def _all_wheels(self, version: str, replaced: dict[str, bytes] | None) -> list[Path]:
         own = next((self._folder / "ours").glob("edge_reid-*.whl"))
-        wheel = parcels.as_version(own, version, self._folder / "versions", replaced)
+        wheel = real_bundles.as_version(own, version, self._folder / "versions", replaced)
         return [*self._wheels.glob("*.whl"), wheel]
 
 

@@ -18,7 +18,7 @@ from support.mosquitto import Mosquitto
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.gallery_install import load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica
-from edge_reid.transfer.mqtt import MqttPlace
+from edge_reid.transfer.gallery_transfer import gallery_at_broker
 
 TESTS = Path(__file__).resolve().parents[1]
 PATIENCE_S = 60.0
@@ -36,7 +36,7 @@ def publish(workshop: Workshop, broker: Mosquitto, versions: dict[int, str]) -> 
     number = len(versions)
     workshop.store.remove(f"person {number}")
     workshop.store.add_all(portraits(f"new {number}"))
-    with MqttPlace(broker.broker(), "edge-reid", SITE) as place:
+    with gallery_at_broker(broker.broker(), "edge-reid", SITE) as place:
         workshop.publish(place)
     snapshot = workshop.store.snapshot()
     versions[snapshot.version] = fingerprint(snapshot)

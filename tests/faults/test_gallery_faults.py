@@ -38,13 +38,13 @@ from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.transfer import mqtt as sync_mqtt
-from edge_reid.transfer.folder import FolderPlace, FolderSource
-from edge_reid.transfer.mqtt import MqttPlace, MqttSource
+from edge_reid.transfer.folder import FolderSource, FolderTarget
+from edge_reid.transfer.gallery_transfer import GALLERY, gallery_at_broker, gallery_from_broker
 from edge_reid.wire.topics import Address
 
 ROOT = "edge-reid"
 REFUSED = re.compile("signature is not of|expected this SHA-256")
-GALLERY = f"{ROOT}/{SITE}/gallery"
+TOPIC = f"{ROOT}/{SITE}/gallery"
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ class Attacker:
 def retained(broker: Broker) -> dict[str, bytes]:
     """Every message of the gallery, as it lies at the broker."""
     connection = connect(broker)
-    connection.subscribe([f"{GALLERY}/#"])
+    connection.subscribe([f"{TOPIC}/#"])
     deadline_s = time.monotonic() + 1.0
     while time.monotonic() < deadline_s:
         connection.turn(0.1)
@@ -85,7 +85,7 @@ def flipped(body: bytes, dice: random.Random) -> bytes:
 
 def sync_once(broker: Broker, workshop: Workshop, path: Path) -> LoadedGallery | None:
     """What a device does with what lies at the broker."""
-    source = MqttSource(broker, ROOT, SITE, repeat_s=60)
+    source = gallery_from_broker(broker, ROOT, SITE, repeat_s=60)
     try:
         sealed = None
         while sealed is None:
@@ -100,7 +100,7 @@ def sync_once(broker: Broker, workshop: Workshop, path: Path) -> LoadedGallery |
 def test_every_message_of_the_sync_that_is_changed_is_refused(
     broker: Mosquitto, workshop: Workshop, tmp_path: Path
 ) -> None:
-    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+    with gallery_at_broker(broker.broker(), ROOT, SITE) as place:
         done = workshop.publish(place)
     messages = retained(broker.broker())
     assert len(messages) == done.head.blobs + 1
@@ -122,7 +122,7 @@ def test_an_agent_says_in_its_status_why_it_has_refused_a_changed_message(
     broker: Mosquitto, workshop: Workshop, tmp_path: Path
 ) -> None:
     """Whichever message a man in the middle changes: no swap, and the reason where people look."""
-    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+    with gallery_at_broker(broker.broker(), ROOT, SITE) as place:
         workshop.publish(place)
     messages = retained(broker.broker())
     dice, attacker = random.Random(4), Attacker(broker.broker())
@@ -166,10 +166,10 @@ def test_a_chunk_that_is_cut_grown_or_gone(
     change: Callable[[bytes], bytes],
     words: str,
 ) -> None:
-    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+    with gallery_at_broker(broker.broker(), ROOT, SITE) as place:
         done = workshop.publish(place)
     monkeypatch.setattr(sync_mqtt, "QUIET_S", 0.5 if words.startswith("did not come") else 10.0)
-    topic = f"{GALLERY}/{done.head.root.ref.paths[0]}"
+    topic = f"{TOPIC}/{done.head.root.ref.paths[0]}"
     body = retained(broker.broker())[topic]
     Attacker(broker.broker()).put(topic, change(body))
     with pytest.raises(SnapshotError, match=words):
@@ -198,7 +198,7 @@ def test_bits_that_flip_on_the_wire_never_make_half_a_gallery(
     broker: Mosquitto, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anywhere in the stream, MQTT's own bytes too: refused, broken off, or harmless."""
-    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+    with gallery_at_broker(broker.broker(), ROOT, SITE) as place:
         workshop.publish(place)
     monkeypatch.setattr(sync_mqtt, "QUIET_S", 0.3)
     dice, expected = random.Random(2), workshop.store.snapshot()
@@ -222,7 +222,7 @@ def test_bits_that_flip_on_the_wire_never_make_half_a_gallery(
 
 
 def sync_through(gate: Gate, workshop: Workshop, path: Path) -> None:
-    source = MqttSource(Broker("127.0.0.1", gate.port), ROOT, SITE, repeat_s=60)
+    source = gallery_from_broker(Broker("127.0.0.1", gate.port), ROOT, SITE, repeat_s=60)
     try:
         sealed = source.news(2.0) or source.news(2.0)
         if sealed is None:
@@ -237,7 +237,7 @@ def sync_through(gate: Gate, workshop: Workshop, path: Path) -> None:
 def test_a_link_that_breaks_costs_only_what_was_on_its_way(
     broker: Mosquitto, workshop: Workshop, tmp_path: Path
 ) -> None:
-    with MqttPlace(broker.broker(), ROOT, SITE) as place:
+    with gallery_at_broker(broker.broker(), ROOT, SITE) as place:
         done = workshop.publish(place)
     fetched: list[BlobRef] = []
 
@@ -253,7 +253,7 @@ def test_a_link_that_breaks_costs_only_what_was_on_its_way(
 
         return broken
 
-    source = MqttSource(broker.broker(), ROOT, SITE, repeat_s=0.01)
+    source = gallery_from_broker(broker.broker(), ROOT, SITE, repeat_s=0.01)
     with Replica.open(tmp_path / "device.db") as replica:
         for after in (3, 9, -1):
             sealed = None
@@ -268,11 +268,11 @@ def test_a_link_that_breaks_costs_only_what_was_on_its_way(
     assert len(fetched) == len(set(fetched)) == done.head.blobs
 
 
-class Shelf(FolderPlace):
+class Shelf(FolderTarget):
     """Keeps the blobs of all versions, and gives their heads away."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+        super().__init__(folder, GALLERY)
         self.heads: list[bytes] = []
 
     def head(self) -> bytes | None:
@@ -304,7 +304,7 @@ def test_a_device_killed_at_any_moment_has_one_whole_version(
         workshop.store.add_all(portraits(f"new {n}"))
         workshop.publish(shelf)
         with Replica.open(tmp_path / "reference.db") as reference:
-            source = FolderSource(tmp_path / "shelf", poll_s=1.0)
+            source = FolderSource(tmp_path / "shelf", GALLERY, poll_s=1.0)
             arrived = install(
                 shelf.heads[-1], source.fetch, reference, workshop.pinned(), now_utc_s=1
             )

@@ -20,6 +20,7 @@ from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.strangers.stranger_store import StrangerStore
 from edge_reid.transfer.folder import FolderSource
+from edge_reid.transfer.gallery_transfer import GALLERY
 
 ALL = 1 << 20
 SOME = {"head": 250, "first_page": 80, "elsewhere": 170}
@@ -109,7 +110,7 @@ def test_a_replica_is_made_whole_from_its_source(tmp_path: Path, share: dict[str
 
 def taken(workshop: Workshop, replica: Replica) -> tuple[object, ...]:
     """The people that a device has when it has asked its source."""
-    source = FolderSource(workshop.out, poll_s=0)
+    source = FolderSource(workshop.out, GALLERY, poll_s=0)
     sealed = source.news(0)
     assert sealed is not None
     install(sealed, source.fetch, replica, workshop.pinned(), now_utc_s=1e9)

@@ -18,7 +18,8 @@ from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import place_of
 from edge_reid.signing.keys import SigningKey
-from edge_reid.transfer.folder import FolderPlace
+from edge_reid.transfer.folder import FolderTarget
+from edge_reid.transfer.gallery_transfer import GALLERY
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_a_place_that_has_lost_its_head_gets_all_of_it_again(workshop, replica):
 
 
 def test_a_publication_that_broke_off_is_made_good(workshop, replica):
-    class Broken(FolderPlace):
+    class Broken(FolderTarget):
         def put(self, blobs):
             for number, ref in enumerate(super().put(blobs)):
                 if number == 3:
@@ -109,7 +110,7 @@ def test_a_publication_that_broke_off_is_made_good(workshop, replica):
     take_in(workshop, replica)
     workshop.store.add_all([it for n in range(20) for it in portraits(f"new {n}")])
     with pytest.raises(OSError, match="pulled"):
-        workshop.publish(Broken(workshop.out))
+        workshop.publish(Broken(workshop.out, GALLERY))
     assert take_in(workshop, replica) is None  # the old head still lies there
     workshop.publish()
     assert_same_people(take_in(workshop, replica).snapshot, workshop.store.snapshot())

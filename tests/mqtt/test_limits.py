@@ -20,7 +20,7 @@ from edge_reid.mqtt.broker import RefusedError, TooLargeError, UnreachableError
 from edge_reid.mqtt.connection import MqttTransport, connect
 from edge_reid.mqtt.limits import packet_bytes
 from edge_reid.mqtt.message import Message
-from edge_reid.transfer.mqtt import MqttPlace
+from edge_reid.transfer.gallery_transfer import gallery_at_broker
 from edge_reid.wire.events import CameraReport, camera_status_message
 
 FACTS = AgentFacts("0123456789abcdef", 3, started_utc_s=0.0, cameras=("gate",))
@@ -71,9 +71,9 @@ def test_a_gallery_is_not_published_where_nothing_is_retained(start_broker: Star
     expected = "retains nothing, so a gallery would be lost at once; turn retained messages on"
     with (
         pytest.raises(RefusedError, match=expected),
-        MqttPlace(broker.broker(), "edge-reid", "lab"),
+        gallery_at_broker(broker.broker(), "edge-reid", "lab") as target,
     ):
-        pass
+        target.head()
 
 
 @pytest.mark.broker

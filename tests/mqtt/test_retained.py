@@ -75,9 +75,9 @@ def test_a_device_sees_its_release_beside_a_loud_agent(broker: Mosquitto) -> Non
     loud = Message(an_update("liar").topic, "x", retain=False)
     with (
         somebody_speaks(broker, loud),
-        ReleaseChannel(broker.broker(), "edge-reid", "lab") as line,
+        ReleaseChannel(broker.broker(), "edge-reid", "lab") as channel,
     ):
-        assert line.listen().head == b"sealed"
+        assert channel.read().head == b"sealed"
 
 
 def given(*messages: Received) -> Any:

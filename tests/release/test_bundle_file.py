@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import real_bundles as parcels
+from support import real_bundles
 from support import small_bundles as bundles
 from support.small_bundles import CONTENTS, KEY, Member
 
@@ -40,7 +40,7 @@ def complaint_about(path: Path) -> str:
 
 def test_what_was_packed_comes_out(bundle: Path, tmp_path: Path):
     out = tmp_path / "unpacked"
-    parcels.unpack(bundle, out)
+    real_bundles.unpack(bundle, out)
     assert verify(bundle, PUBLIC) == bundles.manifest()
     for path, content in CONTENTS.items():
         assert (out / path).read_bytes() == content.source
@@ -51,7 +51,7 @@ def test_what_was_packed_comes_out(bundle: Path, tmp_path: Path):
 
 def test_secrets_are_their_owners_alone(bundle: Path, tmp_path: Path):
     out = tmp_path / "unpacked"
-    parcels.unpack(bundle, out)
+    real_bundles.unpack(bundle, out)
     assert stat.S_IMODE((out / "config/secrets/agent.key").stat().st_mode) == 0o600
     assert stat.S_IMODE((out / "install/install.py").stat().st_mode) == 0o755
     assert stat.S_IMODE((out / "config/gate.toml").stat().st_mode) == 0o600

@@ -201,8 +201,8 @@ def test_a_bundle_that_changes_after_it_was_checked_goes_nowhere(tmp_path: Path)
     whole = tar_of(job.bundle)
     order = FlashJob.read(job.config, job.device, job.bundle)
     with_tar(job.bundle, forgeries.read_differently(whole))
-    with pytest.raises(BundleError, match="it is forged"), order.cargo.tar():
+    with pytest.raises(BundleError, match="it is forged"), order.bundle.tar():
         raise AssertionError
     flashing.job(tmp_path / "job", version="0.9")  # an older one, signed as well
-    with pytest.raises(BundleError, match="was changed meanwhile"), order.cargo.tar():
+    with pytest.raises(BundleError, match="was changed meanwhile"), order.bundle.tar():
         raise AssertionError

@@ -148,9 +148,7 @@ class TestWatch:
         assert watch.look(next_head, dict([said("gate-1", serial=6)]), 1600.0) == {"gate-1": 0}
 
     def test_a_clock_that_was_wrong_proves_nothing(self, tmp_path: Path) -> None:
-        """The first look was in 1970, as a device without a battery has it; it was published
-        since.
-        """
+        """The first look was in 1970, as on a device without a battery, before it was published."""
         head = HEAD.model_copy(update={"created_utc_s": 1e9})
         watch = Watch(tmp_path / "soak.json")
         watch.look(head, dict([said("gate-1")]), 100.0)

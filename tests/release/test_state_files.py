@@ -60,7 +60,7 @@ def test_a_spoilt_attempt_is_none(
     assert device.attempt is None
     assert lines(caplog, path) == 1
     check_newer(HEAD, "lab", device, least_serial=0)
-    device.note(Attempt(6, "1.2", "", 1))
+    device.record(Attempt(6, "1.2", "", 1))
     assert device.attempt == Attempt(6, "1.2", "", 1)
     with pytest.raises(BundleError, match="serial 5 was published before serial 6"):
         check_newer(HEAD, "lab", device, least_serial=0)
@@ -91,20 +91,20 @@ def test_a_refusal_is_told_and_no_other(device: Device, caplog: pytest.LogCaptur
 def test_a_spoilt_soak_begins_anew(
     device: Device, caplog: pytest.LogCaptureFixture, spoilt: bytes
 ) -> None:
-    device.soak.write_bytes(spoilt)
+    device.soak_file.write_bytes(spoilt)
     reports = {"gate-1": REPORT}
-    assert Watch(device.soak).look(HEAD, reports, 1000.0) == {"gate-1": 0}
-    assert lines(caplog, device.soak) == 1
-    assert Watch(device.soak).look(HEAD, reports, 1600.0) == {"gate-1": 600}
-    assert lines(caplog, device.soak) == 1
+    assert Watch(device.soak_file).look(HEAD, reports, 1000.0) == {"gate-1": 0}
+    assert lines(caplog, device.soak_file) == 1
+    assert Watch(device.soak_file).look(HEAD, reports, 1600.0) == {"gate-1": 600}
+    assert lines(caplog, device.soak_file) == 1
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
 def test_a_spoilt_report_is_none(
     device: Device, caplog: pytest.LogCaptureFixture, spoilt: bytes
 ) -> None:
-    device.told.write_bytes(spoilt)
+    device.report_file.write_bytes(spoilt)
     assert last_report(device) is None
-    assert lines(caplog, device.told) == 1
-    device.told.write_text(REPORT.to_json())
+    assert lines(caplog, device.report_file) == 1
+    device.report_file.write_text(REPORT.to_json())
     assert last_report(device) == REPORT

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import real_bundles as parcels
+from support import real_bundles
 
 HERE = Path(__file__).parent
 PYTHON = str(Path(sys.base_prefix) / "bin/python3")
@@ -56,9 +56,9 @@ class DeviceRoot:
         """Cameras are called `NAME`, or `BOX/NAME`; secrets are a key and a CA if not said."""
         program = (HERE / "small_agent.py").read_text()
         program = program.replace("{version}", version).replace("{behaviour}", behaviour)
-        wheel = parcels.small_wheel(self._bundles / "wheels", version, program)
+        wheel = real_bundles.small_wheel(self._bundles / "wheels", version, program)
         text = f'# for {version}\nmodel = "{self.home}/current/models/x.tflite"\n'
-        folder = parcels.unpack_into(
+        folder = real_bundles.unpack_into(
             self._bundles / version,
             version,
             [self.pip, wheel],
@@ -67,7 +67,7 @@ class DeviceRoot:
         )
         for unit in units:
             (folder / "systemd" / unit).write_text("[Unit]\n")
-        parcels.write_manifest(folder, version, **claims)
+        real_bundles.write_manifest(folder, version, **claims)
         return folder
 
     @staticmethod

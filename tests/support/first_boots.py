@@ -1,5 +1,5 @@
-"""A device that starts: a root file system of this machine's own programs, changed in memory
-only.
+"""A device that starts: a root file system of this machine's own programs, changed in
+memory only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNIT = "edge-reid-setup.service"
 
 
 @dataclass(frozen=True)
-class Box:
+class CardDevice:
     """Its root; the boot partition lies at /boot/firmware."""
 
     root: Path
@@ -76,7 +76,7 @@ class Box:
 
 
 @contextmanager
-def new_device(folder: Path, *, cloud_init: bool) -> Iterator[Box]:
+def new_device(folder: Path, *, cloud_init: bool) -> Iterator[CardDevice]:
     """A device that has never been started, with the card of an image in it."""
     need_to_mount()
     changes, root = folder / "changes", folder / "root"
@@ -88,7 +88,7 @@ def new_device(folder: Path, *, cloud_init: bool) -> Iterator[Box]:
         (changes / "work").mkdir()
         layers = f"lowerdir=/,upperdir={changes}/up,workdir={changes}/work"
         mount(mounts, root, "-t", "overlay", "-o", layers, "overlay")
-        yield _prepared(Box(root), cloud_init=cloud_init)
+        yield _prepared(CardDevice(root), cloud_init=cloud_init)
 
 
 def mount(mounts: ExitStack, folder: Path, *words: object) -> None:
@@ -97,7 +97,7 @@ def mount(mounts: ExitStack, folder: Path, *words: object) -> None:
     mounts.callback(tool, "umount", "--lazy", folder)
 
 
-def _prepared(device: Box, *, cloud_init: bool) -> Box:
+def _prepared(device: CardDevice, *, cloud_init: bool) -> CardDevice:
     device.boot.parent.mkdir(parents=True, exist_ok=True)
     boot_folder(device.boot, cloud_init=cloud_init)
     unit = "[Service]\nExecStart=/usr/sbin/sshd -D\n[Install]\nWantedBy=multi-user.target\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from support import real_bundles as parcels
+from support import real_bundles
 from support.device_root import HERE, DeviceRoot, Outcome
 
 from edge_reid.core.config import MqttSettings
@@ -31,7 +31,7 @@ least_serial = {least_serial}
 """
 
 
-class FollowingBox(DeviceRoot):
+class FollowingDevice(DeviceRoot):
     """One that has 1.0 from a bundle of its own."""
 
     __test__ = False
@@ -42,7 +42,7 @@ class FollowingBox(DeviceRoot):
         super().__init__(root, fleet.pip, folder / f"bundles of {name}")
         self.name = name
         self._fleet = fleet
-        own = parcels.unpack_into(
+        own = real_bundles.unpack_into(
             folder / f"first of {name}",
             "1.0",
             fleet.wheels("1.0"),
@@ -54,7 +54,7 @@ class FollowingBox(DeviceRoot):
         assert outcome.code == 0, outcome.said
 
     @property
-    def stock(self) -> Path:
+    def downloads(self) -> Path:
         return self.root / "var/lib/edge-reid-update"
 
     def fetch(self) -> Outcome:
@@ -77,12 +77,12 @@ class Fleet:
         self.depot.mkdir(parents=True)
         self.key = SigningKey.generate()
         _, self.public_key = self.key.write(folder / "keys", "release")
-        self.devices: dict[str, FollowingBox] = {}
+        self.devices: dict[str, FollowingDevice] = {}
         self.least_serial = 0
         """That configurations name."""
 
-    def add(self, name: str) -> FollowingBox:
-        self.devices[name] = FollowingBox(self._folder, self, name)
+    def add(self, name: str) -> FollowingDevice:
+        self.devices[name] = FollowingDevice(self._folder, self, name)
         return self.devices[name]
 
     def wheels(self, version: str, behaviour: str = "well") -> list[Path]:
@@ -90,9 +90,9 @@ class Fleet:
         program = program.replace("{version}", version).replace("{behaviour}", behaviour)
         folder = self._folder / "wheels" / behaviour
         made = list(folder.glob(f"edge_reid-{version}-*.whl"))  # one version is one wheel
-        return [self.pip, *(made or [parcels.small_wheel(folder, version, program)])]
+        return [self.pip, *(made or [real_bundles.small_wheel(folder, version, program)])]
 
-    def config(self, device: FollowingBox, version: str) -> str:
+    def config(self, device: FollowingDevice, version: str) -> str:
         public_key = device.root / "etc/edge-reid/secrets/release-signing.pub"
         return CONFIG.format(
             version=version,
@@ -106,7 +106,7 @@ class Fleet:
     def bundle(self, version: str, behaviour: str = "well", **claims: str) -> Path:
         """For all devices, without anybody's secrets."""
         configs = {f"{it.name}/gate": self.config(it, version) for it in self.devices.values()}
-        folder = parcels.unpack_into(
+        folder = real_bundles.unpack_into(
             self._folder / version,
             version,
             self.wheels(version, behaviour),
@@ -114,15 +114,17 @@ class Fleet:
             box=None,
             **claims,
         )
-        return parcels.pack(folder, self._folder / f"{version}.tar.zst", self.key)
+        return real_bundles.pack(folder, self._folder / f"{version}.tar.zst", self.key)
 
     def publish(
         self, *bundles: Path, groups: dict[str, tuple[str, ...]] | None = None, soak_s: float = 0
     ) -> PublishedRelease:
         order = tuple(RolloutGroup(name=name, agents=each) for name, each in (groups or {}).items())
-        with self.line() as line:
-            return publish(bundles, RolloutPlan("lab", order, soak_s), self.key, self.depot, line)
+        with self.channel() as channel:
+            return publish(
+                bundles, RolloutPlan("lab", order, soak_s), self.key, self.depot, channel
+            )
 
-    def line(self) -> ReleaseChannel:
+    def channel(self) -> ReleaseChannel:
         settings = MqttSettings.model_validate({"url": self._url})
         return ReleaseChannel(Broker.from_settings(settings), settings.root, "lab")

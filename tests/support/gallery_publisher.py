@@ -12,12 +12,14 @@ import numpy as np
 from edge_reid.core.types import GallerySnapshot, Template
 from edge_reid.gallery.gallery_head import TrustPolicy
 from edge_reid.gallery.gallery_install import LoadedGallery, install, load_held, nothing_to_fetch
-from edge_reid.gallery.publication import Place, PublishedGallery, publish
+from edge_reid.gallery.publication import PublishedGallery, publish
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.signing.keys import SigningKey
-from edge_reid.transfer.folder import FolderPlace, FolderSource
+from edge_reid.signing.transport import PublicationTarget
+from edge_reid.transfer.folder import FolderSource, FolderTarget
+from edge_reid.transfer.gallery_transfer import GALLERY
 
 MODEL = "0123456789abcdef"
 DIMENSION = 64
@@ -48,8 +50,9 @@ class Workshop:
     def __exit__(self, *_: object) -> None:
         self.store.close()
 
-    def publish(self, place: Place | None = None, **options: bool) -> PublishedGallery:
-        return publish(self.store, place or FolderPlace(self.out), self.key, site=SITE, **options)
+    def publish(self, target: PublicationTarget | None = None, **options: bool) -> PublishedGallery:
+        target = target or FolderTarget(self.out, GALLERY)
+        return publish(self.store, target, self.key, site=SITE, **options)
 
     def pinned(self, **changes: object) -> TrustPolicy:
         fields = {
@@ -69,7 +72,7 @@ class CountingSource(FolderSource):
     """A folder that knows which blobs were taken from it."""
 
     def __init__(self, folder: Path, *, poll_s: float) -> None:
-        super().__init__(folder, poll_s=poll_s)
+        super().__init__(folder, GALLERY, poll_s=poll_s)
         self.fetched: list[BlobRef] = []
 
     def fetch(self, refs: Sequence[BlobRef]) -> Iterator[tuple[BlobRef, bytes]]:

@@ -17,6 +17,7 @@ from edge_reid.gallery.gallery_head import TrustPolicy
 from edge_reid.gallery.gallery_install import install
 from edge_reid.gallery.replica import Replica
 from edge_reid.transfer.folder import FolderSource
+from edge_reid.transfer.gallery_transfer import GALLERY
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Life:
 
 def live(life: Life, born: Connection) -> None:
     """Take every version that is higher than what we have; begin anew when there is none."""
-    source = FolderSource(life.shelf, poll_s=1.0)
+    source = FolderSource(life.shelf, GALLERY, poll_s=1.0)
     born.send("alive")
     while True:
         with Replica.open(life.replica) as replica:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.cards import tool
-from support.first_boots import Box, mount
+from support.first_boots import CardDevice, mount
 from support.requirements import absent
 
 PASSWORD = "the password of sudo"
@@ -22,7 +22,7 @@ PASSWORD = "the password of sudo"
 class Server:
     """A device that answers; `config` is how ssh finds it and knows it."""
 
-    device: Box
+    device: CardDevice
     folder: Path
     port: int
 
@@ -36,7 +36,7 @@ class Server:
 
 
 @contextmanager
-def ssh_server(device: Box, folder: Path) -> Iterator[Server]:
+def ssh_server(device: CardDevice, folder: Path) -> Iterator[Server]:
     """Lets in root, `installer`, whose sudo asks for nothing, and `guard`, whose sudo asks."""
     program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
     if program is None:

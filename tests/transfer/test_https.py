@@ -13,6 +13,7 @@ from edge_reid.core.errors import ConfigError, SnapshotError
 from edge_reid.gallery.gallery_install import install
 from edge_reid.gallery.replica import Replica
 from edge_reid.signing.blobs import BlobRef, ref_of
+from edge_reid.transfer.gallery_transfer import GALLERY
 from edge_reid.transfer.https import HttpsSource
 
 
@@ -55,7 +56,7 @@ def url(server: WebServer) -> str:
 def test_a_gallery_comes_from_a_web_server(
     workshop: Workshop, ca_file: Path, url: str, tmp_path: Path
 ) -> None:
-    source = HttpsSource(f"{url}/", ca_file, poll_s=0.01)
+    source = HttpsSource(f"{url}/", GALLERY, ca_file, poll_s=0.01)
     with Replica.open(tmp_path / "device.db") as replica:
         sealed = source.news(1.0)
         assert sealed is not None
@@ -66,14 +67,14 @@ def test_a_gallery_comes_from_a_web_server(
 
 
 def test_what_is_not_there_is_named(ca_file: Path, url: str) -> None:
-    source = HttpsSource(url, ca_file, poll_s=0.01)
+    source = HttpsSource(url, GALLERY, ca_file, poll_s=0.01)
     with pytest.raises(SnapshotError, match=r"blob/0000.*: expected status 200, got 404"):
         list(source.fetch([BlobRef("0" * 64, 10)]))
     source.close()
 
 
 def test_a_redirect_is_not_followed(ca_file: Path, url: str) -> None:
-    source = HttpsSource(f"{url}/moved", ca_file, poll_s=0.01)
+    source = HttpsSource(f"{url}/moved", GALLERY, ca_file, poll_s=0.01)
     with pytest.raises(SnapshotError, match="expected status 200, got 302"):
         source.news(1.0)
     source.close()
@@ -86,7 +87,7 @@ def test_a_server_that_says_too_much_is_cut_off(
     ref = ref_of(b"small")
     (workshop.out / "blob" / ref.sha256).mkdir()
     (workshop.out / "blob" / ref.sha256 / "0").write_bytes(b"x" * 10_000_000)
-    source = HttpsSource(url, ca_file, poll_s=0.01)
+    source = HttpsSource(url, GALLERY, ca_file, poll_s=0.01)
     assert len(source.news(1.0) or b"") < 10_000
     with pytest.raises(SnapshotError, match="expected 5 bytes, got 65537"):
         list(source.fetch([ref]))
@@ -94,14 +95,14 @@ def test_a_server_that_says_too_much_is_cut_off(
 
 
 def test_a_server_that_we_do_not_trust(url: str) -> None:
-    source = HttpsSource(url, None, poll_s=0.01)
+    source = HttpsSource(url, GALLERY, None, poll_s=0.01)
     with pytest.raises(SnapshotError, match="certificate verify failed"):
         source.news(1.0)
 
 
 def test_nobody_there_and_no_certificate_file(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="cannot be had: .*refused"):
-        HttpsSource("https://127.0.0.1:9", None, poll_s=0.01).news(1.0)
+        HttpsSource("https://127.0.0.1:9", GALLERY, None, poll_s=0.01).news(1.0)
     (tmp_path / "ca.pem").write_text("hello")
     with pytest.raises(ConfigError, match="ca_file: .* is no certificate file"):
-        HttpsSource("https://127.0.0.1:9", tmp_path / "ca.pem", poll_s=0.01)
+        HttpsSource("https://127.0.0.1:9", GALLERY, tmp_path / "ca.pem", poll_s=0.01)

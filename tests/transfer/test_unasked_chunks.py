@@ -16,7 +16,7 @@ from edge_reid.core.errors import SnapshotError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.signing.blobs import CHUNK_BYTES, BlobRef
 from edge_reid.transfer import mqtt as sync_mqtt
-from edge_reid.transfer.mqtt import MqttSource
+from edge_reid.transfer.gallery_transfer import gallery_from_broker
 
 BODY = b"x" * 1000
 REF = BlobRef(hashlib.sha256(BODY).hexdigest(), len(BODY))
@@ -68,7 +68,7 @@ def test_what_does_not_come_is_not_waited_for_while_other_things_do(
     tracemalloc.start()
     began_s = time.monotonic()
     with pytest.raises(SnapshotError, match="did not come"):
-        list(MqttSource(flood, "edge-reid", "lab", repeat_s=60).fetch([REF]))
+        list(gallery_from_broker(flood, "edge-reid", "lab", repeat_s=60).fetch([REF]))
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert time.monotonic() - began_s < 10
@@ -77,5 +77,5 @@ def test_what_does_not_come_is_not_waited_for_while_other_things_do(
 
 @pytest.mark.parametrize("flood", [f"edge-reid/lab/gallery/{REF.paths[0]}"], indirect=True)
 def test_what_comes_among_them_is_taken(flood: Broker) -> None:
-    source = MqttSource(flood, "edge-reid", "lab", repeat_s=60)
+    source = gallery_from_broker(flood, "edge-reid", "lab", repeat_s=60)
     assert list(source.fetch([REF])) == [(REF, BODY)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from edge_reid.cli.options import (
 )
 from edge_reid.cli.output import count
 from edge_reid.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_reid.enrolment.enrolment import PhotoOutcome
 
 
 def enroll(
@@ -39,25 +42,37 @@ def enroll(
     detector: DetectorOption = None,
 ) -> None:
     """Store a template per photo, all or none."""
-    from edge_reid.enrolment.enrolment import portray_all, warnings_of
-    from edge_reid.enrolment.photo_embedding import PhotoEmbedder, check_pick, parse_pick
+    from edge_reid.cli.photo_pick import parse_pick
+    from edge_reid.enrolment.enrolment import prepare_enrolment, store_enrolment
+    from edge_reid.enrolment.photo_embedding import PhotoEmbedder
     from edge_reid.gallery.store import GalleryStore
 
     people = _people(name, photos)
-    pick = parse_pick(box, largest=largest)
-    check_pick(pick, [each for theirs in people.values() for each in theirs])
-    studio = PhotoEmbedder(model, detector)
-    with GalleryStore.open(path, model_id=studio.manifest.model_id) as store:
-        enrolled = portray_all(people, pick, studio, store, anew=replace)
-        warnings = warnings_of(enrolled, studio, store, anew=replace)
-        templates = [each for theirs in enrolled.values() for each in theirs.values()]
-        if templates:
-            (store.replace_all if replace else store.add_all)(templates)
-    for identity, theirs in enrolled.items():
+    everybodys = [photo for theirs in people.values() for photo in theirs]
+    pick = parse_pick(box, everybodys, largest=largest)
+    embedder = PhotoEmbedder(model, detector)
+    with GalleryStore.open(path, model_id=embedder.manifest.model_id) as store:
+        enrolment = prepare_enrolment(
+            people, embedder, store, pick=pick, replace=replace, on_photo=_print_outcome
+        )
+        store_enrolment(enrolment, store)
+    for identity, theirs in enrolment.enrolled.items():
         done = "now, in place of the earlier ones" if replace else "added"
         typer.echo(f"{identity}: {count(theirs, 'template')} {done}")
-    for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
+    for conflict in enrolment.conflicts:
+        typer.echo(f"warning: {conflict.message}", err=True)
+
+
+def _print_outcome(outcome: PhotoOutcome) -> None:
+    from edge_reid.cli.photo_pick import photo_line
+    from edge_reid.enrolment.enrolment import EnrolledPhoto, SkipReason
+
+    if isinstance(outcome, EnrolledPhoto):
+        typer.echo(photo_line(outcome.photo))
+    elif outcome.reason is SkipReason.ENROLLED:
+        typer.echo(f"{outcome.path}: skipped, enrolled as {outcome.identity} already")
+    else:
+        typer.echo(f"{outcome.path}: skipped, {outcome.reason.value}")
 
 
 def _people(name: str, given: Sequence[Path] | None) -> Mapping[str, tuple[Path, ...]]:
@@ -71,7 +86,7 @@ def _people(name: str, given: Sequence[Path] | None) -> Mapping[str, tuple[Path,
             f"neither; edge-reid gallery enroll {name} PHOTO…"
         )
     folders = {name: given} if given else people_folders(Path(name))
-    people = {identity_name(each): photo_files(paths) for each, paths in folders.items()}
+    people = {identity_name(person): photo_files(paths) for person, paths in folders.items()}
     for files in people.values():
         for skipped in files.skipped:
             typer.echo(f"{skipped}: skipped, no photo")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, ModelOption
 
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
-    from edge_reid.core.types import Embedding, Template, Vectors
+    from edge_reid.enrolment.same_person import UnlikePeople
 
 
 def merge(
@@ -44,69 +43,43 @@ def merge(
 
 
 def _merge(path: Path, name: str, into: str, manifest: EmbeddingManifest | None) -> None:
+    from edge_reid.enrolment.same_person import compare_identities
     from edge_reid.gallery.store import GalleryStore
 
     model_id = None if manifest is None else manifest.model_id
     with GalleryStore.open(path, model_id=model_id) as store:
         if manifest is not None:
-            some, others = (_vectors(store.templates(each)) for each in (name, into))
-            _ask_if_unlike(name, into, some, others, manifest)
+            _ask_about(compare_identities(store, name, into, manifest))
         done = store.merge(name, into)
     doubled = f"; {done.doubled} of photos that it had already were deleted" if done.doubled else ""
     typer.echo(f"{path}: {done.moved} templates of {name} are {into}'s now{doubled}")
 
 
 def _merge_strangers(path: Path, name: str, into: str, manifest: EmbeddingManifest | None) -> None:
-    from edge_reid.core.errors import ModelMismatchError
+    from edge_reid.enrolment.same_person import compare_strangers
     from edge_reid.strangers.stranger_store import StrangerStore
 
     with StrangerStore.open(path) as store:
         if manifest is not None:
-            if manifest.model_id != store.model_id:
-                raise ModelMismatchError(
-                    f"strangers {path}: expected those of model {manifest.model_id}, got "
-                    f"{store.model_id}; give its --model, or --yes to merge without a comparison"
-                )
-            some, others = (_vectors(store.looks(each)) for each in (name, into))
-            _ask_if_unlike(name, into, some, others, manifest)
+            _ask_about(compare_strangers(store, name, into, manifest))
         store.merge(name, into)
     typer.echo(f"{path}: {name} is {into} from now on")
 
 
-def _vectors(looks: Sequence[Template] | Sequence[Embedding]) -> Vectors | None:
-    """(N, D); None when there is nothing to compare."""
-    import numpy as np
-
-    return np.stack([each.vector for each in looks]) if looks else None
-
-
-def _ask_if_unlike(
-    name: str,
-    into: str,
-    some: Vectors | None,
-    others: Vectors | None,
-    manifest: EmbeddingManifest,
-) -> None:
+def _ask_about(unlike: UnlikePeople | None) -> None:
     """Go on if the two may be one person, or whoever is asked says so.
 
     Raises:
         GalleryError: they say no, or nobody can be asked.
     """
     from edge_reid.core.errors import GalleryError
-    from edge_reid.matching.mixture import group_similarity
 
-    if some is None or others is None or not manifest.genuine_quantiles:
+    if unlike is None:
         return
-    share, least = min(manifest.genuine_quantiles)
-    similarity = group_similarity(some, others)
-    if similarity >= least:
-        return
-    said = (
-        f"{name} and {into} look like two people: similarity {similarity:.2f}, "
-        f"{least - similarity:.2f} below the {least:.2f} that {1 - share:.0%} of the comparisons "
-        "of one person reach"
-    )
     if not sys.stdin.isatty():
-        raise GalleryError(f"merge: {said}; nothing was merged, --yes merges them all the same")
-    if not typer.confirm(f"{said}. This cannot be taken back. Merge them all the same?"):
+        raise GalleryError(
+            f"merge: {unlike.message}; nothing was merged, --yes merges them all the same"
+        )
+    question = f"{unlike.message}. This cannot be taken back. Merge them all the same?"
+    if not typer.confirm(question):
         raise GalleryError("merge: nothing was merged")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from edge_reid.cli.options import (
     AnyGalleryOption,
     StrangersOption,
 )
-
-if TYPE_CHECKING:
-    from edge_reid.core.types import Template
 
 
 def promote(
@@ -35,32 +32,16 @@ def promote(
     Once enrolled they are no stranger any more; after --export they stay one until they are due.
     """
     from edge_reid.core.errors import UsageError
-    from edge_reid.gallery.export_file import write_portable
-    from edge_reid.gallery.identity import identity_name
-    from edge_reid.strangers.stranger import templates_of
+    from edge_reid.enrolment.promotion import export_stranger
+    from edge_reid.enrolment.promotion import promote as promote_stranger
     from edge_reid.strangers.stranger_store import StrangerStore
 
     if path is not None and export is not None:
         raise UsageError("promote: expected --gallery or --export, got both; give one")
     with StrangerStore.open(strangers) as store:
-        seen_utc_s = store.find(stranger).last_seen_utc_s
-        templates = templates_of(store.looks(stranger), identity_name(name), seen_utc_s)
         if export is not None:
-            write_portable(export, templates, store.model_id, store.dimension)
-            typer.echo(f"{export}: {stranger} as {name}, {len(templates)} templates")
+            written = export_stranger(store, stranger, name, export)
+            typer.echo(f"{export}: {stranger} as {name}, {written} templates")
             return
-        added = _enroll(templates, path or DEFAULT_GALLERY, store.model_id)
-        store.forget(stranger)
+        added = promote_stranger(store, stranger, name, path or DEFAULT_GALLERY)
     typer.echo(f"{name}: {added} templates of {stranger} added")
-
-
-def _enroll(templates: tuple[Template, ...], path: Path, model_id: str) -> int:
-    """Add what is not there yet: it may have been interrupted before."""
-    from edge_reid.gallery.store import GalleryStore
-
-    with GalleryStore.open(path, model_id=model_id) as gallery:
-        known = gallery.sources(templates[0].identity)
-        new = [each for each in templates if each.source_sha256 not in known]
-        if new:
-            gallery.add_all(new)
-    return len(new)

@@ -18,8 +18,9 @@ from edge_reid.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from edge_reid.gallery.publication import Place, PublishedGallery
+    from edge_reid.gallery.publication import PublishedGallery
     from edge_reid.mqtt.broker import Broker
+    from edge_reid.signing.transport import PublicationTarget
 
 
 @takes_login(url=None)
@@ -55,12 +56,12 @@ def publish(
     where = to or login.broker()
     with (
         GalleryStore.open(path) as store,
-        _place(where, login.root, site) as place,
+        _opened_target(where, login.root, site) as target,
         counting("publishing") as progress,
     ):
         done = publish_gallery(
             store,
-            place,
+            target,
             signing_key,
             site=site,
             again=again,
@@ -71,16 +72,16 @@ def publish(
 
 
 @contextmanager
-def _place(where: Broker | Path, root: str, site: str) -> Iterator[Place]:
+def _opened_target(where: Broker | Path, root: str, site: str) -> Iterator[PublicationTarget]:
     from edge_reid.mqtt.broker import Broker
-    from edge_reid.transfer.folder import FolderPlace
-    from edge_reid.transfer.mqtt import MqttPlace
+    from edge_reid.transfer.folder import FolderTarget
+    from edge_reid.transfer.gallery_transfer import GALLERY, gallery_at_broker
 
     if isinstance(where, Broker):
-        with MqttPlace(where, root, site) as place:
-            yield place
+        with gallery_at_broker(where, root, site) as target:
+            yield target
     else:
-        yield FolderPlace(where)
+        yield FolderTarget(where, GALLERY)
 
 
 def _report(done: PublishedGallery, where: str) -> None:

@@ -29,9 +29,9 @@ def restore(
         if not (names or template or everything):
             print_asides(asides)
             return
-        wanted = {each.template_id for each in asides} if everything else set(template or ())
+        wanted = {aside.template_id for aside in asides} if everything else set(template or ())
         for name in names or ():
-            theirs = {each.template_id for each in store.asides(name)}
+            theirs = {aside.template_id for aside in store.asides(name)}
             if not theirs:
                 raise GalleryError(f"gallery {path}: nothing of {name!r} is set aside")
             wanted |= theirs

@@ -63,8 +63,8 @@ def show(
     if as_json:
         answer = {
             "identity": identity,
-            "templates": [_as_json(each) for each in templates],
-            "set_aside": [_aside_as_json(each) for each in asides],
+            "templates": [_as_json(template) for template in templates],
+            "set_aside": [_aside_as_json(aside) for aside in asides],
         }
         print_json(answer)
         return

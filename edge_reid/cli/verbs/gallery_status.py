@@ -43,8 +43,8 @@ def status(
     if path:
         with GalleryStore.open(path) as store:
             erasures = store.erasures()
-    fleet, sealed = _listen(broker, login.root, site)
-    newest = _say_published(sealed, key, site)
+    fleet, signed_head = _listen(broker, login.root, site)
+    newest = _say_published(signed_head, key, site)
     _print_table(fleet, newest)
     for line in erasure_lines(erasures, fleet):
         typer.echo(line)
@@ -68,7 +68,7 @@ def _listen(broker: Broker, root: str, site: str) -> tuple[Fleet, bytes | None]:
     return fleet, retained.body(head_topic)
 
 
-def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | None:
+def _say_published(signed_head: bytes | None, key: PublicKey, site: str) -> int | None:
     """The version on the broker, if its head is one that devices take."""
     from edge_reid.cli.fleet_table import age_text
     from edge_reid.core.errors import SnapshotError
@@ -76,11 +76,11 @@ def _say_published(sealed: bytes | None, key: PublicKey, site: str) -> int | Non
     from edge_reid.gallery.gallery_head import open_head
     from edge_reid.wire.events import rfc3339
 
-    if sealed is None:
+    if signed_head is None:
         typer.echo(f"{site}: no gallery is published on this broker")
         return None
     try:
-        head = open_head(sealed, key)
+        head = open_head(signed_head, key)
     except SnapshotError as error:
         typer.echo(f"{site}: what is published is refused by every device: {shown(str(error))}")
         return None

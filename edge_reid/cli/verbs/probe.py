@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from rich.console import JustifyMethod
 
     from edge_reid.core.config import DecideSettings
-    from edge_reid.core.manifest import EmbeddingManifest
-    from edge_reid.core.types import Candidate, Decision, Embedding
-    from edge_reid.vision.photo import Photo
-    from edge_reid.vision.subject import PhotoSubject
+    from edge_reid.core.types import Candidate, Decision
+    from edge_reid.enrolment.identification import Identification
+    from edge_reid.enrolment.photo_embedding import EmbeddedPhoto
 
 
 def probe(
@@ -51,89 +50,46 @@ def probe(
     Several photos are taken together, as the crops of one track are.
     """
     from edge_reid.cli.photo_files import photo_files
+    from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.core.config import DecideSettings, parse_section
-    from edge_reid.enrolment.photo_embedding import (
-        PhotoEmbedder,
-        check_pick,
-        parse_pick,
-        subject_text,
-    )
+    from edge_reid.enrolment.identification import identify
+    from edge_reid.enrolment.photo_embedding import PhotoEmbedder
     from edge_reid.gallery.store import GalleryStore
-    from edge_reid.matching.decide import decide, mean_vector
     from edge_reid.matching.index import Index
-    from edge_reid.matching.threshold import is_measured, threshold_for
 
-    pick = parse_pick(box, largest=largest)
     photos = photo_files(paths).photos
-    check_pick(pick, photos)
+    pick = parse_pick(box, photos, largest=largest)
     chosen = {} if target_fpir is None else {"target_fpir": target_fpir}
     settings = parse_section(DecideSettings, {"min_crops": 1, **chosen})
-    studio = PhotoEmbedder(model, detector)
-    with GalleryStore.open(gallery, model_id=studio.manifest.model_id) as store:
+    embedder = PhotoEmbedder(model, detector)
+    with GalleryStore.open(gallery, model_id=embedder.manifest.model_id) as store:
         index = Index(store.snapshot())
-    subjects = [studio.subject_of(path, pick) for path in photos]
-    embeddings = [studio.embedding(subject) for _, subject in subjects]
-    asked = studio.manifest.impostor_quantiles, settings.target_fpir, len(index)
-    threshold, measured = threshold_for(*asked), is_measured(*asked)
-    decision = decide(embeddings, index, threshold=threshold, settings=settings)
-    vector = mean_vector(embeddings, index.model_id)
-    candidates = () if vector is None else index.search(vector, k=top)
-    doubt = _doubt(embeddings, studio.manifest)
+    found = identify(photos, embedder, index, pick=pick, settings=settings, top=top)
     if as_json:
-        answer = {
-            **(_photo_as_json(*subjects[0]) if len(subjects) == 1 else {}),
-            "photos": [_photo_as_json(*each) for each in subjects],
-            "one_person": doubt is None,
-            "model_id": index.model_id,
-            "gallery_version": index.version,
-            "target_fpir": settings.target_fpir,
-            "threshold_measured": measured,
-            **_as_json(decision, candidates),
-        }
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
-        return
-    for photo, subject in subjects:
-        typer.echo(subject_text(photo, subject))
-    _print_candidates(candidates, threshold)
-    typer.echo(in_words(decision, settings))
-    if doubt is not None:
-        typer.echo(doubt)
-    if not measured:
+        typer.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=2))
+    else:
+        _print(found)
+
+
+def _print(found: Identification) -> None:
+    from edge_reid.cli.photo_pick import photo_line
+    from edge_reid.enrolment.identification import FEW_CROPS
+
+    for photo in found.photos:
+        typer.echo(photo_line(photo))
+    _print_candidates(found.candidates, found.decision.threshold)
+    typer.echo(in_words(found.decision, found.settings))
+    if found.two_people is not None:
+        typer.echo(found.two_people.message)
+    if not found.threshold_is_measured:
         typer.echo(
             "The threshold lies beyond what was measured for this model, so it errs towards "
             "unknown; edge-reid calibrate with data of more people measures further."
         )
-    if len(subjects) < DecideSettings().min_crops:
-        given = "A photo is one crop" if len(subjects) == 1 else f"{len(subjects)} photos are crops"
-        typer.echo(f"{given}, enough here; the agent waits for {DecideSettings().min_crops}.")
-
-
-def _doubt(embeddings: Sequence[Embedding], manifest: EmbeddingManifest) -> str | None:
-    """What to say when the photos fall into two groups that one person's would not."""
-    import numpy as np
-
-    from edge_reid.matching.mixture import find_mixture
-
-    if not manifest.genuine_quantiles:
-        return None
-    share, least = min(manifest.genuine_quantiles)
-    found = find_mixture(np.stack([each.vector for each in embeddings]), least)
-    if found is None:
-        return None
-    sizes = " and ".join(str(len(part)) for part in found.parts)
-    return (
-        f"The photos may show two people, so do not trust this: groups of {sizes} with a "
-        f"similarity of {found.similarity:.2f}, where {1 - share:.0%} of the comparisons of one "
-        f"person reach {least:.2f}."
-    )
-
-
-def _photo_as_json(photo: Photo, subject: PhotoSubject) -> dict[str, Any]:
-    return {
-        "photo": str(photo.path),
-        "box": subject.box.to_array().tolist(),
-        "quality": subject.quality,
-    }
+    photos = len(found.photos)
+    if photos < FEW_CROPS:
+        given = "A photo is one crop" if photos == 1 else f"{photos} photos are crops"
+        typer.echo(f"{given}, enough here; the agent waits for {FEW_CROPS}.")
 
 
 def in_words(decision: Decision, settings: DecideSettings) -> str:
@@ -158,7 +114,28 @@ def in_words(decision: Decision, settings: DecideSettings) -> str:
     return "uncertain"
 
 
-def _as_json(decision: Decision, candidates: Sequence[Candidate]) -> dict[str, Any]:
+def _as_json(found: Identification) -> dict[str, Any]:
+    return {
+        **(_photo_as_json(found.photos[0]) if len(found.photos) == 1 else {}),
+        "photos": [_photo_as_json(photo) for photo in found.photos],
+        "one_person": found.two_people is None,
+        "model_id": found.model_id,
+        "gallery_version": found.gallery_version,
+        "target_fpir": found.settings.target_fpir,
+        "threshold_measured": found.threshold_is_measured,
+        **_decision_as_json(found.decision, found.candidates),
+    }
+
+
+def _photo_as_json(photo: EmbeddedPhoto) -> dict[str, Any]:
+    return {
+        "photo": str(photo.path),
+        "box": photo.box.to_array().tolist(),
+        "quality": photo.embedding.quality,
+    }
+
+
+def _decision_as_json(decision: Decision, candidates: Sequence[Candidate]) -> dict[str, Any]:
     from edge_reid.core.types import Known, Unknown
 
     return {
@@ -168,7 +145,8 @@ def _as_json(decision: Decision, candidates: Sequence[Candidate]) -> dict[str, A
         "threshold": decision.threshold,
         "margin": None if isinstance(decision, Unknown) else decision.margin,
         "candidates": [
-            {"identity": each.identity, "similarity": each.similarity} for each in candidates
+            {"identity": candidate.identity, "similarity": candidate.similarity}
+            for candidate in candidates
         ],
     }
 

@@ -36,8 +36,8 @@ def stop(
     """Take a release back. Devices that have not begun with it do not begin."""
     from edge_reid.release.channel import ReleaseChannel
 
-    with ReleaseChannel(login.broker(), login.root, topic_name("--site", site)) as line:
-        line.put_head(b"")
+    with ReleaseChannel(login.broker(), login.root, topic_name("--site", site)) as channel:
+        channel.put_head(b"")
     typer.echo(f"{site}: no release is published any more; devices stay as they are")
 
 
@@ -51,10 +51,10 @@ def fetch(root: DeviceRoot = SYSTEM) -> None:
     from edge_reid.core.foreign_text import shown
     from edge_reid.release.updater import check_once
 
-    if (found := _follower(root)) is None:
+    if (found := _updated_device(root)) is None:
         return
-    with stages() as told:
-        report = check_once(*found, told)
+    with stages() as progress:
+        report = check_once(*found, progress)
     reason = f": {shown(report.reason)}" if report.reason else ""
     wanted = f", wanted is {report.wanted}" if report.wanted else ", no release is published"
     typer.echo(f"runs {report.release}{wanted}: {report.state}{reason}")
@@ -72,7 +72,7 @@ def install(root: DeviceRoot = SYSTEM) -> None:
     """
     from edge_reid.release.installer import install_release
 
-    if (found := _follower(root)) is None:
+    if (found := _updated_device(root)) is None:
         return
     attempt = install_release(*found)
     typer.echo(f"release {attempt.version}: {attempt.failure or 'is installed'}")
@@ -80,7 +80,7 @@ def install(root: DeviceRoot = SYSTEM) -> None:
         raise typer.Exit(1)
 
 
-def _follower(root: Path) -> tuple[Device, AgentSettings, UpdateSettings] | None:
+def _updated_device(root: Path) -> tuple[Device, AgentSettings, UpdateSettings] | None:
     """The device, and the settings by which it follows releases, if it does."""
     from edge_reid.release.device import Device
 

@@ -1,6 +1,4 @@
-"""The real wheels, for the kind of device that this machine may be: made twice, installed,
-tried.
-"""
+"""A bundle of the real wheels, for a device like this machine: made twice, installed, tried."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import real_bundles as parcels
+from support import real_bundles
 from support.sites import SITE, equip
 
 TARGET = "debian-x86"
@@ -37,7 +35,7 @@ def test_a_real_bundle_is_the_same_bytes_again_and_installs_without_an_index(
     assert edge_reid(*words, "--out", again).code == 0
     assert first.read_bytes() == again.read_bytes()
     if IS_SUCH_A_BOX:
-        parcels.unpack(first, tmp_path / "unpacked")
+        real_bundles.unpack(first, tmp_path / "unpacked")
         ask_the_doctor(tmp_path / "unpacked", tmp_path / "venv")
 
 

@@ -93,9 +93,9 @@ def test_what_was_fetched_once_needs_no_index(
 ):
     lock = choose(MARKED, BOOKWORM, "litert")
     house = Wheelhouse(tmp_path / "cache")
-    counted: list[int] = []
-    first = house.fetch(lock, BOOKWORM, counted.append)
-    assert counted == [1, 2, 3]
+    counted: list[tuple[int, int | None]] = []
+    first = house.fetch(lock, BOOKWORM, lambda *step: counted.append(step))
+    assert counted == [(1, 3), (2, 3), (3, 3)]
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
     again = house.fetch(lock, BOOKWORM)
     assert [it.path.read_bytes() for it in again] == [it.path.read_bytes() for it in first]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.first_boots import STATE, Box, new_device
+from support.first_boots import STATE, CardDevice, new_device
 from support.flashing import AGENT_KEY, CARRIED, PSK, Job, job
 
 from deploy.bundle.bundle_writer import Content
@@ -40,13 +40,13 @@ INSTALLED = [
 
 
 @pytest.fixture
-def bookworm(tmp_path: Path) -> Iterator[Box]:
+def bookworm(tmp_path: Path) -> Iterator[CardDevice]:
     with new_device(tmp_path / "device", cloud_init=False) as device:
         yield device
 
 
 @pytest.fixture
-def trixie(tmp_path: Path) -> Iterator[Box]:
+def trixie(tmp_path: Path) -> Iterator[CardDevice]:
     with new_device(tmp_path / "device", cloud_init=True) as device:
         yield device
 
@@ -56,7 +56,7 @@ def order(folder: Path, target: str, installer: str = INSTALLER) -> Job:
     return job(folder / "site", target, contents=contents)
 
 
-def seeded(device: Box, job: Job) -> Box:
+def seeded(device: CardDevice, job: Job) -> CardDevice:
     done = job.flash("--boot", device.boot)
     assert done.code == 0, done.err
     return device
@@ -69,7 +69,9 @@ def secrets_on(boot: Path) -> list[Path]:
     return [path for path in files if any(word in path.read_bytes() for word in words)]
 
 
-def test_a_seeded_card_has_secrets_and_afterwards_none(bookworm: Box, tmp_path: Path) -> None:
+def test_a_seeded_card_has_secrets_and_afterwards_none(
+    bookworm: CardDevice, tmp_path: Path
+) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm"))
     assert {path.name for path in secrets_on(bookworm.boot)} == {"box.tar", "wifi.nmconnection"}
     bookworm.start()
@@ -84,7 +86,9 @@ def test_a_seeded_card_has_secrets_and_afterwards_none(bookworm: Box, tmp_path: 
     assert cmdline.endswith(" cgroup_enable=memory\n"), "it stays"
 
 
-def test_secrets_are_overwritten_and_not_only_unlinked(bookworm: Box, tmp_path: Path) -> None:
+def test_secrets_are_overwritten_and_not_only_unlinked(
+    bookworm: CardDevice, tmp_path: Path
+) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm"))
     names = ("box.tar", "wifi.nmconnection")
     for name in names:
@@ -94,7 +98,7 @@ def test_secrets_are_overwritten_and_not_only_unlinked(bookworm: Box, tmp_path: 
         assert set((bookworm.root / name).read_bytes()) == {0}, name
 
 
-def test_what_the_device_is_afterwards(bookworm: Box, tmp_path: Path) -> None:
+def test_what_the_device_is_afterwards(bookworm: CardDevice, tmp_path: Path) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm")).start()
     etc = bookworm.root / "etc"
     assert (etc / "hostname").read_text() == "camera-17\n"
@@ -119,7 +123,9 @@ def test_what_the_device_is_afterwards(bookworm: Box, tmp_path: Path) -> None:
     assert stat.S_IMODE((bookworm.root / STATE).stat().st_mode) == 0o700
 
 
-def test_the_radio_is_switched_on_where_pi_os_has_it_off(bookworm: Box, tmp_path: Path) -> None:
+def test_the_radio_is_switched_on_where_pi_os_has_it_off(
+    bookworm: CardDevice, tmp_path: Path
+) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm"))
     switches = bookworm.root / "var/lib/systemd/rfkill", bookworm.root / "var/lib/NetworkManager"
     for folder in switches:
@@ -131,7 +137,7 @@ def test_the_radio_is_switched_on_where_pi_os_has_it_off(bookworm: Box, tmp_path
     assert (switches[1] / "NetworkManager.state").read_text() == "[main]\nWirelessEnabled=true\n"
 
 
-def test_the_second_start_installs_and_tidies_up(bookworm: Box, tmp_path: Path) -> None:
+def test_the_second_start_installs_and_tidies_up(bookworm: CardDevice, tmp_path: Path) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm")).start()
     assert bookworm.is_enabled
     bookworm.start()
@@ -144,7 +150,7 @@ def test_the_second_start_installs_and_tidies_up(bookworm: Box, tmp_path: Path) 
 
 
 def test_an_installer_that_fails_is_tried_again_at_the_next_start(
-    bookworm: Box, tmp_path: Path
+    bookworm: CardDevice, tmp_path: Path
 ) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm", BROKEN)).start()
     bookworm.start()
@@ -156,7 +162,7 @@ def test_an_installer_that_fails_is_tried_again_at_the_next_start(
 @pytest.mark.parametrize(
     "program", ["cat", "cp", "sha256sum", "useradd", "install", "systemctl", "shred", "sed", "mv"]
 )
-def test_power_may_go_at_any_moment(bookworm: Box, tmp_path: Path, program: str) -> None:
+def test_power_may_go_at_any_moment(bookworm: CardDevice, tmp_path: Path, program: str) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm"))
     bookworm.loses_power_at(program)
     for _ in range(4):
@@ -169,7 +175,7 @@ def test_power_may_go_at_any_moment(bookworm: Box, tmp_path: Path, program: str)
     assert (bookworm.root / "home/installer/.ssh/authorized_keys").exists()
 
 
-def test_power_that_goes_while_it_installs(bookworm: Box, tmp_path: Path) -> None:
+def test_power_that_goes_while_it_installs(bookworm: CardDevice, tmp_path: Path) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm")).start()
     bookworm.has("usr/local/bin/python3", "rm -f /usr/local/bin/python3\nkill -9 $PPID")
     for _ in range(2):
@@ -188,7 +194,7 @@ def test_power_that_goes_while_it_installs(bookworm: Box, tmp_path: Path) -> Non
     ],
 )
 def test_a_step_that_fails_is_said_and_no_secret_stays(
-    bookworm: Box, tmp_path: Path, program: str, said: str
+    bookworm: CardDevice, tmp_path: Path, program: str, said: str
 ) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm"))
     bookworm.has(f"usr/local/bin/{program}", "exit 1")
@@ -199,7 +205,7 @@ def test_a_step_that_fails_is_said_and_no_secret_stays(
     assert "systemd.run" not in (bookworm.boot / "cmdline.txt").read_text()
 
 
-def test_a_script_that_breaks_off_leaves_no_secret(bookworm: Box, tmp_path: Path) -> None:
+def test_a_script_that_breaks_off_leaves_no_secret(bookworm: CardDevice, tmp_path: Path) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm"))
     (bookworm.boot / "edge-reid/settings").unlink()
     bookworm.start()
@@ -208,7 +214,7 @@ def test_a_script_that_breaks_off_leaves_no_secret(bookworm: Box, tmp_path: Path
 
 
 def test_a_bundle_that_was_damaged_on_the_card_is_not_installed(
-    bookworm: Box, tmp_path: Path
+    bookworm: CardDevice, tmp_path: Path
 ) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm"))
     tar = bookworm.boot / "edge-reid/box.tar"
@@ -221,7 +227,7 @@ def test_a_bundle_that_was_damaged_on_the_card_is_not_installed(
     assert secrets_on(bookworm.boot) == []
 
 
-def test_pi_os_own_programs_are_asked_where_they_are(bookworm: Box, tmp_path: Path) -> None:
+def test_pi_os_own_programs_are_asked_where_they_are(bookworm: CardDevice, tmp_path: Path) -> None:
     """`userconf` renames the first user and calls off the wizard; raspi-config knows radios."""
     seeded(bookworm, order(tmp_path, "pi-bookworm"))
     bookworm.run("useradd", "--create-home", "pi")
@@ -238,7 +244,7 @@ def test_pi_os_own_programs_are_asked_where_they_are(bookworm: Box, tmp_path: Pa
     assert (bookworm.root / "home/installer/.ssh/authorized_keys").exists()
 
 
-def test_cloud_init_starts_the_same(trixie: Box, tmp_path: Path) -> None:
+def test_cloud_init_starts_the_same(trixie: CardDevice, tmp_path: Path) -> None:
     seeded(trixie, order(tmp_path, "pi-trixie"))
     assert not (trixie.boot / "firstrun.sh").exists()
     assert "systemd.run" not in (trixie.boot / "cmdline.txt").read_text()
@@ -254,7 +260,7 @@ def test_cloud_init_starts_the_same(trixie: Box, tmp_path: Path) -> None:
 
 
 def test_a_bundle_that_was_changed_between_two_starts_is_not_installed(
-    bookworm: Box, tmp_path: Path
+    bookworm: CardDevice, tmp_path: Path
 ) -> None:
     seeded(bookworm, order(tmp_path, "pi-bookworm")).start()
     tar = bookworm.root / STATE / "box.tar"

@@ -6,7 +6,7 @@ import configparser
 
 import pytest
 
-from deploy.flash.cmdline import told
+from deploy.flash.cmdline import with_setup
 from deploy.flash.wifi import FixedAddress, Wifi, psk_of
 from edge_reid.core.errors import UsageError
 
@@ -53,22 +53,22 @@ def test_a_fixed_address_of_the_sixth_version() -> None:
 
 
 def test_the_command_line_stays_one_line_and_does_not_grow() -> None:
-    once = told("root=x  quiet\n\n", first_run=True, instance=None, country="DE")
+    once = with_setup("root=x  quiet\n\n", first_run=True, instance=None, country="DE")
     assert once.count("\n") == 1
-    assert told(once, first_run=True, instance=None, country="DE") == once
+    assert with_setup(once, first_run=True, instance=None, country="DE") == once
     assert once.split().count("cgroup_enable=memory") == 1
-    moved = told(once, first_run=True, instance=None, country="AT")
+    moved = with_setup(once, first_run=True, instance=None, country="AT")
     assert moved == once.replace("regdom=DE", "regdom=AT")
 
 
 def test_memory_is_counted_for_good_on_both_kinds_of_image() -> None:
     """The words of the firmware come before, and the last word on a matter holds."""
     for kind in ({"first_run": True, "instance": None}, {"first_run": False, "instance": "i"}):
-        line = told("root=x cgroup_disable=memory cgroup_enable=cpuset", **kind, country=None)
+        line = with_setup("root=x cgroup_disable=memory cgroup_enable=cpuset", **kind, country=None)
         words = line.split()
         assert words.index("cgroup_disable=memory") < words.index("cgroup_enable=memory")
         assert "cgroup_enable=cpuset" in words
-        assert told(line, **kind, country=None) == line
+        assert with_setup(line, **kind, country=None) == line
     wrong = "cgroup_enable=memory cgroup_disable=memory"
-    early = told(wrong, first_run=False, instance=None, country=None)
+    early = with_setup(wrong, first_run=False, instance=None, country=None)
     assert early.split() == ["cgroup_disable=memory", "cgroup_enable=memory"]

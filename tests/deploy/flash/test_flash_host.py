@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.cards import small_disk, tool
-from support.first_boots import Box, new_device
+from support.first_boots import CardDevice, new_device
 from support.flashing import AGENT_KEY, CARRIED, Job, job
 from support.requirements import absent
 from support.ssh_server import PASSWORD, Server, ssh_server
@@ -59,13 +59,13 @@ def at(server: Server, user: str = "root") -> tuple[object, ...]:
     return "--host", f"{user}@127.0.0.1", "--ssh-config", server.config
 
 
-def installed(device: Box) -> bool:
+def installed(device: CardDevice) -> bool:
     return (device.root / "opt/edge-reid/current/manifest.json").exists() or (
         device.root / "opt/edge-reid/releases/1.0/manifest.json"
     ).exists()
 
 
-def left_over(device: Box) -> list[Path]:
+def left_over(device: CardDevice) -> list[Path]:
     """Secrets that lie about on the device."""
     folders = (device.root / "var/tmp").glob("edge-reid*")
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
@@ -166,7 +166,7 @@ def test_an_installer_that_claims_more_than_it_did_is_found_out(
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [
-        ({"machine": "aarch64"}, "on aarch64, as debian-x86 has, found Python"),
+        ({"machine": "aarch64"}, "on aarch64, as debian-x86 has, got Python"),
         ({"python": "3.9"}, "expected Python 3.9 on"),
     ],
 )

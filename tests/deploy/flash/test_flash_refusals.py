@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import lzma
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +15,7 @@ from support.small_bundles import CONTENTS, KEY, manifest, spoiled
 from deploy.bundle.bundle_writer import Content, write_bundle
 from deploy.flash.boot_partition import BootFolder, BootVolume
 from edge_reid.core.errors import FlashError
+from edge_reid.core.progress import Progress, no_progress
 from edge_reid.signing.keys import SigningKey
 
 
@@ -91,7 +91,7 @@ def test_a_card_that_is_full_after_all_does_not_start_half_set_up(tmp_path: Path
         order.bundle.open("rb") as file,
         pytest.raises(FlashError, match="box.tar: cannot be written: .*No space left"),
     ):
-        volume.write("edge-reid/box.tar", file, lambda _: None)
+        volume.write("edge-reid/box.tar", file)
     assert volume.read("cmdline.txt") == CMDLINE.encode()
 
 
@@ -217,8 +217,8 @@ class WornCard(BootFolder):
     def read(self, name: str) -> bytes | None:
         return (name == "cmdline.txt" and self.remembered) or super().read(name)
 
-    def write(self, name: str, source: IO[bytes], wrote: Callable[[int], None]) -> None:
-        super().write(name, source, wrote)
+    def write(self, name: str, source: IO[bytes], progress: Progress = no_progress) -> None:
+        super().write(name, source, progress)
         if name == "cmdline.txt":
             self.remembered = super().read(name)
             Path(self.where, name).write_bytes(b"\0" * len(self.remembered or b""))

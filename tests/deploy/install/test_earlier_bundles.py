@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import real_bundles as parcels
+from support import real_bundles
 
 if TYPE_CHECKING:  # another test has put deploy/install, and its install.py, on the path
     from support.device_root import DeviceRoot
@@ -157,7 +157,7 @@ def test_only_the_configuration_is_new_and_lacks_a_camera(device: DeviceRoot) ->
     bundle = device.bundle("1.0", cameras=["gate", "door"])
     device.install(bundle)
     (bundle / "config/gate.toml").unlink()
-    parcels.write_manifest(bundle, "1.0")
+    real_bundles.write_manifest(bundle, "1.0")
     outcome = device.install(bundle)
     assert (outcome.code, "installing" in outcome.said) == (0, False), outcome.said
     assert not device.config.exists()
@@ -206,7 +206,7 @@ def test_what_follows_releases_is_switched_back(device: DeviceRoot, *, follows: 
     following = bundles[0 if follows else 1]
     (following / "config/gate.toml").open("a").write("[update]\n")
     for bundle, version in zip(bundles, ("1.0", "1.1"), strict=True):
-        parcels.write_manifest(bundle, version)
+        real_bundles.write_manifest(bundle, version)
     device.install(bundles[0], *QUICK)
     before = device.fingerprint()
     assert "was not well" in device.install(bundles[1], *QUICK).complaint

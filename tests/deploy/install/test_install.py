@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import real_bundles as parcels
+from support import real_bundles
 from support.device_root import DeviceRoot
 from support.requirements import absent
 
@@ -123,7 +123,7 @@ def test_only_the_configuration_is_new(device: DeviceRoot) -> None:
     bundle = device.bundle("1.0")
     device.install(bundle)
     (bundle / "config/gate.toml").write_text("# for 1.0\n# a new threshold\n")
-    parcels.write_manifest(bundle, "1.0")
+    real_bundles.write_manifest(bundle, "1.0")
     outcome = device.install(bundle)
     assert (outcome.code, "installing" in outcome.said) == (0, False), outcome.said
     assert "a new threshold" in device.config.read_text()
@@ -143,11 +143,11 @@ def cut_short(bundle: Path) -> None:
 
 
 def for_another_machine(bundle: Path) -> None:
-    parcels.write_manifest(bundle, "1.1", machine="riscv64")
+    real_bundles.write_manifest(bundle, "1.1", machine="riscv64")
 
 
 def for_another_python(bundle: Path) -> None:
-    parcels.write_manifest(bundle, "1.1", python="3.8")
+    real_bundles.write_manifest(bundle, "1.1", python="3.8")
 
 
 def led_astray(bundle: Path) -> None:
@@ -165,13 +165,13 @@ def beyond_the_card(bundle: Path) -> None:
 
 def without_pip(bundle: Path) -> None:
     next((bundle / "wheels").glob("pip-*")).unlink()
-    parcels.write_manifest(bundle, "1.1")
+    real_bundles.write_manifest(bundle, "1.1")
 
 
 def with_a_wheel_for_another_platform(bundle: Path) -> None:
     wheel = next((bundle / "wheels").glob("edge_reid-*"))
     wheel.rename(wheel.with_name(wheel.name.replace("py3-none-any", "cp27-cp27m-win32")))
-    parcels.write_manifest(bundle, "1.1")
+    real_bundles.write_manifest(bundle, "1.1")
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import real_bundles as parcels
+from support import real_bundles
 
 with pytest.MonkeyPatch.context() as patch:  # for this file only: an `install` is there as well
-    patch.syspath_prepend(parcels.DEPLOY / "install")
+    patch.syspath_prepend(real_bundles.DEPLOY / "install")
     import journal as module
     from journal import Change, Journal
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.fleets import Fleet, FollowingBox
+from support.fleets import Fleet, FollowingDevice
 from support.in_process import edge_reid  # noqa: F401 - a fixture
 from support.mosquitto import Mosquitto
 from support.outcome import Outcome
@@ -41,11 +41,11 @@ def fleet(
 
 def report(fleet: Fleet, name: str) -> DeviceUpdate:
     """What a device has left at the broker."""
-    with fleet.line() as line:
-        return line.listen().reports[name]
+    with fleet.channel() as channel:
+        return channel.read().reports[name]
 
 
-def an_hour_passes(device: FollowingBox) -> None:
+def an_hour_passes(device: FollowingDevice) -> None:
     """Since the last attempt."""
     file = device.home / "update.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"at_utc_s": 0}))
@@ -129,7 +129,7 @@ def test_only_what_differs_travels(fleet: Fleet) -> None:
     pip = max((fleet.depot / "files").iterdir(), key=lambda it: it.stat().st_size)
     pip.unlink()
     assert "installing" in gate.fetch().out, "it needs no file that it has"
-    kept = {it.name for it in (gate.stock / "files").iterdir()}
+    kept = {it.name for it in (gate.downloads / "files").iterdir()}
     assert kept <= {pip.name, *(it.name for it in (fleet.depot / "files").iterdir())}
     assert len(kept) < len(list((fleet.depot / "files").iterdir())), "nor keeps what it had"
 
@@ -141,17 +141,17 @@ def test_what_is_changed_on_the_device_is_not_installed_but_fetched_again(
     gate = fleet.add("gate-1")
     fleet.publish(fleet.bundle("1.1"))
     gate.fetch()
-    for path in (gate.stock / "files").iterdir():
+    for path in (gate.downloads / "files").iterdir():
         if path.stat().st_size < 100_000 and b"def main" in path.read_bytes():
             path.write_bytes(path.read_bytes().replace(b"def main", b"def evil"))
     assert "is not what the release says" in gate.take().out
     assert gate.version == "1.0"
-    assert not (gate.stock / "ready").exists()
+    assert not (gate.downloads / "ready").exists()
     assert json.loads((gate.home / "update.json").read_text())["at_utc_s"] <= time.time()
     assert "failed" in gate.fetch().out, "not at once"
     an_hour_passes(gate)
     assert "installing" in gate.fetch().out
-    victim = next((gate.stock / "files").iterdir())
+    victim = next((gate.downloads / "files").iterdir())
     victim.rename(tmp_path / "elsewhere")
     victim.symlink_to(tmp_path / "elsewhere")
     assert "cannot be read: Too many levels of symbolic links" in gate.take().out
@@ -167,17 +167,17 @@ def test_a_head_that_another_key_has_signed_is_refused_by_both(fleet: Fleet) -> 
     gate = fleet.add("gate-1")
     head = fleet.publish(fleet.bundle("1.1")).head
     forged = seal(head, SigningKey.generate())
-    with fleet.line() as line:
-        line.put_head(forged)
+    with fleet.channel() as channel:
+        channel.put_head(forged)
     fetched = gate.fetch()
     assert (fetched.code, "the signature is not of the pinned key" in fetched.out) == (1, True)
-    (gate.stock / "ready").write_bytes(forged)
+    (gate.downloads / "ready").write_bytes(forged)
     taken = gate.take()
     assert (taken.code, "the signature is not of the pinned key" in taken.err) == (1, True)
-    assert not (gate.stock / "ready").exists()
-    (gate.stock / "ready/folder").mkdir(parents=True)
+    assert not (gate.downloads / "ready").exists()
+    (gate.downloads / "ready/folder").mkdir(parents=True)
     assert "ready: cannot be read: Is a directory" in gate.take().err
-    assert not (gate.stock / "ready").exists(), "nor is that looked at again and again"
+    assert not (gate.downloads / "ready").exists(), "nor is that looked at again and again"
     assert gate.version == "1.0"
 
 
@@ -185,17 +185,17 @@ def test_a_head_that_was_published_before_is_not_taken_again(fleet: Fleet) -> No
     """Whoever can write at the broker, or on the device, has all heads that there ever were."""
     gate = fleet.add("gate-1")
     first = fleet.publish(fleet.bundle("1.1")).head
-    with fleet.line() as line:
-        old = line.listen().head
+    with fleet.channel() as channel:
+        old = channel.read().head
     assert old is not None
     second = fleet.publish(fleet.bundle("1.2")).head
     gate.fetch()
     gate.take()
-    with fleet.line() as line:
-        line.put_head(old)
+    with fleet.channel() as channel:
+        channel.put_head(old)
     replay = f"serial {first.serial} was published before serial {second.serial}"
     assert replay in gate.fetch().out
-    (gate.stock / "ready").write_bytes(old)
+    (gate.downloads / "ready").write_bytes(old)
     assert replay in gate.take().err
     assert gate.version == "1.2"
 
@@ -207,11 +207,11 @@ def test_a_device_that_was_set_up_anew_takes_no_release_from_before(fleet: Fleet
     gate = fleet.add("gate-1")
     old = f"serial {first.serial} was published before serial {fleet.least_serial}"
     assert old in gate.fetch().out
-    with fleet.line() as line:
-        sealed = line.listen().head
+    with fleet.channel() as channel:
+        sealed = channel.read().head
     assert sealed is not None
-    gate.stock.mkdir(parents=True, exist_ok=True)
-    (gate.stock / "ready").write_bytes(sealed)
+    gate.downloads.mkdir(parents=True, exist_ok=True)
+    (gate.downloads / "ready").write_bytes(sealed)
     assert old in gate.take().err
     assert gate.version == "1.0"
 

@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import real_bundles as parcels
+from support import real_bundles
 from support.requirements import absent
 
-UNITS = parcels.DEPLOY / "systemd"
+UNITS = real_bundles.DEPLOY / "systemd"
 WORST_EXPOSURE = 1.5
 SYSTEM_UNITS = Path("/usr/lib/systemd/system")
 

@@ -1,0 +1,126 @@
+"""Whether embeddings show one person, by how alike those of one person are for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_reid.core.errors import ModelMismatchError
+from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.types import Embedding, Template, Vectors
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.mixture import find_mixture, group_similarity
+from edge_reid.strangers.stranger_store import StrangerStore
+
+
+@dataclass(frozen=True, slots=True)
+class TwoPeople:
+    """Embeddings that fall into two groups which one person's would not."""
+
+    sizes: tuple[int, int]
+    """Embeddings of either group."""
+    similarity: float
+    """Of the groups."""
+    least: float
+    """Similarity that `share` of the comparisons of one person reach."""
+    share: float
+
+    @property
+    def message(self) -> str:
+        """What it means."""
+        return (
+            f"The photos may show two people, so do not trust this: groups of {self.sizes[0]} and "
+            f"{self.sizes[1]} with a similarity of {self.similarity:.2f}, where {self.share:.0%} "
+            f"of the comparisons of one person reach {self.least:.2f}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UnlikePeople:
+    """Two names whose embeddings are less alike than one person's."""
+
+    name: str
+    other: str
+    similarity: float
+    least: float
+    """Similarity that `share` of the comparisons of one person reach."""
+    share: float
+
+    @property
+    def message(self) -> str:
+        """What it means."""
+        return (
+            f"{self.name} and {self.other} look like two people: similarity "
+            f"{self.similarity:.2f}, {self.least - self.similarity:.2f} below the {self.least:.2f} "
+            f"that {self.share:.0%} of the comparisons of one person reach"
+        )
+
+
+def find_two_people(
+    embeddings: Sequence[Embedding], manifest: EmbeddingManifest
+) -> TwoPeople | None:
+    """The two people whom embeddings of one may show; None: nothing says so.
+
+    Args:
+        embeddings: at least one, of the manifest's model.
+        manifest: without genuine quantiles nothing can be said.
+    """
+    if not manifest.genuine_quantiles:
+        return None
+    beyond, least = min(manifest.genuine_quantiles)
+    found = find_mixture(np.stack([embedding.vector for embedding in embeddings]), least)
+    if found is None:
+        return None
+    one, other = found.parts
+    return TwoPeople((len(one), len(other)), found.similarity, least, 1 - beyond)
+
+
+def compare_identities(
+    store: GalleryStore, name: str, other: str, manifest: EmbeddingManifest
+) -> UnlikePeople | None:
+    """Why two identities of a gallery look like two people; None: they may be one.
+
+    Raises:
+        GalleryError: the gallery cannot be read, or one of them is not enrolled.
+    """
+    return _compare(name, other, store.templates(name), store.templates(other), manifest)
+
+
+def compare_strangers(
+    store: StrangerStore, name: str, other: str, manifest: EmbeddingManifest
+) -> UnlikePeople | None:
+    """Why two strangers look like two people; None: they may be one.
+
+    Raises:
+        ModelMismatchError: they are remembered by another model than the manifest's.
+        GalleryError: there is no stranger of that name.
+    """
+    if manifest.model_id != store.model_id:
+        raise ModelMismatchError(
+            f"strangers: expected those of model {manifest.model_id}, got {store.model_id}; give "
+            "its --model, or --yes to merge without a comparison"
+        )
+    return _compare(name, other, store.looks(name), store.looks(other), manifest)
+
+
+def _compare(
+    name: str,
+    other: str,
+    some: Sequence[Template] | Sequence[Embedding],
+    others: Sequence[Template] | Sequence[Embedding],
+    manifest: EmbeddingManifest,
+) -> UnlikePeople | None:
+    if not (some and others and manifest.genuine_quantiles):
+        return None
+    beyond, least = min(manifest.genuine_quantiles)
+    similarity = group_similarity(_vectors(some), _vectors(others))
+    if similarity >= least:
+        return None
+    return UnlikePeople(name, other, similarity, least, 1 - beyond)
+
+
+def _vectors(looks: Sequence[Template] | Sequence[Embedding]) -> Vectors:
+    """(N, D)."""
+    return np.stack([look.vector for look in looks])

@@ -1,0 +1,177 @@
+"""Photos, uploads and crops become templates without a command line; who somebody may be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import campus
+
+from edge_reid.core.errors import PhotoError
+from edge_reid.core.types import Known, Unknown
+from edge_reid.enrolment.enrolment import (
+    EnrolledPhoto,
+    PhotoOutcome,
+    SkippedPhoto,
+    SkipReason,
+    prepare_enrolment,
+    store_enrolment,
+)
+from edge_reid.enrolment.identification import identify
+from edge_reid.enrolment.photo_embedding import PhotoEmbedder, Pick, photo_of_image
+from edge_reid.enrolment.same_person import compare_identities
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.index import Index
+from edge_reid.vision.photo import decode_photo
+
+PEOPLE = campus.ENROLLED[:2]
+RED, BOMBER = PEOPLE
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Crops of two people of the clip."""
+    return campus.write_photos(campus.people(*PEOPLE), tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def embedder() -> PhotoEmbedder:
+    return PhotoEmbedder()
+
+
+@pytest.fixture
+def store(embedder: PhotoEmbedder, tmp_path: Path) -> Iterator[GalleryStore]:
+    manifest = embedder.manifest
+    path = tmp_path / "gallery.db"
+    with GalleryStore.create(path, manifest.model_id, manifest.dimension) as store:
+        yield store
+
+
+def test_nothing_is_stored_before_somebody_says_so(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    seen: list[PhotoOutcome] = []
+    prepared = prepare_enrolment(photos, embedder, store, on_photo=seen.append)
+    assert store.templates() == ()
+    assert len(seen) == sum(map(len, photos.values()))
+    store_enrolment(prepared, store)
+    stored = store.templates()
+    assert [template.identity for template in stored] == [
+        name for name, theirs in photos.items() for _ in theirs
+    ]
+    for template, outcome in zip(stored, seen, strict=True):
+        assert isinstance(outcome, EnrolledPhoto)
+        np.testing.assert_allclose(template.vector, outcome.photo.embedding.vector, atol=1e-6)
+        assert template.quality == outcome.photo.embedding.quality
+
+
+def test_what_gives_no_template_is_named_with_its_reason(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    first, second = photos[RED][:2]
+    store_enrolment(prepare_enrolment({RED: [first]}, embedder, store), store)
+    again = prepare_enrolment({RED: [first, second, second]}, embedder, store)
+    assert again.skipped == (
+        SkippedPhoto(first, RED, SkipReason.ENROLLED),
+        SkippedPhoto(second, RED, SkipReason.REPEATED),
+    )
+    anew = prepare_enrolment({RED: [first]}, embedder, store, replace=True)
+    assert (anew.skipped, len(anew.templates), anew.replaces) == ((), 1, True)
+
+
+def test_a_photo_under_two_names_and_one_of_somebody_else_are_conflicts(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    store_enrolment(prepare_enrolment({RED: photos[RED][:1]}, embedder, store), store)
+    same, other = photos[RED][:2]
+    (twin,) = prepare_enrolment({BOMBER: [same]}, embedder, store).conflicts
+    prepared = prepare_enrolment({BOMBER: [other]}, embedder, store)
+    (alike,) = prepared.conflicts
+    assert (twin.path, twin.other, twin.similarity) == (same, RED, None)
+    assert "is the very photo that red-sleeves is enrolled with" in twin.message
+    assert (alike.path, alike.identity, alike.other) == (other, BOMBER, RED)
+    assert alike.similarity is not None
+    assert "check the photo" in alike.message
+    assert len(prepared.templates) == 1, "a conflict forbids nothing"
+
+
+def test_bad_photos_are_named_all_at_once_and_nobody_is_enrolled(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore, tmp_path: Path
+) -> None:
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(photos[RED][0].read_bytes()[:200])
+    with pytest.raises(PhotoError, match=r"nobody was enrolled: .*torn\.png.*; .*gone\.png"):
+        prepare_enrolment({RED: [torn, photos[RED][0], Path("gone.png")]}, embedder, store)
+
+
+def test_an_upload_and_a_crop_in_memory_are_photos_like_files(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    path = photos[RED][0]
+    upload = decode_photo(Path("upload.png"), path.read_bytes())
+    crop = photo_of_image("track 12", upload.image)
+    prepared = prepare_enrolment({"file": [path], "upload": [upload, crop]}, embedder, store)
+    from_file, from_upload, from_crop = prepared.templates
+    np.testing.assert_array_equal(from_file.vector, from_upload.vector)
+    np.testing.assert_array_equal(from_file.vector, from_crop.vector)
+    assert from_file.source_sha256 == from_upload.source_sha256 != from_crop.source_sha256
+    assert from_crop.photo_name == "track 12"
+    for data in (b"", b"no image"):
+        with pytest.raises(PhotoError, match=r"upload\.png: expected"):
+            decode_photo(Path("upload.png"), data)
+
+
+def test_a_picked_box_of_a_scene_is_the_person_there(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    store_enrolment(prepare_enrolment(photos, embedder, store), store)
+    (person,) = campus.people(RED)
+    frame, box = person.enrol[0]
+    scene = photo_of_image("frame", campus.read_frames({frame})[frame])
+    with pytest.raises(PhotoError, match="expected one person"):
+        identify([scene], embedder, Index(store.snapshot()))
+    found = identify([scene], embedder, Index(store.snapshot()), pick=Pick(box))
+    assert found.candidates[0].identity == RED
+    (photo,) = found.photos
+    assert photo.box.x1 == pytest.approx(box.x1, abs=1)
+
+
+def test_who_somebody_may_be(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    nobody = identify([photos[RED][0]], embedder, Index(store.snapshot()))
+    assert isinstance(nobody.decision, Unknown)
+    assert nobody.candidates == ()
+    store_enrolment(prepare_enrolment(photos, embedder, store), store)
+    index = Index(store.snapshot())
+    found = identify(photos[RED], embedder, index, top=1)
+    assert isinstance(found.decision, Known)
+    assert [each.identity for each in found.candidates] == [RED] == [found.decision.identity]
+    assert (found.two_people, found.gallery_version) == (None, store.version)
+    mixed = identify([*photos[RED], *photos[BOMBER]], embedder, index).two_people
+    assert mixed is not None
+    assert sorted(mixed.sizes) == sorted((len(photos[RED]), len(photos[BOMBER])))
+    assert "may show two people" in mixed.message
+
+
+def test_two_people_are_not_merged_unasked(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    halves = {"red": photos[RED][::2], "red again": photos[RED][1::2], BOMBER: photos[BOMBER]}
+    store_enrolment(prepare_enrolment(halves, embedder, store), store)
+    assert compare_identities(store, "red", "red again", embedder.manifest) is None
+    unlike = compare_identities(store, "red", BOMBER, embedder.manifest)
+    assert unlike is not None
+    assert unlike.similarity < unlike.least
+    assert f"red and {BOMBER} look like two people" in unlike.message
+
+
+def test_the_service_needs_no_command_line() -> None:
+    modules = ("enrolment", "identification", "photo_embedding", "promotion", "same_person")
+    imports = "\n".join(f"import edge_reid.enrolment.{module}" for module in modules)
+    script = f"import sys\n{imports}\nassert not {{'typer', 'rich', 'click'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
