@@ -41,7 +41,7 @@ class PersonData:
     Attributes:
         paths: N image files.
         labels: (N,) int64, an index into `identities`, or below 0 for what is nobody's in
-            Market-1501: -1 for junk devices, which count nowhere, -2 for distractors, which lie in
+            Market-1501: -1 for junk boxes, which count nowhere, -2 for distractors, which lie in
             the gallery and are no match of anybody.
         cameras: (N,) int64, `NO_CAMERA` where the layout does not say; within one source the same
             number is the same camera.
@@ -98,7 +98,7 @@ def read_source(place: Path) -> PersonData:
     """Read one data set: a folder in either layout, or a CSV.
 
     Of Market-1501's whole folder the training part is read; a folder that holds only `query` and
-    `bounding_bundle_test` is read as both together.
+    `bounding_box_test` is read as both together.
 
     Raises:
         TrainingError: there is no data set, or its identities contradict each other.

@@ -12,12 +12,12 @@ from pathlib import Path
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.photo import PHOTO_SUFFIXES
 
-TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_bundle_test"
+TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 """Folders of Market-1501."""
 
 _MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)")
 _JUNK, _DISTRACTOR = -1, 0
-"""Identities of Market-1501 that are nobody's: devices that count nowhere, and pictures that show
+"""Identities of Market-1501 that are nobody's: boxes that count nowhere, and pictures that show
 anybody and nobody who is looked for."""
 _CAMERA = re.compile(r"cam(era)?[ _-]?[a-z0-9]{1,2}", re.IGNORECASE)
 _LITTER = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})

@@ -49,7 +49,7 @@ class Duplicates:
 
 
 def find_duplicates(seen: Survey) -> Duplicates:
-    """Compare all pictures with all, a few rows at a time; junk devices are nobody's."""
+    """Compare all pictures with all, a few rows at a time; junk boxes are nobody's."""
     labels = seen.data.labels
     distinct = np.ones(len(labels), np.bool_)
     shared: list[Shared] = []

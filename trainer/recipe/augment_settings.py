@@ -68,5 +68,5 @@ CCTV = AugmentConfig(
     shrink=0.15,
     jpeg=0.15,
 )
-"""For small folders: what other cameras, other light and other devices would do to them."""
+"""For small folders: what other cameras, other light and other boxes would do to them."""
 PRESETS = {"standard": STANDARD, "cctv": CCTV}

@@ -157,7 +157,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def read_split(folder: Path) -> Split:
-    """A data set's own `query/` and `bounding_bundle_test/`, or one query per person and camera."""
+    """A data set's own `query/` and `bounding_box_test/`, or one query per person and camera."""
     query, gallery = folder / QUERY, folder / GALLERY
     if query.is_dir() and gallery.is_dir():
         files = [pictures_in(query), pictures_in(gallery)]

@@ -16,7 +16,7 @@ def evaluate(
     data: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Folders with query/ and bounding_bundle_test/, or any data sets; "
+            help="Folders with query/ and bounding_box_test/, or any data sets; "
             "default: the identities the run held out."
         ),
     ] = None,

@@ -77,8 +77,8 @@ def test_pictures_beside_camera_folders_have_no_camera(picture: Path, tmp_path: 
 def test_a_test_split_is_read_as_its_queries_and_gallery(picture: Path, tmp_path: Path) -> None:
     data = tmp_path / "split"
     copy(picture, data / "query/0007_c1s1_000001_00.jpg")
-    copy(picture, data / "bounding_bundle_test/0007_c2s1_000002_00.jpg")
-    copy(picture, data / "bounding_bundle_test/-1_c2s1_000003_00.jpg")
+    copy(picture, data / "bounding_box_test/0007_c2s1_000002_00.jpg")
+    copy(picture, data / "bounding_box_test/-1_c2s1_000003_00.jpg")
     read = datasets.read_source(data)
     assert (read.identities, read.labels.tolist(), read.cameras.tolist()) == (
         ("7",),
@@ -196,7 +196,7 @@ def test_with_one_picture_a_camera_the_first_camera_is_looked_up(
 
 def test_the_official_folder_is_scored_as_it_comes(picture: Path, tmp_path: Path) -> None:
     """Distractors count, junk does not, and what unpacking leaves behind is passed over."""
-    query, gallery = tmp_path / "query", tmp_path / "bounding_bundle_test"
+    query, gallery = tmp_path / "query", tmp_path / "bounding_box_test"
     copy(picture, query / "0001_c1s1_000151_00.jpg", query / "0002_c1s1_000376_00.jpg")
     copy(picture, gallery / "0001_c2s1_000301_00.jpg", gallery / "0002_c3s1_000401_00.jpg.jpg")
     copy(picture, gallery / "0000_c1s1_000151_01.jpg", gallery / "-1_c1s1_000401_03.jpg")

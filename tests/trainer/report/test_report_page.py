@@ -119,7 +119,7 @@ def test_people_without_cameras_and_without_curves(tmp_path: Path) -> None:
 
 def test_a_single_query(tmp_path: Path) -> None:
     pictures = sorted(draw_people(tmp_path / "all", 3, 4).iterdir())
-    for folder, files in (("query", pictures[:1]), ("bounding_bundle_test", pictures[1:])):
+    for folder, files in (("query", pictures[:1]), ("bounding_box_test", pictures[1:])):
         (tmp_path / "one" / folder).mkdir(parents=True)
         for file in files:
             shutil.copy(file, tmp_path / "one" / folder)

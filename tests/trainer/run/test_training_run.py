@@ -62,7 +62,7 @@ def test_train_export_evaluate(
 def test_queries_and_gallery_of_a_data_set_are_used_as_they_are(
     people: Path, tmp_path: Path
 ) -> None:
-    for folder, keep in (("query", "_c1"), ("bounding_bundle_test", "_c2")):
+    for folder, keep in (("query", "_c1"), ("bounding_box_test", "_c2")):
         (tmp_path / "set" / folder).mkdir(parents=True)
         for file in people.glob(f"*{keep}*"):
             (tmp_path / "set" / folder / file.name).write_bytes(file.read_bytes())
