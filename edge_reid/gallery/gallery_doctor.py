@@ -17,12 +17,13 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_reid.core.progress import Progress, no_progress
 from edge_reid.core.types import Template
 from edge_reid.gallery.evidence import Evidence, evidence_of, has_rest
 from edge_reid.gallery.findings import Bars, Finding, Kind
 from edge_reid.gallery.groups import Groups
 from edge_reid.matching.mixture import find_mixture
-from edge_reid.matching.neighbours import NOBODY, Neighbours, Progress, Rows
+from edge_reid.matching.neighbours import NOBODY, Neighbours, Rows
 
 _TWO_PAIRS = 4
 
@@ -31,7 +32,7 @@ def examine(
     templates: Sequence[Template],
     bars: Bars,
     *,
-    progress: Progress = lambda _done, _expected: None,
+    progress: Progress = no_progress,
 ) -> tuple[Finding, ...]:
     """All that is wrong with the templates in use, the gravest first.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from edge_reid.core.anonymous_names import stranger_name, stranger_tag
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.types import Embedding, Vectors
-from edge_reid.matching.decide import mean_vector
+from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.vectors import pack, unpack
 from edge_reid.storage.row_checksums import is_kept, seal
 from edge_reid.storage.sqlite import closed_on_error, damaged, in_one_line, transaction

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import PhotoError, TrainingError
-from edge_reid.core.geometry import Box
 from edge_reid.core.types import Image, Vector
-from edge_reid.vision.crops import crop_quality
+from edge_reid.vision.crops import whole_crop_quality
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.photo import read_photo
 from trainer.data.datasets import IntArray, PersonData
@@ -99,7 +98,7 @@ def _look(path: Path, embedder: Embedder) -> _Seen | Unreadable:
         photo.sha256,
         (width, height),
         _thumbnail(photo.image),
-        crop_quality(photo.image, Box(0.0, 0.0, float(width), float(height))),
+        whole_crop_quality(photo.image),
         embedder.embed([photo.image])[0],
     )
 

@@ -76,7 +76,7 @@ def write_checkpoint(state: Checkpoint) -> None:
 def check_finite(arrays: Mapping[str, npt.NDArray[Any]], run: Path, at: Progress) -> None:
     """Raise TrainingError if a number among `arrays` is infinite or none."""
     if broken := [name for name, value in arrays.items() if not np.isfinite(value).all()]:
-        raise diverged(f"finite weights, found {broken[0]} that is not", run, at)
+        raise diverged(f"finite weights, got {broken[0]} that is not", run, at)
 
 
 def diverged(expected: str, run: Path, at: Progress) -> TrainingError:

@@ -146,7 +146,7 @@ class StageRun:
         result = self._model.train_on_batch(batch.images, target, return_dict=True)
         losses = {name: float(value) for name, value in result.items()}
         if not math.isfinite(losses["loss"]):
-            raise diverged(f"a finite loss, found {losses['loss']}", self._run, at)
+            raise diverged(f"a finite loss, got {losses['loss']}", self._run, at)
         return losses
 
     def _after_step(self, at: Progress, losses: dict[str, float], rate: float) -> None:

@@ -81,7 +81,7 @@ def export(
         )
     if fine_tune and chosen != ["int8"]:
         raise UsageError(
-            f"export: expected --fine-tune with --int8, found --{chosen[0]}; leave it out"
+            f"export: expected --fine-tune with --int8, got --{chosen[0]}; leave it out"
         )
     need_keras()
     from trainer.export.export_words import export as export_run

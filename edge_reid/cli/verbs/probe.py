@@ -60,7 +60,8 @@ def probe(
         subject_text,
     )
     from edge_reid.gallery.store import GalleryStore
-    from edge_reid.matching.decide import decide, mean_vector
+    from edge_reid.matching.decide import decide
+    from edge_reid.matching.fusion import mean_vector
     from edge_reid.matching.index import Index
     from edge_reid.matching.threshold import is_measured, threshold_for
 

@@ -141,7 +141,7 @@ def test_a_folder_linked_as_somebody_else_is_refused(picture: Path, tmp_path: Pa
 def test_sources_that_overlap_are_refused(people: Path, make_people: MakePeople) -> None:
     sources = [datasets.read_source(place) for place in (make_people("other"), people, people)]
     datasets.check_apart(sources[:2])
-    with pytest.raises(TrainingError, match="found .*0001_c1s1_000000_00.jpg in two of them"):
+    with pytest.raises(TrainingError, match="got .*0001_c1s1_000000_00.jpg in two of them"):
         datasets.check_apart(sources)
 
 
@@ -219,7 +219,7 @@ def test_the_official_folder_is_scored_as_it_comes(picture: Path, tmp_path: Path
 
 def test_a_folder_per_camera_is_not_taken_for_people(picture: Path, tmp_path: Path) -> None:
     copy(picture, tmp_path / "VIPeR/cam_a/001_45.bmp", tmp_path / "VIPeR/cam_b/001_90.bmp")
-    with pytest.raises(TrainingError, match=r"found a folder per camera \(cam_a, cam_b\)"):
+    with pytest.raises(TrainingError, match=r"got a folder per camera \(cam_a, cam_b\)"):
         datasets.read_source(tmp_path / "VIPeR")
 
 
@@ -251,7 +251,7 @@ def test_a_person_with_one_picture_is_left_out_and_named(people: Path) -> None:
 
 def test_one_person_alone_cannot_be_trained_on(make_people: MakePeople) -> None:
     data = datasets.read_source(make_people(identities=1))
-    with pytest.raises(TrainingError, match="expected at least 2 identities .* found 1"):
+    with pytest.raises(TrainingError, match="expected at least 2 identities .* got 1"):
         datasets.trainable_part(data)
 
 

@@ -136,7 +136,7 @@ def test_scores_leave_no_picture_out_and_name_the_bad_ones_at_once(people: Path)
     files = sorted(people.iterdir())
     for file, (data, _) in zip(files, list(BAD.values())[:3], strict=False):
         file.write_bytes(data)
-    with pytest.raises(TrainingError, match="expected 72 readable .* found 3 that are not") as no:
+    with pytest.raises(TrainingError, match="expected 72 readable .* got 3 that are not") as no:
         evaluate_file(shipped_model(EMBEDDING), read_split(people))
     assert all(file.name in str(no.value) for file in files[:3])
 

@@ -71,7 +71,7 @@ def test_more_pictures_than_images_need_no_copies() -> None:
 
 def test_too_few_people_are_counted(tmp_path: Path) -> None:
     data = read_source(draw_people(tmp_path / "people", identities=4, images=3))
-    with pytest.raises(TrainingError, match="at least 2 people with 4 pictures .* found 0 of 4"):
+    with pytest.raises(TrainingError, match="at least 2 people with 4 pictures .* got 0 of 4"):
         drawable(data, 2)
 
 

@@ -157,7 +157,7 @@ def test_scores_of_no_budget_or_of_two_sets_of_one_name_are_refused(
         export_run(trained, tmp_path / "mine.tflite", float32)
     people = trained.parent / "people"
     twice = ExportOptions("float32", validate=(people, people))
-    with pytest.raises(TrainingError, match="different names, found people twice"):
+    with pytest.raises(TrainingError, match="different names, got people twice"):
         export_run(trained, tmp_path / "mine.tflite", twice)
 
 
@@ -268,8 +268,8 @@ def test_both_runtimes_give_the_same_embeddings(precision: Precision, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--int8", "--float16"], "found --int8 and --float16"),
-        (["--float32", "--fine-tune", "3"], "expected --fine-tune with --int8, found --float32"),
+        (["--int8", "--float16"], "got --int8 and --float16"),
+        (["--float32", "--fine-tune", "3"], "expected --fine-tune with --int8, got --float32"),
     ],
 )
 def test_contradictions_are_refused(

@@ -92,8 +92,8 @@ def test_start_weights_of_another_architecture_are_refused(recipe: Recipe, tmp_p
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["people", "--recipe", "r.json", "--size", "64x32"], "found --size, DATA beside it"),
-        (["--resume", "runs/mine", "--epochs", "3"], "expected --resume alone, found --epochs"),
+        (["people", "--recipe", "r.json", "--size", "64x32"], "got --size, DATA beside it"),
+        (["--resume", "runs/mine", "--epochs", "3"], "expected --resume alone, got --epochs"),
         (["people", "--alpha", "0.5"], "the shipped checkpoint is of mobilenetv2 1"),
     ],
 )

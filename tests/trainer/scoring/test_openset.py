@@ -59,7 +59,7 @@ def test_ties_at_the_threshold_do_not_pass_beyond_the_rate() -> None:
 
 def test_a_rate_that_too_few_strangers_show_is_refused_with_the_number_needed() -> None:
     made = trial([0.9], [0.0], [0.5] * 999)
-    with pytest.raises(TrainingError, match="FPIR 1 %: expected at least 1,000 .* found 999"):
+    with pytest.raises(TrainingError, match="FPIR 1 %: expected at least 1,000 .* got 999"):
         fnir_at_fpir([made], 0.01)
     outcome = open_set(simulated(30), Setup(probe="track"))
     assert outcome.points == ()
@@ -123,7 +123,7 @@ def test_who_was_seen_by_one_camera_is_never_enrolled() -> None:
     assert len(made.stranger) == 3
     with pytest.raises(TrainingError, match="expected more than 4 people, 4 of them seen by two"):
         open_set_trials(once, Setup(enrolled=4))
-    with pytest.raises(TrainingError, match="found 6 and 6"):
+    with pytest.raises(TrainingError, match="got 6 and 6"):
         open_set_trials(people, Setup(enrolled=6))
 
 

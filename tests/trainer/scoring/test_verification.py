@@ -61,7 +61,7 @@ def test_a_rate_that_too_few_comparisons_show_is_refused() -> None:
     impostor, genuine = np.zeros(2999, np.float32), np.ones(1, np.float32)
     with pytest.raises(TrainingError, match=f"at least {ERRORS_BEHIND * 100:,} impostor .* 2,999"):
         tar_at_far(impostor, genuine, 0.01)
-    with pytest.raises(TrainingError, match="found 2999 and 0"):
+    with pytest.raises(TrainingError, match="got 2999 and 0"):
         roc(impostor, genuine[:0])
 
 

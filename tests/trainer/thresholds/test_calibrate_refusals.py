@@ -48,7 +48,7 @@ def test_a_table_of_more_people_is_not_overwritten() -> None:
     of_forty = FORTY.written_into(manifest())
     with pytest.raises(
         TrainingError,
-        match=r"rest on 40 people \(crowd-40\), found 12 people, who show 5 % .*--force",
+        match=r"rest on 40 people \(crowd-40\), got 12 people, who show 5 % .*--force",
     ):
         refuse_worse_table(MODEL, of_forty, TWELVE)
     refuse_worse_table(MODEL, of_forty, FORTY)
@@ -57,7 +57,7 @@ def test_a_table_of_more_people_is_not_overwritten() -> None:
 
 def test_neither_is_one_that_was_borrowed_and_reaches_further() -> None:
     borrowed = FORTY.written_into(manifest()).model_copy(update={"calibration": None})
-    with pytest.raises(TrainingError, match="rest on comparisons down to 0.2 %, found 12 people"):
+    with pytest.raises(TrainingError, match="rest on comparisons down to 0.2 %, got 12 people"):
         refuse_worse_table(MODEL, borrowed, TWELVE)
     refuse_worse_table(MODEL, borrowed, MANY)
     refuse_worse_table(MODEL, manifest().model_copy(update={"impostor_quantiles": ()}), TWELVE)
@@ -90,7 +90,7 @@ def test_people_it_was_trained_on_are_refused_unless_it_is_forced(
     assert "expected people that it was not trained on, got at least 48 of the 48" in said
     code, said = calibrated(draw_people(tmp_path / "others", identities=12, images=4))
     assert code == 1
-    assert "rest on 200 people (held_out, cuhk03_val), found 12 people" in said
+    assert "rest on 200 people (held_out, cuhk03_val), got 12 people" in said
     assert model.with_suffix(".json").read_bytes() == before
     assert calibrated(tmp_path / "mine", "--force")[0] == 0
     assert load_embedding_manifest(model).calibration.people == 12  # type: ignore[union-attr]

@@ -70,5 +70,5 @@ def test_any_other_network_gets_none_and_the_device_says_what_to_do() -> None:
     bare = manifest().model_copy(update={"impostor_quantiles": ()})
     made, said = with_thresholds(bare, [seen(4)], recipe(None))
     assert said.startswith("none, the device will refuse this model: calibrate: expected enough")
-    with pytest.raises(ModelError, match="found none; measure them: edge-reid calibrate"):
+    with pytest.raises(ModelError, match="got none; measure them: edge-reid calibrate"):
         threshold_for(made.impostor_quantiles, 0.01, 1)

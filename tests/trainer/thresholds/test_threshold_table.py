@@ -114,7 +114,7 @@ def test_what_few_people_cannot_show_is_refused_and_says_how_many_are_needed() -
 @pytest.mark.parametrize(
     ("people", "crops", "message"),
     [
-        (3, 3, "found 3 people; use data of more people"),
+        (3, 3, "got 3 people; use data of more people"),
         (1, 3, "expected several people, got none among 1"),
     ],
 )
