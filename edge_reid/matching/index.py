@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.types import Candidate, GallerySnapshot, Vector, Vectors
@@ -12,7 +13,7 @@ ROUNDING = 1e-5
 some processors: the same vector twice gives similarities about so much apart at most."""
 
 
-def exact_similarities(vector: Vector, templates: Vectors) -> Vector:
+def exact_similarities(vector: Vector, templates: Vectors | NDArray[np.float64]) -> Vector:
     """Cosine of a unit vector with each of (N, D) unit templates: (N,) float32.
 
     Added up in double precision, row by row: the same wherever a template stands.

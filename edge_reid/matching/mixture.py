@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_reid.core.types import Vector, Vectors
-from edge_reid.matching.vectors import unit
+from edge_reid.core.types import Vectors
+from edge_reid.matching.vectors import unit_mean
 
 Rows = NDArray[np.intp]
 
@@ -63,15 +63,6 @@ def group_similarity(some: Vectors, others: Vectors) -> float:
     """
     a, b = some.mean(axis=0), others.mean(axis=0)
     return float((unit_mean(some) @ b + a @ unit_mean(others)) / 2)
-
-
-def unit_mean(embeddings: Vectors) -> Vector:
-    """(D,) direction of the mean of (N, D), unweighted; zeros when it vanishes.
-
-    >>> unit_mean(np.array([[1.0, 0.0], [0.0, 1.0]])).round(3)
-    array([0.707, 0.707], dtype=float32)
-    """
-    return unit(embeddings.mean(axis=0))
 
 
 def _two_groups(embeddings: Vectors) -> tuple[Rows, Rows]:

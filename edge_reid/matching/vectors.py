@@ -44,6 +44,15 @@ def unit_rows(rows: Vectors | NDArray[np.float64]) -> Vectors:
     return directions
 
 
+def unit_mean(embeddings: Vectors) -> Vector:
+    """(D,) direction of the mean of (N, D), unweighted; zeros when it vanishes.
+
+    >>> unit_mean(np.array([[1.0, 0.0], [0.0, 1.0]])).round(3)
+    array([0.707, 0.707], dtype=float32)
+    """
+    return unit(embeddings.mean(axis=0))
+
+
 def pack(vector: Vector) -> bytes:
     """(D,) float32 as 4 × D bytes, little-endian.
 

@@ -130,9 +130,10 @@ def whole_crop_quality(image: Image) -> float:
 
     Whoever cut it saw the whole person: the edge of the crop is not the edge of the view.
     """
-    framed = cv2.copyMakeBorder(image, *[_RIM_PX] * 4, cv2.BORDER_REPLICATE)
+    rim = _RIM_PX
+    framed = cv2.copyMakeBorder(image, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
     height, width = image.shape[:2]
-    inner = Box(_RIM_PX, _RIM_PX, _RIM_PX + width, _RIM_PX + height)
+    inner = Box(rim, rim, rim + width, rim + height)
     return crop_quality(np.asarray(framed, np.uint8), inner)
 
 

@@ -132,7 +132,7 @@ def draw_histograms(subjects: Sequence[ReportSubject], fpir: float, folder: Path
     def panel(index: int, axis: Axes) -> None:
         split, subject = cells[index]
         report = subject.reports[split]
-        impostor, genuine = decision_similarities(report.split.data, report.embeddings)
+        impostor, genuine = decision_similarities(report.split.data, report.crops)
         heights: list[float] = []
         for similarities, colour, label in (
             (impostor, IMPOSTOR, "different people"),

@@ -119,7 +119,7 @@ def _read_run(run: Path, name: str, splits: Sequence[Split]) -> ReportSubject:
 
 def _measured_quantiles(reports: Sequence[Report]) -> Quantiles:
     """As `edge-reid calibrate` would write them; none where the people are too few."""
-    parts = [Embedded(r.split.name, r.split.data, r.embeddings) for r in reports]
+    parts = [Embedded.of(report) for report in reports]
     try:
         return table(calibrate(parts, sizes=(), replicates=1).impostor)
     except TrainingError:

@@ -87,7 +87,7 @@ def score_row(subject: ReportSubject, report: Report) -> ScoreRow:
 def _open_set(report: Report) -> str:
     """FNIR at FPIR in words, or why it cannot be given."""
     try:
-        made = open_set(report.split.known_people(report.embeddings), Setup())
+        made = open_set(report.split.known_people(report.crops), Setup())
     except TrainingError as error:
         return f"open set: {error}"
     shown = [
@@ -106,7 +106,7 @@ def threshold_rows(subject: ReportSubject, fpir: float) -> tuple[ThresholdRow, .
     """Each threshold on each data set."""
     rows = []
     for report in subject.reports:
-        impostor, genuine = decision_similarities(report.split.data, report.embeddings)
+        impostor, genuine = decision_similarities(report.split.data, report.crops)
         rows += [
             ThresholdRow(
                 subject.name,

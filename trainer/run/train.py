@@ -52,6 +52,7 @@ from trainer.run.checkpoint import (
 from trainer.run.devices import chosen_precision, computing_in, on_one_device, shared_out
 from trainer.run.environment import write_environment
 from trainer.run.training_loop import StageRun, averaged_weights
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_crops, score, validation_split
 from trainer.teacher.online_teacher import open_online
 from trainer.teacher.stored_teacher import find_teachers
@@ -260,11 +261,12 @@ class _Validation:
         with on_one_device():
             set_weights_by_name(self._exported, weights, "of the network in training")
             save_weights(self._exported, self._run / WEIGHTS)
-            report = score(self._split, embed_crops(self._exported, self._crops))
+            rows = embed_crops(self._exported, self._crops)
+            report = score(self._split, CropEmbeddings.of_equal_quality(rows))
         return {f"validation_{name}": value for name, value in report.scores().items()}
 
 
 def _check_can_validate(data: RunData) -> None:
     """Fail before training, not at the first validation."""
     anything = np.ones((len(data.validation), 1), np.float32)
-    score(validation_split(data), anything)
+    score(validation_split(data), CropEmbeddings.of_equal_quality(anything))

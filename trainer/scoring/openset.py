@@ -17,8 +17,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.matching.vectors import unit_mean
 from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
-from trainer.scoring.track_means import mean_tracks, unit
+from trainer.scoring.track_means import mean_tracks
 
 Fusion: TypeAlias = Literal["best", "mean"]
 """Several templates of an identity: the best of their similarities (as the device does), or the
@@ -252,7 +253,7 @@ class _Gallery:
     @classmethod
     def of(cls, embeddings: FloatArray, templates: Sequence[IntArray], fusion: Fusion) -> _Gallery:
         if fusion == "mean":
-            means = np.stack([unit(embeddings[rows].sum(axis=0)) for rows in templates])
+            means = np.stack([unit_mean(embeddings[rows]) for rows in templates])
             return cls(means, np.arange(len(templates)))
         sizes = [len(rows) for rows in templates]
         return cls(embeddings[np.concatenate(templates)], np.cumsum([0, *sizes[:-1]]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge_reid.matching.fusion import Qualities
 from trainer.data.datasets import JUNK_IDENTITY
 
 FloatArray = npt.NDArray[np.float32]
@@ -22,15 +23,25 @@ NOBODY = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class People:
-    """Embeddings with who and where: unit rows (N, D) float32, labels (N,), cameras (N,) int64."""
+    """Embeddings with who and where.
+
+    Attributes:
+        embeddings: (N, D) float32 unit rows.
+        labels: (N,) int64, whose each is; negative for nobody's.
+        cameras: (N,) int64.
+        qualities: (N,) float64 in [0, 1], the weight of each in a track; rankings ignore it.
+    """
 
     embeddings: FloatArray
     labels: IntArray
     cameras: IntArray
+    qualities: Qualities
 
     def take(self, index: IntArray | BoolArray) -> People:
         """The rows at `index`."""
-        return People(self.embeddings[index], self.labels[index], self.cameras[index])
+        return People(
+            self.embeddings[index], self.labels[index], self.cameras[index], self.qualities[index]
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,9 +156,3 @@ def _head(
 
 def _mean(values: npt.NDArray[np.float64]) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
-
-
-def unit_rows(rows: FloatArray) -> FloatArray:
-    """Rows (N, T) at L2 norm 1; of zeros they stay zeros."""
-    norms = np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.matching.vectors import unit_rows
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.recipe.recipe import Recipe, Teacher
-from trainer.scoring.ranking_metrics import unit_rows
 from trainer.teacher.teacher_network import embed_paths
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]

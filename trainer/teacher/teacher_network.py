@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.progress import track
 
 from edge_reid.core.errors import ModelError, TrainingError
+from edge_reid.matching.vectors import unit_rows
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.preprocess import to_input
 from edge_reid.vision.runtime import Model
 from trainer.data.decoded_crops import read_image
 from trainer.recipe.recipe import Teacher
-from trainer.scoring.ranking_metrics import unit_rows
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]

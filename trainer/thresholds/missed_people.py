@@ -37,7 +37,7 @@ class ComparedModel:
     @classmethod
     def of(cls, quantiles: Quantiles, parts: Sequence[Embedded]) -> ComparedModel:
         """On people whom it was not trained on, everybody under every camera."""
-        return cls(quantiles, [decisions(part.data, part.embeddings) for part in parts])
+        return cls(quantiles, [decisions(part.data, part.crops) for part in parts])
 
 
 @dataclass(frozen=True, slots=True)

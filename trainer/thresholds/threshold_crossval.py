@@ -74,7 +74,7 @@ def _one_halving(
     half, rest = _only(part, order[: len(order) // 2]), _only(part, order[len(order) // 2 :])
     fitted = calibrate([half], sizes=sizes, replicates=_NO_INTERVALS)
     cameras = rest.data.cameras if rest.data.has_cameras else two_views(rest.data.labels)
-    people = People(rest.embeddings, rest.data.labels, cameras)
+    people = People(rest.crops.rows, rest.data.labels, cameras, rest.crops.qualities)
     trials = {
         size: open_set_trials(
             people, Setup(enrolled=size), draws=_DRAWS, seed=int(rng.integers(1 << 31))
@@ -90,7 +90,7 @@ def _one_halving(
 
 def _only(part: Embedded, labels: IntArray) -> Embedded:
     rows = np.flatnonzero(np.isin(part.data.labels, labels))
-    return Embedded(part.name, part.data.take(rows), part.embeddings[rows])
+    return Embedded(part.name, part.data.take(rows), part.crops.take(rows))
 
 
 def _outcome(rows: Sequence[_Row]) -> CrossvalOutcome:

@@ -11,7 +11,9 @@ import numpy as np
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import Calibration, EmbeddingManifest, Forecast
 from trainer.data.datasets import PersonData
-from trainer.scoring.ranking_metrics import FloatArray, IntArray
+from trainer.scoring.crop_embeddings import CropEmbeddings
+from trainer.scoring.evaluate import Report
+from trainer.scoring.ranking_metrics import IntArray
 from trainer.thresholds.comparisons import (
     INTERVAL,
     LOOKALIKES_BEYOND,
@@ -28,11 +30,16 @@ REPLICATES = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """A data set and the embeddings of its pictures, (N, D) unit rows in its order."""
+    """A data set and the embeddings of its pictures, in its order."""
 
     name: str
     data: PersonData
-    embeddings: FloatArray
+    crops: CropEmbeddings
+
+    @classmethod
+    def of(cls, report: Report) -> Embedded:
+        """What was scored."""
+        return cls(report.split.name, report.split.data, report.crops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ def calibrate(
     Raises:
         TrainingError: the people are too few for even the largest share.
     """
-    made = [decisions(part.data, part.embeddings) for part in parts]
+    made = [decisions(part.data, part.crops) for part in parts]
     impostor, genuine = (
         joined([comparisons_of(each, genuine=genuine) for each in made])
         for genuine in (False, True)

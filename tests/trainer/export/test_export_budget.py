@@ -7,16 +7,19 @@ import pytest
 from support.threshold_examples import crowd, manifest
 
 from trainer.export.candidate import Comparison, Draft, fair_budget
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import Report, score, split_people
 
 
 def seen(people: int, worse: float = 0.0) -> Report:
     """A crowd, embedded with so much noise more."""
     part = crowd(people, crops=2)
-    noise = np.random.default_rng(1).normal(size=part.embeddings.shape)
-    rows = part.embeddings + worse * noise
+    noise = np.random.default_rng(1).normal(size=part.crops.rows.shape)
+    rows = part.crops.rows + worse * noise
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return score(split_people(part.data, part.name), rows.astype(np.float32))
+    return score(
+        split_people(part.data, part.name), CropEmbeddings.of_equal_quality(rows.astype(np.float32))
+    )
 
 
 def draft(people: int, worse: float) -> Draft:

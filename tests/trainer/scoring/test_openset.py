@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_reid.core.config import EmbedSettings
 from edge_reid.core.errors import TrainingError
+from edge_reid.core.types import Embedding
+from edge_reid.matching.fusion import mean_vector
 from trainer.scoring.openset import Setup, Trial, fnir_at_fpir, open_set, open_set_trials
 from trainer.scoring.ranking_metrics import People
-from trainer.scoring.track_means import TRACK_CROPS, mean_tracks, two_views
+from trainer.scoring.track_means import crops_per_track, mean_tracks, two_views
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
@@ -16,7 +19,7 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def simulated(people: int, cameras: int = 3, crops: int = 4, noise: float = 0.6) -> People:
-    """Each person a direction, each crop that direction and noise."""
+    """Each person a direction, each crop that direction and noise; qualities at random."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(people), cameras * crops)
     directions = unit_rows(rng.normal(size=(people, 32)))
@@ -25,6 +28,7 @@ def simulated(people: int, cameras: int = 3, crops: int = 4, noise: float = 0.6)
         unit_rows(directions[labels] + spread),
         labels,
         np.tile(np.repeat(np.arange(cameras), crops), people),
+        rng.uniform(0.2, 0.9, len(labels)),
     )
 
 
@@ -137,9 +141,31 @@ def test_a_track_is_the_mean_of_crops_evenly_spread() -> None:
     tracks = mean_tracks(people)
     assert tracks.labels.tolist() == [0, 0, 1, 1]
     assert tracks.cameras.tolist() == [0, 1, 0, 1]
-    chosen = np.linspace(0, 10, TRACK_CROPS).round().astype(int)
-    expected = unit_rows(people.embeddings[11:22][chosen].sum(axis=0)[None])[0]
+    chosen = 11 + np.linspace(0, 10, crops_per_track()).round().astype(int)
+    expected = unit_rows((people.qualities[chosen] @ people.embeddings[chosen])[None])[0]
     assert tracks.embeddings[1].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_a_track_is_what_the_device_decides_by() -> None:
+    """The same crops as the agent holds them, through the agent's own function: the same bits."""
+    people = simulated(3, crops=4)
+    tracks = mean_tracks(people)
+    for track, label, camera in zip(tracks.embeddings, tracks.labels, tracks.cameras, strict=True):
+        rows = np.flatnonzero((people.labels == label) & (people.cameras == camera))
+        crops = [
+            Embedding(people.embeddings[row], "model", float(people.qualities[row])) for row in rows
+        ]
+        assert np.array_equal(track, mean_vector(crops, "model"))
+
+
+def test_a_track_whose_crops_point_nowhere_is_like_nobody() -> None:
+    crops = np.array([[1, 0], [-1, 0]], np.float32)
+    tracks = mean_tracks(People(crops, np.array([0, 0]), np.array([1, 1]), np.ones(2)))
+    assert tracks.embeddings.tolist() == [[0, 0]]
+
+
+def test_as_many_crops_make_a_track_as_the_agent_keeps_by_default() -> None:
+    assert crops_per_track() == EmbedSettings().crops_per_track
 
 
 def test_halves_stand_for_two_cameras() -> None:

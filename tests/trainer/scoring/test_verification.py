@@ -19,7 +19,7 @@ from trainer.scoring.verification import (
 def crowd(seed: int, count: int) -> People:
     rng = np.random.default_rng(seed)
     e = rng.normal(size=(count, 6)).astype(np.float32)
-    return People(e, rng.integers(-1, 5, count), rng.integers(0, 3, count))
+    return People(e, rng.integers(-1, 5, count), rng.integers(0, 3, count), np.ones(count))
 
 
 @pytest.mark.parametrize("cross_camera", [True, False])

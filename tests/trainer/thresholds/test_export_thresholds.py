@@ -24,7 +24,7 @@ def recipe(start: Path | None) -> Recipe:
 
 def seen(people: int) -> Report:
     part = crowd(people, crops=2)
-    return score(split_people(part.data, part.name), part.embeddings)
+    return score(split_people(part.data, part.name), part.crops)
 
 
 FINE_TUNE = recipe(shipped_model(CHECKPOINT))
