@@ -112,7 +112,7 @@ def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
     assert {person: answer["candidates"][0]["identity"] for person, answer in answers.items()} == {
         person: f"person{person}" for person in ENROLLED
     }
-    # How far 30 strangers' thresholds reach is another matter: the answer must follow from them.
+    # How far thresholds of 30 people reach is another matter: the answer must follow from them.
     threshold = threshold_for(manifest["impostor_quantiles"], 0.01, 2 * len(ENROLLED))
     for answer in answers.values():
         assert answer["threshold"] == pytest.approx(threshold)

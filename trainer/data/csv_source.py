@@ -32,7 +32,7 @@ def list_csv(file: Path) -> Listing:
     for line, fields in [] if mistakes else rows[1:]:
         row = dict(zip(header, (field.strip() for field in fields), strict=False))
         wrong = list(_row_mistakes(file, header, fields, row))
-        mistakes += [f"line {line}: {each}" for each in wrong]
+        mistakes += [f"line {line}: {mistake}" for mistake in wrong]
         if wrong:
             continue
         path = file.parent / row["path"]

@@ -94,7 +94,7 @@ class PersonData:
         )
 
 
-def read_source(place: Path) -> PersonData:
+def read_source(source: Path) -> PersonData:
     """Read one data set: a folder in either layout, or a CSV.
 
     Of Market-1501's whole folder the training part is read; a folder that holds only `query` and
@@ -104,21 +104,21 @@ def read_source(place: Path) -> PersonData:
         TrainingError: there is no data set, or its identities contradict each other.
         ConfigError: a CSV has mistakes; all of them are listed.
     """
-    if place.is_file() and place.suffix.lower() == ".csv":
-        listing = list_csv(place)
-    elif place.is_dir():
-        listing = list_folder(place)
+    if source.is_file() and source.suffix.lower() == ".csv":
+        listing = list_csv(source)
+    elif source.is_dir():
+        listing = list_folder(source)
     else:
         raise TrainingError(
-            f"data {place}: expected a folder of person crops or a .csv, got none there"
+            f"data {source}: expected a folder of person crops or a .csv, got none there"
         )
     if not listing.pictures:
         raise TrainingError(
-            f"data {place}: no images; expected FOLDER/IDENTITY/*.jpg, Market-1501 file names or "
+            f"data {source}: no images; expected FOLDER/IDENTITY/*.jpg, Market-1501 file names or "
             "a .csv of path,identity"
         )
-    _check_spelling(listing, place)
-    return _numbered(without_links(listing, place))
+    _check_spelling(listing, source)
+    return _numbered(without_links(listing, source))
 
 
 def read_market(files: Sequence[Path], folder: Path) -> PersonData:
@@ -126,7 +126,7 @@ def read_market(files: Sequence[Path], folder: Path) -> PersonData:
     return _numbered(list_market(files, folder))
 
 
-def _check_spelling(listing: Listing, place: Path) -> None:
+def _check_spelling(listing: Listing, source: Path) -> None:
     for what, names in (
         ("identities", {p.identity for p in listing.pictures}),
         ("cameras", {p.camera for p in listing.pictures}),
@@ -134,7 +134,7 @@ def _check_spelling(listing: Listing, place: Path) -> None:
         pairs = [f"{a!r} and {b!r}" for a, b in spelled_twice(n for n in names if n is not None)]
         if pairs:
             raise TrainingError(
-                f"data {place}: expected {what} to differ in more than upper and lower case, "
+                f"data {source}: expected {what} to differ in more than upper and lower case, "
                 f"which Windows and macOS take for one: {'; '.join(pairs)}; rename or merge them"
             )
 
@@ -172,7 +172,7 @@ def check_apart(sources: Sequence[PersonData]) -> None:
     """Sources are taken to show different people, so no file may be in two of them.
 
     Raises:
-        TrainingError: one is; the people of a source would be strangers to themselves.
+        TrainingError: one is; the people of a source would be impostors of themselves.
     """
     first: dict[Path, tuple[int, Path]] = {}
     for index, source in enumerate(sources):

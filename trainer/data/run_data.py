@@ -86,7 +86,7 @@ class RunData:
     def remarks(self) -> tuple[str, ...]:
         """What was left out, a line for each kind; `environment.json` names all."""
         kinds = {
-            "unreadable": [each.reason for each in self.unreadable],
+            "unreadable": [file.reason for file in self.unreadable],
             "one picture only": self.left_out,
             "no pictures of an identity": [str(path) for path in self.unused],
         }

@@ -115,7 +115,7 @@ def _unpacked(archive: Path, unpacked: Path) -> Path:
     if not folder.is_dir():
         partial = folder.with_suffix(".partial")
         with zipfile.ZipFile(archive) as packed:
-            pictures = [each for each in packed.infolist() if _is_picture(each)]
+            pictures = [entry for entry in packed.infolist() if _is_picture(entry)]
             packed.extractall(partial, pictures)
         partial.rename(folder)
     return folder

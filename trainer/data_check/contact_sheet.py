@@ -88,18 +88,18 @@ def _draw_page(strips: Sequence[Strip], heading: str) -> Image:
     return page
 
 
-def _draw_strip(place: Image, strip: Strip) -> None:
-    place[:] = _CARD
-    place[:, :5] = strip.colour
-    _write(place, _shortened(strip.title, 0.48), (_WORDS_LEFT_PX, 24), 0.48, _INK)
+def _draw_strip(canvas: Image, strip: Strip) -> None:
+    canvas[:] = _CARD
+    canvas[:, :5] = strip.colour
+    _write(canvas, _shortened(strip.title, 0.48), (_WORDS_LEFT_PX, 24), 0.48, _INK)
     for line, note in enumerate(strip.notes):
         at = _WORDS_LEFT_PX, 48 + line * _LINE_PX
-        _write(place, _shortened(note, 0.4), at, 0.4, _FAINT)
+        _write(canvas, _shortened(note, 0.4), at, 0.4, _FAINT)
     x = _WORDS_PX
     for group in strip.groups:
-        _write(place, group.caption, (x, 15), 0.36, _FAINT)
+        _write(canvas, group.caption, (x, 15), 0.36, _FAINT)
         for path in group.paths:
-            place[_CAPTION_PX : _CAPTION_PX + _THUMB_HEIGHT_PX, x : x + _THUMB_WIDTH_PX] = (
+            canvas[_CAPTION_PX : _CAPTION_PX + _THUMB_HEIGHT_PX, x : x + _THUMB_WIDTH_PX] = (
                 _thumbnail(path)
             )
             x += _THUMB_WIDTH_PX + _GAP_PX
@@ -119,8 +119,8 @@ def _thumbnail(path: Path) -> Image:
     return mount
 
 
-def _write(place: Image, text: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
-    cv2.putText(place, _ascii(text), at, _FONT, scale, colour, 1, cv2.LINE_AA)
+def _write(canvas: Image, text: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
+    cv2.putText(canvas, _ascii(text), at, _FONT, scale, colour, 1, cv2.LINE_AA)
 
 
 def _ascii(text: str) -> str:

@@ -147,8 +147,8 @@ def find_strays(
 ) -> tuple[Stray, ...]:
     """Pictures unlike the rest of their identity, worst first; it needs three to have a rest.
 
-    Of pictures put into a stranger's folder this finds 87 % in CUHK03, which the shipped model was
-    not trained on, and 97 % in Market-1501; it doubts none and 0.24 % of those left in their place.
+    Of pictures put into somebody else's folder this finds 87 % in CUHK03, which the shipped model
+    was not trained on, and 97 % in Market-1501; it doubts none and 0.24 % of those left alone.
     """
     means = np.stack([unit(_mean(embeddings, rows)) for rows in people])
     found = []

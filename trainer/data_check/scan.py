@@ -27,7 +27,7 @@ _THUMBNAIL_PX = (12, 24)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Survey:
+class PictureScan:
     """What is known of N readable pictures, row by row, and of those that are not."""
 
     data: PersonData
@@ -54,7 +54,7 @@ class _Seen:
     embedding: Vector
 
 
-def survey(data: PersonData, embedder: Embedder) -> Survey:
+def scan_pictures(data: PersonData, embedder: Embedder) -> PictureScan:
     """Decode and embed each picture, one at a time, so that memory does not grow with their size.
 
     Raises:
@@ -65,14 +65,14 @@ def survey(data: PersonData, embedder: Embedder) -> Survey:
     bad = tuple(look for look in looks if isinstance(look, Unreadable))
     if not seen:
         raise TrainingError(f"data: expected readable pictures, got none; {bad[0].reason}")
-    return Survey(
+    return PictureScan(
         data.take(np.flatnonzero([isinstance(look, _Seen) for look in looks])),
         bad,
-        tuple(each.sha256 for each in seen),
-        np.array([each.size_px for each in seen], np.int64),
-        np.stack([each.thumbnail for each in seen]),
-        np.array([each.quality for each in seen], np.float32),
-        np.stack([each.embedding for each in seen]),
+        tuple(look.sha256 for look in seen),
+        np.array([look.size_px for look in seen], np.int64),
+        np.stack([look.thumbnail for look in seen]),
+        np.array([look.quality for look in seen], np.float32),
+        np.stack([look.embedding for look in seen]),
     )
 
 

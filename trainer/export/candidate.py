@@ -64,7 +64,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draft:
+class ExportCandidate:
     """A file that was written and scored, not yet kept."""
 
     content: bytes
@@ -91,7 +91,7 @@ class Draft:
 
     def excess_points(self, budget_points: float | None) -> float:
         """By how many mAP points it loses more than it may, where that is most."""
-        return max(each.lost_points() - each.budget(budget_points) for each in self.results)
+        return max(result.lost_points() - result.budget(budget_points) for result in self.results)
 
     def metrics(self) -> dict[str, float]:
         """What goes into the manifest."""

@@ -14,6 +14,8 @@ from trainer.recipe.augment_settings import PRESETS, STANDARD, AugmentConfig
 from trainer.recipe.loss_settings import Losses, Softmax, Triplet
 from trainer.recipe.settings import BackboneName, Positive, Settings
 
+RECIPE = "recipe.json"
+"""Of a run: its recipe, in the run's folder."""
 Precision: TypeAlias = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 SIZE_STEP_PX = 16
 """Halves without a remainder, down to the sixteenth that `last_stride` 1 embeds."""

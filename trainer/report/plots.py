@@ -96,7 +96,7 @@ def draw_roc_det(subjects: Sequence[ReportSubject], folder: Path) -> tuple[Plot,
     count, key = len(subjects[0].reports), len(subjects) > 1
     roc_caption = (
         "Pairs of one query and one gallery picture: how many of the same person are accepted "
-        "(up is better) when so many pairs of strangers are accepted too. The left end rests on "
+        "(up is better) when so many impostor pairs are accepted too. The left end rests on "
         "few pairs."
     )
     roc_figure = panels(count, roc_panel, key=key)

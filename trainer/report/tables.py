@@ -97,8 +97,8 @@ def _open_set(report: Report) -> str:
     if made.refused:
         measured = {point.fpir for point in made.points}
         rates = " and ".join(f"{100 * fpir:g} %" for fpir in FPIRS if fpir not in measured)
-        shown.append(f"too few strangers to show FPIR {rates}")
-    people = f"{made.identities} people enrolled by one picture, {made.strangers} tracks of others"
+        shown.append(f"too few impostors to show FPIR {rates}")
+    people = f"{made.identities} people enrolled by one picture, {made.impostors} tracks of others"
     return f"open set ({people}): {'; '.join(shown)}"
 
 
@@ -111,13 +111,13 @@ def threshold_rows(subject: ReportSubject, fpir: float) -> tuple[ThresholdRow, .
             ThresholdRow(
                 subject.name,
                 report.split.name,
-                each.templates,
-                each.similarity,
-                each.measured,
-                float(np.mean(genuine < each.similarity)) if len(genuine) else float("nan"),
-                float(np.mean(impostor >= each.similarity)) if len(impostor) else float("nan"),
+                threshold.templates,
+                threshold.similarity,
+                threshold.measured,
+                float(np.mean(genuine < threshold.similarity)) if len(genuine) else float("nan"),
+                float(np.mean(impostor >= threshold.similarity)) if len(impostor) else float("nan"),
             )
-            for each in subject.thresholds(fpir)
+            for threshold in subject.thresholds(fpir)
         ]
     return tuple(rows)
 

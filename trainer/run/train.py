@@ -28,7 +28,6 @@ from trainer.network.backbone import freeze_below
 from trainer.network.fake_quant import rounded
 from trainer.network.heads import add_training_heads
 from trainer.network.model import (
-    RECIPE,
     WEIGHTS,
     build_embedder,
     load_start,
@@ -38,10 +37,10 @@ from trainer.network.model import (
 )
 from trainer.network.objective import ReidModel
 from trainer.network.optimizer import AveragingAdamW
-from trainer.recipe.recipe import Recipe, Stage, read_recipe
+from trainer.recipe.recipe import RECIPE, Recipe, Stage, read_recipe
 from trainer.run.checkpoint import (
     Checkpoint,
-    Progress,
+    TrainingPosition,
     check_finite,
     checkpoint_of,
     read_checkpoint,
@@ -141,8 +140,8 @@ def _find_teaching(recipe: Recipe, data: RunData, run: Path) -> _Teaching:
     return _Teaching(answers.rows, lambda views: into_space(online(views), directions), dimension)
 
 
-def _reached(saved: Checkpoint | None) -> Progress:
-    return saved.at if saved else Progress()
+def _reached(saved: Checkpoint | None) -> TrainingPosition:
+    return saved.at if saved else TrainingPosition()
 
 
 def _run_stage(
@@ -182,7 +181,7 @@ def _run_stage(
     with Batches(pictures, recipe, seed=_stage_seed(recipe, at), first_step=at.step) as batches:
         scores = loop.go(batches, at)
     with averaged_weights(model):
-        write_checkpoint(checkpoint_of(run, model, Progress(stage=at.stage + 1)))
+        write_checkpoint(checkpoint_of(run, model, TrainingPosition(stage=at.stage + 1)))
     return scores
 
 
@@ -202,7 +201,7 @@ def _training_model(
     return ReidModel(trained.input, outputs, losses=recipe.losses, labelled=labelled)
 
 
-def _stage_seed(recipe: Recipe, at: Progress) -> int:
+def _stage_seed(recipe: Recipe, at: TrainingPosition) -> int:
     return recipe.seed + _SEEDS_PER_RUN * at.stage
 
 
@@ -253,7 +252,7 @@ class _Validation:
             load_start(self._exported, recipe)
             self._start = weights_by_name(self._exported)
 
-    def __call__(self, at: Progress) -> dict[str, float]:
+    def __call__(self, at: TrainingPosition) -> dict[str, float]:
         weights = weights_by_name(self._trained)
         check_finite(weights, self._run, at)
         for name, start in self._start.items():

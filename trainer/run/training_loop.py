@@ -18,7 +18,7 @@ import numpy as np
 from trainer.data.batches import Batch
 from trainer.network.objective import ReidModel
 from trainer.recipe.recipe import Recipe, Stage
-from trainer.run.checkpoint import Progress, checkpoint_of, diverged, write_checkpoint
+from trainer.run.checkpoint import TrainingPosition, checkpoint_of, diverged, write_checkpoint
 from trainer.run.run_curves import Curves
 from trainer.run.training_progress import TrainingProgress
 
@@ -82,7 +82,7 @@ class StageRun:
         *,
         run: Path,
         steps: int,
-        validate: Callable[[Progress], dict[str, float]],
+        validate: Callable[[TrainingPosition], dict[str, float]],
     ) -> None:
         self._recipe, self._stage, self._model = recipe, stage, model
         self._run, self._steps, self._validate = run, steps, validate
@@ -90,7 +90,7 @@ class StageRun:
         self._means = Means()
         self._saved_s = time.monotonic()
 
-    def go(self, batches: Iterator[Batch], at: Progress) -> dict[str, float]:
+    def go(self, batches: Iterator[Batch], at: TrainingPosition) -> dict[str, float]:
         """Step until the epochs are done or the minutes are over; returns the last scores.
 
         Raises:
@@ -104,13 +104,13 @@ class StageRun:
             TrainingProgress(title, self._steps, self._done(at.step, clock)) as self._shown,
             stop_waits(self._shown.say) as stop,
         ):
-            if at == Progress() and self._recipe.start_from is not None:
+            if at == TrainingPosition() and self._recipe.start_from is not None:
                 self._score(at)
             while (done := self._done(at.step, clock)) < 1.0 and not stop.asked:
                 rate = learning_rate(self._stage, at.step, done)
                 batch = next(batches)
                 losses = self._saved_step(batch, at, rate)
-                at = Progress(at.stage, at.step + 1, clock.elapsed_s())
+                at = TrainingPosition(at.stage, at.step + 1, clock.elapsed_s())
                 done = self._done(at.step, clock)
                 self._shown.advance(at.step, done, losses["loss"], len(batch.labels))
                 self._after_step(at, losses, rate)
@@ -122,10 +122,10 @@ class StageRun:
                 raise stop.exception()
         return scores
 
-    def _title(self, at: Progress) -> str:
+    def _title(self, at: TrainingPosition) -> str:
         return f"stage {at.stage + 1} of {len(self._recipe.stages)},"
 
-    def _saved_step(self, batch: Batch, at: Progress, rate: float) -> dict[str, float]:
+    def _saved_step(self, batch: Batch, at: TrainingPosition, rate: float) -> dict[str, float]:
         """A step; when a checkpoint is due, one of the state before it.
 
         Only the step's loss shows whether that state was good: weights that an update blew up
@@ -139,7 +139,7 @@ class StageRun:
             self._saved_s = time.monotonic()
         return losses
 
-    def _step(self, batch: Batch, at: Progress, rate: float) -> dict[str, float]:
+    def _step(self, batch: Batch, at: TrainingPosition, rate: float) -> dict[str, float]:
         """One update; returns the losses of its batch."""
         self._model.optimizer.learning_rate = rate
         target = {"label": batch.labels, "teacher": batch.teacher}
@@ -149,7 +149,7 @@ class StageRun:
             raise diverged(f"a finite loss, got {losses['loss']}", self._run, at)
         return losses
 
-    def _after_step(self, at: Progress, losses: dict[str, float], rate: float) -> None:
+    def _after_step(self, at: TrainingPosition, losses: dict[str, float], rate: float) -> None:
         self._means.add(losses)
         if at.step % self._log_every == 0:
             seen = {"elapsed_s": round(at.elapsed_s, 1), "learning_rate": rate}
@@ -165,7 +165,7 @@ class StageRun:
         by_time = clock.elapsed_s() / (60 * minutes) if minutes else 0.0
         return min(1.0, max(step / self._steps, by_time))
 
-    def _score(self, at: Progress) -> dict[str, float]:
+    def _score(self, at: TrainingPosition) -> dict[str, float]:
         with averaged_weights(self._model):
             scores = self._validate(at)
         self._curves.add(at, scores)

@@ -62,20 +62,20 @@ class Trial:
     Attributes:
         own: (M,) float32, similarity of each mated probe to its own identity.
         rival: (M,) float32, its best similarity to any other identity; -inf when there is none.
-        stranger: (U,) float32, best similarity of each never-enrolled probe to any identity.
+        impostor: (U,) float32, best similarity of each never-enrolled probe to any identity.
         identities: number of people enrolled.
         templates: templates in the gallery.
     """
 
     own: FloatArray
     rival: FloatArray
-    stranger: FloatArray
+    impostor: FloatArray
     identities: int
     templates: int
 
     def fpir(self, threshold: float) -> float:
         """Share of never-enrolled probes taken for somebody."""
-        return float(np.mean(self.stranger >= threshold))
+        return float(np.mean(self.impostor >= threshold))
 
     def fnir(self, threshold: float) -> float:
         """Share of mated probes not given their right identity; a tie with a rival is a miss."""
@@ -87,21 +87,21 @@ class Trial:
         Raises:
             TrainingError: the never-enrolled probes are too few to show such a rate.
         """
-        if len(self.stranger) < strangers_needed(fpir):
-            raise TrainingError(_refusal(fpir, len(self.stranger)))
-        accepted = math.floor(round(fpir * len(self.stranger), 6))
-        first_refused = np.sort(self.stranger)[::-1][accepted]
+        if len(self.impostor) < impostors_needed(fpir):
+            raise TrainingError(_refusal(fpir, len(self.impostor)))
+        accepted = math.floor(round(fpir * len(self.impostor), 6))
+        first_refused = np.sort(self.impostor)[::-1][accepted]
         return float(np.nextafter(first_refused, np.float32(np.inf)))
 
 
-def strangers_needed(fpir: float) -> int:
+def impostors_needed(fpir: float) -> int:
     """Probes of never-enrolled people that can show such a rate."""
     return math.ceil(round(FALSE_POSITIVES_BEHIND / fpir, 6))
 
 
 def _refusal(fpir: float, found: int) -> str:
     return (
-        f"FPIR {100 * fpir:g} %: expected at least {strangers_needed(fpir):,} probes of "
+        f"FPIR {100 * fpir:g} %: expected at least {impostors_needed(fpir):,} probes of "
         f"never-enrolled people, got {found:,}; use more people or pictures, or a larger rate"
     )
 
@@ -121,7 +121,7 @@ class OpenSet:
     """The outcome of the trials of one setup.
 
     Attributes:
-        identities, templates, mated, strangers: of the first draw: people enrolled, templates,
+        identities, templates, mated, impostors: of the first draw: people enrolled, templates,
             and probes of people who are and who are not.
         points: at those of `FPIRS` that the probes can show.
         refused: why the others are not there.
@@ -132,7 +132,7 @@ class OpenSet:
     identities: int
     templates: int
     mated: int
-    strangers: int
+    impostors: int
     points: tuple[OperatingPoint, ...]
     refused: tuple[str, ...]
 
@@ -156,15 +156,15 @@ def open_set(people: People, setup: Setup) -> OpenSet:
     """Draw trials and read FNIR off at `FPIRS`; raises as `open_set_trials`."""
     trials = open_set_trials(people, setup)
     first = trials[0]
-    fewest = min(len(trial.stranger) for trial in trials)
-    shown = [fpir for fpir in FPIRS if fewest >= strangers_needed(fpir)]
+    fewest = min(len(trial.impostor) for trial in trials)
+    shown = [fpir for fpir in FPIRS if fewest >= impostors_needed(fpir)]
     return OpenSet(
         setup,
         len(trials),
         first.identities,
         first.templates,
         len(first.own),
-        len(first.stranger),
+        len(first.impostor),
         tuple(fnir_at_fpir(trials, fpir) for fpir in shown),
         tuple(_refusal(fpir, fewest) for fpir in FPIRS if fpir not in shown),
     )
@@ -236,10 +236,10 @@ def _trial(
         elsewhere = np.flatnonzero((people.labels == who) & (people.cameras != camera))
         templates.append(rng.permutation(elsewhere)[: setup.shots])
         mated[(probes.labels == who) & (probes.cameras == camera)] = number
-    stranger = ~np.isin(probes.labels, enrolled)
+    impostor = ~np.isin(probes.labels, enrolled)
     gallery = _Gallery.of(people.embeddings, templates, setup.fusion)
     own, rival = gallery.own_and_rival(probes.embeddings[mated >= 0], mated[mated >= 0])
-    best = gallery.best(probes.embeddings[stranger])
+    best = gallery.best(probes.embeddings[impostor])
     return Trial(own, rival, best, len(enrolled), sum(map(len, templates)))
 
 
@@ -260,7 +260,7 @@ class _Gallery:
 
     def best(self, probes: FloatArray) -> FloatArray:
         """Best similarity of each probe to any identity."""
-        return _joined(each.max(axis=1) for each in self._similarities(probes))
+        return _joined(part.max(axis=1) for part in self._similarities(probes))
 
     def own_and_rival(self, probes: FloatArray, who: IntArray) -> tuple[FloatArray, FloatArray]:
         """Similarity of each probe to its own identity, and to the best of the others."""
@@ -273,8 +273,8 @@ class _Gallery:
     def _similarities(self, probes: FloatArray) -> Iterator[FloatArray]:
         """(n, N) similarities to identities, some probes at a time."""
         for start in range(0, len(probes), _CHUNK):
-            each = probes[start : start + _CHUNK] @ self.vectors.T
-            yield np.maximum.reduceat(each, self.starts, axis=1)
+            part = probes[start : start + _CHUNK] @ self.vectors.T
+            yield np.maximum.reduceat(part, self.starts, axis=1)
 
 
 def _joined(parts: Iterable[FloatArray]) -> FloatArray:

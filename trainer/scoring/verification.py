@@ -59,9 +59,9 @@ def pair_similarities(
         same = part.labels[:, None] == gallery.labels
         left_out = part.cameras[:, None] == gallery.cameras if cross_camera else ~same
         genuine.append(similarity[same & ~left_out])
-        strangers = similarity[~same]
-        impostor[filled : filled + len(strangers)] = strangers
-        filled += len(strangers)
+        others = similarity[~same]
+        impostor[filled : filled + len(others)] = others
+        filled += len(others)
     return impostor, np.concatenate(genuine)
 
 
@@ -76,8 +76,8 @@ def roc(impostor: FloatArray, genuine: FloatArray, points: int = _CURVE_POINTS) 
     """
     _check(impostor, genuine)
     impostor, genuine = np.sort(impostor), np.sort(genuine)
-    places = np.unique(np.geomspace(1, len(impostor), points).round().astype(np.int64))
-    thresholds = np.unique(impostor[-places])[::-1]
+    positions = np.unique(np.geomspace(1, len(impostor), points).round().astype(np.int64))
+    thresholds = np.unique(impostor[-positions])[::-1]
     return Roc(
         _share_reaching(impostor, thresholds),
         _share_reaching(genuine, thresholds),
@@ -107,8 +107,8 @@ def tars_at_fars(
                 f"TAR@FAR {far:g}: expected at least {math.ceil(ERRORS_BEHIND / far):,} impostor "
                 f"comparisons, got {len(impostor):,}; use more pictures or a larger rate"
             )
-    places = [len(impostor) - 1 - math.floor(round(far * len(impostor), 6)) for far in fars]
-    first_refused = np.partition(impostor, places)[places] if places else ()
+    positions = [len(impostor) - 1 - math.floor(round(far * len(impostor), 6)) for far in fars]
+    first_refused = np.partition(impostor, positions)[positions] if positions else ()
     return {
         far: float(np.mean(genuine > similarity))
         for far, similarity in zip(fars, first_refused, strict=True)

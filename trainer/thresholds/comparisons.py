@@ -55,7 +55,7 @@ class Comparisons:
     people: tuple[int, ...]
     count: int
 
-    def places(self, weights: DoubleArray) -> IntArray:
+    def ends(self, weights: DoubleArray) -> IntArray:
         """Where each share of `GRID` ends, (P,) int64, when comparisons have these weights."""
         reached = np.cumsum(weights)
         ends = np.searchsorted(reached, np.array(GRID) * reached[-1] * (1 - 1e-9))
@@ -63,7 +63,7 @@ class Comparisons:
 
     def quantiles(self, weights: DoubleArray) -> FloatArray:
         """The similarity at each share of `GRID`, (P,) float32."""
-        return self.similarities[self.places(weights)]
+        return self.similarities[self.ends(weights)]
 
     def table(self, weights: DoubleArray, supported: int) -> Quantiles:
         """(p, similarity) of the first so many shares of `GRID`."""
@@ -76,10 +76,10 @@ class Comparisons:
         return np.asarray(self.weights * copies[self.first] * others, np.float64)
 
     def lookalikes(self) -> IntArray:
-        """Different pairs of people up to the place of each share of `GRID`, (P,) int64."""
+        """Different pairs of people up to the end of each share of `GRID`, (P,) int64."""
         low, high = np.minimum(self.first, self.second), np.maximum(self.first, self.second)
         _, firsts = np.unique(low * sum(self.people) + high, return_index=True)
-        found = np.searchsorted(np.sort(firsts), self.places(self.weights), side="right")
+        found = np.searchsorted(np.sort(firsts), self.ends(self.weights), side="right")
         return np.asarray(found, np.int64)
 
 

@@ -63,7 +63,7 @@ def _too_few(measured: Measured) -> str:
     rarest = table(measured.impostor)[-1][0]
     needs = (f"{100 * accepted_share(TARGET_FPIR, size):.2g} % for {size}" for size in ENROLLED)
     return (
-        f"the {measured.people} people held out show how alike strangers look down to "
+        f"the {measured.people} people held out show how alike impostors look down to "
         f"{100 * rarest:g} % of comparisons, where people enrolled need {', '.join(needs)}"
     )
 

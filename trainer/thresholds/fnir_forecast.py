@@ -53,7 +53,7 @@ def forecasts(
     supported: int,
     sizes: Sequence[int] = GALLERY_SIZES,
 ) -> Iterator[Forecast]:
-    """FNIR where strangers are taken for somebody at the target rate, as the agent sets it.
+    """FNIR where impostors are taken for somebody at the target rate, as the agent sets it.
 
     An enrolled person seen at similarity s is missed when s is below the threshold, or when one of
     the N - 1 others reaches s: 1 - (1 - p(s))^(N - 1), comparisons taken as independent (as in
@@ -76,10 +76,10 @@ def forecasts(
         for people in sizes:
             rival = rivals(impostor, seen, people)
             threshold = threshold_for(fit.quantiles, fpir, people)
-            thresholds = [threshold_for(each.quantiles, fpir, people) for each in redrawn]
+            thresholds = [threshold_for(draw.quantiles, fpir, people) for draw in redrawn]
             fnirs = [
-                fnir(seen, each.weights, at, rival)
-                for each, at in zip(redrawn, thresholds, strict=True)
+                fnir(seen, draw.weights, at, rival)
+                for draw, at in zip(redrawn, thresholds, strict=True)
             ]
             low, high = np.quantile(fnirs, INTERVAL)
             yield Forecast(
@@ -96,5 +96,5 @@ def forecasts(
 def _reaching(impostor: Comparisons, similarities: FloatArray) -> DoubleArray:
     """Share of impostor comparisons that reach each similarity, p(s)."""
     reached = np.concatenate([[0.0], np.cumsum(impostor.weights)])
-    places = np.searchsorted(-impostor.similarities, -similarities, side="right")
-    return np.asarray(np.minimum(reached[places], 1.0), np.float64)
+    positions = np.searchsorted(-impostor.similarities, -similarities, side="right")
+    return np.asarray(np.minimum(reached[positions], 1.0), np.float64)

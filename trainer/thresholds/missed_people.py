@@ -95,16 +95,16 @@ def compare_missed(
 
 def more_missed(missed: Sequence[MissedPeople]) -> str | None:
     """What speaks against a fine-tune with which a device names fewer; None: nothing."""
-    if not any(each.are_more for each in missed):
+    if not any(row.are_more for row in missed):
         return None
-    told = " and ".join(
-        f"{each.after * each.enrolled:.1f} of {each.enrolled} missed, where that one misses "
-        f"{each.before * each.enrolled:.1f}"
-        for each in missed
+    counts = " and ".join(
+        f"{row.after * row.enrolled:.1f} of {row.enrolled} missed, where that one misses "
+        f"{row.before * row.enrolled:.1f}"
+        for row in missed
     )
     return (
         "export: expected a file that misses no more enrolled people than the model it started "
-        f"from, got {told}; train on more people, or give --validate MOREPEOPLE that it was not "
+        f"from, got {counts}; train on more people, or give --validate MOREPEOPLE that it was not "
         "trained on, for thresholds of its own; --allow-fewer keeps it as it is"
     )
 
@@ -120,7 +120,7 @@ class _Compared:
     @classmethod
     def of(cls, candidate: ComparedModel) -> _Compared:
         impostor, genuine = (
-            joined_sets([comparisons_of(each, genuine=kind) for each in candidate.made])
+            joined_sets([comparisons_of(decided, genuine=kind) for decided in candidate.made])
             for kind in (False, True)
         )
         return cls(candidate.quantiles, impostor, genuine)

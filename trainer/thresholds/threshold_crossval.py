@@ -81,11 +81,11 @@ def _one_halving(
         )
         for size in sizes
     }
-    for each in fitted.forecasts:
-        tried = trials[each.people]
-        fpir = float(np.mean([trial.fpir(each.threshold) for trial in tried]))
-        fnir = float(np.mean([trial.fnir(each.threshold) for trial in tried]))
-        yield each.people, each.target_fpir, fpir, each.fnir, fnir, each.measured
+    for forecast in fitted.forecasts:
+        tried = trials[forecast.people]
+        fpir = float(np.mean([trial.fpir(forecast.threshold) for trial in tried]))
+        fnir = float(np.mean([trial.fnir(forecast.threshold) for trial in tried]))
+        yield forecast.people, forecast.target_fpir, fpir, forecast.fnir, fnir, forecast.measured
 
 
 def _only(part: Embedded, labels: IntArray) -> Embedded:

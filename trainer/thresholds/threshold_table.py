@@ -49,7 +49,7 @@ class Quantile:
     Attributes:
         low, high: 95 % interval of the similarity.
         lookalikes: different pairs of people (genuine: people) at the similarity or beyond.
-        people_needed: with about so many people it could be told.
+        people_needed: about so many people would show it.
     """
 
     p: float
@@ -119,7 +119,7 @@ def calibrate(
     """
     made = [decisions(part.data, part.crops) for part in parts]
     impostor, genuine = (
-        joined([comparisons_of(each, genuine=genuine) for each in made])
+        joined([comparisons_of(decided, genuine=genuine) for decided in made])
         for genuine in (False, True)
     )
     draws = [
@@ -160,11 +160,13 @@ def quantiles(comparisons: Comparisons, draws: Sequence[IntArray]) -> tuple[Quan
 
 def table(found: Sequence[Quantile]) -> Quantiles:
     """(p, similarity) of the supported quantiles."""
-    return tuple((each.p, each.similarity) for each in found if each.is_supported)
+    return tuple((quantile.p, quantile.similarity) for quantile in found if quantile.is_supported)
 
 
 def _intervals(found: Sequence[Quantile]) -> tuple[tuple[float, float, float], ...]:
-    return tuple((each.p, each.low, each.high) for each in found if each.is_supported)
+    return tuple(
+        (quantile.p, quantile.low, quantile.high) for quantile in found if quantile.is_supported
+    )
 
 
 def _people_needed(comparisons: Comparisons, lookalikes: IntArray) -> list[int]:
@@ -176,4 +178,4 @@ def _people_needed(comparisons: Comparisons, lookalikes: IntArray) -> list[int]:
     last = max(np.flatnonzero(lookalikes >= LOOKALIKES_BEYOND), default=0)
     expected = [max(lookalikes[last], 1) * p / GRID[last] for p in GRID]
     power = 1.0 if comparisons.genuine else 0.5
-    return [math.ceil(people * (LOOKALIKES_BEYOND / each) ** power) for each in expected]
+    return [math.ceil(people * (LOOKALIKES_BEYOND / pairs) ** power) for pairs in expected]

@@ -29,7 +29,7 @@ def calibrate(
     ] = False,
     runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
 ) -> None:
-    """Measure how alike strangers look, and write the threshold table into the manifest."""
+    """Measure how alike impostors look, and write the threshold table into the manifest."""
     from trainer.thresholds.score_words import calibrate_model
 
     calibrate_model(

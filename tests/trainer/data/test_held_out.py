@@ -1,4 +1,4 @@
-"""Who a run held out stays a stranger to it, whatever becomes of its data."""
+"""Who a run held out stays unseen by it, whatever becomes of its data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from trainer.data.run_data import ENVIRONMENT, RunData, load_data_of, load_run_data  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
-from trainer.run.checkpoint import Progress  # noqa: E402
+from trainer.run.checkpoint import TrainingPosition  # noqa: E402
 from trainer.run.environment import write_environment  # noqa: E402
 from trainer.scoring.crop_embeddings import CropEmbeddings  # noqa: E402
 from trainer.scoring.data_refs import people_of, split_of  # noqa: E402
@@ -31,7 +31,7 @@ def begun(people: Path, run: Path) -> Recipe:
     recipe = make_recipe({"sources": [{"path": people}], "stages": [stage]})
     run.mkdir()
     (run / "recipe.json").write_text(recipe.model_dump_json())
-    write_environment(run, load_run_data(recipe), Progress(), "float32")
+    write_environment(run, load_run_data(recipe), TrainingPosition(), "float32")
     return recipe
 
 

@@ -32,7 +32,7 @@ def unit_rows(count: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_a_track_meets_all_strangers_and_oneself_under_other_cameras() -> None:
+def test_a_track_meets_all_impostors_and_oneself_under_other_cameras() -> None:
     data = pictures(labels=[0, 0, 1, 1], cameras=[1, 2, 1, 2])
     embeddings = np.eye(4, dtype=np.float32)
     embeddings[3] = embeddings[0]  # person 1 in camera 2 looks just like person 0 in camera 1

@@ -19,11 +19,11 @@ from trainer.thresholds.threshold_table import calibrate, table
 def test_every_comparison_is_there_with_its_people() -> None:
     part = crowd(4, cameras=2, crops=2)
     made = decisions(part.data, part.crops)
-    strangers = comparisons_of(made, genuine=False)
-    assert strangers.count == 8 * 12  # 4 people × 2 tracks, each with 12 pictures of others
-    assert strangers.weights.tolist() == pytest.approx([1 / 96] * 96)
-    assert (np.diff(strangers.similarities) <= 0).all()
-    assert (strangers.first != strangers.second).all()
+    impostors = comparisons_of(made, genuine=False)
+    assert impostors.count == 8 * 12  # 4 people × 2 tracks, each with 12 pictures of others
+    assert impostors.weights.tolist() == pytest.approx([1 / 96] * 96)
+    assert (np.diff(impostors.similarities) <= 0).all()
+    assert (impostors.first != impostors.second).all()
     same = comparisons_of(made, genuine=True)
     assert same.count == 8 * 2
     assert (np.diff(same.similarities) >= 0).all()
@@ -66,11 +66,11 @@ def test_data_sets_weigh_the_same_whatever_their_size() -> None:
 def test_weights_redrawn_are_those_of_people_copied() -> None:
     """A person drawn twice is two people; a copy is no impostor to its original."""
     part = crowd(3, cameras=2, crops=1)
-    strangers = comparisons_of(decisions(part.data, part.crops), genuine=False)
+    impostors = comparisons_of(decisions(part.data, part.crops), genuine=False)
     copies = np.array([2, 1, 0])
-    redrawn = strangers.redrawn(copies)
+    redrawn = impostors.redrawn(copies)
     for weight, old, a, b in zip(
-        redrawn, strangers.weights, strangers.first, strangers.second, strict=True
+        redrawn, impostors.weights, impostors.first, impostors.second, strict=True
     ):
         assert weight == pytest.approx(old * copies[a] * copies[b])
     assert (redrawn > 0).sum() == 4 + 4  # only 0 with 1 and 1 with 0: 2 tracks × 2 pictures each
@@ -146,7 +146,7 @@ def test_forecasts_follow_the_agents_own_threshold() -> None:
 
 
 def test_the_promise_holds_for_people_not_calibrated_on() -> None:
-    """Strangers of the other half are taken for somebody about as often as was accepted."""
+    """Impostors of the other half are taken for somebody about as often as was accepted."""
     outcomes = cross_check(crowd(160, noise=0.9), (1, 10, 30), halvings=6)
     loose = [each for each in outcomes if each.target_fpir == 0.01]
     assert [each.people for each in loose] == [1, 10, 30]
