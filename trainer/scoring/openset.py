@@ -22,12 +22,10 @@ from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
 from trainer.scoring.track_means import mean_tracks
 
 Fusion: TypeAlias = Literal["best", "mean"]
-"""Several templates of an identity: the best of their similarities (as the device does), or the
-similarity to their mean."""
+"""How several templates of an identity count: by the best of their similarities (as the device
+does), or by the similarity to their mean."""
 Probe: TypeAlias = Literal["crop", "track"]
-"""A probe is one picture, or the mean of a few of a person under one camera (as the device
-does).
-"""
+"""What is looked up: one picture, or a track of a person under one camera (as the device does)."""
 
 FPIRS = (0.01, 0.001)
 FALSE_POSITIVES_BEHIND = 10
@@ -74,15 +72,30 @@ class Trial:
     templates: int
 
     def fpir(self, threshold: float) -> float:
-        """Share of never-enrolled probes taken for somebody."""
+        """Share of impostor probes taken for somebody, in [0, 1].
+
+        >>> some = np.array([0.9, 0.4], np.float32)
+        >>> trial = Trial(own=some, rival=np.array([0.1, 0.6]), impostor=np.array([0.5, 0.2]),
+        ...               identities=2, templates=2)
+        >>> trial.fpir(0.45), trial.fnir(0.45)  # 0.5 passes; of the enrolled, 0.4 is too low
+        (0.5, 0.5)
+        """
         return float(np.mean(self.impostor >= threshold))
 
     def fnir(self, threshold: float) -> float:
-        """Share of mated probes not given their right identity; a tie with a rival is a miss."""
+        """Share of mated probes not given their right identity, in [0, 1]; see `fpir`.
+
+        A tie with a rival is a miss.
+        """
         return float(1 - np.mean((self.own >= threshold) & (self.own > self.rival)))
 
     def threshold_at(self, fpir: float) -> float:
         """The smallest threshold whose FPIR is at most `fpir`.
+
+        >>> impostor = np.linspace(0, 0.999, 1000, dtype=np.float32)
+        >>> trial = Trial(impostor, impostor, impostor, identities=1, templates=1)
+        >>> round(trial.threshold_at(0.01), 3)  # ten of a thousand may pass: 0.990 … 0.999
+        0.989
 
         Raises:
             TrainingError: the never-enrolled probes are too few to show such a rate.
@@ -95,7 +108,11 @@ class Trial:
 
 
 def impostors_needed(fpir: float) -> int:
-    """Probes of never-enrolled people that can show such a rate."""
+    """Probes of never-enrolled people without which a rate cannot be shown.
+
+    >>> impostors_needed(0.01)
+    1000
+    """
     return math.ceil(round(FALSE_POSITIVES_BEHIND / fpir, 6))
 
 
@@ -138,7 +155,11 @@ class OpenSet:
 
 
 def setups(shots: Sequence[int]) -> list[Setup]:
-    """Crops and tracks, looked up among so many templates per person, one after the other."""
+    """Crops and tracks, looked up among so many templates per person, one after the other.
+
+    >>> [(setup.shots, setup.fusion) for setup in setups([1, 5]) if setup.probe == "track"]
+    [(1, 'best'), (5, 'best'), (5, 'mean')]
+    """
     probes: tuple[Probe, ...] = ("crop", "track")
     return [
         Setup(shots=count, fusion=fusion, probe=probe)
@@ -153,7 +174,11 @@ def _fusions(shots: int) -> tuple[Fusion, ...]:
 
 
 def open_set(people: People, setup: Setup) -> OpenSet:
-    """Draw trials and read FNIR off at `FPIRS`; raises as `open_set_trials`."""
+    """Draw trials and read FNIR off at `FPIRS`.
+
+    Raises:
+        TrainingError: as `open_set_trials`.
+    """
     trials = open_set_trials(people, setup)
     first = trials[0]
     fewest = min(len(trial.impostor) for trial in trials)
@@ -172,6 +197,11 @@ def open_set(people: People, setup: Setup) -> OpenSet:
 
 def fnir_at_fpir(trials: Sequence[Trial], fpir: float) -> OperatingPoint:
     """FNIR at the smallest threshold that keeps the FPIR of each draw at or below `fpir`.
+
+    >>> impostor = np.linspace(0, 0.999, 1000, dtype=np.float32)
+    >>> own, rival = np.array([0.995, 0.5], np.float32), np.zeros(2, np.float32)
+    >>> fnir_at_fpir([Trial(own, rival, impostor, identities=2, templates=2)], 0.01).fnir
+    0.5
 
     Raises:
         TrainingError: the never-enrolled probes are too few to show such a rate.
@@ -194,7 +224,7 @@ def open_set_trials(
 
     Args:
         people: unit embeddings; negative labels (junk, distractors) take no part. Where cameras
-            are not known give `tracks.two_views` instead.
+            are not known give `track_means.two_views` instead.
         setup: templates and probes.
         draws: how often.
         seed: of all draws.
@@ -220,7 +250,12 @@ def open_set_trials(
 
 
 def _seen_twice(people: People) -> IntArray:
-    """Labels of the people seen by two cameras or more."""
+    """Labels of the people seen by two cameras or more, rising.
+
+    >>> once, twice = np.array([1, 2, 2]), np.array([1, 1, 2])
+    >>> _seen_twice(People(np.eye(3, dtype=np.float32), once, twice, np.ones(3))).tolist()
+    [2]
+    """
     views = np.unique(np.stack([people.labels, people.cameras]), axis=1)
     labels, cameras = np.unique(views[0], return_counts=True)
     return np.asarray(labels[cameras > 1], np.int64)

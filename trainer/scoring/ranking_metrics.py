@@ -82,7 +82,11 @@ class Ranking:
         return _mean(self.inverse_penalties)
 
     def rank(self, k: int) -> float:
-        """CMC at rank k (1-based)."""
+        """CMC at rank k (1-based), in [0, 1]; see `rank_gallery`.
+
+        Raises:
+            ValueError: the curve is shorter.
+        """
         if not 1 <= k <= len(self.cmc):
             raise ValueError(f"expected a rank of 1 to {len(self.cmc)}, got {k}")
         return float(self.cmc[k - 1])
@@ -102,6 +106,20 @@ def rank_gallery(
     Torchreid orders equal similarities by chance. Here somebody else goes before a match, then the
     order of the gallery decides: the result does not change from run to run, and a network that
     maps all pictures to one point earns nothing by it.
+
+    >>> def seen(*crops):  # each crop a direction, a person and a camera
+    ...     angles, people, cameras = np.array(crops).T
+    ...     rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    ...     return People(rows, people.astype(int), cameras.astype(int), np.ones(len(rows)))
+    >>> ranking = rank_gallery(seen((0, 7, 1)), seen((0.1, 8, 2), (0.2, 7, 2), (0.3, 7, 3)))
+    >>> ranking.ranked[0, :4].tolist()  # somebody else comes first, then two matches
+    [0, 1, 2, -1]
+    >>> ranking.rank(1), ranking.rank(2)
+    (0.0, 1.0)
+    >>> round(ranking.mean_average_precision, 3)  # (1/2 + 2/3) / 2
+    0.583
+    >>> round(ranking.mean_inverse_penalty, 3)  # two matches, the last at rank 3
+    0.667
 
     Args:
         query: unit embeddings.
@@ -137,7 +155,11 @@ def _similarities(query: People, gallery: People) -> Iterator[tuple[int, FloatAr
 
 
 def _ranks(matches: FloatArray, others: FloatArray) -> IntArray:
-    """1-based ranks of the matches, rising; who is as similar goes before a match."""
+    """1-based ranks of the matches, rising; who is as similar goes before a match.
+
+    >>> _ranks(np.array([0.5, 0.9]), others=np.array([0.5, 0.1])).tolist()
+    [1, 3]
+    """
     others = np.sort(others)
     ahead = len(others) - np.searchsorted(others, np.sort(matches)[::-1], side="left")
     return np.asarray(ahead + np.arange(1, len(matches) + 1), np.int64)
@@ -146,7 +168,12 @@ def _ranks(matches: FloatArray, others: FloatArray) -> IntArray:
 def _head(
     similarity: FloatArray, matches: BoolArray, candidates: IntArray, length: int
 ) -> IntArray:
-    """The best so many candidates, in the order that `_ranks` counts in."""
+    """The best `length` candidates, in the order that `_ranks` counts in.
+
+    >>> similarity, matches = np.array([0.5, 0.9, 0.5]), np.array([True, False, False])
+    >>> _head(similarity, matches, np.arange(3), length=3).tolist()
+    [1, 2, 0]
+    """
     if len(candidates) > length:
         last = np.partition(similarity[candidates], -length)[-length]
         candidates = candidates[similarity[candidates] >= last]

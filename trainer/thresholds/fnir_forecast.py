@@ -30,10 +30,15 @@ class _Fit:
 def fnir(genuine: FloatArray, weights: DoubleArray, threshold: float, rival: DoubleArray) -> float:
     """Share of genuine similarities (n,) below the threshold, or beaten by a rival.
 
+    >>> fnir(np.array([0.9, 0.3]), np.ones(2), threshold=0.5, rival=np.zeros(2))
+    0.5
+    >>> fnir(np.array([0.9, 0.3]), np.ones(2), threshold=0.5, rival=np.array([0.1, 0.0]))
+    0.55
+
     Args:
         genuine: similarities of one person's track with a template of theirs, (n,).
         weights: how much each counts, (n,).
-        threshold: from which on somebody is named.
+        threshold: similarity at which somebody is named.
         rival: chance that another of the enrolled is more alike, (n,).
     """
     missed = np.where(genuine >= threshold, rival, 1.0)
@@ -41,7 +46,13 @@ def fnir(genuine: FloatArray, weights: DoubleArray, threshold: float, rival: Dou
 
 
 def rivals(impostor: Comparisons, genuine: FloatArray, people: int) -> DoubleArray:
-    """Chance (n,) that one of the others enrolled reaches each genuine similarity (n,)."""
+    """Chance (n,) that one of the others enrolled reaches each genuine similarity (n,).
+
+    Args:
+        impostor: comparisons of different people.
+        genuine: similarities of one person's track with a template of theirs, (n,).
+        people: enrolled, with one template each.
+    """
     alike = _reaching(impostor, genuine)
     return np.asarray(1 - (1 - alike) ** (people - 1), np.float64)
 

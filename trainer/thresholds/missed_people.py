@@ -68,7 +68,11 @@ class MissedPeople:
 
 
 def supports_galleries(quantiles: Quantiles) -> bool:
-    """Whether a table shows the shares that galleries of `ENROLLED` people need."""
+    """Whether a table shows the shares that galleries of `ENROLLED` people need.
+
+    >>> supports_galleries(((0.5, 0.2), (1e-4, 0.7))), supports_galleries(((0.5, 0.2), (1e-3, 0.6)))
+    (True, False)
+    """
     return all(is_measured(quantiles, TARGET_FPIR, people) for people in ENROLLED)
 
 

@@ -31,7 +31,11 @@ class PictureSketch:
 
     @classmethod
     def from_text(cls, text: str) -> PictureSketch:
-        """As a manifest holds it."""
+        """As a manifest holds it.
+
+        >>> PictureSketch.from_text("0123456789abcdef01234567").hashes
+        ('0123456789ab', 'cdef01234567')
+        """
         return cls(tuple(text[i : i + _LETTERS] for i in range(0, len(text), _LETTERS)))
 
     @property
@@ -40,7 +44,12 @@ class PictureSketch:
         return "".join(self.hashes)
 
     def joined(self, other: PictureSketch) -> PictureSketch:
-        """Of the files of both."""
+        """Of the files of both.
+
+        >>> one, other = PictureSketch(("0123456789ab",)), PictureSketch(("00cdef012345",))
+        >>> one.joined(other).text
+        '00cdef0123450123456789ab'
+        """
         return self._smallest((*self.hashes, *other.hashes))
 
     def recognised(self, paths: Sequence[Path]) -> list[Path]:

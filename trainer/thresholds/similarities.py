@@ -87,7 +87,17 @@ def photo_decisions(queries: People, gallery: People, *, cross_camera: bool = Tr
 
 
 def decision_similarities(data: PersonData, crops: CropEmbeddings) -> tuple[FloatArray, FloatArray]:
-    """Similarities of (impostor, genuine) `decisions`: two flat float32 arrays."""
+    """Similarities of (impostor, genuine) `decisions`: two flat float32 arrays.
+
+    >>> rows = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
+    >>> who, cameras = np.array([0, 0, 1]), np.array([1, 2, 1])
+    >>> data = PersonData(("a.jpg", "b.jpg", "c.jpg"), who, cameras, ("anna", "ben"))
+    >>> impostor, genuine = decision_similarities(data, CropEmbeddings.of_equal_quality(rows))
+    >>> impostor.round(1).tolist() == [0.0, rows[1, 1], 0.0, rows[1, 1]]  # anna with ben, twice
+    True
+    >>> genuine.tolist() == [rows[1, 0]] * 2  # anna with herself under the other camera
+    True
+    """
     made = decisions(data, crops)
     return made.similarity[made.impostor], made.similarity[made.genuine]
 

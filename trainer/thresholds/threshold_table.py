@@ -159,7 +159,12 @@ def quantiles(comparisons: Comparisons, draws: Sequence[IntArray]) -> tuple[Quan
 
 
 def table(found: Sequence[Quantile]) -> Quantiles:
-    """(p, similarity) of the supported quantiles."""
+    """(p, similarity) of the supported quantiles.
+
+    >>> rare = Quantile(0.1, 0.6, low=0.5, high=0.7, lookalikes=19, people_needed=50)
+    >>> table([Quantile(0.5, 0.2, low=0.1, high=0.3, lookalikes=20, people_needed=9), rare])
+    ((0.5, 0.2),)
+    """
     return tuple((quantile.p, quantile.similarity) for quantile in found if quantile.is_supported)
 
 
