@@ -87,6 +87,17 @@ def people_per_batch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
     return min(recipe.identities_per_batch, len(np.unique(labels)))
 
 
+def labelled_per_batch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
+    """P × K of a batch, from the labels (N,) of the training pictures."""
+    return people_per_batch(labels, recipe) * recipe.images_per_identity
+
+
+def steps_per_epoch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
+    """Batches in which about every labelled picture is seen once."""
+    people = people_per_batch(labels, recipe)
+    return batches_per_epoch(labels, identities=people, images=recipe.images_per_identity)
+
+
 class Batches(Iterator[Batch]):
     """`batches_from`, made ahead in a thread; an error there is raised by `next`.
 
