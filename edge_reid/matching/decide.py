@@ -18,7 +18,7 @@ def decide(
     settings: DecideSettings,
     final: bool = False,
 ) -> Decision:
-    """Who the embeddings of one track show.
+    """Decide who the embeddings of one track show.
 
     Their mean, weighted by quality and brought back to unit norm, is compared with the gallery.
 

@@ -76,7 +76,7 @@ class Index:
         return tuple(Candidate(self.identities[number], value) for number, value in near[:k])
 
     def _similarity(self, identity: int, vector: Vector) -> float:
-        """To an identity's nearest template, the same wherever that stands in the matrix."""
+        """Similarity to an identity's nearest template, the same wherever that stands."""
         start, end = self._starts[identity], self._ends[identity]
         return float(exact_similarities(vector, self._columns[:, start:end].T).max())
 

@@ -84,5 +84,5 @@ def _two_groups(embeddings: Vectors) -> tuple[Rows, Rows]:
 
 
 def _fewest_of_a_person(embeddings: int) -> float:
-    """How many of an identity's embeddings a second person must have, to be more than strays."""
+    """Embeddings that a second person must have, to be more than strays."""
     return max(_SMALLER_PART * embeddings, 1 if embeddings == _PAIR else _PAIR)

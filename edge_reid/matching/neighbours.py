@@ -95,7 +95,7 @@ class Neighbours:
             self._look(np.concatenate([self.rows(group[0]) for group in groups]))
 
     def drop(self, row: int) -> None:
-        """Go on without a template."""
+        """Take a template out of use, and look again for those it was nearest to."""
         self.in_use[row] = False
         concerned = (self.own_row == row) | (self.other_row == row)
         self._look(np.flatnonzero(concerned & self.in_use))

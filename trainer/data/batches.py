@@ -55,7 +55,7 @@ class Batch:
 def batches_from(
     data: TrainingSet, recipe: Recipe, *, seed: int, first_step: int = 0
 ) -> Iterator[Batch]:
-    """Batches without end, from `first_step` on: a resumed run sees what it would have seen."""
+    """Endless batches from `first_step` on: a resumed run sees what it would have seen."""
     people, of_each = people_per_batch(data.labels, recipe), recipe.images_per_identity
     in_epoch = batches_per_epoch(data.labels, identities=people, images=of_each)
     first_epoch, shown = divmod(first_step, in_epoch)

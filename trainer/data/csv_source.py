@@ -45,7 +45,7 @@ def list_csv(file: Path) -> Listing:
 
 
 def _rows(file: Path) -> list[tuple[int, list[str]]]:
-    """(line, fields) of all lines that hold any."""
+    """Number and fields of every line that is not empty."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text, strict=True)

@@ -60,7 +60,7 @@ class PersonData:
 
     @property
     def has_cameras(self) -> bool:
-        """True when the cross-camera rule of evaluation can be applied.
+        """Whether the cross-camera rule of evaluation can be applied.
 
         Cameras are known, and somebody was seen by two of them.
         """
@@ -161,7 +161,7 @@ def _label(picture: Listed, number: dict[str, int]) -> int:
 
 
 def _camera_numbers(names: Sequence[str | None]) -> IntArray:
-    """By name over the whole source; where all names are numbers, those."""
+    """Camera numbers (N,): the names themselves where all are numbers, else their rank by name."""
     known = sorted({name for name in names if name is not None})
     are_numbers = all(name.isdecimal() and name == str(int(name)) for name in known)
     number = {name: int(name) if are_numbers else index for index, name in enumerate(known)}
@@ -169,7 +169,7 @@ def _camera_numbers(names: Sequence[str | None]) -> IntArray:
 
 
 def check_apart(sources: Sequence[PersonData]) -> None:
-    """Sources are taken to show different people, so no file may be in two of them.
+    """Refuse sources that share a file, for sources are taken to show different people.
 
     Raises:
         TrainingError: one is; the people of a source would be impostors of themselves.
@@ -212,7 +212,7 @@ def limit_images(data: PersonData, limit: int, seed: int) -> PersonData:
 
 
 def hold_out(data: PersonData, identities: int, seed: int) -> tuple[PersonData, PersonData]:
-    """Split so many identities off, drawn at random: (the rest, the held-out)."""
+    """Draw identities at random and split them off: (the rest, the held-out)."""
     labels, counts = np.unique(data.labels, return_counts=True)
     people = labels[(counts >= FEWEST) & (labels >= 0)]
     if identities >= len(people):

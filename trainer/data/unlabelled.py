@@ -91,7 +91,7 @@ def _pictures_of(entry: Unlabelled, unpacked: Path) -> list[Path]:
 
 
 def _pictures_below(folder: Path) -> list[Path]:
-    """By name, so that a run finds them in the same order everywhere."""
+    """Pictures below a folder by name: the same order on every machine."""
     return sorted(
         Path(where) / name
         for where, folders, names in os.walk(folder)
@@ -122,7 +122,7 @@ def _unpacked(archive: Path, unpacked: Path) -> Path:
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:
-    """No file that is larger than a picture may be is unpacked, whatever it is called."""
+    """Whether an entry of a zip is named like a picture and no larger than one may be."""
     return (
         PurePosixPath(member.filename).suffix.lower() in PHOTO_SUFFIXES
         and member.file_size <= MAX_BYTES

@@ -74,7 +74,7 @@ def write_pages(strips: Sequence[Strip], heading: str, folder: Path, name: str) 
 
 
 def _draw_page(strips: Sequence[Strip], heading: str) -> Image:
-    """Filled column by column."""
+    """A page, filled column by column."""
     rows = min(_ROWS, len(strips))
     columns = -(-len(strips) // rows)
     width = _MARGIN_PX + columns * (_STRIP_WIDTH_PX + _MARGIN_PX)
@@ -107,7 +107,7 @@ def _draw_strip(canvas: Image, strip: Strip) -> None:
 
 
 def _thumbnail(path: Path) -> Image:
-    """The picture whole, in the middle of a mount."""
+    """The whole picture, scaled to fit and centred on a mount."""
     image = read_photo(path).image
     scale = min(_THUMB_WIDTH_PX / image.shape[1], _THUMB_HEIGHT_PX / image.shape[0])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -124,13 +124,13 @@ def _write(canvas: Image, text: str, at: tuple[int, int], scale: float, colour: 
 
 
 def _ascii(text: str) -> str:
-    """What OpenCV has letters for: accents are dropped, other scripts become question marks."""
+    """Text in the letters that OpenCV has: no accents, question marks for other scripts."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return plain.encode("ascii", "replace").decode()
 
 
 def _shortened(text: str, scale: float) -> str:
-    """As much of both ends as there is room for beside the pictures."""
+    """Text cut in its middle to fit beside the pictures."""
     whole = _ascii(text)
     for letters in range(len(whole), 1, -1):
         end = letters // 2

@@ -68,7 +68,7 @@ class DataReport:
         return int(np.sum(self.seen.data.cameras == NO_CAMERA))
 
     def spans(self) -> dict[str, tuple[float, float, float]]:
-        """(least, median, most) of what can be counted."""
+        """Least, median and most of what can be counted."""
         cameras, data = self.seen.data.cameras, self.seen.data
         known = [len(np.unique(cameras[rows])) for rows in self.people if len(rows)]
         columns: dict[str, Sequence[int] | IntArray] = {
@@ -103,7 +103,7 @@ class DataReport:
         return tuple(lines)
 
     def advice(self) -> tuple[str, ...]:
-        """What to do about the rest, a line each."""
+        """What to do about doubts that are no failures, a line for each kind."""
         lines = []
         if self.seen.unreadable:
             lines.append("unreadable files are left out of training; replace or delete them")
@@ -129,7 +129,7 @@ class DataReport:
         return tuple(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json` and `report.json`; nothing is cut short."""
+        """The whole report for `--json` and `report.json`."""
         paths, names = self.seen.data.paths, self.seen.data.identities
         return {
             "sources": list(self.sources),

@@ -100,7 +100,7 @@ class DataFinding:
 
 
 def findings(report: DataReport) -> list[DataFinding]:
-    """Of everything that the check looks for, found or not."""
+    """One `DataFinding` for everything that the check looks for, found or not."""
     paths, names = report.seen.data.paths, report.seen.data.identities
     return [
         _all("unreadable files", [in_words(file.path) for file in report.seen.unreadable]),

@@ -76,7 +76,7 @@ class Stray:
 
 
 def limits_of(manifest: EmbeddingManifest) -> Limits:
-    """From the manifest's quantiles of genuine comparisons, linear in log p between them.
+    """Limits from the manifest's quantiles of genuine comparisons, linear in log p between them.
 
     A share rarer than its data support counts as the rarest that they do.
 
@@ -145,7 +145,7 @@ def find_mixed(
 def find_strays(
     embeddings: FloatArray, people: Sequence[IntArray], limits: Limits
 ) -> tuple[Stray, ...]:
-    """Pictures unlike the rest of their identity, worst first; it needs three to have a rest.
+    """Pictures unlike the rest of an identity of three or more, the least alike first.
 
     Of pictures put into somebody else's folder this finds 87 % in CUHK03, which the shipped model
     was not trained on, and 97 % in Market-1501; it doubts none and 0.24 % of those left alone.
@@ -171,7 +171,7 @@ def find_strays(
 def _between_halves(
     embeddings: FloatArray, people: Sequence[IntArray], sources: IntArray | None
 ) -> FloatArray:
-    """(C,) how alike first and last pictures of an identity of the same source usually are."""
+    """How alike first and last pictures of an identity of the same source usually are, (C,)."""
     groups = np.zeros(len(people), np.int64) if sources is None else sources
     least = np.full(len(people), -1.0, np.float32)
     for group in np.unique(groups):

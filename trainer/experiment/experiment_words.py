@@ -32,7 +32,7 @@ def run_closed_set(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Do the experiment, print what it gave, and keep it under `out` if given."""
+    """Run the experiment, print its result, and keep it under `out` if given."""
     model = model or shipped_model(EMBEDDING)
     manifest = load_embedding_manifest(model)
     data = people_of(ref)

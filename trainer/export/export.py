@@ -179,7 +179,7 @@ class _Job:
         return best
 
     def refusal(self, candidate: ExportCandidate, missed: Sequence[MissedPeople]) -> str | None:
-        """What speaks against the file, and what to try; None: it is kept."""
+        """Why the file is not kept, and what to try; None where it is."""
         if failure := candidate.failure(self.options.budget_points):
             return f"{failure}; {_advice(self.run, self.out, self.options)}"
         return None if self.options.allow_fewer else more_missed(missed)

@@ -26,7 +26,7 @@ def bare_manifest(
     mirror: bool,
     licence: str | None,
 ) -> EmbeddingManifest:
-    """Enough for the device code to load the file.
+    """A manifest with which the device's code can load the file.
 
     Args:
         model: the file.

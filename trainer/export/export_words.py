@@ -92,7 +92,7 @@ def _missed_table(missed: Sequence[MissedPeople]) -> Table:
 
 
 def _shown(name: str, value: float) -> str:
-    """Shares in per cent; points are already of a hundred, cosines and counts are neither."""
+    """A metric as text: shares in per cent; points, cosines and counts as they are."""
     if name.endswith(("_queries", "_cosine_mean", "_cosine_worst")):
         return f"{value:.4g}"
     if name.endswith("_points_lost"):

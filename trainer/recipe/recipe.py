@@ -105,7 +105,7 @@ def _by_path(value: Any) -> Any:
 
 
 def _as_list(value: Any) -> Any:
-    """One teacher, by itself or by its path, or none at all, is a list too."""
+    """A list of teachers from one, from its path, or from none."""
     if value is None:
         return ()
     return value if isinstance(value, list | tuple) else (value,)
@@ -120,7 +120,7 @@ def _by_name(value: Any) -> Any:
 
 
 class Recipe(Settings):
-    """All of a run. The first source also gives the identities held out for validation."""
+    """Every setting of a run. The first source gives the identities held out for validation."""
 
     sources: Annotated[tuple[DataSource, ...], Field(min_length=1)]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]

@@ -43,7 +43,7 @@ class DataPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """What the template sets."""
+    """Everything that the template prints."""
 
     title: str
     subjects: tuple[ReportSubject, ...]

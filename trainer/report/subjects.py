@@ -24,7 +24,7 @@ GALLERY_SIZES = (10, 100, 1000)
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Where the device decides with so many templates enrolled.
+    """The similarity at which the device names somebody, for a number of templates enrolled.
 
     Attributes:
         templates: in the gallery.
@@ -58,7 +58,7 @@ class ReportSubject:
     reports: tuple[Report, ...]
 
     def thresholds(self, fpir: float) -> tuple[Threshold, ...]:
-        """At a target rate, for each of `GALLERY_SIZES`; empty where nothing was measured."""
+        """At a target FPIR for each of `GALLERY_SIZES`; empty where nothing was measured."""
         if not self.quantiles:
             return ()
         return tuple(
@@ -118,7 +118,7 @@ def _read_run(run: Path, name: str, splits: Sequence[Split]) -> ReportSubject:
 
 
 def _measured_quantiles(reports: Sequence[Report]) -> Quantiles:
-    """As `edge-reid calibrate` would write them; none where the people are too few."""
+    """Quantiles as `edge-reid calibrate` would write them; none where people are too few."""
     parts = [Embedded.of(report) for report in reports]
     try:
         return table(calibrate(parts, sizes=(), replicates=1).impostor)
@@ -163,7 +163,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """Of files or folders: as many of the last parts of their paths as tell them apart."""
+    """The last parts of the paths of files or folders, as many as tell them apart."""
     whole = [path.resolve() for path in paths]
     shown = [path.name for path in whole]
     for parts in range(2, max((len(path.parts) for path in whole), default=0) + 1):

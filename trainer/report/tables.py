@@ -58,7 +58,7 @@ class ThresholdRow:
 
 
 def summarise_data(split: Split) -> DataSummary:
-    """Who and what is in a data set."""
+    """A data set in numbers."""
     data = split.data
     queried = np.unique(data.labels[split.query])
     counts = np.array([np.sum(data.labels == label) for label in queried[queried >= 0]])
@@ -78,7 +78,7 @@ def summarise_data(split: Split) -> DataSummary:
 
 
 def score_row(subject: ReportSubject, report: Report) -> ScoreRow:
-    """All scores the data can show."""
+    """All scores that the data can show."""
     rates = {f"TAR@{far:g}": tar for far, tar in report.accept_rates().items()}
     scores = report.scores() | rates
     return ScoreRow(subject.name, tuple(scores.items()), _open_set(report))
@@ -103,7 +103,7 @@ def _open_set(report: Report) -> str:
 
 
 def threshold_rows(subject: ReportSubject, fpir: float) -> tuple[ThresholdRow, ...]:
-    """Each threshold on each data set."""
+    """What each threshold does on each data set."""
     rows = []
     for report in subject.reports:
         impostor, genuine = decision_similarities(report.split.data, report.crops)

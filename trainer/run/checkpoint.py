@@ -60,7 +60,7 @@ def checkpoint_of(run: Path, model: keras.Model, at: TrainingPosition) -> Checkp
 
 
 def write_checkpoint(state: Checkpoint) -> None:
-    """Put a state on disk, in the place of the checkpoint before.
+    """Put a state on disk over the checkpoint before.
 
     Raises:
         TrainingError: a number in it is not finite; the checkpoint before is kept.
@@ -74,7 +74,7 @@ def write_checkpoint(state: Checkpoint) -> None:
 
 
 def check_finite(arrays: Mapping[str, npt.NDArray[Any]], run: Path, at: TrainingPosition) -> None:
-    """Raise TrainingError if a number among `arrays` is infinite or none."""
+    """Raise TrainingError unless all numbers among `arrays` are finite."""
     if broken := [name for name, value in arrays.items() if not np.isfinite(value).all()]:
         raise diverged(f"finite weights, got {broken[0]} that is not", run, at)
 

@@ -89,5 +89,5 @@ def _encoded(line: Line) -> bytes:
 
 
 def _rounded(value: float) -> float:
-    """Six digits: learning rates are small."""
+    """The value in six significant digits: learning rates are small."""
     return float(f"{value:.6g}")

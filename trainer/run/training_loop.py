@@ -55,13 +55,13 @@ class Means:
         self._count = 0
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Count one step's losses in."""
+        """Add the losses of one step."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
 
     def take(self) -> dict[str, float]:
-        """The averages; the next ones begin anew."""
+        """The averages so far; then begin anew."""
         means = {name: value / self._count for name, value in self._sums.items()}
         self._sums, self._count = {}, 0
         return means
@@ -126,7 +126,7 @@ class StageRun:
         return f"stage {at.stage + 1} of {len(self._recipe.stages)},"
 
     def _saved_step(self, batch: Batch, at: TrainingPosition, rate: float) -> dict[str, float]:
-        """A step; when a checkpoint is due, one of the state before it.
+        """Do a step and, when a checkpoint is due, save the state before it.
 
         Only the step's loss shows whether that state was good: weights that an update blew up
         can still be finite.
@@ -185,7 +185,7 @@ def learning_rate(stage: Stage, step: int, done: float) -> float:
 
 @contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Inside, the trainable variables are their moving averages."""
+    """Set the trainable variables to their moving averages in the block."""
     own = [np.array(keras.ops.convert_to_numpy(v)) for v in model.trainable_variables]
     # Before the first update there is no average yet, only zeros.
     if int(model.optimizer.iterations) > 0:
@@ -198,22 +198,22 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
 
 class StopRequest:
-    """By which signal a run was asked to stop, if it was."""
+    """The signal that asked a run to stop, if one did."""
 
     def __init__(self) -> None:
         self._number: int | None = None
 
     @property
     def asked(self) -> bool:
-        """Whether it was."""
+        """Whether the run was asked to stop."""
         return self._number is not None
 
     def note(self, number: int) -> None:
-        """Remember the signal that asks."""
+        """Remember the signal."""
         self._number = number
 
     def exception(self) -> BaseException:
-        """What leaves as the signal would have: 130, or 143, for the run is not done."""
+        """The exception to leave by, with the exit code of the signal: 130 or 143."""
         if self._number == signal.SIGTERM:
             return SystemExit(_SIGNALLED + signal.SIGTERM)
         return KeyboardInterrupt()
@@ -221,7 +221,7 @@ class StopRequest:
 
 @contextmanager
 def stop_waits(say: Callable[[str], None]) -> Iterator[StopRequest]:
-    """Inside, the first Ctrl-C or SIGTERM is only noted; a second one leaves at once.
+    """Note the first Ctrl-C or SIGTERM in the block; a second one leaves at once.
 
     A step that is cut through leaves weights that belong to no step, and nothing to go on from.
     """

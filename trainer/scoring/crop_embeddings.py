@@ -28,7 +28,7 @@ class CropEmbeddings:
 
     @classmethod
     def of_equal_quality(cls, rows: FloatArray) -> CropEmbeddings:
-        """Where nothing is fused, or every crop is to weigh the same.
+        """Embeddings that nothing is fused of, or of which each weighs the same.
 
         >>> CropEmbeddings.of_equal_quality(np.eye(2, dtype=np.float32)).qualities
         array([1., 1.])

@@ -59,7 +59,7 @@ class Split:
     """What makes scores on it say less than they seem to."""
 
     def people(self, crops: CropEmbeddings, index: IntArray) -> People:
-        """The pictures at `index` as points; `crops` are of all of `data`, in its order."""
+        """The pictures at `index` as points, from the embeddings of all of `data`."""
         data, chosen = self.data, crops.take(index)
         return People(chosen.rows, data.labels[index], data.cameras[index], chosen.qualities)
 
@@ -122,7 +122,7 @@ class Report:
         return tars_at_fars(impostor, genuine, shown)
 
     def scores(self) -> dict[str, float]:
-        """The usual five numbers, each in [0, 1]."""
+        """Rank-1, 5, 10, mAP and mINP by name, each in [0, 1]."""
         ranking = self.ranking
         return {f"rank-{k}": ranking.rank(k) for k in _RANKS} | {
             "mAP": ranking.mean_average_precision,
@@ -151,7 +151,7 @@ class Report:
         return f"{text}; {self.split.caution}" if self.split.caution else text
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The scores for `--json`."""
         return self.scores() | {
             "data": self.split.name,
             "queries": self.ranking.queries,
@@ -178,7 +178,7 @@ def read_split(folder: Path) -> Split:
 
 
 def split_people(data: PersonData, name: str, seed: int = 0) -> Split:
-    """One picture per identity and camera is looked up among the others."""
+    """A split in which one picture per identity and camera is looked up among the others."""
     return Split(name, data, *query_gallery(data, seed))
 
 

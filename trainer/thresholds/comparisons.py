@@ -127,7 +127,7 @@ def comparisons_of(made: Decisions, *, genuine: bool) -> Comparisons:
 
 
 def joined(parts: Sequence[Comparisons]) -> Comparisons:
-    """Several data sets as one, of different people. Each weighs the same, whatever its size."""
+    """Comparisons of several data sets of different people as one; each set weighs the same."""
     offsets = np.cumsum([0, *(sum(part.people) for part in parts)])
     shifted = list(zip(parts, offsets[:-1], strict=True))
     similarities = np.concatenate([part.similarities for part in parts])
@@ -175,7 +175,7 @@ def _one_each(people: IntArray, tracks: IntArray) -> DoubleArray:
 
 
 def _thinned(order: IntArray) -> tuple[IntArray, DoubleArray]:
-    """All of the head and an even sample of the rest, with how many each one stands for."""
+    """The head and an even sample of the rest, with how many comparisons each stands for."""
     head, rest = order[:_KEPT_WHOLE], order[_KEPT_WHOLE:]
     step = max(1, len(rest) // _KEPT_WHOLE)
     sample = rest[step // 2 :: step]

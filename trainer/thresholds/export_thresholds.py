@@ -96,7 +96,7 @@ def missed_beside_start(
 
 
 def _decided(split: Split, crops: CropEmbeddings) -> Decisions:
-    """Everybody against everybody; but people trained on by photos of theirs that were not."""
+    """All comparisons of a data set; of people trained on, only those with photos held out."""
     if split.name != HELD_OUT_PHOTOS:
         return decisions(split.data, crops)
     return photo_decisions(
@@ -107,7 +107,7 @@ def _decided(split: Split, crops: CropEmbeddings) -> Decisions:
 
 
 def _reaches_far_enough(measured: Measured) -> bool:
-    """Whether its table is one to decide by, rather than the shipped one."""
+    """Whether the table measured is one to decide by, rather than the shipped one."""
     own = table(measured.impostor)
     shipped = load_embedding_manifest(shipped_model(EMBEDDING)).impostor_quantiles
     return supports_galleries(own) or own[-1][0] <= shipped[-1][0]

@@ -36,7 +36,7 @@ class ComparedModel:
 
     @classmethod
     def of(cls, quantiles: Quantiles, parts: Sequence[Embedded]) -> ComparedModel:
-        """On people whom it was not trained on, everybody under every camera."""
+        """The model on people whom it was not trained on, everybody under every camera."""
         return cls(quantiles, [decisions(part.data, part.crops) for part in parts])
 
 
@@ -98,7 +98,7 @@ def compare_missed(
 
 
 def more_missed(missed: Sequence[MissedPeople]) -> str | None:
-    """What speaks against a fine-tune with which a device names fewer; None: nothing."""
+    """Why a fine-tune that misses more people is refused; None where it does not."""
     if not any(row.are_more for row in missed):
         return None
     counts = " and ".join(

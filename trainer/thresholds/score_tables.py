@@ -34,7 +34,7 @@ def as_dict(report: Report, accepted: dict[float, float], trials: Sequence[OpenS
 
 
 def show(console: Console, title: str, scores: Sequence[Scores]) -> None:
-    """Ranking and verification, a row each data set, then the open-set trials of each."""
+    """Print ranking and verification, a row for each data set, then the open-set trials."""
     _say(console, title)
     console.print(_ranking_table(scores))
     console.print(_verification_table(scores))
@@ -47,7 +47,7 @@ def show(console: Console, title: str, scores: Sequence[Scores]) -> None:
 
 
 def _ranking_table(scores: Sequence[Scores]) -> Table:
-    """A row a data set and, under several, their mean: each counts the same, however large."""
+    """A row for each data set and, under several, their mean: each weighs the same."""
     table = Table()
     table.add_column("Market-1501 protocol, %", overflow="fold")
     measures = list(scores[0][0].scores())
@@ -75,12 +75,12 @@ def _verification_table(scores: Sequence[Scores]) -> Table:
 
 
 def _number(share: float | None) -> str:
-    """Of a part in [0, 1], in per cent."""
+    """A share in [0, 1] in per cent."""
     return "–" if share is None else f"{100 * share:.2f}"
 
 
 def show_calibration(console: Console, title: str, measured: Measured) -> None:
-    """Quantiles with their intervals, what was refused, and the forecast."""
+    """Print quantiles with their intervals, what was refused, and the forecast."""
     _say(
         console,
         f"{title} on {', '.join(measured.data)}: {measured.people} people, "
@@ -109,7 +109,7 @@ def show_calibration(console: Console, title: str, measured: Measured) -> None:
 
 
 def show_check(console: Console, name: str, outcomes: Sequence[CrossvalOutcome]) -> None:
-    """Promise and truth of thresholds from one half of the people, on the other half."""
+    """Print what thresholds from one half of the people promise, and meet on the other half."""
     table = Table(
         title=f"{escape(name)}: thresholds from half of the people, tried on the others",
         title_justify="left",
@@ -212,5 +212,5 @@ def _percent(value: float | None) -> str:
 
 
 def _say(console: Console, line: str, style: str | None = None) -> None:
-    """A line as it is: names in brackets are no markup, long ones are not broken."""
+    """Print a line as it is: no markup, no line breaks."""
     console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)

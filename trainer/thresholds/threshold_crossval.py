@@ -22,7 +22,7 @@ _NO_INTERVALS = 1
 
 @dataclass(frozen=True, slots=True)
 class CrossvalOutcome:
-    """Promised and met with so many people enrolled; means over halvings and their spread."""
+    """Rates promised and met with a number of people enrolled: means over halvings, and spread."""
 
     people: int
     target_fpir: float

@@ -38,7 +38,7 @@ class Embedded:
 
     @classmethod
     def of(cls, report: Report) -> Embedded:
-        """What was scored."""
+        """The data set and embeddings of a report."""
         return cls(report.split.name, report.split.data, report.crops)
 
 
@@ -61,7 +61,7 @@ class Quantile:
 
     @property
     def is_supported(self) -> bool:
-        """Whether the data can tell it."""
+        """Whether the data are enough to show it."""
         return self.lookalikes >= LOOKALIKES_BEYOND
 
 
@@ -79,7 +79,7 @@ class Measured:
     forecasts: tuple[Forecast, ...]
 
     def written_into(self, manifest: EmbeddingManifest) -> EmbeddingManifest:
-        """The manifest with the supported part of this in it."""
+        """The manifest with the supported quantiles and the forecasts in it."""
         calibration = Calibration(
             data=self.data,
             people=self.people,
