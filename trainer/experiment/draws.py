@@ -90,7 +90,7 @@ def cut_person(
 
 
 def _with_copies(pictures: IntArray, images: int, rng: np.random.Generator) -> list[Image]:
-    """As many images as asked for: every picture as taken, then copy after copy of all, in random order.
+    """Every picture as taken, then copy after copy of all in random order, `images` of them.
 
     With more pictures than images, as many pictures drawn at random.
     """
