@@ -87,7 +87,7 @@ def _check_meant_for(manifest: BundleManifest, path: Path, site: Site, device: s
         raise BundleError(
             f"bundle {path}: expected one for "
             + ", ".join(f"{key} {expected[key]}" for key in wrong)
-            + ", found one for "
+            + ", got one for "
             + ", ".join(f"{key} {found[key] or 'any'}" for key in wrong)
             + f"; edge-reid bundle --target {expected['target']} --device {device} makes it"
         )

@@ -285,7 +285,7 @@ def _mistakes(site: Site) -> Iterator[str]:
         if device.hostname is None and not _HOST_NAME.fullmatch(name):
             yield f"devices.{name}.hostname: is missing, the name of the device cannot be one"
         if device.group is not None and device.group not in site.rollout.groups:
-            yield f"devices.{name}.group: should be one of rollout.groups, found {device.group}"
+            yield f"devices.{name}.group: should be one of rollout.groups, got {device.group}"
         if (
             sum(camera.cert_file is None for camera in device.cameras.values()) > 1
             and device.cert_file

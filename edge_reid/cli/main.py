@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
@@ -28,6 +28,8 @@ from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 from edge_reid.core.redact import redact_within
 
 ENTRY_POINTS = "edge_reid.verbs"
+_added: set[str] = set()
+"""Names of the entry points that are part of `app` by now."""
 
 app = typer.Typer(
     name="edge-reid",
@@ -39,26 +41,40 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 GROUPS = {"gallery": gallery, "keys": keys, "release": release}
-for verb in (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema):
+VERBS = (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema)
+for verb in VERBS:
     app.command()(verb)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 
 
-def _add_verbs_of_others() -> None:
-    """Verbs that other packages bring: a function, or a group; `release publish` is one in a group.
+def _add_verbs_of_others(words: Sequence[str]) -> None:
+    """Add the verbs that other packages bring, those that these words of the command line may mean.
 
-    An entry point's name is what a user types.
+    A verb is a function, or a group of them; an entry point's name is what a user types, and
+    `release publish` is one more verb of a group. A device that runs its own verbs loads none.
     """
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        verb, (*groups, name) = entry.load(), entry.name.split()
-        if isinstance(verb, typer.Typer):
-            app.add_typer(verb, name=name)
-        else:
-            (GROUPS[groups[0]] if groups else app).command(name)(verb)
+    typed = next((word for word in words if not word.startswith("-")), None)
+    brought = entry_points(group=ENTRY_POINTS)
+    meant = [entry for entry in brought if entry.name.split()[0] == typed]
+    if not meant and typed not in _own_verbs():
+        meant = list(brought)
+    for entry in sorted(meant, key=lambda entry: entry.name):
+        if entry.name not in _added:
+            _add(entry)
 
 
-_add_verbs_of_others()
+def _own_verbs() -> set[str]:
+    return {verb.__name__ for verb in VERBS} | set(GROUPS)
+
+
+def _add(entry: EntryPoint) -> None:
+    verb, (*groups, name) = entry.load(), entry.name.split()
+    if isinstance(verb, typer.Typer):
+        app.add_typer(verb, name=name)
+    else:
+        (GROUPS[groups[0]] if groups else app).command(name)(verb)
+    _added.add(entry.name)
 
 
 @app.callback(invoke_without_command=True)
@@ -81,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     _log_to_screen()
     try:
+        _add_verbs_of_others(words)
         app([word for word in words if word != "--debug"], prog_name="edge-reid")
     except EdgeReidError as error:
         if debug:

@@ -19,8 +19,8 @@ class Sample:
     """A person in a frame of the clip, as a scene and as a crop."""
 
     scene: Path
-    device: str
-    """As `--device` takes it."""
+    box: str
+    """As `--box` takes it."""
     crop: Path
 
 

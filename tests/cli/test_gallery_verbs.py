@@ -88,8 +88,8 @@ class TestEnroll:
         name, (sample, *_) = next(iter(samples.items()))
         outcome = gallery("enroll", name, sample.scene)
         assert outcome.code == 1
-        assert re.search(r"found \d+: \d+,\d+,\d+,\d+ \(score 0\.\d+\); ", outcome.complaint)
-        assert "--device" in outcome.complaint
+        assert re.search(r"got \d+: \d+,\d+,\d+,\d+ \(score 0\.\d+\); ", outcome.complaint)
+        assert "--box" in outcome.complaint
         assert "--largest" in outcome.complaint
         assert names_in(path) == []
 
@@ -99,12 +99,12 @@ class TestEnroll:
         assert outcome.code == 0
         assert re.search(r"-scene\.png: \d+,\d+,\d+,\d+ \(found in the scene", outcome.out)
 
-    def test_a_device_in_the_scene_is_the_crop_from_there(self, gallery, samples, path):
+    def test_a_box_in_the_scene_is_the_crop_from_there(self, gallery, samples, path):
         name, (sample, *_) = next(iter(samples.items()))
         assert gallery("enroll", name, sample.crop).code == 0
-        outcome = gallery("enroll", name, sample.scene, "--device", sample.device)
+        outcome = gallery("enroll", name, sample.scene, "--box", sample.box)
         assert outcome.code == 0
-        assert sample.device in outcome.out
+        assert sample.box in outcome.out
         with GalleryStore.open(path) as store:
             from_crop, from_scene = store.templates(name)
         assert from_crop.vector @ from_scene.vector == pytest.approx(1, abs=1e-4)
@@ -112,24 +112,24 @@ class TestEnroll:
     @pytest.mark.parametrize(
         ("words", "complaint"),
         [
-            (("--device", "1,2,3"), "expected x1,y1,x2,y2 in pixels, got '1,2,3'"),
-            (("--device", "9,9,1,1"), "expected x1 < x2"),
-            (("--device", "nan,0,9,9"), "expected x1 < x2"),
-            (("--device", "1,1,40,80", "--largest"), "got both"),
-            (("--device", "9000,1,9100,90"), "8 × 8 px or more inside"),
+            (("--box", "1,2,3"), "expected x1,y1,x2,y2 in pixels, got '1,2,3'"),
+            (("--box", "9,9,1,1"), "expected x1 < x2"),
+            (("--box", "nan,0,9,9"), "expected x1 < x2"),
+            (("--box", "1,1,40,80", "--largest"), "got both"),
+            (("--box", "9000,1,9100,90"), "8 × 8 px or more inside"),
         ],
     )
-    def test_a_wrong_device_is_wrong_usage(self, gallery, samples, words, complaint):
+    def test_a_wrong_box_is_wrong_usage(self, gallery, samples, words, complaint):
         name, (sample, *_) = next(iter(samples.items()))
         outcome = gallery("enroll", name, sample.scene, *words)
         assert outcome.code == 2
         assert complaint in outcome.complaint
 
-    def test_a_device_belongs_to_one_photo(self, gallery, people):
+    def test_a_box_belongs_to_one_photo(self, gallery, people):
         name, crops = people[0]
-        outcome = gallery("enroll", name, *crops[:1], people[1][1][0], "--device", "0,0,20,40")
+        outcome = gallery("enroll", name, *crops[:1], people[1][1][0], "--box", "0,0,20,40")
         assert outcome.code == 2
-        assert "--device belongs to one photo, got 2" in outcome.complaint
+        assert "--box belongs to one photo, got 2" in outcome.complaint
 
     def test_all_photos_or_none_and_every_bad_one_is_named(self, gallery, people, wall, path):
         name, crops = people[0]
@@ -174,11 +174,11 @@ class TestEnroll:
         assert f"warning: {crops[0]} is the very photo that {first} is enrolled with" in outcome.err
         assert "closer" not in outcome.err
 
-    def test_a_device_on_bare_background_is_refused(self, gallery, samples, path):
+    def test_a_box_on_bare_background_is_refused(self, gallery, samples, path):
         name, (sample, *_) = next(iter(samples.items()))
-        outcome = gallery("enroll", name, sample.scene, "--device", "700,480,740,570")
+        outcome = gallery("enroll", name, sample.scene, "--box", "700,480,740,570")
         assert outcome.code == 1
-        assert "expected a person in the device 700,480,740,570, saw nobody" in outcome.complaint
+        assert "expected a person in the box 700,480,740,570, saw nobody" in outcome.complaint
         assert names_in(path) == []
 
     def test_a_folder_is_all_photos_in_it(self, gallery, people, tmp_path, path):
@@ -206,7 +206,7 @@ class TestEnroll:
             folder_of(tmp_path / "people" / name, crops)
         folder_of(tmp_path / "people" / "ghost", [wall])
         outcome = gallery("enroll", tmp_path / "people")
-        assert (outcome.code, "found nobody" in outcome.complaint) == (1, True)
+        assert (outcome.code, "got nobody" in outcome.complaint) == (1, True)
         assert names_in(path) == []
 
     def test_folders_that_are_not_what_they_should_be(self, gallery, people, tmp_path):
@@ -216,13 +216,13 @@ class TestEnroll:
         for words, complaint in (
             ((name,), f"expected photos of '{name}', or a folder"),
             ((loose,), "expected a folder for each person, got none; a person's own photos"),
-            ((name, tmp_path), "found none; with a folder for each person give it alone"),
+            ((name, tmp_path), "got none; with a folder for each person give it alone"),
             ((name, tmp_path / "empty"), "expected photos in this folder, got none"),
         ):
             outcome = gallery("enroll", *words)
             assert (outcome.code, complaint in outcome.complaint) == (2, True), outcome.complaint
         folder_of(loose / "anna", crops)
-        assert "found photos beside them" in gallery("enroll", loose).complaint
+        assert "got photos beside them" in gallery("enroll", loose).complaint
 
     def test_a_kind_that_phones_write_is_named_with_what_to_do(self, gallery, people, tmp_path):
         folder = folder_of(tmp_path / "crops", people[0][1])

@@ -10,7 +10,6 @@ from edge_reid import __version__
 
 WITHOUT = {
     "trainer": ("keras", ("train", "people", "--out", "run")),
-    "scores": ("trainer", ("data", "check", "people")),
     "deploy": ("zstandard", ("bundle", "--config", "site.toml", "--out", "box.tar.zst")),
 }
 
@@ -24,9 +23,8 @@ def test_what_is_missing_and_what_brings_it_is_one_line(edge_reid, monkeypatch, 
     )
     outcome = edge_reid(*words)
     assert outcome.code == 1
-    extra = "deploy" if part == "deploy" else "trainer"
     assert outcome.complaint == (
         f"error: this verb needs {missing}, which is not installed here; on a workstation: "
-        f"pip install '.[{extra}]' in a checkout of edge-reid, or pip install "
-        f"'edge_reid-{__version__}-py3-none-any.whl[{extra}]' beside its wheel"
+        f"pip install '.[{part}]' in a checkout of edge-reid, or pip install "
+        f"'edge_reid-{__version__}-py3-none-any.whl[{part}]' beside its wheel"
     )

@@ -106,7 +106,7 @@ def test_photos_of_two_people_are_said_to_be(edge_reid, gallery, samples):
 def test_what_cannot_be(edge_reid, gallery, samples, wall, tmp_path):
     (sample, *_) = next(iter(samples.values()))
     nobody = edge_reid("probe", wall, "--gallery", gallery)
-    assert (nobody.code, "found nobody" in nobody.complaint) == (1, True)
+    assert (nobody.code, "got nobody" in nobody.complaint) == (1, True)
     several = edge_reid("probe", sample.scene, "--gallery", gallery)
     assert (several.code, "--largest" in several.complaint) == (1, True)
     nowhere = edge_reid("probe", sample.crop, "--gallery", tmp_path / "no.db")

@@ -314,7 +314,7 @@ def test_the_verb(box: Box, edge_reid: Any) -> None:
     assert refused.complaint.startswith("error: agent gate-1: refuses sync-now: ")
     nobody = edge_reid("command", "nobody", "reload", *login)
     assert nobody.code == 1
-    assert "found none of this name" in nobody.complaint
+    assert "got none of this name" in nobody.complaint
 
 
 def test_the_verb_with_a_readers_login_is_told_no(box: Box, edge_reid: Any) -> None:

@@ -62,7 +62,7 @@ def test_a_bundle_for_one_device_is_its_owners_alone_whatever_is_in_it(tmp_path:
     contents = {"config/gate.toml": Content(b'source.uri = "rtsp://me:secret@gate"')}
     for device, mode in (("gate-1", 0o600), (None, 0o644)):
         path = tmp_path / f"{device}.tar.zst"
-        write_bundle(path, bundles.manifest(contents, device=device), contents)
+        write_bundle(path, bundles.manifest(contents, box=device), contents)
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 

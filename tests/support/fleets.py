@@ -48,7 +48,7 @@ class FollowingBox(DeviceRoot):
             fleet.wheels("1.0"),
             configs={"gate": fleet.config(self, "1.0")},
             secrets={"agent.key": b"secret", "release-signing.pub": fleet.public_key.read_bytes()},
-            device=name,
+            box=name,
         )
         outcome = self.install(own)
         assert outcome.code == 0, outcome.said

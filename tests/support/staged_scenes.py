@@ -53,31 +53,31 @@ def _looks(identity: str) -> tuple[tuple[Image, np.ndarray], ...]:
     """(picture, how opaque 0..1) of a person at moments of the first visit, `HEIGHT_PX` tall."""
     (person,) = campus.people(identity)
     enrolled = {frame for frame, _ in person.enrol}
-    devices = {
-        frame: device
-        for frame, device in person.visits[0].devices.items()
-        if frame not in enrolled and _is_clear(device, frame, identity)
+    boxes = {
+        frame: box
+        for frame, box in person.visits[0].boxes.items()
+        if frame not in enrolled and _is_clear(box, frame, identity)
     }
-    frames = campus.read_frames(set(devices))
-    return tuple(_cut_out(frames[frame], device) for frame, device in devices.items())
+    frames = campus.read_frames(set(boxes))
+    return tuple(_cut_out(frames[frame], box) for frame, box in boxes.items())
 
 
-def _is_clear(device: Box, frame: int, identity: str) -> bool:
+def _is_clear(box: Box, frame: int, identity: str) -> bool:
     """Tall enough, and nobody labelled beside it."""
-    wide = Box(device.x1 - 20, device.y1, device.x2 + 20, device.y2)
+    wide = Box(box.x1 - 20, box.y1, box.x2 + 20, box.y2)
     others = [
-        visit.devices[frame]
+        visit.boxes[frame]
         for person in campus.people()
         for visit in person.visits
-        if person.identity != identity and frame in visit.devices
+        if person.identity != identity and frame in visit.boxes
     ]
     is_alone = all(other.x2 < wide.x1 or other.x1 > wide.x2 for other in others)
-    return is_alone and device.height > 70
+    return is_alone and box.height > 70
 
 
-def _cut_out(frame: Image, device: Box) -> tuple[Image, np.ndarray]:
-    size = (round(device.width * HEIGHT_PX / device.height), HEIGHT_PX)
-    there, empty = cut(frame, device), cut(_background(), device)
+def _cut_out(frame: Image, box: Box) -> tuple[Image, np.ndarray]:
+    size = (round(box.width * HEIGHT_PX / box.height), HEIGHT_PX)
+    there, empty = cut(frame, box), cut(_background(), box)
     differs = np.abs(there.astype(int) - empty).max(axis=2) > DIFFERENT_LEVELS
     solid = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5)))
     crop = cv2.resize(there, size, interpolation=cv2.INTER_CUBIC)

@@ -68,7 +68,7 @@ class TestScene:
             find_subject(self.scene, Given())
 
     def test_somebody_seen_weakly_in_a_scene_is_nobody(self):
-        with pytest.raises(PhotoError, match="found nobody"):
+        with pytest.raises(PhotoError, match="got nobody"):
             find_subject(self.scene, Given((100, 50, 180, 250, 0.4)))
 
     def test_whom_another_person_hides_has_less_quality(self):
@@ -88,7 +88,7 @@ class TestCrop:
         assert subject.image is crop.image
 
     def test_one_with_nobody_is_refused(self):
-        with pytest.raises(PhotoError, match="found nobody"):
+        with pytest.raises(PhotoError, match="got nobody"):
             find_subject(photo(64, 128), Given())
 
     def test_one_with_two_people_is_refused(self):
@@ -107,7 +107,7 @@ class TestCrop:
         not_filled = find_subject(upright, Given((200, 300, 400, 800, 0.9)))
         assert filled.box == Box(0, 0, 600, 900)
         assert not_filled.box == Box(200, 300, 400, 800)
-        with pytest.raises(PhotoError, match="found nobody"):
+        with pytest.raises(PhotoError, match="got nobody"):
             find_subject(upright, Given((40, 20, 560, 880, 0.4)))
 
     def test_somebody_who_fills_a_wide_picture_is_cut_out(self):

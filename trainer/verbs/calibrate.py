@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.core.config import runtime_name
-
 
 def calibrate(
     model: Annotated[Path, typer.Argument(help="The .tflite whose manifest gets the thresholds.")],
@@ -30,6 +28,7 @@ def calibrate(
     runtime: Annotated[str, typer.Option(help="auto, litert or tflite-runtime.")] = "auto",
 ) -> None:
     """Measure how alike impostors look, and write the threshold table into the manifest."""
+    from edge_reid.core.config import runtime_name
     from trainer.thresholds.score_words import calibrate_model
 
     calibrate_model(

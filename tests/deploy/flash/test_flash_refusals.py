@@ -50,7 +50,7 @@ def test_a_folder_that_is_no_boot_partition_is_left_alone(
 def test_no_folder_is_no_boot_partition(order: Job, tmp_path: Path) -> None:
     done = order.flash("--boot", tmp_path / "nowhere")
     assert done.code == 1
-    assert "found no cmdline.txt" in done.complaint
+    assert "got no cmdline.txt" in done.complaint
 
 
 def test_what_imager_has_customised_is_not_overwritten(

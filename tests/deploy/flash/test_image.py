@@ -69,7 +69,7 @@ def test_a_damaged_packed_image_is_known_before_anything_is_written(packed: Path
 def test_an_image_that_was_cut_off_says_how_long_it_should_be(image: Path) -> None:
     cut = image.with_name("cut.img")
     cut.write_bytes(image.read_bytes()[: 60 << 20])
-    with pytest.raises(FlashError, match=f"expected 67108864 bytes.* found {60 << 20}"):
+    with pytest.raises(FlashError, match=f"expected 67108864 bytes.* got {60 << 20}"):
         Image.open(cut)
 
 
@@ -109,7 +109,7 @@ def test_an_image_without_a_fat_partition_is_no_image_for_a_pi(tmp_path: Path) -
     path = tmp_path / "a.img"
     path.write_bytes(bytes(4 << 20))
     tool("sfdisk", "--quiet", path, stdin="label: dos\ntype=83\n")
-    with pytest.raises(FlashError, match="expected a FAT partition .*found partitions 83"):
+    with pytest.raises(FlashError, match="expected a FAT partition .*got partitions 83"):
         boot_partition(Image.open(path).partitions(), str(path))
 
 

@@ -249,11 +249,9 @@ def test_what_must_not_be_published(fleet: Fleet, tmp_path: Path) -> None:
     another = Fleet(tmp_path / "other", fleet.pip, "mqtt://127.0.0.1:1", fleet.run)
     with pytest.raises(BundleError, match="the signature is not of the pinned key"):
         fleet.publish(another.bundle("1.1"))
-    with pytest.raises(
-        BundleError, match="for all devices of lab, found one for device any of farm"
-    ):
+    with pytest.raises(BundleError, match="for all devices of lab, got one for device any of farm"):
         fleet.publish(fleet.bundle("1.3", site="farm"))
-    with pytest.raises(BundleError, match="one release, one for each target, found 1.1 .*1.2"):
+    with pytest.raises(BundleError, match="one release, one for each target, got 1.1 .*1.2"):
         fleet.publish(well, fleet.bundle("1.2", target="pi-trixie"))
     with pytest.raises(BundleError, match="one for each target"):
         fleet.publish(well, well)
