@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 
 # Files of tests side by side: most of them wait for a broker, a camera or a clock. One broker a worker.
 BESIDE := -n 4 --dist loadfile --durations=10
+# Rooms whose docstrings have examples that are run.
+EXAMPLES := edge_reid/matching edge_reid/core/geometry.py trainer/scoring trainer/thresholds
 
 .PHONY: demo test soak check reference bench device-test boot-test setup setup-device broker clean
 
@@ -12,6 +14,7 @@ demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
 
 test: setup broker  ## every quick test, against a real broker
+	$(BIN)/pytest --doctest-modules $(EXAMPLES)
 	$(BIN)/pytest -m "not soak" $(BESIDE) --ignore=tests/trainer
 	$(BIN)/pytest -m "not soak" tests/trainer  # apart: tflite-runtime loads no model beside TensorFlow
 

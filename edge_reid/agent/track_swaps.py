@@ -11,7 +11,7 @@ from enum import Enum
 
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.agent.track_state import EmbeddedCrop, TrackState, embeddings_of
-from edge_reid.matching.decide import mean_vector
+from edge_reid.matching.fusion import mean_vector
 
 SURE_GAIN = 0.2
 """So much more alike is enough before there are `min_crops` of both, in cosine similarity."""

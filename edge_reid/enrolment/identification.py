@@ -16,7 +16,8 @@ from edge_reid.enrolment.photo_embedding import (
     load_photo,
 )
 from edge_reid.enrolment.same_person import TwoPeople, find_two_people
-from edge_reid.matching.decide import decide, mean_vector
+from edge_reid.matching.decide import decide
+from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.index import Index
 from edge_reid.matching.threshold import is_measured, threshold_for
 

@@ -25,23 +25,23 @@ class TemplateConflict:
 def find_conflicts(
     new: Sequence[Template], before: Sequence[Template], *, threshold: float
 ) -> tuple[TemplateConflict, ...]:
-    """The find_conflicts of templates about to be enrolled as one identity.
+    """Those of the templates about to be enrolled that lie closer to another identity.
 
     Args:
         new: the templates, all of one identity as the gallery spells it.
-        before: what is in the gallery without them.
-        threshold: for a template alone of its identity: the similarity at which another identity
-            would be taken for it.
+        before: the gallery's templates without them.
+        threshold: cosine similarity that another identity must pass where a template has no
+            siblings to compare with.
     """
-    return tuple(_clashes(new, before, threshold))
+    return tuple(_conflicts(new, before, threshold))
 
 
 def same_photos(
     new: Sequence[Template], before: Sequence[Template], *, threshold: float
 ) -> Mapping[int, str]:
-    """Which of the new templates, from 0, are of a photo that another identity has, and whose.
+    """The new templates whose photo another identity has too: their number, from 0, and its name.
 
-    Two people of one scene are not meant: they do not look alike.
+    Two people of one scene are not meant: their similarity stays below the threshold.
     """
     by_photo: defaultdict[str, list[Template]] = defaultdict(list)
     for template in before:
@@ -54,13 +54,13 @@ def same_photos(
     }
 
 
-def _clashes(
+def _conflicts(
     new: Sequence[Template], before: Sequence[Template], threshold: float
 ) -> Iterator[TemplateConflict]:
     if not new:
         return
-    vectors = np.stack([each.vector for each in (*before, *new)])
-    names = np.array([each.identity for each in (*before, *new)])
+    vectors = np.stack([template.vector for template in (*before, *new)])
+    names = np.array([template.identity for template in (*before, *new)])
     is_own = names == new[0].identity
     for number, template in enumerate(new):
         similarities = vectors @ template.vector

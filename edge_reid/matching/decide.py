@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from edge_reid.core.config import DecideSettings
-from edge_reid.core.errors import ModelMismatchError
-from edge_reid.core.types import (
-    Decision,
-    Embedding,
-    Known,
-    Uncertain,
-    Unknown,
-    Vector,
-)
+from edge_reid.core.types import Decision, Embedding, Known, Uncertain, Unknown
+from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.index import Index
-
-_NO_DIRECTION = 1e-9
-"""A mean so short is rounding, not a direction."""
 
 
 def decide(
@@ -30,7 +18,7 @@ def decide(
     settings: DecideSettings,
     final: bool = False,
 ) -> Decision:
-    """Who the embeddings of one track show.
+    """Decide who the embeddings of one track show.
 
     Their mean, weighted by quality and brought back to unit norm, is compared with the gallery.
 
@@ -64,21 +52,3 @@ def decide(
     if enough and (margin is None or margin >= settings.min_margin):
         return Known(best.identity, best.similarity, threshold, margin, crops)
     return Uncertain(best, threshold, margin, crops)
-
-
-def mean_vector(embeddings: Sequence[Embedding], model_id: str) -> Vector | None:
-    """Σ qᵢvᵢ / ‖Σ qᵢvᵢ‖, (D,) float32; None when the sum vanishes and so points nowhere.
-
-    Qualities that are all zero count as equal.
-    """
-    for embedding in embeddings:
-        if embedding.model_id != model_id:
-            raise ModelMismatchError(
-                f"expected embeddings of the gallery's model {model_id}, got one of "
-                f"{embedding.model_id}; use that model, or enroll the people again"
-            )
-    vectors = np.stack([embedding.vector for embedding in embeddings]).astype(np.float64)
-    qualities = np.array([embedding.quality for embedding in embeddings])
-    total = (qualities if qualities.any() else np.ones_like(qualities)) @ vectors
-    norm = np.linalg.norm(total)
-    return None if norm < _NO_DIRECTION else np.asarray(total / norm, np.float32)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_reid.core.errors import GalleryError
-from edge_reid.core.types import Candidate, GallerySnapshot, Vector
+from edge_reid.core.types import Candidate, GallerySnapshot, Vector, Vectors
 
 ROUNDING = 1e-5
 """BLAS adds up the columns at the edge of a matrix in another order than those in its middle, on
 some processors: the same vector twice gives similarities about so much apart at most."""
+
+
+def exact_similarities(vector: Vector, templates: Vectors | NDArray[np.float64]) -> Vector:
+    """Cosine of a unit vector with each of (N, D) unit templates: (N,) float32.
+
+    Added up in double precision, row by row: the same wherever a template stands.
+
+    >>> exact_similarities(np.array([0.6, 0.8]), np.eye(2))
+    array([0.6, 0.8], dtype=float32)
+    """
+    rows = np.ascontiguousarray(templates, np.float64)
+    return np.asarray((rows * vector).sum(axis=1), np.float32)
 
 
 class Index:
@@ -41,6 +54,12 @@ class Index:
     def search(self, vector: Vector, k: int = 5) -> tuple[Candidate, ...]:
         """The k nearest identities by falling similarity; equals in the order of the snapshot.
 
+        >>> gallery = GallerySnapshot(
+        ...     ("anna", "ben"), np.array([0, 1]), np.eye(2, dtype=np.float32), "model", 1
+        ... )
+        >>> Index(gallery).search(np.array([0.6, 0.8], np.float32), k=1)[0].identity
+        'ben'
+
         Raises:
             GalleryError: the vector has not the gallery's dimension.
         """
@@ -53,19 +72,22 @@ class Index:
             return ()
         best = np.maximum.reduceat(vector @ self._columns, self._starts)
         near = [(number, self._similarity(number, vector)) for number in _about_largest(best, k)]
-        near.sort(key=lambda each: -each[1])
+        near.sort(key=lambda identity: -identity[1])
         return tuple(Candidate(self.identities[number], value) for number, value in near[:k])
 
     def _similarity(self, identity: int, vector: Vector) -> float:
-        """To an identity's nearest template, the same wherever that stands in the matrix."""
+        """Similarity to an identity's nearest template, the same wherever that stands."""
         start, end = self._starts[identity], self._ends[identity]
-        rows = np.ascontiguousarray(self._columns[:, start:end].T, np.float64)
-        return float(np.float32((rows * vector).sum(axis=1).max()))
+        return float(exact_similarities(vector, self._columns[:, start:end].T).max())
 
 
 def _about_largest(values: Vector, k: int) -> list[int]:
-    """Where the k largest are, in their order, and all that only rounding may keep from it."""
+    """Positions of the k largest, rising, and of all that only rounding may keep from them.
+
+    >>> _about_largest(np.array([0.1, 0.9, 0.5, 0.899999]), 1)
+    [1, 3]
+    """
     if k >= len(values):
         return list(range(len(values)))
     least = np.partition(values, len(values) - k)[len(values) - k]
-    return [int(place) for place in np.flatnonzero(values >= least - ROUNDING)]
+    return [int(position) for position in np.flatnonzero(values >= least - ROUNDING)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_reid.core.types import Vector, Vectors
+from edge_reid.core.types import Vectors
+from edge_reid.matching.vectors import unit_mean
 
 Rows = NDArray[np.intp]
 
@@ -29,6 +30,12 @@ class Mixture:
 def find_mixture(embeddings: Vectors, unlike: float) -> Mixture | None:
     """The two people that one identity may hold, or None.
 
+    >>> two_people = np.repeat(np.eye(2, dtype=np.float32), 3, axis=0)
+    >>> find_mixture(two_people, unlike=0.3).similarity
+    0.0
+    >>> find_mixture(two_people[:3], unlike=0.3) is None
+    True
+
     Of pairs of people put under one name this finds 80 % in CUHK03, 93 % in Market-1501 and 17 %
     among ConReID's workers; it doubts 2 of 100, 6 of 751 and 1 of 71 identities left as they are.
     Looked at, the six of Market-1501 do hold pictures of others; ConReID's holds badly cut crops.
@@ -45,14 +52,17 @@ def find_mixture(embeddings: Vectors, unlike: float) -> Mixture | None:
 
 
 def group_similarity(some: Vectors, others: Vectors) -> float:
-    """Mean of one group with the embeddings of the other, both ways; (N, D) and (M, D)."""
+    """Mean similarity of one group's `unit_mean` to the other's embeddings, of both ways.
+
+    >>> round(group_similarity(np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [0.6, -0.8]])), 3)
+    0.8
+
+    Args:
+        some: (N, D) unit rows.
+        others: (M, D) unit rows.
+    """
     a, b = some.mean(axis=0), others.mean(axis=0)
     return float((unit_mean(some) @ b + a @ unit_mean(others)) / 2)
-
-
-def unit_mean(embeddings: Vectors) -> Vector:
-    """(D,) direction of the mean of (N, D); zeros when it vanishes."""
-    return _unit(np.asarray(embeddings.mean(axis=0)))
 
 
 def _two_groups(embeddings: Vectors) -> tuple[Rows, Rows]:
@@ -74,9 +84,5 @@ def _two_groups(embeddings: Vectors) -> tuple[Rows, Rows]:
 
 
 def _fewest_of_a_person(embeddings: int) -> float:
-    """How many of an identity's embeddings a second person must have, to be more than strays."""
+    """Embeddings that a second person must have, to be more than strays."""
     return max(_SMALLER_PART * embeddings, 1 if embeddings == _PAIR else _PAIR)
-
-
-def _unit(vector: Vector) -> Vector:
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)

@@ -18,16 +18,21 @@ Similarities = NDArray[np.float32]
 
 
 class Neighbours:
-    """Templates and their nearest, kept up to date while some are dropped and people are joined.
+    """The nearest of every template, kept up to date while some are dropped and people are joined.
 
-    All arrays go by the row of `vectors`. Where there is no neighbour, the similarity is -2 and the
-    row `NOBODY`.
+    `own`, `other` (N,) are similarities, `own_row`, `other_row` (N,) the rows of `vectors` they
+    are to. Where there is no neighbour, the similarity is -2 and the row `NOBODY`.
+
+    >>> three = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+    >>> near = Neighbours(three, person=np.array([0, 0, 1]))
+    >>> near.own.round(1), near.other_row
+    (array([ 0.8,  0.8, -2. ], dtype=float32), array([2, 2, 1]))
 
     Args:
-        vectors: of all templates.
-        person: (N,) whose each is, numbered from 0.
-        apart: (N,) those that say nothing about other people: they are no neighbour of anybody
-            else's, and have none there.
+        vectors: (N, D) unit rows, the templates.
+        person: (N,) intp, whose each is, numbered from 0.
+        apart: (N,) bool, templates that are compared with those of their own person alone.
+        progress: called with the number of templates done, and N.
     """
 
     NONE = -2.0
@@ -55,12 +60,12 @@ class Neighbours:
         self._look_at_all(progress)
 
     def rows(self, person: int) -> Rows:
-        """Of the templates of somebody that are in use."""
+        """Rows of a person's templates that are in use."""
         rows: Rows = self._rows[person]
         return np.compress(self.in_use[rows], rows)
 
     def between(self, one: int, two: int) -> Similarities:
-        """(n, m): the similarities of the templates of two people, without those kept apart."""
+        """(n, m) similarities between the templates of two people, without those kept apart."""
         some, others = self.compared_of(one), self.compared_of(two)
         between: Similarities = self._vectors[some] @ self._vectors[others].T
         return between
@@ -71,12 +76,12 @@ class Neighbours:
         return np.compress(rows != row, rows)
 
     def similarities(self, row: int, others: Rows) -> Similarities:
-        """(n,): of one template to some."""
+        """(n,) similarities of one template to those in the rows `others`."""
         similarities: Similarities = self._vectors[others] @ self._vectors[row]
         return similarities
 
     def compared_of(self, person: int) -> Rows:
-        """Of the templates of somebody in use that are compared with other people's."""
+        """Rows of a person's templates in use that are compared with other people's."""
         rows = self.rows(person)
         return np.compress(~self.apart[rows], rows)
 
@@ -90,13 +95,13 @@ class Neighbours:
             self._look(np.concatenate([self.rows(group[0]) for group in groups]))
 
     def drop(self, row: int) -> None:
-        """Go on without a template."""
+        """Take a template out of use, and look again for those it was nearest to."""
         self.in_use[row] = False
         concerned = (self.own_row == row) | (self.other_row == row)
         self._look(np.flatnonzero(concerned & self.in_use))
 
     def _look_at_all(self, progress: Progress) -> None:
-        """Every pair once: a chunk of rows with itself and all rows after it."""
+        """Compare every pair once: a chunk of rows with itself and all rows after it."""
         count = len(self._vectors)
         for start in range(0, count, self._chunk):
             chunk = np.arange(start, min(start + self._chunk, count))
@@ -112,8 +117,12 @@ class Neighbours:
             progress(int(chunk[-1]) + 1, count)
 
     def _improve(self, rows: Rows, others: Rows, near: Similarities) -> None:
-        """Note to which rows one of the others is nearer than anybody so far; `near` is
-        (others, rows).
+        """Note for which rows one of the others is the nearest so far.
+
+        Args:
+            rows: (n,) templates to update.
+            others: (m,) templates that they have just been compared with.
+            near: (m, n) similarities.
         """
         nearest = near.max(axis=0)
         better = np.flatnonzero(nearest > self.other[rows])

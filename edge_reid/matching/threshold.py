@@ -17,9 +17,15 @@ _DECADE = math.log(10.0)
 
 
 def threshold_for(impostor_quantiles: Quantiles, target_fpir: float, comparisons: int) -> float:
-    """The similarity at which a stranger is taken for somebody at the accepted rate.
+    """The similarity at which an impostor is taken for somebody at the accepted rate.
 
-    A stranger is compared with every template; comparisons taken as independent,
+    >>> measured = ((0.1, 0.3), (0.01, 0.5))
+    >>> round(threshold_for(measured, target_fpir=0.01, comparisons=1), 3)
+    0.5
+    >>> round(threshold_for(measured, target_fpir=0.01, comparisons=10), 3)  # p about 0.001
+    0.7
+
+    An impostor is compared with every template; comparisons taken as independent,
 
         FPIR = 1 − (1 − p)^comparisons    so    p = 1 − (1 − FPIR)^(1 / comparisons)
 
@@ -35,7 +41,7 @@ def threshold_for(impostor_quantiles: Quantiles, target_fpir: float, comparisons
 
     Counting templates, not identities, is what keeps the promise: with 20 people of 3 templates
     each, tracks of 5 crops of three public data sets, Intel's retail-0277 as the model and a target
-    of 1 %, strangers were taken for somebody in 0.8 to 1.7 % of tracks; counting identities, in 1.9
+    of 1 %, impostors were taken for somebody in 0.8 to 1.7 % of tracks; counting identities, in 1.9
     to 3.9 %.
 
     Args:
@@ -57,6 +63,10 @@ def threshold_for(impostor_quantiles: Quantiles, target_fpir: float, comparisons
 def is_measured(impostor_quantiles: Quantiles, target_fpir: float, comparisons: int) -> bool:
     """Whether `threshold_for` stays within the table; False when it has to go on beyond it.
 
+    >>> measured = ((0.1, 0.3), (0.01, 0.5))
+    >>> is_measured(measured, 0.01, comparisons=1), is_measured(measured, 0.01, comparisons=10)
+    (True, False)
+
     Raises:
         ModelError: the table is not such a table.
     """
@@ -65,7 +75,14 @@ def is_measured(impostor_quantiles: Quantiles, target_fpir: float, comparisons: 
 
 
 def accepted_share(target_fpir: float, comparisons: int) -> float:
-    """Accepted share of impostor comparisons, when a stranger makes so many."""
+    """Share of impostor comparisons, in (0, 1), that may be accepted when a probe makes so many.
+
+    >>> round(accepted_share(0.01, comparisons=1), 6), round(accepted_share(0.01, 10), 6)
+    (0.01, 0.001005)
+
+    Raises:
+        ValueError: the rate is not between 0 and 1.
+    """
     if not 0.0 < target_fpir < 1.0:
         raise ValueError(f"expected a target_fpir between 0 and 1, got {target_fpir}")
     return -math.expm1(math.log1p(-target_fpir) / max(comparisons, 1))

@@ -1,26 +1,72 @@
-"""Embeddings as bytes, the same on every machine."""
+"""Embeddings: brought to unit norm, and as bytes that are the same on every machine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_reid.core.types import Vector, Vectors
 
+SHORTEST = 1e-9
+"""A vector that is shorter is rounding, not a direction."""
 UNIT_TOLERANCE = 1e-3
 """How far a norm may be from one: more than rounding does, less than any mistake."""
 
 _STORED = np.dtype("<f4")
 
 
+def unit(vector: Vector | NDArray[np.float64]) -> Vector:
+    """The direction of a vector: (D,) float32 of L2 norm 1; zeros where it has none.
+
+    >>> unit(np.array([3.0, 4.0]))
+    array([0.6, 0.8], dtype=float32)
+    >>> unit(np.array([1e-12, 0.0]))
+    array([0., 0.], dtype=float32)
+    """
+    norm = np.linalg.norm(vector)
+    if norm < SHORTEST:
+        return np.zeros(len(vector), np.float32)
+    return np.asarray(vector / norm, np.float32)
+
+
+def unit_rows(rows: Vectors | NDArray[np.float64]) -> Vectors:
+    """`unit` of each row: (N, D) float32.
+
+    >>> unit_rows(np.array([[0.0, 2.0], [0.0, 0.0]]))
+    array([[0., 1.],
+           [0., 0.]], dtype=float32)
+    """
+    directions = np.empty(rows.shape, np.float32)
+    for direction, row in zip(directions, rows, strict=True):
+        direction[:] = unit(row)
+    return directions
+
+
+def unit_mean(embeddings: Vectors) -> Vector:
+    """(D,) direction of the mean of (N, D), unweighted; zeros when it vanishes.
+
+    >>> unit_mean(np.array([[1.0, 0.0], [0.0, 1.0]])).round(3)
+    array([0.707, 0.707], dtype=float32)
+    """
+    return unit(embeddings.mean(axis=0))
+
+
 def pack(vector: Vector) -> bytes:
-    """(D,) float32 as 4 × D bytes, little-endian."""
+    """(D,) float32 as 4 × D bytes, little-endian.
+
+    >>> pack(np.array([1.0, 0.0], np.float32)).hex()
+    '0000803f00000000'
+    """
     return vector.astype(_STORED).tobytes()
 
 
 def unpack(blobs: Sequence[bytes], dimension: int) -> Vectors:
     """(N, D) float32 from what `pack` gave for each row.
+
+    >>> unpack([pack(np.array([0.0, 1.0], np.float32))], 2)
+    array([[0., 1.]], dtype=float32)
 
     Raises:
         ValueError: a row has another length, or not unit norm.
@@ -34,7 +80,11 @@ def unpack(blobs: Sequence[bytes], dimension: int) -> Vectors:
 
 
 def are_unit(vectors: Vectors) -> bool:
-    """Whether every row of (N, D) has unit norm; one that holds a NaN has not."""
+    """Whether every row of (N, D) has unit norm; one that holds a NaN has not.
+
+    >>> are_unit(np.array([[0.6, 0.8], [1.0, 0.0]])), are_unit(np.array([[1.0, 1.0]]))
+    (True, False)
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # numbers that no vector of ours has
         norms = np.linalg.norm(vectors, axis=1)
     return bool(np.all(np.abs(norms - 1.0) <= UNIT_TOLERANCE))

@@ -28,7 +28,7 @@ from edge_reid.core.config import AgentSettings, StrangerSettings
 from edge_reid.core.errors import GalleryError, NoRoomError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Hit, HitType, Known
-from edge_reid.matching.decide import mean_vector
+from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.threshold import Quantiles, threshold_for
 from edge_reid.strangers.stranger import Stranger, Visit
 from edge_reid.strangers.stranger_store import StrangerStore

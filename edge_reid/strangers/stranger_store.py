@@ -16,7 +16,7 @@ from pathlib import Path
 from edge_reid.core.anonymous_names import stranger_name, stranger_tag
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.types import Embedding, Vectors
-from edge_reid.matching.decide import mean_vector
+from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.vectors import pack, unpack
 from edge_reid.storage.database import Database
 from edge_reid.storage.soundness import sealed_transaction

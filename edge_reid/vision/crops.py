@@ -20,6 +20,8 @@ _HALF_SHARP = 300.0
 _SHARPNESS_SIZE_PX = (64, 128)
 """(width, height) at which sharpness is measured, so that it does not depend on size."""
 _EDGE_PX = 2.0
+_RIM_PX = 4
+"""Laid around a whole crop: more than `_EDGE_PX`."""
 _CUT_OFF = 0.5
 """What remains of the quality at the edge of the picture: who knows how much is missing."""
 _MIN_GAIN = 0.03
@@ -121,6 +123,18 @@ def crop_quality(
     size = min(1.0, inside.height / _FULL_HEIGHT_PX)
     seen = math.sqrt(size * _sharpness(cut(image, inside)))
     return seen * _clear_share(box, others) * _wholeness(box, inside, width, height) * score
+
+
+def whole_crop_quality(image: Image) -> float:
+    """`crop_quality` of a picture that is a crop already, RGB uint8 (H, W, 3).
+
+    Whoever cut it saw the whole person: the edge of the crop is not the edge of the view.
+    """
+    rim = _RIM_PX
+    framed = cv2.copyMakeBorder(image, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+    height, width = image.shape[:2]
+    inner = Box(rim, rim, rim + width, rim + height)
+    return crop_quality(np.asarray(framed, np.uint8), inner)
 
 
 def _crop(frame: Frame, track: Track, quality: float) -> Crop:

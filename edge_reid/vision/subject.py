@@ -18,13 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-import cv2
-import numpy as np
-
 from edge_reid.core.errors import PhotoError, UsageError
 from edge_reid.core.geometry import Box, iou
 from edge_reid.core.types import Detection, Image
-from edge_reid.vision.crops import crop_quality, cut
+from edge_reid.vision.crops import crop_quality, cut, whole_crop_quality
 from edge_reid.vision.detect import Detector
 from edge_reid.vision.photo import Photo
 
@@ -156,11 +153,7 @@ def _is_crop(image: Image, people: Sequence[Detection]) -> bool:
 def _whole(photo: Photo, score: float) -> PhotoSubject:
     height, width = photo.image.shape[:2]
     box = Box(0.0, 0.0, float(width), float(height))
-    # Whoever cut the crop saw the whole person: the edge of the crop is not the edge of the view.
-    rim = 4
-    framed = cv2.copyMakeBorder(photo.image, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
-    inner = Box(rim, rim, rim + box.x2, rim + box.y2)
-    quality = crop_quality(np.asarray(framed, np.uint8), inner)
+    quality = whole_crop_quality(photo.image)
     return PhotoSubject(photo.image, box, BoxOrigin.CROP, score, quality)
 
 

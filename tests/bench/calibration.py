@@ -53,7 +53,7 @@ def coverage(part: Embedded, people: int, draws: int) -> list[str]:
     for draw in range(draws):
         chosen = np.random.default_rng(draw).permutation(labels)[:people]
         rows = np.flatnonzero(np.isin(part.data.labels, chosen))
-        drawn = Embedded("drawn", part.data.take(rows), part.embeddings[rows])
+        drawn = Embedded("drawn", part.data.take(rows), part.crops.take(rows))
         fitted = calibrate([drawn], replicates=100).impostor
         found += [
             (each.lookalikes, each.high >= true) for each, true in zip(fitted, truth, strict=True)

@@ -18,6 +18,7 @@ from trainer.data.datasets import IntArray, query_gallery, read_source
 from trainer.data.listing import real_paths
 from trainer.data.run_data import load_run_data
 from trainer.recipe.recipe import Recipe, read_recipe
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import Report, Split, embed_with_file, score
 from trainer.teacher.stored_teacher import load_stored
 from trainer.thresholds.score_tables import show
@@ -36,7 +37,7 @@ def main() -> None:
         report(str(model), score(split, embed_with_file(model, split.data.paths)))
     for teacher in recipe.teachers if options.teacher else ():
         rows = load_stored((teacher.path, *teacher.more), split.data.paths).rows
-        report(teacher.path.name, score(split, rows))
+        report(teacher.path.name, score(split, CropEmbeddings.of_equal_quality(rows)))
 
 
 def crowd(recipe: Recipe, folder: Path) -> Split:

@@ -19,7 +19,7 @@ from rich.table import Table
 from edge_reid.diagnostics.benchmark import describe_machine
 from trainer.scoring.openset import Setup, open_set_trials
 from trainer.scoring.ranking_metrics import People, rank_gallery
-from trainer.scoring.track_means import TRACK_CROPS
+from trainer.scoring.track_means import crops_per_track
 from trainer.scoring.verification import FARS, pair_similarities, roc, tars_at_fars
 
 PEOPLE, CAMERAS, DISTRACTORS = 750, 6, 2_798
@@ -61,11 +61,11 @@ def open_set(query: People, gallery: People) -> None:
     everybody = People(
         *(np.concatenate(parts) for parts in zip(rows(query), rows(known), strict=True))
     )
-    open_set_trials(everybody, Setup(shots=TRACK_CROPS))
+    open_set_trials(everybody, Setup(shots=crops_per_track()))
 
 
 def rows(people: People) -> tuple[np.ndarray, ...]:
-    return people.embeddings, people.labels, people.cameras
+    return people.embeddings, people.labels, people.cameras, people.qualities
 
 
 def crowd(queries: int, gallery: int, dimension: int) -> tuple[People, People]:
@@ -81,7 +81,7 @@ def crowd(queries: int, gallery: int, dimension: int) -> tuple[People, People]:
 def draw(labels: np.ndarray, dimension: int, rng: np.random.Generator) -> People:
     vectors = rng.standard_normal((len(labels), dimension), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return People(vectors, labels, rng.integers(0, CAMERAS, len(labels)))
+    return People(vectors, labels, rng.integers(0, CAMERAS, len(labels)), np.ones(len(labels)))
 
 
 def peak() -> str:

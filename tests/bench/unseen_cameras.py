@@ -22,9 +22,11 @@ from typing import TypeAlias
 import numpy as np
 from rich.console import Console
 
+from edge_reid.matching.vectors import unit_rows
 from trainer.recipe.recipe import Teacher
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import Split, embed_with_file, embed_with_network, read_split, score
-from trainer.scoring.ranking_metrics import FloatArray, unit_rows
+from trainer.scoring.ranking_metrics import FloatArray
 from trainer.teacher.teacher_network import embed_paths
 from trainer.thresholds.score_tables import show
 
@@ -39,7 +41,10 @@ def main() -> None:
     options = parser.parse_args()
     splits = [named(read_split(place), place) for place in options.data]
     for title, embeddings in embedded(splits, options.models, options.teachers):
-        reports = [score(s, rows) for s, rows in zip(splits, embeddings, strict=True)]
+        reports = [
+            score(split, CropEmbeddings.of_equal_quality(rows))
+            for split, rows in zip(splits, embeddings, strict=True)
+        ]
         show(Console(), title, [(report, report.accept_rates(), []) for report in reports])
 
 
@@ -72,8 +77,8 @@ def embedder(model: Path) -> Embed:
         from trainer.network.model import load_run
 
         network = load_run(model).embedder
-        return lambda paths: embed_with_network(network, paths)
-    return lambda paths: embed_with_file(model, paths)
+        return lambda paths: embed_with_network(network, paths).rows
+    return lambda paths: embed_with_file(model, paths).rows
 
 
 if __name__ == "__main__":

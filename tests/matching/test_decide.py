@@ -11,7 +11,7 @@ from support.gallery_examples import MODEL, OTHER_MODEL, embeddings_of, snapshot
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.errors import ModelMismatchError
 from edge_reid.core.types import Known, Uncertain, Unknown
-from edge_reid.matching.decide import decide, mean_vector
+from edge_reid.matching.decide import decide
 from edge_reid.matching.index import Index
 
 SETTINGS = DecideSettings(min_crops=2, min_margin=0.05)
@@ -141,7 +141,7 @@ class TestDecide:
             settings=SETTINGS,
         )
         mixed = decide(
-            embeddings_of(crops[shuffled], [qualities[place] for place in shuffled]),
+            embeddings_of(crops[shuffled], [qualities[row] for row in shuffled]),
             Index(snapshot_of(gallery[shuffled], labels[shuffled])),
             threshold=0.5,
             settings=SETTINGS,
@@ -152,23 +152,8 @@ class TestDecide:
             assert mixed.identity == straight.identity
             assert mixed.similarity == pytest.approx(straight.similarity, abs=1e-5)
 
-
-class TestMeanVector:
-    def test_it_is_weighted_by_quality_and_of_unit_norm(self):
-        a, b = unit_vectors(2)
-        expected = 0.9 * a + 0.3 * b
-        found = mean_vector(embeddings_of(np.stack([a, b]), [0.9, 0.3]), MODEL)
-        assert found == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
-        assert found.dtype == np.float32
-
-    def test_qualities_of_zero_count_as_equal(self):
-        vectors = unit_vectors(3)
-        zero = mean_vector(embeddings_of(vectors, [0, 0, 0]), MODEL)
-        assert zero == pytest.approx(mean_vector(embeddings_of(vectors, [1, 1, 1]), MODEL))
-
-    def test_opposite_vectors_point_nowhere(self):
+    def test_opposite_vectors_decide_nothing(self):
         (a,) = unit_vectors(1)
-        assert mean_vector(embeddings_of(np.stack([a, -a])), MODEL) is None
         decision = decide(
             embeddings_of(np.stack([a, -a])),
             Index(snapshot_of(a[None])),

@@ -22,7 +22,7 @@ from support.stranger_examples import KEEP_S, looks, opened, visit
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
 from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.matching.decide import mean_vector
+from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.vectors import pack
 from edge_reid.strangers.stranger import PROMOTED, templates_of
 from edge_reid.strangers.stranger_store import KEPT_LOOKS, StrangerStore

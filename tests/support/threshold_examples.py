@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_reid.core.manifest import EmbeddingManifest
 from trainer.data.datasets import NO_CAMERA, PersonData
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.thresholds.threshold_table import Embedded
 
 
@@ -20,7 +21,7 @@ def crowd(
     seed: int = 0,
     known_cameras: bool = True,
 ) -> Embedded:
-    """Directions drawn at random, and pictures scattered around them."""
+    """Directions drawn at random, and pictures of random quality scattered around them."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(people), cameras * crops)
     directions = rng.normal(size=(people, 24))
@@ -33,7 +34,9 @@ def crowd(
         seen_by if known_cameras else np.full(len(labels), NO_CAMERA),
         tuple(f"person-{number}" for number in range(people)),
     )
-    return Embedded(f"crowd-{people}", data, rows.astype(np.float32))
+    qualities = np.random.default_rng([seed, 1]).uniform(0.2, 0.9, len(labels))
+    crops = CropEmbeddings(rows.astype(np.float32), qualities)
+    return Embedded(f"crowd-{people}", data, crops)
 
 
 def manifest() -> EmbeddingManifest:

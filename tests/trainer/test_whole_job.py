@@ -98,21 +98,21 @@ def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
     assert shipped.licence in manifest["licence"]
 
     edge_reid("gallery", "init", gallery, "--model", model)
-    device = f"0,0,{WIDTH_PX},{HEIGHT_PX}"
-    place = ("--gallery", gallery, "--model", model, "--device", device)
+    box = f"0,0,{WIDTH_PX},{HEIGHT_PX}"
+    shared = ("--gallery", gallery, "--model", model, "--box", box)
     for person in ENROLLED:
         for shot in (0, 1):
             one = photo(tmp_path, person, shot)
-            edge_reid("gallery", "enroll", f"person{person}", one, *place)
+            edge_reid("gallery", "enroll", f"person{person}", one, *shared)
 
     answers = {
-        person: json.loads(edge_reid("probe", photo(tmp_path, person, 5), *place, "--json"))
+        person: json.loads(edge_reid("probe", photo(tmp_path, person, 5), *shared, "--json"))
         for person in ENROLLED
     }
     assert {person: answer["candidates"][0]["identity"] for person, answer in answers.items()} == {
         person: f"person{person}" for person in ENROLLED
     }
-    # How far 30 strangers' thresholds reach is another matter: the answer must follow from them.
+    # How far thresholds of 30 people reach is another matter: the answer must follow from them.
     threshold = threshold_for(manifest["impostor_quantiles"], 0.01, 2 * len(ENROLLED))
     for answer in answers.values():
         assert answer["threshold"] == pytest.approx(threshold)

@@ -47,7 +47,7 @@ def _either_way(limit: float, rng: np.random.Generator) -> float:
 
 
 def _shifted(image: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> ImageBatch:
-    """Moved by whole pixels, the border repeated."""
+    """The crop shifted by whole pixels, its border repeated."""
     height, width = image.shape[:2]
     dy = round(_either_way(config.shift, rng) * height)
     dx = round(_either_way(config.shift, rng) * width)
@@ -57,7 +57,7 @@ def _shifted(image: ImageBatch, config: AugmentConfig, rng: np.random.Generator)
 
 
 def _warped(image: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> ImageBatch:
-    """Shifted, turned, scaled, stretched and tilted in one go."""
+    """The crop shifted, turned, scaled, stretched and tilted by one warp."""
     height, width = image.shape[:2]
     size = np.array([width, height], np.float32)
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32) * (size - 1)
@@ -77,7 +77,7 @@ def _warped(image: ImageBatch, config: AugmentConfig, rng: np.random.Generator) 
 
 
 def _colour_matrix(config: AugmentConfig, rng: np.random.Generator) -> Matrix:
-    """(3, 4): brightness, contrast, saturation and hue as one affine map of RGB.
+    """Brightness, contrast, saturation and hue as one affine map of RGB, (3, 4).
 
     Each row of the linear part sums to 1 before contrast: grey stays grey.
     """

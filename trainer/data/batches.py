@@ -55,7 +55,7 @@ class Batch:
 def batches_from(
     data: TrainingSet, recipe: Recipe, *, seed: int, first_step: int = 0
 ) -> Iterator[Batch]:
-    """Batches without end, from `first_step` on: a resumed run sees what it would have seen."""
+    """Endless batches from `first_step` on: a resumed run sees what it would have seen."""
     people, of_each = people_per_batch(data.labels, recipe), recipe.images_per_identity
     in_epoch = batches_per_epoch(data.labels, identities=people, images=of_each)
     first_epoch, shown = divmod(first_step, in_epoch)
@@ -85,6 +85,17 @@ def _drawn(
 def people_per_batch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
     """The recipe's P, or everybody where there are fewer."""
     return min(recipe.identities_per_batch, len(np.unique(labels)))
+
+
+def labelled_per_batch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
+    """P × K of a batch, from the labels (N,) of the training pictures."""
+    return people_per_batch(labels, recipe) * recipe.images_per_identity
+
+
+def steps_per_epoch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
+    """Batches in which about every labelled picture is seen once."""
+    people = people_per_batch(labels, recipe)
+    return batches_per_epoch(labels, identities=people, images=recipe.images_per_identity)
 
 
 class Batches(Iterator[Batch]):

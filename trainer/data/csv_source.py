@@ -32,7 +32,7 @@ def list_csv(file: Path) -> Listing:
     for line, fields in [] if mistakes else rows[1:]:
         row = dict(zip(header, (field.strip() for field in fields), strict=False))
         wrong = list(_row_mistakes(file, header, fields, row))
-        mistakes += [f"line {line}: {each}" for each in wrong]
+        mistakes += [f"line {line}: {mistake}" for mistake in wrong]
         if wrong:
             continue
         path = file.parent / row["path"]
@@ -45,7 +45,7 @@ def list_csv(file: Path) -> Listing:
 
 
 def _rows(file: Path) -> list[tuple[int, list[str]]]:
-    """(line, fields) of all lines that hold any."""
+    """Number and fields of every line that is not empty."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text, strict=True)

@@ -41,7 +41,7 @@ class PersonData:
     Attributes:
         paths: N image files.
         labels: (N,) int64, an index into `identities`, or below 0 for what is nobody's in
-            Market-1501: -1 for junk devices, which count nowhere, -2 for distractors, which lie in
+            Market-1501: -1 for junk boxes, which count nowhere, -2 for distractors, which lie in
             the gallery and are no match of anybody.
         cameras: (N,) int64, `NO_CAMERA` where the layout does not say; within one source the same
             number is the same camera.
@@ -60,7 +60,7 @@ class PersonData:
 
     @property
     def has_cameras(self) -> bool:
-        """True when the cross-camera rule of evaluation can be applied.
+        """Whether the cross-camera rule of evaluation can be applied.
 
         Cameras are known, and somebody was seen by two of them.
         """
@@ -94,7 +94,7 @@ class PersonData:
         )
 
 
-def read_source(place: Path) -> PersonData:
+def read_source(source: Path) -> PersonData:
     """Read one data set: a folder in either layout, or a CSV.
 
     Of Market-1501's whole folder the training part is read; a folder that holds only `query` and
@@ -104,21 +104,21 @@ def read_source(place: Path) -> PersonData:
         TrainingError: there is no data set, or its identities contradict each other.
         ConfigError: a CSV has mistakes; all of them are listed.
     """
-    if place.is_file() and place.suffix.lower() == ".csv":
-        listing = list_csv(place)
-    elif place.is_dir():
-        listing = list_folder(place)
+    if source.is_file() and source.suffix.lower() == ".csv":
+        listing = list_csv(source)
+    elif source.is_dir():
+        listing = list_folder(source)
     else:
         raise TrainingError(
-            f"data {place}: expected a folder of person crops or a .csv, got none there"
+            f"data {source}: expected a folder of person crops or a .csv, got none there"
         )
     if not listing.pictures:
         raise TrainingError(
-            f"data {place}: no images; expected FOLDER/IDENTITY/*.jpg, Market-1501 file names or "
+            f"data {source}: no images; expected FOLDER/IDENTITY/*.jpg, Market-1501 file names or "
             "a .csv of path,identity"
         )
-    _check_spelling(listing, place)
-    return _numbered(without_links(listing, place))
+    _check_spelling(listing, source)
+    return _numbered(without_links(listing, source))
 
 
 def read_market(files: Sequence[Path], folder: Path) -> PersonData:
@@ -126,7 +126,7 @@ def read_market(files: Sequence[Path], folder: Path) -> PersonData:
     return _numbered(list_market(files, folder))
 
 
-def _check_spelling(listing: Listing, place: Path) -> None:
+def _check_spelling(listing: Listing, source: Path) -> None:
     for what, names in (
         ("identities", {p.identity for p in listing.pictures}),
         ("cameras", {p.camera for p in listing.pictures}),
@@ -134,7 +134,7 @@ def _check_spelling(listing: Listing, place: Path) -> None:
         pairs = [f"{a!r} and {b!r}" for a, b in spelled_twice(n for n in names if n is not None)]
         if pairs:
             raise TrainingError(
-                f"data {place}: expected {what} to differ in more than upper and lower case, "
+                f"data {source}: expected {what} to differ in more than upper and lower case, "
                 f"which Windows and macOS take for one: {'; '.join(pairs)}; rename or merge them"
             )
 
@@ -161,7 +161,7 @@ def _label(picture: Listed, number: dict[str, int]) -> int:
 
 
 def _camera_numbers(names: Sequence[str | None]) -> IntArray:
-    """By name over the whole source; where all names are numbers, those."""
+    """Camera numbers (N,): the names themselves where all are numbers, else their rank by name."""
     known = sorted({name for name in names if name is not None})
     are_numbers = all(name.isdecimal() and name == str(int(name)) for name in known)
     number = {name: int(name) if are_numbers else index for index, name in enumerate(known)}
@@ -169,10 +169,10 @@ def _camera_numbers(names: Sequence[str | None]) -> IntArray:
 
 
 def check_apart(sources: Sequence[PersonData]) -> None:
-    """Sources are taken to show different people, so no file may be in two of them.
+    """Refuse sources that share a file, for sources are taken to show different people.
 
     Raises:
-        TrainingError: one is; the people of a source would be strangers to themselves.
+        TrainingError: one is; the people of a source would be impostors of themselves.
     """
     first: dict[Path, tuple[int, Path]] = {}
     for index, source in enumerate(sources):
@@ -212,7 +212,7 @@ def limit_images(data: PersonData, limit: int, seed: int) -> PersonData:
 
 
 def hold_out(data: PersonData, identities: int, seed: int) -> tuple[PersonData, PersonData]:
-    """Split so many identities off, drawn at random: (the rest, the held-out)."""
+    """Draw identities at random and split them off: (the rest, the held-out)."""
     labels, counts = np.unique(data.labels, return_counts=True)
     people = labels[(counts >= FEWEST) & (labels >= 0)]
     if identities >= len(people):

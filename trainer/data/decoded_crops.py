@@ -45,7 +45,7 @@ def load_crops(
 
 
 def _fingerprint(paths: Sequence[Path]) -> str:
-    """Of names, sizes and times, so that a changed file is decoded again."""
+    """Hash of names, sizes and times, so that a changed file is decoded again."""
     digest = hashlib.sha256()
     for path in paths:
         stat = path.stat()

@@ -39,7 +39,7 @@ def draw_photos(data: PersonData, seed: int) -> IntArray:
 
 
 def photo_names(paths: Sequence[Path], source: Path) -> list[str]:
-    """Paths from the data set on, so that it may lie elsewhere later."""
+    """Paths relative to the data set, which may be moved later."""
     start = source if source.is_dir() else source.parent
     return [Path(os.path.relpath(path, start)).as_posix() for path in paths]
 

@@ -17,7 +17,7 @@ TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 
 _MARKET_NAME = re.compile(r"^(-1|\d+)_c(\d+)")
 _JUNK, _DISTRACTOR = -1, 0
-"""Identities of Market-1501 that are nobody's: devices that count nowhere, and pictures that show
+"""Identities of Market-1501 that are nobody's: boxes that count nowhere, and pictures that show
 anybody and nobody who is looked for."""
 _CAMERA = re.compile(r"cam(era)?[ _-]?[a-z0-9]{1,2}", re.IGNORECASE)
 _LITTER = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
@@ -26,7 +26,7 @@ _LITTER = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A picture and what its place or name says about it."""
+    """A picture, and what its folder and its name say about it."""
 
     path: Path
     identity: str | None
@@ -87,12 +87,12 @@ def list_market(files: Iterable[Path], folder: Path) -> Listing:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The image files of a folder, by name; hidden ones are none."""
+    """The image files of a folder in the order of their names, without hidden ones."""
     return [path for path in _folders_and_files(folder)[1] if _is_picture(path)]
 
 
 def without_links(listing: Listing, where: Path) -> Listing:
-    """Each file once, however many names links give it.
+    """The listing with each file once, however many links name it.
 
     Raises:
         TrainingError: one file is listed as two identities.
@@ -115,7 +115,7 @@ def without_links(listing: Listing, where: Path) -> Listing:
 
 
 def real_paths(paths: Sequence[Path]) -> list[Path]:
-    """Where the files are when links are followed; each folder is looked up once."""
+    """The paths with links followed; each folder is looked up once."""
     real = {folder: folder.resolve() for folder in {path.parent for path in paths}}
     return [p.resolve() if p.is_symlink() else real[p.parent] / p.name for p in paths]
 
@@ -133,7 +133,7 @@ def spelled_twice(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_cameras(people: Sequence[Path], folder: Path) -> None:
-    """VIPeR's cam_a and cam_b would pass for two people."""
+    """Refuse folders named like cameras: VIPeR's cam_a and cam_b would pass for two people."""
     if people and all(_CAMERA.fullmatch(person.name) for person in people):
         raise TrainingError(
             f"data {folder}: expected a folder per identity, got a folder per camera "
@@ -165,7 +165,7 @@ def _list_person(person: Path) -> tuple[list[Listed], list[Path]]:
 
 
 def _folders_and_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """By name, without hidden ones and litter."""
+    """Folders and files below a folder by name, without hidden ones and litter."""
     there: dict[bool, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
         if not path.name.startswith(".") and path.name not in _LITTER:

@@ -27,7 +27,7 @@ class Unreadable:
 
 
 def check_picture(path: Path) -> None:
-    """Nothing, if `read_photo` can be expected to read the file.
+    """Raise PhotoError unless `read_photo` can be expected to read the file.
 
     A JPEG or PNG that declares a sane size, has its end and true checksums is believed: 25 µs a
     crop instead of 180. Whatever is in doubt is decoded.
@@ -60,7 +60,7 @@ def readable_paths(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]
 
 
 def refuse_unreadable(paths: Sequence[Path]) -> None:
-    """Nothing, if all can be read: scores leave no picture out, and fail before they begin.
+    """Raise TrainingError unless all files can be read: scores leave no picture out.
 
     Raises:
         TrainingError: some cannot be; the first of them are named.

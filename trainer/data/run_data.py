@@ -39,7 +39,7 @@ _MOST_NAMED = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunData:
-    """Pictures by use."""
+    """The pictures of a run by what they are used for."""
 
     train: PersonData
     validation: PersonData
@@ -86,7 +86,7 @@ class RunData:
     def remarks(self) -> tuple[str, ...]:
         """What was left out, a line for each kind; `environment.json` names all."""
         kinds = {
-            "unreadable": [each.reason for each in self.unreadable],
+            "unreadable": [file.reason for file in self.unreadable],
             "one picture only": self.left_out,
             "no pictures of an identity": [str(path) for path in self.unused],
         }
@@ -98,7 +98,7 @@ class RunData:
         )
 
     def validation_remark(self) -> str:
-        """On whom a run is measured, and what that leaves open."""
+        """Who a run is measured on, and what that leaves open."""
         if self.held_out:
             people = len(np.unique(self.validation.labels))
             text = f"validation: on {people} people held out, {len(self.validation)} pictures"

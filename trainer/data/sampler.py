@@ -47,7 +47,7 @@ def pk_batches(
 
 
 def batches_per_epoch(labels: IntArray, *, identities: int, images: int) -> int:
-    """N, the most batches that everybody's groups of K fill when N of each identity count.
+    """The most batches N that the groups of K fill when at most N of each identity count.
 
     Where they fill N batches and a part of another, that is made whole with repeats.
     """

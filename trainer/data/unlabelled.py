@@ -91,7 +91,7 @@ def _pictures_of(entry: Unlabelled, unpacked: Path) -> list[Path]:
 
 
 def _pictures_below(folder: Path) -> list[Path]:
-    """By name, so that a run finds them in the same order everywhere."""
+    """Pictures below a folder by name: the same order on every machine."""
     return sorted(
         Path(where) / name
         for where, folders, names in os.walk(folder)
@@ -115,14 +115,14 @@ def _unpacked(archive: Path, unpacked: Path) -> Path:
     if not folder.is_dir():
         partial = folder.with_suffix(".partial")
         with zipfile.ZipFile(archive) as packed:
-            pictures = [each for each in packed.infolist() if _is_picture(each)]
+            pictures = [entry for entry in packed.infolist() if _is_picture(entry)]
             packed.extractall(partial, pictures)
         partial.rename(folder)
     return folder
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:
-    """No file that is larger than a picture may be is unpacked, whatever it is called."""
+    """Whether an entry of a zip is named like a picture and no larger than one may be."""
     return (
         PurePosixPath(member.filename).suffix.lower() in PHOTO_SUFFIXES
         and member.file_size <= MAX_BYTES

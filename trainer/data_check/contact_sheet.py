@@ -74,7 +74,7 @@ def write_pages(strips: Sequence[Strip], heading: str, folder: Path, name: str) 
 
 
 def _draw_page(strips: Sequence[Strip], heading: str) -> Image:
-    """Filled column by column."""
+    """A page, filled column by column."""
     rows = min(_ROWS, len(strips))
     columns = -(-len(strips) // rows)
     width = _MARGIN_PX + columns * (_STRIP_WIDTH_PX + _MARGIN_PX)
@@ -88,18 +88,18 @@ def _draw_page(strips: Sequence[Strip], heading: str) -> Image:
     return page
 
 
-def _draw_strip(place: Image, strip: Strip) -> None:
-    place[:] = _CARD
-    place[:, :5] = strip.colour
-    _write(place, _shortened(strip.title, 0.48), (_WORDS_LEFT_PX, 24), 0.48, _INK)
+def _draw_strip(canvas: Image, strip: Strip) -> None:
+    canvas[:] = _CARD
+    canvas[:, :5] = strip.colour
+    _write(canvas, _shortened(strip.title, 0.48), (_WORDS_LEFT_PX, 24), 0.48, _INK)
     for line, note in enumerate(strip.notes):
         at = _WORDS_LEFT_PX, 48 + line * _LINE_PX
-        _write(place, _shortened(note, 0.4), at, 0.4, _FAINT)
+        _write(canvas, _shortened(note, 0.4), at, 0.4, _FAINT)
     x = _WORDS_PX
     for group in strip.groups:
-        _write(place, group.caption, (x, 15), 0.36, _FAINT)
+        _write(canvas, group.caption, (x, 15), 0.36, _FAINT)
         for path in group.paths:
-            place[_CAPTION_PX : _CAPTION_PX + _THUMB_HEIGHT_PX, x : x + _THUMB_WIDTH_PX] = (
+            canvas[_CAPTION_PX : _CAPTION_PX + _THUMB_HEIGHT_PX, x : x + _THUMB_WIDTH_PX] = (
                 _thumbnail(path)
             )
             x += _THUMB_WIDTH_PX + _GAP_PX
@@ -107,7 +107,7 @@ def _draw_strip(place: Image, strip: Strip) -> None:
 
 
 def _thumbnail(path: Path) -> Image:
-    """The picture whole, in the middle of a mount."""
+    """The whole picture, scaled to fit and centred on a mount."""
     image = read_photo(path).image
     scale = min(_THUMB_WIDTH_PX / image.shape[1], _THUMB_HEIGHT_PX / image.shape[0])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -119,18 +119,18 @@ def _thumbnail(path: Path) -> Image:
     return mount
 
 
-def _write(place: Image, text: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
-    cv2.putText(place, _ascii(text), at, _FONT, scale, colour, 1, cv2.LINE_AA)
+def _write(canvas: Image, text: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
+    cv2.putText(canvas, _ascii(text), at, _FONT, scale, colour, 1, cv2.LINE_AA)
 
 
 def _ascii(text: str) -> str:
-    """What OpenCV has letters for: accents are dropped, other scripts become question marks."""
+    """Text in the letters that OpenCV has: no accents, question marks for other scripts."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return plain.encode("ascii", "replace").decode()
 
 
 def _shortened(text: str, scale: float) -> str:
-    """As much of both ends as there is room for beside the pictures."""
+    """Text cut in its middle to fit beside the pictures."""
     whole = _ascii(text)
     for letters in range(len(whole), 1, -1):
         end = letters // 2

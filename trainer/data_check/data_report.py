@@ -29,7 +29,7 @@ from trainer.data_check.label_noise import (
     find_strays,
     limits_of,
 )
-from trainer.data_check.scan import Survey, people_of, survey
+from trainer.data_check.scan import PictureScan, people_of, scan_pictures
 
 _REPETITIVE = 0.5
 """Share of distinct pictures below which it pays to leave some out."""
@@ -41,7 +41,7 @@ class DataReport:
 
     sources: tuple[str, ...]
     unused: tuple[Path, ...]
-    seen: Survey
+    seen: PictureScan
     people: tuple[IntArray, ...]
     """For each identity the rows of its readable pictures."""
     duplicates: Duplicates
@@ -68,7 +68,7 @@ class DataReport:
         return int(np.sum(self.seen.data.cameras == NO_CAMERA))
 
     def spans(self) -> dict[str, tuple[float, float, float]]:
-        """(least, median, most) of what can be counted."""
+        """Least, median and most of what can be counted."""
         cameras, data = self.seen.data.cameras, self.seen.data
         known = [len(np.unique(cameras[rows])) for rows in self.people if len(rows)]
         columns: dict[str, Sequence[int] | IntArray] = {
@@ -103,7 +103,7 @@ class DataReport:
         return tuple(lines)
 
     def advice(self) -> tuple[str, ...]:
-        """What to do about the rest, a line each."""
+        """What to do about doubts that are no failures, a line for each kind."""
         lines = []
         if self.seen.unreadable:
             lines.append("unreadable files are left out of training; replace or delete them")
@@ -129,7 +129,7 @@ class DataReport:
         return tuple(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json` and `report.json`; nothing is cut short."""
+        """The whole report for `--json` and `report.json`."""
         paths, names = self.seen.data.paths, self.seen.data.identities
         return {
             "sources": list(self.sources),
@@ -140,7 +140,7 @@ class DataReport:
             "spans": {name: list(span) for name, span in self.spans().items()},
             "images_of": {n: len(rows) for n, rows in zip(names, self.people, strict=True)},
             "unreadable": [
-                {"path": str(each.path), "reason": each.reason} for each in self.seen.unreadable
+                {"path": str(file.path), "reason": file.reason} for file in self.seen.unreadable
             ],
             "unused": [str(path) for path in self.unused],
             "left_out_of_training": list(self.lonely),
@@ -148,43 +148,43 @@ class DataReport:
             "near_duplicates": int(np.sum(~self.duplicates.distinct)),
             "same_picture_two_identities": [
                 {
-                    "paths": [str(paths[each.first]), str(paths[each.second])],
-                    "identities": [self.identity_of(r) for r in (each.first, each.second)],
-                    "exact": each.exact,
+                    "paths": [str(paths[pair.first]), str(paths[pair.second])],
+                    "identities": [self.identity_of(r) for r in (pair.first, pair.second)],
+                    "exact": pair.exact,
                 }
-                for each in self.duplicates.shared
+                for pair in self.duplicates.shared
             ],
             "limits": asdict(self.limits),
             "may_be_one_person": [
                 {
-                    "identities": [names[each.first], names[each.second]],
-                    "similarity": round(each.similarity, 4),
+                    "identities": [names[pair.first], names[pair.second]],
+                    "similarity": round(pair.similarity, 4),
                 }
-                for each in self.alike
+                for pair in self.alike
             ],
             "may_be_two_people": [
                 {
-                    "identity": names[each.identity],
-                    "similarity": round(each.similarity, 4),
-                    "parts": [[str(paths[row]) for row in part] for part in each.parts],
+                    "identity": names[doubt.identity],
+                    "similarity": round(doubt.similarity, 4),
+                    "parts": [[str(paths[row]) for row in part] for part in doubt.parts],
                 }
-                for each in self.mixed
+                for doubt in self.mixed
             ],
             "may_show_somebody_else": [
                 {
-                    "path": str(paths[each.row]),
-                    "identity": self.identity_of(each.row),
-                    "similarity": round(each.similarity, 4),
-                    "resembles": None if each.resembles is None else names[each.resembles],
+                    "path": str(paths[stray.row]),
+                    "identity": self.identity_of(stray.row),
+                    "similarity": round(stray.similarity, 4),
+                    "resembles": None if stray.resembles is None else names[stray.resembles],
                 }
-                for each in self.strays
+                for stray in self.strays
             ],
             "failures": list(self.failures()),
             "advice": list(self.advice()),
         }
 
 
-def check_data(places: Sequence[Path], embedder: Embedder) -> DataReport:
+def check_data(sources: Sequence[Path], embedder: Embedder) -> DataReport:
     """Read the sources as training would, look at each picture, and judge the labels.
 
     Raises:
@@ -192,23 +192,23 @@ def check_data(places: Sequence[Path], embedder: Embedder) -> DataReport:
         ModelError: the model's manifest has no quantiles to judge by.
     """
     limits = limits_of(embedder.manifest)
-    parts = [read_source(place) for place in places]
+    parts = [read_source(source) for source in sources]
     check_apart(parts)
-    data = parts[0] if len(parts) == 1 else join_sources(parts, [str(p) for p in places])
-    seen = survey(data, embedder)
+    data = parts[0] if len(parts) == 1 else join_sources(parts, [str(p) for p in sources])
+    seen = scan_pictures(data, embedder)
     people = tuple(people_of(seen.data))
-    sources = np.repeat(np.arange(len(parts)), [len(part.identities) for part in parts])
+    source_of = np.repeat(np.arange(len(parts)), [len(part.identities) for part in parts])
     mixed = find_mixed(seen.embeddings, people, limits)
-    doubted = {each.identity for each in mixed}
+    doubted = {doubt.identity for doubt in mixed}
     strays = find_strays(seen.embeddings, people, limits)
     return DataReport(
-        tuple(str(place) for place in places),
+        tuple(str(source) for source in sources),
         tuple(path for part in parts for path in part.unused),
         seen,
         people,
         find_duplicates(seen),
         limits,
-        find_alike(seen.embeddings, people, limits, sources),
+        find_alike(seen.embeddings, people, limits, source_of),
         mixed,
         tuple(s for s in strays if int(seen.data.labels[s.row]) not in doubted),
     )

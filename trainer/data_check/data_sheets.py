@@ -58,7 +58,7 @@ def identity_strip(report: DataReport, identity: int) -> Strip:
 
 
 def doubt_strips(report: DataReport) -> Iterator[Strip]:
-    """What is surely wrong first, then what should be looked at, the worst of each kind first."""
+    """Strips of what is surely wrong, then of what should be looked at, the worst first."""
     names, labels = report.seen.data.identities, report.seen.data.labels
     for times, (first, second) in _same_pictures(report):
         sides = [
@@ -88,7 +88,7 @@ def doubt_strips(report: DataReport) -> Iterator[Strip]:
 
 
 def _same_pictures(report: DataReport) -> Iterator[tuple[int, tuple[int, int]]]:
-    """For each two identities that share pictures how many, and the rows of the first one."""
+    """Pairs of identities that share pictures: how many, and the rows of the first one."""
     labels = report.seen.data.labels
     rows = [(shared.first, shared.second) for shared in report.duplicates.shared]
     people = [tuple(sorted((int(labels[a]), int(labels[b])))) for a, b in rows]
@@ -123,7 +123,7 @@ def _counts(report: DataReport, rows: IntArray) -> tuple[str, ...]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts 9 before 10."""
+    """A key that sorts 9 before 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
 
 

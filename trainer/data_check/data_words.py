@@ -24,7 +24,7 @@ REPORT = "report.json"
 _MOST_NAMED = 5
 
 
-def check(places: list[Path], *, out: Path | None, as_json: bool, model: Path | None) -> bool:
+def check(sources: list[Path], *, out: Path | None, as_json: bool, model: Path | None) -> bool:
     """Print what is in a data set and what is wrong with it; returns whether it is fit to use.
 
     Raises:
@@ -35,7 +35,7 @@ def check(places: list[Path], *, out: Path | None, as_json: bool, model: Path | 
     if out is not None:
         _make(out)
     embedder = Embedder(model or shipped_model(EMBEDDING), threads=os.cpu_count() or 1)
-    report = check_data(places, embedder)
+    report = check_data(sources, embedder)
     console = Console(soft_wrap=True, highlight=False)
     drawn = _write(report, out) if out is not None else "--out FOLDER draws the pictures in doubt"
     if as_json:
@@ -100,10 +100,10 @@ class DataFinding:
 
 
 def findings(report: DataReport) -> list[DataFinding]:
-    """Of everything that the check looks for, found or not."""
+    """One `DataFinding` for everything that the check looks for, found or not."""
     paths, names = report.seen.data.paths, report.seen.data.identities
     return [
-        _all("unreadable files", [in_words(each.path) for each in report.seen.unreadable]),
+        _all("unreadable files", [in_words(file.path) for file in report.seen.unreadable]),
         _all("files and folders not used", [in_words(path) for path in report.unused]),
         _all("identities with a single picture", report.lonely),
         DataFinding(report.duplicates.copies, "files that are exact copies within an identity", ()),
@@ -111,8 +111,8 @@ def findings(report: DataReport) -> list[DataFinding]:
         _all(
             "times the same picture under two identities",
             [
-                f"{in_words(paths[each.first])} = {in_words(paths[each.second])}"
-                for each in report.duplicates.shared
+                f"{in_words(paths[pair.first])} = {in_words(paths[pair.second])}"
+                for pair in report.duplicates.shared
             ],
         ),
         _all(
@@ -125,16 +125,16 @@ def findings(report: DataReport) -> list[DataFinding]:
         _all(
             "identities that may hold two people",
             [
-                f"{names[each.identity]} ({len(each.parts[0])} + {len(each.parts[1])} pictures)"
-                for each in report.mixed
+                f"{names[doubt.identity]} ({len(doubt.parts[0])} + {len(doubt.parts[1])} pictures)"
+                for doubt in report.mixed
             ],
         ),
         _all(
             "pictures unlike the rest of their identity",
             [
-                in_words(paths[each.row])
-                + ("" if each.resembles is None else f" (more like {names[each.resembles]})")
-                for each in report.strays
+                in_words(paths[stray.row])
+                + ("" if stray.resembles is None else f" (more like {names[stray.resembles]})")
+                for stray in report.strays
             ],
         ),
     ]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data_check.scan import FloatArray, Survey
+from trainer.data_check.scan import FloatArray, PictureScan
 
 NEARLY_SAME = 0.14
 """Difference up to which one picture is the other saved again, or shows nothing new."""
@@ -32,7 +32,7 @@ class Shared:
 
     first: int
     second: int
-    """Rows of the survey; first < second."""
+    """Rows of the scan; first < second."""
     exact: bool
     """Byte for byte."""
 
@@ -48,8 +48,8 @@ class Duplicates:
     shared: tuple[Shared, ...]
 
 
-def find_duplicates(seen: Survey) -> Duplicates:
-    """Compare all pictures with all, a few rows at a time; junk devices are nobody's."""
+def find_duplicates(seen: PictureScan) -> Duplicates:
+    """Compare all pictures with all, a few rows at a time; junk boxes are nobody's."""
     labels = seen.data.labels
     distinct = np.ones(len(labels), np.bool_)
     shared: list[Shared] = []
@@ -76,6 +76,6 @@ def _differences(some: FloatArray, others: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(np.maximum(squares, 0.0) / a.shape[1] / least), np.float32)
 
 
-def _copies(seen: Survey) -> int:
+def _copies(seen: PictureScan) -> int:
     files = Counter(zip(seen.data.labels.tolist(), seen.sha256, strict=True))
     return sum(count - 1 for count in files.values())

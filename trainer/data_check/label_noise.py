@@ -15,6 +15,7 @@ import numpy as np
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.matching.mixture import find_mixture
+from edge_reid.matching.vectors import unit, unit_rows
 from trainer.data.datasets import IntArray
 from trainer.data_check.scan import FloatArray
 
@@ -75,7 +76,7 @@ class Stray:
 
 
 def limits_of(manifest: EmbeddingManifest) -> Limits:
-    """From the manifest's quantiles of genuine comparisons, linear in log p between them.
+    """Limits from the manifest's quantiles of genuine comparisons, linear in log p between them.
 
     A share rarer than its data support counts as the rarest that they do.
 
@@ -114,7 +115,7 @@ def find_alike(
     """
     means = np.stack([_mean(embeddings, rows) for rows in people])
     lengths = np.linalg.norm(means, axis=1)
-    units = means / np.maximum(lengths, 1e-9)[:, np.newaxis]
+    units = unit_rows(means)
     halves = _between_halves(embeddings, people, sources)
     found = []
     for start in range(0, len(people), _ROWS):
@@ -144,19 +145,19 @@ def find_mixed(
 def find_strays(
     embeddings: FloatArray, people: Sequence[IntArray], limits: Limits
 ) -> tuple[Stray, ...]:
-    """Pictures unlike the rest of their identity, worst first; it needs three to have a rest.
+    """Pictures unlike the rest of an identity of three or more, the least alike first.
 
-    Of pictures put into a stranger's folder this finds 87 % in CUHK03, which the shipped model was
-    not trained on, and 97 % in Market-1501; it doubts none and 0.24 % of those left in their place.
+    Of pictures put into somebody else's folder this finds 87 % in CUHK03, which the shipped model
+    was not trained on, and 97 % in Market-1501; it doubts none and 0.24 % of those left alone.
     """
-    means = np.stack([_unit(_mean(embeddings, rows)) for rows in people])
+    means = np.stack([unit(_mean(embeddings, rows)) for rows in people])
     found = []
     for identity, rows in enumerate(people):
         if len(rows) <= _PAIR:
             continue
         own = embeddings[rows]
         rest = own.sum(axis=0) - own
-        similarity = (own * rest).sum(axis=1) / np.maximum(np.linalg.norm(rest, axis=1), 1e-9)
+        similarity = (own * unit_rows(rest)).sum(axis=1)
         for at in np.flatnonzero(similarity < limits.drawn):
             others = means @ own[at]
             others[identity] = -1.0
@@ -170,7 +171,7 @@ def find_strays(
 def _between_halves(
     embeddings: FloatArray, people: Sequence[IntArray], sources: IntArray | None
 ) -> FloatArray:
-    """(C,) how alike first and last pictures of an identity of the same source usually are."""
+    """How alike first and last pictures of an identity of the same source usually are, (C,)."""
     groups = np.zeros(len(people), np.int64) if sources is None else sources
     least = np.full(len(people), -1.0, np.float32)
     for group in np.unique(groups):
@@ -184,14 +185,10 @@ def _between_halves(
 
 def _halves_cosine(own: FloatArray) -> float:
     half = len(own) // 2
-    return float(_unit(own[:half].mean(axis=0)) @ _unit(own[half:].mean(axis=0)))
+    return float(unit(own[:half].mean(axis=0)) @ unit(own[half:].mean(axis=0)))
 
 
 def _mean(embeddings: FloatArray, rows: IntArray) -> FloatArray:
     if not len(rows):
         return np.zeros(embeddings.shape[1], np.float32)
     return np.asarray(embeddings[rows].mean(axis=0), np.float32)
-
-
-def _unit(vector: FloatArray) -> FloatArray:
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import PhotoError, TrainingError
-from edge_reid.core.geometry import Box
 from edge_reid.core.types import Image, Vector
-from edge_reid.vision.crops import crop_quality
+from edge_reid.vision.crops import whole_crop_quality
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.photo import read_photo
 from trainer.data.datasets import IntArray, PersonData
@@ -28,7 +27,7 @@ _THUMBNAIL_PX = (12, 24)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Survey:
+class PictureScan:
     """What is known of N readable pictures, row by row, and of those that are not."""
 
     data: PersonData
@@ -55,7 +54,7 @@ class _Seen:
     embedding: Vector
 
 
-def survey(data: PersonData, embedder: Embedder) -> Survey:
+def scan_pictures(data: PersonData, embedder: Embedder) -> PictureScan:
     """Decode and embed each picture, one at a time, so that memory does not grow with their size.
 
     Raises:
@@ -66,14 +65,14 @@ def survey(data: PersonData, embedder: Embedder) -> Survey:
     bad = tuple(look for look in looks if isinstance(look, Unreadable))
     if not seen:
         raise TrainingError(f"data: expected readable pictures, got none; {bad[0].reason}")
-    return Survey(
+    return PictureScan(
         data.take(np.flatnonzero([isinstance(look, _Seen) for look in looks])),
         bad,
-        tuple(each.sha256 for each in seen),
-        np.array([each.size_px for each in seen], np.int64),
-        np.stack([each.thumbnail for each in seen]),
-        np.array([each.quality for each in seen], np.float32),
-        np.stack([each.embedding for each in seen]),
+        tuple(look.sha256 for look in seen),
+        np.array([look.size_px for look in seen], np.int64),
+        np.stack([look.thumbnail for look in seen]),
+        np.array([look.quality for look in seen], np.float32),
+        np.stack([look.embedding for look in seen]),
     )
 
 
@@ -99,7 +98,7 @@ def _look(path: Path, embedder: Embedder) -> _Seen | Unreadable:
         photo.sha256,
         (width, height),
         _thumbnail(photo.image),
-        crop_quality(photo.image, Box(0.0, 0.0, float(width), float(height))),
+        whole_crop_quality(photo.image),
         embedder.embed([photo.image])[0],
     )
 

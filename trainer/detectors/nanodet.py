@@ -45,7 +45,7 @@ LEAK = 0.1
 CLASSES = 80
 PERSON = 0
 BINS = 4 * 11
-"""Raw values a cell that describe its device: four sides, a distribution over 11 bins each."""
+"""Raw values a cell that describe its box: four sides, a distribution over 11 bins each."""
 
 WeightType = Literal["float32", "float16", "dynamic"]
 

@@ -45,12 +45,12 @@ def draw_accuracies(outcomes: Sequence[TrialOutcome], file: Path) -> None:
 def _draw_cut(axis: Axes, outcomes: Sequence[TrialOutcome]) -> None:
     summaries = summarise(outcomes)
     axis.axhline(100 * PAPER_ACCURACY, color="#555555", linewidth=1, linestyle=(0, (4, 3)))
-    for place, summary in enumerate(summaries):
+    for column, summary in enumerate(summaries):
         accuracies = [o.accuracy for o in outcomes if o.method == summary.method]
         x, y = _spread(np.array(accuracies))
         colour = _COLOURS[summary.method]
-        axis.scatter(place + x, 100 * y, s=14, color=colour, alpha=0.65, linewidths=0)
-        axis.hlines(100 * summary.mean, place - 0.4, place + 0.4, color=colour, linewidth=2)
+        axis.scatter(column + x, 100 * y, s=14, color=colour, alpha=0.65, linewidths=0)
+        axis.hlines(100 * summary.mean, column - 0.4, column + 0.4, color=colour, linewidth=2)
     labels = [f"{s.method}\nmean {100 * s.mean:.1f}, worst {100 * s.worst:.1f}" for s in summaries]
     axis.set_xticks(range(len(labels)), labels)
     axis.set_xlim(-0.5, len(labels) - 0.5)

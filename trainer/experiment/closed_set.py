@@ -77,7 +77,7 @@ def open_eyes(data: PersonData, model: Path, imagenet: Path | None, seed: int) -
 
 
 def closed_set(data: PersonData, eyes: Eyes, plan: TrialPlan) -> Iterator[tuple[TrialOutcome, ...]]:
-    """Trial after trial: what every method made of the drawn people, under both cuts.
+    """Outcomes of every method on the drawn people, under both cuts, trial after trial.
 
     Raises:
         TrainingError: too few people can be drawn.

@@ -90,7 +90,7 @@ def cut_person(
 
 
 def _with_copies(pictures: IntArray, images: int, rng: np.random.Generator) -> list[Image]:
-    """So many images: every picture as taken, then copy after copy of all, in random order.
+    """Every picture as taken, then copy after copy of all in random order, `images` of them.
 
     With more pictures than images, as many pictures drawn at random.
     """
@@ -100,7 +100,7 @@ def _with_copies(pictures: IntArray, images: int, rng: np.random.Generator) -> l
 
 
 def _unseen_cameras(cameras: IntArray, rng: np.random.Generator) -> BoolArray:
-    """True where a picture is to be tested on: whole cameras, about a fifth of the pictures."""
+    """Which pictures to test on: those of whole cameras, about a fifth of all."""
     order = rng.permutation(np.unique(cameras))
     chosen = order[:1]
     for count in range(2, len(order)):
@@ -111,6 +111,6 @@ def _unseen_cameras(cameras: IntArray, rng: np.random.Generator) -> BoolArray:
 
 
 def _end_of(pictures: IntArray) -> BoolArray:
-    """True for the last fifth, at least one: file names usually count frames."""
+    """Which pictures to test on: the last fifth, at least one; names usually count frames."""
     tested = max(1, round(_TEST_PART * len(pictures)))
     return np.arange(len(pictures)) >= len(pictures) - tested

@@ -24,7 +24,7 @@ _console = Console()
 
 
 def run_closed_set(
-    place: Path,
+    ref: Path,
     plan: TrialPlan,
     *,
     model: Path | None,
@@ -32,11 +32,11 @@ def run_closed_set(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Do the experiment, print what it gave, and keep it under `out` if given."""
+    """Run the experiment, print its result, and keep it under `out` if given."""
     model = model or shipped_model(EMBEDDING)
     manifest = load_embedding_manifest(model)
-    data = people_of(place)
-    remark = training_remark(manifest, data, place)
+    data = people_of(ref)
+    remark = training_remark(manifest, data, ref)
     eyes = open_eyes(data, model, imagenet, plan.seed)
     screen = Console(stderr=True)
     trials = track(
@@ -50,7 +50,7 @@ def run_closed_set(
     outcomes = [outcome for trial in trials for outcome in trial]
     summaries = summarise(outcomes)
     record = {
-        "data": str(place),
+        "data": str(ref),
         "model_id": manifest.model_id,
         "plan": asdict(plan),
         "paper_accuracy": PAPER_ACCURACY,
@@ -66,21 +66,21 @@ def run_closed_set(
         _show(summaries, remark)
 
 
-def training_remark(manifest: EmbeddingManifest, data: PersonData, place: Path) -> str:
+def training_remark(manifest: EmbeddingManifest, data: PersonData, ref: Path) -> str:
     """What a reader must know of the people: whether the model may have been trained on them."""
     name = manifest.name
     trained_on = [source.split(":")[0] for source in manifest.training_data]
     folders = {part for path in data.paths for part in path.parts}
     shared = ", ".join(source for source in trained_on if source in folders)
-    if recipe_at(place):
+    if recipe_at(ref):
         return (
-            f"people that {place} holds out: strangers to {name} only if it was trained by this "
+            f"people that {ref} holds out: unseen by {name} only if it was trained by this "
             "recipe, from weights that had not seen them either"
         )
     if shared:
         return (
-            f"warning: {name} was trained on {shared}: these people are probably no strangers to "
-            "it, and nearest template looks better than it is"
+            f"warning: {name} was trained on {shared}: it has probably seen these people, "
+            "and nearest template looks better than it is"
         )
     known = ", ".join(trained_on) or "data that its manifest does not name"
     return f"{name} was trained on {known}: make sure that these people are not among them"
@@ -100,17 +100,17 @@ def _show(summaries: Sequence[TrialSummary], remark: str) -> None:
         table.add_column(name, no_wrap=True)
     for name in ("mean", "worst", "95 %", "≥ paper", "images", "s"):
         table.add_column(name, justify="right", no_wrap=True)
-    for each in summaries:
-        low, high = each.interval
+    for summary in summaries:
+        low, high = summary.interval
         table.add_row(
-            each.cut,
-            each.method,
-            f"{100 * each.mean:.2f}",
-            f"{100 * each.worst:.1f}",
+            summary.cut,
+            summary.method,
+            f"{100 * summary.mean:.2f}",
+            f"{100 * summary.worst:.1f}",
             f"{100 * low:.1f}–{100 * high:.1f}",
-            f"{round(each.reaching_paper * each.trials)}/{each.trials}",
-            f"{each.tested}",
-            f"{each.time_s:.1f}",
+            f"{round(summary.reaching_paper * summary.trials)}/{summary.trials}",
+            f"{summary.tested}",
+            f"{summary.time_s:.1f}",
         )
     _console.print(table)
     _console.print(remark, highlight=False)

@@ -64,7 +64,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draft:
+class ExportCandidate:
     """A file that was written and scored, not yet kept."""
 
     content: bytes
@@ -72,7 +72,7 @@ class Draft:
     results: tuple[Comparison, ...]
 
     def failure(self, budget_points: float | None) -> str | None:
-        """What speaks against the file; None: it is good enough.
+        """Why the file is not good enough; None where it is.
 
         Args:
             budget_points: most mAP points (of 100) it may lose on any of its data sets; None: as
@@ -90,8 +90,8 @@ class Draft:
         return None
 
     def excess_points(self, budget_points: float | None) -> float:
-        """By how many mAP points it loses more than it may, where that is most."""
-        return max(each.lost_points() - each.budget(budget_points) for each in self.results)
+        """Points of mAP (of 100) lost beyond the budget, on the data set where that is most."""
+        return max(result.lost_points() - result.budget(budget_points) for result in self.results)
 
     def metrics(self) -> dict[str, float]:
         """What goes into the manifest."""

@@ -17,7 +17,7 @@ from edge_reid.core.files import whole_file
 from edge_reid.core.manifest import EmbeddingManifest, write_manifest
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.run_data import RunData, load_data_of
-from trainer.export.candidate import Comparison, Draft
+from trainer.export.candidate import Comparison, ExportCandidate
 from trainer.export.export_manifest import bare_manifest
 from trainer.export.latency import Latency, measure_latency
 from trainer.export.operators import Operators, read_operators
@@ -108,31 +108,32 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     job = _Job.of(run, out, options)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / out.name
-        draft = job.best_draft(file)
+        candidate = job.best_candidate(file)
         latency = measure_latency(file, read_image(job.data.validation.paths[0]))
-    manifest = draft.manifest.model_copy(update={"metrics": draft.metrics()})
+    manifest = candidate.manifest.model_copy(update={"metrics": candidate.metrics()})
     recipe = job.loaded.recipe
     if unfinished := stopped_in(run, recipe):
         source = f"{manifest.source}; stopped in {unfinished}"
         manifest = manifest.model_copy(update={"source": source})
-    # People it was trained on look less alike to it than strangers will.
-    strangers = [it.exported for it in draft.results[0 if job.data.held_out else 1 :]]
-    manifest, thresholds = with_thresholds(manifest, strangers, recipe)
-    unseen = draft.results[0 if job.data.held_out or job.data.held_out_photos else 1 :]
-    missed = missed_beside_start(manifest, [it.exported for it in unseen], recipe)
-    if refusal := job.refusal(draft, missed):
+    # People it was trained on look less alike to it than others will.
+    first = 0 if job.data.held_out else 1
+    held_out = [result.exported for result in candidate.results[first:]]
+    manifest, thresholds = with_thresholds(manifest, held_out, recipe)
+    unseen = candidate.results[0 if job.data.held_out or job.data.held_out_photos else 1 :]
+    missed = missed_beside_start(manifest, [result.exported for result in unseen], recipe)
+    if refusal := job.refusal(candidate, missed):
         refused = out.with_suffix(".refused.tflite")
-        _write(draft, manifest, refused)
+        _write(candidate, manifest, refused)
         raise TrainingError(f"{refusal}; it is not kept as {out}, but lies in {refused}")
-    _write(draft, manifest, out)
-    operators = read_operators(draft.content)
+    _write(candidate, manifest, out)
+    operators = read_operators(candidate.content)
     return Exported(manifest, thresholds, missed, unfinished, latency, operators)
 
 
-def _write(draft: Draft, manifest: EmbeddingManifest, out: Path) -> None:
+def _write(candidate: ExportCandidate, manifest: EmbeddingManifest, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as kept:
-        kept.write(draft.content)
+        kept.write(candidate.content)
     write_manifest(manifest, out)
 
 
@@ -157,33 +158,33 @@ class _Job:
         originals = tuple(evaluate_network(network, split) for split in splits)
         return cls(run, out, options, loaded, data, originals)
 
-    def best_draft(self, path: Path) -> Draft:
+    def best_candidate(self, path: Path) -> ExportCandidate:
         """The first that loses no more than it may; if all do, the one that loses least.
 
         Int8 that loses too much is fine-tuned, longer and longer. The file is left at `path`.
         """
         crops = _training_crops(self.loaded, self.data, self.options.calibration)
         budget = self.options.budget_points
-        drafts: list[Draft] = []
+        candidates: list[ExportCandidate] = []
         print(_plan(self.options))
         for minutes in _tries(self.options):
-            if drafts:
-                print(f"{drafts[-1].failure(budget)}; fine-tuning it for {minutes:g} minutes")
-            drafts.append(self._draft(path, crops, minutes))
-            if drafts[-1].failure(budget) is None:
+            if candidates:
+                print(f"{candidates[-1].failure(budget)}; fine-tuning it for {minutes:g} minutes")
+            candidates.append(self._candidate(path, crops, minutes))
+            if candidates[-1].failure(budget) is None:
                 break
-        best = min(drafts, key=lambda draft: draft.excess_points(budget))
+        best = min(candidates, key=lambda candidate: candidate.excess_points(budget))
         path.write_bytes(best.content)
         write_manifest(best.manifest, path)
         return best
 
-    def refusal(self, draft: Draft, missed: Sequence[MissedPeople]) -> str | None:
-        """What speaks against the file, and what to try; None: it is kept."""
-        if failure := draft.failure(self.options.budget_points):
+    def refusal(self, candidate: ExportCandidate, missed: Sequence[MissedPeople]) -> str | None:
+        """Why the file is not kept, and what to try; None where it is."""
+        if failure := candidate.failure(self.options.budget_points):
             return f"{failure}; {_advice(self.run, self.out, self.options)}"
         return None if self.options.allow_fewer else more_missed(missed)
 
-    def _draft(self, path: Path, crops: ImageBatch, minutes: float) -> Draft:
+    def _candidate(self, path: Path, crops: ImageBatch, minutes: float) -> ExportCandidate:
         options = self.options
         content = to_tflite(
             self.loaded.embedder,
@@ -203,8 +204,10 @@ class _Job:
             licence=options.licence,
         )
         write_manifest(manifest, path)
-        results = tuple(Comparison(evaluate_file(path, it.split), it) for it in self.originals)
-        return Draft(content, manifest, results)
+        results = tuple(
+            Comparison(evaluate_file(path, original.split), original) for original in self.originals
+        )
+        return ExportCandidate(content, manifest, results)
 
 
 def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:
@@ -225,12 +228,12 @@ def _plan(options: ExportOptions) -> str:
     """What the export does, and how long it may take."""
     asked, *more = _tries(options)
     first = f", fine-tuned for {asked:g} minutes" if asked else ""
-    told = f"export: {options.precision}{first}, scored on people held out"
+    plan = f"export: {options.precision}{first}, scored on people held out"
     if not more:
-        return told
+        return plan
     longer = " and then ".join(f"{minutes:g}" for minutes in more)
     return (
-        f"{told}; if it loses too much, it is fine-tuned through int8 rounding for {longer} "
+        f"{plan}; if it loses too much, it is fine-tuned through int8 rounding for {longer} "
         f"minutes, so {sum(more):g} more at most; --fine-tune-most 0 leaves that out"
     )
 

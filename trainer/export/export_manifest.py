@@ -26,7 +26,7 @@ def bare_manifest(
     mirror: bool,
     licence: str | None,
 ) -> EmbeddingManifest:
-    """Enough for the device code to load the file.
+    """A manifest with which the device's code can load the file.
 
     Args:
         model: the file.
@@ -49,7 +49,7 @@ def bare_manifest(
         source=f"edge-reid train, run {run.name}: {recipe.backbone} α {recipe.alpha}, "
         f"{_learning(recipe)}"
         f"{', mean of a crop and its mirror image' if mirror else ''}"
-        f"{origin.told}",
+        f"{origin.words}",
         dimension=recipe.dimension,
         impostor_quantiles=(),
         training_data=_each_once(
@@ -72,7 +72,7 @@ def _learning(recipe: Recipe) -> str:
 class _Origin:
     """What weights bring along from those they started from."""
 
-    told: str
+    words: str
     training_data: tuple[str, ...]
     licence: str
     pictures: PictureSketch
@@ -82,14 +82,14 @@ def _origin(recipe: Recipe) -> _Origin:
     start = recipe.start_from
     if start is None:
         return _Origin("", (), _AS_DATA_ALLOW, PictureSketch())
-    told = f", started from {start.name}"
+    words = f", started from {start.name}"
     if start.name != CHECKPOINT:
         unknown = f"{start.name}, which it started from: data not known"
-        return _Origin(told, (unknown,), f"{_AS_DATA_ALLOW}, and {start.name}", PictureSketch())
+        return _Origin(words, (unknown,), f"{_AS_DATA_ALLOW}, and {start.name}", PictureSketch())
     shipped = load_embedding_manifest(shipped_model(EMBEDDING))
     licence = f"{_AS_DATA_ALLOW}, and {start.name}: {shipped.licence}"
     pictures = PictureSketch.from_text(shipped.training_pictures)
-    return _Origin(told, shipped.training_data, licence, pictures)
+    return _Origin(words, shipped.training_data, licence, pictures)
 
 
 def _each_once(*texts: str) -> tuple[str, ...]:

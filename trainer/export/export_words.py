@@ -63,7 +63,7 @@ def _print(exported: Exported, out: Path) -> None:
     console.print(f"thresholds: {exported.thresholds}")
     if exported.missed:
         console.print(_missed_table(exported.missed))
-    if any(each.may_be_more for each in exported.missed):
+    if any(row.may_be_more for row in exported.missed):
         console.print(
             "warning: fewer people may be named than with the model it started from; more people "
             "(--validate MOREPEOPLE) tell"
@@ -80,19 +80,19 @@ def _missed_table(missed: Sequence[MissedPeople]) -> Table:
     table.add_column("enrolled", justify="right")
     for title in ("with the model it started from", "with this file", "more or fewer, 95 %"):
         table.add_column(title, justify="right")
-    for each in missed:
-        count = each.enrolled
+    for row in missed:
+        count = row.enrolled
         table.add_row(
             f"{count}",
-            f"{each.before * count:.1f}",
-            f"{each.after * count:.1f}",
-            f"{each.low * count:+.1f} to {each.high * count:+.1f}",
+            f"{row.before * count:.1f}",
+            f"{row.after * count:.1f}",
+            f"{row.low * count:+.1f} to {row.high * count:+.1f}",
         )
     return table
 
 
 def _shown(name: str, value: float) -> str:
-    """Shares in per cent; points are already of a hundred, cosines and counts are neither."""
+    """A metric as text: shares in per cent; points, cosines and counts as they are."""
     if name.endswith(("_queries", "_cosine_mean", "_cosine_worst")):
         return f"{value:.4g}"
     if name.endswith("_points_lost"):

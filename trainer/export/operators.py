@@ -19,7 +19,7 @@ class Operators:
     other: Counter[str]
 
     def __str__(self) -> str:
-        """In one line, what is not int8 at its end."""
+        """One line, what is not int8 at its end."""
         rest = _listed(self.other) if self.other else "none"
         return f"{self.int8.total()} int8 ({_listed(self.int8)}); not int8: {rest}"
 

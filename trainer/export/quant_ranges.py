@@ -62,7 +62,10 @@ def activation_ranges(folded: keras.Model, crops: ImageBatch) -> Ranges:
     names = rounded_maps(folded)
     maps = [folded.get_layer(name).output for name in names]
     extremes = [
-        [(each.min(axis=_but_first(each)), each.max(axis=_but_first(each))) for each in batch]
+        [
+            (values.min(axis=_but_first(values)), values.max(axis=_but_first(values)))
+            for values in batch
+        ]
         for batch in _outputs(folded, maps, crops)
     ]
     ranges: dict[str, tuple[float, float]] = {}
@@ -104,21 +107,21 @@ def _relu_pairs(
     """Each (convolution, its ReLU, the depthwise convolution that alone reads it)."""
     for relu in folded.layers:
         if isinstance(relu, layers.ReLU):
-            readers = [each for each in folded.layers if _reads(each, relu)]
+            readers = [layer for layer in folded.layers if _reads(layer, relu)]
             if len(readers) == 1 and isinstance(readers[0], layers.DepthwiseConv2D):
-                (before,) = (each for each in folded.layers if _reads(relu, each))
+                (before,) = (layer for layer in folded.layers if _reads(relu, layer))
                 yield before, relu, readers[0]
 
 
 def _reads(reader: keras.Layer, layer: keras.Layer) -> bool:
     inputs = reader.input if isinstance(reader.input, list) else [reader.input]
-    return any(each is layer.output for each in inputs)
+    return any(tensor is layer.output for tensor in inputs)
 
 
 def _channel_peaks(
     folded: keras.Model, maps: list[keras.KerasTensor], crops: ImageBatch
 ) -> list[FloatArray]:
-    peaks = [np.zeros(each.shape[-1], np.float32) for each in maps]
+    peaks = [np.zeros(tensor.shape[-1], np.float32) for tensor in maps]
     for batch in _outputs(folded, maps, crops):
         for peak, values in zip(peaks, batch, strict=True):
             np.maximum(peak, values.max(axis=(0, 1, 2)), out=peak)
@@ -128,7 +131,7 @@ def _channel_peaks(
 def _outputs(
     folded: keras.Model, maps: list[keras.KerasTensor], crops: ImageBatch
 ) -> Iterator[list[FloatArray]]:
-    watched = keras.Model(folded.input, {str(index): each for index, each in enumerate(maps)})
+    watched = keras.Model(folded.input, {str(index): tensor for index, tensor in enumerate(maps)})
     for start in range(0, len(crops), _BATCH):
         batch = crops[start : start + _BATCH].astype(np.float32)
         found = watched.predict_on_batch(batch)

@@ -127,7 +127,7 @@ def to_float(embedder: keras.Model, precision: Precision) -> bytes:
 
 
 def _converter(embed: Callable[[Any], Any], network: keras.Model, dtype: Any) -> Any:
-    """TFLite's converter for one crop at a time."""
+    """A TFLite converter for one crop at a time."""
     import tensorflow as tf  # noqa: PLC0415
     from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415
 

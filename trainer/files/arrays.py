@@ -17,11 +17,11 @@ Array: TypeAlias = npt.NDArray[Any]
 
 
 class BrokenArraysError(Exception):
-    """The file is no `.npz`, or a damaged one; whoever reads it says what it should have been."""
+    """The file is no `.npz`, or a damaged one; the reader adds what was expected there."""
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays by name in the place of what was there."""
+    """Write arrays by name over what was there, whole or not at all."""
     # Through memory: a zip file that the disk has no room for complains when it is collected.
     packed = io.BytesIO()
     np.savez(packed, **arrays)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def bar(items: Sequence[T], label: str) -> Iterable[T]:
-    """The items, with a bar that goes away at the end; none where nobody looks."""
+    """The items, with a bar on a terminal that goes away at the end."""
     screen = Console(stderr=True)
     return track(items, label, console=screen, transient=True, disable=not screen.is_terminal)
 

@@ -14,7 +14,7 @@ from edge_reid.core.errors import TrainingError
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Hold back what is written to standard error inside; an error lets it all out.
+    """Hold back what the block writes to standard error; an error lets it all out.
 
     The notices are written from C++ to file descriptor 2 and most have no switch.
     """
@@ -58,7 +58,7 @@ def start_backend() -> None:
 
 
 def _start_tensorflow() -> None:
-    """Let it look for its devices and say what it has to say about them."""
+    """Let TensorFlow look for its devices, so that its messages come now."""
     import tensorflow as tf  # noqa: PLC0415 - only where it is the backend
 
     tf.config.list_physical_devices()

@@ -26,14 +26,14 @@ CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 
 @keras.saving.register_keras_serializable("edge_reid")
 class Centred(layers.Layer):  # type: ignore[misc]
-    """Pixels 0..255 to -128..127."""
+    """A layer that maps pixels 0..255 to -128..127."""
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return ops.subtract(x, ZERO_PIXEL)
 
 
 def fold(embedder: keras.Model) -> keras.Model:
-    """The same function without BatchNorm; other layers keep their names, weights are copied.
+    """A network of the same function without BatchNorm; names are kept, weights are copied.
 
     Exact but where the padding of the first convolution shows: it is 128 there instead of 127.5.
     """
@@ -78,6 +78,6 @@ def _with_norm(layer: keras.Layer, norm: keras.Layer | None) -> list[FloatArray]
 
 
 def _for_pixels(normalise: keras.Layer, kernel: FloatArray, bias: FloatArray) -> list[FloatArray]:
-    """The first convolution, of x - 128 instead of a·x + c, which is a(x - 128) + 128a + c."""
+    """The first convolution for x - 128 instead of a·x + c, which is a(x - 128) + 128a + c."""
     constant = normalise.scale * ZERO_PIXEL + normalise.offset
     return [kernel * normalise.scale, bias + constant * kernel.sum((0, 1, 2))]

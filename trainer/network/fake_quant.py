@@ -31,7 +31,7 @@ _TRAINED_ON_ITSELF = ("_relu", "_add", "_project_bn", "pool", "embedding_conv")
 
 
 def straight_through(x: Tensor) -> Tensor:
-    """Rounded to whole numbers; its gradient is that of the identity."""
+    """`x` rounded to whole numbers, with the gradient of the identity."""
     return x + ops.stop_gradient(ops.round(x) - x)
 
 

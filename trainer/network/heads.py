@@ -11,8 +11,7 @@ from trainer.network.losses import moved_centers, unit
 from trainer.recipe.loss_settings import Losses
 
 _FULL = "float32"
-"""Precision of powers, and of the layers that only training has: they are small, and losses need
-it."""
+"""Precision of powers and of the layers that only training has: small, and losses need it."""
 
 
 @keras.saving.register_keras_serializable("edge_reid")
@@ -121,7 +120,7 @@ def add_training_heads(
 def _classifiers(
     embedding: keras.KerasTensor, identities: int, losses: Losses
 ) -> dict[str, keras.KerasTensor]:
-    """Behind BNNeck (Luo et al., "Bag of Tricks", 2019).
+    """Classifiers behind BNNeck (Luo et al., "Bag of Tricks", 2019).
 
     That is BatchNorm without shift, between the feature that metric losses see and the one that
     classifiers see.

@@ -201,7 +201,7 @@ def _text(name: str | bytes) -> str:
 
 
 def _plain(layer: str) -> str:
-    """As today's Keras names it; older files say `expanded_conv/depthwise/BatchNorm`."""
+    """A variable's name as today's Keras has it; older files nest it in folders."""
     return layer.lower().replace("/", "_").replace("batchnorm", "bn")
 
 

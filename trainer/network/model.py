@@ -15,12 +15,12 @@ from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.network import heads
 from trainer.network import imagenet_weights as weights
 from trainer.network.backbone import BackboneConfig, build_backbone
-from trainer.recipe.recipe import Recipe, read_recipe
+from trainer.recipe.recipe import RECIPE, Recipe, read_recipe
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
-RECIPE = "recipe.json"
 WEIGHTS = "weights.npz"
+"""Of a run: the averaged network, as of its last validation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

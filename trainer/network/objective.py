@@ -8,8 +8,11 @@ from typing import Any
 import keras
 
 from trainer.network import losses as loss
+from trainer.network.fake_quant import rounded
+from trainer.network.heads import add_training_heads
 from trainer.network.losses import Tensor
 from trainer.recipe.loss_settings import Losses
+from trainer.recipe.recipe import Recipe, Stage
 
 
 class ReidModel(keras.Model):  # type: ignore[misc]
@@ -51,6 +54,32 @@ class ReidModel(keras.Model):  # type: ignore[misc]
             known = slice(self.labelled)
             self.get_layer("centers").move(y_pred["embedding"][known], y["label"][known], rate)
         return total
+
+
+def training_model(
+    recipe: Recipe,
+    stage: Stage,
+    embedder: keras.Model,
+    *,
+    identities: int,
+    labelled: int,
+    teacher_dimension: int,
+) -> ReidModel:
+    """The embedder with the heads and losses that it is trained with.
+
+    Args:
+        recipe: which losses.
+        stage: whether it is trained through int8 rounding.
+        embedder: shares its weights with the result.
+        identities: C, people trained on.
+        labelled: pictures of known people in a batch.
+        teacher_dimension: T, numbers that teachers say.
+    """
+    network = rounded(embedder) if stage.int8_rounding else embedder
+    trained = add_training_heads(network, identities, recipe.losses, teacher_dimension)
+    # Losses are sums of many small numbers, for which half precision is too coarse.
+    outputs = {name: keras.ops.cast(out, "float32") for name, out in trained.output.items()}
+    return ReidModel(trained.input, outputs, losses=recipe.losses, labelled=labelled)
 
 
 def loss_parts(

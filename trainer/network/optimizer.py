@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from trainer.recipe.recipe import Recipe
+
 _PART = 3.0
 """The average forgets over at most a third of the steps done."""
 
@@ -27,3 +29,16 @@ class AveragingAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
         for variable, average in zip(trainable_variables, averages, strict=True):
             kept = ops.cast(momentum, variable.dtype)
             average.assign(kept * average + (1 - kept) * variable)
+
+
+def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """AdamW with the recipe's clipping and moving average; its rate is set at every step."""
+    optimizer = AveragingAdamW(
+        learning_rate=0.0,
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.clip_norm,
+        use_ema=True,
+        ema_momentum=recipe.ema,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "power"])
+    return optimizer

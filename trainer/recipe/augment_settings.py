@@ -15,8 +15,7 @@ class AugmentConfig(Settings):
     flip: Share = 0.5
     """Chance of mirroring left to right."""
     shift: Annotated[float, Field(ge=0, lt=1)] = 0.06
-    """Largest shift of the crop, as a part of its width or height; uncovered pixels repeat the
-    border (pad-and-crop)."""
+    """Largest shift of the crop, as a part of its width or height; the border is repeated."""
     rotation_degrees: Annotated[float, Field(ge=0, le=45)] = 0.0
     """Largest turn either way."""
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -68,5 +67,5 @@ CCTV = AugmentConfig(
     shrink=0.15,
     jpeg=0.15,
 )
-"""For small folders: what other cameras, other light and other devices would do to them."""
+"""For small folders: what other cameras, other light and other boxes would do to them."""
 PRESETS = {"standard": STANDARD, "cctv": CCTV}

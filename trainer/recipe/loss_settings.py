@@ -109,5 +109,5 @@ class Losses(Settings):
 
 
 def _in_full(value: Any) -> Any:
-    """The short form, a weight, as an object; a number given as text too."""
+    """A loss given by its weight alone, as a number or text, written as an object."""
     return {"weight": value} if isinstance(value, int | float | str) else value

@@ -14,6 +14,8 @@ from trainer.recipe.augment_settings import PRESETS, STANDARD, AugmentConfig
 from trainer.recipe.loss_settings import Losses, Softmax, Triplet
 from trainer.recipe.settings import BackboneName, Positive, Settings
 
+RECIPE = "recipe.json"
+"""Of a run: its recipe, in the run's folder."""
 Precision: TypeAlias = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 SIZE_STEP_PX = 16
 """Halves without a remainder, down to the sixteenth that `last_stride` 1 embeds."""
@@ -103,7 +105,7 @@ def _by_path(value: Any) -> Any:
 
 
 def _as_list(value: Any) -> Any:
-    """One teacher, by itself or by its path, or none at all, is a list too."""
+    """A list of teachers from one, from its path, or from none."""
     if value is None:
         return ()
     return value if isinstance(value, list | tuple) else (value,)
@@ -118,7 +120,7 @@ def _by_name(value: Any) -> Any:
 
 
 class Recipe(Settings):
-    """All of a run. The first source also gives the identities held out for validation."""
+    """Every setting of a run. The first source gives the identities held out for validation."""
 
     sources: Annotated[tuple[DataSource, ...], Field(min_length=1)]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]

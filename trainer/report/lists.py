@@ -49,7 +49,7 @@ class RankedList:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """Of one subject on one data set."""
+    """The ranked lists of one subject on one data set."""
 
     worst: tuple[RankedList, ...]
     best: tuple[RankedList, ...]

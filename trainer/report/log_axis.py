@@ -15,7 +15,7 @@ _DECADES_BY_TENS = 2.0
 
 
 def use_log_axis(axis: Axes, which: Literal["x", "y"], values: Iterable[float]) -> bool:
-    """Make an axis logarithmic if all that is drawn along it is positive; whether it is now.
+    """Make an axis logarithmic if all values along it are positive; returns whether it is.
 
     Values that span less than a decade stay on a straight axis: there would be hardly a label on
     the other.

@@ -43,7 +43,7 @@ class DataPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """What the template sets."""
+    """Everything that the template prints."""
 
     title: str
     subjects: tuple[ReportSubject, ...]
@@ -114,7 +114,7 @@ def _data_part(subjects: Sequence[ReportSubject], index: int, pictures: bool) ->
         summarise_data(reports[0].split),
         reports[0].remarks(),
         tuple(rows),
-        {name: max(each[name] for each in scores) for name in scores[0]},
+        {name: max(row[name] for row in scores) for name in scores[0]},
         tuple((s.name, ranked_lists(r)) for s, r in zip(subjects, reports, strict=True))
         if pictures
         else (),

@@ -96,7 +96,7 @@ def draw_roc_det(subjects: Sequence[ReportSubject], folder: Path) -> tuple[Plot,
     count, key = len(subjects[0].reports), len(subjects) > 1
     roc_caption = (
         "Pairs of one query and one gallery picture: how many of the same person are accepted "
-        "(up is better) when so many pairs of strangers are accepted too. The left end rests on "
+        "(up is better) when so many impostor pairs are accepted too. The left end rests on "
         "few pairs."
     )
     roc_figure = panels(count, roc_panel, key=key)
@@ -132,7 +132,7 @@ def draw_histograms(subjects: Sequence[ReportSubject], fpir: float, folder: Path
     def panel(index: int, axis: Axes) -> None:
         split, subject = cells[index]
         report = subject.reports[split]
-        impostor, genuine = decision_similarities(report.split.data, report.embeddings)
+        impostor, genuine = decision_similarities(report.split.data, report.crops)
         heights: list[float] = []
         for similarities, colour, label in (
             (impostor, IMPOSTOR, "different people"),

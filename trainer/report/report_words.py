@@ -16,7 +16,7 @@ from trainer.scoring.evaluate import Split
 
 
 def write_report(
-    places: Sequence[Path],
+    models: Sequence[Path],
     data: Sequence[Path],
     out: Path,
     *,
@@ -33,8 +33,9 @@ def write_report(
         raise UsageError(f"report: expected --out NAME.html, got {out}")
     if not 0 < fpir < 1:
         raise UsageError(f"report: expected --fpir between 0 and 1, got {fpir}")
-    chosen, remarks = _data_of(places, data)
-    subjects = read_subjects(places, _told_apart([split_of(place) for place in chosen], chosen))
+    chosen, remarks = _data_of(models, data)
+    splits = _distinctly_named([split_of(ref) for ref in chosen], chosen)
+    subjects = read_subjects(models, splits)
     figures = out.with_name(f"{out.stem}_figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
@@ -49,19 +50,19 @@ def write_report(
     Console().print(f"{out} ({size_mb:.1f} MB); figures in {figures}", highlight=False)
 
 
-def _told_apart(splits: Sequence[Split], places: Sequence[Path]) -> list[Split]:
+def _distinctly_named(splits: Sequence[Split], refs: Sequence[Path]) -> list[Split]:
     """Data sets of one name, such as the held-out people of two runs, are given longer ones."""
     names = [split.name for split in splits]
-    longer = distinct_names(places)
+    longer = distinct_names(refs)
     return [
         replace(split, name=f"{split.name} ({name})") if names.count(split.name) > 1 else split
         for split, name in zip(splits, longer, strict=True)
     ]
 
 
-def _data_of(places: Sequence[Path], data: Sequence[Path]) -> tuple[Sequence[Path], list[str]]:
+def _data_of(models: Sequence[Path], data: Sequence[Path]) -> tuple[Sequence[Path], list[str]]:
     """What to score on, and what a reader must know of it."""
-    runs = [place for place in places if recipe_at(place)]
+    runs = [model for model in models if recipe_at(model)]
     if data:
         return data, []
     if not runs:
@@ -70,4 +71,4 @@ def _data_of(places: Sequence[Path], data: Sequence[Path]) -> tuple[Sequence[Pat
         f"Measured on the people that {runs[0].name} held out of its training. What the others "
         "were trained on may include them."
     )
-    return runs[:1], [remark] if len(places) > 1 else []
+    return runs[:1], [remark] if len(models) > 1 else []

@@ -77,7 +77,7 @@ class Plot:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Matplotlib's settings for figures made inside."""
+    """Set Matplotlib's style for the figures made in the block."""
     with mpl.rc_context(_RC):
         yield
 
@@ -143,5 +143,5 @@ def _inline(svg: str, name: str) -> str:
 
 
 def _as_wide_as_drawn(opening: re.Match[str]) -> str:
-    """A figure of one panel stays small where there is room for three."""
+    """Keep a figure of one panel small where there is room for three."""
     return f'{opening[1]} style="width: {float(opening[2]) * _PX_PER_PT:.0f}px"'

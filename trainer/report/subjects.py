@@ -24,7 +24,7 @@ GALLERY_SIZES = (10, 100, 1000)
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Where the device decides with so many templates enrolled.
+    """The similarity at which the device names somebody, for a number of templates enrolled.
 
     Attributes:
         templates: in the gallery.
@@ -58,7 +58,7 @@ class ReportSubject:
     reports: tuple[Report, ...]
 
     def thresholds(self, fpir: float) -> tuple[Threshold, ...]:
-        """At a target rate, for each of `GALLERY_SIZES`; empty where nothing was measured."""
+        """At a target FPIR for each of `GALLERY_SIZES`; empty where nothing was measured."""
         if not self.quantiles:
             return ()
         return tuple(
@@ -71,22 +71,22 @@ class ReportSubject:
         )
 
 
-def read_subjects(places: Sequence[Path], splits: Sequence[Split]) -> tuple[ReportSubject, ...]:
+def read_subjects(paths: Sequence[Path], splits: Sequence[Split]) -> tuple[ReportSubject, ...]:
     """Score every run and file on every data set.
 
     Raises:
-        UsageError: a place is neither the folder of a run nor a `.tflite`.
+        UsageError: a path is neither the folder of a run nor a `.tflite`.
         ModelError: a file or its manifest cannot be used; TrainingError: a run, or its scores.
     """
-    for place in places:
-        if place.suffix != ".tflite" and not place.is_dir():
-            raise UsageError(f"report {place}: expected a .tflite or the folder of a run")
-    names = names_of(places)
+    for path in paths:
+        if path.suffix != ".tflite" and not path.is_dir():
+            raise UsageError(f"report {path}: expected a .tflite or the folder of a run")
+    names = names_of(paths)
     return tuple(
-        _read_file(place, name, splits)
-        if place.suffix == ".tflite"
-        else _read_run(place, name, splits)
-        for place, name in zip(places, names, strict=True)
+        _read_file(path, name, splits)
+        if path.suffix == ".tflite"
+        else _read_run(path, name, splits)
+        for path, name in zip(paths, names, strict=True)
     )
 
 
@@ -118,8 +118,8 @@ def _read_run(run: Path, name: str, splits: Sequence[Split]) -> ReportSubject:
 
 
 def _measured_quantiles(reports: Sequence[Report]) -> Quantiles:
-    """As `edge-reid calibrate` would write them; none where the people are too few."""
-    parts = [Embedded(r.split.name, r.split.data, r.embeddings) for r in reports]
+    """Quantiles as `edge-reid calibrate` would write them; none where people are too few."""
+    parts = [Embedded.of(report) for report in reports]
     try:
         return table(calibrate(parts, sizes=(), replicates=1).impostor)
     except TrainingError:
@@ -156,15 +156,15 @@ def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
     )
 
 
-def names_of(places: Sequence[Path]) -> list[str]:
+def names_of(paths: Sequence[Path]) -> list[str]:
     """A name for each, a run and its own export told apart: what it is, and what it is called."""
-    kinds = ["model" if place.suffix == ".tflite" else "run" for place in places]
-    return [f"{kind} {name}" for kind, name in zip(kinds, distinct_names(places), strict=True)]
+    kinds = ["model" if path.suffix == ".tflite" else "run" for path in paths]
+    return [f"{kind} {name}" for kind, name in zip(kinds, distinct_names(paths), strict=True)]
 
 
-def distinct_names(places: Sequence[Path]) -> list[str]:
-    """Of files or folders: as many of the last parts of their paths as tell them apart."""
-    whole = [place.resolve() for place in places]
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """The last parts of the paths of files or folders, as many as tell them apart."""
+    whole = [path.resolve() for path in paths]
     shown = [path.name for path in whole]
     for parts in range(2, max((len(path.parts) for path in whole), default=0) + 1):
         shown = [

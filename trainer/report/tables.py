@@ -58,7 +58,7 @@ class ThresholdRow:
 
 
 def summarise_data(split: Split) -> DataSummary:
-    """Who and what is in a data set."""
+    """A data set in numbers."""
     data = split.data
     queried = np.unique(data.labels[split.query])
     counts = np.array([np.sum(data.labels == label) for label in queried[queried >= 0]])
@@ -78,7 +78,7 @@ def summarise_data(split: Split) -> DataSummary:
 
 
 def score_row(subject: ReportSubject, report: Report) -> ScoreRow:
-    """All scores the data can show."""
+    """All scores that the data can show."""
     rates = {f"TAR@{far:g}": tar for far, tar in report.accept_rates().items()}
     scores = report.scores() | rates
     return ScoreRow(subject.name, tuple(scores.items()), _open_set(report))
@@ -87,7 +87,7 @@ def score_row(subject: ReportSubject, report: Report) -> ScoreRow:
 def _open_set(report: Report) -> str:
     """FNIR at FPIR in words, or why it cannot be given."""
     try:
-        made = open_set(report.split.known_people(report.embeddings), Setup())
+        made = open_set(report.split.known_people(report.crops), Setup())
     except TrainingError as error:
         return f"open set: {error}"
     shown = [
@@ -97,27 +97,27 @@ def _open_set(report: Report) -> str:
     if made.refused:
         measured = {point.fpir for point in made.points}
         rates = " and ".join(f"{100 * fpir:g} %" for fpir in FPIRS if fpir not in measured)
-        shown.append(f"too few strangers to show FPIR {rates}")
-    people = f"{made.identities} people enrolled by one picture, {made.strangers} tracks of others"
+        shown.append(f"too few impostors to show FPIR {rates}")
+    people = f"{made.identities} people enrolled by one picture, {made.impostors} tracks of others"
     return f"open set ({people}): {'; '.join(shown)}"
 
 
 def threshold_rows(subject: ReportSubject, fpir: float) -> tuple[ThresholdRow, ...]:
-    """Each threshold on each data set."""
+    """What each threshold does on each data set."""
     rows = []
     for report in subject.reports:
-        impostor, genuine = decision_similarities(report.split.data, report.embeddings)
+        impostor, genuine = decision_similarities(report.split.data, report.crops)
         rows += [
             ThresholdRow(
                 subject.name,
                 report.split.name,
-                each.templates,
-                each.similarity,
-                each.measured,
-                float(np.mean(genuine < each.similarity)) if len(genuine) else float("nan"),
-                float(np.mean(impostor >= each.similarity)) if len(impostor) else float("nan"),
+                threshold.templates,
+                threshold.similarity,
+                threshold.measured,
+                float(np.mean(genuine < threshold.similarity)) if len(genuine) else float("nan"),
+                float(np.mean(impostor >= threshold.similarity)) if len(impostor) else float("nan"),
             )
-            for each in subject.thresholds(fpir)
+            for threshold in subject.thresholds(fpir)
         ]
     return tuple(rows)
 

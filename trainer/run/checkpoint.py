@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
-from trainer.network.model import RECIPE, set_weights_by_name, weights_by_name
-from trainer.recipe.recipe import Recipe
+from trainer.network.model import set_weights_by_name, weights_by_name
+from trainer.recipe.recipe import RECIPE, Recipe
 
 CHECKPOINT = "checkpoint.npz"
 _MODEL, _OPTIMIZER, _PROGRESS = "model/", "optimizer/", "progress"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingPosition:
     """Where a run is: the stage, the steps done in it, and its wall time so far."""
 
     stage: int = 0
@@ -42,12 +42,12 @@ class Checkpoint:
     """
 
     file: Path
-    at: Progress
+    at: TrainingPosition
     model: Mapping[str, npt.NDArray[Any]]
     optimizer: tuple[npt.NDArray[Any], ...]
 
 
-def checkpoint_of(run: Path, model: keras.Model, at: Progress) -> Checkpoint:
+def checkpoint_of(run: Path, model: keras.Model, at: TrainingPosition) -> Checkpoint:
     """A copy of the state that training has now, not yet on disk."""
     return Checkpoint(
         file=run / CHECKPOINT,
@@ -60,7 +60,7 @@ def checkpoint_of(run: Path, model: keras.Model, at: Progress) -> Checkpoint:
 
 
 def write_checkpoint(state: Checkpoint) -> None:
-    """Put a state on disk, in the place of the checkpoint before.
+    """Put a state on disk over the checkpoint before.
 
     Raises:
         TrainingError: a number in it is not finite; the checkpoint before is kept.
@@ -73,13 +73,13 @@ def write_checkpoint(state: Checkpoint) -> None:
     write_arrays(state.file, arrays)
 
 
-def check_finite(arrays: Mapping[str, npt.NDArray[Any]], run: Path, at: Progress) -> None:
-    """Raise TrainingError if a number among `arrays` is infinite or none."""
+def check_finite(arrays: Mapping[str, npt.NDArray[Any]], run: Path, at: TrainingPosition) -> None:
+    """Raise TrainingError unless all numbers among `arrays` are finite."""
     if broken := [name for name, value in arrays.items() if not np.isfinite(value).all()]:
         raise diverged(f"finite weights, got {broken[0]} that is not", run, at)
 
 
-def diverged(expected: str, run: Path, at: Progress) -> TrainingError:
+def diverged(expected: str, run: Path, at: TrainingPosition) -> TrainingError:
     """The error of a run that has left the finite numbers, with the way back."""
     kept = "the last good checkpoint is kept" if (run / CHECKPOINT).exists() else "none was saved"
     return TrainingError(
@@ -107,7 +107,7 @@ def read_checkpoint(run: Path) -> Checkpoint | None:
         ) from error
     return Checkpoint(
         file=path,
-        at=Progress(int(stage), int(step), float(elapsed_s)),
+        at=TrainingPosition(int(stage), int(step), float(elapsed_s)),
         model={n.removeprefix(_MODEL): a for n, a in arrays.items() if n.startswith(_MODEL)},
         optimizer=tuple(arrays[n] for n in sorted(arrays) if n.startswith(_OPTIMIZER)),
     )

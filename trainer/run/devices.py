@@ -32,7 +32,7 @@ def chosen_precision(asked: Precision) -> str:
 
 @contextmanager
 def computing_in(policy: str) -> Iterator[None]:
-    """Inside, layers are made to compute in `policy`; their weights are float32 all the same."""
+    """Let the layers made in the block compute in `policy`; their weights stay float32."""
     usual = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(policy)
     try:
@@ -69,7 +69,7 @@ def data_parallel(batch: int) -> keras.distribution.DataParallel | None:
 
 @contextmanager
 def on_one_device() -> Iterator[None]:
-    """Inside, nothing is shared out."""
+    """Share nothing out in the block."""
     shared = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:

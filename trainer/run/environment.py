@@ -16,14 +16,14 @@ from edge_reid import __version__
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.files import whole_file
 from trainer.data.run_data import ENVIRONMENT, RunData, fingerprint
-from trainer.run.checkpoint import Progress
+from trainer.run.checkpoint import TrainingPosition
 from trainer.run.devices import accelerators
 
 _PACKAGES = ("keras", "numpy", "opencv-python-headless")
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
 
 
-def write_environment(run: Path, data: RunData, at: Progress, precision: str) -> None:
+def write_environment(run: Path, data: RunData, at: TrainingPosition, precision: str) -> None:
     """Note the data, and this process among those that have worked on the run.
 
     Raises:
@@ -32,7 +32,7 @@ def write_environment(run: Path, data: RunData, at: Progress, precision: str) ->
     path = run / ENVIRONMENT
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     facts = _data_facts(data)
-    began = before.get("data", facts) if at != Progress() else facts
+    began = before.get("data", facts) if at != TrainingPosition() else facts
     if began["sha256"] != facts["sha256"]:
         raise TrainingError(
             f"run {run}: expected the {began['training_images']} training pictures of "
@@ -40,7 +40,7 @@ def write_environment(run: Path, data: RunData, at: Progress, precision: str) ->
             f"{facts['training_images']} of {facts['training_identities']}, or of other names or "
             f"sizes; put the data back, or begin anew with --start {run}/weights.npz"
         )
-    processes = before.get("processes", []) if at != Progress() else []
+    processes = before.get("processes", []) if at != TrainingPosition() else []
     here = {"from_stage": at.stage, "from_step": at.step, "precision": precision} | _machine()
     whole = {"data": facts, "processes": [*processes, here]}
     with whole_file(path) as file:
@@ -57,7 +57,7 @@ def _data_facts(data: RunData) -> dict[str, Any]:
         "held_out_identities": list(data.held_out_names),
         "held_out_photos": list(data.held_out_photos),
         "identities_left_out": list(data.left_out),
-        "unreadable_files": [each.reason for each in data.unreadable],
+        "unreadable_files": [file.reason for file in data.unreadable],
         "unused_files": [str(path) for path in data.unused],
     }
 

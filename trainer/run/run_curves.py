@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from edge_reid.core.files import whole_file
 from trainer.files.tensorboard import ScalarFile
-from trainer.run.checkpoint import Progress
+from trainer.run.checkpoint import TrainingPosition
 
 CURVES = "curves.jsonl"
 METRICS = "metrics.json"
@@ -27,9 +27,11 @@ class Curves:
     validation.
     """
 
-    def __init__(self, run: Path, at: Progress) -> None:
+    def __init__(self, run: Path, at: TrainingPosition) -> None:
         self._run = run
-        before = [] if at == Progress() else read_curves(run)  # of a run that begins: another's
+        before = (
+            [] if at == TrainingPosition() else read_curves(run)
+        )  # of a run that begins: another's
         self._lines = [
             line for line in before if (line["stage"], line["step"]) <= (at.stage, at.step)
         ]
@@ -38,7 +40,7 @@ class Curves:
         # Steps begin anew with every stage, so each is a curve of its own.
         self._scalars = ScalarFile(run / TENSORBOARD / f"stage-{at.stage + 1}", at.step)
 
-    def add(self, at: Progress, values: Mapping[str, float]) -> None:
+    def add(self, at: TrainingPosition, values: Mapping[str, float]) -> None:
         """Write down what was measured after `at.step` steps."""
         line: Line = {"stage": at.stage, "step": at.step}
         line |= {name: _rounded(value) for name, value in values.items()}
@@ -58,7 +60,7 @@ def read_curves(run: Path) -> list[Line]:
     """The lines of a run's curves; one that is broken, as by a crash, is left out."""
     path = run / CURVES
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    return [line for each in text.splitlines() if (line := measurement(each))]
+    return [line for written in text.splitlines() if (line := measurement(written))]
 
 
 def measurement(text: str) -> Line | None:
@@ -87,5 +89,5 @@ def _encoded(line: Line) -> bytes:
 
 
 def _rounded(value: float) -> float:
-    """Six digits: learning rates are small."""
+    """The value in six significant digits: learning rates are small."""
     return float(f"{value:.6g}")

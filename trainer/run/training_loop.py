@@ -18,7 +18,7 @@ import numpy as np
 from trainer.data.batches import Batch
 from trainer.network.objective import ReidModel
 from trainer.recipe.recipe import Recipe, Stage
-from trainer.run.checkpoint import Progress, checkpoint_of, diverged, write_checkpoint
+from trainer.run.checkpoint import TrainingPosition, checkpoint_of, diverged, write_checkpoint
 from trainer.run.run_curves import Curves
 from trainer.run.training_progress import TrainingProgress
 
@@ -55,13 +55,13 @@ class Means:
         self._count = 0
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Count one step's losses in."""
+        """Add the losses of one step."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
 
     def take(self) -> dict[str, float]:
-        """The averages; the next ones begin anew."""
+        """The averages so far; then begin anew."""
         means = {name: value / self._count for name, value in self._sums.items()}
         self._sums, self._count = {}, 0
         return means
@@ -82,7 +82,7 @@ class StageRun:
         *,
         run: Path,
         steps: int,
-        validate: Callable[[Progress], dict[str, float]],
+        validate: Callable[[TrainingPosition], dict[str, float]],
     ) -> None:
         self._recipe, self._stage, self._model = recipe, stage, model
         self._run, self._steps, self._validate = run, steps, validate
@@ -90,7 +90,7 @@ class StageRun:
         self._means = Means()
         self._saved_s = time.monotonic()
 
-    def go(self, batches: Iterator[Batch], at: Progress) -> dict[str, float]:
+    def go(self, batches: Iterator[Batch], at: TrainingPosition) -> dict[str, float]:
         """Step until the epochs are done or the minutes are over; returns the last scores.
 
         Raises:
@@ -104,13 +104,13 @@ class StageRun:
             TrainingProgress(title, self._steps, self._done(at.step, clock)) as self._shown,
             stop_waits(self._shown.say) as stop,
         ):
-            if at == Progress() and self._recipe.start_from is not None:
+            if at == TrainingPosition() and self._recipe.start_from is not None:
                 self._score(at)
             while (done := self._done(at.step, clock)) < 1.0 and not stop.asked:
                 rate = learning_rate(self._stage, at.step, done)
                 batch = next(batches)
                 losses = self._saved_step(batch, at, rate)
-                at = Progress(at.stage, at.step + 1, clock.elapsed_s())
+                at = TrainingPosition(at.stage, at.step + 1, clock.elapsed_s())
                 done = self._done(at.step, clock)
                 self._shown.advance(at.step, done, losses["loss"], len(batch.labels))
                 self._after_step(at, losses, rate)
@@ -122,11 +122,11 @@ class StageRun:
                 raise stop.exception()
         return scores
 
-    def _title(self, at: Progress) -> str:
+    def _title(self, at: TrainingPosition) -> str:
         return f"stage {at.stage + 1} of {len(self._recipe.stages)},"
 
-    def _saved_step(self, batch: Batch, at: Progress, rate: float) -> dict[str, float]:
-        """A step; when a checkpoint is due, one of the state before it.
+    def _saved_step(self, batch: Batch, at: TrainingPosition, rate: float) -> dict[str, float]:
+        """Do a step and, when a checkpoint is due, save the state before it.
 
         Only the step's loss shows whether that state was good: weights that an update blew up
         can still be finite.
@@ -139,7 +139,7 @@ class StageRun:
             self._saved_s = time.monotonic()
         return losses
 
-    def _step(self, batch: Batch, at: Progress, rate: float) -> dict[str, float]:
+    def _step(self, batch: Batch, at: TrainingPosition, rate: float) -> dict[str, float]:
         """One update; returns the losses of its batch."""
         self._model.optimizer.learning_rate = rate
         target = {"label": batch.labels, "teacher": batch.teacher}
@@ -149,7 +149,7 @@ class StageRun:
             raise diverged(f"a finite loss, got {losses['loss']}", self._run, at)
         return losses
 
-    def _after_step(self, at: Progress, losses: dict[str, float], rate: float) -> None:
+    def _after_step(self, at: TrainingPosition, losses: dict[str, float], rate: float) -> None:
         self._means.add(losses)
         if at.step % self._log_every == 0:
             seen = {"elapsed_s": round(at.elapsed_s, 1), "learning_rate": rate}
@@ -165,7 +165,7 @@ class StageRun:
         by_time = clock.elapsed_s() / (60 * minutes) if minutes else 0.0
         return min(1.0, max(step / self._steps, by_time))
 
-    def _score(self, at: Progress) -> dict[str, float]:
+    def _score(self, at: TrainingPosition) -> dict[str, float]:
         with averaged_weights(self._model):
             scores = self._validate(at)
         self._curves.add(at, scores)
@@ -185,7 +185,7 @@ def learning_rate(stage: Stage, step: int, done: float) -> float:
 
 @contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Inside, the trainable variables are their moving averages."""
+    """Set the trainable variables to their moving averages in the block."""
     own = [np.array(keras.ops.convert_to_numpy(v)) for v in model.trainable_variables]
     # Before the first update there is no average yet, only zeros.
     if int(model.optimizer.iterations) > 0:
@@ -198,22 +198,22 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
 
 class StopRequest:
-    """By which signal a run was asked to stop, if it was."""
+    """The signal that asked a run to stop, if one did."""
 
     def __init__(self) -> None:
         self._number: int | None = None
 
     @property
     def asked(self) -> bool:
-        """Whether it was."""
+        """Whether the run was asked to stop."""
         return self._number is not None
 
     def note(self, number: int) -> None:
-        """Remember the signal that asks."""
+        """Remember the signal."""
         self._number = number
 
     def exception(self) -> BaseException:
-        """What leaves as the signal would have: 130, or 143, for the run is not done."""
+        """The exception to leave by, with the exit code of the signal: 130 or 143."""
         if self._number == signal.SIGTERM:
             return SystemExit(_SIGNALLED + signal.SIGTERM)
         return KeyboardInterrupt()
@@ -221,7 +221,7 @@ class StopRequest:
 
 @contextmanager
 def stop_waits(say: Callable[[str], None]) -> Iterator[StopRequest]:
-    """Inside, the first Ctrl-C or SIGTERM is only noted; a second one leaves at once.
+    """Note the first Ctrl-C or SIGTERM in the block; a second one leaves at once.
 
     A step that is cut through leaves weights that belong to no step, and nothing to go on from.
     """

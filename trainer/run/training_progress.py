@@ -53,7 +53,7 @@ class TrainingProgress:
         self._bar.stop()
 
     def advance(self, step: int, done: float, loss: float, images: int) -> None:
-        """A step of `images` pictures is over, and with it the part `done` of the stage."""
+        """Show that a step of `images` pictures and the part `done` of the stage are over."""
         now_s = time.monotonic()
         self._recent.append((now_s, images))
         note = f"step {step} of {self._steps}, loss {loss:.3f}{self._speed(now_s, done)}"
@@ -63,7 +63,7 @@ class TrainingProgress:
             self.say(f"{self._title}: {note}")
 
     def images_per_s(self) -> float | None:
-        """Over the last steps; None before the second one."""
+        """Speed over the last steps; None before the second one."""
         if len(self._recent) < 2:  # noqa: PLR2004 - a speed needs two points in time
             return None
         took_s = self._recent[-1][0] - self._recent[0][0]
@@ -77,5 +77,5 @@ class TrainingProgress:
         return f", {speed:.0f} images/s, {timedelta(seconds=round(max(left_s, 0.0)))} left"
 
     def say(self, text: str) -> None:
-        """A line of its own, above the bar."""
+        """Print a line of its own, above the bar."""
         self._console.print(text)

@@ -1,4 +1,7 @@
-"""A place a user names: a data set, or the people that a run or a recipe holds out."""
+"""People as a user names them: a data set, or those that a run or a recipe holds out.
+
+A data reference is the path of a data set, of a run's folder, or of a recipe (`.json`).
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,32 @@ from pathlib import Path
 
 from trainer.data.datasets import PersonData, read_source
 from trainer.data.run_data import RunData, load_data_of, load_run_data
-from trainer.network.model import RECIPE
-from trainer.recipe.recipe import read_recipe
+from trainer.recipe.recipe import RECIPE, read_recipe
 from trainer.scoring.evaluate import Split, read_split, validation_split
 
 
-def recipe_at(place: Path) -> Path | None:
-    """The recipe that a place is, or the one in a run's folder."""
-    if place.suffix == ".json":
-        return place
-    return place / RECIPE if (place / RECIPE).is_file() else None
+def recipe_at(ref: Path) -> Path | None:
+    """The recipe that is referred to, or the one in a run's folder; None for a data set."""
+    if ref.suffix == ".json":
+        return ref
+    return ref / RECIPE if (ref / RECIPE).is_file() else None
 
 
-def people_of(place: Path) -> PersonData:
+def people_of(ref: Path) -> PersonData:
     """All pictures of a data set; of a run or a recipe, those of the people held out."""
-    data = _run_data(place)
-    return data.validation if data else read_source(place)
+    data = _run_data(ref)
+    return data.validation if data else read_source(ref)
 
 
-def split_of(place: Path) -> Split:
-    """The same as queries and gallery."""
-    data = _run_data(place)
-    return validation_split(data) if data else read_split(place)
+def split_of(ref: Path) -> Split:
+    """`people_of`, cut into queries and gallery."""
+    data = _run_data(ref)
+    return validation_split(data) if data else read_split(ref)
 
 
-def _run_data(place: Path) -> RunData | None:
-    recipe = recipe_at(place)
+def _run_data(ref: Path) -> RunData | None:
+    recipe = recipe_at(ref)
     if recipe is None:
         return None
     read = read_recipe(recipe)
-    return load_run_data(read) if place.suffix == ".json" else load_data_of(place, read)
+    return load_run_data(read) if ref.suffix == ".json" else load_data_of(ref, read)

@@ -15,7 +15,10 @@ import numpy.typing as npt
 
 from edge_reid.core.config import RuntimeName
 from edge_reid.core.errors import TrainingError
+from edge_reid.matching.vectors import unit_rows
+from edge_reid.vision.crops import whole_crop_quality
 from edge_reid.vision.embed import Embedder
+from edge_reid.vision.preprocess import to_input
 from trainer.data.datasets import (
     DISTRACTOR_IDENTITY,
     JUNK_IDENTITY,
@@ -25,12 +28,13 @@ from trainer.data.datasets import (
     read_market,
     read_source,
 )
-from trainer.data.decoded_crops import load_crops, read_image
+from trainer.data.decoded_crops import read_image
 from trainer.data.listing import GALLERY, QUERY, pictures_in
 from trainer.data.pictures import refuse_unreadable
 from trainer.data.run_data import RunData, load_data_of
 from trainer.files.progress_bars import bar, waiting
-from trainer.scoring.ranking_metrics import FloatArray, People, Ranking, rank_gallery, unit_rows
+from trainer.scoring.crop_embeddings import CropEmbeddings
+from trainer.scoring.ranking_metrics import FloatArray, People, Ranking, rank_gallery
 from trainer.scoring.track_means import two_views
 from trainer.scoring.verification import FARS, pair_similarities, supports, tars_at_fars
 
@@ -54,9 +58,10 @@ class Split:
     caution: str = ""
     """What makes scores on it say less than they seem to."""
 
-    def people(self, embeddings: FloatArray, index: IntArray) -> People:
-        """The pictures at `index` as points; embeddings (N, D) are of all of `data`."""
-        return People(embeddings[index], self.data.labels[index], self.data.cameras[index])
+    def people(self, crops: CropEmbeddings, index: IntArray) -> People:
+        """The pictures at `index` as points, from the embeddings of all of `data`."""
+        data, chosen = self.data, crops.take(index)
+        return People(chosen.rows, data.labels[index], data.cameras[index], chosen.qualities)
 
     @property
     def ranked(self) -> int:
@@ -73,7 +78,7 @@ class Split:
         """Pictures of the gallery that show anybody and match nobody."""
         return int(np.sum(self.data.labels[self.gallery] == DISTRACTOR_IDENTITY))
 
-    def known_people(self, embeddings: FloatArray) -> People:
+    def known_people(self, crops: CropEmbeddings) -> People:
         """All pictures of people who are queried, the others with label -1; for open-set trials.
 
         Where cameras are not known, the halves of a person's pictures stand for two.
@@ -81,7 +86,7 @@ class Split:
         labels = self.data.labels
         queried = np.where(np.isin(labels, labels[self.query]), labels, JUNK_IDENTITY)
         cameras = self.data.cameras if self.data.has_cameras else two_views(queried)
-        return People(embeddings, queried, cameras)
+        return People(crops.rows, queried, cameras, crops.qualities)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,19 +94,24 @@ class Report:
     """What scoring a model on a split gave."""
 
     split: Split
-    embeddings: FloatArray
-    """(N, D) unit rows, in the order of `split.data`."""
+    crops: CropEmbeddings
+    """N, in the order of `split.data`."""
     ranking: Ranking
+
+    @property
+    def embeddings(self) -> FloatArray:
+        """(N, D) unit rows, in the order of `split.data`."""
+        return self.crops.rows
 
     @property
     def query(self) -> People:
         """The queries as points."""
-        return self.split.people(self.embeddings, self.split.query)
+        return self.split.people(self.crops, self.split.query)
 
     @property
     def gallery(self) -> People:
         """The gallery as points."""
-        return self.split.people(self.embeddings, self.split.gallery)
+        return self.split.people(self.crops, self.split.gallery)
 
     def accept_rates(self) -> dict[float, float]:
         """TAR at each of `FARS` that the pairs of query and gallery pictures can show."""
@@ -112,7 +122,7 @@ class Report:
         return tars_at_fars(impostor, genuine, shown)
 
     def scores(self) -> dict[str, float]:
-        """The usual five numbers, each in [0, 1]."""
+        """Rank-1, 5, 10, mAP and mINP by name, each in [0, 1]."""
         ranking = self.ranking
         return {f"rank-{k}": ranking.rank(k) for k in _RANKS} | {
             "mAP": ranking.mean_average_precision,
@@ -141,7 +151,7 @@ class Report:
         return f"{text}; {self.split.caution}" if self.split.caution else text
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The scores for `--json`."""
         return self.scores() | {
             "data": self.split.name,
             "queries": self.ranking.queries,
@@ -168,7 +178,7 @@ def read_split(folder: Path) -> Split:
 
 
 def split_people(data: PersonData, name: str, seed: int = 0) -> Split:
-    """One picture per identity and camera is looked up among the others."""
+    """A split in which one picture per identity and camera is looked up among the others."""
     return Split(name, data, *query_gallery(data, seed))
 
 
@@ -181,13 +191,17 @@ def validation_split(data: RunData) -> Split:
     return Split(name, shown, data.photo_queries, gallery, data.caution)
 
 
-def score(split: Split, embeddings: FloatArray) -> Report:
-    """Rank the gallery for every query; embeddings (N, D) unit rows for all of `split.data`.
+def score(split: Split, crops: CropEmbeddings) -> Report:
+    """Rank the gallery for every query.
+
+    Args:
+        split: who is looked up among whom.
+        crops: embeddings of all of `split.data`, in its order.
 
     Raises:
         TrainingError: an embedding is not finite, or no query has a valid match.
     """
-    broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    broken = np.flatnonzero(~np.isfinite(crops.rows).all(axis=1))
     if len(broken):
         raise TrainingError(
             f"data {split.name}: expected finite embeddings, got {len(broken)} that are not, "
@@ -195,8 +209,8 @@ def score(split: Split, embeddings: FloatArray) -> Report:
         )
     data = split.data
     ranking = rank_gallery(
-        split.people(embeddings, split.query),
-        split.people(embeddings, split.gallery),
+        split.people(crops, split.query),
+        split.people(crops, split.gallery),
         cross_camera=data.has_cameras,
     )
     if not ranking.queries:
@@ -205,22 +219,22 @@ def score(split: Split, embeddings: FloatArray) -> Report:
             f"{'by two cameras' if data.has_cameras else 'at least twice'}, got none; "
             "nothing can be ranked"
         )
-    return Report(split, embeddings, ranking)
+    return Report(split, crops, ranking)
 
 
 def evaluate_file(
     model: Path, split: Split, runtime: RuntimeName = "auto", threads: int = 1
 ) -> Report:
     """Score a `.tflite` through the device's own preprocessing and runtime."""
-    embeddings = embed_with_file(model, split.data.paths, runtime, threads)
+    crops = embed_with_file(model, split.data.paths, runtime, threads)
     with waiting("ranking"):
-        return score(split, embeddings)
+        return score(split, crops)
 
 
 def embed_with_file(
     model: Path, paths: Sequence[Path], runtime: RuntimeName = "auto", threads: int = 1
-) -> FloatArray:
-    """Unit rows (N, D) of image files, by a `.tflite` as the device runs it.
+) -> CropEmbeddings:
+    """Embeddings of image files, by a `.tflite` as the device runs it.
 
     Raises:
         TrainingError: some of the files cannot be read.
@@ -228,9 +242,12 @@ def embed_with_file(
     refuse_unreadable(paths)
     embedder = Embedder(model, runtime=runtime, threads=threads)
     rows = np.empty((len(paths), embedder.manifest.dimension), np.float32)
-    for row, path in zip(rows, bar(paths, "embedding"), strict=True):
-        row[:] = embedder.embed([read_image(path)])[0]
-    return rows
+    qualities = np.empty(len(paths))
+    for number, path in enumerate(bar(paths, "embedding")):
+        image = read_image(path)
+        rows[number] = embedder.embed([image])[0]
+        qualities[number] = whole_crop_quality(image)
+    return CropEmbeddings(rows, qualities)
 
 
 def evaluate_run(run: Path, folder: Path | None) -> Report:
@@ -247,13 +264,13 @@ def evaluate_run(run: Path, folder: Path | None) -> Report:
 
 def evaluate_network(network: keras.Model, split: Split) -> Report:
     """Score a float network."""
-    embeddings = embed_with_network(network, split.data.paths)
+    crops = embed_with_network(network, split.data.paths)
     with waiting("ranking"):
-        return score(split, embeddings)
+        return score(split, crops)
 
 
-def embed_with_network(network: keras.Model, paths: Sequence[Path]) -> FloatArray:
-    """Unit rows (N, D) of image files, by a float network; a few pictures in memory at a time.
+def embed_with_network(network: keras.Model, paths: Sequence[Path]) -> CropEmbeddings:
+    """Embeddings of image files, by a float network; a few pictures in memory at a time.
 
     Raises:
         TrainingError: some of the files cannot be read.
@@ -261,11 +278,16 @@ def embed_with_network(network: keras.Model, paths: Sequence[Path]) -> FloatArra
     refuse_unreadable(paths)
     height_px, width_px = network.input_shape[1:3]
     starts = bar(range(0, len(paths), _CHUNK), "embedding")
-    rows = [
-        embed_crops(network, load_crops(paths[start : start + _CHUNK], height_px, width_px))
-        for start in starts
-    ]
-    return np.concatenate(rows)
+    rows: list[FloatArray] = []
+    qualities: list[float] = []
+    for start in starts:
+        crops = np.empty((len(paths[start : start + _CHUNK]), height_px, width_px, 3), np.uint8)
+        for crop, path in zip(crops, paths[start : start + _CHUNK], strict=True):
+            image = read_image(path)
+            crop[:] = to_input(image, height_px, width_px)[0]
+            qualities.append(whole_crop_quality(image))
+        rows.append(embed_crops(network, crops))
+    return CropEmbeddings(np.concatenate(rows), np.array(qualities))
 
 
 def embed_crops(network: keras.Model, crops: npt.NDArray[np.uint8], batch: int = 64) -> FloatArray:
@@ -274,4 +296,4 @@ def embed_crops(network: keras.Model, crops: npt.NDArray[np.uint8], batch: int =
         np.asarray(network.predict_on_batch(np.asarray(crops[i : i + batch])))
         for i in range(0, len(crops), batch)
     ]
-    return unit_rows(np.concatenate(rows))
+    return unit_rows(np.concatenate(rows).astype(np.float32))

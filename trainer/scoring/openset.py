@@ -17,16 +17,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.matching.vectors import unit_mean
 from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
-from trainer.scoring.track_means import mean_tracks, unit
+from trainer.scoring.track_means import mean_tracks
 
 Fusion: TypeAlias = Literal["best", "mean"]
-"""Several templates of an identity: the best of their similarities (as the device does), or the
-similarity to their mean."""
+"""How several templates of an identity count: by the best of their similarities (as the device
+does), or by the similarity to their mean."""
 Probe: TypeAlias = Literal["crop", "track"]
-"""A probe is one picture, or the mean of a few of a person under one camera (as the device
-does).
-"""
+"""What is looked up: one picture, or a track of a person under one camera (as the device does)."""
 
 FPIRS = (0.01, 0.001)
 FALSE_POSITIVES_BEHIND = 10
@@ -61,46 +60,65 @@ class Trial:
     Attributes:
         own: (M,) float32, similarity of each mated probe to its own identity.
         rival: (M,) float32, its best similarity to any other identity; -inf when there is none.
-        stranger: (U,) float32, best similarity of each never-enrolled probe to any identity.
+        impostor: (U,) float32, best similarity of each never-enrolled probe to any identity.
         identities: number of people enrolled.
         templates: templates in the gallery.
     """
 
     own: FloatArray
     rival: FloatArray
-    stranger: FloatArray
+    impostor: FloatArray
     identities: int
     templates: int
 
     def fpir(self, threshold: float) -> float:
-        """Share of never-enrolled probes taken for somebody."""
-        return float(np.mean(self.stranger >= threshold))
+        """Share of impostor probes taken for somebody, in [0, 1].
+
+        >>> some = np.array([0.9, 0.4], np.float32)
+        >>> trial = Trial(own=some, rival=np.array([0.1, 0.6]), impostor=np.array([0.5, 0.2]),
+        ...               identities=2, templates=2)
+        >>> trial.fpir(0.45), trial.fnir(0.45)  # 0.5 passes; of the enrolled, 0.4 is too low
+        (0.5, 0.5)
+        """
+        return float(np.mean(self.impostor >= threshold))
 
     def fnir(self, threshold: float) -> float:
-        """Share of mated probes not given their right identity; a tie with a rival is a miss."""
+        """Share of mated probes not given their right identity, in [0, 1]; see `fpir`.
+
+        A tie with a rival is a miss.
+        """
         return float(1 - np.mean((self.own >= threshold) & (self.own > self.rival)))
 
     def threshold_at(self, fpir: float) -> float:
         """The smallest threshold whose FPIR is at most `fpir`.
 
+        >>> impostor = np.linspace(0, 0.999, 1000, dtype=np.float32)
+        >>> trial = Trial(impostor, impostor, impostor, identities=1, templates=1)
+        >>> round(trial.threshold_at(0.01), 3)  # ten of a thousand may pass: 0.990 … 0.999
+        0.989
+
         Raises:
             TrainingError: the never-enrolled probes are too few to show such a rate.
         """
-        if len(self.stranger) < strangers_needed(fpir):
-            raise TrainingError(_refusal(fpir, len(self.stranger)))
-        accepted = math.floor(round(fpir * len(self.stranger), 6))
-        first_refused = np.sort(self.stranger)[::-1][accepted]
+        if len(self.impostor) < impostors_needed(fpir):
+            raise TrainingError(_refusal(fpir, len(self.impostor)))
+        accepted = math.floor(round(fpir * len(self.impostor), 6))
+        first_refused = np.sort(self.impostor)[::-1][accepted]
         return float(np.nextafter(first_refused, np.float32(np.inf)))
 
 
-def strangers_needed(fpir: float) -> int:
-    """Probes of never-enrolled people that can show such a rate."""
+def impostors_needed(fpir: float) -> int:
+    """Probes of never-enrolled people without which a rate cannot be shown.
+
+    >>> impostors_needed(0.01)
+    1000
+    """
     return math.ceil(round(FALSE_POSITIVES_BEHIND / fpir, 6))
 
 
 def _refusal(fpir: float, found: int) -> str:
     return (
-        f"FPIR {100 * fpir:g} %: expected at least {strangers_needed(fpir):,} probes of "
+        f"FPIR {100 * fpir:g} %: expected at least {impostors_needed(fpir):,} probes of "
         f"never-enrolled people, got {found:,}; use more people or pictures, or a larger rate"
     )
 
@@ -120,7 +138,7 @@ class OpenSet:
     """The outcome of the trials of one setup.
 
     Attributes:
-        identities, templates, mated, strangers: of the first draw: people enrolled, templates,
+        identities, templates, mated, impostors: of the first draw: people enrolled, templates,
             and probes of people who are and who are not.
         points: at those of `FPIRS` that the probes can show.
         refused: why the others are not there.
@@ -131,13 +149,17 @@ class OpenSet:
     identities: int
     templates: int
     mated: int
-    strangers: int
+    impostors: int
     points: tuple[OperatingPoint, ...]
     refused: tuple[str, ...]
 
 
 def setups(shots: Sequence[int]) -> list[Setup]:
-    """Crops and tracks, looked up among so many templates per person, one after the other."""
+    """Crops and tracks, looked up among so many templates per person, one after the other.
+
+    >>> [(setup.shots, setup.fusion) for setup in setups([1, 5]) if setup.probe == "track"]
+    [(1, 'best'), (5, 'best'), (5, 'mean')]
+    """
     probes: tuple[Probe, ...] = ("crop", "track")
     return [
         Setup(shots=count, fusion=fusion, probe=probe)
@@ -152,18 +174,22 @@ def _fusions(shots: int) -> tuple[Fusion, ...]:
 
 
 def open_set(people: People, setup: Setup) -> OpenSet:
-    """Draw trials and read FNIR off at `FPIRS`; raises as `open_set_trials`."""
+    """Draw trials and read FNIR off at `FPIRS`.
+
+    Raises:
+        TrainingError: as `open_set_trials`.
+    """
     trials = open_set_trials(people, setup)
     first = trials[0]
-    fewest = min(len(trial.stranger) for trial in trials)
-    shown = [fpir for fpir in FPIRS if fewest >= strangers_needed(fpir)]
+    fewest = min(len(trial.impostor) for trial in trials)
+    shown = [fpir for fpir in FPIRS if fewest >= impostors_needed(fpir)]
     return OpenSet(
         setup,
         len(trials),
         first.identities,
         first.templates,
         len(first.own),
-        len(first.stranger),
+        len(first.impostor),
         tuple(fnir_at_fpir(trials, fpir) for fpir in shown),
         tuple(_refusal(fpir, fewest) for fpir in FPIRS if fpir not in shown),
     )
@@ -171,6 +197,11 @@ def open_set(people: People, setup: Setup) -> OpenSet:
 
 def fnir_at_fpir(trials: Sequence[Trial], fpir: float) -> OperatingPoint:
     """FNIR at the smallest threshold that keeps the FPIR of each draw at or below `fpir`.
+
+    >>> impostor = np.linspace(0, 0.999, 1000, dtype=np.float32)
+    >>> own, rival = np.array([0.995, 0.5], np.float32), np.zeros(2, np.float32)
+    >>> fnir_at_fpir([Trial(own, rival, impostor, identities=2, templates=2)], 0.01).fnir
+    0.5
 
     Raises:
         TrainingError: the never-enrolled probes are too few to show such a rate.
@@ -193,7 +224,7 @@ def open_set_trials(
 
     Args:
         people: unit embeddings; negative labels (junk, distractors) take no part. Where cameras
-            are not known give `tracks.two_views` instead.
+            are not known give `track_means.two_views` instead.
         setup: templates and probes.
         draws: how often.
         seed: of all draws.
@@ -219,7 +250,12 @@ def open_set_trials(
 
 
 def _seen_twice(people: People) -> IntArray:
-    """Labels of the people seen by two cameras or more."""
+    """Labels of the people seen by two cameras or more, rising.
+
+    >>> once, twice = np.array([1, 2, 2]), np.array([1, 1, 2])
+    >>> _seen_twice(People(np.eye(3, dtype=np.float32), once, twice, np.ones(3))).tolist()
+    [2]
+    """
     views = np.unique(np.stack([people.labels, people.cameras]), axis=1)
     labels, cameras = np.unique(views[0], return_counts=True)
     return np.asarray(labels[cameras > 1], np.int64)
@@ -235,10 +271,10 @@ def _trial(
         elsewhere = np.flatnonzero((people.labels == who) & (people.cameras != camera))
         templates.append(rng.permutation(elsewhere)[: setup.shots])
         mated[(probes.labels == who) & (probes.cameras == camera)] = number
-    stranger = ~np.isin(probes.labels, enrolled)
+    impostor = ~np.isin(probes.labels, enrolled)
     gallery = _Gallery.of(people.embeddings, templates, setup.fusion)
     own, rival = gallery.own_and_rival(probes.embeddings[mated >= 0], mated[mated >= 0])
-    best = gallery.best(probes.embeddings[stranger])
+    best = gallery.best(probes.embeddings[impostor])
     return Trial(own, rival, best, len(enrolled), sum(map(len, templates)))
 
 
@@ -252,14 +288,14 @@ class _Gallery:
     @classmethod
     def of(cls, embeddings: FloatArray, templates: Sequence[IntArray], fusion: Fusion) -> _Gallery:
         if fusion == "mean":
-            means = np.stack([unit(embeddings[rows].sum(axis=0)) for rows in templates])
+            means = np.stack([unit_mean(embeddings[rows]) for rows in templates])
             return cls(means, np.arange(len(templates)))
         sizes = [len(rows) for rows in templates]
         return cls(embeddings[np.concatenate(templates)], np.cumsum([0, *sizes[:-1]]))
 
     def best(self, probes: FloatArray) -> FloatArray:
         """Best similarity of each probe to any identity."""
-        return _joined(each.max(axis=1) for each in self._similarities(probes))
+        return _joined(part.max(axis=1) for part in self._similarities(probes))
 
     def own_and_rival(self, probes: FloatArray, who: IntArray) -> tuple[FloatArray, FloatArray]:
         """Similarity of each probe to its own identity, and to the best of the others."""
@@ -272,8 +308,8 @@ class _Gallery:
     def _similarities(self, probes: FloatArray) -> Iterator[FloatArray]:
         """(n, N) similarities to identities, some probes at a time."""
         for start in range(0, len(probes), _CHUNK):
-            each = probes[start : start + _CHUNK] @ self.vectors.T
-            yield np.maximum.reduceat(each, self.starts, axis=1)
+            part = probes[start : start + _CHUNK] @ self.vectors.T
+            yield np.maximum.reduceat(part, self.starts, axis=1)
 
 
 def _joined(parts: Iterable[FloatArray]) -> FloatArray:

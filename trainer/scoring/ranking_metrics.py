@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge_reid.matching.fusion import Qualities
 from trainer.data.datasets import JUNK_IDENTITY
 
 FloatArray = npt.NDArray[np.float32]
@@ -22,15 +23,25 @@ NOBODY = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class People:
-    """Embeddings with who and where: unit rows (N, D) float32, labels (N,), cameras (N,) int64."""
+    """Embeddings with who and where.
+
+    Attributes:
+        embeddings: (N, D) float32 unit rows.
+        labels: (N,) int64, whose each is; negative for nobody's.
+        cameras: (N,) int64.
+        qualities: (N,) float64 in [0, 1], the weight of each in a track; rankings ignore it.
+    """
 
     embeddings: FloatArray
     labels: IntArray
     cameras: IntArray
+    qualities: Qualities
 
     def take(self, index: IntArray | BoolArray) -> People:
         """The rows at `index`."""
-        return People(self.embeddings[index], self.labels[index], self.cameras[index])
+        return People(
+            self.embeddings[index], self.labels[index], self.cameras[index], self.qualities[index]
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +82,11 @@ class Ranking:
         return _mean(self.inverse_penalties)
 
     def rank(self, k: int) -> float:
-        """CMC at rank k (1-based)."""
+        """CMC at rank k (1-based), in [0, 1]; see `rank_gallery`.
+
+        Raises:
+            ValueError: the curve is shorter.
+        """
         if not 1 <= k <= len(self.cmc):
             raise ValueError(f"expected a rank of 1 to {len(self.cmc)}, got {k}")
         return float(self.cmc[k - 1])
@@ -91,6 +106,20 @@ def rank_gallery(
     Torchreid orders equal similarities by chance. Here somebody else goes before a match, then the
     order of the gallery decides: the result does not change from run to run, and a network that
     maps all pictures to one point earns nothing by it.
+
+    >>> def seen(*crops):  # each crop a direction, a person and a camera
+    ...     angles, people, cameras = np.array(crops).T
+    ...     rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    ...     return People(rows, people.astype(int), cameras.astype(int), np.ones(len(rows)))
+    >>> ranking = rank_gallery(seen((0, 7, 1)), seen((0.1, 8, 2), (0.2, 7, 2), (0.3, 7, 3)))
+    >>> ranking.ranked[0, :4].tolist()  # somebody else comes first, then two matches
+    [0, 1, 2, -1]
+    >>> ranking.rank(1), ranking.rank(2)
+    (0.0, 1.0)
+    >>> round(ranking.mean_average_precision, 3)  # (1/2 + 2/3) / 2
+    0.583
+    >>> round(ranking.mean_inverse_penalty, 3)  # two matches, the last at rank 3
+    0.667
 
     Args:
         query: unit embeddings.
@@ -126,7 +155,11 @@ def _similarities(query: People, gallery: People) -> Iterator[tuple[int, FloatAr
 
 
 def _ranks(matches: FloatArray, others: FloatArray) -> IntArray:
-    """1-based ranks of the matches, rising; who is as similar goes before a match."""
+    """1-based ranks of the matches, rising; who is as similar goes before a match.
+
+    >>> _ranks(np.array([0.5, 0.9]), others=np.array([0.5, 0.1])).tolist()
+    [1, 3]
+    """
     others = np.sort(others)
     ahead = len(others) - np.searchsorted(others, np.sort(matches)[::-1], side="left")
     return np.asarray(ahead + np.arange(1, len(matches) + 1), np.int64)
@@ -135,7 +168,12 @@ def _ranks(matches: FloatArray, others: FloatArray) -> IntArray:
 def _head(
     similarity: FloatArray, matches: BoolArray, candidates: IntArray, length: int
 ) -> IntArray:
-    """The best so many candidates, in the order that `_ranks` counts in."""
+    """The best `length` candidates, in the order that `_ranks` counts in.
+
+    >>> similarity, matches = np.array([0.5, 0.9, 0.5]), np.array([True, False, False])
+    >>> _head(similarity, matches, np.arange(3), length=3).tolist()
+    [1, 2, 0]
+    """
     if len(candidates) > length:
         last = np.partition(similarity[candidates], -length)[-length]
         candidates = candidates[similarity[candidates] >= last]
@@ -145,9 +183,3 @@ def _head(
 
 def _mean(values: npt.NDArray[np.float64]) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
-
-
-def unit_rows(rows: FloatArray) -> FloatArray:
-    """Rows (N, T) at L2 norm 1; of zeros they stay zeros."""
-    norms = np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)

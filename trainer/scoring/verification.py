@@ -47,6 +47,18 @@ def pair_similarities(
 
     Every query meets every gallery picture, junk left out; as in the ranking, pictures of the
     query's person under the query's camera are left out too. 3,368 × 19,732 pairs take 266 MB.
+
+    >>> rows = np.array([[1, 0], [0.6, 0.8]], np.float32)
+    >>> query = People(rows[:1], np.array([7]), np.array([1]), np.ones(1))
+    >>> gallery = People(rows[[1, 1]], np.array([7, 8]), np.array([2, 1]), np.ones(2))
+    >>> impostor, genuine = pair_similarities(query, gallery)
+    >>> impostor, genuine
+    (array([0.6], dtype=float32), array([0.6], dtype=float32))
+
+    Args:
+        query: unit embeddings.
+        gallery: unit embeddings of the same model.
+        cross_camera: False keeps pictures of the query's camera, where cameras are not known.
     """
     query = query.take(query.labels >= 0)
     gallery = gallery.take(gallery.labels != JUNK_IDENTITY)
@@ -59,9 +71,9 @@ def pair_similarities(
         same = part.labels[:, None] == gallery.labels
         left_out = part.cameras[:, None] == gallery.cameras if cross_camera else ~same
         genuine.append(similarity[same & ~left_out])
-        strangers = similarity[~same]
-        impostor[filled : filled + len(strangers)] = strangers
-        filled += len(strangers)
+        others = similarity[~same]
+        impostor[filled : filled + len(others)] = others
+        filled += len(others)
     return impostor, np.concatenate(genuine)
 
 
@@ -71,13 +83,22 @@ def roc(impostor: FloatArray, genuine: FloatArray, points: int = _CURVE_POINTS) 
     Thresholds are impostor similarities, from the largest to the smallest, evenly spread in the
     logarithm of how many reach them; ties count as reaching.
 
+    >>> curve = roc(impostor=np.array([0.1, 0.5]), genuine=np.array([0.3, 0.9]))
+    >>> curve.fpr.tolist(), curve.tpr.tolist(), curve.thresholds.tolist()
+    ([0.5, 1.0], [0.5, 1.0], [0.5, 0.1])
+
+    Args:
+        impostor: (I,) similarities of different people.
+        genuine: (G,) similarities of one person.
+        points: T at most.
+
     Raises:
         TrainingError: there is no impostor or no genuine comparison.
     """
     _check(impostor, genuine)
     impostor, genuine = np.sort(impostor), np.sort(genuine)
-    places = np.unique(np.geomspace(1, len(impostor), points).round().astype(np.int64))
-    thresholds = np.unique(impostor[-places])[::-1]
+    positions = np.unique(np.geomspace(1, len(impostor), points).round().astype(np.int64))
+    thresholds = np.unique(impostor[-positions])[::-1]
     return Roc(
         _share_reaching(impostor, thresholds),
         _share_reaching(genuine, thresholds),
@@ -90,6 +111,10 @@ def tar_at_far(impostor: FloatArray, genuine: FloatArray, far: float) -> float:
 
     The threshold is the smallest that keeps the rate: just above the first impostor too many.
 
+    >>> impostor, genuine = np.linspace(0, 0.999, 3000), np.array([0.5, 0.995])
+    >>> tar_at_far(impostor, genuine, far=0.01)
+    0.5
+
     Raises:
         TrainingError: fewer than `ERRORS_BEHIND` impostor comparisons would lie beyond.
     """
@@ -99,7 +124,14 @@ def tar_at_far(impostor: FloatArray, genuine: FloatArray, far: float) -> float:
 def tars_at_fars(
     impostor: FloatArray, genuine: FloatArray, fars: Sequence[float]
 ) -> dict[float, float]:
-    """`tar_at_far` of several rates, in one go through the comparisons; raises as that does."""
+    """`tar_at_far` of several rates, in one go through the comparisons.
+
+    >>> tars_at_fars(np.linspace(0, 0.999, 3000), np.array([0.95, 0.995]), fars=(0.1, 0.01))
+    {0.1: 1.0, 0.01: 0.5}
+
+    Raises:
+        TrainingError: as `tar_at_far`.
+    """
     _check(impostor, genuine)
     for far in fars:
         if not supports(len(impostor), far):
@@ -107,8 +139,8 @@ def tars_at_fars(
                 f"TAR@FAR {far:g}: expected at least {math.ceil(ERRORS_BEHIND / far):,} impostor "
                 f"comparisons, got {len(impostor):,}; use more pictures or a larger rate"
             )
-    places = [len(impostor) - 1 - math.floor(round(far * len(impostor), 6)) for far in fars]
-    first_refused = np.partition(impostor, places)[places] if places else ()
+    positions = [len(impostor) - 1 - math.floor(round(far * len(impostor), 6)) for far in fars]
+    first_refused = np.partition(impostor, positions)[positions] if positions else ()
     return {
         far: float(np.mean(genuine > similarity))
         for far, similarity in zip(fars, first_refused, strict=True)
@@ -116,16 +148,26 @@ def tars_at_fars(
 
 
 def supports(comparisons: int, rate: float) -> bool:
-    """Whether so many comparisons can show an error rate."""
+    """Whether so many comparisons can show an error rate: `ERRORS_BEHIND` errors are expected.
+
+    >>> supports(3000, 0.01), supports(2999, 0.01)
+    (True, False)
+    """
     return round(comparisons * rate, 6) >= ERRORS_BEHIND
 
 
 def _share_reaching(rising: FloatArray, thresholds: FloatArray) -> CurveArray:
+    """Share of the values, which rise, at or above each threshold.
+
+    >>> _share_reaching(np.array([0.1, 0.5]), np.array([0.5, 0.6])).tolist()
+    [0.5, 0.0]
+    """
     below = np.searchsorted(rising, thresholds, side="left")
     return np.asarray(1 - below / len(rising), np.float64)
 
 
 def _impostor_pairs(query: People, gallery: People) -> int:
+    """Pairs of different people."""
     labels, counts = np.unique(gallery.labels, return_counts=True)
     own = dict(zip(labels.tolist(), counts.tolist(), strict=True))
     return sum(len(gallery.labels) - own.get(label, 0) for label in query.labels.tolist())

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_reid.matching.vectors import unit_rows
 from trainer.recipe.recipe import Recipe, Teacher
-from trainer.scoring.ranking_metrics import unit_rows
 from trainer.teacher.teacher_network import TeacherNetwork, embed_batch, open_teacher
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]

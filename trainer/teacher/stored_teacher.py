@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.matching.vectors import unit_rows
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.recipe.recipe import Recipe, Teacher
-from trainer.scoring.ranking_metrics import unit_rows
 from trainer.teacher.teacher_network import embed_paths
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ class TeacherRows:
 
     @property
     def dimension(self) -> int:
-        """T."""
+        """T, how many numbers the teacher says."""
         return int(self.rows.shape[1])
 
     def remark(self) -> str:
@@ -160,7 +160,7 @@ def _read(file: Path) -> tuple[list[str], npt.NDArray[Any]]:
 
 
 def _computed(teacher: Teacher, paths: Sequence[Path], file: Path) -> TeacherRows:
-    """What the run's folder holds already or, if it is of another teacher or data, made anew."""
+    """Rows kept in the run's folder, or made anew if those are of another teacher or data."""
     asked = teacher.model_dump_json()
     if not (file.is_file() and _is_of(file, asked) and not load_stored(file, paths).missing):
         _store(file, asked, paths, embed_paths(teacher, paths))
@@ -180,7 +180,7 @@ def _store(file: Path, asked: str, paths: Sequence[Path], rows: FloatArray) -> N
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
-    """The ends of the paths, as long as it takes to tell them apart."""
+    """The last parts of the paths, as many as tell them apart."""
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):

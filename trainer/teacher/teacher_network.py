@@ -9,16 +9,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from edge_reid.core.errors import ModelError, TrainingError
+from edge_reid.matching.vectors import unit_rows
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.preprocess import to_input
 from edge_reid.vision.runtime import Model
 from trainer.data.decoded_crops import read_image
+from trainer.files.progress_bars import bar
 from trainer.recipe.recipe import Teacher
-from trainer.scoring.ranking_metrics import unit_rows
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 ImageBatch: TypeAlias = npt.NDArray[np.uint8]
@@ -57,7 +56,7 @@ def embed_paths(teacher: Teacher, paths: Sequence[Path]) -> FloatArray:
     network = open_teacher(teacher)
     parts = [paths[i : i + network.batch] for i in range(0, len(paths), network.batch)]
     title = f"teacher {teacher.path.name}"
-    shown = track(parts, title, console=Console(stderr=True))
+    shown = bar(parts, title)
     return np.concatenate([_embed(network, part, mirror=teacher.mirror) for part in shown])
 
 
@@ -230,7 +229,7 @@ def _adapted(
 
 
 def _is_channels_first(teacher: Teacher, shape: Shape) -> bool:
-    """Where the 3 channels are: (B, 3, H, W) rather than (B, H, W, 3)."""
+    """Whether the input is (B, 3, H, W) rather than (B, H, W, 3)."""
     if len(shape) != 4 or _CHANNELS not in (shape[1], shape[3]):  # noqa: PLR2004
         raise TrainingError(
             f"teacher {teacher.path}: expected an input (B, H, W, 3) or (B, 3, H, W), got "

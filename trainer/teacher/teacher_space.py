@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.matching.vectors import unit_rows
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.recipe.recipe import Recipe
-from trainer.scoring.ranking_metrics import unit_rows
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 

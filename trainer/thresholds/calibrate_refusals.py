@@ -15,8 +15,8 @@ from trainer.thresholds.threshold_table import Measured, table
 def refuse_trained_on(model: Path, manifest: EmbeddingManifest, split: Split) -> None:
     """Raise TrainingError if the model was trained on pictures of a data set.
 
-    People it has learnt look less alike to it than strangers will, so a device would take
-    strangers for somebody far more often than promised.
+    People it has learnt look less alike to it than others will, so a device would take impostors
+    for somebody far more often than promised.
     """
     trained = PictureSketch.from_text(manifest.training_pictures)
     if found := trained.recognised(split.data.paths):

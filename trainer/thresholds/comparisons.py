@@ -55,15 +55,15 @@ class Comparisons:
     people: tuple[int, ...]
     count: int
 
-    def places(self, weights: DoubleArray) -> IntArray:
-        """Where each share of `GRID` ends, (P,) int64, when comparisons have these weights."""
+    def ends(self, weights: DoubleArray) -> IntArray:
+        """Where each share of `GRID` ends, (P,) int64, when comparisons have these weights (n,)."""
         reached = np.cumsum(weights)
         ends = np.searchsorted(reached, np.array(GRID) * reached[-1] * (1 - 1e-9))
         return np.asarray(np.minimum(ends, len(reached) - 1), np.int64)
 
     def quantiles(self, weights: DoubleArray) -> FloatArray:
         """The similarity at each share of `GRID`, (P,) float32."""
-        return self.similarities[self.places(weights)]
+        return self.similarities[self.ends(weights)]
 
     def table(self, weights: DoubleArray, supported: int) -> Quantiles:
         """(p, similarity) of the first so many shares of `GRID`."""
@@ -71,20 +71,32 @@ class Comparisons:
         return tuple(zip(shares, map(float, similarities), strict=True))
 
     def redrawn(self, copies: IntArray) -> DoubleArray:
-        """Weights when each person takes part so many times; nobody is an impostor to oneself."""
+        """Weights (n,) when each person takes part so many times.
+
+        Nobody is an impostor of themselves: a copy of a person makes no pair with the original.
+        """
         others = 1 if self.genuine else copies[self.second]
         return np.asarray(self.weights * copies[self.first] * others, np.float64)
 
     def lookalikes(self) -> IntArray:
-        """Different pairs of people up to the place of each share of `GRID`, (P,) int64."""
+        """Different pairs of people up to the end of each share of `GRID`, (P,) int64."""
         low, high = np.minimum(self.first, self.second), np.maximum(self.first, self.second)
         _, firsts = np.unique(low * sum(self.people) + high, return_index=True)
-        found = np.searchsorted(np.sort(firsts), self.places(self.weights), side="right")
+        found = np.searchsorted(np.sort(firsts), self.ends(self.weights), side="right")
         return np.asarray(found, np.int64)
 
 
 def comparisons_of(made: Decisions, *, genuine: bool) -> Comparisons:
     """The comparisons of one kind, the bulk of them thinned.
+
+    >>> from trainer.scoring.ranking_metrics import People
+    >>> two = np.eye(2, dtype=np.float32)
+    >>> who = People(two, np.array([0, 1]), np.array([1, 1]), np.ones(2))
+    >>> same = np.eye(2, dtype=bool)
+    >>> made = Decisions(who, who, similarity=two @ two.T, impostor=~same, genuine=same)
+    >>> kept = comparisons_of(made, genuine=False)
+    >>> kept.count, kept.similarities.tolist(), kept.first.tolist(), kept.second.tolist()
+    (2, [0.0, 0.0], [0, 1], [1, 0])
 
     Impostor comparisons weigh the same. Genuine ones weigh so that every person does, and every
     track of a person: somebody with many pictures is no more likely to walk by.
@@ -115,7 +127,7 @@ def comparisons_of(made: Decisions, *, genuine: bool) -> Comparisons:
 
 
 def joined(parts: Sequence[Comparisons]) -> Comparisons:
-    """Several data sets as one, of different people. Each weighs the same, whatever its size."""
+    """Comparisons of several data sets of different people as one; each set weighs the same."""
     offsets = np.cumsum([0, *(sum(part.people) for part in parts)])
     shifted = list(zip(parts, offsets[:-1], strict=True))
     similarities = np.concatenate([part.similarities for part in parts])
@@ -132,13 +144,29 @@ def joined(parts: Sequence[Comparisons]) -> Comparisons:
 
 
 def draw_people(people: Sequence[int], rng: np.random.Generator) -> IntArray:
-    """How often each person is drawn when each data set's people are drawn with replacement."""
+    """How often each person is drawn when each data set's people are drawn with replacement.
+
+    >>> draw_people((3, 5), np.random.default_rng(0)).sum()
+    8
+
+    Args:
+        people: of each data set.
+        rng: of the draw.
+
+    Returns:
+        (sum(people),) int64.
+    """
     drawn = [np.bincount(rng.integers(0, size, size), minlength=size) for size in people]
     return np.concatenate(drawn)
 
 
 def _one_each(people: IntArray, tracks: IntArray) -> DoubleArray:
-    """Weights (n,) of sum 1 with which people weigh the same, and a person's tracks do."""
+    """Weights (n,) of sum 1 with which people weigh the same, and a person's tracks do.
+
+    >>> people, tracks = np.array([0, 0, 1]), np.array([0, 1, 2])
+    >>> _one_each(people, tracks).tolist()
+    [0.25, 0.25, 0.5]
+    """
     _, of_track, sizes = np.unique(tracks, return_inverse=True, return_counts=True)
     owners = np.unique(np.stack([people, tracks]), axis=1)[0]
     tracks_each = np.bincount(owners, minlength=int(people.max()) + 1)
@@ -147,7 +175,7 @@ def _one_each(people: IntArray, tracks: IntArray) -> DoubleArray:
 
 
 def _thinned(order: IntArray) -> tuple[IntArray, DoubleArray]:
-    """All of the head and an even sample of the rest, with how many each one stands for."""
+    """The head and an even sample of the rest, with how many comparisons each stands for."""
     head, rest = order[:_KEPT_WHOLE], order[_KEPT_WHOLE:]
     step = max(1, len(rest) // _KEPT_WHOLE)
     sample = rest[step // 2 :: step]

@@ -11,8 +11,8 @@ from edge_reid.matching.threshold import accepted_share
 from trainer.data.held_out_photos import HELD_OUT_PHOTOS
 from trainer.files.progress_bars import waiting
 from trainer.recipe.recipe import Recipe
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import Report, Split, embed_with_file
-from trainer.scoring.ranking_metrics import FloatArray
 from trainer.thresholds.missed_people import (
     ENROLLED,
     TARGET_FPIR,
@@ -28,13 +28,13 @@ _BETTER = "edge-reid calibrate, with people it was not trained on, measures its 
 
 
 def with_thresholds(
-    manifest: EmbeddingManifest, strangers: Sequence[Report], recipe: Recipe
+    manifest: EmbeddingManifest, held_out: Sequence[Report], recipe: Recipe
 ) -> tuple[EmbeddingManifest, str]:
     """The manifest with a threshold table, and in words where that comes from.
 
-    It is measured where the strangers are enough. A fine-tune of the shipped network borrows that
-    one's table otherwise, which comes far nearer than people it was trained on: after fine-tuning
-    on 6 of them, 1 % of strangers reached 0.53 and 0.65 on two data sets; the shipped table says
+    It is measured where the people held out are enough. A fine-tune of the shipped network borrows
+    that one's table otherwise, which comes far nearer than people it was trained on: after tuning
+    on 6 of them, 1 % of impostors reached 0.53 and 0.65 on two data sets; the shipped table says
     0.57, the people trained on said 0.18. Enough are those who show the shares that galleries of
     10 and of 100 need, or rarer ones than the shipped table does: 12 people end at 10 %, and what
     goes on from there along the steepest slope names nobody (0.97 for 60 templates). Any other
@@ -42,12 +42,12 @@ def with_thresholds(
 
     Args:
         manifest: of the exported file.
-        strangers: the file's scores on people that it was not trained on.
+        held_out: the file's scores on people that it was not trained on.
         recipe: of its run.
     """
-    if not strangers:
+    if not held_out:
         return _borrowed(manifest, recipe, "nobody was held out")
-    parts = [Embedded(r.split.name, r.split.data, r.embeddings) for r in strangers]
+    parts = [Embedded.of(report) for report in held_out]
     try:
         with waiting("measuring thresholds"):
             measured = calibrate(parts)
@@ -63,7 +63,7 @@ def _too_few(measured: Measured) -> str:
     rarest = table(measured.impostor)[-1][0]
     needs = (f"{100 * accepted_share(TARGET_FPIR, size):.2g} % for {size}" for size in ENROLLED)
     return (
-        f"the {measured.people} people held out show how alike strangers look down to "
+        f"the {measured.people} people held out show how alike impostors look down to "
         f"{100 * rarest:g} % of comparisons, where people enrolled need {', '.join(needs)}"
     )
 
@@ -84,27 +84,30 @@ def missed_beside_start(
         return ()
     start = shipped_model(EMBEDDING)
     quantiles = load_embedding_manifest(start).impostor_quantiles
-    before = [_decided(it.split, embed_with_file(start, it.split.data.paths)) for it in reports]
-    after = [_decided(it.split, it.embeddings) for it in reports]
+    before = [
+        _decided(report.split, embed_with_file(start, report.split.data.paths))
+        for report in reports
+    ]
+    after = [_decided(report.split, report.crops) for report in reports]
     with waiting("comparing people missed"):
         return compare_missed(
             ComparedModel(quantiles, before), ComparedModel(manifest.impostor_quantiles, after)
         )
 
 
-def _decided(split: Split, embeddings: FloatArray) -> Decisions:
-    """Everybody against everybody; but people trained on by photos of theirs that were not."""
+def _decided(split: Split, crops: CropEmbeddings) -> Decisions:
+    """All comparisons of a data set; of people trained on, only those with photos held out."""
     if split.name != HELD_OUT_PHOTOS:
-        return decisions(split.data, embeddings)
+        return decisions(split.data, crops)
     return photo_decisions(
-        split.people(embeddings, split.query),
-        split.people(embeddings, split.gallery),
+        split.people(crops, split.query),
+        split.people(crops, split.gallery),
         cross_camera=split.data.has_cameras,
     )
 
 
 def _reaches_far_enough(measured: Measured) -> bool:
-    """Whether its table is one to decide by, rather than the shipped one."""
+    """Whether the table measured is one to decide by, rather than the shipped one."""
     own = table(measured.impostor)
     shipped = load_embedding_manifest(shipped_model(EMBEDDING)).impostor_quantiles
     return supports_galleries(own) or own[-1][0] <= shipped[-1][0]

@@ -30,10 +30,15 @@ class _Fit:
 def fnir(genuine: FloatArray, weights: DoubleArray, threshold: float, rival: DoubleArray) -> float:
     """Share of genuine similarities (n,) below the threshold, or beaten by a rival.
 
+    >>> fnir(np.array([0.9, 0.3]), np.ones(2), threshold=0.5, rival=np.zeros(2))
+    0.5
+    >>> fnir(np.array([0.9, 0.3]), np.ones(2), threshold=0.5, rival=np.array([0.1, 0.0]))
+    0.55
+
     Args:
         genuine: similarities of one person's track with a template of theirs, (n,).
         weights: how much each counts, (n,).
-        threshold: from which on somebody is named.
+        threshold: similarity at which somebody is named.
         rival: chance that another of the enrolled is more alike, (n,).
     """
     missed = np.where(genuine >= threshold, rival, 1.0)
@@ -41,7 +46,13 @@ def fnir(genuine: FloatArray, weights: DoubleArray, threshold: float, rival: Dou
 
 
 def rivals(impostor: Comparisons, genuine: FloatArray, people: int) -> DoubleArray:
-    """Chance (n,) that one of the others enrolled reaches each genuine similarity (n,)."""
+    """Chance (n,) that one of the others enrolled reaches each genuine similarity (n,).
+
+    Args:
+        impostor: comparisons of different people.
+        genuine: similarities of one person's track with a template of theirs, (n,).
+        people: enrolled, with one template each.
+    """
     alike = _reaching(impostor, genuine)
     return np.asarray(1 - (1 - alike) ** (people - 1), np.float64)
 
@@ -53,7 +64,7 @@ def forecasts(
     supported: int,
     sizes: Sequence[int] = GALLERY_SIZES,
 ) -> Iterator[Forecast]:
-    """FNIR where strangers are taken for somebody at the target rate, as the agent sets it.
+    """FNIR where impostors are taken for somebody at the target rate, as the agent sets it.
 
     An enrolled person seen at similarity s is missed when s is below the threshold, or when one of
     the N - 1 others reaches s: 1 - (1 - p(s))^(N - 1), comparisons taken as independent (as in
@@ -76,10 +87,10 @@ def forecasts(
         for people in sizes:
             rival = rivals(impostor, seen, people)
             threshold = threshold_for(fit.quantiles, fpir, people)
-            thresholds = [threshold_for(each.quantiles, fpir, people) for each in redrawn]
+            thresholds = [threshold_for(draw.quantiles, fpir, people) for draw in redrawn]
             fnirs = [
-                fnir(seen, each.weights, at, rival)
-                for each, at in zip(redrawn, thresholds, strict=True)
+                fnir(seen, draw.weights, at, rival)
+                for draw, at in zip(redrawn, thresholds, strict=True)
             ]
             low, high = np.quantile(fnirs, INTERVAL)
             yield Forecast(
@@ -96,5 +107,5 @@ def forecasts(
 def _reaching(impostor: Comparisons, similarities: FloatArray) -> DoubleArray:
     """Share of impostor comparisons that reach each similarity, p(s)."""
     reached = np.concatenate([[0.0], np.cumsum(impostor.weights)])
-    places = np.searchsorted(-impostor.similarities, -similarities, side="right")
-    return np.asarray(np.minimum(reached[places], 1.0), np.float64)
+    positions = np.searchsorted(-impostor.similarities, -similarities, side="right")
+    return np.asarray(np.minimum(reached[positions], 1.0), np.float64)

@@ -36,8 +36,8 @@ class ComparedModel:
 
     @classmethod
     def of(cls, quantiles: Quantiles, parts: Sequence[Embedded]) -> ComparedModel:
-        """On people whom it was not trained on, everybody under every camera."""
-        return cls(quantiles, [decisions(part.data, part.embeddings) for part in parts])
+        """The model on people whom it was not trained on, everybody under every camera."""
+        return cls(quantiles, [decisions(part.data, part.crops) for part in parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,11 @@ class MissedPeople:
 
 
 def supports_galleries(quantiles: Quantiles) -> bool:
-    """Whether a table shows the shares that galleries of `ENROLLED` people need."""
+    """Whether a table shows the shares that galleries of `ENROLLED` people need.
+
+    >>> supports_galleries(((0.5, 0.2), (1e-4, 0.7))), supports_galleries(((0.5, 0.2), (1e-3, 0.6)))
+    (True, False)
+    """
     return all(is_measured(quantiles, TARGET_FPIR, people) for people in ENROLLED)
 
 
@@ -94,17 +98,17 @@ def compare_missed(
 
 
 def more_missed(missed: Sequence[MissedPeople]) -> str | None:
-    """What speaks against a fine-tune with which a device names fewer; None: nothing."""
-    if not any(each.are_more for each in missed):
+    """Why a fine-tune that misses more people is refused; None where it does not."""
+    if not any(row.are_more for row in missed):
         return None
-    told = " and ".join(
-        f"{each.after * each.enrolled:.1f} of {each.enrolled} missed, where that one misses "
-        f"{each.before * each.enrolled:.1f}"
-        for each in missed
+    counts = " and ".join(
+        f"{row.after * row.enrolled:.1f} of {row.enrolled} missed, where that one misses "
+        f"{row.before * row.enrolled:.1f}"
+        for row in missed
     )
     return (
         "export: expected a file that misses no more enrolled people than the model it started "
-        f"from, got {told}; train on more people, or give --validate MOREPEOPLE that it was not "
+        f"from, got {counts}; train on more people, or give --validate MOREPEOPLE that it was not "
         "trained on, for thresholds of its own; --allow-fewer keeps it as it is"
     )
 
@@ -120,7 +124,7 @@ class _Compared:
     @classmethod
     def of(cls, candidate: ComparedModel) -> _Compared:
         impostor, genuine = (
-            joined_sets([comparisons_of(each, genuine=kind) for each in candidate.made])
+            joined_sets([comparisons_of(decided, genuine=kind) for decided in candidate.made])
             for kind in (False, True)
         )
         return cls(candidate.quantiles, impostor, genuine)

@@ -26,25 +26,34 @@ class PictureSketch:
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> PictureSketch:
-        """Of files."""
+        """The sketch of files."""
         return cls._smallest(map(_hash_of, paths))
 
     @classmethod
     def from_text(cls, text: str) -> PictureSketch:
-        """As a manifest holds it."""
+        """The sketch that a manifest holds.
+
+        >>> PictureSketch.from_text("0123456789abcdef01234567").hashes
+        ('0123456789ab', 'cdef01234567')
+        """
         return cls(tuple(text[i : i + _LETTERS] for i in range(0, len(text), _LETTERS)))
 
     @property
     def text(self) -> str:
-        """For a manifest."""
+        """The sketch as a manifest holds it."""
         return "".join(self.hashes)
 
     def joined(self, other: PictureSketch) -> PictureSketch:
-        """Of the files of both."""
+        """The sketch of the files of both.
+
+        >>> one, other = PictureSketch(("0123456789ab",)), PictureSketch(("00cdef012345",))
+        >>> one.joined(other).text
+        '00cdef0123450123456789ab'
+        """
         return self._smallest((*self.hashes, *other.hashes))
 
     def recognised(self, paths: Sequence[Path]) -> list[Path]:
-        """Those of the files that are among the sketched for sure."""
+        """The files that are surely among those sketched."""
         known = frozenset(self.hashes)
         return [path for path in paths if known and _hash_of(path) in known]
 

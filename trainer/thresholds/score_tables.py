@@ -29,12 +29,12 @@ def as_dict(report: Report, accepted: dict[float, float], trials: Sequence[OpenS
     """One data set's scores, as `--json` prints them."""
     return report.as_dict() | {
         "tar_at_far": {f"{far:g}": rate for far, rate in accepted.items()},
-        "open_set": [asdict(each) for each in trials],
+        "open_set": [asdict(trial) for trial in trials],
     }
 
 
 def show(console: Console, title: str, scores: Sequence[Scores]) -> None:
-    """Ranking and verification, a row each data set, then the open-set trials of each."""
+    """Print ranking and verification, a row for each data set, then the open-set trials."""
     _say(console, title)
     console.print(_ranking_table(scores))
     console.print(_verification_table(scores))
@@ -42,12 +42,12 @@ def show(console: Console, title: str, scores: Sequence[Scores]) -> None:
         _say(console, f"{report.split.name}: {report.remarks()}")
         if trials:
             console.print(_open_set_table(report.split.name, trials))
-            for line in sorted({line for each in trials for line in each.refused}):
+            for line in sorted({line for trial in trials for line in trial.refused}):
                 _say(console, f"  – {line}")
 
 
 def _ranking_table(scores: Sequence[Scores]) -> Table:
-    """A row a data set and, under several, their mean: each counts the same, however large."""
+    """A row for each data set and, under several, their mean: each weighs the same."""
     table = Table()
     table.add_column("Market-1501 protocol, %", overflow="fold")
     measures = list(scores[0][0].scores())
@@ -75,12 +75,12 @@ def _verification_table(scores: Sequence[Scores]) -> Table:
 
 
 def _number(share: float | None) -> str:
-    """Of a part in [0, 1], in per cent."""
+    """A share in [0, 1] in per cent."""
     return "–" if share is None else f"{100 * share:.2f}"
 
 
 def show_calibration(console: Console, title: str, measured: Measured) -> None:
-    """Quantiles with their intervals, what was refused, and the forecast."""
+    """Print quantiles with their intervals, what was refused, and the forecast."""
     _say(
         console,
         f"{title} on {', '.join(measured.data)}: {measured.people} people, "
@@ -95,12 +95,12 @@ def show_calibration(console: Console, title: str, measured: Measured) -> None:
             "forecast, and take folders per camera (IDENTITY/CAMERA/*.jpg) if you can",
             style="yellow",
         )
-    console.print(_quantile_table("strangers reach", "of pairs", measured.impostor))
+    console.print(_quantile_table("impostors reach", "of pairs", measured.impostor))
     _say_refused(console, measured.impostor, "pairs of different people that look so alike")
     console.print(_quantile_table("the same person stays below", "of people", measured.genuine))
     _say_refused(console, measured.genuine, "people so unlike themselves")
     console.print(_forecast_table(measured))
-    if not all(each.measured for each in measured.forecasts):
+    if not all(forecast.measured for forecast in measured.forecasts):
         _say(
             console,
             "*: beyond what these data show; the threshold goes on along the steepest slope, so "
@@ -109,7 +109,7 @@ def show_calibration(console: Console, title: str, measured: Measured) -> None:
 
 
 def show_check(console: Console, name: str, outcomes: Sequence[CrossvalOutcome]) -> None:
-    """Promise and truth of thresholds from one half of the people, on the other half."""
+    """Print what thresholds from one half of the people promise, and meet on the other half."""
     table = Table(
         title=f"{escape(name)}: thresholds from half of the people, tried on the others",
         title_justify="left",
@@ -117,14 +117,14 @@ def show_check(console: Console, name: str, outcomes: Sequence[CrossvalOutcome])
     titles = ("enrolled", "FPIR promised", "FPIR met", "FNIR forecast", "FNIR met")
     for title in titles:
         table.add_column(title, justify="right")
-    for each in outcomes:
-        mark = "" if each.measured else " *"
+    for outcome in outcomes:
+        mark = "" if outcome.measured else " *"
         table.add_row(
-            str(each.people),
-            f"{100 * each.target_fpir:g} %{mark}",
-            f"{100 * each.fpir:.2f} ± {100 * each.fpir_spread:.2f} %",
-            _percent(each.fnir_forecast),
-            f"{100 * each.fnir:.1f} ± {100 * each.fnir_spread:.1f} %",
+            str(outcome.people),
+            f"{100 * outcome.target_fpir:g} %{mark}",
+            f"{100 * outcome.fpir:.2f} ± {100 * outcome.fpir_spread:.2f} %",
+            _percent(outcome.fnir_forecast),
+            f"{100 * outcome.fnir:.1f} ± {100 * outcome.fnir_spread:.1f} %",
         )
     console.print(table)
 
@@ -140,16 +140,18 @@ def _open_set_table(name: str, trials: Sequence[OpenSet]) -> Table:
         table.add_column(title)
     for fpir in FPIRS:
         table.add_column(f"FNIR, FPIR {100 * fpir:g} %", justify="right")
-    for each in trials:
-        found = {point.fpir: point for point in each.points}
+    for trial in trials:
+        found = {point.fpir: point for point in trial.points}
         cells = [
             f"{100 * found[fpir].fnir:.1f} ± {100 * found[fpir].fnir_spread:.1f} %"
             if fpir in found
             else "–"
             for fpir in FPIRS
         ]
-        shots = "1" if each.setup.shots == 1 else f"up to {each.setup.shots}, {each.setup.fusion}"
-        table.add_row(each.setup.probe, shots, f"{each.mated:,} / {each.strangers:,}", *cells)
+        shots = (
+            "1" if trial.setup.shots == 1 else f"up to {trial.setup.shots}, {trial.setup.fusion}"
+        )
+        table.add_row(trial.setup.probe, shots, f"{trial.mated:,} / {trial.impostors:,}", *cells)
     return table
 
 
@@ -157,19 +159,19 @@ def _quantile_table(title: str, counted: str, found: Sequence[Quantile]) -> Tabl
     table = Table()
     for name in ("in", title, "95 % interval", counted):
         table.add_column(name, justify="right")
-    for each in found:
-        if each.is_supported:
+    for quantile in found:
+        if quantile.is_supported:
             table.add_row(
-                f"{100 * each.p:g} %",
-                f"{each.similarity:.3f}",
-                f"{each.low:.3f} – {each.high:.3f}",
-                f"{each.lookalikes:,}",
+                f"{100 * quantile.p:g} %",
+                f"{quantile.similarity:.3f}",
+                f"{quantile.low:.3f} – {quantile.high:.3f}",
+                f"{quantile.lookalikes:,}",
             )
     return table
 
 
 def _say_refused(console: Console, found: Sequence[Quantile], what: str) -> None:
-    first = next((each for each in found if not each.is_supported), None)
+    first = next((quantile for quantile in found if not quantile.is_supported), None)
     if first is None:
         return
     line = (
@@ -186,19 +188,21 @@ def _forecast_table(measured: Measured) -> Table:
         title="forecast: threshold and missed people at one template each", title_justify="left"
     )
     table.add_column("enrolled", justify="right")
-    targets = sorted({each.target_fpir for each in measured.forecasts}, reverse=True)
+    targets = sorted({forecast.target_fpir for forecast in measured.forecasts}, reverse=True)
     for fpir in targets:
         table.add_column(f"FPIR {100 * fpir:g} %", justify="right")
         table.add_column("FNIR", justify="right")
         table.add_column("95 %", justify="right")
-    for people in sorted({each.people for each in measured.forecasts}):
+    for people in sorted({forecast.people for forecast in measured.forecasts}):
         cells: list[str] = []
         for fpir in targets:
-            (each,) = (f for f in measured.forecasts if (f.people, f.target_fpir) == (people, fpir))
-            mark = "" if each.measured else " *"
-            cells.append(f"{each.threshold:.3f}{mark}")
-            low, high = 100 * each.fnir_low, 100 * each.fnir_high
-            cells += [f"{100 * each.fnir:.0f} %", f"{low:.0f} – {high:.0f}"]
+            (forecast,) = (
+                f for f in measured.forecasts if (f.people, f.target_fpir) == (people, fpir)
+            )
+            mark = "" if forecast.measured else " *"
+            cells.append(f"{forecast.threshold:.3f}{mark}")
+            low, high = 100 * forecast.fnir_low, 100 * forecast.fnir_high
+            cells += [f"{100 * forecast.fnir:.0f} %", f"{low:.0f} – {high:.0f}"]
         table.add_row(f"{people:,}", *cells)
     return table
 
@@ -208,5 +212,5 @@ def _percent(value: float | None) -> str:
 
 
 def _say(console: Console, line: str, style: str | None = None) -> None:
-    """A line as it is: names in brackets are no markup, long ones are not broken."""
+    """Print a line as it is: no markup, no line breaks."""
     console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)

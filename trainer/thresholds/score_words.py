@@ -118,5 +118,5 @@ def _reports(model: Path, data: list[Path], runtime: RuntimeName) -> Iterator[Re
 
 
 def _open_sets(report: Report, shots: tuple[int, ...]) -> list[OpenSet]:
-    people = report.split.known_people(report.embeddings)
+    people = report.split.known_people(report.crops)
     return [open_set(people, setup) for setup in setups(shots)]

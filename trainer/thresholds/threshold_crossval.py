@@ -22,7 +22,7 @@ _NO_INTERVALS = 1
 
 @dataclass(frozen=True, slots=True)
 class CrossvalOutcome:
-    """Promised and met with so many people enrolled; means over halvings and their spread."""
+    """Rates promised and met with a number of people enrolled: means over halvings, and spread."""
 
     people: int
     target_fpir: float
@@ -74,23 +74,23 @@ def _one_halving(
     half, rest = _only(part, order[: len(order) // 2]), _only(part, order[len(order) // 2 :])
     fitted = calibrate([half], sizes=sizes, replicates=_NO_INTERVALS)
     cameras = rest.data.cameras if rest.data.has_cameras else two_views(rest.data.labels)
-    people = People(rest.embeddings, rest.data.labels, cameras)
+    people = People(rest.crops.rows, rest.data.labels, cameras, rest.crops.qualities)
     trials = {
         size: open_set_trials(
             people, Setup(enrolled=size), draws=_DRAWS, seed=int(rng.integers(1 << 31))
         )
         for size in sizes
     }
-    for each in fitted.forecasts:
-        tried = trials[each.people]
-        fpir = float(np.mean([trial.fpir(each.threshold) for trial in tried]))
-        fnir = float(np.mean([trial.fnir(each.threshold) for trial in tried]))
-        yield each.people, each.target_fpir, fpir, each.fnir, fnir, each.measured
+    for forecast in fitted.forecasts:
+        tried = trials[forecast.people]
+        fpir = float(np.mean([trial.fpir(forecast.threshold) for trial in tried]))
+        fnir = float(np.mean([trial.fnir(forecast.threshold) for trial in tried]))
+        yield forecast.people, forecast.target_fpir, fpir, forecast.fnir, fnir, forecast.measured
 
 
 def _only(part: Embedded, labels: IntArray) -> Embedded:
     rows = np.flatnonzero(np.isin(part.data.labels, labels))
-    return Embedded(part.name, part.data.take(rows), part.embeddings[rows])
+    return Embedded(part.name, part.data.take(rows), part.crops.take(rows))
 
 
 def _outcome(rows: Sequence[_Row]) -> CrossvalOutcome:

@@ -11,7 +11,9 @@ import numpy as np
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import Calibration, EmbeddingManifest, Forecast
 from trainer.data.datasets import PersonData
-from trainer.scoring.ranking_metrics import FloatArray, IntArray
+from trainer.scoring.crop_embeddings import CropEmbeddings
+from trainer.scoring.evaluate import Report
+from trainer.scoring.ranking_metrics import IntArray
 from trainer.thresholds.comparisons import (
     INTERVAL,
     LOOKALIKES_BEYOND,
@@ -28,11 +30,16 @@ REPLICATES = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """A data set and the embeddings of its pictures, (N, D) unit rows in its order."""
+    """A data set and the embeddings of its pictures, in its order."""
 
     name: str
     data: PersonData
-    embeddings: FloatArray
+    crops: CropEmbeddings
+
+    @classmethod
+    def of(cls, report: Report) -> Embedded:
+        """The data set and embeddings of a report."""
+        return cls(report.split.name, report.split.data, report.crops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Quantile:
     Attributes:
         low, high: 95 % interval of the similarity.
         lookalikes: different pairs of people (genuine: people) at the similarity or beyond.
-        people_needed: with about so many people it could be told.
+        people_needed: about so many people would show it.
     """
 
     p: float
@@ -54,7 +61,7 @@ class Quantile:
 
     @property
     def is_supported(self) -> bool:
-        """Whether the data can tell it."""
+        """Whether the data are enough to show it."""
         return self.lookalikes >= LOOKALIKES_BEYOND
 
 
@@ -72,7 +79,7 @@ class Measured:
     forecasts: tuple[Forecast, ...]
 
     def written_into(self, manifest: EmbeddingManifest) -> EmbeddingManifest:
-        """The manifest with the supported part of this in it."""
+        """The manifest with the supported quantiles and the forecasts in it."""
         calibration = Calibration(
             data=self.data,
             people=self.people,
@@ -110,9 +117,9 @@ def calibrate(
     Raises:
         TrainingError: the people are too few for even the largest share.
     """
-    made = [decisions(part.data, part.embeddings) for part in parts]
+    made = [decisions(part.data, part.crops) for part in parts]
     impostor, genuine = (
-        joined([comparisons_of(each, genuine=genuine) for each in made])
+        joined([comparisons_of(decided, genuine=genuine) for decided in made])
         for genuine in (False, True)
     )
     draws = [
@@ -152,12 +159,19 @@ def quantiles(comparisons: Comparisons, draws: Sequence[IntArray]) -> tuple[Quan
 
 
 def table(found: Sequence[Quantile]) -> Quantiles:
-    """(p, similarity) of the supported quantiles."""
-    return tuple((each.p, each.similarity) for each in found if each.is_supported)
+    """(p, similarity) of the supported quantiles.
+
+    >>> rare = Quantile(0.1, 0.6, low=0.5, high=0.7, lookalikes=19, people_needed=50)
+    >>> table([Quantile(0.5, 0.2, low=0.1, high=0.3, lookalikes=20, people_needed=9), rare])
+    ((0.5, 0.2),)
+    """
+    return tuple((quantile.p, quantile.similarity) for quantile in found if quantile.is_supported)
 
 
 def _intervals(found: Sequence[Quantile]) -> tuple[tuple[float, float, float], ...]:
-    return tuple((each.p, each.low, each.high) for each in found if each.is_supported)
+    return tuple(
+        (quantile.p, quantile.low, quantile.high) for quantile in found if quantile.is_supported
+    )
 
 
 def _people_needed(comparisons: Comparisons, lookalikes: IntArray) -> list[int]:
@@ -169,4 +183,4 @@ def _people_needed(comparisons: Comparisons, lookalikes: IntArray) -> list[int]:
     last = max(np.flatnonzero(lookalikes >= LOOKALIKES_BEYOND), default=0)
     expected = [max(lookalikes[last], 1) * p / GRID[last] for p in GRID]
     power = 1.0 if comparisons.genuine else 0.5
-    return [math.ceil(people * (LOOKALIKES_BEYOND / each) ** power) for each in expected]
+    return [math.ceil(people * (LOOKALIKES_BEYOND / pairs) ** power) for pairs in expected]

@@ -23,7 +23,7 @@ def _group() -> None:
 
 @data.command("check")
 def check(
-    places: Annotated[
+    sources: Annotated[
         list[Path],
         typer.Argument(
             metavar="DATA...",
@@ -43,5 +43,5 @@ def check(
     """
     from trainer.data_check.data_words import check as check_data
 
-    if not check_data(places, out=out, as_json=as_json, model=model):
+    if not check_data(sources, out=out, as_json=as_json, model=model):
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ from edge_reid.core.extras import require
 
 
 def need_keras() -> None:
-    """Import Keras, in silence.
+    """Import Keras without its messages.
 
     Raises:
         EdgeReidError: the extra `trainer` is not installed here.

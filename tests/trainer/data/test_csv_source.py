@@ -89,7 +89,7 @@ def test_every_mistake_is_listed(table: WriteTable, crops: list[str], tmp_path: 
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("path;identity", "expected the header path,identity .* found 'path;identity'"),
+        ("path;identity", "expected the header path,identity .* got 'path;identity'"),
         ("path,camera", "no identity"),
         ("path,identity,colour", "expected no columns but path, identity, camera, got colour"),
         ("path,identity,path", "expected each column once"),

@@ -13,6 +13,7 @@ from trainer.data import datasets
 from trainer.data.decoded_crops import load_crops
 from trainer.data.run_data import load_run_data
 from trainer.recipe.recipe import make_recipe
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import read_split, score
 
 MakePeople = Callable[..., Path]
@@ -141,7 +142,7 @@ def test_a_folder_linked_as_somebody_else_is_refused(picture: Path, tmp_path: Pa
 def test_sources_that_overlap_are_refused(people: Path, make_people: MakePeople) -> None:
     sources = [datasets.read_source(place) for place in (make_people("other"), people, people)]
     datasets.check_apart(sources[:2])
-    with pytest.raises(TrainingError, match="found .*0001_c1s1_000000_00.jpg in two of them"):
+    with pytest.raises(TrainingError, match="got .*0001_c1s1_000000_00.jpg in two of them"):
         datasets.check_apart(sources)
 
 
@@ -189,7 +190,7 @@ def test_with_one_picture_a_camera_the_first_camera_is_looked_up(
     names = np.array([path.name for path in split.data.paths])
     assert names[split.query].tolist() == ["1.jpg", "3.jpg"]
     assert names[split.gallery].tolist() == ["2.jpg", "4.jpg", "5.jpg"]
-    report = score(split, np.ones((5, 1), np.float32))
+    report = score(split, CropEmbeddings.of_equal_quality(np.ones((5, 1), np.float32)))
     assert "2 queries against 3 pictures" in report.remarks()
     assert report.remarks().endswith("1 people only to be mistaken for, never a query: carl")
 
@@ -207,7 +208,10 @@ def test_the_official_folder_is_scored_as_it_comes(picture: Path, tmp_path: Path
     split = read_split(tmp_path)
     names = [path.name for path in split.data.paths]
     of = {"0001": [1, 0], "0002": [0, 1], "0000": [0.6, 0.8], "-1_c": [1, 0]}
-    report = score(split, np.array([of[name[:4]] for name in names], np.float32))
+    report = score(
+        split,
+        CropEmbeddings.of_equal_quality(np.array([of[name[:4]] for name in names], np.float32)),
+    )
     assert split.data.identities == ("1", "2")
     assert report.scores()["mAP"] == 1.0
     assert report.query.embeddings.tolist() == [[1, 0], [0, 1]]
@@ -219,7 +223,7 @@ def test_the_official_folder_is_scored_as_it_comes(picture: Path, tmp_path: Path
 
 def test_a_folder_per_camera_is_not_taken_for_people(picture: Path, tmp_path: Path) -> None:
     copy(picture, tmp_path / "VIPeR/cam_a/001_45.bmp", tmp_path / "VIPeR/cam_b/001_90.bmp")
-    with pytest.raises(TrainingError, match=r"found a folder per camera \(cam_a, cam_b\)"):
+    with pytest.raises(TrainingError, match=r"got a folder per camera \(cam_a, cam_b\)"):
         datasets.read_source(tmp_path / "VIPeR")
 
 

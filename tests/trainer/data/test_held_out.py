@@ -1,4 +1,4 @@
-"""Who a run held out stays a stranger to it, whatever becomes of its data."""
+"""Who a run held out stays unseen by it, whatever becomes of its data."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from trainer.data.run_data import ENVIRONMENT, RunData, load_data_of, load_run_data  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
-from trainer.run.checkpoint import Progress  # noqa: E402
+from trainer.run.checkpoint import TrainingPosition  # noqa: E402
 from trainer.run.environment import write_environment  # noqa: E402
+from trainer.scoring.crop_embeddings import CropEmbeddings  # noqa: E402
 from trainer.scoring.data_refs import people_of, split_of  # noqa: E402
 from trainer.scoring.evaluate import score, validation_split  # noqa: E402
 
@@ -30,7 +31,7 @@ def begun(people: Path, run: Path) -> Recipe:
     recipe = make_recipe({"sources": [{"path": people}], "stages": [stage]})
     run.mkdir()
     (run / "recipe.json").write_text(recipe.model_dump_json())
-    write_environment(run, load_run_data(recipe), Progress(), "float32")
+    write_environment(run, load_run_data(recipe), TrainingPosition(), "float32")
     return recipe
 
 
@@ -90,7 +91,9 @@ def test_scores_on_people_trained_on_say_so(make_people: MakePeople, tmp_path: P
     recipe = begun(make_people("few", identities=6, images=2), tmp_path / "run")
     split = split_of(tmp_path / "run")
     assert split.name == "training-people"
-    report = score(split, np.eye(len(split.data), dtype=np.float32))
+    report = score(
+        split, CropEmbeddings.of_equal_quality(np.eye(len(split.data), dtype=np.float32))
+    )
     assert "nobody is held out" in report.remarks()
     assert validation_split(load_run_data(recipe)).caution == split.caution
 
@@ -107,7 +110,9 @@ def test_of_few_people_photos_are_held_out(make_people: MakePeople, tmp_path: Pa
     assert len(data.train) == 48
     assert "validation: on 12 photos held out; too few people" in data.validation_remark()
 
-    report = score(split, np.eye(len(split.data), dtype=np.float32))
+    report = score(
+        split, CropEmbeddings.of_equal_quality(np.eye(len(split.data), dtype=np.float32))
+    )
     assert (split.name, report.ranking.queries) == ("held-out-photos", 12)
     assert "how well these very people are found again, not others" in report.remarks()
 
@@ -147,6 +152,8 @@ def test_where_nobody_was_seen_by_two_cameras_the_rule_is_left_out(tmp_path: Pat
         place.mkdir(parents=True, exist_ok=True)
         file.rename(place / file.name)
     split = split_of(tmp_path / "people")
-    report = score(split, np.eye(len(split.data), dtype=np.float32))
+    report = score(
+        split, CropEmbeddings.of_equal_quality(np.eye(len(split.data), dtype=np.float32))
+    )
     assert report.ranking.queries == 12
     assert "nobody was seen by two cameras: the cross-camera rule is left out" in report.remarks()

@@ -143,7 +143,7 @@ def test_scores_leave_no_picture_out_and_name_the_bad_ones_at_once(people: Path)
 
 def test_what_was_left_out_stays_in_the_run_s_folder(people: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="needs TensorFlow")
-    from trainer.run.checkpoint import Progress
+    from trainer.run.checkpoint import TrainingPosition
     from trainer.run.environment import ENVIRONMENT, write_environment
 
     bad = min(people.iterdir())
@@ -153,7 +153,7 @@ def test_what_was_left_out_stays_in_the_run_s_folder(people: Path, tmp_path: Pat
         sources=(DataSource(path=people),),
         stages=(Stage(height_px=64, width_px=32, epochs=1),),
     )
-    write_environment(tmp_path, load_run_data(recipe), Progress(), "float32")
+    write_environment(tmp_path, load_run_data(recipe), TrainingPosition(), "float32")
     facts = json.loads((tmp_path / ENVIRONMENT).read_text())["data"]
     assert facts["unreadable_files"] == [
         f"photo {bad}: expected an image, the file is empty; copy it again"

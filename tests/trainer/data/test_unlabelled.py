@@ -89,7 +89,7 @@ def test_an_entry_that_is_none_says_what_is_expected(tmp_path: Path) -> None:
         with pytest.raises(TrainingError, match=message):
             read_unlabelled([entry], tmp_path)
     twice = Unlabelled(path=tmp_path / "p")
-    with pytest.raises(TrainingError, match=r"every picture in one entry, found .*a\.png in two"):
+    with pytest.raises(TrainingError, match=r"every picture in one entry, got .*a\.png in two"):
         read_unlabelled([twice, twice], tmp_path)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from trainer.data.datasets import PersonData
 from trainer.data_check.duplicates import NEARLY_SAME, Shared, find_duplicates
-from trainer.data_check.scan import Survey
+from trainer.data_check.scan import PictureScan
 
 PIXELS = 288
 PEOPLE = 40
@@ -17,12 +17,12 @@ EACH = 20
 """So that comparisons are made in more than one go."""
 
 
-def seen(thumbnails: np.ndarray, labels: np.ndarray) -> Survey:
-    """A survey that knows nothing but thumbnails; the hash is of the thumbnail."""
+def seen(thumbnails: np.ndarray, labels: np.ndarray) -> PictureScan:
+    """A scan that knows nothing but thumbnails; the hash is of the thumbnail."""
     count = len(labels)
     paths = tuple(Path(f"{n}.jpg") for n in range(count))
     names = tuple(map(str, range(labels.max() + 1)))
-    return Survey(
+    return PictureScan(
         PersonData(paths, labels, np.full(count, -1), names),
         unreadable=(),
         sha256=tuple(thumbnail.tobytes().hex() for thumbnail in thumbnails),

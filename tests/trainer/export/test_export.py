@@ -157,7 +157,7 @@ def test_scores_of_no_budget_or_of_two_sets_of_one_name_are_refused(
         export_run(trained, tmp_path / "mine.tflite", float32)
     people = trained.parent / "people"
     twice = ExportOptions("float32", validate=(people, people))
-    with pytest.raises(TrainingError, match="different names, found people twice"):
+    with pytest.raises(TrainingError, match="different names, got people twice"):
         export_run(trained, tmp_path / "mine.tflite", twice)
 
 

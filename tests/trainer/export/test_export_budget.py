@@ -6,21 +6,24 @@ import numpy as np
 import pytest
 from support.threshold_examples import crowd, manifest
 
-from trainer.export.candidate import Comparison, Draft, fair_budget
+from trainer.export.candidate import Comparison, ExportCandidate, fair_budget
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import Report, score, split_people
 
 
 def seen(people: int, worse: float = 0.0) -> Report:
     """A crowd, embedded with so much noise more."""
     part = crowd(people, crops=2)
-    noise = np.random.default_rng(1).normal(size=part.embeddings.shape)
-    rows = part.embeddings + worse * noise
+    noise = np.random.default_rng(1).normal(size=part.crops.rows.shape)
+    rows = part.crops.rows + worse * noise
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return score(split_people(part.data, part.name), rows.astype(np.float32))
+    return score(
+        split_people(part.data, part.name), CropEmbeddings.of_equal_quality(rows.astype(np.float32))
+    )
 
 
-def draft(people: int, worse: float) -> Draft:
-    return Draft(b"", manifest(), (Comparison(seen(people, worse), seen(people)),))
+def candidate(people: int, worse: float) -> ExportCandidate:
+    return ExportCandidate(b"", manifest(), (Comparison(seen(people, worse), seen(people)),))
 
 
 @pytest.mark.parametrize(("queries", "points"), [(1000, 0.5), (150, 0.5), (24, 1.25), (6, 2.5)])
@@ -31,7 +34,7 @@ def test_the_budget_grows_as_the_root_of_what_queries_are_missing(
 
 
 def test_what_chance_does_on_few_queries_is_no_failure_unless_a_budget_was_asked_for() -> None:
-    few = draft(people=8, worse=0.0)
+    few = candidate(people=8, worse=0.0)
     lost = few.results[0].lost_points()
     assert few.failure(None) is None
     told = few.failure(lost - 0.1)
@@ -40,7 +43,7 @@ def test_what_chance_does_on_few_queries_is_no_failure_unless_a_budget_was_asked
 
 
 def test_a_file_that_lost_much_fails_on_few_queries_too() -> None:
-    broken = draft(people=8, worse=1.0)
+    broken = candidate(people=8, worse=1.0)
     assert broken.results[0].lost_points() > 5
     told = broken.failure(None)
     assert told is not None
@@ -48,5 +51,5 @@ def test_a_file_that_lost_much_fails_on_few_queries_too() -> None:
 
 
 def test_of_several_tries_the_one_that_loses_least_is_the_best() -> None:
-    tries = [draft(people=8, worse=worse) for worse in (0.5, 0.2, 1.0)]
+    tries = [candidate(people=8, worse=worse) for worse in (0.5, 0.2, 1.0)]
     assert min(tries, key=lambda each: each.excess_points(None)) is tries[1]

@@ -19,14 +19,16 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from support.small_runs import draw_people  # noqa: E402
 
+from edge_reid.matching.vectors import unit_rows  # noqa: E402
 from trainer.report import plots  # noqa: E402
 from trainer.report.curves import TrainingCurves, read_training_curves  # noqa: E402
 from trainer.report.log_axis import plain_number  # noqa: E402
 from trainer.report.page import make_page, render  # noqa: E402
 from trainer.report.style import house_style  # noqa: E402
 from trainer.report.subjects import ReportSubject, names_of  # noqa: E402
+from trainer.scoring.crop_embeddings import CropEmbeddings  # noqa: E402
 from trainer.scoring.data_refs import split_of  # noqa: E402
-from trainer.scoring.evaluate import score, unit_rows  # noqa: E402
+from trainer.scoring.evaluate import score  # noqa: E402
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 in_a_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium here: apt install chromium")
@@ -107,7 +109,7 @@ def subject(name: str, people: Path, noise: float, curves: TrainingCurves | None
     rng = np.random.default_rng(5)
     directions = rng.normal(size=(len(split.data.identities), 24))
     rows = directions[split.data.labels] + noise * rng.normal(size=(len(split.data), 24))
-    report = score(split, unit_rows(rows.astype(np.float32)))
+    report = score(split, CropEmbeddings.of_equal_quality(unit_rows(rows)))
     quantiles = ((0.5, 0.1), (0.1, 0.4), (0.01, 0.6))
     return ReportSubject(name, (("file", name),), quantiles, True, curves, (report,))
 

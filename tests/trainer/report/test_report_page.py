@@ -157,14 +157,15 @@ def test_the_lists_are_those_of_lowest_and_highest_precision(subject: ReportSubj
 
 def test_thresholds_are_counted_on_the_people_shown(subject: ReportSubject) -> None:
     (report,) = subject.reports
-    data, points = report.split.data, report.embeddings
+    data, crops = report.split.data, report.crops
     ten = threshold_rows(subject, 0.01)[0]
     assert ten.similarity == threshold_for(subject.quantiles, 0.01, 10)
     below = []
     for label in np.unique(data.labels):
         for camera in (1, 2):
-            track = points[(data.labels == label) & (data.cameras == camera)].sum(axis=0)
-            same = points[(data.labels == label) & (data.cameras != camera)]
+            seen = (data.labels == label) & (data.cameras == camera)
+            track = crops.qualities[seen] @ crops.rows[seen]
+            same = crops.rows[(data.labels == label) & (data.cameras != camera)]
             below += (same @ (track / np.linalg.norm(track)) < ten.similarity).tolist()
     assert ten.genuine_below == pytest.approx(np.mean(below))
 

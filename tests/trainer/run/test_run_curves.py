@@ -10,16 +10,16 @@ import pytest
 pytestmark = pytest.mark.trainer
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
-from trainer.run.checkpoint import Progress  # noqa: E402
+from trainer.run.checkpoint import TrainingPosition  # noqa: E402
 from trainer.run.run_curves import Curves, read_curves  # noqa: E402
 
 
 def test_a_run_that_begins_anew_keeps_nothing_of_one_that_died_before(tmp_path: Path) -> None:
     """It left no checkpoint: the measurements there are of another start."""
-    died = Curves(tmp_path, Progress())
-    died.add(Progress(0, 0), {"validation_mAP": 0.1})
-    anew = Curves(tmp_path, Progress())
-    anew.add(Progress(0, 0), {"validation_mAP": 0.7})
+    died = Curves(tmp_path, TrainingPosition())
+    died.add(TrainingPosition(0, 0), {"validation_mAP": 0.1})
+    anew = Curves(tmp_path, TrainingPosition())
+    anew.add(TrainingPosition(0, 0), {"validation_mAP": 0.7})
     assert [line["validation_mAP"] for line in read_curves(tmp_path)] == [0.7]
     assert json.loads((tmp_path / "metrics.json").read_text())["first"]["validation_mAP"] == 0.7
 
@@ -27,5 +27,5 @@ def test_a_run_that_begins_anew_keeps_nothing_of_one_that_died_before(tmp_path: 
 def test_a_line_that_a_crash_broke_is_passed_over_when_a_run_goes_on(tmp_path: Path) -> None:
     kept = {"stage": 0, "step": 1, "loss": 2.0}
     (tmp_path / "curves.jsonl").write_text('{"stage": 0, "st\n' + json.dumps(kept) + "\n")
-    Curves(tmp_path, Progress(0, 5))
+    Curves(tmp_path, TrainingPosition(0, 5))
     assert read_curves(tmp_path) == [kept]

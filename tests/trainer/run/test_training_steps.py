@@ -16,8 +16,9 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 import keras  # noqa: E402
 from support.small_runs import FREE, FROZEN  # noqa: E402
 
+from trainer.network.optimizer import make_optimizer  # noqa: E402
 from trainer.recipe.recipe import Recipe, Stage, make_recipe  # noqa: E402
-from trainer.run.train import make_optimizer, start_run  # noqa: E402
+from trainer.run.train import start_run  # noqa: E402
 from trainer.run.training_loop import averaged_weights, learning_rate  # noqa: E402
 
 RATES = Stage(height_px=64, width_px=32, epochs=1, learning_rate=0.1, warmup_steps=4)

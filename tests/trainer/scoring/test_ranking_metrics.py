@@ -14,7 +14,7 @@ def people(angles: list[float], labels: list[int], cameras: list[int]) -> People
     """Points on the unit circle: the cosine falls with the angle between two of them."""
     radians = np.radians(angles)
     points = np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
-    return People(points, np.array(labels), np.array(cameras))
+    return People(points, np.array(labels), np.array(cameras), np.ones(len(labels)))
 
 
 def test_worked_example() -> None:
@@ -107,7 +107,7 @@ def test_agrees_with_brute_force(seed: int, coarse: bool, gallery_size: int) -> 
     def draw(count: int, first_label: int) -> People:
         e = rng.integers(-1, 2, (count, 4)) if coarse else rng.normal(size=(count, 8))
         labels = rng.integers(first_label, 6, count)
-        return People(e.astype(np.float32), labels, rng.integers(0, 3, count))
+        return People(e.astype(np.float32), labels, rng.integers(0, 3, count), np.ones(count))
 
     query, gallery = draw(20, 0), draw(gallery_size, -1)
     result = rank_gallery(query, gallery, max_rank=10)
@@ -154,7 +154,7 @@ def test_agrees_with_torchreid_on_a_gallery_with_distractors_and_junk() -> None:
     def draw(labels: np.ndarray) -> People:
         e = rng.normal(size=(len(labels), 16)).astype(np.float32)
         e /= np.linalg.norm(e, axis=1, keepdims=True)
-        return People(e, labels, rng.integers(1, 7, len(labels)))
+        return People(e, labels, rng.integers(1, 7, len(labels)), np.ones(len(labels)))
 
     query = draw(rng.integers(1, 31, 80))
     gallery = draw(np.concatenate([rng.integers(1, 31, 300), np.zeros(90, int), np.full(70, -1)]))

@@ -19,7 +19,7 @@ from trainer.scoring.verification import (
 def crowd(seed: int, count: int) -> People:
     rng = np.random.default_rng(seed)
     e = rng.normal(size=(count, 6)).astype(np.float32)
-    return People(e, rng.integers(-1, 5, count), rng.integers(0, 3, count))
+    return People(e, rng.integers(-1, 5, count), rng.integers(0, 3, count), np.ones(count))
 
 
 @pytest.mark.parametrize("cross_camera", [True, False])
@@ -39,7 +39,7 @@ def test_pairs_are_those_of_the_protocol(cross_camera: bool) -> None:
 
 
 def test_the_rate_is_counted_by_hand() -> None:
-    """Of 3,000 strangers 30 may pass at 1 %: the 31st best, 0.99, must not."""
+    """Of 3,000 impostors 30 may pass at 1 %: the 31st best, 0.99, must not."""
     impostor = np.linspace(1, 0, 1001, dtype=np.float32).repeat(3)[:3000]  # 1, 1, 1, 0.999, …
     assert sorted(impostor)[::-1][30] == pytest.approx(0.99)
     genuine = np.array([0.99, 0.9901, 1.0, 0.5], np.float32)

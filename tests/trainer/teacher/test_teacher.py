@@ -302,7 +302,7 @@ def test_one_teacher_may_lie_in_several_files_and_in_bytes(
     assert np.allclose(found.rows, np.concatenate([first, second]), atol=0.01)
     assert np.linalg.norm(found.rows, axis=1) == pytest.approx(1.0)
     store(tmp_path / "second.npz", ["2.png"], dimension=4)
-    with pytest.raises(TrainingError, match="files of one teacher, found embeddings of different"):
+    with pytest.raises(TrainingError, match="files of one teacher, got embeddings of different"):
         find_teachers(recipe_with(asked), images, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The thresholds an export begins with: measured on strangers, borrowed, or none at all."""
+"""The thresholds an export begins with: measured on people held out, borrowed, or none at all."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def recipe(start: Path | None) -> Recipe:
 
 def seen(people: int) -> Report:
     part = crowd(people, crops=2)
-    return score(split_people(part.data, part.name), part.embeddings)
+    return score(split_people(part.data, part.name), part.crops)
 
 
 FINE_TUNE = recipe(shipped_model(CHECKPOINT))
 
 
-def test_enough_strangers_are_measured_as_calibrate_does() -> None:
+def test_enough_people_held_out_are_measured_as_calibrate_does() -> None:
     """Who show what galleries of 10 and 100 need: one comparison in ten thousand."""
     made, said = with_thresholds(manifest(), [seen(150)], FINE_TUNE)
     assert made.impostor_quantiles == table(calibrate([crowd(150, crops=2)]).impostor)
@@ -39,18 +39,18 @@ def test_enough_strangers_are_measured_as_calibrate_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strangers", "reason"),
+    ("people", "reason"),
     [
         (0, "nobody was held out"),
         (4, "expected enough people for 20 pairs"),
-        (12, "the 12 people held out show how alike strangers look down to 5 % of comparisons"),
+        (12, "the 12 people held out show how alike impostors look down to 5 % of comparisons"),
         (40, "down to 0.2 % of comparisons, where people enrolled need 0.1 % for 10, 0.01 % for 1"),
     ],
 )
 def test_too_few_leave_a_fine_tune_with_the_thresholds_it_started_from(
-    strangers: int, reason: str
+    people: int, reason: str
 ) -> None:
-    reports = [seen(strangers)] if strangers else []
+    reports = [seen(people)] if people else []
     made, said = with_thresholds(manifest(), reports, FINE_TUNE)
     shipped = load_embedding_manifest(shipped_model(EMBEDDING))
     assert made.impostor_quantiles == shipped.impostor_quantiles
@@ -60,7 +60,7 @@ def test_too_few_leave_a_fine_tune_with_the_thresholds_it_started_from(
     assert reason in said
 
 
-def test_what_few_strangers_show_is_all_that_another_network_has() -> None:
+def test_what_few_people_show_is_all_that_another_network_has() -> None:
     made, said = with_thresholds(manifest(), [seen(12)], recipe(None))
     assert made.impostor_quantiles == table(calibrate([crowd(12, crops=2)]).impostor)
     assert said == "measured on 12 people held out"

@@ -58,9 +58,9 @@ def test_a_table_that_ends_early_misses_nearly_everybody_with_the_very_same_embe
 
 def test_what_chance_among_few_people_does_is_not_held_against_a_model() -> None:
     few, again = crowd(8, noise=0.7), crowd(8, noise=0.7, seed=0)
-    rows = again.embeddings.copy()
-    rows[:3] = rows[:3][::-1]  # one camera's three pictures, in another order
-    again = type(again)(again.name, again.data, rows)
+    order = np.arange(len(again.data))
+    order[:3] = order[:3][::-1]  # one camera's three pictures, in another order
+    again = type(again)(again.name, again.data, again.crops.take(order))
     for each in compare_missed(
         ComparedModel.of(MEASURED, [few]), ComparedModel.of(MEASURED, [again])
     ):
@@ -70,12 +70,9 @@ def test_what_chance_among_few_people_does_is_not_held_against_a_model() -> None
 def test_people_trained_on_are_looked_for_by_the_photos_that_were_held_out() -> None:
     """The network knows the others by heart: one photo under each camera is what counts."""
     part = crowd(8, noise=0.7)
-    people = People(part.embeddings, part.data.labels, part.data.cameras)
+    people = People(part.crops.rows, part.data.labels, part.data.cameras, part.crops.qualities)
     aside = np.arange(len(part.data)) % 3 == 0
-    made = photo_decisions(
-        People(*(rows[aside] for rows in (people.embeddings, people.labels, people.cameras))),
-        People(*(rows[~aside] for rows in (people.embeddings, people.labels, people.cameras))),
-    )
+    made = photo_decisions(people.take(aside), people.take(~aside))
     assert made.similarity.shape == (8 * 3, 8 * 3 * 2)
     assert made.genuine.sum() == 8 * 3 * 2 * 2  # each photo with two of both other cameras
     assert made.impostor.sum() == 8 * 3 * 7 * 3 * 2

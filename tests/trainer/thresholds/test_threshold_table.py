@@ -18,12 +18,12 @@ from trainer.thresholds.threshold_table import calibrate, table
 
 def test_every_comparison_is_there_with_its_people() -> None:
     part = crowd(4, cameras=2, crops=2)
-    made = decisions(part.data, part.embeddings)
-    strangers = comparisons_of(made, genuine=False)
-    assert strangers.count == 8 * 12  # 4 people × 2 tracks, each with 12 pictures of others
-    assert strangers.weights.tolist() == pytest.approx([1 / 96] * 96)
-    assert (np.diff(strangers.similarities) <= 0).all()
-    assert (strangers.first != strangers.second).all()
+    made = decisions(part.data, part.crops)
+    impostors = comparisons_of(made, genuine=False)
+    assert impostors.count == 8 * 12  # 4 people × 2 tracks, each with 12 pictures of others
+    assert impostors.weights.tolist() == pytest.approx([1 / 96] * 96)
+    assert (np.diff(impostors.similarities) <= 0).all()
+    assert (impostors.first != impostors.second).all()
     same = comparisons_of(made, genuine=True)
     assert same.count == 8 * 2
     assert (np.diff(same.similarities) >= 0).all()
@@ -33,7 +33,7 @@ def test_every_comparison_is_there_with_its_people() -> None:
 def test_a_person_of_many_pictures_weighs_no_more_than_another() -> None:
     part = crowd(2, cameras=2, crops=4)
     few = np.flatnonzero((part.data.labels == 0) | (np.arange(16) % 4 == 0))
-    made = decisions(part.data.take(few), part.embeddings[few])
+    made = decisions(part.data.take(few), part.crops.take(few))
     same = comparisons_of(made, genuine=True)
     assert [same.weights[same.first == who].sum() for who in (0, 1)] == pytest.approx([0.5, 0.5])
     assert sorted(np.bincount(same.first).tolist()) == [2, 8]
@@ -41,7 +41,7 @@ def test_a_person_of_many_pictures_weighs_no_more_than_another() -> None:
 
 def test_thinning_the_bulk_keeps_the_tail_and_the_quantiles(monkeypatch) -> None:
     part = crowd(60)
-    made = decisions(part.data, part.embeddings)
+    made = decisions(part.data, part.crops)
     whole = comparisons_of(made, genuine=False)
     monkeypatch.setattr(comparing, "_KEPT_WHOLE", 2_000)
     thin = comparisons_of(made, genuine=False)
@@ -53,7 +53,7 @@ def test_thinning_the_bulk_keeps_the_tail_and_the_quantiles(monkeypatch) -> None
 
 def test_data_sets_weigh_the_same_whatever_their_size() -> None:
     parts = [
-        comparisons_of(decisions(part.data, part.embeddings), genuine=False)
+        comparisons_of(decisions(part.data, part.crops), genuine=False)
         for part in (crowd(5), crowd(40, seed=1))
     ]
     both = joined(parts)
@@ -66,11 +66,11 @@ def test_data_sets_weigh_the_same_whatever_their_size() -> None:
 def test_weights_redrawn_are_those_of_people_copied() -> None:
     """A person drawn twice is two people; a copy is no impostor to its original."""
     part = crowd(3, cameras=2, crops=1)
-    strangers = comparisons_of(decisions(part.data, part.embeddings), genuine=False)
+    impostors = comparisons_of(decisions(part.data, part.crops), genuine=False)
     copies = np.array([2, 1, 0])
-    redrawn = strangers.redrawn(copies)
+    redrawn = impostors.redrawn(copies)
     for weight, old, a, b in zip(
-        redrawn, strangers.weights, strangers.first, strangers.second, strict=True
+        redrawn, impostors.weights, impostors.first, impostors.second, strict=True
     ):
         assert weight == pytest.approx(old * copies[a] * copies[b])
     assert (redrawn > 0).sum() == 4 + 4  # only 0 with 1 and 1 with 0: 2 tracks × 2 pictures each
@@ -80,7 +80,7 @@ def test_weights_redrawn_are_those_of_people_copied() -> None:
 def test_quantiles_are_those_of_all_comparisons() -> None:
     part = crowd(50)
     found = calibrate([part], replicates=20)
-    made = decisions(part.data, part.embeddings)
+    made = decisions(part.data, part.crops)
     falling = np.sort(made.similarity[made.impostor])[::-1]
     for each in found.impostor:
         expected = falling[max(int(np.ceil(each.p * len(falling) - 1e-6)), 1) - 1]
@@ -146,7 +146,7 @@ def test_forecasts_follow_the_agents_own_threshold() -> None:
 
 
 def test_the_promise_holds_for_people_not_calibrated_on() -> None:
-    """Strangers of the other half are taken for somebody about as often as was accepted."""
+    """Impostors of the other half are taken for somebody about as often as was accepted."""
     outcomes = cross_check(crowd(160, noise=0.9), (1, 10, 30), halvings=6)
     loose = [each for each in outcomes if each.target_fpir == 0.01]
     assert [each.people for each in loose] == [1, 10, 30]

@@ -1,0 +1,80 @@
+"""The scores of a network in training, and the weights that are exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from trainer.data.decoded_crops import load_crops
+from trainer.data.run_data import RunData
+from trainer.network.model import (
+    WEIGHTS,
+    build_embedder,
+    load_start,
+    save_weights,
+    set_weights_by_name,
+    weights_by_name,
+)
+from trainer.recipe.recipe import Recipe, Stage
+from trainer.run.checkpoint import TrainingPosition, check_finite
+from trainer.run.devices import computing_in, on_one_device
+from trainer.scoring.crop_embeddings import CropEmbeddings
+from trainer.scoring.evaluate import embed_crops, score, validation_split
+
+CACHE = "cache"
+"""In a run's folder: decoded pictures of people, which nothing needs when the run is done."""
+
+
+class RunValidation:
+    """Scores the network as it will be exported, in float32, and keeps its weights for export.
+
+    Args:
+        recipe: of the run.
+        stage: whose input size is scored at.
+        embedder: the network in training, whose weights are copied at every call.
+        data: with the pictures to validate on.
+        run: its folder; gets `weights.npz`.
+    """
+
+    def __init__(
+        self, recipe: Recipe, stage: Stage, embedder: keras.Model, data: RunData, run: Path
+    ) -> None:
+        size = stage.height_px, stage.width_px
+        self._crops = load_crops(data.validation.paths, *size, run / CACHE)
+        self._split = validation_split(data)
+        self._trained, self._run = embedder, run
+        with on_one_device(), computing_in("float32"):
+            self._exported = build_embedder(recipe, *size)
+        self._share, self._start = recipe.start_share, {}
+        if self._share:
+            load_start(self._exported, recipe)
+            self._start = weights_by_name(self._exported)
+
+    def __call__(self, at: TrainingPosition) -> dict[str, float]:
+        """The scores by name, each in [0, 1].
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        weights = weights_by_name(self._trained)
+        check_finite(weights, self._run, at)
+        for name, start in self._start.items():
+            weights[name] = (1.0 - self._share) * weights[name] + self._share * start
+        with on_one_device():
+            set_weights_by_name(self._exported, weights, "of the network in training")
+            save_weights(self._exported, self._run / WEIGHTS)
+            rows = embed_crops(self._exported, self._crops)
+            report = score(self._split, CropEmbeddings.of_equal_quality(rows))
+        return {f"validation_{name}": value for name, value in report.scores().items()}
+
+
+def check_can_validate(data: RunData) -> None:
+    """Fail before training, not at the first validation.
+
+    Raises:
+        TrainingError: no query of the validation pictures has a valid match.
+    """
+    anything = np.ones((len(data.validation), 1), np.float32)
+    score(validation_split(data), CropEmbeddings.of_equal_quality(anything))
