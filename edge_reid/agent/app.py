@@ -36,9 +36,9 @@ from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
+from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.recogniser import StrangerRecogniser
-from edge_reid.strangers.stranger_names import StrangerNames
 from edge_reid.vision.annotate import VideoWriter
 from edge_reid.vision.capture import FrameSource, open_source
 from edge_reid.vision.detect import Detector, load_detector
@@ -149,7 +149,7 @@ class _Camera:
 class _Sinks:
     uplink: Uplink | None
     facts: AgentFacts
-    names: StrangerNames
+    names: NameGiver
     output: EventOutput
 
 

@@ -9,7 +9,7 @@ from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.types import Frame
 from edge_reid.matching.index import Index
-from edge_reid.strangers.stranger_names import StrangerNames
+from edge_reid.strangers.name_giver import NameGiver
 
 
 class GalleryFeed(Protocol):
@@ -37,7 +37,7 @@ class BetweenFrames:
         *,
         commands: CommandRunner | None,
         report: GalleryReport | None,
-        names: StrangerNames,
+        names: NameGiver,
     ) -> None:
         self._policies = policies
         self._galleries = galleries

@@ -14,7 +14,7 @@ from typing import TextIO
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.core.types import Hit
-from edge_reid.strangers.stranger_names import StrangerNames
+from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.wire.events import Event, EventOrigin, event_line
 
 STDOUT = "-"
@@ -45,7 +45,7 @@ class EventOutput:
         origin: EventOrigin,
         policies: PolicyHolder,
         *,
-        names: StrangerNames,
+        names: NameGiver,
         commit: Commit | None,
         lines: str | None,
     ) -> None:

@@ -27,7 +27,7 @@ from edge_reid.enrolment.photo_embedding import (
     load_photo,
 )
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.matching.conflicts import find_conflicts, same_photos
+from edge_reid.matching.template_conflicts import find_conflicts, same_photos
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.vision.photo import Photo
 

@@ -17,8 +17,8 @@ from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
+from edge_reid.vision.camera_reader import Reader, Shot
 from edge_reid.vision.opencv import DEFAULT_FPS, to_rgb
-from edge_reid.vision.reader import Reader, Shot
 from edge_reid.vision.stream_judge import StillPicture
 
 _REOPEN_PAUSE_S = 1.0

@@ -27,7 +27,7 @@ from support.rtsp_camera import FPS, RtspCamera, Unit, encode, is_key, noise
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.types import Frame
-from edge_reid.vision import reader
+from edge_reid.vision import camera_reader as reader
 from edge_reid.vision.capture import open_source
 from edge_reid.vision.live import LiveSource
 from edge_reid.vision.stream_judge import digest
@@ -100,7 +100,7 @@ def test_a_camera_that_has_udp_only_is_asked_for_it_by_a_setting(play: Play) -> 
 import sys
 from itertools import islice
 from edge_reid.core.config import SourceSettings
-from edge_reid.vision import reader
+from edge_reid.vision import camera_reader as reader
 from edge_reid.vision.capture import open_source
 with open_source(SourceSettings(uri=sys.argv[1], rtsp_transport="udp")) as source:
     print(len(list(islice(source, 10))), source.size_px)

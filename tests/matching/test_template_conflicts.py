@@ -5,7 +5,7 @@ import pytest
 from support.gallery_examples import template, unit_vectors
 
 from edge_reid.core.types import Candidate
-from edge_reid.matching.conflicts import TemplateConflict, find_conflicts, same_photos
+from edge_reid.matching.template_conflicts import TemplateConflict, find_conflicts, same_photos
 
 A, B, C = unit_vectors(3)
 

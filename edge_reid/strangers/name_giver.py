@@ -8,7 +8,7 @@ from typing import Protocol
 from edge_reid.core.types import Hit
 
 
-class StrangerNames(Protocol):
+class NameGiver(Protocol):
     """Gives names, or none where nobody is to be remembered, and forgets people in time."""
 
     def assign(self, hits: Sequence[Hit], min_crops: int) -> tuple[Hit, ...]:
