@@ -62,7 +62,7 @@ def flash(
 
 
 def _device_name(device: str | None, box: str | None) -> str:
-    """Until 0.5 the device was `--box`, and the card was `--device`."""
+    """Up to 0.4 the device was `--box`, and the card was `--device`."""
     refuse_old_box("flash", box)
     if device is None:
         raise UsageError("flash: expected --device NAME, which device of the site's file")

@@ -12,6 +12,6 @@ OldBox = Annotated[str | None, typer.Option("--box", hidden=True)]
 
 
 def refuse_old_box(verb: str, box: str | None) -> None:
-    """Raise UsageError if a device was named by `--box`, as until 0.5."""
+    """Raise UsageError if a device was named by `--box`, as up to 0.4."""
     if box is not None:
         raise UsageError(f"{verb}: expected --device {box}, got --box {box}; a machine is a device")
