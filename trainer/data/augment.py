@@ -22,6 +22,10 @@ _BLUR_PX = (0.4, 1.2)
 """Standard deviation of the blur, at a crop 96 pixels wide; in proportion at others."""
 _NORMAL_WIDTH_PX = 96
 _SHRINK = (1.5, 3.0)
+_STYLE_STEP = 7
+"""Every so many pixels tell the colours of a picture."""
+_STYLE_GAIN = (0.6, 1.6)
+"""Least and largest change of contrast; a flat picture is not blown up to a rich one's."""
 _JPEG_QUALITY = (20, 60)
 
 
@@ -31,11 +35,12 @@ def augment(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator)
     First what moves the person, then light, then the camera, last what stands in front.
     """
     changed = np.empty_like(images)
-    for image, out in zip(images, changed, strict=True):
+    styles = _styles(images, config, rng)
+    for image, out, style in zip(images, changed, styles, strict=True):
         mirrored = cv2.flip(image, 1) if rng.random() < config.flip else image
         moved = (_warped if config.warps else _shifted)(mirrored, config, rng)
         # An identity matrix costs as much as any other.
-        coloured = cv2.transform(moved, _colour_matrix(config, rng))
+        coloured = cv2.transform(moved, _after(style, _colour_matrix(config, rng)))
         out[:] = _as_a_poor_camera(coloured, config, rng)
         if rng.random() < config.erase:
             _erase(out, config.erase_area, rng)
@@ -76,6 +81,31 @@ def _warped(image: ImageBatch, config: AugmentConfig, rng: np.random.Generator) 
     return np.asarray(warped, np.uint8)
 
 
+def _styles(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> Matrix:
+    """(B, 3, 4): for each picture the affine map of RGB that moves its colours to another one's."""
+    styles = np.tile(np.eye(3, 4, dtype=np.float32), (len(images), 1, 1))
+    if not config.restyle:
+        return styles
+    pixels = images.reshape(len(images), -1, 3)[:, ::_STYLE_STEP].astype(np.float32)
+    means, spreads = pixels.mean(axis=1), pixels.std(axis=1) + 1.0
+    for index, other in enumerate(rng.permutation(len(images))):
+        if rng.random() < config.restyle:
+            share = rng.uniform()
+            mean = means[index] + share * (means[other] - means[index])
+            spread = spreads[index] + share * (spreads[other] - spreads[index])
+            gain = np.clip(spread / spreads[index], *_STYLE_GAIN)
+            styles[index, :, :3] = np.diag(gain)
+            styles[index, :, 3] = mean - gain * means[index]
+    return styles
+
+
+def _after(first: Matrix, second: Matrix) -> Matrix:
+    """(3, 4): one affine map of RGB, then another."""
+    both = second[:, :3] @ first
+    both[:, 3] += second[:, 3]
+    return both
+
+
 def _colour_matrix(config: AugmentConfig, rng: np.random.Generator) -> Matrix:
     """Brightness, contrast, saturation and hue as one affine map of RGB, (3, 4).
 
@@ -87,6 +117,8 @@ def _colour_matrix(config: AugmentConfig, rng: np.random.Generator) -> Matrix:
     turn = np.radians(_either_way(config.hue_degrees, rng))
     hue = _GREY + np.cos(turn) * (np.eye(3) - _GREY) + np.sin(turn) * _ACROSS
     linear = gain * (colour * np.eye(3) + (1.0 - colour) * _LUMA) @ hue
+    if config.white_balance:
+        linear = linear * (1.0 + rng.uniform(-config.white_balance, config.white_balance, 3))
     constant = np.full((3, 1), (1.0 - gain) * _MIDDLE + offset)
     return np.hstack([linear, constant]).astype(np.float32)
 

@@ -33,6 +33,12 @@ class AugmentConfig(Settings):
     hue_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Largest turn of the colour circle either way; clothes are known by their colour: keep it
     to what white balance does."""
+    white_balance: Share = 0.0
+    """Red, green and blue are each multiplied by 1 ± this."""
+    restyle: Share = 0.0
+    """Chance of taking on colours of another picture of the batch: of each channel, mean and
+    standard deviation are moved towards the other's, by a random part of the way (Reinhard et al.,
+    "Color Transfer between Images", IEEE CG&A 2001, here in RGB)."""
     grey: Share = 0.0
     """Chance of losing all colour, as at night under infrared."""
     blur: Share = 0.0
@@ -68,4 +74,21 @@ CCTV = AugmentConfig(
     jpeg=0.15,
 )
 """For small folders: what other cameras, other light and other boxes would do to them."""
-PRESETS = {"standard": STANDARD, "cctv": CCTV}
+UNSEEN = CCTV.model_copy(
+    update={
+        "rotation_degrees": 4.0,
+        "aspect": 0.1,
+        "saturation": 0.35,
+        "hue_degrees": 8.0,
+        "white_balance": 0.15,
+        "restyle": 0.5,
+        "grey": 0.08,
+        "jpeg": 0.15,
+        "erase": 0.4,
+        "erase_area": (0.02, 0.3),
+    }
+)
+"""For a model that is to know people under cameras it never saw: two cameras of one site may show a
+coat blue and grey. Weak colour changes (saturation 0.08, no restyle) left rank-1 on PKU-Reid, whose
+two cameras differ so, where it was (31.8 %); these took it to 40.5 % in 4,900 steps at 128 × 64."""
+PRESETS = {"standard": STANDARD, "cctv": CCTV, "unseen": UNSEEN}

@@ -159,7 +159,8 @@ class Recipe(Settings):
     identities_per_batch: Annotated[int, Field(ge=2)] = 16
     images_per_identity: Annotated[int, Field(ge=2)] = 4
     augment: Annotated[AugmentConfig, BeforeValidator(_by_name)] = STANDARD
-    """Or a name: "standard", or "cctv" for what other cameras and other light would do."""
+    """Or a name: "standard", "cctv" for what other cameras and other light would do, "unseen" for
+    cameras whose colours are others."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip_norm: Positive = 5.0
     """Gradients longer than this, over all variables together, are shortened to it."""

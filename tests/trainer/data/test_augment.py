@@ -99,6 +99,30 @@ def test_saturation_and_hue_leave_grey_and_about_the_brightness_alone() -> None:
         assert not np.array_equal(image[20, 10], [200, 40, 40])
 
 
+def test_white_balance_multiplies_each_channel_by_itself() -> None:
+    gains = np.array([image[0, 0] / 128 for image in changed(white_balance=0.2)])
+    assert np.abs(gains - 1).max() <= 0.21
+    assert (np.ptp(gains, axis=1) > 0.01).all(), "the channels differ"
+
+
+def test_restyle_moves_mean_and_spread_of_each_channel_towards_another_picture() -> None:
+    """Two pictures of noise, dark blue and bright red: each becomes more as the other is."""
+    rng = np.random.default_rng(3)
+    dark = np.clip(rng.normal([30, 40, 120], 10, (64, 32, 3)), 0, 255).astype(np.uint8)
+    bright = np.clip(rng.normal([190, 90, 60], 14, (64, 32, 3)), 0, 255).astype(np.uint8)
+    given_ = np.stack([dark, bright] * 4)
+    seen = augment(given_, OFF.model_copy(update={"restyle": 1.0}), np.random.default_rng(0))
+    ends = np.stack([dark, bright]).mean(axis=(1, 2))
+    moved = [
+        (image.mean(axis=(0, 1)) - ends[index % 2]) / (ends[1 - index % 2] - ends[index % 2])
+        for index, image in enumerate(seen)
+    ]
+    for share in moved:
+        assert np.ptp(share) < 0.1, "all channels by the same part of the way"
+        assert -0.05 <= share.mean() <= 1.05
+    assert max(share.mean() for share in moved) > 0.3
+
+
 def test_hue_turns_the_colour_circle() -> None:
     """By 120° either way red, green and blue change places."""
     red = np.zeros((40, 8, 8, 3), np.uint8)
