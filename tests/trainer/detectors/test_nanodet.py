@@ -55,7 +55,7 @@ def test_a_convolution_of_stride_two_is_padded_at_its_start() -> None:
     image = rng.normal(size=(6, 8, 2)).astype(np.float32)
     kernel = rng.normal(size=(3, 3, 2, 5)).astype(np.float32)
     bias = rng.normal(size=5).astype(np.float32)
-    weights = detector.Convolution(kernel, bias)
+    weights = detector.NanodetConvolution(kernel, bias)
 
     found = np.asarray(detector._convolved(image[None], weights, stride=2))[0]
 
@@ -83,7 +83,7 @@ def test_only_the_person_class_and_the_box_bins_are_left_of_the_head() -> None:
     """With kernels of zero the biases come straight out."""
     biases = np.linspace(-3, 3, 124, dtype=np.float32)
     weights = [
-        detector.Convolution(
+        detector.NanodetConvolution(
             np.zeros(shape, "f4"), biases if shape[3] == 124 else np.zeros(shape[3])
         )
         for shape in nanodet_shapes()
