@@ -22,8 +22,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from support.open_set_places import Place, cases, comparisons, galleries, place_of, together
 from support.open_set_trials import DEVICE, Outcome, scored, tried
+from support.unseen_sets import UnseenSet, cases, comparisons, galleries, together, unseen_set
 
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.matching.threshold import threshold_for
@@ -36,23 +36,28 @@ def main() -> None:
     parser.add_argument("--models", type=Path, nargs="+", required=True, help=".tflite files")
     options = parser.parse_args()
     for model in options.models:
-        sets = [place_of(model, data) for data in options.data]
+        sets = [unseen_set(model, data) for data in options.data]
         Console().print(device_table(model, [*sets, together(sets)]))
 
 
-def device_table(model: Path, places: Sequence[Place]) -> Table:
+def device_table(model: Path, sets: Sequence[UnseenSet]) -> Table:
     """FNIR as a device would have it, a row for each set, case and rate."""
     table = Table(title=model.stem, title_justify="left")
     columns = ("set", "people", "enrolled", "templates", "FPIR", "FPIR met", "FNIR", "threshold")
     for name in (*columns, "FNIR at the rate", "threshold at it", "impostor trials", "pairs"):
         table.add_column(name, justify="right")
     quantiles = load_embedding_manifest(model).impostor_quantiles
-    for place in places:
-        for case, enrolled in cases(place):
+    for unseen in sets:
+        for case, enrolled in cases(unseen):
             outcome = tried(
-                scored(place.people, enrolled, DEVICE), galleries(place, enrolled, case, None)
+                scored(unseen.people, enrolled, DEVICE), galleries(unseen, enrolled, case, None)
             )
-            start = (place.name, str(sum(place.sizes)), str(case.enrolled), f"{enrolled.shots:.1f}")
+            start = (
+                unseen.name,
+                str(sum(unseen.sizes)),
+                str(case.enrolled),
+                f"{enrolled.shots:.1f}",
+            )
             for fpir in FPIRS:
                 count = comparisons(case, enrolled, DEVICE)
                 promised = threshold_for(quantiles, fpir, count)

@@ -23,7 +23,9 @@ from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
 from trainer.scoring.track_means import mean_tracks
 
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
-Fusion: TypeAlias = Literal["nearest", "mean", "weighted mean"]
+Fusion: TypeAlias = Literal["nearest", "mean", "weighted mean", "nearest and mean"]
+"""Similarity to the nearest template, to the mean of all (unweighted, or by quality as the crops of
+a track), or half and half to the nearest and to the weighted mean."""
 Scores: TypeAlias = Callable[[Vectors, Vectors], Vectors]
 
 _PICKS = 4
@@ -42,12 +44,15 @@ class Comparison:
         score: of unit rows with unit rows, (P, T) in [-1, 1]; larger is more alike.
         fusion: how several templates of a person count.
         exponent: of the qualities that weigh the crops of a track; 1 is the device's.
+        per_person: thresholds come from comparisons with a person, who has so many templates,
+            rather than from comparisons with one template, of which so many are made.
     """
 
     name: str
     score: Scores = plain
     fusion: Fusion = "nearest"
     exponent: float = 1.0
+    per_person: bool = False
 
 
 DEVICE = Comparison("similarity, as the device compares")
@@ -184,14 +189,18 @@ def scored(people: People, enrolled: Enrolments, comparison: Comparison) -> Scor
         people.embeddings, people.labels, people.cameras, people.qualities**comparison.exponent
     )
     tracks = mean_tracks(weighted)
-    if comparison.fusion == "nearest":
+    parts = []
+    if comparison.fusion.startswith("nearest"):
         crops = comparison.score(tracks.embeddings, people.embeddings)
         columns = [crops[:, rows].max(axis=1) for rows in enrolled.templates]
-        return Scored(np.stack(columns, axis=1), tracks.labels, enrolled)
-    unweighted = comparison.fusion == "mean"
-    qualities = np.ones_like(people.qualities) if unweighted else people.qualities
-    fused = [fuse(people.embeddings[rows], qualities[rows]) for rows in enrolled.templates]
-    return Scored(comparison.score(tracks.embeddings, np.stack(fused)), tracks.labels, enrolled)
+        parts.append(np.stack(columns, axis=1))
+    if comparison.fusion != "nearest":
+        unweighted = comparison.fusion == "mean"
+        qualities = np.ones_like(people.qualities) if unweighted else people.qualities
+        fused = [fuse(people.embeddings[rows], qualities[rows]) for rows in enrolled.templates]
+        parts.append(comparison.score(tracks.embeddings, np.stack(fused)))
+    similarity = np.mean(parts, axis=0, dtype=np.float32)
+    return Scored(similarity, tracks.labels, enrolled)
 
 
 def may_enrol(people: People, enrolled: Enrolments, count: int) -> bool:

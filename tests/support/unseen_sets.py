@@ -36,7 +36,7 @@ SEED = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class UnseenSet:
     """A data set: its people, numbered from 0; `sizes` are those of the sets it is made of."""
 
     name: str
@@ -52,7 +52,7 @@ class Case:
     shots: int
 
 
-def place_of(model: Path, data: Path) -> Place:
+def unseen_set(model: Path, data: Path) -> UnseenSet:
     """The people of a set as the model sees them; without cameras two halves stand for two."""
     split = read_split(data)
     crops = cached_crops(model, split.data.paths)
@@ -62,20 +62,20 @@ def place_of(model: Path, data: Path) -> Place:
     chosen = crops.take(known)
     name = data.resolve().parent.name if data.suffix == ".csv" else data.resolve().name
     people = People(chosen.rows, labels, cameras, chosen.qualities)
-    return Place(name, people, (int(labels.max()) + 1,))
+    return UnseenSet(name, people, (int(labels.max()) + 1,))
 
 
-def together(sets: Sequence[Place]) -> Place:
+def together(sets: Sequence[UnseenSet]) -> UnseenSet:
     """All people of all sets."""
-    sizes = tuple(size for place in sets for size in place.sizes)
+    sizes = tuple(size for unseen in sets for size in unseen.sizes)
     starts = np.cumsum([0, *sizes[:-1]])
     people = People(
-        np.concatenate([place.people.embeddings for place in sets]),
+        np.concatenate([unseen.people.embeddings for unseen in sets]),
         np.concatenate([p.people.labels + start for p, start in zip(sets, starts, strict=True)]),
-        np.concatenate([place.people.cameras for place in sets]),
-        np.concatenate([place.people.qualities for place in sets]),
+        np.concatenate([unseen.people.cameras for unseen in sets]),
+        np.concatenate([unseen.people.qualities for unseen in sets]),
     )
-    return Place("together", people, sizes)
+    return UnseenSet("together", people, sizes)
 
 
 def cohort_of(model: Path, data: Path) -> Vectors:
@@ -86,25 +86,25 @@ def cohort_of(model: Path, data: Path) -> Vectors:
     return mean_tracks(People(crops.rows, source.labels, cameras, crops.qualities)).embeddings
 
 
-def cases(place: Place) -> Iterator[tuple[Case, Enrolments]]:
+def cases(unseen: UnseenSet) -> Iterator[tuple[Case, Enrolments]]:
     """What can be tried with the people of a set."""
     for shots in SHOTS:
-        enrolled = enrolments(place.people, shots, SEED)
+        enrolled = enrolments(unseen.people, shots, SEED)
         for count in SIZES:
-            if may_enrol(place.people, enrolled, count):
+            if may_enrol(unseen.people, enrolled, count):
                 yield Case(count, shots), enrolled
 
 
-def galleries(place: Place, enrolled: Enrolments, case: Case, replicate: int | None) -> Draws:
+def galleries(unseen: UnseenSet, enrolled: Enrolments, case: Case, replicate: int | None) -> Draws:
     """Drawn from the people there are, or from those of a replicate of the bootstrap."""
     rng = np.random.default_rng([SEED, case.enrolled, 0 if replicate is None else 1 + replicate])
     if replicate is None:
-        everybody = np.ones(sum(place.sizes))
+        everybody = np.ones(sum(unseen.sizes))
         return draw(enrolled, everybody, case.enrolled, _GALLERIES[case.enrolled], rng)
-    copies = bootstrap_copies(place.sizes, rng)
+    copies = bootstrap_copies(unseen.sizes, rng)
     return draw(enrolled, copies, case.enrolled, _REDRAWN[case.enrolled], rng)
 
 
 def comparisons(case: Case, enrolled: Enrolments, way: Comparison) -> int:
-    """That a probe makes: with every template, or with every person where those are fused."""
-    return round(case.enrolled * (enrolled.shots if way.fusion == "nearest" else 1))
+    """That a probe makes: with every template, or with every person."""
+    return round(case.enrolled * (1 if way.per_person else enrolled.shots))
