@@ -224,7 +224,7 @@ def _open(file: Database) -> sqlite3.Connection:
 
 def _set_up(file: Database, db: sqlite3.Connection) -> None:
     db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two agents would send each event twice
-    is_new = db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    is_new = _has_no_tables(db)
     if not is_new:
         _check_ours(file, db)
     with suppress(OSError):
@@ -245,6 +245,21 @@ def _set_up(file: Database, db: sqlite3.Connection) -> None:
     db.execute("SELECT seq, topic, body, committed_s FROM events LIMIT 1").fetchone()
     db.execute("SELECT last_seq, depth, bytes, dropped, lived_s, session FROM ledger").fetchone()
     db.execute("SELECT identity FROM shown").fetchall()
+
+
+def _has_no_tables(db: sqlite3.Connection) -> bool:
+    """Whether the file is new; one that was cut off while it was made has a page at most.
+
+    Raises:
+        sqlite3.DatabaseError: events may lie in it, since it is longer than that: a bit has flipped
+            in its first page, so that SQLite finds no table any more.
+    """
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        return False
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    if pages > 1:
+        raise sqlite3.DatabaseError(f"malformed: no table in {pages} pages")
+    return True
 
 
 def _make(file: Database, last_seq: int) -> None:
