@@ -158,7 +158,7 @@ def load_run_data(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Aside:
+class _SplitSource:
     """The first source parted: what is trained on, and what validation looks at."""
 
     rest: PersonData
@@ -168,12 +168,12 @@ class _Aside:
     queries: IntArray | None = None
 
 
-def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _Aside:
+def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _SplitSource:
     if noted and noted.people:
-        return _Aside(*datasets.hold_out_named(first, noted.people), people=True)
+        return _SplitSource(*datasets.hold_out_named(first, noted.people), people=True)
     count = 0 if noted else held_out_count(recipe, first)
     if count:
-        return _Aside(*datasets.hold_out(first, count, recipe.hold_out_seed), people=True)
+        return _SplitSource(*datasets.hold_out(first, count, recipe.hold_out_seed), people=True)
     source = recipe.sources[0].path
     rows = np.empty(0, np.int64)
     if noted:
@@ -183,7 +183,7 @@ def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _As
     rest = first.take(np.setdiff1d(np.arange(len(first)), rows))
     shown = datasets.limit_images(rest, _SHOWN_IMAGES, recipe.seed)
     if not len(rows):
-        return _Aside(rest, shown)
+        return _SplitSource(rest, shown)
     aside = first.take(rows)
     both = PersonData(
         (*shown.paths, *aside.paths),
@@ -192,7 +192,7 @@ def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _As
         first.identities,
     )
     queries = np.arange(len(shown), len(both))
-    return _Aside(rest, both, photos=tuple(photo_names(aside.paths, source)), queries=queries)
+    return _SplitSource(rest, both, photos=tuple(photo_names(aside.paths, source)), queries=queries)
 
 
 def load_data_of(run: Path, recipe: Recipe) -> RunData:
