@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from support import campus
@@ -84,6 +85,11 @@ def test_a_misfiled_photo_is_found_disabled_and_enabled(misfiled, photos, path):
     assert f"template {stray} of red-sleeves: disabled" in shown
     assert "taken for somebody else: similarity to them" in shown
     assert f"template {stray} of red-sleeves: disabled" in misfiled("restore").out
+    (disabled,) = json.loads(misfiled("show", "red-sleeves", "--json").out)["disabled"]
+    assert disabled["template_id"] == stray
+    assert disabled["disabled_utc_s"] == pytest.approx(time.time(), abs=300)
+    counts = [each["disabled"] for each in json.loads(misfiled("list", "--json").out)]
+    assert sorted(counts)[-2:] == [0, 1]
 
     assert "1 template in use again" in misfiled("restore", "red-sleeves").out
     assert stray in in_use(path, "red-sleeves")
