@@ -103,10 +103,10 @@ class RunReport:
         self._observers.interrupted(summary)
 
     def _await(self, uplink: Uplink) -> None:
-        if uplink.outbox.set_aside:
+        if uplink.outbox.quarantined:
             self._observers.notice(
                 f"outbox {uplink.outbox.path}: was damaged; it is kept as "
-                f"{uplink.outbox.set_aside}, and a new one was started"
+                f"{uplink.outbox.quarantined}, and a new one was started"
             )
         if not self._frames.is_live:
             uplink.publisher.wait_settled(BROKER_GRACE_S)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edge_reid.core.errors import OutboxError
 from edge_reid.delivery.outbox import Outbox
-from edge_reid.delivery.outbox_file import is_in_use, remove_set_aside
+from edge_reid.delivery.outbox_file import is_in_use, remove_quarantined
 from edge_reid.wire.payloads import parse_event
 
 ABANDONED_S = 600.0
@@ -112,7 +112,7 @@ def named_other_than(enrolled: Container[str], outbox: Outbox) -> dict[int, str]
 
 def _wipe(path: Path, enrolled: Container[str], heir: Outbox) -> bool:
     if not any(path.with_name(path.name + suffix).exists() for suffix in ("", "-wal")):
-        remove_set_aside(path)
+        remove_quarantined(path)
         return True
     with Outbox(path, max_age_s=math.inf) as abandoned:
         gone = frozenset(name for name in abandoned.shown if name not in enrolled)

@@ -107,7 +107,8 @@ class AgentReport:
         reason: str | None = None,
         period_s: float | None = None,
     ) -> Message:
-        figures, aside, refused = self._outbox.figures, self._outbox.set_aside, self._refusals
+        figures, quarantined = self._outbox.figures, self._outbox.quarantined
+        refused = self._refusals
         status = AgentStatus(
             site=self._address.site,
             agent=self._address.agent,
@@ -128,7 +129,7 @@ class AgentReport:
             events_dropped=figures.dropped,
             events_refused=self._outbox.count(refused.topics) + len(refused.seqs),
             refused=refused.in_words or None,
-            outbox_damaged=aside.name if aside else None,
+            outbox_damaged=quarantined.name if quarantined else None,
             started_at=rfc3339(self.facts.started_utc_s),
             at=rfc3339(time.time()),
         )

@@ -27,9 +27,9 @@ from edge_reid.delivery.outbox_file import (
     Opened,
     is_full,
     open_or_replace,
-    remove_set_aside,
+    remove_quarantined,
+    replace_damaged,
     save_from_log,
-    set_aside,
     start_afresh,
 )
 from edge_reid.delivery.outbox_mark import Mark, MarkFile
@@ -67,8 +67,8 @@ class Outbox:
 
     Raises:
         OutboxError: the file cannot be opened, is in use, or is some other database. A damaged
-            outbox is no error: it is set aside, named in `set_aside`, and a new one started with
-            the events that are whole in it.
+            outbox is no error: `quarantined` says where it is now, and a new one has the events
+            that are whole in it.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Outbox:
             opened.db.close()
             if isinstance(error, sqlite3.Error) and is_full(error):
                 raise self._file.trouble(f"{error}; make room on the disk") from error
-            self._begin(set_aside(self._file, noted, because=error), noted)
+            self._begin(replace_damaged(self._file, noted, because=error), noted)
 
     def __enter__(self) -> Outbox:
         return self
@@ -184,12 +184,12 @@ class Outbox:
     def wipe(self) -> bool:
         """Leave no byte of what has gone, in no file of this outbox; False: not now.
 
-        A file that was set aside goes as well, since names may stand in it.
+        A file that was quarantined goes as well, since names may stand in it.
         """
         with self._lock:
             try:
                 self._written(self._wipe)
-                remove_set_aside(self.path)
+                remove_quarantined(self.path)
             except (OutboxError, OSError) as error:
                 _log.warning("names may be left on the disk; trying again: %s", error)
                 return False
@@ -252,7 +252,7 @@ class Outbox:
 
     def _begin(self, opened: Opened, noted: Mark | None) -> None:
         """Go on with a file that was opened, and with what is known of the one before it."""
-        self._db, self.set_aside = opened.db, opened.set_aside
+        self._db, self.quarantined = opened.db, opened.quarantined
         self._tables = OutboxTables(self._db)
         self._room = Room(self.path, self._db, self._max_bytes)
         self._figures = self._tables.stats
@@ -260,11 +260,11 @@ class Outbox:
         self._figures = self._tables.stats  # exact, since nobody else has the file open
         self._shown |= self._tables.shown
         self._clock_offset_s = self._tables.lived_s(self._max_age_s) - self._clock()
-        if opened.set_aside:
+        if opened.quarantined:
             _log.error(
-                "outbox %s: was damaged: set aside as %s until the next erasure is confirmed; %d "
+                "outbox %s: was damaged: quarantined as %s until the next erasure is confirmed; %d "
                 "events were saved from it",
-                *(self.path, opened.set_aside, saved),
+                *(self.path, opened.quarantined, saved),
             )
         self._note()
 
@@ -275,7 +275,7 @@ class Outbox:
         last_seq = max(self._plausible_seq(noted), self._tables.newest_seq)
         saved = opened.saved
         noted = noted or Mark(last_seq, dropped=self._figures.dropped)
-        if opened.set_aside:
+        if opened.quarantined:
             lost = noted.depth - len(saved)
         else:
             saved = save_from_log(self._file, last_seq) if noted.last_seq > last_seq else ()
@@ -357,7 +357,7 @@ class Outbox:
         self._db.close()
         _log.error("outbox %s: %s", self.path, error)
         before, delivered = self.figures, tuple(self._delivered)
-        opened = set_aside(self._file, self._mark.read(), because=error)
+        opened = replace_damaged(self._file, self._mark.read(), because=error)
         saved = tuple(row for row in opened.saved if row.seq not in delivered)
         self._broken = None
         self._delivered.clear()

@@ -1,4 +1,4 @@
-"""The SQLite file under the outbox: open it, know it for ours, set a damaged one aside."""
+"""The SQLite file under the outbox: open it, know it for ours, replace a damaged one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGE_BYTES = 1024
 """Room for one event. Every change writes whole pages, and an SD card wears by what is written."""
 
 _DAMAGED = "damaged"
-"""In the name of an outbox that was set aside."""
+"""In the name of an outbox that was quarantined."""
 
 _TABLES = (
     """CREATE TABLE events (
@@ -69,7 +69,7 @@ class Opened:
     """An outbox that is open."""
 
     db: sqlite3.Connection
-    set_aside: Path | None = None
+    quarantined: Path | None = None
     """Where a damaged one is now."""
     saved: tuple[Row, ...] = ()
     """Whole events found in the damaged one, oldest first; not in the new one yet."""
@@ -78,24 +78,26 @@ class Opened:
 
 
 def open_or_replace(file: Database, mark: Mark | None) -> Opened:
-    """The outbox of a path, made if missing; a damaged one is set aside, and a new one started.
+    """The outbox of a path, made if missing; a damaged one is quarantined, and a new one started.
 
     Raises:
         OutboxError: it cannot be opened, is in use, is no file, or is some other database.
     """
     _refuse_what_is_not_ours(file)
     if _has_lost_its_file(file, mark) or _is_read_only_by_a_flip(file.path):
-        return set_aside(file, mark)
+        return replace_damaged(file, mark)
     try:
         return Opened(_open(file))
     except sqlite3.Error as error:
         if any(sign in str(error) for sign in ("locked", "is full")):
             raise _unopenable(file, error) from error
-        return set_aside(file, mark, because=error)
+        return replace_damaged(file, mark, because=error)
 
 
-def set_aside(file: Database, mark: Mark | None, *, because: Exception | None = None) -> Opened:
-    """Set a damaged outbox aside and start a new one.
+def replace_damaged(
+    file: Database, mark: Mark | None, *, because: Exception | None = None
+) -> Opened:
+    """Quarantine a damaged outbox and start a new one.
 
     The damaged one may have numbered events up to anything, so the new one goes on from a time in
     milliseconds: above any count of events, and a gap that tells consumers of the loss. The time
@@ -116,9 +118,9 @@ def set_aside(file: Database, mark: Mark | None, *, because: Exception | None = 
         saved, shown = _save(path, first_seq=mark.first_seq if mark else 0), _shown_in(path)
         for part in parts_of(path):
             part.chmod(0o600)
-        aside = quarantine.set_aside(path, _DAMAGED)
+        quarantined = quarantine.quarantine_file(path, _DAMAGED)
         new.path.rename(path)
-        return Opened(_open(file), aside, saved, shown)
+        return Opened(_open(file), quarantined, saved, shown)
     except (OSError, sqlite3.Error) as error:
         new.path.unlink(missing_ok=True)
         raise _unopenable(file, because or error) from error
@@ -134,13 +136,13 @@ def start_afresh(file: Database, last_seq: int) -> sqlite3.Connection:
     return _open(file)
 
 
-def remove_set_aside(path: Path) -> None:
-    """Overwrite and remove every outbox that was ever set aside here: names may stand in it.
+def remove_quarantined(path: Path) -> None:
+    """Overwrite and remove every outbox that was ever quarantined here: names may stand in it.
 
     Raises:
         OSError: one of them stays.
     """
-    quarantine.remove_set_aside(path, _DAMAGED)
+    quarantine.remove_quarantined(path, _DAMAGED)
 
 
 def save_from_log(file: Database, after_seq: int) -> tuple[Row, ...]:
@@ -224,7 +226,7 @@ def _open(file: Database) -> sqlite3.Connection:
 
 def _set_up(file: Database, db: sqlite3.Connection) -> None:
     db.execute("PRAGMA locking_mode = EXCLUSIVE")  # two agents would send each event twice
-    is_new = db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    is_new = _has_no_tables(db)
     if not is_new:
         _check_ours(file, db)
     with suppress(OSError):
@@ -245,6 +247,21 @@ def _set_up(file: Database, db: sqlite3.Connection) -> None:
     db.execute("SELECT seq, topic, body, committed_s FROM events LIMIT 1").fetchone()
     db.execute("SELECT last_seq, depth, bytes, dropped, lived_s, session FROM ledger").fetchone()
     db.execute("SELECT identity FROM shown").fetchall()
+
+
+def _has_no_tables(db: sqlite3.Connection) -> bool:
+    """Whether the file is new; one that was cut off while it was made has a page at most.
+
+    Raises:
+        sqlite3.DatabaseError: events may lie in it, since it is longer than that: a bit has flipped
+            in its first page, so that SQLite finds no table any more.
+    """
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        return False
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    if pages > 1:
+        raise sqlite3.DatabaseError(f"malformed: no table in {pages} pages")
+    return True
 
 
 def _make(file: Database, last_seq: int) -> None:

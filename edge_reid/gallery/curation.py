@@ -1,4 +1,4 @@
-"""SQL that sets templates aside, restores, moves and deletes them.
+"""SQL that disables templates, enables, moves and deletes them.
 
 The functions run within a transaction of the caller.
 """
@@ -16,14 +16,14 @@ from edge_reid.gallery.identity import identity_key
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class DisabledTemplate:
     """A template that is kept, and neither matched nor published."""
 
     identity: str
     template_id: int
     reason: str
     quality: float
-    set_aside_utc_s: float
+    disabled_utc_s: float
     photo_name: str | None = None
 
 
@@ -37,10 +37,10 @@ class Merged:
     """Templates that were deleted, since the new owner has the same photo."""
 
 
-def put_aside(
+def disable(
     db: sqlite3.Connection, path: Path, reasons: Mapping[int, str], now_utc_s: float
 ) -> None:
-    """Set templates aside.
+    """Stop using templates.
 
     Raises:
         GalleryError: a template is not in use.
@@ -58,8 +58,8 @@ def put_aside(
             )
 
 
-def read_asides(db: sqlite3.Connection, name_key: str | None) -> tuple[Aside, ...]:
-    """Templates that are set aside, of one identity or all, by name and number."""
+def read_disabled(db: sqlite3.Connection, name_key: str | None) -> tuple[DisabledTemplate, ...]:
+    """Templates that are disabled, of one identity or all, by name and number."""
     rows = db.execute(
         "SELECT name, template_id, reason, quality, set_aside_utc_s, photo_name "
         "FROM set_aside JOIN templates USING (template_id) JOIN identities USING (identity_id) "
@@ -67,20 +67,20 @@ def read_asides(db: sqlite3.Connection, name_key: str | None) -> tuple[Aside, ..
         "WHERE name_key = coalesce(?, name_key) ORDER BY name_key, template_id",
         (name_key,),
     )
-    return tuple(Aside(*row) for row in rows)
+    return tuple(DisabledTemplate(*row) for row in rows)
 
 
-def take_back(db: sqlite3.Connection, path: Path, template_ids: Collection[int]) -> None:
+def enable(db: sqlite3.Connection, path: Path, template_ids: Collection[int]) -> None:
     """Use templates again.
 
     Raises:
-        GalleryError: a template is not set aside.
+        GalleryError: a template is not disabled.
     """
     for template_id in template_ids:
         gone = db.execute("DELETE FROM set_aside WHERE template_id = ?", (template_id,))
         if gone.rowcount != 1:
             raise GalleryError(
-                f"gallery {path}: expected the number of a template that is set aside, got "
+                f"gallery {path}: expected the number of a disabled template, got "
                 f"{template_id}; `edge-reid gallery restore` without a number shows them"
             )
 
@@ -117,7 +117,7 @@ def join(
 def delete(
     db: sqlite3.Connection, owner: tuple[int, str], template_ids: Collection[int], path: Path
 ) -> None:
-    """Delete templates of an identity (its number and name), in use or set aside.
+    """Delete templates of an identity (its number and name), in use or disabled.
 
     Raises:
         GalleryError: a template is not of this identity.

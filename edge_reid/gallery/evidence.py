@@ -48,7 +48,7 @@ def has_rest(near: Neighbours, row: int, threshold: float) -> bool:
     """Whether its identity has another template that is surely its own.
 
     If all templates of somebody look more like another identity, either identity may be misfiled,
-    and setting one aside could remove the true owner's.
+    and disabling one could remove the true owner's.
     """
     rest = near.siblings(row)
     rest = rest[~near.apart[rest]]

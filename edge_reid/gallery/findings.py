@@ -44,7 +44,7 @@ class Finding:
     """The other identity that is concerned, if any."""
     reason: str
     """A sentence with the figures, and without the other's name, which may have to be erased."""
-    set_aside: bool
+    disable: bool
     """Whether the gallery does better without these templates."""
     other_template_ids: tuple[int, ...] = ()
     """Of the other identity, if some of it are meant."""

@@ -3,7 +3,7 @@
 The gallery is not changed. All limits come from data: threshold and margin are those of the agent's
 decision, the genuine similarities are in the model's manifest, the least quality in the settings.
 
-A template is proposed to be set aside only if it resembles no other template of its identity, and
+A template is proposed to be disabled only if it resembles no other template of its identity, and
 most templates that it resembles are the other identity's. Otherwise, and if one photo has two
 names, the operator must decide.
 """
@@ -35,7 +35,7 @@ def examine(
 ) -> tuple[Finding, ...]:
     """Faults of the templates in use, the gravest first.
 
-    The last template of an identity is never proposed to be set aside. Templates of two identities
+    The last template of an identity is never proposed to be disabled. Templates of two identities
     that may be one person do not count against each other.
 
     Args:
@@ -101,7 +101,7 @@ class _Examination:
                 (self._id(fewer),),
                 names[1],
                 reason,
-                set_aside=False,
+                disable=False,
                 other_template_ids=(self._id(more),),
             )
 
@@ -143,14 +143,14 @@ class _Examination:
         )
         ids = tuple(self._id(row) for row in np.flatnonzero(self._identity == give))
         return Finding(
-            Kind.ONE_PERSON, self._names[give], ids, self._names[keep], reason, set_aside=False
+            Kind.ONE_PERSON, self._names[give], ids, self._names[keep], reason, disable=False
         )
 
     def _taken_for_another(self) -> Iterator[Finding]:
         """Misfiled templates, the worst first: without it others may be no fault."""
         near = self._near
         while (row := self._worst()) is not None:
-            yield self._taken(row, self._evidence(row), set_aside=True)
+            yield self._taken(row, self._evidence(row), disable=True)
             self._drop(row)
         is_lone = near.own_row == NOBODY
         is_taken = ~is_lone | (near.other >= self._bars.threshold)
@@ -158,7 +158,7 @@ class _Examination:
             evidence = self._evidence(row)
             if not evidence.is_own:
                 self._is_asked[row] = True
-                yield self._taken(row, evidence, set_aside=False)
+                yield self._taken(row, evidence, disable=False)
 
     def _worst(self) -> int | None:
         """The surely misfiled template that is ahead by most."""
@@ -175,7 +175,7 @@ class _Examination:
     def _evidence(self, row: int) -> Evidence:
         return evidence_of(self._near, row, self._bars.threshold)
 
-    def _taken(self, row: int, evidence: Evidence, *, set_aside: bool) -> Finding:
+    def _taken(self, row: int, evidence: Evidence, *, disable: bool) -> Finding:
         near = self._near
         other = self._names[self._identity[near.other_row[row]]]
         own = (
@@ -188,7 +188,7 @@ class _Examination:
             f"like it, {evidence.own} others of its own; "
             f"the agent names somebody from {self._bars.threshold:.2f} on"
         )
-        return self._finding(Kind.TAKEN_FOR_ANOTHER, row, other, reason, set_aside=set_aside)
+        return self._finding(Kind.TAKEN_FOR_ANOTHER, row, other, reason, disable=disable)
 
     def _two_people(self) -> Iterator[Finding]:
         """Identities in two groups of two or more templates; `_outliers` finds single ones."""
@@ -207,7 +207,7 @@ class _Examination:
                 f"person {share:.0%} stay below {bar:.2f}"
             )
             ids = tuple(map(self._id, rows[smaller]))
-            yield Finding(Kind.TWO_PEOPLE, name, ids, None, reason, set_aside=False)
+            yield Finding(Kind.TWO_PEOPLE, name, ids, None, reason, disable=False)
 
     def _outliers(self, mixed: Collection[str]) -> Iterator[Finding]:
         if self._bars.genuine is None:
@@ -226,7 +226,7 @@ class _Examination:
                     f"similarity to the nearest of its own {near.own[row]:.2f}; of the "
                     f"comparisons of one person {share:.0%} stay below {bar:.2f}"
                 )
-                yield self._finding(Kind.OUTLIER, row, None, reason, set_aside=are_few)
+                yield self._finding(Kind.OUTLIER, row, None, reason, disable=are_few)
                 if are_few:
                     self._drop(row)
 
@@ -240,14 +240,14 @@ class _Examination:
                 "the agent makes no embedding"
             )
             is_needed = self._left[self._identity[row]] <= 1
-            yield self._finding(Kind.POOR, int(row), None, reason, set_aside=not is_needed)
+            yield self._finding(Kind.POOR, int(row), None, reason, disable=not is_needed)
             self._left[self._identity[row]] -= not is_needed
 
     def _finding(
-        self, kind: Kind, row: int, other: str | None, reason: str, *, set_aside: bool
+        self, kind: Kind, row: int, other: str | None, reason: str, *, disable: bool
     ) -> Finding:
         name = self._names[self._identity[row]]
-        return Finding(kind, name, (self._id(row),), other, reason, set_aside)
+        return Finding(kind, name, (self._id(row),), other, reason, disable)
 
     def _drop(self, row: int) -> None:
         self._left[self._identity[row]] -= 1

@@ -26,7 +26,7 @@ class IdentitySummary:
     mean_quality: float
     first_enrolled_utc_s: float
     last_enrolled_utc_s: float
-    set_aside: int = 0
+    disabled: int = 0
     """Templates that are kept but not used; they count nowhere else here."""
 
 
@@ -53,7 +53,7 @@ def read_templates(
 
 
 def read_sources(db: sqlite3.Connection, name_key: str) -> frozenset[str]:
-    """`source_sha256` of all templates of an identity, also of those that are set aside."""
+    """`source_sha256` of all templates of an identity, also of those that are disabled."""
     rows = db.execute(
         "SELECT source_sha256 FROM templates JOIN identities USING (identity_id) "
         "WHERE name_key = ?",

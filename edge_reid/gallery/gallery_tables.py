@@ -64,7 +64,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
     ),
     (
-        # templates that are kept, but neither matched nor published
+        # disabled templates: kept, but neither matched nor published
         """
         CREATE TABLE set_aside (
             template_id INTEGER PRIMARY KEY REFERENCES templates ON DELETE CASCADE,

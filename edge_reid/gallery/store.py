@@ -13,14 +13,14 @@ from types import TracebackType
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery.curation import (
-    Aside,
+    DisabledTemplate,
     Merged,
     delete,
+    disable,
+    enable,
     join,
     move,
-    put_aside,
-    read_asides,
-    take_back,
+    read_disabled,
 )
 from edge_reid.gallery.enrolled import (
     Enrolled,
@@ -166,7 +166,7 @@ class GalleryStore:
             return read_templates(self._db, key, self._unpack)
 
     def sources(self, identity: str) -> frozenset[str]:
-        """`source_sha256` of all templates of an identity, also of those that are set aside."""
+        """`source_sha256` of all templates of an identity, also of those that are disabled."""
         with self._file.explained():
             return read_sources(self._db, identity_key(identity))
 
@@ -193,7 +193,7 @@ class GalleryStore:
         return gone.rowcount
 
     def remove_templates(self, identity: str, template_ids: Collection[int]) -> bool:
-        """Forget some templates of an identity (any case), in use or set aside; all or none.
+        """Forget some templates of an identity (any case), in use or disabled; all or none.
 
         Returns:
             Whether it is still enrolled: with its last template it is gone, as with `remove`.
@@ -257,28 +257,28 @@ class GalleryStore:
         wipe(self._file, self._db)
         return moved
 
-    def set_aside(self, reasons: Mapping[int, str]) -> None:
+    def disable(self, reasons: Mapping[int, str]) -> None:
         """Stop using templates, by `template_id`, each for a reason in words; all or none.
 
         Raises:
             GalleryError: one is not in use.
         """
         with self._change():
-            put_aside(self._db, self.path, reasons, time.time())
+            disable(self._db, self.path, reasons, time.time())
 
-    def asides(self, identity: str | None = None) -> tuple[Aside, ...]:
-        """What is set aside of everybody, or of one identity (any case)."""
+    def disabled(self, identity: str | None = None) -> tuple[DisabledTemplate, ...]:
+        """What is disabled of everybody, or of one identity (any case)."""
         with self._file.explained():
-            return read_asides(self._db, None if identity is None else identity_key(identity))
+            return read_disabled(self._db, None if identity is None else identity_key(identity))
 
-    def restore(self, template_ids: Collection[int]) -> None:
-        """Use templates again that were set aside; all or none.
+    def enable(self, template_ids: Collection[int]) -> None:
+        """Use disabled templates again; all or none.
 
         Raises:
-            GalleryError: one is not set aside.
+            GalleryError: one is not disabled.
         """
         with self._change():
-            take_back(self._db, self.path, template_ids)
+            enable(self._db, self.path, template_ids)
 
     def merge(self, identity: str, into: str) -> Merged:
         """Give all templates of one identity to another; the first name is gone then.

@@ -30,7 +30,7 @@ def remove(path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def set_aside(path: Path, word: str) -> Path:
+def quarantine_file(path: Path, word: str) -> Path:
     """Rename a file and all its parts, so that a new one may take its path.
 
     Args:
@@ -44,14 +44,14 @@ def set_aside(path: Path, word: str) -> Path:
         OSError: it cannot be renamed.
     """
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = path.with_name(f"{path.name}.{word}-{stamp}")
+    quarantined = path.with_name(f"{path.name}.{word}-{stamp}")
     for part in parts_of(path):
-        part.rename(aside.with_name(aside.name + part.name[len(path.name) :]))
-    return aside
+        part.rename(quarantined.with_name(quarantined.name + part.name[len(path.name) :]))
+    return quarantined
 
 
-def remove_set_aside(path: Path, word: str) -> None:
-    """Overwrite and remove every file that was ever set aside here for that reason.
+def remove_quarantined(path: Path, word: str) -> None:
+    """Overwrite and remove every file that was ever quarantined here for that reason.
 
     Raises:
         OSError: one of them stays.

@@ -7,7 +7,7 @@ import sqlite3
 
 from edge_reid.core.errors import DamagedError
 from edge_reid.storage.database import Database, DatabaseKind, is_damage
-from edge_reid.storage.quarantine import remove, set_aside
+from edge_reid.storage.quarantine import quarantine_file, remove
 from edge_reid.storage.row_checksums import marks, seal
 from edge_reid.storage.soundness import migrate, open_sound
 from edge_reid.storage.sqlite import made_beside, untouched
@@ -78,13 +78,13 @@ def open_or_make(file: Database, model_id: str, dimension: int) -> sqlite3.Conne
 
     Nothing of value is lost with it, and what cannot be read could not be forgotten in time. So one
     whose head is empty or zeros counts as ours. Of what is no database nobody knows whose it is: it
-    is set aside.
+    is quarantined.
 
     Raises:
         GalleryError: it is another database, of a newer edge-reid, or cannot be made.
     """
     if file.path.exists() and _is_no_database(file):
-        _set_aside(file)
+        _quarantine(file)
     if not file.path.exists():
         _make(file, model_id, dimension)
     try:
@@ -105,19 +105,19 @@ def _make(file: Database, model_id: str, dimension: int) -> None:
         seal(connection, STRANGERS.keys)
 
 
-def _set_aside(file: Database) -> None:
+def _quarantine(file: Database) -> None:
     try:
-        aside = set_aside(file.path, "unreadable")
+        quarantined = quarantine_file(file.path, "unreadable")
     except OSError as error:
         raise file.trouble(
-            f"is no database, and cannot be set aside: {error.strerror}; "
+            f"is no database, and cannot be quarantined: {error.strerror}; "
             "move it, or give another path"
         ) from error
     _log.error(
         "strangers %s: is no database; it is kept as %s, and a new one is started: look whether it "
         "is yours, and delete it if it may have been one of strangers",
         file.path,
-        aside,
+        quarantined,
     )
 
 

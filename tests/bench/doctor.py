@@ -35,13 +35,13 @@ def main() -> None:
     with counting("comparing templates") as progress:
         findings = examine(templates, BARS, progress=progress)
     wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - worked_s
-    found = {n for each in findings if each.set_aside for n in each.template_ids}
+    found = {n for each in findings if each.disable for n in each.template_ids}
     console = Console()
     console.print(f"{len(templates):,} templates on {describe_machine()}")
     console.print(f"{wall_s:.1f} s, {cpu_s:.1f} s of processor time")
     console.print(f"{memory_mb() - before_mb:.0f} MB above the {before_mb:.0f} before")
     console.print(f"{len(found & misfiled)} of {len(misfiled)} misfiled found")
-    console.print(f"{len(found - misfiled)} others to be set aside")
+    console.print(f"{len(found - misfiled)} others to be disabled")
 
 
 def crowd(people: int, each: int) -> tuple[list[Template], set[int]]:

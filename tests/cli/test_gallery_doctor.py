@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from support import campus
@@ -64,7 +65,7 @@ def in_use(path, name):
         return [each.template_id for each in store.templates(name)]
 
 
-def test_a_misfiled_photo_is_found_set_aside_and_brought_back(misfiled, photos, path):
+def test_a_misfiled_photo_is_found_disabled_and_enabled(misfiled, photos, path):
     stray = len(photos["red-sleeves"]) + 1
 
     told = misfiled("doctor")
@@ -73,21 +74,26 @@ def test_a_misfiled_photo_is_found_set_aside_and_brought_back(misfiled, photos, 
     assert f"template {stray} of red-sleeves ({photo}): taken for somebody else" in told.out
     assert "taken for somebody else (bomber-jacket)" in told.out
     assert "similarity to them 0." in told.out
-    assert "1 would be set aside by --fix" in told.out
+    assert "1 would be disabled by --fix" in told.out
     assert stray in in_use(path, "red-sleeves")
 
-    assert "1 were set aside" in misfiled("doctor", "--fix").out
+    assert "1 were disabled" in misfiled("doctor", "--fix").out
     assert stray not in in_use(path, "red-sleeves")
     assert "all well" in misfiled("doctor").out
-    assert f"{stray - 1} + 1 set aside" in misfiled("list").out
+    assert f"{stray - 1} + 1 disabled" in misfiled("list").out
     shown = misfiled("show", "red-sleeves").out
-    assert f"template {stray} of red-sleeves: set aside" in shown
+    assert f"template {stray} of red-sleeves: disabled" in shown
     assert "taken for somebody else: similarity to them" in shown
-    assert f"template {stray} of red-sleeves: set aside" in misfiled("restore").out
+    assert f"template {stray} of red-sleeves: disabled" in misfiled("restore").out
+    (disabled,) = json.loads(misfiled("show", "red-sleeves", "--json").out)["disabled"]
+    assert disabled["template_id"] == stray
+    assert disabled["disabled_utc_s"] == pytest.approx(time.time(), abs=300)
+    counts = [each["disabled"] for each in json.loads(misfiled("list", "--json").out)]
+    assert sorted(counts)[-2:] == [0, 1]
 
     assert "1 template in use again" in misfiled("restore", "red-sleeves").out
     assert stray in in_use(path, "red-sleeves")
-    assert "nothing is set aside" in misfiled("restore").out
+    assert "nothing is disabled" in misfiled("restore").out
 
 
 def test_as_json(misfiled, photos):
@@ -95,7 +101,7 @@ def test_as_json(misfiled, photos):
     assert finding["kind"] == "taken_for_another"
     assert (finding["identity"], finding["other"]) == ("red-sleeves", "bomber-jacket")
     assert finding["template_ids"] == [len(photos["red-sleeves"]) + 1]
-    assert finding["set_aside"] is True
+    assert finding["disable"] is True
 
 
 def test_somebody_enrolled_twice_is_proposed_with_the_command_that_joins_them(
@@ -110,7 +116,7 @@ def test_somebody_enrolled_twice_is_proposed_with_the_command_that_joins_them(
         assert gallery("enroll", name, *files).code == 0
     told = gallery("doctor", "--fix")
     assert "two identities, one person" in told.out
-    assert "0 were set aside" in told.out
+    assert "0 were disabled" in told.out
     assert len(in_use(path, "the lady's bag")) == 2  # never joined unasked
     (line,) = [line for line in told.out.splitlines() if "→ if so: " in line]
     _, *words = shlex.split(line.split("if so: ")[1])
@@ -127,7 +133,7 @@ def test_a_photo_under_two_names_is_said_and_costs_nobody_a_template(
         assert gallery("enroll", name, *files).code == 0
     told = gallery("doctor", "--fix").out
     assert f"of zed ({emil[0]}) and template 1 of emil ({emil[0]}): the same photo" in told
-    assert "0 were set aside" in told
+    assert "0 were disabled" in told
     assert len(in_use(path, "emil")) == len(emil)
     (line,) = [line for line in told.splitlines() if "→ if it shows emil: " in line]
     assert edge_reid(*shlex.split(line.split("emil: ")[1])[1:]).code == 0
@@ -142,7 +148,7 @@ def test_two_people_under_one_name_are_found_and_the_command_parts_them(
     assert gallery("enroll", "anna", *red, *black).code == 0
     told = gallery("doctor", "--fix").out
     assert "anna: one identity, two people" in told
-    assert "0 were set aside" in told
+    assert "0 were disabled" in told
     (line,) = [line for line in told.splitlines() if "→ if so: " in line]
     assert edge_reid(*shlex.split(line.split("if so: ")[1])[1:]).code == 0
     assert {len(in_use(path, "anna")), len(in_use(path, "NEW NAME"))} == {len(red), len(black)}
@@ -156,7 +162,7 @@ def test_whoever_leaves_is_not_named_in_a_reason_that_stays(misfiled, path, leav
     misfiled("doctor", "--fix")
     assert misfiled(*leave).code == 0
     with GalleryStore.open(path) as store:
-        assert [each.identity for each in store.asides()] == ["red-sleeves"]
+        assert [each.identity for each in store.disabled()] == ["red-sleeves"]
     on_disk = b"".join(file.read_bytes() for file in path.parent.glob("gallery.db*"))
     assert b"red-sleeves" in on_disk
     assert b"bomber-jacket" not in on_disk
@@ -167,21 +173,21 @@ def test_only_chosen_templates(misfiled, photos, path):
     assert "expected with --fix" in misfiled("doctor", "--only", stray).complaint
     refused = misfiled("doctor", "--fix", "--only", stray, "--only", 1)
     assert refused.code == 2
-    assert "would set aside, got 1" in refused.complaint
+    assert "would disable, got 1" in refused.complaint
     assert stray in in_use(path, "red-sleeves")
     assert misfiled("doctor", "--fix", "--only", stray).code == 0
     assert stray not in in_use(path, "red-sleeves")
 
 
-def test_export_leaves_out_what_is_set_aside(misfiled, tmp_path, photos):
+def test_export_leaves_out_what_is_disabled(misfiled, tmp_path, photos):
     misfiled("doctor", "--fix")
     file = tmp_path / "people.jsonl"
-    assert "without 1 that are set aside" in misfiled("export", file).out
+    assert "without 1 that are disabled" in misfiled("export", file).out
     everything = sum(map(len, photos.values()))
     assert len(file.read_text().splitlines()) == 1 + everything - 1
 
 
-def test_a_photo_that_is_set_aside_is_not_enrolled_again(misfiled, photos):
+def test_a_photo_that_is_disabled_is_not_enrolled_again(misfiled, photos):
     misfiled("doctor", "--fix")
     outcome = misfiled("enroll", "red-sleeves", photos["bomber-jacket"][-1])
     assert outcome.code == 0
@@ -191,8 +197,8 @@ def test_a_photo_that_is_set_aside_is_not_enrolled_again(misfiled, photos):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("restore", "red-sleeves"), "nothing of 'red-sleeves' is set aside"),
-        (("restore", "--template", "77"), "a template that is set aside, got 77"),
+        (("restore", "red-sleeves"), "nothing of 'red-sleeves' is disabled"),
+        (("restore", "--template", "77"), "a disabled template, got 77"),
         (("merge", "red-sleeves", "nobody"), "nobody called 'nobody' is enrolled"),
         (("doctor", "--target-fpir", "7"), "target_fpir"),
     ],

@@ -30,7 +30,7 @@ GONE_FILES = words("""
 """Stems of files. What they were called is now named by the field's term."""
 
 GONE_CLASSES = words("""
-    Album Arrived AwayError BoxUpdate Cargo Case Casebook Changeover Clash Closing CommandDesk
+    Album Arrived Aside AwayError BoxUpdate Cargo Case Casebook Changeover Clash Closing CommandDesk
     Courier Depot Doorman Due Evidence Figures FolderDepot Heartbeat Held Herald Interrupts Kept
     Leftovers Login Lookout Order Pacer Parcel Pinned Place ReleaseLine Said SealError Standard
     Steward Stock Studio Tally UnfitError WebDepot

@@ -265,7 +265,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["garbage", "torn page"])
-def test_a_damaged_file_is_set_aside_named_and_replaced(path: Path, damage: str) -> None:
+def test_a_damaged_file_is_quarantined_named_and_replaced(path: Path, damage: str) -> None:
     with Outbox(path) as outbox:
         for track in range(1, 50):
             outbox.put(an_event(track))
@@ -277,9 +277,9 @@ def test_a_damaged_file_is_set_aside_named_and_replaced(path: Path, damage: str)
     path.write_bytes(content)
 
     with Outbox(path) as outbox:
-        assert outbox.set_aside is not None
-        assert outbox.set_aside.name.startswith("outbox.db.damaged-")
-        assert outbox.set_aside.read_bytes() == content
+        assert outbox.quarantined is not None
+        assert outbox.quarantined.name.startswith("outbox.db.damaged-")
+        assert outbox.quarantined.read_bytes() == content
         saved = seqs(outbox)
         assert 30 < len(saved) <= 49, "those that the damage did not touch"
         assert outbox.figures.dropped == 49 - len(saved)
@@ -300,7 +300,7 @@ def test_damage_while_running_costs_what_waited_and_no_more(path: Path) -> None:
         outbox._db.execute("PRAGMA shrink_memory")  # else SQLite reads from its own pages
         seq = outbox.put(an_event(50))
         assert seqs(outbox) == [seq]
-        assert outbox.set_aside is not None
+        assert outbox.quarantined is not None
         assert outbox.figures.dropped == 49
 
 
@@ -361,7 +361,7 @@ def test_damage_while_running_does_not_forget_whose_state_the_broker_keeps(path:
         path.write_bytes(b"\xa5" * path.stat().st_size)
         outbox._db.execute("PRAGMA shrink_memory")  # else SQLite reads from its own pages
         outbox.put(an_event(2, STRANGER))
-        assert outbox.set_aside is not None
+        assert outbox.quarantined is not None
     with Outbox(path) as outbox:
         assert outbox.shown == {"ana"}
 

@@ -18,6 +18,10 @@ from edge_reid.delivery.outbox_file import PAGE_BYTES
 
 EVENTS = 12
 NEXT = an_event(99)
+VERSION_2 = 8 * 63 + 1
+"""The one bit of `user_version`, which is 0 without it."""
+IS_A_LEAF = 8 * 100 + 3
+"""Behind the head of the file, in the kind of its first page."""
 
 
 @pytest.fixture
@@ -91,9 +95,21 @@ def some_bits(size_bytes: int, count: int) -> list[int]:
 )
 def test_whichever_bit_of_the_first_page_flips_the_outbox_opens(closed: Path, step: int) -> None:
     """Marks, versions, sizes, the tables themselves: no event lies there."""
-    for bit in range(3, 8 * PAGE_BYTES, step):
+    for bit in range(0, 8 * PAGE_BYTES, step):
         left, dropped = after_a_flip(closed, "outbox.db", bit)
         assert (left, dropped) == (EVENTS, 0), f"bit {bit}"
+
+
+@pytest.mark.parametrize("with_version", [True, False], ids=["its version", "no version"])
+def test_an_outbox_whose_tables_cannot_be_seen_is_not_taken_for_a_new_one(
+    closed: Path, *, with_version: bool
+) -> None:
+    """The first page says that the tables are listed in other pages, and names none; in its version
+    a second bit may have flipped.
+    """
+    if not with_version:
+        flip(closed / "outbox.db", VERSION_2)
+    assert after_a_flip(closed, "outbox.db", IS_A_LEAF) == (EVENTS, 0)
 
 
 @pytest.mark.parametrize("flips", [150, pytest.param(2000, marks=pytest.mark.soak)])

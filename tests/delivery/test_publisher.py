@@ -219,9 +219,9 @@ def test_a_damaged_outbox_is_told_in_the_status(broker: Mosquitto, tmp_path: Pat
         ours.publish(an_event(1))
         status = consumer.wait_for(STATUS)[-1]
         assert ours.flush(5) == 0, "a new one was started"
-    assert outbox.set_aside is not None
-    assert status["outbox_damaged"] == outbox.set_aside.name
-    assert outbox.set_aside.exists()
+    assert outbox.quarantined is not None
+    assert status["outbox_damaged"] == outbox.quarantined.name
+    assert outbox.quarantined.exists()
 
 
 def test_a_message_larger_than_any_of_ours_stays_at_the_broker(broker: Mosquitto) -> None:

@@ -108,7 +108,7 @@ def test_while_her_events_wait_nothing_is_said(broker: Mosquitto, folder: Path) 
             assert files_with_her(folder) == []
 
 
-def test_a_damaged_outbox_that_was_set_aside_goes_before_it_is_said(
+def test_a_damaged_outbox_that_was_quarantined_goes_before_it_is_said(
     broker: Mosquitto, folder: Path
 ) -> None:
     path = folder / "outbox.db"
@@ -119,8 +119,8 @@ def test_a_damaged_outbox_that_was_set_aside_goes_before_it_is_said(
     content[:100] = bytes(100)
     path.write_bytes(content)
     with an_agent(folder, broker.broker()) as (publisher, outbox):
-        assert outbox.set_aside is not None
-        assert outbox.set_aside.name in files_with_her(folder)
+        assert outbox.quarantined is not None
+        assert outbox.quarantined.name in files_with_her(folder)
         assert publisher.flush(20) == 0, "what was whole in it is delivered"
         publisher.retract((), enrolled=ENROLLED)
         eventually(lambda: publisher.has_retracted)

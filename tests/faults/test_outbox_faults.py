@@ -213,7 +213,7 @@ def test_a_process_killed_at_any_instruction_loses_nothing_it_had_committed(
         with Outbox(path) as outbox:
             found, figures = seqs(outbox), outbox.figures
             bodies = sum(len(entry.to_bytes()) for entry in outbox.pending(limit=100_000))
-        assert outbox.set_aside is None
+        assert outbox.quarantined is None
         missing += len(waiting - begun - set(found))
         assert missing == 0
         assert found == sorted(set(found))
@@ -280,7 +280,7 @@ def test_a_log_torn_anywhere_by_a_power_cut_leaves_a_whole_beginning(tmp_path: P
         copy.write_bytes(base)
         Path(f"{copy}-wal").write_bytes(log[:length])
         with Outbox(copy) as outbox:
-            assert outbox.set_aside is None
+            assert outbox.quarantined is None
             found = [entry.body for entry in outbox.pending()]
             assert found == [
                 an_event(n).payload(n).to_json().encode() for n in range(1, len(found) + 1)

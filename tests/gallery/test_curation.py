@@ -1,4 +1,4 @@
-"""Templates set aside and taken back, identities joined, and galleries from before all that."""
+"""Templates disabled and enabled, identities joined, and galleries from before all that."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def store(path):
         yield store
 
 
-class TestSetAside:
+class TestDisabled:
     def test_it_is_neither_matched_nor_published_nor_exported(self, store):
-        store.set_aside({1: "blurred"})
+        store.disable({1: "blurred"})
         assert [each.template_id for each in store.templates()] == [2, 3]
         assert [each.template_id for each in store.templates("Alice")] == [2]
         assert [each.template_id for each in store.contents().templates] == [2, 3]
@@ -41,61 +41,61 @@ class TestSetAside:
         assert (snapshot.vectors[0] == template("Alice", 2).vector).all()
 
     def test_whoever_has_none_left_is_not_in_the_gallery_but_still_enrolled(self, store):
-        store.set_aside({1: "blurred", 2: "too dark"})
+        store.disable({1: "blurred", 2: "too dark"})
         assert store.snapshot().identities == ("bob",)
         alice, bob = store.identities()
-        assert (alice.identity, alice.templates, alice.set_aside) == ("Alice", 0, 2)
-        assert (bob.templates, bob.set_aside) == (1, 0)
+        assert (alice.identity, alice.templates, alice.disabled) == ("Alice", 0, 2)
+        assert (bob.templates, bob.disabled) == (1, 0)
 
     def test_the_reason_is_kept(self, store):
-        store.set_aside({3: "taken for Alice: 0.83"})
-        (aside,) = store.asides()
-        assert (aside.identity, aside.template_id, aside.reason) == (
+        store.disable({3: "taken for Alice: 0.83"})
+        (template,) = store.disabled()
+        assert (template.identity, template.template_id, template.reason) == (
             "bob",
             3,
             "taken for Alice: 0.83",
         )
-        assert store.asides("BOB") == (aside,)
-        assert store.asides("alice") == ()
+        assert store.disabled("BOB") == (template,)
+        assert store.disabled("alice") == ()
 
     def test_taken_back_all_is_as_before(self, store):
         before = store.snapshot()
-        store.set_aside({1: "blurred", 3: "dark"})
-        store.restore([1, 3])
+        store.disable({1: "blurred", 3: "dark"})
+        store.enable([1, 3])
         after = store.snapshot()
         assert after.identities == before.identities
         assert (after.vectors == before.vectors).all()
-        assert store.asides() == ()
+        assert store.disabled() == ()
 
     def test_each_change_raises_the_version(self, store):
         seen = [store.version]
-        store.set_aside({1: "blurred"})
+        store.disable({1: "blurred"})
         seen.append(store.version)
-        store.restore([1])
+        store.enable([1])
         seen.append(store.version)
         assert seen == sorted(set(seen))
 
     def test_all_or_none(self, store):
-        store.set_aside({2: "dark"})
+        store.disable({2: "dark"})
         version = store.version
         for numbers in ({1: "x", 2: "again"}, {1: "x", 99: "nobody's"}):
             with pytest.raises(GalleryError, match="expected the number of a template in use"):
-                store.set_aside(numbers)
-        with pytest.raises(GalleryError, match="a template that is set aside, got 1"):
-            store.restore([2, 1])
-        assert [each.template_id for each in store.asides()] == [2]
+                store.disable(numbers)
+        with pytest.raises(GalleryError, match="a disabled template, got 1"):
+            store.enable([2, 1])
+        assert [each.template_id for each in store.disabled()] == [2]
         assert store.version == version
 
     def test_its_photo_is_not_enrolled_again(self, store):
-        store.set_aside({1: "blurred"})
+        store.disable({1: "blurred"})
         assert template("Alice", 1).source_sha256 in store.sources("alice")
         with pytest.raises(GalleryError, match="already has a template of the source"):
             store.add(template("Alice", 1))
 
     def test_removal_takes_it_as_well(self, store, path):
-        store.set_aside({1: "blurred by the rain"})
+        store.disable({1: "blurred by the rain"})
         assert store.remove("Alice") == 2
-        assert store.asides() == ()
+        assert store.disabled() == ()
         store.close()
         on_disk = b"".join(file.read_bytes() for file in path.parent.iterdir())
         assert template("Alice", 1).vector.tobytes() not in on_disk
@@ -103,24 +103,24 @@ class TestSetAside:
 
 
 class TestMerge:
-    @pytest.mark.parametrize("aside_of", ["Alice", "bob"])
-    def test_of_a_photo_that_both_have_the_one_in_use_stays(self, store, aside_of):
+    @pytest.mark.parametrize("disabled_of", ["Alice", "bob"])
+    def test_of_a_photo_that_both_have_the_one_in_use_stays(self, store, disabled_of):
         shared = template("Alice", 1).source_sha256
         (twin,) = store.add_all([template("bob", 5, source_sha256=shared)])
         ids = {"Alice": 1, "bob": twin.template_id}
-        store.set_aside({ids.pop(aside_of): "blurred"})
+        store.disable({ids.pop(disabled_of): "blurred"})
         done = store.merge("Alice", "bob")
         assert done.doubled == 1
-        assert store.asides() == ()
+        assert store.disabled() == ()
         (kept,) = ids.values()
         assert sorted(each.template_id for each in store.templates("bob")) == sorted({2, 3, kept})
 
     def test_all_templates_have_the_other_name(self, store):
-        store.set_aside({1: "blurred"})
+        store.disable({1: "blurred"})
         done = store.merge("alice", "BOB")
         assert (done.moved, done.doubled) == (2, 0)
         (bob,) = store.identities()
-        assert (bob.identity, bob.templates, bob.set_aside) == ("bob", 2, 1)
+        assert (bob.identity, bob.templates, bob.disabled) == ("bob", 2, 1)
         assert store.snapshot().identities == ("bob",)
 
     def test_a_photo_that_both_have_stays_once(self, store):
@@ -158,10 +158,10 @@ class TestSingleTemplates:
         assert not store.remove_templates("alice", [2])
         assert place_of("Alice") in {each.digest for each in store.erasures()}
 
-    def test_also_one_that_is_set_aside(self, store):
-        store.set_aside({1: "blurred"})
+    def test_also_one_that_is_disabled(self, store):
+        store.disable({1: "blurred"})
         assert store.remove_templates("Alice", [1])
-        assert store.asides() == ()
+        assert store.disabled() == ()
 
     def test_moved_to_another_identity_or_a_new_one(self, store):
         assert store.move("alice", "bob", [1]).moved == 1
@@ -184,10 +184,10 @@ class TestSingleTemplates:
 
 
 class TestRename:
-    def test_templates_and_what_is_set_aside_have_the_new_name(self, store):
-        store.set_aside({1: "blurred"})
+    def test_templates_and_what_is_disabled_have_the_new_name(self, store):
+        store.disable({1: "blurred"})
         store.rename("alice", "Zoe")
-        assert [each.identity for each in store.asides()] == ["Zoe"]
+        assert [each.identity for each in store.disabled()] == ["Zoe"]
         assert [each.identity for each in store.templates("zoe")] == ["Zoe"]
         assert store.templates("Alice") == ()
 
@@ -245,7 +245,7 @@ class TestAnOlderGallery:
     def test_becomes_one_of_today(self, path):
         made_older(path)
         with GalleryStore.open(path) as store:
-            store.set_aside({1: "blurred"})
+            store.disable({1: "blurred"})
             assert len(store.templates()) == 2
 
     @pytest.mark.parametrize("done", range(sum(map(len, MIGRATIONS)) - len(MIGRATIONS[0])))

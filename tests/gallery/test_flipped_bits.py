@@ -38,7 +38,7 @@ def contents_of(path: Path) -> tuple[object, ...]:
             snapshot.vectors.tobytes(),
             snapshot.version,
             store.identities(),
-            store.asides(),
+            store.disabled(),
             store.erasures(),
             store.published("stick"),
             [(it.identity, it.vector.tobytes(), it.quality) for it in store.templates()],
@@ -52,7 +52,7 @@ def test_a_gallery(tmp_path: Path, share: dict[str, int]) -> None:
         store.add_all([template(name, seed) for name in ("ana", "zoe") for seed in range(6)])
         store.add(template("gone"))
         store.remove("gone")
-        store.set_aside({3: "looks like somebody else"})
+        store.disable({3: "looks like somebody else"})
     whole = contents_of(path)
     bits = chosen_bits(path.stat().st_size, **share)
     told = 0

@@ -61,12 +61,12 @@ class TestTakenForAnother:
         misfiled = replace(looks("anna", 2, 5)[4], template_id=3)
         return [*looks("anna", 1, 2), misfiled, *looks("ben", 2, 3, first_id=5)]
 
-    def test_it_alone_is_to_be_set_aside(self, templates):
+    def test_it_alone_is_to_be_disabled(self, templates):
         (finding,) = examine(templates, BARS)
         assert finding.kind is Kind.TAKEN_FOR_ANOTHER
         assert (finding.identity, finding.other) == ("anna", "ben")
         assert finding.template_ids == (3,)
-        assert finding.set_aside
+        assert finding.disable
 
     def test_it_is_told_with_its_numbers(self, templates):
         (finding,) = examine(templates, BARS)
@@ -85,14 +85,14 @@ class TestTakenForAnother:
         strict = replace(BARS, threshold=0.99, genuine=None)
         findings = examine(templates, strict)
         assert 3 in ids(findings, Kind.TAKEN_FOR_ANOTHER)
-        assert not any(each.set_aside for each in findings)
+        assert not any(each.disable for each in findings)
 
-    def test_the_only_template_of_somebody_is_never_set_aside(self):
+    def test_the_only_template_of_somebody_is_never_disabled(self):
         """Her only picture shows ben in one of his two coats: which name is wrong is not known."""
         lone = replace(looks("anna", 2, 5)[4], template_id=9)
         ben = looks("ben", 2, 2, first_id=1) + looks("ben", 3, 3, first_id=5)
         findings = examine([lone, *ben], BARS)
-        assert not any(each.set_aside for each in findings)
+        assert not any(each.disable for each in findings)
         assert 9 in ids(findings, Kind.TAKEN_FOR_ANOTHER)
 
     @pytest.mark.parametrize("seed", range(5))
@@ -119,7 +119,7 @@ class TestTheBetterEvidenceStays:
         emil = looks("emil", seed, photos_of_emil, like=like)
         zed = renamed(beside_template(emil[0], 0.97, seed), "zed", template_id=50)
         findings = examine([*emil, *looks("anna", 90, 6, first_id=20), zed], BARS)
-        assert not any(each.set_aside for each in findings)
+        assert not any(each.disable for each in findings)
         (finding,) = findings
         assert {finding.identity, finding.other} == {"emil", "zed"}
 
@@ -132,7 +132,7 @@ class TestTheBetterEvidenceStays:
         ]
         findings = examine([*emil, *zed], replace(BARS, genuine=None))
         assert findings
-        assert not any(each.set_aside for each in findings)
+        assert not any(each.disable for each in findings)
 
     def test_a_lone_look_of_somebody_is_not_given_up_for_a_single_photo_elsewhere(self):
         """Far from her own, it may be her other coat, and the other name the wrong one."""
@@ -140,15 +140,15 @@ class TestTheBetterEvidenceStays:
         zed = renamed(beside_template(coat, 0.97, 1), "zed", template_id=50)
         findings = examine([*looks("anna", 1, 5), coat, zed], BARS)
         assert {each.kind for each in findings} == {Kind.TAKEN_FOR_ANOTHER}
-        assert not any(each.set_aside for each in findings)
+        assert not any(each.disable for each in findings)
 
-    def test_a_misfiled_photo_is_set_aside_from_whoever_has_others(self):
+    def test_a_misfiled_photo_is_disabled_from_whoever_has_others(self):
         emil = looks("emil", 1, 6)
         zed = renamed(beside_template(emil[0], 0.97, 1), "zed", template_id=50)
         findings = examine([*emil, *looks("zed", 2, 2, first_id=20), zed], BARS)
         (finding,) = findings
         assert (finding.identity, finding.template_ids) == ("zed", (50,))
-        assert finding.set_aside
+        assert finding.disable
         assert "6 of theirs look like it, 0 others of its own" in finding.reason
 
 
@@ -160,7 +160,7 @@ class TestSamePhoto:
         assert finding.kind is Kind.SAME_PHOTO
         assert (finding.identity, finding.other) == ("zed", "emil")
         assert (finding.template_ids, finding.other_template_ids) == ((50,), (3,))
-        assert not finding.set_aside
+        assert not finding.disable
         assert "0 of 0 templates of zed look so, and 5 of 5 of emil" in finding.reason
 
     def test_not_even_when_it_is_far_from_all_others_of_one_name_or_poor(self):
@@ -189,7 +189,7 @@ class TestTwoPeople:
         assert (finding.kind, finding.identity) == (Kind.TWO_PEOPLE, "anna")
         first, second = set(range(1, count + 1)), set(range(51, 51 + count))
         assert set(finding.template_ids) in (first, second)
-        assert not finding.set_aside
+        assert not finding.disable
         assert f"groups of {count} and {count}" in finding.reason
         assert "2% stay below 0.38" in finding.reason
 
@@ -231,7 +231,7 @@ class TestOnePerson:
         (finding,) = examine(templates, BARS)
         assert finding.kind is Kind.ONE_PERSON
         assert (finding.identity, finding.other) == ("anna", "ann")  # the smaller into the larger
-        assert not finding.set_aside
+        assert not finding.disable
 
     def test_under_three_names(self):
         templates = [
@@ -255,14 +255,14 @@ class TestOutliers:
         stray = replace(looks("anna", 7, 1)[0], template_id=9)
         (finding,) = examine([*looks("anna", 1, 3), stray], BARS)
         assert (finding.kind, finding.template_ids) == (Kind.OUTLIER, (9,))
-        assert finding.set_aside
+        assert finding.disable
         assert "2% stay below 0.38" in finding.reason
 
     def test_of_two_that_are_unlike_nobody_knows_which_is_wrong(self):
         pair = [looks("anna", 1, 1)[0], replace(looks("anna", 7, 1)[0], template_id=9)]
         findings = examine(pair, BARS)
         assert ids(findings, Kind.OUTLIER) == {1, 9}
-        assert not any(each.set_aside for each in findings)
+        assert not any(each.disable for each in findings)
 
     def test_without_genuine_quantiles_none_is_looked_for(self):
         stray = replace(looks("anna", 7, 1)[0], template_id=9)
@@ -275,7 +275,7 @@ class TestPoor:
         blurred = replace(looks("anna", 1, 3)[2], template_id=9, quality=0.12)
         (finding,) = examine([*good, blurred], BARS)
         assert (finding.kind, finding.template_ids) == (Kind.POOR, (9,))
-        assert finding.set_aside
+        assert finding.disable
         assert "quality 0.12; of what is worse than 0.20" in finding.reason
 
     def test_the_best_of_bad_ones_stays(self):
@@ -284,8 +284,8 @@ class TestPoor:
             for each, quality in zip(looks("anna", 1, 3), (0.15, 0.05, 0.1), strict=True)
         ]
         findings = examine(bad, BARS)
-        assert [each.template_ids[0] for each in findings if each.set_aside] == [2, 3]
-        assert [each.template_ids[0] for each in findings if not each.set_aside] == [1]
+        assert [each.template_ids[0] for each in findings if each.disable] == [2, 3]
+        assert [each.template_ids[0] for each in findings if not each.disable] == [1]
 
 
 class TestNeighbours:

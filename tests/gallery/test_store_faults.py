@@ -151,5 +151,5 @@ def test_read_only_of_an_older_edge_reid_can_be_read(read_only_path):
     read_only_path.parent.chmod(0o555)
     with without_privileges(), GalleryStore.open(read_only_path) as store:
         assert len(store.snapshot().identities) == 50
-        assert store.asides() == ()
-        assert store.identities()[0].set_aside == 0
+        assert store.disabled() == ()
+        assert store.identities()[0].disabled == 0

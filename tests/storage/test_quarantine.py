@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_reid.storage.quarantine import PARTS, remove, remove_set_aside, set_aside
+from edge_reid.storage.quarantine import PARTS, quarantine_file, remove, remove_quarantined
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
-def test_what_is_set_aside_takes_its_log_along(path: Path) -> None:
-    aside = set_aside(path, "damaged")
-    assert aside.name.startswith("a.db.damaged-")
-    assert names(path.parent) == {"a.db2", *(f"{aside.name}{suffix}" for suffix in PARTS)}
-    assert aside.with_name(f"{aside.name}-wal").read_bytes() == b"who was where-wal"
+def test_what_is_quarantined_takes_its_log_along(path: Path) -> None:
+    quarantined = quarantine_file(path, "damaged")
+    assert quarantined.name.startswith("a.db.damaged-")
+    assert names(path.parent) == {"a.db2", *(f"{quarantined.name}{suffix}" for suffix in PARTS)}
+    assert quarantined.with_name(f"{quarantined.name}-wal").read_bytes() == b"who was where-wal"
 
 
 def test_the_log_goes_before_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,10 +38,10 @@ def test_the_log_goes_before_the_file(path: Path, monkeypatch: pytest.MonkeyPatc
     assert gone == ["a.db-shm", "a.db-wal", "a.db"]
 
 
-def test_what_was_set_aside_is_overwritten_and_goes(path: Path) -> None:
-    aside = set_aside(path, "damaged")
-    os.link(aside, path.parent / "the same bytes")
+def test_what_was_quarantined_is_overwritten_and_goes(path: Path) -> None:
+    quarantined = quarantine_file(path, "damaged")
+    os.link(quarantined, path.parent / "the same bytes")
     path.write_bytes(b"the new one")
-    remove_set_aside(path, "damaged")
+    remove_quarantined(path, "damaged")
     assert names(path.parent) == {"a.db", "a.db2", "the same bytes"}
     assert (path.parent / "the same bytes").read_bytes() == bytes(13)

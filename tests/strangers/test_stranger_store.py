@@ -301,16 +301,16 @@ class TestFile:
             StrangerStore.open(path)
         assert not path.exists()
 
-    def test_a_file_that_is_no_database_is_set_aside_when_an_agent_starts(self, path, caplog):
+    def test_a_file_that_is_no_database_is_quarantined_when_an_agent_starts(self, path, caplog):
         path.write_bytes(b"my diary")
         with pytest.raises(GalleryError, match="got another kind of file"):
             StrangerStore.open(path)
         assert path.read_bytes() == b"my diary"
         with opened(path) as store:
             meet(store, 1)
-        (aside,) = path.parent.glob("strangers.db.unreadable-*")
-        assert aside.read_bytes() == b"my diary"
-        assert f"it is kept as {aside}" in caplog.text
+        (file,) = path.parent.glob("strangers.db.unreadable-*")
+        assert file.read_bytes() == b"my diary"
+        assert f"it is kept as {file}" in caplog.text
         assert "delete it" in caplog.text
 
     @pytest.mark.parametrize("head_bytes", [16, 100, 4096])
@@ -408,13 +408,13 @@ class TestFile:
                 store.forget(name)
         assert is_about_strangers(caught.value, path)
 
-    def test_what_lay_beside_what_was_set_aside_goes_with_it(self, path):
+    def test_what_lay_beside_what_was_quarantined_goes_with_it(self, path):
         path.write_bytes(b"my diary")
         log = path.with_name(f"{path.name}-wal")
         log.write_bytes(b"its log")
         opened(path).close()
-        asides = sorted(aside.read_bytes() for aside in path.parent.glob("*.unreadable-*"))
-        assert asides == [b"its log", b"my diary"]
+        quarantined = sorted(file.read_bytes() for file in path.parent.glob("*.unreadable-*"))
+        assert quarantined == [b"its log", b"my diary"]
 
     def test_of_a_newer_edge_reid(self, path):
         opened(path).close()

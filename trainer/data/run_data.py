@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from edge_reid.core.errors import TrainingError
 from trainer.data import datasets
 from trainer.data.datasets import IntArray, PersonData
+from trainer.data.environment_file import ENVIRONMENT, PicturesOfRun, read_environment
 from trainer.data.held_out_photos import (
     HELD_OUT_PHOTOS,
     PHOTOS_HELD_OUT,
@@ -23,8 +23,6 @@ from trainer.data.pictures import Unreadable, readable_part
 from trainer.data.unlabelled import NONE_UNLABELLED, UnlabelledPictures, read_unlabelled
 from trainer.recipe.recipe import Recipe
 
-ENVIRONMENT = "environment.json"
-"""Of a run: what its numbers depend on beside its recipe."""
 HELD_OUT = "held-out"
 """What scores on people kept aside are called."""
 MOST_HELD_OUT = 100
@@ -160,7 +158,7 @@ def load_run_data(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Aside:
+class _SplitSource:
     """The first source parted: what is trained on, and what validation looks at."""
 
     rest: PersonData
@@ -170,12 +168,12 @@ class _Aside:
     queries: IntArray | None = None
 
 
-def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _Aside:
+def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _SplitSource:
     if noted and noted.people:
-        return _Aside(*datasets.hold_out_named(first, noted.people), people=True)
+        return _SplitSource(*datasets.hold_out_named(first, noted.people), people=True)
     count = 0 if noted else held_out_count(recipe, first)
     if count:
-        return _Aside(*datasets.hold_out(first, count, recipe.hold_out_seed), people=True)
+        return _SplitSource(*datasets.hold_out(first, count, recipe.hold_out_seed), people=True)
     source = recipe.sources[0].path
     rows = np.empty(0, np.int64)
     if noted:
@@ -185,7 +183,7 @@ def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _As
     rest = first.take(np.setdiff1d(np.arange(len(first)), rows))
     shown = datasets.limit_images(rest, _SHOWN_IMAGES, recipe.seed)
     if not len(rows):
-        return _Aside(rest, shown)
+        return _SplitSource(rest, shown)
     aside = first.take(rows)
     both = PersonData(
         (*shown.paths, *aside.paths),
@@ -194,7 +192,7 @@ def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _As
         first.identities,
     )
     queries = np.arange(len(shown), len(both))
-    return _Aside(rest, both, photos=tuple(photo_names(aside.paths, source)), queries=queries)
+    return _SplitSource(rest, both, photos=tuple(photo_names(aside.paths, source)), queries=queries)
 
 
 def load_data_of(run: Path, recipe: Recipe) -> RunData:
@@ -205,19 +203,25 @@ def load_data_of(run: Path, recipe: Recipe) -> RunData:
 
     Raises:
         TrainingError: somebody it held out is gone; or its folder does not say who was, and the
-            pictures are not those that it was trained on.
+            pictures are not those that it was trained on; or what it says is damaged.
     """
-    path = run / ENVIRONMENT
-    noted = json.loads(path.read_text(encoding="utf-8"))["data"] if path.exists() else {}
-    people, photos = noted.get("held_out_identities"), noted.get("held_out_photos", ())
-    held_out = None if people is None else HeldOut(tuple(people), tuple(photos))
+    environment = read_environment(run)
+    began = environment.pictures if environment else None
+    held_out = _held_out(began) if began else None
     data = load_run_data(recipe, held_out)
-    if "held_out_identities" not in noted and noted.get("sha256") != fingerprint(data):
+    if held_out is None and (began is None or began.sha256 != fingerprint(data)):
         raise TrainingError(
             f"run {run}: expected {ENVIRONMENT} there to say whom it held out, or the very "
             "pictures that it was trained on, got neither; put the data back, or train again"
         )
     return data
+
+
+def _held_out(began: PicturesOfRun) -> HeldOut | None:
+    """None: it does not say."""
+    if began.held_out_identities is None:
+        return None
+    return HeldOut(began.held_out_identities, began.held_out_photos)
 
 
 def fingerprint(data: RunData) -> str:

@@ -14,8 +14,9 @@ import keras
 
 from edge_reid import __version__
 from edge_reid.core.errors import TrainingError
-from edge_reid.core.files import whole_file
-from trainer.data.run_data import ENVIRONMENT, RunData, fingerprint
+from edge_reid.core.files import write_whole
+from trainer.data.environment_file import ENVIRONMENT, read_environment
+from trainer.data.run_data import RunData, fingerprint
 from trainer.run.checkpoint import TrainingPosition
 from trainer.run.devices import accelerators
 
@@ -27,24 +28,22 @@ def write_environment(run: Path, data: RunData, at: TrainingPosition, precision:
     """Note the data, and this process among those that have worked on the run.
 
     Raises:
-        TrainingError: the run began with other pictures, so it cannot go on with these.
+        TrainingError: the run began with other pictures, so it cannot go on with these; or the
+            note of them is damaged.
     """
-    path = run / ENVIRONMENT
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    before = read_environment(run) if at != TrainingPosition() else None
     facts = _data_facts(data)
-    began = before.get("data", facts) if at != TrainingPosition() else facts
-    if began["sha256"] != facts["sha256"]:
+    if before and before.pictures.sha256 != facts["sha256"]:
         raise TrainingError(
-            f"run {run}: expected the {began['training_images']} training pictures of "
-            f"{began['training_identities']} people that it began with, got "
+            f"run {run}: expected the {before.pictures.training_images} training pictures of "
+            f"{before.pictures.training_identities} people that it began with, got "
             f"{facts['training_images']} of {facts['training_identities']}, or of other names or "
             f"sizes; put the data back, or begin anew with --start {run}/weights.npz"
         )
-    processes = before.get("processes", []) if at != TrainingPosition() else []
+    processes = before.processes if before else ()
     here = {"from_stage": at.stage, "from_step": at.step, "precision": precision} | _machine()
     whole = {"data": facts, "processes": [*processes, here]}
-    with whole_file(path) as file:
-        file.write(json.dumps(whole, indent=2).encode() + b"\n")
+    write_whole(run / ENVIRONMENT, json.dumps(whole, indent=2).encode() + b"\n")
 
 
 def _data_facts(data: RunData) -> dict[str, Any]:

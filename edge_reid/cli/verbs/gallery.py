@@ -54,9 +54,9 @@ def export(
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:
-        templates, asides = store.templates(), store.asides()
+        templates, disabled = store.templates(), store.disabled()
         write_portable(file, templates, store.model_id, store.dimension)
-    left_out = f", without {len(asides)} that are set aside" if asides else ""
+    left_out = f", without {len(disabled)} that are disabled" if disabled else ""
     typer.echo(f"{file}: {count(templates, 'template')}{left_out}")
 
 

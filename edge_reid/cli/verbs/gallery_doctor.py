@@ -29,7 +29,7 @@ def doctor(
     path: GalleryOption = DEFAULT_GALLERY,
     fix: Annotated[
         bool,
-        typer.Option("--fix", help="Set the harmful templates aside; `restore` brings them back."),
+        typer.Option("--fix", help="Disable the harmful templates; `restore` enables them."),
     ] = False,
     only: Annotated[
         list[int] | None,
@@ -41,7 +41,7 @@ def doctor(
 ) -> None:
     """Find misfiled and bad photos, and people enrolled twice.
 
-    Nothing is deleted and nobody is merged: --fix only sets templates aside, and only where it is
+    Nothing is deleted and nobody is merged: --fix only disables templates, and only where it is
     clear whose they are.
     """
     from edge_reid.cli.verb_progress import counting
@@ -60,14 +60,14 @@ def doctor(
         reasons = {
             template_id: f"{each.kind.value}: {each.reason}"
             for each in findings
-            if each.set_aside
+            if each.disable
             for template_id in each.template_ids
         }
         if chosen is not None:
             _check_proposed(chosen, reasons)
             reasons = {template_id: reasons[template_id] for template_id in chosen}
         if fix and reasons:
-            store.set_aside(reasons)
+            store.disable(reasons)
     if as_json:
         _print_json(findings)
         return
@@ -104,7 +104,7 @@ def _check_proposed(chosen: Collection[int], proposed: Collection[int]) -> None:
 
     if strange := sorted(set(chosen) - set(proposed)):
         raise UsageError(
-            f"--only: expected templates that the doctor would set aside, got "
+            f"--only: expected templates that the doctor would disable, got "
             f"{', '.join(map(str, strange))}; without --fix it shows which"
         )
 
@@ -165,8 +165,8 @@ def _remedy(finding: Finding, path: Path) -> str:
         return join(words)
 
     one, two, ids = finding.identity, finding.other, finding.template_ids
-    if finding.set_aside:
-        return "--fix sets it aside"
+    if finding.disable:
+        return "--fix disables it"
     match finding.kind:
         case Kind.ONE_PERSON:
             return f"if so: {command('merge', one, two)}"
@@ -191,8 +191,8 @@ def _summary(
 ) -> str:
     if not findings:
         return f"{path}: {templates} templates, all well"
-    done = "were set aside" if fix else "would be set aside by --fix"
-    back = "; `edge-reid gallery restore` brings them back" if fix and reasons else ""
+    done = "were disabled" if fix else "would be disabled by --fix"
+    back = "; `edge-reid gallery restore` enables them" if fix and reasons else ""
     return f"{path}: {templates} templates, {findings} findings, {len(reasons)} {done}{back}"
 
 

@@ -9,12 +9,12 @@ import typer
 
 from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, JsonArrayOption, JsonOption
 from edge_reid.cli.output import count, print_json, print_table, when
-from edge_reid.cli.verbs.gallery_restore import print_asides
+from edge_reid.cli.verbs.gallery_restore import print_disabled
 from edge_reid.core.errors import GalleryError
 
 if TYPE_CHECKING:
     from edge_reid.core.types import Template
-    from edge_reid.gallery.curation import Aside
+    from edge_reid.gallery.curation import DisabledTemplate
 
 
 def list_(
@@ -33,7 +33,7 @@ def list_(
     rows = [
         (
             person.identity,
-            f"{person.templates}{f' + {person.set_aside} set aside' if person.set_aside else ''}",
+            f"{person.templates}{f' + {person.disabled} disabled' if person.disabled else ''}",
             f"{person.mean_quality:.2f}",
             when(person.first_enrolled_utc_s),
             when(person.last_enrolled_utc_s),
@@ -53,18 +53,18 @@ def show(
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:
-        templates, asides = store.templates(name), store.asides(name)
-    if not (templates or asides):
+        templates, disabled = store.templates(name), store.disabled(name)
+    if not (templates or disabled):
         raise GalleryError(
             f"gallery {path}: nobody called {name!r} is enrolled; "
             "`edge-reid gallery list` shows who is"
         )
-    identity = templates[0].identity if templates else asides[0].identity
+    identity = templates[0].identity if templates else disabled[0].identity
     if as_json:
         answer = {
             "identity": identity,
             "templates": [_as_json(template) for template in templates],
-            "set_aside": [_aside_as_json(aside) for aside in asides],
+            "disabled": [_disabled_as_json(template) for template in disabled],
         }
         print_json(answer)
         return
@@ -81,8 +81,8 @@ def show(
     ]
     print_table(("template", "quality", "enrolled", "photo", "source sha256", "model"), rows)
     typer.echo(f"{identity}: {count(templates, 'template')} in use")
-    if asides:
-        print_asides(asides)
+    if disabled:
+        print_disabled(disabled)
 
 
 def _as_json(template: Template) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _as_json(template: Template) -> dict[str, Any]:
     }
 
 
-def _aside_as_json(aside: Aside) -> dict[str, Any]:
-    fields = asdict(aside)
+def _disabled_as_json(template: DisabledTemplate) -> dict[str, Any]:
+    fields = asdict(template)
     del fields["identity"]
     return fields

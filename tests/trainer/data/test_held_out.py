@@ -14,7 +14,8 @@ pytestmark = pytest.mark.trainer
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
-from trainer.data.run_data import ENVIRONMENT, RunData, load_data_of, load_run_data  # noqa: E402
+from trainer.data.environment_file import ENVIRONMENT  # noqa: E402
+from trainer.data.run_data import RunData, load_data_of, load_run_data  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
 from trainer.run.checkpoint import TrainingPosition  # noqa: E402
 from trainer.run.environment import write_environment  # noqa: E402
@@ -85,6 +86,29 @@ def test_a_run_that_does_not_say_whom_it_held_out_needs_its_very_data(
         file.unlink()
         with pytest.raises(TrainingError, match=r"environment.json .* whom it held out"):
             load_data_of(tmp_path / "run", recipe)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b'{"data": {"sha', b"[]", b"null", b"{}", b'{"data": 3}', b"\xff\xfe", b"[" * 100_000],
+    ids=["emptied", "cut off", "a list", "null", "no data", "a number", "no text", "deep"],
+)
+def test_a_damaged_environment_is_one_error_and_holds_nobody_else_out(
+    people: Path, tmp_path: Path, damage: bytes
+) -> None:
+    run = tmp_path / "run"
+    recipe = begun(people, run)
+    (run / ENVIRONMENT).write_bytes(damage)
+    for work in (
+        lambda: load_data_of(run, recipe),
+        lambda: write_environment(run, load_run_data(recipe), TrainingPosition(0, 3), "float32"),
+    ):
+        with pytest.raises(TrainingError, match=r"environment.json: expected .* train again$"):
+            work()
+        assert (run / ENVIRONMENT).read_bytes() == damage
+
+    write_environment(run, load_run_data(recipe), TrainingPosition(), "float32")  # from the start
+    assert names(load_data_of(run, recipe)) == names(load_run_data(recipe))
 
 
 def test_scores_on_people_trained_on_say_so(make_people: MakePeople, tmp_path: Path) -> None:
