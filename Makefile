@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Files of tests side by side: most of them wait for a broker, a camera or a clock. One broker a worker.
-BESIDE := -n 4 --dist loadfile --durations=10
+# Files of tests side by side, the longest first (tests/conftest.py), with the ten slowest tests at the
+# end. Most wait for a broker, a camera or a clock, so four on two cores; TensorFlow's do not wait.
+BESIDE := --dist loadfile --no-loadscope-reorder --durations=10
 # Rooms whose docstrings have examples that are run.
 EXAMPLES := edge_reid/matching edge_reid/core/geometry.py trainer/scoring trainer/thresholds
 
@@ -15,8 +16,8 @@ demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 
 test: setup broker  ## every quick test, against a real broker
 	$(BIN)/pytest --doctest-modules $(EXAMPLES)
-	$(BIN)/pytest -m "not soak" $(BESIDE) --ignore=tests/trainer
-	$(BIN)/pytest -m "not soak" tests/trainer  # apart: tflite-runtime loads no model beside TensorFlow
+	$(BIN)/pytest -m "not soak" -n 4 $(BESIDE) --ignore=tests/trainer
+	$(BIN)/pytest -m "not soak" -n 2 $(BESIDE) tests/trainer  # apart: tflite-runtime loads no model beside TensorFlow
 
 soak: setup broker  ## the long ones: faults again and again
 	$(BIN)/pytest -m soak --ignore=tests/trainer

@@ -11,9 +11,11 @@ import cv2
 import pytest
 from hypothesis import settings
 from support import campus
+from support.made_once import made_once
 from support.mosquitto import Mosquitto, mosquitto_path
 from support.postgres import Postgres, postgres_folder
 from support.requirements import absent
+from support.temp_root import choose_temp_root
 
 from edge_reid.vision.runtime import available_runtimes
 
@@ -22,6 +24,30 @@ settings.load_profile("busy machine")
 
 RUNTIMES = ("litert", "tflite-runtime")
 TFLITE_RUNTIME_EXISTS = sys.platform == "linux" and sys.version_info < (3, 12)
+LONGEST = (
+    "e2e/test_main_job.py",
+    "e2e/test_demo.py",
+    "deploy/install/test_earlier_bundles.py",
+    "deploy/install/test_install.py",
+    "deploy/install/test_over_the_air.py",
+    "e2e/test_stranger_runs.py",
+    "faults/test_gallery_faults.py",
+    "faults/test_sink_faults.py",
+    "agent/test_live_run.py",
+    "e2e/test_commands.py",
+    "gallery/test_flipped_bits.py",
+)
+"""Files that take a minute, the longest first."""
+
+
+def pytest_configure() -> None:
+    choose_temp_root()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: one that begins last is waited for by every other process."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture
@@ -92,13 +118,15 @@ def _need(name: str) -> None:
 @pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first four seconds of the clip, for tests in which the video does not matter."""
-    path = tmp_path_factory.mktemp("clips") / "short.mp4"
+    return made_once(tmp_path_factory, "short_clip", _write_short_clip) / "short.mp4"
+
+
+def _write_short_clip(folder: Path) -> None:
     capture = cv2.VideoCapture(str(campus.CLIP))
     size = tuple(
         int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
     )
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
+    writer = cv2.VideoWriter(str(folder / "short.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
     for _ in range(40):
         writer.write(capture.read()[1])
     writer.release()
-    return path

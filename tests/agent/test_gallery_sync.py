@@ -74,11 +74,28 @@ def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [it.getMessage() for it in caplog.records if it.name == gallery_sync.__name__]
 
 
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """Every attempt that failed, logged or not."""
+    seen: list[Exception] = []
+    refuse = GallerySync._refuse
+
+    def seen_too(sync: GallerySync, error: Exception) -> None:
+        refuse(sync, error)
+        seen.append(error)
+
+    monkeypatch.setattr(GallerySync, "_refuse", seen_too)
+    return seen
+
+
 def test_a_source_that_stays_away_is_logged_once(
-    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    workshop: Workshop,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    refusals: list[Exception],
 ) -> None:
     with following(workshop, tmp_path, source=str(tmp_path / "stick")) as sync:
-        time.sleep(1)  # some attempts
+        eventually(lambda: len(refusals) >= 5)
         assert [it for it in lines_of(caplog) if "head cannot be read" in it] == lines_of(caplog)
         assert len(lines_of(caplog)) == 1
         workshop.out.rename(tmp_path / "stick")
@@ -90,13 +107,18 @@ def test_a_source_that_stays_away_is_logged_once(
 
 
 def test_a_gallery_that_cannot_be_opened_is_logged_once(
-    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    workshop: Workshop,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    refusals: list[Exception],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(gallery_sync, "TURN_S", 0.05)
     opened = GallerySync.open(settings(workshop, tmp_path), MANIFEST)
     assert opened is not None
     (tmp_path / "device.db").write_bytes(b"something else" * 100)
     with opened as sync:
-        time.sleep(2 * gallery_sync.TURN_S + 0.5)
+        eventually(lambda: len(refusals) >= 3)
         assert "device.db" in str(sync.state.refused)
     assert len(lines_of(caplog)) == 1
     assert "Traceback" not in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 from support import campus
+from support.made_once import made_once
 from support.mosquitto import Mosquitto, mosquitto_path
 from support.outcome import Outcome
 from support.requirements import absent
@@ -40,8 +42,12 @@ def edge_reid() -> Command:
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     """The enrolment photos: crops from the first part of the clip, by person."""
-    folder = tmp_path_factory.mktemp("photos")
-    return campus.write_photos(campus.people(*campus.ENROLLED), folder, campus.ENROLLED_BEFORE)
+    folder = made_once(tmp_path_factory, "photos", _write_photos)
+    return {name: sorted(folder.glob(f"{name}-*.png")) for name in campus.ENROLLED}
+
+
+def _write_photos(folder: Path) -> None:
+    campus.write_photos(campus.people(*campus.ENROLLED), folder, campus.ENROLLED_BEFORE)
 
 
 @pytest.fixture(scope="session")
@@ -49,12 +55,16 @@ def people(
     tmp_path_factory: pytest.TempPathFactory, photos: dict[str, list[Path]], edge_reid: Command
 ) -> Path:
     """A gallery with the people of the clip. Copy it before changing it."""
-    gallery = tmp_path_factory.mktemp("gallery") / "gallery.db"
-    assert edge_reid("gallery", "init", gallery).code == 0
-    for name, crops in photos.items():
-        outcome = edge_reid("gallery", "enroll", name, *crops, "--gallery", gallery)
-        assert outcome.code == 0, outcome.err
-    return gallery
+
+    def enrol(folder: Path) -> None:
+        gallery = folder / "gallery.db"
+        assert edge_reid("gallery", "init", gallery).code == 0
+        for name, crops in photos.items():
+            outcome = edge_reid("gallery", "enroll", name, *crops, "--gallery", gallery)
+            assert outcome.code == 0, outcome.err
+
+    made = made_once(tmp_path_factory, "people", enrol) / "gallery.db"
+    return Path(shutil.copy(made, tmp_path_factory.mktemp("gallery")))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +81,14 @@ def module_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitt
 @pytest.fixture(scope="session")
 def long_clip(short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The short clip twenty times over: long enough to be interrupted."""
-    path = tmp_path_factory.mktemp("clips") / "long.mp4"
+
+    def write(folder: Path) -> None:
+        _write_repeated(short_clip, folder / "long.mp4")
+
+    return made_once(tmp_path_factory, "long_clip", write) / "long.mp4"
+
+
+def _write_repeated(short_clip: Path, path: Path) -> None:
     capture = cv2.VideoCapture(str(short_clip))
     frames = [image for _, image in iter(capture.read, (False, None))]
     height, width = frames[0].shape[:2]
@@ -79,7 +96,6 @@ def long_clip(short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     for frame in frames * 20:
         writer.write(frame)
     writer.release()
-    return path
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import random
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.cameraless_agent import CameralessAgent, Life, live
 from support.consumer import Consumer, eventually
+from support.device_server import device_server
 from support.fault_figures import of_hits, record
 from support.gallery_publisher import ENOUGH_FOR_A_TREE, SITE, Workshop, portraits
 from support.mosquitto import Mosquitto
@@ -20,7 +20,6 @@ from edge_reid.gallery.gallery_install import load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica
 from edge_reid.transfer.gallery_transfer import gallery_at_broker
 
-TESTS = Path(__file__).resolve().parents[1]
 PATIENCE_S = 60.0
 TRACKS_A_LIFE = 1000
 
@@ -59,9 +58,7 @@ def version_held(life: Life, workshop: Workshop, versions: dict[int, str]) -> in
 def test_an_agent_killed_during_sync_and_events_has_one_gallery_and_all_events(
     broker: Mosquitto, tmp_path: Path, kills: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # the server finds nothing to preload otherwise
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["support.cameraless_agent"])
+    server = device_server(monkeypatch)
     dice, versions = random.Random(5), dict[int, str]()
     committed: set[int] = set()
     held: list[int] = []

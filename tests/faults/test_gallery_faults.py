@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import random
 import re
 import socket
@@ -16,6 +15,7 @@ import pytest
 from support import killed_device
 from support.cameraless_agent import CameralessAgent, Life
 from support.consumer import Consumer, eventually
+from support.device_server import device_server
 from support.fault_figures import Figure, record
 from support.gallery_publisher import (
     ENOUGH_FOR_A_TREE,
@@ -36,6 +36,7 @@ from edge_reid.gallery.replica import Replica
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
+from edge_reid.mqtt.retained import read_retained
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.transfer import mqtt as sync_mqtt
 from edge_reid.transfer.folder import FolderSource, FolderTarget
@@ -71,11 +72,9 @@ def retained(broker: Broker) -> dict[str, bytes]:
     """Every message of the gallery, as it lies at the broker."""
     connection = connect(broker)
     connection.subscribe([f"{TOPIC}/#"])
-    deadline_s = time.monotonic() + 1.0
-    while time.monotonic() < deadline_s:
-        connection.turn(0.1)
+    messages = read_retained(connection.receive).messages
     connection.close()
-    return {message.topic: message.body for message in connection.received}
+    return {message.topic: message.body for message in messages}
 
 
 def flipped(body: bytes, dice: random.Random) -> bytes:
@@ -295,7 +294,7 @@ def fingerprint(snapshot: GallerySnapshot) -> str:
 @pytest.mark.parametrize("kills", [50, pytest.param(200, marks=pytest.mark.soak)])
 @pytest.mark.timeout(900)
 def test_a_device_killed_at_any_moment_has_one_whole_version(
-    workshop: Workshop, tmp_path: Path, kills: int
+    workshop: Workshop, tmp_path: Path, kills: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf = Shelf(tmp_path / "shelf")
     versions: dict[int, str] = {}
@@ -312,8 +311,7 @@ def test_a_device_killed_at_any_moment_has_one_whole_version(
             versions[arrived.snapshot.version] = fingerprint(arrived.snapshot)
     path = tmp_path / "device.db"
     life = killed_device.Life(path, tmp_path / "shelf", tuple(shelf.heads), workshop.pinned())
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["support.killed_device"])
+    server = device_server(monkeypatch)
     dice = random.Random(3)
     found: list[int] = []
     broken = 0

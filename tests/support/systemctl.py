@@ -59,12 +59,19 @@ def read(root: Path, unit: str) -> dict[str, str]:
 
 def start(root: Path, unit: str) -> None:
     if (root / "etc/edge-reid" / f"{instance(unit)}.toml").exists():
-        subprocess.Popen(
+        keeper = subprocess.Popen(
             [sys.executable, __file__, str(root), "keep", unit],
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        if not state_file(root, unit).exists():  # until it writes more: who starts twice, or stops
+            write(root, unit, starting(keeper.pid))
+
+
+def starting(keeper: int) -> dict[str, str]:
+    state = {"ActiveState": "activating", "SubState": "start", "MainPID": "0"}
+    return state | {"Keeper": str(keeper), "Result": "success", "StatusText": ""}
 
 
 def switch(verb: str, root: Path, unit: str) -> None:
@@ -100,8 +107,7 @@ def keep(root: Path, unit: str) -> None:
             [str(program), "run", "--config", str(config)],
             env=os.environ | {"NOTIFY_SOCKET": address},
         )
-        state = {"ActiveState": "activating", "SubState": "start", "MainPID": str(agent.pid)}
-        state |= {"Keeper": str(os.getpid()), "Result": "success", "StatusText": ""}
+        state = starting(os.getpid()) | {"MainPID": str(agent.pid)}
         while agent.poll() is None:
             with suppress(TimeoutError):
                 said = dict(line.split("=", 1) for line in listener.recv(4096).decode().split("\n"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.made_once import made_once
 from support.small_runs import FREE, FROZEN, draw_people, small_recipe
 
 from trainer.recipe.recipe import Recipe
@@ -33,11 +34,13 @@ def recipe(people: Path, tmp_path: Path) -> Recipe:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of two stages, trained by the verb."""
+    return made_once(tmp_path_factory, "trained", _train) / "run"
+
+
+def _train(folder: Path) -> None:
     from edge_reid.cli.main import main
 
-    place = tmp_path_factory.mktemp("trained")
-    made = small_recipe(draw_people(place / "people"), place / "start.npz", FROZEN, FREE)
-    (place / "recipe.json").write_text(made.model_dump_json())
+    made = small_recipe(draw_people(folder / "people"), folder / "start.npz", FROZEN, FREE)
+    (folder / "recipe.json").write_text(made.model_dump_json())
     with pytest.raises(SystemExit, match="0"):
-        main(["train", "--recipe", str(place / "recipe.json"), "--out", str(place / "run")])
-    return place / "run"
+        main(["train", "--recipe", str(folder / "recipe.json"), "--out", str(folder / "run")])
