@@ -199,7 +199,10 @@ def test_an_embedding_model_is_not_a_detector(copied: Callable[..., Path]) -> No
             {"decoder_settings": {"strides": [8, 16]}},
             r"expects \(1, 2880, 44\) and \(1, 2880, 1\) out, the file gives",
         ),
-        ({"decoder": "detr"}, "expected a decoder of nanodet, ssd, yolox in its manifest, got 'detr'"),
+        (
+            {"decoder": "detr"},
+            "expected a decoder of nanodet, ssd, yolox in its manifest, got 'detr'",
+        ),
         (
             {"decoder_settings": {"strides": [0], "priors": 9}},
             r"decoder_settings are none of 'nanodet': strides\.0: .*priors: unknown key",

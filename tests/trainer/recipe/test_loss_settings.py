@@ -64,5 +64,7 @@ def test_mistakes_say_where_they_are(losses: object, problem: str) -> None:
 
 def test_augmentation_by_name() -> None:
     assert make_recipe(REST | {"augment": "cctv"}).augment.jpeg > 0
-    with pytest.raises(ConfigError, match="augment: expected one of standard, cctv or an object"):
+    with pytest.raises(
+        ConfigError, match="augment: expected one of standard, cctv, unseen or an object"
+    ):
         make_recipe(REST | {"augment": "wild"})
