@@ -36,6 +36,8 @@ LONGEST = (
     "agent/test_live_run.py",
     "e2e/test_commands.py",
     "gallery/test_flipped_bits.py",
+    "trainer/run/test_stopped_runs.py",
+    "trainer/test_whole_job.py",
 )
 """Files that take a minute, the longest first."""
 
