@@ -105,8 +105,8 @@ class RunReport:
     def _await(self, uplink: Uplink) -> None:
         if uplink.outbox.quarantined:
             self._observers.notice(
-                f"outbox {uplink.outbox.path}: was damaged; it is kept as "
-                f"{uplink.outbox.quarantined}, and a new one was started"
+                f"outbox {uplink.outbox.path}: was damaged; whole events of it are saved in a new "
+                f"one, and it is kept as {uplink.outbox.quarantined} until they are delivered"
             )
         if not self._frames.is_live:
             uplink.publisher.wait_settled(BROKER_GRACE_S)

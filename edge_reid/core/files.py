@@ -52,7 +52,8 @@ def whole_file(
         OSError: the disk is full, or nothing can be written there; the old file stays.
     """
     draft = _draft(path)
-    draft.unlink(missing_ok=True)  # of a writer of our number that was killed
+    with suppress(OSError):  # where nothing can be removed, opening it says why
+        draft.unlink(missing_ok=True)  # of a writer of our number that was killed
     try:
         with os.fdopen(os.open(draft, _NEW, 0o666 if mode is None else mode), "wb") as file:
             if mode is None:

@@ -122,7 +122,8 @@ def replace_damaged(
         new.path.rename(path)
         return Opened(_open(file), quarantined, saved, shown)
     except (OSError, sqlite3.Error) as error:
-        new.path.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing can be removed either
+            new.path.unlink(missing_ok=True)
         raise _unopenable(file, because or error) from error
 
 

@@ -56,7 +56,8 @@ def reserved(file: Database) -> Iterator[None]:
         with file.explained():
             yield
     except BaseException:
-        file.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.path.unlink(missing_ok=True)
         raise
 
 
@@ -72,7 +73,8 @@ def made_beside(
         EdgeReidError of the kind: none can be made there.
     """
     beside = replace(file, path=file.path.with_name(f"{file.path.name}.{os.getpid()}.new"))
-    beside.path.unlink(missing_ok=True)  # of a process of our number that was killed
+    with suppress(OSError):  # where nothing can be removed, making it says why
+        beside.path.unlink(missing_ok=True)  # of a process of our number that was killed
     with reserved(beside), closed_on_error(connect(beside, busy_timeout_s)) as connection:
         if like:
             like.backup(connection)

@@ -67,12 +67,15 @@ def test_unreadable_images_are_named_left_out_and_make_it_fail(edge_reid, folder
     assert edge_reid("embed", "--out", "e.npz", "crops", "--skip-bad").code == 0
 
 
-def test_nothing_readable_gives_an_empty_file(edge_reid, folder):
+def test_nothing_readable_leaves_the_old_file(edge_reid, folder):
+    assert edge_reid("embed", "--out", "e.npz", "crops").code == 0
+    names, _ = load("e.npz")
     (folder / "bad").mkdir()
     (folder / "bad" / "x.png").touch()
-    assert edge_reid("embed", "--out", "e.npz", "crops/bad").code == 1
-    names, embeddings = load("e.npz")
-    assert (names, len(embeddings)) == ([], 0)
+    outcome = edge_reid("embed", "--out", "e.npz", "crops/bad")
+    assert outcome.code == 1
+    assert "expected images, got 1 of which none can be read" in outcome.complaint
+    assert load("e.npz")[0] == names
 
 
 def test_more_images_than_a_batch_keep_their_order(edge_reid, folder):

@@ -49,6 +49,11 @@ def embed(
     _check_out(out)
     embedder = Embedder(settings.embedding, runtime=settings.runtime, threads=settings.threads)
     good, vectors = _embed_all(names, embedder)
+    if not good:
+        raise PhotoError(
+            f"expected images, got {len(names)} of which none can be read, named above; "
+            f"{out} is not written"
+        )
     _write(out, good, vectors, embedder.manifest.model_id)
     bad = len(names) - len(good)
     typer.echo(f"{out}: {len(good)} embeddings of {embedder.manifest.dimension} numbers")
