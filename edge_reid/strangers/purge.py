@@ -52,7 +52,7 @@ class StrangerPurge:
             return
         if left:
             self._warn(
-                f"strangers {self._path}: of {left} unknown people embeddings are still kept, each "
+                f"strangers {self._path}: embeddings of {left} unknown people are still kept, each "
                 "until due; no agent with a section [strangers] on this device? then delete the "
                 "file"
             )

@@ -199,6 +199,7 @@ def test_a_photo_that_is_disabled_is_not_enrolled_again(misfiled, photos):
     [
         (("restore", "red-sleeves"), "nothing of 'red-sleeves' is disabled"),
         (("restore", "--template", "77"), "a disabled template, got 77"),
+        (("restore", "--template", "1", "--all"), "expected --all alone, got names or templates"),
         (("merge", "red-sleeves", "nobody"), "nobody called 'nobody' is enrolled"),
         (("doctor", "--target-fpir", "7"), "target_fpir"),
     ],

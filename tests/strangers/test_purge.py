@@ -68,7 +68,7 @@ class TestPurge:
             purge.forget_due()
         assert people(path) == 1
         (told,) = caplog.records
-        assert "of 1 unknown people embeddings are still kept" in told.getMessage()
+        assert "embeddings of 1 unknown people are still kept" in told.getMessage()
 
     def test_whoever_another_agent_remembers_stays(self, path: Path) -> None:
         with remembering(path) as store:

@@ -76,7 +76,7 @@ def _order(name: str, threshold: float | None, camera: str | None) -> Command:
     except ValueError as error:
         raise UsageError(
             "THRESHOLD: expected a similarity from -1 to 1 for set-threshold, and none for any "
-            f"other command, got {threshold} for {name}"
+            f"other command, got {'none' if threshold is None else threshold} for {name}"
         ) from error
 
 

@@ -21,9 +21,11 @@ def restore(
     path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
     """Use templates again that the doctor disabled. Without a choice, list them."""
-    from edge_reid.core.errors import GalleryError
+    from edge_reid.core.errors import GalleryError, UsageError
     from edge_reid.gallery.store import GalleryStore
 
+    if everything and (names or template):
+        raise UsageError("restore: expected --all alone, got names or templates beside it")
     with GalleryStore.open(path) as store:
         disabled = store.disabled()
         if not (names or template or everything):
