@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import ConfigError, UsageError
@@ -89,6 +98,19 @@ class _Section(BaseModel):
         extra="forbid",
         hide_input_in_errors=True,  # a traceback would show passwords
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_written_as_its_kind(cls, value: Any, field: ValidationInfo) -> Any:
+        """TOML has numbers and truth values of its own: `"no"` is a mistake and not false."""
+        kind = cls.model_fields[str(field.field_name)].annotation
+        of_union = get_args(kind)
+        kinds = {kind, *of_union, *(get_args(part)[0] for part in of_union if get_args(part))}
+        if bool in kinds and isinstance(value, str | int) and not isinstance(value, bool):
+            raise ValueError("should be true or false, without quotes")
+        if kinds & {int, float} and isinstance(value, str | bool):
+            raise ValueError("should be a number, without quotes")
+        return value
 
 
 S = TypeVar("S", bound=_Section)

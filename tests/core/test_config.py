@@ -177,3 +177,29 @@ def test_two_cameras_of_one_box_share_neither_name_nor_outbox(tmp_path: Path):
 )
 def test_an_agent_is_named_after_its_host(hostname: str, name: str):
     assert agent_name(hostname) == name
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "expected"),
+    [
+        ("detect", 'rate_hz = "5"', "detect.rate_hz: should be a number, without quotes"),
+        ("detect", "rate_hz = true", "detect.rate_hz: should be a number, without quotes"),
+        ("detect", 'motion_gate = "no"', "detect.motion_gate: should be true or false"),
+        ("models", 'threads = "2"', "models.threads: should be a number, without quotes"),
+        ("decide", 'threshold = "0.7"', "decide.threshold: should be a number, without quotes"),
+        ("outbox", "max_bytes = false", "outbox.max_bytes: should be a number, without quotes"),
+    ],
+)
+def test_numbers_and_truth_values_are_written_as_such(
+    tmp_path: Path, section: str, line: str, expected: str
+):
+    text = GOOD.replace("[decide]", f"[decide]\n{line}") if section == "decide" else GOOD
+    text = text if section == "decide" else f"{GOOD}[{section}]\n{line}\n"
+    with pytest.raises(ConfigError) as error:
+        load_settings(write(tmp_path, text), {})
+    assert any(problem.startswith(expected) for problem in error.value.problems)
+
+
+def test_a_whole_number_may_stand_where_a_fraction_may(tmp_path: Path):
+    settings = load_settings(write(tmp_path, f"{GOOD}[detect]\nrate_hz = 3\n"), {})
+    assert settings.detect.rate_hz == 3.0
