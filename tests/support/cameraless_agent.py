@@ -13,23 +13,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from support.decided_tracks import a_hit
-from support.gallery_publisher import DIMENSION, MODEL, SITE
+from support.following_agent import MANIFEST
+from support.gallery_publisher import SITE
 from support.policies import CameralessParts, without_camera
 
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.core.config import AgentSettings
-from edge_reid.core.manifest import EmbeddingManifest
 
-MANIFEST = EmbeddingManifest(
-    name="test",
-    sha256=MODEL + 48 * "0",
-    input_height_px=64,
-    input_width_px=32,
-    licence="none",
-    source="none",
-    dimension=DIMENSION,
-    impostor_quantiles=((0.1, 0.5),),
-)
 PAUSE_S = 0.01
 """Between two frames."""
 
