@@ -222,16 +222,6 @@ class Address:
         return topic.name(self.root, self.site, agent=self.agent)
 
 
-def gallery_topic(root: str, site: str) -> str:
-    """Below it lie the head of a site's gallery and its blobs."""
-    return GALLERY_HEAD.name(root, site).rpartition("/")[0]
-
-
-def release_topic(root: str, site: str) -> str:
-    """Where the head of the release lies that a site's devices are to run."""
-    return RELEASE_HEAD.name(root, site)
-
-
 def shared(group: str, topic_filter: str) -> str:
     """A filter whose messages the subscribers of one group get once among them (MQTT 5)."""
     return f"$share/{group}/{topic_filter}"

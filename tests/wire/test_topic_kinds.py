@@ -21,9 +21,9 @@ from edge_reid.wire.topics import (
     GALLERY_BLOB,
     GALLERY_HEAD,
     IDENTITY,
+    RELEASE_HEAD,
     ROLES,
     Address,
-    release_topic,
 )
 
 NAMES = st.from_regex(r"[a-z0-9_-]{1,8}", fullmatch=True) | st.sampled_from(
@@ -57,7 +57,7 @@ def kinds(site: str, agent: str, camera: str, identity: str) -> Iterator[tuple[s
     yield "result", address.agent_result
     yield "gallery", GALLERY_HEAD.name("edge-reid", site)
     yield "gallery", GALLERY_BLOB.name("edge-reid", site, sha256="0" * 64, n="7")
-    yield "release", release_topic("edge-reid", site)
+    yield "release", RELEASE_HEAD.name("edge-reid", site)
 
 
 def followed(site: str) -> Iterator[tuple[str, str]]:

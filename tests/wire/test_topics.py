@@ -26,7 +26,6 @@ from edge_reid.wire.topics import (
     UNKNOWN,
     Topic,
     event_camera,
-    gallery_topic,
     shared,
 )
 
@@ -180,7 +179,7 @@ def test_what_is_not_named_is_any() -> None:
 
 
 def test_what_lies_below_a_gallery() -> None:
-    below = gallery_topic("edge-reid", "lab")
+    below = "edge-reid/lab/gallery"
     assert GALLERY_HEAD.name("edge-reid", "lab") == f"{below}/head"
     blob = GALLERY_BLOB.name("edge-reid", "lab", sha256="cafe", n="3")
     assert blob == f"{below}/blob/cafe/3"
