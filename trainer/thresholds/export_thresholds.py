@@ -125,6 +125,7 @@ def _borrowed(
     shipped = load_embedding_manifest(shipped_model(EMBEDDING))
     borrowed = {
         "impostor_quantiles": shipped.impostor_quantiles,
+        "impostor_quantiles_by_templates": shipped.impostor_quantiles_by_templates,
         "genuine_quantiles": shipped.genuine_quantiles,
         "source": f"{manifest.source}; thresholds of {shipped.name}, which it started from",
     }
