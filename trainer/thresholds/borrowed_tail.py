@@ -22,10 +22,10 @@ def with_tail(own: Quantiles, start: Quantiles) -> Quantiles:
     >>> with_tail(((0.5, 0.1), (0.1, 0.4)), start=((0.5, 0.2), (0.1, 0.3), (0.01, 0.5)))
     ((0.5, 0.1), (0.1, 0.4), (0.01, 0.6))
 
-    Tried on five sets, with 12, 20 and 40 people as if held out and four ways to change the
-    network, twenty others and more were then taken for somebody in 0.6 to 1.9 times the share
-    promised, from 1 in 100 to 1 in 10,000; by the other's table as it is, in 0.5 to 2.3 times
-    (`tests/bench/borrowed_tails.py`).
+    Tried on four sets, with 12, 20 and 40 people as if held out and embeddings changed little or
+    much, others were then taken for somebody in 0.3 to 1.5 times the share promised, from 1 in 100
+    to 1 in 10,000, and in 3.1 times at most; by the other's table as it is, in 0.6 to 2.4 times,
+    and 8.1 (`tests/bench/borrowed_tails.py`).
 
     Args:
         own: measured, at least one share.
