@@ -46,13 +46,12 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3, help="of people, for each set")
     options = parser.parse_args()
     model = shipped_model(EMBEDDING)
+    shipped = load_embedding_manifest(model).impostor_quantiles
     found: defaultdict[Key, list[tuple[float, float]]] = defaultdict(list)
     for data in options.data:
         unseen = unseen_set(model, data)
         for draw in range(options.draws):
-            for key, rates in tried(
-                unseen, load_embedding_manifest(model).impostor_quantiles, draw
-            ):
+            for key, rates in tried(unseen, shipped, draw):
                 found[key].append(rates)
     shown = Table(title=f"{model.stem}, {options.draws} draws of each set", title_justify="left")
     for name in ("change", "held out", "share", "table", "times the share: mean", "most", "missed"):
