@@ -34,6 +34,7 @@ from edge_reid.core.config import AgentSettings, ModelSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.delivery.publisher import AgentFacts
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
 from edge_reid.strangers.name_giver import NameGiver
@@ -181,12 +182,13 @@ def _open_gallery(
     settings: AgentSettings, manifest: EmbeddingManifest, stack: ExitStack
 ) -> _Gallery:
     """The gallery that the device has of its own, or the one that it follows."""
+    thresholds = GalleryThresholds.of(manifest)
     sync = GallerySync.open(settings, manifest)
-    feed = sync or GalleryWatch(settings.gallery, manifest.model_id)
+    feed = sync or GalleryWatch(settings.gallery, manifest.model_id, fuse=thresholds.fuse)
     stack.enter_context(feed)
     newer = sync.take() if sync else None
     index = feed.first if newer is None else newer
-    policy = MatchPolicy(index, settings.decide, manifest.impostor_quantiles)
+    policy = MatchPolicy(index, settings.decide, thresholds)
     return _Gallery(PolicyHolder(policy), sync, feed)
 
 

@@ -80,6 +80,16 @@ class Calibration(_Section):
     forecasts: tuple[Forecast, ...] = ()
 
 
+class PersonQuantiles(_Section):
+    """How alike impostors are to people who are enrolled with several templates."""
+
+    templates: Annotated[int, Field(ge=2)]
+    """Of each person."""
+    impostor_quantiles: Annotated[tuple[tuple[float, float], ...], Field(min_length=1)]
+    """(p, similarity): the share p of comparisons of a track with a person who is somebody else
+    that reach this similarity; p falls. It is that of `edge_reid.matching.index.Index`, fused."""
+
+
 class EmbeddingManifest(_Manifest):
     """A model that turns a person crop into an embedding. Input is uint8 RGB (1, H, W, 3)."""
 
@@ -88,6 +98,9 @@ class EmbeddingManifest(_Manifest):
     impostor_quantiles: tuple[tuple[float, float], ...]
     """(p, similarity): the share p of impostor comparisons that reach this similarity; p falls.
     A comparison is of a track (the mean of a few crops) with one template of somebody else."""
+    impostor_quantiles_by_templates: tuple[PersonQuantiles, ...] = ()
+    """Since 0.6: of people with so many templates, rising. Empty: not measured, and a person of
+    several templates counts as so many people of one."""
     genuine_quantiles: tuple[tuple[float, float], ...] = ()
     """(p, similarity): the share p of genuine comparisons that stay below this similarity."""
     calibration: Calibration | None = None

@@ -17,6 +17,7 @@ from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.core.config import AgentSettings, DecideSettings
 from edge_reid.core.progress import Progress
 from edge_reid.core.types import Frame, GallerySnapshot
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.vision.capture import FrameSource, open_source
 from edge_reid.vision.crops import cut
@@ -116,7 +117,9 @@ def _run(frames: Iterator[Frame], parts: _Parts) -> tuple[int, int]:
     pipeline = Pipeline(
         detector=parts.detector,
         embedder=parts.embedder,
-        policies=PolicyHolder(MatchPolicy(parts.index, NOBODY_KNOWN, impostor_quantiles=())),
+        policies=PolicyHolder(
+            MatchPolicy(parts.index, NOBODY_KNOWN, thresholds=GalleryThresholds(()))
+        ),
         settings=parts.settings,
         stage_clock=parts.clock,
     )

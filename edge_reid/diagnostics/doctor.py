@@ -25,7 +25,7 @@ from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.matching.threshold import is_measured, threshold_for
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.signing.keys import read_public_key
@@ -204,7 +204,7 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         people = store.identities()
         version = store.version
-        templates = len(store.snapshot().labels)
+        templates_each = np.bincount(store.snapshot().labels).tolist()
     if not people:
         remedy = "edge-reid gallery enroll NAME PHOTO…"
         return Diagnosis("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
@@ -213,9 +213,9 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
         return Diagnosis(
             "gallery", Verdict.OK, f"{detail}; threshold fixed at {decide.threshold:g}"
         )
-    asked = manifest.impostor_quantiles, decide.target_fpir, templates
-    detail += f"; threshold {threshold_for(*asked):.3f} for FPIR {decide.target_fpir:g}"
-    if not is_measured(*asked):
+    thresholds, asked = GalleryThresholds.of(manifest), (decide.target_fpir, templates_each)
+    detail += f"; threshold {thresholds.threshold(*asked):.3f} for FPIR {decide.target_fpir:g}"
+    if not thresholds.is_measured(*asked):
         remedy = "edge-reid calibrate with data of more people, or a larger decide.target_fpir"
         beyond = f"{detail} lies beyond what was measured, so it errs towards unknown"
         return Diagnosis("gallery", Verdict.WARNING, beyond, remedy)

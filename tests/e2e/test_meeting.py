@@ -15,6 +15,7 @@ from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import load_detector
@@ -52,7 +53,7 @@ def watch(clip: Path, settings: AgentSettings) -> tuple[list[Boxed], list[Hit]]:
         detector=load_detector(settings.models.detector),
         embedder=embedder,
         policies=PolicyHolder(
-            MatchPolicy(index, settings.decide, embedder.manifest.impostor_quantiles)
+            MatchPolicy(index, settings.decide, GalleryThresholds.of(embedder.manifest))
         ),
         settings=settings,
     )
