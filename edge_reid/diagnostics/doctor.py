@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_reid.core.bundled_models import DETECTORS, shipped_model
 from edge_reid.core.config import (
     DecideSettings,
     GallerySyncSettings,
@@ -21,7 +22,8 @@ from edge_reid.core.config import (
     UpdateSettings,
 )
 from edge_reid.core.errors import ConfigError, EdgeReidError
-from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.core.manifest import load_detector_manifest, load_embedding_manifest
+from edge_reid.diagnostics.camera_heights import CameraLook, TriedDetector, look_at
 from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
@@ -90,6 +92,26 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     yield _guard("disk", lambda: _disk(subject.state_dir))
     if (update := subject.update) is not None:
         yield _guard("updates", lambda: _updates(update))
+
+
+def look_at_camera(
+    source: SourceSettings, models: ModelSettings, seconds: float
+) -> tuple[CameraLook, tuple[TriedDetector, ...]]:
+    """Try the detector in use, and then the other shipped ones, on a camera or a file.
+
+    Raises:
+        SourceError: it gives no picture.
+        ModelError: a detector is missing or corrupt.
+    """
+    used = load_detector_manifest(models.detector).name
+    shipped = map(shipped_model, DETECTORS)
+    others = (path for path in shipped if load_detector_manifest(path).name != used)
+    detectors = tuple(
+        TriedDetector(path, load_detector(path, runtime=models.runtime, threads=models.threads))
+        for path in (models.detector, *others)
+    )
+    with open_source(source) as frames:
+        return look_at(frames, detectors, seconds), detectors
 
 
 def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False) -> Diagnosis:

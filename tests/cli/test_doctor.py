@@ -167,3 +167,22 @@ def test_a_device_that_follows_releases_needs_their_key(edge_reid, tmp_path):
     outcome = edge_reid("doctor", "--offline", "--config", config)
     assert outcome.code == 1
     assert "✗ updates" in outcome.out
+
+
+def test_a_camera_is_looked_at_with_every_detector(edge_reid):
+    outcome = edge_reid("doctor", "--camera", campus.CLIP, "--seconds", 3)
+    assert outcome.code == 0
+    said = " ".join(outcome.out.split())
+    assert "40 pictures of 768×576" in said or "30 pictures of 768×576" in said
+    for size in ("512×288", "320×192", "384×384", "640×640"):
+        assert size in said
+    assert "128–450" in said
+    assert "in use" in said
+    assert "models.detector =" in said or "it fits this camera" in said
+
+
+def test_a_camera_that_is_not_there_is_a_fault_and_not_looked_at(edge_reid, tmp_path):
+    outcome = edge_reid("doctor", "--camera", tmp_path / "none.mp4")
+    assert outcome.code == 1
+    assert "no such file" in " ".join(outcome.out.split())
+    assert "in use" not in outcome.out
