@@ -110,8 +110,14 @@ def look_at_camera(
         TriedDetector(path, load_detector(path, runtime=models.runtime, threads=models.threads))
         for path in (models.detector, *others)
     )
-    with open_source(source) as frames:
-        return look_at(frames, detectors, seconds), detectors
+    with open_source(source) as camera:
+        last_s = time.monotonic() + seconds + source.stall_timeout_s
+
+        def idle() -> None:
+            if time.monotonic() > last_s:  # it fell silent: what was seen until then counts
+                camera.close()
+
+        return look_at(camera.frames(idle), detectors, seconds), detectors
 
 
 def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False) -> Diagnosis:
