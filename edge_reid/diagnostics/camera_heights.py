@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -68,7 +68,7 @@ class CameraLook:
     size_px: tuple[int, int]
     pictures: int
     sightings: tuple[Sighting, ...]
-    took_ms: dict[str, float]
+    took_ms: Mapping[str, float]
     """Median time a picture of each detector, by name, with its scaling."""
 
 
@@ -79,7 +79,7 @@ class HeightBand:
     low_px: int
     below_px: int
     sightings: int
-    found: dict[str, float]
+    found: Mapping[str, float]
     """Share found by each detector, by name."""
 
 
@@ -123,7 +123,7 @@ def _spread(frames: Iterable[Frame], seconds: float) -> Iterator[Frame]:
             yield frame
 
 
-def _merged(found: dict[str, list[Detection]], image: Image) -> Iterator[Sighting]:
+def _merged(found: Mapping[str, list[Detection]], image: Image) -> Iterator[Sighting]:
     """What several detectors found of the same person is one sighting."""
     people = [person for strong in found.values() for person in strong]
     if not people:
