@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_reid.core.bundled_models import DETECTORS, shipped_model
+from edge_reid.core.config import ModelSettings
 from edge_reid.core.geometry import Boxes, iou_matrix
-from edge_reid.core.manifest import DetectorManifest
+from edge_reid.core.manifest import DetectorManifest, load_detector_manifest
 from edge_reid.core.types import Detection, Frame, Image
-from edge_reid.vision.detect import Detector
+from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.suppression import suppress
 
 HEIGHTS_PX = (0, 32, 48, 64, 80, 100, 128, 160, 200, 300, 450, 1081)
@@ -81,6 +83,21 @@ class HeightBand:
     sightings: int
     found: Mapping[str, float]
     """Share found by each detector, by name."""
+
+
+def in_use_and_shipped(models: ModelSettings) -> tuple[TriedDetector, ...]:
+    """The detector in use, then the other shipped ones.
+
+    Raises:
+        ModelError: one is missing or corrupt.
+    """
+    used = load_detector_manifest(models.detector).name
+    shipped = map(shipped_model, DETECTORS)
+    others = (path for path in shipped if load_detector_manifest(path).name != used)
+    return tuple(
+        TriedDetector(path, load_detector(path, runtime=models.runtime, threads=models.threads))
+        for path in (models.detector, *others)
+    )
 
 
 def look_at(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_reid.core.bundled_models import DETECTORS, shipped_model
 from edge_reid.core.config import (
     DecideSettings,
     GallerySyncSettings,
@@ -22,8 +21,13 @@ from edge_reid.core.config import (
     UpdateSettings,
 )
 from edge_reid.core.errors import ConfigError, EdgeReidError
-from edge_reid.core.manifest import load_detector_manifest, load_embedding_manifest
-from edge_reid.diagnostics.camera_heights import CameraLook, TriedDetector, look_at
+from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.diagnostics.camera_heights import (
+    CameraLook,
+    TriedDetector,
+    in_use_and_shipped,
+    look_at,
+)
 from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
@@ -103,13 +107,7 @@ def look_at_camera(
         SourceError: it gives no picture.
         ModelError: a detector is missing or corrupt.
     """
-    used = load_detector_manifest(models.detector).name
-    shipped = map(shipped_model, DETECTORS)
-    others = (path for path in shipped if load_detector_manifest(path).name != used)
-    detectors = tuple(
-        TriedDetector(path, load_detector(path, runtime=models.runtime, threads=models.threads))
-        for path in (models.detector, *others)
-    )
+    detectors = in_use_and_shipped(models)
     with open_source(source) as camera:
         last_s = time.monotonic() + seconds + source.stall_timeout_s
 
