@@ -115,6 +115,19 @@ class EmbeddingManifest(_Manifest):
     quantisation: str = "int8"
 
 
+class HeightRecall(_Section):
+    """How many of the people of some heights a detector finds at its strong score.
+
+    Heights are pixels of a frame that is scaled into 1920 x 1080.
+    """
+
+    from_px: Annotated[int, Field(ge=0)]
+    below_px: Annotated[int, Field(gt=0)]
+    recall: Annotated[float, Field(ge=0, le=1)]
+    people: Annotated[int, Field(gt=0)]
+    """Labelled people that the recall rests on."""
+
+
 class DetectorManifest(_Manifest):
     """A model that finds people in a frame."""
 
@@ -132,6 +145,8 @@ class DetectorManifest(_Manifest):
     weak_score: Annotated[float, Field(gt=0, lt=1)]
     """A detection at or above this may only continue one."""
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    recall_by_height: tuple[HeightRecall, ...] = ()
+    """Since 0.6, rising: which people it can be trusted to find. Empty: nobody measured it."""
 
     @model_validator(mode="before")
     @classmethod

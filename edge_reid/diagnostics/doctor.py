@@ -22,6 +22,12 @@ from edge_reid.core.config import (
 )
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.diagnostics.camera_heights import (
+    CameraLook,
+    TriedDetector,
+    in_use_and_shipped,
+    look_at,
+)
 from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
@@ -90,6 +96,26 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     yield _guard("disk", lambda: _disk(subject.state_dir))
     if (update := subject.update) is not None:
         yield _guard("updates", lambda: _updates(update))
+
+
+def look_at_camera(
+    source: SourceSettings, models: ModelSettings, seconds: float
+) -> tuple[CameraLook, tuple[TriedDetector, ...]]:
+    """Try the detector in use, and then the other shipped ones, on a camera or a file.
+
+    Raises:
+        SourceError: it gives no picture.
+        ModelError: a detector is missing or corrupt.
+    """
+    detectors = in_use_and_shipped(models)
+    with open_source(source) as camera:
+        last_s = time.monotonic() + seconds + source.stall_timeout_s
+
+        def idle() -> None:
+            if time.monotonic() > last_s:  # it fell silent: what was seen until then counts
+                camera.close()
+
+        return look_at(camera.frames(idle), detectors, seconds), detectors
 
 
 def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False) -> Diagnosis:
