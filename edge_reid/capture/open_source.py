@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 import cv2
 
+from edge_reid.capture.ffmpeg import ask_for, options_for
+from edge_reid.capture.live_source import LiveSource
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
+from edge_reid.core.opencv import frame_rate, quiet_opencv, to_rgb
 from edge_reid.core.redact import redact
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
-from edge_reid.vision.ffmpeg import ask_for, options_for
-from edge_reid.vision.live import LiveSource
-from edge_reid.vision.opencv import frame_rate, quiet_opencv, to_rgb
 
 _COMPLETE_SHARE = 0.98
 """Of what a container promises: with so much decoded, give or take a frame, a file is whole."""

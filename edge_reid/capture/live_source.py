@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
+from edge_reid.capture.camera_reader import Reader, Shot
+from edge_reid.capture.stream_judge import StillPicture
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
+from edge_reid.core.opencv import DEFAULT_FPS, to_rgb
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
-from edge_reid.vision.camera_reader import Reader, Shot
-from edge_reid.vision.opencv import DEFAULT_FPS, to_rgb
-from edge_reid.vision.stream_judge import StillPicture
 
 _REOPEN_PAUSE_S = 1.0
 """Between two attempts to open a camera that is gone."""
