@@ -30,7 +30,8 @@ from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
-from edge_reid.capture.open_source import FrameSource, open_source
+from edge_reid.capture.frame_source import FrameSource
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, ModelSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.steady_clock import SteadyClock

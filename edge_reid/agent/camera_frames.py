@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from edge_reid.capture.open_source import FrameSource
+from edge_reid.capture.frame_source import FrameSource
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
