@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_reid.capture.ffmpeg import ask_for, options_for
+from edge_reid.capture.camera_order import is_pipeline
 from edge_reid.capture.frame_source import FrameSource
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.video_file import FileSource
@@ -35,7 +35,6 @@ def open_source(
     quiet_opencv()
     uri = settings.uri
     if is_live(uri):
-        ask_for(options_for(settings))
         return LiveSource(settings, is_patient=is_patient, clock=clock, on_frame=on_frame)
     return FileSource(Path(uri), settings.start_utc_s)
 
@@ -43,4 +42,4 @@ def open_source(
 def is_live(uri: str) -> bool:
     """Whether it means a camera or a stream; a camera that is unplugged has no device."""
     is_camera = uri.isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/"))
-    return is_camera or "://" in uri or Path(uri).is_char_device()
+    return is_camera or "://" in uri or is_pipeline(uri) or Path(uri).is_char_device()
