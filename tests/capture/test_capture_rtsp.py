@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
@@ -227,33 +226,25 @@ def test_damaged_pictures_are_left_out_and_told(units: tuple[Unit, ...]) -> None
     assert "came damaged and were left out" in str(source.fault)
 
 
-def starve(until: threading.Event) -> None:
-    """Let decoders run for a fiftieth of the time, as a device that is far too slow."""
-    while not until.wait(0.004):
-        for decoder in decoders():
-            with suppress(ProcessLookupError):
-                os.kill(decoder, signal.SIGSTOP)
-                until.wait(0.2)
-                os.kill(decoder, signal.SIGCONT)
-
-
-def test_pictures_that_wait_for_a_slow_device_are_skipped_to_the_newest_key_picture() -> None:
-    """And those that are decoded keep the time at which they were taken."""
+def test_what_waited_for_a_busy_device_is_skipped_to_the_newest_key_picture() -> None:
+    """And what is decoded keeps the time at which it was taken."""
     scene = encode(noise(6 * FPS, size_px=(640, 480)))
-    fed, kinds, ages_s = threading.Event(), set[str | None](), list[float]()
+    kinds, ages_s = set[str | None](), list[float]()
     with (
         RtspCamera(lambda _: itertools.cycle(scene)) as camera,
         open_source(settings(camera, stall_timeout_s=20.0)) as source,
     ):
-        threading.Timer(8.0, source.close).start()
-        threading.Thread(target=starve, args=(fed,)).start()
+        (decoder,) = decoders()
+        os.kill(decoder, signal.SIGSTOP)
+        threading.Timer(3.0, os.kill, (decoder, signal.SIGCONT)).start()
+        threading.Timer(6.0, source.close).start()
         for frame in source:
             kinds.add(source.fault.kind if source.fault else None)
             ages_s.append(time.time() - frame.captured_utc_s)
-        fed.set()
+        assert source.dropped > FPS
     assert "late" in kinds
-    assert max(ages_s) < 4.0, "what is too old is not handed on"
-    assert frame.index < camera.sent * 0.8, "many were not even decoded"
+    assert max(ages_s[1:]) < 2.5, "what is too old is not handed on"
+    assert min(ages_s) < 0.2
 
 
 def certificate(folder: Path, name: str = "gate.local") -> tuple[Path, Path]:
