@@ -23,7 +23,8 @@ MAX_DESCRIPTORS = 64
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS = 1, 4, 38
 _SYSTEM = (
     *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo"),
-    *("/etc/ld.so.cache", "/etc/localtime", "/usr/share/ca-certificates", "/etc/ssl", "/etc/pki"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/usr/share/ca-certificates", "/etc/ssl/certs"),
+    *("/etc/ssl/openssl.cnf", "/etc/ssl/cert.pem", "/etc/pki/ca-trust", "/etc/pki/tls/certs"),
     *("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"),
     *("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/etc/protocols"),
     *("/etc/services", "/dev/null", "/dev/urandom", "/proc/self", "/proc/cpuinfo", "/sys/devices"),
