@@ -17,7 +17,7 @@ import av.logging
 from edge_reid.capture.camera_order import CameraOrder
 from edge_reid.capture.ffmpeg import errors_of, is_refusal, limit_memory, options_for
 from edge_reid.capture.frame_slots import MAX_PIXELS, Layout
-from edge_reid.capture.picture import Picture, Plane
+from edge_reid.capture.picture import DecodedPicture, Plane
 from edge_reid.capture.stream_judge import StreamClock
 
 _SKIPS_FROM_S = 1.0
@@ -25,6 +25,10 @@ _SKIPS_FROM_S = 1.0
 _RESUMES_AT_S = 0.5
 _UNTIMED = frozenset({"mpjpeg", "mjpeg"})
 """Formats without times of their own; FFmpeg counts pictures instead."""
+_ENDS_AT_NEXT = frozenset({"rtsp", "mpegts"})
+_CUT_BY_PARSER = frozenset({"h264", "hevc"})
+"""With these two FFmpeg knows the end of a picture by the beginning of the next: one has arrived
+when the one before it is handed out."""
 _KINDS = {1: "I", 2: "P", 3: "B"}
 _LAYOUTS: dict[str, Layout] = {"yuv420p": "i420", "yuvj420p": "i420-full"}
 _FULL_RANGE = 2
@@ -55,7 +59,7 @@ class AvReader:
         self._is_skipping = False
         self._errors = 0
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[DecodedPicture]:
         """Every picture, as it comes; see PictureReader."""
         av.logging.set_level(av.logging.INFO)
         av.logging.set_skip_repeated(False)
@@ -68,7 +72,7 @@ class AvReader:
             except MemoryError:
                 self.refused += 1
 
-    def _read(self, lines: list[tuple[int, str, str]]) -> Iterator[Picture]:
+    def _read(self, lines: list[tuple[int, str, str]]) -> Iterator[DecodedPicture]:
         options = options_for(self._order)
         with av.open(self._url, options=options, timeout=self._timeout_s) as camera:
             stream = camera.streams.video[0]
@@ -78,8 +82,13 @@ class AvReader:
             self._is_timed = camera.format.name not in _UNTIMED
             self._heed(lines)
             self._errors = 0
+            ends_at_next = (
+                camera.format.name in _ENDS_AT_NEXT and stream.codec_context.name in _CUT_BY_PARSER
+            )
+            before_s = time.monotonic()
             for packet in camera.demux(stream):
-                arrived_s = time.monotonic()
+                now_s = time.monotonic()
+                arrived_s, before_s = before_s if ends_at_next else now_s, now_s
                 if not self._is_wanted(packet, arrived_s):
                     self.skipped += 1
                     continue
@@ -108,7 +117,7 @@ class AvReader:
         self.refused += sum(is_refusal(text) for _, _, text in lines)
         lines.clear()
 
-    def _picture(self, frame: Any, arrived_s: float) -> Picture:
+    def _picture(self, frame: Any, arrived_s: float) -> DecodedPicture:
         is_timed = self._is_timed and frame.pts is not None
         captured_s = self._clock.captured_s(float(frame.time)) if is_timed else arrived_s
         kind = "I" if frame.key_frame else _KINDS.get(int(frame.pict_type), "?")
@@ -119,7 +128,7 @@ class AvReader:
         width, height = shown.width & ~1, shown.height & ~1
         chroma = (_plane(shown, number, width // 2, height // 2) for number in (1, 2))
         planes = (_plane(shown, 0, width, height), *chroma)
-        return Picture(planes, layout, width, height, captured_s, kind, self._errors)
+        return DecodedPicture(planes, layout, width, height, captured_s, kind, self._errors)
 
 
 def _decoded(packet: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from edge_reid.capture.camera_order import CameraOrder, is_pipeline, no_picture
 from edge_reid.capture.camera_tls import CameraTls
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
 from edge_reid.capture.frame_slots import MAX_PIXELS, FrameSlots
-from edge_reid.capture.picture import Picture, PictureReader
+from edge_reid.capture.picture import DecodedPicture, PictureReader
 from edge_reid.capture.picture_judge import PictureJudge, is_too_large
 from edge_reid.capture.relay import Relay, is_relayed
 from edge_reid.capture.rights import Needs, die_with_parent, give_up_rights
@@ -133,7 +133,7 @@ class Decoder:
         self._unenforced = give_up_rights(Needs(is_confined=False))
         return reader
 
-    def _take(self, picture: Picture) -> bool:
+    def _take(self, picture: DecodedPicture) -> bool:
         """Hand on a picture if it is good; whether there is any use in reading on."""
         if is_too_large(picture):
             self._found = self._too_large()
@@ -144,7 +144,7 @@ class Decoder:
         self._frames_read += 1
         return not self._judge.has_enough
 
-    def _put(self, picture: Picture) -> ReadyPicture:
+    def _put(self, picture: DecodedPicture) -> ReadyPicture:
         pieces = [piece for plane in picture.planes for piece in plane.pieces()]
         slot = self._slots.write(pieces, picture.width, picture.height, picture.layout)
         return ReadyPicture(slot, self._frames_read, picture.captured_s)

@@ -70,8 +70,8 @@ def restrict(allowed: Allowed) -> str | None:
         _call(libc, _RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
-    is_told = allowed.connect_ports is not None and ports is None
-    return "connections (its kernel's Landlock is older than 6.7)" if is_told else None
+    is_open = allowed.connect_ports is not None and ports is None
+    return "connections (its kernel's Landlock is older than 6.7)" if is_open else None
 
 
 def _size(version: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from edge_reid.capture.camera_order import CameraOrder, is_pipeline
-from edge_reid.capture.picture import Picture, Plane
+from edge_reid.capture.picture import DecodedPicture, Plane
 from edge_reid.core.opencv import frame_rate, quiet_opencv
 
 
@@ -26,7 +26,7 @@ class OpenCvReader:
         self.refused = 0
         self._uri = order.uri
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[DecodedPicture]:
         """Every picture, as it comes; see PictureReader."""
         quiet_opencv()
         capture = self._open()
@@ -58,8 +58,8 @@ def device_paths(uri: str) -> tuple[str, ...]:
     return (uri, str(Path(uri).resolve()))
 
 
-def _picture(image: cv2.typing.MatLike) -> Picture:
+def _picture(image: cv2.typing.MatLike) -> DecodedPicture:
     height, width = image.shape[:2]
     data = memoryview(image).cast("B")
     plane = Plane(data, width * 3, height, width * 3)
-    return Picture((plane,), "bgr", width, height, time.monotonic())
+    return DecodedPicture((plane,), "bgr", width, height, time.monotonic())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge_reid.capture.camera_order import CameraOrder
-from edge_reid.capture.picture import Picture, Plane
+from edge_reid.capture.picture import DecodedPicture, Plane
 
 SCHEME = "picamera://"
 _SIZE_PX = (1280, 720)
@@ -33,7 +33,7 @@ class PicameraReader:
         number, self._size_px = address(order.uri)
         self._camera: Any = Picamera2(number)
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[DecodedPicture]:
         """Every picture, as it comes; see PictureReader."""
         main = {"size": self._size_px, "format": "RGB888"}
         controls = {"FrameRate": _RATE}
@@ -64,9 +64,9 @@ def address(uri: str) -> tuple[int, tuple[int, int]]:
     return int(number or 0), (int(width), int(height)) if size else _SIZE_PX
 
 
-def _picture(image: Any, metadata: dict[str, Any]) -> Picture:
+def _picture(image: Any, metadata: dict[str, Any]) -> DecodedPicture:
     """`RGB888` of libcamera is B, G, R in memory; its times are of the monotonic clock."""
     height, width = image.shape[:2]
     plane = Plane(memoryview(image.tobytes()), width * 3, height, width * 3)
     captured_s = metadata.get("SensorTimestamp", time.monotonic_ns()) / 1e9
-    return Picture((plane,), "bgr", width, height, captured_s)
+    return DecodedPicture((plane,), "bgr", width, height, captured_s)

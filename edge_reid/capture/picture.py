@@ -37,7 +37,7 @@ class Plane:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class DecodedPicture:
     """What a decoder gave, and how it came about."""
 
     planes: tuple[Plane, ...]
@@ -67,7 +67,7 @@ class PictureReader(Protocol):
     def refused(self) -> int:
         """Pictures that were larger than they may be."""
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[DecodedPicture]:
         """Every picture as it comes, until the camera ends; then nothing more.
 
         Raises:

@@ -7,7 +7,7 @@ from collections import deque
 
 from edge_reid.capture.camera_order import CameraOrder
 from edge_reid.capture.frame_slots import MAX_PIXELS
-from edge_reid.capture.picture import Picture
+from edge_reid.capture.picture import DecodedPicture
 from edge_reid.capture.stream_judge import (
     Damage,
     Stillness,
@@ -51,7 +51,7 @@ class PictureJudge:
         self._skipped = (0, -_SKIPPED_LATELY_S)
         self._light = _Light()
 
-    def is_good(self, picture: Picture, skipped: int) -> bool:
+    def is_good(self, picture: DecodedPicture, skipped: int) -> bool:
         """Take in a picture, and how many were skipped so far; whether it may be handed on."""
         now_s = time.monotonic()
         if skipped > self._skipped[0]:
@@ -113,7 +113,7 @@ class _Light:
         self._since_s: float | None = None
         self._is_black = False
 
-    def look(self, picture: Picture, now_s: float) -> None:
+    def look(self, picture: DecodedPicture, now_s: float) -> None:
         if now_s - self._looked_s < _LOOKS_EVERY_S:
             return
         self._looked_s = now_s
@@ -135,6 +135,6 @@ class _Light:
         return CameraFault("covered", line)
 
 
-def is_too_large(picture: Picture) -> bool:
+def is_too_large(picture: DecodedPicture) -> bool:
     """Whether it has more pixels than there is room for."""
     return picture.width * picture.height > MAX_PIXELS
