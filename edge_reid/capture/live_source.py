@@ -121,6 +121,8 @@ class LiveSource:
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
+        if decoder := self._decoder:
+            decoder.kill()
         if threading.current_thread() is not self._supervisor:
             self._supervisor.join(_CLOSE_WAIT_S)
 

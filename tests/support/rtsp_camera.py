@@ -164,6 +164,14 @@ class RtspCamera:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
+    def hang_up(self) -> None:
+        """On all viewers; those that come again are served."""
+        viewers, self._viewers = self._viewers, []
+        for viewer in viewers:
+            with _Lost():
+                viewer.shutdown(socket.SHUT_RDWR)
+            viewer.close()
+
     def _serve(self) -> None:
         with _Lost():
             while True:
