@@ -101,11 +101,8 @@ class FrameSlots:
     @contextmanager
     def reading(self, slot: Slot) -> Iterator[memoryview | None]:
         """The bytes of a picture, which stay as they are meanwhile; None: they are another's now.
-
-        Raises:
-            ValueError: there can be no such picture.
+        The slot has been checked.
         """
-        slot.check()
         start = _HEAD_BYTES + slot.number * _SLOT_BYTES
         self._memory[0] = slot.number + 1
         try:

@@ -148,7 +148,8 @@ class LiveSource:
         if picture is None or image is None:
             return None
         self._taken += 1
-        return Frame(image, picture.index, self._clock.at(picture.captured_s))
+        captured_s = min(picture.captured_s, time.monotonic())
+        return Frame(image, picture.index, self._clock.at(captured_s))
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames(lambda: None)

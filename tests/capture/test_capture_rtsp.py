@@ -173,6 +173,16 @@ def test_a_camera_cannot_send_us_to_another_host(play: Play) -> None:
         assert (camera.connections, other.connections) == (1, 0)
 
 
+def test_a_camera_may_send_us_on_where_that_is_allowed(play: Play) -> None:
+    with (
+        RtspCamera(play) as other,
+        RtspCamera(play, answer="302 Found", location=other.url) as camera,
+        open_source(settings(camera, allow_redirects=True)) as source,
+    ):
+        assert next(iter(source)).size_px == (160, 120)
+        assert (camera.connections, other.connections) == (1, 1)
+
+
 def test_a_camera_whose_key_frames_are_far_apart_is_waited_for(
     units: tuple[Unit, ...], parameters: Unit
 ) -> None:
