@@ -13,7 +13,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,10 +80,11 @@ class FrameSlots:
         self._newest = 0
 
     def close(self) -> None:
-        """Let the memory go; views of it must be gone before."""
-        self._view.release()
-        self._memory.close()
+        """Let the memory go: now, or when the last view of it does, which a traceback may hold."""
         os.close(self.descriptor)
+        with suppress(BufferError):
+            self._view.release()
+            self._memory.close()
 
     def write(self, rows: Sequence[memoryview], width: int, height: int, layout: Layout) -> Slot:
         """Put a picture, piece after piece, into a free slot."""

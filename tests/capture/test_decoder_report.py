@@ -64,6 +64,15 @@ def test_a_line_that_is_no_report(line: bytes) -> None:
         DecoderReport.from_line(line)
 
 
+def test_memory_that_somebody_looks_at_is_let_go_without_a_word() -> None:
+    slots = FrameSlots()
+    slot = slots.write([memoryview(bytes(24))], 4, 4, "i420")
+    with slots.reading(slot) as data:
+        slots.close()
+        assert data is not None
+        assert bytes(data) == bytes(24)
+
+
 def test_a_slot_keeps_its_picture_while_it_is_read_and_the_newest_wins() -> None:
     slots = FrameSlots()
     theirs = FrameSlots(slots.descriptor)
