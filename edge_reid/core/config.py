@@ -29,6 +29,7 @@ from pydantic import (
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
+from edge_reid.core.stream_url import has_login
 from edge_reid.core.text_file import read_text_file
 from edge_reid.core.validation_errors import describe_mistakes
 
@@ -120,13 +121,20 @@ class SourceSettings(_Section):
     """The camera, stream or file that frames come from."""
 
     uri: Annotated[str, Field(min_length=1)]
-    """A video file, a camera index such as `0`, or a URL such as `rtsp://camera.local/stream`. In a
-    password write `#` as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    """A video file, a folder of images, a camera index such as `0`, a URL such as
+    `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
+    pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
+    `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
     start_time: datetime | None = None
     """Wall-clock time of the first frame of a file, UTC if it names no zone. Default: 1970-01-01,
     so that two runs give the same events."""
+    image_rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """Images a second of a folder of images: they hold no times."""
     stall_timeout_s: Seconds = 10.0
     """A live source without a new picture for this long is closed and opened again."""
+    login_file: Path | None = None
+    """File whose first line is `USER:PASSWORD` of the camera, unquoted. It is read at every
+    opening, so that a new password needs no restart. Default: the login in `uri`, if it has one."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     """`udp` only for cameras that cannot send over TCP: packets get lost, and firewalls drop
     them."""
@@ -148,6 +156,8 @@ class SourceSettings(_Section):
             )
         if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
             raise ValueError("allow_redirects: should not be set with ca_file or tls_fingerprint")
+        if self.login_file and ("://" not in self.uri or has_login(self.uri)):
+            raise ValueError("login_file: should be set only with a URL that holds no login")
         return self
 
     @property
@@ -491,6 +501,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 _PATH_KEYS = {
     ("gallery",),
     ("source", "ca_file"),
+    ("source", "login_file"),
     ("models", "detector"),
     ("models", "embedding"),
     ("models", "public_key"),
@@ -521,8 +532,9 @@ def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()
 
 
 def _beside(base: Path, uri: str) -> str:
-    """The path of a video file; a camera's index or a URL is returned unchanged."""
-    return uri if not uri or uri.isdecimal() or "://" in uri else str(base / uri)
+    """The path of a video file; a camera's index, a URL or a pipeline is returned unchanged."""
+    is_path = uri and not uri.isdecimal() and "://" not in uri and " ! " not in uri
+    return str(base / uri) if is_path else uri
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

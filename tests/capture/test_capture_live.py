@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support.mjpeg_camera import PERIOD_S, SIZE_PX, MjpegCamera
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
-from edge_reid.vision.capture import open_source
 
 
 def settings(uri: str, stall_timeout_s: float = 5.0) -> SourceSettings:
@@ -103,6 +103,20 @@ def test_a_camera_that_does_not_exist(capfd: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("videotestsrc ! appsink", "pipeline: expected an OpenCV that was built with GStreamer"),
+        ("picamera://0", "stream picamera://0: expected picamera2 to be installed; apt install"),
+        ("picamera://x", "stream picamera://x: expected "),
+    ],
+)
+def test_a_source_that_takes_what_is_not_here_says_what(uri: str, said: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(settings(uri))
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
     ("address", "said"),
     [
         ("rtsp://guard:hunter2@127.0.0.1:9/gate", "rtsp://127.0.0.1:9"),
@@ -138,7 +152,7 @@ LEAVES = """
 import sys, time
 from itertools import islice
 from edge_reid.core.config import SourceSettings
-from edge_reid.vision.capture import open_source
+from edge_reid.capture.open_source import open_source
 source = open_source(SourceSettings(uri=sys.argv[1]))
 print(len(list(islice(source, 3))))
 sys.setswitchinterval(60)  # whoever waits for Python's lock now gets it when it is too late
