@@ -30,6 +30,8 @@ from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
+from edge_reid.capture.frame_source import FrameSource
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, CameraSettings, ModelSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import EmbeddingManifest
@@ -41,7 +43,6 @@ from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.recogniser import StrangerRecogniser
 from edge_reid.vision.annotate import VideoWriter
-from edge_reid.vision.capture import FrameSource, open_source
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.wire.events import EventOrigin

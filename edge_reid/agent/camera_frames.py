@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from edge_reid.capture.frame_source import FrameSource
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
-from edge_reid.vision.capture import FrameSource
 
 
 class CameraFrames:

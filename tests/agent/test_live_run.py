@@ -26,8 +26,8 @@ from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.cli.main import main
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config import AgentSettings
+from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
-from edge_reid.vision.opencv import to_rgb
 
 Event = dict[str, Any]
 

@@ -12,11 +12,11 @@ from support import staged_scenes as staged
 
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
-from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
 
