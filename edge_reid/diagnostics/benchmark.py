@@ -116,6 +116,7 @@ def _timed(source: FrameSource, clock: StageClock, progress: Progress) -> Iterat
 
 def _run(frames: Iterator[Frame], parts: _Parts) -> tuple[int, int]:
     pipeline = Pipeline(
+        "bench",
         detector=parts.detector,
         embedder=parts.embedder,
         policies=PolicyHolder(MatchPolicy(parts.index, NOBODY_KNOWN, impostor_quantiles=())),
