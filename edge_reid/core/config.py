@@ -28,6 +28,7 @@ from pydantic import (
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
+from edge_reid.core.cores import threads_for_inference
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
 from edge_reid.core.text_file import read_text_file
@@ -171,8 +172,9 @@ class ModelSettings(_Section):
     """Embedding model: a `.tflite` with its manifest beside it. Default: the shipped one."""
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
-    threads: Annotated[int, Field(ge=1, le=64)] = 2
-    """Threads of the runtime for one inference."""
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)
+    """Threads of the runtime for one inference. Default: the fast cores that the agent may use, 4
+    at most."""
     public_key: Path | None = None
     """Public key of those who sign releases and, with them, manifests of models. A model signed
     with another key is refused; an unsigned one runs, with a warning. Default: no signature is
