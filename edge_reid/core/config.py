@@ -122,11 +122,15 @@ class SourceSettings(_Section):
     """The camera, stream or file that frames come from."""
 
     uri: Annotated[str, Field(min_length=1)]
-    """A video file, a camera index such as `0`, or a URL such as `rtsp://camera.local/stream`. In a
-    password write `#` as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    """A video file, a folder of images, a camera index such as `0`, a URL such as
+    `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
+    pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
+    `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
     start_time: datetime | None = None
     """Wall-clock time of the first frame of a file, UTC if it names no zone. Default: 1970-01-01,
     so that two runs give the same events."""
+    image_rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """Images a second of a folder of images: they hold no times."""
     stall_timeout_s: Seconds = 10.0
     """A live source without a new picture for this long is closed and opened again."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
