@@ -42,6 +42,8 @@ class LiveFeed:
             return None
         camera = self._cameras[look.camera]
         assert camera.looks is not None, "it is live"  # noqa: S101
-        self._schedule.looked(look.camera, camera.looks.period_s)
         frame = camera.frames.newest()
-        return Turn(camera, frame, look.waited_s) if frame else None
+        if frame is None:
+            return None
+        self._schedule.looked(look.camera, camera.looks.period_s)
+        return Turn(camera, frame, look.waited_s)
