@@ -71,6 +71,8 @@ class CheckedInstallation:
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     """By the name of the camera; empty for one without a name."""
     mqtt: MqttSettings | None = None
+    detectors: Mapping[str, Path] = field(default_factory=dict)
+    """Of cameras that have one of their own, by their names."""
     state_dir: Path = Path()
     decide: DecideSettings = field(default_factory=DecideSettings)
     gallery_sync: GallerySyncSettings | None = None
@@ -84,6 +86,9 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     may_be_away = subject.is_offline
     yield _guard("runtime", _runtime)
     yield _guard("detector", lambda: _detector(subject.models))
+    for name, file in subject.detectors.items():
+        own = subject.models.model_copy(update={"detector": file})
+        yield _guard(f"detector of {name}", partial(_detector, own))
     yield _guard("embedding model", lambda: _embedding(subject.models))
     yield _guard("gallery", lambda: _any_gallery(subject))
     yield from _sources(subject.sources, is_excused=may_be_away)
