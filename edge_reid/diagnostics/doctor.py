@@ -103,7 +103,7 @@ def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = Fals
     """The result of a check. An excused failure is a warning, unless the configuration is wrong."""
     blame = Verdict.WARNING if is_excused else Verdict.FAILURE
     try:
-        diagnosis = check()
+        diagnosis = replace(check(), name=name)  # there may be several of a kind
     except EdgeReidError as error:
         detail, _, remedy = str(error).rpartition("; ")
         verdict = Verdict.FAILURE if isinstance(error, ConfigError) else blame

@@ -10,24 +10,24 @@ import sys
 from pathlib import Path
 
 from edge_reid.agent.app import Outputs, run_agent
-from edge_reid.agent.camera import Camera, Turn
 from edge_reid.agent.pipeline import Step
+from edge_reid.agent.watched_camera import Turn, WatchedCamera
 from edge_reid.core.config import load_settings
 
-take = Camera.take
+take = WatchedCamera.take
 
 
 def main(config: Path, log: Path) -> None:
     with log.open("a", buffering=1) as lines:
 
-        def noted(camera: Camera, turn: Turn) -> Step:
+        def noted(camera: WatchedCamera, turn: Turn) -> Step:
             step = take(camera, turn)
             took_ms = camera.frames.age_s(step.frame) * 1e3
             look = {"camera": camera.name, "ms": round(took_ms, 1), "events": len(step.hits)}
             lines.write(json.dumps(look) + "\n")
             return step
 
-        Camera.take = noted  # type: ignore[method-assign]
+        WatchedCamera.take = noted  # type: ignore[method-assign]
         run_agent(load_settings(config, {}), outputs=Outputs())
 
 
