@@ -49,18 +49,20 @@ def watch(clip: Path, settings: AgentSettings) -> tuple[list[Boxed], list[Hit]]:
     embedder = Embedder(settings.models.embedding)
     with GalleryStore.open(settings.gallery) as store:
         index = Index(store.snapshot())
+    (camera,) = settings.cameras.values()
     pipeline = Pipeline(
+        "gate",
         detector=load_detector(settings.models.detector),
         embedder=embedder,
         policies=PolicyHolder(
             MatchPolicy(index, settings.decide, GalleryThresholds.of(embedder.manifest))
         ),
-        settings=settings,
+        settings=camera,
     )
     told: dict[int, str | None] = {}
     boxes: list[Boxed] = []
     hits: list[Hit] = []
-    with open_source(settings.source) as source:
+    with open_source(camera.source) as source:
         for frame in source:
             step = pipeline.step(frame)
             hits += step.hits
