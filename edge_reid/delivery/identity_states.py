@@ -42,19 +42,28 @@ class IdentityStates:
         self._wiped = self._retraction  # none of whom is on this disk any more
         self._wiped_in_ours = self._retraction
         self._wipe_due_s = 0.0
+        self._is_told = False  # who is enrolled
         self._lock = threading.Lock()  # nobody is forgotten while somebody is taken back
 
-    def is_news(self, hit: HitPayload) -> bool:
+    def is_news(self, hit: HitPayload, *, is_inherited: bool = False) -> bool:
         """Whether the state of an identity is to say what this hit says; if so, it counts as said.
 
         Not when it says something newer, and not when a track ends while the state shows the same
-        person in another one, which began before that end.
+        person in another one, which began before that end. What is inherited from another outbox
+        has a newer number than it is.
         """
         published = self._published.get(hit.identity)
         if published and (hit.seq < published.seq or _is_overtaken(hit, published)):
             return False
+        if published and is_inherited and hit.last_seen < published.last_seen:
+            return False
         self._published[hit.identity] = hit
         return True
+
+    @property
+    def enrolled(self) -> Container[str] | None:
+        """Who is enrolled, as the last retraction says; None before the first."""
+        return self._retraction.enrolled if self._is_told else None
 
     def retract(self, gone: Iterable[str], enrolled: Container[str]) -> None:
         """Have the states of all cleared who are not enrolled: of those whose state this
@@ -66,6 +75,7 @@ class IdentityStates:
             self._outbox.note_shown(name for name in gone if name not in enrolled)
             names = self._shown_other_than(enrolled)
             self._retraction = Retraction(names, self._outbox.figures.last_seq, enrolled)
+            self._is_told = True
             self._wipe_due_s = 0.0
 
     def due(self, refused: Refusals = NOTHING_REFUSED) -> Retraction | None:
