@@ -126,9 +126,10 @@ def _check(request: BundleRequest) -> None:
 
 def _refuse_logins(request: BundleRequest) -> None:
     agents = (agent for name in _devices(request) for agent in request.site.agents(name))
-    if cameras := [agent.camera for agent in agents if has_login(agent.settings.source.uri)]:
+    cameras = (camera for agent in agents for camera in agent.settings.cameras.items())
+    if named := [name for name, camera in cameras if has_login(camera.source.uri)]:
         raise UsageError(
-            f"source.uri of {', '.join(cameras)}: expected no login in a bundle for all devices, "
+            f"source.uri of {', '.join(named)}: expected no login in a bundle for all devices, "
             "which anybody may read; make one for each device, with --device"
         )
 

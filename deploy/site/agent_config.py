@@ -149,7 +149,7 @@ class AgentFile:
 
     @property
     def camera(self) -> str:
-        return self.settings.camera
+        return self.plan.camera
 
     @property
     def name(self) -> str:

@@ -30,7 +30,8 @@ from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings, ModelSettings
+from edge_reid.core.config import AgentSettings, CameraSettings, ModelSettings
+from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.delivery.publisher import AgentFacts
@@ -95,20 +96,22 @@ def _build(
     signals: StopSignals,
     stack: ExitStack,
 ) -> CameraLoop:
-    models = _load_models(settings)
+    name, camera_settings = _only_camera(settings)
+    models = _load_models(settings, camera_settings)
     manifest = models.embedder.manifest
     gallery = _open_gallery(settings, manifest, stack)
     systemd = SystemdNotifier.from_environment()
     # a service starts before the network, and outlives a camera that is away
     is_patient = systemd.is_heard and outputs.annotate is None
-    camera = _open_camera(settings, is_patient=is_patient, stack=stack)
+    camera = _open_camera(camera_settings, is_patient=is_patient, stack=stack)
     sinks = _open_sinks(
-        settings, outputs, camera=camera, gallery=gallery, manifest=manifest, stack=stack
+        settings, outputs, name, camera=camera, gallery=gallery, manifest=manifest, stack=stack
     )
-    pipeline = _build_pipeline(settings, models, gallery, camera)
+    pipeline = _build_pipeline(camera_settings, models, gallery, camera)
     between_frames = _build_between_frames(settings, gallery, sinks, reload, stack)
     report = RunReport(
         settings,
+        name,
         frames=camera.frames,
         counters=pipeline.counters,
         uplink=sinks.uplink,
@@ -153,16 +156,25 @@ class _Sinks:
     output: EventOutput
 
 
-def _load_models(settings: AgentSettings) -> _Models:
+def _only_camera(settings: AgentSettings) -> tuple[str, CameraSettings]:
+    if len(settings.cameras) > 1:
+        raise UsageError(
+            f"cameras: expected one, got {', '.join(settings.cameras)}; several in one agent are "
+            "read, but do not run yet: start an agent for each"
+        )
+    return next(iter(settings.cameras.items()))
+
+
+def _load_models(settings: AgentSettings, camera: CameraSettings) -> _Models:
     models = settings.models
     _check_signatures(models)
     embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
     detector = load_detector(
-        models.detector,
+        camera.detect.model or models.detector,
         runtime=models.runtime,
         threads=models.threads,
-        strong_score=settings.detect.strong_score,
-        weak_score=settings.detect.weak_score,
+        strong_score=camera.detect.strong_score,
+        weak_score=camera.detect.weak_score,
     )
     return _Models(detector, embedder)
 
@@ -190,7 +202,7 @@ def _open_gallery(
     return _Gallery(PolicyHolder(policy), sync, feed)
 
 
-def _open_camera(settings: AgentSettings, *, is_patient: bool, stack: ExitStack) -> _Camera:
+def _open_camera(settings: CameraSettings, *, is_patient: bool, stack: ExitStack) -> _Camera:
     clock = SteadyClock()
     source = stack.enter_context(open_source(settings.source, is_patient=is_patient, clock=clock))
     frames = CameraFrames(source, clock, stall_timeout_s=settings.source.stall_timeout_s)
@@ -200,6 +212,7 @@ def _open_camera(settings: AgentSettings, *, is_patient: bool, stack: ExitStack)
 def _open_sinks(
     settings: AgentSettings,
     outputs: Outputs,
+    name: str,
     *,
     camera: _Camera,
     gallery: _Gallery,
@@ -209,16 +222,14 @@ def _open_sinks(
     """Where events go: to the outbox and its broker, and into a file of JSON lines."""
     version = gallery.policies.current.index.version
     address = Address(settings.mqtt.root, settings.site, settings.agent)
-    facts = AgentFacts(
-        manifest.model_id, version, started_utc_s=time.time(), cameras=(settings.camera,)
-    )
+    facts = AgentFacts(manifest.model_id, version, started_utc_s=time.time(), cameras=(name,))
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
     names = StrangerRecogniser.open(
-        settings, manifest, is_live=camera.source.is_live, stack=stack
+        settings, manifest, camera=name, is_live=camera.source.is_live, stack=stack
     ) or StrangerPurge(settings.strangers_path)
-    recording = source_digest(settings.source.uri)
+    recording = source_digest(settings.cameras[name].source.uri)
     output = EventOutput(
-        EventOrigin(address, settings.camera, manifest.model_id, version, recording),
+        EventOrigin(address, name, manifest.model_id, version, recording),
         gallery.policies,
         names=names,
         commit=uplink.publisher.publish if uplink else None,
@@ -228,7 +239,7 @@ def _open_sinks(
 
 
 def _build_pipeline(
-    settings: AgentSettings, models: _Models, gallery: _Gallery, camera: _Camera
+    settings: CameraSettings, models: _Models, gallery: _Gallery, camera: _Camera
 ) -> Pipeline:
     return Pipeline(
         detector=models.detector,

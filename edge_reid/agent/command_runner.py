@@ -125,12 +125,15 @@ class CommandRunner:
 
     def _check_camera(self, command: Command) -> None:
         """Raise UsageError unless the command is for this agent, or for a camera of it."""
-        camera = self._settings.camera
-        if command.camera not in {None, camera}:
+        if command.camera not in {None, *self._settings.cameras}:
             raise UsageError(
-                f"{command.command}: expected camera {camera}, the one of this agent, got "
+                f"{command.command}: expected camera {self._cameras}, of this agent, got "
                 f"{command.camera}; `edge-reid fleet` shows which agent has which"
             )
+
+    @property
+    def _cameras(self) -> str:
+        return " or ".join(self._settings.cameras)
 
     def _take_picture(self, command: Command) -> None:
         limits = self._settings.commands
@@ -143,10 +146,10 @@ class CommandRunner:
         frame = self._do_between_frames(lambda: None)
         if frame is None:
             raise SourceError(
-                f"camera {self._settings.camera}: expected a frame to keep, none comes now; try "
+                f"camera {self._cameras}: expected a frame to keep, none comes now; try "
                 "again when the camera's status says running"
             )
-        kept = folder.keep(frame, self._settings.camera)
+        kept = folder.keep(frame, next(iter(self._settings.cameras)))
         picture = Picture(file=str(kept.path), size_bytes=kept.size_bytes, sha256=kept.sha256)
         self._inbox.done(command, picture=picture)
 
@@ -223,6 +226,6 @@ class CommandRunner:
             if not future.cancel():  # it has begun meanwhile
                 return future.result()
         raise SourceError(
-            f"camera {self._settings.camera}: expected a frame within {FRAME_PATIENCE_S:g} s, none"
+            f"camera {self._cameras}: expected a frame within {FRAME_PATIENCE_S:g} s, none"
             " came; nothing was changed"
         )

@@ -16,7 +16,7 @@ from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, TrackReport
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import CameraSettings
 from edge_reid.core.types import (
     Crop,
     Decision,
@@ -93,7 +93,7 @@ class Pipeline:
         detector: Detector,
         embedder: Embedder,
         policies: PolicyHolder,
-        settings: AgentSettings,
+        settings: CameraSettings,
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
     ) -> None:

@@ -30,6 +30,7 @@ class RunReport:
     """Says how the run goes. Of the thread that takes the frames.
 
     Args:
+        camera: its name.
         frames: the camera.
         counters: what the pipeline has done so far.
         uplink: the broker; None: there is none.
@@ -38,6 +39,7 @@ class RunReport:
     def __init__(
         self,
         settings: AgentSettings,
+        camera: str,
         *,
         frames: CameraFrames,
         counters: Counters,
@@ -46,6 +48,7 @@ class RunReport:
         systemd: SystemdNotifier,
     ) -> None:
         self._settings = settings
+        self._camera = camera
         self._frames = frames
         self._counters = counters
         self._uplink = uplink
@@ -61,8 +64,11 @@ class RunReport:
         """The first frame is about to be asked for."""
         if self._uplink:
             self._await(self._uplink)
-        self._observers.started(self._settings.camera, self._frames.expected)
-        if not self._frames.is_live and self._settings.source.start_time is None:
+        self._observers.started(self._camera, self._frames.expected)
+        if (
+            not self._frames.is_live
+            and self._settings.cameras[self._camera].source.start_time is None
+        ):
             self._observers.notice(_WITHOUT_START_TIME)
         self._began_s, self._rate = time.monotonic(), FrameRate()
 
@@ -139,7 +145,7 @@ class RunReport:
             reason=reason,
             fault=fault.kind if fault else None,
         )
-        address, camera = self._uplink.address, self._settings.camera
+        address, camera = self._uplink.address, self._camera
         self._uplink.publisher.show(
             camera_status_message(address, camera, report, time.time(), period_s=STATUS_INTERVAL_S)
         )

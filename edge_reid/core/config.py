@@ -27,10 +27,11 @@ from pydantic import (
 )
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
 from edge_reid.core.text_file import read_text_file
-from edge_reid.core.validation_errors import describe_mistakes
+from edge_reid.core.validation_errors import as_lines, describe_mistakes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -191,6 +192,14 @@ class DetectSettings(_Section):
     weak_score: Share | None = None
     """A detection with at least this score may continue a track. Default: from the detector's
     manifest."""
+
+
+class CameraDetectSettings(DetectSettings):
+    """The detector of this camera."""
+
+    model: Path | None = None
+    """Person detector of this camera: a `.tflite` with its manifest beside it. Default:
+    `models.detector`."""
 
 
 class TrackSettings(_Section):
@@ -383,6 +392,24 @@ class CommandSettings(_Section):
         return self
 
 
+class CameraSettings(_Section):
+    """One of several cameras. What is not set here is taken from the agent's table of that name."""
+
+    source: SourceSettings
+    detect: CameraDetectSettings = CameraDetectSettings()
+    track: TrackSettings = TrackSettings()
+    embed: EmbedSettings = EmbedSettings()
+    decide: DecideSettings = DecideSettings()
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _is_a_table(cls, value: Any) -> Any:
+        is_uri = isinstance(value, str)
+        if is_uri:
+            raise ValueError('should be a table; write source.uri = "…"')
+        return value
+
+
 def agent_name(hostname: str) -> str:
     """The name of an agent, made from a host name: `Gate-1.local` → `gate-1`."""
     first = hostname.split(".", maxsplit=1)[0].lower()
@@ -390,27 +417,35 @@ def agent_name(hostname: str) -> str:
 
 
 def _default_agent(values: dict[str, Any]) -> str:
-    return f"{agent_name(socket.gethostname())}-{values.get('camera', 'camera')}"[:64]
+    host = agent_name(socket.gethostname())
+    return host if len(values["cameras"]) > 1 else f"{host}-{next(iter(values['cameras']))}"[:64]
 
 
 class AgentSettings(_Section):
-    """Everything that `edge-reid run` needs."""
+    """Everything that `edge-reid run` needs.
+
+    One camera is `camera` with `[source]`; several are tables `[cameras.NAME]`.
+    """
 
     site: Name
     """Topic level of the site."""
-    camera: CameraName
-    """Topic level of the camera; not `agents`, `gallery`, `identities` or `release`."""
-    agent: Name = Field(default_factory=_default_agent)
-    """Topic level of this agent, unlike that of any other in the site. Default: host name and
-    camera."""
+    camera: CameraName | None = None
+    """Topic level of the only camera; not `agents`, `gallery`, `identities` or `release`. Several
+    cameras have `[cameras.NAME]` instead."""
     gallery: Path
     """SQLite file of the gallery."""
-    source: SourceSettings
+    source: SourceSettings | None = None
     models: ModelSettings = Field(default_factory=ModelSettings)
     detect: DetectSettings = DetectSettings()
     track: TrackSettings = TrackSettings()
     embed: EmbedSettings = EmbedSettings()
     decide: DecideSettings = DecideSettings()
+    cameras: Annotated[dict[CameraName, CameraSettings], Field(validate_default=True)] = {}
+    """NAME is the topic level of the camera. The short form `camera` and `[source]` does not
+    stand beside these tables."""
+    agent: Name = Field(default_factory=_default_agent)
+    """Topic level of this agent, unlike that of any other in the site. Default: host name and
+    camera; with several cameras the host name."""
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     gallery_sync: GallerySyncSettings | None = None
@@ -421,6 +456,31 @@ class AgentSettings(_Section):
     strangers: StrangerSettings | None = None
     """Without this section nobody who is not enrolled is remembered."""
     commands: CommandSettings = CommandSettings()
+
+    @field_validator("camera", mode="before")
+    @classmethod
+    def _is_a_name(cls, value: Any) -> Any:
+        is_table = isinstance(value, Mapping)
+        if is_table:
+            raise ValueError("should be the name of the only camera; several are [cameras.NAME]")
+        return value
+
+    @field_validator("cameras")
+    @classmethod
+    def _are_complete(
+        cls, tables: dict[str, CameraSettings], info: ValidationInfo
+    ) -> dict[str, CameraSettings]:
+        """What is not set for a camera is what is set for the agent."""
+        given = info.data
+        if not {"camera", "source"} <= given.keys():  # their mistakes are listed
+            return tables
+        camera, source = given["camera"], given["source"]
+        uris = {name: table.source.uri for name, table in tables.items()}
+        form = form_mistakes(camera, has_source=source is not None, names=uris)
+        if mistakes := [*form, *likeness_mistakes(uris)]:
+            raise as_lines(mistakes)
+        whole = tables or {camera: CameraSettings(source=source)}
+        return {name: _completed(table, given) for name, table in whole.items()}
 
     @model_validator(mode="after")
     def _sync_and_update_have_their_broker(self) -> AgentSettings:
@@ -442,6 +502,23 @@ class AgentSettings(_Section):
         """File of the strangers, whether or not there is a section `[strangers]`."""
         given = self.strangers.path if self.strangers else None
         return given or self.outbox_path.with_name("strangers.db")
+
+
+def _completed(camera: CameraSettings, agent: Mapping[str, Any]) -> CameraSettings:
+    """The camera with the agent's keys where it has none of its own."""
+    whole: dict[str, Any] = {}
+    for section in ("detect", "track", "embed", "decide"):
+        if section in agent:  # else it has mistakes, which are listed
+            own = getattr(camera, section)
+            shared = {
+                key: getattr(agent[section], key) for key in type(agent[section]).model_fields
+            }
+            ours = {key: getattr(own, key) for key in own.model_fields_set}
+            whole[section] = own.model_copy(update=shared | ours)
+    detect = whole.get("detect", camera.detect)
+    if detect.model is None and "models" in agent:
+        whole["detect"] = detect.model_copy(update={"model": agent["models"].detector})
+    return camera.model_copy(update=whole)
 
 
 def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSettings:
@@ -505,6 +582,7 @@ _PATH_KEYS = {
     ("strangers", "path"),
     ("commands", "snapshot_dir"),
 }
+_CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
 
 
 def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -512,9 +590,11 @@ def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()
         here = (*at, key)
         if isinstance(value, Mapping):
             return _anchor_paths(value, base, here)
-        if here == ("source", "uri") and isinstance(value, str):
+        of_camera = here[2:] if here[0] == "cameras" else ()
+        if ("source", "uri") in (here, of_camera) and isinstance(value, str):
             return _beside(base, value)
-        return base / value if here in _PATH_KEYS and isinstance(value, str) else value
+        is_path = here in _PATH_KEYS or of_camera in _CAMERA_PATH_KEYS
+        return base / value if is_path and isinstance(value, str) else value
 
     return {key: anchored(key, value) for key, value in table.items()}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,8 @@ class CheckedInstallation:
 
     models: ModelSettings
     gallery: Path | None = None
-    source: SourceSettings | None = None
+    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
+    """By the name of the camera; empty for one without a name."""
     mqtt: MqttSettings | None = None
     state_dir: Path = Path()
     decide: DecideSettings = field(default_factory=DecideSettings)
@@ -84,7 +86,7 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     yield _guard("detector", lambda: _detector(subject.models))
     yield _guard("embedding model", lambda: _embedding(subject.models))
     yield _guard("gallery", lambda: _any_gallery(subject))
-    yield _guard("source", lambda: _source(subject.source), is_excused=may_be_away)
+    yield from _sources(subject.sources, is_excused=may_be_away)
     yield _guard("broker", lambda: _broker(subject.mqtt), is_excused=may_be_away)
     yield _guard("clock", _clock, is_excused=may_be_away)
     yield _guard("disk", lambda: _disk(subject.state_dir))
@@ -222,9 +224,16 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
     return Diagnosis("gallery", Verdict.OK, detail)
 
 
-def _source(settings: SourceSettings | None) -> Diagnosis:
-    if settings is None:
-        return Diagnosis("source", Verdict.SKIPPED, "none given")
+def _sources(sources: Mapping[str, SourceSettings], *, is_excused: bool) -> Iterator[Diagnosis]:
+    """One check a camera, named after it where there are several."""
+    if not sources:
+        yield Diagnosis("source", Verdict.SKIPPED, "none given")
+    for name, settings in sources.items():
+        title = f"source {name}" if len(sources) > 1 else "source"
+        yield _guard(title, partial(_source, settings), is_excused=is_excused)
+
+
+def _source(settings: SourceSettings) -> Diagnosis:
     with open_source(settings) as source:
         frame = next(iter(source), None)
         width, height = source.size_px

@@ -75,7 +75,7 @@ def _subject(
         return CheckedInstallation(
             settings.models,
             settings.gallery,
-            settings.source,
+            {name: camera.source for name, camera in settings.cameras.items()},
             settings.mqtt,
             settings.outbox_path.parent,
             settings.decide,
@@ -86,6 +86,6 @@ def _subject(
     return CheckedInstallation(
         parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
         gallery,
-        parse_section(SourceSettings, {"uri": source}) if source else None,
+        {"": parse_section(SourceSettings, {"uri": source})} if source else {},
         parse_section(MqttSettings, {"url": broker}) if broker else None,
     )
