@@ -96,7 +96,7 @@ def test_a_canary_that_takes_a_release_back_stops_the_roll_out(fleet: Fleet) -> 
     assert taken.code == 1
     assert "doctor says no" in taken.out
     assert gate.version == "1.0"
-    assert "taken-back: camera gate: doctor says no" in gate.fetch().out
+    assert "taken-back: edge-reid@gate: doctor says no" in gate.fetch().out
     assert "the roll-out has stopped: gate-1 took 1.1 back" in yard.fetch().out
     assert report(fleet, "yard-1").state == "waiting"
 
