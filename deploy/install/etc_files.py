@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import delivered_certificates
 import removed_files
 from device_paths import Account, DevicePaths, agent_unit
 from install_progress import Steps
@@ -31,6 +32,7 @@ def changes(
     brought = [
         *_configs(bundle, release, device, account, steps),
         *_secrets_and_units(bundle, device, account),
+        *delivered_certificates.changes(bundle, device, account, steps),
     ]
     wanted = [
         *([Change(device.name_file, f"{bundle.device}\n".encode())] if bundle.device else []),

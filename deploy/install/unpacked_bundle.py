@@ -138,6 +138,12 @@ class UnpackedBundle:
             if file.parent == folder and file.suffix == ".toml" and AGENT.fullmatch(file.stem)
         )
 
+    def certificates(self, name: str) -> tuple[Path, ...]:
+        """Of the agents of the device of that name, in a bundle for all devices."""
+        folder = self.folder / "config" / name
+        files = self.below("config") if name and not self.device else ()
+        return tuple(file for file in files if file.parent == folder and file.suffix == ".crt")
+
     def _check_fit(self) -> None:
         machine, python = platform.machine(), "{}.{}".format(*sys.version_info)
         if self.machine != machine:

@@ -36,6 +36,25 @@ def secrets_of(site: Site, name: str) -> Secrets:
     return reading.secrets
 
 
+def certificate_files(site: Site, name: str) -> dict[PurePosixPath, Path]:
+    """The certificates of a device's agents: where each lies on the device, and where here."""
+    found = {}
+    for plan in site.plans(name):
+        _, holder = _holder(plan, site.device(name))
+        if holder.cert_file is not None:
+            found[plan.secret("crt")] = holder.cert_file
+    return found
+
+
+def _holder(plan: AgentConfigSpec, device: SiteDevice) -> tuple[str, SiteDevice | Camera]:
+    """The table that names an agent's certificate, and what it says."""
+    place = f"devices.{plan.device}"
+    if not plan.carried.own_certificate:
+        return place, device
+    (camera,) = plan.cameras
+    return f"{place}.cameras.{camera}", device.cameras[camera]
+
+
 class _Reading:
     def __init__(self, site: Site, name: str) -> None:
         self._site = site
@@ -81,11 +100,7 @@ class _Reading:
                     self.problems.append(f"{where}: {error}")
 
     def _pair(self, plan: AgentConfigSpec, device: SiteDevice) -> None:
-        where = f"devices.{self._name}"
-        holder: SiteDevice | Camera = device
-        if plan.carried.own_certificate:
-            (camera,) = plan.cameras
-            where, holder = f"{where}.cameras.{camera}", device.cameras[camera]
+        where, holder = _holder(plan, device)
         if holder.cert_file is None or holder.key_file is None:
             return
         cert = self._take(f"{where}.cert_file", holder.cert_file)

@@ -213,7 +213,7 @@ def test_another_runtime_is_another_set_of_wheels(fresh: Workstation):
     outcome = fresh.bundle("--target", "pi-bookworm", "--runtime", "tflite-runtime")
     assert outcome.code == 0, outcome.err
     configs = {it for it in names(fresh.unpacked()) if it.startswith("config/")}
-    assert configs == {"config/yard-1/yard-1.toml"}
+    assert configs == {"config/yard-1/yard-1.toml", "config/yard-1/agent.crt"}, "but no key"
     there = {it for it in names(fresh.unpacked()) if it.startswith("wheels/")}
     assert there == {
         "wheels/edge_reid-0.1.0-py3-none-any.whl",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support import real_bundles
 from support.consumer import eventually
+from support.secured_broker import certs
 from support.sites import SITE, per_camera, write_site
 
 from deploy.site.site import load_site
@@ -119,6 +120,42 @@ def test_a_power_cut_gives_the_others_back(yard: DeviceRoot) -> None:
     assert yard.fingerprint() == before
     assert not state(yard, "gallery-yard-1.db").exists()
     assert people_in(state(yard, "gallery-north.db")) == ["ana"]
+
+
+def test_a_certificate_for_a_key_that_is_there_comes_over_the_air(
+    device: DeviceRoot, tmp_path: Path
+) -> None:
+    """A bundle for all devices has nobody's key."""
+    pki = tmp_path / "pki"
+    for words in (
+        "agent yard-1-north --site lab --camera north",
+        "agent yard-1 --site lab --camera north --camera south --instead-of yard-1-north",
+        "agent shed-1 --site lab --camera shed",
+    ):
+        assert certs(pki, words)[0] == 0
+    north = {f"yard-1-north.{end}": read(pki, f"yard-1-north.{end}") for end in ("crt", "key")}
+    assert device.install(device.bundle("1.0", cameras=PER_CAMERA, secrets=north)).code == 0
+    before = device.fingerprint()
+    for version, behaviour in (("1.1", "sick"), ("1.2", "well")):
+        for_all = device.bundle(
+            version, behaviour, cameras={"gate-1/yard-1": BOTH}, secrets={}, box=None
+        )
+        (for_all / "config/gate-1/agent.crt").write_bytes(read(pki, "yard-1.crt"))
+        (for_all / "config/gate-1/other.crt").write_bytes(read(pki, "shed-1.crt"))
+        real_bundles.write_manifest(for_all, version, box=None)
+        outcome = device.install(for_all)
+        assert "other.crt: no key on this device belongs to it" in outcome.said
+        if behaviour == "sick":
+            assert device.fingerprint() == before
+    secrets = device.config.parent / "secrets"
+    assert read(pki, "yard-1.crt") == (secrets / "agent.crt").read_bytes()
+    assert read(pki, "yard-1.key") == (secrets / "agent.key").read_bytes()
+    assert (secrets / "agent.key").stat().st_mode & 0o777 == 0o600
+    assert {file.name for file in secrets.iterdir()} == {*north, "agent.crt", "agent.key"}
+
+
+def read(pki: Path, name: str) -> bytes:
+    return (pki / "clients" / name).read_bytes()
 
 
 def enrol(path: Path, *names: str) -> None:
