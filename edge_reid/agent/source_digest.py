@@ -6,7 +6,7 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from edge_reid.vision.capture import is_live
+from edge_reid.capture.open_source import is_live
 
 _SAMPLE_BYTES = 1 << 20
 

@@ -245,6 +245,15 @@ class DecideSettings(_Section):
     changed."""
 
 
+class LatencySettings(_Section):
+    """What is promised of the time from a frame to its events, of live cameras."""
+
+    captured_to_committed_p95_ms: Annotated[float, Field(ge=20, le=60_000)] = 500.0
+    """Of 100 looks at a frame, 95 have what they brought in the outbox so soon after the camera
+    took the frame. While a machine is too slow for that, it looks more seldom, and the camera's
+    status says so."""
+
+
 class MqttSettings(_Section):
     """The MQTT broker."""
 
@@ -446,6 +455,7 @@ class AgentSettings(_Section):
     agent: Name = Field(default_factory=_default_agent)
     """Topic level of this agent, unlike that of any other in the site. Default: host name and
     camera; with several cameras the host name."""
+    latency: LatencySettings = LatencySettings()
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     gallery_sync: GallerySyncSettings | None = None

@@ -26,6 +26,7 @@ from edge_reid.mqtt.message_transport import MessageConnection, MessageTransport
 from edge_reid.mqtt.refusals import Refusals
 from edge_reid.mqtt.waker import Waker
 from edge_reid.wire.events import Event
+from edge_reid.wire.payloads import CameraBrief
 from edge_reid.wire.topics import Address
 
 __all__ = ["AgentFacts", "Link", "LinkState", "Publisher"]
@@ -132,6 +133,12 @@ class Publisher:
         """Publish new facts about the agent."""
         self._report.facts = facts
         self._publish_status_soon()
+
+    def show_cameras(self, states: tuple[CameraBrief, ...]) -> None:
+        """Say in the agent's status how its cameras do; at once when it has changed."""
+        if states != self._report.camera_states:
+            self._report.camera_states = states
+            self._publish_status_soon()
 
     def wait_settled(self, timeout_s: float) -> LinkState:
         """Wait for the outcome of the first attempt to connect."""

@@ -14,11 +14,12 @@ import numpy as np
 from edge_reid.agent.metrics import StageClock, StageSummary, resident_mb
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
+from edge_reid.capture.frame_source import FrameSource
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, CameraSettings, DecideSettings
 from edge_reid.core.progress import Progress
 from edge_reid.core.types import Frame, GallerySnapshot
 from edge_reid.matching.index import Index
-from edge_reid.vision.capture import FrameSource, open_source
 from edge_reid.vision.crops import cut
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
@@ -115,6 +116,7 @@ def _timed(source: FrameSource, clock: StageClock, progress: Progress) -> Iterat
 
 def _run(frames: Iterator[Frame], parts: _Parts) -> tuple[int, int]:
     pipeline = Pipeline(
+        "bench",
         detector=parts.detector,
         embedder=parts.embedder,
         policies=PolicyHolder(MatchPolicy(parts.index, NOBODY_KNOWN, impostor_quantiles=())),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import (
     DecideSettings,
     GallerySyncSettings,
@@ -31,7 +32,6 @@ from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
-from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.runtime import available_runtimes

@@ -22,6 +22,7 @@ from edge_reid.wire.payloads import (
     EventPayload,
     HitPayload,
     IdentityState,
+    LookFigures,
     UnknownPayload,
 )
 from edge_reid.wire.topics import Address
@@ -89,6 +90,21 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class LookReport:
+    """How often and how late a live camera is looked at, over the last while."""
+
+    wanted_hz: float
+    present_hz: float
+    p50_ms: float | None
+    p95_ms: float | None
+    events_p95_ms: float | None
+    missed: int
+    crops_per_look: int | None
+    is_degraded: bool
+    """Whether anything is given up, or missed."""
+
+
+@dataclass(frozen=True, slots=True)
 class CameraReport:
     """How a camera does, as the agent sees it."""
 
@@ -99,6 +115,8 @@ class CameraReport:
     last_frame_utc_s: float | None = None
     reason: str | None = None
     fault: FaultKind | None = None
+    looks: LookReport | None = None
+    """None for a recording."""
 
 
 def event_id(hit: Hit, origin: EventOrigin) -> str:
@@ -176,6 +194,8 @@ def camera_status_message(
         frames=report.frames,
         frames_dropped=report.frames_dropped,
         last_frame_at=None if last is None else rfc3339(last),
+        looks=_look_figures(report.looks) if report.looks else None,
+        degraded=report.looks.is_degraded if report.looks else None,
         period_s=goes_on,
         at=rfc3339(now_utc_s),
     )
@@ -184,6 +204,21 @@ def camera_status_message(
         status.to_json(),
         retain=True,
         expiry_s=None if goes_on is None else math.ceil(SILENT_PERIODS * goes_on),
+    )
+
+
+def _look_figures(looks: LookReport) -> LookFigures:
+    def milliseconds(value: float | None) -> float | None:
+        return None if value is None else _rounded(value, 1)
+
+    return LookFigures(
+        wanted_hz=_rounded(looks.wanted_hz, 2),
+        present_hz=_rounded(looks.present_hz, 2),
+        p50_ms=milliseconds(looks.p50_ms),
+        p95_ms=milliseconds(looks.p95_ms),
+        events_p95_ms=milliseconds(looks.events_p95_ms),
+        missed=looks.missed,
+        crops_per_look=looks.crops_per_look,
     )
 
 

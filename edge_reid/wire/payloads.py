@@ -76,6 +76,8 @@ Side = Annotated[int, Field(gt=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
 Ordinal = Annotated[int, Field(ge=1, le=NUMBER_MAX)]
 PeriodS = Annotated[float, Field(gt=0, le=86_400)]
+Rate = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 FaultWord = Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
 EventId = Annotated[str, Field(max_length=64)]
 IdentityName = Annotated[str, Field(min_length=1, max_length=64)]
@@ -83,6 +85,7 @@ StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
 
 _SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
 _SINCE_0_5: dict[str, Any] = {"x-since": "0.5.0"}
+_SINCE_0_6: dict[str, Any] = {"x-since": "0.6.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
 
 
@@ -191,6 +194,25 @@ class IdentityState(Payload):
     """Of the hit that this tells."""
 
 
+class LookFigures(Payload):
+    """How often and how late a live camera is looked at, over the last half minute."""
+
+    wanted_hz: Rate
+    """Looks a second, as configured."""
+    present_hz: Rate
+    """Looks a second."""
+    p50_ms: Milliseconds | None
+    """From when the camera took a frame to when what it brought was committed: the median."""
+    p95_ms: Milliseconds | None
+    """The same: 95 of 100 looks took no longer."""
+    events_p95_ms: Milliseconds | None
+    """The same, of looks that brought events; null when none did."""
+    missed: Count
+    """Since the start: frames that were to be looked at when newer ones came."""
+    crops_per_look: Count | None
+    """So many people are embedded at most; null: all."""
+
+
 class CameraStatus(Payload):
     """How a camera does. Retained; holds only while its agent is online."""
 
@@ -214,6 +236,11 @@ class CameraStatus(Payload):
     frames_dropped: Count = 0
     """Not processed, because a newer one was there or because they came damaged."""
     last_frame_at: Time | None = None
+    looks: LookFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Null for a recording."""
+    degraded: bool | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Whether looks or crops are given up to keep the promised latency, or are missed because the
+    device is too slow; `looks` says how many. Null for a recording."""
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
     """It is written at least so often: one that is far older is of an agent that is gone. Null
     where nothing more will come, as in `ended`."""
@@ -253,6 +280,16 @@ class CommandsState(Payload):
     """By `set-threshold`, until the next reload or start; null: as configured."""
 
 
+class CameraBrief(Payload):
+    """How a camera of an agent does, in short."""
+
+    camera: Name
+    state: Literal["starting", "running", "stalled", "failed", "ended"]
+    fault: FaultWord | None = None
+    """As in the camera's own status, as is the next."""
+    degraded: bool = False
+
+
 LOST = "connection lost"
 """The reason in an agent's last will."""
 
@@ -283,6 +320,10 @@ class AgentStatus(Payload):
     )
     """Whose events it tells, those that wait included. A consumer takes no event of another camera
     in this agent's name; null says nothing."""
+    camera_states: Annotated[tuple[CameraBrief, ...], Field(max_length=LINES_MAX)] | None = Field(
+        None, json_schema_extra=_SINCE_0_6
+    )
+    """How each of its cameras does, while it is online; each also has a status of its own."""
     camera_taken: Words | None = Field(None, json_schema_extra=_SINCE_0_5)
     """In words: another agent tells of a camera of this one too; null when none does."""
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.agent.between_frames import BetweenFrames
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
@@ -40,7 +41,7 @@ class NoGalleries:
 class CameralessParts:
     """All of an agent but its camera and its models."""
 
-    policies: PolicyHolder
+    policies: CameraPolicies
     uplink: Uplink
     output: EventOutput
     between_frames: BetweenFrames
@@ -48,7 +49,7 @@ class CameralessParts:
     @property
     def index(self) -> Index:
         """The gallery in force."""
-        return self.policies.current.index
+        return self.policies.index
 
 
 def without_camera(
@@ -61,12 +62,12 @@ def without_camera(
 ) -> CameralessParts:
     """Built as `agent.app` does it."""
     address = Address(settings.mqtt.root, settings.site, settings.agent)
-    policies = PolicyHolder(policy_of(index))
+    policies = CameraPolicies({"gate": PolicyHolder(policy_of(index))})
     facts = AgentFacts(index.model_id, index.version, started_utc_s=0.0)
     uplink = Uplink.open(settings, address, facts, stack)
     output = EventOutput(
-        EventOrigin(address, settings.camera, index.model_id, index.version),
-        policies,
+        EventOrigin(address, "gate", index.model_id, index.version),
+        policies.of("gate"),
         names=NO_NAMES,
         commit=uplink.publisher.publish,
         lines=None,
@@ -78,4 +79,4 @@ def without_camera(
         report=GalleryReport(policies, sync, publisher=uplink.publisher, facts=facts),
         names=NO_NAMES,
     )
-    return CameralessParts(policies, uplink, stack.enter_context(output), between_frames)
+    return CameralessParts(policies, uplink, output, between_frames)

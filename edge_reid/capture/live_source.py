@@ -1,8 +1,7 @@
 """Frames from a camera or a stream: the newest wins, and one that hangs is opened again.
 
-OpenCV's calls block for as long as a camera likes, so they run in a thread of their own
-(`reader.py`). Whoever iterates waits for at most `stall_timeout_s` on it; then the thread is left
-to itself (it frees its capture as soon as OpenCV lets it go) and another one is started.
+A thread of the source supervises the reader: it keeps the newest picture, says that there is one,
+and opens the camera again when none comes. Whoever takes frames never waits for a camera.
 """
 
 from __future__ import annotations
@@ -12,21 +11,21 @@ import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
+from edge_reid.capture.camera_reader import Reader, Shot
+from edge_reid.capture.stream_judge import StillPicture
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
+from edge_reid.core.opencv import DEFAULT_FPS, to_rgb
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
-from edge_reid.vision.camera_reader import Reader, Shot
-from edge_reid.vision.opencv import DEFAULT_FPS, to_rgb
-from edge_reid.vision.stream_judge import StillPicture
 
 _REOPEN_PAUSE_S = 1.0
 """Between two attempts to open a camera that is gone."""
 _CLOSE_WAIT_S = 1.0
 """Closing waits so long for the reader, so that a healthy camera is free afterwards."""
 _TURN_S = 1.0
-"""Longest wait for a frame before whoever iterates is told that there is none."""
+"""Longest wait for a frame before whoever iterates hears that there is none."""
 _KEY_PICTURE_WAIT_S = 90.0
 """A stream that flows may take so long to its first key picture: "smart" codecs send few."""
 _MOST_STILL_S = 600.0
@@ -37,14 +36,15 @@ class LiveSource:
     """A camera index, a device path, or the URL of a stream.
 
     Frames carry the time at which they were taken, as far as it can be known; `Frame.index` counts
-    every frame read, so a gap in it is a drop. Iteration ends when `close` is called, from any
-    thread.
+    every frame read, so a gap in it is a drop.
 
     Args:
         settings: what to open, and how.
         is_patient: a source that gives no picture at first is waited for, as later on. Until one
             has come, `size_px` is (0, 0).
         clock: gives frames their time.
+        on_frame: called in the supervising thread whenever a newer frame can be taken; it must
+            return soon.
 
     Raises:
         SourceError: no picture within `stall_timeout_s` of opening, and we are not patient; of a
@@ -61,23 +61,27 @@ class LiveSource:
         *,
         is_patient: bool = False,
         clock: SteadyClock | None = None,
+        on_frame: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._stall_timeout_s = settings.stall_timeout_s
         self._clock = clock or SteadyClock()
+        self._on_frame = on_frame
         self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._newest: Shot | None = None
         self._dropped_before = 0
         self.reopened = 0
+        self.damaged = 0
+        self.fps, self.size_px = DEFAULT_FPS, (0, 0)
+        self.lag_s = 0.0
         self._still = StillPicture()
         self._max_still_s = self._stall_timeout_s
         self._reader = Reader(settings, self._still, max_still_s=self._max_still_s)
-        self._first = None if is_patient else self._take(lambda: None)
-        if self._first is None and not is_patient:
-            fault = self._reader.fault
-            self.close()
-            raise SourceError(str(fault))
-        self.fps = self._reader.fps or DEFAULT_FPS
-        self.size_px = self._first.size_px if self._first else (0, 0)
+        if not is_patient:
+            self._await_first()
+        self._supervisor = threading.Thread(target=self._supervise, name="capture", daemon=True)
+        self._supervisor.start()
 
     @property
     def dropped(self) -> int:
@@ -92,6 +96,8 @@ class LiveSource:
         """End the iteration and let the camera go."""
         self._closed.set()
         self._reader.stop()
+        with self._changed:
+            self._changed.notify_all()
         self._reader.join(_CLOSE_WAIT_S)
 
     def __enter__(self) -> LiveSource:
@@ -105,29 +111,67 @@ class LiveSource:
     ) -> None:
         self.close()
 
+    def newest(self) -> Frame | None:
+        """The newest frame that was not taken yet; None when none has come since. Never waits."""
+        with self._changed:
+            shot, self._newest = self._newest, None
+        if shot is None:
+            return None
+        return Frame(to_rgb(shot.picture), shot.index, self._clock.at(shot.captured_s))
+
     def __iter__(self) -> Iterator[Frame]:
         return self.frames(lambda: None)
 
     def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:
         """Frames until `close`; while none comes, `idle` is called about once a second."""
-        shot = self._first or self._take(idle)
-        self._first = None
         while not self._closed.is_set():
-            if shot is None:
-                self._reopen(idle)
-            else:
-                self.fps, self.size_px = self._reader.fps, shot.size_px
-                yield Frame(to_rgb(shot.picture), shot.index, self._clock.at(shot.captured_s))
-            shot = self._take(idle)
+            frame = self.newest()
+            if frame:
+                yield frame
+            elif not self._await_frame():
+                idle()
 
-    def _take(self, idle: Callable[[], None]) -> Shot | None:
-        """As the reader's, but whoever iterates hears now and then that nothing has come."""
+    def _await_frame(self) -> bool:
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._newest is not None or self._closed.is_set(), _TURN_S
+            )
+
+    def _await_first(self) -> None:
+        """Raises SourceError: it has not come in time."""
+        shot = self._take()
+        if shot is None:
+            fault = self._reader.fault
+            self.close()
+            raise SourceError(str(fault))
+        self._keep(shot)
+
+    def _supervise(self) -> None:
+        while not self._closed.is_set():
+            shot = self._take()
+            if shot:
+                self._keep(shot)
+                self._on_frame()
+            else:
+                self._reopen()
+
+    def _keep(self, shot: Shot) -> None:
+        self.fps, self.size_px = self._reader.fps, shot.size_px
+        self.lag_s = time.monotonic() - shot.captured_s
+        with self._changed:
+            self._dropped_before += self._newest is not None
+            self._newest = shot
+            self._changed.notify_all()
+
+    def _take(self) -> Shot | None:
+        """The reader's next picture; None when it has come to an end, or gives none for so long
+        that it hangs.
+        """
         started_s = time.monotonic()
         while (left_s := started_s + self._patience_s() - time.monotonic()) > 0:
             shot = self._reader.take(min(_TURN_S, left_s))
             if shot or self._reader.is_over:
                 return shot
-            idle()
         return None
 
     def _patience_s(self) -> float:
@@ -135,9 +179,8 @@ class LiveSource:
             return max(_KEY_PICTURE_WAIT_S, self._stall_timeout_s)
         return max(self._reader.max_still_s, self._stall_timeout_s)
 
-    def _reopen(self, idle: Callable[[], None]) -> None:
+    def _reopen(self) -> None:
         self._reader.stop()
-        idle()
         if self._closed.wait(_REOPEN_PAUSE_S):
             return
         before = self._reader

@@ -1,4 +1,4 @@
-"""Frames from a video file, a camera or a stream."""
+"""Frames from a video file, every one of them."""
 
 from __future__ import annotations
 
@@ -6,92 +6,20 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 
-from edge_reid.core.camera_fault import CameraFault
-from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
+from edge_reid.core.opencv import frame_rate, to_rgb
 from edge_reid.core.redact import redact
-from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
-from edge_reid.vision.ffmpeg import ask_for, options_for
-from edge_reid.vision.live import LiveSource
-from edge_reid.vision.opencv import frame_rate, quiet_opencv, to_rgb
 
 _COMPLETE_SHARE = 0.98
 """Of what a container promises: with so much decoded, give or take a frame, a file is whole."""
 _COUNTING_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi"})
 """Containers that count their frames; of the others OpenCV guesses from length and frame rate."""
 _MAX_FRAMES = 1e9
-
-
-class FrameSource(Protocol):
-    """Where frames come from: a context manager and an iterator."""
-
-    @property
-    def fps(self) -> float:
-        """As reported; 25 where that makes no sense."""
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """(width, height)."""
-
-    @property
-    def is_live(self) -> bool: ...
-    @property
-    def frames_expected(self) -> int | None:
-        """What the container promises; None for a live source, or when it does not say."""
-
-    @property
-    def dropped(self) -> int:
-        """Frames read but never handed out, as newer ones came or they were damaged; 0 for a
-        file.
-        """
-
-    @property
-    def fault(self) -> CameraFault | None:
-        """What is wrong with a live source now; None when all is well, and for a file."""
-
-    def close(self) -> None: ...
-    def __enter__(self) -> FrameSource: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-    def __iter__(self) -> Iterator[Frame]: ...
-    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:
-        """The same frames; while none comes, `idle` is called about once a second."""
-
-
-def open_source(
-    settings: SourceSettings, *, is_patient: bool = False, clock: SteadyClock | None = None
-) -> FrameSource:
-    """Open what the settings name: a file, a camera (`0`, `/dev/video0`) or a stream URL.
-
-    Args:
-        settings: what and how.
-        is_patient: a camera or stream that gives no picture yet is waited for, while iterating.
-        clock: what live frames take their time from.
-
-    Raises:
-        SourceError: it is missing, empty, not a video, or gives no picture.
-    """
-    quiet_opencv()
-    uri = settings.uri
-    if is_live(uri):
-        ask_for(options_for(settings))
-        return LiveSource(settings, is_patient=is_patient, clock=clock)
-    return FileSource(Path(uri), settings.start_utc_s)
-
-
-def is_live(uri: str) -> bool:
-    """Whether it means a camera or a stream; a camera that is unplugged has no device."""
-    is_camera = uri.isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/"))
-    return is_camera or "://" in uri or Path(uri).is_char_device()
 
 
 class FileSource:
@@ -102,7 +30,8 @@ class FileSource:
     """
 
     is_live = False
-    dropped = 0
+    dropped = damaged = reopened = 0
+    lag_s = 0.0
     fault = None
 
     def __init__(self, path: Path, start_utc_s: float = 0.0) -> None:

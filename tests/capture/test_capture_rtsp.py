@@ -24,13 +24,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, is_key, noise
 
+from edge_reid.capture import camera_reader as reader
+from edge_reid.capture.live_source import LiveSource
+from edge_reid.capture.open_source import open_source
+from edge_reid.capture.stream_judge import digest
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.types import Frame
-from edge_reid.vision import camera_reader as reader
-from edge_reid.vision.capture import open_source
-from edge_reid.vision.live import LiveSource
-from edge_reid.vision.stream_judge import digest
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
@@ -100,8 +100,8 @@ def test_a_camera_that_has_udp_only_is_asked_for_it_by_a_setting(play: Play) -> 
 import sys
 from itertools import islice
 from edge_reid.core.config import SourceSettings
-from edge_reid.vision import camera_reader as reader
-from edge_reid.vision.capture import open_source
+from edge_reid.capture import camera_reader as reader
+from edge_reid.capture.open_source import open_source
 with open_source(SourceSettings(uri=sys.argv[1], rtsp_transport="udp")) as source:
     print(len(list(islice(source, 10))), source.size_px)
 """

@@ -18,11 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from edge_reid.capture.camera_replies import Replies
+from edge_reid.capture.camera_tls import CameraTls, shown_fingerprint, tls_fault
+from edge_reid.capture.socket_queue import other_end, unread_bytes
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.stream_url import HOW_TO_QUOTE
-from edge_reid.vision.camera_replies import Replies
-from edge_reid.vision.camera_tls import CameraTls, shown_fingerprint, tls_fault
-from edge_reid.vision.socket_queue import other_end, unread_bytes
 
 _PIECE_BYTES = 1 << 16
 _DECODER_BUFFER_BYTES = 1 << 14

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_reid.vision.camera_replies import Replies
+from edge_reid.capture.camera_replies import Replies
 
 RTSP_OK = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 5\r\n\r\nv=0\r\n"
 MEDIA = b"$\x00\x00\x04abcd"

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
-from edge_reid.vision.capture import open_source
 
 MOST_MORE_MB = 100
 SMALL = cv2.imencode(".jpg", np.full((120, 160, 3), 99, np.uint8))[1].tobytes()
@@ -22,7 +22,7 @@ SMALL = cv2.imencode(".jpg", np.full((120, 160, 3), 99, np.uint8))[1].tobytes()
 WATCH = """
 import sys, resource, time
 from edge_reid.core.config import SourceSettings
-from edge_reid.vision.capture import open_source
+from edge_reid.capture.open_source import open_source
 def peak_mb(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 source = open_source(SourceSettings(uri=sys.argv[1], stall_timeout_s=3))
 before_mb, kinds = peak_mb(), set()

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support.mjpeg_camera import PERIOD_S, SIZE_PX, MjpegCamera
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
-from edge_reid.vision.capture import open_source
 
 
 def settings(uri: str, stall_timeout_s: float = 5.0) -> SourceSettings:
@@ -138,7 +138,7 @@ LEAVES = """
 import sys, time
 from itertools import islice
 from edge_reid.core.config import SourceSettings
-from edge_reid.vision.capture import open_source
+from edge_reid.capture.open_source import open_source
 source = open_source(SourceSettings(uri=sys.argv[1]))
 print(len(list(islice(source, 3))))
 sys.setswitchinterval(60)  # whoever waits for Python's lock now gets it when it is too late

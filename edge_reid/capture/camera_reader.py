@@ -12,14 +12,14 @@ from typing import Any
 
 import cv2
 
+from edge_reid.capture.camera_tls import CameraTls
+from edge_reid.capture.ffmpeg import DECODERS
+from edge_reid.capture.relay import Relay, is_relayed
+from edge_reid.capture.stream_judge import Damage, Lateness, StillPicture, digest, is_black
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.config import SourceSettings
+from edge_reid.core.opencv import frame_kind, frame_rate, stream_time_s
 from edge_reid.core.stream_url import HOW_TO_QUOTE, place
-from edge_reid.vision.camera_tls import CameraTls
-from edge_reid.vision.ffmpeg import DECODERS
-from edge_reid.vision.opencv import frame_kind, frame_rate, stream_time_s
-from edge_reid.vision.relay import Relay, is_relayed
-from edge_reid.vision.stream_judge import Damage, Lateness, StillPicture, digest, is_black
 
 MAX_PIXELS = 20_000_000
 _LATE_S = 2.0

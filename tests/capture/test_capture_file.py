@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from support import campus
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.types import Frame
-from edge_reid.vision.capture import open_source
 
 FRAMES, FPS, SIZE = 40, 8.0, (64, 48)
 
@@ -160,7 +160,7 @@ def test_opencv_says_nothing_on_its_own(broken_clip: Path) -> None:
 import sys
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
-from edge_reid.vision.capture import open_source
+from edge_reid.capture.open_source import open_source
 try:
     for frame in open_source(SourceSettings(uri=sys.argv[1])): pass
 except SourceError as error:

@@ -1,0 +1,46 @@
+"""Opens what the settings name as a source of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_reid.capture.ffmpeg import ask_for, options_for
+from edge_reid.capture.frame_source import FrameSource
+from edge_reid.capture.live_source import LiveSource
+from edge_reid.capture.video_file import FileSource
+from edge_reid.core.config import SourceSettings
+from edge_reid.core.opencv import quiet_opencv
+from edge_reid.core.steady_clock import SteadyClock
+
+
+def open_source(
+    settings: SourceSettings,
+    *,
+    is_patient: bool = False,
+    clock: SteadyClock | None = None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> FrameSource:
+    """Open what the settings name: a file, a camera (`0`, `/dev/video0`) or a stream URL.
+
+    Args:
+        settings: what and how.
+        is_patient: a camera or stream that gives no picture yet is waited for, while iterating.
+        clock: what live frames take their time from.
+        on_frame: called, from any thread, whenever a newer frame of a live source can be taken.
+
+    Raises:
+        SourceError: it is missing, empty, not a video, or gives no picture.
+    """
+    quiet_opencv()
+    uri = settings.uri
+    if is_live(uri):
+        ask_for(options_for(settings))
+        return LiveSource(settings, is_patient=is_patient, clock=clock, on_frame=on_frame)
+    return FileSource(Path(uri), settings.start_utc_s)
+
+
+def is_live(uri: str) -> bool:
+    """Whether it means a camera or a stream; a camera that is unplugged has no device."""
+    is_camera = uri.isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/"))
+    return is_camera or "://" in uri or Path(uri).is_char_device()
