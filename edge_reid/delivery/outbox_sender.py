@@ -253,10 +253,11 @@ class OutboxSender:
         awaits_sink = self._delivery.by_sink and is_ours
         message = Message(entry.topic, event.to_json())
         packets = [_InFlight(message, entry.seq, event.event_id, awaits_sink)]
-        if isinstance(event, HitPayload) and self._identities.is_news(
-            event, is_inherited=is_inherited
-        ):
-            state = identity_message(event, self._address)
+        news = None
+        if isinstance(event, HitPayload):
+            news = self._identities.take_in(event, is_inherited=is_inherited)
+        if news:
+            state = identity_message(news.hit, self._address, news.views)
             if state.topic not in self.refusals.topics:
                 packets.insert(0, _InFlight(state))
         if awaits_sink:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
@@ -17,11 +18,13 @@ from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.payloads import (
+    LINES_MAX,
     SILENT_PERIODS,
     CameraStatus,
     EventPayload,
     HitPayload,
     IdentityState,
+    IdentityView,
     LookFigures,
     UnknownPayload,
 )
@@ -151,8 +154,16 @@ def event_id(hit: Hit, origin: EventOrigin) -> str:
     return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join(map(str, parts))))
 
 
-def identity_message(hit: HitPayload, address: Address) -> Message:
-    """The retained state of an identity, as of this hit."""
+def identity_message(
+    hit: HitPayload, address: Address, views: Sequence[HitPayload] = ()
+) -> Message:
+    """The retained state of an identity, as of this hit.
+
+    Args:
+        hit: what is told.
+        address: whose state it is.
+        views: the last hit of each camera that has the person in view now.
+    """
     state = IdentityState(
         identity=hit.identity,
         in_view=hit.type != "end",
@@ -164,6 +175,16 @@ def identity_message(hit: HitPayload, address: Address) -> Message:
         first_seen=hit.first_seen,
         last_seen=hit.last_seen,
         event_id=hit.event_id,
+        views=tuple(
+            IdentityView(
+                camera=view.camera,
+                track_id=view.track_id,
+                similarity=view.similarity,
+                first_seen=view.first_seen,
+                last_seen=view.last_seen,
+            )
+            for view in sorted(views, key=lambda view: view.camera)[:LINES_MAX]
+        ),
     )
     return Message(address.identity(hit.identity), state.to_json(), retain=True)
 

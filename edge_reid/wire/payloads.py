@@ -172,6 +172,17 @@ class UnknownPayload(EventPayload):
     margin: None = None
 
 
+class IdentityView(Payload):
+    """A track that shows an identity at this moment."""
+
+    camera: Name
+    track_id: Ordinal
+    similarity: Similarity
+    first_seen: Time
+    last_seen: Time
+    """As of the last hit of this track."""
+
+
 class IdentityState(Payload):
     """Where and when an identity was last seen: the newest hit in short. Retained."""
 
@@ -192,6 +203,11 @@ class IdentityState(Payload):
     last_seen: Time
     event_id: EventId
     """Of the hit that this tells."""
+    views: Annotated[tuple[IdentityView, ...], Field(max_length=LINES_MAX)] | None = Field(
+        None, json_schema_extra=_SINCE_0_6
+    )
+    """Where this agent has the person in view now, by camera; empty: nowhere. Two cameras may see a
+    person at once; what stands beside is then of the newest hit among them."""
 
 
 class LookFigures(Payload):
