@@ -30,7 +30,7 @@ def mistakes_between(table: Table) -> Iterator[str]:
     shared = _shared(table)
     agents: list[str] = []
     for name, device in devices.items():
-        yield from _certificate_mistakes(name, device)
+        yield from _certificate_mistakes(shared.site, name, device)
         yield from _group_mistakes(name, device, table)
         if "hostname" not in device and not HOST_NAME.fullmatch(name):
             yield f"devices.{name}.hostname: is missing, the name of the device cannot be one"
@@ -108,7 +108,7 @@ def _device(name: str, device: Table) -> DeviceTables:
     )
 
 
-def _certificate_mistakes(name: str, device: Table) -> Iterator[str]:
+def _certificate_mistakes(site: str, name: str, device: Table) -> Iterator[str]:
     cameras = _tables(device.get("cameras"))
     own = [camera for camera, its in cameras.items() if "cert_file" in its or "key_file" in its]
     if len(cameras) < 2:  # noqa: PLR2004 - several
@@ -119,7 +119,7 @@ def _certificate_mistakes(name: str, device: Table) -> Iterator[str]:
             yield (
                 f"devices.{name}.cameras.{camera}.cert_file: expected one certificate for all "
                 f"cameras, which are one agent; set cert_file and key_file of the device (certs.py "
-                f'agent {name} {wanted}), or agents = "per-camera"'
+                f'agent {name} --site {site} {wanted}), or agents = "per-camera"'
             )
     elif "cert_file" in device and len(cameras) - len(own) > 1:
         yield (

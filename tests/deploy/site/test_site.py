@@ -107,7 +107,7 @@ def test_a_site_of_agents_per_camera_is_told_what_to_write(tmp_path: Path):
         "devices.yard-1.cameras.south.cert_file",
     ]
     assert (
-        'certs.py agent yard-1 --camera north --camera south), or agents = "per-camera"'
+        'certs.py agent yard-1 --site lab --camera north --camera south), or agents = "per-camera"'
         in (found[0])
     )
 
