@@ -159,7 +159,7 @@ def test_a_bundle_for_all_devices_holds_nobodys_secrets(workstation: Workstation
     assert "it is not signed" in outcome.err
     folder = workstation.unpacked()
     configs = {it for it in names(folder) if it.startswith("config/")}
-    assert configs == {"config/gate-1/gate.toml"}
+    assert configs == {"config/gate-1/gate.toml", "config/gate-1/agent.crt"}
     whole = b"".join(it.read_bytes() for it in folder.rglob("*") if it.is_file())
     assert b"PRIVATE KEY" not in whole
     assert b"correct horse" not in whole
