@@ -10,7 +10,14 @@ from rich.text import Text
 
 from edge_reid.consumers.fleet import Fleet, FleetMember
 from edge_reid.core.foreign_text import shown
-from edge_reid.wire.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
+from edge_reid.wire.payloads import (
+    SILENT_PERIODS,
+    AgentStatus,
+    CameraBrief,
+    CameraStatus,
+    LookFigures,
+    utc_s,
+)
 
 AGENT_PERIOD_S = 30.0
 """Period of agents before 0.5, whose status does not tell it."""
@@ -49,7 +56,7 @@ def fleet_table(
 def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
     status = member.status
     cameras = Text("\n").join(
-        _camera(camera, now, online=member.is_online) for camera in _cameras(member)
+        _camera_cell(member, name, brief, now) for name, brief in member.camera_states.items()
     )
     if status is None:
         none = [Text("–")] * 4
@@ -72,8 +79,22 @@ def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
     )
 
 
-def _cameras(member: FleetMember) -> list[CameraStatus]:
-    return [member.cameras[name] for name in sorted(member.cameras)]
+def _camera_cell(member: FleetMember, name: str, brief: CameraBrief | None, now: datetime) -> Text:
+    """How a camera of an agent does, by its own status if it has one."""
+    if name in member.cameras:
+        return _camera(member.cameras[name], now, online=member.is_online)
+    if brief is None:
+        return Text(f"{shown(name)} –", "dim")
+    fault = f": {brief.fault}" if brief.fault else ""
+    style = _CAMERA_STYLES.get(brief.state, "") if member.is_online else "dim"
+    return Text(f"{shown(name)} {brief.state}{_given_up(brief.degraded, None)}{fault}", style)
+
+
+def _given_up(degraded: bool | None, looks: LookFigures | None) -> str:
+    """What a device that is too slow does not look at: `, 3.1 of 5 looks/s`."""
+    if not degraded:
+        return ""
+    return f", {looks.present_hz:.1f} of {looks.wanted_hz:g} looks/s" if looks else ", degraded"
 
 
 def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
@@ -141,11 +162,12 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
     """`gate running 9.8/s`; dim if the agent is offline or its camera silent."""
     rate = f" {camera.fps:.1f}/s" if camera.fps is not None and camera.state == "running" else ""
     dropped = f", {camera.frames_dropped} dropped" if camera.frames_dropped else ""
+    given_up = _given_up(camera.degraded, camera.looks)
     reason = f": {shown(camera.reason)}" if camera.reason else ""
     silent = silence(camera.at, camera.period_s, now)
     said = f", silent for {silent}" if silent else ""
     style = _CAMERA_STYLES.get(camera.state, "") if online and not silent else "dim"
-    return Text(f"{camera.camera} {camera.state}{rate}{dropped}{said}{reason}", style)
+    return Text(f"{camera.camera} {camera.state}{rate}{given_up}{dropped}{said}{reason}", style)
 
 
 def is_silent(member: FleetMember, now: datetime) -> bool:

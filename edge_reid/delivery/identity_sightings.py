@@ -24,13 +24,16 @@ class Sightings:
         self._published: IdentityNews | None = None
         self._views: dict[str, HitPayload] = {}  # by camera; a camera has a person in view once
 
-    def take_in(self, hit: HitPayload) -> IdentityNews | None:
+    def take_in(self, hit: HitPayload, *, is_inherited: bool = False) -> IdentityNews | None:
         """What is to be told after this hit; None: what was told before.
 
         The end of a track tells nothing while the person is in view elsewhere, but that this view
-        is over. A hit that is sent again, as its connection was lost, tells the same again.
+        is over. A hit that is sent again, as its connection was lost, tells the same again. What is
+        inherited from another outbox is older than its number.
         """
         if hit.seq < self._published_seq:  # something newer was told since
+            return None
+        if is_inherited and self._told and hit.last_seen < self._told.hit.last_seen:
             return None
         if hit.type == "end":
             self._close(hit)

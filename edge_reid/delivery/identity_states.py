@@ -43,11 +43,18 @@ class IdentityStates:
         self._wiped = self._retraction  # none of whom is on this disk any more
         self._wiped_in_ours = self._retraction
         self._wipe_due_s = 0.0
+        self._knows_enrolled = False  # who is enrolled
         self._lock = threading.Lock()  # nobody is forgotten while somebody is taken back
 
-    def take_in(self, hit: HitPayload) -> IdentityNews | None:
+    def take_in(self, hit: HitPayload, *, is_inherited: bool = False) -> IdentityNews | None:
         """What the state of an identity is to say after this hit; None: what it says already."""
-        return self._sightings.setdefault(hit.identity, Sightings()).take_in(hit)
+        sightings = self._sightings.setdefault(hit.identity, Sightings())
+        return sightings.take_in(hit, is_inherited=is_inherited)
+
+    @property
+    def enrolled(self) -> Container[str] | None:
+        """Who is enrolled, as the last retraction says; None before the first."""
+        return self._retraction.enrolled if self._knows_enrolled else None
 
     def retract(self, gone: Iterable[str], enrolled: Container[str]) -> None:
         """Have the states of all cleared who are not enrolled: of those whose state this
@@ -59,6 +66,7 @@ class IdentityStates:
             self._outbox.note_shown(name for name in gone if name not in enrolled)
             names = self._shown_other_than(enrolled)
             self._retraction = Retraction(names, self._outbox.figures.last_seq, enrolled)
+            self._knows_enrolled = True
             self._wipe_due_s = 0.0
 
     def due(self, refused: Refusals = NOTHING_REFUSED) -> Retraction | None:
