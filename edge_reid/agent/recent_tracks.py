@@ -47,23 +47,28 @@ class RecentTracks:
     def predecessor(
         self, crops: Sequence[EmbeddedCrop], absent: Iterable[PastTrack], policy: MatchPolicy
     ) -> PastTrack | None:
-        """The track that these crops continue, if any.
+        """The track that these crops continue, if any. Fewer than `min_crops`, here or there, are
+        too few to tell.
 
         Args:
-            crops: of one track, at least one.
+            crops: of one track.
             absent: tracks that are still open, but not seen at the moment.
             policy: its rules and the model's impostor quantiles say how alike is enough.
         """
+        if len(crops) < policy.rules.min_crops or not policy.impostor_quantiles:
+            return None
         first = min(crops, key=lambda crop: crop.captured_utc_s)
         self._ended = [
             past
             for past in self._ended
             if abs(first.captured_utc_s - past.track.last_seen_utc_s) <= self._memory_s
         ]
-        near = [past for past in (*self._ended, *absent) if self._may_be(past, first)]
-        if not near or not policy.impostor_quantiles:
-            return None
-        return _most_alike(near, crops, policy)
+        near = [
+            past
+            for past in (*self._ended, *absent)
+            if len(past.crops) >= policy.rules.min_crops and self._may_be(past, first)
+        ]
+        return _most_alike(near, crops, policy) if near else None
 
     def _may_be(self, past: PastTrack, first: EmbeddedCrop) -> bool:
         """Whether somebody can have come from there, in the time since."""

@@ -181,7 +181,6 @@ class TrackDecisions:
         if track_id not in self._tracks:
             return EndedTrack(None)
         self._settle(track_id, final=True)
-        self._waits_for_predecessor(track_id, final=True)
         state = self._tracks.pop(track_id)
         self._forget(track_id)
         ended = self._ended(state, track_id)
@@ -204,18 +203,16 @@ class TrackDecisions:
         kinds = (fresh, HitType.END) if fresh else (HitType.END,)
         return EndedTrack(final, tuple(_report_of(state, track_id, kind, final) for kind in kinds))
 
-    def _waits_for_predecessor(self, track_id: int, *, final: bool = False) -> bool:
+    def _waits_for_predecessor(self, track_id: int) -> bool:
         """Have a track that nothing was told of continue another one, where it does. Whether that
         one is still open, and has to end first.
         """
         state = self._tracks[track_id]
         if track_id in self._heirs.values():
             return True
-        least = 1 if final else self._policy.rules.min_crops
-        if state.published or state.continues or len(state.crops) < least:
+        if state.published or state.continues:
             return False
-        absent = () if final else self._absent()
-        past = self._recent.predecessor(state.crops, absent, self._policy)
+        past = self._recent.predecessor(state.crops, self._absent(), self._policy)
         if past is None or self._is_somebody_else(state, past):
             return False
         if past.track.track_id in self._tracks:

@@ -196,7 +196,7 @@ class DetectSettings(_Section):
 class TrackSettings(_Section):
     """How detections become tracks."""
 
-    min_detections: Annotated[int, Field(ge=1, le=100)] = 3
+    min_detections: Annotated[int, Field(ge=1, le=100)] = 2
     """Detections that confirm a track."""
     max_lost_s: Seconds = 2.0
     """A track that is not detected for this long ends."""

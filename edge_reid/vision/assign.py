@@ -24,7 +24,8 @@ def pair_by_overlap(
 
     Likeness is IoU times the IoU of the vertical extents (Hybrid-SORT, Yang et al. 2024): of two
     people who cross, the farther one is smaller and stands higher in the picture. Solved exactly
-    by the Jonker-Volgenant algorithm (package `lap`).
+    by the Jonker-Volgenant algorithm (package `lap`). With a `buffer` all boxes are larger by this
+    share of their sides, at either end.
     """
     if not rows or not columns:
         return ()

@@ -1,7 +1,8 @@
 """Detections become tracks: people followed over frames.
 
 Association is ByteTrack's (Zhang et al. 2022): strong detections are paired with the tracks first,
-then weak ones (half-hidden people) with the tracks that are left; only strong ones start a track.
+then weak ones (half-hidden people) with the tracks that are left, then what strong ones are left by
+boxes made larger (C-BIoU, Yang et al. 2023); only strong ones start a track.
 Appearance plays no part: README.md beside this file says why, and why the tracker is our own.
 """
 
@@ -22,7 +23,9 @@ from edge_reid.vision.kalman import Motion, begin, correct, predict
 _WEAK_MIN_IOU = 0.4
 """A weak detection must lie where it is expected; a strong one may surprise (`min_iou`)."""
 _BUFFER = 0.5
-_FAR_MIN_IOU = 0.1
+"""Of the sides of a box, laid around it at either end to pair what is left over: at few looks a
+second somebody may be a whole box away (C-BIoU, Yang et al. 2023)."""
+_BUFFERED_MIN_IOU = 0.2
 _CONTESTED_IOU = 0.3
 _CONTESTED_DOUBT = 3.0
 """When people cross, one detection often covers two of them: while a second track overlaps it by
@@ -158,9 +161,11 @@ class Tracker:
         seen, confirmed, strong = self._pair(confirmed, strong, min_iou)
         seen_weakly, confirmed, _ = self._pair(confirmed, weak, _WEAK_MIN_IOU)
         seen_early, tentative, strong = self._pair(tentative, strong, min_iou)
-        seen_far, confirmed, strong = self._pair(confirmed, strong, _FAR_MIN_IOU, _BUFFER)
-        seen_far_early, tentative, strong = self._pair(tentative, strong, _FAR_MIN_IOU, _BUFFER)
-        seen = [*seen, *seen_weakly, *seen_early, *seen_far, *seen_far_early]
+        seen_near, confirmed, strong = self._pair(confirmed, strong, _BUFFERED_MIN_IOU, _BUFFER)
+        seen_near_early, tentative, strong = self._pair(
+            tentative, strong, _BUFFERED_MIN_IOU, _BUFFER
+        )
+        seen = [*seen, *seen_weakly, *seen_early, *seen_near, *seen_near_early]
 
         missed = [
             replace(each, looks_missed=each.looks_missed + 1) for each in (*confirmed, *tentative)
