@@ -274,6 +274,7 @@ class TrackDecisions:
                 continue
             if outcome is SwapOutcome.CROSSED:
                 state.swap(rival)
+                _swap_visits(track_id, state, number, rival)
             del state.rivals[number]
             rival.rivals.pop(track_id, None)
             if number in self._tracks:
@@ -374,6 +375,7 @@ class TrackDecisions:
         if kind is None:
             return None
         state.held = state.published = decision
+        state.published_visit = state.continues
         return _report_of(state, track_id, kind, decision)
 
     def _is_gone(self, decision: Known | Unknown | None) -> bool:
@@ -381,9 +383,17 @@ class TrackDecisions:
 
 
 def _past(place: Track, state: TrackState, decision: Decision | None) -> PastTrack:
-    held = None if isinstance(decision, Uncertain) else decision
-    visit = state.continues or place.track_id
-    return PastTrack(place, tuple(state.crops), held or state.held, visit)
+    held = state.held
+    if isinstance(decision, Known | Unknown) and not state.is_absent:
+        held = decision
+    return PastTrack(place, tuple(state.crops), held, state.continues or place.track_id)
+
+
+def _swap_visits(one: int, state: TrackState, other: int, rival: TrackState) -> None:
+    """Each goes on with the visit of the person that it shows now."""
+    visit, rivals_visit = state.continues or one, rival.continues or other
+    state.continues = rivals_visit if rivals_visit != one else None
+    rival.continues = visit if visit != other else None
 
 
 def _report_of(
@@ -399,5 +409,5 @@ def _end_unseen(state: TrackState, view: EmbeddedCrop, track_id: int) -> EndedTr
     told = state.published
     if told is None:
         return EndedTrack(None)
-    end = TrackReport(track_id, HitType.END, told, view, (view.embedding,), state.continues)
+    end = TrackReport(track_id, HitType.END, told, view, (view.embedding,), state.published_visit)
     return EndedTrack(told, (end,))

@@ -59,6 +59,8 @@ class TrackState:
     """Whether it swapped people out of sight and was not seen since."""
     continues: int | None = None
     """The number of the track that the visit began as, if it was another one."""
+    published_visit: int | None = None
+    """`continues` as it was last told."""
 
     @property
     def embeddings(self) -> tuple[Embedding, ...]:
@@ -122,7 +124,13 @@ class TrackState:
 
     def as_met(self) -> TrackState:
         """What a rival needs of it when it has ended."""
-        return TrackState(list(self.crops), self.decision, self.held, fresh=list(self.fresh))
+        return TrackState(
+            list(self.crops),
+            self.decision,
+            self.held,
+            fresh=list(self.fresh),
+            continues=self.continues,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

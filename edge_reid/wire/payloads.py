@@ -119,8 +119,8 @@ class EventPayload(Payload):
     track_id: Ordinal
     """Rises within one run of one camera; together with `first_seen` it names a track."""
     continues: Ordinal | None = Field(None, json_schema_extra=_SINCE_0_6)
-    """The `track_id` that this visit began as: somebody was out of sight for moments and goes on
-    under another number. Null when the visit began with this track."""
+    """The `track_id` that this person's visit began as, where it is another one: they were out of
+    sight for moments, or swapped numbers with somebody they met."""
     identity: IdentityName | None
     """The name as enrolled; null for an unknown."""
     stranger: StrangerName | None = Field(None, json_schema_extra=_SINCE_0_2)
