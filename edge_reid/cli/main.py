@@ -22,6 +22,7 @@ from edge_reid.cli.verbs.probe import probe
 from edge_reid.cli.verbs.release import release
 from edge_reid.cli.verbs.run import run
 from edge_reid.cli.verbs.schema import schema
+from edge_reid.cli.verbs.score import score
 from edge_reid.cli.verbs.sink import sink
 from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
@@ -30,7 +31,7 @@ from edge_reid.core.redact import redact_within
 
 ENTRY_POINTS = "edge_reid.verbs"
 
-VERBS = (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema)
+VERBS = (run, watch, sink, fleet, command, probe, embed, score, doctor, bench, schema)
 GROUPS = {"gallery": gallery, "keys": keys, "release": release}
 
 

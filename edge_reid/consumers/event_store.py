@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from edge_reid.core.errors import StoreError
 from edge_reid.wire.events import rfc3339
-from edge_reid.wire.payloads import EventPayload, HitPayload
+from edge_reid.wire.payloads import EventPayload, HitPayload, UnknownPayload
 
 TABLE = "edge_reid_events"
 """In every database; deploy/broker/README.md says what stands in it."""
@@ -58,3 +59,16 @@ def row(event: EventPayload) -> tuple[object, ...]:
         *(*event.box, *event.frame_size),
         *(event.model_id, event.gallery_version, event.replayed, rfc3339(time.time())),
     )
+
+
+def event_of(row: Sequence[object]) -> EventPayload:
+    """The event that a row of `COLUMNS` holds."""
+    fields = {name: _on_the_wire(value) for name, value in zip(COLUMNS, row, strict=True)}
+    kind = HitPayload if fields["kind"] == "hit" else UnknownPayload
+    box = tuple(fields[name] for name in ("x1", "y1", "x2", "y2"))
+    size = fields["frame_width"], fields["frame_height"]
+    return kind.model_validate({**fields, "box": box, "frame_size": size})
+
+
+def _on_the_wire(value: object) -> object:
+    return rfc3339(value.timestamp()) if isinstance(value, datetime) else value

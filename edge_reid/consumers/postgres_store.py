@@ -78,12 +78,12 @@ class PostgresStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = _checked(url)
+        self._url = checked_url(url, "--to")
         try:
             self._db: psycopg.Connection | None = self._connect()
         except psycopg.Error as error:
             raise StoreError(
-                f"PostgreSQL: cannot be used: {_one_line(error)}; check the URL, and PGPASSFILE"
+                f"PostgreSQL: cannot be used: {one_line(error)}; check the URL, and PGPASSFILE"
             ) from error
 
     def write(self, events: Sequence[EventPayload]) -> int:
@@ -94,13 +94,13 @@ class PostgresStore:
                 cursor.executemany(_INSERT, rows)
                 return cursor.rowcount
         except (psycopg.DataError, psycopg.IntegrityError, UnicodeError) as error:
-            raise RejectedEventError(f"PostgreSQL: {_one_line(error)}") from error
+            raise RejectedEventError(f"PostgreSQL: {one_line(error)}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.close()
-            raise StoreUnavailableError(f"PostgreSQL: {_one_line(error)}") from error
+            raise StoreUnavailableError(f"PostgreSQL: {one_line(error)}") from error
         except psycopg.Error as error:
             raise StoreError(
-                f"PostgreSQL: {_one_line(error)}; check the table {TABLE} and its rights"
+                f"PostgreSQL: {one_line(error)}; check the table {TABLE} and its rights"
             ) from error
 
     def close(self) -> None:
@@ -142,18 +142,24 @@ def _migrate(db: psycopg.Connection) -> None:
         db.execute("INSERT INTO edge_reid_schema VALUES (%s)", (len(MIGRATIONS),))
 
 
-def _checked(url: str) -> str:
+def checked_url(url: str, option: str) -> str:
+    """The URL of a database, if it is one and holds no password.
+
+    Raises:
+        UsageError: it is none, or others could read a password in it.
+    """
     try:
         parts = conninfo_to_dict(url)
     except psycopg.Error as error:
-        raise UsageError(f"--to: is no PostgreSQL URL: {_one_line(error)}") from error
+        raise UsageError(f"{option}: is no PostgreSQL URL: {one_line(error)}") from error
     if "password" in parts:
         raise UsageError(
-            "--to: should hold no password, which others could read; put it into PGPASSFILE,"
+            f"{option}: should hold no password, which others could read; put it into PGPASSFILE,"
             " PGSERVICEFILE or PGPASSWORD"
         )
     return url
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What a database says, without its line breaks."""
     return " ".join(str(error).split())
