@@ -17,6 +17,7 @@ from edge_reid.cli.verbs.doctor import doctor
 from edge_reid.cli.verbs.embed import embed
 from edge_reid.cli.verbs.fleet import fleet
 from edge_reid.cli.verbs.gallery import gallery
+from edge_reid.cli.verbs.hits import hits
 from edge_reid.cli.verbs.keys import keys
 from edge_reid.cli.verbs.probe import probe
 from edge_reid.cli.verbs.release import release
@@ -31,7 +32,7 @@ from edge_reid.core.redact import redact_within
 
 ENTRY_POINTS = "edge_reid.verbs"
 
-VERBS = (run, watch, sink, fleet, command, probe, embed, score, doctor, bench, schema)
+VERBS = (run, watch, sink, hits, fleet, command, probe, embed, score, doctor, bench, schema)
 GROUPS = {"gallery": gallery, "keys": keys, "release": release}
 
 
