@@ -24,6 +24,11 @@ COLUMNS = (
 """Of the table, the same in every database; `kind` is `hit` or `unknown`."""
 
 
+OWN_MONTHS = 120
+"""An event whose time is further back is of a device whose clock was wrong: it is aged by the time
+at which it was stored."""
+
+
 class StoreUnavailableError(StoreError):
     """The store is not there now. It may come back; nothing was written."""
 
@@ -42,6 +47,14 @@ class EventStore(Protocol):
             StoreUnavailableError: not now; the same events may be written again later.
             RejectedEventError: not these events.
             StoreError: never; somebody must look at it.
+        """
+
+    def expire(self, before_utc_s: float) -> None:
+        """Delete what was decided before then.
+
+        Raises:
+            StoreUnavailableError: not now; nothing was deleted.
+            StoreError: this store forgets nothing, or is broken.
         """
 
     def close(self) -> None:

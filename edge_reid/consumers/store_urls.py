@@ -58,6 +58,11 @@ def read_events(where: str, query: EventQuery, option: str = "--from") -> list[E
     return read_lines(None if where == STDIN else Path(where), query)
 
 
+def is_database(where: str) -> bool:
+    """Whether what is stored there can be deleted event by event."""
+    return urlsplit(where).scheme in {"sqlite", "postgresql", "postgres"}
+
+
 def _sqlite_path(where: str) -> Path:
     return Path(where.removeprefix("sqlite:///"))
 
