@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from edge_reid.consumers.fleet import Fleet, FleetMember
+from edge_reid.consumers.fleet import FleetMember
+from edge_reid.consumers.presence import is_overdue
 from edge_reid.core.foreign_text import shown
-from edge_reid.wire.payloads import SILENT_PERIODS, AgentStatus, CameraStatus, utc_s
+from edge_reid.wire.payloads import AgentStatus, CameraStatus
 
-AGENT_PERIOD_S = 30.0
-"""Period of agents before 0.5, whose status does not tell it."""
-CLOCKS_S = 60.0
-"""Accepted difference between a device's clock and ours, before it is called silent."""
 _UPDATE_STYLES = {"failed": "red", "taken-back": "red", "waiting": "yellow"}
 _CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "failed": "red"}
 
 
 def fleet_table(
-    fleet: Fleet, site: str, trouble: str = "", *, now: datetime | None = None
+    members: Sequence[FleetMember], site: str, trouble: str = "", *, now: datetime | None = None
 ) -> Table:
     """A row an agent; `trouble` stands below the table."""
     moment = now or datetime.now(timezone.utc)
-    members = fleet.members
-    online = sum(member.is_online for member in members)
+    online = sum(member.presence(moment) == "online" for member in members)
     table = Table(
         box=SIMPLE_HEAD,
         title=f"{site}: {online} of {len(members)} agents online",
@@ -48,9 +45,8 @@ def fleet_table(
 
 def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
     status = member.status
-    cameras = Text("\n").join(
-        _camera(camera, now, online=member.is_online) for camera in _cameras(member)
-    )
+    is_online = member.presence(now) == "online"
+    cameras = Text("\n").join(_camera(camera, now, online=is_online) for camera in _cameras(member))
     if status is None:
         none = [Text("–")] * 4
         return (
@@ -80,12 +76,12 @@ def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
     """`online 3 h`, `offline 2 min: stopped` or `lost; had connected 5 d ago`, and a line for every
     fault that the status reports.
     """
-    silent = silence(status.at, status.period_s or AGENT_PERIOD_S, now)
-    if member.is_online and silent:
-        lines = [Text(f"silent for {silent}, was online", "yellow")]
-    elif member.is_online:
+    presence = member.presence(now)
+    if presence == "silent":
+        lines = [Text(f"silent for {age_text(status.at, now)}, was online", "yellow")]
+    elif presence == "online":
         lines = [Text(f"online {age_text(status.started_at, now)}", "green")]
-    elif status.is_lost:
+    elif presence == "lost":
         lines = [Text(f"lost; had connected {age_text(status.at, now)} ago", "red")]
     else:
         reason = f": {shown(status.reason)}" if status.reason else ""
@@ -142,23 +138,10 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
     rate = f" {camera.fps:.1f}/s" if camera.fps is not None and camera.state == "running" else ""
     dropped = f", {camera.frames_dropped} dropped" if camera.frames_dropped else ""
     reason = f": {shown(camera.reason)}" if camera.reason else ""
-    silent = silence(camera.at, camera.period_s, now)
-    said = f", silent for {silent}" if silent else ""
+    silent = is_overdue(camera.at, camera.period_s, now)
+    said = f", silent for {age_text(camera.at, now)}" if silent else ""
     style = _CAMERA_STYLES.get(camera.state, "") if online and not silent else "dim"
     return Text(f"{camera.camera} {camera.state}{rate}{dropped}{said}{reason}", style)
-
-
-def is_silent(member: FleetMember, now: datetime) -> bool:
-    """Whether the agent has published no status for longer than its period allows."""
-    status = member.status
-    return status is None or bool(silence(status.at, status.period_s or AGENT_PERIOD_S, now))
-
-
-def silence(at: str, period_s: float | None, now: datetime) -> str | None:
-    """Age of a status that is overdue, by its period; None: it is not overdue."""
-    if period_s is None or now.timestamp() - utc_s(at) < SILENT_PERIODS * period_s + CLOCKS_S:
-        return None
-    return age_text(at, now)
 
 
 def age_text(at: str, now: datetime) -> str:

@@ -32,8 +32,8 @@ from edge_reid.core.redact import redact_within
 
 ENTRY_POINTS = "edge_reid.verbs"
 
-VERBS = (run, watch, sink, hits, fleet, command, probe, embed, score, doctor, bench, schema)
-GROUPS = {"gallery": gallery, "keys": keys, "release": release}
+VERBS = (run, watch, sink, hits, command, probe, embed, score, doctor, bench, schema)
+GROUPS = {"fleet": fleet, "gallery": gallery, "keys": keys, "release": release}
 
 
 def command_line(words: Sequence[str] | None = None) -> typer.Typer:
