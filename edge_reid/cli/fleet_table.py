@@ -14,6 +14,8 @@ from edge_reid.consumers.presence import is_overdue
 from edge_reid.core.foreign_text import shown
 from edge_reid.wire.payloads import AgentStatus, CameraStatus
 
+LARGE_SITE = 50
+"""With more agents than this, cameras that run well are counted."""
 _UPDATE_STYLES = {"failed": "red", "taken-back": "red", "waiting": "yellow"}
 _CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "failed": "red"}
 
@@ -39,14 +41,13 @@ def fleet_table(
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("cameras", overflow="fold")
     for member in members:
-        table.add_row(*_cells(member, moment))
+        table.add_row(*_cells(member, moment, in_short=len(members) > LARGE_SITE))
     return table
 
 
-def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
+def _cells(member: FleetMember, now: datetime, *, in_short: bool) -> tuple[Text, ...]:
     status = member.status
-    is_online = member.presence(now) == "online"
-    cameras = Text("\n").join(_camera(camera, now, online=is_online) for camera in _cameras(member))
+    cameras = Text("\n").join(_cameras(member, now, in_short=in_short))
     if status is None:
         none = [Text("–")] * 4
         return (
@@ -68,8 +69,18 @@ def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
     )
 
 
-def _cameras(member: FleetMember) -> list[CameraStatus]:
-    return [member.cameras[name] for name in sorted(member.cameras)]
+def _cameras(member: FleetMember, now: datetime, *, in_short: bool) -> list[Text]:
+    """A line a camera; in short those that run well are counted: `4 running`."""
+    is_online = member.presence(now) == "online"
+    cameras = [member.cameras[name] for name in sorted(member.cameras)]
+    well = [camera for camera in cameras if in_short and is_online and _is_well(camera, now)]
+    lines = [_camera(camera, now, online=is_online) for camera in cameras if camera not in well]
+    return [*([Text(f"{len(well)} running", "green")] if well else []), *lines]
+
+
+def _is_well(camera: CameraStatus, now: datetime) -> bool:
+    is_late = is_overdue(camera.at, camera.period_s, now)
+    return camera.state == "running" and camera.reason is None and not is_late
 
 
 def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:

@@ -455,6 +455,24 @@ def test_a_choice_of_nobody_is_said(site_of_six: Mosquitto, edge_reid: Any) -> N
     assert "--site: expected the site" in edge_reid("fleet").complaint
 
 
+def test_a_large_site_counts_the_cameras_that_run_well() -> None:
+    known = fleet_of(
+        *(status(f"gate-{n:03}") for n in range(60)),
+        *(
+            camera(f"c{n}", CameraReport("running"), "gate-000", now_utc_s=NOW.timestamp())
+            for n in range(4)
+        ),
+        camera("c4", CameraReport("failed", reason="no answer"), "gate-000"),
+        camera("c5", CameraReport("running"), "gate-001", now_utc_s=0.0, period_s=10),
+    )
+    lines = [" ".join(line.split()) for line in shown(known).splitlines()]
+    (first,) = [line for line in lines if line.startswith("gate-000")]
+    assert first.endswith("0 0 4 running")
+    assert "c4 failed: no answer" in lines
+    (second,) = [line for line in lines if line.startswith("gate-001")]
+    assert "c5 running, silent for" in second
+
+
 def test_a_thousand_agents_are_put_together_in_a_moment() -> None:
     """By the work it takes, as wall time is the machine's: a fleet of ten times as many is ten
     times the work, not a hundred.
