@@ -14,6 +14,7 @@ ROOMS = [
     *(
         f"edge_reid/{room}"
         for room in (
+            "archive",
             "cli",
             "core",
             "enrolment",
