@@ -106,7 +106,9 @@ class Pipeline:
         self._gate = MotionGate() if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._picker = CropPicker(settings.embed)
-        self._decisions = TrackDecisions(policies.current, keep=settings.embed.crops_per_track)
+        self._decisions = TrackDecisions(
+            policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
+        )
         self._decision_clock = decision_clock
         self._occupied = False
         self._last_frame: Frame | None = None
@@ -119,10 +121,12 @@ class Pipeline:
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px)
         if detections is not None:
             self._occupied = bool(detections) or bool(update.active)
+        self._decisions.locate(update.active)
         crops = self._pick(frame, update) if detections is not None else ()
         hits = (
             *self._hits(self._recognise(crops), update.active, frame),
             *self._end(frame, update.ended),
+            *self._end(frame, self._tracker.end(self._decisions.take_continued())),
             *self._hits(self._decisions.redecide(), update.active, frame),
         )
         self.counters.frames += 1
@@ -133,7 +137,9 @@ class Pipeline:
         """End all tracks: nobody is followed over what comes next, if anything does."""
         self._decisions.use(self._policies.current)
         ended = self._tracker.flush()
-        return self._end(self._last_frame, ended) if self._last_frame is not None else ()
+        hits = self._end(self._last_frame, ended) if self._last_frame is not None else ()
+        self._decisions.forget_recent()
+        return hits
 
     def _detect(self, frame: Frame) -> Sequence[Detection] | None:
         if not self._cadence.due(frame.captured_utc_s):
@@ -203,6 +209,7 @@ class Pipeline:
             decided_utc_s=self._now(frame),
             first_seen_utc_s=track.first_seen_utc_s,
             last_seen_utc_s=track.last_seen_utc_s,
+            continues=report.continues,
             embeddings=report.embeddings if isinstance(report.decision, Unknown) else (),
         )
 

@@ -196,10 +196,13 @@ class DetectSettings(_Section):
 class TrackSettings(_Section):
     """How detections become tracks."""
 
-    min_detections: Annotated[int, Field(ge=1, le=100)] = 3
+    min_detections: Annotated[int, Field(ge=1, le=100)] = 2
     """Detections that confirm a track."""
     max_lost_s: Seconds = 2.0
     """A track that is not detected for this long ends."""
+    relink_s: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """A track that begins within this time of where another was last seen, and looks like it,
+    continues its visit; 0: none does."""
     min_iou: Share = 0.1
     """Least intersection over union of a predicted box and a strong detection that continues it."""
 

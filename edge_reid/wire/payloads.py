@@ -82,6 +82,7 @@ IdentityName = Annotated[str, Field(min_length=1, max_length=64)]
 StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
 
 _SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
+_SINCE_0_6: dict[str, Any] = {"x-since": "0.6.0"}
 _SINCE_0_5: dict[str, Any] = {"x-since": "0.5.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
 
@@ -117,6 +118,9 @@ class EventPayload(Payload):
     camera: Name
     track_id: Ordinal
     """Rises within one run of one camera; together with `first_seen` it names a track."""
+    continues: Ordinal | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """The `track_id` that this person's visit began as, where it is another one: they were out of
+    sight for moments, or swapped numbers with somebody they met."""
     identity: IdentityName | None
     """The name as enrolled; null for an unknown."""
     stranger: StrangerName | None = Field(None, json_schema_extra=_SINCE_0_2)
