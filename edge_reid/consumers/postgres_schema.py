@@ -58,6 +58,7 @@ _PARTITIONED = f"""
     CREATE TABLE edge_reid_events (LIKE {_OLD_TABLE} INCLUDING CONSTRAINTS)
         PARTITION BY RANGE (decided_at);
     ALTER TABLE edge_reid_events ADD PRIMARY KEY (decided_at, event_id);
+    ALTER TABLE edge_reid_events ADD COLUMN continues bigint;
     CREATE TABLE edge_reid_events_other PARTITION OF edge_reid_events DEFAULT;
     CREATE INDEX edge_reid_events_by_identity ON edge_reid_events (identity, decided_at)
         WHERE identity IS NOT NULL;
@@ -84,7 +85,8 @@ _RIGHTS = f"""DO $$
 
 _VIEWS = f"""
     CREATE VIEW edge_reid_visits AS
-        SELECT site, camera, agent, track_id, identity, stranger, first_seen, last_seen,
+        SELECT site, camera, agent, track_id, coalesce(continues, track_id) AS visit, identity,
+            stranger, first_seen, last_seen,
             last_seen - first_seen AS duration, similarity, threshold, type = 'end' AS is_over,
             decided_at, event_id
         FROM edge_reid_events event WHERE {LAST_OF_TRACKS};
@@ -107,7 +109,7 @@ def _by_month(db: psycopg.Connection) -> None:
         month = Month(begin.year, begin.month)
         if month.has_own_partition(now_s):
             add_month(db, month)
-    columns = ", ".join(COLUMNS)
+    columns = ", ".join(name for name in COLUMNS if name != "continues")  # which was not told then
     db.execute(f"INSERT INTO {TABLE} ({columns}) SELECT {columns} FROM {_OLD_TABLE}".encode())  # noqa: S608 - our own names
     db.execute(_RIGHTS.encode())
     db.execute(_VIEWS.encode())

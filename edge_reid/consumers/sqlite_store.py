@@ -66,6 +66,7 @@ MIGRATIONS = (
         "ALTER TABLE events RENAME TO edge_reid_events",
         "CREATE VIEW events AS SELECT * FROM edge_reid_events",
     ),
+    ("ALTER TABLE edge_reid_events ADD COLUMN continues INTEGER",),
 )
 EVENTS = DatabaseKind(
     noun="events",

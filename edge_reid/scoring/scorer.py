@@ -124,15 +124,18 @@ class _Scorer:
         return max(0.0, min(decided) - visit.first_frame) / self._truth.fps
 
     def _id_switches(self) -> int:
-        """As in CLEAR MOT, over the moments of which an event tells."""
-        seen: defaultdict[tuple[str, int], list[tuple[float, int]]] = defaultdict(list)
+        """As in CLEAR MOT, over the moments of which an event tells; a track that continues
+        another is that one.
+        """
+        seen: defaultdict[tuple[str, int], list[tuple[float, tuple[str, str, int]]]]
+        seen = defaultdict(list)
         edge = self._truth.fps * EDGE_S
-        for number, track in enumerate(self._tracks):
+        for track in self._tracks:
             for event in track.events:
                 visits = self._people[event.shown].visits if event.shown else ()
                 for visit in visits:
                     if visit.spans(event.frame, edge):
-                        seen[str(event.shown), visit.first_frame].append((event.frame, number))
+                        seen[str(event.shown), visit.first_frame].append((event.frame, event.visit))
         return sum(
             before[1] != after[1]
             for looks in seen.values()

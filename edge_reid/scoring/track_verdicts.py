@@ -35,6 +35,12 @@ class ShownEvent:
     verdict: NameVerdict | None
     """Of the name; None for an unknown."""
 
+    @property
+    def visit(self) -> tuple[str, str, int]:
+        """What makes it, to a consumer, of the same person passing: site, agent, first track."""
+        event = self.event
+        return event.site, event.agent, event.continues or event.track_id
+
 
 @dataclass(frozen=True, slots=True)
 class ShownTrack:

@@ -111,6 +111,7 @@ def older(where: str) -> None:
         lite.execute("ALTER TABLE edge_reid_events RENAME TO events")
         lite.execute("DROP INDEX events_by_stranger")
         lite.execute("ALTER TABLE events DROP COLUMN stranger")
+        lite.execute("ALTER TABLE events DROP COLUMN continues")
         lite.execute("PRAGMA user_version = 1")
 
 
@@ -218,7 +219,7 @@ def other_sqlite(path: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (newer_sqlite, "expected format 3 or older, got 99, written by a newer edge-reid"),
+        (newer_sqlite, "expected format 4 or older, got 99, written by a newer edge-reid"),
         (other_sqlite, "the events of a sink, got another kind of file; give another file"),
         (lambda path: f"sqlite:///{path / 'no' / 'folder.db'}", "cannot be opened"),
         (lambda path: f"{path / 'no' / 'folder.jsonl'}", "cannot be written"),

@@ -140,6 +140,11 @@ def test_a_person_told_by_another_track_is_an_id_switch() -> None:
     assert score_events(told, TWO).id_switches == 1
 
 
+def test_a_track_that_continues_another_is_no_id_switch() -> None:
+    again = event(2, 150, "anna", LEFT).model_copy(update={"continues": 1})
+    assert score_events([event(1, 110, "anna", LEFT), again], TWO).id_switches == 0
+
+
 def test_a_track_that_goes_over_to_another_person_is_mixed_and_switches_both() -> None:
     told = [
         *(event(1, 110, "anna", LEFT), event(1, 150, "anna", RIGHT)),

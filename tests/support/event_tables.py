@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from edge_reid.consumers.event_store import row
+from edge_reid.consumers.event_store import COLUMNS, row
 from edge_reid.consumers.postgres_schema import FIRST_TABLE, STRANGERS
 from edge_reid.wire.payloads import EventPayload
 
@@ -28,7 +28,7 @@ def make_tables_0_5(where: str, *events: EventPayload) -> None:
         for event in events:
             db.execute(
                 f"INSERT INTO edge_reid_events ({', '.join(COLUMNS_0_5)}) VALUES ({marks})",
-                row(event),
+                [dict(zip(COLUMNS, row(event), strict=True))[name] for name in COLUMNS_0_5],
             )
 
 
