@@ -33,7 +33,7 @@ class Sightings:
         """
         if hit.seq < self._published_seq:  # something newer was told since
             return None
-        if is_inherited and self._told and hit.last_seen < self._told.hit.last_seen:
+        if is_inherited and self._published and hit.last_seen < self._published.hit.last_seen:
             return None
         if hit.type == "end":
             self._close(hit)

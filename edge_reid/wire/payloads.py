@@ -84,7 +84,6 @@ IdentityName = Annotated[str, Field(min_length=1, max_length=64)]
 StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
 
 _SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
-_SINCE_0_6: dict[str, Any] = {"x-since": "0.6.0"}
 _SINCE_0_5: dict[str, Any] = {"x-since": "0.5.0"}
 _SINCE_0_6: dict[str, Any] = {"x-since": "0.6.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
