@@ -81,7 +81,9 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs="+", default=[10, 60])
     parser.add_argument("--templates", type=int, default=2, help="enrolled of each person")
     parser.add_argument("--photos", type=int, default=4, help="unseen ones of each person")
-    parser.add_argument("--minutes", type=float, default=2.0, help="of training")
+    parser.add_argument(
+        "--minutes", type=float, default=2.0, help="of training at most; a busy machine needs more"
+    )
     options = parser.parse_args()
     table = Table(title=f"{options.data}", title_justify="left")
     columns = (
