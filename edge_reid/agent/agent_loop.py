@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from edge_reid.agent.between_frames import BetweenFrames
-from edge_reid.agent.camera import Camera, Turn
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.run_report import RunReport
 from edge_reid.agent.signals import StopSignals
+from edge_reid.agent.watched_camera import Turn, WatchedCamera
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.wire.events import CameraState
 
 INTERRUPTED_FLUSH_S = 5.0
 """Who presses Ctrl-C waits so long at most for the last events to leave; the rest stay safe."""
 
-CameraIsOver = Callable[[Camera, EdgeReidError | None], None]
+CameraIsOver = Callable[[WatchedCamera, EdgeReidError | None], None]
 """Hears that a camera gives no more frames, and what broke."""
 
 
@@ -49,7 +49,7 @@ class AgentLoop:
 
     def __init__(
         self,
-        cameras: Sequence[Camera],
+        cameras: Sequence[WatchedCamera],
         feed: FrameFeed,
         *,
         between_frames: BetweenFrames,
@@ -95,7 +95,7 @@ class AgentLoop:
                 camera.end_tracks_if_away()
             self._report.idled()
 
-    def _end(self, camera: Camera, error: EdgeReidError | None) -> None:
+    def _end(self, camera: WatchedCamera, error: EdgeReidError | None) -> None:
         with self._signals.held():
             camera.end("failed" if error else "ended", str(error) if error else None)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from edge_reid.agent.agent_loop import AgentLoop
 from edge_reid.agent.annotated_film import AnnotatedFilm, film_paths
 from edge_reid.agent.between_frames import BetweenFrames
-from edge_reid.agent.camera import Camera
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.camera_status_report import CameraStatusReport
 from edge_reid.agent.camera_views import View, Views, open_views
@@ -37,6 +36,7 @@ from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
+from edge_reid.agent.watched_camera import WatchedCamera
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
@@ -193,7 +193,7 @@ def _build_camera(
     gallery: _Gallery,
     sinks: _Sinks,
     watching: Observers,
-) -> Camera:
+) -> WatchedCamera:
     ours, name = settings.cameras[view.name], view.name
     policies, embedder = gallery.policies.of(name), models.embedder
     origin = EventOrigin(
@@ -203,7 +203,7 @@ def _build_camera(
         gallery.policies.index.version,
         source_digest(ours.source.uri),
     )
-    return Camera(
+    return WatchedCamera(
         name,
         frames=view.frames,
         pipeline=Pipeline(

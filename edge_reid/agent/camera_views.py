@@ -80,7 +80,7 @@ def open_views(
         frames = CameraFrames(
             source, clock, stall_timeout_s=settings.source.stall_timeout_s, count=count
         )
-        looks = LookRecord(settings.detect.rate_hz, pace, count) if count else None
+        looks = LookRecord(name, settings.detect.rate_hz, pace, count) if count else None
         views.append(View(name, source, clock, frames, looks))
     return Views(tuple(views), schedule, are_live)
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from edge_reid.agent.agent_loop import CameraIsOver
-from edge_reid.agent.camera import Camera, Turn
 from edge_reid.agent.look_schedule import LookSchedule
+from edge_reid.agent.watched_camera import Turn, WatchedCamera
 
 _IDLE_S = 1.0
 """Between two looks at what goes on beside the frames."""
@@ -21,7 +21,7 @@ class LiveFeed:
         schedule: hears of their frames.
     """
 
-    def __init__(self, cameras: Sequence[Camera], schedule: LookSchedule) -> None:
+    def __init__(self, cameras: Sequence[WatchedCamera], schedule: LookSchedule) -> None:
         self._cameras = {camera.name: camera for camera in cameras}
         self._schedule = schedule
 
@@ -42,6 +42,8 @@ class LiveFeed:
             return None
         camera = self._cameras[look.camera]
         assert camera.looks is not None, "it is live"  # noqa: S101
-        self._schedule.looked(look.camera, camera.looks.period_s)
         frame = camera.frames.newest()
-        return Turn(camera, frame, look.waited_s) if frame else None
+        if frame is None:
+            return None
+        self._schedule.looked(look.camera, camera.looks.period_s)
+        return Turn(camera, frame, look.waited_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge_reid.agent.latency import LatencyWindow
+from edge_reid.agent.latency_window import LatencyWindow
 from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.look_schedule import FrameCount
 from edge_reid.wire.events import LookReport
@@ -18,12 +18,16 @@ class LookRecord:
     """Of one camera.
 
     Args:
+        camera: its name.
         wanted_hz: looks a second, as configured.
         pace: of the whole agent.
         count: frames of the camera so far.
     """
 
-    def __init__(self, wanted_hz: float, pace: LookPace, count: Callable[[], FrameCount]) -> None:
+    def __init__(
+        self, camera: str, wanted_hz: float, pace: LookPace, count: Callable[[], FrameCount]
+    ) -> None:
+        self._camera = camera
         self._wanted_hz = wanted_hz
         self._pace = pace
         self._count = count
@@ -51,7 +55,7 @@ class LookRecord:
         self._looks.note(age_s * 1e3)
         if brought_events:
             self._event_looks.note(age_s * 1e3)
-        self._pace.note(max(age_s, waited_s) * 1e3)
+        self._pace.note(self._camera, max(age_s, waited_s) * 1e3)
 
     def report(self, camera_fps: float | None) -> LookReport:
         """Of the last half minute.

@@ -70,17 +70,21 @@ class LookSchedule:
                 self._changed.notify_all()
 
     def next(self, timeout_s: float) -> Look | None:
-        """The camera whose turn it is, which is waited for; None when none is due in time."""
+        """The camera whose turn it is, which is waited for; None when none is due in time.
+
+        It stays due until `looked`: its frame may be gone, and the next one is then as good.
+        """
         with self._changed:
             self._changed.wait_for(self._waiting, timeout_s)
             waiting = self._waiting()
             if not waiting:
                 return None
             camera = min(waiting, key=lambda name: self._turns[name].due_s)
+            self._turns[camera].waits_since_s = None
             return Look(camera, self._clock() - waiting[camera])
 
     def looked(self, camera: str, period_s: float) -> None:
-        """Say that the newest frame of a camera is taken; it is due again `period_s` after it was.
+        """Say that the newest frame of a camera was taken; it is due again `period_s` after it was.
 
         What it missed is not made up for.
         """

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 
 from edge_reid.agent.agent_loop import CameraIsOver
-from edge_reid.agent.camera import Camera, Turn
+from edge_reid.agent.watched_camera import Turn, WatchedCamera
 from edge_reid.core.errors import SourceError
 
 
@@ -17,7 +17,7 @@ class RecordedFeed:
         cameras: of recordings. Of frames of one moment, that of the earlier camera comes first.
     """
 
-    def __init__(self, cameras: Sequence[Camera]) -> None:
+    def __init__(self, cameras: Sequence[WatchedCamera]) -> None:
         self._cameras = cameras
 
     def turns(self, idle: Callable[[], None], over: CameraIsOver) -> Iterator[Turn]:  # noqa: ARG002
@@ -29,7 +29,7 @@ class RecordedFeed:
             raise broken[0]
 
     def _frames_of(
-        self, camera: Camera, over: CameraIsOver, broken: list[SourceError]
+        self, camera: WatchedCamera, over: CameraIsOver, broken: list[SourceError]
     ) -> Iterator[Turn]:
         try:
             for frame in camera.frames.each():

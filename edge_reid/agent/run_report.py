@@ -6,12 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from edge_reid.agent.camera import Camera
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.observers import Observers
 from edge_reid.agent.pipeline import Step
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
+from edge_reid.agent.watched_camera import WatchedCamera
 from edge_reid.core.config import AgentSettings
 
 BROKER_GRACE_S = 3.0
@@ -33,7 +33,7 @@ class RunReport:
     def __init__(
         self,
         settings: AgentSettings,
-        cameras: Sequence[Camera],
+        cameras: Sequence[WatchedCamera],
         *,
         uplink: Uplink | None,
         observers: Observers,
@@ -61,7 +61,7 @@ class RunReport:
         for camera in self._cameras:
             camera.status.begin()
 
-    def stepped(self, camera: Camera, step: Step) -> None:
+    def stepped(self, camera: WatchedCamera, step: Step) -> None:
         """A frame went through all stages, and what it brought is committed."""
         self._observers.stepped(step)
         camera.status.running()

@@ -7,7 +7,6 @@ import hmac
 import socket
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.errors import SourceError
@@ -24,7 +23,7 @@ class CameraTls:
     Most cameras have one that they signed themselves: then its fingerprint is pinned.
     """
 
-    ca_file: Path | None = None
+    ca_file: str | None = None
     """Authority that signs it; None: the system's."""
     fingerprint: str | None = None
     """SHA-256 of the certificate, 64 hexadecimal digits; it alone decides then."""

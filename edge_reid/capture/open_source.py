@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_reid.capture.ffmpeg import ask_for, options_for
+from edge_reid.capture.camera_order import is_pipeline
 from edge_reid.capture.frame_source import FrameSource
+from edge_reid.capture.image_folder import ImageFolderSource
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.video_file import FileSource
 from edge_reid.core.config import SourceSettings
@@ -21,7 +22,11 @@ def open_source(
     clock: SteadyClock | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> FrameSource:
-    """Open what the settings name: a file, a camera (`0`, `/dev/video0`) or a stream URL.
+    """Open what the settings name.
+
+    A video file, a folder of images, a camera at this device (`0`, `/dev/video0`), a Raspberry
+    Pi's own (`picamera://0`), a stream (`rtsp://`, `rtsps://`, `http://`, `https://`), or a
+    GStreamer pipeline (elements with ` ! ` between them).
 
     Args:
         settings: what and how.
@@ -35,12 +40,13 @@ def open_source(
     quiet_opencv()
     uri = settings.uri
     if is_live(uri):
-        ask_for(options_for(settings))
         return LiveSource(settings, is_patient=is_patient, clock=clock, on_frame=on_frame)
+    if Path(uri).is_dir():
+        return ImageFolderSource(Path(uri), settings.image_rate_hz, settings.start_utc_s)
     return FileSource(Path(uri), settings.start_utc_s)
 
 
 def is_live(uri: str) -> bool:
     """Whether it means a camera or a stream; a camera that is unplugged has no device."""
     is_camera = uri.isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/"))
-    return is_camera or "://" in uri or Path(uri).is_char_device()
+    return is_camera or "://" in uri or is_pipeline(uri) or Path(uri).is_char_device()

@@ -22,6 +22,7 @@ from edge_reid.capture.camera_replies import Replies
 from edge_reid.capture.camera_tls import CameraTls, shown_fingerprint, tls_fault
 from edge_reid.capture.socket_queue import other_end, unread_bytes
 from edge_reid.core.camera_fault import CameraFault
+from edge_reid.core.errors import SourceError
 from edge_reid.core.stream_url import HOW_TO_QUOTE
 
 _PIECE_BYTES = 1 << 16
@@ -59,7 +60,7 @@ class RelayTarget:
 
 
 class Relay:
-    """Takes connections of a decoder on loopback to one camera; until closed.
+    """Takes connections of a decoder on loopback to one camera, once started.
 
     Args:
         url: of the camera, with its login.
@@ -91,8 +92,12 @@ class Relay:
         self._open: list[socket.socket] = []
         self._is_closed = False
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = _at_loopback(parts, self._server.getsockname()[1])
+        self.port = int(self._server.getsockname()[1])
+        self.url = _at_loopback(parts, self.port)
         """For the decoder."""
+
+    def start(self) -> None:
+        """Take connections from now on."""
         threading.Thread(target=self._serve, name="camera relay", daemon=True).start()
 
     @property
@@ -124,6 +129,8 @@ class Relay:
             self._pass_on(decoder)
         except FaultError as error:
             self.fault = error.fault
+        except SourceError as error:
+            self.fault = CameraFault("certificate", str(error))
         except OSError as error:
             if not self._is_closed and not self.is_playing:
                 self.fault = _network_fault(self._camera, error)

@@ -1,21 +1,25 @@
-"""How much waits in a socket of this process that FFmpeg opened."""
+"""How much waits in a socket of this process that FFmpeg opened.
+
+Every descriptor is tried: a decoder may have few, and may not list them.
+"""
 
 from __future__ import annotations
 
 import array
 import fcntl
 import os
+import resource
 import socket
 import stat
 import termios
 from contextlib import suppress
-from pathlib import Path
 
 
 def other_end(connection: socket.socket) -> int | None:
     """The descriptor in this process of the other end of a loopback connection; None: elsewhere."""
     ours = connection.getsockname(), connection.getpeername()
-    for descriptor in [int(path.name) for path in Path("/dev/fd").iterdir()]:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for descriptor in range(most):
         with suppress(OSError):
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode) and _ends(descriptor) == ours:
                 return descriptor

@@ -106,10 +106,6 @@ class FileSource:
 
 def _open(path: Path) -> cv2.VideoCapture:
     name = redact(str(path))  # it may have been meant as the address of a camera
-    if path.is_dir():
-        raise SourceError(
-            f"video {name}: expected a video file, this is a folder; name a file in it"
-        )
     if not path.is_file():
         raise SourceError(
             f"video {name}: no such file; give a video file, a camera index or an rtsp:// URL"

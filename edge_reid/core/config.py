@@ -28,6 +28,7 @@ from pydantic import (
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
+from edge_reid.core.cores import threads_for_inference
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
 from edge_reid.core.text_file import read_text_file
@@ -121,11 +122,15 @@ class SourceSettings(_Section):
     """The camera, stream or file that frames come from."""
 
     uri: Annotated[str, Field(min_length=1)]
-    """A video file, a camera index such as `0`, or a URL such as `rtsp://camera.local/stream`. In a
-    password write `#` as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    """A video file, a folder of images, a camera index such as `0`, a URL such as
+    `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
+    pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
+    `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
     start_time: datetime | None = None
     """Wall-clock time of the first frame of a file, UTC if it names no zone. Default: 1970-01-01,
     so that two runs give the same events."""
+    image_rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """Images a second of a folder of images: they hold no times."""
     stall_timeout_s: Seconds = 10.0
     """A live source without a new picture for this long is closed and opened again."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
@@ -171,8 +176,9 @@ class ModelSettings(_Section):
     """Embedding model: a `.tflite` with its manifest beside it. Default: the shipped one."""
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
-    threads: Annotated[int, Field(ge=1, le=64)] = 2
-    """Threads of the runtime for one inference."""
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)
+    """Threads of the runtime for one inference. Default: the fast cores that the agent may use, 4
+    at most."""
     public_key: Path | None = None
     """Public key of those who sign releases and, with them, manifests of models. A model signed
     with another key is refused; an unsigned one runs, with a warning. Default: no signature is

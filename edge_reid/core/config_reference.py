@@ -40,7 +40,7 @@ def settings_tables(
     model: type[BaseModel],
     section: str = "",
     remark: str = "",
-    told: dict[type[BaseModel], str] | None = None,
+    tables: dict[type[BaseModel], str] | None = None,
 ) -> str:
     """A heading, what the section is for, and a table of its keys; then the sections in it.
 
@@ -48,18 +48,18 @@ def settings_tables(
         model: the class that a table of the file is parsed into.
         section: its name in the file, such as `source`; empty for the keys before all sections.
         remark: what the field of this section says beside the class.
-        told: the section of each class whose keys stand in a table already.
+        tables: the section of each class whose keys stand in a table already.
     """
-    told = {} if told is None else told
+    tables = {} if tables is None else tables
     meanings = _field_docs(model)
-    before = next((kind for kind in model.__mro__ if kind in told), None)
+    before = next((kind for kind in model.__mro__ if kind in tables), None)
     known = before.model_fields if before else {}
     own = {name: field for name, field in model.model_fields.items() if name not in known}
     nested = {name: _section_of(field) for name, field in own.items()}
     keys = [name for name, inner in nested.items() if inner is None]
     if before:
-        remark = f"Keys as in `[{told[before]}]`{', and:' if keys else '.'}"
-    told.setdefault(model, section)
+        remark = f"Keys as in `[{tables[before]}]`{', and:' if keys else '.'}"
+    tables.setdefault(model, section)
     title = f"\n## `[{section}]`\n\n" if section else "\n## Keys before the first section\n\n"
     purpose = "" if before is model else inspect.cleandoc(model.__doc__ or "")
     lead = "\n\n".join(filter(None, (purpose, remark)))
@@ -67,7 +67,7 @@ def settings_tables(
     for name, inner in nested.items():
         if inner is not None:
             path = _path(section, name, own[name])
-            text += settings_tables(inner, path, meanings.get(name, ""), told)
+            text += settings_tables(inner, path, meanings.get(name, ""), tables)
     return text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ from edge_reid.core.types import Image
 DEFAULT_FPS = 25.0
 _MAX_FPS = 1000.0
 """Some streams report their clock rate (90,000) as their frame rate."""
-_KINDS = frozenset(map(ord, "IPB"))
 
 
 def quiet_opencv() -> None:
@@ -53,18 +51,6 @@ def frame_rate(capture: cv2.VideoCapture) -> float:
     """Frames per second as reported, or 25 where that is no frame rate."""
     fps = capture.get(cv2.CAP_PROP_FPS)
     return fps if 0 < fps <= _MAX_FPS else DEFAULT_FPS
-
-
-def stream_time_s(capture: cv2.VideoCapture) -> float:
-    """Of the picture just read, by the stream's own clock; 0 where it has none."""
-    time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-    return time_s if math.isfinite(time_s) else 0.0
-
-
-def frame_kind(capture: cv2.VideoCapture) -> str:
-    """Of the picture just read: `I` can be decoded alone, `P` and `B` need others, `?` unknown."""
-    code = int(capture.get(cv2.CAP_PROP_FRAME_TYPE))
-    return chr(code) if code in _KINDS else "?"
 
 
 def to_rgb(picture: Any) -> Image:

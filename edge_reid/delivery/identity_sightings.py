@@ -20,8 +20,8 @@ class Sightings:
     """One identity, as its hits tell."""
 
     def __init__(self) -> None:
-        self._told_seq = 0  # of the hit that was taken in when this was told
-        self._told: IdentityNews | None = None
+        self._published_seq = 0  # of the hit that was taken in when this was told
+        self._published: IdentityNews | None = None
         self._views: dict[str, HitPayload] = {}  # by camera; a camera has a person in view once
 
     def take_in(self, hit: HitPayload, *, is_inherited: bool = False) -> IdentityNews | None:
@@ -31,7 +31,7 @@ class Sightings:
         is over. A hit that is sent again, as its connection was lost, tells the same again. What is
         inherited from another outbox is older than its number.
         """
-        if hit.seq < self._told_seq:  # something newer was told since
+        if hit.seq < self._published_seq:  # something newer was told since
             return None
         if is_inherited and self._told and hit.last_seen < self._told.hit.last_seen:
             return None
@@ -42,9 +42,9 @@ class Sightings:
         views = tuple(self._views.values())
         shown = max(views, key=lambda view: view.seq) if hit.type == "end" and views else hit
         news = IdentityNews(shown, views)
-        if news == self._told and hit.seq != self._told_seq:
+        if news == self._published and hit.seq != self._published_seq:
             return None
-        self._told, self._told_seq = news, hit.seq
+        self._published, self._published_seq = news, hit.seq
         return news
 
     def _close(self, end: HitPayload) -> None:

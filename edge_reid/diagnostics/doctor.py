@@ -71,6 +71,8 @@ class CheckedInstallation:
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     """By the name of the camera; empty for one without a name."""
     mqtt: MqttSettings | None = None
+    detectors: Mapping[str, Path] = field(default_factory=dict)
+    """Of cameras that have one of their own, by their names."""
     state_dir: Path = Path()
     decide: DecideSettings = field(default_factory=DecideSettings)
     gallery_sync: GallerySyncSettings | None = None
@@ -84,6 +86,9 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     may_be_away = subject.is_offline
     yield _guard("runtime", _runtime)
     yield _guard("detector", lambda: _detector(subject.models))
+    for name, file in subject.detectors.items():
+        own = subject.models.model_copy(update={"detector": file})
+        yield _guard(f"detector of {name}", partial(_detector, own))
     yield _guard("embedding model", lambda: _embedding(subject.models))
     yield _guard("gallery", lambda: _any_gallery(subject))
     yield from _sources(subject.sources, is_excused=may_be_away)
@@ -98,7 +103,7 @@ def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = Fals
     """The result of a check. An excused failure is a warning, unless the configuration is wrong."""
     blame = Verdict.WARNING if is_excused else Verdict.FAILURE
     try:
-        diagnosis = check()
+        diagnosis = replace(check(), name=name)  # there may be several of a kind
     except EdgeReidError as error:
         detail, _, remedy = str(error).rpartition("; ")
         verdict = Verdict.FAILURE if isinstance(error, ConfigError) else blame

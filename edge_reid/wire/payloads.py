@@ -243,8 +243,8 @@ class CameraStatus(Payload):
     fault: FaultWord | None = Field(None, json_schema_extra=_SINCE_0_5)
     """What is wrong with the camera, in one word: `unknown-host`, `unreachable`, `refused`,
     `no-answer`, `certificate`, `login`, `not-found`, `elsewhere`, `declined`, `hung-up`,
-    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late` or `black`; in time there
-    may be more. Null when nothing is, or it is not the camera."""
+    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late`, `black` or `covered`;
+    in time there may be more. Null when nothing is, or it is not the camera."""
     fps: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
     """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0

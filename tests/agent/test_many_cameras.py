@@ -23,12 +23,12 @@ from support.mosquitto import Mosquitto
 from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.cli.main import main
-from edge_reid.consumers.command_client import new_command
-from edge_reid.core.config import AgentSettings, CommandName
+from edge_reid.consumers.command_client import ask, new_command
+from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
-from edge_reid.mqtt.message import Message
+from edge_reid.wire.commands import CommandResult
 from edge_reid.wire.topics import Address
 
 ADDRESS = Address("edge-reid", "lab", "device")
@@ -136,12 +136,14 @@ def run_until(is_enough: Callable[[], bool], agent: AgentSettings, timeout_s: fl
 
     def watch() -> None:
         deadline_s = time.monotonic() + timeout_s
-        while not is_over.wait(0.1) and time.monotonic() < deadline_s:
-            if is_enough():
-                was_enough.set()
-                break
-        if not is_over.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
+        try:
+            while not is_over.wait(0.1) and time.monotonic() < deadline_s:
+                if is_enough():
+                    was_enough.set()
+                    break
+        finally:
+            if not is_over.is_set():
+                os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch).start()
     try:
@@ -199,31 +201,18 @@ def test_one_camera_hangs_and_the_other_goes_on_at_its_rate(
 def test_commands_name_the_camera_that_they_are_for(
     gallery: Path, broker: Mosquitto, told: Consumer, crowd: tuple[Image, ...], tmp_path: Path
 ) -> None:
-    results: list[dict[str, Any]] = []
+    results: list[CommandResult] = []
+    commands = (
+        new_command("snapshot", camera="door"),
+        new_command("snapshot"),
+        new_command("set-threshold", 0.9, camera="door"),
+        new_command("set-threshold", 0.9, camera="yard"),
+    )
 
-    def ask(name: CommandName, **more: Any) -> dict[str, Any]:
-        command = new_command(name, more.get("threshold"), camera=more.get("camera"))
-        told.publish(Message(ADDRESS.agent_command, command.to_json()))
-        answers: list[dict[str, Any]] = []
-
-        def has_answered() -> bool:
-            answers[:] = [
-                result
-                for result in told.payloads("/agents/device/result")
-                if result["id"] == command.id
-            ]
-            return bool(answers)
-
-        eventually(has_answered, 30)
-        return answers[0]
-
-    def has_been_asked() -> bool:
+    def have_been_asked() -> bool:
         if not told.payloads("/door/status"):
             return False
-        results.append(ask("snapshot", camera="door"))
-        results.append(ask("snapshot"))
-        results.append(ask("set-threshold", threshold=0.9, camera="door"))
-        results.append(ask("set-threshold", threshold=0.9, camera="yard"))
+        results.extend(ask(broker.broker(), ADDRESS, asked, timeout_s=30) for asked in commands)
         return True
 
     with MjpegCamera(crowd) as gate, MjpegCamera(crowd) as door:
@@ -237,9 +226,10 @@ def test_commands_name_the_camera_that_they_are_for(
                 "snapshot_dir": tmp_path / "pictures",
             },
         )
-        run_until(has_been_asked, agent)
+        run_until(have_been_asked, agent)
     picture, unnamed, threshold, other = results
-    assert "door" in Path(picture["picture"]["file"]).name
-    assert "expected a camera, as this agent has several; name gate or door" in unnamed["reason"]
-    assert threshold["outcome"] == "done"
-    assert "expected camera gate or door, those of this agent, got yard" in other["reason"]
+    assert picture.picture is not None
+    assert "door" in Path(picture.picture.file).name
+    assert "expected a camera, as this agent has several; name gate or door" in str(unnamed.reason)
+    assert threshold.outcome == "done"
+    assert "expected camera gate or door, those of this agent, got yard" in str(other.reason)

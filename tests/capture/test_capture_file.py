@@ -101,7 +101,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    assert "this is a folder; name a file in it" in complaint(tmp_path)
+    assert "found none; name a folder of images, or a video file" in complaint(tmp_path)
 
 
 def test_an_empty_file(tmp_path: Path) -> None:

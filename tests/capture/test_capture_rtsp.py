@@ -7,8 +7,8 @@ import ipaddress
 import itertools
 import os
 import re
+import signal
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -22,12 +22,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from support.decoders import decoders
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, is_key, noise
 
-from edge_reid.capture import camera_reader as reader
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.open_source import open_source
-from edge_reid.capture.stream_judge import digest
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.types import Frame
@@ -95,22 +94,11 @@ def test_pictures_come_over_tcp_whatever_opencv_asks_for_on_its_own(play: Play) 
 
 
 def test_a_camera_that_has_udp_only_is_asked_for_it_by_a_setting(play: Play) -> None:
-    """In a process of its own: OpenCV reads the options of FFmpeg once."""
-    script = """
-import sys
-from itertools import islice
-from edge_reid.core.config import SourceSettings
-from edge_reid.capture import camera_reader as reader
-from edge_reid.capture.open_source import open_source
-with open_source(SourceSettings(uri=sys.argv[1], rtsp_transport="udp")) as source:
-    print(len(list(islice(source, 10))), source.size_px)
-"""
-    fresh = {name: value for name, value in os.environ.items() if "OPENCV_FFMPEG" not in name}
     with RtspCamera(play, takes_tcp=False) as camera:
-        command = [sys.executable, "-c", script, camera.url]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=fresh)
+        with open_source(settings(camera, rtsp_transport="udp")) as source:
+            frames = list(islice(source, 10))
         assert refusal(settings(camera)).endswith("try the other source.rtsp_transport")
-    assert (done.stdout, done.stderr[-300:]) == ("10 (160, 120)\n", "")
+    assert (len(frames), source.size_px) == (10, (160, 120))
 
 
 def test_the_right_login_opens_and_a_wrong_one_is_told_from_none(play: Play) -> None:
@@ -202,7 +190,6 @@ def test_a_picture_that_stands_still_is_no_living_camera(units: tuple[Unit, ...]
 
 
 def test_a_stream_that_changes_its_size_goes_on_in_the_new_one(units: tuple[Unit, ...]) -> None:
-    """OpenCV up to 4.12 gives the last picture of the old size for ever."""
     larger = encode(noise(2 * FPS, size_px=(320, 240)))
 
     def play(connection: int) -> Iterator[Unit]:
@@ -239,37 +226,25 @@ def test_damaged_pictures_are_left_out_and_told(units: tuple[Unit, ...]) -> None
     assert "came damaged and were left out" in str(source.fault)
 
 
-def test_pictures_that_wait_for_a_slow_device_keep_the_time_at_which_they_were_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """And when they are too old, the camera is asked for its newest."""
-    scene = encode(noise(2 * FPS, size_px=(640, 480)))
-    sent: list[float] = []
-
-    def play(_: int) -> Iterator[Unit]:
-        for unit in itertools.cycle(scene):
-            sent.append(time.time())
-            yield unit
-
-    def slow(picture: object) -> int:
-        time.sleep(0.2)  # a device that takes five pictures a second
-        return digest(picture)
-
-    monkeypatch.setattr(reader, "digest", slow)
+def test_what_waited_for_a_busy_device_is_skipped_to_the_newest_key_picture() -> None:
+    """And what is decoded keeps the time at which it was taken."""
+    scene = encode(noise(6 * FPS, size_px=(640, 480)))
+    kinds, ages_s = set[str | None](), list[float]()
     with (
-        RtspCamera(play) as camera,
-        open_source(settings(camera, stall_timeout_s=10.0)) as source,
+        RtspCamera(lambda _: itertools.cycle(scene)) as camera,
+        open_source(settings(camera, stall_timeout_s=20.0)) as source,
     ):
-        assert isinstance(source, LiveSource)
-        kinds, delays_s = set(), []
+        (decoder,) = decoders()
+        os.kill(decoder, signal.SIGSTOP)
+        threading.Timer(3.0, os.kill, (decoder, signal.SIGCONT)).start()
+        threading.Timer(6.0, source.close).start()
         for frame in source:
             kinds.add(source.fault.kind if source.fault else None)
-            delays_s.append(time.time() - frame.captured_utc_s)
-            if source.reopened and delays_s[-1] < 1.0:
-                break
-            assert time.time() - sent[0] < 60
+            ages_s.append(time.time() - frame.captured_utc_s)
+        assert source.dropped > FPS
     assert "late" in kinds
-    assert 2.0 < max(delays_s) < 9.0
+    assert max(ages_s[1:]) < 2.5, "what is too old is not handed on"
+    assert min(ages_s) < 0.2
 
 
 def certificate(folder: Path, name: str = "gate.local") -> tuple[Path, Path]:

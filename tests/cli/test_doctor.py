@@ -42,6 +42,22 @@ def test_a_threshold_beyond_what_was_measured_is_a_warning(edge_reid, tmp_path, 
     assert "edge-reid calibrate" in said
 
 
+def test_every_camera_and_every_detector_is_looked_at(edge_reid, tmp_path):
+    edge_reid("gallery", "init", tmp_path / "gallery.db")
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        'site = "lab"\ngallery = "gallery.db"\n'
+        f'[cameras.gate]\nsource.uri = "{campus.CLIP}"\n'
+        '[cameras.door]\nsource.uri = "no.mp4"\ndetect.model = "no.tflite"\n'
+    )
+    outcome = edge_reid("doctor", "--config", config)
+    said = " ".join(outcome.out.split())
+    assert outcome.code == 1
+    assert "✓ source gate 768×576" in said
+    assert "✗ source door video" in said
+    assert "✗ detector of door model" in said
+
+
 @pytest.mark.broker
 def test_a_broker_that_lets_us_in(edge_reid, broker):
     outcome = edge_reid("doctor", "--broker", broker.url)

@@ -60,6 +60,11 @@ def may_publish(broker: Broker, topic: str) -> bool:
         ("gate-1", f"{LAB}/gate/hit"),
         ("gate-1", f"{LAB}/gate/unknown"),
         ("gate-1", f"{LAB}/gate/status"),
+        *(
+            ("yard-1", f"{LAB}/{own}/{end}")
+            for own in ("yard", "pond")
+            for end in ("hit", "status")
+        ),
         ("gate-1", f"{AGENT}/status"),
         ("gate-1", f"{AGENT}/result"),
         ("gate-1", f"{LAB}/identities/ana"),
@@ -83,6 +88,8 @@ def test_everybody_may_say_what_is_theirs(secured: SecuredMosquitto, who: str, t
     [
         ("gate-1", f"{LAB}/door/hit"),
         ("gate-1", f"{LAB}/door/status"),
+        ("gate-1", f"{LAB}/pond/hit"),
+        ("yard-1", f"{LAB}/gate/hit"),
         ("gate-1", f"{LAB}/agents/door-1/status"),
         ("gate-1", f"{LAB}/agents/door-1/command"),
         ("gate-1", f"{AGENT}/command"),

@@ -77,6 +77,11 @@ def _subject(
             settings.gallery,
             {name: camera.source for name, camera in settings.cameras.items()},
             settings.mqtt,
+            {
+                name: camera.detect.model
+                for name, camera in settings.cameras.items()
+                if camera.detect.model not in {None, settings.models.detector}
+            },
             settings.outbox_path.parent,
             settings.decide,
             settings.gallery_sync,

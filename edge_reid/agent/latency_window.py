@@ -58,6 +58,10 @@ class LatencyWindow:
         p50, p95 = np.percentile(taken_ms, (50, 95))
         return LatencySummary(round(float(p50), 3), round(float(p95), 3))
 
+    def count_above(self, most_ms: float) -> int:
+        """Looks in the span that took longer than this."""
+        return sum(took_ms > most_ms for took_ms in self._of_late())
+
     def __len__(self) -> int:
         return len(self._of_late())
 

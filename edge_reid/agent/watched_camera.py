@@ -17,13 +17,13 @@ from edge_reid.wire.events import CameraState
 class Turn:
     """A frame that is to be taken now."""
 
-    camera: Camera
+    camera: WatchedCamera
     frame: Frame
     waited_s: float = 0.0
     """Since the camera was due; it had to wait for others."""
 
 
-class Camera:
+class WatchedCamera:
     """One camera at work. Of the thread that takes the frames.
 
     Args:
