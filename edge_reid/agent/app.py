@@ -40,6 +40,7 @@ from edge_reid.agent.watched_camera import WatchedCamera
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.recogniser import StrangerRecogniser
@@ -143,13 +144,14 @@ def _open_gallery(
     settings: AgentSettings, manifest: EmbeddingManifest, stack: ExitStack
 ) -> _Gallery:
     """The gallery that the device has of its own, or the one that it follows."""
+    thresholds = GalleryThresholds.of(manifest)
     sync = GallerySync.open(settings, manifest)
-    feed = sync or GalleryWatch(settings.gallery, manifest.model_id)
+    feed = sync or GalleryWatch(settings.gallery, manifest.model_id, fuse=thresholds.fuse)
     stack.enter_context(feed)
     newer = sync.take() if sync else None
     index = feed.first if newer is None else newer
     holders = {
-        name: PolicyHolder(MatchPolicy(index, camera.decide, manifest.impostor_quantiles))
+        name: PolicyHolder(MatchPolicy(index, camera.decide, thresholds))
         for name, camera in settings.cameras.items()
     }
     return _Gallery(CameraPolicies(holders), sync, feed)

@@ -205,9 +205,10 @@ class CommandRunner:
         """The gallery of this device as it is now; None where sync keeps it."""
         if self._sync:
             return None
-        model_id = self._policies.index.model_id
+        policy = self._policies.first
+        model_id = policy.index.model_id
         with GalleryStore.open(self._settings.gallery, model_id=model_id) as store:
-            return Index(store.snapshot())
+            return Index(store.snapshot(), fuse=policy.thresholds.fuse)
 
     def _waiting_for_restart(self, found: AgentSettings) -> tuple[str, ...]:
         ours = self._settings

@@ -110,7 +110,9 @@ class Pipeline:
         self._gate = MotionGate() if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._picker = CropPicker(settings.embed)
-        self._decisions = TrackDecisions(policies.current, keep=settings.embed.crops_per_track)
+        self._decisions = TrackDecisions(
+            policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
+        )
         self._decision_clock = decision_clock
         self._occupied = False
         self._last_frame: Frame | None = None
@@ -135,10 +137,12 @@ class Pipeline:
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px)
         if detections is not None:
             self._occupied = bool(detections) or bool(update.active)
+        self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
         hits = (
             *self._hits(self._recognise(crops), update.active, frame),
             *self._end(frame, update.ended),
+            *self._end(frame, self._tracker.end(self._decisions.take_continued())),
             *self._hits(self._decisions.redecide(), update.active, frame),
         )
         self.counters.frames += 1
@@ -149,7 +153,9 @@ class Pipeline:
         """End all tracks: nobody is followed over what comes next, if anything does."""
         self._decisions.use(self._policies.current)
         ended = self._tracker.flush()
-        return self._end(self._last_frame, ended) if self._last_frame is not None else ()
+        hits = self._end(self._last_frame, ended) if self._last_frame is not None else ()
+        self._decisions.forget_recent()
+        return hits
 
     def _detect(self, frame: Frame) -> Sequence[Detection]:
         if self._gate is not None:
@@ -218,6 +224,7 @@ class Pipeline:
             decided_utc_s=self._now(frame),
             first_seen_utc_s=track.first_seen_utc_s,
             last_seen_utc_s=track.last_seen_utc_s,
+            continues=report.continues,
             embeddings=report.embeddings if isinstance(report.decision, Unknown) else (),
         )
 

@@ -15,9 +15,11 @@ from collections.abc import Iterable
 
 from edge_reid.agent.name_assignment import NameAssignment
 from edge_reid.agent.policy import MatchPolicy
+from edge_reid.agent.recent_tracks import RecentTracks
 from edge_reid.agent.track_state import (
     EmbeddedCrop,
     EndedTrack,
+    PastTrack,
     TrackReport,
     TrackState,
     embeddings_of,
@@ -25,7 +27,7 @@ from edge_reid.agent.track_state import (
     kind_of_news,
 )
 from edge_reid.agent.track_swaps import SwapOutcome, likeness, outcome_of
-from edge_reid.core.types import Candidate, Decision, HitType, Known, Uncertain, Unknown
+from edge_reid.core.types import Candidate, Decision, HitType, Known, Track, Uncertain, Unknown
 from edge_reid.matching.decide import decide
 
 _MAX_RIVALS = 8
@@ -38,13 +40,17 @@ class TrackDecisions:
     Args:
         policy: gallery, threshold and rules in force.
         keep: crops kept per track.
+        relink_s: a track may continue one that was last seen so long ago; 0: none does.
     """
 
-    def __init__(self, policy: MatchPolicy, *, keep: int) -> None:
+    def __init__(self, policy: MatchPolicy, *, keep: int, relink_s: float = 0.0) -> None:
         self._policy = policy
         self._keep = keep
         self._tracks: dict[int, TrackState] = {}
         self._names = NameAssignment(self._tracks)
+        self._recent = RecentTracks(relink_s)
+        self._places: dict[int, Track] = {}
+        self._heirs: dict[int, int] = {}  # by track that is to end, the one that continues it
         self._due: set[int] = set()  # tracks of which more has changed than their crops
         self._wanting_fresh: set[int] = set()
         self._settled: set[int] = set()  # tracks whose fresh crops have done their work
@@ -81,6 +87,8 @@ class TrackDecisions:
             return None
         for crop in crops:
             state.add(crop, self._keep)
+        if self._waits_for_predecessor(track_id):
+            return None
         shown = self._judge(state.crops)
         self._challenge(shown, track_id)
         state.decision = self._unless_elsewhere(shown, track_id)
@@ -94,6 +102,8 @@ class TrackDecisions:
         reports = []
         for track_id in sorted(due, key=self._likeness, reverse=True):
             state = self._tracks[track_id]
+            if self._waits_for_predecessor(track_id):
+                continue
             state.decision = self._decide(state, track_id)
             if not state.is_absent and (report := self._report(state, track_id)):
                 reports.append(report)
@@ -109,6 +119,19 @@ class TrackDecisions:
             for track_id, state in self._tracks.items()
             if state.decision is not None
         }
+
+    def locate(self, tracks: Iterable[Track]) -> None:
+        """Say where the open tracks are, at every frame."""
+        self._places |= {track.track_id: track for track in tracks}
+
+    def take_continued(self) -> frozenset[int]:
+        """Open tracks whose people go on under other numbers: they are to end; asking is taking."""
+        continued = frozenset(self._heirs)
+        return continued & self._tracks.keys()
+
+    def forget_recent(self) -> None:
+        """What comes next continues nothing that was."""
+        self._recent.clear()
 
     def meet(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Say which tracks are so close that the tracker may take one for the other; at every look
@@ -154,11 +177,18 @@ class TrackDecisions:
         and who follows the track must see it end under the same name. Only if the track has swapped
         people with another it ends under whose name is right.
         """
+        place = self._places.pop(track_id, None)
         if track_id not in self._tracks:
             return EndedTrack(None)
         self._settle(track_id, final=True)
         state = self._tracks.pop(track_id)
         self._forget(track_id)
+        ended = self._ended(state, track_id)
+        if place is not None:
+            self._hand_on(_past(place, state, ended.decision))
+        return ended
+
+    def _ended(self, state: TrackState, track_id: int) -> EndedTrack:
         self._due |= self._names.waiting(state.held)
         if state.is_absent and state.view:
             return _end_unseen(state, state.view, track_id)
@@ -172,6 +202,55 @@ class TrackDecisions:
         fresh = kind_of_news(state, final, self._policy.rules.update_gain)
         kinds = (fresh, HitType.END) if fresh else (HitType.END,)
         return EndedTrack(final, tuple(_report_of(state, track_id, kind, final) for kind in kinds))
+
+    def _waits_for_predecessor(self, track_id: int) -> bool:
+        """Have a track that nothing was told of continue another one, where it does. Whether that
+        one is still open, and has to end first.
+        """
+        state = self._tracks[track_id]
+        if track_id in self._heirs.values():
+            return True
+        if state.published or state.continues:
+            return False
+        past = self._recent.predecessor(state.crops, self._absent(), self._policy)
+        if past is None or self._is_somebody_else(state, past):
+            return False
+        if past.track.track_id in self._tracks:
+            self._heirs[past.track.track_id] = track_id
+            return True
+        self._recent.forget(past)
+        self._adopt(track_id, past)
+        return False
+
+    def _absent(self) -> list[PastTrack]:
+        """The open tracks that are not seen at the moment."""
+        return [
+            _past(place, self._tracks[track_id], None)
+            for track_id, place in self._places.items()
+            if not place.observed and track_id in self._tracks and track_id not in self._heirs
+        ]
+
+    def _is_somebody_else(self, state: TrackState, past: PastTrack) -> bool:
+        """Whether the two have different names by their own crops."""
+        now, before = self._judge(state.crops), past.held
+        if not isinstance(now, Known) or not isinstance(before, Known):
+            return False
+        return now.identity != before.identity
+
+    def _hand_on(self, past: PastTrack) -> None:
+        """A track has ended: to the one that continues it, else to whoever may come."""
+        heir = self._heirs.pop(past.track.track_id, None)
+        if heir in self._tracks:
+            self._adopt(heir, past)
+            self._due.add(heir)
+        else:
+            self._recent.remember(past)
+
+    def _adopt(self, track_id: int, past: PastTrack) -> None:
+        state = self._tracks[track_id]
+        state.adopt(past, None if self._is_gone(past.held) else past.held, self._keep)
+        state.decision = self._decide(state, track_id)
+        self._settled.add(track_id)
 
     def _forget(self, track_id: int) -> None:
         self._due.discard(track_id)
@@ -195,6 +274,7 @@ class TrackDecisions:
                 continue
             if outcome is SwapOutcome.CROSSED:
                 state.swap(rival)
+                _swap_visits(track_id, state, number, rival)
             del state.rivals[number]
             rival.rivals.pop(track_id, None)
             if number in self._tracks:
@@ -295,16 +375,33 @@ class TrackDecisions:
         if kind is None:
             return None
         state.held = state.published = decision
+        state.published_visit = state.continues
         return _report_of(state, track_id, kind, decision)
 
     def _is_gone(self, decision: Known | Unknown | None) -> bool:
         return isinstance(decision, Known) and decision.identity not in self._policy.index
 
 
+def _past(place: Track, state: TrackState, decision: Decision | None) -> PastTrack:
+    held = state.held
+    if isinstance(decision, Known | Unknown) and not state.is_absent:
+        held = decision
+    return PastTrack(place, tuple(state.crops), held, state.continues or place.track_id)
+
+
+def _swap_visits(one: int, state: TrackState, other: int, rival: TrackState) -> None:
+    """Each goes on with the visit of the person that it shows now."""
+    visit, rivals_visit = state.continues or one, rival.continues or other
+    state.continues = rivals_visit if rivals_visit != one else None
+    rival.continues = visit if visit != other else None
+
+
 def _report_of(
     state: TrackState, track_id: int, kind: HitType, decision: Known | Unknown
 ) -> TrackReport:
-    return TrackReport(track_id, kind, decision, state.best, state.embeddings)
+    return TrackReport(
+        track_id, kind, decision, state.best, state.embeddings, continues=state.continues
+    )
 
 
 def _end_unseen(state: TrackState, view: EmbeddedCrop, track_id: int) -> EndedTrack:
@@ -312,5 +409,5 @@ def _end_unseen(state: TrackState, view: EmbeddedCrop, track_id: int) -> EndedTr
     told = state.published
     if told is None:
         return EndedTrack(None)
-    end = TrackReport(track_id, HitType.END, told, view, (view.embedding,))
+    end = TrackReport(track_id, HitType.END, told, view, (view.embedding,), state.published_visit)
     return EndedTrack(told, (end,))

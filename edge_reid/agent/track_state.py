@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from edge_reid.core.geometry import Box
-from edge_reid.core.types import Decision, Embedding, HitType, Known, Uncertain, Unknown
+from edge_reid.core.types import Decision, Embedding, HitType, Known, Track, Uncertain, Unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,6 +18,20 @@ class EmbeddedCrop:
     embedding: Embedding
     box: Box
     captured_utc_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PastTrack:
+    """What is left of a track that is not seen any more."""
+
+    track: Track
+    """As it was last."""
+    crops: tuple[EmbeddedCrop, ...]
+    """By falling quality."""
+    held: Known | Unknown | None
+    """Who it was taken for."""
+    visit: int
+    """The number of the track that the visit began as."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +57,10 @@ class TrackState:
     """Of a track that swapped people: its own best crop, as `crops` are partly of the other."""
     is_absent: bool = False
     """Whether it swapped people out of sight and was not seen since."""
+    continues: int | None = None
+    """The number of the track that the visit began as, if it was another one."""
+    published_visit: int | None = None
+    """`continues` as it was last told."""
 
     @property
     def embeddings(self) -> tuple[Embedding, ...]:
@@ -98,9 +116,21 @@ class TrackState:
         self.decision, other.decision = other.decision, self.decision
         self.held, other.held = other.held, self.held
 
+    def adopt(self, before: PastTrack, held: Known | Unknown | None, keep: int) -> None:
+        """Continue a track that has ended: its crops join these, and its visit goes on."""
+        self.view, self.held, self.continues = self.best, held, before.visit
+        for crop in before.crops:
+            _insert(self.crops, crop, keep)
+
     def as_met(self) -> TrackState:
         """What a rival needs of it when it has ended."""
-        return TrackState(list(self.crops), self.decision, self.held, fresh=list(self.fresh))
+        return TrackState(
+            list(self.crops),
+            self.decision,
+            self.held,
+            fresh=list(self.fresh),
+            continues=self.continues,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +144,8 @@ class TrackReport:
     """It is shown: the best crop of this very track."""
     embeddings: tuple[Embedding, ...]
     """All that are kept, by falling quality."""
+    continues: int | None = None
+    """The number of the track that the visit began as, if it was another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,13 +82,7 @@ class AvReader:
             self._is_timed = camera.format.name not in _UNTIMED
             self._heed(lines)
             self._errors = 0
-            ends_at_next = (
-                camera.format.name in _ENDS_AT_NEXT and stream.codec_context.name in _CUT_BY_PARSER
-            )
-            before_s = time.monotonic()
-            for packet in camera.demux(stream):
-                now_s = time.monotonic()
-                arrived_s, before_s = before_s if ends_at_next else now_s, now_s
+            for packet, arrived_s in _packets(camera, stream):
                 if not self._is_wanted(packet, arrived_s):
                     self.skipped += 1
                     continue
@@ -129,6 +123,17 @@ class AvReader:
         chroma = (_plane(shown, number, width // 2, height // 2) for number in (1, 2))
         planes = (_plane(shown, 0, width, height), *chroma)
         return DecodedPicture(planes, layout, width, height, captured_s, kind, self._errors)
+
+
+def _packets(camera: Any, stream: Any) -> Iterator[tuple[Any, float]]:
+    """Each packet of a stream, and when it arrived, monotonic."""
+    is_rtsp_or_ts = camera.format.name in _ENDS_AT_NEXT
+    ends_at_next = is_rtsp_or_ts and stream.codec_context.name in _CUT_BY_PARSER
+    before_s = time.monotonic()
+    for packet in camera.demux(stream):
+        now_s = time.monotonic()
+        yield packet, before_s if ends_at_next else now_s
+        before_s = now_s
 
 
 def _decoded(packet: Any) -> list[Any]:

@@ -83,11 +83,15 @@ class DecoderProcess:
         picture = next((each.picture for each in reversed(reports) if each.picture), None)
         return _with_picture(self.report, picture)
 
+    def kill(self) -> None:
+        """End it at once, from any thread; whoever waits for a report stops waiting."""
+        with suppress(OSError):
+            self._process.kill()
+
     def stop(self) -> None:
         """End it at once, and wait until nothing of it is left."""
         self.is_over = True
-        with suppress(OSError):
-            self._process.kill()
+        self.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
@@ -113,10 +117,10 @@ class DecoderProcess:
         piece = os.read(output.fileno(), _PIECE_BYTES) if output else b""
         *lines, self._waiting = (self._waiting + piece).split(b"\n")
         if not piece or len(self._waiting) > MAX_LINE_BYTES:
-            self.stop_reading()
+            self._end_reading()
         return lines
 
-    def stop_reading(self) -> None:
+    def _end_reading(self) -> None:
         """It has ended, or says what cannot be."""
         self.is_over = True
         with suppress(subprocess.TimeoutExpired):
@@ -126,7 +130,7 @@ class DecoderProcess:
         try:
             return DecoderReport.from_line(line)
         except (ValueError, TypeError, KeyError):
-            self.stop_reading()
+            self._end_reading()
             return None
 
 

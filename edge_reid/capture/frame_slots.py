@@ -13,7 +13,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,10 +80,11 @@ class FrameSlots:
         self._newest = 0
 
     def close(self) -> None:
-        """Let the memory go; views of it must be gone before."""
-        self._view.release()
-        self._memory.close()
+        """Let the memory go: now, or when the last view of it does, which a traceback may hold."""
         os.close(self.descriptor)
+        with suppress(BufferError):
+            self._view.release()
+            self._memory.close()
 
     def write(self, rows: Sequence[memoryview], width: int, height: int, layout: Layout) -> Slot:
         """Put a picture, piece after piece, into a free slot."""
@@ -101,11 +102,8 @@ class FrameSlots:
     @contextmanager
     def reading(self, slot: Slot) -> Iterator[memoryview | None]:
         """The bytes of a picture, which stay as they are meanwhile; None: they are another's now.
-
-        Raises:
-            ValueError: there can be no such picture.
+        The slot has been checked.
         """
-        slot.check()
         start = _HEAD_BYTES + slot.number * _SLOT_BYTES
         self._memory[0] = slot.number + 1
         try:

@@ -52,7 +52,7 @@ def restrict(allowed: Allowed) -> str | None:
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
     if version < 1:
-        return "files and connections (its kernel has no Landlock)"
+        return "files and connections (no Landlock here)"
     file_rights = _FILE_RIGHTS.get(version, _ALL_FILE_RIGHTS)
     ports = allowed.connect_ports if version >= _NETWORK_VERSION else None
     network = 0 if ports is None else _BIND_TCP | _CONNECT_TCP
@@ -71,7 +71,7 @@ def restrict(allowed: Allowed) -> str | None:
     finally:
         os.close(ruleset)
     is_open = allowed.connect_ports is not None and ports is None
-    return "connections (its kernel's Landlock is older than 6.7)" if is_open else None
+    return "connections (Landlock of a Linux older than 6.7)" if is_open else None
 
 
 def _size(version: int) -> int:

@@ -12,8 +12,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 
+from edge_reid.capture.camera_login import address_with_login
 from edge_reid.capture.camera_order import CameraOrder
 from edge_reid.capture.decoder_process import DecoderProcess
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
@@ -61,9 +63,9 @@ class LiveSource:
             return soon.
 
     Raises:
-        SourceError: no picture within `stall_timeout_s` of opening, and we are not patient; of a
-            stream that flows, within 90 s. Later trouble is not an error: the source is opened
-            again until it answers (`reopened` counts).
+        SourceError: `login_file` holds no login; or no picture within `stall_timeout_s` of opening,
+            and we are not patient; of a stream that flows, within 90 s. Later trouble is not an
+            error: the source is opened again until it answers (`reopened` counts).
     """
 
     is_live = True
@@ -81,6 +83,7 @@ class LiveSource:
         self.fps, self.size_px = DEFAULT_FPS, (0, 0)
         self.lag_s = 0.0
         self._settings = settings
+        self._address = address_with_login(settings)
         self._clock = clock or SteadyClock()
         self._on_frame = on_frame
         self._closed = threading.Event()
@@ -121,6 +124,8 @@ class LiveSource:
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
+        if decoder := self._decoder:
+            decoder.kill()
         if threading.current_thread() is not self._supervisor:
             self._supervisor.join(_CLOSE_WAIT_S)
 
@@ -143,7 +148,8 @@ class LiveSource:
         if picture is None or image is None:
             return None
         self._taken += 1
-        return Frame(image, picture.index, self._clock.at(picture.captured_s))
+        captured_s = min(picture.captured_s, time.monotonic())
+        return Frame(image, picture.index, self._clock.at(captured_s))
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames(lambda: None)
@@ -199,8 +205,10 @@ class LiveSource:
 
     def _order(self) -> CameraOrder:
         settings = self._settings
+        with suppress(SourceError):  # being written anew: the login of before is left
+            self._address = address_with_login(settings)
         return CameraOrder(
-            settings.uri,
+            self._address,
             settings.stall_timeout_s,
             settings.rtsp_transport,
             str(settings.ca_file) if settings.ca_file else None,

@@ -63,19 +63,21 @@ def give_up_rights(needs: Needs) -> str | None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, MAX_DESCRIPTORS)
     if sys.platform != "linux":
-        return "files and connections (not Linux)"
+        return "files and connections (this is not Linux)"
     _limit(resource.RLIMIT_AS, MAX_ADDRESS_BYTES)
     _prctl(_SET_NO_NEW_PRIVS, 1)
     _prctl(_SET_DUMPABLE, 0)
     if not needs.is_confined:
         return "files and connections (a pipeline may need any)"
-    return restrict(
-        Allowed(
-            read=(*map(Path, (*_SYSTEM, *_python(), *needs.files)),),
-            control=(*map(Path, needs.devices),),
-            connect_ports=needs.ports,
-        )
+    allowed = Allowed(
+        read=(*map(Path, (*_SYSTEM, *_python(), *needs.files)),),
+        control=(*map(Path, needs.devices),),
+        connect_ports=needs.ports,
     )
+    try:
+        return restrict(allowed)
+    except OSError as error:
+        return f"files and connections ({error.strerror})"
 
 
 def _python() -> list[str]:

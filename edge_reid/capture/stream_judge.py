@@ -126,9 +126,9 @@ class StreamClock:
 
     >>> clock = StreamClock()
     >>> [clock.arrived(stream_s, now_s) for stream_s, now_s in [(100.0, 5.0), (101.0, 7.5)]]
-    [0.0, 1.49]
-    >>> round(clock.captured_s(101.0), 2)
-    6.01
+    [0.0, 1.475]
+    >>> round(clock.captured_s(101.0), 3)
+    6.025
     """
 
     def __init__(self) -> None:

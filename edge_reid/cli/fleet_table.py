@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from edge_reid.consumers.fleet import Fleet, FleetMember
+from edge_reid.consumers.fleet import FleetMember
+from edge_reid.consumers.presence import is_overdue
 from edge_reid.core.foreign_text import shown
-from edge_reid.wire.payloads import (
-    SILENT_PERIODS,
-    AgentStatus,
-    CameraBrief,
-    CameraStatus,
-    LookFigures,
-    utc_s,
-)
+from edge_reid.wire.payloads import AgentStatus, CameraBrief, CameraStatus, LookFigures
 
-AGENT_PERIOD_S = 30.0
-"""Period of agents before 0.5, whose status does not tell it."""
-CLOCKS_S = 60.0
-"""Accepted difference between a device's clock and ours, before it is called silent."""
+LARGE_SITE = 50
+"""With more agents than this, cameras that run well are counted."""
 _UPDATE_STYLES = {"failed": "red", "taken-back": "red", "waiting": "yellow"}
 _CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "failed": "red"}
 
 
 def fleet_table(
-    fleet: Fleet, site: str, trouble: str = "", *, now: datetime | None = None
+    members: Sequence[FleetMember], site: str, trouble: str = "", *, now: datetime | None = None
 ) -> Table:
     """A row an agent; `trouble` stands below the table."""
     moment = now or datetime.now(timezone.utc)
-    members = fleet.members
-    online = sum(member.is_online for member in members)
+    online = sum(member.presence(moment) == "online" for member in members)
     table = Table(
         box=SIMPLE_HEAD,
         title=f"{site}: {online} of {len(members)} agents online",
@@ -49,15 +41,13 @@ def fleet_table(
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("cameras", overflow="fold")
     for member in members:
-        table.add_row(*_cells(member, moment))
+        table.add_row(*_cells(member, moment, in_short=len(members) > LARGE_SITE))
     return table
 
 
-def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
+def _cells(member: FleetMember, now: datetime, *, in_short: bool) -> tuple[Text, ...]:
     status = member.status
-    cameras = Text("\n").join(
-        _camera_cell(member, name, brief, now) for name, brief in member.camera_states.items()
-    )
+    cameras = Text("\n").join(_cameras(member, now, in_short=in_short))
     if status is None:
         none = [Text("–")] * 4
         return (
@@ -79,14 +69,32 @@ def _cells(member: FleetMember, now: datetime) -> tuple[Text, ...]:
     )
 
 
-def _camera_cell(member: FleetMember, name: str, brief: CameraBrief | None, now: datetime) -> Text:
+def _cameras(member: FleetMember, now: datetime, *, in_short: bool) -> list[Text]:
+    """A line a camera; in short those that run well are counted: `4 running`."""
+    is_online = member.presence(now) == "online"
+    well = {
+        name
+        for name in member.camera_states
+        if in_short and is_online and _is_well(member.cameras.get(name), now)
+    }
+    lines = [
+        _camera_line(member, name, brief, now, online=is_online)
+        for name, brief in member.camera_states.items()
+        if name not in well
+    ]
+    return [*([Text(f"{len(well)} running", "green")] if well else []), *lines]
+
+
+def _camera_line(
+    member: FleetMember, name: str, brief: CameraBrief | None, now: datetime, *, online: bool
+) -> Text:
     """How a camera of an agent does, by its own status if it has one."""
     if name in member.cameras:
-        return _camera(member.cameras[name], now, online=member.is_online)
+        return _camera(member.cameras[name], now, online=online)
     if brief is None:
         return Text(f"{shown(name)} –", "dim")
     fault = f": {brief.fault}" if brief.fault else ""
-    style = _CAMERA_STYLES.get(brief.state, "") if member.is_online else "dim"
+    style = _CAMERA_STYLES.get(brief.state, "") if online else "dim"
     return Text(f"{shown(name)} {brief.state}{_given_up(brief.degraded, None)}{fault}", style)
 
 
@@ -97,16 +105,22 @@ def _given_up(degraded: bool | None, looks: LookFigures | None) -> str:
     return f", {looks.present_hz:.1f} of {looks.wanted_hz:g} looks/s" if looks else ", degraded"
 
 
+def _is_well(camera: CameraStatus | None, now: datetime) -> bool:
+    if camera is None or camera.state != "running" or camera.reason or camera.degraded:
+        return False
+    return not is_overdue(camera.at, camera.period_s, now)
+
+
 def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
     """`online 3 h`, `offline 2 min: stopped` or `lost; had connected 5 d ago`, and a line for every
     fault that the status reports.
     """
-    silent = silence(status.at, status.period_s or AGENT_PERIOD_S, now)
-    if member.is_online and silent:
-        lines = [Text(f"silent for {silent}, was online", "yellow")]
-    elif member.is_online:
+    presence = member.presence(now)
+    if presence == "silent":
+        lines = [Text(f"silent for {age_text(status.at, now)}, was online", "yellow")]
+    elif presence == "online":
         lines = [Text(f"online {age_text(status.started_at, now)}", "green")]
-    elif status.is_lost:
+    elif presence == "lost":
         lines = [Text(f"lost; had connected {age_text(status.at, now)} ago", "red")]
     else:
         reason = f": {shown(status.reason)}" if status.reason else ""
@@ -164,23 +178,10 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
     dropped = f", {camera.frames_dropped} dropped" if camera.frames_dropped else ""
     given_up = _given_up(camera.degraded, camera.looks)
     reason = f": {shown(camera.reason)}" if camera.reason else ""
-    silent = silence(camera.at, camera.period_s, now)
-    said = f", silent for {silent}" if silent else ""
+    silent = is_overdue(camera.at, camera.period_s, now)
+    said = f", silent for {age_text(camera.at, now)}" if silent else ""
     style = _CAMERA_STYLES.get(camera.state, "") if online and not silent else "dim"
     return Text(f"{camera.camera} {camera.state}{rate}{given_up}{dropped}{said}{reason}", style)
-
-
-def is_silent(member: FleetMember, now: datetime) -> bool:
-    """Whether the agent has published no status for longer than its period allows."""
-    status = member.status
-    return status is None or bool(silence(status.at, status.period_s or AGENT_PERIOD_S, now))
-
-
-def silence(at: str, period_s: float | None, now: datetime) -> str | None:
-    """Age of a status that is overdue, by its period; None: it is not overdue."""
-    if period_s is None or now.timestamp() - utc_s(at) < SILENT_PERIODS * period_s + CLOCKS_S:
-        return None
-    return age_text(at, now)
 
 
 def age_text(at: str, now: datetime) -> str:

@@ -17,11 +17,15 @@ from edge_reid.cli.verbs.doctor import doctor
 from edge_reid.cli.verbs.embed import embed
 from edge_reid.cli.verbs.fleet import fleet
 from edge_reid.cli.verbs.gallery import gallery
+from edge_reid.cli.verbs.hits import hits
+from edge_reid.cli.verbs.index import index
 from edge_reid.cli.verbs.keys import keys
 from edge_reid.cli.verbs.probe import probe
 from edge_reid.cli.verbs.release import release
 from edge_reid.cli.verbs.run import run
 from edge_reid.cli.verbs.schema import schema
+from edge_reid.cli.verbs.score import score
+from edge_reid.cli.verbs.search import search
 from edge_reid.cli.verbs.sink import sink
 from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import ConfigError, EdgeReidError
@@ -30,8 +34,8 @@ from edge_reid.core.redact import redact_within
 
 ENTRY_POINTS = "edge_reid.verbs"
 
-VERBS = (run, watch, sink, fleet, command, probe, embed, doctor, bench, schema)
-GROUPS = {"gallery": gallery, "keys": keys, "release": release}
+VERBS = (run, watch, sink, hits, command, probe, embed, index, search, score, doctor, bench, schema)
+GROUPS = {"fleet": fleet, "gallery": gallery, "keys": keys, "release": release}
 
 
 def command_line(words: Sequence[str] | None = None) -> typer.Typer:

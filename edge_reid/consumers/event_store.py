@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from edge_reid.core.errors import StoreError
 from edge_reid.wire.events import rfc3339
-from edge_reid.wire.payloads import EventPayload, HitPayload
+from edge_reid.wire.payloads import EventPayload, HitPayload, UnknownPayload
 
 TABLE = "edge_reid_events"
 """In every database; deploy/broker/README.md says what stands in it."""
 
 COLUMNS = (
-    *("event_id", "kind", "seq", "type", "site", "agent", "camera", "track_id"),
+    *("event_id", "kind", "seq", "type", "site", "agent", "camera", "track_id", "continues"),
     *("identity", "stranger", "similarity", "threshold", "margin", "crops"),
     *("captured_at", "decided_at", "first_seen", "last_seen"),
     *("x1", "y1", "x2", "y2", "frame_width", "frame_height"),
     *("model_id", "gallery_version", "replayed", "stored_at"),
 )
 """Of the table, the same in every database; `kind` is `hit` or `unknown`."""
+
+
+OWN_MONTHS = 120
+"""An event whose time is further back is of a device whose clock was wrong: it is aged by the time
+at which it was stored."""
 
 
 class StoreUnavailableError(StoreError):
@@ -43,6 +49,14 @@ class EventStore(Protocol):
             StoreError: never; somebody must look at it.
         """
 
+    def expire(self, before_utc_s: float) -> None:
+        """Delete what was decided before then.
+
+        Raises:
+            StoreUnavailableError: not now; nothing was deleted.
+            StoreError: this store forgets nothing, or is broken.
+        """
+
     def close(self) -> None:
         """Let go of it."""
 
@@ -52,9 +66,23 @@ def row(event: EventPayload) -> tuple[object, ...]:
     return (
         *(event.event_id, "hit" if isinstance(event, HitPayload) else "unknown", event.seq),
         *(event.type, event.site, event.agent, event.camera, event.track_id),
+        event.continues,
         *(event.identity, event.stranger),
         *(event.similarity, event.threshold, event.margin, event.crops),
         *(event.captured_at, event.decided_at, event.first_seen, event.last_seen),
         *(*event.box, *event.frame_size),
         *(event.model_id, event.gallery_version, event.replayed, rfc3339(time.time())),
     )
+
+
+def event_of(row: Sequence[object]) -> EventPayload:
+    """The event that a row of `COLUMNS` holds."""
+    fields = {name: _on_the_wire(value) for name, value in zip(COLUMNS, row, strict=True)}
+    kind = HitPayload if fields["kind"] == "hit" else UnknownPayload
+    box = tuple(fields[name] for name in ("x1", "y1", "x2", "y2"))
+    size = fields["frame_width"], fields["frame_height"]
+    return kind.model_validate({**fields, "box": box, "frame_size": size})
+
+
+def _on_the_wire(value: object) -> object:
+    return rfc3339(value.timestamp()) if isinstance(value, datetime) else value

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
+from edge_reid.consumers.presence import Presence, presence_of
 from edge_reid.mqtt.message import Received
 from edge_reid.mqtt.router import Listener, Router
 from edge_reid.wire.payloads import (
@@ -51,9 +54,8 @@ class FleetMember:
     update: DeviceUpdate | None = None
     """Of the device, if it follows releases and this agent reports for it."""
 
-    @property
-    def is_online(self) -> bool:
-        return self.status is not None and self.status.state == "online"
+    def presence(self, now: datetime) -> Presence:
+        return presence_of(self.status, now)
 
     @property
     def camera_states(self) -> dict[str, CameraBrief | None]:
@@ -90,9 +92,11 @@ class Fleet:
     @property
     def members(self) -> tuple[FleetMember, ...]:
         """All agents, by name."""
-        spoken_of = (camera.agent for camera in self._cameras.values())
-        names = {*self._statuses, *self._duplicates, *self._updates, *spoken_of}
-        return tuple(map(self._member, sorted(names)))
+        cameras: defaultdict[str, dict[str, CameraStatus]] = defaultdict(dict)
+        for camera, status in self._cameras.items():
+            cameras[status.agent][camera] = status
+        names = {*self._statuses, *self._duplicates, *self._updates, *cameras}
+        return tuple(self._member(name, cameras.get(name, {})) for name in sorted(names))
 
     def learn_all(self, messages: Iterable[Received]) -> None:
         for message in messages:
@@ -174,11 +178,11 @@ class Fleet:
             camera: status for camera, status in self._cameras.items() if status.agent != name
         }
 
-    def _member(self, name: str) -> FleetMember:
+    def _member(self, name: str, cameras: dict[str, CameraStatus]) -> FleetMember:
         return FleetMember(
             name,
             self._statuses.get(name),
-            {camera: status for camera, status in self._cameras.items() if status.agent == name},
+            cameras,
             self._duplicates.get(name, {}),
             self._updates.get(name),
         )

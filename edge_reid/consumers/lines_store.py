@@ -55,6 +55,9 @@ class LinesStore:
         self._remember(new)
         return len(new)
 
+    def expire(self, before_utc_s: float) -> None:  # noqa: ARG002 - as every store has it
+        raise StoreError(f"{self._path}: expected a database to delete from; rotate the file")
+
     def close(self) -> None:
         if self._path is not None:
             self._file.close()

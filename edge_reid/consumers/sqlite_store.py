@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_reid.consumers.event_store import (
     COLUMNS,
+    OWN_MONTHS,
     TABLE,
     RejectedEventError,
     StoreUnavailableError,
@@ -18,9 +19,11 @@ from edge_reid.core.errors import StoreError
 from edge_reid.storage.database import Database, DatabaseKind
 from edge_reid.storage.soundness import check_ours, migrate
 from edge_reid.storage.sqlite import transaction
+from edge_reid.wire.events import rfc3339
 from edge_reid.wire.payloads import EventPayload
 
 LOCK_TIMEOUT_S = 5.0
+MONTH_S = 30 * 86_400
 
 MIGRATIONS = (
     (
@@ -63,6 +66,7 @@ MIGRATIONS = (
         "ALTER TABLE events RENAME TO edge_reid_events",
         "CREATE VIEW events AS SELECT * FROM edge_reid_events",
     ),
+    ("ALTER TABLE edge_reid_events ADD COLUMN continues INTEGER",),
 )
 EVENTS = DatabaseKind(
     noun="events",
@@ -79,6 +83,8 @@ _INSERT = (
     f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - our own names
     " ON CONFLICT (event_id) DO NOTHING"
 )
+
+_EXPIRE = f"DELETE FROM {TABLE} WHERE (decided_at >= ? AND decided_at < ?) OR stored_at < ?"  # noqa: S608 - our own names
 
 
 class SqliteStore:
@@ -103,16 +109,25 @@ class SqliteStore:
     def write(self, events: Sequence[EventPayload]) -> int:
         rows = [row(event) for event in events]
         before = self._db.total_changes
+        with self._errors_of_ours(), transaction(self._db):
+            self._db.executemany(_INSERT, rows)
+        return self._db.total_changes - before
+
+    def expire(self, before_utc_s: float) -> None:
+        before, sane = rfc3339(before_utc_s), rfc3339(before_utc_s - OWN_MONTHS * MONTH_S)
+        with self._errors_of_ours(), transaction(self._db):
+            self._db.execute(_EXPIRE, (sane, before, before))
+
+    @contextmanager
+    def _errors_of_ours(self) -> Iterator[None]:
         try:
-            with transaction(self._db):
-                self._db.executemany(_INSERT, rows)
+            yield
         except (OverflowError, UnicodeError, sqlite3.IntegrityError) as error:
             raise RejectedEventError(f"{self._path}: {error}") from error
         except sqlite3.OperationalError as error:  # locked, full, or the disk is gone
             raise StoreUnavailableError(f"{self._path}: {error}") from error
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}; restore it from a copy") from error
-        return self._db.total_changes - before
 
     def close(self) -> None:
         self._db.close()

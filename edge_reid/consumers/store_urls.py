@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_reid.consumers.event_query import EventQuery
+from edge_reid.consumers.event_readers import read_lines, read_sqlite
 from edge_reid.consumers.event_store import EventStore
 from edge_reid.consumers.lines_store import LinesStore
 from edge_reid.consumers.sqlite_store import SqliteStore
 from edge_reid.core.errors import UsageError
 from edge_reid.core.extras import how_to_install
 from edge_reid.core.redact import redact
+from edge_reid.wire.payloads import EventPayload
 
 STDOUT = "-"
+STDIN = "-"
 
 
 def open_store(where: str) -> EventStore:
@@ -24,22 +28,69 @@ def open_store(where: str) -> EventStore:
     """
     scheme = urlsplit(where).scheme
     if scheme == "sqlite":
-        return SqliteStore(Path(where.removeprefix("sqlite:///")))
+        return SqliteStore(_sqlite_path(where))
     if scheme in {"postgresql", "postgres"}:
-        return _postgres(where)
+        return _postgres_store(where)
     if where == STDOUT or where.endswith(".jsonl"):
         return LinesStore(None if where == STDOUT else Path(where))
-    raise UsageError(
-        f"--to {redact(where)}: expected sqlite:///FILE, postgresql://HOST/DATABASE, FILE.jsonl"
+    raise _none_of_ours("--to", where)
+
+
+def read_events(where: str, query: EventQuery, option: str = "--from") -> list[EventPayload]:
+    """Events, oldest first.
+
+    Args:
+        where: `sqlite:///FILE`, `postgresql://…`, a file of JSON lines, or `-` for standard input.
+        query: which of them.
+        option: how the user gave `where`, for messages.
+
+    Raises:
+        UsageError: it is none of these.
+        StoreError: it cannot be read.
+    """
+    scheme = urlsplit(where).scheme
+    if scheme == "sqlite":
+        return read_sqlite(_sqlite_path(where), query)
+    if scheme in {"postgresql", "postgres"}:
+        return _postgres_events(where, query, option)
+    if scheme:
+        raise _none_of_ours(option, where)
+    return read_lines(None if where == STDIN else Path(where), query)
+
+
+def is_database(where: str) -> bool:
+    """Whether what is stored there can be deleted event by event."""
+    return urlsplit(where).scheme in {"sqlite", "postgresql", "postgres"}
+
+
+def _sqlite_path(where: str) -> Path:
+    return Path(where.removeprefix("sqlite:///"))
+
+
+def _none_of_ours(option: str, where: str) -> UsageError:
+    return UsageError(
+        f"{option} {redact(where)}: expected sqlite:///FILE, postgresql://HOST/DATABASE, FILE.jsonl"
         " or -"
     )
 
 
-def _postgres(where: str) -> EventStore:
+def _postgres_store(where: str) -> EventStore:
     try:
         from edge_reid.consumers.postgres_store import PostgresStore  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise UsageError(
-            f"--to postgresql://…: needs psycopg, not installed; {how_to_install('postgres')}"
-        ) from error
+        raise _needs_psycopg("--to") from error
     return PostgresStore(where)
+
+
+def _postgres_events(where: str, query: EventQuery, option: str) -> list[EventPayload]:
+    try:
+        from edge_reid.consumers.postgres_reader import read_postgres  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise _needs_psycopg(option) from error
+    return read_postgres(where, query, option)
+
+
+def _needs_psycopg(option: str) -> UsageError:
+    return UsageError(
+        f"{option} postgresql://…: needs psycopg, not installed; {how_to_install('postgres')}"
+    )

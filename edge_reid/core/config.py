@@ -31,6 +31,7 @@ from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
 from edge_reid.core.cores import threads_for_inference
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
+from edge_reid.core.stream_url import has_login
 from edge_reid.core.text_file import read_text_file
 from edge_reid.core.validation_errors import as_lines, describe_mistakes
 
@@ -133,6 +134,9 @@ class SourceSettings(_Section):
     """Images a second of a folder of images: they hold no times."""
     stall_timeout_s: Seconds = 10.0
     """A live source without a new picture for this long is closed and opened again."""
+    login_file: Path | None = None
+    """File whose first line is `USER:PASSWORD` of the camera, unquoted. It is read at every
+    opening, so that a new password needs no restart. Default: the login in `uri`, if it has one."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     """`udp` only for cameras that cannot send over TCP: packets get lost, and firewalls drop
     them."""
@@ -154,6 +158,8 @@ class SourceSettings(_Section):
             )
         if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
             raise ValueError("allow_redirects: should not be set with ca_file or tls_fingerprint")
+        if self.login_file and ("://" not in self.uri or has_login(self.uri)):
+            raise ValueError("login_file: should be set only with a URL that holds no login")
         return self
 
     @property
@@ -211,10 +217,13 @@ class CameraDetectSettings(DetectSettings):
 class TrackSettings(_Section):
     """How detections become tracks."""
 
-    min_detections: Annotated[int, Field(ge=1, le=100)] = 3
+    min_detections: Annotated[int, Field(ge=1, le=100)] = 2
     """Detections that confirm a track."""
     max_lost_s: Seconds = 2.0
     """A track that is not detected for this long ends."""
+    relink_s: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """A track that begins within this time of where another was last seen, and looks like it,
+    continues its visit; 0: none does."""
     min_iou: Share = 0.1
     """Least intersection over union of a predicted box and a strong detection that continues it."""
 
@@ -225,7 +234,8 @@ class EmbedSettings(_Section):
     crops_per_track: Annotated[int, Field(ge=1, le=64)] = 5
     """The decision uses this many crops of a track, those of best quality."""
     min_height_px: Annotated[int, Field(ge=8, le=4096)] = 48
-    """Least height of a box whose crop is embedded."""
+    """Least height of a box whose crop is embedded. Of people below it the shipped models miss
+    most: their cards have the measurement."""
     min_quality: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Least quality of a crop that is embedded: size, sharpness, overlap, being whole in the
     frame."""
@@ -583,6 +593,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 _PATH_KEYS = {
     ("gallery",),
     ("source", "ca_file"),
+    ("source", "login_file"),
     ("models", "detector"),
     ("models", "embedding"),
     ("models", "public_key"),
@@ -616,8 +627,9 @@ def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()
 
 
 def _beside(base: Path, uri: str) -> str:
-    """The path of a video file; a camera's index or a URL is returned unchanged."""
-    return uri if not uri or uri.isdecimal() or "://" in uri else str(base / uri)
+    """The path of a video file; a camera's index, a URL or a pipeline is returned unchanged."""
+    is_path = uri and not uri.isdecimal() and "://" not in uri and " ! " not in uri
+    return str(base / uri) if is_path else uri
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,6 +64,8 @@ class Track:
     first_seen_utc_s: float
     last_seen_utc_s: float
     """Of the last frame in which it was observed."""
+    is_leaving: bool = False
+    """Whether its box, observed or predicted, walks out over an edge of the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class GallerySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An identity with the similarity of its nearest template."""
+    """An identity with its similarity, that of `edge_reid.matching.index.Index`."""
 
     identity: str
     similarity: float
@@ -197,6 +199,8 @@ class Hit:
     decided_utc_s: float
     first_seen_utc_s: float
     last_seen_utc_s: float
+    continues: int | None = None
+    """The number of the track that the visit began as, if it was another one."""
     stranger: str | None = None
     """Anonymous name of an unknown person whom this device has seen before."""
     embeddings: tuple[Embedding, ...] = field(default=(), compare=False, repr=False)

@@ -33,7 +33,7 @@ class Sightings:
         """
         if hit.seq < self._published_seq:  # something newer was told since
             return None
-        if is_inherited and self._is_older(hit):
+        if is_inherited and self._published and hit.last_seen < self._published.hit.last_seen:
             return None
         if hit.type == "end":
             self._close(hit)
@@ -46,9 +46,6 @@ class Sightings:
             return None
         self._published, self._published_seq = news, hit.seq
         return news
-
-    def _is_older(self, hit: HitPayload) -> bool:
-        return self._published is not None and hit.last_seen < self._published.hit.last_seen
 
     def _close(self, end: HitPayload) -> None:
         view = self._views.get(end.camera)

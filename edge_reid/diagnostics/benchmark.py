@@ -19,6 +19,7 @@ from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, CameraSettings, DecideSettings
 from edge_reid.core.progress import Progress
 from edge_reid.core.types import Frame, GallerySnapshot
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.vision.crops import cut
 from edge_reid.vision.detect import Detector, load_detector
@@ -119,7 +120,9 @@ def _run(frames: Iterator[Frame], parts: _Parts) -> tuple[int, int]:
         "bench",
         detector=parts.detector,
         embedder=parts.embedder,
-        policies=PolicyHolder(MatchPolicy(parts.index, NOBODY_KNOWN, impostor_quantiles=())),
+        policies=PolicyHolder(
+            MatchPolicy(parts.index, NOBODY_KNOWN, thresholds=GalleryThresholds(()))
+        ),
         settings=parts.settings,
         stage_clock=parts.clock,
     )

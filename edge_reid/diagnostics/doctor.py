@@ -24,10 +24,16 @@ from edge_reid.core.config import (
 )
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.diagnostics.camera_heights import (
+    CameraLook,
+    TriedDetector,
+    in_use_and_shipped,
+    look_at,
+)
 from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.matching.threshold import is_measured, threshold_for
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.signing.keys import read_public_key
@@ -97,6 +103,26 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     yield _guard("disk", lambda: _disk(subject.state_dir))
     if (update := subject.update) is not None:
         yield _guard("updates", lambda: _updates(update))
+
+
+def look_at_camera(
+    source: SourceSettings, models: ModelSettings, seconds: float
+) -> tuple[CameraLook, tuple[TriedDetector, ...]]:
+    """Try the detector in use, and then the other shipped ones, on a camera or a file.
+
+    Raises:
+        SourceError: it gives no picture.
+        ModelError: a detector is missing or corrupt.
+    """
+    detectors = in_use_and_shipped(models)
+    with open_source(source) as camera:
+        last_s = time.monotonic() + seconds + source.stall_timeout_s
+
+        def idle() -> None:
+            if time.monotonic() > last_s:  # it fell silent: what was seen until then counts
+                camera.close()
+
+        return look_at(camera.frames(idle), detectors, seconds), detectors
 
 
 def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False) -> Diagnosis:
@@ -211,7 +237,7 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         people = store.identities()
         version = store.version
-        templates = len(store.snapshot().labels)
+        templates_each = np.bincount(store.snapshot().labels).tolist()
     if not people:
         remedy = "edge-reid gallery enroll NAME PHOTO…"
         return Diagnosis("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
@@ -220,9 +246,9 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
         return Diagnosis(
             "gallery", Verdict.OK, f"{detail}; threshold fixed at {decide.threshold:g}"
         )
-    asked = manifest.impostor_quantiles, decide.target_fpir, templates
-    detail += f"; threshold {threshold_for(*asked):.3f} for FPIR {decide.target_fpir:g}"
-    if not is_measured(*asked):
+    thresholds, asked = GalleryThresholds.of(manifest), (decide.target_fpir, templates_each)
+    detail += f"; threshold {thresholds.threshold(*asked):.3f} for FPIR {decide.target_fpir:g}"
+    if not thresholds.is_measured(*asked):
         remedy = "edge-reid calibrate with data of more people, or a larger decide.target_fpir"
         beyond = f"{detail} lies beyond what was measured, so it errs towards unknown"
         return Diagnosis("gallery", Verdict.WARNING, beyond, remedy)

@@ -107,6 +107,18 @@ def open_head(signed_head: bytes, key: PublicKey) -> ReleaseHead:
         ) from error
 
 
+def groups_in(signed_head: bytes) -> dict[str, frozenset[str]]:
+    """The agents of each group, to show them; nobody has looked at the signature.
+
+    What is no head has no groups.
+    """
+    try:
+        head = ReleaseHead.model_validate_json(signed_head.partition(b"\n")[2])
+    except ValidationError:
+        return {}
+    return {group.name: frozenset(group.agents) for group in head.groups}
+
+
 def check_manifest(
     manifest: BundleManifest, head: ReleaseHead, runs: BundleManifest, device: str
 ) -> None:

@@ -17,16 +17,19 @@ _NEVER = 2.0
 """Cost of a pair that is not allowed: more than that of leaving both alone, which is 1."""
 
 
-def pair_by_overlap(rows: Sequence[Box], columns: Sequence[Box], *, min_iou: float) -> Pairs:
+def pair_by_overlap(
+    rows: Sequence[Box], columns: Sequence[Box], *, min_iou: float, buffer: float = 0.0
+) -> Pairs:
     """The one-to-one pairing of greatest total likeness; every pair has at least `min_iou`.
 
     Likeness is IoU times the IoU of the vertical extents (Hybrid-SORT, Yang et al. 2024): of two
     people who cross, the farther one is smaller and stands higher in the picture. Solved exactly
-    by the Jonker-Volgenant algorithm (package `lap`).
+    by the Jonker-Volgenant algorithm (package `lap`). With a `buffer` all boxes are larger by this
+    share of their sides, at either end.
     """
     if not rows or not columns:
         return ()
-    a, b = _array(rows), _array(columns)
+    a, b = _buffered(_array(rows), buffer), _buffered(_array(columns), buffer)
     overlap = iou_matrix(a, b)
     likeness = overlap * _height_iou_matrix(a, b)
     cost = np.where(overlap >= min_iou, 1.0 - likeness, _NEVER).astype(np.float64)
@@ -44,3 +47,9 @@ def _height_iou_matrix(a: Boxes, b: Boxes) -> NDArray[np.float32]:
 
 def _array(boxes: Sequence[Box]) -> Boxes:
     return np.stack([box.to_array() for box in boxes])
+
+
+def _buffered(boxes: Boxes, share: float) -> Boxes:
+    """The boxes, wider and taller by this share of their sides, at either end."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.asarray(boxes + share * np.concatenate([-sides, sides], axis=1), np.float32)

@@ -1,14 +1,15 @@
 """Detections become tracks: people followed over frames.
 
 Association is ByteTrack's (Zhang et al. 2022): strong detections are paired with the tracks first,
-then weak ones (half-hidden people) with the tracks that are left; only strong ones start a track.
+then weak ones (half-hidden people) with the tracks that are left, then what strong ones are left by
+boxes made larger (C-BIoU, Yang et al. 2023); only strong ones start a track.
 Appearance plays no part: README.md beside this file says why, and why the tracker is our own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,10 @@ from edge_reid.vision.kalman import Motion, begin, correct, predict
 
 _WEAK_MIN_IOU = 0.4
 """A weak detection must lie where it is expected; a strong one may surprise (`min_iou`)."""
+_BUFFER = 0.5
+"""Of the sides of a box, laid around it at either end to pair what is left over: at few looks a
+second somebody may be a whole box away (C-BIoU, Yang et al. 2023)."""
+_BUFFERED_MIN_IOU = 0.2
 _CONTESTED_IOU = 0.3
 _CONTESTED_DOUBT = 3.0
 """When people cross, one detection often covers two of them: while a second track overlaps it by
@@ -98,8 +103,14 @@ class Tracker:
         ended = self._give_up(frame_size_px)
         if detections is not None:
             self._associate(detections)
-        active = self._active()
+        active = self._active(frame_size_px)
         return TrackUpdate(active=active, ended=ended, close=_close(active))
+
+    def end(self, numbers: Container[int]) -> tuple[Track, ...]:
+        """End these tracks: others go on with their people. Returns them as last seen."""
+        gone = [each for each in self._followed if each.track_id in numbers]
+        self._followed = tuple(each for each in self._followed if each.track_id not in numbers)
+        return _as_last_seen(gone)
 
     def flush(self) -> tuple[Track, ...]:
         """End all tracks: the source is over. Returns the confirmed ones, as last seen."""
@@ -150,7 +161,11 @@ class Tracker:
         seen, confirmed, strong = self._pair(confirmed, strong, min_iou)
         seen_weakly, confirmed, _ = self._pair(confirmed, weak, _WEAK_MIN_IOU)
         seen_early, tentative, strong = self._pair(tentative, strong, min_iou)
-        seen = [*seen, *seen_weakly, *seen_early]
+        seen_near, confirmed, strong = self._pair(confirmed, strong, _BUFFERED_MIN_IOU, _BUFFER)
+        seen_near_early, tentative, strong = self._pair(
+            tentative, strong, _BUFFERED_MIN_IOU, _BUFFER
+        )
+        seen = [*seen, *seen_weakly, *seen_early, *seen_near, *seen_near_early]
 
         missed = [
             replace(each, looks_missed=each.looks_missed + 1) for each in (*confirmed, *tentative)
@@ -161,13 +176,18 @@ class Tracker:
         self._followed = tuple(self._confirmed_if_due(each) for each in (*seen, *missed))
 
     def _pair(
-        self, followed: list[_Followed], detections: list[Detection], min_iou: float
+        self,
+        followed: list[_Followed],
+        detections: list[Detection],
+        min_iou: float,
+        buffer: float = 0.0,
     ) -> tuple[list[_Followed], list[_Followed], list[Detection]]:
         """(tracks seen again, tracks not seen, detections left over)."""
         pairs = pair_by_overlap(
             [each.motion.box for each in followed],
             [each.box for each in detections],
             min_iou=min_iou,
+            buffer=buffer,
         )
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
         unseen = [each for row, each in enumerate(followed) if row not in rows]
@@ -213,12 +233,15 @@ class Tracker:
         self.tracks_started += 1
         return replace(each, track_id=self.tracks_started)
 
-    def _active(self) -> tuple[Track, ...]:
-        return _by_id(
-            _track(each, each.motion.box, observed=each.is_observed)
-            for each in self._followed
-            if each.track_id
-        )
+    def _active(self, frame_size_px: tuple[int, int] | None) -> tuple[Track, ...]:
+        tracks = (_current(each, frame_size_px) for each in self._followed if each.track_id)
+        return _by_id(tracks)
+
+
+def _current(each: _Followed, frame_size_px: tuple[int, int] | None) -> Track:
+    track = _track(each, each.motion.box, observed=each.is_observed)
+    is_leaving = frame_size_px is not None and _is_leaving(each, frame_size_px)
+    return replace(track, is_leaving=True) if is_leaving else track
 
 
 def _as_last_seen(followed: Iterable[_Followed]) -> tuple[Track, ...]:

@@ -74,6 +74,7 @@ class Event:
             agent=origin.address.agent,
             camera=origin.camera,
             track_id=int(hit.track_id),
+            continues=hit.continues,
             identity=known.identity if known else None,
             stranger=None if known else hit.stranger,
             similarity=_similarity(decision.similarity),

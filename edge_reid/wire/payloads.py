@@ -120,6 +120,9 @@ class EventPayload(Payload):
     camera: Name
     track_id: Ordinal
     """Rises within one run of one camera; together with `first_seen` it names a track."""
+    continues: Ordinal | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """The `track_id` that this person's visit began as, where it is another one: they were out of
+    sight for moments, or swapped numbers with somebody they met."""
     identity: IdentityName | None
     """The name as enrolled; null for an unknown."""
     stranger: StrangerName | None = Field(None, json_schema_extra=_SINCE_0_2)

@@ -133,7 +133,10 @@ GALLERY_BLOB = Topic(
     is_retained=True,
 )
 RELEASE_HEAD = Topic(
-    "release/head", writers=(RELEASER,), readers=(AGENT, RELEASER), is_retained=True
+    "release/head",
+    writers=(RELEASER,),
+    readers=(AGENT, READER, RELEASER),  # a reader: which agents are a group
+    is_retained=True,
 )
 
 TOPICS = (

@@ -24,6 +24,7 @@ from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.mqtt.connection import Received
@@ -61,7 +62,7 @@ class CommandedAgent:
         self.found: Callable[[], AgentSettings] = lambda: self.settings
         self.inbox = CommandInbox(ADDRESS, self.settings.commands)
         self.policies = PolicyHolder(
-            MatchPolicy(index, self.settings.decide, manifest.impostor_quantiles)
+            MatchPolicy(index, self.settings.decide, GalleryThresholds.of(manifest))
         )
         self.runner = CommandRunner(
             self.inbox,

@@ -72,6 +72,19 @@ def test_names_go_along_when_people_swap_tracks_and_both_are_told():
     assert kinds(scene.decisions.close(1)) == (END,)
 
 
+def test_visits_go_along_with_the_people_and_back_again():
+    scene = Scene(ANNA, ZOE)
+    scene.meet()
+    scene.look({1: ZOE, 2: ANNA})
+    assert {number: report.continues for number, report in scene.newest.items()} == {1: 2, 2: 1}
+    scene.meet()
+    scene.look({1: ANNA, 2: ZOE})
+    assert {number: report.continues for number, report in scene.newest.items()} == {
+        1: None,
+        2: None,
+    }
+
+
 def test_names_go_along_though_every_crop_of_before_was_better():
     scene = Scene(ANNA, BEN)
     scene.meet()

@@ -3,8 +3,9 @@
     PYTHONPATH=tests python tests/bench/capture.py [--seconds 20]
 
 Each way runs in a process of its own, on the campus clip at 1920×1080 and 15 frames/s, a key
-picture every two seconds. Prints two tables: costs (decoded as fast as possible, CPU-seconds per
-second of stream), and what comes over RTSP in real time (delay of a picture behind its last packet,
+picture every two seconds. Prints three tables: costs (decoded as fast as possible, CPU-seconds per
+second of stream), what the agent pays for it, and what comes over RTSP in real time (delay of a
+picture behind its sending,
 and how many damaged pictures are handed on when UDP packets get lost).
 """
 
@@ -13,20 +14,28 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from support import campus
+from support.decoders import decoders
 from support.rtsp_camera import RtspCamera, Unit, ffmpeg_path, units_of
 
-FPS = 15
+from edge_reid.capture.live_source import LiveSource
+from edge_reid.capture.open_source import open_source
+from edge_reid.core.config import SourceSettings
+
+FPS, LOOKS_HZ = 15, 5
 READ = Path(__file__).with_name("capture_ways.py")
 
 
@@ -66,7 +75,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clips = {name: made_clip(Path(folder), name, seconds) for name in ("h264", "hevc")}
         console.print(cost_table(clips, seconds))
-        console.print(stream_table(units_of(clips["h264"].read_bytes()), seconds))
+        units = units_of(clips["h264"].read_bytes())
+        console.print(stream_table(units, seconds))
+        console.print(agent_table(units, seconds))
 
 
 def made_clip(folder: Path, codec: str, seconds: int) -> Path:
@@ -111,6 +122,43 @@ def stream_table(units: tuple[Unit, ...], seconds: int) -> Table:
             ]
         table.add_row(way.name, f"{loses:.0%}", *delays, str(got["pictures"]), str(got["damaged"]))
     return table
+
+
+def agent_table(units: tuple[Unit, ...], seconds: int) -> Table:
+    """What the agent itself pays for a camera of which it looks at five pictures a second."""
+    with (
+        RtspCamera(lambda _: endless(units), pace_s=1 / FPS) as camera,
+        open_source(SourceSettings(uri=camera.url)) as source,
+    ):
+        assert isinstance(source, LiveSource)
+        (decoder,) = decoders()
+        before_s, looked_s, lags_s = cpu_s(decoder), 0.0, []
+        for _ in range(seconds * LOOKS_HZ):
+            time.sleep(1 / LOOKS_HZ)
+            start_s = time.thread_time()
+            source.newest()
+            looked_s += time.thread_time() - start_s
+            lags_s.append(source.lag_s)
+        decoder_s = (cpu_s(decoder) - before_s) / seconds
+        memory = memory_mb(decoder)
+    table = Table("decoder, CPU-s per s", "RGB of 5 a second", title="as the agent reads it")
+    for name in ("lag ms, median", *memory):
+        table.add_column(name)
+    cells = (f"{decoder_s:.3f}", f"{looked_s / seconds:.3f}", f"{1000 * median(lags_s):.0f}")
+    table.add_row(*cells, *(f"{value:.0f} MB" for value in memory.values()))
+    return table
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int) -> dict[str, float]:
+    """Resident, and what of it is the process's own share."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+    kb = {line.split(":")[0]: line.split()[-2] for line in lines[1:]}
+    return {name: int(kb[name]) / 1024 for name in ("Rss", "Pss", "Private_Dirty")}
 
 
 def endless(units: tuple[Unit, ...]) -> Iterator[Unit]:

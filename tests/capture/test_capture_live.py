@@ -103,6 +103,20 @@ def test_a_camera_that_does_not_exist(capfd: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("videotestsrc ! appsink", "pipeline: expected an OpenCV that was built with GStreamer"),
+        ("picamera://0", "stream picamera://0: expected picamera2 to be installed; apt install"),
+        ("picamera://x", "stream picamera://x: expected "),
+    ],
+)
+def test_a_source_that_takes_what_is_not_here_says_what(uri: str, said: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(settings(uri))
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
     ("address", "said"),
     [
         ("rtsp://guard:hunter2@127.0.0.1:9/gate", "rtsp://127.0.0.1:9"),

@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from support.decoders import decoders
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, is_key, noise
 
+from edge_reid.capture import live_source
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
@@ -113,6 +114,36 @@ def test_the_right_login_opens_and_a_wrong_one_is_told_from_none(play: Play) -> 
         assert "asks for a login" in refusal(SourceSettings(uri=bare))
 
 
+def test_a_login_from_a_file_is_read_anew_after_it_was_refused(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_source, "_LOGIN_PAUSE_S", 0.5)
+    login = tmp_path / "gate.login"
+    login.write_text("guard:as it was\n")
+    with RtspCamera(play, login="guard:p@ss/#%") as camera:
+        bare = f"rtsp://127.0.0.1:{camera.port}/stream"
+        source = open_source(SourceSettings(uri=bare, login_file=login), is_patient=True)
+        kinds: set[str | None] = set()
+
+        def look() -> None:
+            kinds.add(source.fault.kind if source.fault else None)
+            if "login" in kinds:
+                login.write_text("guard:p@ss/#%\n")
+
+        with source:
+            assert next(source.frames(look)).size_px == (160, 120)
+    assert "login" in kinds
+
+
+@pytest.mark.parametrize("text", ["", "guard", ":hunter2"])
+def test_a_file_without_a_login(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "gate.login"
+    path.write_text(text)
+    said = refusal(SourceSettings(uri="rtsp://127.0.0.1:9/stream", login_file=path))
+    assert "expected USER:PASSWORD in its first line" in said
+    assert "hunter" not in said
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -140,6 +171,16 @@ def test_a_camera_cannot_send_us_to_another_host(play: Play) -> None:
     ):
         assert f"sends us on to rtsp://127.0.0.1:{other.port}" in refusal(settings(camera))
         assert (camera.connections, other.connections) == (1, 0)
+
+
+def test_a_camera_may_send_us_on_where_that_is_allowed(play: Play) -> None:
+    with (
+        RtspCamera(play) as other,
+        RtspCamera(play, answer="302 Found", location=other.url) as camera,
+        open_source(settings(camera, allow_redirects=True)) as source,
+    ):
+        assert next(iter(source)).size_px == (160, 120)
+        assert (camera.connections, other.connections) == (1, 1)
 
 
 def test_a_camera_whose_key_frames_are_far_apart_is_waited_for(

@@ -14,6 +14,7 @@ import pytest
 from support.decoders import decoders
 from support.mjpeg_camera import MjpegCamera
 
+from edge_reid.capture import landlock
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 
@@ -77,6 +78,15 @@ def test_a_decoder_keeps_its_camera_and_nothing_else(
     assert outcomes["another port"] == outcomes["read a file"] == "PermissionError"
     assert (unenforced, core, has_no_new_privileges) == (None, 0, 1)
     assert secret.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+def test_a_kernel_without_landlock_takes_nothing_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(landlock, "_ASK_VERSION", 1 << 30)  # which no kernel knows
+    assert landlock.restrict(landlock.Allowed()) == "files and connections (no Landlock here)"
+    assert Path(__file__).read_bytes()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

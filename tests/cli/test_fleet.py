@@ -23,6 +23,8 @@ from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.connection import MqttTransport, Received, connect
 from edge_reid.mqtt.message import Message
+from edge_reid.release.release_head import ReleaseHead, RolloutGroup, TargetRelease, seal
+from edge_reid.signing.keys import SigningKey
 from edge_reid.wire.events import CameraReport, camera_status_message, rfc3339
 from edge_reid.wire.payloads import (
     AgentDuplicate,
@@ -106,7 +108,7 @@ def fleet_of(*messages: Received) -> Fleet:
 
 def shown(known: Fleet) -> str:
     console = Console(file=io.StringIO(), width=200, color_system=None)
-    console.print(fleet_table(known, "lab", now=NOW))
+    console.print(fleet_table(known.members, "lab", now=NOW))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -181,7 +183,7 @@ def test_what_a_person_should_know_is_said() -> None:
 
 def test_what_is_wrong_with_the_broker_is_shown_as_it_is() -> None:
     console = Console(file=io.StringIO(), width=200, color_system=None)
-    console.print(fleet_table(fleet_of(), "lab", "mqtts://[fe80::1]:8883: hung up"))
+    console.print(fleet_table(fleet_of().members, "lab", "mqtts://[fe80::1]:8883: hung up"))
     assert "mqtts://[fe80::1]:8883: hung up" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -326,7 +328,9 @@ def test_a_duplicate_is_forgotten_by_the_broker_when_nobody_repeats_it(broker: M
 
 def test_json_and_watch_exclude_each_other(edge_reid: Any) -> None:
     result = edge_reid("fleet", "--site", "lab", "--json", "--watch")
-    assert "--json, --watch and --forget: do not go together" in result.complaint
+    assert "--json, --watch: do not go together" in result.complaint
+    old = edge_reid("fleet", "--site", "lab", "--forget", "gate-1")
+    assert "is `edge-reid fleet forget gate-1` now" in old.complaint
 
 
 def test_who_has_been_silent_for_too_long_is_not_called_online() -> None:
@@ -338,6 +342,9 @@ def test_who_has_been_silent_for_too_long_is_not_called_online() -> None:
     )
     text = " ".join(shown(known).split())
     assert "silent for 20 min, was online" in text
+    assert "lab: 0 of 1 agents online" in text
+    told = member_as_json(known.members[0], NOW)
+    assert (told["online"], told["presence"]) == (False, "silent")
     assert "gate running 9.8/s, silent for 15 min" in text
 
 
@@ -408,11 +415,12 @@ def test_a_retired_agent_is_forgotten(broker: Mosquitto, edge_reid: Any) -> None
         connection.turn(0.1)
     connection.close()
     words = ("fleet", "--broker", broker.url, "--site", "lab")
-    online = edge_reid(*words, "--forget", "yard-1")
+    forget = ("fleet", "forget", "--broker", broker.url, "--site", "lab")
+    online = edge_reid(*forget, "yard-1")
     assert (online.code, "yard-1 is online; stop it first" in online.complaint) == (2, True)
-    absent = edge_reid(*words, "--forget", "attic-1")
+    absent = edge_reid(*forget, "attic-1")
     assert "expected an agent of this site (gate-1, yard-1), got attic-1" in absent.complaint
-    done = edge_reid(*words, "--forget", "gate-1")
+    done = edge_reid(*forget, "gate-1")
     assert (done.code, done.out) == (0, "forgotten: agent gate-1, camera gate\n")
     lines = edge_reid(*words, "--json").out.splitlines()
     assert [json.loads(line)["agent"] for line in lines] == ["yard-1"]
@@ -420,6 +428,108 @@ def test_a_retired_agent_is_forgotten(broker: Mosquitto, edge_reid: Any) -> None
 
 def test_json_has_the_words_of_the_payloads() -> None:
     (member,) = fleet_of(status("gate-1"), duplicate("gate-1", "aa")).members
-    told = member_as_json(member)
+    told = member_as_json(member, NOW)
+    assert (told["online"], told["presence"]) == (True, "online")
     assert told["duplicates"][0]["host"] == "attic"
     assert told["status"]["host"] == "gate-1-device"
+
+
+def leave(broker: Mosquitto, *messages: Received) -> None:
+    """Have a broker keep them."""
+    connection = connect(broker.broker())
+    for message in messages:
+        connection.publish(Message(message.topic, message.body, retain=True))
+    while not connection.is_idle:
+        connection.turn(0.1)
+    connection.close()
+
+
+@pytest.fixture
+def site_of_six(broker: Mosquitto) -> Mosquitto:
+    """One of each kind, and two groups of a release."""
+    now = rfc3339(time.time())
+    head = ReleaseHead(
+        site="lab",
+        serial=3,
+        version="0.6.0",
+        targets={"pi": TargetRelease(manifest_sha256="0" * 64, manifest_bytes=1, size_bytes=1)},
+        groups=(
+            RolloutGroup(name="pilot", agents=("gate-1", "yard-1")),
+            RolloutGroup(name="rest", agents=("lost-1",)),
+        ),
+        soak_s=60,
+        created_utc_s=0,
+        key_id="0123456789abcdef",
+    )
+    leave(
+        broker,
+        status("gate-1", at=now, period_s=30.0),
+        status("door-1", at=now),
+        status("yard-1", state="offline", reason="stopped", at=now),
+        status("lost-1", state="offline", reason="connection lost", at=now),
+        status("dead-1", at="2026-03-01T11:40:00.000Z", period_s=30.0),
+        camera("attic", CameraReport("running"), agent="attic-1"),
+        Received("edge-reid/lab/release/head", seal(head, SigningKey.generate()), retained=True),
+    )
+    return broker
+
+
+@pytest.mark.broker
+def test_only_those_that_are_asked_for_are_shown(site_of_six: Mosquitto, edge_reid: Any) -> None:
+    def names(*words: str) -> list[str]:
+        outcome = edge_reid("fleet", "--broker", site_of_six.url, "--site", "lab", "--json", *words)
+        assert outcome.code == 0, outcome.err
+        return [json.loads(line)["agent"] for line in outcome.out.splitlines()]
+
+    assert names("--state", "online") == ["door-1", "gate-1"]
+    assert names("--state", "offline") == ["attic-1", "dead-1", "lost-1", "yard-1"]
+    assert names("--state", "silent") == ["dead-1"]
+    assert names("--state", "lost") == ["lost-1"]
+    assert names("--group", "pilot") == ["gate-1", "yard-1"]
+    assert names("--group", "pilot", "--state", "offline") == ["yard-1"]
+
+
+@pytest.mark.broker
+def test_a_choice_of_nobody_is_said(site_of_six: Mosquitto, edge_reid: Any) -> None:
+    words = ("fleet", "--broker", site_of_six.url, "--site", "lab")
+    none = edge_reid(*words, "--group", "rest", "--state", "online")
+    assert (none.code, none.out) == (0, "lab: none of 6 agents is what was asked for\n")
+    other = edge_reid(*words, "--group", "all")
+    assert (other.code, "(pilot, rest), got 'all'" in other.complaint) == (2, True)
+    assert "--state: expected one of" in edge_reid(*words, "--state", "asleep").complaint
+    assert "--site: expected the site" in edge_reid("fleet").complaint
+
+
+def test_a_large_site_counts_the_cameras_that_run_well() -> None:
+    known = fleet_of(
+        *(status(f"gate-{n:03}") for n in range(60)),
+        *(
+            camera(f"c{n}", CameraReport("running"), "gate-000", now_utc_s=NOW.timestamp())
+            for n in range(4)
+        ),
+        camera("c4", CameraReport("failed", reason="no answer"), "gate-000"),
+        camera("c5", CameraReport("running"), "gate-001", now_utc_s=0.0, period_s=10),
+    )
+    lines = [" ".join(line.split()) for line in shown(known).splitlines()]
+    (first,) = [line for line in lines if line.startswith("gate-000")]
+    assert first.endswith("0 0 4 running")
+    assert "c4 failed: no answer" in lines
+    (second,) = [line for line in lines if line.startswith("gate-001")]
+    assert "c5 running, silent for" in second
+
+
+def test_a_thousand_agents_are_put_together_in_a_moment() -> None:
+    """By the work it takes, as wall time is the machine's: a fleet of ten times as many is ten
+    times the work, not a hundred.
+    """
+
+    def work_s(agents: int) -> float:
+        known = fleet_of(
+            *(status(f"gate-{n}") for n in range(agents)),
+            *(camera(f"c{n}", CameraReport("running"), f"gate-{n}") for n in range(agents)),
+        )
+        began_s = time.process_time()
+        assert len(known.members) == agents
+        return time.process_time() - began_s
+
+    assert work_s(2000) < 50 * max(work_s(200), 1e-3)

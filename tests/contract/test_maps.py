@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[2]
 ROOMS = [
     *(
         f"edge_reid/{room}"
-        for room in ("cli", "core", "enrolment", "gallery", "matching", "release", "signing")
+        for room in (
+            "archive",
+            "cli",
+            "core",
+            "enrolment",
+            "gallery",
+            "matching",
+            "release",
+            "scoring",
+            "signing",
+        )
     ),
     *(f"edge_reid/{room}" for room in ("strangers", "transfer")),
     *(f"deploy/{room}" for room in ("bundle", "flash", "install", "site")),

@@ -148,7 +148,7 @@ def test_only_photos_have_an_option_box():
         for option in verb.params
         if "--box" in option.opts and not option.hidden
     }
-    assert shown == {"probe", "enroll"}
+    assert shown == {"probe", "enroll", "search"}
 
 
 def test_names_that_went_do_not_come_back():

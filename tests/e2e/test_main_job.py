@@ -78,6 +78,23 @@ def test_most_hits_name_the_person_who_is_there(result: Result):
     assert len(right) >= 5 * len(wrong)
 
 
+def test_the_score_of_the_clip_says_the_same(result: Result, edge_reid, people, tmp_path):
+    """`edge-reid score`, as an installer measures a camera of theirs."""
+    lines = tmp_path / "events.jsonl"
+    lines.write_text("".join(json.dumps(line) + "\n" for line in result.lines))
+    truth = campus.DATA / "campus.json"
+    outcome = edge_reid("score", lines, truth, "--gallery", people, "--json")
+    assert outcome.code == 0, outcome.err
+    score = json.loads(outcome.out)
+    assert score["missed_visits"] == 0
+    assert score["precision"] >= 5 / 6
+    assert score["recall"] >= 0.75
+    assert score["unknowns_named"] <= 1
+    assert 0 < score["delay_median_s"] < 5
+    known = {hit["track_id"] for hit in rightly_named(result)}
+    assert score["hits_right"] + score["hits_at_enrolment"] >= len(known)
+
+
 def rightly_named(result: Result) -> list[dict]:
     return [hit for hit in result.hits if whom(hit) == hit["identity"]]
 

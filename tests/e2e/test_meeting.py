@@ -16,6 +16,7 @@ from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
@@ -54,7 +55,7 @@ def watch(clip: Path, settings: AgentSettings) -> tuple[list[Boxed], list[Hit]]:
         detector=load_detector(settings.models.detector),
         embedder=embedder,
         policies=PolicyHolder(
-            MatchPolicy(index, settings.decide, embedder.manifest.impostor_quantiles)
+            MatchPolicy(index, settings.decide, GalleryThresholds.of(embedder.manifest))
         ),
         settings=camera,
     )
@@ -85,6 +86,21 @@ def play(gallery: Path, folder: Path, **ends_px: float) -> tuple[list[Boxed], li
     return watch(clip, load_settings(None, own))
 
 
+def hide(gallery: Path, folder: Path) -> list[Hit]:
+    """Brown walks behind Red, stays there for a while, and comes out where they came from."""
+    clip = folder / "scene.mp4"
+    still = 26
+    brown = np.concatenate(
+        [np.linspace(600, 380, 40), np.full(still, 380), np.linspace(380, 640, 50)]
+    )
+    red = np.concatenate(
+        [np.linspace(150, 376, 40), np.full(still, 376), np.linspace(376, 120, 50)]
+    )
+    staged.write_scene(clip, {BROWN: brown, RED: red})
+    own = {"site": "lab", "camera": "gate", "gallery": gallery, "source": {"uri": str(clip)}}
+    return watch(clip, load_settings(None, own))[1]
+
+
 def names_of(boxes: list[Boxed], *, left: str, right: str) -> tuple[int, int]:
     """(boxes that have the right name after the meeting, all)."""
     after = [each for each in boxes if each.frame >= PARTED]
@@ -101,6 +117,9 @@ def test_people_who_meet_and_turn_back_keep_their_names(people: Path, tmp_path: 
     right, every = names_of(boxes, left=RED, right=BROWN)
     assert every >= 38
     assert right == every
+    for identity in (RED, BROWN):
+        told = {hit.continues or hit.track_id for hit in hits if hit.decision.identity == identity}
+        assert len(told) == 1, "by their numbers the visits swap people"
     for track_id in (1, 2):
         first, *between, last = [hit.type for hit in hits if hit.track_id == track_id]
         assert (first, set(between), last) == (HitType.NEW, {HitType.UPDATE}, HitType.END)
@@ -112,3 +131,15 @@ def test_people_who_pass_each_other_keep_their_names(people: Path, tmp_path: Pat
     right, every = names_of(boxes, left=BROWN, right=RED)
     assert every >= 38
     assert right == every
+
+
+def test_who_comes_out_from_behind_somebody_goes_on_with_the_visit(
+    people: Path, tmp_path: Path
+) -> None:
+    hits = hide(people, tmp_path)
+    assert len({hit.track_id for hit in hits}) == 3, "nobody was out of sight"
+    visits: dict[int, set[str | None]] = defaultdict(set)
+    for hit in hits:
+        known = isinstance(hit.decision, Known)
+        visits[hit.continues or hit.track_id].add(hit.decision.identity if known else None)
+    assert sorted(visits.values(), key=str) == [{BROWN}, {RED}]

@@ -11,11 +11,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.consumer import Consumer, eventually
 from support.decided_tracks import ADDRESS, STRANGER, an_event
+from support.event_tables import partitions
 from support.fault_figures import Figure, record
 from support.mosquitto import Mosquitto, mosquitto_path
 from support.postgres import Postgres
@@ -35,6 +38,8 @@ FACTS = AgentFacts(model_id="0123456789abcdef", gallery_version=3, started_utc_s
 BY_SINK = Delivery(by_sink=True, resend_s=3.0)
 ONCE_BY_SINK = Delivery(by_sink=True, resend_s=3600.0)
 """Whom a busy machine keeps waiting is not told again, perhaps by way of the other sink."""
+PATIENT_BY_SINK = Delivery(by_sink=True, resend_s=20.0)
+"""Longer than a sink takes to come back: what the broker holds for it is not given up."""
 RETRY_S = (0.02, 0.2)
 PATIENCE_S = 120.0
 
@@ -87,10 +92,21 @@ def _insider(broker: Mosquitto) -> Broker:
     return broker.broker_for("gate-1") if isinstance(broker, SecuredMosquitto) else broker.broker()
 
 
-def produce(publisher: Publisher, events: int, pause_s: float = 0.002) -> threading.Thread:
+def produce(
+    publisher: Publisher, events: int, pause_s: float = 0.002, spread_s: float | None = None
+) -> threading.Thread:
+    """Publish in a thread; with `spread_s` events are of now, and of once, twice, thrice as long
+    ago.
+    """
+    now_s = time.time()
+
     def publish_all() -> None:
         for track in range(1, events + 1):
-            publisher.publish(an_event(track))
+            event = an_event(track)
+            if spread_s is not None:
+                decided_s = now_s - track % 4 * spread_s - track / 1000
+                event = replace(event, hit=replace(event.hit, decided_utc_s=decided_s))
+            publisher.publish(event)
             time.sleep(pause_s)
 
     thread = threading.Thread(target=publish_all)
@@ -239,14 +255,82 @@ def test_two_sinks_share_the_events_and_each_event_is_stored_once(
     assert len(shares[0]) + len(shares[1]) == 200
 
 
+@pytest.mark.parametrize(
+    ("events", "kills"), [(300, 3), pytest.param(10_000, 60, marks=pytest.mark.soak)]
+)
+@pytest.mark.timeout(900)
+def test_several_sinks_of_one_postgres_killed_at_random(
+    broker: Mosquitto,
+    postgres: Postgres,
+    tmp_path: Path,
+    start_sink: Callable[..., SinkProcess],
+    events: int,
+    kills: int,
+) -> None:
+    """Three share a stream. What a dead one held goes to it again, or by the agent to another; the
+    events are of four months, so that sinks make the partitions beside each other.
+    """
+    where, names, dice = postgres.new_place(), ("one", "two", "three"), random.Random(5)
+    tables = "SELECT seq, event_id FROM edge_reid_events WHERE seq < 1000000000 ORDER BY seq"
+
+    def start(name: str) -> SinkProcess:
+        return start_sink("--broker", broker.url, "--to", where, "--name", name)
+
+    sinks = {name: start(name) for name in names}
+    for sink in sinks.values():
+        wait_for_sink(sink, broker, lambda: count_in(where))
+    with (
+        Outbox(tmp_path / "outbox.db") as outbox,
+        Publisher(
+            MqttTransport(broker.broker()),
+            outbox,
+            ADDRESS,
+            FACTS,
+            retry_s=RETRY_S,
+            delivery=PATIENT_BY_SINK,
+        ) as publisher,
+    ):
+        producer = produce(publisher, events, spread_s=40 * 86_400.0)
+        for _ in range(kills):
+            time.sleep(dice.uniform(0.1, 0.8))
+            name = dice.choice(names)
+            sinks[name].kill()
+            sinks[name].wait()
+            sinks[name] = start(name)
+        producer.join()
+        assert publisher.flush(PATIENCE_S) == 0
+    with psycopg.connect(where) as db:
+        found = db.execute(tables).fetchall()
+    record(
+        Figure(
+            "three sinks of one PostgreSQL killed -9 at random",
+            kills,
+            events,
+            lost=events - len({event_id for _, event_id in found}),
+            doubled=len(found) - len({event_id for _, event_id in found}),
+        )
+    )
+    assert [seq for seq, _ in found] == list(range(1, events + 1))
+    months = {name: held for name, held in partitions(where).items() if "other" not in name}
+    assert len(months) >= 4
+    assert sum(map(len, months.values())) >= events
+
+
+def count_in(where: str) -> int:
+    try:
+        with psycopg.connect(where) as db:
+            found = db.execute("SELECT count(*) FROM edge_reid_events").fetchone()
+            return found[0] if found else 0
+    except psycopg.Error:
+        return 0
+
+
 def test_postgres_restarted_in_the_middle_costs_nothing(
     broker: Mosquitto,
     postgres: Postgres,
     tmp_path: Path,
     start_sink: Callable[..., SinkProcess],
 ) -> None:
-    import psycopg
-
     where, events, crashes = postgres.new_place(), 300, 2
     sink = start_sink("--broker", broker.url, "--to", where)
 
@@ -258,15 +342,7 @@ def test_postgres_restarted_in_the_middle_costs_nothing(
         except psycopg.Error:  # no table yet, or just away
             return []
 
-    def everything() -> int:
-        try:
-            with psycopg.connect(where) as db:
-                found = db.execute("SELECT count(*) FROM edge_reid_events").fetchone()
-                return found[0] if found else 0
-        except psycopg.Error:
-            return 0
-
-    wait_for_sink(sink, broker, everything)
+    wait_for_sink(sink, broker, lambda: count_in(where))
     with (
         Outbox(tmp_path / "outbox.db") as outbox,
         Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS) as publisher,

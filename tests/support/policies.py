@@ -16,6 +16,7 @@ from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings, DecideSettings
 from edge_reid.delivery.publisher import AgentFacts
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.wire.events import EventOrigin
@@ -27,7 +28,7 @@ NO_NAMES = StrangerPurge(Path("/nowhere/strangers.db"))
 def policy_of(index: Index, threshold: float = 0.6, **rules: float) -> MatchPolicy:
     """By a fixed threshold."""
     fixed = DecideSettings.model_validate({"threshold": threshold, **rules})
-    return MatchPolicy(index, fixed, impostor_quantiles=())
+    return MatchPolicy(index, fixed, thresholds=GalleryThresholds(()))
 
 
 class NoGalleries:

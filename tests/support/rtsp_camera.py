@@ -101,7 +101,8 @@ class RtspCamera:
         loses: share of the packets that never leave.
         takes_tcp, takes_udp: transports that it serves.
         certificate: (certificate, key) files; then it speaks RTSPS.
-        headers_in_sdp: whether its description holds what a decoder needs beforehand.
+        pace_s: from one picture to the next.
+        port: where it listens; 0: anywhere.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class RtspCamera:
         certificate: tuple[Path, Path] | None = None,
         parameters: Unit = (),
         pace_s: float = 1 / FPS,
+        port: int = 0,
     ) -> None:
         self.connections = 0
         self.requests: list[str] = []
@@ -137,15 +139,12 @@ class RtspCamera:
         self._chance = random.Random(0)
         self._closing = threading.Event()
         self._viewers: list[socket.socket] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._server.getsockname()[1])
         self._context = None
         if certificate:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(*certificate)
-
-    @property
-    def port(self) -> int:
-        return int(self._server.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -163,6 +162,14 @@ class RtspCamera:
             with _Lost():
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+    def hang_up(self) -> None:
+        """On all viewers; those that come again are served."""
+        viewers, self._viewers = self._viewers, []
+        for viewer in viewers:
+            with _Lost():
+                viewer.shutdown(socket.SHUT_RDWR)
+            viewer.close()
 
     def _serve(self) -> None:
         with _Lost():

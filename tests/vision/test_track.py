@@ -319,3 +319,33 @@ def test_on_the_real_clip_one_person_is_one_track(
     }
     assert len(labels) >= 10
     assert len(followed) == 1
+
+
+def test_somebody_who_runs_is_one_track_though_no_two_boxes_overlap() -> None:
+    """Boxes 48 px wide, 60 px apart: they only overlap when each is half as large again."""
+    tracker = make_tracker()
+    updates = play(tracker, [[person(60 * step)] for step in range(8)])
+    assert {number for update in updates for number in ids(update)} == {1}
+
+
+def test_somebody_a_step_beside_where_a_track_was_is_not_taken_for_it_while_it_is_seen() -> None:
+    tracker = make_tracker()
+    updates = play(tracker, [[person(200), person(260)]] * 4)
+    assert [ids(update) for update in updates[1:]] == [[1, 2]] * 3
+
+
+def test_a_track_that_is_told_to_end_is_given_back_as_last_seen_and_never_comes_again() -> None:
+    tracker = make_tracker()
+    play(tracker, [[person(200), person(400)]] * 3)
+    (ended,) = tracker.end({1})
+    assert (ended.track_id, round(ended.box.x1)) == (1, 200)
+    assert ids(tracker.update([person(200), person(400)], 3 * LOOK_S, FRAME_SIZE)) == [2]
+    assert tracker.end({1}) == ()
+
+
+def test_a_track_says_when_it_walks_out_of_the_picture() -> None:
+    tracker = make_tracker()
+    way = [20 * step for step in range(10, -1, -1)]
+    updates = play(tracker, [[person(x)] for x in way] + [[]])
+    assert [update.active[0].is_leaving for update in updates[1:-2]] == [False] * 9
+    assert updates[-1].active[0].is_leaving

@@ -37,6 +37,7 @@ def test_a_known_track_is_a_hit() -> None:
         "agent": "gate-1",
         "camera": "gate",
         "track_id": 7,
+        "continues": None,
         "identity": "ana",
         "stranger": None,
         "similarity": 0.8123,

@@ -60,6 +60,7 @@ RULES = {
         read lab/agents/+/status
         read lab/agents/+/duplicate
         read lab/agents/+/update
+        read lab/release/head
     """,
     "sink": """
         read lab/+/hit

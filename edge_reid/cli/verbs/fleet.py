@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,58 +15,142 @@ from edge_reid.cli.options import JsonLinesOption, SiteOption
 if TYPE_CHECKING:
     from edge_reid.consumers.fleet import Fleet, FleetMember
     from edge_reid.mqtt.broker import Broker
+    from edge_reid.mqtt.retained import Retained
     from edge_reid.mqtt.subscriber import Subscriber
 
 TICK_S = 0.5
 """How often the screen is brought up to date."""
+STATES = ("online", "offline", "silent", "lost")
+
+fleet = typer.Typer(rich_markup_mode=None)
 
 
+@fleet.callback(invoke_without_command=True)
 @takes_login()
-def fleet(
-    site: SiteOption,
+def show(
+    context: typer.Context,
+    site: Annotated[str | None, typer.Option("--site", help="The site.")] = None,
     as_json: JsonLinesOption = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and follow what changes. Ctrl-C leaves.")
     ] = False,
-    forget: Annotated[
+    state: Annotated[
         str | None,
-        typer.Option(metavar="AGENT", help="Clear all that a retired agent has left there."),
+        typer.Option(
+            help="Only who is online, or offline: stopped, lost or silent; lost and silent alone."
+        ),
     ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Only this group of the release that is published.")
+    ] = None,
+    forget: Annotated[str | None, typer.Option("--forget", hidden=True)] = None,
     *,
     login: BrokerLogin,
 ) -> None:
     """Show every agent of a site. Release, gallery, outbox, cameras, names taken twice."""
-    from edge_reid.consumers.fleet import Fleet, fleet_filters
     from edge_reid.core.errors import UsageError
-    from edge_reid.mqtt.retained import read_retained
     from edge_reid.mqtt.subscriber import Subscriber
 
-    if as_json + watch + (forget is not None) > 1:
-        raise UsageError("--json, --watch and --forget: do not go together; leave all but one out")
+    if forget is not None:
+        raise UsageError(f"--forget: is `edge-reid fleet forget {forget}` now")
+    if context.invoked_subcommand is not None:
+        return
+    if site is None:
+        raise UsageError("--site: expected the site whose agents to show, got none")
+    if as_json and watch:
+        raise UsageError("--json, --watch: do not go together; leave one out")
+    if state not in {None, *STATES}:
+        raise UsageError(f"--state: expected one of {', '.join(STATES)}, got {state!r}")
+    site = topic_name("--site", site)
+    with Subscriber(login.broker(), _filters(login.root, site, group)) as subscriber:
+        known, retained = _read(subscriber, login.root, site)
+        chosen = _Choice(state, _agents_of(group, retained, login.root, site) if group else None)
+        if watch:
+            _follow(subscriber, known, chosen, site)
+    if as_json:
+        _print_json(chosen.members(known))
+    else:
+        _print_table(known, chosen, site)
+
+
+@fleet.command("forget")
+@takes_login()
+def forget_agent(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The retired agent.")],
+    site: SiteOption,
+    *,
+    login: BrokerLogin,
+) -> None:
+    """Clear what a retired agent left retained. Its status, its cameras, its updates."""
+    from edge_reid.mqtt.subscriber import Subscriber
+
     broker, site = login.broker(), topic_name("--site", site)
-    known = Fleet(login.root, site)
-    with Subscriber(broker, fleet_filters(login.root, site)) as subscriber:
-        retained = read_retained(subscriber.receive)
-        known.learn_all(retained.messages)
-        if not retained.is_whole:
-            typer.echo(
-                f"{site}: more is retained than can be shown; some of it is missing", err=True
-            )
-        if forget is not None:
-            _forget(broker, known, forget)
-        elif watch:
-            _follow(subscriber, known, site)
-        elif as_json:
-            _print_json(known)
-        else:
-            _print_table(known, site)
+    with Subscriber(broker, _filters(login.root, site, None)) as subscriber:
+        known, _ = _read(subscriber, login.root, site)
+        _forget(broker, known, name)
+
+
+class _Choice:
+    """Which agents are shown."""
+
+    def __init__(self, state: str | None, agents: frozenset[str] | None) -> None:
+        self._state = state
+        self._agents = agents
+
+    def members(self, known: Fleet) -> list[FleetMember]:
+        now = datetime.now(timezone.utc)
+        return [member for member in known.members if self._has(member, now)]
+
+    def _has(self, member: FleetMember, now: datetime) -> bool:
+        if self._agents is not None and member.name not in self._agents:
+            return False
+        presence = member.presence(now)
+        if self._state == "offline":
+            return presence != "online"
+        return self._state in {None, presence}
+
+
+def _filters(root: str, site: str, group: str | None) -> tuple[str, ...]:
+    from edge_reid.consumers.fleet import fleet_filters
+    from edge_reid.wire.topics import RELEASE_HEAD
+
+    heads = (RELEASE_HEAD.name(root, site),) if group else ()
+    return (*fleet_filters(root, site), *heads)
+
+
+def _read(subscriber: Subscriber, root: str, site: str) -> tuple[Fleet, Retained]:
+    """What lies retained now."""
+    from edge_reid.consumers.fleet import Fleet
+    from edge_reid.mqtt.retained import read_retained
+
+    known, retained = Fleet(root, site), read_retained(subscriber.receive)
+    known.learn_all(retained.messages)
+    if not retained.is_whole:
+        typer.echo(f"{site}: more is retained than can be shown; some of it is missing", err=True)
+    return known, retained
+
+
+def _agents_of(group: str, retained: Retained, root: str, site: str) -> frozenset[str]:
+    """The agents of a group, by the head of the release. Whose signature it has is the devices'
+    to ask: here it only chooses what is shown.
+    """
+    from edge_reid.core.errors import UsageError
+    from edge_reid.release.release_head import groups_in
+    from edge_reid.wire.topics import RELEASE_HEAD
+
+    body = retained.body(RELEASE_HEAD.name(root, site))
+    groups = groups_in(body) if body else {}
+    if group not in groups:
+        raise UsageError(
+            f"--group: expected a group of the release that is published"
+            f" ({', '.join(sorted(groups)) or 'there is none, or this login may not read it'}),"
+            f" got {group!r}"
+        )
+    return groups[group]
 
 
 def _forget(broker: Broker, known: Fleet, name: str) -> None:
     """Clear what an agent has left retained, and what it said of its cameras."""
-    from datetime import datetime, timezone
-
-    from edge_reid.cli.fleet_table import is_silent
     from edge_reid.core.errors import UsageError
     from edge_reid.core.foreign_text import shown
     from edge_reid.mqtt.connection import connect
@@ -72,11 +159,11 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
     member = next((member for member in known.members if member.name == name), None)
     if member is None:
         names = ", ".join(member.name for member in known.members) or "none"
-        raise UsageError(f"--forget: expected an agent of this site ({names}), got {shown(name)}")
-    if member.is_online and not is_silent(member, datetime.now(timezone.utc)):
+        raise UsageError(f"NAME: expected an agent of this site ({names}), got {shown(name)}")
+    if member.presence(datetime.now(timezone.utc)) == "online":
         raise UsageError(
-            f"--forget: expected an agent that is gone, {name} is online; stop it first, or it "
-            "says all of it again"
+            f"NAME: expected an agent that is gone, {name} is online; stop it first, or it says"
+            " all of it again"
         )
     connection = connect(broker)
     clear_topics(connection, known.topics_of(member))
@@ -85,21 +172,24 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
     typer.echo(f"forgotten: agent {name}{cameras}")
 
 
-def _print_json(known: Fleet) -> None:
+def _print_json(members: Sequence[FleetMember]) -> None:
     import json
 
     from edge_reid.core.foreign_text import shown_json
 
-    for member in known.members:
-        line = json.dumps(member_as_json(member), ensure_ascii=False, separators=(",", ":"))
+    now = datetime.now(timezone.utc)
+    for member in members:
+        line = json.dumps(member_as_json(member, now), ensure_ascii=False, separators=(",", ":"))
         print(shown_json(line))
 
 
-def member_as_json(member: FleetMember) -> dict[str, Any]:
+def member_as_json(member: FleetMember, now: datetime) -> dict[str, Any]:
     """What is known of an agent, in the words of its payloads."""
+    presence = member.presence(now)
     return {
         "agent": member.name,
-        "online": member.is_online,
+        "online": presence == "online",
+        "presence": presence,
         "status": member.status.model_dump(by_alias=True) if member.status else None,
         "cameras": [status.model_dump(by_alias=True) for status in member.cameras.values()],
         "camera_states": [
@@ -111,27 +201,30 @@ def member_as_json(member: FleetMember) -> dict[str, Any]:
     }
 
 
-def _print_table(known: Fleet, site: str) -> None:
-    from rich.console import Console
-
+def _print_table(known: Fleet, chosen: _Choice, site: str) -> None:
     from edge_reid.cli.fleet_table import fleet_table
-    from edge_reid.cli.output import print_whole
+    from edge_reid.cli.output import count, print_whole
 
-    console = Console()
-    if not known.members:
-        console.print(f"no agent of site {site} has said anything to this broker", highlight=False)
-        return
-    print_whole(fleet_table(known, site))
+    members = chosen.members(known)
+    if members:
+        print_whole(fleet_table(members, site))
+    elif known.members:
+        typer.echo(f"{site}: none of {count(known.members, 'agent')} is what was asked for")
+    else:
+        typer.echo(f"no agent of site {site} has said anything to this broker")
 
 
-def _follow(subscriber: Subscriber, known: Fleet, site: str) -> None:
+def _follow(subscriber: Subscriber, known: Fleet, chosen: _Choice, site: str) -> None:
     from rich.live import Live
 
     from edge_reid.cli.fleet_table import fleet_table
 
-    with Live(fleet_table(known, site), auto_refresh=False) as live:
+    due_s = 0.0
+    with Live(auto_refresh=False) as live:
         while True:
-            message = subscriber.receive(TICK_S)
-            if message:
+            if time.monotonic() >= due_s:
+                table = fleet_table(chosen.members(known), site, subscriber.trouble)
+                live.update(table, refresh=True)
+                due_s = time.monotonic() + TICK_S
+            if message := subscriber.receive(TICK_S):
                 known.learn(message)
-            live.update(fleet_table(known, site, subscriber.trouble), refresh=message is None)

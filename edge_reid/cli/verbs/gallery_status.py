@@ -113,18 +113,19 @@ def status_cells(member: FleetMember, newest: int | None, now: datetime) -> tupl
     from edge_reid.cli.fleet_table import age_text
     from edge_reid.core.foreign_text import shown
 
-    state = "online" if member.is_online else "offline"
+    presence = member.presence(now)
+    state = "offline" if presence in {"lost", "unknown"} else presence
     if member.status is None or member.status.gallery is None:
         return member.name, state, "–", "–", "–", "–", "does not sync"
     gallery = member.status.gallery
     moments = gallery.created_at, gallery.checked_at
     ages = (age_text(moment, now) if moment else "–" for moment in moments)
-    why = why_behind(member, newest)
+    why = why_behind(member, newest, now)
     version, erased = str(gallery.version), str(gallery.erased_through)
     return (member.name, state, version, *ages, erased, escape(shown(why)))
 
 
-def why_behind(member: FleetMember, newest: int | None) -> str:
+def why_behind(member: FleetMember, newest: int | None, now: datetime) -> str:
     """Why a device has not the newest gallery; empty when it has."""
     status = member.status
     if status is None or status.gallery is None:
@@ -133,7 +134,9 @@ def why_behind(member: FleetMember, newest: int | None) -> str:
         return status.gallery.refused
     if newest is None or status.gallery.version >= newest:
         return ""
-    return "on its way" if member.is_online else f"offline: {status.reason or 'unknown why'}"
+    if (presence := member.presence(now)) == "silent":
+        return f"silent since {status.at}"
+    return "on its way" if presence == "online" else f"offline: {status.reason or 'unknown why'}"
 
 
 def erasure_lines(erasures: Sequence[Erasure], fleet: Fleet) -> Iterator[str]:

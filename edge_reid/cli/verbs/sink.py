@@ -15,6 +15,7 @@ from edge_reid.cli.options import CountOption, OnlySiteOption
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edge_reid.consumers.retention import Retention
     from edge_reid.consumers.sink import Sink
 
 TURN_S = 0.5
@@ -52,6 +53,13 @@ def sink(
             "agent that the event names. [default: the broker tells nothing]",
         ),
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERIOD",
+            help="Delete what is older, such as 90d. [default: everything is kept]",
+        ),
+    ] = None,
     count: CountOption = None,
     *,
     login: BrokerLogin,
@@ -64,9 +72,12 @@ def sink(
     import signal
     import socket
 
+    from edge_reid.cli.periods import period_s
+    from edge_reid.consumers.retention import Retention
     from edge_reid.consumers.sink import Share, Sink
-    from edge_reid.consumers.store_urls import open_store
+    from edge_reid.consumers.store_urls import is_database, open_store
     from edge_reid.core.config import agent_name
+    from edge_reid.core.errors import UsageError
 
     share = Share(
         login.root,
@@ -74,6 +85,12 @@ def sink(
         topic_name("--group", group),
         topic_name("--name", name) if name else agent_name(socket.gethostname()),
     )
+    keep_s = period_s("--keep", keep) if keep else None
+    if keep_s is not None and not is_database(to):
+        raise UsageError(
+            f"--keep: expected a database in --to, got {to}, which only grows; rotate the file, or"
+            " use sqlite:/// or postgresql://"
+        )
     broker = login.broker()  # before a store is made that a wrong address would leave behind
     with (
         closing(open_store(to)) as store,
@@ -85,7 +102,8 @@ def sink(
         what = (
             f"events of {f'site {site}' if site else 'all sites'} from {broker.host}:{broker.port}"
         )
-        _consume(consumer, asked, count, f"storing {what} in {_shown(to)}")
+        task = f"storing {what} in {_shown(to)}"
+        _consume(consumer, Retention(store, keep_s), asked, count, task)
     stats = consumer.stats
     typer.echo(
         f"{stats.stored} events stored, {stats.again} were there already,"
@@ -101,7 +119,9 @@ def _shown(to: str) -> str:
     return "PostgreSQL" if to.startswith("postgres") else to
 
 
-def _consume(consumer: Sink, asked: list[int], count: int | None, task: str) -> None:
+def _consume(
+    consumer: Sink, retention: Retention, asked: list[int], count: int | None, task: str
+) -> None:
     """Turn until somebody asks to stop, or the count is reached; say what changes."""
     from rich.console import Console
 
@@ -111,6 +131,7 @@ def _consume(consumer: Sink, asked: list[int], count: int | None, task: str) -> 
         while not asked and (count is None or consumer.stats.stored < count):
             signs.show(consumer)
             status.update(f"{consumer.stats.stored} events stored{signs.since_last}")
+            retention.turn()
             consumer.turn(TURN_S)
     signs.show(consumer)
     consumer.finish()

@@ -1,0 +1,129 @@
+"""`edge-reid index`: recorded video into an archive that can be searched."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_reid.cli.options import DetectorOption, ModelOption, RuntimeOption
+
+if TYPE_CHECKING:
+    from edge_reid.archive.video_tracks import VideoJob
+
+SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".ts", ".m4v", ".webm"}
+"""Of a folder; a file that is named may have any."""
+NO_TIME = "1970-01-01T00:00:00Z"
+_TIME_IN_NAME = re.compile(
+    r"(20\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])[T_ -]?"
+    r"([01]\d|2[0-3])[-:._]?([0-5]\d)[-:._]?([0-5]\d)"
+)
+
+
+def index(
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="VIDEOS...", help="Video files, and folders of them."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="ARCHIVE", help="The archive, a folder.")],
+    camera: Annotated[
+        str | None, typer.Option(help="Whose videos. [default: each by the name of its folder]")
+    ] = None,
+    start_time: Annotated[
+        str | None,
+        typer.Option(help="Time of the first frame, of one video. [default: by its name]"),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="At once. [default: as many as there are cores]")
+    ] = None,
+    model: ModelOption = None,
+    detector: DetectorOption = None,
+    runtime: RuntimeOption = "auto",
+) -> None:
+    """Put the people of recorded video into an archive. For `search`; without pictures.
+
+    It may be stopped at any time: what is done is not done again.
+    """
+    from edge_reid.archive.indexing import index_videos
+    from edge_reid.archive.track_archive import TrackArchive
+    from edge_reid.archive.video_tracks import ModelChoice
+    from edge_reid.cli.output import count
+    from edge_reid.cli.verb_progress import counting
+    from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+    from edge_reid.core.config import runtime_name
+    from edge_reid.core.errors import SourceError
+
+    jobs = jobs_of(videos, camera, start_time)
+    choice = ModelChoice(
+        model or shipped_model(EMBEDDING),
+        detector or shipped_model(DETECTOR),
+        runtime_name(runtime),
+    )
+    TrackArchive.create(out, choice.identity)
+    cores = processes or len(os.sched_getaffinity(0))
+    with counting("videos") as progress:
+        result = index_videos(jobs, choice, out, processes=cores, progress=progress)
+    for path, reason in result.failed.items():
+        typer.echo(f"left out {path}: {reason}", err=True)
+    typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {out}")
+    if result.failed:
+        raise SourceError(
+            f"expected {len(jobs)} videos that can be read, got {len(jobs) - len(result.failed)};"
+            " the others are in the archive"
+        )
+
+
+def jobs_of(videos: Iterable[Path], camera: str | None, start_time: str | None) -> list[VideoJob]:
+    """What is to be done.
+
+    Raises:
+        UsageError: there is no video, a camera has no name, or one time is given for several.
+    """
+    from edge_reid.archive.video_tracks import VideoJob
+    from edge_reid.core.errors import UsageError
+
+    files = [file for path in videos for file in _files(path)]
+    if not files:
+        raise UsageError("VIDEOS: expected video files, got none")
+    if start_time and len(files) > 1:
+        raise UsageError(
+            f"--start-time: expected one video, got {len(files)}; put the time into their names"
+        )
+    return [
+        VideoJob(file, _camera_of(file, camera), start_time or _time_in(file.stem))
+        for file in files
+    ]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+
+
+def _camera_of(file: Path, camera: str | None) -> str:
+    from edge_reid.cli.broker_options import topic_name
+    from edge_reid.core.errors import UsageError
+
+    if camera is not None:
+        return topic_name("--camera", camera)
+    name = file.resolve().parent.name.lower()
+    try:
+        return topic_name("--camera", name)
+    except UsageError:
+        raise UsageError(
+            f"{file}: expected to lie in a folder named after its camera, got {name!r}; give"
+            " --camera"
+        ) from None
+
+
+def _time_in(stem: str) -> str:
+    match = _TIME_IN_NAME.search(stem)
+    if match is None:
+        return NO_TIME
+    year, month, day, hour, minute, second = match.groups()
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second}Z"

@@ -1,0 +1,40 @@
+"""Reads events back from a sink's PostgreSQL; needs psycopg 3 (the extra `postgres`)."""
+
+from __future__ import annotations
+
+import psycopg
+
+from edge_reid.consumers.event_query import EventQuery
+from edge_reid.consumers.event_store import event_of
+from edge_reid.consumers.postgres_store import CONNECT_TIMEOUT_S, checked_url, one_line
+from edge_reid.core.errors import StoreError
+from edge_reid.wire.payloads import EventPayload
+
+
+def read_postgres(url: str, query: EventQuery, option: str) -> list[EventPayload]:
+    """Events of a database, oldest first. It needs the right to read, and changes nothing.
+
+    Args:
+        url: as of `PostgresStore`.
+        query: which events.
+        option: how the user gave the URL, for messages.
+
+    Raises:
+        UsageError: the URL holds a password, or is none.
+        StoreError: the database cannot be reached or read.
+    """
+    sql, parameters = query.select("%s")
+    try:
+        with psycopg.connect(
+            checked_url(url, option),
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name="edge-reid hits",
+        ) as db:
+            db.read_only = True
+            rows = db.execute(sql.encode(), parameters).fetchall()
+    except psycopg.Error as error:
+        raise StoreError(
+            f"PostgreSQL: cannot be read: {one_line(error)}; check the URL and PGPASSFILE, and that"
+            " a sink of this edge-reid has used it"
+        ) from error
+    return [event_of(row) for row in reversed(rows)]
