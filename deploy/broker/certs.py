@@ -2,7 +2,7 @@
 """Certificates and access rules of an edge-reid broker: one CA, everybody signed by it.
 
     certs.py server broker.lab.example 192.0.2.7   # names and addresses that clients will dial
-    certs.py agent gate-1 --site lab --camera gate
+    certs.py agent gate-1 --site lab --camera gate # --camera again for each other of its cameras
     certs.py sink archive                          # may store events, of all sites
     certs.py reader desk --site lab                # may watch: dashboards, Home Assistant
     certs.py publisher office --site lab           # may publish galleries
@@ -67,6 +67,8 @@ class Holder:
     site: str | None = None
     """None: all sites."""
     cameras: tuple[str, ...] = ()
+    instead_of: tuple[str, ...] = ()
+    """Agents whose cameras it takes over: until they are removed, both speak for them."""
     issue: int = 1
     """Rises whenever the rights change. A certificate cannot be called back, so the next one bears
     another user name, and the rules forget the one before."""
@@ -80,6 +82,7 @@ class Holder:
     def urn(self) -> str:
         query = [("site", self.site)] if self.site else []
         query += [("camera", camera) for camera in self.cameras]
+        query += [("instead-of", name) for name in self.instead_of]
         return f"{URN}{self.role}?{urlencode(query)}"
 
     @classmethod
@@ -90,7 +93,8 @@ class Holder:
         fields = parse_qs(query)
         site = fields.get("site", [None])[0]
         name, _, issue = _common_name(certificate).partition(".")
-        return cls(role, name, site, tuple(fields.get("camera", ())), int(issue or 1))
+        cameras, before = fields.get("camera", ()), fields.get("instead-of", ())
+        return cls(role, name, site, tuple(cameras), tuple(before), int(issue or 1))
 
     def rules(self, root: str) -> Iterator[str]:
         """Lines of Mosquitto's ACL file."""
@@ -126,12 +130,18 @@ class Pki:
 
     def client(self, holder: Holder, *, renew_days: int = RENEW_DAYS) -> None:
         """A client's certificate, and its lines in the ACL."""
-        self._check(holder)
         holder = self._numbered(holder)
+        self._check(holder)
+        self._say_if_changed(holder)
         names = [x509.UniformResourceIdentifier(holder.urn)]
         usage = ExtendedKeyUsageOID.CLIENT_AUTH
         stem = f"clients/{holder.name}"
-        self._keep_or_issue(stem, str(holder), holder.user, names, usage, renew_days=renew_days)
+        # with the key that its device has already, its certificate can go there over the air
+        is_first = holder.instead_of and not (self.folder / f"{stem}.crt").exists()
+        key_file = self.folder / "clients" / f"{holder.instead_of[0]}.key" if is_first else None
+        self._keep_or_issue(
+            stem, str(holder), holder.user, names, usage, renew_days=renew_days, key_file=key_file
+        )
         self.write_acl()
 
     def renew(self, within_days: int) -> None:
@@ -201,10 +211,14 @@ class Pki:
         before = next((other for other, _ in self.holders() if other.name == holder.name), None)
         if before is None:
             return holder
+        holder = replace(holder, instead_of=before.instead_of)  # it was said once
         is_same = replace(holder, issue=before.issue) == before
-        if not is_same:
-            self.said.append(f"changed {before}: its old certificate may do nothing any more")
         return replace(holder, issue=before.issue + (not is_same))
+
+    def _say_if_changed(self, holder: Holder) -> None:
+        for before in (other for other, _ in self.holders() if other.name == holder.name):
+            if before.issue != holder.issue:
+                self.said.append(f"changed {before}: its old certificate may do nothing any more")
 
     def _check(self, holder: Holder) -> None:
         if holder.name in self._removed:
@@ -215,6 +229,7 @@ class Pki:
         for name in (holder.name, *([holder.site] if holder.site else []), *holder.cameras):
             if not re.fullmatch(NAME_PATTERN, name):
                 raise PkiError(f"{name!r}: expected a name of a-z, 0-9, _ and -, at most 64")
+        self._check_before(holder)
         for camera in set(holder.cameras) & RESERVED_LEVELS:
             raise PkiError(f"camera {camera}: expected another name, it is a topic of its own")
         for other, _ in self.holders():
@@ -223,11 +238,21 @@ class Pki:
                     f"{holder.name}: is {other} already; take another name, or remove it"
                 )
             shared = set(other.cameras) & set(holder.cameras)
-            if other.name != holder.name and other.site == holder.site and shared:
+            is_before = other.name in holder.instead_of or holder.name in other.instead_of
+            is_free = other.name == holder.name or other.site != holder.site or is_before
+            if shared and not is_free:
                 raise PkiError(
                     f"camera {shared.pop()}: expected one that is nobody's, got it at {other};"
-                    " remove it there first"
+                    f" remove it there first, or say --instead-of {other.name}"
                 )
+
+    def _check_before(self, holder: Holder) -> None:
+        """Raise PkiError unless those it takes over from are, or were, agents of its site."""
+        known = {other.name for other, _ in self.holders() if other.site == holder.site}
+        for name in set(holder.instead_of) - known - set(self._removed):
+            raise PkiError(
+                f"--instead-of {name}: expected an agent of site {holder.site}, got none"
+            )
 
     def _keep_or_issue(
         self,
@@ -238,7 +263,9 @@ class Pki:
         usage: x509.ObjectIdentifier,
         *,
         renew_days: int = RENEW_DAYS,
+        key_file: Path | None = None,
     ) -> None:
+        """Issue a certificate, with that key or a new one, unless a good one is there."""
         ca, ca_key = self._authority()
         path = self.folder / f"{stem}.crt"
         if path.exists() and path.with_suffix(".key").exists():
@@ -248,7 +275,7 @@ class Pki:
             if is_same and left > timedelta(days=renew_days):
                 self.said.append(f"kept    {what}: {path}, {_until(found.not_valid_after_utc)}")
                 return
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = _read_key(key_file) if key_file else ec.generate_private_key(ec.SECP256R1())
         builder = _builder(common_name, CERT_DAYS, ca.subject).public_key(key.public_key())
         for extension, critical in (
             (x509.BasicConstraints(ca=False, path_length=None), True),
@@ -265,16 +292,7 @@ class Pki:
         path = self.folder / "ca.crt"
         if not path.exists():
             self._make_authority(path)
-        try:
-            key_file = path.with_suffix(".key")
-            key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-        except (OSError, ValueError) as error:
-            raise PkiError(
-                f"{path.with_suffix('.key')}: expected the key of the CA: {error}"
-            ) from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise PkiError(f"{path.with_suffix('.key')}: expected a key on an elliptic curve")
-        return _read_certificate(path), key
+        return _read_certificate(path), _read_key(path.with_suffix(".key"), "the key of the CA")
 
     def _make_authority(self, path: Path) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -346,6 +364,16 @@ def _read_certificate(path: Path) -> x509.Certificate:
         ) from error
 
 
+def _read_key(path: Path, what: str = "a private key") -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise PkiError(f"{path}: expected {what}: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise PkiError(f"{path}: expected a key on an elliptic curve")
+    return key
+
+
 def _until(ends: datetime) -> str:
     days = (ends - datetime.now(timezone.utc)).days
     return f"valid until {ends:%Y-%m-%d}, {days} days"
@@ -383,6 +411,12 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--site", required=role == "agent")
         if role == "agent":
             verb.add_argument("--camera", action="append", required=True, dest="cameras")
+            verb.add_argument(
+                "--instead-of",
+                action="append",
+                metavar="AGENT",
+                help="whose cameras it takes over; it gets the key of the first",
+            )
     verbs.add_parser("list")
     verbs.add_parser("renew").add_argument("--within-days", type=int, default=RENEW_DAYS)
     verbs.add_parser("remove").add_argument("name")
@@ -404,7 +438,8 @@ def main(words: Sequence[str] | None = None) -> int:
             pki.remove(asked.name)
         else:
             cameras = tuple(sorted(getattr(asked, "cameras", None) or ()))
-            pki.client(Holder(asked.verb, asked.name, asked.site, cameras))
+            before = tuple(getattr(asked, "instead_of", None) or ())
+            pki.client(Holder(asked.verb, asked.name, asked.site, cameras, before))
     except (PkiError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -13,7 +13,7 @@ from deploy.bundle.own_wheel import own_wheel
 from deploy.bundle.sbom import sbom
 from deploy.bundle.wheel import Wheel, check_closure
 from deploy.bundle.wheelhouse import Wheelhouse
-from deploy.site.credentials import secrets_of
+from deploy.site.credentials import certificate_files, secrets_of
 from deploy.site.site import Site
 from deploy.site.targets import RuntimeChoice, Target
 from edge_reid.core.errors import BundleError, UsageError
@@ -117,7 +117,7 @@ def _check(request: BundleRequest) -> None:
     for agent in (agent for name in _devices(request) for agent in request.site.agents(name)):
         if agent.settings.models.runtime not in {"auto", request.runtime}:
             raise UsageError(
-                f"camera {agent.camera}: its models.runtime is {agent.settings.models.runtime}, "
+                f"agent {agent.name}: its models.runtime is {agent.settings.models.runtime}, "
                 f"the bundle is for {request.runtime}; give that as --runtime"
             )
     if request.device is None:
@@ -126,9 +126,10 @@ def _check(request: BundleRequest) -> None:
 
 def _refuse_logins(request: BundleRequest) -> None:
     agents = (agent for name in _devices(request) for agent in request.site.agents(name))
-    if cameras := [agent.camera for agent in agents if has_login(agent.settings.source.uri)]:
+    cameras = (camera for agent in agents for camera in agent.settings.cameras.items())
+    if named := [name for name, camera in cameras if has_login(camera.source.uri)]:
         raise UsageError(
-            f"source.uri of {', '.join(cameras)}: expected no login in a bundle for all devices, "
+            f"source.uri of {', '.join(named)}: expected no login in a bundle for all devices, "
             "which anybody may read; make one for each device, with --device"
         )
 
@@ -151,14 +152,27 @@ def _configuration(request: BundleRequest) -> Contents:
     agents = [(name, agent) for name in _devices(request) for agent in request.site.agents(name)]
     if request.device is None:
         return {
-            f"config/{name}/{agent.camera}.toml": Content(agent.text.encode())
-            for name, agent in agents
+            **{
+                f"config/{name}/{agent.path.name}": Content(agent.text.encode())
+                for name, agent in agents
+            },
+            **_certificates(request),
         }
     secrets = secrets_of(request.site, request.device)
     return {
-        **{f"config/{agent.camera}.toml": Content(agent.text.encode()) for _, agent in agents},
+        **{f"config/{agent.path.name}": Content(agent.text.encode()) for _, agent in agents},
         **{f"config/secrets/{path.name}": Content(body) for path, body in secrets.items()},
     }
+
+
+def _certificates(request: BundleRequest) -> Contents:
+    """Of agents, for devices that have the key already; they are no secret, as the key is."""
+    found = {
+        f"config/{name}/{there.name}": path
+        for name in _devices(request)
+        for there, path in certificate_files(request.site, name).items()
+    }
+    return {there: Content(path) for there, path in found.items() if path.exists()}
 
 
 def _units_and_installer() -> Contents:
@@ -192,7 +206,7 @@ def _gallery(request: BundleRequest, embedding: EmbeddingManifest) -> Content:
     site, device = request.site, request.device or ""
     syncs = {agent.settings.gallery_sync is not None for agent in site.agents(device)}
     if len(syncs) > 1 or site.files.gallery is None:
-        raise UsageError("files.gallery: either all cameras of a device sync theirs, or none does")
+        raise UsageError("files.gallery: either all agents of a device sync theirs, or none does")
     public = site.files.gallery_public_key
     key = read_public_key(public) if syncs == {True} and public else None
     return Content(first_gallery(site.files.gallery, embedding.model_id, key))

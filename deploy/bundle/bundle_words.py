@@ -30,7 +30,7 @@ def make(
     version: str | None,
 ) -> BundleManifest:
     """Make the bundle that the words ask for; raises as `make_bundle` does."""
-    site = load_site(config)
+    site = load_site(config, needs_files_of=device)
     request = BundleRequest(
         site=site,
         target=_target(site, target, device),

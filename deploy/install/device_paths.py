@@ -72,9 +72,13 @@ class DevicePaths:
         """What people type."""
         return self.root / "usr/local/bin/edge-reid"
 
-    def starts(self, camera: str) -> Path:
+    def gallery(self, agent: str) -> Path:
+        """The gallery of an agent, where bundles put it."""
+        return self.state / f"gallery-{agent}.db"
+
+    def starts(self, agent: str) -> Path:
         """Where an agent counts its starts, to wait longer before each."""
-        return self.root / "run/edge-reid" / camera / "starts"
+        return self.root / "run/edge-reid" / agent / "starts"
 
     @property
     def has_systemd(self) -> bool:
@@ -91,14 +95,14 @@ class DevicePaths:
         return self.name_file.read_text().strip() if self.name_file.exists() else ""
 
     @property
-    def cameras(self) -> tuple[str, ...]:
-        """Those that have a configuration, from a bundle or made by hand."""
+    def agents(self) -> tuple[str, ...]:
+        """Names of the units that have a configuration, from a bundle or made by hand."""
         return tuple(sorted(file.stem for file in self.config.glob("[!.]*.toml")))
 
     @property
     def takes_updates(self) -> bool:
-        """Whether a camera's configuration has an `[update]` section: Python 3.10 reads no TOML."""
-        configs = (self.config / f"{camera}.toml" for camera in self.cameras)
+        """Whether an agent's configuration has an `[update]` section: Python 3.10 reads no TOML."""
+        configs = (self.config / f"{agent}.toml" for agent in self.agents)
         return any(
             UPDATE.search(config.read_text("utf-8-sig", errors="replace")) for config in configs
         )
@@ -107,9 +111,9 @@ class DevicePaths:
         return self.current.readlink().name if self.current.is_symlink() else None
 
 
-def agent_unit(camera: str) -> str:
-    """The agent of a camera, as systemd knows it."""
-    return f"edge-reid@{camera}.service"
+def agent_unit(agent: str) -> str:
+    """The unit of an agent: of that camera, or of the device where one agent has several."""
+    return f"edge-reid@{agent}.service"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import delivered_certificates
 import removed_files
 from device_paths import Account, DevicePaths, agent_unit
 from install_progress import Steps
@@ -31,6 +32,7 @@ def changes(
     brought = [
         *_configs(bundle, release, device, account, steps),
         *_secrets_and_units(bundle, device, account),
+        *delivered_certificates.changes(bundle, device, account, steps),
     ]
     wanted = [
         *([Change(device.name_file, f"{bundle.device}\n".encode())] if bundle.device else []),
@@ -56,7 +58,7 @@ def _manifest(bundle: UnpackedBundle, release: Path, account: Account) -> Iterat
 
 def traces(bundle: UnpackedBundle, device: DevicePaths) -> list[Change]:
     """What a doctor who is cut off may leave: not to be put, but to be taken back."""
-    names = {*device.cameras, *(config.stem for config in bundle.configs(device.name))}
+    names = {*device.agents, *(config.stem for config in bundle.configs(device.name))}
     return [Change(candidate_of(device.config / f"{name}.toml")) for name in sorted(names)]
 
 
@@ -89,12 +91,21 @@ def mend(bundle: UnpackedBundle, device: DevicePaths, account: Account, steps: S
             steps.say(f"{change.path}: had another mode or owner, and has its own again")
 
 
-def put_first_gallery(bundle: UnpackedBundle, device: DevicePaths, account: Account) -> None:
-    """Only where there is none: who is enrolled on the device stays enrolled."""
+def put_first_gallery(
+    bundle: UnpackedBundle, device: DevicePaths, account: Account, *, without: frozenset[Path]
+) -> None:
+    """Only where there is none: who is enrolled on the device stays enrolled.
+
+    Args:
+        bundle: whose gallery it is.
+        device: that gets it.
+        account: that it is to belong to.
+        without: galleries that come from elsewhere.
+    """
     gallery = bundle.folder / FIRST_GALLERY
     for config in bundle.configs(device.name) if gallery.exists() else ():
-        copy = device.state / f"gallery-{config.stem}.db"
-        if not copy.exists():
+        copy = device.gallery(config.stem)
+        if not copy.exists() and copy not in without:
             owner = account.uid, account.gid
             put(Change(copy, gallery.read_bytes(), mode=0o600, owner=owner))
 

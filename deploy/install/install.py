@@ -25,6 +25,7 @@ from types import FrameType
 import etc_files
 import installed_release as releases
 from device_paths import Account, DevicePaths
+from inherited_galleries import Inheritance
 from install_errors import InstallError
 from install_progress import Steps
 from journal import Change, Journal, Plan, put
@@ -63,8 +64,9 @@ class Installation:
         account = Account.of(self.device)
         release = releases.build(self.bundle, self.device, self.steps)
         etc_files.make_folders(self.device, account)
-        etc_files.put_first_gallery(self.bundle, self.device, account)
-        self._upgrade(release, account)
+        galleries = Inheritance.of(self.bundle, self.device)
+        etc_files.put_first_gallery(self.bundle, self.device, account, without=galleries.heirs)
+        self._upgrade(release, account, galleries)
         releases.prune(self.device)
         self.steps.say(f"edge-reid {self.bundle.version} is installed")
 
@@ -79,8 +81,8 @@ class Installation:
         what was well may not be so any more.
         """
         etc_files.mend(self.bundle, self.device, Account.of(self.device), self.steps)
-        self.services.switch_on(self.device.cameras)
-        asleep = self.services.asleep(self.device.cameras)
+        self.services.switch_on(self.device.agents)
+        asleep = self.services.asleep(self.device.agents)
         if asleep:
             self._start(asleep, journald_changed=True)
         done = f"{', '.join(asleep)} started" if asleep else "nothing to do"
@@ -94,37 +96,43 @@ class Installation:
             self.steps.say(f"the upgrade to {plan.after} was cut off before: taken back")
             self._switch_back(plan)
             if plan.before:
-                self.services.restart(self.device.cameras)
+                self.services.restart(self.device.agents)
 
-    def _upgrade(self, release: Path, account: Account) -> None:
+    def _upgrade(self, release: Path, account: Account, galleries: Inheritance) -> None:
         bundle, device = self.bundle, self.device
         before = device.current_version() or ""
         *others, current = etc_files.changes(bundle, release, device, account, self.steps)
         put(Change(device.home / "journal.py", _own_file("journal.py"), mode=0o755))
-        meanwhile = [*etc_files.traces(bundle, device), *etc_files.switches(bundle, device)]
+        meanwhile = [
+            *etc_files.traces(bundle, device),
+            *galleries.traces,
+            *etc_files.switches(bundle, device),
+        ]
         self.journal.begin(before, bundle.version, [*others, *meanwhile, current])
         try:
             for change in others:
                 put(change)
+            galleries.bring(release, account, self.steps)
             self.steps.say("asking the doctor")
-            examine(release, device, account, device.cameras)
+            examine(release, device, account, device.agents)
             put(current)
             is_new = any(change.path == device.journald for change in others)
             self.services.stop(units_to_stop(others, device))
-            self._start(device.cameras, journald_changed=is_new)
+            self._start(device.agents, journald_changed=is_new)
         except BaseException as error:
             self._take_back(before, error)
             raise
         self.journal.confirm()
+        galleries.retire(self.steps)
 
-    def _start(self, cameras: tuple[str, ...], *, journald_changed: bool) -> None:
+    def _start(self, agents: tuple[str, ...], *, journald_changed: bool) -> None:
         self.services.reload()
-        self.services.switch_on(cameras)
+        self.services.switch_on(agents)
         if journald_changed:
             self.services.restart_log()
-        self.services.restart(cameras)
+        self.services.restart(agents)
         self.steps.say("waiting until the agents are well")
-        self.services.wait_well(cameras, self.patience_s)
+        self.services.wait_well(agents, self.patience_s)
 
     def _take_back(self, before: str, error: BaseException) -> None:
         reason = str(error) if isinstance(error, InstallError) else "the installer was interrupted"
@@ -132,7 +140,7 @@ class Installation:
         plan = self.journal.take_back(reason, is_its_fault=isinstance(error, InstallError))
         self._switch_back(plan)
         if is_switched and before:
-            self.services.restart(self.device.cameras)
+            self.services.restart(self.device.agents)
         stays = self.device.current_version()
         self.steps.say(f"edge-reid {stays} is what runs" if stays else "nothing is installed")
 

@@ -22,7 +22,7 @@ CREDENTIALS = {
 LONGEST_S = 300
 
 
-def examine(release: Path, device: DevicePaths, account: Account, cameras: tuple[str, ...]) -> None:
+def examine(release: Path, device: DevicePaths, account: Account, agents: tuple[str, ...]) -> None:
     """Raise InstallError unless the release can run here. Broker and camera may be away.
 
     Raises:
@@ -30,11 +30,11 @@ def examine(release: Path, device: DevicePaths, account: Account, cameras: tuple
     """
     with _credentials(device, account) as folder:
         environment = os.environ | {"CREDENTIALS_DIRECTORY": str(folder), "COLUMNS": "1000"}
-        for camera in cameras:
-            with _candidate(device.config / f"{camera}.toml", release, device, account) as config:
+        for agent in agents:
+            with _candidate(device.config / f"{agent}.toml", release, device, account) as config:
                 words = [str(release / "bin/edge-reid"), "doctor", "--offline"]
                 words += ["--config", str(config)]
-                _ask(account.run_as(words), camera, device.state, environment)
+                _ask(account.run_as(words), agent, device.state, environment)
 
 
 def candidate_of(config: Path) -> Path:
@@ -42,7 +42,7 @@ def candidate_of(config: Path) -> Path:
     return config.with_name(f".{config.name}.candidate")
 
 
-def _ask(words: list[str], camera: str, folder: Path, environment: dict[str, str]) -> None:
+def _ask(words: list[str], agent: str, folder: Path, environment: dict[str, str]) -> None:
     try:
         done = subprocess.run(
             words,
@@ -54,10 +54,10 @@ def _ask(words: list[str], camera: str, folder: Path, environment: dict[str, str
             env=environment,
         )
     except subprocess.TimeoutExpired as error:
-        raise InstallError(f"camera {camera}: doctor did not end within {LONGEST_S} s") from error
+        raise InstallError(f"edge-reid@{agent}: doctor did not end within {LONGEST_S} s") from error
     if done.returncode:
         raise InstallError(
-            f"camera {camera}: doctor says no: {_finding(done.stdout + done.stderr)}"
+            f"edge-reid@{agent}: doctor says no: {_finding(done.stdout + done.stderr)}"
         )
 
 

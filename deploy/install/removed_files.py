@@ -43,7 +43,7 @@ def changes(
 
 
 def units_to_stop(done: Sequence[Change], device: DevicePaths) -> tuple[str, ...]:
-    """Agents of cameras that are gone, and what would start a service that is gone. The service
+    """Agents that are gone, and what would start a service that is gone. The service
     itself may be what we run in, and ends by itself.
     """
     gone = [change.path for change in done if change.is_gone]
@@ -85,8 +85,8 @@ def _stays(path: Path, bundle: UnpackedBundle, device: DevicePaths) -> bool:
 
 def _removal(path: Path, came: str, device: DevicePaths, steps: Steps) -> Iterator[Change]:
     line = f"{path}: is not in this bundle and is removed"
-    if is_camera := path.parent == device.config and _is_config(path):
-        line = f"camera {path.stem}: is not in this bundle: its agent stops, what it has seen stays"
+    if is_agent := path.parent == device.config and _is_config(path):
+        line = f"edge-reid@{path.stem}: is not in this bundle: it stops, what it has seen stays"
         line += f" in {device.state}"
     if path.is_symlink() or sha256_of(path) != came:
         aside = path.with_name(f"{path.name}.removed")
@@ -94,7 +94,7 @@ def _removal(path: Path, came: str, device: DevicePaths, steps: Steps) -> Iterat
         yield _copy(path, aside)
     steps.say(line)
     yield Change(path, is_gone=True)
-    unit = agent_unit(path.stem) if is_camera else path.name
+    unit = agent_unit(path.stem) if is_agent else path.name
     links = (wants / unit for wants in device.units.glob("*.wants"))
     yield from (Change(link, is_gone=True) for link in links if link.is_symlink())
 

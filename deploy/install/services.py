@@ -46,29 +46,29 @@ class Services:
         if self._device.has_systemd:
             self._call("daemon-reload")
 
-    def switch_on(self, cameras: tuple[str, ...]) -> None:
+    def switch_on(self, agents: tuple[str, ...]) -> None:
         """From the next boot on; and what follows releases, if this device does."""
         if self._program is None:
             return
         root = () if self._device.has_systemd else (f"--root={self._device.root}",)
-        self._call(*root, "enable", "edge-reid.target", *_units(cameras))
+        self._call(*root, "enable", "edge-reid.target", *_units(agents))
         now = ("--now",) if self._device.has_systemd else ()
         verb = ("enable" if self._device.takes_updates else "disable", *now)
         self._call(*root, *verb, *FOLLOWERS)
 
-    def asleep(self, cameras: tuple[str, ...]) -> tuple[str, ...]:
+    def asleep(self, agents: tuple[str, ...]) -> tuple[str, ...]:
         """Those whose agent is not running and ready; none where no systemd runs."""
         if not self._device.has_systemd:
             return ()
-        return tuple(camera for camera in cameras if not self._pulse(camera).is_running)
+        return tuple(agent for agent in agents if not self._pulse(agent).is_running)
 
-    def restart(self, cameras: tuple[str, ...]) -> None:
+    def restart(self, agents: tuple[str, ...]) -> None:
         """Start them, or start them anew; does not wait until they are ready."""
         if self._device.has_systemd:
-            for camera in cameras:  # another release need not wait for the failures of this one
-                self._device.starts(camera).unlink(missing_ok=True)
-            self._call("reset-failed", *_units(cameras), may_fail=True)
-            self._call("restart", "--no-block", "edge-reid.target", *_units(cameras))
+            for agent in agents:  # another release need not wait for the failures of this one
+                self._device.starts(agent).unlink(missing_ok=True)
+            self._call("reset-failed", *_units(agents), may_fail=True)
+            self._call("restart", "--no-block", "edge-reid.target", *_units(agents))
 
     def stop(self, units: tuple[str, ...]) -> None:
         """Of some of which systemd may know nothing any more."""
@@ -85,7 +85,7 @@ class Services:
         if self._device.has_systemd:
             self._call("restart", "systemd-journald.service", may_fail=True)
 
-    def wait_well(self, cameras: tuple[str, ...], patience_s: float) -> None:
+    def wait_well(self, agents: tuple[str, ...], patience_s: float) -> None:
         """Return once every agent makes progress; without a systemd there is nothing to wait for.
 
         Raises:
@@ -93,19 +93,19 @@ class Services:
         """
         if not self._device.has_systemd:
             return
-        watched = {camera: _Watch(patience_s / STEADY_SHARE) for camera in cameras}
+        watched = {agent: _Watch(patience_s / STEADY_SHARE) for agent in agents}
         deadline_s = time.monotonic() + patience_s
-        while [camera for camera, watch in watched.items() if not watch.look(self._pulse(camera))]:
+        while [agent for agent, watch in watched.items() if not watch.look(self._pulse(agent))]:
             if time.monotonic() > deadline_s:
-                ill = next(camera for camera, watch in watched.items() if not watch.is_well)
+                ill = next(agent for agent, watch in watched.items() if not watch.is_well)
                 raise InstallError(
-                    f"camera {ill}: the agent was not well within {patience_s:.0f} s: "
+                    f"edge-reid@{ill}: was not well within {patience_s:.0f} s: "
                     f"{self._pulse(ill).says}; see journalctl -u edge-reid@{ill}"
                 )
             time.sleep(TURN_S)
 
-    def _pulse(self, camera: str) -> Pulse:
-        said = self._call("show", *_units((camera,)), f"--property={PROPERTIES}")
+    def _pulse(self, agent: str) -> Pulse:
+        said = self._call("show", *_units((agent,)), f"--property={PROPERTIES}")
         found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
         state = f"{found.get('ActiveState')} {found.get('SubState')}"
         says = f"{state}, {found.get('StatusText') or found.get('Result')}"
@@ -139,5 +139,5 @@ class _Watch:
         return self.is_well
 
 
-def _units(cameras: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(agent_unit(camera) for camera in cameras)
+def _units(agents: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(agent_unit(agent) for agent in agents)

@@ -25,7 +25,7 @@ NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
 """What a version may look like: it becomes a folder."""
 PROGRAM_FOLDERS = frozenset({"wheels", "models", "systemd", "install"})
 UNIT_SUFFIXES = (".service", ".target", ".slice", ".path", ".timer")
-CAMERA = re.compile(r"[a-z0-9_-]{1,64}")
+AGENT = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -130,13 +130,19 @@ class UnpackedBundle:
         return frozenset(entry for entry in self.entries if entry.path.parts[0] in PROGRAM_FOLDERS)
 
     def configs(self, name: str) -> tuple[Path, ...]:
-        """One a camera, for the device of that name: a bundle for all devices has those of each."""
+        """One an agent, for the device of that name: a bundle for all devices has those of each."""
         folder = self.folder / "config" if self.device else self.folder / "config" / name
         return tuple(
             file
             for file in self.below("config")
-            if file.parent == folder and file.suffix == ".toml" and CAMERA.fullmatch(file.stem)
+            if file.parent == folder and file.suffix == ".toml" and AGENT.fullmatch(file.stem)
         )
+
+    def certificates(self, name: str) -> tuple[Path, ...]:
+        """Of the agents of the device of that name, in a bundle for all devices."""
+        folder = self.folder / "config" / name
+        files = self.below("config") if name and not self.device else ()
+        return tuple(file for file in files if file.parent == folder and file.suffix == ".crt")
 
     def _check_fit(self) -> None:
         machine, python = platform.machine(), "{}.{}".format(*sys.version_info)
@@ -152,7 +158,7 @@ class UnpackedBundle:
             )
 
     def _check_meant(self, device: DevicePaths) -> None:
-        """A bundle without a word about this device would take all its cameras away."""
+        """A bundle without a word about this device would take all its agents away."""
         if device.name and not self.device and not self.configs(device.name):
             raise InstallError(
                 f"bundle {self.version}: is for the devices of a site, and has nothing for this "

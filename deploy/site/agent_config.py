@@ -1,4 +1,4 @@
-"""One camera's `agent.toml`, put together from what its site shares and what is its own.
+"""One agent's `agent.toml`, put together from what its site shares and what is its own.
 
 What lies where on a device is decided here, so the tables of a site may not name those files.
 """
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from deploy.site import installed_paths
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING
-from edge_reid.core.config import AgentSettings, merged
+from edge_reid.core.config import AgentSettings, CameraSettings, merged
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.validation_errors import Location, describe_mistakes
 
@@ -24,12 +24,13 @@ Table = Mapping[str, Any]
 _PLACED: dict[Location, str] = {
     ("site",): "is named once, at the top of the file",
     ("camera",): "is named by its table, devices.DEVICE.cameras.CAMERA",
+    ("cameras",): "are tables of their device, devices.DEVICE.cameras.CAMERA",
     ("agent",): "is named after its device; leave it out",
     ("gallery",): f"lies in {installed_paths.STATE}; for a first one set files.gallery",
     ("outbox", "path"): f"lies in {installed_paths.STATE}; leave it out",
     ("mqtt", "ca_file"): "set files.ca_file",
-    ("mqtt", "cert_file"): "set cert_file of the device, or of the camera",
-    ("mqtt", "key_file"): "set key_file of the device, or of the camera",
+    ("mqtt", "cert_file"): "set cert_file of the device",
+    ("mqtt", "key_file"): "set key_file of the device",
     ("mqtt", "password_file"): "set password_file of the device",
     ("gallery_sync", "public_key"): "set files.gallery_public_key",
     ("update", "public_key"): "set files.release_public_key",
@@ -40,8 +41,11 @@ _SITE_WIDE: dict[Location, str] = {
     ("models", "embedding"): "set it in [agent.models]: a site shares a gallery, so one model",
     ("update",): "set it in [agent.update]: a device is updated as a whole",
 }
+_OF_AGENT = frozenset(AgentSettings.model_fields) - frozenset(CameraSettings.model_fields)
+"""Keys that one of several cameras of an agent cannot have for itself."""
 _ABSOLUTE: tuple[Location, ...] = (
     ("source", "ca_file"),
+    ("detect", "model"),
     ("gallery_sync", "ca_file"),
     ("update", "ca_file"),
 )
@@ -54,7 +58,7 @@ class Carried:
     ca: bool = False
     certificate: bool = False
     own_certificate: bool = False
-    """The camera's agent has one of its own, beside other agents of its device."""
+    """The agent has one of its own, beside other agents of its device."""
     password: bool = False
     gallery_key: bool = False
     release_key: bool = False
@@ -62,32 +66,50 @@ class Carried:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AgentConfigSpec:
-    """What one camera's configuration is made from."""
+    """What one agent's configuration is made from."""
 
     site: str
     device: str
-    camera: str
-    is_only_camera: bool
+    agent: str
+    """Its name: `DEVICE`, or `DEVICE-CAMERA` where each camera has an agent."""
+    cameras: Mapping[str, Table]
+    """Those it watches, with what is their own."""
     shared: Table
+    """Of all agents of the site."""
     own: Table
+    """Of the agents of this device."""
     carried: Carried
 
     @property
-    def agent(self) -> str:
-        """`DEVICE`, or `DEVICE-CAMERA` where a device has several cameras."""
-        return self.device if self.is_only_camera else f"{self.device}-{self.camera}"
+    def unit(self) -> str:
+        """Name of its unit and of its files on the device: `edge-reid@UNIT.service`."""
+        return self.device if self._has_several else self._camera
 
     @property
     def table(self) -> dict[str, Any]:
         """The whole `agent.toml`."""
         given = merged(_with_models_on_device(self.shared), self.own)
-        named = {"site": self.site, "camera": self.camera, "agent": self.agent}
+        named: dict[str, Any] = {"site": self.site, "agent": self.agent}
+        if self._has_several:
+            source = given.pop("source", {})
+            named["cameras"] = {
+                name: merged({"source": source}, _of_camera_only(table))
+                for name, table in self.cameras.items()
+            }
+        else:
+            named["camera"] = self._camera
+            given = merged(given, self.cameras[self._camera])
         return merged(merged(named, given), self._files(given))
 
     def mistakes(self) -> Iterator[str]:
         """One line each: where in the file of the site, what was expected."""
         yield from _misplaced(self.shared, ("agent",), _PLACED)
         yield from _misplaced(self.own, self._own_place, {**_PLACED, **_SITE_WIDE})
+        for name, table in self.cameras.items():
+            place = self._camera_place(name)
+            yield from _misplaced(table, place, {**_PLACED, **_SITE_WIDE})
+            if self._has_several:
+                yield from self._of_all_cameras(table, place)
         if self._has("gallery_sync") and not self.carried.gallery_key:
             yield "files.gallery_public_key: is missing, agents with gallery_sync need it"
         if self._has("update") and not self.carried.release_key:
@@ -96,6 +118,13 @@ class AgentConfigSpec:
             AgentSettings.model_validate(self.table)
         except ValidationError as error:
             yield from describe_mistakes(error, self._place)
+
+    def _of_all_cameras(self, table: Table, place: Location) -> Iterator[str]:
+        """Sections that one of several cameras cannot have for itself."""
+        remedy = f"is of all cameras; set it in [{_dotted(self._own_place)}]"
+        for key in sorted(_OF_AGENT & table.keys()):
+            if (key,) not in {**_PLACED, **_SITE_WIDE}:
+                yield f"{_dotted((*place, key))}: {remedy}"
 
     def _files(self, given: Table) -> dict[str, Any]:
         """Where the files of this agent lie on the device."""
@@ -106,11 +135,11 @@ class AgentConfigSpec:
             "password_file": installed_paths.PASSWORD if self.carried.password else None,
         }
         named = {key: str(path) for key, path in mqtt.items() if path}
-        outbox = {"path": str(installed_paths.outbox(self.camera))}
+        outbox = {"path": str(installed_paths.outbox(self.unit))}
         sync = {"gallery_sync": {"public_key": str(installed_paths.GALLERY_PUBLIC_KEY)}}
         update = {"update": {"public_key": str(installed_paths.RELEASE_PUBLIC_KEY)}}
         return {
-            "gallery": str(installed_paths.gallery(self.camera)),
+            "gallery": str(installed_paths.gallery(self.unit)),
             **(_signed_models(given) if self.carried.release_key else {}),
             **({"outbox": outbox} if isinstance(given.get("outbox", {}), Mapping) else {}),
             **({"mqtt": named} if named and _has_broker(given) else {}),
@@ -127,29 +156,60 @@ class AgentConfigSpec:
             else shared
         )
 
+    @property
+    def _has_several(self) -> bool:
+        return len(self.cameras) > 1
+
+    @property
+    def _camera(self) -> str:
+        """The only one."""
+        (name,) = self.cameras
+        return name
+
     def _has(self, section: str) -> bool:
-        return any(isinstance(table.get(section), Mapping) for table in (self.shared, self.own))
+        tables = (self.shared, self.own, *self.cameras.values())
+        return any(isinstance(table.get(section), Mapping) for table in tables)
 
     @property
     def _own_place(self) -> Location:
-        return ("devices", self.device, "cameras", self.camera)
+        return ("devices", self.device, "agent")
+
+    def _camera_place(self, name: str) -> Location:
+        return ("devices", self.device, "cameras", name)
 
     def _place(self, location: Location) -> Location:
         """Where the author of the file wrote, or should write, what stands here."""
-        is_shared = _depth(self.shared, location) > _depth(self.own, location)
-        return ("agent", *location) if is_shared else (*self._own_place, *location)
+        shared = ("agent",), self.shared
+        own = self._own_place, self.own
+        if not self._has_several:
+            camera = self._camera_place(self._camera), self.cameras[self._camera]
+            return _deepest(location, camera, own, shared)
+        if location[0] != "cameras" or len(location) == 1:
+            return _deepest(location, own, shared)
+        name, rest = str(location[1]), location[2:]
+        camera = self._camera_place(name), self.cameras.get(name, {})
+        if rest[:1] == ("source",):
+            return _deepest(rest, camera, own, shared)
+        return _deepest(rest, camera)
+
+
+def _deepest(location: Location, *tables: tuple[Location, Table]) -> Location:
+    """A location in that table which reaches it farthest; of the first, where none reaches it."""
+    place, _ = max(tables, key=lambda placed: _depth(placed[1], location))
+    return (*place, *location)
+
+
+def _of_camera_only(table: Table) -> Table:
+    """What may stand in the table of one of several cameras; the rest is a mistake of its own."""
+    return {key: value for key, value in table.items() if key not in _OF_AGENT}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AgentFile:
-    """A camera's agent as it will run on its device."""
+    """An agent as it will run on its device."""
 
     plan: AgentConfigSpec
     settings: AgentSettings
-
-    @property
-    def camera(self) -> str:
-        return self.settings.camera
 
     @property
     def name(self) -> str:
@@ -158,7 +218,7 @@ class AgentFile:
     @property
     def path(self) -> PurePosixPath:
         """Of the file, on the device."""
-        return installed_paths.CONFIG / f"{self.camera}.toml"
+        return installed_paths.CONFIG / f"{self.plan.unit}.toml"
 
     @property
     def text(self) -> str:
@@ -173,7 +233,7 @@ def agent_file(plan: AgentConfigSpec) -> AgentFile:
         ConfigError: with every mistake at once.
     """
     if problems := list(plan.mistakes()):
-        raise ConfigError(f"camera {plan.camera} of device {plan.device}", problems)
+        raise ConfigError(f"agent {plan.agent} of device {plan.device}", problems)
     return AgentFile(plan, AgentSettings.model_validate(plan.table))
 
 
@@ -209,11 +269,15 @@ def _has_broker(table: Table) -> bool:
 def _misplaced(table: Table, at: Location, remedies: Mapping[Location, str]) -> Iterator[str]:
     for key, remedy in remedies.items():
         if _depth(table, key) == len(key):
-            yield f"{'.'.join(map(str, (*at, *key)))}: {remedy}"
+            yield f"{_dotted((*at, *key))}: {remedy}"
     for key in _ABSOLUTE:
         value = _get(table, key)
         if isinstance(value, str) and not PurePosixPath(value).is_absolute():
-            yield f"{'.'.join(map(str, (*at, *key)))}: should be an absolute path on the device"
+            yield f"{_dotted((*at, *key))}: should be an absolute path on the device"
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(map(str, location))
 
 
 def _depth(table: Any, location: Location) -> int:

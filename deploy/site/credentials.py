@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from deploy.broker.certs import URN, Holder
 from deploy.site import installed_paths
 from deploy.site.agent_config import AgentConfigSpec
-from deploy.site.site import Site, SiteDevice
+from deploy.site.site import Camera, Site, SiteDevice
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.signing.keys import read_public_key
 
@@ -34,6 +34,25 @@ def secrets_of(site: Site, name: str) -> Secrets:
     if reading.problems:
         raise ConfigError(f"files of device {name}", reading.problems)
     return reading.secrets
+
+
+def certificate_files(site: Site, name: str) -> dict[PurePosixPath, Path]:
+    """The certificates of a device's agents: where each lies on the device, and where here."""
+    found = {}
+    for plan in site.plans(name):
+        _, holder = _holder(plan, site.device(name))
+        if holder.cert_file is not None:
+            found[plan.secret("crt")] = holder.cert_file
+    return found
+
+
+def _holder(plan: AgentConfigSpec, device: SiteDevice) -> tuple[str, SiteDevice | Camera]:
+    """The table that names an agent's certificate, and what it says."""
+    place = f"devices.{plan.device}"
+    if not plan.carried.own_certificate:
+        return place, device
+    (camera,) = plan.cameras
+    return f"{place}.cameras.{camera}", device.cameras[camera]
 
 
 class _Reading:
@@ -81,17 +100,11 @@ class _Reading:
                     self.problems.append(f"{where}: {error}")
 
     def _pair(self, plan: AgentConfigSpec, device: SiteDevice) -> None:
-        camera = device.cameras[plan.camera]
-        own = camera.cert_file is not None
-        cert_file, key_file = (
-            (camera if own else device).cert_file,
-            (camera if own else device).key_file,
-        )
-        if cert_file is None or key_file is None:
+        where, holder = _holder(plan, device)
+        if holder.cert_file is None or holder.key_file is None:
             return
-        where = f"devices.{self._name}" + (f".cameras.{plan.camera}" if own else "")
-        cert = self._take(f"{where}.cert_file", cert_file)
-        key = self._take(f"{where}.key_file", key_file, 0o077)
+        cert = self._take(f"{where}.cert_file", holder.cert_file)
+        key = self._take(f"{where}.key_file", holder.key_file, 0o077)
         if cert and key and (parsed := self._certificate(f"{where}.cert_file", cert)):
             self.problems += _mistakes(where, plan, parsed, key, self._ca)
             self.secrets[plan.secret("crt")] = cert
@@ -128,9 +141,12 @@ def _mistakes(
     if (name := _common_name(cert)) != plan.agent:
         yield f"{where}.cert_file: expected the certificate of {plan.agent}, it is of {name}"
     elif not _is_for(plan, cert):
+        cameras = sorted(plan.cameras)
+        options = " ".join(f"--camera {camera}" for camera in cameras)
         yield (
-            f"{where}.cert_file: expected one for site {plan.site} and camera {plan.camera}, it is "
-            f"for others; issue it anew: certs.py agent {plan.agent} --site … --camera …"
+            f"{where}.cert_file: expected one for site {plan.site} and camera "
+            f"{' and '.join(cameras)}, it is for others; issue it anew: certs.py agent "
+            f"{plan.agent} --site {plan.site} {options}"
         )
     if cert.not_valid_after_utc < datetime.now(timezone.utc):
         yield f"{where}.cert_file: ended {cert.not_valid_after_utc:%Y-%m-%d}; run certs.py renew"
@@ -147,7 +163,7 @@ def _common_name(cert: x509.Certificate) -> str:
 
 
 def _is_for(plan: AgentConfigSpec, cert: x509.Certificate) -> bool:
-    """False if certs.py issued it for another site or camera; others' certificates do not say."""
+    """False if certs.py issued it for another site or cameras; others' certificates do not say."""
     try:
         names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -157,7 +173,8 @@ def _is_for(plan: AgentConfigSpec, cert: x509.Certificate) -> bool:
     ):
         return True
     holder = Holder.of(cert)
-    return (holder.role, holder.site) == ("agent", plan.site) and plan.camera in holder.cameras
+    is_here = (holder.role, holder.site) == ("agent", plan.site)
+    return is_here and plan.cameras.keys() <= set(holder.cameras)
 
 
 def _belongs_to(key: bytes, cert: x509.Certificate) -> bool:

@@ -21,14 +21,14 @@ GALLERY_PUBLIC_KEY = SECRETS / "gallery-signing.pub"
 RELEASE_PUBLIC_KEY = SECRETS / "release-signing.pub"
 
 
-def gallery(camera: str) -> PurePosixPath:
-    """The gallery of a camera's agent."""
-    return STATE / f"gallery-{camera}.db"
+def gallery(unit: str) -> PurePosixPath:
+    """The gallery of an agent, by the name of its unit."""
+    return STATE / f"gallery-{unit}.db"
 
 
-def outbox(camera: str) -> PurePosixPath:
-    """The outbox of a camera's agent."""
-    return STATE / f"outbox-{camera}.db"
+def outbox(unit: str) -> PurePosixPath:
+    """The outbox of an agent, by the name of its unit."""
+    return STATE / f"outbox-{unit}.db"
 
 
 def model(name: str) -> PurePosixPath:

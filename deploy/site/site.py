@@ -7,8 +7,7 @@ in one go.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,14 +24,20 @@ from pydantic import (
 )
 
 from deploy.site.agent_config import AgentConfigSpec, AgentFile, Carried, agent_file
+from deploy.site.device_specs import AgentsPerDevice, DeviceTables, SharedTables, device_specs
+from deploy.site.site_mistakes import (
+    HOST_NAME,
+    as_table,
+    missing_files,
+    mistakes_between,
+    old_words,
+)
 from deploy.site.targets import TargetName
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import Name, merged, read_toml
 from edge_reid.core.errors import ConfigError, UsageError
-from edge_reid.core.names import NAME_PATTERN
 from edge_reid.core.validation_errors import describe_mistakes
 
-_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_SSID_BYTES = 32
 _PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\r\n]*)?")
 
@@ -47,7 +52,7 @@ LocalFile = Annotated[Path, AfterValidator(_beside_the_file)]
 
 
 def _host_name(name: str) -> str:
-    if not _HOST_NAME.fullmatch(name):
+    if not HOST_NAME.fullmatch(name):
         raise ValueError("should be a host name of a-z, 0-9 and - inside, at most 63")
     return name
 
@@ -141,16 +146,16 @@ class Rollout(_Section):
     begins."""
 
 
-_OF_CAMERA = ("cert_file", "key_file")
-
-
 class Camera(BaseModel):
-    """One agent: its certificate, and any section of `agent.toml`, which wins over `[agent]`'s."""
+    """One camera: `source`, `detect`, `track`, `embed` and `decide` of `agent.toml`, which win over
+    what the device and the site have. The camera of an agent that has one camera takes every
+    section.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
     cert_file: LocalFile | None = None
-    """Certificate of this agent at the broker. Default: that of the device."""
+    """Certificate at the broker of the camera's own agent. Default: that of the device."""
     key_file: LocalFile | None = None
     """The private key of `cert_file`."""
 
@@ -169,8 +174,13 @@ class SiteDevice(_Section):
     """System of the device. Default: that of the site."""
     group: Name | None = None
     """One of `rollout.groups`; updates go group by group. Default: after all groups."""
+    agents: AgentsPerDevice = "one"
+    """`one` agent watches all cameras; or each has its own, `per-camera`, with a certificate, a
+    copy of the models and a connection of its own."""
+    agent: dict[str, Any] = {}
+    """Sections of `agent.toml` for this device, which win over `[agent]`'s."""
     cert_file: LocalFile | None = None
-    """Certificate at the broker of the agent of a device with one camera."""
+    """Certificate at the broker of the device's agent."""
     key_file: LocalFile | None = None
     """The private key of `cert_file`."""
     password_file: LocalFile | None = None
@@ -230,29 +240,29 @@ class Site(_Section):
         return self.device(name).hostname or name
 
     def agents(self, name: str) -> tuple[AgentFile, ...]:
-        """The agents of a device, by camera."""
+        """The agents of a device, by the name of their units."""
         return tuple(agent_file(plan) for plan in self.plans(name))
 
     def plans(self, name: str) -> Iterator[AgentConfigSpec]:
         """What the agents of a device are made from, mistakes and all."""
         device = self.device(name)
-        for camera, its in sorted(device.cameras.items()):
-            yield AgentConfigSpec(
-                site=self.site,
-                device=name,
-                camera=camera,
-                is_only_camera=len(device.cameras) == 1,
-                shared=self.agent,
-                own=its.model_extra or {},
-                carried=Carried(
-                    ca=self.files.ca_file is not None,
-                    certificate=bool(device.cert_file or its.cert_file),
-                    own_certificate=its.cert_file is not None,
-                    password=device.password_file is not None,
-                    gallery_key=self.files.gallery_public_key is not None,
-                    release_key=self.files.release_public_key is not None,
-                ),
-            )
+        carried = Carried(
+            ca=self.files.ca_file is not None,
+            certificate=device.cert_file is not None,
+            password=device.password_file is not None,
+            gallery_key=self.files.gallery_public_key is not None,
+            release_key=self.files.release_public_key is not None,
+        )
+        return device_specs(
+            SharedTables(self.site, self.agent, carried),
+            DeviceTables(
+                name,
+                device.agents,
+                device.agent,
+                {camera: its.model_extra or {} for camera, its in device.cameras.items()},
+                frozenset(camera for camera, its in device.cameras.items() if its.cert_file),
+            ),
+        )
 
     def model(self, kind: Literal["detector", "embedding"]) -> Path:
         """The file that the site's agents run."""
@@ -260,91 +270,49 @@ class Site(_Section):
         return Path(self.agent.get("models", {}).get(kind, shipped))
 
 
-def load_site(path: Path) -> Site:
+def load_site(path: Path, *, needs_files_of: str | None = None) -> Site:
     """The site that a file describes, every agent's configuration checked.
+
+    Args:
+        path: of the file.
+        needs_files_of: a device whose files have to be there; looked at here only if the site's
+            file has other mistakes, so that all are listed at once.
 
     Raises:
         ConfigError: with every mistake at once.
     """
-    table = read_toml(path)
-    if "boxes" in table:
-        raise ConfigError(
-            str(path),
-            ["boxes: is called devices now: [devices.NAME], [devices.NAME.cameras.CAMERA]"],
-        )
-    table = _with_local_models(table, path.parent)
+    written = read_toml(path)
+    table = _with_local_models(_with_devices(written), path.parent)
+    problems: list[str] = []
+    site = None
     try:
         site = Site.model_validate(table, context={"folder": path.parent})
     except ValidationError as error:
-        problems = [*describe_mistakes(error), *_mistakes_of_agents(table)]
-        raise ConfigError(str(path), list(dict.fromkeys(problems))) from error
-    if problems := list(dict.fromkeys(_mistakes(site))):
-        raise ConfigError(str(path), problems)
+        problems += describe_mistakes(error)
+    problems += [*old_words(written), *mistakes_between(table)]
+    if problems and needs_files_of:
+        problems += missing_files(table, needs_files_of, path.parent)
+    if problems or site is None:
+        raise ConfigError(str(path), list(dict.fromkeys(problems)))
     return site
 
 
+def _with_devices(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with its devices under their name of today, so that their mistakes are found."""
+    if "boxes" not in table:
+        return table
+    others = {key: value for key, value in table.items() if key != "boxes"}
+    return {"devices": table["boxes"], **others}
+
+
 def _with_local_models(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    models = _table(_table(table.get("agent")).get("models"))
+    models = as_table(as_table(table.get("agent")).get("models"))
     local = {
         key: str(folder / Path(models[key]).expanduser())
         for key in ("detector", "embedding")
         if isinstance(models.get(key), str)
     }
     return merged(table, {"agent": {"models": local}}) if local else table
-
-
-def _mistakes(site: Site) -> Iterator[str]:
-    for name, device in site.devices.items():
-        yield from (line for plan in site.plans(name) for line in plan.mistakes())
-        if device.hostname is None and not _HOST_NAME.fullmatch(name):
-            yield f"devices.{name}.hostname: is missing, the name of the device cannot be one"
-        if device.group is not None and device.group not in site.rollout.groups:
-            yield f"devices.{name}.group: should be one of rollout.groups, got {device.group}"
-        if (
-            sum(camera.cert_file is None for camera in device.cameras.values()) > 1
-            and device.cert_file
-        ):
-            yield (
-                f"devices.{name}.cert_file: has several cameras, so several agents; give each "
-                "camera a cert_file and key_file of its own"
-            )
-    yield from _taken_twice("rollout.groups", site.rollout.groups)
-    yield from _taken_twice("hostname", map(site.hostname_of, site.devices))
-    yield from _taken_twice(
-        "camera", (c for device in site.devices.values() for c in device.cameras)
-    )
-    yield from _taken_twice("agent", (p.agent for name in site.devices for p in site.plans(name)))
-    yield from _taken_twice(
-        "address", (device.address for device in site.devices.values() if device.address)
-    )
-
-
-def _taken_twice(what: str, names: Iterable[str]) -> Iterator[str]:
-    for name, count in Counter(names).items():
-        if count > 1:
-            yield f"devices: {what} {name} is there {count} times; each needs its own"
-
-
-def _mistakes_of_agents(table: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with the agents of a file that is no whole site."""
-    for name, device in _table(table.get("devices")).items():
-        cameras = _table(_table(device).get("cameras"))
-        for camera, its in cameras.items():
-            if re.fullmatch(NAME_PATTERN, name) and re.fullmatch(NAME_PATTERN, camera):
-                own = {key: value for key, value in _table(its).items() if key not in _OF_CAMERA}
-                yield from AgentConfigSpec(
-                    site="site",
-                    device=name,
-                    camera=camera,
-                    is_only_camera=len(cameras) == 1,
-                    shared=_table(table.get("agent")),
-                    own=own,
-                    carried=Carried(gallery_key=True, release_key=True),
-                ).mistakes()
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _check_pair(cert_file: Path | None, key_file: Path | None) -> None:

@@ -37,7 +37,7 @@ def publish(
     far. Publishing an older release takes all devices back to it.
     """
     need_deploy()
-    from deploy.site.rollout_groups import rollout_groups
+    from deploy.site.rollout_groups import renamed_reporters, rollout_groups
     from deploy.site.site import load_site
     from edge_reid.cli.verb_progress import stages
     from edge_reid.release.channel import ReleaseChannel
@@ -46,12 +46,19 @@ def publish(
     from edge_reid.signing.keys import read_signing_key
 
     site = load_site(config)
-    groups = rollout_groups(site)
-    plan = RolloutPlan(site.site, groups, site.rollout.soak_s)
     signing_key = read_signing_key(key)
     with ReleaseChannel(login.broker(), login.root, site.site) as channel, stages() as progress:
+        renamed = renamed_reporters(site, channel.read().reports)
+        groups = rollout_groups(site, without=renamed)
+        plan = RolloutPlan(site.site, groups, site.rollout.soak_s)
         done = publish_release(bundles, plan, signing_key, to, channel, progress=progress)
     _say_published(done, to)
+    for device, agent in sorted(renamed.items()):
+        typer.echo(
+            f"{device}: reports as {agent} until it runs this release, so it is in no group this "
+            "time and comes last",
+            err=True,
+        )
 
 
 def _say_published(done: PublishedRelease, to: Path) -> None:

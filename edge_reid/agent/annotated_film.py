@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
+from edge_reid.core.errors import UsageError
 from edge_reid.vision.annotate import VideoWriter, draw, label_for
+
+_PLACEHOLDER = "{camera}"
+
+
+def film_paths(given: Path, cameras: Sequence[str]) -> dict[str, Path]:
+    """Where the film of each camera goes.
+
+    >>> film_paths(Path("out/{camera}.webm"), ["gate", "door"])["door"]
+    PosixPath('out/door.webm')
+
+    Raises:
+        UsageError: there are several cameras, and the name does not tell them apart.
+    """
+    if len(cameras) > 1 and _PLACEHOLDER not in given.name:
+        example = given.with_name(f"{given.stem}-{_PLACEHOLDER}{given.suffix}")
+        raise UsageError(
+            f"film {given}: expected {_PLACEHOLDER} in its name, as there are "
+            f"{len(cameras)} cameras and each has a film; try {example}"
+        )
+    return {name: given.with_name(given.name.replace(_PLACEHOLDER, name)) for name in cameras}
 
 
 class AnnotatedFilm(Observer):
-    """Draws and writes what it observes.
+    """Draws and writes what it observes of one camera.
 
     Args:
+        camera: its name.
         writer: is closed at the end.
     """
 
-    def __init__(self, writer: VideoWriter) -> None:
+    def __init__(self, camera: str, writer: VideoWriter) -> None:
+        self.camera = camera
         self._writer = writer
 
     def stepped(self, step: Step, /) -> None:

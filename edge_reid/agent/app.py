@@ -1,52 +1,52 @@
-"""Builds an agent from its settings: models, gallery, camera, outputs, and the loop over all.
+"""Builds an agent from its settings: models, gallery, cameras, outputs, and the loop over all.
 
 This is the one place where the rooms meet.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_reid.agent.annotated_film import AnnotatedFilm
+from edge_reid.agent.agent_loop import AgentLoop
+from edge_reid.agent.annotated_film import AnnotatedFilm, film_paths
 from edge_reid.agent.between_frames import BetweenFrames
-from edge_reid.agent.camera_frames import CameraFrames
-from edge_reid.agent.camera_loop import CameraLoop
+from edge_reid.agent.camera_policies import CameraPolicies
+from edge_reid.agent.camera_status_report import CameraStatusReport
+from edge_reid.agent.camera_views import View, Views, open_views
 from edge_reid.agent.command_runner import CommandRunner, Reload
+from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
+from edge_reid.agent.live_feed import LiveFeed
+from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.observers import Observer, Observers
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
+from edge_reid.agent.recorded_feed import RecordedFeed
 from edge_reid.agent.run_report import RunReport
+from edge_reid.agent.shared_models import SharedModels
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings, ModelSettings
+from edge_reid.agent.watched_camera import WatchedCamera
+from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.delivery.publisher import AgentFacts
-from edge_reid.signing.keys import read_public_key
-from edge_reid.signing.model_signature import is_signed
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.recogniser import StrangerRecogniser
 from edge_reid.vision.annotate import VideoWriter
-from edge_reid.vision.capture import FrameSource, open_source
-from edge_reid.vision.detect import Detector, load_detector
-from edge_reid.vision.embed import Embedder
 from edge_reid.wire.events import EventOrigin
 from edge_reid.wire.topics import Address
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Outputs:
     events: str | None = None
     """File of JSON lines, or `-` for standard output."""
     annotate: Path | None = None
-    """Video with boxes, track numbers and decisions."""
+    """Video with boxes, track numbers and decisions; of several cameras one each, so that its name
+    has `{camera}` in it."""
 
 
 def run_agent(
@@ -66,7 +67,7 @@ def run_agent(
     observers: Sequence[Observer] = (),
     reload: Reload | None = None,
 ) -> RunSummary:
-    """Run one camera to the end of its source.
+    """Run the cameras of an agent to the end of their sources.
 
     `reload` reads the settings anew when a command asks for it; without it they stay as they are.
 
@@ -94,148 +95,142 @@ def _build(
     reload: Reload,
     signals: StopSignals,
     stack: ExitStack,
-) -> CameraLoop:
-    models = _load_models(settings)
+) -> AgentLoop:
+    films = film_paths(outputs.annotate, tuple(settings.cameras)) if outputs.annotate else {}
+    models = SharedModels(settings)
     manifest = models.embedder.manifest
     gallery = _open_gallery(settings, manifest, stack)
     systemd = SystemdNotifier.from_environment()
     # a service starts before the network, and outlives a camera that is away
-    is_patient = systemd.is_heard and outputs.annotate is None
-    camera = _open_camera(settings, is_patient=is_patient, stack=stack)
-    sinks = _open_sinks(
-        settings, outputs, camera=camera, gallery=gallery, manifest=manifest, stack=stack
-    )
-    pipeline = _build_pipeline(settings, models, gallery, camera)
-    between_frames = _build_between_frames(settings, gallery, sinks, reload, stack)
-    report = RunReport(
-        settings,
-        frames=camera.frames,
-        counters=pipeline.counters,
-        uplink=sinks.uplink,
-        observers=stack.enter_context(_gather_observers(observers, outputs, camera.source)),
-        systemd=systemd,
-    )
-    return CameraLoop(
-        frames=camera.frames,
-        pipeline=pipeline,
-        between_frames=between_frames,
-        output=sinks.output,
+    is_patient = (systemd.is_heard or len(settings.cameras) > 1) and not films
+    pace = LookPace(settings.latency.captured_to_committed_p95_ms)
+    views = open_views(settings.cameras, pace, is_patient=is_patient, stack=stack)
+    sinks = _open_sinks(settings, outputs, views, gallery=gallery, manifest=manifest, stack=stack)
+    watching = stack.enter_context(_gather_observers(observers, films, views))
+    cameras = [
+        _build_camera(
+            settings, view, models=models, gallery=gallery, sinks=sinks, watching=watching
+        )
+        for view in views.all
+    ]
+    report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
+    return AgentLoop(
+        cameras,
+        LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
+        between_frames=_build_between_frames(settings, gallery, sinks, reload, stack),
         report=report,
         signals=signals,
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Models:
-    detector: Detector
-    embedder: Embedder
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Gallery:
-    policies: PolicyHolder
+    policies: CameraPolicies
     sync: GallerySync | None
     feed: GallerySync | GalleryWatch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Camera:
-    source: FrameSource
-    clock: SteadyClock
-    frames: CameraFrames
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Sinks:
+    address: Address
     uplink: Uplink | None
     facts: AgentFacts
-    names: NameGiver
-    output: EventOutput
-
-
-def _load_models(settings: AgentSettings) -> _Models:
-    models = settings.models
-    _check_signatures(models)
-    embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
-    detector = load_detector(
-        models.detector,
-        runtime=models.runtime,
-        threads=models.threads,
-        strong_score=settings.detect.strong_score,
-        weak_score=settings.detect.weak_score,
-    )
-    return _Models(detector, embedder)
-
-
-def _check_signatures(models: ModelSettings) -> None:
-    """Raise ModelError if somebody else than the pinned key signed a model; say if nobody did."""
-    if models.public_key is None:
-        return
-    key = read_public_key(models.public_key)
-    for model in (models.detector, models.embedding):
-        if not is_signed(model, key):
-            _log.warning("model %s: nobody signed its manifest; pinned is %s", model, key.key_id)
+    names: Mapping[str, NameGiver]
+    """By camera; they share a file."""
+    lines: EventLines | None
 
 
 def _open_gallery(
     settings: AgentSettings, manifest: EmbeddingManifest, stack: ExitStack
 ) -> _Gallery:
     """The gallery that the device has of its own, or the one that it follows."""
+    thresholds = GalleryThresholds.of(manifest)
     sync = GallerySync.open(settings, manifest)
-    feed = sync or GalleryWatch(settings.gallery, manifest.model_id)
+    feed = sync or GalleryWatch(settings.gallery, manifest.model_id, fuse=thresholds.fuse)
     stack.enter_context(feed)
     newer = sync.take() if sync else None
     index = feed.first if newer is None else newer
-    policy = MatchPolicy(index, settings.decide, manifest.impostor_quantiles)
-    return _Gallery(PolicyHolder(policy), sync, feed)
-
-
-def _open_camera(settings: AgentSettings, *, is_patient: bool, stack: ExitStack) -> _Camera:
-    clock = SteadyClock()
-    source = stack.enter_context(open_source(settings.source, is_patient=is_patient, clock=clock))
-    frames = CameraFrames(source, clock, stall_timeout_s=settings.source.stall_timeout_s)
-    return _Camera(source, clock, frames)
+    holders = {
+        name: PolicyHolder(MatchPolicy(index, camera.decide, thresholds))
+        for name, camera in settings.cameras.items()
+    }
+    return _Gallery(CameraPolicies(holders), sync, feed)
 
 
 def _open_sinks(
     settings: AgentSettings,
     outputs: Outputs,
+    views: Views,
     *,
-    camera: _Camera,
     gallery: _Gallery,
     manifest: EmbeddingManifest,
     stack: ExitStack,
 ) -> _Sinks:
     """Where events go: to the outbox and its broker, and into a file of JSON lines."""
-    version = gallery.policies.current.index.version
     address = Address(settings.mqtt.root, settings.site, settings.agent)
     facts = AgentFacts(
-        manifest.model_id, version, started_utc_s=time.time(), cameras=(settings.camera,)
+        manifest.model_id,
+        gallery.policies.index.version,
+        started_utc_s=time.time(),
+        cameras=tuple(settings.cameras),
     )
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
-    names = StrangerRecogniser.open(
-        settings, manifest, is_live=camera.source.is_live, stack=stack
-    ) or StrangerPurge(settings.strangers_path)
-    recording = source_digest(settings.source.uri)
-    output = EventOutput(
-        EventOrigin(address, settings.camera, manifest.model_id, version, recording),
-        gallery.policies,
-        names=names,
-        commit=uplink.publisher.publish if uplink else None,
-        lines=outputs.events,
+    nobody = StrangerPurge(settings.strangers_path)
+    names = {
+        name: StrangerRecogniser.open(
+            settings, manifest, camera=name, is_live=views.are_live, stack=stack
+        )
+        or nobody
+        for name in settings.cameras
+    }
+    lines = stack.enter_context(EventLines(outputs.events)) if outputs.events else None
+    return _Sinks(address, uplink, facts, names, lines)
+
+
+def _build_camera(
+    settings: AgentSettings,
+    view: View,
+    *,
+    models: SharedModels,
+    gallery: _Gallery,
+    sinks: _Sinks,
+    watching: Observers,
+) -> WatchedCamera:
+    ours, name = settings.cameras[view.name], view.name
+    policies, embedder = gallery.policies.of(name), models.embedder
+    origin = EventOrigin(
+        sinks.address,
+        name,
+        embedder.manifest.model_id,
+        gallery.policies.index.version,
+        source_digest(ours.source.uri),
     )
-    return _Sinks(uplink, facts, names, stack.enter_context(output))
-
-
-def _build_pipeline(
-    settings: AgentSettings, models: _Models, gallery: _Gallery, camera: _Camera
-) -> Pipeline:
-    return Pipeline(
-        detector=models.detector,
-        embedder=models.embedder,
-        policies=gallery.policies,
-        settings=settings,
-        decision_clock=camera.clock.now if camera.source.is_live else None,
+    return WatchedCamera(
+        name,
+        frames=view.frames,
+        pipeline=Pipeline(
+            name,
+            detector=models.detector_of(name),
+            embedder=embedder,
+            policies=policies,
+            settings=ours,
+            decision_clock=view.clock.now if view.source.is_live else None,
+        ),
+        output=EventOutput(
+            origin,
+            policies,
+            names=sinks.names[name],
+            commit=sinks.uplink.publisher.publish if sinks.uplink else None,
+            lines=sinks.lines,
+        ),
+        status=CameraStatusReport(
+            name,
+            frames=view.frames,
+            looks=view.looks,
+            uplink=sinks.uplink,
+            notice=watching.notice,
+        ),
+        looks=view.looks,
     )
 
 
@@ -250,15 +245,18 @@ def _build_between_frames(
         commands = stack.enter_context(
             CommandRunner(uplink.inbox, settings, policies=policies, sync=sync, reload=reload)
         )
+    one_for_all = next(iter(sinks.names.values()))  # they share a file, of which one forgets
     return BetweenFrames(
-        policies, gallery.feed, commands=commands, report=report, names=sinks.names
+        policies, gallery.feed, commands=commands, report=report, names=one_for_all
     )
 
 
 def _gather_observers(
-    observers: Sequence[Observer], outputs: Outputs, source: FrameSource
+    observers: Sequence[Observer], films: Mapping[str, Path], views: Views
 ) -> Observers:
-    if outputs.annotate is None:
-        return Observers(observers, is_live=source.is_live)
-    writer = VideoWriter(outputs.annotate, source.fps, source.size_px)
-    return Observers([*observers, AnnotatedFilm(writer)], is_live=source.is_live)
+    shot = [
+        AnnotatedFilm(view.name, VideoWriter(films[view.name], view.film_fps, view.source.size_px))
+        for view in views.all
+        if films
+    ]
+    return Observers([*observers, *shot], is_live=views.are_live)

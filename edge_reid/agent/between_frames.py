@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.command_runner import CommandRunner
 from edge_reid.agent.gallery_report import GalleryReport
-from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.types import Frame
 from edge_reid.matching.index import Index
 from edge_reid.strangers.name_giver import NameGiver
@@ -32,7 +32,7 @@ class BetweenFrames:
 
     def __init__(
         self,
-        policies: PolicyHolder,
+        policies: CameraPolicies,
         galleries: GalleryFeed,
         *,
         commands: CommandRunner | None,
@@ -45,17 +45,18 @@ class BetweenFrames:
         self._report = report
         self._names = names
 
-    def run(self, frame: Frame | None) -> None:
+    def run(self, camera: str | None, frame: Frame | None) -> None:
         """Take less than a frame's time.
 
         Args:
+            camera: whose frame it is; None: of none.
             frame: the next to be looked at; None: none comes.
         """
         index = self._galleries.take()
         if index is not None:
-            self._policies.swap(self._policies.current.with_gallery(index))
+            self._policies.use_gallery(index)
         if self._commands:
-            self._commands.run_jobs(frame)
+            self._commands.run_jobs(camera, frame)
         if self._report:
             self._report.bring_up_to_date()
         self._names.forget_due()

@@ -5,11 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Protocol, cast
 
+from edge_reid.agent.look_schedule import FrameCount
+from edge_reid.capture.frame_source import FrameSource
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
-from edge_reid.vision.capture import FrameSource
+
+_QUIET_S = 1.0
+"""Without a frame for so long a camera is not what it should be."""
+
+
+class _Live(Protocol):
+    def newest(self) -> Frame | None: ...
 
 
 class CameraFrames:
@@ -19,12 +28,22 @@ class CameraFrames:
         source: opened; its live frames have their times from `clock`.
         clock: is set right when the clock of the device was set.
         stall_timeout_s: without a frame for so long, nobody is in view any more.
+        count: of a live camera, the frames that came; None: a recording, of which all are taken.
     """
 
-    def __init__(self, source: FrameSource, clock: SteadyClock, *, stall_timeout_s: float) -> None:
+    def __init__(
+        self,
+        source: FrameSource,
+        clock: SteadyClock,
+        *,
+        stall_timeout_s: float,
+        count: Callable[[], FrameCount] | None = None,
+    ) -> None:
         self._source = source
         self._clock = clock
         self._stall_timeout_s = stall_timeout_s
+        self._count = count
+        self._taken = 0
         self._clock_was_set = False
         self._last_s: float | None = None  # monotonic; None: nobody is in view
         self._size_px: tuple[int, int] | None = None
@@ -40,9 +59,22 @@ class CameraFrames:
         return self._source.frames_expected
 
     @property
+    def processed(self) -> int:
+        """Frames that were looked at, or came between two looks."""
+        if self._count is None:
+            return self._taken
+        count = self._count()
+        return count.came - count.missed
+
+    @property
     def dropped(self) -> int:
-        """Frames that never came here: newer ones did, or they were damaged."""
-        return self._source.dropped
+        """Frames that were to be looked at when newer ones came, and damaged ones."""
+        return self._source.damaged + (self._count().missed if self._count else 0)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether none was taken for a while."""
+        return self._last_s is None or time.monotonic() - self._last_s > _QUIET_S
 
     @property
     def fault(self) -> CameraFault | None:
@@ -62,14 +94,25 @@ class CameraFrames:
         first, last = self._span_utc_s
         return last - first + 1 / self._source.fps
 
-    def each(self, idle: Callable[[], None]) -> Iterator[Frame]:
-        """Every frame, as it comes; `idle` is called while none does."""
-        return self._source.frames(idle)
+    def each(self) -> Iterator[Frame]:
+        """Every frame of a recording."""
+        return iter(self._source)
+
+    def newest(self) -> Frame | None:
+        """The newest frame of a live camera that was not taken yet; None: there is none. Never
+        waits.
+        """
+        return cast("_Live", self._source).newest()
+
+    def age_s(self, frame: Frame) -> float:
+        """How long ago a frame was captured that is in the time of now."""
+        return self._clock.now() - frame.captured_utc_s
 
     def is_break(self, frame: Frame) -> bool:
         """Whether no track goes on over this frame: the clock was set, or the picture has another
         size.
         """
+        self._taken += 1
         self._clock_was_set = self._source.is_live and self._clock.was_set()
         is_other_size = self._size_px not in {None, frame.size_px}
         self._last_s, self._size_px = time.monotonic(), frame.size_px

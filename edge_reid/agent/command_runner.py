@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
 
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.kept_pictures import PictureFolder
-from edge_reid.agent.policy import PolicyHolder
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import AgentSettings, CameraSettings, DecideSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError, SourceError, UsageError
 from edge_reid.core.types import Frame
 from edge_reid.delivery.command_inbox import CommandInbox
@@ -39,6 +40,25 @@ Reload = Callable[[], AgentSettings]
 """Reads the configuration anew; raises ConfigError."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What a command wants done between two frames."""
+
+    future: Future[Frame | None]
+    """Of the frame that was looked at next; None: no camera gave any."""
+    work: Callable[[], None]
+    camera: str | None
+    """Whose frame it waits for; None: of any camera."""
+
+    def run(self, frame: Frame | None) -> None:
+        try:
+            self.work()
+        except Exception as error:  # the command fails, the frames do not
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(frame)
+
+
 class CommandRunner:
     """Carries out what the inbox lets through. `with` starts and stops it.
 
@@ -55,7 +75,7 @@ class CommandRunner:
         inbox: CommandInbox,
         settings: AgentSettings,
         *,
-        policies: PolicyHolder,
+        policies: CameraPolicies,
         sync: GallerySync | None,
         reload: Reload,
     ) -> None:
@@ -64,7 +84,7 @@ class CommandRunner:
         self._policies = policies
         self._sync = sync
         self._reload = reload
-        self._jobs: deque[tuple[Future[Frame | None], Callable[[], None]]] = deque()
+        self._jobs: deque[_Job] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
 
@@ -75,21 +95,19 @@ class CommandRunner:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         while self._jobs:
-            self._jobs.popleft()[0].cancel()
+            self._jobs.popleft().future.cancel()
         self._thread.join(FAREWELL_S)
 
-    def run_jobs(self, frame: Frame | None) -> None:
-        """Do what is to be done now that `frame` is about to be looked at, or none has come."""
-        while self._jobs:
-            future, job = self._jobs.popleft()
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                job()
-            except Exception as error:  # the command fails, the frames do not
-                future.set_exception(error)
-            else:
-                future.set_result(frame)
+    def run_jobs(self, camera: str | None, frame: Frame | None) -> None:
+        """Do what is to be done now that `frame` of a camera is about to be looked at, or none of
+        any has come.
+        """
+        for _ in range(len(self._jobs)):
+            job = self._jobs.popleft()
+            if frame is not None and job.camera not in {None, camera}:
+                self._jobs.append(job)
+            elif job.future.set_running_or_notify_cancel():
+                job.run(frame)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -125,12 +143,29 @@ class CommandRunner:
 
     def _check_camera(self, command: Command) -> None:
         """Raise UsageError unless the command is for this agent, or for a camera of it."""
-        camera = self._settings.camera
-        if command.camera not in {None, camera}:
+        if command.camera not in {None, *self._settings.cameras}:
+            ours = "the one" if len(self._settings.cameras) == 1 else "those"
             raise UsageError(
-                f"{command.command}: expected camera {camera}, the one of this agent, got "
+                f"{command.command}: expected camera {self._cameras}, {ours} of this agent, got "
                 f"{command.camera}; `edge-reid fleet` shows which agent has which"
             )
+
+    @property
+    def _cameras(self) -> str:
+        return " or ".join(self._settings.cameras)
+
+    def _only_camera(self, command: Command) -> str:
+        """The camera that a command is about.
+
+        Raises:
+            UsageError: it names none, and there are several.
+        """
+        if command.camera is None and len(self._settings.cameras) > 1:
+            raise UsageError(
+                f"{command.command}: expected a camera, as this agent has several; name "
+                f"{self._cameras} (--camera)"
+            )
+        return command.camera or next(iter(self._settings.cameras))
 
     def _take_picture(self, command: Command) -> None:
         limits = self._settings.commands
@@ -140,13 +175,14 @@ class CommandRunner:
             max_files=limits.snapshot_max_files,
             max_bytes=limits.snapshot_max_bytes,
         )
-        frame = self._do_between_frames(lambda: None)
+        camera = self._only_camera(command)
+        frame = self._do_between_frames(lambda: None, camera)
         if frame is None:
             raise SourceError(
-                f"camera {self._settings.camera}: expected a frame to keep, none comes now; try "
+                f"camera {camera}: expected a frame to keep, none comes now; try "
                 "again when the camera's status says running"
             )
-        kept = folder.keep(frame, self._settings.camera)
+        kept = folder.keep(frame, camera)
         picture = Picture(file=str(kept.path), size_bytes=kept.size_bytes, sha256=kept.sha256)
         self._inbox.done(command, picture=picture)
 
@@ -155,33 +191,32 @@ class CommandRunner:
         found = self._reload()
         read = self._read_gallery()
 
-        def put_in_force() -> None:
-            self._policies.swap(self._policies.current.with_rules(found.decide, read))
-
-        self._do_between_frames(put_in_force)
+        rules = {name: camera.decide for name, camera in found.cameras.items()}
+        self._do_between_frames(lambda: self._policies.use_rules(rules, read))
         self._inbox.note_threshold(None)
         self._inbox.done(
             command,
             restart_for=self._waiting_for_restart(found),
-            threshold=self._policies.current.threshold,
-            gallery_version=self._policies.current.index.version,
+            threshold=self._policies.first.threshold,
+            gallery_version=self._policies.index.version,
         )
 
     def _read_gallery(self) -> Index | None:
         """The gallery of this device as it is now; None where sync keeps it."""
         if self._sync:
             return None
-        model_id = self._policies.current.index.model_id
+        policy = self._policies.first
+        model_id = policy.index.model_id
         with GalleryStore.open(self._settings.gallery, model_id=model_id) as store:
-            return Index(store.snapshot())
+            return Index(store.snapshot(), fuse=policy.thresholds.fuse)
 
     def _waiting_for_restart(self, found: AgentSettings) -> tuple[str, ...]:
         ours = self._settings
         return tuple(
             name
             for name in AgentSettings.model_fields
-            if name != "decide" and getattr(found, name) != getattr(ours, name)
-        )
+            if name not in {"decide", "cameras"} and getattr(found, name) != getattr(ours, name)
+        ) + (("cameras",) if _without_rules(found) != _without_rules(ours) else ())
 
     def _look_for_gallery(self, command: Command) -> None:
         if self._sync is None:
@@ -199,22 +234,26 @@ class CommandRunner:
                 f"threshold_max on the device), got {threshold:g}"
             )
 
-        def put_in_force() -> None:
-            self._policies.swap(self._policies.current.with_threshold(threshold))
+        self._do_between_frames(lambda: self._policies.use_threshold(threshold, command.camera))
+        if command.camera is None or len(self._settings.cameras) == 1:
+            self._inbox.note_threshold(threshold)
+        self._inbox.done(command, threshold=threshold)
 
-        self._do_between_frames(put_in_force)
-        self._inbox.note_threshold(threshold)
-        self._inbox.done(command, threshold=self._policies.current.threshold)
+    def _do_between_frames(
+        self, work: Callable[[], None], camera: str | None = None
+    ) -> Frame | None:
+        """Have work done between two frames; returns the frame that came then, if one did.
 
-    def _do_between_frames(self, job: Callable[[], None]) -> Frame | None:
-        """Have a job done between two frames; returns the frame that came then, if one did.
+        Args:
+            work: what to do.
+            camera: it is to be a frame of this camera; None: of any.
 
         Raises:
             SourceError: no frame came in time, and the job is not done.
             CancelledError: the agent stops.
         """
         future: Future[Frame | None] = Future()
-        self._jobs.append((future, job))
+        self._jobs.append(_Job(future, work, camera))
         if self._stopping.is_set():
             future.cancel()
         try:
@@ -223,6 +262,19 @@ class CommandRunner:
             if not future.cancel():  # it has begun meanwhile
                 return future.result()
         raise SourceError(
-            f"camera {self._settings.camera}: expected a frame within {FRAME_PATIENCE_S:g} s, none"
-            " came; nothing was changed"
+            f"camera {camera or self._cameras}: expected a frame within {FRAME_PATIENCE_S:g} s, "
+            "none came; nothing was changed"
         )
+
+
+def _without_rules(settings: AgentSettings) -> dict[str, CameraSettings]:
+    """Of several cameras, what a reload cannot bring; of the short form nothing, as its keys are
+    compared by themselves.
+    """
+    if settings.camera is not None:
+        return {}
+    same = DecideSettings()
+    return {
+        name: camera.model_copy(update={"decide": same})
+        for name, camera in settings.cameras.items()
+    }

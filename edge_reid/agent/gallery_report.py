@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.gallery_sync import GallerySync, SyncState
-from edge_reid.agent.policy import PolicyHolder
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.matching.index import Index
 from edge_reid.wire.events import rfc3339
@@ -30,7 +30,7 @@ class GalleryReport:
 
     def __init__(
         self,
-        policies: PolicyHolder,
+        policies: CameraPolicies,
         sync: GallerySync | None,
         *,
         publisher: Publisher,
@@ -40,7 +40,7 @@ class GalleryReport:
         self._sync = sync
         self._publisher = publisher
         self._facts = facts
-        self._index = policies.current.index  # as last told
+        self._index = policies.index  # as last told
         self._sync_state: SyncState | None = None  # as last told
         self._erased_through = 0  # version through which the broker has cleared whoever is gone
         self._is_settled = True  # `_erased_through` is what it can be
@@ -51,7 +51,7 @@ class GalleryReport:
 
     def bring_up_to_date(self) -> None:
         """Tell what has changed since the last call; takes less than a frame."""
-        index, state = self._policies.current.index, self._sync.state if self._sync else None
+        index, state = self._policies.index, self._sync.state if self._sync else None
         if index is not self._index:
             before, self._index = self._index, index
             self._retract(before.identities)

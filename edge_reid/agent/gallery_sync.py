@@ -31,6 +31,7 @@ from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.gallery_head import TrustPolicy
 from edge_reid.gallery.gallery_install import LoadedGallery, install, load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica, StoredVersion
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.transport import PublicationSource
@@ -87,6 +88,7 @@ class GallerySync:
         settings: `gallery` is the path of the replica.
         pinned: what a gallery must be.
         source: where it comes from.
+        fuse: whether the templates of a person are fused (`Index`).
     """
 
     def __init__(
@@ -95,6 +97,8 @@ class GallerySync:
         settings: GallerySyncSettings,
         pinned: TrustPolicy,
         source: PublicationSource,
+        *,
+        fuse: bool = False,
     ) -> None:
         self.source_name = settings.source
         self.state = SyncState()
@@ -103,6 +107,7 @@ class GallerySync:
         self._settings = settings
         self._pinned = pinned
         self._source = source
+        self._fuse = fuse
         self._ready: deque[Index] = deque(maxlen=1)  # to be taken between two frames
         self._disk_due_s = 0.0
         self._must_reopen = False  # the replica: it is damaged, or was opened on a full disk
@@ -131,7 +136,9 @@ class GallerySync:
             sync.max_bytes,
             sync.least_version,
         )
-        return cls(settings.gallery, sync, pinned, open_gallery_source(sync, settings))
+        source = open_gallery_source(sync, settings)
+        fuse = GalleryThresholds.of(manifest).fuse
+        return cls(settings.gallery, sync, pinned, source, fuse=fuse)
 
     def __enter__(self) -> GallerySync:
         sys.setswitchinterval(SWITCH_S)
@@ -173,10 +180,10 @@ class GallerySync:
     def _load_first(self) -> tuple[Index, frozenset[str]]:
         loaded = self._load_held()
         if not loaded:
-            return Index(self._nobody()), frozenset()
+            return Index(self._nobody(), fuse=self._fuse), frozenset()
         names = [frozenset(gallery.snapshot.identities) for gallery in loaded]
         self._note_loaded(loaded[0])
-        return Index(loaded[0].snapshot), frozenset().union(*names[1:]) - names[0]
+        return Index(loaded[0].snapshot, fuse=self._fuse), frozenset().union(*names[1:]) - names[0]
 
     def _load_held(self) -> list[LoadedGallery]:
         """All that can be loaded of what is on the disk; nothing while a full one has none."""
@@ -292,7 +299,7 @@ class GallerySync:
         return load_held(held, fetch, replica, self._pinned, pause=pause)
 
     def _offer(self, arrived: LoadedGallery) -> None:
-        self._ready.append(Index(arrived.snapshot))
+        self._ready.append(Index(arrived.snapshot, fuse=self._fuse))
         self._note_loaded(arrived)
         _log.info("gallery version %d is in force", arrived.head.version)
 

@@ -44,15 +44,19 @@ class GalleryWatch:
     Args:
         path: of the gallery.
         model_id: the model it must belong to.
+        fuse: whether the templates of a person are fused (`Index`).
         look_s: between two looks at the file.
 
     Raises:
         GalleryError: it cannot be read at the start.
     """
 
-    def __init__(self, path: Path, model_id: str, *, look_s: float = LOOK_S) -> None:
+    def __init__(
+        self, path: Path, model_id: str, *, fuse: bool = False, look_s: float = LOOK_S
+    ) -> None:
         self._path = path
         self._model_id = model_id
+        self._fuse = fuse
         self._look_s = look_s
         self._ready: deque[Index] = deque(maxlen=1)  # to be taken between two frames
         self._seen = _marks(path)  # before reading: a change meanwhile is then noticed
@@ -61,7 +65,7 @@ class GalleryWatch:
         self._complaint = ""
         snapshot = self._read()
         self._content = _digest(snapshot)
-        self.first = Index(snapshot)
+        self.first = Index(snapshot, fuse=self._fuse)
         """The gallery to begin with."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gallery watch", daemon=True)
@@ -111,7 +115,7 @@ class GalleryWatch:
         if content == self._content:
             return
         self._content = content
-        self._ready.append(Index(snapshot))
+        self._ready.append(Index(snapshot, fuse=self._fuse))
         _log.info("gallery version %d is in force", snapshot.version)
 
     def _complain(self, reason: str, bug: Exception | None = None) -> None:

@@ -39,8 +39,11 @@ FAREWELL_S = 20.0
 class Observer:
     """Whoever watches a run overrides what it wants to know. All calls come from one thread."""
 
+    camera: str | None = None
+    """Whose steps it wants; None: those of all."""
+
     def started(self, camera: str, frames_expected: int | None, /) -> None:
-        """The source is open; None expects frames for ever."""
+        """The source of a camera is open; None expects frames for ever."""
 
     def stepped(self, step: Step, /) -> None:
         """A frame went through; what it brought is shared with others and must not be changed."""
@@ -81,7 +84,8 @@ class Observers:
 
     def stepped(self, step: Step) -> None:
         for feed in self._feeds:
-            feed.put_step(partial(feed.observer.stepped, step))
+            if feed.observer.camera in {None, step.camera}:
+                feed.put_step(partial(feed.observer.stepped, step))
 
     def notice(self, line: str) -> None:
         for feed in self._feeds:

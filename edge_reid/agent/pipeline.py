@@ -16,7 +16,7 @@ from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, TrackReport
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import CameraSettings
 from edge_reid.core.types import (
     Crop,
     Decision,
@@ -41,6 +41,7 @@ from edge_reid.vision.track import Tracker
 class Step:
     """What one frame brought."""
 
+    camera: str
     frame: Frame
     hits: tuple[Hit, ...]
     tracks: tuple[Track, ...]
@@ -78,7 +79,8 @@ class Pipeline:
     """The stages of one camera, and the state between its frames.
 
     Args:
-        detector, embedder: the models.
+        camera: its name.
+        detector, embedder: the models; other cameras may use them too, one after the other.
         policies: gallery, threshold and rules in force, looked at anew with every frame; the
             gallery is of the embedder's model (checked by whoever builds them). What another policy
             changes of the people in view is among the hits of its first frame.
@@ -89,15 +91,17 @@ class Pipeline:
 
     def __init__(
         self,
+        camera: str,
         *,
         detector: Detector,
         embedder: Embedder,
         policies: PolicyHolder,
-        settings: AgentSettings,
+        settings: CameraSettings,
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
     ) -> None:
         self.counters = Counters()
+        self._camera = camera
         self._clock = stage_clock or StageClock()
         self._detector = detector
         self._embedder = embedder
@@ -114,15 +118,27 @@ class Pipeline:
         self._last_frame: Frame | None = None
 
     def step(self, frame: Frame) -> Step:
-        """Take one frame through all stages."""
+        """Take one frame of a recording through all stages; the detector keeps its cadence."""
+        return self._take(frame, is_look=self._cadence.due(frame.captured_utc_s))
+
+    def look(self, frame: Frame, *, most_crops: int | None = None) -> Step:
+        """Take one frame through all stages whose turn it is.
+
+        Args:
+            frame: of a live camera; it may be long after the last one.
+            most_crops: of how many people a crop is embedded; None: of all who need it.
+        """
+        return self._take(frame, is_look=True, most_crops=most_crops)
+
+    def _take(self, frame: Frame, *, is_look: bool, most_crops: int | None = None) -> Step:
         self._decisions.use(self._policies.current)
-        detections = self._detect(frame)
+        detections = self._detect(frame) if is_look else None
         with self._clock.stage("track"):
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px)
         if detections is not None:
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
-        crops = self._pick(frame, update) if detections is not None else ()
+        crops = self._pick(frame, update, most_crops) if detections is not None else ()
         hits = (
             *self._hits(self._recognise(crops), update.active, frame),
             *self._end(frame, update.ended),
@@ -131,7 +147,7 @@ class Pipeline:
         )
         self.counters.frames += 1
         self._last_frame = frame
-        return Step(frame, hits, update.active, self._decisions.decisions, crops)
+        return Step(self._camera, frame, hits, update.active, self._decisions.decisions, crops)
 
     def finish(self) -> tuple[Hit, ...]:
         """End all tracks: nobody is followed over what comes next, if anything does."""
@@ -141,9 +157,7 @@ class Pipeline:
         self._decisions.forget_recent()
         return hits
 
-    def _detect(self, frame: Frame) -> Sequence[Detection] | None:
-        if not self._cadence.due(frame.captured_utc_s):
-            return None
+    def _detect(self, frame: Frame) -> Sequence[Detection]:
         if self._gate is not None:
             with self._clock.stage("motion"):
                 moved = self._gate.moved(frame.image)
@@ -153,12 +167,13 @@ class Pipeline:
             self.counters.detections_run += 1
             return self._detector.detect(frame.image)
 
-    def _pick(self, frame: Frame, update: TrackUpdate) -> tuple[Crop, ...]:
+    def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self._clock.stage("pick"):
             self._decisions.meet(update.close)
             for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
-            return self._picker.pick(frame, update.active, skip=self._decisions.resting)
+            resting = self._decisions.resting
+            return self._picker.pick(frame, update.active, skip=resting, most=most_crops)
 
     def _recognise(self, crops: Sequence[Crop]) -> list[TrackReport]:
         """Decide the tracks of these crops anew."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from edge_reid.core.config import DecideSettings
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
-from edge_reid.matching.threshold import Quantiles, threshold_for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,14 +14,14 @@ class MatchPolicy:
     """Gallery, threshold and rules of decision. It never changes: another one takes its place.
 
     Raises:
-        ModelError: neither a command nor the rules fix a threshold, and the quantiles give none.
+        ModelError: neither a command nor the rules fix a threshold, and the model gives none.
     """
 
     index: Index
     """The gallery."""
     rules: DecideSettings
     """Crops, margin and gain that are enough."""
-    impostor_quantiles: Quantiles
+    thresholds: GalleryThresholds
     """Of the embedding model; the threshold is taken from them, unless it is fixed."""
     commanded_threshold: float | None = None
     """Cosine similarity set by a command; it wins over the rules."""
@@ -54,7 +54,7 @@ class MatchPolicy:
             return self.commanded_threshold
         if self.rules.threshold is not None:
             return self.rules.threshold
-        return threshold_for(self.impostor_quantiles, self.rules.target_fpir, len(self.index))
+        return self.thresholds.threshold(self.rules.target_fpir, self.index.templates_each)
 
 
 class PolicyHolder:

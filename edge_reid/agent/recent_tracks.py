@@ -55,7 +55,7 @@ class RecentTracks:
             absent: tracks that are still open, but not seen at the moment.
             policy: its rules and the model's impostor quantiles say how alike is enough.
         """
-        if len(crops) < policy.rules.min_crops or not policy.impostor_quantiles:
+        if len(crops) < policy.rules.min_crops or not policy.thresholds.single:
             return None
         first = min(crops, key=lambda crop: crop.captured_utc_s)
         self._ended = [
@@ -91,7 +91,7 @@ def _most_alike(
         return None
     likeness = [-1.0 if other is None else float(mean @ other) for other in means]
     ranked = sorted(range(len(near)), key=lambda number: likeness[number], reverse=True)
-    enough = threshold_for(policy.impostor_quantiles, rules.target_fpir, len(near))
+    enough = threshold_for(policy.thresholds.single, rules.target_fpir, len(near))
     if len(ranked) > 1:
         enough = max(enough, likeness[ranked[1]] + rules.min_margin)
     return near[ranked[0]] if likeness[ranked[0]] >= enough else None

@@ -8,6 +8,7 @@ from edge_reid.core.config import AgentSettings
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.command_memory import CommandMemory
+from edge_reid.delivery.inherited_events import InheritedEvents
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
@@ -48,7 +49,9 @@ class Uplink:
         delivery = Delivery(limits.drain_per_s, by_sink=limits.delivered == "sink")
         inbox = _open_inbox(settings, address) if settings.commands.allow else None
         # only who syncs confirms erasures; a gallery of its own says nothing of other cameras'
-        abandoned = AbandonedOutboxes(settings.outbox_path) if settings.gallery_sync else None
+        syncs = settings.gallery_sync is not None
+        abandoned = AbandonedOutboxes(settings.outbox_path) if syncs else None
+        inherited = InheritedEvents(outbox, address, facts.cameras, only_enrolled=syncs)
         publisher = stack.enter_context(
             Publisher(
                 MqttTransport(broker),
@@ -58,6 +61,7 @@ class Uplink:
                 delivery=delivery,
                 commands=inbox,
                 abandoned=abandoned,
+                inherited=inherited,
             )
         )
         return cls(broker, outbox, publisher, address, inbox)

@@ -17,13 +17,14 @@ from edge_reid.archive.track_archive import (
     VideoTracks,
     stacked,
 )
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, DecideSettings, RuntimeName, load_settings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.manifest import file_sha256
 from edge_reid.core.types import GallerySnapshot, Hit, HitType, Vector
 from edge_reid.matching.fusion import mean_vector
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
-from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.wire.events import rfc3339
@@ -84,12 +85,15 @@ def _digest(path: Path) -> str:
 
 
 def _tracks(job: VideoJob, choice: ModelChoice) -> list[tuple[ArchivedTrack, Vector]]:
-    settings = _settings(job, choice)
+    settings = _settings(job, choice).cameras[job.camera]
     detector, embedder = _models(choice)
     pipeline = Pipeline(
+        job.camera,
         detector=detector,
         embedder=embedder,
-        policies=PolicyHolder(MatchPolicy(_nobody(embedder), ONE_CROP_IS_ENOUGH, ())),
+        policies=PolicyHolder(
+            MatchPolicy(_nobody(embedder), ONE_CROP_IS_ENOUGH, GalleryThresholds(()))
+        ),
         settings=settings,
     )
     hits: list[Hit] = []

@@ -12,7 +12,7 @@ from rich.text import Text
 from edge_reid.consumers.fleet import FleetMember
 from edge_reid.consumers.presence import is_overdue
 from edge_reid.core.foreign_text import shown
-from edge_reid.wire.payloads import AgentStatus, CameraStatus
+from edge_reid.wire.payloads import AgentStatus, CameraBrief, CameraStatus, LookFigures
 
 LARGE_SITE = 50
 """With more agents than this, cameras that run well are counted."""
@@ -72,15 +72,43 @@ def _cells(member: FleetMember, now: datetime, *, in_short: bool) -> tuple[Text,
 def _cameras(member: FleetMember, now: datetime, *, in_short: bool) -> list[Text]:
     """A line a camera; in short those that run well are counted: `4 running`."""
     is_online = member.presence(now) == "online"
-    cameras = [member.cameras[name] for name in sorted(member.cameras)]
-    well = [camera for camera in cameras if in_short and is_online and _is_well(camera, now)]
-    lines = [_camera(camera, now, online=is_online) for camera in cameras if camera not in well]
+    well = {
+        name
+        for name in member.camera_states
+        if in_short and is_online and _is_well(member.cameras.get(name), now)
+    }
+    lines = [
+        _camera_line(member, name, brief, now, online=is_online)
+        for name, brief in member.camera_states.items()
+        if name not in well
+    ]
     return [*([Text(f"{len(well)} running", "green")] if well else []), *lines]
 
 
-def _is_well(camera: CameraStatus, now: datetime) -> bool:
-    is_late = is_overdue(camera.at, camera.period_s, now)
-    return camera.state == "running" and camera.reason is None and not is_late
+def _camera_line(
+    member: FleetMember, name: str, brief: CameraBrief | None, now: datetime, *, online: bool
+) -> Text:
+    """How a camera of an agent does, by its own status if it has one."""
+    if name in member.cameras:
+        return _camera(member.cameras[name], now, online=online)
+    if brief is None:
+        return Text(f"{shown(name)} –", "dim")
+    fault = f": {brief.fault}" if brief.fault else ""
+    style = _CAMERA_STYLES.get(brief.state, "") if online else "dim"
+    return Text(f"{shown(name)} {brief.state}{_given_up(brief.degraded, None)}{fault}", style)
+
+
+def _given_up(degraded: bool | None, looks: LookFigures | None) -> str:
+    """What a device that is too slow does not look at: `, 3.1 of 5 looks/s`."""
+    if not degraded:
+        return ""
+    return f", {looks.present_hz:.1f} of {looks.wanted_hz:g} looks/s" if looks else ", degraded"
+
+
+def _is_well(camera: CameraStatus | None, now: datetime) -> bool:
+    if camera is None or camera.state != "running" or camera.reason or camera.degraded:
+        return False
+    return not is_overdue(camera.at, camera.period_s, now)
 
 
 def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
@@ -148,11 +176,12 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
     """`gate running 9.8/s`; dim if the agent is offline or its camera silent."""
     rate = f" {camera.fps:.1f}/s" if camera.fps is not None and camera.state == "running" else ""
     dropped = f", {camera.frames_dropped} dropped" if camera.frames_dropped else ""
+    given_up = _given_up(camera.degraded, camera.looks)
     reason = f": {shown(camera.reason)}" if camera.reason else ""
     silent = is_overdue(camera.at, camera.period_s, now)
     said = f", silent for {age_text(camera.at, now)}" if silent else ""
     style = _CAMERA_STYLES.get(camera.state, "") if online and not silent else "dim"
-    return Text(f"{camera.camera} {camera.state}{rate}{dropped}{said}{reason}", style)
+    return Text(f"{camera.camera} {camera.state}{rate}{given_up}{dropped}{said}{reason}", style)
 
 
 def age_text(at: str, now: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -35,7 +37,7 @@ class RunScreen(Observer):
         self._console = Console(stderr=True)
         self._out = Console(stderr=summary_to_stderr)
         self._quiet = quiet
-        self._hits = 0
+        self._hits: Counter[str] = Counter()
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -47,7 +49,8 @@ class RunScreen(Observer):
             console=self._console,
             disable=quiet,
         )
-        self._task = self._progress.add_task("starting", total=None, state="")
+        self._tasks: dict[str, TaskID] = {}
+        self._starting = self._progress.add_task("starting", total=None, state="")
 
     def __enter__(self) -> RunScreen:
         self._progress.start()
@@ -62,14 +65,15 @@ class RunScreen(Observer):
         self._progress.stop()
 
     def started(self, camera: str, frames_expected: int | None, /) -> None:
-        """The source is open; None expects frames for ever."""
-        self._progress.update(self._task, description=camera, total=frames_expected)
+        """The source of a camera is open; None expects frames for ever."""
+        self._progress.update(self._starting, visible=False)
+        self._tasks[camera] = self._progress.add_task(camera, total=frames_expected, state="")
 
     def stepped(self, step: Step, /) -> None:
         """A frame went through."""
-        self._hits += len(step.hits)
-        state = f"{len(step.tracks)} people  {self._hits} events"
-        self._progress.update(self._task, advance=1, state=state)
+        self._hits[step.camera] += len(step.hits)
+        state = f"{len(step.tracks)} people  {self._hits[step.camera]} events"
+        self._progress.update(self._tasks[step.camera], advance=1, state=state)
 
     def notice(self, line: str, /) -> None:
         """Something a person should know now."""

@@ -11,7 +11,13 @@ from typing import TypeVar
 from edge_reid.consumers.presence import Presence, presence_of
 from edge_reid.mqtt.message import Received
 from edge_reid.mqtt.router import Listener, Router
-from edge_reid.wire.payloads import AgentDuplicate, AgentStatus, CameraStatus, DeviceUpdate
+from edge_reid.wire.payloads import (
+    AgentDuplicate,
+    AgentStatus,
+    CameraBrief,
+    CameraStatus,
+    DeviceUpdate,
+)
 from edge_reid.wire.topics import (
     AGENT_DUPLICATE,
     AGENT_STATUS,
@@ -50,6 +56,17 @@ class FleetMember:
 
     def presence(self, now: datetime) -> Presence:
         return presence_of(self.status, now)
+
+    @property
+    def camera_states(self) -> dict[str, CameraBrief | None]:
+        """How each of its cameras does, by name: as it says itself, or else its agent; None where
+        nobody does.
+        """
+        listed = (self.status and self.status.cameras) or ()
+        said = (self.status and self.status.camera_states) or ()
+        own = {name: _brief(camera) for name, camera in self.cameras.items()}
+        known = {**dict.fromkeys(listed), **{brief.camera: brief for brief in said}, **own}
+        return {name: known[name] for name in sorted(known)}
 
 
 class Fleet:
@@ -169,6 +186,15 @@ class Fleet:
             self._duplicates.get(name, {}),
             self._updates.get(name),
         )
+
+
+def _brief(camera: CameraStatus) -> CameraBrief:
+    return CameraBrief(
+        camera=camera.camera,
+        state=camera.state,
+        fault=camera.fault,
+        degraded=bool(camera.degraded),
+    )
 
 
 def _keep(known: dict[str, T], name: str, said: T) -> None:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 DETECTOR = "nanodet_g_person_512x288.tflite"
+DETECTORS = (
+    "nanodet_g_person_320x192.tflite",
+    DETECTOR,
+    "person_detection_0201_384x384.tflite",
+    "person_detection_0201_640x640.tflite",
+)
+"""All that are shipped."""
 EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
 SMALLER_EMBEDDING = "person_reid_mobilenetv2_160x80_int8.tflite"
 """For devices on which embedding takes most of the time."""

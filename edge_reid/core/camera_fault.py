@@ -23,6 +23,7 @@ FaultKind = Literal[
     "damaged",
     "late",
     "black",
+    "covered",
 ]
 """The words that `fault` in the status of a camera may have; `CameraStatus` explains them."""
 

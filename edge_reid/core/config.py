@@ -27,10 +27,13 @@ from pydantic import (
 )
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
+from edge_reid.core.cores import threads_for_inference
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
+from edge_reid.core.stream_url import has_login
 from edge_reid.core.text_file import read_text_file
-from edge_reid.core.validation_errors import describe_mistakes
+from edge_reid.core.validation_errors import as_lines, describe_mistakes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -120,13 +123,20 @@ class SourceSettings(_Section):
     """The camera, stream or file that frames come from."""
 
     uri: Annotated[str, Field(min_length=1)]
-    """A video file, a camera index such as `0`, or a URL such as `rtsp://camera.local/stream`. In a
-    password write `#` as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    """A video file, a folder of images, a camera index such as `0`, a URL such as
+    `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
+    pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
+    `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
     start_time: datetime | None = None
     """Wall-clock time of the first frame of a file, UTC if it names no zone. Default: 1970-01-01,
     so that two runs give the same events."""
+    image_rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """Images a second of a folder of images: they hold no times."""
     stall_timeout_s: Seconds = 10.0
     """A live source without a new picture for this long is closed and opened again."""
+    login_file: Path | None = None
+    """File whose first line is `USER:PASSWORD` of the camera, unquoted. It is read at every
+    opening, so that a new password needs no restart. Default: the login in `uri`, if it has one."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     """`udp` only for cameras that cannot send over TCP: packets get lost, and firewalls drop
     them."""
@@ -148,6 +158,8 @@ class SourceSettings(_Section):
             )
         if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
             raise ValueError("allow_redirects: should not be set with ca_file or tls_fingerprint")
+        if self.login_file and ("://" not in self.uri or has_login(self.uri)):
+            raise ValueError("login_file: should be set only with a URL that holds no login")
         return self
 
     @property
@@ -170,8 +182,9 @@ class ModelSettings(_Section):
     """Embedding model: a `.tflite` with its manifest beside it. Default: the shipped one."""
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
-    threads: Annotated[int, Field(ge=1, le=64)] = 2
-    """Threads of the runtime for one inference."""
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)
+    """Threads of the runtime for one inference. Default: the fast cores that the agent may use, 4
+    at most."""
     public_key: Path | None = None
     """Public key of those who sign releases and, with them, manifests of models. A model signed
     with another key is refused; an unsigned one runs, with a warning. Default: no signature is
@@ -191,6 +204,14 @@ class DetectSettings(_Section):
     weak_score: Share | None = None
     """A detection with at least this score may continue a track. Default: from the detector's
     manifest."""
+
+
+class CameraDetectSettings(DetectSettings):
+    """The detector of this camera."""
+
+    model: Path | None = None
+    """Person detector of this camera: a `.tflite` with its manifest beside it. Default:
+    `models.detector`."""
 
 
 class TrackSettings(_Section):
@@ -213,7 +234,8 @@ class EmbedSettings(_Section):
     crops_per_track: Annotated[int, Field(ge=1, le=64)] = 5
     """The decision uses this many crops of a track, those of best quality."""
     min_height_px: Annotated[int, Field(ge=8, le=4096)] = 48
-    """Least height of a box whose crop is embedded."""
+    """Least height of a box whose crop is embedded. Of people below it the shipped models miss
+    most: their cards have the measurement."""
     min_quality: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Least quality of a crop that is embedded: size, sharpness, overlap, being whole in the
     frame."""
@@ -237,6 +259,15 @@ class DecideSettings(_Section):
     update_gain: Annotated[float, Field(gt=0, lt=2)] = 0.05
     """An update is published when the similarity has risen by this much, or the identity has
     changed."""
+
+
+class LatencySettings(_Section):
+    """What is promised of the time from a frame to its events, of live cameras."""
+
+    captured_to_committed_p95_ms: Annotated[float, Field(ge=20, le=60_000)] = 500.0
+    """Of 100 looks at a frame, 95 have what they brought in the outbox so soon after the camera
+    took the frame. While a machine is too slow for that, it looks more seldom, and the camera's
+    status says so."""
 
 
 class MqttSettings(_Section):
@@ -386,6 +417,24 @@ class CommandSettings(_Section):
         return self
 
 
+class CameraSettings(_Section):
+    """One of several cameras. What is not set here is taken from the agent's table of that name."""
+
+    source: SourceSettings
+    detect: CameraDetectSettings = CameraDetectSettings()
+    track: TrackSettings = TrackSettings()
+    embed: EmbedSettings = EmbedSettings()
+    decide: DecideSettings = DecideSettings()
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _is_a_table(cls, value: Any) -> Any:
+        is_uri = isinstance(value, str)
+        if is_uri:
+            raise ValueError('should be a table; write source.uri = "…"')
+        return value
+
+
 def agent_name(hostname: str) -> str:
     """The name of an agent, made from a host name: `Gate-1.local` → `gate-1`."""
     first = hostname.split(".", maxsplit=1)[0].lower()
@@ -393,27 +442,36 @@ def agent_name(hostname: str) -> str:
 
 
 def _default_agent(values: dict[str, Any]) -> str:
-    return f"{agent_name(socket.gethostname())}-{values.get('camera', 'camera')}"[:64]
+    host = agent_name(socket.gethostname())
+    return host if len(values["cameras"]) > 1 else f"{host}-{next(iter(values['cameras']))}"[:64]
 
 
 class AgentSettings(_Section):
-    """Everything that `edge-reid run` needs."""
+    """Everything that `edge-reid run` needs.
+
+    One camera is `camera` with `[source]`; several are tables `[cameras.NAME]`.
+    """
 
     site: Name
     """Topic level of the site."""
-    camera: CameraName
-    """Topic level of the camera; not `agents`, `gallery`, `identities` or `release`."""
-    agent: Name = Field(default_factory=_default_agent)
-    """Topic level of this agent, unlike that of any other in the site. Default: host name and
-    camera."""
+    camera: CameraName | None = None
+    """Topic level of the only camera; not `agents`, `gallery`, `identities` or `release`. Several
+    cameras have `[cameras.NAME]` instead."""
     gallery: Path
     """SQLite file of the gallery."""
-    source: SourceSettings
+    source: SourceSettings | None = None
     models: ModelSettings = Field(default_factory=ModelSettings)
     detect: DetectSettings = DetectSettings()
     track: TrackSettings = TrackSettings()
     embed: EmbedSettings = EmbedSettings()
     decide: DecideSettings = DecideSettings()
+    cameras: Annotated[dict[CameraName, CameraSettings], Field(validate_default=True)] = {}
+    """NAME is the topic level of the camera. The short form `camera` and `[source]` does not
+    stand beside these tables."""
+    agent: Name = Field(default_factory=_default_agent)
+    """Topic level of this agent, unlike that of any other in the site. Default: host name and
+    camera; with several cameras the host name."""
+    latency: LatencySettings = LatencySettings()
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     gallery_sync: GallerySyncSettings | None = None
@@ -424,6 +482,31 @@ class AgentSettings(_Section):
     strangers: StrangerSettings | None = None
     """Without this section nobody who is not enrolled is remembered."""
     commands: CommandSettings = CommandSettings()
+
+    @field_validator("camera", mode="before")
+    @classmethod
+    def _is_a_name(cls, value: Any) -> Any:
+        is_table = isinstance(value, Mapping)
+        if is_table:
+            raise ValueError("should be the name of the only camera; several are [cameras.NAME]")
+        return value
+
+    @field_validator("cameras")
+    @classmethod
+    def _are_complete(
+        cls, tables: dict[str, CameraSettings], info: ValidationInfo
+    ) -> dict[str, CameraSettings]:
+        """What is not set for a camera is what is set for the agent."""
+        given = info.data
+        if not {"camera", "source"} <= given.keys():  # their mistakes are listed
+            return tables
+        camera, source = given["camera"], given["source"]
+        uris = {name: table.source.uri for name, table in tables.items()}
+        form = form_mistakes(camera, has_source=source is not None, names=uris)
+        if mistakes := [*form, *likeness_mistakes(uris)]:
+            raise as_lines(mistakes)
+        whole = tables or {camera: CameraSettings(source=source)}
+        return {name: _completed(table, given) for name, table in whole.items()}
 
     @model_validator(mode="after")
     def _sync_and_update_have_their_broker(self) -> AgentSettings:
@@ -445,6 +528,23 @@ class AgentSettings(_Section):
         """File of the strangers, whether or not there is a section `[strangers]`."""
         given = self.strangers.path if self.strangers else None
         return given or self.outbox_path.with_name("strangers.db")
+
+
+def _completed(camera: CameraSettings, agent: Mapping[str, Any]) -> CameraSettings:
+    """The camera with the agent's keys where it has none of its own."""
+    whole: dict[str, Any] = {}
+    for section in ("detect", "track", "embed", "decide"):
+        if section in agent:  # else it has mistakes, which are listed
+            own = getattr(camera, section)
+            shared = {
+                key: getattr(agent[section], key) for key in type(agent[section]).model_fields
+            }
+            ours = {key: getattr(own, key) for key in own.model_fields_set}
+            whole[section] = own.model_copy(update=shared | ours)
+    detect = whole.get("detect", camera.detect)
+    if detect.model is None and "models" in agent:
+        whole["detect"] = detect.model_copy(update={"model": agent["models"].detector})
+    return camera.model_copy(update=whole)
 
 
 def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSettings:
@@ -493,6 +593,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 _PATH_KEYS = {
     ("gallery",),
     ("source", "ca_file"),
+    ("source", "login_file"),
     ("models", "detector"),
     ("models", "embedding"),
     ("models", "public_key"),
@@ -508,6 +609,7 @@ _PATH_KEYS = {
     ("strangers", "path"),
     ("commands", "snapshot_dir"),
 }
+_CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
 
 
 def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -515,16 +617,19 @@ def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()
         here = (*at, key)
         if isinstance(value, Mapping):
             return _anchor_paths(value, base, here)
-        if here == ("source", "uri") and isinstance(value, str):
+        of_camera = here[2:] if here[0] == "cameras" else ()
+        if ("source", "uri") in (here, of_camera) and isinstance(value, str):
             return _beside(base, value)
-        return base / value if here in _PATH_KEYS and isinstance(value, str) else value
+        is_path = here in _PATH_KEYS or of_camera in _CAMERA_PATH_KEYS
+        return base / value if is_path and isinstance(value, str) else value
 
     return {key: anchored(key, value) for key, value in table.items()}
 
 
 def _beside(base: Path, uri: str) -> str:
-    """The path of a video file; a camera's index or a URL is returned unchanged."""
-    return uri if not uri or uri.isdecimal() or "://" in uri else str(base / uri)
+    """The path of a video file; a camera's index, a URL or a pipeline is returned unchanged."""
+    is_path = uri and not uri.isdecimal() and "://" not in uri and " ! " not in uri
+    return str(base / uri) if is_path else uri
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

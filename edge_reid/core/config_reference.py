@@ -36,24 +36,38 @@ def config_page() -> str:
     return _INTRO + settings_tables(AgentSettings)
 
 
-def settings_tables(model: type[BaseModel], section: str = "", remark: str = "") -> str:
+def settings_tables(
+    model: type[BaseModel],
+    section: str = "",
+    remark: str = "",
+    tables: dict[type[BaseModel], str] | None = None,
+) -> str:
     """A heading, what the section is for, and a table of its keys; then the sections in it.
 
     Args:
         model: the class that a table of the file is parsed into.
         section: its name in the file, such as `source`; empty for the keys before all sections.
         remark: what the field of this section says beside the class.
+        tables: the section of each class whose keys stand in a table already.
     """
+    tables = {} if tables is None else tables
     meanings = _field_docs(model)
-    nested = {name: _section_of(field) for name, field in model.model_fields.items()}
+    before = next((kind for kind in model.__mro__ if kind in tables), None)
+    known = before.model_fields if before else {}
+    own = {name: field for name, field in model.model_fields.items() if name not in known}
+    nested = {name: _section_of(field) for name, field in own.items()}
     keys = [name for name, inner in nested.items() if inner is None]
+    if before:
+        remark = f"Keys as in `[{tables[before]}]`{', and:' if keys else '.'}"
+    tables.setdefault(model, section)
     title = f"\n## `[{section}]`\n\n" if section else "\n## Keys before the first section\n\n"
-    lead = "\n\n".join(filter(None, (inspect.cleandoc(model.__doc__ or ""), remark)))
-    text = f"{title}{lead}\n\n{_table(model, keys, meanings)}"
+    purpose = "" if before is model else inspect.cleandoc(model.__doc__ or "")
+    lead = "\n\n".join(filter(None, (purpose, remark)))
+    text = f"{title}{lead}\n" + (f"\n{_table(model, keys, meanings)}" if keys else "")
     for name, inner in nested.items():
         if inner is not None:
-            path = _path(section, name, model.model_fields[name])
-            text += settings_tables(inner, path, meanings.get(name, ""))
+            path = _path(section, name, own[name])
+            text += settings_tables(inner, path, meanings.get(name, ""), tables)
     return text
 
 
@@ -86,10 +100,11 @@ def _table(model: type[BaseModel], keys: list[str], meanings: Mapping[str, str])
 
 
 def _field_docs(model: type[BaseModel]) -> dict[str, str]:
-    """The strings beneath the fields of a class, each on one line."""
+    """The strings beneath the fields of a class and of its bases, each on one line."""
+    bases = [base for base in model.__bases__ if issubclass(base, BaseModel)]
+    found = {name: text for base in bases for name, text in _field_docs(base).items()}
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(body, ast.ClassDef)  # noqa: S101 - for mypy
-    found = {}
     for field, text in zip(body.body, body.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             match text:

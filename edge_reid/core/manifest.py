@@ -80,6 +80,16 @@ class Calibration(_Section):
     forecasts: tuple[Forecast, ...] = ()
 
 
+class PersonQuantiles(_Section):
+    """How alike impostors are to people who are enrolled with several templates."""
+
+    templates: Annotated[int, Field(ge=2)]
+    """Of each person."""
+    impostor_quantiles: Annotated[tuple[tuple[float, float], ...], Field(min_length=1)]
+    """(p, similarity): the share p of comparisons of a track with a person who is somebody else
+    that reach this similarity; p falls. It is that of `edge_reid.matching.index.Index`, fused."""
+
+
 class EmbeddingManifest(_Manifest):
     """A model that turns a person crop into an embedding. Input is uint8 RGB (1, H, W, 3)."""
 
@@ -88,6 +98,9 @@ class EmbeddingManifest(_Manifest):
     impostor_quantiles: tuple[tuple[float, float], ...]
     """(p, similarity): the share p of impostor comparisons that reach this similarity; p falls.
     A comparison is of a track (the mean of a few crops) with one template of somebody else."""
+    impostor_quantiles_by_templates: tuple[PersonQuantiles, ...] = ()
+    """Since 0.6: of people with so many templates, rising. Empty: not measured, and a person of
+    several templates counts as so many people of one."""
     genuine_quantiles: tuple[tuple[float, float], ...] = ()
     """(p, similarity): the share p of genuine comparisons that stay below this similarity."""
     calibration: Calibration | None = None
@@ -100,6 +113,19 @@ class EmbeddingManifest(_Manifest):
     metrics: dict[str, float] = {}
     """Measured on held-out data, named `<data>_<metric>`."""
     quantisation: str = "int8"
+
+
+class HeightRecall(_Section):
+    """How many of the people of some heights a detector finds at its strong score.
+
+    Heights are pixels of a frame that is scaled into 1920 x 1080.
+    """
+
+    from_px: Annotated[int, Field(ge=0)]
+    below_px: Annotated[int, Field(gt=0)]
+    recall: Annotated[float, Field(ge=0, le=1)]
+    people: Annotated[int, Field(gt=0)]
+    """Labelled people that the recall rests on."""
 
 
 class DetectorManifest(_Manifest):
@@ -119,6 +145,8 @@ class DetectorManifest(_Manifest):
     weak_score: Annotated[float, Field(gt=0, lt=1)]
     """A detection at or above this may only continue one."""
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    recall_by_height: tuple[HeightRecall, ...] = ()
+    """Since 0.6, rising: which people it can be trusted to find. Empty: nobody measured it."""
 
     @model_validator(mode="before")
     @classmethod

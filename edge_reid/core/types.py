@@ -135,7 +135,7 @@ class GallerySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An identity with the similarity of its nearest template."""
+    """An identity with its similarity, that of `edge_reid.matching.index.Index`."""
 
     identity: str
     similarity: float

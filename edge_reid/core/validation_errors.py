@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import get_args
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from edge_reid.core.redact import may_hold_secret, redact
+
+_LINES = "lines"
+_KEY_ITSELF = "[key]"
+"""Pydantic's last part of a location whose mistake is the name of a table."""
 
 Location = tuple[int | str, ...]
 
 
 def _as_it_is(location: Location) -> Location:
     return location
+
+
+def as_lines(mistakes: Sequence[str]) -> PydanticCustomError:
+    """The error for a validator to raise that finds several mistakes, `key: sentence` each."""
+    return PydanticCustomError(_LINES, "{text}", {"text": "\n".join(mistakes)})
 
 
 def describe_mistakes(
@@ -29,16 +39,25 @@ def describe_mistakes(
         where: maps a location in that table to the location that its author knows.
         known: the model of the table; with it an unknown key gets a proposal.
     """
-    return tuple(
-        _line(where(tuple(item["loc"])), item["type"], item["msg"], item.get("input"))
-        + (_meant(item["loc"], known) if known and item["type"] == "extra_forbidden" else "")
-        for item in error.errors(include_url=False, include_context=False)
-        if item["type"] != "default_factory_not_called"  # follows from a mistake that is listed
-    )
+    lines: list[str] = []
+    for item in error.errors(include_url=False, include_context=False):
+        if item["type"] == _LINES:
+            keys = (line.split(": ", 1) for line in item["msg"].splitlines())
+            lines += [f"{_dotted(where(tuple(key.split('.'))))}: {rest}" for key, rest in keys]
+        elif item["type"] != "default_factory_not_called":  # follows from a mistake that is listed
+            location = tuple(part for part in item["loc"] if part != _KEY_ITSELF)
+            line = _line(where(location), item["type"], item["msg"], item.get("input"))
+            is_unknown = known is not None and item["type"] == "extra_forbidden"
+            lines.append(line + (_meant(location, known) if known and is_unknown else ""))
+    return tuple(lines)
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(map(str, location)) or "the whole file"
 
 
 def _line(location: Location, kind: str, message: str, value: object) -> str:
-    where = ".".join(str(part) for part in location) or "the whole file"
+    where = _dotted(location)
     if kind == "extra_forbidden":
         return f"{where}: unknown key"
     if kind == "missing":
@@ -60,7 +79,7 @@ def _short(value: object, limit: int = 40) -> str:
 
 def _meant(location: Sequence[int | str], known: type[BaseModel]) -> str:
     """`; did you mean source.uri?`, or an empty string."""
-    paths = list(_paths(known))
+    paths = list(_paths(known, location))
     wrong = ".".join(map(str, location))
     near = get_close_matches(wrong, paths, n=1, cutoff=0.75)
     section, _, key = wrong.rpartition(".")
@@ -72,10 +91,21 @@ def _meant(location: Sequence[int | str], known: type[BaseModel]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _paths(model: type[BaseModel], at: str = "") -> Iterator[str]:
-    """Dotted paths of all keys of a table and of the tables in it."""
+def _paths(model: type[BaseModel], toward: Sequence[int | str], at: str = "") -> Iterator[str]:
+    """Dotted paths of all keys of a table and of the tables in it.
+
+    Args:
+        model: of the table.
+        toward: location below the table; of several tables of a kind only the one that it is in.
+        at: where the table stands, with its last dot.
+    """
     for name, field in model.model_fields.items():
         yield f"{at}{name}"
+        is_toward = bool(toward) and toward[0] == name
         for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _paths(kind, f"{at}{name}.")
+            if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+                continue
+            if get_origin(field.annotation) is not dict:
+                yield from _paths(kind, toward[1:] if is_toward else (), f"{at}{name}.")
+            elif is_toward and len(toward) > 1:
+                yield from _paths(kind, toward[2:], f"{at}{name}.{toward[1]}.")

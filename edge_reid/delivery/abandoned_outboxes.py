@@ -10,30 +10,21 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import time
 from collections.abc import Callable, Container
 from pathlib import Path
 
 from edge_reid.core.errors import OutboxError
 from edge_reid.delivery.outbox import Outbox
-from edge_reid.delivery.outbox_file import is_in_use, remove_quarantined
+from edge_reid.delivery.outbox_file import remove_quarantined
+from edge_reid.delivery.unused_outboxes import ABANDONED_S, UnusedOutboxes
 from edge_reid.wire.payloads import parse_event
-
-ABANDONED_S = 600.0
-"""Nobody comes back to an outbox that was not open at any look for so long."""
-_FILE = re.compile(r"(outbox(?:-[a-z0-9_-]+)?\.db)(-wal|\.damaged-.*)?")
-"""What may hold names, and the outbox that it belongs to."""
 
 _log = logging.getLogger(__name__)
 
 
 class AbandonedOutboxes:
-    """Those in the folder of `ours`; not for several threads.
-
-    Args:
-        clock: seconds that only ever rise: a wall clock that is set abandons nobody.
-    """
+    """Those in the folder of `ours`; not for several threads."""
 
     def __init__(
         self,
@@ -42,11 +33,8 @@ class AbandonedOutboxes:
         after_s: float = ABANDONED_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ours = ours
-        self._after_s = after_s
-        self._clock = clock
+        self._unused = UnusedOutboxes(ours, after_s=after_s, clock=clock)
         self._enrolled: Container[str] | None = None
-        self._unused_since_s: dict[Path, float] = {}
         self._clean: set[Path] = set()
         self._troubles: dict[Path, str] = {}  # as last told
 
@@ -60,31 +48,15 @@ class AbandonedOutboxes:
         """
         if enrolled is not self._enrolled:
             self._enrolled = enrolled
-            self._unused_since_s.clear()
+            self._unused.forget()
             self._clean.clear()
-        unused = self._look()
+        unused = self._unused.look()
+        self._clean &= unused
         for path in unused - self._clean:
-            is_due = self._clock() - self._unused_since_s[path] >= self._after_s
+            is_due = self._unused.is_abandoned(path)
             if is_due and self._try_to_wipe(path, enrolled, heir):
                 self._clean.add(path)
         return unused <= self._clean
-
-    def _look(self) -> set[Path]:
-        """Those that nobody has open."""
-        unused = {path for path in self._beside_ours() if not is_in_use(path)}
-        since_s = self._unused_since_s
-        self._unused_since_s = {path: since_s.get(path, self._clock()) for path in unused}
-        self._clean &= unused
-        return unused
-
-    def _beside_ours(self) -> set[Path]:
-        try:
-            names = [file.name for file in self._ours.parent.iterdir()]
-        except OSError as error:
-            raise OutboxError(f"outbox {self._ours}: cannot look beside it: {error}") from error
-        found = [it[1] for name in names if (it := _FILE.fullmatch(name))]
-        paths = {self._ours.with_name(name) for name in found} - {self._ours}
-        return {path for path in paths if not (path.exists() and path.samefile(self._ours))}
 
     def _try_to_wipe(self, path: Path, enrolled: Container[str], heir: Outbox) -> bool:
         try:

@@ -16,7 +16,14 @@ from edge_reid.delivery.outbox import Outbox
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.refusals import Refusals
 from edge_reid.wire.events import rfc3339
-from edge_reid.wire.payloads import LINES_MAX, LOST, AgentDuplicate, AgentStatus, GalleryState
+from edge_reid.wire.payloads import (
+    LINES_MAX,
+    LOST,
+    AgentDuplicate,
+    AgentStatus,
+    CameraBrief,
+    GalleryState,
+)
 from edge_reid.wire.topics import Address, event_camera
 
 
@@ -57,6 +64,7 @@ class AgentReport:
         self.facts = facts
         self.instance_id = secrets.token_hex(8)
         """Of this start of the agent."""
+        self.camera_states: tuple[CameraBrief, ...] = ()
         self._address = address
         self._outbox = outbox
         self._period_s = period_s
@@ -122,6 +130,7 @@ class AgentReport:
             gallery=self.facts.gallery,
             commands=self._commands.state if self._commands else None,
             cameras=self._cameras,
+            camera_states=(self.camera_states or None) if state == "online" else None,
             camera_taken=self._camera_guard.trouble,
             period_s=period_s,
             outbox_depth=figures.depth,

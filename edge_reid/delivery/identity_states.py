@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes, named_other_than
+from edge_reid.delivery.identity_sightings import IdentityNews, Sightings
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.mqtt.refusals import NOTHING_REFUSED, Refusals
 from edge_reid.wire.payloads import HitPayload
@@ -38,23 +39,22 @@ class IdentityStates:
         self._outbox = outbox
         self._abandoned = abandoned
         self._retraction = Retraction()
-        self._published: dict[str, HitPayload] = {}  # what the state says, by identity
+        self._sightings: dict[str, Sightings] = {}  # by identity
         self._wiped = self._retraction  # none of whom is on this disk any more
         self._wiped_in_ours = self._retraction
         self._wipe_due_s = 0.0
+        self._knows_enrolled = False  # who is enrolled
         self._lock = threading.Lock()  # nobody is forgotten while somebody is taken back
 
-    def is_news(self, hit: HitPayload) -> bool:
-        """Whether the state of an identity is to say what this hit says; if so, it counts as said.
+    def take_in(self, hit: HitPayload, *, is_inherited: bool = False) -> IdentityNews | None:
+        """What the state of an identity is to say after this hit; None: what it says already."""
+        sightings = self._sightings.setdefault(hit.identity, Sightings())
+        return sightings.take_in(hit, is_inherited=is_inherited)
 
-        Not when it says something newer, and not when a track ends while the state shows the same
-        person in another one, which began before that end.
-        """
-        published = self._published.get(hit.identity)
-        if published and (hit.seq < published.seq or _is_overtaken(hit, published)):
-            return False
-        self._published[hit.identity] = hit
-        return True
+    @property
+    def enrolled(self) -> Container[str] | None:
+        """Who is enrolled, as the last retraction says; None before the first."""
+        return self._retraction.enrolled if self._knows_enrolled else None
 
     def retract(self, gone: Iterable[str], enrolled: Container[str]) -> None:
         """Have the states of all cleared who are not enrolled: of those whose state this
@@ -66,6 +66,7 @@ class IdentityStates:
             self._outbox.note_shown(name for name in gone if name not in enrolled)
             names = self._shown_other_than(enrolled)
             self._retraction = Retraction(names, self._outbox.figures.last_seq, enrolled)
+            self._knows_enrolled = True
             self._wipe_due_s = 0.0
 
     def due(self, refused: Refusals = NOTHING_REFUSED) -> Retraction | None:
@@ -147,20 +148,10 @@ class IdentityStates:
             self._outbox.forget_shown(retraction.names)
             self._retraction = replace(retraction, names=frozenset())
         for name in retraction.names:
-            self._published.pop(name, None)
+            self._sightings.pop(name, None)
 
     def _is_delivered(self, retraction: Retraction, refused: Refusals) -> bool:
         limit = 1 + len(refused.seqs)
         waiting = self._outbox.pending(limit=limit, without=refused.topics)
         oldest = next((row.seq for row in waiting if row.seq not in refused.seqs), None)
         return oldest is None or oldest > retraction.last_seq
-
-
-def _is_overtaken(hit: HitPayload, published: HitPayload) -> bool:
-    is_end_of_another = hit.type == "end" and _track(hit) != _track(published)
-    return is_end_of_another and published.type != "end"
-
-
-def _track(hit: HitPayload) -> tuple[str, int, str]:
-    """A key that no other track has, of runs before this one too."""
-    return hit.camera, hit.track_id, hit.first_seen

@@ -39,6 +39,7 @@ from edge_reid.delivery.outbox_tables import OutboxStats, OutboxTables
 from edge_reid.storage.database import Database, is_damage
 from edge_reid.storage.sqlite import transaction
 from edge_reid.wire.events import Event
+from edge_reid.wire.payloads import EventPayload
 
 LINGER_S = 5.0
 """After an event, the next is expected within so many seconds; it takes delivered ones along."""
@@ -123,6 +124,20 @@ class Outbox:
                 self._unnoted_drops += 1
                 self._note()
                 return None
+
+    def inherit(self, events: Iterable[tuple[str, EventPayload]]) -> int:
+        """Commit events of another outbox, each with its topic, under the next numbers of ours.
+
+        Returns for how many there was room: nothing of ours gives way to them.
+
+        Raises:
+            OutboxError: the disk would not take them.
+        """
+        entries = tuple(events)
+        with self._lock:
+            taken = self._guarded(lambda: self._insert_inherited(entries))
+            self._note()
+            return taken
 
     def pending(
         self, after_seq: int = 0, limit: int = 100, *, without: Collection[str] = ()
@@ -439,6 +454,24 @@ class Outbox:
         self._forget_delivered(going)
         self._shown |= names
         return seq
+
+    def _insert_inherited(self, events: Iterable[tuple[str, EventPayload]]) -> int:
+        self._room.before_writing()
+        names: set[str] = set()
+        taken = 0
+        with self._transaction():
+            for topic, event in events:
+                seq = self._tables.last_seq + 1
+                body = event.model_copy(update={"seq": seq}).to_json().encode()
+                row = Row(seq, topic, self._now_s(), body)
+                if self._room.is_tight(len(row.to_bytes())):
+                    break
+                self._tables.insert(row)
+                names |= {event.identity} if event.identity else set()
+                taken += 1
+            self._tables.insert_shown(names - self._shown)
+        self._shown |= names
+        return taken
 
     def _drop_oldest(self, incoming_bytes: int) -> None:
         """Drop the oldest events while they are too old or too much, so many at a time."""

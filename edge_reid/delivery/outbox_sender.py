@@ -244,15 +244,20 @@ class OutboxSender:
         return self._delivery.unconfirmed_max + (WINDOW if self.confirmations.are_missing else 0)
 
     def _pack(self, entry: Row) -> list[_InFlight]:
-        replayed = entry.seq <= self._last_replayed
-        event = parse_event(entry.body).model_copy(update={"replayed": replayed})
+        stored = parse_event(entry.body)
+        is_inherited = stored.replayed  # it waited in the outbox of an agent before us
+        replayed = is_inherited or entry.seq <= self._last_replayed
+        event = stored.model_copy(update={"replayed": replayed})
         # sinks answer the agent that an event names; nobody listens under an old name
         is_ours = (event.site, event.agent) == (self._address.site, self._address.agent)
         awaits_sink = self._delivery.by_sink and is_ours
         message = Message(entry.topic, event.to_json())
         packets = [_InFlight(message, entry.seq, event.event_id, awaits_sink)]
-        if isinstance(event, HitPayload) and self._identities.is_news(event):
-            state = identity_message(event, self._address)
+        news = None
+        if isinstance(event, HitPayload):
+            news = self._identities.take_in(event, is_inherited=is_inherited)
+        if news:
+            state = identity_message(news.hit, self._address, news.views)
             if state.topic not in self.refusals.topics:
                 packets.insert(0, _InFlight(state))
         if awaits_sink:

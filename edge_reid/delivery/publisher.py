@@ -13,6 +13,7 @@ from edge_reid.delivery.agent_report import AgentFacts, AgentReport
 from edge_reid.delivery.camera_guard import CameraGuard
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.identity_states import IdentityStates
+from edge_reid.delivery.inherited_events import InheritedEvents
 from edge_reid.delivery.instance import Instance, former_instance, noted
 from edge_reid.delivery.link_state import Link, LinkMonitor, LinkState
 from edge_reid.delivery.name_guard import STANDBY_S, NameGuard, NameTakenError
@@ -25,6 +26,7 @@ from edge_reid.mqtt.message_transport import MessageConnection, MessageTransport
 from edge_reid.mqtt.refusals import Refusals
 from edge_reid.mqtt.waker import Waker
 from edge_reid.wire.events import Event
+from edge_reid.wire.payloads import CameraBrief
 from edge_reid.wire.topics import Address
 
 __all__ = ["AgentFacts", "Link", "LinkState", "Publisher"]
@@ -64,6 +66,7 @@ class Publisher:
         delivery: Delivery = AT_ONCE,
         commands: CommandInbox | None = None,
         abandoned: AbandonedOutboxes | None = None,
+        inherited: InheritedEvents | None = None,
     ) -> None:
         self._transport = transport
         self._outbox = outbox
@@ -80,6 +83,7 @@ class Publisher:
         own = {self._report.instance_id, former_instance(outbox.session)} - {""}
         self._name_guard = NameGuard(transport, address, silence_s=silence_s, own_instances=own)
         self._identities = IdentityStates(outbox, abandoned)
+        self._inherited = inherited
         self._link = LinkMonitor(str(transport))
         self._states = RetainedStates()
         self._is_careful = False  # as the last connection was lost
@@ -129,6 +133,12 @@ class Publisher:
         """Publish new facts about the agent."""
         self._report.facts = facts
         self._publish_status_soon()
+
+    def show_cameras(self, states: tuple[CameraBrief, ...]) -> None:
+        """Say in the agent's status how its cameras do; at once when it has changed."""
+        if states != self._report.camera_states:
+            self._report.camera_states = states
+            self._publish_status_soon()
 
     def wait_settled(self, timeout_s: float) -> LinkState:
         """Wait for the outcome of the first attempt to connect."""
@@ -255,6 +265,8 @@ class Publisher:
             self._note_camera_trouble()
             delivered, self._delivered_through = sender.process_acks(), sender.delivered_through
             self._note_refusals()
+            if self._inherited:
+                self._inherited.take_when_due(self._identities.enrolled)
             if delivered or self._refusals:
                 self._link.notify()
         self._say_goodbye(connection, sender)

@@ -14,11 +14,13 @@ import numpy as np
 from edge_reid.agent.metrics import StageClock, StageSummary, resident_mb
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
-from edge_reid.core.config import AgentSettings, DecideSettings
+from edge_reid.capture.frame_source import FrameSource
+from edge_reid.capture.open_source import open_source
+from edge_reid.core.config import AgentSettings, CameraSettings, DecideSettings
 from edge_reid.core.progress import Progress
 from edge_reid.core.types import Frame, GallerySnapshot
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
-from edge_reid.vision.capture import FrameSource, open_source
 from edge_reid.vision.crops import cut
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
@@ -56,16 +58,17 @@ class _Parts:
     embedder: Embedder
     index: Index
     clock: StageClock
-    settings: AgentSettings
+    settings: CameraSettings
 
 
 def measure(settings: AgentSettings, *, naive: bool, progress: Progress) -> Benchmark:
-    """Run the clip of `settings.source` through the agent's stages, or naively.
+    """Run the clip of the only camera through the agent's stages, or naively.
 
     Naively means the detector on every frame and an embedding of every person on every frame,
     as simple pipelines do it. Output (MQTT, files) is left out either way.
     """
     clock = StageClock()
+    (camera,) = settings.cameras.values()
     detector = load_detector(
         settings.models.detector, runtime=settings.models.runtime, threads=settings.models.threads
     )
@@ -73,11 +76,11 @@ def measure(settings: AgentSettings, *, naive: bool, progress: Progress) -> Benc
         settings.models.embedding, runtime=settings.models.runtime, threads=settings.models.threads
     )
     index = Index(made_up_gallery(embedder.manifest.dimension, embedder.manifest.model_id))
-    with open_source(settings.source) as source:
+    with open_source(camera.source) as source:
         frames = _timed(source, clock, progress)
         start = time.perf_counter()
         run = _run_naively if naive else _run
-        count, embeddings = run(frames, _Parts(detector, embedder, index, clock, settings))
+        count, embeddings = run(frames, _Parts(detector, embedder, index, clock, camera))
         wall_s = time.perf_counter() - start
         video_s = count / source.fps
     return Benchmark(count, video_s, wall_s, clock.summary(), embeddings, resident_mb())
@@ -114,9 +117,12 @@ def _timed(source: FrameSource, clock: StageClock, progress: Progress) -> Iterat
 
 def _run(frames: Iterator[Frame], parts: _Parts) -> tuple[int, int]:
     pipeline = Pipeline(
+        "bench",
         detector=parts.detector,
         embedder=parts.embedder,
-        policies=PolicyHolder(MatchPolicy(parts.index, NOBODY_KNOWN, impostor_quantiles=())),
+        policies=PolicyHolder(
+            MatchPolicy(parts.index, NOBODY_KNOWN, thresholds=GalleryThresholds(()))
+        ),
         settings=parts.settings,
         stage_clock=parts.clock,
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import (
     DecideSettings,
     GallerySyncSettings,
@@ -22,15 +24,20 @@ from edge_reid.core.config import (
 )
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.diagnostics.camera_heights import (
+    CameraLook,
+    TriedDetector,
+    in_use_and_shipped,
+    look_at,
+)
 from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.matching.threshold import is_measured, threshold_for
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
-from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.runtime import available_runtimes
@@ -67,8 +74,11 @@ class CheckedInstallation:
 
     models: ModelSettings
     gallery: Path | None = None
-    source: SourceSettings | None = None
+    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
+    """By the name of the camera; empty for one without a name."""
     mqtt: MqttSettings | None = None
+    detectors: Mapping[str, Path] = field(default_factory=dict)
+    """Of cameras that have one of their own, by their names."""
     state_dir: Path = Path()
     decide: DecideSettings = field(default_factory=DecideSettings)
     gallery_sync: GallerySyncSettings | None = None
@@ -82,9 +92,12 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     may_be_away = subject.is_offline
     yield _guard("runtime", _runtime)
     yield _guard("detector", lambda: _detector(subject.models))
+    for name, file in subject.detectors.items():
+        own = subject.models.model_copy(update={"detector": file})
+        yield _guard(f"detector of {name}", partial(_detector, own))
     yield _guard("embedding model", lambda: _embedding(subject.models))
     yield _guard("gallery", lambda: _any_gallery(subject))
-    yield _guard("source", lambda: _source(subject.source), is_excused=may_be_away)
+    yield from _sources(subject.sources, is_excused=may_be_away)
     yield _guard("broker", lambda: _broker(subject.mqtt), is_excused=may_be_away)
     yield _guard("clock", _clock, is_excused=may_be_away)
     yield _guard("disk", lambda: _disk(subject.state_dir))
@@ -92,11 +105,31 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
         yield _guard("updates", lambda: _updates(update))
 
 
+def look_at_camera(
+    source: SourceSettings, models: ModelSettings, seconds: float
+) -> tuple[CameraLook, tuple[TriedDetector, ...]]:
+    """Try the detector in use, and then the other shipped ones, on a camera or a file.
+
+    Raises:
+        SourceError: it gives no picture.
+        ModelError: a detector is missing or corrupt.
+    """
+    detectors = in_use_and_shipped(models)
+    with open_source(source) as camera:
+        last_s = time.monotonic() + seconds + source.stall_timeout_s
+
+        def idle() -> None:
+            if time.monotonic() > last_s:  # it fell silent: what was seen until then counts
+                camera.close()
+
+        return look_at(camera.frames(idle), detectors, seconds), detectors
+
+
 def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False) -> Diagnosis:
     """The result of a check. An excused failure is a warning, unless the configuration is wrong."""
     blame = Verdict.WARNING if is_excused else Verdict.FAILURE
     try:
-        diagnosis = check()
+        diagnosis = replace(check(), name=name)  # there may be several of a kind
     except EdgeReidError as error:
         detail, _, remedy = str(error).rpartition("; ")
         verdict = Verdict.FAILURE if isinstance(error, ConfigError) else blame
@@ -204,7 +237,7 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         people = store.identities()
         version = store.version
-        templates = len(store.snapshot().labels)
+        templates_each = np.bincount(store.snapshot().labels).tolist()
     if not people:
         remedy = "edge-reid gallery enroll NAME PHOTO…"
         return Diagnosis("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
@@ -213,18 +246,25 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
         return Diagnosis(
             "gallery", Verdict.OK, f"{detail}; threshold fixed at {decide.threshold:g}"
         )
-    asked = manifest.impostor_quantiles, decide.target_fpir, templates
-    detail += f"; threshold {threshold_for(*asked):.3f} for FPIR {decide.target_fpir:g}"
-    if not is_measured(*asked):
+    thresholds, asked = GalleryThresholds.of(manifest), (decide.target_fpir, templates_each)
+    detail += f"; threshold {thresholds.threshold(*asked):.3f} for FPIR {decide.target_fpir:g}"
+    if not thresholds.is_measured(*asked):
         remedy = "edge-reid calibrate with data of more people, or a larger decide.target_fpir"
         beyond = f"{detail} lies beyond what was measured, so it errs towards unknown"
         return Diagnosis("gallery", Verdict.WARNING, beyond, remedy)
     return Diagnosis("gallery", Verdict.OK, detail)
 
 
-def _source(settings: SourceSettings | None) -> Diagnosis:
-    if settings is None:
-        return Diagnosis("source", Verdict.SKIPPED, "none given")
+def _sources(sources: Mapping[str, SourceSettings], *, is_excused: bool) -> Iterator[Diagnosis]:
+    """One check a camera, named after it where there are several."""
+    if not sources:
+        yield Diagnosis("source", Verdict.SKIPPED, "none given")
+    for name, settings in sources.items():
+        title = f"source {name}" if len(sources) > 1 else "source"
+        yield _guard(title, partial(_source, settings), is_excused=is_excused)
+
+
+def _source(settings: SourceSettings) -> Diagnosis:
     with open_source(settings) as source:
         frame = next(iter(source), None)
         width, height = source.size_px

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -27,8 +28,8 @@ from edge_reid.enrolment.photo_embedding import (
     load_photo,
 )
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.template_conflicts import find_conflicts, same_photos
-from edge_reid.matching.threshold import threshold_for
 from edge_reid.vision.photo import Photo
 
 
@@ -227,8 +228,9 @@ def _conflicts(
     before: list[Template],
     embedder: PhotoEmbedder,
 ) -> Iterator[PhotoConflict]:
-    quantiles = embedder.manifest.impostor_quantiles
-    threshold = threshold_for(quantiles, DecideSettings().target_fpir, max(1, len(before)))
+    templates_each = tuple(Counter(template.identity for template in before).values())
+    thresholds = GalleryThresholds.of(embedder.manifest)
+    threshold = thresholds.threshold(DecideSettings().target_fpir, templates_each)
     for identity, photos in enrolled.items():
         others = (
             photo for name, theirs in enrolled.items() if name != identity for photo in theirs

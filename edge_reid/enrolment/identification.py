@@ -18,8 +18,8 @@ from edge_reid.enrolment.photo_embedding import (
 from edge_reid.enrolment.same_person import TwoPeople, find_two_people
 from edge_reid.matching.decide import decide
 from edge_reid.matching.fusion import mean_vector
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
-from edge_reid.matching.threshold import is_measured, threshold_for
 
 FEW_CROPS = DecideSettings().min_crops
 """An agent waits for so many crops of a track before it decides."""
@@ -70,14 +70,17 @@ def identify(
     settings = settings or DecideSettings(min_crops=1)
     embedded = tuple(embedder.embed(load_photo(photo), pick) for photo in photos)
     embeddings = [photo.embedding for photo in embedded]
-    asked = embedder.manifest.impostor_quantiles, settings.target_fpir, len(index)
+    thresholds = GalleryThresholds.of(embedder.manifest)
+    asked = settings.target_fpir, index.templates_each
     vector = mean_vector(embeddings, index.model_id)
     return Identification(
         photos=embedded,
         candidates=() if vector is None else tuple(index.search(vector, k=top)),
-        decision=decide(embeddings, index, threshold=threshold_for(*asked), settings=settings),
+        decision=decide(
+            embeddings, index, threshold=thresholds.threshold(*asked), settings=settings
+        ),
         settings=settings,
-        threshold_is_measured=is_measured(*asked),
+        threshold_is_measured=thresholds.is_measured(*asked),
         two_people=find_two_people(embeddings, embedder.manifest),
         model_id=index.model_id,
         gallery_version=index.version,

@@ -39,15 +39,16 @@ def threshold_for(impostor_quantiles: Quantiles, target_fpir: float, comparisons
       falls faster (a generalised Pareto tail with an end has a negative shape: Pickands, Annals of
       Statistics 3, 1975). `is_measured` says whether this was needed.
 
-    Counting templates, not identities, is what keeps the promise: with 20 people of 3 templates
-    each, tracks of 5 crops of three public data sets, Intel's retail-0277 as the model and a target
-    of 1 %, impostors were taken for somebody in 0.8 to 1.7 % of tracks; counting identities, in 1.9
-    to 3.9 %.
+    Where the table is of comparisons with single templates, counting templates, not identities, is
+    what keeps the promise: with 20 people of 3 templates each, tracks of 5 crops of three public
+    data sets, Intel's retail-0277 as the model and a target of 1 %, impostors were taken for
+    somebody in 0.8 to 1.7 % of tracks; counting identities, in 1.9 to 3.9 %. `GalleryThresholds`
+    counts people, by tables of people.
 
     Args:
         impostor_quantiles: p falling in (0, 1], similarity never falling.
         target_fpir: accepted false-positive identification rate, in (0, 1).
-        comparisons: templates in the gallery; an empty one counts as one.
+        comparisons: templates in the gallery, or people; an empty one counts as one.
 
     Raises:
         ModelError: the table is not such a table.
@@ -72,6 +73,24 @@ def is_measured(impostor_quantiles: Quantiles, target_fpir: float, comparisons: 
     """
     _checked(impostor_quantiles)
     return accepted_share(target_fpir, comparisons) >= impostor_quantiles[-1][0]
+
+
+def share_reaching(impostor_quantiles: Quantiles, similarity: float) -> float:
+    """The share of impostor comparisons that reach a similarity: `threshold_for` the other way.
+
+    >>> measured = ((0.1, 0.3), (0.01, 0.5))
+    >>> [round(share_reaching(measured, at), 4) for at in (0.2, 0.3, 0.4, 0.5, 0.7)]
+    [0.1, 0.1, 0.0316, 0.01, 0.001]
+
+    Raises:
+        ModelError: the table is not such a table.
+    """
+    log_ps, similarities = _checked(impostor_quantiles)
+    if similarity > similarities[-1]:
+        slope = _tail_slope(log_ps, similarities)
+        beyond = (similarity - similarities[-1]) / slope if slope else math.inf
+        return math.exp(log_ps[-1] - beyond)
+    return math.exp(float(np.interp(similarity, similarities, log_ps)))
 
 
 def accepted_share(target_fpir: float, comparisons: int) -> float:

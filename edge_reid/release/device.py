@@ -122,7 +122,7 @@ class Device:
         if shutil.which("systemctl") is None or not (self.root / "run/systemd/system").is_dir():
             return ""
         states = {file.stem: _unit_state(file.stem) for file in self._config_files}
-        failing = [f"camera {name}: {state}" for name, state in states.items() if state]
+        failing = [f"edge-reid@{name}: {state}" for name, state in states.items() if state]
         return "; ".join(failing)
 
     @property
@@ -130,8 +130,8 @@ class Device:
         return sorted((self.root / CONFIG).glob("[!.]*.toml"))
 
 
-def _unit_state(camera: str) -> str:
-    unit = f"edge-reid@{camera}.service"
+def _unit_state(agent: str) -> str:
+    unit = f"edge-reid@{agent}.service"
     words = ["systemctl", "show", unit, "--property=ActiveState,SubState"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
     found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)

@@ -92,6 +92,7 @@ class StrangerRecogniser:
         settings: AgentSettings,
         manifest: EmbeddingManifest,
         *,
+        camera: str,
         is_live: bool,
         stack: ExitStack,
     ) -> StrangerRecogniser | None:
@@ -123,7 +124,7 @@ class StrangerRecogniser:
         return cls(
             store,
             settings.strangers,
-            camera=settings.camera,
+            camera=camera,
             origin=f"{settings.site}/{settings.agent}",
             impostor_quantiles=manifest.impostor_quantiles,
             purges=is_live,

@@ -1,1 +1,1 @@
-"""Frames to embeddings: capture, motion, detection, tracking, crops, preprocessing, inference."""
+"""Frames to embeddings: motion, detection, tracking, crops, preprocessing, inference."""

@@ -12,8 +12,8 @@ import cv2
 
 from edge_reid.core.errors import UsageError
 from edge_reid.core.geometry import Box
+from edge_reid.core.opencv import mute_stderr, quiet_opencv
 from edge_reid.core.types import Decision, Image, Known, Track, Unknown
-from edge_reid.vision.opencv import mute_stderr, quiet_opencv
 
 Kind = Literal["known", "unknown", "undecided"]
 Colour = tuple[int, int, int]

@@ -47,17 +47,25 @@ class CropPicker:
         self._kept: dict[int, _Kept] = {}
 
     def pick(
-        self, frame: Frame, tracks: Sequence[Track], *, skip: Container[int] = ()
+        self,
+        frame: Frame,
+        tracks: Sequence[Track],
+        *,
+        skip: Container[int] = (),
+        most: int | None = None,
     ) -> tuple[Crop, ...]:
         """The crops of this frame to embed now, at most one per observed track.
 
         A crop is picked if it is good enough, `min_interval_s` passed since the track's last one,
         and the track's set is not full yet or it is clearly better than the worst in it. Whoever
         collects them keeps the best `crops_per_track` by quality. Of the tracks to `skip`, by
-        number, nothing is picked.
+        number, nothing is picked; at `most` so many are picked in all, first of the tracks with the
+        fewest.
         """
-        picked = []
-        for track in tracks:
+        picked: list[Crop] = []
+        for track in tracks if most is None else sorted(tracks, key=self._count_kept):
+            if len(picked) == most:
+                break
             if track.track_id in skip or not track.observed or not self._is_due(track, frame):
                 continue
             others = [other.box for other in tracks if other is not track]
@@ -65,6 +73,9 @@ class CropPicker:
             if self._keep(track.track_id, quality, frame.captured_utc_s):
                 picked.append(_crop(frame, track, quality))
         return tuple(picked)
+
+    def _count_kept(self, track: Track) -> int:
+        return len(self._kept.get(track.track_id, _Kept()).qualities)
 
     def resume(self, track_id: int, qualities: Sequence[float]) -> None:
         """What is kept of a track is this, and only what is better is wanted now."""

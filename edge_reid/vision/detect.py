@@ -37,6 +37,13 @@ class Detector(Protocol):
     def weak_score(self) -> float:
         """In force: at or above, a detection may continue a track; below, it is not reported."""
 
+    def with_scores(self, *, strong: float | None, weak: float | None) -> Detector:
+        """The same model with other scores in force; None takes the manifest's.
+
+        Raises:
+            UsageError: the weak score is above the strong one.
+        """
+
     def detect(self, image: Image) -> tuple[Detection, ...]:
         """The people of one RGB frame: by falling score, boxes inside the frame.
 
@@ -61,12 +68,7 @@ def load_detector(
         UsageError: the weak score is above the strong one.
     """
     manifest = load_detector_manifest(model_path)
-    strong = manifest.strong_score if strong_score is None else strong_score
-    weak = manifest.weak_score if weak_score is None else weak_score
-    if weak > strong:
-        raise UsageError(
-            f"detector scores: weak_score should be at most strong_score, got {weak} and {strong}"
-        )
+    strong, weak = _scores(manifest, strong_score, weak_score)
     model = Model(model_path, runtime=runtime, threads=threads)
     family = _family_of(manifest, model, f"model {model_path}")
     return _FamilyDetector(model, manifest, family, strong_score=strong, weak_score=weak)
@@ -90,6 +92,12 @@ class _FamilyDetector:
         self._model = model
         self._family = family
 
+    def with_scores(self, *, strong: float | None, weak: float | None) -> Detector:
+        scores = _scores(self.manifest, strong, weak)
+        return _FamilyDetector(
+            self._model, self.manifest, self._family, strong_score=scores[0], weak_score=scores[1]
+        )
+
     def detect(self, image: Image) -> tuple[Detection, ...]:
         canvas = self._family.canvas_of(image)
         outputs = self._model(_ordered(canvas.image, self.manifest.channel_order)[np.newaxis])
@@ -97,6 +105,19 @@ class _FamilyDetector:
         kept = suppress(boxes, scores, self.manifest.nms_iou)
         scale = np.tile(np.asarray(canvas.scale_xy, np.float32), 2)
         return _detections(image, boxes[kept] / scale, scores[kept])
+
+
+def _scores(
+    manifest: DetectorManifest, strong: float | None, weak: float | None
+) -> tuple[float, float]:
+    """(strong, weak), from the manifest where none is given."""
+    strong = manifest.strong_score if strong is None else strong
+    weak = manifest.weak_score if weak is None else weak
+    if weak > strong:
+        raise UsageError(
+            f"detector scores: weak_score should be at most strong_score, got {weak} and {strong}"
+        )
+    return strong, weak
 
 
 def _family_of(manifest: DetectorManifest, model: Model, where: str) -> DetectorFamily:

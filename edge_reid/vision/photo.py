@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from edge_reid.core.errors import PhotoError
+from edge_reid.core.opencv import quiet_opencv
 from edge_reid.core.types import Image
-from edge_reid.vision.opencv import quiet_opencv
 from edge_reid.vision.picture_header import declared_size_px, is_complete, is_jpeg, other_kind
 
 PHOTO_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
@@ -17,11 +18,14 @@ from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.payloads import (
+    LINES_MAX,
     SILENT_PERIODS,
     CameraStatus,
     EventPayload,
     HitPayload,
     IdentityState,
+    IdentityView,
+    LookFigures,
     UnknownPayload,
 )
 from edge_reid.wire.topics import Address
@@ -90,6 +94,21 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class LookReport:
+    """How often and how late a live camera is looked at, over the last while."""
+
+    wanted_hz: float
+    present_hz: float
+    p50_ms: float | None
+    p95_ms: float | None
+    events_p95_ms: float | None
+    missed: int
+    crops_per_look: int | None
+    is_degraded: bool
+    """Whether anything is given up, or missed."""
+
+
+@dataclass(frozen=True, slots=True)
 class CameraReport:
     """How a camera does, as the agent sees it."""
 
@@ -100,6 +119,8 @@ class CameraReport:
     last_frame_utc_s: float | None = None
     reason: str | None = None
     fault: FaultKind | None = None
+    looks: LookReport | None = None
+    """None for a recording."""
 
 
 def event_id(hit: Hit, origin: EventOrigin) -> str:
@@ -134,8 +155,16 @@ def event_id(hit: Hit, origin: EventOrigin) -> str:
     return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join(map(str, parts))))
 
 
-def identity_message(hit: HitPayload, address: Address) -> Message:
-    """The retained state of an identity, as of this hit."""
+def identity_message(
+    hit: HitPayload, address: Address, views: Sequence[HitPayload] = ()
+) -> Message:
+    """The retained state of an identity, as of this hit.
+
+    Args:
+        hit: what is told.
+        address: whose state it is.
+        views: the last hit of each camera that has the person in view now.
+    """
     state = IdentityState(
         identity=hit.identity,
         in_view=hit.type != "end",
@@ -147,6 +176,16 @@ def identity_message(hit: HitPayload, address: Address) -> Message:
         first_seen=hit.first_seen,
         last_seen=hit.last_seen,
         event_id=hit.event_id,
+        views=tuple(
+            IdentityView(
+                camera=view.camera,
+                track_id=view.track_id,
+                similarity=view.similarity,
+                first_seen=view.first_seen,
+                last_seen=view.last_seen,
+            )
+            for view in sorted(views, key=lambda view: view.camera)[:LINES_MAX]
+        ),
     )
     return Message(address.identity(hit.identity), state.to_json(), retain=True)
 
@@ -177,6 +216,8 @@ def camera_status_message(
         frames=report.frames,
         frames_dropped=report.frames_dropped,
         last_frame_at=None if last is None else rfc3339(last),
+        looks=_look_figures(report.looks) if report.looks else None,
+        degraded=report.looks.is_degraded if report.looks else None,
         period_s=goes_on,
         at=rfc3339(now_utc_s),
     )
@@ -185,6 +226,21 @@ def camera_status_message(
         status.to_json(),
         retain=True,
         expiry_s=None if goes_on is None else math.ceil(SILENT_PERIODS * goes_on),
+    )
+
+
+def _look_figures(looks: LookReport) -> LookFigures:
+    def milliseconds(value: float | None) -> float | None:
+        return None if value is None else _rounded(value, 1)
+
+    return LookFigures(
+        wanted_hz=_rounded(looks.wanted_hz, 2),
+        present_hz=_rounded(looks.present_hz, 2),
+        p50_ms=milliseconds(looks.p50_ms),
+        p95_ms=milliseconds(looks.p95_ms),
+        events_p95_ms=milliseconds(looks.events_p95_ms),
+        missed=looks.missed,
+        crops_per_look=looks.crops_per_look,
     )
 
 

@@ -76,14 +76,16 @@ Side = Annotated[int, Field(gt=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
 Ordinal = Annotated[int, Field(ge=1, le=NUMBER_MAX)]
 PeriodS = Annotated[float, Field(gt=0, le=86_400)]
+Rate = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 FaultWord = Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
 EventId = Annotated[str, Field(max_length=64)]
 IdentityName = Annotated[str, Field(min_length=1, max_length=64)]
 StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
 
 _SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
-_SINCE_0_6: dict[str, Any] = {"x-since": "0.6.0"}
 _SINCE_0_5: dict[str, Any] = {"x-since": "0.5.0"}
+_SINCE_0_6: dict[str, Any] = {"x-since": "0.6.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
 
 
@@ -173,6 +175,17 @@ class UnknownPayload(EventPayload):
     margin: None = None
 
 
+class IdentityView(Payload):
+    """A track that shows an identity at this moment."""
+
+    camera: Name
+    track_id: Ordinal
+    similarity: Similarity
+    first_seen: Time
+    last_seen: Time
+    """As of the last hit of this track."""
+
+
 class IdentityState(Payload):
     """Where and when an identity was last seen: the newest hit in short. Retained."""
 
@@ -193,6 +206,30 @@ class IdentityState(Payload):
     last_seen: Time
     event_id: EventId
     """Of the hit that this tells."""
+    views: Annotated[tuple[IdentityView, ...], Field(max_length=LINES_MAX)] | None = Field(
+        None, json_schema_extra=_SINCE_0_6
+    )
+    """Where this agent has the person in view now, by camera; empty: nowhere. Two cameras may see a
+    person at once; what stands beside is then of the newest hit among them."""
+
+
+class LookFigures(Payload):
+    """How often and how late a live camera is looked at, over the last half minute."""
+
+    wanted_hz: Rate
+    """Looks a second, as configured."""
+    present_hz: Rate
+    """Looks a second."""
+    p50_ms: Milliseconds | None
+    """From when the camera took a frame to when what it brought was committed: the median."""
+    p95_ms: Milliseconds | None
+    """The same: 95 of 100 looks took no longer."""
+    events_p95_ms: Milliseconds | None
+    """The same, of looks that brought events; null when none did."""
+    missed: Count
+    """Since the start: frames that were to be looked at when newer ones came."""
+    crops_per_look: Count | None
+    """So many people are embedded at most; null: all."""
 
 
 class CameraStatus(Payload):
@@ -209,8 +246,8 @@ class CameraStatus(Payload):
     fault: FaultWord | None = Field(None, json_schema_extra=_SINCE_0_5)
     """What is wrong with the camera, in one word: `unknown-host`, `unreachable`, `refused`,
     `no-answer`, `certificate`, `login`, `not-found`, `elsewhere`, `declined`, `hung-up`,
-    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late` or `black`; in time there
-    may be more. Null when nothing is, or it is not the camera."""
+    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late`, `black` or `covered`;
+    in time there may be more. Null when nothing is, or it is not the camera."""
     fps: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
     """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0
@@ -218,6 +255,11 @@ class CameraStatus(Payload):
     frames_dropped: Count = 0
     """Not processed, because a newer one was there or because they came damaged."""
     last_frame_at: Time | None = None
+    looks: LookFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Null for a recording."""
+    degraded: bool | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Whether looks or crops are given up to keep the promised latency, or are missed because the
+    device is too slow; `looks` says how many. Null for a recording."""
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
     """It is written at least so often: one that is far older is of an agent that is gone. Null
     where nothing more will come, as in `ended`."""
@@ -257,6 +299,16 @@ class CommandsState(Payload):
     """By `set-threshold`, until the next reload or start; null: as configured."""
 
 
+class CameraBrief(Payload):
+    """How a camera of an agent does, in short."""
+
+    camera: Name
+    state: Literal["starting", "running", "stalled", "failed", "ended"]
+    fault: FaultWord | None = None
+    """As in the camera's own status, as is the next."""
+    degraded: bool = False
+
+
 LOST = "connection lost"
 """The reason in an agent's last will."""
 
@@ -287,6 +339,10 @@ class AgentStatus(Payload):
     )
     """Whose events it tells, those that wait included. A consumer takes no event of another camera
     in this agent's name; null says nothing."""
+    camera_states: Annotated[tuple[CameraBrief, ...], Field(max_length=LINES_MAX)] | None = Field(
+        None, json_schema_extra=_SINCE_0_6
+    )
+    """How each of its cameras does, while it is online; each also has a status of its own."""
     camera_taken: Words | None = Field(None, json_schema_extra=_SINCE_0_5)
     """In words: another agent tells of a camera of this one too; null when none does."""
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)

@@ -15,6 +15,7 @@ from support.following_agent import MANIFEST
 from support.gallery_publisher import DIMENSION, MODEL, portraits
 
 from edge_reid.agent import command_runner
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.command_runner import CommandRunner
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.consumers.command_client import new_command
@@ -23,6 +24,7 @@ from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.mqtt.connection import Received
@@ -44,32 +46,35 @@ class CommandedAgent:
         with GalleryStore.create(self.gallery, MODEL, DIMENSION) as store:
             store.add_all(portraits("ana"))
             index = Index(store.snapshot())
-        self.settings = AgentSettings.model_validate(
-            {
-                "site": "lab",
-                "camera": "gate",
-                "agent": "gate-1",
-                "gallery": self.gallery,
-                "source": {"uri": "0"},
-                "commands": {
-                    "allow": ["snapshot", "reload", "sync-now", "set-threshold"],
-                    "snapshot_dir": folder / "pictures",
-                },
-                "decide": decide or DecideSettings(),
-            }
-        )
+        self.table = {
+            "site": "lab",
+            "camera": "gate",
+            "agent": "gate-1",
+            "gallery": self.gallery,
+            "source": {"uri": "0"},
+            "commands": {
+                "allow": ["snapshot", "reload", "sync-now", "set-threshold"],
+                "snapshot_dir": folder / "pictures",
+            },
+            "decide": decide or DecideSettings(),
+        }
+        self.settings = self.found_with()
         self.found: Callable[[], AgentSettings] = lambda: self.settings
         self.inbox = CommandInbox(ADDRESS, self.settings.commands)
         self.policies = PolicyHolder(
-            MatchPolicy(index, self.settings.decide, manifest.impostor_quantiles)
+            MatchPolicy(index, self.settings.decide, GalleryThresholds.of(manifest))
         )
         self.runner = CommandRunner(
             self.inbox,
             self.settings,
-            policies=self.policies,
+            policies=CameraPolicies({"gate": self.policies}),
             sync=None,
             reload=self._reload,
         )
+
+    def found_with(self, **more: object) -> AgentSettings:
+        """Its settings, with these in place of its own."""
+        return AgentSettings.model_validate(self.table | more)
 
     def _reload(self) -> AgentSettings:
         return self.found()
@@ -90,7 +95,7 @@ class CommandedAgent:
 
         def has_said() -> bool:
             if frames:
-                self.runner.run_jobs(frame)
+                self.runner.run_jobs("gate", frame)
             said.extend(it.text for it in self.inbox.take_outgoing())
             return bool(said)
 
@@ -143,7 +148,7 @@ def test_without_frames_a_command_is_refused_and_does_not_happen_later(
     result = agent.result(frames=False)
     assert result.outcome == "refused"
     assert "expected a frame within 0.2 s, none came; nothing was changed" in str(result.reason)
-    agent.runner.run_jobs(FRAME)
+    agent.runner.run_jobs("gate", FRAME)
     assert agent.policy is before
 
 
@@ -155,13 +160,13 @@ def test_an_agent_that_stops_says_so(agent: CommandedAgent) -> None:
 
 
 def test_a_reload_brings_all_rules_of_decision(agent: CommandedAgent) -> None:
-    changed = {"decide": DecideSettings(threshold=0.7, min_crops=9)}
-    found = agent.settings.model_copy(update={**changed, "camera": "door"})
+    rules = DecideSettings(threshold=0.7, min_crops=9)
+    found = agent.found_with(decide=rules, models={"threads": 3})
     agent.found = lambda: found
     agent.tell("reload")
     result = agent.result()
-    assert (result.threshold, result.restart_for) == (0.7, ("camera",))
-    assert agent.policy.rules == changed["decide"]
+    assert (result.threshold, result.restart_for) == (0.7, ("models",))
+    assert agent.policy.rules == rules
 
 
 def test_a_reload_takes_a_gallery_that_was_emptied(agent: CommandedAgent) -> None:
@@ -180,7 +185,7 @@ def test_a_reload_that_leaves_no_threshold_changes_nothing(tmp_path: Path) -> No
     with GalleryStore.open(agent.gallery, model_id=MODEL) as store:
         store.add_all(portraits("zoe"))
     with agent.runner:
-        unfixed = agent.settings.model_copy(update={"decide": DecideSettings()})
+        unfixed = agent.found_with(decide=DecideSettings())
         agent.found = lambda: unfixed
         agent.tell("reload")
         assert agent.result().outcome == "refused"

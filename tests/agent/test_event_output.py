@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from support.decided_tracks import MODEL_ID, ORIGIN, a_hit
 from support.policies import NO_NAMES, policy_of
 
+from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.event_output import Commit, EventOutput
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.errors import StoreError, UsageError
@@ -23,9 +26,11 @@ def index_of(version: int) -> Index:
     return Index(GallerySnapshot((), np.empty(0, np.int32), nobody, MODEL_ID, version))
 
 
-def output_to(lines: str, commit: Commit | None = None) -> EventOutput:
+@contextmanager
+def output_to(where: str, commit: Commit | None = None) -> Iterator[EventOutput]:
     policies = PolicyHolder(policy_of(index_of(3)))
-    return EventOutput(ORIGIN, policies, names=NO_NAMES, commit=commit, lines=lines)
+    with EventLines(where) as lines:
+        yield EventOutput(ORIGIN, policies, names=NO_NAMES, commit=commit, lines=lines)
 
 
 def test_every_hit_is_committed_and_written(tmp_path: Path) -> None:
@@ -51,7 +56,7 @@ def test_a_full_disk_is_said_once_and_costs_the_broker_nothing() -> None:
 def test_a_file_that_cannot_be_made_is_said_before_anything_begins(tmp_path: Path) -> None:
     where = tmp_path / "no folder" / "events.jsonl"
     with pytest.raises(UsageError, match="cannot be written: No such file or directory"):
-        output_to(str(where))
+        EventLines(str(where))
 
 
 def test_what_a_file_holds_is_still_there_after_a_restart(tmp_path: Path) -> None:

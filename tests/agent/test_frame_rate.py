@@ -12,7 +12,7 @@ from support.consumer import Consumer, eventually
 from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import Mosquitto
 
-from edge_reid.agent import run_report
+from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import FrameRate
 from edge_reid.cli.main import main
@@ -54,7 +54,7 @@ def test_a_moment_tells_nothing() -> None:
 def test_a_camera_that_has_stalled_gives_no_frames(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_report, "STATUS_INTERVAL_S", 1.5)
+    monkeypatch.setattr(camera_status_report, "STATUS_INTERVAL_S", 1.5)
     gallery = tmp_path / "gallery.db"
     with pytest.raises(SystemExit, match="0"):
         main(["gallery", "init", str(gallery)])

@@ -138,12 +138,15 @@ def test_an_agent_that_syncs_starts_and_catches_up_when_there_is_room(
 def test_an_agent_that_remembers_strangers_starts_and_does_so_when_there_is_room(
     disk: SmallDisk, workshop: Workshop
 ) -> None:
-    given = settings(workshop, disk.folder).model_dump() | {"strangers": {"target_fpir": 0.1}}
+    given = settings(workshop, disk.folder).model_dump(exclude={"cameras"}) | {
+        "strangers": {"target_fpir": 0.1}
+    }
     disk.fill()
     with ExitStack() as stack:
         recogniser = StrangerRecogniser.open(
             AgentSettings.model_validate(given),
             MANIFEST,
+            camera="gate",
             is_live=True,
             stack=stack,
         )

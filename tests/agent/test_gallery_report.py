@@ -49,8 +49,8 @@ def an_agent(
 
 
 def put_in_force(agent: CameralessParts, index: Index) -> None:
-    agent.policies.swap(agent.policies.current.with_gallery(index))
-    agent.between_frames.run(None)
+    agent.policies.use_gallery(index)
+    agent.between_frames.run(None, None)
 
 
 def is_retained(broker: Mosquitto, name: str) -> bool:
@@ -104,7 +104,7 @@ def test_who_is_removed_while_the_agent_runs_is_taken_back_without_a_command(
         store.remove("ana")
 
         def is_in_force() -> bool:
-            agent.between_frames.run(None)
+            agent.between_frames.run(None, None)
             return "ana" not in agent.index
 
         eventually(is_in_force)

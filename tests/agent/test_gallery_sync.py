@@ -354,7 +354,7 @@ def an_agent(
 
 def frames_until(agent: CameralessParts, is_so: Callable[[], bool]) -> None:
     def after_a_frame() -> bool:
-        agent.between_frames.run(None)
+        agent.between_frames.run(None, None)
         return is_so()
 
     eventually(after_a_frame, 20)

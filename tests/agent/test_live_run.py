@@ -21,13 +21,13 @@ from support.mosquitto import Mosquitto
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 from support.systemd_listener import Listener
 
-from edge_reid.agent import run_report
+from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.cli.main import main
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config import AgentSettings
+from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
-from edge_reid.vision.opencv import to_rgb
 
 Event = dict[str, Any]
 
@@ -144,7 +144,7 @@ def test_ctrl_c_on_a_live_run_shows_what_it_brought(
 @pytest.fixture
 def told(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Iterator[Consumer]:
     """Who follows the status of the camera."""
-    monkeypatch.setattr(run_report, "STATUS_INTERVAL_S", 1.5)
+    monkeypatch.setattr(camera_status_report, "STATUS_INTERVAL_S", 1.5)
     with Consumer(broker.broker()) as consumer:
         eventually(lambda: consumer.is_subscribed)
         yield consumer

@@ -17,7 +17,7 @@ from edge_reid.core.types import Frame
 
 def step(number: int) -> Step:
     frame = Frame(np.zeros((4, 4, 3), np.uint8), number, float(number))
-    return Step(frame, hits=(), tracks=(), decisions={}, crops=())
+    return Step("gate", frame, hits=(), tracks=(), decisions={}, crops=())
 
 
 class Watcher(Observer):

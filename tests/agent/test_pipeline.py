@@ -70,10 +70,11 @@ class Camera:
         )
         self.policies = PolicyHolder(policy_of(index))
         self.pipeline = Pipeline(
+            "gate",
             detector=street,  # type: ignore[arg-type]
             embedder=street,  # type: ignore[arg-type]
             policies=self.policies,
-            settings=settings,
+            settings=settings.cameras["gate"],
         )
         self._frames = 0
 

@@ -10,6 +10,7 @@ from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.errors import ModelError
 from edge_reid.core.types import GallerySnapshot
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.matching.threshold import threshold_for
 
@@ -24,12 +25,30 @@ def gallery(people: int) -> Index:
 
 @pytest.fixture
 def derived() -> MatchPolicy:
-    return MatchPolicy(gallery(2), DecideSettings(target_fpir=0.05), QUANTILES)
+    return MatchPolicy(gallery(2), DecideSettings(target_fpir=0.05), GalleryThresholds(QUANTILES))
 
 
 def test_a_threshold_follows_the_gallery(derived: MatchPolicy) -> None:
     assert derived.threshold == threshold_for(QUANTILES, 0.05, 2)
     assert derived.with_gallery(gallery(6)).threshold == threshold_for(QUANTILES, 0.05, 6)
+
+
+def test_people_are_counted_where_people_were_measured() -> None:
+    of_two = ((0.5, 0.2), (0.1, 0.35), (0.001, 0.65))
+    snapshot = GallerySnapshot(
+        ("anna", "ben"),
+        np.array([0, 0, 1, 1], np.int32),
+        np.eye(4, 8, dtype=np.float32),
+        MODEL_ID,
+        1,
+    )
+    rules = DecideSettings(target_fpir=0.05)
+    by_people = MatchPolicy(
+        Index(snapshot, fuse=True), rules, GalleryThresholds(QUANTILES, {2: of_two})
+    )
+    by_templates = MatchPolicy(Index(snapshot), rules, GalleryThresholds(QUANTILES))
+    assert by_people.threshold == threshold_for(of_two, 0.05, comparisons=2)
+    assert by_templates.threshold == threshold_for(QUANTILES, 0.05, comparisons=4)
 
 
 def test_a_commanded_threshold_outlives_a_gallery_and_ends_with_other_rules(
@@ -47,7 +66,7 @@ def test_rules_may_come_with_an_emptied_gallery(derived: MatchPolicy) -> None:
 
 
 def test_rules_that_give_no_threshold_leave_the_policy_as_it_is() -> None:
-    fixed = MatchPolicy(gallery(2), DecideSettings(threshold=0.7), ())
+    fixed = MatchPolicy(gallery(2), DecideSettings(threshold=0.7), GalleryThresholds(()))
     with pytest.raises(ModelError, match="expected impostor_quantiles"):
         fixed.with_rules(DecideSettings())
     assert fixed.threshold == 0.7

@@ -9,6 +9,7 @@ from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack, TrackReport
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 
 MODEL_ID = "0123456789abcdef"
@@ -49,7 +50,7 @@ class Tracks:
 
     def use(self, index: Index, threshold: float = 0.6) -> None:
         rules = self.decisions._policy.rules.model_copy(update={"threshold": threshold})
-        self.decisions.use(MatchPolicy(index, rules, impostor_quantiles=()))
+        self.decisions.use(MatchPolicy(index, rules, thresholds=GalleryThresholds(())))
 
     def close(self, track_id: int) -> EndedTrack:
         return self.decisions.close(track_id)

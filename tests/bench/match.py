@@ -33,18 +33,27 @@ def main() -> None:
     table = Table(
         title=f"one probe, {options.dimension} numbers, {machine()}", title_justify="left"
     )
-    for title in ("templates", "build ms", "search p50 ms", "search p95 ms", "decide p50 ms"):
+    for title in (
+        "templates",
+        "compared as",
+        "build ms",
+        "search p50 ms",
+        "search p95 ms",
+        "decide p50 ms",
+    ):
         table.add_column(title, justify="right")
     for templates in (100, 1_000, 10_000, 100_000):
-        table.add_row(f"{templates:,}", *measure(templates, options.dimension, options.repeats))
+        for fuse in (False, True):
+            figures = measure(templates, options.dimension, options.repeats, fuse=fuse)
+            table.add_row(f"{templates:,}", "people" if fuse else "templates", *figures)
     Console().print(table)
 
 
-def measure(templates: int, dimension: int, repeats: int) -> list[str]:
+def measure(templates: int, dimension: int, repeats: int, *, fuse: bool) -> list[str]:
     rng = np.random.default_rng(0)
     snapshot = crowd(templates, dimension, rng)
     started = time.perf_counter()
-    index = Index(snapshot)
+    index = Index(snapshot, fuse=fuse)
     build_ms = 1000 * (time.perf_counter() - started)
     probes = unit(rng.normal(size=(repeats, dimension)))
     search_ms = timed(index.search, probes)

@@ -5,7 +5,8 @@
 Tried beside the device's way, on the same people, templates and probes as `open_set.py`:
 similarities normalised by a cohort, templates of a person fused, crops weighted more or less by
 their quality. A way "by person" takes its thresholds from comparisons with people of so many
-templates, as the fused ones do; the device counts templates, as if each were another person's.
+templates, as the fused ones do; the device without tables of people counts templates, as if each
+were another person's, and is what the others are compared with. With tables it is "larger".
 PEOPLE is a data set of training: one track of each makes the cohort.
 
 Printed is each way's FNIR less the device's where both meet the rate, with a 95 % interval of a
@@ -57,7 +58,7 @@ from trainer.scoring.openset import FPIRS
 from trainer.thresholds.similarities import GRID
 
 NEAREST = (20, 50, 100, 200, 400)
-FUSIONS: tuple[Fusion, ...] = ("mean", "weighted mean", "nearest and mean")
+FUSIONS: tuple[Fusion, ...] = ("mean", "weighted mean", "nearest and mean", "larger")
 EXPONENTS = (0.0, 0.5, 2.0, 4.0)
 _COMMONEST, _RAREST = 0.02, 2e-4
 """Shares of comparisons that a table of thresholds begins and ends at; those of the shipped models

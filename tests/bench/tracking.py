@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import campus
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.bundled_models import DETECTOR, shipped_model
 from edge_reid.core.config import SourceSettings, TrackSettings
 from edge_reid.core.geometry import Box, iou
 from edge_reid.core.types import Detection, Track
-from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.track import Tracker
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 
 import pytest
 from support import campus
+from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import free_port
 
-from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.config import ModelSettings, SourceSettings
+from edge_reid.diagnostics.doctor import look_at_camera
 from edge_reid.signing.keys import SigningKey, read_public_key
 
 
@@ -40,6 +45,22 @@ def test_a_threshold_beyond_what_was_measured_is_a_warning(edge_reid, tmp_path, 
     said = " ".join(outcome.out.split())  # long lines are broken
     assert "for FPIR 1e-06 lies beyond what was measured" in said
     assert "edge-reid calibrate" in said
+
+
+def test_every_camera_and_every_detector_is_looked_at(edge_reid, tmp_path):
+    edge_reid("gallery", "init", tmp_path / "gallery.db")
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        'site = "lab"\ngallery = "gallery.db"\n'
+        f'[cameras.gate]\nsource.uri = "{campus.CLIP}"\n'
+        '[cameras.door]\nsource.uri = "no.mp4"\ndetect.model = "no.tflite"\n'
+    )
+    outcome = edge_reid("doctor", "--config", config)
+    said = " ".join(outcome.out.split())
+    assert outcome.code == 1
+    assert "✓ source gate 768×576" in said
+    assert "✗ source door video" in said
+    assert "✗ detector of door model" in said
 
 
 @pytest.mark.broker
@@ -167,3 +188,42 @@ def test_a_device_that_follows_releases_needs_their_key(edge_reid, tmp_path):
     outcome = edge_reid("doctor", "--offline", "--config", config)
     assert outcome.code == 1
     assert "✗ updates" in outcome.out
+
+
+def test_a_camera_is_looked_at_with_every_detector(edge_reid):
+    outcome = edge_reid("doctor", "--camera", campus.CLIP, "--seconds", 1)
+    assert outcome.code == 0
+    said = " ".join(outcome.out.split())
+    assert "10 pictures of 768×576" in said
+    for size in ("512×288", "320×192", "384×384", "640×640"):
+        assert size in said
+    assert "128–450" in said
+    assert "in use" in said
+    assert "models.detector =" in said or "it fits this camera" in said
+
+
+def test_a_camera_that_is_not_there_is_a_fault_and_not_looked_at(edge_reid, tmp_path):
+    outcome = edge_reid("doctor", "--camera", tmp_path / "none.mp4")
+    assert outcome.code == 1
+    assert "no such file" in " ".join(outcome.out.split())
+    assert "in use" not in outcome.out
+
+
+def test_a_live_camera_that_falls_silent_is_told_from_what_it_showed():
+    frames = campus.read_frames(set(range(60, 90, 5)))
+    with MjpegCamera(list(frames.values()), hangs_after=80) as camera:
+        threading.Thread(target=refuse_from_now_on, args=(camera,), daemon=True).start()
+        source = SourceSettings(uri=camera.url, stall_timeout_s=1.5)
+        look, tried = look_at_camera(source, ModelSettings(), seconds=3)
+    assert tried[0].path == shipped_model(DETECTOR)
+    assert look.size_px == (768, 576)
+    assert look.pictures
+    assert look.sightings
+
+
+def refuse_from_now_on(camera: MjpegCamera) -> None:
+    """Give no new connection any picture, once a camera has been looked at for a while."""
+    while not camera.connections:
+        time.sleep(0.01)
+    time.sleep(1.5)
+    camera.answers = False

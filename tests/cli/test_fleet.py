@@ -29,9 +29,12 @@ from edge_reid.wire.events import CameraReport, camera_status_message, rfc3339
 from edge_reid.wire.payloads import (
     AgentDuplicate,
     AgentStatus,
+    CameraBrief,
+    CameraStatus,
     CommandsState,
     DeviceUpdate,
     GalleryState,
+    LookFigures,
 )
 from edge_reid.wire.topics import Address
 
@@ -186,6 +189,48 @@ def test_what_is_wrong_with_the_broker_is_shown_as_it_is() -> None:
 
 def test_cameras_whose_agent_never_spoke_are_shown_all_the_same() -> None:
     assert "no status" in shown(fleet_of(camera("gate", CameraReport("running"))))
+
+
+def several() -> Fleet:
+    """An agent of three cameras, of which only one has left a status of its own."""
+    brief = CameraBrief(camera="south", state="failed", fault="login", degraded=True)
+    cameras = ("north", "south", "west")
+    looks = LookFigures(
+        wanted_hz=5,
+        present_hz=3.14,
+        p50_ms=120,
+        p95_ms=400,
+        events_p95_ms=None,
+        missed=2,
+        crops_per_look=None,
+    )
+    own = CameraStatus(
+        site="lab",
+        agent="yard-1",
+        camera="north",
+        state="running",
+        fps=14.9,
+        looks=looks,
+        degraded=True,
+        at="2026-03-01T11:59:00.000Z",
+    )
+    return fleet_of(
+        status("yard-1", cameras=cameras, camera_states=(brief,)),
+        Received("edge-reid/lab/north/status", own.to_json().encode(), retained=True),
+    )
+
+
+def test_an_agent_is_shown_with_all_its_cameras() -> None:
+    table = shown(several())
+    assert "north running 14.9/s, 3.1 of 5 looks/s" in table
+    assert "south failed, degraded: login" in table
+    assert "west –" in table
+    (member,) = several().members
+    assert member_as_json(member)["camera_states"] == [
+        {"camera": "north", "state": "running", "fault": None, "degraded": True},
+        {"camera": "south", "state": "failed", "fault": "login", "degraded": True},
+        {"camera": "west", "state": None},
+    ]
 
 
 def test_what_was_cleared_is_forgotten_and_a_camera_belongs_to_its_last_agent() -> None:

@@ -117,7 +117,12 @@ def test_calibration_goes_into_the_manifest_and_nowhere_else(
     assert after.calibration.people == PEOPLE + 1
     assert after.impostor_quantiles != before.impostor_quantiles
     assert model.read_bytes() == content
-    thresholds = {"impostor_quantiles", "genuine_quantiles", "calibration"}
+    thresholds = {
+        "impostor_quantiles",
+        "impostor_quantiles_by_templates",
+        "genuine_quantiles",
+        "calibration",
+    }
     assert after.model_dump(exclude=thresholds) == before.model_dump(exclude=thresholds)
     assert {path.name for path in model.parent.iterdir()} == {
         model.name,

@@ -12,6 +12,7 @@ import pytest
 from support.bent_bytes import CASES, bent, bodies
 from support.decided_tracks import ADDRESS
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.consumers.command_client import new_command
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.config import CommandSettings, SourceSettings
@@ -21,7 +22,6 @@ from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.mqtt.connection import Received
 from edge_reid.vision import photo
-from edge_reid.vision.capture import open_source
 from edge_reid.vision.photo import read_photo
 from edge_reid.vision.picture_header import declared_size_px, is_complete
 

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import (
+    DETECTOR,
+    DETECTORS,
+    EMBEDDING,
+    SMALLER_EMBEDDING,
+    shipped_model,
+)
 from edge_reid.core.manifest import (
     EmbeddingManifest,
     file_sha256,
@@ -25,6 +31,15 @@ def test_the_defaults_are_shipped() -> None:
     assert load_detector_manifest(shipped_model(DETECTOR)).licence
     for name in (EMBEDDING, SMALLER_EMBEDDING):
         assert load_embedding_manifest(shipped_model(name)).impostor_quantiles
+
+
+def test_every_shipped_detector_says_whom_it_finds() -> None:
+    found = {path.name for path in MODELS if '"detector"' in manifest_path(path).read_text("utf-8")}
+    assert found == set(DETECTORS)
+    for name in DETECTORS:
+        rows = load_detector_manifest(shipped_model(name)).recall_by_height
+        assert [row.below_px for row in rows[:-1]] == [row.from_px for row in rows[1:]]
+        assert max(row.recall for row in rows) > 0.9
 
 
 def test_every_manifest_has_its_model() -> None:

@@ -51,12 +51,14 @@ LATER = {
     "edge-reid.agent/1": [
         "commands",
         "cameras",
+        "camera_states",
         "camera_taken",
         "period_s",
         "events_refused",
         "refused",
     ],
-    "edge-reid.camera/1": ["fault", "period_s"],
+    "edge-reid.camera/1": ["fault", "looks", "degraded", "period_s"],
+    "edge-reid.identity/1": ["views"],
     "edge-reid.command/1": ["camera"],
 }
 """Fields that came after the first release."""

@@ -87,6 +87,38 @@ def test_other_rights_are_another_users(tmp_path: Path) -> None:
     assert "removed agent gate-1" in said(tmp_path, "remove gate-1")
 
 
+YARD = "agent yard-1 --site lab --camera north --camera south"
+BEFORE = " --instead-of yard-1-north --instead-of yard-1-south"
+
+
+def per_camera(pki: Path) -> None:
+    """The yard as it was when each camera had an agent."""
+    for camera in ("north", "south"):
+        said(pki, f"agent yard-1-{camera} --site lab --camera {camera}")
+
+
+def test_one_agent_takes_over_from_those_of_its_cameras_with_a_key_that_its_device_has(
+    tmp_path: Path,
+) -> None:
+    per_camera(tmp_path)
+    assert f"issued  {YARD.partition(' --')[0]} (site lab, cameras north south)" in said(
+        tmp_path, YARD + BEFORE
+    )
+    key = (tmp_path / "clients/yard-1.key").read_bytes()
+    assert key == (tmp_path / "clients/yard-1-north.key").read_bytes()
+    rules = (tmp_path / "acl").read_text().splitlines()
+    assert rules.count("topic write edge-reid/lab/south/hit") == 2, "both, until one is removed"
+    before = contents(tmp_path)
+    for words in (YARD + BEFORE, YARD, "renew"):
+        assert "issued" not in said(tmp_path, words)
+    assert contents(tmp_path) == before
+    for camera in ("north", "south"):
+        said(tmp_path, f"remove yard-1-{camera}")
+    assert (tmp_path / "acl").read_text().count("topic write edge-reid/lab/south/hit") == 1
+    assert "issued" in said(tmp_path, "renew --within-days 800")
+    assert (tmp_path / "clients/yard-1.key").read_bytes() != key
+
+
 def test_renew_takes_what_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in ("server localhost", GATE, "reader desk"):
         said(tmp_path, words)
@@ -118,6 +150,8 @@ def test_what_a_lost_ca_signed_is_issued_anew(tmp_path: Path) -> None:
         ("agent gate-2 --site lab --camera gate/x", "'gate/x': expected a name"),
         ("agent gate-2 --site lab --camera gate", "expected one that is nobody's, got it at"),
         ("agent gate-2 --site lab --camera identities", "camera identities: expected another name"),
+        (f"{YARD} --instead-of shed-1", "--instead-of shed-1: expected an agent of site lab"),
+        ("agent gate-2 --site lab --camera gate", "first, or say --instead-of gate-1"),
         ("reader gate-1", "gate-1: is agent gate-1 (site lab, cameras gate yard) already"),
         ("remove nobody", "expected somebody that `list` shows, got no nobody"),
     ],

@@ -39,7 +39,7 @@ P = TypeVar("P", bound=Payload)
 
 UNIT = "edge-reid@gate.service"
 PYTHON = "3.11"
-DEPENDENCIES = "ai-edge-litert numpy opencv-python-headless paho-mqtt cryptography lap pydantic"
+DEPENDENCIES = "ai-edge-litert av numpy opencv-python-headless paho-mqtt cryptography lap pydantic"
 MORE = "rich typer tomli zstandard pip"
 CONFIG = """# of {version}
 site = "lab"

@@ -12,11 +12,12 @@ from support import staged_scenes as staged
 
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
-from edge_reid.vision.capture import open_source
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
 
@@ -48,18 +49,20 @@ def watch(clip: Path, settings: AgentSettings) -> tuple[list[Boxed], list[Hit]]:
     embedder = Embedder(settings.models.embedding)
     with GalleryStore.open(settings.gallery) as store:
         index = Index(store.snapshot())
+    (camera,) = settings.cameras.values()
     pipeline = Pipeline(
+        "gate",
         detector=load_detector(settings.models.detector),
         embedder=embedder,
         policies=PolicyHolder(
-            MatchPolicy(index, settings.decide, embedder.manifest.impostor_quantiles)
+            MatchPolicy(index, settings.decide, GalleryThresholds.of(embedder.manifest))
         ),
-        settings=settings,
+        settings=camera,
     )
     told: dict[int, str | None] = {}
     boxes: list[Boxed] = []
     hits: list[Hit] = []
-    with open_source(settings.source) as source:
+    with open_source(camera.source) as source:
         for frame in source:
             step = pipeline.step(frame)
             hits += step.hits

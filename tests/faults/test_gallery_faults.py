@@ -135,7 +135,7 @@ def test_an_agent_says_in_its_status_why_it_has_refused_a_changed_message(
         with CameralessAgent(life) as agent, Consumer(broker.broker(), status) as consumer:
 
             def reason(agent: CameralessParts = agent, consumer: Consumer = consumer) -> str:
-                agent.between_frames.run(None)
+                agent.between_frames.run(None, None)
                 return str((consumer.payloads("status") or [{}])[-1].get("gallery"))
 
             eventually(lambda: REFUSED.search(reason()) is not None, 20)

@@ -329,5 +329,5 @@ class TestTrouble:
         )
         blind = MANIFEST.model_copy(update={"impostor_quantiles": ()})
         with ExitStack() as stack, pytest.raises(ModelError, match="impostor_quantiles"):
-            StrangerRecogniser.open(settings, blind, is_live=True, stack=stack)
+            StrangerRecogniser.open(settings, blind, camera="gate", is_live=True, stack=stack)
         assert not settings.strangers_path.exists()

@@ -80,7 +80,7 @@ def live(life: Life, watcher: Connection) -> None:
     """Sync and publish, for ever; say what is committed."""
     with CameralessAgent(life) as agent:
         for track in itertools.count(life.first_track):
-            agent.between_frames.run(None)
+            agent.between_frames.run(None, None)
             agent.output.write([a_hit(track)])
             watcher.send(agent.uplink.outbox.figures.last_seq)
             time.sleep(PAUSE_S)

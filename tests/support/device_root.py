@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,12 +48,14 @@ class DeviceRoot:
         version: str,
         behaviour: str = "well",
         *,
-        cameras: Iterable[str] = ("gate",),
+        cameras: Iterable[str] | Mapping[str, str] = ("gate",),
         secrets: dict[str, bytes] | None = None,
         units: Iterable[str] = (),
         **claims: str | None,
     ) -> Path:
-        """Cameras are called `NAME`, or `BOX/NAME`; secrets are a key and a CA if not said."""
+        """Cameras are called `NAME`, or `BOX/NAME`, and may have lines of their own for their
+        configuration; secrets are a key and a CA if not said.
+        """
         program = (HERE / "small_agent.py").read_text()
         program = program.replace("{version}", version).replace("{behaviour}", behaviour)
         wheel = real_bundles.small_wheel(self._bundles / "wheels", version, program)
@@ -62,7 +64,10 @@ class DeviceRoot:
             self._bundles / version,
             version,
             [self.pip, wheel],
-            configs=dict.fromkeys(cameras, text),
+            configs={
+                camera: text + (cameras[camera] if isinstance(cameras, Mapping) else "")
+                for camera in cameras
+            },
             secrets=self.secrets(version) if secrets is None else secrets,
         )
         for unit in units:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from support import real_bundles
@@ -17,11 +18,9 @@ from edge_reid.signing.keys import SigningKey
 
 CONFIG = """# for {version}
 site = "lab"
-camera = "gate"
-agent = "{name}"
-gallery = "/var/lib/edge-reid/gallery.db"
-[source]
-uri = "rtsp://127.0.0.1:9/none"
+agent = "{agent}"
+gallery = "/var/lib/edge-reid/gallery-{unit}.db"
+{cameras}
 [mqtt]
 url = "{url}"
 [update]
@@ -31,22 +30,49 @@ least_serial = {least_serial}
 """
 
 
+ONLY_CAMERA = """camera = "{name}"
+[source]
+uri = "rtsp://127.0.0.1:9/{name}"
+"""
+ONE_OF_SEVERAL = """[cameras.{name}.source]
+uri = "rtsp://127.0.0.1:9/{name}"
+"""
+
+
+@dataclass(frozen=True)
+class FollowingAgent:
+    """An agent of such a device."""
+
+    name: str
+    cameras: tuple[str, ...]
+
+    @property
+    def tables(self) -> str:
+        """Its cameras, as a configuration has them."""
+        form = ONE_OF_SEVERAL if len(self.cameras) > 1 else ONLY_CAMERA
+        return "".join(form.format(name=camera) for camera in self.cameras)
+
+
 class FollowingDevice(DeviceRoot):
     """One that has 1.0 from a bundle of its own."""
 
     __test__ = False
 
-    def __init__(self, folder: Path, fleet: Fleet, name: str) -> None:
+    def __init__(
+        self, folder: Path, fleet: Fleet, name: str, agents: Mapping[str, FollowingAgent]
+    ) -> None:
         root = folder / name
         root.mkdir()
         super().__init__(root, fleet.pip, folder / f"bundles of {name}")
         self.name = name
+        self.agents = agents
+        """As bundles have them, by the names of their units."""
         self._fleet = fleet
         own = real_bundles.unpack_into(
             folder / f"first of {name}",
             "1.0",
             fleet.wheels("1.0"),
-            configs={"gate": fleet.config(self, "1.0")},
+            configs=fleet.configs(self, "1.0"),
             secrets={"agent.key": b"secret", "release-signing.pub": fleet.public_key.read_bytes()},
             box=name,
         )
@@ -81,8 +107,10 @@ class Fleet:
         self.least_serial = 0
         """That configurations name."""
 
-    def add(self, name: str) -> FollowingDevice:
-        self.devices[name] = FollowingDevice(self._folder, self, name)
+    def add(self, name: str, agents: Mapping[str, FollowingAgent] | None = None) -> FollowingDevice:
+        """A device; with one camera, if nothing else is said."""
+        given = agents or {"gate": FollowingAgent(name, ("gate",))}
+        self.devices[name] = FollowingDevice(self._folder, self, name, given)
         return self.devices[name]
 
     def wheels(self, version: str, behaviour: str = "well") -> list[Path]:
@@ -92,20 +120,30 @@ class Fleet:
         made = list(folder.glob(f"edge_reid-{version}-*.whl"))  # one version is one wheel
         return [self.pip, *(made or [real_bundles.small_wheel(folder, version, program)])]
 
-    def config(self, device: FollowingDevice, version: str) -> str:
+    def configs(self, device: FollowingDevice, version: str) -> dict[str, str]:
+        """Of all agents of a device, by the names of their units."""
         public_key = device.root / "etc/edge-reid/secrets/release-signing.pub"
-        return CONFIG.format(
-            version=version,
-            name=device.name,
-            url=self._url,
-            depot=self.depot,
-            public_key=public_key,
-            least_serial=self.least_serial,
-        )
+        return {
+            unit: CONFIG.format(
+                version=version,
+                agent=agent.name,
+                unit=unit,
+                cameras=agent.tables,
+                url=self._url,
+                depot=self.depot,
+                public_key=public_key,
+                least_serial=self.least_serial,
+            )
+            for unit, agent in device.agents.items()
+        }
 
     def bundle(self, version: str, behaviour: str = "well", **claims: str) -> Path:
         """For all devices, without anybody's secrets."""
-        configs = {f"{it.name}/gate": self.config(it, version) for it in self.devices.values()}
+        configs = {
+            f"{device.name}/{unit}": text
+            for device in self.devices.values()
+            for unit, text in self.configs(device, version).items()
+        }
         folder = real_bundles.unpack_into(
             self._folder / version,
             version,

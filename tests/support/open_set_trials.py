@@ -23,9 +23,10 @@ from trainer.scoring.ranking_metrics import FloatArray, IntArray, People
 from trainer.scoring.track_means import mean_tracks
 
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
-Fusion: TypeAlias = Literal["nearest", "mean", "weighted mean", "nearest and mean"]
+Fusion: TypeAlias = Literal["nearest", "mean", "weighted mean", "nearest and mean", "larger"]
 """Similarity to the nearest template, to the mean of all (unweighted, or by quality as the crops of
-a track), or half and half to the nearest and to the weighted mean."""
+a track), half and half to the nearest and to the weighted mean, or to the nearest or the unweighted
+mean, whichever is larger."""
 Scores: TypeAlias = Callable[[Vectors, Vectors], Vectors]
 
 _PICKS = 4
@@ -55,7 +56,8 @@ class Comparison:
     per_person: bool = False
 
 
-DEVICE = Comparison("similarity, as the device compares")
+DEVICE = Comparison("similarity, as the device compares templates")
+DEVICE_FUSED = Comparison("as the device compares people", fusion="larger", per_person=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,15 +192,17 @@ def scored(people: People, enrolled: Enrolments, comparison: Comparison) -> Scor
     )
     tracks = mean_tracks(weighted)
     parts = []
-    if comparison.fusion.startswith("nearest"):
+    if comparison.fusion.startswith("nearest") or comparison.fusion == "larger":
         crops = comparison.score(tracks.embeddings, people.embeddings)
         columns = [crops[:, rows].max(axis=1) for rows in enrolled.templates]
         parts.append(np.stack(columns, axis=1))
     if comparison.fusion != "nearest":
-        unweighted = comparison.fusion == "mean"
+        unweighted = comparison.fusion in ("mean", "larger")
         qualities = np.ones_like(people.qualities) if unweighted else people.qualities
         fused = [fuse(people.embeddings[rows], qualities[rows]) for rows in enrolled.templates]
         parts.append(comparison.score(tracks.embeddings, np.stack(fused)))
+    if comparison.fusion == "larger":
+        parts = [np.max(parts, axis=0)]
     similarity = np.mean(parts, axis=0, dtype=np.float32)
     return Scored(similarity, tracks.labels, enrolled)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.agent.between_frames import BetweenFrames
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
@@ -15,6 +16,7 @@ from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings, DecideSettings
 from edge_reid.delivery.publisher import AgentFacts
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.wire.events import EventOrigin
@@ -26,7 +28,7 @@ NO_NAMES = StrangerPurge(Path("/nowhere/strangers.db"))
 def policy_of(index: Index, threshold: float = 0.6, **rules: float) -> MatchPolicy:
     """By a fixed threshold."""
     fixed = DecideSettings.model_validate({"threshold": threshold, **rules})
-    return MatchPolicy(index, fixed, impostor_quantiles=())
+    return MatchPolicy(index, fixed, thresholds=GalleryThresholds(()))
 
 
 class NoGalleries:
@@ -40,7 +42,7 @@ class NoGalleries:
 class CameralessParts:
     """All of an agent but its camera and its models."""
 
-    policies: PolicyHolder
+    policies: CameraPolicies
     uplink: Uplink
     output: EventOutput
     between_frames: BetweenFrames
@@ -48,7 +50,7 @@ class CameralessParts:
     @property
     def index(self) -> Index:
         """The gallery in force."""
-        return self.policies.current.index
+        return self.policies.index
 
 
 def without_camera(
@@ -61,12 +63,12 @@ def without_camera(
 ) -> CameralessParts:
     """Built as `agent.app` does it."""
     address = Address(settings.mqtt.root, settings.site, settings.agent)
-    policies = PolicyHolder(policy_of(index))
+    policies = CameraPolicies({"gate": PolicyHolder(policy_of(index))})
     facts = AgentFacts(index.model_id, index.version, started_utc_s=0.0)
     uplink = Uplink.open(settings, address, facts, stack)
     output = EventOutput(
-        EventOrigin(address, settings.camera, index.model_id, index.version),
-        policies,
+        EventOrigin(address, "gate", index.model_id, index.version),
+        policies.of("gate"),
         names=NO_NAMES,
         commit=uplink.publisher.publish,
         lines=None,
@@ -78,4 +80,4 @@ def without_camera(
         report=GalleryReport(policies, sync, publisher=uplink.publisher, facts=facts),
         names=NO_NAMES,
     )
-    return CameralessParts(policies, uplink, stack.enter_context(output), between_frames)
+    return CameralessParts(policies, uplink, output, between_frames)

@@ -48,7 +48,7 @@ def encode(pictures: Iterable[Image], *, key_every: int = 25) -> tuple[Unit, ...
     command += ["-g", str(key_every), "-keyint_min", str(key_every)]
     command += ["-x264-params", "aud=1:repeat-headers=1:scenecut=0:slices=4", "-f", "h264", "-"]
     raw = b"".join(np.ascontiguousarray(image).tobytes() for image in images)
-    return _units(subprocess.run(command, input=raw, capture_output=True, check=True).stdout)
+    return units_of(subprocess.run(command, input=raw, capture_output=True, check=True).stdout)
 
 
 def noise(count: int, size_px: tuple[int, int] = (160, 120), seed: int = 0) -> Iterator[Image]:
@@ -66,7 +66,8 @@ def is_key(unit: Unit) -> bool:
     return any(nal[0] & 31 == _KEY for nal in unit)
 
 
-def _units(stream: bytes) -> tuple[Unit, ...]:
+def units_of(stream: bytes) -> tuple[Unit, ...]:
+    """The pictures of an H.264 stream with access unit delimiters."""
     nals = [nal for nal in re.split(rb"\x00\x00\x00?\x01", stream) if nal]
     units: list[list[bytes]] = []
     for nal in nals:
@@ -100,7 +101,8 @@ class RtspCamera:
         loses: share of the packets that never leave.
         takes_tcp, takes_udp: transports that it serves.
         certificate: (certificate, key) files; then it speaks RTSPS.
-        headers_in_sdp: whether its description holds what a decoder needs beforehand.
+        pace_s: from one picture to the next.
+        port: where it listens; 0: anywhere.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class RtspCamera:
         certificate: tuple[Path, Path] | None = None,
         parameters: Unit = (),
         pace_s: float = 1 / FPS,
+        port: int = 0,
     ) -> None:
         self.connections = 0
         self.requests: list[str] = []
@@ -123,6 +126,8 @@ class RtspCamera:
         self.transports: list[str] = []
         self.sent = 0
         """Pictures, to all viewers."""
+        self.started_s = 0.0
+        """Monotonic, of the first picture to the newest viewer."""
         self.loses = loses
         self._play = play
         self._login = login
@@ -134,15 +139,12 @@ class RtspCamera:
         self._chance = random.Random(0)
         self._closing = threading.Event()
         self._viewers: list[socket.socket] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._server.getsockname()[1])
         self._context = None
         if certificate:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(*certificate)
-
-    @property
-    def port(self) -> int:
-        return int(self._server.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -160,6 +162,14 @@ class RtspCamera:
             with _Lost():
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+    def hang_up(self) -> None:
+        """On all viewers; those that come again are served."""
+        viewers, self._viewers = self._viewers, []
+        for viewer in viewers:
+            with _Lost():
+                viewer.shutdown(socket.SHUT_RDWR)
+            viewer.close()
 
     def _serve(self) -> None:
         with _Lost():
@@ -235,12 +245,12 @@ class RtspCamera:
         return _message(cseq, "461 Unsupported Transport")
 
     def _stream(self, viewer: _Viewer, number: int) -> None:
-        start_s = time.monotonic()
+        start_s = self.started_s = time.monotonic()
         with _Lost():
             for count, unit in enumerate(self._play(number)):
                 if self._closing.wait(max(0.0, start_s + count * self._pace_s - time.monotonic())):
                     return
-                stamp = int(count / FPS * _CLOCK_HZ)
+                stamp = int(count * self._pace_s * _CLOCK_HZ)
                 for packet in _packets(unit, stamp, viewer):
                     if self._chance.random() >= self.loses:
                         _send(packet, viewer)

@@ -21,6 +21,7 @@ CAST = (
     "server localhost 127.0.0.1",
     "agent gate-1 --site lab --camera gate",
     "agent door-1 --site lab --camera door",
+    "agent yard-1 --site lab --camera yard --camera pond",
     "agent barn-1 --site farm --camera barn",
     "reader desk --site lab",
     "sink archive",

@@ -50,16 +50,35 @@ dns = ["192.0.2.1"]
 source = { uri = "rtsp://gate/stream" }
 
 [devices.yard-1]
+cert_file = "pki/clients/yard-1.crt"
+key_file = "pki/clients/yard-1.key"
 [devices.yard-1.cameras.north]
-cert_file = "pki/clients/yard-1-north.crt"
-key_file = "pki/clients/yard-1-north.key"
 source = { uri = "rtsp://north/stream" }
 detect = { rate_hz = 4 }
 [devices.yard-1.cameras.south]
-cert_file = "pki/clients/yard-1-south.crt"
-key_file = "pki/clients/yard-1-south.key"
 source = { uri = "rtsp://south/stream" }
 """
+_ONE = """\
+[devices.yard-1]
+cert_file = "pki/clients/yard-1.crt"
+key_file = "pki/clients/yard-1.key"
+"""
+_PER_CAMERA = """\
+[devices.yard-1.cameras.{camera}]
+cert_file = "pki/clients/yard-1-{camera}.crt"
+key_file = "pki/clients/yard-1-{camera}.key"
+"""
+
+
+def per_camera(text: str = SITE, *, agents: str = 'agents = "per-camera"\n') -> str:
+    """The same site with an agent for each camera of the yard, as all were up to 0.5."""
+    text = text.replace(_ONE, f"[devices.yard-1]\n{agents}")
+    for camera in ("north", "south"):
+        own = _PER_CAMERA.format(camera=camera)
+        text = text.replace(own.partition("\n")[0] + "\n", own)
+    return text
+
+
 WIFI = "cctv of the laboratory"
 """Its network: a name long enough not to stand in random bytes by chance."""
 
@@ -74,6 +93,10 @@ def write_site(folder: Path, text: str = SITE) -> Path:
 CAST = (
     "server localhost",
     "agent gate-1 --site lab --camera gate",
+    "agent yard-1 --site lab --camera north --camera south",
+)
+CAST_PER_CAMERA = (
+    *CAST[:2],
     "agent yard-1-north --site lab --camera north",
     "agent yard-1-south --site lab --camera south",
 )
@@ -81,7 +104,7 @@ CAST = (
 
 def equip(folder: Path, text: str = SITE) -> Path:
     """The site's file with all the files it names: real certificates, real keys."""
-    for words in CAST:
+    for words in CAST_PER_CAMERA if "per-camera" in text else CAST:
         code, _, complaint = certs(folder / "pki", words)
         assert code == 0, complaint
     SigningKey.generate().write(folder / "keys")

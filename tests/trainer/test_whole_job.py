@@ -22,7 +22,7 @@ pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
-from edge_reid.matching.threshold import threshold_for  # noqa: E402
+from edge_reid.matching.gallery_thresholds import GalleryThresholds  # noqa: E402
 
 HEIGHT_PX, WIDTH_PX = 96, 48
 TRAINED, STRANGERS = range(20), range(100, 130)
@@ -107,7 +107,8 @@ def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
     best = {name: answer["candidates"][0]["identity"] for name, answer in answers.items()}
     assert best == {name: name for name in ENROLLED}
     # How far thresholds of 30 people reach is another matter: the answer must follow from them.
-    threshold = threshold_for(manifest["impostor_quantiles"], 0.01, 2 * len(photos))
+    thresholds = GalleryThresholds.of(load_embedding_manifest(model))
+    threshold = thresholds.threshold(0.01, [2] * len(photos))
     for answer in answers.values():
         assert answer["threshold"] == pytest.approx(threshold)
         assert (answer["decision"] == "unknown") == (answer["similarity"] < threshold)

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Candidate, Known, Track, Uncertain, Unknown
 from edge_reid.vision.annotate import Label, VideoWriter, draw, label_for
-from edge_reid.vision.capture import open_source
 
 BLACK = np.zeros((240, 320, 3), np.uint8)
 

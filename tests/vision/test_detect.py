@@ -260,7 +260,7 @@ def test_a_family_is_one_maker_with_settings_of_its_own(
 
 def test_a_manifest_of_before_families_had_settings_is_still_one() -> None:
     table = json.loads(MODEL.with_suffix(".json").read_text())
-    assert table["strides"] == [8, 16, 32]
-    manifest = DetectorManifest.model_validate(table)
+    del table["decoder_settings"]
+    manifest = DetectorManifest.model_validate(table | {"strides": [8, 16, 32], "pad_value": 114})
     assert manifest.decoder_settings == {"strides": [8, 16, 32], "pad_value": 114}
     assert DetectorManifest.model_validate_json(manifest.model_dump_json()) == manifest

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from support import campus
 
+from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.types import Image
-from edge_reid.vision.capture import open_source
 from edge_reid.vision.motion import MotionGate
 
 SIZE = (288, 384, 3)

@@ -60,6 +60,11 @@ def may_publish(broker: Broker, topic: str) -> bool:
         ("gate-1", f"{LAB}/gate/hit"),
         ("gate-1", f"{LAB}/gate/unknown"),
         ("gate-1", f"{LAB}/gate/status"),
+        *(
+            ("yard-1", f"{LAB}/{own}/{end}")
+            for own in ("yard", "pond")
+            for end in ("hit", "status")
+        ),
         ("gate-1", f"{AGENT}/status"),
         ("gate-1", f"{AGENT}/result"),
         ("gate-1", f"{LAB}/identities/ana"),
@@ -83,6 +88,8 @@ def test_everybody_may_say_what_is_theirs(secured: SecuredMosquitto, who: str, t
     [
         ("gate-1", f"{LAB}/door/hit"),
         ("gate-1", f"{LAB}/door/status"),
+        ("gate-1", f"{LAB}/pond/hit"),
+        ("yard-1", f"{LAB}/gate/hit"),
         ("gate-1", f"{LAB}/agents/door-1/status"),
         ("gate-1", f"{LAB}/agents/door-1/command"),
         ("gate-1", f"{AGENT}/command"),
@@ -254,6 +261,28 @@ def test_a_removed_device_can_do_nothing_more(tmp_path: Path) -> None:
     code, _, complaint = certs(broker.pki, "agent gate-1 --site lab --camera gate")
     assert code == 1
     assert "was removed, and its old certificate may still be about" in complaint
+
+
+def test_one_agent_speaks_for_all_its_cameras_also_before_those_of_before_are_removed(
+    tmp_path: Path,
+) -> None:
+    broker = SecuredMosquitto(tmp_path)
+    new = "agent yard-1 --site lab --camera door --camera gate"
+    assert certs(broker.pki, f"{new} --instead-of door-1 --instead-of gate-1")[0] == 0
+    door, yard = broker.broker_for("door-1"), broker.broker_for("yard-1")
+    broker.start()
+    try:
+        for topic in ("gate/hit", "door/unknown", "door/status", "agents/yard-1/status"):
+            assert may_publish(yard, f"{LAB}/{topic}")
+        assert may_publish(door, f"{LAB}/door/hit")
+        assert not may_publish(door, f"{LAB}/agents/yard-1/status")
+        assert not may_publish(yard, f"{LAB}/agents/door-1/status")
+        assert certs(broker.pki, "remove door-1")[0] == 0
+        broker.reload()
+        eventually(lambda: not may_publish(door, f"{LAB}/door/hit"))
+        assert may_publish(yard, f"{LAB}/door/hit")
+    finally:
+        broker.kill()
 
 
 def test_an_old_certificate_gets_none_of_the_rights_of_the_next_one(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from edge_reid.wire.events import (
     CameraReport,
     CameraState,
     Event,
+    LookReport,
     camera_status_message,
     event_line,
     identity_message,
@@ -177,8 +178,35 @@ def test_camera_status() -> None:
         "frames": 250,
         "frames_dropped": 3,
         "last_frame_at": "1970-01-01T00:00:10.000Z",
+        "looks": None,
+        "degraded": None,
         "period_s": None,
         "at": "1970-01-01T00:00:20.000Z",
+    }
+
+
+def test_a_live_camera_says_how_often_and_how_late_it_is_looked_at() -> None:
+    looks = LookReport(
+        wanted_hz=5.0,
+        present_hz=2.91666,
+        p50_ms=180.04,
+        p95_ms=433.333,
+        events_p95_ms=None,
+        missed=7,
+        crops_per_look=None,
+        is_degraded=True,
+    )
+    report = CameraReport("running", looks=looks)
+    status = json.loads(camera_status_message(ADDRESS, "gate", report, now_utc_s=20.0).text)
+    assert status["degraded"] is True
+    assert status["looks"] == {
+        "wanted_hz": 5.0,
+        "present_hz": 2.92,
+        "p50_ms": 180.0,
+        "p95_ms": 433.3,
+        "events_p95_ms": None,
+        "missed": 7,
+        "crops_per_look": None,
     }
 
 

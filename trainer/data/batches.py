@@ -56,14 +56,8 @@ def batches_from(
     data: TrainingSet, recipe: Recipe, *, seed: int, first_step: int = 0
 ) -> Iterator[Batch]:
     """Endless batches from `first_step` on: a resumed run sees what it would have seen."""
-    people, of_each = people_per_batch(data.labels, recipe), recipe.images_per_identity
-    in_epoch = batches_per_epoch(data.labels, identities=people, images=of_each)
-    first_epoch, shown = divmod(first_step, in_epoch)
-    index = itertools.chain.from_iterable(
-        pk_batches(data.labels, identities=people, images=of_each, seed=seed, epoch=epoch)
-        for epoch in itertools.count(first_epoch)
-    )
-    for step, chosen in enumerate(itertools.islice(index, shown, None), first_step):
+    labelled = _labelled(data.labels, recipe, seed=seed, first_step=first_step)
+    for step, chosen in enumerate(labelled, first_step):
         rng = np.random.default_rng([seed, step])
         others = _drawn(data.weights, recipe.unlabelled_per_batch, rng)
         shown = np.concatenate([chosen, len(data.labels) + others])
@@ -71,6 +65,22 @@ def batches_from(
         labels = np.concatenate([data.labels[chosen], np.full(len(others), UNLABELLED)])
         teacher = data.online(images) if data.online else data.teacher[shown]
         yield Batch(images, labels.astype(np.int32), teacher)
+
+
+def _labelled(
+    labels: npt.NDArray[np.int64], recipe: Recipe, *, seed: int, first_step: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Endless P×K indices from `first_step` on; empty ones where nobody is labelled."""
+    if not len(labels):
+        return itertools.repeat(np.empty(0, np.int64))
+    people, of_each = people_per_batch(labels, recipe), recipe.images_per_identity
+    in_epoch = batches_per_epoch(labels, identities=people, images=of_each)
+    first_epoch, shown = divmod(first_step, in_epoch)
+    index = itertools.chain.from_iterable(
+        pk_batches(labels, identities=people, images=of_each, seed=seed, epoch=epoch)
+        for epoch in itertools.count(first_epoch)
+    )
+    return itertools.islice(index, shown, None)
 
 
 def _drawn(
@@ -92,8 +102,10 @@ def labelled_per_batch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
     return people_per_batch(labels, recipe) * recipe.images_per_identity
 
 
-def steps_per_epoch(labels: npt.NDArray[np.int64], recipe: Recipe) -> int:
-    """Batches in which about every labelled picture is seen once."""
+def steps_per_epoch(labels: npt.NDArray[np.int64], recipe: Recipe, unlabelled: int = 0) -> int:
+    """Batches in which about every labelled picture is seen once; of none, every unlabelled one."""
+    if not len(labels):
+        return -(-unlabelled // recipe.unlabelled_per_batch)
     people = people_per_batch(labels, recipe)
     return batches_per_epoch(labels, identities=people, images=recipe.images_per_identity)
 

@@ -94,6 +94,10 @@ class PersonData:
         )
 
 
+NOBODY = PersonData((), np.empty(0, np.int64), np.empty(0, np.int64), ())
+"""No pictures, of no people."""
+
+
 def read_source(source: Path) -> PersonData:
     """Read one data set: a folder in either layout, or a CSV.
 

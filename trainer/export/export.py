@@ -22,7 +22,7 @@ from trainer.export.export_manifest import bare_manifest
 from trainer.export.latency import Latency, measure_latency
 from trainer.export.operators import Operators, read_operators
 from trainer.export.qat import fine_tune
-from trainer.export.quant_ranges import IntArray, stratified
+from trainer.export.quant_ranges import stratified
 from trainer.export.quantize import Precision, Tune, to_tflite
 from trainer.network.fake_quant import Ranges
 from trainer.network.mirroring import mirrored
@@ -198,7 +198,7 @@ class _Job:
             path,
             self.run,
             self.loaded,
-            self.data.train.paths,
+            self.data.train.paths or self.data.unlabelled.paths,
             precision=options.precision,
             mirror=options.mirror,
             licence=options.licence,
@@ -211,8 +211,14 @@ class _Job:
 
 
 def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:
-    chosen: IntArray = stratified(data.train.labels, count, loaded.recipe.seed, data.train.cameras)
-    return load_crops(data.train.take(chosen).paths, *loaded.embedder.input_shape[1:3])
+    """Up to `count` of them, spread over people and cameras where those are known."""
+    labels, cameras, seed = data.train.labels, data.train.cameras, loaded.recipe.seed
+    if len(labels):
+        paths = data.train.take(stratified(labels, count, seed, cameras)).paths
+    else:
+        order = np.random.default_rng(seed).permutation(len(data.unlabelled))[:count]
+        paths = tuple(data.unlabelled.paths[index] for index in order)
+    return load_crops(paths, *loaded.embedder.input_shape[1:3])
 
 
 def _tries(options: ExportOptions) -> Iterator[float]:

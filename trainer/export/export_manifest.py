@@ -53,8 +53,7 @@ def bare_manifest(
         dimension=recipe.dimension,
         impostor_quantiles=(),
         training_data=_each_once(
-            *(f"{source.path.name}: {source.terms}" for source in recipe.sources),
-            *(f"{entry.path.name}: {entry.terms}" for entry in recipe.unlabelled),
+            *(f"{entry.path.name}: {entry.terms}" for entry in recipe.trained_on),
             *origin.training_data,
         ),
         training_pictures=PictureSketch.of(trained_on).joined(origin.pictures).text,

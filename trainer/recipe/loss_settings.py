@@ -13,6 +13,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from trainer.recipe.settings import Positive, Settings, Share
 
+_OF_TEACHER = frozenset({"regression", "relational"})
+
 
 class Term(Settings):
     """A loss without numbers of its own."""
@@ -105,7 +107,11 @@ class Losses(Settings):
 
     def needing_teacher(self) -> tuple[str, ...]:
         """Names of the losses that compare with a teacher."""
-        return tuple(name for name in self.terms() if name in {"regression", "relational"})
+        return tuple(name for name in self.terms() if name in _OF_TEACHER)
+
+    def needing_identities(self) -> tuple[str, ...]:
+        """Names of the losses that compare people whose identities are known."""
+        return tuple(name for name in self.terms() if name not in _OF_TEACHER)
 
 
 def _in_full(value: Any) -> Any:

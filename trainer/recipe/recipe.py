@@ -151,8 +151,9 @@ class Recipe(Settings):
     last_stride: Literal[1, 2] = 1
     pooling: Literal["average", "gem"] = "average"
     dimension: Annotated[int, Field(ge=8, le=4096)] = 256
-    hold_out: Annotated[int, Field(ge=0)] | None = None
-    """Identities of the first source kept aside; default a fifth, at most 100."""
+    hold_out: Annotated[int, Field(ge=0)] | Literal["everybody"] | None = None
+    """Identities of the first source kept aside; default a fifth, at most 100. With "everybody"
+    the source is for validation alone, and the network learns from the unlabelled pictures."""
     hold_out_seed: Annotated[int, Field(ge=0)] = 1
     """Draws who is held out, apart from `seed`: a fine-tune with another seed must not be scored
     on people that the weights it starts from were trained on."""
@@ -199,6 +200,23 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _somebody_is_trained_on(self) -> Recipe:
+        if self.hold_out != "everybody":
+            return self
+        needing = ", ".join(self.losses.needing_identities())
+        if needing or not self.unlabelled:
+            got = f"losses {needing}, which compare people" if needing else "none"
+            raise ValueError(
+                "hold_out everybody: expected unlabelled pictures and losses that compare with a "
+                f"teacher alone, got {got}; hold fewer out, or leave those losses out"
+            )
+        if len(self.sources) > 1:
+            raise ValueError(
+                f"hold_out everybody: expected one source, to validate on, got {len(self.sources)}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _share_needs_a_start(self) -> Recipe:
         if self.start_share and self.start_from is None:
             raise ValueError(
@@ -206,6 +224,12 @@ class Recipe(Settings):
                 "it, or start_share to 0"
             )
         return self
+
+    @property
+    def trained_on(self) -> tuple[DataSource | Unlabelled, ...]:
+        """Where pictures that are trained on lie: not a source that is for validation alone."""
+        labelled = () if self.hold_out == "everybody" else self.sources
+        return (*labelled, *self.unlabelled)
 
 
 def make_recipe(settings: Mapping[str, Any]) -> Recipe:

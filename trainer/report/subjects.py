@@ -152,7 +152,7 @@ def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
         ),
         ("losses", losses),
         ("teachers", ", ".join(t.path.name for t in recipe.teachers) or "none"),
-        ("trained on", "; ".join(f"{s.path.name}: {s.terms}" for s in recipe.sources)),
+        ("trained on", "; ".join(f"{s.path.name}: {s.terms}" for s in recipe.trained_on)),
     )
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from trainer.data.decoded_crops import load_crops
-from trainer.data.run_data import RunData
+from trainer.data.run_data import CACHE, RunData
 from trainer.network.model import (
     WEIGHTS,
     build_embedder,
@@ -22,9 +22,6 @@ from trainer.run.checkpoint import TrainingPosition, check_finite
 from trainer.run.devices import computing_in, on_one_device
 from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_crops, score, validation_split
-
-CACHE = "cache"
-"""In a run's folder: decoded pictures of people, which nothing needs when the run is done."""
 
 
 class RunValidation:

@@ -16,7 +16,7 @@ import keras
 from edge_reid.core.errors import TrainingError
 from trainer.data.batches import Batches, TrainingSet, labelled_per_batch, steps_per_epoch
 from trainer.data.decoded_crops import load_crops
-from trainer.data.run_data import RunData, load_run_data
+from trainer.data.run_data import CACHE, RunData, load_run_data
 from trainer.files.disk import full_disk_explained
 from trainer.network.backbone import freeze_below
 from trainer.network.model import build_embedder, load_start
@@ -34,7 +34,7 @@ from trainer.run.checkpoint import (
 )
 from trainer.run.devices import chosen_precision, computing_in, shared_out
 from trainer.run.environment import write_environment
-from trainer.run.run_validation import CACHE, RunValidation, check_can_validate
+from trainer.run.run_validation import RunValidation, check_can_validate
 from trainer.run.training_loop import StageRun, averaged_weights
 from trainer.teacher.teaching import Teaching, find_teaching
 
@@ -117,7 +117,9 @@ def _run_stage(
         teacher_dimension=teaching.dimension,
     )
     _begin(model, embedder, recipe, saved)
-    epochs_steps = round(stage.epochs * steps_per_epoch(data.train.labels, recipe))
+    epochs_steps = round(
+        stage.epochs * steps_per_epoch(data.train.labels, recipe, len(data.unlabelled))
+    )
     pictures = TrainingSet(
         load_crops(data.training_paths, stage.height_px, stage.width_px, run / CACHE),
         data.train.labels,

@@ -13,6 +13,7 @@ from trainer.files.progress_bars import waiting
 from trainer.recipe.recipe import Recipe
 from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import Report, Split, embed_with_file
+from trainer.thresholds.borrowed_tail import moved_alike, with_tail
 from trainer.thresholds.missed_people import (
     ENROLLED,
     TARGET_FPIR,
@@ -32,13 +33,14 @@ def with_thresholds(
 ) -> tuple[EmbeddingManifest, str]:
     """The manifest with a threshold table, and in words where that comes from.
 
-    It is measured where the people held out are enough. A fine-tune of the shipped network borrows
-    that one's table otherwise, which comes far nearer than people it was trained on: after tuning
-    on 6 of them, 1 % of impostors reached 0.53 and 0.65 on two data sets; the shipped table says
-    0.57, the people trained on said 0.18. Enough are those who show the shares that galleries of
-    10 and of 100 need, or rarer ones than the shipped table does: 12 people end at 10 %, and what
-    goes on from there along the steepest slope names nobody (0.97 for 60 templates). Any other
-    network keeps what was measured, and gets none, and is refused by the device, where nothing was.
+    It is measured where the people held out are enough: those who show the shares that galleries of
+    10 and of 100 need, or rarer ones than the shipped table does. A fine-tune of the shipped
+    network goes on from there as that one's table does (`with_tail`): 12 people end at 10 %, and
+    what follows along the steepest slope names nobody (0.97 for 60 templates). Where nobody was
+    held out it borrows that table whole, which comes far nearer than people it was trained on:
+    after tuning on 6 of them, 1 % of impostors reached 0.53 and 0.65 on two data sets; the shipped
+    table says 0.57, the people trained on said 0.18. Any other network keeps what was measured,
+    and gets none, and is refused by the device, where nothing was.
 
     Args:
         manifest: of the exported file.
@@ -56,15 +58,33 @@ def with_thresholds(
     said = f"measured on {measured.people} people held out"
     if not _is_fine_tune(recipe) or _reaches_far_enough(measured):
         return measured.written_into(manifest), said
-    return _borrowed(manifest, recipe, _too_few(measured))
+    return _continued(manifest, measured)
 
 
-def _too_few(measured: Measured) -> str:
+def _continued(manifest: EmbeddingManifest, measured: Measured) -> tuple[EmbeddingManifest, str]:
+    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    own = table(measured.impostor)
+    impostor = with_tail(own, shipped.impostor_quantiles)
+    several = moved_alike(
+        shipped.impostor_quantiles_by_templates, shipped.impostor_quantiles, impostor
+    )
+    rarer = f"rarer ones those of {shipped.name}, which it started from, moved to meet them"
+    update = {
+        "impostor_quantiles": impostor,
+        "impostor_quantiles_by_templates": several,
+        "genuine_quantiles": table(measured.genuine) or shipped.genuine_quantiles,
+        "source": f"{manifest.source}; thresholds of {measured.people} people held out, {rarer}",
+    }
+    return manifest.model_copy(update=update), _too_few(measured, rarer)
+
+
+def _too_few(measured: Measured, rarer: str) -> str:
     rarest = table(measured.impostor)[-1][0]
     needs = (f"{100 * accepted_share(TARGET_FPIR, size):.2g} % for {size}" for size in ENROLLED)
     return (
-        f"the {measured.people} people held out show how alike impostors look down to "
-        f"{100 * rarest:g} % of comparisons, where people enrolled need {', '.join(needs)}"
+        f"measured on {measured.people} people held out, who show how alike impostors look down to "
+        f"{100 * rarest:g} % of comparisons, where people enrolled need {', '.join(needs)}; "
+        f"{rarer}; {_BETTER}"
     )
 
 
@@ -125,6 +145,7 @@ def _borrowed(
     shipped = load_embedding_manifest(shipped_model(EMBEDDING))
     borrowed = {
         "impostor_quantiles": shipped.impostor_quantiles,
+        "impostor_quantiles_by_templates": shipped.impostor_quantiles_by_templates,
         "genuine_quantiles": shipped.genuine_quantiles,
         "source": f"{manifest.source}; thresholds of {shipped.name}, which it started from",
     }

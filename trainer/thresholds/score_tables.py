@@ -11,16 +11,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from trainer.scoring.evaluate import Report
 from trainer.scoring.openset import FPIRS, OpenSet
 from trainer.scoring.verification import FARS
 from trainer.thresholds.comparisons import LOOKALIKES_BEYOND
+from trainer.thresholds.missed_people import TARGET_FPIR
 from trainer.thresholds.threshold_crossval import CrossvalOutcome
 from trainer.thresholds.threshold_table import Measured, Quantile
+from trainer.thresholds.threshold_table import table as supported
 
 Scores: TypeAlias = tuple[Report, dict[float, float], Sequence[OpenSet]]
 """Of one data set: ranking, TAR at each FAR, open-set trials."""
 
+_PEOPLE = 10
+"""Enrolled, whose thresholds are shown by their templates."""
 _NO_SUCH_DATA_SET = 100_000
 """People: no use in asking for so many."""
 
@@ -106,6 +111,23 @@ def show_calibration(console: Console, title: str, measured: Measured) -> None:
             "*: beyond what these data show; the threshold goes on along the steepest slope, so "
             "that it errs towards unknown",
         )
+    if measured.by_templates:
+        _say(console, _several_templates(measured))
+
+
+def _several_templates(measured: Measured) -> str:
+    """The threshold of ten people, by how many templates each has."""
+    single = supported(measured.impostor)
+    several = {one.templates: one.impostor_quantiles for one in measured.by_templates}
+    thresholds = GalleryThresholds(single, several)
+    each = (
+        f"{thresholds.threshold(TARGET_FPIR, [templates] * _PEOPLE):.3f} with {templates}"
+        for templates in several
+    )
+    return (
+        f"{_PEOPLE} people of several templates, FPIR {100 * TARGET_FPIR:g} %: threshold "
+        f"{', '.join(each)}; a person counts as one comparison"
+    )
 
 
 def show_check(console: Console, name: str, outcomes: Sequence[CrossvalOutcome]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
-from edge_reid.core.manifest import Calibration, EmbeddingManifest, Forecast
+from edge_reid.core.manifest import Calibration, EmbeddingManifest, Forecast, PersonQuantiles
 from trainer.data.datasets import PersonData
 from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import Report
@@ -23,6 +23,7 @@ from trainer.thresholds.comparisons import (
     joined,
 )
 from trainer.thresholds.fnir_forecast import GALLERY_SIZES, forecasts
+from trainer.thresholds.person_tables import person_tables
 from trainer.thresholds.similarities import GRID, Quantiles, decisions
 
 REPLICATES = 200
@@ -77,6 +78,8 @@ class Measured:
     impostor: tuple[Quantile, ...]
     genuine: tuple[Quantile, ...]
     forecasts: tuple[Forecast, ...]
+    by_templates: tuple[PersonQuantiles, ...]
+    """Impostors of people with several templates."""
 
     def written_into(self, manifest: EmbeddingManifest) -> EmbeddingManifest:
         """The manifest with the supported quantiles and the forecasts in it."""
@@ -93,6 +96,7 @@ class Measured:
         return manifest.model_copy(
             update={
                 "impostor_quantiles": table(self.impostor),
+                "impostor_quantiles_by_templates": self.by_templates,
                 "genuine_quantiles": table(self.genuine),
                 "calibration": calibration,
             }
@@ -141,6 +145,7 @@ def calibrate(
         impostor=found,
         genuine=quantiles(genuine, draws),
         forecasts=tuple(forecasts(impostor, genuine, draws, len(table(found)), sizes)),
+        by_templates=person_tables(table(found), [(part.data, part.crops) for part in parts], seed),
     )
 
 

@@ -28,10 +28,18 @@ def doctor(
     offline: Annotated[
         bool, typer.Option("--offline", help="Camera, broker and clock may be away: only warn.")
     ] = False,
+    camera: Annotated[
+        str | None,
+        typer.Option(help="Camera, stream or file: which heights of people are seen in it?"),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=3600, help="How long --camera looks.")
+    ] = 20.0,
 ) -> None:
     """Check this installation.
 
-    Runtime, models, gallery, camera, broker, clock and disk; exit code 1 if a check fails.
+    Runtime, models, gallery, camera, broker, clock and disk; exit code 1 if a check fails. With
+    --camera, also which detector suits the heights of the people that a camera sees.
     """
     from rich.console import Console
     from rich.text import Text
@@ -41,7 +49,7 @@ def doctor(
 
     console = Console()
     failures = 0
-    subject = _subject(config, gallery, broker, source, detector, model)
+    subject = _subject(config, gallery, broker, source or camera, detector, model)
     for diagnosis in examine(replace(subject, is_offline=offline)):
         mark = MARKS[diagnosis.verdict.value]
         name = (f"{diagnosis.name:<16}", "bold")
@@ -50,7 +58,21 @@ def doctor(
             console.print(Text(f"     → {diagnosis.remedy}"))
         failures += diagnosis.verdict is Verdict.FAILURE
     console.print(f"{failures} to mend" if failures else "all well", highlight=False)
+    if camera is not None and not failures:
+        _print_heights(camera, seconds, subject.models)
     raise typer.Exit(1 if failures else 0)
+
+
+def _print_heights(camera: str, seconds: float, models: Any) -> None:
+    from rich.console import Console
+
+    from edge_reid.cli.heights_table import print_heights
+    from edge_reid.core.config import EmbedSettings, SourceSettings, parse_section
+    from edge_reid.diagnostics.doctor import look_at_camera
+
+    source = parse_section(SourceSettings, {"uri": camera})
+    look, detectors = look_at_camera(source, models, seconds)
+    print_heights(Console(), look, detectors, EmbedSettings().min_height_px)
 
 
 def _subject(
@@ -75,8 +97,13 @@ def _subject(
         return CheckedInstallation(
             settings.models,
             settings.gallery,
-            settings.source,
+            {name: camera.source for name, camera in settings.cameras.items()},
             settings.mqtt,
+            {
+                name: camera.detect.model
+                for name, camera in settings.cameras.items()
+                if camera.detect.model not in {None, settings.models.detector}
+            },
             settings.outbox_path.parent,
             settings.decide,
             settings.gallery_sync,
@@ -86,6 +113,6 @@ def _subject(
     return CheckedInstallation(
         parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
         gallery,
-        parse_section(SourceSettings, {"uri": source}) if source else None,
+        {"": parse_section(SourceSettings, {"uri": source})} if source else {},
         parse_section(MqttSettings, {"url": broker}) if broker else None,
     )

@@ -192,6 +192,10 @@ def member_as_json(member: FleetMember, now: datetime) -> dict[str, Any]:
         "presence": presence,
         "status": member.status.model_dump(by_alias=True) if member.status else None,
         "cameras": [status.model_dump(by_alias=True) for status in member.cameras.values()],
+        "camera_states": [
+            brief.model_dump(by_alias=True) if brief else {"camera": name, "state": None}
+            for name, brief in member.camera_states.items()
+        ],
         "update": member.update.model_dump(by_alias=True) if member.update else None,
         "duplicates": [other.model_dump(by_alias=True) for other in member.duplicates.values()],
     }

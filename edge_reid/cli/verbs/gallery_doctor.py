@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from shlex import join
@@ -54,7 +55,8 @@ def doctor(
     chosen = _chosen(only, fix=fix)
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         templates = store.templates()
-        bars = _bars(manifest, target_fpir, len(templates))
+        people = Counter(template.identity for template in templates)
+        bars = _bars(manifest, target_fpir, tuple(people.values()))
         with counting("comparing templates") as progress:
             findings = examine(templates, bars, progress=progress)
         reasons = {
@@ -84,15 +86,17 @@ def _chosen(only: list[int] | None, *, fix: bool) -> frozenset[int] | None:
     return frozenset(only) if only else None
 
 
-def _bars(manifest: EmbeddingManifest, target_fpir: float | None, templates: int) -> Bars:
+def _bars(
+    manifest: EmbeddingManifest, target_fpir: float | None, templates_each: Sequence[int]
+) -> Bars:
     from edge_reid.core.config import DecideSettings, EmbedSettings, parse_section
     from edge_reid.gallery.findings import Bars
-    from edge_reid.matching.threshold import threshold_for
+    from edge_reid.matching.gallery_thresholds import GalleryThresholds
 
     given = {} if target_fpir is None else {"target_fpir": target_fpir}
     decide = parse_section(DecideSettings, given)
     return Bars(
-        threshold=threshold_for(manifest.impostor_quantiles, decide.target_fpir, templates),
+        threshold=GalleryThresholds.of(manifest).threshold(decide.target_fpir, templates_each),
         margin=decide.min_margin,
         genuine=min(manifest.genuine_quantiles, default=None),
         quality=EmbedSettings().min_quality,

@@ -55,6 +55,7 @@ def probe(
     from edge_reid.enrolment.identification import identify
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder
     from edge_reid.gallery.store import GalleryStore
+    from edge_reid.matching.gallery_thresholds import GalleryThresholds
     from edge_reid.matching.index import Index
 
     photos = photo_files(paths).photos
@@ -63,7 +64,8 @@ def probe(
     settings = parse_section(DecideSettings, {"min_crops": 1, **chosen})
     embedder = PhotoEmbedder(model, detector)
     with GalleryStore.open(gallery, model_id=embedder.manifest.model_id) as store:
-        index = Index(store.snapshot())
+        fuse = GalleryThresholds.of(embedder.manifest).fuse
+        index = Index(store.snapshot(), fuse=fuse)
     found = identify(photos, embedder, index, pick=pick, settings=settings, top=top)
     if as_json:
         typer.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=2))

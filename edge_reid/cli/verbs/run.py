@@ -39,7 +39,8 @@ def run(
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write a video with boxes, tracks and decisions: .webm (fast) or .mp4 (slow)."
+            help="Write a video with boxes, tracks and decisions: .webm (fast) or .mp4 (slow); "
+            "of several cameras one each, with {camera} in the name."
         ),
     ] = None,
     outbox: Annotated[
@@ -58,11 +59,12 @@ def run(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Watch a camera or a video, and publish who is seen.
+    """Watch cameras or videos, and publish who is seen.
 
     People are tracked and matched against the gallery; hits go to the broker of --broker.
 
-    Everything can stand in the file of --config; an option that is given here wins over it.
+    Everything can stand in the file of --config, several cameras only there; an option that is
+    given here wins over it.
     """
     from functools import partial
 

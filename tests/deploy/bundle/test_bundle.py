@@ -159,7 +159,7 @@ def test_a_bundle_for_all_devices_holds_nobodys_secrets(workstation: Workstation
     assert "it is not signed" in outcome.err
     folder = workstation.unpacked()
     configs = {it for it in names(folder) if it.startswith("config/")}
-    assert configs == {"config/gate-1/gate.toml"}
+    assert configs == {"config/gate-1/gate.toml", "config/gate-1/agent.crt"}
     whole = b"".join(it.read_bytes() for it in folder.rglob("*") if it.is_file())
     assert b"PRIVATE KEY" not in whole
     assert b"correct horse" not in whole
@@ -213,7 +213,7 @@ def test_another_runtime_is_another_set_of_wheels(fresh: Workstation):
     outcome = fresh.bundle("--target", "pi-bookworm", "--runtime", "tflite-runtime")
     assert outcome.code == 0, outcome.err
     configs = {it for it in names(fresh.unpacked()) if it.startswith("config/")}
-    assert configs == {"config/yard-1/north.toml", "config/yard-1/south.toml"}
+    assert configs == {"config/yard-1/yard-1.toml", "config/yard-1/agent.crt"}, "but no key"
     there = {it for it in names(fresh.unpacked()) if it.startswith("wheels/")}
     assert there == {
         "wheels/edge_reid-0.1.0-py3-none-any.whl",

@@ -35,7 +35,7 @@ def test_a_camera_that_was_renamed(device: DeviceRoot) -> None:
     (device.root / "var/lib/edge-reid/outbox-gate.db").write_text("events")
     outcome = device.install(device.bundle("1.1", cameras=["door"]), *QUICK)
     assert outcome.code == 0, outcome.said
-    assert "camera gate: is not in this bundle: its agent stops" in outcome.said
+    assert "edge-reid@gate: is not in this bundle: it stops" in outcome.said
     assert not device.config.exists()
     assert (device.state_of("gate"), device.state_of("door")) == ("inactive", "active")
     assert (device.is_enabled("gate"), device.is_enabled("door")) == (False, True)
@@ -182,7 +182,7 @@ def test_agents_that_are_not_well_give_back_what_was_removed(device: DeviceRoot)
     before = device.fingerprint()
     device.config.chmod(0o600)
     outcome = device.install(device.bundle("1.1", "mute", cameras=["door"], secrets={}), *QUICK)
-    assert "camera door: the agent was not well" in outcome.complaint
+    assert "edge-reid@door: was not well" in outcome.complaint
     assert (device.fingerprint(), device.version) == (before, "1.0")
     assert device.config.stat().st_mode & 0o777 == 0o600
     wait_active(device)

@@ -286,7 +286,7 @@ def test_agents_that_are_not_well_take_an_upgrade_back(device: DeviceRoot, illne
     device.install(device.bundle("1.0"), *QUICK)
     before = device.fingerprint()
     outcome = device.install(device.bundle("1.1", illness), *QUICK)
-    assert "camera gate: the agent was not well within 8 s" in outcome.complaint
+    assert "edge-reid@gate: was not well within 8 s" in outcome.complaint
     assert (device.version, device.releases, device.fingerprint()) == ("1.0", ["1.0"], before)
     again = device.install(device.bundle("1.1", illness), "--unattended")
     assert (again.code, device.version) == (3, "1.0"), "what failed is not tried again unasked"

@@ -5,21 +5,33 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.fleets import Fleet, FollowingDevice
+from support.consumer import Consumer, eventually
+from support.decided_tracks import ADDRESS, an_event
+from support.fleets import Fleet, FollowingAgent, FollowingDevice
 from support.in_process import edge_reid  # noqa: F401 - a fixture
 from support.mosquitto import Mosquitto
 from support.outcome import Outcome
 
 from edge_reid.core.errors import BundleError
+from edge_reid.delivery.inherited_events import InheritedEvents
+from edge_reid.delivery.outbox import Outbox
+from edge_reid.delivery.publisher import AgentFacts, Publisher
+from edge_reid.mqtt.connection import MqttTransport
 from edge_reid.release.release_head import seal
 from edge_reid.signing.keys import SigningKey
 from edge_reid.wire.payloads import DeviceUpdate
 
 pytestmark = pytest.mark.broker
 CANARY = {"canary": ("gate-1",)}
+PER_CAMERA = {
+    "north": FollowingAgent("yard-1-north", ("north",)),
+    "south": FollowingAgent("yard-1-south", ("south",)),
+}
+ONE = {"yard-1": FollowingAgent("yard-1", ("north", "south"))}
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +100,83 @@ def test_canaries_go_first_and_the_others_wait_until_they_have_run_it_for_a_whil
     assert (gate.version, yard.version) == ("1.1", "1.1")
 
 
+def outbox_of(device: FollowingDevice, unit: str) -> Outbox:
+    return Outbox(device.root / f"var/lib/edge-reid/outbox-{unit}.db")
+
+
+def commit(device: FollowingDevice, unit: str, agent: FollowingAgent, track: int) -> None:
+    """An event of each camera, which no broker has been told."""
+    with outbox_of(device, unit) as outbox:
+        for camera in agent.cameras:
+            event, address = an_event(track), replace(ADDRESS, agent=agent.name)
+            origin = replace(event.origin, address=address, camera=camera)
+            outbox.put(replace(event, origin=origin))
+
+
+def deliver(device: FollowingDevice, unit: str, broker: Mosquitto, *, last_seq: int) -> None:
+    """What the agent of a unit does ten minutes after it has come up, up to an event."""
+    agent = device.agents[unit]
+    address = replace(ADDRESS, agent=agent.name)
+    facts = AgentFacts("0123456789abcdef", 1, 100.0, cameras=agent.cameras)
+    with outbox_of(device, unit) as outbox:
+        inherited = InheritedEvents(outbox, address, agent.cameras, after_s=0)
+        transport = MqttTransport(broker.broker())
+        with Publisher(transport, outbox, address, facts, inherited=inherited) as publisher:
+            eventually(lambda: outbox.figures.last_seq == last_seq)
+            assert publisher.flush(5) == 0
+
+
+def configured(device: FollowingDevice) -> list[str]:
+    return sorted(file.stem for file in device.config.parent.glob("*.toml"))
+
+
+def test_agents_of_cameras_become_one_over_the_air_and_nothing_committed_is_lost(
+    fleet: Fleet, broker: Mosquitto
+) -> None:
+    yard = fleet.add("yard-1", PER_CAMERA)
+    for unit, agent in PER_CAMERA.items():
+        commit(yard, unit, agent, track=1)
+
+    yard.agents = ONE
+    fleet.publish(fleet.bundle("1.1", "sick"))
+    yard.fetch()
+    assert "edge-reid@yard-1: doctor says no" in yard.take().out
+    assert (yard.version, configured(yard)) == ("1.0", ["north", "south"])
+    assert "taken-back" in yard.fetch().out
+    assert report(fleet, "yard-1-north").state == "taken-back"
+
+    fleet.publish(fleet.bundle("1.2"))
+    yard.fetch()
+    assert "release 1.2: is installed" in yard.take().out
+    assert (yard.version, configured(yard)) == ("1.2", ["yard-1"])
+    assert "current" in yard.fetch().out
+    assert report(fleet, "yard-1").state == "current"
+    commit(yard, "yard-1", ONE["yard-1"], track=2)
+    with Consumer(broker.broker()) as consumer:
+        deliver(yard, "yard-1", broker, last_seq=4)
+        first = {
+            "north": consumer.wait_for("north/hit", 2),
+            "south": consumer.wait_for("south/hit", 2),
+        }
+    for camera, hits in first.items():
+        assert {hit["track_id"] for hit in hits} == {1, 2}, camera
+        assert {hit["agent"] for hit in hits} == {"yard-1"}
+    assert sorted(hit["seq"] for hits in first.values() for hit in hits) == [1, 2, 3, 4]
+
+    commit(yard, "yard-1", ONE["yard-1"], track=3)
+    yard.agents = PER_CAMERA
+    fleet.publish(fleet.bundle("1.3"))
+    yard.fetch()
+    yard.take()
+    assert (yard.version, configured(yard)) == ("1.3", ["north", "south"])
+    with Consumer(broker.broker()) as consumer:
+        for unit in PER_CAMERA:
+            deliver(yard, unit, broker, last_seq=2)
+        (north,), (south,) = consumer.wait_for("north/hit"), consumer.wait_for("south/hit")
+    assert (north["agent"], south["agent"]) == ("yard-1-north", "yard-1-south")
+    assert (north["track_id"], south["track_id"]) == (3, 3)
+
+
 def test_a_canary_that_takes_a_release_back_stops_the_roll_out(fleet: Fleet) -> None:
     gate, yard = fleet.add("gate-1"), fleet.add("yard-1")
     fleet.publish(fleet.bundle("1.1", "sick"), groups=CANARY)
@@ -96,7 +185,7 @@ def test_a_canary_that_takes_a_release_back_stops_the_roll_out(fleet: Fleet) -> 
     assert taken.code == 1
     assert "doctor says no" in taken.out
     assert gate.version == "1.0"
-    assert "taken-back: camera gate: doctor says no" in gate.fetch().out
+    assert "taken-back: edge-reid@gate: doctor says no" in gate.fetch().out
     assert "the roll-out has stopped: gate-1 took 1.1 back" in yard.fetch().out
     assert report(fleet, "yard-1").state == "waiting"
 

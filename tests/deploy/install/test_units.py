@@ -65,6 +65,14 @@ def test_what_talks_to_the_network_is_exposed_little(root: Path, unit: str) -> N
     assert float(found[1]) <= WORST_EXPOSURE
 
 
+def test_a_decoder_may_give_up_its_rights() -> None:
+    """`@system-service` lacks Landlock, and who may not ask for it would decode unconfined."""
+    unit = (UNITS / "edge-reid@.service").read_text()
+    allowed = re.findall(r"^SystemCallFilter=([^~].*)$", unit, re.MULTILINE)
+    asked_for = {f"landlock_{name}" for name in ("create_ruleset", "add_rule", "restrict_self")}
+    assert asked_for <= {name for line in allowed for name in line.split()}
+
+
 def test_the_wait_before_a_start_doubles_and_ends(tmp_path: Path) -> None:
     """`sleep` writes down for how long, in place of sleeping."""
     waits = tmp_path / "waits"

@@ -75,12 +75,12 @@ PASSWORD = '[devices.gate-1]\npassword_file = "mqtt.password"'
         ),
         ("chmod pki/clients/gate-1.key", "devices.gate-1.key_file: others may read"),
         (
-            "cp pki/clients/yard-1-north.key pki/clients/gate-1.key",
+            "cp pki/clients/yard-1.key pki/clients/gate-1.key",
             "devices.gate-1.key_file: is not the private key of cert_file",
         ),
         (
-            "cp pki/clients/yard-1-north.crt pki/clients/gate-1.crt",
-            "devices.gate-1.cert_file: expected the certificate of gate-1, it is of yard-1-north",
+            "cp pki/clients/yard-1.crt pki/clients/gate-1.crt",
+            "devices.gate-1.cert_file: expected the certificate of gate-1, it is of yard-1",
         ),
     ],
 )
@@ -103,6 +103,9 @@ def test_a_certificate_of_another_camera_or_ca_would_be_refused_by_the_broker(tm
     equip(tmp_path)
     certs(tmp_path / "pki", "agent gate-1 --site lab --camera door")
     assert "expected one for site lab and camera gate" in problems(tmp_path)
+    certs(tmp_path / "pki", "agent yard-1 --site lab --camera north")
+    both = "agent yard-1 --site lab --camera north --camera south"
+    assert f"issue it anew: certs.py {both}" in problems(tmp_path, "yard-1")
     certs(tmp_path / "others", "server localhost")
     (tmp_path / "pki/ca.crt").write_bytes((tmp_path / "others/ca.crt").read_bytes())
     assert "is not signed by files.ca_file" in problems(tmp_path)
@@ -110,6 +113,6 @@ def test_a_certificate_of_another_camera_or_ca_would_be_refused_by_the_broker(tm
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path):
     equip(tmp_path)
-    for path in tmp_path.rglob("yard-1-*"):
+    for path in tmp_path.rglob("yard-1.*"):
         path.unlink()
-    assert problems(tmp_path, "yard-1").count("cannot be read") == 4
+    assert problems(tmp_path, "yard-1").count("cannot be read") == 2

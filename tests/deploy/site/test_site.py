@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.sites import SITE, WIFI, write_site
+from support.sites import SITE, WIFI, per_camera, write_site
 
 from deploy.flash.flash_job import _first_line
 from deploy.site.site import load_site
@@ -54,20 +54,70 @@ def test_each_camera_gets_a_whole_configuration(tmp_path: Path):
     assert str(settings.gallery_sync.public_key) == "/etc/edge-reid/secrets/gallery-signing.pub"
 
 
-def test_a_camera_overrides_what_its_site_shares(tmp_path: Path):
-    site = load_site(write_site(tmp_path))
-    (gate,) = site.agents("gate-1")
-    north, south = site.agents("yard-1")
-    assert gate.settings.detect.rate_hz == 2
-    assert north.settings.detect.rate_hz == 4
-    assert south.settings.detect.rate_hz == 2
+def test_the_cameras_of_a_device_are_one_agent(tmp_path: Path):
+    (agent,) = load_site(write_site(tmp_path)).agents("yard-1")
+    assert str(agent.path) == "/etc/edge-reid/yard-1.toml"
+    on_device = tmp_path / "yard-1.toml"
+    on_device.write_text(agent.text, encoding="utf-8")
+    settings = load_settings(on_device, {})
+    assert settings == agent.settings
+    assert (settings.agent, sorted(settings.cameras)) == ("yard-1", ["north", "south"])
+    assert str(settings.gallery) == "/var/lib/edge-reid/gallery-yard-1.db"
+    assert str(settings.outbox_path) == "/var/lib/edge-reid/outbox-yard-1.db"
+    assert str(settings.mqtt.cert_file) == "/etc/edge-reid/secrets/agent.crt"
+    sources = {name: camera.source.uri for name, camera in settings.cameras.items()}
+    assert sources == {"north": "rtsp://north/stream", "south": "rtsp://south/stream"}
+
+
+@pytest.mark.parametrize("text", [SITE, per_camera()])
+def test_a_camera_overrides_its_device_and_that_its_site(tmp_path: Path, text: str):
+    text += "[devices.yard-1.agent]\ndetect = { rate_hz = 3, motion_gate = false }\n"
+    text += 'source = { rtsp_transport = "udp" }\n'
+    site = load_site(write_site(tmp_path, text))
+    cameras = {
+        name: camera
+        for device in site.devices
+        for agent in site.agents(device)
+        for name, camera in agent.settings.cameras.items()
+    }
+    rates = {name: camera.detect.rate_hz for name, camera in cameras.items()}
+    assert rates == {"gate": 2, "north": 4, "south": 3}
+    gated = {name: camera.detect.motion_gate for name, camera in cameras.items()}
+    assert gated == {"gate": True, "north": False, "south": False}
+    transports = {name: camera.source.rtsp_transport for name, camera in cameras.items()}
+    assert transports == {"gate": "tcp", "north": "udp", "south": "udp"}
 
 
 def test_agents_that_share_a_device_share_neither_name_nor_certificate(tmp_path: Path):
-    north, south = load_site(write_site(tmp_path)).agents("yard-1")
+    north, south = load_site(write_site(tmp_path, per_camera())).agents("yard-1")
     assert (north.name, south.name) == ("yard-1-north", "yard-1-south")
+    assert [str(it.path) for it in (north, south)] == [
+        "/etc/edge-reid/north.toml",
+        "/etc/edge-reid/south.toml",
+    ]
     assert str(north.settings.mqtt.key_file) == "/etc/edge-reid/secrets/yard-1-north.key"
     assert str(south.settings.mqtt.key_file) == "/etc/edge-reid/secrets/yard-1-south.key"
+
+
+def test_a_site_of_agents_per_camera_is_told_what_to_write(tmp_path: Path):
+    """As site files are up to 0.5."""
+    found = problems(tmp_path, per_camera(agents=""))
+    assert [line.partition(":")[0] for line in found] == [
+        "devices.yard-1.cameras.north.cert_file",
+        "devices.yard-1.cameras.south.cert_file",
+    ]
+    assert (
+        'certs.py agent yard-1 --site lab --camera north --camera south), or agents = "per-camera"'
+        in (found[0])
+    )
+
+
+def test_what_is_of_the_whole_agent_is_no_cameras(tmp_path: Path):
+    text = SITE + "outbox = { max_bytes = 100000 }\nlimits = 1\n"
+    assert problems(tmp_path, text) == [
+        "devices.yard-1.cameras.south.outbox: is of all cameras; set it in [devices.yard-1.agent]",
+        "devices.yard-1.cameras.south.limits: unknown key",
+    ]
 
 
 def test_the_configuration_on_a_device_names_no_file_of_the_workstation(tmp_path: Path):
@@ -136,15 +186,29 @@ def test_a_mistake_is_one_line_that_says_where(tmp_path: Path, old: str, new: st
 
 
 def test_several_agents_cannot_share_one_certificate(tmp_path: Path):
-    text = SITE
-    for camera in ("north", "south"):
-        pair = f'cert_file = "pki/clients/yard-1-{camera}.crt"\n'
-        text = text.replace(pair + pair.replace("cert_", "key_").replace(".crt", ".key"), "")
-    text = text.replace(
-        "[devices.yard-1]", '[devices.yard-1]\ncert_file = "a.crt"\nkey_file = "a.key"'
-    )
+    text = SITE.replace("[devices.yard-1]", '[devices.yard-1]\nagents = "per-camera"')
     (found,) = problems(tmp_path, text)
-    assert found.startswith("devices.yard-1.cert_file: has several cameras")
+    assert found.startswith("devices.yard-1.cert_file: has several agents")
+
+
+def test_no_kind_of_mistake_hides_another(tmp_path: Path):
+    text = changed('[rollout]\ngroups = ["canary"]\n', "").replace("[devices", "[boxes")
+    text = text.replace("rate_hz = 4", "ratehz = 4").replace('"gate-1.key"', '"x.key"')
+    (tmp_path / "pki").mkdir()
+    (tmp_path / "pki/ca.crt").write_text("there")
+    with pytest.raises(ConfigError) as caught:
+        load_site(write_site(tmp_path, text), needs_files_of="gate-1")
+    found = list(caught.value.problems)
+    assert "devices.yard-1.cameras.north.detect.ratehz: unknown key" in found
+    assert any(line.startswith("boxes: is called devices now") for line in found)
+    assert any(line.startswith("devices.gate-1.group: expected [rollout]") for line in found)
+    missing = [line.partition(":")[0] for line in found if "cannot be read" in line]
+    assert missing == [
+        "files.gallery_public_key",
+        "files.release_public_key",
+        "devices.gate-1.cert_file",
+        "devices.gate-1.key_file",
+    ]
 
 
 def test_a_device_that_is_not_there_is_said_with_those_that_are(tmp_path: Path):

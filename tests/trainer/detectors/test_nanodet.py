@@ -1,5 +1,6 @@
 """The detector conversion: weights are read right, into the network they were trained in."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -89,12 +90,33 @@ def test_only_the_person_class_and_the_box_bins_are_left_of_the_head() -> None:
         for shape in nanodet_shapes()
     ]
 
-    model = detector.build_detector(weights)
+    model = detector.build_detector(weights, 288, 512)
     bins, scores = model(np.zeros((1, 288, 512, 3), "f4"))
 
     assert bins.shape == (1, 3024, 44)
     np.testing.assert_allclose(bins[0], np.tile(biases[80:], (3024, 1)))
     np.testing.assert_allclose(scores, np.full((1, 3024, 1), 1 / (1 + np.exp(3))), rtol=1e-5)
+
+
+def test_every_size_has_its_cells() -> None:
+    weights = [
+        detector.NanodetConvolution(np.zeros(shape, "f4"), np.zeros(shape[3], "f4"))
+        for shape in nanodet_shapes()
+    ]
+    model = detector.build_detector(weights, 192, 320)
+    cells = sum((192 // stride) * (320 // stride) for stride in (8, 16, 32))
+    assert model.input_shape == (1, 192, 320, 3)
+    assert [tuple(output.shape) for output in model.outputs] == [(1, cells, 44), (1, cells, 1)]
+
+
+def test_a_size_is_written_as_width_and_height() -> None:
+    assert detector.size("320x192") == (320, 192)
+
+
+@pytest.mark.parametrize("text", ["", "320", "320x200", "0x32", "-32x32", "320x192x3", "axb"])
+def test_a_size_that_has_no_whole_cells_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected WIDTHxHEIGHT in multiples of"):
+        detector.size(text)
 
 
 def nanodet_shapes() -> list[tuple[int, int, int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,12 @@ import openvino  # noqa: E402
 from openvino import opset8  # noqa: E402
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
-from trainer.detectors.openvino_ir import IrConvolution, read_convolutions  # noqa: E402
+from trainer.detectors.openvino_ir import (  # noqa: E402
+    IrConvolution,
+    read_anchors,
+    read_convolutions,
+    read_input_side,
+)
 
 pytestmark = pytest.mark.trainer
 
@@ -62,6 +68,32 @@ def test_an_ir_that_is_not_calibrated_is_refused(tmp_path: Path) -> None:
         read_convolutions(tmp_path / "net.xml")
     with pytest.raises(TrainingError, match="expected an OpenVINO IR with its .bin beside it"):
         read_convolutions(tmp_path / "nothing.xml")
+
+
+def test_the_anchors_and_the_size_are_those_of_the_ir(tmp_path: Path) -> None:
+    image = opset8.parameter([1, 3, 64, 64], np.float32, name="image")
+    settings = {
+        "width": [6.0, 12.5],
+        "height": [19.0, 39.0],
+        "clip": False,
+        "step": 16.0,
+        "offset": 0.5,
+        "variance": [0.1, 0.1, 0.2, 0.2],
+    }
+    cells, whole = (opset8.constant(np.array([side] * 2, np.int64)) for side in (4, 64))
+    anchors = opset8.prior_box_clustered(cells, whole, settings)
+    path = tmp_path / "net.xml"
+    openvino.save_model(openvino.Model([anchors, image], [image], "net"), path)
+    (level,) = read_anchors(path)
+    assert (level.stride, level.sizes) == (16, ((6.0, 19.0), (12.5, 39.0)))
+    assert read_input_side(path) == 64
+
+
+@pytest.mark.parametrize("text", ["", "100", "0", "-32", "32x32"])
+def test_a_side_that_has_no_whole_cells_is_refused(text: str) -> None:
+    assert ssd.side("640") == 640
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a multiple of 32"):
+        ssd.side(text)
 
 
 def pair(channels: int = 5) -> list[IrConvolution]:

@@ -1,0 +1,110 @@
+"""The loop over the frames of all cameras, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Protocol
+
+from edge_reid.agent.between_frames import BetweenFrames
+from edge_reid.agent.metrics import RunSummary
+from edge_reid.agent.run_report import RunReport
+from edge_reid.agent.signals import StopSignals
+from edge_reid.agent.watched_camera import Turn, WatchedCamera
+from edge_reid.core.errors import EdgeReidError
+from edge_reid.wire.events import CameraState
+
+INTERRUPTED_FLUSH_S = 5.0
+"""Who presses Ctrl-C waits so long at most for the last events to leave; the rest stay safe."""
+
+CameraIsOver = Callable[[WatchedCamera, EdgeReidError | None], None]
+"""Hears that a camera gives no more frames, and what broke."""
+
+
+class FrameFeed(Protocol):
+    """Says whose turn it is."""
+
+    def turns(self, idle: Callable[[], None], over: CameraIsOver) -> Iterator[Turn]:
+        """Every frame that is to be taken, in order.
+
+        Args:
+            idle: called about once a second, whether or not frames come.
+            over: called when a camera gives no more frames.
+
+        Raises:
+            EdgeReidError: a source broke; the other cameras have gone on to their end.
+        """
+
+
+class AgentLoop:
+    """Cameras at work, in the thread that runs the loop.
+
+    Args:
+        cameras: all that the agent has.
+        feed: whose turn it is.
+        between_frames: what other threads have made ready comes in here.
+        report: how it goes.
+        signals: Ctrl-C and SIGTERM, held while a frame is in hand.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[WatchedCamera],
+        feed: FrameFeed,
+        *,
+        between_frames: BetweenFrames,
+        report: RunReport,
+        signals: StopSignals,
+    ) -> None:
+        self._cameras = cameras
+        self._feed = feed
+        self._between_frames = between_frames
+        self._report = report
+        self._signals = signals
+
+    def run(self) -> RunSummary:
+        """Take frames until there are no more, or somebody stops it.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: by Ctrl-C or SIGTERM. The open tracks have ended.
+            EdgeReidError, OSError: the source broke, or a disk is full; the same holds.
+        """
+        self._report.started()
+        try:
+            for turn in self._feed.turns(self._idle, self._end):
+                with self._signals.held():
+                    self._take(turn)
+        except (KeyboardInterrupt, SystemExit):
+            self._report.interrupted(self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S))
+            raise
+        except (EdgeReidError, OSError) as error:
+            self._wind_up("failed", reason=str(error))
+            raise
+        return self._wind_up("ended")
+
+    def _take(self, turn: Turn) -> None:
+        self._between_frames.run(turn.camera.name, turn.frame)
+        self._report.stepped(turn.camera, turn.camera.take(turn))
+
+    def _idle(self) -> None:
+        """What goes on without frames of any one camera, or of all."""
+        with self._signals.held():
+            if all(camera.frames.is_quiet for camera in self._cameras):
+                self._between_frames.run(None, None)
+            for camera in self._cameras:
+                camera.end_tracks_if_away()
+            self._report.idled()
+
+    def _end(self, camera: WatchedCamera, error: EdgeReidError | None) -> None:
+        with self._signals.held():
+            camera.end("failed" if error else "ended", str(error) if error else None)
+
+    def _wind_up(
+        self, state: CameraState, *, reason: str | None = None, patience_s: float | None = None
+    ) -> RunSummary:
+        """End the open tracks, deliver what can be delivered, and add up."""
+        self._report.stopping()
+        with self._signals.held(), ExitStack() as all_of_them:  # whatever failed may fail again
+            for camera in reversed(self._cameras):
+                all_of_them.callback(camera.end, state, reason)
+        return self._report.deliver(patience_s)

@@ -1,0 +1,118 @@
+"""How a camera does: for the broker, and for whoever watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from edge_reid.agent.camera_frames import CameraFrames
+from edge_reid.agent.look_record import LookRecord
+from edge_reid.agent.metrics import FrameRate
+from edge_reid.agent.uplink import Uplink
+from edge_reid.core.camera_fault import CameraFault, FaultKind
+from edge_reid.wire.events import CameraReport, CameraState, camera_status_message
+from edge_reid.wire.payloads import CameraBrief
+
+STATUS_INTERVAL_S = 10.0
+_LEAST_STATUS_PAUSE_S = 1.0
+"""What changes is told at once, but no more often."""
+_NO_PICTURE_YET = CameraFault("no-picture", "no picture has come yet; it is waited for")
+
+
+class CameraStatusReport:
+    """Tells the state of one camera when it changes, and now and then.
+
+    Args:
+        camera: its name.
+        frames: of the camera.
+        looks: how often and how late it is looked at; None: it is a recording.
+        uplink: the broker; None: there is none.
+        notice: tells a person.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        frames: CameraFrames,
+        looks: LookRecord | None,
+        uplink: Uplink | None,
+        notice: Callable[[str], None],
+    ) -> None:
+        self._camera = camera
+        self._frames = frames
+        self._looks = looks
+        self._uplink = uplink
+        self._notice = notice
+        self._rate = FrameRate()
+        self._next_status_s = 0.0
+        self._reported: tuple[CameraState, FaultKind | None, bool] | None = None
+        self.brief = CameraBrief(camera=camera, state="starting")
+        """What the agent's status says of it."""
+
+    def begin(self) -> None:
+        """The first frame is about to be asked for."""
+        self._rate = FrameRate()
+
+    def running(self) -> None:
+        """A frame was taken, and what it brought is committed."""
+        self._report_when_due("running", self._frames.fault)
+
+    def quiet(self) -> None:
+        """No frame has come for a while."""
+        state: CameraState = "starting" if self._frames.last_utc_s is None else "stalled"
+        self._report_when_due(state, self._frames.fault or _NO_PICTURE_YET)
+
+    def ended(self, state: CameraState, reason: str | None = None) -> None:
+        """All tracks have ended; `reason`, if it did not go well."""
+        self._publish(self._report(state, reason))
+
+    def _report_when_due(self, state: CameraState, fault: CameraFault | None) -> None:
+        now_s, kind = time.monotonic(), fault.kind if fault else None
+        if now_s < self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
+            return
+        report = self._report(state, fault.line if fault else None, kind)
+        now = state, kind, bool(report.looks and report.looks.is_degraded)
+        if self._reported != now:
+            if fault and fault is not _NO_PICTURE_YET:
+                self._tell(fault, now)
+            self._reported, self._next_status_s = now, now_s
+        if now_s >= self._next_status_s:
+            self._next_status_s = now_s + STATUS_INTERVAL_S
+            self._publish(report)
+
+    def _tell(self, fault: CameraFault, now: tuple[CameraState, FaultKind | None, bool]) -> None:
+        if self._reported is None or self._reported[:2] != now[:2]:
+            self._notice(fault.line)
+
+    def _report(
+        self, state: CameraState, reason: str | None = None, fault: FaultKind | None = None
+    ) -> CameraReport:
+        fps = self._rate.of_late(self._frames.processed + self._frames.dropped)
+        return CameraReport(
+            state,
+            frames=self._frames.processed,
+            frames_dropped=self._frames.dropped,
+            fps=fps,
+            last_frame_utc_s=self._frames.last_utc_s,
+            reason=reason,
+            fault=fault,
+            looks=self._looks.report(fps) if self._looks else None,
+        )
+
+    def _publish(self, report: CameraReport) -> None:
+        self.brief = CameraBrief(
+            camera=self._camera,
+            state=report.state,
+            fault=report.fault,
+            degraded=bool(report.looks and report.looks.is_degraded),
+        )
+        if self._uplink is not None:
+            message = camera_status_message(
+                self._uplink.address,
+                self._camera,
+                report,
+                time.time(),
+                period_s=STATUS_INTERVAL_S,
+            )
+            self._uplink.publisher.show(message)

@@ -1,0 +1,80 @@
+"""How often and how late a live camera is looked at, and what is given up for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_reid.agent.latency_window import LatencyWindow
+from edge_reid.agent.look_pace import LookPace
+from edge_reid.agent.look_schedule import FrameCount
+from edge_reid.wire.events import LookReport
+
+_SPAN_S = 30.0
+_KEPT_SHARE = 0.8
+"""Of the looks wanted: fewer are not chance."""
+
+
+class LookRecord:
+    """Of one camera.
+
+    Args:
+        camera: its name.
+        wanted_hz: looks a second, as configured.
+        pace: of the whole agent.
+        count: frames of the camera so far.
+    """
+
+    def __init__(
+        self, camera: str, wanted_hz: float, pace: LookPace, count: Callable[[], FrameCount]
+    ) -> None:
+        self._camera = camera
+        self._wanted_hz = wanted_hz
+        self._pace = pace
+        self._count = count
+        self._looks = LatencyWindow(_SPAN_S)
+        self._event_looks = LatencyWindow(_SPAN_S)
+
+    @property
+    def period_s(self) -> float:
+        """Between two looks, now."""
+        return 1.0 / self._pace.rate_hz(self._wanted_hz)
+
+    @property
+    def crops_per_look(self) -> int | None:
+        """What may be embedded of a look now; None: as much as there is."""
+        return self._pace.concession.crops_per_look
+
+    def note(self, age_s: float, *, waited_s: float, brought_events: bool) -> None:
+        """Take in a look whose events are committed.
+
+        Args:
+            age_s: of its frame by now.
+            waited_s: since the camera was due when its turn came.
+            brought_events: whether there were any.
+        """
+        self._looks.note(age_s * 1e3)
+        if brought_events:
+            self._event_looks.note(age_s * 1e3)
+        self._pace.note(self._camera, max(age_s, waited_s) * 1e3)
+
+    def report(self, camera_fps: float | None) -> LookReport:
+        """Of the last half minute.
+
+        Args:
+            camera_fps: frames a second that the camera gives; None: nobody knows yet.
+        """
+        latency, present_hz = self._looks.summary, self._looks.looks_per_s
+        possible_hz = self._wanted_hz if camera_fps is None else min(self._wanted_hz, camera_fps)
+        events = self._event_looks.summary
+        return LookReport(
+            wanted_hz=self._wanted_hz,
+            present_hz=present_hz,
+            p50_ms=latency.p50_ms if latency else None,
+            p95_ms=latency.p95_ms if latency else None,
+            events_p95_ms=events.p95_ms if events else None,
+            missed=self._count().missed,
+            crops_per_look=self.crops_per_look,
+            is_degraded=self._pace.rate_hz(self._wanted_hz) < self._wanted_hz
+            or self.crops_per_look is not None
+            or (latency is not None and present_hz < _KEPT_SHARE * possible_hz),
+        )

@@ -1,0 +1,92 @@
+"""One camera of an agent: its frames, and what becomes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_reid.agent.camera_frames import CameraFrames
+from edge_reid.agent.camera_status_report import CameraStatusReport
+from edge_reid.agent.event_output import EventOutput
+from edge_reid.agent.look_record import LookRecord
+from edge_reid.agent.pipeline import Pipeline, Step
+from edge_reid.core.types import Frame
+from edge_reid.wire.events import CameraState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """A frame that is to be taken now."""
+
+    camera: WatchedCamera
+    frame: Frame
+    waited_s: float = 0.0
+    """Since the camera was due; it had to wait for others."""
+
+
+class WatchedCamera:
+    """One camera at work. Of the thread that takes the frames.
+
+    Args:
+        name: of the camera.
+        frames: of a recording every one, of a live camera those that are looked at.
+        pipeline: from frame to hits.
+        output: where hits go.
+        status: how the camera does.
+        looks: of a live camera, how often and how late it is looked at; None: a recording, whose
+            frames all come and which has a cadence of its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        frames: CameraFrames,
+        pipeline: Pipeline,
+        output: EventOutput,
+        status: CameraStatusReport,
+        looks: LookRecord | None,
+    ) -> None:
+        self.name = name
+        self.frames = frames
+        self.status = status
+        self.looks = looks
+        self.counters = pipeline.counters
+        self._pipeline = pipeline
+        self._output = output
+        self._has_ended = False
+
+    def take(self, turn: Turn) -> Step:
+        """Take a frame through all stages, and commit what it brought."""
+        frame = turn.frame
+        if self.frames.is_break(frame):
+            self._end_tracks()
+        frame = self.frames.in_the_time_of_now(frame)
+        step = self._through_the_stages(frame)
+        self._output.write(step.hits)
+        if self.looks:
+            age_s = self.frames.age_s(frame)
+            self.looks.note(age_s, waited_s=turn.waited_s, brought_events=bool(step.hits))
+        return step
+
+    def end_tracks_if_away(self) -> None:
+        """End all tracks if the camera is away for so long that nobody is in view any more."""
+        if self.frames.take_loss():
+            self._end_tracks()
+
+    def end(self, state: CameraState, reason: str | None = None) -> None:
+        """End all tracks, and say how the camera ended; only the first call does anything."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        try:
+            self._end_tracks()
+        finally:
+            self.status.ended(state, reason)
+
+    def _through_the_stages(self, frame: Frame) -> Step:
+        if self.looks is None:
+            return self._pipeline.step(frame)
+        return self._pipeline.look(frame, most_crops=self.looks.crops_per_look)
+
+    def _end_tracks(self) -> None:
+        self._output.write(self._pipeline.finish())

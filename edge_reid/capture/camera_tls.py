@@ -1,0 +1,95 @@
+"""Whether a camera that speaks TLS is the one meant: by a fingerprint, or by an authority."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import socket
+import ssl
+from dataclasses import dataclass
+
+from edge_reid.core.camera_fault import CameraFault
+from edge_reid.core.errors import SourceError
+
+
+class FingerprintError(ValueError):
+    """It shows another certificate than the one pinned."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTls:
+    """How the certificate of a camera is checked.
+
+    Most cameras have one that they signed themselves: then its fingerprint is pinned.
+    """
+
+    ca_file: str | None = None
+    """Authority that signs it; None: the system's."""
+    fingerprint: str | None = None
+    """SHA-256 of the certificate, 64 hexadecimal digits; it alone decides then."""
+
+    def wrap(self, plain: socket.socket, host: str) -> ssl.SSLSocket:
+        """The same connection, encrypted and checked.
+
+        Raises:
+            ssl.SSLError, FingerprintError: it is not to be trusted.
+            SourceError: `ca_file` cannot be read.
+        """
+        if self.fingerprint is None:
+            return self._context().wrap_socket(plain, server_hostname=host)
+        secured = unchecked_context().wrap_socket(plain, server_hostname=host)
+        shown = fingerprint_of(secured)
+        if not hmac.compare_digest(shown, self.fingerprint):
+            secured.close()
+            raise FingerprintError(shown)
+        return secured
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise SourceError(
+                f"source.ca_file {self.ca_file}: expected a PEM file of certificates: {error}"
+            ) from error
+
+
+def unchecked_context() -> ssl.SSLContext:
+    """Only to see a certificate, or where its fingerprint is compared."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def fingerprint_of(secured: ssl.SSLSocket) -> str:
+    """SHA-256 of what the other side shows, in hexadecimal."""
+    return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+def shown_fingerprint(address: tuple[str, int], timeout_s: float) -> str | None:
+    """What a camera shows now; nothing is sent to it. None: it cannot be had."""
+    try:
+        with (
+            socket.create_connection(address, timeout_s) as plain,
+            unchecked_context().wrap_socket(plain, server_hostname=address[0]) as secured,
+        ):
+            return fingerprint_of(secured)
+    except (OSError, ValueError):
+        return None
+
+
+def tls_fault(camera: str, error: Exception, shown: str | None) -> CameraFault:
+    """Why its certificate, or its TLS, is not taken, and what to do."""
+    if isinstance(error, FingerprintError):
+        line = (
+            f"shows a certificate of fingerprint {error}, not the one of source.tls_fingerprint;"
+            " find out why before you change it"
+        )
+    elif isinstance(error, ssl.SSLCertVerificationError) and shown:
+        line = (
+            f"its certificate is not to be trusted ({error.verify_message}); if {shown} is what the"
+            f' camera itself shows, set source.tls_fingerprint = "{shown}", else source.ca_file'
+        )
+    else:
+        reason = getattr(error, "reason", None) or type(error).__name__
+        line = f"no encrypted connection is possible ({reason}); does it speak TLS on this port?"
+    return CameraFault("certificate", f"{camera}: {line}")

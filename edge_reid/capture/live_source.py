@@ -1,0 +1,299 @@
+"""Frames from a camera or a stream: the newest wins, and one that hangs is opened again.
+
+The camera is decoded in a process of its own (`decoder.py`). A thread of the source supervises it:
+it hears its reports, says that there is a newer picture, kills it when none comes, and starts
+another one. Whoever takes frames never waits for a camera.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import TracebackType
+
+from edge_reid.capture.camera_login import address_with_login
+from edge_reid.capture.camera_order import CameraOrder
+from edge_reid.capture.decoder_process import DecoderProcess
+from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
+from edge_reid.capture.frame_slots import FrameSlots
+from edge_reid.capture.pixels import rgb_image
+from edge_reid.core.camera_fault import CameraFault
+from edge_reid.core.config import SourceSettings
+from edge_reid.core.errors import SourceError
+from edge_reid.core.opencv import DEFAULT_FPS
+from edge_reid.core.steady_clock import SteadyClock
+from edge_reid.core.types import Frame, Image
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _PAUSE_GROWS = 0.5, 2.5, 1.5
+"""Between two attempts to open a camera that is gone: it is to be seen within 5 s of its return."""
+_LOGIN_PAUSE_S = 20.0
+"""After a refused login: many cameras lock out whoever tries too often."""
+_JITTER = 0.2
+"""Of a pause: cameras behind one switch do not all get asked at once."""
+_CLOSE_WAIT_S = 3.0
+_TURN_S = 1.0
+"""Longest wait for a frame before whoever iterates hears that there is none."""
+_KEY_PICTURE_WAIT_S = 90.0
+"""A stream that flows may take so long to its first key picture: "smart" codecs send few."""
+_MOST_STILL_S = 600.0
+"""A picture that never changes is asked after ever more seldom: it may be a still scene."""
+_START_WAIT_S = 10.0
+"""Within which a decoder says something at all, on a slow and busy device."""
+_MAX_FPS = 1000.0
+
+
+class LiveSource:
+    """A camera index, a device path, a pipeline, or the URL of a stream.
+
+    Frames carry the time at which they were taken, as far as it can be known; `Frame.index` counts
+    every frame read, so a gap in it is a drop.
+
+    Args:
+        settings: what to open, and how.
+        is_patient: a source that gives no picture at first is waited for, as later on. Until one
+            has come, `size_px` is (0, 0).
+        clock: gives frames their time.
+        on_frame: called in the supervising thread whenever a newer frame can be taken; it must
+            return soon.
+
+    Raises:
+        SourceError: `login_file` holds no login; or no picture within `stall_timeout_s` of opening,
+            and we are not patient; of a stream that flows, within 90 s. Later trouble is not an
+            error: the source is opened again until it answers (`reopened` counts).
+    """
+
+    is_live = True
+    frames_expected = None
+
+    def __init__(
+        self,
+        settings: SourceSettings,
+        *,
+        is_patient: bool = False,
+        clock: SteadyClock | None = None,
+        on_frame: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.reopened = 0
+        self.fps, self.size_px = DEFAULT_FPS, (0, 0)
+        self.lag_s = 0.0
+        self._settings = settings
+        self._address = address_with_login(settings)
+        self._clock = clock or SteadyClock()
+        self._on_frame = on_frame
+        self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._taking = threading.Lock()
+        self._newest: ReadyPicture | None = None
+        self._taken = 0
+        self._earlier = _Counts()
+        self._max_still_s = settings.stall_timeout_s
+        self._pause_s = _FIRST_PAUSE_S
+        self._slots = FrameSlots()
+        self._report = DecoderReport(None)
+        self._decoder: DecoderProcess | None = None
+        self._has_tried = False
+        self._supervisor = threading.Thread(target=self._supervise, name="capture", daemon=True)
+        self._supervisor.start()
+        if not is_patient:
+            self._await_first()
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were read, or skipped undecoded, and never taken."""
+        read, is_pending = self._report.frames_read, self._newest is not None
+        return read + self._earlier.skipped + self._report.skipped - self._taken - is_pending
+
+    @property
+    def damaged(self) -> int:
+        return self._earlier.damaged + self._report.damaged
+
+    @property
+    def fault(self) -> CameraFault | None:
+        """What is wrong now; None when pictures come as they should."""
+        decoder = self._decoder
+        return decoder.fault if decoder else self._report.fault
+
+    def close(self) -> None:
+        """End the iteration and let the camera go."""
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+        if decoder := self._decoder:
+            decoder.kill()
+        if threading.current_thread() is not self._supervisor:
+            self._supervisor.join(_CLOSE_WAIT_S)
+
+    def __enter__(self) -> LiveSource:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def newest(self) -> Frame | None:
+        """The newest frame that was not taken yet; None when none has come since. Never waits."""
+        with self._changed:
+            picture, self._newest = self._newest, None
+        image = self._image(picture) if picture else None
+        if picture is None or image is None:
+            return None
+        self._taken += 1
+        captured_s = min(picture.captured_s, time.monotonic())
+        return Frame(image, picture.index, self._clock.at(captured_s))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames(lambda: None)
+
+    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:
+        """Frames until `close`; while none comes, `idle` is called about once a second."""
+        while not self._closed.is_set():
+            frame = self.newest()
+            if frame:
+                yield frame
+            elif not self._await_change(_TURN_S):
+                idle()
+
+    def _image(self, picture: ReadyPicture) -> Image | None:
+        """RGB; None when a newer picture has taken its place, which is then about to be told."""
+        with self._taking:
+            if self._closed.is_set():
+                return None
+            with self._slots.reading(picture.slot) as data:
+                image = None if data is None else rgb_image(data, picture.slot)
+            return image if self._slots.holds(picture.slot) else None
+
+    def _await_change(self, timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._newest is not None or self._closed.is_set(), timeout_s
+            )
+
+    def _await_first(self) -> None:
+        """Raises SourceError: the first attempt has brought no picture."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._has_tried)
+            has_come = self._newest is not None
+        if not has_come:
+            fault = self.fault
+            self.close()
+            raise SourceError(str(fault))
+
+    def _supervise(self) -> None:
+        try:
+            while not self._closed.is_set():
+                self._decoder = decoder = DecoderProcess(self._order(), self._slots)
+                try:
+                    self._follow(decoder)
+                finally:
+                    decoder.stop()
+                self._closed.wait(self._wind_up(decoder))
+                self.reopened += not self._closed.is_set()
+        finally:
+            with self._taking:  # whoever is at a picture finishes it
+                self._closed.set()
+                self._slots.close()
+
+    def _order(self) -> CameraOrder:
+        settings = self._settings
+        with suppress(SourceError):  # being written anew: the login of before is left
+            self._address = address_with_login(settings)
+        return CameraOrder(
+            self._address,
+            settings.stall_timeout_s,
+            settings.rtsp_transport,
+            str(settings.ca_file) if settings.ca_file else None,
+            settings.tls_fingerprint,
+            allow_redirects=settings.allow_redirects,
+            max_still_s=self._max_still_s,
+            first_index=self._report.frames_read,
+            earlier=self._decoder.fault if self._decoder else None,
+            stillness=self._report.stillness,
+        )
+
+    def _follow(self, decoder: DecoderProcess) -> None:
+        """Hear a decoder until it ends, or until it is to be given up."""
+        last_s, has_spoken = time.monotonic(), False
+        while not (decoder.is_over or self._closed.is_set()):
+            report = decoder.next_report(_TURN_S)
+            if report:
+                self._report, has_spoken = report, True
+                self._warn_of(report)
+            if report and report.picture:
+                last_s = time.monotonic()
+                self._keep(report, report.picture)
+            elif time.monotonic() - last_s > self._patience_s(decoder, has_spoken=has_spoken):
+                return
+
+    def _patience_s(self, decoder: DecoderProcess, *, has_spoken: bool) -> float:
+        """How long to go without a good picture."""
+        stall_s, report = self._settings.stall_timeout_s, decoder.report
+        if not has_spoken:
+            return max(stall_s, _START_WAIT_S)
+        if report.awaits_key_picture:
+            return max(_KEY_PICTURE_WAIT_S, stall_s)
+        return max(self._max_still_s, stall_s) + _TURN_S
+
+    def _keep(self, report: DecoderReport, picture: ReadyPicture) -> None:
+        if 0 < report.fps <= _MAX_FPS:
+            self.fps = report.fps
+        self.size_px = picture.slot.width, picture.slot.height
+        self.lag_s = report.lag_s
+        self._pause_s = _FIRST_PAUSE_S
+        with self._changed:
+            self._newest = picture
+            self._changed.notify_all()
+        self._on_frame()
+
+    def _wind_up(self, decoder: DecoderProcess) -> float:
+        """Add up what a decoder did; the pause until the next, seconds."""
+        report = self._report
+        if report.stillness:
+            self._max_still_s = min(self._max_still_s * 2, _MOST_STILL_S)
+        elif report.has_pictures:
+            self._max_still_s = self._settings.stall_timeout_s
+        self._earlier.add(report)
+        self._report = DecoderReport(
+            decoder.fault, frames_read=report.frames_read, stillness=report.stillness
+        )
+        with self._changed:
+            self._has_tried = True
+            self._changed.notify_all()
+        pause_s, self._pause_s = self._pause_s, min(self._pause_s * _PAUSE_GROWS, _LONGEST_PAUSE_S)
+        if decoder.fault and decoder.fault.kind == "login":
+            pause_s = _LOGIN_PAUSE_S
+        return pause_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+
+    def _warn_of(self, report: DecoderReport) -> None:
+        if report.unenforced:
+            _warn_once(report.unenforced)
+
+
+class _Counts:
+    """Of all decoders before the one at work."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self.damaged = 0
+
+    def add(self, report: DecoderReport) -> None:
+        self.skipped += report.skipped
+        self.damaged += report.damaged
+
+
+_WARNED: set[str] = set()
+
+
+def _warn_once(unenforced: str) -> None:
+    if unenforced not in _WARNED:
+        _WARNED.add(unenforced)
+        _log.warning("decoders of cameras run with more rights than they need: %s", unenforced)

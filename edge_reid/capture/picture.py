@@ -1,0 +1,75 @@
+"""A picture as a decoder gives it, before anybody has judged it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_reid.capture.frame_slots import Layout
+
+_LOOK_ROWS = 4
+"""Every fourth row is looked at: a digit of a camera's own clock is taller."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """Bytes in rows."""
+
+    data: memoryview
+    row_bytes: int
+    rows: int
+    stride: int
+    """From the start of one row to that of the next, bytes."""
+
+    def pieces(self) -> list[memoryview]:
+        """All rows without the gaps between them, in as few pieces as may be."""
+        if self.stride == self.row_bytes:
+            return [self.data[: self.row_bytes * self.rows]]
+        return [self._row(number) for number in range(self.rows)]
+
+    def some_rows(self) -> list[memoryview]:
+        return [self._row(number) for number in range(0, self.rows, _LOOK_ROWS)]
+
+    def _row(self, number: int) -> memoryview:
+        start = number * self.stride
+        return self.data[start : start + self.row_bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedPicture:
+    """What a decoder gave, and how it came about."""
+
+    planes: tuple[Plane, ...]
+    layout: Layout
+    width: int
+    height: int
+    captured_s: float
+    """Monotonic."""
+    kind: str = "?"
+    """`I` can be decoded alone, `P` and `B` need others, `?` unknown."""
+    errors: int = 0
+    """Of the decoder since the picture before."""
+
+
+class PictureReader(Protocol):
+    """Reads one camera, in the decoder's process."""
+
+    @property
+    def fps(self) -> float:
+        """As far as known; 0 before."""
+
+    @property
+    def skipped(self) -> int:
+        """Pictures left out undecoded, as they came faster than they could be decoded."""
+
+    @property
+    def refused(self) -> int:
+        """Pictures that were larger than they may be."""
+
+    def pictures(self) -> Iterator[DecodedPicture]:
+        """Every picture as it comes, until the camera ends; then nothing more.
+
+        Raises:
+            ValueError: the address is none.
+        """

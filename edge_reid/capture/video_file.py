@@ -1,0 +1,121 @@
+"""Frames from a video file, every one of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+
+from edge_reid.core.errors import SourceError
+from edge_reid.core.opencv import frame_rate, to_rgb
+from edge_reid.core.redact import redact
+from edge_reid.core.types import Frame
+
+_COMPLETE_SHARE = 0.98
+"""Of what a container promises: with so much decoded, give or take a frame, a file is whole."""
+_COUNTING_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi"})
+"""Containers that count their frames; of the others OpenCV guesses from length and frame rate."""
+_MAX_FRAMES = 1e9
+
+
+class FileSource:
+    """Every frame of a video file, in order, at `start_utc_s` plus the time its container gives.
+
+    Iterating raises SourceError after the last frame that can be decoded when the file promises
+    more: what came before is good.
+    """
+
+    is_live = False
+    dropped = damaged = reopened = 0
+    lag_s = 0.0
+    fault = None
+
+    def __init__(self, path: Path, start_utc_s: float = 0.0) -> None:
+        self._path = path
+        self._start_utc_s = start_utc_s
+        self._capture = _open(path)
+        self.fps = frame_rate(self._capture)
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.frames_expected = int(count) if 0 < count < _MAX_FRAMES else None
+        self._first = self._read()
+        if self._first is None:
+            self.close()
+            raise SourceError(f"video {path}: no frame can be decoded; give a complete video file")
+        height, width = self._first[0].shape[:2]
+        self.size_px = (int(width), int(height))
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def __enter__(self) -> FileSource:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:  # noqa: ARG002
+        """As by iteration: a file always has a frame, so that `idle` is never called."""
+        return iter(self)
+
+    def __iter__(self) -> Iterator[Frame]:
+        read, self._first = self._first, None
+        index, video_s, offset_s = 0, 0.0, 0.0
+        while read is not None:
+            picture, clock_s = read
+            if index == 0:
+                offset_s = clock_s
+            elif clock_s - offset_s > video_s:
+                video_s = clock_s - offset_s
+            else:  # no clock in this container, or it stands still
+                video_s += 1 / self.fps
+            yield Frame(to_rgb(picture), index, self._start_utc_s + video_s)
+            index += 1
+            read = self._read()
+        self._check_complete(index, video_s)
+
+    def _read(self) -> tuple[Any, float] | None:
+        """The next picture and its time in the container, in seconds to the microsecond."""
+        is_read, picture = self._capture.read()
+        if not is_read:
+            return None
+        clock_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return picture, round(clock_s, 6) if math.isfinite(clock_s) and clock_s >= 0 else 0.0
+
+    def _check_complete(self, frames: int, last_s: float) -> None:
+        expected = self.frames_expected
+        if expected is None:
+            return
+        got: float = frames
+        if self._path.suffix.lower() not in _COUNTING_SUFFIXES:
+            got = max(got, last_s * self.fps + 1)
+        if got + 1 < expected * _COMPLETE_SHARE:
+            raise SourceError(
+                f"video {self._path}: broke off after frame {frames - 1}, expected {expected} "
+                f"frames; the {frames} before were processed; copy the file again for the rest"
+            )
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    name = redact(str(path))  # it may have been meant as the address of a camera
+    if not path.is_file():
+        raise SourceError(
+            f"video {name}: no such file; give a video file, a camera index or an rtsp:// URL"
+        )
+    if path.stat().st_size == 0:
+        raise SourceError(f"video {path}: expected a video, the file is empty; copy it again")
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise SourceError(
+            f"video {path}: expected a video, this is none or it is cut off; "
+            "give a complete video file"
+        )
+    return capture

@@ -1,0 +1,235 @@
+"""One agent and several cameras: recordings by their times, live cameras by turns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from support import campus, mjpeg_camera
+from support.consumer import Consumer, eventually
+from support.mjpeg_camera import MjpegCamera
+from support.mosquitto import Mosquitto
+
+from edge_reid.agent import camera_status_report
+from edge_reid.agent.app import Outputs, run_agent
+from edge_reid.cli.main import main
+from edge_reid.consumers.command_client import ask, new_command
+from edge_reid.core.config import AgentSettings
+from edge_reid.core.errors import UsageError
+from edge_reid.core.opencv import to_rgb
+from edge_reid.core.types import Image
+from edge_reid.wire.commands import CommandResult
+from edge_reid.wire.topics import Address
+
+ADDRESS = Address("edge-reid", "lab", "device")
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Path:
+    path = tmp_path / "gallery.db"
+    with pytest.raises(SystemExit, match="0"):
+        main(["gallery", "init", str(path)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two pieces of the clip, of other lengths and frame rates."""
+    folder = tmp_path_factory.mktemp("clips")
+    pieces = {"gate": (8, 6, 10), "door": (40, 4, 7)}
+    for name, (start_s, seconds, fps) in pieces.items():
+        cut = ["-ss", str(start_s), "-t", str(seconds), "-i", str(campus.CLIP), "-r", str(fps)]
+        out = ["-c:v", "libx264", "-preset", "ultrafast", str(folder / f"{name}.mp4")]
+        subprocess.run(["ffmpeg", "-v", "error", *cut, *out], check=True)
+    return {name: folder / f"{name}.mp4" for name in pieces}
+
+
+@pytest.fixture(scope="module")
+def crowd() -> tuple[Image, ...]:
+    """Four seconds in which people walk through the picture."""
+    capture = cv2.VideoCapture(str(campus.CLIP))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, 80)
+    pictures = tuple(to_rgb(capture.read()[1]) for _ in range(40))
+    capture.release()
+    return pictures
+
+
+def agent_of(gallery: Path, cameras: dict[str, str], **more: object) -> AgentSettings:
+    tables = {name: {"source": {"uri": uri}} for name, uri in cameras.items()}
+    table = {"site": "lab", "agent": "device", "gallery": gallery, "cameras": tables}
+    return AgentSettings.model_validate(table | more)
+
+
+def recorded(gallery: Path, cameras: dict[str, Path], where: Path) -> list[dict[str, Any]]:
+    settings = agent_of(gallery, {name: str(clip) for name, clip in cameras.items()})
+    run_agent(settings, outputs=Outputs(events=str(where)))
+    return [json.loads(line) for line in where.read_text().splitlines()]
+
+
+def of_camera(events: list[dict[str, Any]], camera: str) -> list[dict[str, Any]]:
+    """What one camera told, apart from its number in the whole."""
+    return [event | {"seq": 0} for event in events if event["camera"] == camera]
+
+
+def test_each_recording_of_several_tells_what_it_tells_alone_and_always_in_the_same_order(
+    gallery: Path, clips: dict[str, Path], tmp_path: Path
+) -> None:
+    both = recorded(gallery, clips, tmp_path / "both.jsonl")
+    assert {event["camera"] for event in both} == {"gate", "door"}
+    assert [event["seq"] for event in both] == list(range(1, len(both) + 1))
+    decided = [event["decided_at"] for event in both]
+    assert decided == sorted(decided), "by the time of the videos"
+    for name, clip in clips.items():
+        alone = recorded(gallery, {name: clip}, tmp_path / f"{name}.jsonl")
+        assert of_camera(both, name) == of_camera(alone, name)
+    recorded(gallery, clips, tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "both.jsonl").read_bytes()
+
+
+def test_a_recording_that_breaks_off_ends_after_the_others_have_gone_on(
+    gallery: Path, clips: dict[str, Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.avi"
+    copy = ["-c:v", "mjpeg", "-q:v", "5", str(broken)]
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(clips["gate"]), *copy], check=True)
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 3])
+    events = tmp_path / "events.jsonl"
+    settings = agent_of(gallery, {"yard": str(broken), "door": str(clips["door"])})
+    with suppress(Exception):
+        run_agent(settings, outputs=Outputs(events=str(events)))
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    alone = recorded(gallery, {"door": clips["door"]}, tmp_path / "door.jsonl")
+    assert of_camera(told, "door") == of_camera(alone, "door")
+
+
+def test_live_cameras_and_recordings_do_not_mix(gallery: Path, clips: dict[str, Path]) -> None:
+    cameras = {"gate": str(clips["gate"]), "door": "rtsp://127.0.0.1:1/door"}
+    with pytest.raises(UsageError, match="expected all live or all files, got live door and files"):
+        run_agent(agent_of(gallery, cameras), outputs=Outputs())
+
+
+def test_each_camera_has_a_film_of_its_own(
+    gallery: Path, clips: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = agent_of(gallery, {name: str(clip) for name, clip in clips.items()})
+    with pytest.raises(UsageError, match=r"expected \{camera\} in its name.*film-\{camera\}.webm"):
+        run_agent(settings, outputs=Outputs(annotate=tmp_path / "film.webm"))
+    run_agent(settings, outputs=Outputs(annotate=tmp_path / "{camera}.webm"))
+    for name, clip in clips.items():
+        film, source = (cv2.VideoCapture(str(path)) for path in (tmp_path / f"{name}.webm", clip))
+        assert film.get(cv2.CAP_PROP_FRAME_COUNT) == source.get(cv2.CAP_PROP_FRAME_COUNT)
+
+
+def run_until(is_enough: Callable[[], bool], agent: AgentSettings, timeout_s: float = 120) -> None:
+    """Run an agent, and press Ctrl-C when it is enough."""
+    was_enough, is_over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            while not is_over.wait(0.1) and time.monotonic() < deadline_s:
+                if is_enough():
+                    was_enough.set()
+                    break
+        finally:
+            if not is_over.is_set():
+                os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_agent(agent, outputs=Outputs())
+    finally:
+        is_over.set()
+    assert was_enough.is_set()
+
+
+@pytest.fixture
+def told(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Who hears all that the agent says."""
+    monkeypatch.setattr(camera_status_report, "STATUS_INTERVAL_S", 1.5)
+    monkeypatch.setattr(mjpeg_camera, "PERIOD_S", 0.1)
+    with Consumer(broker.broker()) as consumer:
+        eventually(lambda: consumer.is_subscribed)
+        yield consumer
+
+
+@pytest.mark.broker
+def test_one_camera_hangs_and_the_other_goes_on_at_its_rate(
+    gallery: Path, broker: Mosquitto, told: Consumer, crowd: tuple[Image, ...]
+) -> None:
+    with MjpegCamera(crowd, hangs_after=40) as gate, MjpegCamera(crowd) as door:
+        agent = agent_of(
+            gallery,
+            {"gate": gate.url, "door": door.url},
+            mqtt={"url": broker.url},
+            detect={"rate_hz": 2},
+        )
+
+        def has_hung_and_gone_on() -> bool:
+            states = [
+                {brief["camera"]: brief["state"] for brief in status["camera_states"] or ()}
+                for status in told.payloads("/agents/device/status")
+            ]
+            hung = {"gate": "stalled", "door": "running"}
+            if {"gate": "running", "door": "running"} in states:
+                gate.answers = False
+            doors = told.payloads("/door/status")
+            return hung in states and len(doors) > 6 and doors[-1]["looks"]["present_hz"] > 1
+
+        run_until(has_hung_and_gone_on, agent)
+        eventually(lambda: told.payloads("/gate/status")[-1]["state"] == "ended")
+        eventually(lambda: told.payloads("/door/status")[-1]["state"] == "ended")
+        (last,) = told.payloads("/agents/device/status")[-1:]
+    assert last["cameras"] == ["door", "gate"]
+    assert last["camera_states"] is None, "it is offline"
+    cameras = {event["camera"] for event in told.payloads("/unknown")}
+    assert cameras == {"gate", "door"}
+
+
+@pytest.mark.broker
+def test_commands_name_the_camera_that_they_are_for(
+    gallery: Path, broker: Mosquitto, told: Consumer, crowd: tuple[Image, ...], tmp_path: Path
+) -> None:
+    results: list[CommandResult] = []
+    commands = (
+        new_command("snapshot", camera="door"),
+        new_command("snapshot"),
+        new_command("set-threshold", 0.9, camera="door"),
+        new_command("set-threshold", 0.9, camera="yard"),
+    )
+
+    def have_been_asked() -> bool:
+        if not told.payloads("/door/status"):
+            return False
+        results.extend(ask(broker.broker(), ADDRESS, asked, timeout_s=30) for asked in commands)
+        return True
+
+    with MjpegCamera(crowd) as gate, MjpegCamera(crowd) as door:
+        agent = agent_of(
+            gallery,
+            {"gate": gate.url, "door": door.url},
+            mqtt={"url": broker.url},
+            detect={"rate_hz": 2},
+            commands={
+                "allow": ["snapshot", "set-threshold"],
+                "snapshot_dir": tmp_path / "pictures",
+            },
+        )
+        run_until(have_been_asked, agent)
+    picture, unnamed, threshold, other = results
+    assert picture.picture is not None
+    assert "door" in Path(picture.picture.file).name
+    assert "expected a camera, as this agent has several; name gate or door" in str(unnamed.reason)
+    assert threshold.outcome == "done"
+    assert "expected camera gate or door, those of this agent, got yard" in str(other.reason)

@@ -1,0 +1,202 @@
+"""The agents of a device's cameras become one, and one becomes several: nothing is left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from support import real_bundles
+from support.consumer import eventually
+from support.secured_broker import certs
+from support.sites import SITE, per_camera, write_site
+
+from deploy.site.site import load_site
+from edge_reid.core.types import Template
+from edge_reid.gallery.gallery_tables import REPLICA_APPLICATION_ID
+from edge_reid.gallery.store import GalleryStore
+
+with pytest.MonkeyPatch.context() as patch:  # for this file only: an `install` is there as well
+    patch.syspath_prepend(real_bundles.DEPLOY / "install")
+    import inherited_galleries
+    from device_paths import Account, DevicePaths
+    from install_progress import Steps
+    from unpacked_bundle import UnpackedBundle
+
+if TYPE_CHECKING:
+    from support.device_root import DeviceRoot
+
+QUICK = ("--patience", "8")
+NORTH, SOUTH = 'camera = "north"\n', 'camera = "south"\n'
+BOTH = '[cameras.north.source]\nuri = "1"\n[cameras.south.source]\nuri = "2"\n'
+PER_CAMERA = {"north": NORTH, "south": SOUTH}
+ONE = {"yard-1": BOTH}
+MODEL_ID, DIMENSION = "0123456789abcdef", 4
+
+
+def state(device: DeviceRoot, name: str) -> Path:
+    return device.root / "var/lib/edge-reid" / name
+
+
+def agents(device: DeviceRoot) -> dict[str, tuple[str, bool]]:
+    """How each is, and whether it starts at boot."""
+    names = ("north", "south", "yard-1")
+    return {name: (device.state_of(name), device.is_enabled(name)) for name in names}
+
+
+RUNS, GONE = ("active", True), ("inactive", False)
+
+
+def write_replica(path: Path, people: str) -> None:
+    """A file that is known for the copy of a published gallery."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"PRAGMA application_id = {REPLICA_APPLICATION_ID}")
+        db.execute("CREATE TABLE people (name TEXT)")
+        db.execute("INSERT INTO people VALUES (?)", (people,))
+
+
+def people_in(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as db:
+        return [name for (name,) in db.execute("SELECT name FROM people")]
+
+
+@pytest.fixture
+def yard(device: DeviceRoot) -> DeviceRoot:
+    """One that runs an agent for each camera, with a copy of the site's gallery each."""
+    device.run_systemd()
+    outcome = device.install(device.bundle("1.0", cameras=PER_CAMERA), *QUICK)
+    assert outcome.code == 0, outcome.said
+    for camera in PER_CAMERA:
+        write_replica(state(device, f"gallery-{camera}.db"), "ana")
+        state(device, f"outbox-{camera}.db").write_text("events")
+    return device
+
+
+def test_agents_become_one_and_one_becomes_several(yard: DeviceRoot) -> None:
+    one = yard.bundle("1.1", cameras=ONE)
+    write_replica(one / "gallery/gallery.db", "a first gallery replaces nobody")
+    real_bundles.write_manifest(one, "1.1")
+    outcome = yard.install(one, *QUICK)
+    assert outcome.code == 0, outcome.said
+    assert agents(yard) == {"north": GONE, "south": GONE, "yard-1": RUNS}
+    assert people_in(state(yard, "gallery-yard-1.db")) == ["ana"]
+    assert not list(state(yard, "").glob("gallery-*th.db*")), "nobody would erase people there"
+    assert state(yard, "outbox-north.db").read_text() == "events"
+    state(yard, "outbox-yard-1.db").write_text("more")
+
+    outcome = yard.install(yard.bundle("1.2", cameras=PER_CAMERA), *QUICK)
+    assert outcome.code == 0, outcome.said
+    assert agents(yard) == {"north": RUNS, "south": RUNS, "yard-1": GONE}
+    for camera in PER_CAMERA:
+        assert people_in(state(yard, f"gallery-{camera}.db")) == ["ana"]
+    assert not list(state(yard, "").glob("gallery-yard-1.db*"))
+    assert state(yard, "outbox-yard-1.db").read_text() == "more"
+
+
+def test_one_agent_that_is_not_well_gives_the_others_back(yard: DeviceRoot) -> None:
+    before = yard.fingerprint()
+    outcome = yard.install(yard.bundle("1.1", "mute", cameras=ONE), *QUICK)
+    assert "edge-reid@yard-1: was not well" in outcome.complaint
+    assert (yard.fingerprint(), yard.version) == (before, "1.0")
+    assert not list(state(yard, "").glob("gallery-yard-1.db*"))
+    for camera in PER_CAMERA:
+        assert people_in(state(yard, f"gallery-{camera}.db")) == ["ana"]
+    eventually(lambda: agents(yard) == {"north": RUNS, "south": RUNS, "yard-1": GONE})
+
+
+def test_a_power_cut_gives_the_others_back(yard: DeviceRoot) -> None:
+    before = yard.fingerprint()
+    yard.loses_power_at("systemctl")
+    installer = yard.start(yard.bundle("1.1", cameras=ONE), *QUICK)
+    installer.communicate(timeout=120)
+    assert state(yard, "gallery-yard-1.db").exists()
+    assert not (yard.config.parent / "north.toml").exists()
+    yard.boot()
+    assert yard.fingerprint() == before
+    assert not state(yard, "gallery-yard-1.db").exists()
+    assert people_in(state(yard, "gallery-north.db")) == ["ana"]
+
+
+def test_a_certificate_for_a_key_that_is_there_comes_over_the_air(
+    device: DeviceRoot, tmp_path: Path
+) -> None:
+    """A bundle for all devices has nobody's key."""
+    pki = tmp_path / "pki"
+    for words in (
+        "agent yard-1-north --site lab --camera north",
+        "agent yard-1 --site lab --camera north --camera south --instead-of yard-1-north",
+        "agent shed-1 --site lab --camera shed",
+    ):
+        assert certs(pki, words)[0] == 0
+    north = {f"yard-1-north.{end}": read(pki, f"yard-1-north.{end}") for end in ("crt", "key")}
+    assert device.install(device.bundle("1.0", cameras=PER_CAMERA, secrets=north)).code == 0
+    before = device.fingerprint()
+    for version, behaviour in (("1.1", "sick"), ("1.2", "well")):
+        for_all = device.bundle(
+            version, behaviour, cameras={"gate-1/yard-1": BOTH}, secrets={}, box=None
+        )
+        (for_all / "config/gate-1/agent.crt").write_bytes(read(pki, "yard-1.crt"))
+        (for_all / "config/gate-1/other.crt").write_bytes(read(pki, "shed-1.crt"))
+        real_bundles.write_manifest(for_all, version, box=None)
+        outcome = device.install(for_all)
+        assert "other.crt: no key on this device belongs to it" in outcome.said
+        if behaviour == "sick":
+            assert device.fingerprint() == before
+    secrets = device.config.parent / "secrets"
+    assert read(pki, "yard-1.crt") == (secrets / "agent.crt").read_bytes()
+    assert read(pki, "yard-1.key") == (secrets / "agent.key").read_bytes()
+    assert (secrets / "agent.key").stat().st_mode & 0o777 == 0o600
+    assert {file.name for file in secrets.iterdir()} == {*north, "agent.crt", "agent.key"}
+
+
+def read(pki: Path, name: str) -> bytes:
+    return (pki / "clients" / name).read_bytes()
+
+
+def enrol(path: Path, *names: str) -> None:
+    """Into a gallery of the device's own."""
+    with GalleryStore.create(path, MODEL_ID, DIMENSION) as store:
+        for name in names:
+            vector = np.eye(DIMENSION, dtype=np.float32)[len(name) % DIMENSION]
+            photo = hashlib.sha256(name.encode()).hexdigest()
+            store.add_all([Template(name, vector, MODEL_ID, 0.7, photo, 100.0)])
+
+
+def test_people_who_were_enrolled_at_one_camera_are_known_at_all(tmp_path: Path) -> None:
+    """The new release's own program joins the galleries."""
+    device = DevicePaths(tmp_path)
+    for folder in (device.config, device.state, tmp_path / "release/bin"):
+        folder.mkdir(parents=True)
+    program = Path(sys.executable).with_name("edge-reid")
+    (tmp_path / "release/bin/edge-reid").symlink_to(program)
+    for camera, text in PER_CAMERA.items():
+        (device.config / f"{camera}.toml").write_text(text)
+    enrol(device.gallery("north"), "ana", "bo")
+    enrol(device.gallery("south"), "bo", "carla")
+    folder = real_bundles.unpack_into(tmp_path / "bundle", "1.1", [], configs=ONE)
+    inheritance = inherited_galleries.Inheritance.of(UnpackedBundle.open(folder), device)
+    assert inheritance.heirs == {device.gallery("yard-1")}
+    inheritance.bring(tmp_path / "release", Account.of(device), Steps())
+    with GalleryStore.open(device.gallery("yard-1")) as store:
+        assert sorted(template.identity for template in store.templates()) == ["ana", "bo", "carla"]
+    for camera in PER_CAMERA:
+        (device.config / f"{camera}.toml").unlink()
+    inheritance.retire(Steps())
+    assert device.gallery("north").exists(), "a gallery of the device's own is nobody else's"
+
+
+@pytest.mark.parametrize("text", [SITE, per_camera()])
+def test_cameras_are_known_by_what_a_bundle_writes(tmp_path: Path, text: str) -> None:
+    for agent in load_site(write_site(tmp_path, text)).agents("yard-1"):
+        config = tmp_path / agent.path.name
+        config.write_text(agent.text)
+        assert inherited_galleries.cameras_in(config) == agent.settings.cameras.keys()
+
+
+def test_the_installer_knows_the_copy_of_a_gallery_by_its_number() -> None:
+    assert inherited_galleries.REPLICA_APPLICATION_ID == REPLICA_APPLICATION_ID
