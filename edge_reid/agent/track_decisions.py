@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from edge_reid.agent.continued_visits import ContinuedVisits, past_track
 from edge_reid.agent.name_assignment import NameAssignment
 from edge_reid.agent.policy import MatchPolicy
-from edge_reid.agent.recent_tracks import RecentTracks
 from edge_reid.agent.track_state import (
     EmbeddedCrop,
     EndedTrack,
@@ -48,9 +48,7 @@ class TrackDecisions:
         self._keep = keep
         self._tracks: dict[int, TrackState] = {}
         self._names = NameAssignment(self._tracks)
-        self._recent = RecentTracks(relink_s)
-        self._places: dict[int, Track] = {}
-        self._heirs: dict[int, int] = {}  # by track that is to end, the one that continues it
+        self._visits = ContinuedVisits(self._tracks, memory_s=relink_s)
         self._due: set[int] = set()  # tracks of which more has changed than their crops
         self._wanting_fresh: set[int] = set()
         self._settled: set[int] = set()  # tracks whose fresh crops have done their work
@@ -125,16 +123,15 @@ class TrackDecisions:
 
     def locate(self, tracks: Iterable[Track]) -> None:
         """Say where the open tracks are, at every frame."""
-        self._places |= {track.track_id: track for track in tracks}
+        self._visits.locate(tracks)
 
     def take_continued(self) -> frozenset[int]:
         """Open tracks whose people go on under other numbers: they are to end; asking is taking."""
-        continued = frozenset(self._heirs)
-        return continued & self._tracks.keys()
+        return self._visits.to_end
 
     def forget_recent(self) -> None:
         """What comes next continues nothing that was."""
-        self._recent.clear()
+        self._visits.forget_recent()
 
     def meet(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Say which tracks are so close that the tracker may take one for the other; at every look
@@ -180,7 +177,7 @@ class TrackDecisions:
         and who follows the track must see it end under the same name. Only if the track has swapped
         people with another it ends under whose name is right.
         """
-        place = self._places.pop(track_id, None)
+        place = self._visits.leave(track_id)
         if track_id not in self._tracks:
             return EndedTrack(None)
         self._settle(track_id, final=True)
@@ -188,8 +185,15 @@ class TrackDecisions:
         self._forget(track_id)
         ended = self._ended(state, track_id)
         if place is not None:
-            self._hand_on(_past(place, state, ended.decision))
+            self._hand_on(past_track(place, state, ended.decision))
         return ended
+
+    def _hand_on(self, past: PastTrack) -> None:
+        """A track has ended: to the one that continues it, else to whoever may come."""
+        heir = self._visits.hand_on(past)
+        if heir is not None:
+            self._adopt(heir, past)
+            self._due.add(heir)
 
     def _ended(self, state: TrackState, track_id: int) -> EndedTrack:
         self._due |= self._names.waiting(state.held)
@@ -211,43 +215,11 @@ class TrackDecisions:
         one is still open, and has to end first.
         """
         state = self._tracks[track_id]
-        if track_id in self._heirs.values():
-            return True
-        if state.published or state.continues:
-            return False
-        past = self._recent.predecessor(state.crops, self._absent(), self._policy)
-        if past is None or self._is_somebody_else(state, past):
-            return False
-        if past.track.track_id in self._tracks:
-            self._heirs[past.track.track_id] = track_id
-            return True
-        self._recent.forget(past)
-        self._adopt(track_id, past)
-        return False
-
-    def _absent(self) -> list[PastTrack]:
-        """The open tracks that are not seen at the moment."""
-        return [
-            _past(place, self._tracks[track_id], None)
-            for track_id, place in self._places.items()
-            if not place.observed and track_id in self._tracks and track_id not in self._heirs
-        ]
-
-    def _is_somebody_else(self, state: TrackState, past: PastTrack) -> bool:
-        """Whether the two have different names by their own crops."""
-        now, before = self._judge(state.crops), past.held
-        if not isinstance(now, Known) or not isinstance(before, Known):
-            return False
-        return now.identity != before.identity
-
-    def _hand_on(self, past: PastTrack) -> None:
-        """A track has ended: to the one that continues it, else to whoever may come."""
-        heir = self._heirs.pop(past.track.track_id, None)
-        if heir in self._tracks:
-            self._adopt(heir, past)
-            self._due.add(heir)
-        else:
-            self._recent.remember(past)
+        if not (state.published or state.continues or self._visits.is_heir(track_id)):
+            past = self._visits.take_predecessor(track_id, self._policy, self._judge)
+            if past is not None:
+                self._adopt(track_id, past)
+        return self._visits.is_heir(track_id)
 
     def _adopt(self, track_id: int, past: PastTrack) -> None:
         state = self._tracks[track_id]
@@ -395,13 +367,6 @@ class TrackDecisions:
 
     def _is_gone(self, decision: Known | Unknown | None) -> bool:
         return isinstance(decision, Known) and decision.identity not in self._policy.index
-
-
-def _past(place: Track, state: TrackState, decision: Decision | None) -> PastTrack:
-    held = state.held
-    if isinstance(decision, Known | Unknown) and not state.is_absent:
-        held = decision
-    return PastTrack(place, tuple(state.crops), held, state.continues or place.track_id)
 
 
 def _swap_visits(one: int, state: TrackState, other: int, rival: TrackState) -> None:
