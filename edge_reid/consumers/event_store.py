@@ -27,6 +27,8 @@ COLUMNS = (
 OWN_MONTHS = 120
 """An event whose time is further back is of a device whose clock was wrong: it is aged by the time
 at which it was stored."""
+BATCH_MAX = 500
+"""Events of one commit to a disk."""
 
 
 class StoreUnavailableError(StoreError):
@@ -39,6 +41,9 @@ class RejectedEventError(StoreError):
 
 class EventStore(Protocol):
     """Keeps events, each `event_id` once."""
+
+    batch_max: int
+    """Most events of one `write`: of what takes them one by one, few are in doubt after a kill."""
 
     def write(self, events: Sequence[EventPayload]) -> int:
         """Put events on disk, all or none; returns how many were not there yet.
