@@ -68,6 +68,7 @@ MIGRATIONS = (
         "CREATE VIEW events AS SELECT * FROM edge_reid_events",
     ),
     ("ALTER TABLE edge_reid_events ADD COLUMN continues INTEGER",),
+    ("ALTER TABLE edge_reid_events ADD COLUMN corrects TEXT",),
 )
 EVENTS = DatabaseKind(
     noun="events",
