@@ -122,6 +122,7 @@ class CameraReport:
     last_frame_utc_s: float | None = None
     reason: str | None = None
     fault: FaultKind | None = None
+    persons_in_view: int | None = None
     looks: LookReport | None = None
     """None for a recording."""
 
@@ -219,6 +220,7 @@ def camera_status_message(
         frames=report.frames,
         frames_dropped=report.frames_dropped,
         last_frame_at=None if last is None else rfc3339(last),
+        persons_in_view=report.persons_in_view,
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
         period_s=goes_on,

@@ -277,6 +277,8 @@ class CameraStatus(Payload):
     frames_dropped: Count = 0
     """Not processed, because a newer one was there or because they came damaged."""
     last_frame_at: Time | None = None
+    persons_in_view: Count | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Confirmed tracks at the last frame, known or not; null when no frames come."""
     looks: LookFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Null for a recording."""
     degraded: bool | None = Field(None, json_schema_extra=_SINCE_0_6)
