@@ -117,7 +117,14 @@ def _build(
     return AgentLoop(
         cameras,
         LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
-        between_frames=_build_between_frames(settings, gallery, sinks, reload, stack),
+        between_frames=_build_between_frames(
+            settings,
+            gallery,
+            sinks,
+            outputs=[camera.output for camera in cameras],
+            reload=reload,
+            stack=stack,
+        ),
         report=report,
         signals=signals,
     )
@@ -198,6 +205,7 @@ def _build_camera(
 ) -> WatchedCamera:
     ours, name = settings.cameras[view.name], view.name
     policies, embedder = gallery.policies.of(name), models.embedder
+    clock = view.clock.now if view.source.is_live else None
     origin = EventOrigin(
         sinks.address,
         name,
@@ -214,7 +222,7 @@ def _build_camera(
             embedder=embedder,
             policies=policies,
             settings=ours,
-            decision_clock=view.clock.now if view.source.is_live else None,
+            decision_clock=clock,
         ),
         output=EventOutput(
             origin,
@@ -222,6 +230,7 @@ def _build_camera(
             names=sinks.names[name],
             commit=sinks.uplink.publisher.publish if sinks.uplink else None,
             lines=sinks.lines,
+            clock=clock,
         ),
         status=CameraStatusReport(
             name,
@@ -235,7 +244,13 @@ def _build_camera(
 
 
 def _build_between_frames(
-    settings: AgentSettings, gallery: _Gallery, sinks: _Sinks, reload: Reload, stack: ExitStack
+    settings: AgentSettings,
+    gallery: _Gallery,
+    sinks: _Sinks,
+    *,
+    outputs: Sequence[EventOutput],
+    reload: Reload,
+    stack: ExitStack,
 ) -> BetweenFrames:
     policies, sync, uplink = gallery.policies, gallery.sync, sinks.uplink
     commands = report = None
@@ -247,7 +262,12 @@ def _build_between_frames(
         )
     one_for_all = next(iter(sinks.names.values()))  # they share a file, of which one forgets
     return BetweenFrames(
-        policies, gallery.feed, commands=commands, report=report, names=one_for_all
+        policies,
+        gallery.feed,
+        outputs=outputs,
+        commands=commands,
+        report=report,
+        names=one_for_all,
     )
 
 

@@ -54,6 +54,8 @@ class Event:
 
     hit: Hit
     origin: EventOrigin
+    corrects: str | None = None
+    """Of a correction: `event_id` of the event that is taken back."""
 
     @property
     def topic(self) -> str:
@@ -66,7 +68,7 @@ class Event:
         hit, decision, origin = self.hit, self.hit.decision, self.origin
         known = decision if isinstance(decision, Known) else None
         kind: type[EventPayload] = HitPayload if known else UnknownPayload
-        return kind(
+        payload = kind(
             event_id=event_id(hit, origin),
             seq=seq,
             type=hit.type.value,
@@ -91,6 +93,7 @@ class Event:
             gallery_version=int(origin.gallery_version),
             replayed=replayed,
         )
+        return payload.model_copy(update={"corrects": self.corrects}) if known else payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class CameraReport:
     last_frame_utc_s: float | None = None
     reason: str | None = None
     fault: FaultKind | None = None
+    persons_in_view: int | None = None
     looks: LookReport | None = None
     """None for a recording."""
 
@@ -167,7 +171,7 @@ def identity_message(
     """
     state = IdentityState(
         identity=hit.identity,
-        in_view=hit.type != "end",
+        in_view=not hit.is_over,
         site=hit.site,
         agent=hit.agent,
         camera=hit.camera,
@@ -216,6 +220,7 @@ def camera_status_message(
         frames=report.frames,
         frames_dropped=report.frames_dropped,
         last_frame_at=None if last is None else rfc3339(last),
+        persons_in_view=report.persons_in_view,
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
         period_s=goes_on,
