@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.agent.agent_loop import AgentLoop
+from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.annotated_film import AnnotatedFilm, film_paths
 from edge_reid.agent.between_frames import BetweenFrames
 from edge_reid.agent.camera_policies import CameraPolicies
@@ -23,6 +24,7 @@ from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
+from edge_reid.agent.health import Health
 from edge_reid.agent.live_feed import LiveFeed
 from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.metrics import RunSummary
@@ -37,7 +39,7 @@ from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import AgentSettings, MetricsSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
@@ -114,6 +116,9 @@ def _build(
         for view in views.all
     ]
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
+    if settings.metrics:
+        parts = _parts_told(settings, cameras, gallery, sinks)
+        _serve_metrics(settings.metrics, parts, report=report, watching=watching, stack=stack)
     return AgentLoop(
         cameras,
         LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
@@ -232,6 +237,46 @@ def _build_camera(
         ),
         looks=view.looks,
     )
+
+
+def _parts_told(
+    settings: AgentSettings, cameras: Sequence[WatchedCamera], gallery: _Gallery, sinks: _Sinks
+) -> AgentParts:
+    return AgentParts(
+        settings.site,
+        settings.agent,
+        sinks.facts.model_id,
+        tuple(cameras),
+        gallery.policies,
+        gallery.sync,
+        sinks.uplink,
+    )
+
+
+def _serve_metrics(
+    settings: MetricsSettings,
+    parts: AgentParts,
+    *,
+    report: RunReport,
+    watching: Observers,
+    stack: ExitStack,
+) -> None:
+    """Answer whoever asks for metrics or health, in a thread of its own."""
+    # most agents are not asked: they need neither the library nor the memory
+    from edge_reid.agent.metrics_server import MetricsServer  # noqa: PLC0415
+    from edge_reid.agent.prometheus_collector import AgentCollector  # noqa: PLC0415
+
+    health = Health(
+        parts.cameras,
+        parts.policies,
+        beaten_s=lambda: report.beaten_s,
+        alive_s=settings.alive_s,
+        follows_gallery=parts.sync is not None,
+    )
+    server = stack.enter_context(MetricsServer(settings, AgentCollector(parts), health))
+    watching.notice(f"metrics: http://{settings.host}:{server.port}/metrics")
+    if server.warning:
+        watching.notice(server.warning)
 
 
 def _build_between_frames(

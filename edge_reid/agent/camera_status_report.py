@@ -49,6 +49,8 @@ class CameraStatusReport:
         self._reported: tuple[CameraState, FaultKind | None, bool] | None = None
         self.brief = CameraBrief(camera=camera, state="starting")
         """What the agent's status says of it."""
+        self.latest = CameraReport("starting")
+        """As it was found last; another value takes its place, and any thread may read it."""
 
     def begin(self) -> None:
         """The first frame is about to be asked for."""
@@ -89,7 +91,7 @@ class CameraStatusReport:
         self, state: CameraState, reason: str | None = None, fault: FaultKind | None = None
     ) -> CameraReport:
         fps = self._rate.of_late(self._frames.processed + self._frames.dropped)
-        return CameraReport(
+        self.latest = CameraReport(
             state,
             frames=self._frames.processed,
             frames_dropped=self._frames.dropped,
@@ -99,6 +101,7 @@ class CameraStatusReport:
             fault=fault,
             looks=self._looks.report(fps) if self._looks else None,
         )
+        return self.latest
 
     def _publish(self, report: CameraReport) -> None:
         self.brief = CameraBrief(

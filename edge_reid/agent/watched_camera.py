@@ -51,6 +51,7 @@ class WatchedCamera:
         self.status = status
         self.looks = looks
         self.counters = pipeline.counters
+        self.stages = pipeline.stages
         self._pipeline = pipeline
         self._output = output
         self._has_ended = False
