@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edge_reid.agent.agent_loop import AgentLoop
@@ -233,7 +234,7 @@ def _build_camera(
             frames=view.frames,
             looks=view.looks,
             uplink=sinks.uplink,
-            notice=watching.notice,
+            notice=partial(watching.camera_notice, name),
         ),
         looks=view.looks,
     )
