@@ -20,6 +20,7 @@ from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.camera_status_report import CameraStatusReport
 from edge_reid.agent.camera_views import View, Views, open_views
 from edge_reid.agent.command_runner import CommandRunner, Reload
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
@@ -34,6 +35,7 @@ from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.recorded_feed import RecordedFeed
 from edge_reid.agent.run_report import RunReport
+from edge_reid.agent.score_file import ScoreFile
 from edge_reid.agent.shared_models import SharedModels
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
@@ -44,6 +46,7 @@ from edge_reid.core.config import AgentSettings, MetricsSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
+from edge_reid.matching.score_drift import can_be_expected
 from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.recogniser import StrangerRecogniser
@@ -110,9 +113,16 @@ def _build(
     views = open_views(settings.cameras, pace, is_patient=is_patient, stack=stack)
     sinks = _open_sinks(settings, outputs, views, gallery=gallery, manifest=manifest, stack=stack)
     watching = stack.enter_context(_gather_observers(observers, films, views))
+    drifts = _watch_drifts(settings, views, gallery, manifest, watching=watching, stack=stack)
     cameras = [
         _build_camera(
-            settings, view, models=models, gallery=gallery, sinks=sinks, watching=watching
+            settings,
+            view,
+            models=models,
+            gallery=gallery,
+            sinks=sinks,
+            watching=watching,
+            drift=drifts.watches.get(view.name),
         )
         for view in views.all
     ]
@@ -123,7 +133,9 @@ def _build(
     return AgentLoop(
         cameras,
         LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
-        between_frames=_build_between_frames(settings, gallery, sinks, reload, stack),
+        between_frames=_build_between_frames(
+            settings, gallery, sinks, drifts, reload=reload, stack=stack
+        ),
         report=report,
         signals=signals,
     )
@@ -201,6 +213,7 @@ def _build_camera(
     gallery: _Gallery,
     sinks: _Sinks,
     watching: Observers,
+    drift: DriftWatch | None,
 ) -> WatchedCamera:
     ours, name = settings.cameras[view.name], view.name
     policies, embedder = gallery.policies.of(name), models.embedder
@@ -221,6 +234,7 @@ def _build_camera(
             policies=policies,
             settings=ours,
             decision_clock=view.clock.now if view.source.is_live else None,
+            drift=drift,
         ),
         output=EventOutput(
             origin,
@@ -235,9 +249,46 @@ def _build_camera(
             looks=view.looks,
             uplink=sinks.uplink,
             notice=partial(watching.camera_notice, name),
+            drift=drift,
         ),
         looks=view.looks,
+        drift=drift,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drifts:
+    file: ScoreFile | None
+    watches: Mapping[str, DriftWatch]
+    """By camera; recordings have none, so that they give the same events in every run."""
+
+
+def _watch_drifts(
+    settings: AgentSettings,
+    views: Views,
+    gallery: _Gallery,
+    manifest: EmbeddingManifest,
+    *,
+    watching: Observers,
+    stack: ExitStack,
+) -> _Drifts:
+    """Count the similarities of unknown people at live cameras, across runs."""
+    if not views.are_live or not can_be_expected(manifest):
+        return _Drifts(None, {})
+    file = ScoreFile(settings.scores_path)
+    watches = {
+        name: DriftWatch(
+            manifest,
+            gallery.policies.of(name),
+            kept=file.block_of(name),
+            notice=partial(watching.camera_notice, name),
+        )
+        for name in settings.cameras
+    }
+    for name, watch in watches.items():
+        file.add(name, watch)
+    stack.callback(file.save)
+    return _Drifts(file, watches)
 
 
 def _parts_told(
@@ -281,7 +332,13 @@ def _serve_metrics(
 
 
 def _build_between_frames(
-    settings: AgentSettings, gallery: _Gallery, sinks: _Sinks, reload: Reload, stack: ExitStack
+    settings: AgentSettings,
+    gallery: _Gallery,
+    sinks: _Sinks,
+    drifts: _Drifts,
+    *,
+    reload: Reload,
+    stack: ExitStack,
 ) -> BetweenFrames:
     policies, sync, uplink = gallery.policies, gallery.sync, sinks.uplink
     commands = report = None
@@ -293,7 +350,12 @@ def _build_between_frames(
         )
     one_for_all = next(iter(sinks.names.values()))  # they share a file, of which one forgets
     return BetweenFrames(
-        policies, gallery.feed, commands=commands, report=report, names=one_for_all
+        policies,
+        gallery.feed,
+        commands=commands,
+        report=report,
+        names=one_for_all,
+        scores=drifts.file,
     )
 
 

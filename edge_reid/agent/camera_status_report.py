@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from edge_reid.agent.camera_frames import CameraFrames
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.look_record import LookRecord
 from edge_reid.agent.metrics import FrameRate
 from edge_reid.agent.uplink import Uplink
@@ -28,6 +29,7 @@ class CameraStatusReport:
         looks: how often and how late it is looked at; None: it is a recording.
         uplink: the broker; None: there is none.
         notice: tells a person.
+        drift: how alike unknown people are; None: nobody counts.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class CameraStatusReport:
         looks: LookRecord | None,
         uplink: Uplink | None,
         notice: Callable[[str], None],
+        drift: DriftWatch | None = None,
     ) -> None:
         self._camera = camera
         self._frames = frames
         self._looks = looks
         self._uplink = uplink
         self._notice = notice
+        self._drift = drift
         self._rate = FrameRate()
         self._next_status_s = 0.0
         self._reported: tuple[CameraState, FaultKind | None, bool] | None = None
@@ -100,6 +104,7 @@ class CameraStatusReport:
             reason=reason,
             fault=fault,
             looks=self._looks.report(fps) if self._looks else None,
+            drift=self._drift.report if self._drift else None,
         )
         return self.latest
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
@@ -87,6 +88,7 @@ class Pipeline:
         settings: cadence, and what is kept of a track.
         decision_clock: Unix seconds now, for live sources; None takes the frame's own time, so
             that a file gives the same events in every run.
+        drift: counts the similarities of unknown people; None: nobody does.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Pipeline:
         settings: CameraSettings,
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
+        drift: DriftWatch | None = None,
     ) -> None:
         self.counters = Counters()
         self._camera = camera
@@ -114,6 +117,7 @@ class Pipeline:
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
         )
         self._decision_clock = decision_clock
+        self._drift = drift
         self._occupied = False
         self._last_frame: Frame | None = None
 
@@ -231,6 +235,8 @@ class Pipeline:
         )
 
     def _count(self, decision: Decision | None) -> None:
+        if self._drift:
+            self._drift.note(decision)
         self.counters.tracks += 1
         if isinstance(decision, Known):
             self.counters.hits_by_identity[decision.identity] += 1

@@ -27,6 +27,7 @@ from edge_reid.agent.watched_camera import WatchedCamera
 from edge_reid.core.errors import OutboxError
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import Link
+from edge_reid.matching.score_drift import DriftState
 from edge_reid.wire.events import CameraState
 
 Labelled: TypeAlias = tuple[tuple[str, ...], float]
@@ -46,6 +47,7 @@ class AgentCollector(Collector):
         yield from _frames(cameras)
         yield from _states(cameras)
         yield from _people(cameras)
+        yield from _drift(cameras)
         yield from _durations(cameras)
         yield from _gallery(parts)
         yield from _delivery(parts.uplink)
@@ -150,6 +152,33 @@ def _people(cameras: Iterable[WatchedCamera]) -> Iterator[Metric]:
         "Cosine similarity of tracks decided unknown and whoever enrolled was nearest.",
         ("camera",),
         [((camera,), ours.unknown_similarities.counts) for camera, ours in counters.items()],
+    )
+
+
+def _drift(cameras: Iterable[WatchedCamera]) -> Iterator[Metric]:
+    found = {camera.name: camera.status.latest.drift for camera in cameras}
+    reports = {name: report for name, report in found.items() if report}
+    yield _gauge(
+        "score_drift",
+        "1 for what similarities of unknown people have done, against the model's manifest.",
+        ("camera", "state"),
+        [
+            ((name, state), report.verdict.state == state)
+            for name, report in reports.items()
+            for state in get_args(DriftState)
+        ],
+    )
+    yield _gauge(
+        "score_shift",
+        "Similarity by which unknown people are more alike to those enrolled than measured.",
+        ("camera",),
+        [((name,), report.verdict.shift) for name, report in reports.items()],
+    )
+    yield _gauge(
+        "decision_threshold_advised",
+        "Threshold that would keep the accepted rate; no sample when there is no drift.",
+        ("camera",),
+        _known(((name,), report.threshold_advised) for name, report in reports.items()),
     )
 
 

@@ -262,6 +262,12 @@ class DecideSettings(_Section):
     update_gain: Annotated[float, Field(gt=0, lt=2)] = 0.05
     """An update is published when the similarity has risen by this much, or the identity has
     changed."""
+    adapt: bool = False
+    """Move the threshold of a live camera when unknown people there are found to be more or less
+    alike to those enrolled than in the model's manifest, so that `target_fpir` is kept. Without it
+    the camera's status says only what would keep it. A fixed `threshold` is never moved."""
+    adapt_most: Annotated[float, Field(gt=0, le=0.3)] = 0.1
+    """Most similarity by which `adapt` moves the threshold, up or down."""
 
 
 class LatencySettings(_Section):
@@ -577,6 +583,11 @@ class AgentSettings(_Section):
     def outbox_path(self) -> Path:
         """File of the outbox. Each agent of a device has its own."""
         return self.outbox.path or self.gallery.with_name(f"outbox-{self.agent}.db")
+
+    @property
+    def scores_path(self) -> Path:
+        """File of what is counted of unknown tracks. Each agent of a device has its own."""
+        return self.outbox_path.with_name(f"scores-{self.agent}.json")
 
     @property
     def strangers_path(self) -> Path:

@@ -57,7 +57,7 @@ LATER = {
         "events_refused",
         "refused",
     ],
-    "edge-reid.camera/1": ["fault", "looks", "degraded", "period_s"],
+    "edge-reid.camera/1": ["fault", "looks", "degraded", "drift", "period_s"],
     "edge-reid.identity/1": ["views"],
     "edge-reid.command/1": ["camera"],
 }
