@@ -211,7 +211,8 @@ class Pki:
         before = next((other for other, _ in self.holders() if other.name == holder.name), None)
         if before is None:
             return holder
-        holder = replace(holder, instead_of=before.instead_of)  # it was said once
+        taken_over = holder.instead_of or before.instead_of  # it need be said only once
+        holder = replace(holder, instead_of=taken_over)
         is_same = replace(holder, issue=before.issue) == before
         return replace(holder, issue=before.issue + (not is_same))
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from deploy.broker.certs import URN, Holder
 from deploy.site import installed_paths
 from deploy.site.agent_config import AgentConfigSpec
-from deploy.site.site import Camera, Site, SiteDevice
+from deploy.site.site import Site, SiteCamera, SiteDevice
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.signing.keys import read_public_key
 
@@ -46,7 +46,7 @@ def certificate_files(site: Site, name: str) -> dict[PurePosixPath, Path]:
     return found
 
 
-def _holder(plan: AgentConfigSpec, device: SiteDevice) -> tuple[str, SiteDevice | Camera]:
+def _holder(plan: AgentConfigSpec, device: SiteDevice) -> tuple[str, SiteDevice | SiteCamera]:
     """The table that names an agent's certificate, and what it says."""
     place = f"devices.{plan.device}"
     if not plan.carried.own_certificate:

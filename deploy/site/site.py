@@ -146,7 +146,7 @@ class Rollout(_Section):
     begins."""
 
 
-class Camera(BaseModel):
+class SiteCamera(BaseModel):
     """One camera: `source`, `detect`, `track`, `embed` and `decide` of `agent.toml`, which win over
     what the device and the site have. The camera of an agent that has one camera takes every
     section.
@@ -160,7 +160,7 @@ class Camera(BaseModel):
     """The private key of `cert_file`."""
 
     @model_validator(mode="after")
-    def _pair(self) -> Camera:
+    def _pair(self) -> SiteCamera:
         _check_pair(self.cert_file, self.key_file)
         return self
 
@@ -193,7 +193,7 @@ class SiteDevice(_Section):
     """Router in the network of `address`."""
     dns: tuple[Address, ...] = ()
     """Name servers, with `address`."""
-    cameras: Annotated[dict[Name, Camera], Field(min_length=1)]
+    cameras: Annotated[dict[Name, SiteCamera], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _belongs_together(self) -> SiteDevice:

@@ -73,8 +73,9 @@ class CameraFrames:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether none was taken for a while."""
-        return self._last_s is None or time.monotonic() - self._last_s > _QUIET_S
+        """Whether none has come for a while; never of a recording."""
+        silent_s = self._count().silent_s if self._count else 0.0
+        return silent_s is None or silent_s > _QUIET_S
 
     @property
     def fault(self) -> CameraFault | None:

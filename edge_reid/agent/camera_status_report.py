@@ -77,15 +77,14 @@ class CameraStatusReport:
         now_s, kind = time.monotonic(), fault.kind if fault else None
         if now_s < self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
             return
-        report = self._report(state, fault.line if fault else None, kind)
-        now = state, kind, bool(report.looks and report.looks.is_degraded)
+        now = state, kind, bool(self._looks and self._looks.is_degraded)
         if self._reported != now:
             if fault and fault is not _NO_PICTURE_YET:
                 self._tell(fault, now)
             self._reported, self._next_status_s = now, now_s
         if now_s >= self._next_status_s:
             self._next_status_s = now_s + STATUS_INTERVAL_S
-            self._publish(report)
+            self._publish(self._report(state, fault.line if fault else None, kind))
 
     def _tell(self, fault: CameraFault, now: tuple[CameraState, FaultKind | None, bool]) -> None:
         if self._reported is None or self._reported[:2] != now[:2]:
@@ -94,16 +93,15 @@ class CameraStatusReport:
     def _report(
         self, state: CameraState, reason: str | None = None, fault: FaultKind | None = None
     ) -> CameraReport:
-        fps = self._rate.of_late(self._frames.processed + self._frames.dropped)
         self.latest = CameraReport(
             state,
             frames=self._frames.processed,
             frames_dropped=self._frames.dropped,
-            fps=fps,
+            fps=self._rate.of_late(self._frames.processed),
             last_frame_utc_s=self._frames.last_utc_s,
             reason=reason,
             fault=fault,
-            looks=self._looks.report(fps) if self._looks else None,
+            looks=self._looks.report if self._looks else None,
             drift=self._drift.report if self._drift else None,
         )
         return self.latest

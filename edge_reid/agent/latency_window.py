@@ -36,17 +36,20 @@ class LatencyWindow:
     def __init__(self, span_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._span_s = span_s
         self._clock = clock
-        self._began_s = clock()
+        self._first_s: float | None = None
         self._noted: deque[tuple[float, float]] = deque(maxlen=_MOST)  # (when, how long in ms)
 
     def note(self, took_ms: float) -> None:
         """Take in one look."""
-        self._noted.append((self._clock(), took_ms))
+        now_s = self._clock()
+        self._first_s = now_s if self._first_s is None else self._first_s
+        self._noted.append((now_s, took_ms))
 
     @property
     def looks_per_s(self) -> float:
-        """Over the span, or since the beginning if that is shorter."""
-        span_s = min(self._span_s, self._clock() - self._began_s)
+        """Over the span, or since the first look if that is shorter."""
+        began_s = self._clock() if self._first_s is None else self._first_s
+        span_s = min(self._span_s, self._clock() - began_s)
         return len(self._of_late()) / max(span_s, _LEAST_SPAN_S)
 
     @property

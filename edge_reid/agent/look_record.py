@@ -13,8 +13,10 @@ from edge_reid.wire.events import LookReport
 COMMIT_BOUNDS_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 """Upper ends of the classes of the time from a capture to its commit."""
 _SPAN_S = 30.0
-_KEPT_SHARE = 0.8
-"""Of the looks wanted: fewer are not chance."""
+_LONG_WAIT_SHARE = 0.25
+"""Of the time between two looks: a camera that waits longer for its turn is looked at too late."""
+_LEAST_LOOKS = 10
+"""From fewer nothing follows."""
 
 
 class LookRecord:
@@ -38,6 +40,7 @@ class LookRecord:
         """Seconds from the capture of each frame looked at to the commit of what it brought."""
         self._looks = LatencyWindow(_SPAN_S)
         self._event_looks = LatencyWindow(_SPAN_S)
+        self._waits = LatencyWindow(_SPAN_S)
 
     @property
     def period_s(self) -> float:
@@ -59,28 +62,32 @@ class LookRecord:
         """
         self.commits.note(age_s)
         self._looks.note(age_s * 1e3)
+        self._waits.note(waited_s * 1e3)
         if brought_events:
             self._event_looks.note(age_s * 1e3)
         self._pace.note(self._camera, max(age_s, waited_s) * 1e3)
 
-    def report(self, camera_fps: float | None) -> LookReport:
-        """Of the last half minute.
+    @property
+    def is_degraded(self) -> bool:
+        """Whether looks or crops are given up, or most looks come late."""
+        waits, long_ms = len(self._waits), _LONG_WAIT_SHARE * 1e3 / self._wanted_hz
+        return (
+            self._pace.rate_hz(self._wanted_hz) < self._wanted_hz
+            or self.crops_per_look is not None
+            or (waits >= _LEAST_LOOKS and 2 * self._waits.count_above(long_ms) > waits)
+        )
 
-        Args:
-            camera_fps: frames a second that the camera gives; None: nobody knows yet.
-        """
-        latency, present_hz = self._looks.summary, self._looks.looks_per_s
-        possible_hz = self._wanted_hz if camera_fps is None else min(self._wanted_hz, camera_fps)
-        events = self._event_looks.summary
+    @property
+    def report(self) -> LookReport:
+        """Of the last half minute."""
+        latency, events = self._looks.summary, self._event_looks.summary
         return LookReport(
             wanted_hz=self._wanted_hz,
-            present_hz=present_hz,
+            present_hz=self._looks.looks_per_s,
             p50_ms=latency.p50_ms if latency else None,
             p95_ms=latency.p95_ms if latency else None,
             events_p95_ms=events.p95_ms if events else None,
             missed=self._count().missed,
             crops_per_look=self.crops_per_look,
-            is_degraded=self._pace.rate_hz(self._wanted_hz) < self._wanted_hz
-            or self.crops_per_look is not None
-            or (latency is not None and present_hz < _KEPT_SHARE * possible_hz),
+            is_degraded=self.is_degraded,
         )

@@ -32,6 +32,8 @@ class FrameCount:
     came: int = 0
     missed: int = 0
     """Of these, frames that were to be looked at when a newer one took their place."""
+    silent_s: float | None = None
+    """Since the last one came; None: none has."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class _Turn:
     """Since when a frame waits that is to be looked at; None: none does."""
     came: int = 0
     missed: int = 0
+    last_s: float | None = None
+    """When the last frame came."""
 
 
 class LookSchedule:
@@ -63,6 +67,7 @@ class LookSchedule:
         with self._changed:
             turn, now_s = self._turns[camera], self._clock()
             turn.came += 1
+            turn.last_s = now_s
             if turn.waits_since_s is not None:
                 turn.missed += 1
             elif now_s >= turn.due_s - turn.early_s:
@@ -99,7 +104,8 @@ class LookSchedule:
         """Frames of a camera so far."""
         with self._changed:
             turn = self._turns[camera]
-            return FrameCount(turn.came, turn.missed)
+            silent_s = None if turn.last_s is None else self._clock() - turn.last_s
+            return FrameCount(turn.came, turn.missed, silent_s)
 
     def _waiting(self) -> dict[str, float]:
         """Cameras with a frame that is to be looked at, and since when it waits."""

@@ -36,7 +36,7 @@ from edge_reid.core.text_file import read_text_file
 
 _log = logging.getLogger(__name__)
 
-_PACE_S = 0.01
+_PACE_S = 0.02
 _MOST_OPEN = 64
 _PATIENCE_S = 5.0
 _REQUEST_BYTES = 8192

@@ -31,6 +31,7 @@ from edge_reid.core.types import (
     Uncertain,
     Unknown,
 )
+from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
 from edge_reid.vision.crops import CropPicker
 from edge_reid.vision.detect import Detector
 from edge_reid.vision.embed import Embedder
@@ -112,6 +113,7 @@ class Pipeline:
         self._cadence = Cadence(settings.detect.rate_hz)
         self._gate = MotionGate() if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
+        self._camera_motion = CameraMotion()
         self._picker = CropPicker(settings.embed)
         self._decisions = TrackDecisions(
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
@@ -138,7 +140,8 @@ class Pipeline:
         self._decisions.use(self._policies.current)
         detections = self._detect(frame) if is_look else None
         with self.stages.stage("track"):
-            update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px)
+            shift_px = NO_SHIFT if detections is None else self._camera_motion.shift_px(frame.image)
+            update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px, shift_px)
         if detections is not None:
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)

@@ -75,6 +75,8 @@ class AvReader:
     def _read(self, lines: list[tuple[int, str, str]]) -> Iterator[DecodedPicture]:
         options = options_for(self._order)
         with av.open(self._url, options=options, timeout=self._timeout_s) as camera:
+            if not camera.streams.video:
+                return
             stream = camera.streams.video[0]
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}

@@ -12,16 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
-from edge_reid.capture.camera_order import CameraOrder, is_pipeline, no_picture
-from edge_reid.capture.camera_tls import CameraTls
+from edge_reid.capture.camera_order import CameraOrder, no_picture
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
 from edge_reid.capture.frame_slots import MAX_PIXELS, FrameSlots
+from edge_reid.capture.open_reader import CannotReadError, open_reader
 from edge_reid.capture.picture import DecodedPicture, PictureReader
 from edge_reid.capture.picture_judge import PictureJudge, is_too_large
-from edge_reid.capture.relay import Relay, is_relayed
-from edge_reid.capture.rights import Needs, die_with_parent, give_up_rights
+from edge_reid.capture.relay import Relay
+from edge_reid.capture.rights import die_with_parent
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.stream_url import HOW_TO_QUOTE
 
@@ -30,8 +29,6 @@ _ALIVE_S = 3.0
 """A stream that sent something so lately flows."""
 _KEY_PICTURE_USUAL_S = 3.0
 """Until then it is no fault that none has come."""
-_READ_TIMEOUT_S = 3600.0
-"""Of FFmpeg, behind a relay that ends a silent stream itself."""
 
 
 def main() -> None:
@@ -68,70 +65,24 @@ class Decoder:
 
     def run(self) -> None:
         try:
-            self._reader = self._open()
+            opened = open_reader(self._order)
+            self._reader, self._relay = opened.reader, opened.relay
+            self._unenforced = opened.unenforced
             threading.Thread(target=_end_with_agent, daemon=True).start()
             threading.Thread(target=self._report_on, daemon=True).start()
-            for picture in self._reader.pictures():
-                if not self._take(picture):
-                    break
-            if self._last_picture_s is None and self._reader.refused:
-                self._found = self._too_large()
+            self._read(opened.reader)
         except ValueError:
             self._found = self._unclear_address()
         except CannotReadError as error:
             self._found = error.fault
         self._report()
 
-    def _open(self) -> PictureReader:
-        """Everything that is imported, and that must be open, before rights are given up.
-
-        Raises:
-            ValueError: the address is none.
-            CannotReadError: what it takes is not installed.
-        """
-        order = self._order
-        if is_pipeline(order.uri):
-            self._unenforced = give_up_rights(Needs(is_confined=False))
-            return _pipeline_reader(order)
-        if order.uri.startswith("picamera:"):
-            return self._picamera()
-        if "://" in order.uri:
-            return self._stream()
-        from edge_reid.capture.opencv_reader import OpenCvReader, device_paths  # noqa: PLC0415
-
-        self._unenforced = give_up_rights(Needs(devices=device_paths(order.uri)))
-        return OpenCvReader(order)
-
-    def _stream(self) -> PictureReader:
-        from edge_reid.capture.av_reader import AvReader  # noqa: PLC0415 - only it takes PyAV
-
-        order, url, timeout_s = self._order, self._order.uri, self._order.stall_timeout_s
-        files = (order.ca_file,) if order.ca_file else ()
-        if not is_relayed(url) or order.allow_redirects:
-            port = urlsplit(url).port
-            ports = None if order.allow_redirects or port is None else (port,)
-            self._unenforced = give_up_rights(Needs(ports=ports, files=files))
-            return AvReader(order, url, timeout_s, lambda: False)
-        tls = CameraTls(order.ca_file, order.tls_fingerprint)
-        relay = self._relay = Relay(url, tls, timeout_s, order.camera)
-        needs = Needs(ports=(relay.target.port, relay.port), files=files)
-        self._unenforced = give_up_rights(needs)
-        relay.start()
-        return AvReader(order, relay.url, _READ_TIMEOUT_S, lambda: relay.is_waiting)
-
-    def _picamera(self) -> PictureReader:
-        from edge_reid.capture.picamera_reader import PicameraReader  # noqa: PLC0415
-
-        try:
-            reader = PicameraReader(self._order)
-        except ImportError:
-            line = (
-                f"{self._order.camera}: expected picamera2 to be installed; apt install"
-                " python3-picamera2, and make the environment with --system-site-packages"
-            )
-            raise CannotReadError(CameraFault("no-picture", line)) from None
-        self._unenforced = give_up_rights(Needs(is_confined=False))
-        return reader
+    def _read(self, reader: PictureReader) -> None:
+        for picture in reader.pictures():
+            if not self._take(picture):
+                break
+        if self._last_picture_s is None and reader.refused:
+            self._found = self._too_large()
 
     def _take(self, picture: DecodedPicture) -> bool:
         """Hand on a picture if it is good; whether there is any use in reading on."""
@@ -213,26 +164,6 @@ class Decoder:
             f"{self._order.camera}: expected scheme://user:password@host:port/path, this has no"
             f" host or no port; {HOW_TO_QUOTE}",
         )
-
-
-class CannotReadError(Exception):
-    """What this camera takes is not installed here."""
-
-    def __init__(self, fault: CameraFault) -> None:
-        super().__init__(fault.line)
-        self.fault = fault
-
-
-def _pipeline_reader(order: CameraOrder) -> PictureReader:
-    from edge_reid.capture.opencv_reader import OpenCvReader, has_gstreamer  # noqa: PLC0415
-
-    if has_gstreamer():
-        return OpenCvReader(order)
-    line = (
-        "pipeline: expected an OpenCV that was built with GStreamer, this one was not (those from"
-        " PyPI never are); use the one of JetPack or Debian (python3-opencv)"
-    )
-    raise CannotReadError(CameraFault("no-picture", line))
 
 
 def _end_with_agent(end: Callable[[int], None] = os._exit) -> None:

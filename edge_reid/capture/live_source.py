@@ -8,7 +8,6 @@ another one. Whoever takes frames never waits for a camera.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from edge_reid.capture.decoder_process import DecoderProcess
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
 from edge_reid.capture.frame_slots import FrameSlots
 from edge_reid.capture.pixels import rgb_image
+from edge_reid.capture.reopening import ReopenPause
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
@@ -30,12 +30,6 @@ from edge_reid.core.types import Frame, Image
 
 _log = logging.getLogger(__name__)
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _PAUSE_GROWS = 0.5, 2.5, 1.5
-"""Between two attempts to open a camera that is gone: it is to be seen within 5 s of its return."""
-_LOGIN_PAUSE_S = 20.0
-"""After a refused login: many cameras lock out whoever tries too often."""
-_JITTER = 0.2
-"""Of a pause: cameras behind one switch do not all get asked at once."""
 _CLOSE_WAIT_S = 3.0
 _TURN_S = 1.0
 """Longest wait for a frame before whoever iterates hears that there is none."""
@@ -93,7 +87,7 @@ class LiveSource:
         self._taken = 0
         self._earlier = _Counts()
         self._max_still_s = settings.stall_timeout_s
-        self._pause_s = _FIRST_PAUSE_S
+        self._pause = ReopenPause()
         self._slots = FrameSlots()
         self._report = DecoderReport(None)
         self._decoder: DecoderProcess | None = None
@@ -191,17 +185,27 @@ class LiveSource:
     def _supervise(self) -> None:
         try:
             while not self._closed.is_set():
-                self._decoder = decoder = DecoderProcess(self._order(), self._slots)
-                try:
-                    self._follow(decoder)
-                finally:
-                    decoder.stop()
-                self._closed.wait(self._wind_up(decoder))
+                self._closed.wait(self._read_once())
                 self.reopened += not self._closed.is_set()
         finally:
             with self._taking:  # whoever is at a picture finishes it
                 self._closed.set()
                 self._slots.close()
+
+    def _read_once(self) -> float:
+        """One decoder from its start to its end; the pause until the next, seconds."""
+        order = self._order()
+        try:
+            self._decoder = decoder = DecoderProcess(order, self._slots)
+        except OSError as error:  # no memory, no process left: for now
+            self._decoder = None
+            what = f"its decoder cannot be started ({error.strerror}); free some memory"
+            return self._wind_up(CameraFault("no-picture", f"{order.camera}: {what}"))
+        try:
+            self._follow(decoder)
+        finally:
+            decoder.stop()
+        return self._wind_up(decoder.fault)
 
     def _order(self) -> CameraOrder:
         settings = self._settings
@@ -216,7 +220,7 @@ class LiveSource:
             allow_redirects=settings.allow_redirects,
             max_still_s=self._max_still_s,
             first_index=self._report.frames_read,
-            earlier=self._decoder.fault if self._decoder else None,
+            earlier=self._report.fault,
             stillness=self._report.stillness,
         )
 
@@ -248,14 +252,14 @@ class LiveSource:
             self.fps = report.fps
         self.size_px = picture.slot.width, picture.slot.height
         self.lag_s = report.lag_s
-        self._pause_s = _FIRST_PAUSE_S
+        self._pause.succeeded()
         with self._changed:
             self._newest = picture
             self._changed.notify_all()
         self._on_frame()
 
-    def _wind_up(self, decoder: DecoderProcess) -> float:
-        """Add up what a decoder did; the pause until the next, seconds."""
+    def _wind_up(self, fault: CameraFault | None) -> float:
+        """Add up what a decoder did that ended so; the pause until the next, seconds."""
         report = self._report
         if report.stillness:
             self._max_still_s = min(self._max_still_s * 2, _MOST_STILL_S)
@@ -263,15 +267,12 @@ class LiveSource:
             self._max_still_s = self._settings.stall_timeout_s
         self._earlier.add(report)
         self._report = DecoderReport(
-            decoder.fault, frames_read=report.frames_read, stillness=report.stillness
+            fault, frames_read=report.frames_read, stillness=report.stillness
         )
         with self._changed:
             self._has_tried = True
             self._changed.notify_all()
-        pause_s, self._pause_s = self._pause_s, min(self._pause_s * _PAUSE_GROWS, _LONGEST_PAUSE_S)
-        if decoder.fault and decoder.fault.kind == "login":
-            pause_s = _LOGIN_PAUSE_S
-        return pause_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+        return self._pause.after(fault)
 
     def _warn_of(self, report: DecoderReport) -> None:
         if report.unenforced:

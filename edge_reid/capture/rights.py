@@ -20,6 +20,8 @@ from edge_reid.capture.landlock import Allowed, restrict
 MAX_ADDRESS_BYTES = 3 << 30
 """Libraries and the shared slots are about 1 GB of it, that take no memory."""
 MAX_DESCRIPTORS = 64
+_OOM_SCORE = "500"
+"""A decoder is started again; an agent that goes takes all cameras with it."""
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS = 1, 4, 38
 _SYSTEM = (
     *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo"),
@@ -46,8 +48,11 @@ class Needs:
 
 
 def die_with_parent(parent: int) -> None:
-    """End with the agent, however it ends; elsewhere than on Linux its pipe says so."""
+    """End with the agent, however it ends, and before it where memory runs out; elsewhere than on
+    Linux its pipe says so.
+    """
     if sys.platform == "linux":
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
         _prctl(_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it went before this took effect
             os.kill(os.getpid(), signal.SIGKILL)

@@ -13,6 +13,7 @@ from edge_reid.consumers.sqlite_store import SqliteStore
 from edge_reid.core.errors import UsageError
 from edge_reid.core.extras import how_to_install
 from edge_reid.core.redact import redact
+from edge_reid.storage.file_head import FileHead
 from edge_reid.wire.payloads import EventPayload
 
 STDOUT = "-"
@@ -40,7 +41,8 @@ def read_events(where: str, query: EventQuery, option: str = "--from") -> list[E
     """Events, oldest first.
 
     Args:
-        where: `sqlite:///FILE`, `postgresql://…`, a file of JSON lines, or `-` for standard input.
+        where: `sqlite:///FILE`, `postgresql://…`, a file of SQLite or of JSON lines, or `-` for
+            standard input.
         query: which of them.
         option: how the user gave `where`, for messages.
 
@@ -55,7 +57,16 @@ def read_events(where: str, query: EventQuery, option: str = "--from") -> list[E
         return _postgres_events(where, query, option)
     if scheme:
         raise _none_of_ours(option, where)
-    return read_lines(None if where == STDIN else Path(where), query)
+    if where == STDIN:
+        return read_lines(None, query)
+    return (read_sqlite if _is_sqlite(Path(where)) else read_lines)(Path(where), query)
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        return FileHead.read(path).is_of_a_database
+    except OSError:
+        return False  # whoever reads it says why
 
 
 def is_database(where: str) -> bool:

@@ -60,6 +60,14 @@ class Box:
         """
         return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
 
+    def shifted(self, dx: float, dy: float) -> Box:
+        """The same box, so many pixels to the right and down.
+
+        >>> Box(1, 2, 3, 4).shifted(10, 20)
+        Box(x1=11, y1=22, x2=13, y2=24)
+        """
+        return Box(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
+
     def clipped(self, width_px: int, height_px: int) -> Box:
         """The part inside a frame of that size; zero area if there is none.
 

@@ -68,6 +68,13 @@ def predict(motion: Motion, elapsed_s: float) -> Motion:
     return Motion(mean, step @ motion.covariance @ step.T + noise)
 
 
+def shift(motion: Motion, shift_px: tuple[float, float]) -> Motion:
+    """The same belief in a picture that has moved by (dx, dy)."""
+    mean = motion.mean.copy()
+    mean[:2] += shift_px
+    return Motion(mean, motion.covariance)
+
+
 def correct(motion: Motion, box: Box, *, doubt: float = 1.0) -> Motion:
     """The belief after a detection at this moment; `doubt` multiplies its measurement noise."""
     spread = np.array([_POSITION_NOISE] * 2 + [_SIZE_NOISE] * 2) * _scale(box.height) * doubt

@@ -18,7 +18,7 @@ from edge_reid.core.config import TrackSettings
 from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.assign import pair_by_overlap
-from edge_reid.vision.kalman import Motion, begin, correct, predict
+from edge_reid.vision.kalman import Motion, begin, correct, predict, shift
 
 _WEAK_MIN_IOU = 0.4
 """A weak detection must lie where it is expected; a strong one may surprise (`min_iou`)."""
@@ -90,6 +90,7 @@ class Tracker:
         detections: Sequence[Detection] | None,
         captured_utc_s: float,
         frame_size_px: tuple[int, int] | None = None,
+        shift_px: tuple[float, float] = (0.0, 0.0),
     ) -> TrackUpdate:
         """Carry all tracks to this frame.
 
@@ -98,7 +99,10 @@ class Tracker:
                 tracks are only predicted.
             captured_utc_s: time of the frame. A step back counts as no time at all.
             frame_size_px: (width, height). With it, a track that leaves the picture ends early.
+            shift_px: (dx, dy) by which the camera has moved the whole picture since the last time.
         """
+        if any(shift_px):
+            self._followed = tuple(_shifted(each, shift_px) for each in self._followed)
         self._advance(captured_utc_s)
         ended = self._give_up(frame_size_px)
         if detections is not None:
@@ -242,6 +246,16 @@ def _current(each: _Followed, frame_size_px: tuple[int, int] | None) -> Track:
     track = _track(each, each.motion.box, observed=each.is_observed)
     is_leaving = frame_size_px is not None and _is_leaving(each, frame_size_px)
     return replace(track, is_leaving=True) if is_leaving else track
+
+
+def _shifted(each: _Followed, shift_px: tuple[float, float]) -> _Followed:
+    """The same in a picture that the camera has moved."""
+    return replace(
+        each,
+        motion=shift(each.motion, shift_px),
+        last_box=each.last_box.shifted(*shift_px),
+        first_box=each.first_box.shifted(*shift_px),
+    )
 
 
 def _as_last_seen(followed: Iterable[_Followed]) -> tuple[Track, ...]:

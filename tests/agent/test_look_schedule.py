@@ -91,12 +91,12 @@ def test_a_frame_between_two_looks_is_passed_over_and_one_that_had_to_wait_is_mi
     schedule.looked("gate", 0.2)
     clock.now_s += 0.07
     schedule.frame_came("gate")
-    assert schedule.count("gate") == FrameCount(came=2, missed=0)
+    assert schedule.count("gate") == FrameCount(came=2, missed=0, silent_s=0.0)
     clock.now_s += 0.14
     schedule.frame_came("gate")
     clock.now_s += 0.07
     schedule.frame_came("gate")
-    assert schedule.count("gate") == FrameCount(came=4, missed=1)
+    assert schedule.count("gate") == FrameCount(came=4, missed=1, silent_s=0.0)
     look = schedule.next(0.0)
     assert look is not None
     assert look.waited_s == pytest.approx(0.07)
@@ -109,3 +109,14 @@ def test_a_frame_of_another_thread_wakes_who_waits() -> None:
     look = schedule.next(20.0)
     assert look is not None
     assert time.monotonic() - began_s < 10
+
+
+def test_a_camera_is_silent_since_its_last_frame_whenever_it_was_looked_at() -> None:
+    clock = Clock()
+    schedule = LookSchedule(["gate"], clock)
+    assert schedule.count("gate").silent_s is None
+    schedule.frame_came("gate")
+    clock.now_s += 3
+    assert schedule.count("gate").silent_s == 3.0
+    schedule.looked("gate", 0.2)
+    assert schedule.count("gate").silent_s == 3.0

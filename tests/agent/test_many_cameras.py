@@ -9,7 +9,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support import campus, mjpeg_camera
 from support.consumer import Consumer, eventually
 from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import Mosquitto
+from support.rtsp_camera import FPS, RtspCamera, encode, noise
 
 from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
@@ -195,6 +197,69 @@ def test_one_camera_hangs_and_the_other_goes_on_at_its_rate(
     assert last["camera_states"] is None, "it is offline"
     cameras = {event["camera"] for event in told.payloads("/unknown")}
     assert cameras == {"gate", "door"}
+
+
+@pytest.mark.broker
+def test_who_is_in_view_of_two_cameras_has_two_hits_and_one_state(
+    gallery: Path, broker: Mosquitto, told: Consumer, tmp_path: Path
+) -> None:
+    (person,) = campus.people("bomber-jacket")
+    photos = campus.write_photos([person], tmp_path / "photos")[person.identity]
+    with pytest.raises(SystemExit, match="0"):
+        main(["gallery", "enroll", person.identity, *map(str, photos), "--gallery", str(gallery)])
+    views = {name: tmp_path / f"{name}.mp4" for name in ("gate", "door")}
+    start_s = person.visits[0].first_frame / campus.FPS
+    for path in views.values():
+        cut = ["-ss", str(start_s), "-t", "6", "-i", str(campus.CLIP), "-c:v", "libx264"]
+        subprocess.run(["ffmpeg", "-v", "error", *cut, str(path)], check=True)
+    settings = agent_of(
+        gallery, {name: str(path) for name, path in views.items()}, mqtt={"url": broker.url}
+    )
+    run_agent(settings, outputs=Outputs())
+    eventually(lambda: told.payloads(f"/identities/{person.identity}")[-1]["views"] == [])
+    states = told.payloads(f"/identities/{person.identity}")
+    assert ["door", "gate"] in [[view["camera"] for view in state["views"]] for state in states]
+    assert states[-1]["in_view"] is False
+    new = [event["camera"] for event in told.payloads("/hit") if event["type"] == "new"]
+    assert sorted(new) == ["door", "gate"]
+
+
+@pytest.mark.broker
+def test_one_of_four_dies_and_the_others_are_looked_at_as_often_as_before(
+    gallery: Path, broker: Mosquitto, told: Consumer
+) -> None:
+    living = encode(noise(40 * FPS))  # a shorter loop would be a picture that stands still
+    names = ("gate", "door", "yard", "pond")
+    with ExitStack() as stack:
+        served = {name: stack.enter_context(RtspCamera(lambda _: cycle(living))) for name in names}
+        agent = agent_of(
+            gallery,
+            {name: camera.url for name, camera in served.items()},
+            mqtt={"url": broker.url},
+            detect={"rate_hz": 1},
+        )
+        killed: list[str] = []
+
+        def have_three_gone_on() -> bool:
+            states = [
+                {brief["camera"]: brief["state"] for brief in status["camera_states"] or ()}
+                for status in told.payloads("/agents/device/status")
+            ]
+            if not killed and dict.fromkeys(names, "running") in states:
+                served["pond"].__exit__()
+                killed.append("pond")
+            died = dict.fromkeys(names, "running") | {"pond": "stalled"}
+            others = [told.payloads(f"/{name}/status") for name in names[:3]]
+            return died in states and all(
+                len(statuses) > 8 and statuses[-1]["looks"]["present_hz"] > 0.5
+                for statuses in others
+            )
+
+        run_until(have_three_gone_on, agent)
+    (last,) = told.payloads("/pond/status")[-1:]
+    assert last["state"] == "ended"
+    faults = {status["fault"] for status in told.payloads("/pond/status")}
+    assert len(faults - {None}) > 0, "it says what is wrong"
 
 
 @pytest.mark.broker

@@ -2,12 +2,14 @@
 
 DATA is a labelled set of cameras that the shipped model never saw, with eight photos or more of
 each person. Some people are yours: of each camera the earlier half of their photos is trained on,
-and a few of these are enrolled; the later half walks by. All others are strangers. Train, export
-and thresholds are the verbs with their defaults, in processes of their own, with one thread each;
-gallery, threshold and decision are the agent's code, a photo at a time.
+and a few of these are enrolled; the later half walks by. All others are strangers. Train and
+export (with the mirror image, as the shipped file) are the verbs, in processes of their own with
+one thread each; gallery, threshold and decision are the agent's code, a photo at a time.
 
 Printed are hits of yours, photos of yours under another name, and strangers taken for somebody:
-with the shipped model, and with the fine-tune, where `export` does not refuse it.
+with the shipped model, and with the fine-tune, whether or not `export` refuses it. The hits "at
+1 %" are those at a threshold that one stranger in a hundred reaches: what the network can do,
+whatever its table of thresholds says.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from edge_reid.matching.decide import decide
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from trainer.data.datasets import PersonData, read_source
+from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_with_file
 
 FEWEST_PHOTOS = 8
@@ -68,6 +71,8 @@ class Hits:
     wrong: int
     strangers: int
     threshold: float
+    at_one_per_cent: int
+    """Right at the similarity that one in a hundred strangers reaches."""
 
 
 def main() -> None:
@@ -76,10 +81,20 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs="+", default=[10, 60])
     parser.add_argument("--templates", type=int, default=2, help="enrolled of each person")
     parser.add_argument("--photos", type=int, default=4, help="unseen ones of each person")
-    parser.add_argument("--minutes", type=float, default=2.0, help="of training")
+    parser.add_argument(
+        "--minutes", type=float, default=2.0, help="of training at most; a busy machine needs more"
+    )
     options = parser.parse_args()
     table = Table(title=f"{options.data}", title_justify="left")
-    columns = ("people", "model", "hits", "under another name", "strangers named", "threshold")
+    columns = (
+        "people",
+        "model",
+        "hits",
+        "under another name",
+        "strangers named",
+        "threshold",
+        "hits at 1 %",
+    )
     for name in (*columns, "minutes"):
         table.add_column(name, justify="right")
     data = read_source(options.data)
@@ -154,6 +169,7 @@ def cells(made: Task, hits: Hits) -> tuple[str, ...]:
         str(hits.wrong),
         f"{hits.strangers} of {len(made.strangers)}",
         f"{hits.threshold:.3f}",
+        str(hits.at_one_per_cent),
     )
 
 
@@ -165,7 +181,7 @@ def fine_tune(made: Task, folder: Path, minutes: float) -> tuple[Path, str]:
         link = data / photo.person / f"{number:05}{photo.path.suffix}"
         link.symlink_to(photo.path.resolve())
     verb("train", data, "--out", run, "--minutes", minutes)
-    refused = verb("export", run, "--out", model, "--fine-tune-most", 2, can_fail=True)
+    refused = verb("export", run, "--out", model, "--mirror", can_fail=True)
     return (model.with_suffix(".refused.tflite"), refused) if refused else (model, "")
 
 
@@ -194,16 +210,24 @@ def looked_up(model: Path, made: Task) -> Hits:
     labels = np.array([names.index(photo.person) for photo in made.enrolled], np.int32)
     snapshot = GallerySnapshot(names, labels, vectors, manifest.model_id, version=1)
     policy = MatchPolicy(Index(snapshot, fuse=thresholds.fuse), DecideSettings(), thresholds)
-    unseen = named(model, made.unseen, policy)
-    right = sum(name == photo.person for name, photo in zip(unseen, made.unseen, strict=True))
-    wrong = sum(name is not None for name in unseen) - right
-    strangers = sum(name is not None for name in named(model, made.strangers, policy))
-    return Hits(right, wrong, strangers, policy.threshold)
+    unseen, strangers = (
+        embed_with_file(model, [photo.path for photo in photos])
+        for photos in (made.unseen, made.strangers)
+    )
+    names_seen = named(unseen, policy)
+    right = sum(name == photo.person for name, photo in zip(names_seen, made.unseen, strict=True))
+    wrong = sum(name is not None for name in names_seen) - right
+    passed = sum(name is not None for name in named(strangers, policy))
+    nearest = [policy.index.search(vector, 1)[0].similarity for vector in strangers.rows]
+    equal = policy.with_threshold(float(np.quantile(nearest, 0.99)))
+    at_one_per_cent = sum(
+        name == photo.person for name, photo in zip(named(unseen, equal), made.unseen, strict=True)
+    )
+    return Hits(right, wrong, passed, policy.threshold, at_one_per_cent)
 
 
-def named(model: Path, photos: Sequence[Photo], policy: MatchPolicy) -> list[str | None]:
+def named(crops: CropEmbeddings, policy: MatchPolicy) -> list[str | None]:
     """Whom the agent names, looking at a photo at a time."""
-    crops = embed_with_file(model, [photo.path for photo in photos])
     decisions = [
         decide(
             [Embedding(vector, policy.index.model_id, quality)],

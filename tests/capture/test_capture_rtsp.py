@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from support.decoders import decoders
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, is_key, noise
 
-from edge_reid.capture import live_source
+from edge_reid.capture import reopening
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
@@ -117,7 +117,7 @@ def test_the_right_login_opens_and_a_wrong_one_is_told_from_none(play: Play) -> 
 def test_a_login_from_a_file_is_read_anew_after_it_was_refused(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_source, "_LOGIN_PAUSE_S", 0.5)
+    monkeypatch.setattr(reopening, "LOGIN_S", 0.5)
     login = tmp_path / "gate.login"
     login.write_text("guard:as it was\n")
     with RtspCamera(play, login="guard:p@ss/#%") as camera:

@@ -13,7 +13,7 @@ import pytest
 from support.decoders import decoders
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 
-from edge_reid.capture import live_source
+from edge_reid.capture import reopening
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 
@@ -47,7 +47,7 @@ def held() -> Held:
 def test_a_camera_that_hangs_up_again_and_again_costs_nothing(
     times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_source, "_FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(reopening, "FIRST_S", 0.02)
     units = encode(noise(FPS))
 
     def play(_: int) -> Iterator[Unit]:

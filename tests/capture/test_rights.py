@@ -99,6 +99,7 @@ def test_a_decoder_at_work_is_so_confined_and_nobody_reads_its_login() -> None:
             proc = Path(f"/proc/{decoder}")
             assert "NoNewPrivs:\t1" in proc.joinpath("status").read_text()
             assert b"hunter2" not in proc.joinpath("cmdline").read_bytes()
+            assert proc.joinpath("oom_score_adj").read_text() == "500\n"
             limits = proc.joinpath("limits").read_text()
     assert "Max open files            64 " in limits
     assert "Max core file size        0 " in limits

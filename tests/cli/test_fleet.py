@@ -227,7 +227,7 @@ def test_an_agent_is_shown_with_all_its_cameras() -> None:
     assert "south failed, degraded: login" in table
     assert "west –" in table
     (member,) = several().members
-    assert member_as_json(member)["camera_states"] == [
+    assert member_as_json(member, NOW)["camera_states"] == [
         {"camera": "north", "state": "running", "fault": None, "degraded": True},
         {"camera": "south", "state": "failed", "fault": "login", "degraded": True},
         {"camera": "west", "state": None},

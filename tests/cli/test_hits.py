@@ -87,6 +87,17 @@ def test_what_is_read_back_is_what_was_stored(
     assert by_seq == [json.loads(one.to_json()) for one in ALL]
 
 
+def test_a_file_is_read_as_what_it_is(
+    edge_reid: Command,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/events")
+    store.write(ALL)
+    store.close()
+    lines = edge_reid("hits", "--from", tmp_path / "events", "--json").out.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [2, 5, 7]
+
+
 def test_people_get_a_table_and_spreadsheets_no_formula(
     edge_reid: Command,  # noqa: F811
     tmp_path: Path,

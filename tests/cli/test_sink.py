@@ -30,6 +30,15 @@ def test_a_wrong_command_line_leaves_no_store_behind(
     assert not file.exists()
 
 
+def test_a_file_that_only_grows_keeps_everything(tmp_path: Path, edge_reid: Any) -> None:
+    file = tmp_path / "hits.jsonl"
+    complaint = edge_reid("sink", "--to", file, "--keep", "90d").complaint
+    assert "--keep: expected a database in --to, got" in complaint
+    wrong = edge_reid("sink", "--to", f"sqlite:///{file}", "--keep", "soon").complaint
+    assert "--keep: expected a period such as 90d, 2h, 30m or 45s, got 'soon'" in wrong
+    assert not file.exists()
+
+
 def test_what_is_wrong_is_shown_as_it_is(tmp_path: Path) -> None:
     """Not as markup, of which the address of this broker looks like some."""
     words = ["sink", "--broker", "mqtts://[fe80::1]:9", "--to", f"sqlite:///{tmp_path}/hits.db"]

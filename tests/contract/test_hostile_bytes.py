@@ -200,7 +200,7 @@ def test_a_fleet_learns_from_anything_and_can_still_be_shown(cases: int) -> None
         known = Fleet("edge-reid", "lab")
         for rest, body in said:
             known.learn(Received(f"edge-reid/lab/{rest}", body, retained=True))
-        Console(file=io.StringIO(), width=100).print(fleet_table(known, "lab"))
+        Console(file=io.StringIO(), width=100).print(fleet_table(known.members, "lab"))
 
     try_all(check, st.lists(st.tuples(levels, PAYLOAD_BYTES | st.just(b"")), max_size=4), cases)
 

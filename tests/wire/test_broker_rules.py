@@ -267,20 +267,20 @@ def test_one_agent_speaks_for_all_its_cameras_also_before_those_of_before_are_re
     tmp_path: Path,
 ) -> None:
     broker = SecuredMosquitto(tmp_path)
-    new = "agent yard-1 --site lab --camera door --camera gate"
+    new = "agent hall-1 --site lab --camera door --camera gate"
     assert certs(broker.pki, f"{new} --instead-of door-1 --instead-of gate-1")[0] == 0
-    door, yard = broker.broker_for("door-1"), broker.broker_for("yard-1")
+    door, hall = broker.broker_for("door-1"), broker.broker_for("hall-1")
     broker.start()
     try:
-        for topic in ("gate/hit", "door/unknown", "door/status", "agents/yard-1/status"):
-            assert may_publish(yard, f"{LAB}/{topic}")
+        for topic in ("gate/hit", "door/unknown", "door/status", "agents/hall-1/status"):
+            assert may_publish(hall, f"{LAB}/{topic}")
         assert may_publish(door, f"{LAB}/door/hit")
-        assert not may_publish(door, f"{LAB}/agents/yard-1/status")
-        assert not may_publish(yard, f"{LAB}/agents/door-1/status")
+        assert not may_publish(door, f"{LAB}/agents/hall-1/status")
+        assert not may_publish(hall, f"{LAB}/agents/door-1/status")
         assert certs(broker.pki, "remove door-1")[0] == 0
         broker.reload()
         eventually(lambda: not may_publish(door, f"{LAB}/door/hit"))
-        assert may_publish(yard, f"{LAB}/door/hit")
+        assert may_publish(hall, f"{LAB}/door/hit")
     finally:
         broker.kill()
 
