@@ -9,6 +9,7 @@ from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.command_runner import CommandRunner
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
+from edge_reid.agent.score_file import ScoreFile
 from edge_reid.core.types import Frame
 from edge_reid.matching.index import Index
 from edge_reid.strangers.name_giver import NameGiver
@@ -31,6 +32,7 @@ class BetweenFrames:
         commands: its jobs between two frames; None: no commands are taken.
         report: tells MQTT of the gallery; None: there is no broker.
         names: forgets people in time.
+        scores: keeps what is counted of unknown people; None: of recordings, nothing.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class BetweenFrames:
         commands: CommandRunner | None,
         report: GalleryReport | None,
         names: NameGiver,
+        scores: ScoreFile | None = None,
     ) -> None:
         self._policies = policies
         self._galleries = galleries
@@ -50,6 +53,7 @@ class BetweenFrames:
         self._commands = commands
         self._report = report
         self._names = names
+        self._scores = scores
 
     def run(self, camera: str | None, frame: Frame | None) -> None:
         """Take less than a frame's time.
@@ -70,3 +74,5 @@ class BetweenFrames:
         if self._report:
             self._report.bring_up_to_date()
         self._names.forget_due()
+        if self._scores:
+            self._scores.save_when_due()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from edge_reid.agent.camera_frames import CameraFrames
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.look_record import LookRecord
 from edge_reid.agent.metrics import FrameRate
 from edge_reid.agent.uplink import Uplink
@@ -33,6 +34,7 @@ class CameraStatusReport:
         looks: how often and how late it is looked at; None: it is a recording.
         uplink: the broker; None: there is none.
         notice: tells a person.
+        drift: how alike unknown people are; None: nobody counts.
     """
 
     def __init__(
@@ -43,18 +45,22 @@ class CameraStatusReport:
         looks: LookRecord | None,
         uplink: Uplink | None,
         notice: Callable[[str], None],
+        drift: DriftWatch | None = None,
     ) -> None:
         self._camera = camera
         self._frames = frames
         self._looks = looks
         self._uplink = uplink
         self._notice = notice
+        self._drift = drift
         self._rate = FrameRate()
         self._next_status_s = 0.0
         self._persons_in_view: int | None = None
         self._reported: _Reported | None = None
         self.brief = CameraBrief(camera=camera, state="starting")
         """What the agent's status says of it."""
+        self.latest = CameraReport("starting")
+        """As it was found last; another value takes its place, and any thread may read it."""
 
     def begin(self) -> None:
         """The first frame is about to be asked for."""
@@ -97,7 +103,7 @@ class CameraStatusReport:
     def _report(
         self, state: CameraState, reason: str | None = None, fault: FaultKind | None = None
     ) -> CameraReport:
-        return CameraReport(
+        self.latest = CameraReport(
             state,
             frames=self._frames.processed,
             frames_dropped=self._frames.dropped,
@@ -107,7 +113,9 @@ class CameraStatusReport:
             fault=fault,
             persons_in_view=self._persons_in_view,
             looks=self._looks.report if self._looks else None,
+            drift=self._drift.report if self._drift else None,
         )
+        return self.latest
 
     def _publish(self, report: CameraReport) -> None:
         self.brief = CameraBrief(

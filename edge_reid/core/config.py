@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -52,6 +53,8 @@ def _camera_name(name: str) -> str:
 CameraName = Annotated[Name, AfterValidator(_camera_name)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
+
+_LAST_PORT = 65_535
 
 RuntimeName = Literal["auto", "litert", "tflite-runtime"]
 
@@ -259,6 +262,12 @@ class DecideSettings(_Section):
     update_gain: Annotated[float, Field(gt=0, lt=2)] = 0.05
     """An update is published when the similarity has risen by this much, or the identity has
     changed."""
+    adapt: bool = False
+    """Move the threshold of a live camera when unknown people there are found to be more or less
+    alike to those enrolled than in the model's manifest, so that `target_fpir` is kept. Without it
+    the camera's status says only what would keep it. A fixed `threshold` is never moved."""
+    adapt_most: Annotated[float, Field(gt=0, le=0.3)] = 0.1
+    """Most similarity by which `adapt` moves the threshold, up or down."""
 
 
 class LatencySettings(_Section):
@@ -434,6 +443,56 @@ class HomeAssistantSettings(_Section):
     view."""
 
 
+def _host_and_port(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT
+    if not (colon and host and is_port):
+        raise ValueError("should look like 127.0.0.1:9100, or [::1]:9100")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("should have an IPv6 address in brackets, as in [::1]:9100")
+    return address
+
+
+class MetricsSettings(_Section):
+    """Metrics for Prometheus at `/metrics`, and health at `/healthz` and `/readyz`."""
+
+    listen: Annotated[str, AfterValidator(_host_and_port)] = "127.0.0.1:9100"
+    """Address and port. One that other hosts reach needs `token_file`, and is plain HTTP: what is
+    said there, the token included, can be read on the way. Port 0 takes a free one."""
+    token_file: Path | None = None
+    """File whose first line is a secret, which all who ask send as `Authorization: Bearer
+    SECRET`."""
+    alive_s: Seconds = 30.0
+    """The agent is not alive, as `/healthz` says, when its loop over the frames has not come round
+    for this long."""
+
+    @property
+    def host(self) -> str:
+        """Of `listen`, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Of `listen`."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this host reaches it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return self.host == "localhost"
+
+    @model_validator(mode="after")
+    def _asks_who_it_is(self) -> MetricsSettings:
+        if not self.is_loopback and self.token_file is None:
+            raise ValueError(
+                "token_file: is missing; listen is an address that other hosts may reach"
+            )
+        return self
+
+
 class CameraSettings(_Section):
     """One of several cameras. What is not set here is taken from the agent's table of that name."""
 
@@ -500,6 +559,8 @@ class AgentSettings(_Section):
     """Without this section nobody who is not enrolled is remembered."""
     commands: CommandSettings = CommandSettings()
     home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    metrics: MetricsSettings | None = None
+    """Without this section nobody is listened to."""
 
     @field_validator("camera", mode="before")
     @classmethod
@@ -544,6 +605,11 @@ class AgentSettings(_Section):
     def outbox_path(self) -> Path:
         """File of the outbox. Each agent of a device has its own."""
         return self.outbox.path or self.gallery.with_name(f"outbox-{self.agent}.db")
+
+    @property
+    def scores_path(self) -> Path:
+        """File of what is counted of unknown tracks. Each agent of a device has its own."""
+        return self.outbox_path.with_name(f"scores-{self.agent}.json")
 
     @property
     def strangers_path(self) -> Path:
@@ -630,6 +696,7 @@ _PATH_KEYS = {
     ("update", "ca_file"),
     ("strangers", "path"),
     ("commands", "snapshot_dir"),
+    ("metrics", "token_file"),
 }
 _CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
 

@@ -45,6 +45,13 @@ AT_ONCE = Delivery()
 """As fast as the broker takes them, and forgotten when it has."""
 
 
+@dataclass(slots=True)
+class ReplayCount:
+    """Events that were sent after they had waited for a connection, over all connections."""
+
+    sent: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _InFlight:
     message: Message
@@ -70,6 +77,7 @@ class OutboxSender:
     Args:
         announcements: to Home Assistant; None: none are made.
         refusals: what it did not take before, to be added to.
+        replays: of the connections before, to be added to.
         is_careful: one by one at first: the last connection was lost with messages on their way.
     """
 
@@ -83,6 +91,7 @@ class OutboxSender:
         *,
         announcements: Announcements | None = None,
         refusals: Refusals | None = None,
+        replays: ReplayCount | None = None,
         is_careful: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -101,6 +110,7 @@ class OutboxSender:
         self.confirmations = SinkConfirmations(delivery.resend_s, clock)
         self.refusals = Refusals(clock) if refusals is None else refusals
         self._careful = WINDOW if is_careful else 0  # so many more go one by one
+        self._replays = ReplayCount() if replays is None else replays
         connection.outlives_refusals = True
         self._last_read = 0
         self._last_replayed = outbox.figures.last_seq
@@ -127,6 +137,7 @@ class OutboxSender:
         self._in_flight[packet_id] = packet
         if packet.seq is not None and packet.seq <= self._last_replayed:
             self._rate.passed()
+            self._replays.sent += 1
 
     def process_acks(self) -> int:
         """Take delivered events out of the outbox; returns how many."""

@@ -19,7 +19,7 @@ from edge_reid.delivery.instance import Instance, former_instance, noted
 from edge_reid.delivery.link_state import Link, LinkMonitor, LinkState
 from edge_reid.delivery.name_guard import STANDBY_S, NameGuard, NameTakenError
 from edge_reid.delivery.outbox import Outbox
-from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery, OutboxSender
+from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery, OutboxSender, ReplayCount
 from edge_reid.delivery.retained_states import RetainedStates
 from edge_reid.mqtt.backoff import RETRY_S, Backoff, jittered
 from edge_reid.mqtt.message import Message, Received
@@ -92,6 +92,7 @@ class Publisher:
         self._states = RetainedStates()
         self._is_careful = False  # as the last connection was lost
         self._delivered_through = 0  # as the sender says
+        self._replays = ReplayCount()
         self._has_news = False  # whether our own status should be published soon
         self._waker = Waker()
         self._closing = False
@@ -143,6 +144,11 @@ class Publisher:
         if states != self._report.camera_states:
             self._report.camera_states = states
             self._publish_status_soon()
+
+    @property
+    def replayed(self) -> int:
+        """Events that had waited for a connection and were sent, since the start."""
+        return self._replays.sent
 
     def wait_settled(self, timeout_s: float) -> LinkState:
         """Wait for the outcome of the first attempt to connect."""
@@ -231,6 +237,7 @@ class Publisher:
             self._delivery,
             announcements=self._announcements,
             refusals=self._refusals,
+            replays=self._replays,
             is_careful=self._is_careful,
         )
         self._listen(connection, sender)

@@ -16,11 +16,13 @@ from typing import Literal
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
+from edge_reid.matching.score_drift import DriftReport
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.payloads import (
     LINES_MAX,
     SILENT_PERIODS,
     CameraStatus,
+    DriftFigures,
     EventPayload,
     HitPayload,
     IdentityState,
@@ -125,6 +127,8 @@ class CameraReport:
     persons_in_view: int | None = None
     looks: LookReport | None = None
     """None for a recording."""
+    drift: DriftReport | None = None
+    """None while too little is known, and for a recording."""
 
 
 def event_id(hit: Hit, origin: EventOrigin) -> str:
@@ -223,6 +227,7 @@ def camera_status_message(
         persons_in_view=report.persons_in_view,
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
+        drift=_drift_figures(report.drift) if report.drift else None,
         period_s=goes_on,
         at=rfc3339(now_utc_s),
     )
@@ -246,6 +251,18 @@ def _look_figures(looks: LookReport) -> LookFigures:
         events_p95_ms=milliseconds(looks.events_p95_ms),
         missed=looks.missed,
         crops_per_look=looks.crops_per_look,
+    )
+
+
+def _drift_figures(drift: DriftReport) -> DriftFigures:
+    verdict = drift.verdict
+    return DriftFigures(
+        state=verdict.state,
+        unknown_tracks=verdict.tracks,
+        shift=_rounded(verdict.shift, 2),
+        fpir=_rounded(verdict.fpir, 4),
+        threshold_advised=_similarity(drift.threshold_advised),
+        adapts=drift.adapts,
     )
 
 

@@ -254,6 +254,24 @@ class LookFigures(Payload):
     """So many people are embedded at most; null: all."""
 
 
+class DriftFigures(Payload):
+    """How alike unknown people at a camera are to those enrolled, against the model's manifest."""
+
+    state: Literal["none", "higher", "lower"]
+    """`higher`: they are more alike, so that more of them get a name than was accepted; `lower`:
+    less; `none`: neither can be said of so many tracks."""
+    unknown_tracks: Count
+    """That this rests on."""
+    shift: Margin
+    """Similarity by which they are more alike than measured."""
+    fpir: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    """Share of unknown people who get a name, as estimated when this was found."""
+    threshold_advised: Similarity | None
+    """That would keep the accepted share; null when there is no drift, or a threshold is fixed."""
+    adapts: bool
+    """Whether the agent moves its threshold by itself, as far as `decide.adapt_most` allows."""
+
+
 class CameraStatus(Payload):
     """How a camera does. Retained; holds only while its agent is online."""
 
@@ -284,6 +302,8 @@ class CameraStatus(Payload):
     degraded: bool | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Whether looks or crops are given up to keep the promised latency, or are missed because the
     device is too slow; `looks` says how many. Null for a recording."""
+    drift: DriftFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Null while too few people were decided unknown, and for a recording."""
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
     """It is written at least so often: one that is far older is of an agent that is gone. Null
     where nothing more will come, as in `ended`."""

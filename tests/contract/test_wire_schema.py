@@ -57,7 +57,14 @@ LATER = {
         "events_refused",
         "refused",
     ],
-    "edge-reid.camera/1": ["fault", "persons_in_view", "looks", "degraded", "period_s"],
+    "edge-reid.camera/1": [
+        "fault",
+        "persons_in_view",
+        "looks",
+        "degraded",
+        "drift",
+        "period_s",
+    ],
     "edge-reid.identity/1": ["views"],
     "edge-reid.command/1": ["camera"],
 }

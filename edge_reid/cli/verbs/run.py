@@ -12,6 +12,8 @@ from edge_reid.cli.options import (
     AnyGalleryOption,
     ConfigOption,
     DetectorOption,
+    LogFormat,
+    LogFormatOption,
     ModelOption,
     TargetFpirOption,
 )
@@ -56,6 +58,7 @@ def run(
     threads: Annotated[int | None, typer.Option(help="Threads for inference.")] = None,
     target_fpir: TargetFpirOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
     *,
     login: BrokerLogin,
 ) -> None:
@@ -66,9 +69,11 @@ def run(
     Everything can stand in the file of --config, several cameras only there; an option that is
     given here wins over it.
     """
+    from contextlib import ExitStack
     from functools import partial
 
     from edge_reid.agent.app import Outputs, run_agent
+    from edge_reid.cli.run_log import RunLog, errors_logged, log_run
     from edge_reid.cli.run_progress import RunScreen
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import BrokerError
@@ -89,14 +94,22 @@ def run(
         "mqtt": login.typed(context),
         "outbox": {"path": outbox},
     }
+    log_run(log_format)
     load = partial(load_settings, config, _given(overrides))
-    settings = load()
     outputs = Outputs(events=events, annotate=annotate)
-    with RunScreen(quiet=quiet, summary_to_stderr=events == "-") as screen:
-        summary = run_agent(settings, outputs=outputs, observers=[screen], reload=load)
-    screen.show(summary)
-    if summary.undelivered:
-        raise BrokerError(summary.undelivered)
+    with errors_logged(log_format), ExitStack() as stack:
+        settings = load()
+        to_stderr = events == "-"
+        watcher: RunLog | RunScreen = (
+            RunLog()
+            if log_format is LogFormat.JSON
+            else stack.enter_context(RunScreen(quiet=quiet, summary_to_stderr=to_stderr))
+        )
+        summary = run_agent(settings, outputs=outputs, observers=[watcher], reload=load)
+        stack.close()  # progress ends before the summary
+        watcher.show(summary)
+        if summary.undelivered:
+            raise BrokerError(summary.undelivered)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
