@@ -142,7 +142,13 @@ def _build(
         cameras,
         LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
         between_frames=_build_between_frames(
-            settings, gallery, sinks, drifts, reload=reload, stack=stack
+            settings,
+            gallery,
+            sinks,
+            drifts,
+            outputs=[camera.output for camera in cameras],
+            reload=reload,
+            stack=stack,
         ),
         report=report,
         signals=signals,
@@ -225,6 +231,7 @@ def _build_camera(
 ) -> WatchedCamera:
     ours, name = settings.cameras[view.name], view.name
     policies, embedder = gallery.policies.of(name), models.embedder
+    clock = view.clock.now if view.source.is_live else None
     origin = EventOrigin(
         sinks.address,
         name,
@@ -241,7 +248,7 @@ def _build_camera(
             embedder=embedder,
             policies=policies,
             settings=ours,
-            decision_clock=view.clock.now if view.source.is_live else None,
+            decision_clock=clock,
             drift=drift,
         ),
         output=EventOutput(
@@ -250,6 +257,7 @@ def _build_camera(
             names=sinks.names[name],
             commit=sinks.uplink.publisher.publish if sinks.uplink else None,
             lines=sinks.lines,
+            clock=clock,
         ),
         status=CameraStatusReport(
             name,
@@ -270,6 +278,7 @@ def _build_between_frames(
     sinks: _Sinks,
     drifts: CameraDrifts,
     *,
+    outputs: Sequence[EventOutput],
     reload: Reload,
     stack: ExitStack,
 ) -> BetweenFrames:
@@ -285,6 +294,7 @@ def _build_between_frames(
     return BetweenFrames(
         policies,
         gallery.feed,
+        outputs=outputs,
         commands=commands,
         report=report,
         names=one_for_all,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 from edge_reid.agent.camera_frames import CameraFrames
 from edge_reid.agent.drift_watch import DriftWatch
@@ -18,6 +19,10 @@ STATUS_INTERVAL_S = 10.0
 _LEAST_STATUS_PAUSE_S = 1.0
 """What changes is told at once, but no more often."""
 _NO_PICTURE_YET = CameraFault("no-picture", "no picture has come yet; it is waited for")
+
+
+_Reported: TypeAlias = tuple[CameraState, FaultKind | None, bool, int | None]
+"""What is told at once when it changes: state, fault, whether it is degraded, persons in view."""
 
 
 class CameraStatusReport:
@@ -50,7 +55,8 @@ class CameraStatusReport:
         self._drift = drift
         self._rate = FrameRate()
         self._next_status_s = 0.0
-        self._reported: tuple[CameraState, FaultKind | None, bool] | None = None
+        self._persons_in_view: int | None = None
+        self._reported: _Reported | None = None
         self.brief = CameraBrief(camera=camera, state="starting")
         """What the agent's status says of it."""
         self.latest = CameraReport("starting")
@@ -60,24 +66,28 @@ class CameraStatusReport:
         """The first frame is about to be asked for."""
         self._rate = FrameRate()
 
-    def running(self) -> None:
+    def running(self, persons_in_view: int) -> None:
         """A frame was taken, and what it brought is committed."""
+        self._persons_in_view = persons_in_view
         self._report_when_due("running", self._frames.fault)
 
     def quiet(self) -> None:
         """No frame has come for a while."""
+        self._persons_in_view = None
         state: CameraState = "starting" if self._frames.last_utc_s is None else "stalled"
         self._report_when_due(state, self._frames.fault or _NO_PICTURE_YET)
 
     def ended(self, state: CameraState, reason: str | None = None) -> None:
         """All tracks have ended; `reason`, if it did not go well."""
+        self._persons_in_view = None
         self._publish(self._report(state, reason))
 
     def _report_when_due(self, state: CameraState, fault: CameraFault | None) -> None:
         now_s, kind = time.monotonic(), fault.kind if fault else None
         if now_s < self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
             return
-        now = state, kind, bool(self._looks and self._looks.is_degraded)
+        is_degraded = bool(self._looks and self._looks.is_degraded)
+        now = state, kind, is_degraded, self._persons_in_view
         if self._reported != now:
             if fault and fault is not _NO_PICTURE_YET:
                 self._tell(fault, now)
@@ -86,7 +96,7 @@ class CameraStatusReport:
             self._next_status_s = now_s + STATUS_INTERVAL_S
             self._publish(self._report(state, fault.line if fault else None, kind))
 
-    def _tell(self, fault: CameraFault, now: tuple[CameraState, FaultKind | None, bool]) -> None:
+    def _tell(self, fault: CameraFault, now: _Reported) -> None:
         if self._reported is None or self._reported[:2] != now[:2]:
             self._notice(fault.line)
 
@@ -101,6 +111,7 @@ class CameraStatusReport:
             last_frame_utc_s=self._frames.last_utc_s,
             reason=reason,
             fault=fault,
+            persons_in_view=self._persons_in_view,
             looks=self._looks.report if self._looks else None,
             drift=self._drift.report if self._drift else None,
         )

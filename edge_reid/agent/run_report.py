@@ -66,7 +66,7 @@ class RunReport:
     def stepped(self, camera: WatchedCamera, step: Step) -> None:
         """A frame went through all stages, and what it brought is committed."""
         self._observers.stepped(step)
-        camera.status.running()
+        camera.status.running(len(step.tracks))
         self._go_on()
 
     def idled(self) -> None:

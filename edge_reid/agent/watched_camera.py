@@ -57,7 +57,7 @@ class WatchedCamera:
         self.counters = pipeline.counters
         self.stages = pipeline.stages
         self._pipeline = pipeline
-        self._output = output
+        self.output = output
         self._has_ended = False
 
     def take(self, turn: Turn) -> Step:
@@ -69,7 +69,7 @@ class WatchedCamera:
             self._end_tracks()
         frame = self.frames.in_the_time_of_now(frame)
         step = self._through_the_stages(frame)
-        self._output.write(step.hits)
+        self.output.write(step.hits)
         if self.looks:
             age_s = self.frames.age_s(frame)
             self.looks.note(age_s, waited_s=turn.waited_s, brought_events=bool(step.hits))
@@ -96,4 +96,4 @@ class WatchedCamera:
         return self._pipeline.look(frame, most_crops=self.looks.crops_per_look)
 
     def _end_tracks(self) -> None:
-        self._output.write(self._pipeline.finish())
+        self.output.write(self._pipeline.finish())

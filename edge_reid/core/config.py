@@ -426,6 +426,22 @@ class CommandSettings(_Section):
         return self
 
 
+class HomeAssistantSettings(_Section):
+    """Announce this agent, its cameras and the people whom it sees to Home Assistant, by MQTT
+    discovery.
+    """
+
+    enabled: bool = False
+    """Whether to. Home Assistant then has the names of people, as every reader of the broker."""
+    discovery_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = (
+        "homeassistant"
+    )
+    """First level of its discovery topics, as set there. `certs.py` writes access rules for the
+    default only."""
+    device_trackers: bool = False
+    """Whether a person is a device tracker too, whose place is the camera."""
+
+
 def _host_and_port(address: str) -> str:
     host, colon, port = address.rpartition(":")
     is_port = port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT
@@ -541,6 +557,7 @@ class AgentSettings(_Section):
     strangers: StrangerSettings | None = None
     """Without this section nobody who is not enrolled is remembered."""
     commands: CommandSettings = CommandSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
     metrics: MetricsSettings | None = None
     """Without this section nobody is listened to."""
 
@@ -573,6 +590,10 @@ class AgentSettings(_Section):
     def _sync_and_update_have_their_broker(self) -> AgentSettings:
         if self.gallery_sync and self.gallery_sync.source == "mqtt" and self.mqtt.url is None:
             raise ValueError("gallery_sync.source: expected mqtt.url beside mqtt, got none; set it")
+        if self.home_assistant.enabled and self.mqtt.url is None:
+            raise ValueError(
+                "home_assistant.enabled: expected mqtt.url beside it, got none; set it"
+            )
         if self.update and self.mqtt.url is None:
             raise ValueError(
                 "update: expected mqtt.url, got none; heads of releases come from the broker"

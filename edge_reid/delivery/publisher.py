@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 from edge_reid.core.errors import BrokerError, EdgeReidError
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.delivery.agent_report import AgentFacts, AgentReport
+from edge_reid.delivery.announcements import Announcements
 from edge_reid.delivery.camera_guard import CameraGuard
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.identity_states import IdentityStates
@@ -49,7 +50,8 @@ class Publisher:
     Where another agent of this name is online, this one stays away from the broker and looks now
     and then whether the other has gone; events wait in the outbox.
 
-    With `commands` it also listens to commands, and publishes their results.
+    With `commands` it also listens to commands, and publishes their results; with `announcements`
+    Home Assistant has devices of what it publishes.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Publisher:
         commands: CommandInbox | None = None,
         abandoned: AbandonedOutboxes | None = None,
         inherited: InheritedEvents | None = None,
+        announcements: Announcements | None = None,
     ) -> None:
         self._transport = transport
         self._outbox = outbox
@@ -84,6 +87,7 @@ class Publisher:
         self._name_guard = NameGuard(transport, address, silence_s=silence_s, own_instances=own)
         self._identities = IdentityStates(outbox, abandoned)
         self._inherited = inherited
+        self._announcements = announcements
         self._link = LinkMonitor(str(transport))
         self._states = RetainedStates()
         self._is_careful = False  # as the last connection was lost
@@ -231,6 +235,7 @@ class Publisher:
             self._address,
             self._identities,
             self._delivery,
+            announcements=self._announcements,
             refusals=self._refusals,
             replays=self._replays,
             is_careful=self._is_careful,
@@ -248,6 +253,8 @@ class Publisher:
             connection.listen([self._address.agent_stored], sender.confirmations.hear)
         if self._commands:
             connection.listen([self._address.agent_command], self._hear_command)
+        if self._announcements:
+            connection.listen_if_allowed([self._announcements.topic], self._announcements.hear)
         if self._camera_guard.topics:
             connection.listen_if_allowed(self._camera_guard.topics, self._camera_guard.hear)
 
@@ -257,6 +264,8 @@ class Publisher:
 
     def _carry(self, connection: MessageConnection, sender: OutboxSender) -> None:
         self._states.begin_anew()
+        if self._announcements:
+            self._announcements.begin_anew()
         self._delivered_through = 0
         self._note_refusals()
         next_status_s = 0.0
@@ -281,7 +290,8 @@ class Publisher:
     def _take_states(self) -> list[Message]:
         """States to be published, and the results of commands."""
         results = self._commands.take_outgoing() if self._commands else []
-        return [*self._states.take_unsent(), *results]
+        new = self._announcements.take_due(self._identities.staying) if self._announcements else []
+        return [*new, *self._states.take_unsent(), *results]
 
     def _note_refusals(self) -> None:
         """Say what the broker does not take, once it changes."""

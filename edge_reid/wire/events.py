@@ -56,6 +56,8 @@ class Event:
 
     hit: Hit
     origin: EventOrigin
+    corrects: str | None = None
+    """Of a correction: `event_id` of the event that is taken back."""
 
     @property
     def topic(self) -> str:
@@ -68,7 +70,7 @@ class Event:
         hit, decision, origin = self.hit, self.hit.decision, self.origin
         known = decision if isinstance(decision, Known) else None
         kind: type[EventPayload] = HitPayload if known else UnknownPayload
-        return kind(
+        payload = kind(
             event_id=event_id(hit, origin),
             seq=seq,
             type=hit.type.value,
@@ -93,6 +95,7 @@ class Event:
             gallery_version=int(origin.gallery_version),
             replayed=replayed,
         )
+        return payload.model_copy(update={"corrects": self.corrects}) if known else payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ class CameraReport:
     last_frame_utc_s: float | None = None
     reason: str | None = None
     fault: FaultKind | None = None
+    persons_in_view: int | None = None
     looks: LookReport | None = None
     """None for a recording."""
     drift: DriftReport | None = None
@@ -171,7 +175,7 @@ def identity_message(
     """
     state = IdentityState(
         identity=hit.identity,
-        in_view=hit.type != "end",
+        in_view=not hit.is_over,
         site=hit.site,
         agent=hit.agent,
         camera=hit.camera,
@@ -220,6 +224,7 @@ def camera_status_message(
         frames=report.frames,
         frames_dropped=report.frames_dropped,
         last_frame_at=None if last is None else rfc3339(last),
+        persons_in_view=report.persons_in_view,
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
         drift=_drift_figures(report.drift) if report.drift else None,
