@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.agent.agent_loop import AgentLoop
+from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.annotated_film import AnnotatedFilm, film_paths
 from edge_reid.agent.between_frames import BetweenFrames
 from edge_reid.agent.camera_policies import CameraPolicies
@@ -113,6 +114,7 @@ def _build(
         )
         for view in views.all
     ]
+    watching.opened(_parts_told(settings, cameras, gallery, sinks))
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
     return AgentLoop(
         cameras,
@@ -231,6 +233,20 @@ def _build_camera(
             notice=watching.notice,
         ),
         looks=view.looks,
+    )
+
+
+def _parts_told(
+    settings: AgentSettings, cameras: Sequence[WatchedCamera], gallery: _Gallery, sinks: _Sinks
+) -> AgentParts:
+    return AgentParts(
+        settings.site,
+        settings.agent,
+        sinks.facts.model_id,
+        tuple(cameras),
+        gallery.policies,
+        gallery.sync,
+        sinks.uplink,
     )
 
 

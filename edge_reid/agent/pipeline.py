@@ -28,7 +28,6 @@ from edge_reid.core.types import (
     Track,
     TrackUpdate,
     Uncertain,
-    Unknown,
 )
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
 from edge_reid.vision.crops import CropPicker
@@ -50,6 +49,8 @@ class Step:
     """By track_id, for the tracks that have one."""
     crops: tuple[Crop, ...]
     """What was embedded at this frame."""
+    embeddings: tuple[Embedding, ...] = ()
+    """Of `crops`, in their order."""
 
 
 class Cadence:
@@ -142,15 +143,17 @@ class Pipeline:
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
+        embedded = self._embed(crops)
         hits = (
-            *self._hits(self._recognise(crops), update.active, frame),
+            *self._hits(self._recognise(crops, embedded), update.active, frame),
             *self._end(frame, update.ended),
             *self._end(frame, self._tracker.end(self._decisions.take_continued())),
             *self._hits(self._decisions.redecide(), update.active, frame),
         )
         self.counters.frames += 1
         self._last_frame = frame
-        return Step(self._camera, frame, hits, update.active, self._decisions.decisions, crops)
+        decisions = self._decisions.decisions
+        return Step(self._camera, frame, hits, update.active, decisions, crops, embedded)
 
     def finish(self) -> tuple[Hit, ...]:
         """End all tracks: nobody is followed over what comes next, if anything does."""
@@ -178,27 +181,30 @@ class Pipeline:
             resting = self._decisions.resting
             return self._picker.pick(frame, update.active, skip=resting, most=most_crops)
 
-    def _recognise(self, crops: Sequence[Crop]) -> list[TrackReport]:
+    def _recognise(
+        self, crops: Sequence[Crop], embeddings: Sequence[Embedding]
+    ) -> list[TrackReport]:
         """Decide the tracks of these crops anew."""
-        embedded = self._embed(crops)
+        by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
+        for crop, embedding in zip(crops, embeddings, strict=True):
+            by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
         with self._clock.stage("match"):
-            reports = [self._decisions.observe(track_id, new) for track_id, new in embedded.items()]
+            reports = [self._decisions.observe(track_id, new) for track_id, new in by_track.items()]
         for track_id, qualities in self._decisions.take_settled().items():
             self._picker.resume(track_id, qualities)
         return [report for report in reports if report is not None]
 
-    def _embed(self, crops: Sequence[Crop]) -> dict[int, list[EmbeddedCrop]]:
-        by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
+    def _embed(self, crops: Sequence[Crop]) -> tuple[Embedding, ...]:
         if not crops:
-            return by_track
+            return ()
         with self._clock.stage("embed"):
             vectors = self._embedder.embed([crop.image for crop in crops])
         self.counters.embeddings += len(crops)
         model_id = self._embedder.manifest.model_id
-        for crop, vector in zip(crops, vectors, strict=True):
-            embedding = Embedding(vector, model_id, crop.quality)
-            by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
-        return by_track
+        return tuple(
+            Embedding(vector, model_id, crop.quality)
+            for crop, vector in zip(crops, vectors, strict=True)
+        )
 
     def _end(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:
         hits: list[Hit] = []
@@ -228,7 +234,7 @@ class Pipeline:
             first_seen_utc_s=track.first_seen_utc_s,
             last_seen_utc_s=track.last_seen_utc_s,
             continues=report.continues,
-            embeddings=report.embeddings if isinstance(report.decision, Unknown) else (),
+            embeddings=report.embeddings,
         )
 
     def _count(self, decision: Decision | None) -> None:

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -52,6 +53,8 @@ def _camera_name(name: str) -> str:
 CameraName = Annotated[Name, AfterValidator(_camera_name)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
+
+_LAST_PORT = 65_535
 
 RuntimeName = Literal["auto", "litert", "tflite-runtime"]
 
@@ -417,6 +420,102 @@ class CommandSettings(_Section):
         return self
 
 
+def _host_and_port(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT
+    if not (colon and host and is_port):
+        raise ValueError("should look like 127.0.0.1:8480, or [::1]:8480")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("should have an IPv6 address in brackets, as in [::1]:8480")
+    return address
+
+
+WEB_LISTEN = "127.0.0.1:8480"
+"""Where the page is, unless something else is said."""
+
+RoleName = Literal["viewer", "operator", "admin"]
+"""What a user of the page may do; each may also do what those before it may."""
+
+
+def _password_hash(text: str) -> str:
+    if not re.fullmatch(r"scrypt\$\d+\$\d+\$\d+\$[A-Za-z0-9+/=]{8,}\$[A-Za-z0-9+/=]{16,}", text):
+        raise ValueError(
+            "should be a hash that python -m edge_reid.web.password_hash has made, not a password"
+        )
+    return text
+
+
+class WebUserSettings(_Section):
+    """Somebody who may log in to the page. NAME is what they type."""
+
+    role: RoleName = "viewer"
+    """`viewer` looks, `operator` also decides what is kept, `admin` may do everything."""
+    password_hash: Annotated[str, AfterValidator(_password_hash)]
+    """The scrypt hash of the password; `python -m edge_reid.web.password_hash` asks for one and
+    prints it."""
+
+
+class WebSettings(_Section):
+    """The live page of the device, for a browser. It needs the extra `[web]`."""
+
+    listen: Annotated[str, AfterValidator(_host_and_port)] = WEB_LISTEN
+    """Address and port. On a loopback address whoever is on this device may look without a login;
+    any other needs `token_file` or users, and TLS. Port 0 takes a free one."""
+    token_file: Path | None = None
+    """File whose first line is a secret of at least 16 characters; whoever knows it is `admin`."""
+    users: dict[Name, WebUserSettings] = {}
+    """Those who log in by name and password."""
+    cert_file: Path | None = None
+    """Certificate of the page, with the chain to its authority: PEM."""
+    key_file: Path | None = None
+    """The private key of `cert_file`: PEM."""
+    behind_proxy: bool = False
+    """Whether a proxy before the page speaks TLS with the browsers. The page itself is plain HTTP
+    then, and needs a login on loopback too."""
+    crops_memory_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    """How long the crops of a hit are kept, in memory only."""
+
+    @property
+    def host(self) -> str:
+        """Of `listen`, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Of `listen`."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this host reaches it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return self.host == "localhost"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody logs in."""
+        return self.token_file is None and not self.users
+
+    @model_validator(mode="after")
+    def _asks_who_it_is(self) -> WebSettings:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file, key_file: should be set both or not at all")
+        if self.cert_file and self.behind_proxy:
+            raise ValueError("behind_proxy: should not be set with cert_file; one of them is TLS")
+        if self.is_open and (self.behind_proxy or not self.is_loopback):
+            raise ValueError(
+                "token_file: is missing, or a table [web.users.NAME]; others may reach the page"
+            )
+        if not (self.is_loopback or self.cert_file or self.behind_proxy):
+            raise ValueError(
+                "cert_file: is missing; other hosts reach the page, so set cert_file and key_file, "
+                "or behind_proxy where a proxy speaks TLS"
+            )
+        return self
+
+
 class CameraSettings(_Section):
     """One of several cameras. What is not set here is taken from the agent's table of that name."""
 
@@ -482,6 +581,8 @@ class AgentSettings(_Section):
     strangers: StrangerSettings | None = None
     """Without this section nobody who is not enrolled is remembered."""
     commands: CommandSettings = CommandSettings()
+    web: WebSettings | None = None
+    """Without this section, and without `--web`, there is no page."""
 
     @field_validator("camera", mode="before")
     @classmethod
@@ -608,6 +709,9 @@ _PATH_KEYS = {
     ("update", "ca_file"),
     ("strangers", "path"),
     ("commands", "snapshot_dir"),
+    ("web", "token_file"),
+    ("web", "cert_file"),
+    ("web", "key_file"),
 }
 _CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
 

@@ -204,4 +204,5 @@ class Hit:
     stranger: str | None = None
     """Anonymous name of an unknown person whom this device has seen before."""
     embeddings: tuple[Embedding, ...] = field(default=(), compare=False, repr=False)
-    """Embeddings of an unknown track by falling quality, to recognise it again. Never published."""
+    """Those that the track is decided by, by falling quality: to recognise an unknown person again,
+    and to show why. Never published."""

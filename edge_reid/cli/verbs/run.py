@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +17,10 @@ from edge_reid.cli.options import (
     ModelOption,
     TargetFpirOption,
 )
+
+if TYPE_CHECKING:  # kept from `--help`, which answers at once
+    from edge_reid.agent.observers import Observer
+    from edge_reid.core.config import AgentSettings
 
 
 @takes_login(url=None)
@@ -55,6 +61,13 @@ def run(
     runtime: Annotated[str | None, typer.Option(help="auto, litert or tflite-runtime.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for inference.")] = None,
     target_fpir: TargetFpirOption = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            help="Serve the live page here: HOST:PORT; without a value 127.0.0.1:8480.",
+            metavar="[HOST:PORT]",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
     *,
     login: BrokerLogin,
@@ -88,15 +101,33 @@ def run(
         "decide": {"target_fpir": target_fpir},
         "mqtt": login.typed(context),
         "outbox": {"path": outbox},
+        "web": {"listen": web},
     }
     load = partial(load_settings, config, _given(overrides))
     settings = load()
     outputs = Outputs(events=events, annotate=annotate)
-    with RunScreen(quiet=quiet, summary_to_stderr=events == "-") as screen:
-        summary = run_agent(settings, outputs=outputs, observers=[screen], reload=load)
+    with RunScreen(quiet=quiet, summary_to_stderr=events == "-") as screen, ExitStack() as stack:
+        observers = [screen, *_pages(settings, stack, tell=screen.notice)]
+        summary = run_agent(settings, outputs=outputs, observers=observers, reload=load)
     screen.show(summary)
     if summary.undelivered:
         raise BrokerError(summary.undelivered)
+
+
+def _pages(
+    settings: AgentSettings, stack: ExitStack, *, tell: Callable[[str], None]
+) -> list[Observer]:
+    """The live page, if one is wanted; the stack closes it."""
+    if settings.web is None:
+        return []
+    from edge_reid.core.extras import require
+
+    require("web", "starlette", "uvicorn")
+    from edge_reid.web.live_page import LivePage
+
+    page = stack.enter_context(LivePage(settings, settings.web))
+    tell(f"page: {page.url}")
+    return [page]
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
