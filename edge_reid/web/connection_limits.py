@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from typing import cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,6 +18,8 @@ MOST_CONNECTIONS = 64
 MOST_STREAMS = 32
 """Pictures and events that are being watched."""
 HEADERS_BYTES = 16 << 10
+SEND_BYTES = 128 << 10
+"""What the kernel may hold of an answer; by itself it would take megabytes for a slow reader."""
 REQUEST_S = 10.0
 """Within which a request must have come."""
 STALL_S = 15.0
@@ -67,7 +70,7 @@ class BoundedProtocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._waits_for_reader = self.loop.call_later(STALL_S, self.transport.abort)
+        self._waits_for_reader = self.loop.call_later(STALL_S, self._let_go)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -76,7 +79,14 @@ class BoundedProtocol(H11Protocol):
             self._waits_for_reader = None
 
     def _expect_request(self) -> None:
-        self._waits_for_request = self.loop.call_later(REQUEST_S, self.transport.abort)
+        self._waits_for_request = self.loop.call_later(REQUEST_S, self._let_go)
+
+    def _let_go(self) -> None:
+        """Close, and have the kernel forget what was not taken; else it would keep it."""
+        own = self.transport.get_extra_info("socket")
+        if own is not None:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

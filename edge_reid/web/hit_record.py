@@ -51,11 +51,11 @@ class HitRecord:
 
     @property
     def shown_crop(self) -> int | None:
-        """Position of the crop that the event shows, where it is kept."""
-        for position, crop in enumerate(self.crops):
-            if crop.is_shown and crop.jpeg:
-                return position
-        return None
+        """Position of the crop that the event shows, or else of the best that is kept."""
+        kept = [
+            (not crop.is_shown, position) for position, crop in enumerate(self.crops) if crop.jpeg
+        ]
+        return min(kept)[1] if kept else None
 
     def without_crops(self) -> HitRecord:
         """The same, without any picture."""

@@ -13,7 +13,12 @@ from starlette.types import ASGIApp
 
 from edge_reid.core.config import WebSettings
 from edge_reid.core.errors import UsageError
-from edge_reid.web.connection_limits import HEADERS_BYTES, BoundedProtocol, CountedSocket
+from edge_reid.web.connection_limits import (
+    HEADERS_BYTES,
+    SEND_BYTES,
+    BoundedProtocol,
+    CountedSocket,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +91,9 @@ def _listening(settings: WebSettings) -> socket.socket:
     listener = CountedSocket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         listener.bind((settings.host, settings.port))
+        listener.listen()  # from now on whoever asks waits until the thread answers
     except OSError as error:
         listener.close()
         raise UsageError(

@@ -15,6 +15,9 @@ from edge_reid.web.hit_record import HitRecord
 from edge_reid.web.live_view import CameraView, LiveView
 from edge_reid.wire.events import rfc3339
 
+_MOST_LINES = 24
+"""Of the newest hits."""
+
 
 @dataclass(frozen=True, slots=True)
 class PersonLine:
@@ -116,8 +119,8 @@ def device_line(parts: AgentParts, gallery: Path) -> DeviceLine:
 
 
 def hit_lines(records: Sequence[HitRecord]) -> tuple[HitLine, ...]:
-    """Hits, in their order."""
-    return tuple(_hit_line(record) for record in records)
+    """The first hits, in their order."""
+    return tuple(_hit_line(record) for record in records[:_MOST_LINES])
 
 
 def _hit_line(record: HitRecord) -> HitLine:

@@ -117,8 +117,8 @@ def _candidate(candidate: Candidate, threshold: float) -> str:
         "candidate.html",
         name=candidate.identity,
         similarity=_number(candidate.similarity),
-        level=f"{min(1.0, max(0.0, candidate.similarity)):.3f}",
-        threshold=f"{min(1.0, max(0.0, threshold)):.3f}",
+        level=_percent(candidate.similarity),
+        threshold=_percent(threshold),
         verdict="at or above the threshold" if is_enough else "below the threshold",
     )
 
@@ -139,6 +139,10 @@ def _margin(record: HitRecord) -> str:
     if decision.margin is None:
         return "none, as nobody else is enrolled"
     return f"{_number(decision.margin)} over the next person; at least {least} is needed"
+
+
+def _percent(similarity: float) -> str:
+    return f"{100 * min(1.0, max(0.0, similarity)):.1f}"
 
 
 def _number(value: float | None) -> str:

@@ -60,7 +60,10 @@ function showCamera(line) {
   const reason = byFact(tile, "reason");
   reason.hidden = !line.reason;
   say(reason, line.reason || "");
-  byFact(tile, "people").replaceChildren(...line.people.map(personLine));
+  const people = byFact(tile, "people");
+  const shown = JSON.stringify(line.people);
+  if (people.dataset.shown !== shown) people.replaceChildren(...line.people.map(personLine));
+  people.dataset.shown = shown;
   say(byFact(tile, "fps"), number(line.fps, 1, " a second"));
   say(byFact(tile, "p95_ms"), line.p95_ms === null ? "–" : `${Math.round(line.p95_ms)} ms`);
   say(byFact(tile, "count"), String(line.people.length));
@@ -106,12 +109,15 @@ function hitLine(hit) {
 let newestTold = null;
 function showHits(hits) {
   const list = document.getElementById("hits");
-  const focused = document.activeElement && document.activeElement.getAttribute("href");
-  list.replaceChildren(...hits.map(hitLine));
-  if (focused && focused.startsWith("/hits/")) {
-    const again = [...list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused);
-    if (again) again.focus();
-  }
+  const known = new Map([...list.children].map((line) => [line.dataset.shown, line]));
+  const lines = hits.map((hit) => {
+    const line = known.get(JSON.stringify(hit)) || hitLine(hit);
+    line.dataset.shown = JSON.stringify(hit);
+    return line;
+  });
+  // what has not changed stays where it is, and so under the finger or the focus that is on it
+  for (const line of [...list.children]) if (!lines.includes(line)) line.remove();
+  lines.forEach((line, at) => { if (list.children[at] !== line) list.insertBefore(line, list.children[at] || null); });
   document.getElementById("no-hits").hidden = hits.length > 0;
   const newest = hits.find((hit) => hit.kind === "known");
   if (newest && newestTold !== null && newest.number !== newestTold) {
@@ -134,7 +140,7 @@ function showPictures() {
     if (picture.dataset.kind === kind) continue;
     picture.dataset.kind = kind;
     if (kind === "stream") picture.src = `/cameras/${camera}/live.mjpeg?${++stillNumber}`;
-    else if (kind === "none") picture.src = "/static/icon.svg";
+    else if (kind === "none") picture.removeAttribute("src"); // which ends the stream
   }
 }
 
@@ -201,7 +207,7 @@ function start() {
   const sight = new IntersectionObserver((entries) => {
     for (const entry of entries) entry.isIntersecting ? inSight.add(entry.target) : inSight.delete(entry.target);
     showPictures();
-  });
+  }, { rootMargin: "100px" });
   for (const tile of tiles.values()) {
     sight.observe(tile);
     const button = tile.querySelector(".enlarge");
