@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
@@ -112,6 +113,7 @@ class Pipeline:
         self._gate = MotionGate() if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._camera_motion = CameraMotion()
+        self._areas = CameraAreas.of(settings)
         self._picker = CropPicker(settings.embed)
         self._decisions = TrackDecisions(
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
@@ -171,7 +173,8 @@ class Pipeline:
                 return ()
         with self._clock.stage("detect"):
             self.counters.detections_run += 1
-            return self._detector.detect(frame.image)
+            found = self._detector.detect(frame.image)
+        return self._areas.unmasked(found, frame.size_px)
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self._clock.stage("pick"):
@@ -234,6 +237,7 @@ class Pipeline:
             first_seen_utc_s=track.first_seen_utc_s,
             last_seen_utc_s=track.last_seen_utc_s,
             continues=report.continues,
+            zones=self._areas.zones_of(report.best.box, frame.size_px),
             embeddings=report.embeddings,
         )
 

@@ -516,6 +516,26 @@ class WebSettings(_Section):
         return self
 
 
+CornerShare = Annotated[float, Field(ge=0, le=1)]
+
+
+class MaskSettings(_Section):
+    """A part of the picture in which nobody is detected: a street, a screen, a poster."""
+
+    points: Annotated[
+        tuple[tuple[CornerShare, CornerShare], ...], Field(min_length=3, max_length=64)
+    ]
+    """Its corners, three at least, `[x, y]` in shares of the picture: `[0, 0]` is top left,
+    `[1, 1]` bottom right. A person stands where the middle of the lower edge of their box is."""
+
+
+class ZoneSettings(MaskSettings):
+    """A part of the picture that has a name, which events tell."""
+
+    name: Name
+    """Of this zone, unlike that of any other of the camera."""
+
+
 class CameraSettings(_Section):
     """One of several cameras. What is not set here is taken from the agent's table of that name."""
 
@@ -524,6 +544,18 @@ class CameraSettings(_Section):
     track: TrackSettings = TrackSettings()
     embed: EmbedSettings = EmbedSettings()
     decide: DecideSettings = DecideSettings()
+    masks: Annotated[tuple[MaskSettings, ...], Field(max_length=32)] = ()
+    """Each is a table `[[cameras.NAME.masks]]`."""
+    zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=32)] = ()
+    """Each is a table `[[cameras.NAME.zones]]`."""
+
+    @field_validator("zones")
+    @classmethod
+    def _have_names_of_their_own(cls, zones: tuple[ZoneSettings, ...]) -> tuple[ZoneSettings, ...]:
+        names = [zone.name for zone in zones]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"should have names of their own; {', '.join(twice)} occurs twice")
+        return zones
 
     @field_validator("source", mode="before")
     @classmethod

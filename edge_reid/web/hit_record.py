@@ -37,6 +37,8 @@ class HitRecord:
     kind: HitType
     decision: Known | Unknown
     captured_utc_s: float
+    zones: tuple[str, ...]
+    """In which the person stood."""
     crops: tuple[HitCrop, ...]
     """By falling quality."""
     nearest: tuple[Candidate, ...]
@@ -84,6 +86,7 @@ def record_of(
         kind=hit.type,
         decision=hit.decision,
         captured_utc_s=hit.captured_utc_s,
+        zones=hit.zones or (),
         crops=tuple(_crop(embedding, hit, policy, ring) for embedding in hit.embeddings),
         nearest=() if vector is None else index.search(vector, k=_NEAREST),
         threshold_source=threshold_source(policy),

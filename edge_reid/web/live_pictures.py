@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.core.geometry import Box
+from edge_reid.core.polygon import Polygon
 from edge_reid.core.types import Decision, Image, Known, Track, Uncertain
 from edge_reid.vision.annotate import Label, draw
 from edge_reid.web.live_view import CameraView, LiveView, Point
@@ -24,7 +26,7 @@ _MOST_WIDTH_PX = 960
 _JPEG_QUALITY = 75
 _LOOK_S = 0.04
 """Between two looks at whether there is a newer frame."""
-_TRAIL_COLOUR = (240, 228, 66)
+_TRAIL_COLOUR, _ZONE_COLOUR, _MASK_COLOUR = (240, 228, 66), (86, 180, 233), (0, 0, 0)
 """RGB, of the palette of the boxes."""
 
 
@@ -44,10 +46,12 @@ class LivePictures:
 
     Args:
         view: what is drawn.
+        areas: masks and zones, by camera.
     """
 
-    def __init__(self, view: LiveView) -> None:
+    def __init__(self, view: LiveView, areas: Mapping[str, CameraAreas]) -> None:
         self._view = view
+        self._areas = areas
         self._newest: dict[str, LivePicture] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="page encoder")
@@ -95,19 +99,19 @@ class LivePictures:
         if newest and now_s < newest.made_s + 1 / MOST_HZ:
             return newest
         loop = asyncio.get_running_loop()
-        jpeg = await loop.run_in_executor(self._encoder, picture_jpeg, view)
+        jpeg = await loop.run_in_executor(self._encoder, picture_jpeg, view, self._areas[camera])
         self._newest[camera] = made = LivePicture(jpeg, view.number, now_s)
         self.made += 1
         return made
 
 
-def picture_jpeg(view: CameraView) -> bytes:
-    """A frame with boxes, names, similarities and trails, at most 960 px wide."""
+def picture_jpeg(view: CameraView, areas: CameraAreas) -> bytes:
+    """A frame with zones, masks, boxes, names, similarities and trails, at most 960 px wide."""
     step = view.step
     image, scale = _fitting(step.frame.image)
     tracks = [_scaled(track, scale) for track in step.tracks]
     labels = {track_id: picture_label(decision) for track_id, decision in step.decisions.items()}
-    drawn = draw(_with_trails(image, view, scale), tracks, labels)
+    drawn = draw(_with_trails(_with_areas(image, areas), view, scale), tracks, labels)
     picture = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])
 
@@ -132,6 +136,24 @@ def _fitting(image: Image) -> tuple[Image, float]:
     if scale == 1.0:
         return image, scale
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), scale
+
+
+def _with_areas(image: Image, areas: CameraAreas) -> Image:
+    canvas, size_px = image.copy(), (image.shape[1], image.shape[0])
+    for mask in areas.masks:
+        cv2.fillPoly(canvas, [_corners(mask, size_px)], _MASK_COLOUR)
+    canvas = np.asarray(cv2.addWeighted(canvas, 0.6, image, 0.4, 0.0), np.uint8)
+    for name, zone in areas.zones:
+        corners = _corners(zone, size_px)
+        cv2.polylines(canvas, [corners], True, _ZONE_COLOUR, 1, cv2.LINE_AA)
+        x, y = corners[corners[:, 1].argmin()].tolist()
+        at = (min(max(x, 2), size_px[0] - 60), max(y + 14, 14))
+        cv2.putText(canvas, name, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _ZONE_COLOUR, 1, cv2.LINE_AA)
+    return canvas
+
+
+def _corners(area: Polygon, size_px: tuple[int, int]) -> NDArray[np.int32]:
+    return (np.array(area.corners, np.float64) * size_px).round().astype(np.int32)
 
 
 def _with_trails(image: Image, view: CameraView, scale: float) -> Image:

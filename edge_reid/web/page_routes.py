@@ -22,6 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from edge_reid.agent.agent_parts import AgentParts
+from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.core.config import AgentSettings, RoleName, WebSettings
 from edge_reid.web.attempt_limit import AttemptLimit
 from edge_reid.web.live_pictures import LivePictures
@@ -75,7 +76,8 @@ class PageRoutes:
         self._is_tls = web.cert_file is not None or web.behind_proxy
         self._names = names_on_loopback() if web.is_loopback and not web.behind_proxy else None
         self._streams = OpenStreams()
-        self.pictures = LivePictures(run.view)
+        areas = {name: CameraAreas.of(camera) for name, camera in settings.cameras.items()}
+        self.pictures = LivePictures(run.view, areas)
 
     def app(self) -> ASGIApp:
         """What the server runs."""

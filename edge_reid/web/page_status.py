@@ -81,6 +81,8 @@ class HitLine:
     """Whether the person has left."""
     crop: int | None
     """Position of the crop that decided, where it is kept."""
+    zones: tuple[str, ...]
+    """In which the person stood."""
 
 
 def camera_lines(parts: AgentParts, view: LiveView, now_s: float) -> tuple[CameraLine, ...]:
@@ -135,6 +137,7 @@ def _hit_line(record: HitRecord) -> HitLine:
         at=rfc3339(record.captured_utc_s),
         is_over=record.kind.value == "end",
         crop=record.shown_crop,
+        zones=record.zones,
     )
 
 

@@ -54,7 +54,7 @@ def why_html(device: str, record: HitRecord, visitor: Visitor, token: str) -> st
         "why.html",
         name=name,
         kind="known" if is_known else "unknown",
-        camera=record.camera,
+        camera=", ".join((record.camera, *record.zones)),
         at=_clock_time(record.captured_utc_s),
         similarity=_number(decision.similarity),
         threshold=_number(decision.threshold),

@@ -75,7 +75,7 @@ function showCamera(line) {
 
 function showDevice(line) {
   const root = document.getElementById("device");
-  const people = `${line.people} people, ${line.templates} templates`;
+  const people = `${line.people} enrolled, ${line.templates} templates`;
   say(byFact(root, "gallery"), `version ${line.gallery_version}, ${span(line.gallery_age_s)}: ${people}`);
   say(byFact(root, "broker"), line.broker);
   const dropped = line.outbox_dropped ? `, ${line.outbox_dropped} dropped` : "";
@@ -100,7 +100,8 @@ function hitLine(hit) {
   const measured = hit.similarity === null ? "nobody enrolled" : `${hit.similarity.toFixed(2)} of ${hit.threshold.toFixed(2)} needed`;
   text.append(element("span", measured));
   const when = hit.at.replace("T", " ").replace(/\.\d+Z$/, " UTC");
-  text.append(element("span", `${hit.camera}, ${when}${hit.is_over ? ", has left" : ""}`, "quiet"));
+  const where = [hit.camera, ...hit.zones].join(", ");
+  text.append(element("span", `${where}, ${when}${hit.is_over ? ", has left" : ""}`, "quiet"));
   link.append(text);
   line.append(link);
   return line;
