@@ -33,7 +33,14 @@ from edge_reid.web.page_forms import BadFormError, form_of
 from edge_reid.web.page_guard import PageGuard, is_from_elsewhere, names_on_loopback
 from edge_reid.web.page_sessions import PageSessions
 from edge_reid.web.page_status import camera_lines, device_line, hit_lines
-from edge_reid.web.page_templates import STATIC, live_html, login_html, static_file, why_html
+from edge_reid.web.page_templates import (
+    STATIC,
+    areas_html,
+    live_html,
+    login_html,
+    static_file,
+    why_html,
+)
 
 _EVENTS_S = 1.0
 """Between two events that say how it goes."""
@@ -91,6 +98,7 @@ class PageRoutes:
             Route("/events", seen(self._events), methods=["GET"]),
             Route("/cameras/{camera}/live.mjpeg", seen(self._mjpeg), methods=["GET"]),
             Route("/cameras/{camera}/frame.jpg", seen(self._still), methods=["GET"]),
+            Route("/cameras/{camera}/areas", self._for("admin")(self._areas), methods=["GET"]),
             Route("/hits/{number:int}", seen(self._why), methods=["GET"]),
             Route("/hits/{number:int}/crops/{position:int}.jpg", seen(self._crop)),
             Route("/crops/forget", done("operator", self._forget), methods=["POST"]),
@@ -203,6 +211,13 @@ class PageRoutes:
             return _refused(404)
         visitor, device = self._visitor(request) or ANYBODY_HERE, self._settings.agent
         return self._html(request, lambda token: why_html(device, record, visitor, token))
+
+    async def _areas(self, request: Request) -> Response:
+        camera = request.path_params["camera"]
+        if camera not in self._settings.cameras:
+            return _refused(404)
+        visitor, device = self._visitor(request) or ANYBODY_HERE, self._settings.agent
+        return self._html(request, lambda token: areas_html(device, camera, visitor, token))
 
     async def _crop(self, request: Request) -> Response:
         record, position = (

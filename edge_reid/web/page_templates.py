@@ -12,7 +12,12 @@ from edge_reid.core.types import Candidate, Known
 from edge_reid.web.hit_record import HitCrop, HitRecord
 from edge_reid.web.page_access import ANYBODY_HERE, Visitor
 
-STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+STATIC = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "areas.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 """Files that browsers ask for, and their types."""
 
 
@@ -30,10 +35,16 @@ def live_html(device: str, cameras: Sequence[str], visitor: Visitor, token: str)
         visitor: who looks.
         token: of the forms.
     """
-    tiles = "".join(_filled("tile.html", camera=camera) for camera in cameras)
+    tiles = "".join(_tile(camera, visitor) for camera in cameras)
     forget = _filled("forget.html", token=token) if visitor.may("operator") else ""
     body = _filled("live.html", tiles=_Markup(tiles), forget=_Markup(forget))
     return _page(f"{device}: live", device, body, visitor, token)
+
+
+def areas_html(device: str, camera: str, visitor: Visitor, token: str) -> str:
+    """Where zones and masks of a camera are drawn, to be copied into the configuration."""
+    body = _filled("areas.html", camera=camera)
+    return _page(f"{device}: zones of {camera}", device, body, visitor, token)
 
 
 def login_html(device: str, token: str, mistake: str = "") -> str:
@@ -93,6 +104,11 @@ def _page(title: str, device: str, body: str, visitor: Visitor | None, token: st
     return _filled(
         "page.html", title=title, device=device, body=_Markup(body), leave=_Markup(leave)
     )
+
+
+def _tile(camera: str, visitor: Visitor) -> str:
+    areas = _filled("areas_link.html", camera=camera) if visitor.may("admin") else ""
+    return _filled("tile.html", camera=camera, areas=_Markup(areas))
 
 
 def _crop(record: HitRecord, position: int, crop: HitCrop) -> str:

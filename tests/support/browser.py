@@ -96,7 +96,7 @@ class Browser:
 
     def press(self, key: str) -> None:
         """A key, such as `Tab`."""
-        code = {"Tab": 9, "Enter": 13}[key]
+        code = {"Tab": 9, "Enter": 13, "ArrowRight": 39, "ArrowDown": 40}[key]
         text = {"Enter": "\r"}.get(key, "")
         for kind in ("keyDown", "keyUp"):
             named = {"key": key, "code": key, "windowsVirtualKeyCode": code}

@@ -215,8 +215,12 @@ def roles_hold(url: str) -> None:
     vera = logged_in(url, "vera", PASSWORD)
     assert "Forget all crops" not in vera.get("/").body
     assert vera.post("/crops/forget").status == 403
+    assert vera.get("/cameras/gate/areas").status == 403
+    assert "/cameras/gate/areas" not in vera.get("/").body
     holder = logged_in(url, "", "0123456789abcdef0123")
     assert "token (admin)" in holder.get("/").body
+    assert holder.get("/cameras/gate/areas").status == 200
+    assert holder.get("/cameras/yard/areas").status == 404
 
 
 def sessions_end(url: str) -> None:

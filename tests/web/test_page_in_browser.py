@@ -13,7 +13,7 @@ from support.mjpeg_camera import MjpegCamera
 from support.page_agent import PageRun, visit, walkers
 
 from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import AgentSettings, ZoneSettings, tomllib
 
 pytestmark = pytest.mark.browser
 
@@ -70,7 +70,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSettings
         )
 
 
-def test_a_person_logs_in_by_keyboard_sees_who_is_there_and_asks_why(
+def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zone(
     settings: AgentSettings, tmp_path: Path
 ) -> None:
     def look(run: PageRun) -> None:
@@ -80,6 +80,8 @@ def test_a_person_logs_in_by_keyboard_sees_who_is_there_and_asks_why(
             assert browser.wait_for(PICTURE_PX) == 768
             browser.screenshot(tmp_path / "wide.png")
             ask_why(browser)
+            draw_zone(browser, run.page.url)
+            browser.screenshot(tmp_path / "areas.png")
             # of a page that is left, a browser says that its streams have ended
             assert not [line for line in browser.said if "/cameras/" not in line]
         with Browser(tmp_path / "phone", width_px=360, height_px=780, is_dark=True) as phone:
@@ -114,7 +116,25 @@ def ask_why(browser: Browser) -> None:
     is_well_made(browser)
 
 
+def draw_zone(browser: Browser, url: str) -> None:
+    """By keyboard; what the page gives is what the configuration takes."""
+    browser.open(f"{url}cameras/gate/areas")
+    browser.wait_for("document.title === 'device: zones of gate'")
+    browser.wait_for("document.querySelector('[data-said]').textContent.startsWith('0 corners')")
+    browser.evaluate("document.querySelector('.canvas svg').focus()")
+    for keys in (["Enter"], ["ArrowRight"] * 10 + ["Enter"], ["ArrowDown"] * 20 + ["Enter"]):
+        for key in keys:
+            browser.press(key)
+    lines = browser.evaluate("document.querySelector('textarea').value")
+    (zone,) = tomllib.loads(lines)["cameras"]["gate"]["zones"]
+    taken = ZoneSettings.model_validate(zone)
+    assert taken.name == "zone-1"
+    assert taken.points == ((0.5, 0.5), (0.6, 0.5), (0.6, 0.7))
+    is_well_made(browser)
+
+
 def is_well_made(browser: Browser) -> None:
+    browser.wait_for("getComputedStyle(document.body).margin === '0px'")  # its style has come
     assert not browser.evaluate(IS_WIDE), "it is wider than the window"
     assert browser.evaluate(UNNAMED) == [], "a screen reader has no word for it"
     assert browser.evaluate(LOW_CONTRAST) == []
