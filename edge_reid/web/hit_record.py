@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.core.types import Candidate, Embedding, Hit, HitType, Known, Unknown
 from edge_reid.matching.fusion import mean_vector
+from edge_reid.matching.index import Index
 from edge_reid.web.crop_ring import CropRing
 
 _NEAREST = 3
@@ -58,6 +59,28 @@ class HitRecord:
             (not crop.is_shown, position) for position, crop in enumerate(self.crops) if crop.jpeg
         ]
         return min(kept)[1] if kept else None
+
+    def among(self, index: Index) -> HitRecord | None:
+        """The same without the names of people who are not enrolled any more; None: the hit itself
+        is of one.
+        """
+        if isinstance(self.decision, Known) and self.decision.identity not in index:
+            return None
+        if all(one.identity in index for one in self._named):
+            return self
+        crops = tuple(
+            replace(crop, nearest=None)
+            if crop.nearest and crop.nearest.identity not in index
+            else crop
+            for crop in self.crops
+        )
+        nearest = tuple(one for one in self.nearest if one.identity in index)
+        return replace(self, crops=crops, nearest=nearest)
+
+    @property
+    def _named(self) -> Iterator[Candidate]:
+        yield from self.nearest
+        yield from (crop.nearest for crop in self.crops if crop.nearest)
 
     def without_crops(self) -> HitRecord:
         """The same, without any picture."""

@@ -67,4 +67,5 @@ class LivePage(Observer):
 
     def _tidy(self) -> None:
         while not self._closing.wait(TIDY_S):
-            self._run.view.tidy()
+            if self._run.parts:
+                self._run.view.tidy(self._run.parts.policies.index)

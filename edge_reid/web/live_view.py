@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from edge_reid.agent.pipeline import Step
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.core.types import Hit, HitType
+from edge_reid.matching.index import Index
 from edge_reid.web.crop_ring import CropRing
 from edge_reid.web.hit_record import HitRecord, record_of
 
@@ -50,6 +51,7 @@ class LiveView:
         self._lock = threading.Lock()  # guards all below
         self._ring = CropRing(keep_crops_s, clock)
         self._records: dict[tuple[str, int], HitRecord] = {}
+        self._index: Index | None = None
         self._last_number = 0
         self._edition = 0
 
@@ -62,7 +64,7 @@ class LiveView:
                 self._ring.put(crop, embedding)
             for hit in step.hits:
                 self._note(step.camera, hit, policy)
-        self.tidy()
+        self.tidy(policy.index)
         self._cameras[step.camera] = CameraView(step, trails, number, self._clock())
 
     def camera(self, name: str) -> CameraView | None:
@@ -90,10 +92,15 @@ class LiveView:
             self._ring.clear()
             self._drop_crops(lambda _: True)
 
-    def tidy(self) -> None:
-        """Let go the crops that are too old; also called while no frame comes."""
+    def tidy(self, index: Index) -> None:
+        """Let go the crops that are too old, and the names of people who are not in the gallery any
+        more; also called while no frame comes.
+        """
         oldest_s = self._clock() - self._keep_crops_s
         with self._lock:
+            if index is not self._index:
+                self._index = index
+                self._forget_gone(index)
             self._ring.age()
             self._drop_crops(lambda record: record.received_s <= oldest_s)
 
@@ -122,6 +129,11 @@ class LiveView:
         self._records[key] = record
         for oldest in list(self._records)[:-MOST_HITS]:
             del self._records[oldest]
+        self._edition += 1
+
+    def _forget_gone(self, index: Index) -> None:
+        kept = {key: record.among(index) for key, record in self._records.items()}
+        self._records = {key: record for key, record in kept.items() if record}
         self._edition += 1
 
     def _drop_crops(self, is_meant: Callable[[HitRecord], bool]) -> None:

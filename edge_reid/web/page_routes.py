@@ -266,7 +266,6 @@ class PageRoutes:
             if shown != view.edition:
                 shown = view.edition
                 yield _event("hits", [asdict(line) for line in hit_lines(view.hits)])
-            view.tidy()
             await asyncio.sleep(_EVENTS_S)
 
     def _status(self, parts: AgentParts) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -17,10 +18,12 @@ from support.page_agent import PageClient, PageRun, visit, walkers
 
 from edge_reid.cli.main import main
 from edge_reid.core.config import AgentSettings
+from edge_reid.gallery.store import GalleryStore
 from edge_reid.web import connection_limits
 from edge_reid.web.password_hash import PasswordHash
 
 HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
+HTML_NAME = "&lt;img src=x onerror"
 PASSWORD = "correct horse battery"
 
 
@@ -108,7 +111,27 @@ def test_whoever_is_on_the_device_sees_who_is_there_and_why(
     visit(settings_of(gallery, camera), look)
 
 
-def hit_of(client: PageClient, identity: str) -> dict:
+def test_who_is_removed_from_the_gallery_is_gone_from_the_page(
+    gallery: Path, camera: MjpegCamera, tmp_path: Path
+) -> None:
+    own = Path(shutil.copy(gallery, tmp_path))
+
+    def remove(run: PageRun) -> None:
+        client = PageClient(run.page.url)
+        known = hit_of(client, HOSTILE_NAME)
+        other = hit_of(client, None)
+        assert HTML_NAME in client.get(f"/hits/{other['number']}").body, "the most alike"
+        with GalleryStore.open(own) as store:
+            store.remove(HOSTILE_NAME)
+        eventually(lambda: client.get(f"/hits/{known['number']}").status == 404, timeout_s=20)
+        assert HTML_NAME not in client.get(f"/hits/{other['number']}").body
+        hits = next(client.events("hits"))
+        assert HOSTILE_NAME not in {hit["identity"] for hit in hits}
+
+    visit(settings_of(own, camera), remove)
+
+
+def hit_of(client: PageClient, identity: str | None) -> dict:
     for hits in client.events("hits"):
         for hit in hits:
             if hit["identity"] == identity:

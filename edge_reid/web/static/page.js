@@ -3,6 +3,7 @@
 const MOST_STREAMS = 4; // browsers open six connections to a host; the rest of the tiles get stills
 const SILENT_MS = 6000;
 const POINTS = 120;
+const QUIET_S = 5;
 
 const byFact = (root, name) => root.querySelector(`[data-fact="${name}"]`);
 const tiles = new Map([...document.querySelectorAll(".tile")].map((tile) => [tile.dataset.camera, tile]));
@@ -58,8 +59,9 @@ function showCamera(line) {
   say(state, line.degraded ? `${line.state}, slowed down` : line.state);
   state.className = `state ${line.state}`;
   const reason = byFact(tile, "reason");
-  reason.hidden = !line.reason;
-  say(reason, line.reason || "");
+  const quiet = line.quiet_s > QUIET_S ? `no frame for ${Math.round(line.quiet_s)} s` : "";
+  reason.hidden = !(line.reason || quiet);
+  say(reason, line.reason || quiet);
   const people = byFact(tile, "people");
   const shown = JSON.stringify(line.people);
   if (people.dataset.shown !== shown) people.replaceChildren(...line.people.map(personLine));
