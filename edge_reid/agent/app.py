@@ -9,15 +9,19 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edge_reid.agent.agent_loop import AgentLoop
+from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.annotated_film import AnnotatedFilm, film_paths
 from edge_reid.agent.between_frames import BetweenFrames
+from edge_reid.agent.camera_drifts import CameraDrifts
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.camera_status_report import CameraStatusReport
 from edge_reid.agent.camera_views import View, Views, open_views
 from edge_reid.agent.command_runner import CommandRunner, Reload
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
@@ -107,17 +111,46 @@ def _build(
     views = open_views(settings.cameras, pace, is_patient=is_patient, stack=stack)
     sinks = _open_sinks(settings, outputs, views, gallery=gallery, manifest=manifest, stack=stack)
     watching = stack.enter_context(_gather_observers(observers, films, views))
+    drifts = CameraDrifts.open(
+        settings,
+        gallery.policies,
+        manifest,
+        notice=watching.camera_notice,
+        are_live=views.are_live,
+        stack=stack,
+    )
     cameras = [
         _build_camera(
-            settings, view, models=models, gallery=gallery, sinks=sinks, watching=watching
+            settings,
+            view,
+            models=models,
+            gallery=gallery,
+            sinks=sinks,
+            watching=watching,
+            drift=drifts.of(view.name),
         )
         for view in views.all
     ]
+    parts = _parts_told(settings, cameras, gallery, sinks)
+    watching.opened(parts)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
+    if settings.metrics:
+        # most agents are not asked: they need neither the library nor its memory
+        from edge_reid.agent.served_metrics import serve_metrics  # noqa: PLC0415
+
+        serve_metrics(settings, parts, report=report, notice=watching.notice, stack=stack)
     return AgentLoop(
         cameras,
         LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
-        between_frames=_build_between_frames(settings, gallery, sinks, reload, stack),
+        between_frames=_build_between_frames(
+            settings,
+            gallery,
+            sinks,
+            drifts,
+            outputs=[camera.output for camera in cameras],
+            reload=reload,
+            stack=stack,
+        ),
         report=report,
         signals=signals,
     )
@@ -195,9 +228,11 @@ def _build_camera(
     gallery: _Gallery,
     sinks: _Sinks,
     watching: Observers,
+    drift: DriftWatch | None,
 ) -> WatchedCamera:
     ours, name = settings.cameras[view.name], view.name
     policies, embedder = gallery.policies.of(name), models.embedder
+    clock = view.clock.now if view.source.is_live else None
     origin = EventOrigin(
         sinks.address,
         name,
@@ -214,7 +249,8 @@ def _build_camera(
             embedder=embedder,
             policies=policies,
             settings=ours,
-            decision_clock=view.clock.now if view.source.is_live else None,
+            decision_clock=clock,
+            drift=drift,
         ),
         output=EventOutput(
             origin,
@@ -222,20 +258,44 @@ def _build_camera(
             names=sinks.names[name],
             commit=sinks.uplink.publisher.publish if sinks.uplink else None,
             lines=sinks.lines,
+            clock=clock,
         ),
         status=CameraStatusReport(
             name,
             frames=view.frames,
             looks=view.looks,
             uplink=sinks.uplink,
-            notice=watching.notice,
+            notice=partial(watching.camera_notice, name),
+            drift=drift,
         ),
         looks=view.looks,
+        drift=drift,
+    )
+
+
+def _parts_told(
+    settings: AgentSettings, cameras: Sequence[WatchedCamera], gallery: _Gallery, sinks: _Sinks
+) -> AgentParts:
+    return AgentParts(
+        settings.site,
+        settings.agent,
+        cameras,
+        gallery.policies,
+        gallery.sync,
+        sinks.uplink,
+        sinks.facts,
     )
 
 
 def _build_between_frames(
-    settings: AgentSettings, gallery: _Gallery, sinks: _Sinks, reload: Reload, stack: ExitStack
+    settings: AgentSettings,
+    gallery: _Gallery,
+    sinks: _Sinks,
+    drifts: CameraDrifts,
+    *,
+    outputs: Sequence[EventOutput],
+    reload: Reload,
+    stack: ExitStack,
 ) -> BetweenFrames:
     policies, sync, uplink = gallery.policies, gallery.sync, sinks.uplink
     commands = report = None
@@ -247,7 +307,13 @@ def _build_between_frames(
         )
     one_for_all = next(iter(sinks.names.values()))  # they share a file, of which one forgets
     return BetweenFrames(
-        policies, gallery.feed, commands=commands, report=report, names=one_for_all
+        policies,
+        gallery.feed,
+        outputs=outputs,
+        commands=commands,
+        report=report,
+        names=one_for_all,
+        scores=drifts.file,
     )
 
 

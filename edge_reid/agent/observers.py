@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.pipeline import Step
 
@@ -42,6 +43,9 @@ class Observer:
     camera: str | None = None
     """Whose steps it wants; None: those of all."""
 
+    def opened(self, parts: AgentParts, /) -> None:
+        """The agent is built; what of it any thread may read says so."""
+
     def started(self, camera: str, frames_expected: int | None, /) -> None:
         """The source of a camera is open; None expects frames for ever."""
 
@@ -50,6 +54,10 @@ class Observer:
 
     def notice(self, line: str, /) -> None:
         """Something a person should know now."""
+
+    def camera_notice(self, camera: str, line: str, /) -> None:  # noqa: ARG002
+        """Something a person should know of a camera; its name does not stand in the line."""
+        self.notice(line)
 
     def interrupted(self, summary: RunSummary, /) -> None:
         """Somebody ended the run before its source did; this is what it brought."""
@@ -78,6 +86,10 @@ class Observers:
         for feed in self._feeds:
             feed.close()
 
+    def opened(self, parts: AgentParts) -> None:
+        for feed in self._feeds:
+            feed.put(partial(feed.observer.opened, parts))
+
     def started(self, camera: str, frames_expected: int | None) -> None:
         for feed in self._feeds:
             feed.put(partial(feed.observer.started, camera, frames_expected))
@@ -90,6 +102,10 @@ class Observers:
     def notice(self, line: str) -> None:
         for feed in self._feeds:
             feed.put(partial(feed.observer.notice, line))
+
+    def camera_notice(self, camera: str, line: str) -> None:
+        for feed in self._feeds:
+            feed.put(partial(feed.observer.camera_notice, camera, line))
 
     def interrupted(self, summary: RunSummary) -> None:
         for feed in self._feeds:

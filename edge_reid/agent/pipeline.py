@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from edge_reid.agent.camera_areas import CameraAreas
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
@@ -28,7 +30,6 @@ from edge_reid.core.types import (
     Track,
     TrackUpdate,
     Uncertain,
-    Unknown,
 )
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
 from edge_reid.vision.crops import CropPicker
@@ -50,6 +51,8 @@ class Step:
     """By track_id, for the tracks that have one."""
     crops: tuple[Crop, ...]
     """What was embedded at this frame."""
+    embeddings: tuple[Embedding, ...] = ()
+    """Of `crops`, in their order."""
 
 
 class Cadence:
@@ -88,6 +91,7 @@ class Pipeline:
         settings: cadence, and what is kept of a track.
         decision_clock: Unix seconds now, for live sources; None takes the frame's own time, so
             that a file gives the same events in every run.
+        drift: counts the similarities of unknown people; None: nobody does.
     """
 
     def __init__(
@@ -100,10 +104,11 @@ class Pipeline:
         settings: CameraSettings,
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
+        drift: DriftWatch | None = None,
     ) -> None:
         self.counters = Counters()
         self._camera = camera
-        self._clock = stage_clock or StageClock()
+        self.stages = stage_clock or StageClock()
         self._detector = detector
         self._embedder = embedder
         self._policies = policies
@@ -111,11 +116,13 @@ class Pipeline:
         self._gate = MotionGate() if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._camera_motion = CameraMotion()
+        self._areas = CameraAreas.of(settings)
         self._picker = CropPicker(settings.embed)
         self._decisions = TrackDecisions(
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
         )
         self._decision_clock = decision_clock
+        self._drift = drift
         self._occupied = False
         self._last_frame: Frame | None = None
 
@@ -135,22 +142,24 @@ class Pipeline:
     def _take(self, frame: Frame, *, is_look: bool, most_crops: int | None = None) -> Step:
         self._decisions.use(self._policies.current)
         detections = self._detect(frame) if is_look else None
-        with self._clock.stage("track"):
+        with self.stages.stage("track"):
             shift_px = NO_SHIFT if detections is None else self._camera_motion.shift_px(frame.image)
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px, shift_px)
         if detections is not None:
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
+        embedded = self._embed(crops)
         hits = (
-            *self._hits(self._recognise(crops), update.active, frame),
+            *self._hits(self._recognise(crops, embedded), update.active, frame),
             *self._end(frame, update.ended),
             *self._end(frame, self._tracker.end(self._decisions.take_continued())),
             *self._hits(self._decisions.redecide(), update.active, frame),
         )
         self.counters.frames += 1
         self._last_frame = frame
-        return Step(self._camera, frame, hits, update.active, self._decisions.decisions, crops)
+        decisions = self._decisions.decisions
+        return Step(self._camera, frame, hits, update.active, decisions, crops, embedded)
 
     def finish(self) -> tuple[Hit, ...]:
         """End all tracks: nobody is followed over what comes next, if anything does."""
@@ -162,43 +171,49 @@ class Pipeline:
 
     def _detect(self, frame: Frame) -> Sequence[Detection]:
         if self._gate is not None:
-            with self._clock.stage("motion"):
+            with self.stages.stage("motion"):
                 moved = self._gate.moved(frame.image)
             if not moved and not self._occupied:
                 return ()
-        with self._clock.stage("detect"):
+        with self.stages.stage("detect"):
             self.counters.detections_run += 1
-            return self._detector.detect(frame.image)
+            found = self._detector.detect(frame.image)
+        seen = self._areas.unmasked(found, frame.size_px)
+        self.counters.detections += len(seen)
+        return seen
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
-        with self._clock.stage("pick"):
+        with self.stages.stage("pick"):
             self._decisions.meet(update.close)
             for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
             resting = self._decisions.resting
             return self._picker.pick(frame, update.active, skip=resting, most=most_crops)
 
-    def _recognise(self, crops: Sequence[Crop]) -> list[TrackReport]:
+    def _recognise(
+        self, crops: Sequence[Crop], embeddings: Sequence[Embedding]
+    ) -> list[TrackReport]:
         """Decide the tracks of these crops anew."""
-        embedded = self._embed(crops)
-        with self._clock.stage("match"):
-            reports = [self._decisions.observe(track_id, new) for track_id, new in embedded.items()]
+        by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
+        for crop, embedding in zip(crops, embeddings, strict=True):
+            by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
+        with self.stages.stage("match"):
+            reports = [self._decisions.observe(track_id, new) for track_id, new in by_track.items()]
         for track_id, qualities in self._decisions.take_settled().items():
             self._picker.resume(track_id, qualities)
         return [report for report in reports if report is not None]
 
-    def _embed(self, crops: Sequence[Crop]) -> dict[int, list[EmbeddedCrop]]:
-        by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
+    def _embed(self, crops: Sequence[Crop]) -> tuple[Embedding, ...]:
         if not crops:
-            return by_track
-        with self._clock.stage("embed"):
+            return ()
+        with self.stages.stage("embed"):
             vectors = self._embedder.embed([crop.image for crop in crops])
         self.counters.embeddings += len(crops)
         model_id = self._embedder.manifest.model_id
-        for crop, vector in zip(crops, vectors, strict=True):
-            embedding = Embedding(vector, model_id, crop.quality)
-            by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
-        return by_track
+        return tuple(
+            Embedding(vector, model_id, crop.quality)
+            for crop, vector in zip(crops, vectors, strict=True)
+        )
 
     def _end(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:
         hits: list[Hit] = []
@@ -228,10 +243,13 @@ class Pipeline:
             first_seen_utc_s=track.first_seen_utc_s,
             last_seen_utc_s=track.last_seen_utc_s,
             continues=report.continues,
-            embeddings=report.embeddings if isinstance(report.decision, Unknown) else (),
+            zones=self._areas.zones_of(report.best.box, frame.size_px),
+            embeddings=report.embeddings,
         )
 
     def _count(self, decision: Decision | None) -> None:
+        if self._drift:
+            self._drift.note(decision)
         self.counters.tracks += 1
         if isinstance(decision, Known):
             self.counters.hits_by_identity[decision.identity] += 1
@@ -239,6 +257,8 @@ class Pipeline:
             self.counters.uncertain_tracks += 1
         else:
             self.counters.unknown_tracks += 1
+            if decision.similarity is not None:
+                self.counters.unknown_similarities.note(decision.similarity)
 
     def _now(self, frame: Frame) -> float:
         return self._decision_clock() if self._decision_clock else frame.captured_utc_s

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -52,6 +53,8 @@ def _camera_name(name: str) -> str:
 CameraName = Annotated[Name, AfterValidator(_camera_name)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
+
+_LAST_PORT = 65_535
 
 RuntimeName = Literal["auto", "litert", "tflite-runtime"]
 
@@ -259,6 +262,12 @@ class DecideSettings(_Section):
     update_gain: Annotated[float, Field(gt=0, lt=2)] = 0.05
     """An update is published when the similarity has risen by this much, or the identity has
     changed."""
+    adapt: bool = False
+    """Move the threshold of a live camera when unknown people there are found to be more or less
+    alike to those enrolled than in the model's manifest, so that `target_fpir` is kept. Without it
+    the camera's status says only what would keep it. A fixed `threshold` is never moved."""
+    adapt_most: Annotated[float, Field(gt=0, le=0.3)] = 0.1
+    """Most similarity by which `adapt` moves the threshold, up or down."""
 
 
 class LatencySettings(_Section):
@@ -417,6 +426,165 @@ class CommandSettings(_Section):
         return self
 
 
+class HomeAssistantSettings(_Section):
+    """Announce this agent, its cameras and the people whom it sees to Home Assistant, by MQTT
+    discovery.
+    """
+
+    enabled: bool = False
+    """Whether to. Home Assistant then has the names of people, as every reader of the broker."""
+    discovery_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = (
+        "homeassistant"
+    )
+    """First level of its discovery topics, as set there. `certs.py` writes access rules for the
+    default only."""
+    device_trackers: bool = False
+    """Whether a person is a device tracker too: `home` while a camera of this agent has them in
+    view."""
+
+
+def _host_and_port(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT
+    if not (colon and host and is_port):
+        raise ValueError("should look like 127.0.0.1:9100, or [::1]:9100")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("should have an IPv6 address in brackets, as in [::1]:9100")
+    return address
+
+
+class _Listener(_Section):
+    listen: Annotated[str, AfterValidator(_host_and_port)]
+
+    @property
+    def host(self) -> str:
+        """Of `listen`, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Of `listen`."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this host reaches it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return self.host == "localhost"
+
+
+class MetricsSettings(_Listener):
+    """Metrics for Prometheus at `/metrics`, and health at `/healthz` and `/readyz`."""
+
+    listen: Annotated[str, AfterValidator(_host_and_port)] = "127.0.0.1:9100"
+    """Address and port. One that other hosts reach needs `token_file`, and is plain HTTP: what is
+    said there, the token included, can be read on the way. Port 0 takes a free one."""
+    token_file: Path | None = None
+    """File whose first line is a secret, which all who ask send as `Authorization: Bearer
+    SECRET`."""
+    alive_s: Seconds = 30.0
+    """The agent is not alive, as `/healthz` says, when its loop over the frames has not come round
+    for this long."""
+
+    @model_validator(mode="after")
+    def _asks_who_it_is(self) -> MetricsSettings:
+        if not self.is_loopback and self.token_file is None:
+            raise ValueError(
+                "token_file: is missing; listen is an address that other hosts may reach"
+            )
+        return self
+
+
+WEB_LISTEN = "127.0.0.1:8480"
+"""Where the page is, unless something else is said."""
+
+RoleName = Literal["viewer", "operator", "admin"]
+"""What a user of the page may do; each may also do what those before it may."""
+
+
+def _password_hash(text: str) -> str:
+    if not re.fullmatch(r"scrypt\$\d+\$\d+\$\d+\$[A-Za-z0-9+/=]{8,}\$[A-Za-z0-9+/=]{16,}", text):
+        raise ValueError(
+            "should be a hash that python -m edge_reid.web.password_hash has made, not a password"
+        )
+    return text
+
+
+class WebUserSettings(_Section):
+    """Somebody who may log in to the page. NAME is what they type."""
+
+    role: RoleName = "viewer"
+    """`viewer` looks, `operator` also decides what is kept, `admin` may do everything."""
+    password_hash: Annotated[str, AfterValidator(_password_hash)]
+    """The scrypt hash of the password; `python -m edge_reid.web.password_hash` asks for one and
+    prints it."""
+
+
+class WebSettings(_Listener):
+    """The live page of the device, for a browser. It needs the extra `[web]`."""
+
+    listen: Annotated[str, AfterValidator(_host_and_port)] = WEB_LISTEN
+    """Address and port. On a loopback address whoever is on this device may look without a login;
+    any other needs `token_file` or users, and TLS. Port 0 takes a free one."""
+    token_file: Path | None = None
+    """File whose first line is a secret of at least 16 characters; whoever knows it is `admin`."""
+    users: dict[Name, WebUserSettings] = {}
+    """Those who log in by name and password."""
+    cert_file: Path | None = None
+    """Certificate of the page, with the chain to its authority: PEM."""
+    key_file: Path | None = None
+    """The private key of `cert_file`: PEM."""
+    behind_proxy: bool = False
+    """Whether a proxy before the page speaks TLS with the browsers. The page itself is plain HTTP
+    then, and needs a login on loopback too."""
+    crops_memory_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    """How long the crops of a hit are kept, in memory only."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody logs in."""
+        return self.token_file is None and not self.users
+
+    @model_validator(mode="after")
+    def _asks_who_it_is(self) -> WebSettings:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file, key_file: should be set both or not at all")
+        if self.cert_file and self.behind_proxy:
+            raise ValueError("behind_proxy: should not be set with cert_file; one of them is TLS")
+        if self.is_open and (self.behind_proxy or not self.is_loopback):
+            raise ValueError(
+                "token_file: is missing, or a table [web.users.NAME]; others may reach the page"
+            )
+        if not (self.is_loopback or self.cert_file or self.behind_proxy):
+            raise ValueError(
+                "cert_file: is missing; other hosts reach the page, so set cert_file and key_file, "
+                "or behind_proxy where a proxy speaks TLS"
+            )
+        return self
+
+
+CornerShare = Annotated[float, Field(ge=0, le=1)]
+
+
+class MaskSettings(_Section):
+    """A part of the picture in which nobody is detected: a street, a screen, a poster."""
+
+    points: Annotated[
+        tuple[tuple[CornerShare, CornerShare], ...], Field(min_length=3, max_length=64)
+    ]
+    """Its corners, three at least, `[x, y]` in shares of the picture: `[0, 0]` is top left,
+    `[1, 1]` bottom right. A person stands where the middle of the lower edge of their box is."""
+
+
+class ZoneSettings(MaskSettings):
+    """A part of the picture that has a name, which events tell."""
+
+    name: Name
+    """Of this zone, unlike that of any other of the camera."""
+
+
 class CameraSettings(_Section):
     """One of several cameras. What is not set here is taken from the agent's table of that name."""
 
@@ -425,6 +593,18 @@ class CameraSettings(_Section):
     track: TrackSettings = TrackSettings()
     embed: EmbedSettings = EmbedSettings()
     decide: DecideSettings = DecideSettings()
+    masks: Annotated[tuple[MaskSettings, ...], Field(max_length=32)] = ()
+    """Each is a table `[[cameras.NAME.masks]]`."""
+    zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=32)] = ()
+    """Each is a table `[[cameras.NAME.zones]]`."""
+
+    @field_validator("zones")
+    @classmethod
+    def _have_names_of_their_own(cls, zones: tuple[ZoneSettings, ...]) -> tuple[ZoneSettings, ...]:
+        names = [zone.name for zone in zones]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"should have names of their own; {', '.join(twice)} occurs twice")
+        return zones
 
     @field_validator("source", mode="before")
     @classmethod
@@ -482,6 +662,11 @@ class AgentSettings(_Section):
     strangers: StrangerSettings | None = None
     """Without this section nobody who is not enrolled is remembered."""
     commands: CommandSettings = CommandSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    metrics: MetricsSettings | None = None
+    """Without this section nobody is listened to."""
+    web: WebSettings | None = None
+    """Without this section, and without `--web`, there is no page."""
 
     @field_validator("camera", mode="before")
     @classmethod
@@ -512,6 +697,10 @@ class AgentSettings(_Section):
     def _sync_and_update_have_their_broker(self) -> AgentSettings:
         if self.gallery_sync and self.gallery_sync.source == "mqtt" and self.mqtt.url is None:
             raise ValueError("gallery_sync.source: expected mqtt.url beside mqtt, got none; set it")
+        if self.home_assistant.enabled and self.mqtt.url is None:
+            raise ValueError(
+                "home_assistant.enabled: expected mqtt.url beside it, got none; set it"
+            )
         if self.update and self.mqtt.url is None:
             raise ValueError(
                 "update: expected mqtt.url, got none; heads of releases come from the broker"
@@ -522,6 +711,11 @@ class AgentSettings(_Section):
     def outbox_path(self) -> Path:
         """File of the outbox. Each agent of a device has its own."""
         return self.outbox.path or self.gallery.with_name(f"outbox-{self.agent}.db")
+
+    @property
+    def scores_path(self) -> Path:
+        """File of what is counted of unknown tracks. Each agent of a device has its own."""
+        return self.outbox_path.with_name(f"scores-{self.agent}.json")
 
     @property
     def strangers_path(self) -> Path:
@@ -608,6 +802,10 @@ _PATH_KEYS = {
     ("update", "ca_file"),
     ("strangers", "path"),
     ("commands", "snapshot_dir"),
+    ("metrics", "token_file"),
+    ("web", "token_file"),
+    ("web", "cert_file"),
+    ("web", "key_file"),
 }
 _CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
 

@@ -38,6 +38,7 @@ def test_a_known_track_is_a_hit() -> None:
         "camera": "gate",
         "track_id": 7,
         "continues": None,
+        "zones": None,
         "identity": "ana",
         "stranger": None,
         "similarity": 0.8123,
@@ -178,8 +179,10 @@ def test_camera_status() -> None:
         "frames": 250,
         "frames_dropped": 3,
         "last_frame_at": "1970-01-01T00:00:10.000Z",
+        "persons_in_view": None,
         "looks": None,
         "degraded": None,
+        "drift": None,
         "period_s": None,
         "at": "1970-01-01T00:00:20.000Z",
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,9 +14,15 @@ from edge_reid.cli.options import (
     AnyGalleryOption,
     ConfigOption,
     DetectorOption,
+    LogFormat,
+    LogFormatOption,
     ModelOption,
     TargetFpirOption,
 )
+
+if TYPE_CHECKING:  # kept from `--help`, which answers at once
+    from edge_reid.agent.observers import Observer
+    from edge_reid.core.config import AgentSettings
 
 
 @takes_login(url=None)
@@ -55,7 +63,15 @@ def run(
     runtime: Annotated[str | None, typer.Option(help="auto, litert or tflite-runtime.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for inference.")] = None,
     target_fpir: TargetFpirOption = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            help="Serve the live page here: HOST:PORT; without a value 127.0.0.1:8480.",
+            metavar="[HOST:PORT]",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
     *,
     login: BrokerLogin,
 ) -> None:
@@ -66,9 +82,11 @@ def run(
     Everything can stand in the file of --config, several cameras only there; an option that is
     given here wins over it.
     """
+    from contextlib import ExitStack
     from functools import partial
 
     from edge_reid.agent.app import Outputs, run_agent
+    from edge_reid.cli.run_log import RunLog, errors_logged, log_run
     from edge_reid.cli.run_progress import RunScreen
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import BrokerError
@@ -88,15 +106,41 @@ def run(
         "decide": {"target_fpir": target_fpir},
         "mqtt": login.typed(context),
         "outbox": {"path": outbox},
+        "web": {"listen": web},
     }
+    log_run(log_format)
     load = partial(load_settings, config, _given(overrides))
-    settings = load()
     outputs = Outputs(events=events, annotate=annotate)
-    with RunScreen(quiet=quiet, summary_to_stderr=events == "-") as screen:
-        summary = run_agent(settings, outputs=outputs, observers=[screen], reload=load)
-    screen.show(summary)
-    if summary.undelivered:
-        raise BrokerError(summary.undelivered)
+    with errors_logged(log_format), ExitStack() as stack:
+        settings = load()
+        to_stderr = events == "-"
+        watcher: RunLog | RunScreen = (
+            RunLog()
+            if log_format is LogFormat.JSON
+            else stack.enter_context(RunScreen(quiet=quiet, summary_to_stderr=to_stderr))
+        )
+        observers = [watcher, *_pages(settings, stack, tell=watcher.notice)]
+        summary = run_agent(settings, outputs=outputs, observers=observers, reload=load)
+        stack.close()  # progress ends before the summary
+        watcher.show(summary)
+        if summary.undelivered:
+            raise BrokerError(summary.undelivered)
+
+
+def _pages(
+    settings: AgentSettings, stack: ExitStack, *, tell: Callable[[str], None]
+) -> list[Observer]:
+    """The live page, if one is wanted; the stack closes it."""
+    if settings.web is None:
+        return []
+    from edge_reid.core.extras import require
+
+    require("web", "starlette", "uvicorn")
+    from edge_reid.web.live_page import LivePage
+
+    page = stack.enter_context(LivePage(settings, settings.web))
+    tell(f"page: {page.url}")
+    return [page]
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
