@@ -11,24 +11,23 @@ are told anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from edge_reid.agent.continued_visits import ContinuedVisits, past_track
 from edge_reid.agent.name_assignment import NameAssignment
 from edge_reid.agent.policy import MatchPolicy
+from edge_reid.agent.track_judge import TrackJudge
 from edge_reid.agent.track_state import (
     EmbeddedCrop,
     EndedTrack,
     PastTrack,
     TrackReport,
     TrackState,
-    embeddings_of,
     is_weaker,
     kind_of_news,
 )
-from edge_reid.agent.track_swaps import SwapOutcome, is_another_person, likeness, outcome_of
-from edge_reid.core.types import Candidate, Decision, HitType, Known, Track, Uncertain, Unknown
-from edge_reid.matching.decide import decide
+from edge_reid.agent.track_swaps import SwapOutcome, outcome_of
+from edge_reid.core.types import Decision, HitType, Known, Track, Uncertain, Unknown
 
 _MAX_RIVALS = 8
 """Of one track: who meets more people before a crop tells keeps the newest."""
@@ -48,6 +47,7 @@ class TrackDecisions:
         self._keep = keep
         self._tracks: dict[int, TrackState] = {}
         self._names = NameAssignment(self._tracks)
+        self._judge = TrackJudge(policy, self._names)
         self._visits = ContinuedVisits(self._tracks, memory_s=relink_s)
         self._due: set[int] = set()  # tracks of which more has changed than their crops
         self._wanting_fresh: set[int] = set()
@@ -62,14 +62,14 @@ class TrackDecisions:
         """
         if policy is self._policy:
             return
-        self._policy = policy
+        self._policy, self._judge = policy, TrackJudge(policy, self._names)
         for track_id, state in self._tracks.items():
-            if self._is_gone(state.held):
+            if self._judge.is_gone(state.held):
                 state.held = None
-            if self._is_gone(state.published):
+            if self._judge.is_gone(state.published):
                 state.published = None
             if state.crops:
-                state.decision = self._decide(state, track_id)
+                state.decision = self._judge.decide(state, track_id)
                 self._due.add(track_id)
 
     def observe(self, track_id: int, crops: Iterable[EmbeddedCrop]) -> TrackReport | None:
@@ -78,7 +78,7 @@ class TrackDecisions:
         Of a track in doubt `redecide` returns it, when the doubt is over.
         """
         state, crops = self._tracks.setdefault(track_id, TrackState()), tuple(crops)
-        if not state.is_in_doubt and self._shows_another(state, crops):
+        if not state.is_in_doubt and self._judge.shows_another(state, crops):
             state.is_suspect = True
             self._wanting_fresh.add(track_id)
         if state.is_in_doubt and not state.is_meeting:
@@ -90,9 +90,9 @@ class TrackDecisions:
             state.add(crop, self._keep)
         if self._waits_for_predecessor(track_id):
             return None
-        shown = self._judge(state.crops)
+        shown = self._judge.shown(state.crops)
         self._challenge(shown, track_id)
-        state.decision = self._unless_elsewhere(shown, track_id)
+        state.decision = self._judge.unless_elsewhere(shown, track_id)
         return self._report(state, track_id)
 
     def redecide(self) -> tuple[TrackReport, ...]:
@@ -105,7 +105,7 @@ class TrackDecisions:
             state = self._tracks[track_id]
             if self._waits_for_predecessor(track_id):
                 continue
-            state.decision = self._decide(state, track_id)
+            state.decision = self._judge.decide(state, track_id)
             if not state.is_absent and (report := self._report(state, track_id)):
                 reports.append(report)
         return tuple(reports)
@@ -201,7 +201,7 @@ class TrackDecisions:
             return _end_unseen(state, state.view, track_id)
         if not state.crops:
             return EndedTrack(None)
-        final = self._decide(state, track_id, final=True)
+        final = self._judge.decide(state, track_id, final=True)
         if is_weaker(final, state.held) and state.held is not None:
             final = state.held
         if isinstance(final, Uncertain):
@@ -216,15 +216,15 @@ class TrackDecisions:
         """
         state = self._tracks[track_id]
         if not (state.published or state.continues or self._visits.is_heir(track_id)):
-            past = self._visits.take_predecessor(track_id, self._policy, self._judge)
+            past = self._visits.take_predecessor(track_id, self._policy, self._judge.shown)
             if past is not None:
                 self._adopt(track_id, past)
         return self._visits.is_heir(track_id)
 
     def _adopt(self, track_id: int, past: PastTrack) -> None:
         state = self._tracks[track_id]
-        state.adopt(past, None if self._is_gone(past.held) else past.held, self._keep)
-        state.decision = self._decide(state, track_id)
+        state.adopt(past, None if self._judge.is_gone(past.held) else past.held, self._keep)
+        state.decision = self._judge.decide(state, track_id)
         self._settled.add(track_id)
 
     def _forget(self, track_id: int) -> None:
@@ -263,7 +263,7 @@ class TrackDecisions:
         """Its rivals: whoever was most like what is seen of it now comes first."""
         return sorted(
             state.rivals.items(),
-            key=lambda rival: self._alikeness(rival[1].crops, state.fresh),
+            key=lambda rival: self._judge.alikeness(rival[1].crops, state.fresh),
             reverse=True,
         )
 
@@ -277,37 +277,15 @@ class TrackDecisions:
         if not final and (state.rivals or (state.wants_proof and not enough)):
             return
         name = state.held
-        is_another = enough and self._is_another(state, track_id, may_split=not is_told_apart)
+        is_another = enough and self._judge.is_another(state, track_id, may_split=not is_told_apart)
         state.accept_fresh(self._keep, only=is_another)
         if state.crops:
-            state.decision = self._decide(state, track_id)
+            state.decision = self._judge.decide(state, track_id)
         if state.crops and not state.is_absent:
             self._due.add(track_id)
             self._settled.add(track_id)
         if is_another:
             self._due |= self._names.waiting(name)
-
-    def _is_another(self, state: TrackState, track_id: int, *, may_split: bool) -> bool:
-        """Whether the fresh crops alone show somebody else than the track is taken for."""
-        alone = self._judge(state.fresh)
-        if not state.crops or isinstance(alone, Uncertain):
-            return False
-        as_before = self._alikeness(state.crops, state.fresh)
-        is_switch = may_split and is_another_person(state.crops, state.fresh, self._policy)
-        name = state.held.identity if isinstance(state.held, Known) else None
-        if isinstance(alone, Known):
-            is_clear = alone.similarity >= as_before + self._policy.rules.min_margin
-            is_free = alone.identity != name and not self._names.is_elsewhere(alone, track_id)
-            return is_free and (is_clear or is_switch)
-        is_unlike = as_before < self._policy.threshold
-        is_wanted = name is not None and self._names.is_wanted(name, track_id)
-        return is_switch or (is_unlike and is_wanted)
-
-    def _shows_another(self, state: TrackState, crops: Sequence[EmbeddedCrop]) -> bool:
-        """Whether one of these crops looks like somebody else than the track's."""
-        return len(state.crops) >= self._policy.rules.min_crops and any(
-            is_another_person(state.crops, [crop], self._policy) for crop in crops
-        )
 
     def _challenge(self, shown: Decision, track_id: int) -> None:
         """Have whoever has the name that a track's crops show looked at anew: nobody is in two
@@ -321,25 +299,6 @@ class TrackDecisions:
                 holder.is_claimed = True
                 self._wanting_fresh.add(number)
 
-    def _judge(self, crops: list[EmbeddedCrop], *, final: bool = False) -> Decision:
-        policy = self._policy
-        return decide(
-            embeddings_of(crops),
-            policy.index,
-            threshold=policy.threshold,
-            settings=policy.rules,
-            final=final,
-        )
-
-    def _decide(self, state: TrackState, track_id: int, *, final: bool = False) -> Decision:
-        return self._unless_elsewhere(self._judge(state.crops, final=final), track_id)
-
-    def _unless_elsewhere(self, decision: Decision, track_id: int) -> Decision:
-        if isinstance(decision, Known) and self._names.is_elsewhere(decision, track_id):
-            candidate = Candidate(decision.identity, decision.similarity)
-            return Uncertain(candidate, decision.threshold, decision.margin, decision.crops)
-        return decision
-
     def _likeness(self, track_id: int) -> float:
         """To whoever is nearest: of those who are due for one name the most alike gets it."""
         decision = self._tracks[track_id].decision
@@ -347,9 +306,6 @@ class TrackDecisions:
             return decision.candidate.similarity if decision.candidate else -1.0
         similarity = decision.similarity if decision else None
         return -1.0 if similarity is None else similarity
-
-    def _alikeness(self, before: list[EmbeddedCrop], after: list[EmbeddedCrop]) -> float:
-        return likeness(before, after, self._policy.index.model_id)
 
     def _report(self, state: TrackState, track_id: int) -> TrackReport | None:
         """What is to be told of a track as it is decided now; it counts as told."""
@@ -364,9 +320,6 @@ class TrackDecisions:
         state.held = state.published = decision
         state.published_visit = state.continues
         return _report_of(state, track_id, kind, decision)
-
-    def _is_gone(self, decision: Known | Unknown | None) -> bool:
-        return isinstance(decision, Known) and decision.identity not in self._policy.index
 
 
 def _swap_visits(one: int, state: TrackState, other: int, rival: TrackState) -> None:
