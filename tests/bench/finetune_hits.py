@@ -103,7 +103,7 @@ def main() -> None:
             made = task(data, people, options.templates, options.photos, draw)
             for row in rows(made):
                 table.add_row(str(people), *row)
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def task(data: PersonData, people: int, templates: int, photos: int, draw: int) -> Task:
