@@ -5,8 +5,8 @@ each person. Some people are yours: of each camera the earlier half of their pho
 and a few of these are enrolled; the later half walks by. All others are strangers. Train and
 export (with the mirror image, as the shipped file) are the verbs, in processes of their own with
 one thread each, and train for as many steps as they do by themselves: a limit of minutes would
-end them early on a busy machine, with a network that has learnt next to nothing. Gallery,
-threshold and decision are the agent's code, a photo at a time.
+end them early on a busy machine. Gallery, threshold and decision are the agent's code, a photo at a
+time.
 
 Printed are hits of yours, photos of yours under another name, and strangers taken for somebody:
 with the shipped model, and with the fine-tune, whether or not `export` refuses it. The hits "at
@@ -103,7 +103,7 @@ def main() -> None:
             made = task(data, people, options.templates, options.photos, draw)
             for row in rows(made):
                 table.add_row(str(people), *row)
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def task(data: PersonData, people: int, templates: int, photos: int, draw: int) -> Task:
