@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from deploy.bundle.bundle_writer import Content, listing, write_bundle
 from deploy.bundle.first_gallery import first_gallery
@@ -219,18 +222,38 @@ def _wheels(request: BundleRequest, ours: Wheel, progress: StageProgress) -> lis
     house = Wheelhouse(request.cache)
     fetched = house.fetch(lock, request.target, of_stage("wheels", progress))
     wheels = [ours, *fetched]
+    _check_needs(needs, wheels, request.lock)
     check_closure(wheels, request.target, without=others)
     return wheels
 
 
 def _requirements(request: BundleRequest, ours: Wheel, others: frozenset[str]) -> Iterator[str]:
-    """What our wheel needs there with one runtime, and pip, which a device may lack."""
-    extra = request.runtime if request.runtime == "tflite-runtime" else ""
-    for need in ours.requirements(request.target, extra):
-        if need.name not in others:
-            need.marker = None
-            yield str(need)
+    """What our wheel needs there with one runtime, and with the page if an agent has one; and pip,
+    which a device may lack.
+    """
+    extras = {"tflite-runtime": request.runtime == "tflite-runtime", "web": _has_page(request)}
+    wanted = [extra for extra, is_wanted in extras.items() if is_wanted] or [""]
+    needs = [need for extra in wanted for need in ours.requirements(request.target, extra)]
+    for need in needs:
+        need.marker = None
+    yield from dict.fromkeys(str(need) for need in needs if need.name not in others)
     yield "pip"
+
+
+def _has_page(request: BundleRequest) -> bool:
+    agents = (agent for name in _devices(request) for agent in request.site.agents(name))
+    return any(agent.settings.web is not None for agent in agents)
+
+
+def _check_needs(needs: Sequence[str], wheels: Sequence[Wheel], lock: Path) -> None:
+    """Raise BundleError if a wheel that is needed here is not among them."""
+    have = {wheel.name for wheel in wheels}
+    names = {canonicalize_name(Requirement(need).name) for need in needs}
+    if missing := sorted(names - have):
+        raise BundleError(
+            f"lock {lock}: expected {', '.join(missing)} in it, as the site asks for it now, "
+            "got none; delete the lock file to choose anew"
+        )
 
 
 def _lock(request: BundleRequest, needs: list[str], progress: StageProgress) -> Lock:

@@ -49,6 +49,9 @@ _ABSOLUTE: tuple[Location, ...] = (
     ("gallery_sync", "ca_file"),
     ("update", "ca_file"),
     ("metrics", "token_file"),
+    ("web", "token_file"),
+    ("web", "cert_file"),
+    ("web", "key_file"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The parts of an agent that metrics are read from."""
+"""The parts of an agent that are told of: by its metrics, and on its page."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from edge_reid.delivery.publisher import AgentFacts
 class AgentParts:
     """What of an agent is told."""
 
+    site: str
+    agent: str
     cameras: Sequence[WatchedCamera]
     policies: CameraPolicies
     sync: GallerySync | None
@@ -23,3 +25,8 @@ class AgentParts:
     uplink: Uplink | None
     """The broker; None: there is none."""
     facts: AgentFacts
+
+    @property
+    def model_id(self) -> str:
+        """Of the embedding model."""
+        return self.facts.model_id

@@ -131,12 +131,13 @@ def _build(
         )
         for view in views.all
     ]
+    parts = _parts_told(settings, cameras, gallery, sinks)
+    watching.opened(parts)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
     if settings.metrics:
         # most agents are not asked: they need neither the library nor its memory
         from edge_reid.agent.served_metrics import serve_metrics  # noqa: PLC0415
 
-        parts = AgentParts(cameras, gallery.policies, gallery.sync, sinks.uplink, sinks.facts)
         serve_metrics(settings, parts, report=report, notice=watching.notice, stack=stack)
     return AgentLoop(
         cameras,
@@ -269,6 +270,20 @@ def _build_camera(
         ),
         looks=view.looks,
         drift=drift,
+    )
+
+
+def _parts_told(
+    settings: AgentSettings, cameras: Sequence[WatchedCamera], gallery: _Gallery, sinks: _Sinks
+) -> AgentParts:
+    return AgentParts(
+        settings.site,
+        settings.agent,
+        cameras,
+        gallery.policies,
+        gallery.sync,
+        sinks.uplink,
+        sinks.facts,
     )
 
 

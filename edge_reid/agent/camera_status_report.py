@@ -54,13 +54,16 @@ class CameraStatusReport:
         self._notice = notice
         self._drift = drift
         self._rate = FrameRate()
+        self._rate_of_late = FrameRate()  # asked more often than what is published
         self._next_status_s = 0.0
+        self._next_look_s = 0.0
         self._persons_in_view: int | None = None
         self._reported: _Reported | None = None
         self.brief = CameraBrief(camera=camera, state="starting")
         """What the agent's status says of it."""
         self.latest = CameraReport("starting")
-        """As it was found last; another value takes its place, and any thread may read it."""
+        """As it was found last, within a second while frames come; another value takes its place,
+        and any thread may read it."""
 
     def begin(self) -> None:
         """The first frame is about to be asked for."""
@@ -84,6 +87,10 @@ class CameraStatusReport:
 
     def _report_when_due(self, state: CameraState, fault: CameraFault | None) -> None:
         now_s, kind = time.monotonic(), fault.kind if fault else None
+        if now_s >= self._next_look_s:
+            self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
+            reason = fault.line if fault else None
+            self.latest = self._report(state, reason, kind, rate=self._rate_of_late)
         if now_s < self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
             return
         is_degraded = bool(self._looks and self._looks.is_degraded)
@@ -101,13 +108,18 @@ class CameraStatusReport:
             self._notice(fault.line)
 
     def _report(
-        self, state: CameraState, reason: str | None = None, fault: FaultKind | None = None
+        self,
+        state: CameraState,
+        reason: str | None = None,
+        fault: FaultKind | None = None,
+        *,
+        rate: FrameRate | None = None,
     ) -> CameraReport:
-        self.latest = CameraReport(
+        return CameraReport(
             state,
             frames=self._frames.processed,
             frames_dropped=self._frames.dropped,
-            fps=self._rate.of_late(self._frames.processed),
+            fps=(rate or self._rate).of_late(self._frames.processed),
             last_frame_utc_s=self._frames.last_utc_s,
             reason=reason,
             fault=fault,
@@ -115,9 +127,9 @@ class CameraStatusReport:
             looks=self._looks.report if self._looks else None,
             drift=self._drift.report if self._drift else None,
         )
-        return self.latest
 
     def _publish(self, report: CameraReport) -> None:
+        self.latest = report
         self.brief = CameraBrief(
             camera=self._camera,
             state=report.state,

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.pipeline import Step
 
@@ -41,6 +42,9 @@ class Observer:
 
     camera: str | None = None
     """Whose steps it wants; None: those of all."""
+
+    def opened(self, parts: AgentParts, /) -> None:
+        """The agent is built; what of it any thread may read says so."""
 
     def started(self, camera: str, frames_expected: int | None, /) -> None:
         """The source of a camera is open; None expects frames for ever."""
@@ -81,6 +85,10 @@ class Observers:
     def __exit__(self, *_: object) -> None:
         for feed in self._feeds:
             feed.close()
+
+    def opened(self, parts: AgentParts) -> None:
+        for feed in self._feeds:
+            feed.put(partial(feed.observer.opened, parts))
 
     def started(self, camera: str, frames_expected: int | None) -> None:
         for feed in self._feeds:

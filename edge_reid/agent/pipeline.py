@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
@@ -29,7 +30,6 @@ from edge_reid.core.types import (
     Track,
     TrackUpdate,
     Uncertain,
-    Unknown,
 )
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
 from edge_reid.vision.crops import CropPicker
@@ -51,6 +51,8 @@ class Step:
     """By track_id, for the tracks that have one."""
     crops: tuple[Crop, ...]
     """What was embedded at this frame."""
+    embeddings: tuple[Embedding, ...] = ()
+    """Of `crops`, in their order."""
 
 
 class Cadence:
@@ -114,6 +116,7 @@ class Pipeline:
         self._gate = MotionGate() if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._camera_motion = CameraMotion()
+        self._areas = CameraAreas.of(settings)
         self._picker = CropPicker(settings.embed)
         self._decisions = TrackDecisions(
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
@@ -146,15 +149,17 @@ class Pipeline:
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
+        embedded = self._embed(crops)
         hits = (
-            *self._hits(self._recognise(crops), update.active, frame),
+            *self._hits(self._recognise(crops, embedded), update.active, frame),
             *self._end(frame, update.ended),
             *self._end(frame, self._tracker.end(self._decisions.take_continued())),
             *self._hits(self._decisions.redecide(), update.active, frame),
         )
         self.counters.frames += 1
         self._last_frame = frame
-        return Step(self._camera, frame, hits, update.active, self._decisions.decisions, crops)
+        decisions = self._decisions.decisions
+        return Step(self._camera, frame, hits, update.active, decisions, crops, embedded)
 
     def finish(self) -> tuple[Hit, ...]:
         """End all tracks: nobody is followed over what comes next, if anything does."""
@@ -173,8 +178,9 @@ class Pipeline:
         with self.stages.stage("detect"):
             self.counters.detections_run += 1
             found = self._detector.detect(frame.image)
-        self.counters.detections += len(found)
-        return found
+        seen = self._areas.unmasked(found, frame.size_px)
+        self.counters.detections += len(seen)
+        return seen
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):
@@ -184,27 +190,30 @@ class Pipeline:
             resting = self._decisions.resting
             return self._picker.pick(frame, update.active, skip=resting, most=most_crops)
 
-    def _recognise(self, crops: Sequence[Crop]) -> list[TrackReport]:
+    def _recognise(
+        self, crops: Sequence[Crop], embeddings: Sequence[Embedding]
+    ) -> list[TrackReport]:
         """Decide the tracks of these crops anew."""
-        embedded = self._embed(crops)
+        by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
+        for crop, embedding in zip(crops, embeddings, strict=True):
+            by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
         with self.stages.stage("match"):
-            reports = [self._decisions.observe(track_id, new) for track_id, new in embedded.items()]
+            reports = [self._decisions.observe(track_id, new) for track_id, new in by_track.items()]
         for track_id, qualities in self._decisions.take_settled().items():
             self._picker.resume(track_id, qualities)
         return [report for report in reports if report is not None]
 
-    def _embed(self, crops: Sequence[Crop]) -> dict[int, list[EmbeddedCrop]]:
-        by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
+    def _embed(self, crops: Sequence[Crop]) -> tuple[Embedding, ...]:
         if not crops:
-            return by_track
+            return ()
         with self.stages.stage("embed"):
             vectors = self._embedder.embed([crop.image for crop in crops])
         self.counters.embeddings += len(crops)
         model_id = self._embedder.manifest.model_id
-        for crop, vector in zip(crops, vectors, strict=True):
-            embedding = Embedding(vector, model_id, crop.quality)
-            by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
-        return by_track
+        return tuple(
+            Embedding(vector, model_id, crop.quality)
+            for crop, vector in zip(crops, vectors, strict=True)
+        )
 
     def _end(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:
         hits: list[Hit] = []
@@ -234,7 +243,8 @@ class Pipeline:
             first_seen_utc_s=track.first_seen_utc_s,
             last_seen_utc_s=track.last_seen_utc_s,
             continues=report.continues,
-            embeddings=report.embeddings if isinstance(report.decision, Unknown) else (),
+            zones=self._areas.zones_of(report.best.box, frame.size_px),
+            embeddings=report.embeddings,
         )
 
     def _count(self, decision: Decision | None) -> None:

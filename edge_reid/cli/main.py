@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 import typer
 
 from edge_reid import __version__
+from edge_reid.cli.optional_values import OptionalValues
 from edge_reid.cli.verbs.bench import bench
 from edge_reid.cli.verbs.command import command
 from edge_reid.cli.verbs.doctor import doctor
@@ -59,7 +60,7 @@ def _with_verbs(brought: frozenset[EntryPoint]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     for verb in VERBS:
-        app.command()(verb)
+        app.command(cls=OptionalValues)(verb)
     for name, group in GROUPS.items():
         app.add_typer(group, name=name)
     for entry in sorted(brought, key=lambda entry: entry.name):

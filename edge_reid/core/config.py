@@ -453,18 +453,8 @@ def _host_and_port(address: str) -> str:
     return address
 
 
-class MetricsSettings(_Section):
-    """Metrics for Prometheus at `/metrics`, and health at `/healthz` and `/readyz`."""
-
-    listen: Annotated[str, AfterValidator(_host_and_port)] = "127.0.0.1:9100"
-    """Address and port. One that other hosts reach needs `token_file`, and is plain HTTP: what is
-    said there, the token included, can be read on the way. Port 0 takes a free one."""
-    token_file: Path | None = None
-    """File whose first line is a secret, which all who ask send as `Authorization: Bearer
-    SECRET`."""
-    alive_s: Seconds = 30.0
-    """The agent is not alive, as `/healthz` says, when its loop over the frames has not come round
-    for this long."""
+class _Listener(_Section):
+    listen: Annotated[str, AfterValidator(_host_and_port)]
 
     @property
     def host(self) -> str:
@@ -484,6 +474,20 @@ class MetricsSettings(_Section):
         except ValueError:  # a name
             return self.host == "localhost"
 
+
+class MetricsSettings(_Listener):
+    """Metrics for Prometheus at `/metrics`, and health at `/healthz` and `/readyz`."""
+
+    listen: Annotated[str, AfterValidator(_host_and_port)] = "127.0.0.1:9100"
+    """Address and port. One that other hosts reach needs `token_file`, and is plain HTTP: what is
+    said there, the token included, can be read on the way. Port 0 takes a free one."""
+    token_file: Path | None = None
+    """File whose first line is a secret, which all who ask send as `Authorization: Bearer
+    SECRET`."""
+    alive_s: Seconds = 30.0
+    """The agent is not alive, as `/healthz` says, when its loop over the frames has not come round
+    for this long."""
+
     @model_validator(mode="after")
     def _asks_who_it_is(self) -> MetricsSettings:
         if not self.is_loopback and self.token_file is None:
@@ -491,6 +495,94 @@ class MetricsSettings(_Section):
                 "token_file: is missing; listen is an address that other hosts may reach"
             )
         return self
+
+
+WEB_LISTEN = "127.0.0.1:8480"
+"""Where the page is, unless something else is said."""
+
+RoleName = Literal["viewer", "operator", "admin"]
+"""What a user of the page may do; each may also do what those before it may."""
+
+
+def _password_hash(text: str) -> str:
+    if not re.fullmatch(r"scrypt\$\d+\$\d+\$\d+\$[A-Za-z0-9+/=]{8,}\$[A-Za-z0-9+/=]{16,}", text):
+        raise ValueError(
+            "should be a hash that python -m edge_reid.web.password_hash has made, not a password"
+        )
+    return text
+
+
+class WebUserSettings(_Section):
+    """Somebody who may log in to the page. NAME is what they type."""
+
+    role: RoleName = "viewer"
+    """`viewer` looks, `operator` also decides what is kept, `admin` may do everything."""
+    password_hash: Annotated[str, AfterValidator(_password_hash)]
+    """The scrypt hash of the password; `python -m edge_reid.web.password_hash` asks for one and
+    prints it."""
+
+
+class WebSettings(_Listener):
+    """The live page of the device, for a browser. It needs the extra `[web]`."""
+
+    listen: Annotated[str, AfterValidator(_host_and_port)] = WEB_LISTEN
+    """Address and port. On a loopback address whoever is on this device may look without a login;
+    any other needs `token_file` or users, and TLS. Port 0 takes a free one."""
+    token_file: Path | None = None
+    """File whose first line is a secret of at least 16 characters; whoever knows it is `admin`."""
+    users: dict[Name, WebUserSettings] = {}
+    """Those who log in by name and password."""
+    cert_file: Path | None = None
+    """Certificate of the page, with the chain to its authority: PEM."""
+    key_file: Path | None = None
+    """The private key of `cert_file`: PEM."""
+    behind_proxy: bool = False
+    """Whether a proxy before the page speaks TLS with the browsers. The page itself is plain HTTP
+    then, and needs a login on loopback too."""
+    crops_memory_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    """How long the crops of a hit are kept, in memory only."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody logs in."""
+        return self.token_file is None and not self.users
+
+    @model_validator(mode="after")
+    def _asks_who_it_is(self) -> WebSettings:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file, key_file: should be set both or not at all")
+        if self.cert_file and self.behind_proxy:
+            raise ValueError("behind_proxy: should not be set with cert_file; one of them is TLS")
+        if self.is_open and (self.behind_proxy or not self.is_loopback):
+            raise ValueError(
+                "token_file: is missing, or a table [web.users.NAME]; others may reach the page"
+            )
+        if not (self.is_loopback or self.cert_file or self.behind_proxy):
+            raise ValueError(
+                "cert_file: is missing; other hosts reach the page, so set cert_file and key_file, "
+                "or behind_proxy where a proxy speaks TLS"
+            )
+        return self
+
+
+CornerShare = Annotated[float, Field(ge=0, le=1)]
+
+
+class MaskSettings(_Section):
+    """A part of the picture in which nobody is detected: a street, a screen, a poster."""
+
+    points: Annotated[
+        tuple[tuple[CornerShare, CornerShare], ...], Field(min_length=3, max_length=64)
+    ]
+    """Its corners, three at least, `[x, y]` in shares of the picture: `[0, 0]` is top left,
+    `[1, 1]` bottom right. A person stands where the middle of the lower edge of their box is."""
+
+
+class ZoneSettings(MaskSettings):
+    """A part of the picture that has a name, which events tell."""
+
+    name: Name
+    """Of this zone, unlike that of any other of the camera."""
 
 
 class CameraSettings(_Section):
@@ -501,6 +593,18 @@ class CameraSettings(_Section):
     track: TrackSettings = TrackSettings()
     embed: EmbedSettings = EmbedSettings()
     decide: DecideSettings = DecideSettings()
+    masks: Annotated[tuple[MaskSettings, ...], Field(max_length=32)] = ()
+    """Each is a table `[[cameras.NAME.masks]]`."""
+    zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=32)] = ()
+    """Each is a table `[[cameras.NAME.zones]]`."""
+
+    @field_validator("zones")
+    @classmethod
+    def _have_names_of_their_own(cls, zones: tuple[ZoneSettings, ...]) -> tuple[ZoneSettings, ...]:
+        names = [zone.name for zone in zones]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"should have names of their own; {', '.join(twice)} occurs twice")
+        return zones
 
     @field_validator("source", mode="before")
     @classmethod
@@ -561,6 +665,8 @@ class AgentSettings(_Section):
     home_assistant: HomeAssistantSettings = HomeAssistantSettings()
     metrics: MetricsSettings | None = None
     """Without this section nobody is listened to."""
+    web: WebSettings | None = None
+    """Without this section, and without `--web`, there is no page."""
 
     @field_validator("camera", mode="before")
     @classmethod
@@ -697,6 +803,9 @@ _PATH_KEYS = {
     ("strangers", "path"),
     ("commands", "snapshot_dir"),
     ("metrics", "token_file"),
+    ("web", "token_file"),
+    ("web", "cert_file"),
+    ("web", "key_file"),
 }
 _CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
 

@@ -144,7 +144,10 @@ def _kind(schema: Mapping[str, Any]) -> str:
     if kind.get("format") in {"path", "date-time"}:
         return str(kind["format"])
     word = names.get(kind["type"], "string")
-    return f"{word} of {_kind(kind['items'])}s" if word == "list" else word
+    if word != "list":
+        return word
+    (inner,) = {_kind(item) for item in kind.get("prefixItems", [kind.get("items", {})])}
+    return f"list of {inner.replace('list', 'lists', 1) if 'list' in inner else f'{inner}s'}"
 
 
 def _unit(name: str) -> str:

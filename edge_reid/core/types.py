@@ -203,7 +203,10 @@ class Hit:
     last_seen_utc_s: float
     continues: int | None = None
     """The number of the track that the visit began as, if it was another one."""
+    zones: tuple[str, ...] | None = None
+    """Names of the zones in which the feet of `box` are; None: the camera has no zones."""
     stranger: str | None = None
     """Anonymous name of an unknown person whom this device has seen before."""
     embeddings: tuple[Embedding, ...] = field(default=(), compare=False, repr=False)
-    """Embeddings of an unknown track by falling quality, to recognise it again. Never published."""
+    """Those that the track is decided by, by falling quality: to recognise an unknown person again,
+    and to show why. Never published."""

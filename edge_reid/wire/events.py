@@ -91,6 +91,7 @@ class Event:
             last_seen=rfc3339(hit.last_seen_utc_s),
             box=_box(hit.box),
             frame_size=hit.frame_size_px,
+            zones=hit.zones,
             model_id=origin.model_id,
             gallery_version=int(origin.gallery_version),
             replayed=replayed,

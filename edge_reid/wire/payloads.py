@@ -150,6 +150,11 @@ class EventPayload(Payload):
     """`[x1, y1, x2, y2]` in pixels of the frame, half-open."""
     frame_size: tuple[Side, Side]
     """`[width, height]` in pixels."""
+    zones: Annotated[tuple[Name, ...], Field(max_length=LINES_MAX)] | None = Field(
+        None, json_schema_extra=_SINCE_0_6
+    )
+    """Names of the camera's zones in which the middle of the lower edge of `box` is, where the
+    person stands; null when the camera has no zones."""
     model_id: Words
     """Content hash of the embedding model."""
     gallery_version: Count

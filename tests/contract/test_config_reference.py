@@ -35,7 +35,7 @@ def test_the_page_has_a_row_for_every_key(page: Callable[[], str], settings: typ
     text = page()
     for section, key in keys(settings.model_json_schema()):
         part = part_of(text, f"## `[{section}]`" if section else "## Keys before")
-        if other := re.search(r"Keys as in (`\[\w+\]`)", part):
+        if other := re.search(r"Keys as in (`\[[\w.]+\]`)", part):
             part += part_of(text, f"## {other[1]}")
         assert f"\n| `{key}` |" in part
 
@@ -68,6 +68,7 @@ def keys(schema: dict, section: str = "", defs: dict | None = None) -> Iterator[
     for key, value in schema["properties"].items():
         kinds = [value, *value.get("anyOf", ())]
         tables = [(kind["$ref"], "") for kind in kinds if "$ref" in kind]
+        tables += [(kind["items"]["$ref"], "") for kind in kinds if "$ref" in kind.get("items", ())]
         named = [table for kind in kinds for table in kind.get("patternProperties", {}).values()]
         tables += [(table["$ref"], ".NAME") for table in named]
         for reference, many in tables:

@@ -25,7 +25,7 @@ ROOMS = [
             "signing",
         )
     ),
-    *(f"edge_reid/{room}" for room in ("strangers", "transfer")),
+    *(f"edge_reid/{room}" for room in ("strangers", "transfer", "web")),
     *(f"deploy/{room}" for room in ("bundle", "flash", "install", "site")),
 ]
 

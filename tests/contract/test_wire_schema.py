@@ -46,8 +46,8 @@ EVERY_DAY = TOPICS.keys() - {
 }
 
 LATER = {
-    "edge-reid.hit/1": ["continues", "stranger", "corrects"],
-    "edge-reid.unknown/1": ["continues", "stranger"],
+    "edge-reid.hit/1": ["continues", "stranger", "zones", "corrects"],
+    "edge-reid.unknown/1": ["continues", "stranger", "zones"],
     "edge-reid.agent/1": [
         "commands",
         "cameras",

@@ -196,7 +196,6 @@ def test_a_lost_track_ends_once_as_last_seen() -> None:
 
 @pytest.mark.parametrize("direction", [-1, 1])
 def test_who_walks_out_of_the_picture_is_given_up_early(direction: int) -> None:
-    start = 200 if direction < 0 else 400
     walk = [person(246.0 - 8 * index) for index in range(15)]
     looks = [[Detection(each.box.clipped(*FRAME_SIZE), 0.9)] for each in walk]
     updates = play(make_tracker(max_lost_s=2.0), [*looks, *([[]] * 12)])

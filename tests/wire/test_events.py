@@ -38,6 +38,7 @@ def test_a_known_track_is_a_hit() -> None:
         "camera": "gate",
         "track_id": 7,
         "continues": None,
+        "zones": None,
         "identity": "ana",
         "stranger": None,
         "similarity": 0.8123,

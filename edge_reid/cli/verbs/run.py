@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +19,10 @@ from edge_reid.cli.options import (
     ModelOption,
     TargetFpirOption,
 )
+
+if TYPE_CHECKING:  # kept from `--help`, which answers at once
+    from edge_reid.agent.observers import Observer
+    from edge_reid.core.config import AgentSettings
 
 
 @takes_login(url=None)
@@ -57,6 +63,13 @@ def run(
     runtime: Annotated[str | None, typer.Option(help="auto, litert or tflite-runtime.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for inference.")] = None,
     target_fpir: TargetFpirOption = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            help="Serve the live page here: HOST:PORT; without a value 127.0.0.1:8480.",
+            metavar="[HOST:PORT]",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
     *,
@@ -93,6 +106,7 @@ def run(
         "decide": {"target_fpir": target_fpir},
         "mqtt": login.typed(context),
         "outbox": {"path": outbox},
+        "web": {"listen": web},
     }
     log_run(log_format)
     load = partial(load_settings, config, _given(overrides))
@@ -105,11 +119,28 @@ def run(
             if log_format is LogFormat.JSON
             else stack.enter_context(RunScreen(quiet=quiet, summary_to_stderr=to_stderr))
         )
-        summary = run_agent(settings, outputs=outputs, observers=[watcher], reload=load)
+        observers = [watcher, *_pages(settings, stack, tell=watcher.notice)]
+        summary = run_agent(settings, outputs=outputs, observers=observers, reload=load)
         stack.close()  # progress ends before the summary
         watcher.show(summary)
         if summary.undelivered:
             raise BrokerError(summary.undelivered)
+
+
+def _pages(
+    settings: AgentSettings, stack: ExitStack, *, tell: Callable[[str], None]
+) -> list[Observer]:
+    """The live page, if one is wanted; the stack closes it."""
+    if settings.web is None:
+        return []
+    from edge_reid.core.extras import require
+
+    require("web", "starlette", "uvicorn")
+    from edge_reid.web.live_page import LivePage
+
+    page = stack.enter_context(LivePage(settings, settings.web))
+    tell(f"page: {page.url}")
+    return [page]
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

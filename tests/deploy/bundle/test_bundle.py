@@ -223,6 +223,24 @@ def test_another_runtime_is_another_set_of_wheels(fresh: Workstation):
     }
 
 
+def test_the_page_comes_along_where_an_agent_has_one(fresh: Workstation):
+    page = "page-maker>=1; extra == 'web'"
+    fresh.wheel = wheels.own(fresh.folder, (*wheels.OURS, page))
+    wheels.make_wheel(fresh.folder / "index", "page-maker", "1.5")
+    assert fresh.bundle("--device", "gate-1").code == 0
+    assert "wheels/page_maker-1.5-py3-none-any.whl" not in names(fresh.unpacked())
+    web = '[agent.web]\nlisten = "127.0.0.1:8480"\n[agent.detect]'
+    write_site(fresh.folder, SITE.replace("[agent.detect]", web))
+    complaint = fresh.bundle("--device", "gate-1").complaint
+    assert "expected page-maker in it" in complaint
+    assert "delete the lock file" in complaint
+    fresh.lock.unlink()
+    assert fresh.bundle("--device", "gate-1", out="page.tar.zst").code == 0
+    there = names(fresh.unpacked("page.tar.zst"))
+    assert "wheels/page_maker-1.5-py3-none-any.whl" in there
+    assert "wheels/leaf-1.0-py3-none-any.whl" in there
+
+
 def test_the_sbom_is_cyclonedx_and_names_every_wheel_and_model(made: Workstation):
     folder = made.unpacked()
     text = (folder / "sbom.cdx.json").read_text()

@@ -1,0 +1,78 @@
+"""The crops of the last minutes, in memory only."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+
+from edge_reid.core.types import Crop, Embedding
+
+MOST_BYTES = 16 << 20
+_MOST_HEIGHT_PX = 320
+_JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptCrop:
+    """A crop as a small picture."""
+
+    embedding: Embedding
+    """Of the crop; its identity in memory is the key."""
+    jpeg: bytes
+    captured_utc_s: float
+    kept_s: float
+    """Monotonic."""
+
+
+class CropRing:
+    """Crops by their embeddings; what is too old, or too much, goes.
+
+    Args:
+        keep_s: how long.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, keep_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keep_s = keep_s
+        self._clock = clock
+        self._crops: OrderedDict[int, KeptCrop] = OrderedDict()
+        self._bytes = 0
+
+    def put(self, crop: Crop, embedding: Embedding) -> None:
+        """Keep a crop."""
+        kept = KeptCrop(embedding, crop_jpeg(crop), crop.captured_utc_s, self._clock())
+        self._crops[id(embedding)] = kept
+        self._bytes += len(kept.jpeg)
+        self.age()
+
+    def of(self, embedding: Embedding) -> KeptCrop | None:
+        """The crop of an embedding; None: it is not here any more."""
+        return self._crops.get(id(embedding))
+
+    def age(self) -> None:
+        """Let go what is too old or too much."""
+        oldest_s = self._clock() - self._keep_s
+        while self._crops:
+            first = next(iter(self._crops.values()))
+            if first.kept_s > oldest_s and self._bytes <= MOST_BYTES:
+                return
+            self._crops.popitem(last=False)
+            self._bytes -= len(first.jpeg)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._crops.clear()
+        self._bytes = 0
+
+
+def crop_jpeg(crop: Crop) -> bytes:
+    """A crop as JPEG, at most 320 px high."""
+    image, height = cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR), crop.image.shape[0]
+    if height > _MOST_HEIGHT_PX:
+        scale = _MOST_HEIGHT_PX / height
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])

@@ -1,0 +1,145 @@
+"""A hit as the page shows it, with all that tells why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from edge_reid.agent.policy import MatchPolicy
+from edge_reid.core.types import Candidate, Embedding, Hit, HitType, Known, Unknown
+from edge_reid.matching.fusion import mean_vector
+from edge_reid.matching.index import Index
+from edge_reid.web.crop_ring import CropRing
+
+_NEAREST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HitCrop:
+    """One crop that a decision rests on."""
+
+    jpeg: bytes | None
+    """None: it is not kept any more."""
+    quality: float
+    nearest: Candidate | None
+    """Whom it alone is most like; None: nobody is enrolled."""
+    is_shown: bool
+    """Whether it is the one that the event shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class HitRecord:
+    """The newest hit of a track."""
+
+    number: int
+    """Rises from 1 by track; the newest hit of a track has the number of its first."""
+    camera: str
+    track_id: int
+    kind: HitType
+    decision: Known | Unknown
+    captured_utc_s: float
+    zones: tuple[str, ...]
+    """In which the person stood."""
+    crops: tuple[HitCrop, ...]
+    """By falling quality."""
+    nearest: tuple[Candidate, ...]
+    """The identities that the crops together are most like, by falling similarity."""
+    threshold_source: str
+    """Where the threshold comes from, in words."""
+    min_margin: float
+    gallery_version: int
+    model_id: str
+    received_s: float
+    """Monotonic."""
+
+    @property
+    def shown_crop(self) -> int | None:
+        """Position of the crop that the event shows, or else of the best that is kept."""
+        kept = [
+            (not crop.is_shown, position) for position, crop in enumerate(self.crops) if crop.jpeg
+        ]
+        return min(kept)[1] if kept else None
+
+    def among(self, index: Index) -> HitRecord | None:
+        """The same without the names of people who are not enrolled any more; None: the hit itself
+        is of one.
+        """
+        if isinstance(self.decision, Known) and self.decision.identity not in index:
+            return None
+        if all(one.identity in index for one in self._named):
+            return self
+        crops = tuple(
+            replace(crop, nearest=None)
+            if crop.nearest and crop.nearest.identity not in index
+            else crop
+            for crop in self.crops
+        )
+        nearest = tuple(one for one in self.nearest if one.identity in index)
+        return replace(self, crops=crops, nearest=nearest)
+
+    @property
+    def _named(self) -> Iterator[Candidate]:
+        yield from self.nearest
+        yield from (crop.nearest for crop in self.crops if crop.nearest)
+
+    def without_crops(self) -> HitRecord:
+        """The same, without any picture."""
+        return replace(self, crops=tuple(replace(crop, jpeg=None) for crop in self.crops))
+
+
+def record_of(
+    hit: Hit, policy: MatchPolicy, ring: CropRing, *, number: int, camera: str, now_s: float
+) -> HitRecord:
+    """What the page keeps of a hit.
+
+    Args:
+        hit: with its embeddings.
+        policy: that it was decided by.
+        ring: where its crops are.
+        number: of the record.
+        camera: whose hit it is.
+        now_s: monotonic.
+    """
+    index = policy.index
+    vector = mean_vector(hit.embeddings, index.model_id) if hit.embeddings else None
+    return HitRecord(
+        number=number,
+        camera=camera,
+        track_id=hit.track_id,
+        kind=hit.type,
+        decision=hit.decision,
+        captured_utc_s=hit.captured_utc_s,
+        zones=hit.zones or (),
+        crops=tuple(_crop(embedding, hit, policy, ring) for embedding in hit.embeddings),
+        nearest=() if vector is None else index.search(vector, k=_NEAREST),
+        threshold_source=threshold_source(policy),
+        min_margin=policy.rules.min_margin,
+        gallery_version=index.version,
+        model_id=index.model_id,
+        received_s=now_s,
+    )
+
+
+def threshold_source(policy: MatchPolicy) -> str:
+    """Where a threshold comes from, in words."""
+    if policy.commanded_threshold is not None:
+        return "set by a command"
+    if policy.rules.threshold is not None:
+        return "fixed by decide.threshold in the configuration"
+    people, templates = len(policy.index.identities), len(policy.index)
+    return (
+        f"from the measurements of the model, so that of 1000 unknown people at most "
+        f"{policy.rules.target_fpir * 1000:g} get a name, with {templates} templates of {people} "
+        "people enrolled"
+    )
+
+
+def _crop(embedding: Embedding, hit: Hit, policy: MatchPolicy, ring: CropRing) -> HitCrop:
+    kept = ring.of(embedding)
+    nearest = _first(policy.index.search(embedding.vector, k=1))
+    is_shown = kept is not None and kept.captured_utc_s == hit.captured_utc_s
+    return HitCrop(kept.jpeg if kept else None, embedding.quality, nearest, is_shown)
+
+
+def _first(candidates: Sequence[Candidate]) -> Candidate | None:
+    return candidates[0] if candidates else None

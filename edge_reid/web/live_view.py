@@ -1,0 +1,143 @@
+"""What the page has seen of the run: the newest step of each camera, trails, and newest hits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edge_reid.agent.pipeline import Step
+from edge_reid.agent.policy import MatchPolicy
+from edge_reid.core.types import Hit, HitType
+from edge_reid.matching.index import Index
+from edge_reid.web.crop_ring import CropRing
+from edge_reid.web.hit_record import HitRecord, record_of
+
+MOST_HITS = 50
+_TRAIL_POINTS = 40
+
+Point = tuple[float, float]
+"""(x, y) in pixels of the frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraView:
+    """The newest of one camera."""
+
+    step: Step
+    trails: Mapping[int, tuple[Point, ...]]
+    """By track, where its feet were at the last steps, oldest first."""
+    number: int
+    """Rises from 1 with every step of the camera."""
+    seen_s: float
+    """Monotonic."""
+
+
+class LiveView:
+    """Written by one thread, read by others.
+
+    Args:
+        keep_crops_s: how long crops are kept.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, keep_crops_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keep_crops_s = keep_crops_s
+        self._clock = clock
+        self._cameras: dict[str, CameraView] = {}
+        self._trails: dict[str, dict[int, deque[Point]]] = {}
+        self._lock = threading.Lock()  # guards all below
+        self._ring = CropRing(keep_crops_s, clock)
+        self._records: dict[tuple[str, int], HitRecord] = {}
+        self._index: Index | None = None
+        self._last_number = 0
+        self._edition = 0
+
+    def take(self, step: Step, policy: MatchPolicy) -> None:
+        """Take in what a frame brought, decided by this policy."""
+        before = self._cameras.get(step.camera)
+        number, trails = before.number + 1 if before else 1, self._follow(step)
+        with self._lock:
+            for crop, embedding in zip(step.crops, step.embeddings, strict=True):
+                self._ring.put(crop, embedding)
+            for hit in step.hits:
+                self._note(step.camera, hit, policy)
+        self.tidy(policy.index)
+        self._cameras[step.camera] = CameraView(step, trails, number, self._clock())
+
+    def camera(self, name: str) -> CameraView | None:
+        """The newest of a camera; None: it has given nothing yet."""
+        return self._cameras.get(name)
+
+    @property
+    def edition(self) -> int:
+        """Rises whenever `hits` changes."""
+        return self._edition
+
+    @property
+    def hits(self) -> tuple[HitRecord, ...]:
+        """The newest hits, one a track, newest first."""
+        with self._lock:
+            return tuple(reversed(self._records.values()))
+
+    def hit(self, number: int) -> HitRecord | None:
+        """The hit of this number; None: there is none, or not any more."""
+        return next((record for record in self.hits if record.number == number), None)
+
+    def forget_crops(self) -> None:
+        """Let go all crops, at once."""
+        with self._lock:
+            self._ring.clear()
+            self._drop_crops(lambda _: True)
+
+    def tidy(self, index: Index) -> None:
+        """Let go the crops that are too old, and the names of people who are not in the gallery any
+        more; also called while no frame comes.
+        """
+        oldest_s = self._clock() - self._keep_crops_s
+        with self._lock:
+            if index is not self._index:
+                self._index = index
+                self._forget_gone(index)
+            self._ring.age()
+            self._drop_crops(lambda record: record.received_s <= oldest_s)
+
+    def _follow(self, step: Step) -> dict[int, tuple[Point, ...]]:
+        """Have the trails of those in view go on; of others none is kept."""
+        before = self._trails.get(step.camera, {})
+        after = {}
+        for track in step.tracks:
+            trail = before.get(track.track_id, deque(maxlen=_TRAIL_POINTS))
+            trail.append((track.box.centre[0], track.box.y2))
+            after[track.track_id] = trail
+        self._trails[step.camera] = after
+        return {track_id: tuple(trail) for track_id, trail in after.items()}
+
+    def _note(self, camera: str, hit: Hit, policy: MatchPolicy) -> None:
+        key = camera, hit.track_id
+        before = self._records.get(key)
+        if before is None:
+            self._last_number += 1
+        number = before.number if before else self._last_number
+        record = record_of(
+            hit, policy, self._ring, number=number, camera=camera, now_s=self._clock()
+        )
+        if hit.type is not HitType.END:
+            self._records.pop(key, None)  # it moves to the front
+        self._records[key] = record
+        for oldest in list(self._records)[:-MOST_HITS]:
+            del self._records[oldest]
+        self._edition += 1
+
+    def _forget_gone(self, index: Index) -> None:
+        kept = {key: record.among(index) for key, record in self._records.items()}
+        self._records = {key: record for key, record in kept.items() if record}
+        self._edition += 1
+
+    def _drop_crops(self, is_meant: Callable[[HitRecord], bool]) -> None:
+        for key, record in self._records.items():
+            if is_meant(record) and any(crop.jpeg for crop in record.crops):
+                self._records[key] = record.without_crops()
+                self._edition += 1

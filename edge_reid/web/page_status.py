@@ -1,0 +1,180 @@
+"""How cameras and device do, as the page tells it once a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_reid.agent.agent_parts import AgentParts
+from edge_reid.agent.watched_camera import WatchedCamera
+from edge_reid.core.types import Decision, Known, Uncertain, Unknown
+from edge_reid.web.hit_record import HitRecord
+from edge_reid.web.live_view import CameraView, LiveView
+from edge_reid.wire.events import rfc3339
+
+_MOST_LINES = 24
+"""Of the newest hits."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLine:
+    """Somebody in view."""
+
+    track_id: int
+    kind: str
+    """`known`, `unknown` or `undecided`."""
+    identity: str | None
+    similarity: float | None
+    threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraLine:
+    """How a camera does."""
+
+    camera: str
+    state: str
+    reason: str | None
+    """The trouble it has, in words."""
+    fps: float | None
+    p95_ms: float | None
+    """From the capture of a frame to the commit of what it brought, of live cameras."""
+    dropped: int
+    degraded: bool
+    quiet_s: float | None
+    """Since the last frame went through."""
+    people: tuple[PersonLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLine:
+    """How the device does."""
+
+    gallery_version: int
+    people: int
+    templates: int
+    gallery_age_s: float | None
+    """Since the gallery was published, or its file written."""
+    gallery_trouble: str | None
+    outbox_depth: int | None
+    """None: there is no broker."""
+    outbox_dropped: int | None
+    broker: str
+    broker_trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HitLine:
+    """A hit in the list of the newest."""
+
+    number: int
+    camera: str
+    kind: str
+    identity: str | None
+    similarity: float | None
+    threshold: float
+    at: str
+    is_over: bool
+    """Whether the person has left."""
+    crop: int | None
+    """Position of the crop that decided, where it is kept."""
+    zones: tuple[str, ...]
+    """In which the person stood."""
+
+
+def camera_lines(parts: AgentParts, view: LiveView, now_s: float) -> tuple[CameraLine, ...]:
+    """All cameras, in the order of the configuration.
+
+    Args:
+        parts: of the agent.
+        view: what the page has seen.
+        now_s: monotonic.
+    """
+    return tuple(_camera_line(camera, view.camera(camera.name), now_s) for camera in parts.cameras)
+
+
+def device_line(parts: AgentParts, gallery: Path) -> DeviceLine:
+    """The device.
+
+    Args:
+        parts: of the agent.
+        gallery: the file of a gallery that is not synced.
+    """
+    index, uplink = parts.policies.index, parts.uplink
+    figures = uplink.outbox.figures if uplink else None
+    link = uplink.publisher.state if uplink else None
+    published_utc_s = parts.sync.state.created_utc_s if parts.sync else _written_utc_s(gallery)
+    return DeviceLine(
+        gallery_version=index.version,
+        people=len(index.identities),
+        templates=len(index),
+        gallery_age_s=None if published_utc_s is None else max(0.0, time.time() - published_utc_s),
+        gallery_trouble=parts.sync.state.refused if parts.sync else None,
+        outbox_depth=figures.depth if figures else None,
+        outbox_dropped=figures.dropped if figures else None,
+        broker=link.link.value if link else "none configured",
+        broker_trouble=(link.reason or None) if link else None,
+    )
+
+
+def hit_lines(records: Sequence[HitRecord]) -> tuple[HitLine, ...]:
+    """The first hits, in their order."""
+    return tuple(_hit_line(record) for record in records[:_MOST_LINES])
+
+
+def _hit_line(record: HitRecord) -> HitLine:
+    decision = record.decision
+    return HitLine(
+        number=record.number,
+        camera=record.camera,
+        kind="known" if isinstance(decision, Known) else "unknown",
+        identity=decision.identity if isinstance(decision, Known) else None,
+        similarity=_rounded(decision.similarity),
+        threshold=round(decision.threshold, 3),
+        at=rfc3339(record.captured_utc_s),
+        is_over=record.kind.value == "end",
+        crop=record.shown_crop,
+        zones=record.zones,
+    )
+
+
+def _camera_line(camera: WatchedCamera, seen: CameraView | None, now_s: float) -> CameraLine:
+    report = camera.status.latest
+    decisions = seen.step.decisions if seen else {}
+    tracks = seen.step.tracks if seen else ()
+    return CameraLine(
+        camera=camera.name,
+        state=report.state,
+        reason=report.reason,
+        fps=None if report.fps is None else round(report.fps, 1),
+        p95_ms=report.looks.p95_ms if report.looks else None,
+        dropped=report.frames_dropped,
+        degraded=bool(report.looks and report.looks.is_degraded),
+        quiet_s=round(now_s - seen.seen_s, 1) if seen else None,
+        people=tuple(_person_line(track.track_id, decisions) for track in tracks),
+    )
+
+
+def _person_line(track_id: int, decisions: dict[int, Decision]) -> PersonLine:
+    match decisions.get(track_id):
+        case Known(identity, similarity, threshold):
+            return PersonLine(track_id, "known", identity, _rounded(similarity), threshold)
+        case Unknown(similarity, threshold):
+            return PersonLine(track_id, "unknown", None, _rounded(similarity), threshold)
+        case Uncertain(candidate, threshold):
+            similarity = candidate.similarity if candidate else None
+            return PersonLine(track_id, "undecided", None, _rounded(similarity), threshold)
+    return PersonLine(track_id, "undecided", None, None, None)
+
+
+def _rounded(similarity: float | None) -> float | None:
+    return None if similarity is None else round(similarity, 3)
+
+
+def _written_utc_s(path: Path) -> float | None:
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return None

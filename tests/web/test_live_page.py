@@ -1,0 +1,363 @@
+"""The page of a real agent on the campus clip, asked over real HTTP."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support import campus, mjpeg_camera
+from support.consumer import eventually
+from support.mjpeg_camera import MjpegCamera
+from support.page_agent import PageClient, PageRun, visit, walkers
+
+from edge_reid.cli.main import main
+from edge_reid.core.config import AgentSettings
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.web import connection_limits
+from edge_reid.web.password_hash import PasswordHash
+
+HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
+HTML_NAME = "&lt;img src=x onerror"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people of the clip, one under a name that is HTML."""
+    folder = tmp_path_factory.mktemp("gallery")
+    path = folder / "gallery.db"
+    run("gallery", "init", path)
+    names = {"bomber-jacket": HOSTILE_NAME, "brown-jacket": "brown-jacket"}
+    photos = campus.write_photos(campus.people(*names), folder, campus.ENROLLED_BEFORE)
+    for person, name in names.items():
+        run("gallery", "enroll", name, *photos[person], "--gallery", path)
+    return path
+
+
+def run(*words: object) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def camera() -> MjpegCamera:
+    with pytest.MonkeyPatch.context() as patch, MjpegCamera(walkers()) as served:
+        patch.setattr(mjpeg_camera, "PERIOD_S", 0.1)
+        yield served
+
+
+def settings_of(gallery: Path, camera: MjpegCamera, **web: object) -> AgentSettings:
+    return AgentSettings.model_validate(
+        {
+            "site": "lab",
+            "agent": "device",
+            "gallery": gallery,
+            "cameras": {"gate": {"source": {"uri": camera.url}, "detect": {"rate_hz": 3}}},
+            "web": {"listen": "127.0.0.1:0"} | web,
+        }
+    )
+
+
+def jpegs(client: PageClient, count: int) -> list[np.ndarray]:
+    """The next pictures of the camera's stream."""
+    response, pictures = client.open("/cameras/gate/live.mjpeg"), []
+    while len(pictures) < count:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += response.read(1)
+        body = response.read(int(head.split(b"Content-Length: ")[1]))
+        pictures.append(cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR))
+        response.read(2)
+    response.close()
+    return pictures
+
+
+def test_whoever_is_on_the_device_sees_who_is_there_and_why(
+    gallery: Path, camera: MjpegCamera
+) -> None:
+    def look(run: PageRun) -> None:
+        client = PageClient(run.page.url)
+        live = client.get("/")
+        assert live.status == 200
+        assert 'data-camera="gate"' in live.body
+        assert "Log out" not in live.body, "nobody logs in"
+        assert live.headers["cache-control"] == "no-store"
+        assert "script-src 'self'" in live.headers["content-security-policy"]
+        known = hit_of(client, HOSTILE_NAME)
+        status = next(client.events("status"))
+        (gate,) = status["cameras"]
+        assert gate["state"] == "running"
+        assert status["device"]["people"] == 2
+        assert status["device"]["broker"] == "none configured"
+        assert known["similarity"] >= known["threshold"]
+        crop = client.get(f"/hits/{known['number']}/crops/{known['crop']}.jpg")
+        assert crop.headers["content-type"] == "image/jpeg"
+        why = client.get(f"/hits/{known['number']}").body
+        assert HOSTILE_NAME not in why
+        assert "&lt;img src=x" in why
+        assert "brown-jacket" in why, "the next person"
+        assert "from the measurements of the model" in why
+        pictures_are_made_only_for_lookers(run, client)
+        client.get("/")
+        assert client.post("/crops/forget").status == 303
+        assert client.get(f"/hits/{known['number']}/crops/{known['crop']}.jpg").status == 404
+
+    visit(settings_of(gallery, camera), look)
+
+
+def test_who_is_removed_from_the_gallery_is_gone_from_the_page(
+    gallery: Path, camera: MjpegCamera, tmp_path: Path
+) -> None:
+    own = Path(shutil.copy(gallery, tmp_path))
+
+    def remove(run: PageRun) -> None:
+        client = PageClient(run.page.url)
+        known = hit_of(client, HOSTILE_NAME)
+        other = hit_of(client, None)
+        assert HTML_NAME in client.get(f"/hits/{other['number']}").body, "the most alike"
+        with GalleryStore.open(own) as store:
+            store.remove(HOSTILE_NAME)
+        eventually(lambda: client.get(f"/hits/{known['number']}").status == 404, timeout_s=20)
+        assert HTML_NAME not in client.get(f"/hits/{other['number']}").body
+        hits = next(client.events("hits"))
+        assert HOSTILE_NAME not in {hit["identity"] for hit in hits}
+
+    visit(settings_of(own, camera), remove)
+
+
+def hit_of(client: PageClient, identity: str | None) -> dict:
+    for hits in client.events("hits"):
+        for hit in hits:
+            if hit["identity"] == identity:
+                return hit
+    raise AssertionError("the page closed")
+
+
+def pictures_are_made_only_for_lookers(run: PageRun, client: PageClient) -> None:
+    before = run.page.pictures_made
+    time.sleep(1)
+    assert run.page.pictures_made == before, "nobody looks"
+    began_s = time.monotonic()
+    pictures = jpegs(client, 5)
+    assert time.monotonic() - began_s > 0.75, "at most five a second"
+    assert {picture.shape for picture in pictures} == {(576, 768, 3)}
+    eventually(lambda: run.page.pictures_made <= before + 6, timeout_s=1)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A certificate that signed itself, and its key."""
+    return certificate(tmp_path_factory.mktemp("tls"))
+
+
+def certificate(folder: Path) -> dict[str, Path]:
+    from datetime import datetime, timedelta, timezone
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "device.local")])
+    now = datetime.now(timezone.utc)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(1))
+    signed = made.sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    form = serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))
+    (folder / "cert.pem").write_bytes(signed.public_bytes(pem))
+    return {"cert_file": folder / "cert.pem", "key_file": folder / "key.pem"}
+
+
+def test_who_has_no_login_or_no_right_gets_nothing(
+    gallery: Path, camera: MjpegCamera, tls: dict[str, Path], tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef0123\n")
+    users = {
+        "vera": {"role": "viewer", "password_hash": str(PasswordHash.of(PASSWORD))},
+        "otto": {"role": "operator", "password_hash": str(PasswordHash.of(PASSWORD))},
+    }
+    web = {"token_file": token, "users": users, **tls}
+
+    def attack(run: PageRun) -> None:
+        strangers_get_nothing(PageClient(run.page.url))
+        forms_of_others_do_nothing(run.page.url)
+        roles_hold(run.page.url)
+        sessions_end(run.page.url)
+        wrong_names_get_nothing(run.page.url)
+        guesses_are_slowed_down(run.page.url)
+
+    visit(settings_of(gallery, camera, **web), attack)
+
+
+def strangers_get_nothing(client: PageClient) -> None:
+    assert client.get("/").headers["location"] == "/login"
+    for path in ("/events", "/cameras/gate/live.mjpeg", "/hits/1", "/hits/1/crops/0.jpg"):
+        assert client.ask("GET", path).status == 401, path
+    client.cookie = "made-up"
+    assert client.ask("GET", "/events").status == 401
+    for path in ("/static/../page_routes.py", "/static/%2e%2e/live_page.py", "/static/login.html"):
+        assert client.ask("GET", path).status == 404, path
+    assert client.ask("PUT", "/login").status == 405
+    assert client.ask("GET", "/" + "a" * 40_000).status in {400, 404}
+
+
+def logged_in(url: str, name: str, secret: str) -> PageClient:
+    client = PageClient(url)
+    client.get("/login")
+    before = client.cookie
+    answer = client.post("/login", name=name, secret=secret)
+    assert answer.status == 303, answer.body
+    assert client.cookie != before, "a cookie that somebody else knew is worth nothing"
+    for word in ("HttpOnly", "SameSite=strict", "Secure"):
+        assert word in answer.headers["set-cookie"]
+    client.get("/")
+    return client
+
+
+def forms_of_others_do_nothing(url: str) -> None:
+    client = logged_in(url, "otto", PASSWORD)
+    other = logged_in(url, "vera", PASSWORD)
+    assert client.post("/crops/forget", form_token="").status == 403
+    assert client.post("/crops/forget", form_token=other.form_token).status == 403
+    assert client.post("/crops/forget", {"origin": "https://evil.example"}).status == 403
+    assert client.post("/crops/forget", {"sec_fetch_site": "cross-site"}).status == 403
+    assert client.post("/crops/forget", junk="x" * 5000).status == 403
+    assert client.get("/crops/forget").status == 405
+    assert client.post("/crops/forget").status == 303
+
+
+def roles_hold(url: str) -> None:
+    vera = logged_in(url, "vera", PASSWORD)
+    assert "Forget all crops" not in vera.get("/").body
+    assert vera.post("/crops/forget").status == 403
+    assert vera.get("/cameras/gate/areas").status == 403
+    assert "/cameras/gate/areas" not in vera.get("/").body
+    holder = logged_in(url, "", "0123456789abcdef0123")
+    assert "token (admin)" in holder.get("/").body
+    assert holder.get("/cameras/gate/areas").status == 200
+    assert holder.get("/cameras/yard/areas").status == 404
+
+
+def sessions_end(url: str) -> None:
+    client = logged_in(url, "vera", PASSWORD)
+    stream = client.open("/events")
+    stream.readline()
+    known, client.form_token = client.cookie, client.form_token
+    assert client.post("/logout").status == 303
+    client.cookie = known
+    assert client.ask("GET", "/events").status == 401
+    began_s = time.monotonic()
+    while stream.read(1):
+        assert time.monotonic() < began_s + 5, "the stream goes on after the logout"
+
+
+def wrong_names_get_nothing(url: str) -> None:
+    client = PageClient(url)
+    client.get("/login")
+    for name, secret in (("vera", "wrong password"), ("<b>nobody</b>", PASSWORD), ("", "0" * 20)):
+        answer = client.post("/login", name=name, secret=secret)
+        assert answer.status == 401
+        assert "<b>nobody" not in answer.body
+    assert client.post("/login", name="vera", secret=PASSWORD).status == 303
+
+
+def guesses_are_slowed_down(url: str) -> None:
+    client = PageClient(url)
+    client.get("/login")
+    answers = [client.post("/login", name="vera", secret="guess") for _ in range(6)]
+    assert [answer.status for answer in answers] == [401] * 5 + [429]
+    assert int(answers[-1].headers["retry-after"]) > 30
+    assert client.post("/login", name="vera", secret=PASSWORD).status == 429
+
+
+def test_another_site_cannot_have_its_name_lead_here(gallery: Path, camera: MjpegCamera) -> None:
+    def rebind(run: PageRun) -> None:
+        client = PageClient(run.page.url)
+        assert client.get("/", host="evil.example").status == 421
+        assert client.get("/", host="localhost:1234").status == 200
+
+    visit(settings_of(gallery, camera), rebind)
+
+
+def test_the_frames_go_on_whatever_is_done_to_the_page(gallery: Path, camera: MjpegCamera) -> None:
+    def storm(run: PageRun) -> None:
+        eventually(lambda: len(run.frames.at_s) > 10, timeout_s=60)
+        calm = gaps_s(run, 4)
+        port = int(run.page.url.rsplit(":", 1)[1].strip("/"))
+        with ExitStack() as stack:
+            stormy_from = len(run.frames.at_s)
+            for number in range(200):
+                stack.enter_context(rude_connection(port, number))
+            stormy = gaps_s(run, 4)
+            assert len(run.frames.at_s) > stormy_from
+        assert np.median(stormy) < 1.5 * np.median(calm) + 0.05, "frames come as before"
+        assert max(stormy) < max(calm) + 0.5, "none is held up"
+        eventually(lambda: PageClient(run.page.url).get("/").status == 200, timeout_s=20)
+
+    visit(settings_of(gallery, camera), storm)
+
+
+def gaps_s(run: PageRun, seconds: float) -> list[float]:
+    """Times between frames, over so long."""
+    first = len(run.frames.at_s)
+    time.sleep(seconds)
+    return np.diff(run.frames.at_s[first:]).tolist()
+
+
+def rude_connection(port: int, number: int) -> socket.socket:
+    """Asks for a stream and reads nothing, or asks half a question, or nothing at all."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    host = b"Host: 127.0.0.1\r\n"
+    questions = (
+        b"GET /cameras/gate/live.mjpeg HTTP/1.1\r\n" + host + b"\r\n",
+        b"GET /events HTTP/1.1\r\n" + host + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + host,
+        b"",
+    )
+    with suppress(OSError):  # it was refused, as there are too many
+        connection.sendall(questions[number % 4])
+    return connection
+
+
+def test_who_takes_nothing_or_asks_nothing_is_let_go(
+    gallery: Path, camera: MjpegCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_limits, "STALL_S", 1.0)
+    monkeypatch.setattr(connection_limits, "REQUEST_S", 1.0)
+
+    def dawdle(run: PageRun) -> None:
+        port = int(run.page.url.rsplit(":", 1)[1].strip("/"))
+        with ExitStack() as stack:
+            silent = [stack.enter_context(rude_connection(port, number)) for number in (2, 3)]
+            slow = stack.enter_context(socket.socket())
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(("127.0.0.1", port))
+            slow.sendall(b"GET /cameras/gate/live.mjpeg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            eventually(lambda: all(is_gone(connection) for connection in silent), timeout_s=5)
+            eventually(lambda: is_reset(slow), timeout_s=20)
+
+    visit(settings_of(gallery, camera), dawdle)
+
+
+def is_gone(connection: socket.socket) -> bool:
+    """Whether the other side has closed it; what it said before is read."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(4096) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def is_reset(connection: socket.socket) -> bool:
+    """The same, of a connection of which nothing is ever read."""
+    return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0

@@ -1,0 +1,166 @@
+"""The page as a person has it before them: a real browser, a real agent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import campus, mjpeg_camera
+from support.browser import Browser
+from support.mjpeg_camera import MjpegCamera
+from support.page_agent import PageRun, visit, walkers
+
+from edge_reid.cli.main import main
+from edge_reid.core.config import AgentSettings, ZoneSettings, tomllib
+
+pytestmark = pytest.mark.browser
+
+HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
+TOKEN = "0123456789abcdef"
+IS_WIDE = "document.documentElement.scrollWidth > innerWidth"
+PICTURE_PX = "document.querySelector('[data-live]').naturalWidth"
+NAMES = "[...document.querySelectorAll('#hits .name')].map((name) => name.textContent)"
+UNNAMED = """[...document.querySelectorAll('button, a, input:not([type=hidden]), img, svg[role]')]
+  .filter((one) => !(one.getAttribute('aria-label') || one.alt || one.textContent.trim()
+    || (one.labels && one.labels.length))).map((one) => one.outerHTML)"""
+LOW_CONTRAST = """(() => {
+  const light = (rgb) => { const [r, g, b] = rgb.map((c) => { c /= 255;
+    return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4 });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b };
+  const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 4).map(Number);
+  const ground = (node) => { for (; node; node = node.parentElement) {
+    const found = rgb(getComputedStyle(node).backgroundColor);
+    if (found.length < 4 || found[3] > 0) return found.slice(0, 3); } return [255, 255, 255] };
+  return [...document.querySelectorAll('body *')].filter((node) => node.offsetParent
+    && [...node.childNodes].some((part) => part.nodeType === 3 && part.data.trim())).map((node) => {
+    const [one, other] =
+      [light(rgb(getComputedStyle(node).color).slice(0, 3)), light(ground(node))];
+    return [node.className + ' ' + node.textContent.trim().slice(0, 20),
+      (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)] })
+    .filter(([, contrast]) => contrast < 4.5) })()"""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSettings]:
+    """An agent with a token, who knows one person, under a name that is HTML."""
+    folder = tmp_path_factory.mktemp("agent")
+    gallery, token = folder / "gallery.db", folder / "token"
+    token.write_text(f"{TOKEN}\n")
+    (person,) = campus.people("bomber-jacket")
+    photos = campus.write_photos([person], folder, campus.ENROLLED_BEFORE)
+    for words in (
+        ("gallery", "init", gallery),
+        ("gallery", "enroll", HOSTILE_NAME, *photos["bomber-jacket"], "--gallery", gallery),
+    ):
+        with pytest.raises(SystemExit, match="0"):
+            main([str(word) for word in words])
+    with pytest.MonkeyPatch.context() as patch, MjpegCamera(walkers()) as camera:
+        patch.setattr(mjpeg_camera, "PERIOD_S", 0.1)
+        gate = {"source": {"uri": camera.url}, "detect": {"rate_hz": 3}}
+        yield AgentSettings.model_validate(
+            {
+                "site": "lab",
+                "agent": "device",
+                "gallery": gallery,
+                "cameras": {"gate": gate},
+                "web": {"listen": "127.0.0.1:0", "token_file": token},
+            }
+        )
+
+
+def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zone(
+    settings: AgentSettings, tmp_path: Path
+) -> None:
+    def look(run: PageRun) -> None:
+        with Browser(tmp_path / "wide") as browser:
+            log_in(browser, run.page.url)
+            see_hits(browser)
+            assert browser.wait_for(PICTURE_PX) == 768
+            browser.screenshot(tmp_path / "wide.png")
+            ask_why(browser)
+            draw_zone(browser, run.page.url)
+            browser.screenshot(tmp_path / "areas.png")
+            # of a page that is left, a browser says that its streams have ended
+            assert not [line for line in browser.said if "/cameras/" not in line]
+        with Browser(tmp_path / "phone", width_px=360, height_px=780, is_dark=True) as phone:
+            log_in(phone, run.page.url)
+            see_hits(phone)
+            phone.screenshot(tmp_path / "phone.png")
+
+    visit(settings, look)
+
+
+def log_in(browser: Browser, url: str) -> None:
+    browser.open(url)
+    browser.wait_for("document.title === 'device: log in'")
+    is_well_made(browser)
+    for _ in range(4):  # skip link, brand, name, secret
+        browser.press("Tab")
+    browser.type(TOKEN)
+    browser.press("Enter")
+    browser.wait_for("document.title === 'device: live' && document.readyState !== 'loading'")
+
+
+def see_hits(browser: Browser) -> None:
+    browser.wait_for(f"{NAMES}.includes({json.dumps(HOSTILE_NAME)})")
+    browser.wait_for("document.querySelector('polyline').getAttribute('points')")
+    is_well_made(browser)
+
+
+def ask_why(browser: Browser) -> None:
+    browser.evaluate("document.querySelector('#hits .known').closest('a').click()")
+    browser.wait_for("document.title.startsWith('device: why <img')")
+    assert browser.wait_for("document.querySelector('.crop img').naturalWidth") > 20
+    is_well_made(browser)
+
+
+def draw_zone(browser: Browser, url: str) -> None:
+    """By keyboard; what the page gives is what the configuration takes."""
+    browser.open(f"{url}cameras/gate/areas")
+    browser.wait_for("document.title === 'device: zones of gate'")
+    browser.wait_for("document.querySelector('[data-said]').textContent.startsWith('0 corners')")
+    browser.evaluate("document.querySelector('.canvas svg').focus()")
+    for keys in (["Enter"], ["ArrowRight"] * 10 + ["Enter"], ["ArrowDown"] * 20 + ["Enter"]):
+        for key in keys:
+            browser.press(key)
+    lines = browser.evaluate("document.querySelector('textarea').value")
+    (zone,) = tomllib.loads(lines)["cameras"]["gate"]["zones"]
+    taken = ZoneSettings.model_validate(zone)
+    assert taken.name == "zone-1"
+    assert taken.points == ((0.5, 0.5), (0.6, 0.5), (0.6, 0.7))
+    is_well_made(browser)
+
+
+def is_well_made(browser: Browser) -> None:
+    browser.wait_for("getComputedStyle(document.body).margin === '0px'")  # its style has come
+    assert not browser.evaluate(IS_WIDE), "it is wider than the window"
+    assert browser.evaluate(UNNAMED) == [], "a screen reader has no word for it"
+    assert browser.evaluate(LOW_CONTRAST) == []
+    assert browser.evaluate("document.title") != "caught"
+
+
+def test_a_connection_that_is_lost_says_so_and_comes_back(
+    settings: AgentSettings, tmp_path: Path
+) -> None:
+    is_lost = "!document.getElementById('lost').hidden"
+    with Browser(tmp_path / "profile") as browser:
+        port = None
+
+        def first(run: PageRun) -> None:
+            nonlocal port
+            port = int(run.page.url.rsplit(":", 1)[1].strip("/"))
+            log_in(browser, run.page.url)
+            browser.wait_for("document.querySelector('.state').textContent.startsWith('running')")
+            assert not browser.evaluate(is_lost)
+
+        visit(settings, first)
+        browser.wait_for(is_lost)
+        assert settings.web is not None
+        web = settings.web.model_copy(update={"listen": f"127.0.0.1:{port}"})
+
+        def again(_: PageRun) -> None:
+            browser.wait_for("document.title === 'device: log in'")
+
+        visit(settings.model_copy(update={"web": web}), again)
