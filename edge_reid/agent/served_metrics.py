@@ -28,9 +28,8 @@ def serve_metrics(
     """
     if settings.metrics is None:
         return
-    collector = AgentCollector(parts, site=settings.site, agent=settings.agent)
     health = _health(parts, report, settings.metrics)
-    server = stack.enter_context(MetricsServer(settings.metrics, collector, health))
+    server = stack.enter_context(MetricsServer(settings.metrics, AgentCollector(parts), health))
     notice(f"metrics: http://{settings.metrics.host}:{server.port}/metrics")
     if server.warning:
         notice(server.warning)

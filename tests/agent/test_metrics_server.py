@@ -236,12 +236,10 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsServe
     token = tmp_path_factory.mktemp("token") / "token"
     token.write_text("s3cret")
     policies = CameraPolicies({})
-    parts = AgentParts((), policies, None, None, AgentFacts("0" * 16, 1, 0.0))
+    parts = AgentParts("lab", "device", (), policies, None, None, AgentFacts("0" * 16, 1, 0.0))
     health = Health((), policies, beaten_s=time.monotonic, alive_s=30, follows_gallery=False)
     settings = MetricsSettings(listen="127.0.0.1:0", token_file=token)
-    with MetricsServer(
-        settings, AgentCollector(parts, site="lab", agent="device"), health
-    ) as server:
+    with MetricsServer(settings, AgentCollector(parts), health) as server:
         yield server
 
 

@@ -40,10 +40,10 @@ def families() -> dict[str, Metric]:
     policies = CameraPolicies(
         {"gate": PolicyHolder(policy_of(Index(snapshot_of(unit_vectors(1)))))}
     )
-    parts = AgentParts((), policies, None, None, AgentFacts("0" * 16, 1, 0.0))
+    parts = AgentParts("lab", "device", (), policies, None, None, AgentFacts("0" * 16, 1, 0.0))
     return {
         family.name + suffix: family
-        for family in AgentCollector(parts, site="lab", agent="device").collect()
+        for family in AgentCollector(parts).collect()
         for suffix in SUFFIXES[family.type]
     }
 
