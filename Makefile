@@ -7,9 +7,9 @@ BIN := $(VENV)/bin
 # end. Most wait for a broker, a camera or a clock, so four on two cores; TensorFlow's do not wait.
 BESIDE := --dist loadfile --no-loadscope-reorder --durations=10
 # Rooms whose docstrings have examples that are run.
-EXAMPLES := edge_reid/capture edge_reid/matching edge_reid/core/geometry.py trainer/scoring trainer/thresholds
+EXAMPLES := edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
 
-.PHONY: demo test soak check reference bench device-test boot-test setup setup-device broker clean
+.PHONY: demo test soak check reference node-packages bench device-test boot-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
@@ -37,9 +37,14 @@ check: setup  ## style, types, import law; size of an installation, time of --he
 	$(BIN)/lint-imports
 	$(BIN)/python tests/bench/first_look.py
 
-reference: setup  ## the pages of agent.toml and site.toml, from the settings classes
+reference: setup  ## the pages of agent.toml and site.toml, and the AsyncAPI document, from the classes
 	$(BIN)/python -m edge_reid.core.config_reference > edge_reid/core/CONFIG.md
 	$(BIN)/python -m deploy.site.site_reference > deploy/site/SITE.md
+	$(BIN)/python -m edge_reid.wire.asyncapi > edge_reid/wire/asyncapi.json
+
+node-packages:  ## Node-RED and AsyncAPI's parser from npm, for `pytest -m node`
+	mkdir -p out/node
+	npm install --prefix out/node --no-audit --no-fund --ignore-scripts node-red@4 @asyncapi/parser@3
 
 bench: setup-device  ## the figures of the README, measured on this machine
 	$(BIN)/edge-reid bench tests/data/campus.mp4 --naive

@@ -41,7 +41,7 @@ if not __package__:  # a script of a checkout: edge_reid lies beside deploy
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 try:
     from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
-    from edge_reid.wire.topics import ANY, ROLES, access_rules
+    from edge_reid.wire.topics import ANY, ROLES, access_rules, discovery_rules
 except ImportError:
     sys.exit(
         f"error: {__file__}: expected edge-reid to be installed, or its folder edge_reid beside"
@@ -103,6 +103,8 @@ class Holder:
             for camera in self.cameras if "{camera}" in pattern else ("",):
                 topic = pattern.format(agent=self.name, camera=camera)
                 yield f"topic {access} {root}/{self.site or ANY}/{topic}"
+        for rule in discovery_rules(self.role, self.site):
+            yield f"topic {rule.format(agent=self.name)}"
 
     def __str__(self) -> str:
         cameras = f", cameras {' '.join(self.cameras)}" if self.cameras else ""

@@ -48,6 +48,7 @@ _ABSOLUTE: tuple[Location, ...] = (
     ("detect", "model"),
     ("gallery_sync", "ca_file"),
     ("update", "ca_file"),
+    ("metrics", "token_file"),
     ("web", "token_file"),
     ("web", "cert_file"),
     ("web", "key_file"),

@@ -12,6 +12,7 @@ from edge_reid.agent.run_report import RunReport
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.watched_camera import Turn, WatchedCamera
 from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.log_context import camera_in_log
 from edge_reid.wire.events import CameraState
 
 INTERRUPTED_FLUSH_S = 5.0
@@ -84,7 +85,8 @@ class AgentLoop:
 
     def _take(self, turn: Turn) -> None:
         self._between_frames.run(turn.camera.name, turn.frame)
-        self._report.stepped(turn.camera, turn.camera.take(turn))
+        with camera_in_log(turn.camera.name):
+            self._report.stepped(turn.camera, turn.camera.take(turn))
 
     def _idle(self) -> None:
         """What goes on without frames of any one camera, or of all."""
@@ -96,7 +98,7 @@ class AgentLoop:
             self._report.idled()
 
     def _end(self, camera: WatchedCamera, error: EdgeReidError | None) -> None:
-        with self._signals.held():
+        with self._signals.held(), camera_in_log(camera.name):
             camera.end("failed" if error else "ended", str(error) if error else None)
 
     def _wind_up(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edge_reid.agent.agent_loop import AgentLoop
@@ -19,11 +20,13 @@ from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.camera_status_report import CameraStatusReport
 from edge_reid.agent.camera_views import View, Views, open_views
 from edge_reid.agent.command_runner import CommandRunner, Reload
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
+from edge_reid.agent.health import Health
 from edge_reid.agent.live_feed import LiveFeed
 from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.metrics import RunSummary
@@ -32,16 +35,18 @@ from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.recorded_feed import RecordedFeed
 from edge_reid.agent.run_report import RunReport
+from edge_reid.agent.score_file import ScoreFile
 from edge_reid.agent.shared_models import SharedModels
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import AgentSettings, MetricsSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
+from edge_reid.matching.score_drift import can_be_expected
 from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.recogniser import StrangerRecogniser
@@ -108,18 +113,36 @@ def _build(
     views = open_views(settings.cameras, pace, is_patient=is_patient, stack=stack)
     sinks = _open_sinks(settings, outputs, views, gallery=gallery, manifest=manifest, stack=stack)
     watching = stack.enter_context(_gather_observers(observers, films, views))
+    drifts = _watch_drifts(settings, views, gallery, manifest, watching=watching, stack=stack)
     cameras = [
         _build_camera(
-            settings, view, models=models, gallery=gallery, sinks=sinks, watching=watching
+            settings,
+            view,
+            models=models,
+            gallery=gallery,
+            sinks=sinks,
+            watching=watching,
+            drift=drifts.watches.get(view.name),
         )
         for view in views.all
     ]
     watching.opened(_parts_told(settings, cameras, gallery, sinks))
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
+    if settings.metrics:
+        parts = _parts_told(settings, cameras, gallery, sinks)
+        _serve_metrics(settings.metrics, parts, report=report, watching=watching, stack=stack)
     return AgentLoop(
         cameras,
         LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
-        between_frames=_build_between_frames(settings, gallery, sinks, reload, stack),
+        between_frames=_build_between_frames(
+            settings,
+            gallery,
+            sinks,
+            drifts,
+            outputs=[camera.output for camera in cameras],
+            reload=reload,
+            stack=stack,
+        ),
         report=report,
         signals=signals,
     )
@@ -197,9 +220,11 @@ def _build_camera(
     gallery: _Gallery,
     sinks: _Sinks,
     watching: Observers,
+    drift: DriftWatch | None,
 ) -> WatchedCamera:
     ours, name = settings.cameras[view.name], view.name
     policies, embedder = gallery.policies.of(name), models.embedder
+    clock = view.clock.now if view.source.is_live else None
     origin = EventOrigin(
         sinks.address,
         name,
@@ -216,7 +241,8 @@ def _build_camera(
             embedder=embedder,
             policies=policies,
             settings=ours,
-            decision_clock=view.clock.now if view.source.is_live else None,
+            decision_clock=clock,
+            drift=drift,
         ),
         output=EventOutput(
             origin,
@@ -224,16 +250,54 @@ def _build_camera(
             names=sinks.names[name],
             commit=sinks.uplink.publisher.publish if sinks.uplink else None,
             lines=sinks.lines,
+            clock=clock,
         ),
         status=CameraStatusReport(
             name,
             frames=view.frames,
             looks=view.looks,
             uplink=sinks.uplink,
-            notice=watching.notice,
+            notice=partial(watching.camera_notice, name),
+            drift=drift,
         ),
         looks=view.looks,
+        drift=drift,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drifts:
+    file: ScoreFile | None
+    watches: Mapping[str, DriftWatch]
+    """By camera; recordings have none, so that they give the same events in every run."""
+
+
+def _watch_drifts(
+    settings: AgentSettings,
+    views: Views,
+    gallery: _Gallery,
+    manifest: EmbeddingManifest,
+    *,
+    watching: Observers,
+    stack: ExitStack,
+) -> _Drifts:
+    """Count the similarities of unknown people at live cameras, across runs."""
+    if not views.are_live or not can_be_expected(manifest):
+        return _Drifts(None, {})
+    file = ScoreFile(settings.scores_path)
+    watches = {
+        name: DriftWatch(
+            manifest,
+            gallery.policies.of(name),
+            kept=file.block_of(name),
+            notice=partial(watching.camera_notice, name),
+        )
+        for name in settings.cameras
+    }
+    for name, watch in watches.items():
+        file.add(name, watch)
+    stack.callback(file.save)
+    return _Drifts(file, watches)
 
 
 def _parts_told(
@@ -250,8 +314,41 @@ def _parts_told(
     )
 
 
+def _serve_metrics(
+    settings: MetricsSettings,
+    parts: AgentParts,
+    *,
+    report: RunReport,
+    watching: Observers,
+    stack: ExitStack,
+) -> None:
+    """Answer whoever asks for metrics or health, in a thread of its own."""
+    # most agents are not asked: they need neither the library nor the memory
+    from edge_reid.agent.metrics_server import MetricsServer  # noqa: PLC0415
+    from edge_reid.agent.prometheus_collector import AgentCollector  # noqa: PLC0415
+
+    health = Health(
+        parts.cameras,
+        parts.policies,
+        beaten_s=lambda: report.beaten_s,
+        alive_s=settings.alive_s,
+        follows_gallery=parts.sync is not None,
+    )
+    server = stack.enter_context(MetricsServer(settings, AgentCollector(parts), health))
+    watching.notice(f"metrics: http://{settings.host}:{server.port}/metrics")
+    if server.warning:
+        watching.notice(server.warning)
+
+
 def _build_between_frames(
-    settings: AgentSettings, gallery: _Gallery, sinks: _Sinks, reload: Reload, stack: ExitStack
+    settings: AgentSettings,
+    gallery: _Gallery,
+    sinks: _Sinks,
+    drifts: _Drifts,
+    *,
+    outputs: Sequence[EventOutput],
+    reload: Reload,
+    stack: ExitStack,
 ) -> BetweenFrames:
     policies, sync, uplink = gallery.policies, gallery.sync, sinks.uplink
     commands = report = None
@@ -263,7 +360,13 @@ def _build_between_frames(
         )
     one_for_all = next(iter(sinks.names.values()))  # they share a file, of which one forgets
     return BetweenFrames(
-        policies, gallery.feed, commands=commands, report=report, names=one_for_all
+        policies,
+        gallery.feed,
+        outputs=outputs,
+        commands=commands,
+        report=report,
+        names=one_for_all,
+        scores=drifts.file,
     )
 
 

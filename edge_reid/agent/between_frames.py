@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.command_runner import CommandRunner
+from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
+from edge_reid.agent.score_file import ScoreFile
 from edge_reid.core.types import Frame
 from edge_reid.matching.index import Index
 from edge_reid.strangers.name_giver import NameGiver
@@ -25,9 +28,11 @@ class BetweenFrames:
     Args:
         policies: where another gallery comes into force.
         galleries: makes them ready.
+        outputs: of the cameras; they take back who is not enrolled any more.
         commands: its jobs between two frames; None: no commands are taken.
         report: tells MQTT of the gallery; None: there is no broker.
         names: forgets people in time.
+        scores: keeps what is counted of unknown people; None: of recordings, nothing.
     """
 
     def __init__(
@@ -35,15 +40,20 @@ class BetweenFrames:
         policies: CameraPolicies,
         galleries: GalleryFeed,
         *,
+        outputs: Sequence[EventOutput],
         commands: CommandRunner | None,
         report: GalleryReport | None,
         names: NameGiver,
+        scores: ScoreFile | None = None,
     ) -> None:
         self._policies = policies
         self._galleries = galleries
+        self._index = policies.index  # of which nobody removed is to be taken back any more
+        self._outputs = outputs
         self._commands = commands
         self._report = report
         self._names = names
+        self._scores = scores
 
     def run(self, camera: str | None, frame: Frame | None) -> None:
         """Take less than a frame's time.
@@ -57,6 +67,12 @@ class BetweenFrames:
             self._policies.use_gallery(index)
         if self._commands:
             self._commands.run_jobs(camera, frame)
+        if self._policies.index is not self._index:
+            self._index = self._policies.index
+            for output in self._outputs:  # ahead of the report, which has all that names them wiped
+                output.take_back_removed()
         if self._report:
             self._report.bring_up_to_date()
         self._names.forget_due()
+        if self._scores:
+            self._scores.save_when_due()

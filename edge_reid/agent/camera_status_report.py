@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 from edge_reid.agent.camera_frames import CameraFrames
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.look_record import LookRecord
 from edge_reid.agent.metrics import FrameRate
 from edge_reid.agent.uplink import Uplink
@@ -19,6 +21,10 @@ _LEAST_STATUS_PAUSE_S = 1.0
 _NO_PICTURE_YET = CameraFault("no-picture", "no picture has come yet; it is waited for")
 
 
+_Reported: TypeAlias = tuple[CameraState, FaultKind | None, bool, int | None]
+"""What is told at once when it changes: state, fault, whether it is degraded, persons in view."""
+
+
 class CameraStatusReport:
     """Tells the state of one camera when it changes, and now and then.
 
@@ -28,6 +34,7 @@ class CameraStatusReport:
         looks: how often and how late it is looked at; None: it is a recording.
         uplink: the broker; None: there is none.
         notice: tells a person.
+        drift: how alike unknown people are; None: nobody counts.
     """
 
     def __init__(
@@ -38,17 +45,20 @@ class CameraStatusReport:
         looks: LookRecord | None,
         uplink: Uplink | None,
         notice: Callable[[str], None],
+        drift: DriftWatch | None = None,
     ) -> None:
         self._camera = camera
         self._frames = frames
         self._looks = looks
         self._uplink = uplink
         self._notice = notice
+        self._drift = drift
         self._rate = FrameRate()
         self._rate_of_late = FrameRate()  # asked more often than what is published
         self._next_status_s = 0.0
         self._next_look_s = 0.0
-        self._reported: tuple[CameraState, FaultKind | None, bool] | None = None
+        self._persons_in_view: int | None = None
+        self._reported: _Reported | None = None
         self.brief = CameraBrief(camera=camera, state="starting")
         """What the agent's status says of it."""
         self.latest = CameraReport("starting")
@@ -59,17 +69,20 @@ class CameraStatusReport:
         """The first frame is about to be asked for."""
         self._rate = FrameRate()
 
-    def running(self) -> None:
+    def running(self, persons_in_view: int) -> None:
         """A frame was taken, and what it brought is committed."""
+        self._persons_in_view = persons_in_view
         self._report_when_due("running", self._frames.fault)
 
     def quiet(self) -> None:
         """No frame has come for a while."""
+        self._persons_in_view = None
         state: CameraState = "starting" if self._frames.last_utc_s is None else "stalled"
         self._report_when_due(state, self._frames.fault or _NO_PICTURE_YET)
 
     def ended(self, state: CameraState, reason: str | None = None) -> None:
         """All tracks have ended; `reason`, if it did not go well."""
+        self._persons_in_view = None
         self._publish(self._report(state, reason))
 
     def _report_when_due(self, state: CameraState, fault: CameraFault | None) -> None:
@@ -77,10 +90,11 @@ class CameraStatusReport:
         if now_s >= self._next_look_s:
             self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
             reason = fault.line if fault else None
-            self.latest = self._report(state, reason, kind, rate=self._rate_of_late)
+            self._report(state, reason, kind, rate=self._rate_of_late)
         if now_s < self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
             return
-        now = state, kind, bool(self._looks and self._looks.is_degraded)
+        is_degraded = bool(self._looks and self._looks.is_degraded)
+        now = state, kind, is_degraded, self._persons_in_view
         if self._reported != now:
             if fault and fault is not _NO_PICTURE_YET:
                 self._tell(fault, now)
@@ -89,7 +103,7 @@ class CameraStatusReport:
             self._next_status_s = now_s + STATUS_INTERVAL_S
             self._publish(self._report(state, fault.line if fault else None, kind))
 
-    def _tell(self, fault: CameraFault, now: tuple[CameraState, FaultKind | None, bool]) -> None:
+    def _tell(self, fault: CameraFault, now: _Reported) -> None:
         if self._reported is None or self._reported[:2] != now[:2]:
             self._notice(fault.line)
 
@@ -101,7 +115,7 @@ class CameraStatusReport:
         *,
         rate: FrameRate | None = None,
     ) -> CameraReport:
-        return CameraReport(
+        self.latest = CameraReport(
             state,
             frames=self._frames.processed,
             frames_dropped=self._frames.dropped,
@@ -109,11 +123,13 @@ class CameraStatusReport:
             last_frame_utc_s=self._frames.last_utc_s,
             reason=reason,
             fault=fault,
+            persons_in_view=self._persons_in_view,
             looks=self._looks.report if self._looks else None,
+            drift=self._drift.report if self._drift else None,
         )
+        return self.latest
 
     def _publish(self, report: CameraReport) -> None:
-        self.latest = report
         self.brief = CameraBrief(
             camera=self._camera,
             state=report.state,

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from edge_reid.agent.corrections import Corrections
 from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.types import Hit
@@ -26,6 +27,7 @@ class EventOutput:
         names: gives unknown people their anonymous names.
         commit: takes events for the broker; None when there is none.
         lines: of the whole agent; None when none are wanted.
+        clock: Unix seconds now, for live sources; None: the time of a recording.
     """
 
     def __init__(
@@ -36,12 +38,16 @@ class EventOutput:
         names: NameGiver,
         commit: Commit | None,
         lines: EventLines | None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._origin = origin
         self._policies = policies
         self._names = names
         self._commit = commit
         self._lines = lines
+        self._corrections = Corrections()
+        self._clock = clock
+        self._newest_utc_s = 0.0  # of all decisions written
 
     def write(self, hits: Sequence[Hit]) -> None:
         """Commit hits, in order. One that the outbox cannot take is counted there as dropped.
@@ -54,7 +60,22 @@ class EventOutput:
             return
         policy = self._policies.current
         origin = replace(self._origin, gallery_version=policy.index.version)
-        events = [Event(hit, origin) for hit in self._names.assign(hits, policy.rules.min_crops)]
+        told = (Event(hit, origin) for hit in self._names.assign(hits, policy.rules.min_crops))
+        self._newest_utc_s = max(self._newest_utc_s, *(hit.decided_utc_s for hit in hits))
+        self._put([event for one in told for event in self._corrections.with_correction(one)])
+
+    def take_back_removed(self) -> None:
+        """Say of all in view who are not enrolled any more that nobody is to be taken for them.
+
+        Raises:
+            StoreError: as `write`.
+        """
+        index = self._policies.current.index
+        origin = replace(self._origin, gallery_version=index.version)
+        now_utc_s = self._clock() if self._clock else self._newest_utc_s
+        self._put(self._corrections.of_removed(index, origin, now_utc_s))
+
+    def _put(self, events: Sequence[Event]) -> None:
         if self._commit is not None:
             for event in events:
                 self._commit(event)

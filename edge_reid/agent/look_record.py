@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edge_reid.agent.histogram import Histogram
 from edge_reid.agent.latency_window import LatencyWindow
 from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.look_schedule import FrameCount
 from edge_reid.wire.events import LookReport
 
+COMMIT_BOUNDS_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
+"""Upper ends of the classes of the time from a capture to its commit."""
 _SPAN_S = 30.0
 _LONG_WAIT_SHARE = 0.25
 """Of the time between two looks: a camera that waits longer for its turn is looked at too late."""
@@ -33,6 +36,8 @@ class LookRecord:
         self._wanted_hz = wanted_hz
         self._pace = pace
         self._count = count
+        self.commits = Histogram(COMMIT_BOUNDS_S)
+        """Seconds from the capture of each frame looked at to the commit of what it brought."""
         self._looks = LatencyWindow(_SPAN_S)
         self._event_looks = LatencyWindow(_SPAN_S)
         self._waits = LatencyWindow(_SPAN_S)
@@ -55,6 +60,7 @@ class LookRecord:
             waited_s: since the camera was due when its turn came.
             brought_events: whether there were any.
         """
+        self.commits.note(age_s)
         self._looks.note(age_s * 1e3)
         self._waits.note(waited_s * 1e3)
         if brought_events:

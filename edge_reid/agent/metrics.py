@@ -9,19 +9,31 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
+
+from edge_reid.agent.histogram import Histogram, HistogramCounts
+
+STAGE_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Upper ends of the classes of a stage's durations."""
+
+
+SIMILARITY_BOUNDS = tuple(step / 20 for step in range(21))
+"""Upper ends of the classes of cosine similarities; all below 0 are one class."""
 
 
 class StageClock:
     """Durations of named stages, in milliseconds, as they happen.
 
-    Keeps at most `limit` newest durations a stage, so that an agent may run for years.
+    Keeps at most `limit` newest durations a stage, so that an agent may run for years, and counts
+    all of them by classes.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
         self._limit = limit
         self._ms: defaultdict[str, list[float]] = defaultdict(list)
+        self._histograms: dict[str, Histogram] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -30,10 +42,20 @@ class StageClock:
         try:
             yield
         finally:
+            took_s = time.perf_counter() - start
             durations = self._ms[name]
-            durations.append((time.perf_counter() - start) * 1e3)
+            durations.append(took_s * 1e3)
             if len(durations) > 2 * self._limit:
                 del durations[: self._limit]
+            histogram = self._histograms.get(name)
+            if histogram is None:
+                histogram = self._histograms[name] = Histogram(STAGE_BOUNDS_S)
+            histogram.note(took_s)
+
+    @property
+    def seconds(self) -> dict[str, HistogramCounts]:
+        """All durations ever, in seconds, by stage; any thread may ask."""
+        return {name: histogram.counts for name, histogram in tuple(self._histograms.items())}
 
     def summary(self) -> tuple[StageSummary, ...]:
         """One row a stage, in the order in which they first ran."""
@@ -83,16 +105,25 @@ class FrameRate:
 
 @dataclass(slots=True)
 class Counters:
-    """What happened so far; the pipeline writes it, status and summary read it."""
+    """What happened so far; the pipeline writes it, status, summary and metrics read it."""
 
     frames: int = 0
     detections_run: int = 0
+    detections: int = 0
+    """People that they found, frame by frame."""
     tracks: int = 0
     embeddings: int = 0
     uncertain_tracks: int = 0
     hits_by_identity: Counter[str] = field(default_factory=Counter)
     """Tracks told as known, by identity."""
     unknown_tracks: int = 0
+    unknown_similarities: Histogram = field(default_factory=partial(Histogram, SIMILARITY_BOUNDS))
+    """Of tracks decided unknown to whoever enrolled is nearest."""
+
+    @property
+    def known_tracks(self) -> int:
+        """Tracks told as known, whoever they show; any thread may ask."""
+        return sum(self.hits_by_identity.copy().values())
 
 
 @dataclass(frozen=True, slots=True)

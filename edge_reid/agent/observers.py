@@ -55,6 +55,10 @@ class Observer:
     def notice(self, line: str, /) -> None:
         """Something a person should know now."""
 
+    def camera_notice(self, camera: str, line: str, /) -> None:  # noqa: ARG002
+        """Something a person should know of a camera; its name does not stand in the line."""
+        self.notice(line)
+
     def interrupted(self, summary: RunSummary, /) -> None:
         """Somebody ended the run before its source did; this is what it brought."""
 
@@ -98,6 +102,10 @@ class Observers:
     def notice(self, line: str) -> None:
         for feed in self._feeds:
             feed.put(partial(feed.observer.notice, line))
+
+    def camera_notice(self, camera: str, line: str) -> None:
+        for feed in self._feeds:
+            feed.put(partial(feed.observer.camera_notice, camera, line))
 
     def interrupted(self, summary: RunSummary) -> None:
         for feed in self._feeds:

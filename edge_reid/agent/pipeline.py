@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from edge_reid.agent.camera_areas import CameraAreas
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
@@ -90,6 +91,7 @@ class Pipeline:
         settings: cadence, and what is kept of a track.
         decision_clock: Unix seconds now, for live sources; None takes the frame's own time, so
             that a file gives the same events in every run.
+        drift: counts the similarities of unknown people; None: nobody does.
     """
 
     def __init__(
@@ -102,10 +104,11 @@ class Pipeline:
         settings: CameraSettings,
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
+        drift: DriftWatch | None = None,
     ) -> None:
         self.counters = Counters()
         self._camera = camera
-        self._clock = stage_clock or StageClock()
+        self.stages = stage_clock or StageClock()
         self._detector = detector
         self._embedder = embedder
         self._policies = policies
@@ -119,6 +122,7 @@ class Pipeline:
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
         )
         self._decision_clock = decision_clock
+        self._drift = drift
         self._occupied = False
         self._last_frame: Frame | None = None
 
@@ -138,7 +142,7 @@ class Pipeline:
     def _take(self, frame: Frame, *, is_look: bool, most_crops: int | None = None) -> Step:
         self._decisions.use(self._policies.current)
         detections = self._detect(frame) if is_look else None
-        with self._clock.stage("track"):
+        with self.stages.stage("track"):
             shift_px = NO_SHIFT if detections is None else self._camera_motion.shift_px(frame.image)
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px, shift_px)
         if detections is not None:
@@ -167,17 +171,18 @@ class Pipeline:
 
     def _detect(self, frame: Frame) -> Sequence[Detection]:
         if self._gate is not None:
-            with self._clock.stage("motion"):
+            with self.stages.stage("motion"):
                 moved = self._gate.moved(frame.image)
             if not moved and not self._occupied:
                 return ()
-        with self._clock.stage("detect"):
+        with self.stages.stage("detect"):
             self.counters.detections_run += 1
-            found = self._detector.detect(frame.image)
-        return self._areas.unmasked(found, frame.size_px)
+            found = self._areas.unmasked(self._detector.detect(frame.image), frame.size_px)
+        self.counters.detections += len(found)
+        return found
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
-        with self._clock.stage("pick"):
+        with self.stages.stage("pick"):
             self._decisions.meet(update.close)
             for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
@@ -191,7 +196,7 @@ class Pipeline:
         by_track: defaultdict[int, list[EmbeddedCrop]] = defaultdict(list)
         for crop, embedding in zip(crops, embeddings, strict=True):
             by_track[crop.track_id].append(EmbeddedCrop(embedding, crop.box, crop.captured_utc_s))
-        with self._clock.stage("match"):
+        with self.stages.stage("match"):
             reports = [self._decisions.observe(track_id, new) for track_id, new in by_track.items()]
         for track_id, qualities in self._decisions.take_settled().items():
             self._picker.resume(track_id, qualities)
@@ -200,7 +205,7 @@ class Pipeline:
     def _embed(self, crops: Sequence[Crop]) -> tuple[Embedding, ...]:
         if not crops:
             return ()
-        with self._clock.stage("embed"):
+        with self.stages.stage("embed"):
             vectors = self._embedder.embed([crop.image for crop in crops])
         self.counters.embeddings += len(crops)
         model_id = self._embedder.manifest.model_id
@@ -242,6 +247,8 @@ class Pipeline:
         )
 
     def _count(self, decision: Decision | None) -> None:
+        if self._drift:
+            self._drift.note(decision)
         self.counters.tracks += 1
         if isinstance(decision, Known):
             self.counters.hits_by_identity[decision.identity] += 1
@@ -249,6 +256,8 @@ class Pipeline:
             self.counters.uncertain_tracks += 1
         else:
             self.counters.unknown_tracks += 1
+            if decision.similarity is not None:
+                self.counters.unknown_similarities.note(decision.similarity)
 
     def _now(self, frame: Frame) -> float:
         return self._decision_clock() if self._decision_clock else frame.captured_utc_s

@@ -25,6 +25,9 @@ class MatchPolicy:
     """Of the embedding model; the threshold is taken from them, unless it is fixed."""
     commanded_threshold: float | None = None
     """Cosine similarity set by a command; it wins over the rules."""
+    shift: float = 0.0
+    """Similarity by which impostors are found to be more alike than measured; used if the rules
+    say so, as far as they allow, and unless a threshold is fixed."""
     threshold: float = field(init=False)
     """Least cosine similarity of a known identity."""
 
@@ -38,6 +41,18 @@ class MatchPolicy:
     def with_threshold(self, threshold: float) -> MatchPolicy:
         """The same, with a threshold that a command has set."""
         return replace(self, commanded_threshold=threshold)
+
+    def with_shift(self, shift: float) -> MatchPolicy:
+        """The same, for impostors that are so much more alike than measured."""
+        return replace(self, shift=shift)
+
+    @property
+    def measured_threshold(self) -> float | None:
+        """As the model's manifest has it, without a shift; None when one is fixed."""
+        is_fixed = self.commanded_threshold is not None or self.rules.threshold is not None
+        if is_fixed:
+            return None
+        return self.thresholds.threshold(self.rules.target_fpir, self.index.templates_each)
 
     def with_rules(self, rules: DecideSettings, index: Index | None = None) -> MatchPolicy:
         """Other rules, for another gallery where one is given; a threshold that a command had set
@@ -54,7 +69,9 @@ class MatchPolicy:
             return self.commanded_threshold
         if self.rules.threshold is not None:
             return self.rules.threshold
-        return self.thresholds.threshold(self.rules.target_fpir, self.index.templates_each)
+        measured = self.thresholds.threshold(self.rules.target_fpir, self.index.templates_each)
+        most = self.rules.adapt_most if self.rules.adapt else 0.0
+        return min(1.0, measured + min(max(self.shift, -most), most))
 
 
 class PolicyHolder:

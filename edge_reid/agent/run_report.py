@@ -47,6 +47,8 @@ class RunReport:
         self._is_live = any(camera.frames.is_live for camera in cameras)
         self._began_s = time.monotonic()
         self._wall_s = 0.0
+        self.beaten_s = self._began_s
+        """When the loop over the frames last came round, monotonic; any thread may read it."""
 
     def started(self) -> None:
         """The first frame is about to be asked for."""
@@ -64,7 +66,7 @@ class RunReport:
     def stepped(self, camera: WatchedCamera, step: Step) -> None:
         """A frame went through all stages, and what it brought is committed."""
         self._observers.stepped(step)
-        camera.status.running()
+        camera.status.running(len(step.tracks))
         self._go_on()
 
     def idled(self) -> None:
@@ -105,6 +107,7 @@ class RunReport:
             uplink.publisher.wait_settled(BROKER_GRACE_S)
 
     def _go_on(self) -> None:
+        self.beaten_s = time.monotonic()
         if self._uplink is not None:
             self._tell_states(self._uplink)
             if news := self._uplink.news():

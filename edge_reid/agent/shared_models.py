@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_reid.core.config import AgentSettings, ModelSettings
@@ -28,7 +29,7 @@ class SharedModels:
             name: camera.detect.model or models.detector
             for name, camera in settings.cameras.items()
         }
-        _check_signatures(models, [*dict.fromkeys(files.values()), models.embedding])
+        check_signatures(models, [*dict.fromkeys(files.values()), models.embedding])
         self.embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
         loaded = {
             file: load_detector(file, runtime=models.runtime, threads=models.threads)
@@ -46,7 +47,7 @@ class SharedModels:
         return self._detectors[camera]
 
 
-def _check_signatures(models: ModelSettings, files: list[Path]) -> None:
+def check_signatures(models: ModelSettings, files: Sequence[Path]) -> None:
     """Raise ModelError if somebody else than the pinned key signed a model; say if nobody did."""
     if models.public_key is None:
         return

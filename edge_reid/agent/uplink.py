@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from edge_reid.core.config import AgentSettings
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
+from edge_reid.delivery.announcements import Announcements
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.command_memory import CommandMemory
 from edge_reid.delivery.inherited_events import InheritedEvents
@@ -14,6 +15,7 @@ from edge_reid.delivery.outbox_sender import Delivery
 from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import MqttTransport
+from edge_reid.wire.home_assistant import HomeAssistant
 from edge_reid.wire.topics import Address
 
 
@@ -62,6 +64,7 @@ class Uplink:
                 commands=inbox,
                 abandoned=abandoned,
                 inherited=inherited,
+                announcements=_announcements(settings, address, facts),
             )
         )
         return cls(broker, outbox, publisher, address, inbox)
@@ -91,6 +94,22 @@ class Uplink:
             return None
         reason = state.reason or f"broker {self._broker}: too slow to take all events"
         return f"{reason}; {waiting} events wait in {self.outbox.path} for the next run"
+
+
+def _announcements(
+    settings: AgentSettings, address: Address, facts: AgentFacts
+) -> Announcements | None:
+    wanted = settings.home_assistant
+    if not wanted.enabled:
+        return None
+    return Announcements(
+        HomeAssistant(
+            wanted.discovery_prefix,
+            address,
+            facts.cameras,
+            device_trackers=wanted.device_trackers,
+        )
+    )
 
 
 def _open_inbox(settings: AgentSettings, address: Address) -> CommandInbox:

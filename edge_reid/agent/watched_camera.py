@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge_reid.agent.camera_frames import CameraFrames
 from edge_reid.agent.camera_status_report import CameraStatusReport
+from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.look_record import LookRecord
 from edge_reid.agent.pipeline import Pipeline, Step
@@ -34,6 +35,7 @@ class WatchedCamera:
         status: how the camera does.
         looks: of a live camera, how often and how late it is looked at; None: a recording, whose
             frames all come and which has a cadence of its own.
+        drift: of a live camera, counts unknown people, and moves the threshold if that is wanted.
     """
 
     def __init__(
@@ -45,24 +47,29 @@ class WatchedCamera:
         output: EventOutput,
         status: CameraStatusReport,
         looks: LookRecord | None,
+        drift: DriftWatch | None = None,
     ) -> None:
         self.name = name
         self.frames = frames
         self.status = status
         self.looks = looks
+        self.drift = drift
         self.counters = pipeline.counters
+        self.stages = pipeline.stages
         self._pipeline = pipeline
-        self._output = output
+        self.output = output
         self._has_ended = False
 
     def take(self, turn: Turn) -> Step:
         """Take a frame through all stages, and commit what it brought."""
         frame = turn.frame
+        if self.drift:
+            self.drift.adapt()
         if self.frames.is_break(frame):
             self._end_tracks()
         frame = self.frames.in_the_time_of_now(frame)
         step = self._through_the_stages(frame)
-        self._output.write(step.hits)
+        self.output.write(step.hits)
         if self.looks:
             age_s = self.frames.age_s(frame)
             self.looks.note(age_s, waited_s=turn.waited_s, brought_events=bool(step.hits))
@@ -89,4 +96,4 @@ class WatchedCamera:
         return self._pipeline.look(frame, most_crops=self.looks.crops_per_look)
 
     def _end_tracks(self) -> None:
-        self._output.write(self._pipeline.finish())
+        self.output.write(self._pipeline.finish())

@@ -12,7 +12,13 @@ from rich.text import Text
 from edge_reid.consumers.fleet import FleetMember
 from edge_reid.consumers.presence import is_overdue
 from edge_reid.core.foreign_text import shown
-from edge_reid.wire.payloads import AgentStatus, CameraBrief, CameraStatus, LookFigures
+from edge_reid.wire.payloads import (
+    AgentStatus,
+    CameraBrief,
+    CameraStatus,
+    DriftFigures,
+    LookFigures,
+)
 
 LARGE_SITE = 50
 """With more agents than this, cameras that run well are counted."""
@@ -181,7 +187,16 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
     silent = is_overdue(camera.at, camera.period_s, now)
     said = f", silent for {age_text(camera.at, now)}" if silent else ""
     style = _CAMERA_STYLES.get(camera.state, "") if online and not silent else "dim"
-    return Text(f"{camera.camera} {camera.state}{rate}{given_up}{dropped}{said}{reason}", style)
+    drift = _drift(camera.drift)
+    line = f"{camera.camera} {camera.state}{rate}{given_up}{dropped}{drift}{said}{reason}"
+    return Text(line, style)
+
+
+def _drift(drift: DriftFigures | None) -> str:
+    """What unknown people have done to the promised rate: `, drift: 6.5% of unknown named`."""
+    if drift is None or drift.state == "none":
+        return ""
+    return f", drift: about {drift.fpir:.1%} of unknown people named"
 
 
 def age_text(at: str, now: datetime) -> str:

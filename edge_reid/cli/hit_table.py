@@ -14,7 +14,7 @@ from edge_reid.wire.payloads import EventPayload
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
 PEOPLE_MAX = 1000
 """People who are counted by name."""
-_TYPE_STYLES = {"new": "bold green", "update": "cyan", "end": "dim"}
+_TYPE_STYLES = {"new": "bold green", "update": "cyan", "end": "dim", "correction": "bold yellow"}
 
 
 class HitTable:

@@ -6,6 +6,7 @@ A verb says whether it must be given and what its default is. The options of a b
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -68,7 +69,18 @@ SignerOption = Annotated[
     typer.Option("--public-key", help="Whose signature it must have. [default: none needed]"),
 ]
 
+
 # What is shown, and for how long
+class LogFormat(str, Enum):
+    """How lines of the log look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", help="json: one object a line, and no progress.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 JsonArrayOption = Annotated[bool, typer.Option("--json", help="One JSON array.")]
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="JSON, a line each.")]

@@ -42,7 +42,8 @@ class EventQuery:
         asked = self._conditions(mark)
         conditions = [condition for condition, _ in asked]
         conditions += ["event.kind = 'hit'"] if self.hits_only else []
-        conditions += [LAST_OF_TRACKS] if self.last_of_tracks else []
+        # a name that was taken back is nobody's visit
+        conditions += ["event.type <> 'correction'", LAST_OF_TRACKS] if self.last_of_tracks else []
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         limit = f" LIMIT {self.limit}" if self.limit is not None else ""
         columns = ", ".join(f"event.{name}" for name in COLUMNS)
@@ -87,7 +88,7 @@ def _last_of_tracks(events: Iterable[EventPayload]) -> Iterator[EventPayload]:
         key = event.site, event.agent, event.camera, event.track_id, event.first_seen
         if key not in last or _order(last[key]) < _order(event):
             last[key] = event
-    yield from last.values()
+    yield from (event for event in last.values() if event.type != "correction")
 
 
 def _order(event: EventPayload) -> tuple[str, str, str, int]:

@@ -15,7 +15,8 @@ TABLE = "edge_reid_events"
 """In every database; deploy/broker/README.md says what stands in it."""
 
 COLUMNS = (
-    *("event_id", "kind", "seq", "type", "site", "agent", "camera", "track_id", "continues"),
+    *("event_id", "kind", "seq", "type", "corrects"),
+    *("site", "agent", "camera", "track_id", "continues"),
     *("identity", "stranger", "similarity", "threshold", "margin", "crops"),
     *("captured_at", "decided_at", "first_seen", "last_seen"),
     *("x1", "y1", "x2", "y2", "frame_width", "frame_height"),
@@ -27,6 +28,8 @@ COLUMNS = (
 OWN_MONTHS = 120
 """An event whose time is further back is of a device whose clock was wrong: it is aged by the time
 at which it was stored."""
+BATCH_MAX = 500
+"""Events of one commit to a disk."""
 
 
 class StoreUnavailableError(StoreError):
@@ -39,6 +42,9 @@ class RejectedEventError(StoreError):
 
 class EventStore(Protocol):
     """Keeps events, each `event_id` once."""
+
+    batch_max: int
+    """Most events of one `write`: of what takes them one by one, few are in doubt after a kill."""
 
     def write(self, events: Sequence[EventPayload]) -> int:
         """Put events on disk, all or none; returns how many were not there yet.
@@ -65,8 +71,8 @@ def row(event: EventPayload) -> tuple[object, ...]:
     """An event as a row of `COLUMNS`."""
     return (
         *(event.event_id, "hit" if isinstance(event, HitPayload) else "unknown", event.seq),
-        *(event.type, event.site, event.agent, event.camera, event.track_id),
-        event.continues,
+        *(event.type, event.corrects if isinstance(event, HitPayload) else None),
+        *(event.site, event.agent, event.camera, event.track_id, event.continues),
         *(event.identity, event.stranger),
         *(event.similarity, event.threshold, event.margin, event.crops),
         *(event.captured_at, event.decided_at, event.first_seen, event.last_seen),

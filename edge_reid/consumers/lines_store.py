@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_reid.consumers.event_store import StoreUnavailableError
+from edge_reid.consumers.event_store import BATCH_MAX, StoreUnavailableError
 from edge_reid.core.errors import StoreError
 from edge_reid.wire.payloads import EventPayload, parse_event
 
@@ -29,6 +29,8 @@ class LinesStore:
     Raises:
         StoreError: the file cannot be written, or another sink writes it.
     """
+
+    batch_max = BATCH_MAX
 
     def __init__(self, path: Path | None) -> None:
         self._path = path

@@ -100,6 +100,18 @@ _VIEWS = f"""
 """  # noqa: S608 - our own names
 
 
+_CORRECTIONS = f"""
+    ALTER TABLE edge_reid_events ADD COLUMN corrects text;
+    CREATE OR REPLACE VIEW edge_reid_visits AS
+        SELECT site, camera, agent, track_id, coalesce(continues, track_id) AS visit,
+            CASE WHEN type = 'correction' THEN NULL ELSE identity END AS identity,
+            stranger, first_seen, last_seen,
+            last_seen - first_seen AS duration, similarity, threshold, type = 'end' AS is_over,
+            decided_at, event_id
+        FROM edge_reid_events event WHERE {LAST_OF_TRACKS}
+"""  # noqa: S608 - our own names
+
+
 def _by_month(db: psycopg.Connection) -> None:
     """Split the one table into a partition a month; events and rights stay."""
     db.execute(_PARTITIONED)
@@ -109,7 +121,8 @@ def _by_month(db: psycopg.Connection) -> None:
         month = Month(begin.year, begin.month)
         if month.has_own_partition(now_s):
             add_month(db, month)
-    columns = ", ".join(name for name in COLUMNS if name != "continues")  # which was not told then
+    later = {"continues", "corrects"}  # which were not told then
+    columns = ", ".join(name for name in COLUMNS if name not in later)
     db.execute(f"INSERT INTO {TABLE} ({columns}) SELECT {columns} FROM {_OLD_TABLE}".encode())  # noqa: S608 - our own names
     db.execute(_RIGHTS.encode())
     db.execute(_VIEWS.encode())
@@ -126,6 +139,7 @@ MIGRATIONS: tuple[str | Callable[[psycopg.Connection], None], ...] = (
     FIRST_TABLE,
     STRANGERS,
     _by_month,
+    _CORRECTIONS,
 )
 """What brings the tables from one version to the next, from 0 on."""
 

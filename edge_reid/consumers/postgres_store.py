@@ -11,6 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from edge_reid.consumers.event_store import (
+    BATCH_MAX,
     COLUMNS,
     TABLE,
     RejectedEventError,
@@ -46,6 +47,8 @@ class PostgresStore:
         UsageError: the URL holds a password, or is none.
         StoreError: the database cannot be reached or used.
     """
+
+    batch_max = BATCH_MAX
 
     def __init__(self, url: str) -> None:
         self._url = checked_url(url, "--to")

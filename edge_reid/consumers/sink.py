@@ -12,9 +12,15 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from edge_reid.consumers.attribution import CameraRegister, not_published_by, topic_mismatch
-from edge_reid.consumers.event_store import EventStore, RejectedEventError, StoreUnavailableError
+from edge_reid.consumers.event_store import (
+    BATCH_MAX,
+    EventStore,
+    RejectedEventError,
+    StoreUnavailableError,
+)
 from edge_reid.core.errors import BrokerError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import Connection, resume
@@ -26,16 +32,20 @@ from edge_reid.wire.topics import AGENT_STATUS, EVENTS, Address, shared
 
 _log = logging.getLogger(__name__)
 
-BATCH_MAX = 500
-"""Events of one commit."""
 LINGER_S = 0.1
 """So long the first event of a batch waits for others to share its commit."""
 RETRY_S = 1.0
 """Pause before broker or store are tried again."""
+FINISH_S = 5.0
+"""So long a sink that is to end goes on storing what it has in hand."""
 HELD_MAX = 4 * BATCH_MAX
 """A sink that holds so many that its store would not take receives no more."""
 SESSION = Session(expiry_s=7 * 86_400, unacknowledged_max=2 * BATCH_MAX)
 """The broker keeps what comes while a sink is away for a week, as long as an agent would."""
+
+
+_EventKey = tuple[str, str, str, str]
+"""`event_id`, and who is said to send it: site, camera, agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +119,10 @@ class Sink:
         self._retry_s = retry_s
         self._connection: Connection | None = None
         self._arrived: deque[Received] = deque()  # events, as they came
-        self._batch: dict[tuple[str, ...], EventPayload] = {}  # by id, and who is said to send it
+        self._batch: dict[_EventKey, EventPayload] = {}
         self._batch_began_s = 0.0
-        self._unsettled: list[Received] = []  # to be acknowledged on this connection
+        # to be acknowledged on this connection, in this order, once its event is settled
+        self._unsettled: deque[tuple[Received, _EventKey | None]] = deque()
         self._confirmations: deque[Message] = deque()
         self._broker_retry_s = self._store_retry_s = 0.0  # not before
         self.stats = SinkStats()
@@ -136,14 +147,18 @@ class Sink:
         Raises:
             StoreError: the store is broken for good. Nothing unstored was acknowledged.
         """
-        self._receive(min(timeout_s, LINGER_S) if self._unsettled else timeout_s)
+        has_some = bool(self._batch or self._unsettled)
+        wait_s = min(timeout_s, LINGER_S) if has_some else timeout_s
+        self._receive(0.0 if has_some and self._is_due else wait_s)
         self._take_arrived()
         if (self._batch or self._unsettled) and self._is_due:
             self._settle()
 
     def finish(self) -> None:
         """Store what is in hand, and say so."""
-        self._settle()
+        end_s = time.monotonic() + FINISH_S
+        while self._settle() and self._batch and time.monotonic() < end_s:
+            continue
         deadline_s = time.monotonic() + self._retry_s
         while self._connection and time.monotonic() < deadline_s:
             self._receive(0.0)
@@ -158,7 +173,7 @@ class Sink:
     @property
     def _is_due(self) -> bool:
         now_s = time.monotonic()
-        is_full = len(self._batch) >= BATCH_MAX
+        is_full = len(self._batch) >= self._store.batch_max
         has_lingered = now_s - self._batch_began_s >= LINGER_S
         return now_s >= self._store_retry_s and (is_full or has_lingered)
 
@@ -204,40 +219,50 @@ class Sink:
     def _take(self, received: Received) -> None:
         if not self._unsettled:
             self._batch_began_s = time.monotonic()
-        self._unsettled.append(received)
+        self._unsettled.append((received, self._batched(received)))
+
+    def _batched(self, received: Received) -> _EventKey | None:
+        """The event of a message, put into the batch; None: it is skipped."""
         try:
             event = parse_event(received.body)
         except ValueError as error:
             self._skip(received.topic, str(error).splitlines()[0])
-            return
+            return None
         objection = topic_mismatch(event, received.topic, self._share.root)
         if self._publisher_property and not objection:
             objection = not_published_by(event, received, self._publisher_property)
         if objection:
             self._skip(received.topic, objection)
-            return
+            return None
         key = event.event_id, event.site, event.camera, event.agent
         if key in self._batch:
             self.stats = replace(self.stats, again=self.stats.again + 1)
         self._batch[key] = event
+        return key
 
-    def _settle(self) -> None:
+    def _settle(self) -> bool:
+        """Store as many events as the store takes at once, the oldest; returns whether it did."""
         self._leave_out_the_disowned()
-        events = list(self._batch.values())
+        events = dict(islice(self._batch.items(), self._store.batch_max))
         try:
-            stored = self._write(events) if events else []
+            stored = self._write(list(events.values())) if events else []
         except StoreUnavailableError as error:
             self._say(str(error))
             self._store_retry_s = time.monotonic() + self._retry_s
-            return
+            return False
         self.trouble = "" if self._connection else self.trouble
-        self._batch.clear()
-        if self._connection:
-            for received in self._unsettled:
-                self._connection.acknowledge(received)
-        self._unsettled.clear()
+        for key in events:
+            del self._batch[key]
+        self._acknowledge_settled()
         if self._confirms:
             self._confirmations.extend(_confirmations(self._share.root, stored))
+        return True
+
+    def _acknowledge_settled(self) -> None:
+        while self._unsettled and self._unsettled[0][1] not in self._batch:
+            received, _ = self._unsettled.popleft()
+            if self._connection:
+                self._connection.acknowledge(received)
 
     def _leave_out_the_disowned(self) -> None:
         """Events of cameras that the agent they name does not speak for. Not sooner: what waited

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_reid.consumers.event_store import (
+    BATCH_MAX,
     COLUMNS,
     OWN_MONTHS,
     TABLE,
@@ -67,6 +68,7 @@ MIGRATIONS = (
         "CREATE VIEW events AS SELECT * FROM edge_reid_events",
     ),
     ("ALTER TABLE edge_reid_events ADD COLUMN continues INTEGER",),
+    ("ALTER TABLE edge_reid_events ADD COLUMN corrects TEXT",),
 )
 EVENTS = DatabaseKind(
     noun="events",
@@ -93,6 +95,8 @@ class SqliteStore:
     Raises:
         StoreError: it cannot be opened, is another kind of database, or of a newer edge-reid.
     """
+
+    batch_max = BATCH_MAX
 
     def __init__(self, path: Path) -> None:
         self._path = path

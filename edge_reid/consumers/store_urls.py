@@ -10,6 +10,7 @@ from edge_reid.consumers.event_readers import read_lines, read_sqlite
 from edge_reid.consumers.event_store import EventStore
 from edge_reid.consumers.lines_store import LinesStore
 from edge_reid.consumers.sqlite_store import SqliteStore
+from edge_reid.consumers.webhook_store import WebhookStore, WebhookTarget
 from edge_reid.core.errors import UsageError
 from edge_reid.core.extras import how_to_install
 from edge_reid.core.redact import redact
@@ -20,13 +21,16 @@ STDOUT = "-"
 STDIN = "-"
 
 
-def open_store(where: str) -> EventStore:
-    """The store at `sqlite:///FILE`, `postgresql://…`, FILE.jsonl, or `-` for standard output.
+def open_store(where: str, webhook: WebhookTarget | None = None) -> EventStore:
+    """The store at `sqlite:///FILE`, `postgresql://…`, FILE.jsonl, or `-` for standard output; or
+    the web server of a webhook.
 
     Raises:
         UsageError: it is none of these.
         StoreError: it cannot be opened.
     """
+    if webhook:
+        return WebhookStore(webhook)
     scheme = urlsplit(where).scheme
     if scheme == "sqlite":
         return SqliteStore(_sqlite_path(where))
@@ -72,6 +76,11 @@ def _is_sqlite(path: Path) -> bool:
 def is_database(where: str) -> bool:
     """Whether what is stored there can be deleted event by event."""
     return urlsplit(where).scheme in {"sqlite", "postgresql", "postgres"}
+
+
+def is_web_server(where: str) -> bool:
+    """Whether events go there by HTTP; `http://` is refused later, with the reason."""
+    return urlsplit(where).scheme in {"https", "http"}
 
 
 def _sqlite_path(where: str) -> Path:

@@ -262,6 +262,12 @@ class DecideSettings(_Section):
     update_gain: Annotated[float, Field(gt=0, lt=2)] = 0.05
     """An update is published when the similarity has risen by this much, or the identity has
     changed."""
+    adapt: bool = False
+    """Move the threshold of a live camera when unknown people there are found to be more or less
+    alike to those enrolled than in the model's manifest, so that `target_fpir` is kept. Without it
+    the camera's status says only what would keep it. A fixed `threshold` is never moved."""
+    adapt_most: Annotated[float, Field(gt=0, le=0.3)] = 0.1
+    """Most similarity by which `adapt` moves the threshold, up or down."""
 
 
 class LatencySettings(_Section):
@@ -420,14 +426,74 @@ class CommandSettings(_Section):
         return self
 
 
+class HomeAssistantSettings(_Section):
+    """Announce this agent, its cameras and the people whom it sees to Home Assistant, by MQTT
+    discovery.
+    """
+
+    enabled: bool = False
+    """Whether to. Home Assistant then has the names of people, as every reader of the broker."""
+    discovery_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = (
+        "homeassistant"
+    )
+    """First level of its discovery topics, as set there. `certs.py` writes access rules for the
+    default only."""
+    device_trackers: bool = False
+    """Whether a person is a device tracker too, whose place is the camera."""
+
+
 def _host_and_port(address: str) -> str:
     host, colon, port = address.rpartition(":")
     is_port = port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT
     if not (colon and host and is_port):
-        raise ValueError("should look like 127.0.0.1:8480, or [::1]:8480")
+        raise ValueError("should look like 127.0.0.1:9100, or [::1]:9100")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError("should have an IPv6 address in brackets, as in [::1]:8480")
+        raise ValueError("should have an IPv6 address in brackets, as in [::1]:9100")
     return address
+
+
+class _ListenerSettings(_Section):
+    listen: Annotated[str, AfterValidator(_host_and_port)]
+
+    @property
+    def host(self) -> str:
+        """Of `listen`, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Of `listen`."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this host reaches it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return self.host == "localhost"
+
+
+class MetricsSettings(_ListenerSettings):
+    """Metrics for Prometheus at `/metrics`, and health at `/healthz` and `/readyz`."""
+
+    listen: Annotated[str, AfterValidator(_host_and_port)] = "127.0.0.1:9100"
+    """Address and port. One that other hosts reach needs `token_file`, and is plain HTTP: what is
+    said there, the token included, can be read on the way. Port 0 takes a free one."""
+    token_file: Path | None = None
+    """File whose first line is a secret, which all who ask send as `Authorization: Bearer
+    SECRET`."""
+    alive_s: Seconds = 30.0
+    """The agent is not alive, as `/healthz` says, when its loop over the frames has not come round
+    for this long."""
+
+    @model_validator(mode="after")
+    def _asks_who_it_is(self) -> MetricsSettings:
+        if not self.is_loopback and self.token_file is None:
+            raise ValueError(
+                "token_file: is missing; listen is an address that other hosts may reach"
+            )
+        return self
 
 
 WEB_LISTEN = "127.0.0.1:8480"
@@ -455,7 +521,7 @@ class WebUserSettings(_Section):
     prints it."""
 
 
-class WebSettings(_Section):
+class WebSettings(_ListenerSettings):
     """The live page of the device, for a browser. It needs the extra `[web]`."""
 
     listen: Annotated[str, AfterValidator(_host_and_port)] = WEB_LISTEN
@@ -474,24 +540,6 @@ class WebSettings(_Section):
     then, and needs a login on loopback too."""
     crops_memory_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     """How long the crops of a hit are kept, in memory only."""
-
-    @property
-    def host(self) -> str:
-        """Of `listen`, without brackets."""
-        return self.listen.rpartition(":")[0].strip("[]")
-
-    @property
-    def port(self) -> int:
-        """Of `listen`."""
-        return int(self.listen.rpartition(":")[2])
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this host reaches it."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:  # a name
-            return self.host == "localhost"
 
     @property
     def is_open(self) -> bool:
@@ -613,6 +661,9 @@ class AgentSettings(_Section):
     strangers: StrangerSettings | None = None
     """Without this section nobody who is not enrolled is remembered."""
     commands: CommandSettings = CommandSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    metrics: MetricsSettings | None = None
+    """Without this section nobody is listened to."""
     web: WebSettings | None = None
     """Without this section, and without `--web`, there is no page."""
 
@@ -645,6 +696,10 @@ class AgentSettings(_Section):
     def _sync_and_update_have_their_broker(self) -> AgentSettings:
         if self.gallery_sync and self.gallery_sync.source == "mqtt" and self.mqtt.url is None:
             raise ValueError("gallery_sync.source: expected mqtt.url beside mqtt, got none; set it")
+        if self.home_assistant.enabled and self.mqtt.url is None:
+            raise ValueError(
+                "home_assistant.enabled: expected mqtt.url beside it, got none; set it"
+            )
         if self.update and self.mqtt.url is None:
             raise ValueError(
                 "update: expected mqtt.url, got none; heads of releases come from the broker"
@@ -655,6 +710,11 @@ class AgentSettings(_Section):
     def outbox_path(self) -> Path:
         """File of the outbox. Each agent of a device has its own."""
         return self.outbox.path or self.gallery.with_name(f"outbox-{self.agent}.db")
+
+    @property
+    def scores_path(self) -> Path:
+        """File of what is counted of unknown tracks. Each agent of a device has its own."""
+        return self.outbox_path.with_name(f"scores-{self.agent}.json")
 
     @property
     def strangers_path(self) -> Path:
@@ -741,6 +801,7 @@ _PATH_KEYS = {
     ("update", "ca_file"),
     ("strangers", "path"),
     ("commands", "snapshot_dir"),
+    ("metrics", "token_file"),
     ("web", "token_file"),
     ("web", "cert_file"),
     ("web", "key_file"),

@@ -182,6 +182,8 @@ class HitType(Enum):
     NEW = "new"
     UPDATE = "update"
     END = "end"
+    CORRECTION = "correction"
+    """A name that was published of the track is taken back."""
 
 
 @dataclass(frozen=True, slots=True)

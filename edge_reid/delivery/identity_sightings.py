@@ -27,20 +27,20 @@ class Sightings:
     def take_in(self, hit: HitPayload, *, is_inherited: bool = False) -> IdentityNews | None:
         """What is to be told after this hit; None: what was told before.
 
-        The end of a track tells nothing while the person is in view elsewhere, but that this view
-        is over. A hit that is sent again, as its connection was lost, tells the same again. What is
-        inherited from another outbox is older than its number.
+        The end of a track, and a correction, tell nothing while the person is in view elsewhere,
+        but that this view is over. A hit that is sent again, as its connection was lost, tells the
+        same again. What is inherited from another outbox is older than its number.
         """
         if hit.seq < self._published_seq:  # something newer was told since
             return None
         if is_inherited and self._published and hit.last_seen < self._published.hit.last_seen:
             return None
-        if hit.type == "end":
+        if hit.is_over:
             self._close(hit)
         else:
             self._views[hit.camera] = hit
         views = tuple(self._views.values())
-        shown = max(views, key=lambda view: view.seq) if hit.type == "end" and views else hit
+        shown = max(views, key=lambda view: view.seq) if hit.is_over and views else hit
         news = IdentityNews(shown, views)
         if news == self._published and hit.seq != self._published_seq:
             return None

@@ -56,6 +56,11 @@ class IdentityStates:
         """Who is enrolled, as the last retraction says; None before the first."""
         return self._retraction.enrolled if self._knows_enrolled else None
 
+    @property
+    def staying(self) -> frozenset[str]:
+        """Whose state has been published, but for those who are being taken back."""
+        return self._outbox.shown - self._retraction.names
+
     def retract(self, gone: Iterable[str], enrolled: Container[str]) -> None:
         """Have the states of all cleared who are not enrolled: of those whose state this
         agent has ever published, and of the `gone`.

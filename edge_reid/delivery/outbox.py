@@ -258,6 +258,16 @@ class Outbox:
                 dropped=self._figures.dropped + self._unnoted_drops,
             )
 
+    @property
+    def oldest_age_s(self) -> float | None:
+        """Since the oldest event that waits was committed, while the agent ran; None: none waits.
+
+        Raises:
+            OutboxError: the disk fails.
+        """
+        oldest = self.pending(limit=1)
+        return max(0.0, self._now_s() - oldest[0].committed_s) if oldest else None
+
     def close(self) -> None:
         with self._lock:
             self._last_put_s = -LINGER_S

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from edge_reid.delivery.announcements import Announcements
 from edge_reid.delivery.identity_states import IdentityStates, Retraction
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_row import Row
@@ -44,6 +45,13 @@ AT_ONCE = Delivery()
 """As fast as the broker takes them, and forgotten when it has."""
 
 
+@dataclass(slots=True)
+class ReplayCount:
+    """Events that were sent after they had waited for a connection, over all connections."""
+
+    sent: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _InFlight:
     message: Message
@@ -67,7 +75,9 @@ class OutboxSender:
     What the broker does not take stays in the outbox, and holds nothing else up.
 
     Args:
+        announcements: to Home Assistant; None: none are made.
         refusals: what it did not take before, to be added to.
+        replays: of the connections before, to be added to.
         is_careful: one by one at first: the last connection was lost with messages on their way.
     """
 
@@ -79,7 +89,9 @@ class OutboxSender:
         identities: IdentityStates,
         delivery: Delivery = AT_ONCE,
         *,
+        announcements: Announcements | None = None,
         refusals: Refusals | None = None,
+        replays: ReplayCount | None = None,
         is_careful: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,6 +99,7 @@ class OutboxSender:
         self._outbox = outbox
         self._address = address
         self._identities = identities
+        self._announcements = announcements
         self._delivery = delivery
         self._rate = RateLimit(delivery.drain_per_s, clock)
         self._states: deque[_InFlight] = deque()
@@ -97,6 +110,7 @@ class OutboxSender:
         self.confirmations = SinkConfirmations(delivery.resend_s, clock)
         self.refusals = Refusals(clock) if refusals is None else refusals
         self._careful = WINDOW if is_careful else 0  # so many more go one by one
+        self._replays = ReplayCount() if replays is None else replays
         connection.outlives_refusals = True
         self._last_read = 0
         self._last_replayed = outbox.figures.last_seq
@@ -123,6 +137,7 @@ class OutboxSender:
         self._in_flight[packet_id] = packet
         if packet.seq is not None and packet.seq <= self._last_replayed:
             self._rate.passed()
+            self._replays.sent += 1
 
     def process_acks(self) -> int:
         """Take delivered events out of the outbox; returns how many."""
@@ -193,9 +208,16 @@ class OutboxSender:
         self._states = deque(state for state in self._states if state.retraction is None)
         self._clearing, self._uncleared = due, len(due.names) if due else 0
         for name in sorted(due.names) if due else ():
+            self._forget_at_home_assistant(name)  # before: it has arrived when the clear has
             cleared = Message(self._address.identity(name), "", retain=True)
             if cleared.topic not in self.refusals.topics:
                 self._states.append(_InFlight(cleared, retraction=due))
+
+    def _forget_at_home_assistant(self, name: str) -> None:
+        if self._announcements:
+            forgotten = self._announcements.forgotten(name)
+            if forgotten.topic not in self.refusals.topics:
+                self._states.append(_InFlight(forgotten))
 
     def _process_clears(self, arrived: Iterable[_InFlight]) -> None:
         clears = [p for p in arrived if p.retraction and p.retraction is self._clearing]
@@ -256,13 +278,18 @@ class OutboxSender:
         news = None
         if isinstance(event, HitPayload):
             news = self._identities.take_in(event, is_inherited=is_inherited)
-        if news:
+        if news and isinstance(event, HitPayload):
             state = identity_message(news.hit, self._address, news.views)
             if state.topic not in self.refusals.topics:
-                packets.insert(0, _InFlight(state))
+                packets = [*self._announced(event.identity), _InFlight(state), *packets]
         if awaits_sink:
             self.confirmations.expect(event.event_id, entry.seq)
         return packets
+
+    def _announced(self, identity: str) -> list[_InFlight]:
+        """Who is not known to Home Assistant yet is announced ahead of their first state."""
+        new = self._announcements.take_person(identity) if self._announcements else None
+        return [_InFlight(new)] if new and new.topic not in self.refusals.topics else []
 
     def _take_confirmed(self) -> list[int]:
         """Events that sinks have stored. When they keep silent too long, all is sent again."""

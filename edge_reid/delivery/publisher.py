@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 from edge_reid.core.errors import BrokerError, EdgeReidError
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.delivery.agent_report import AgentFacts, AgentReport
+from edge_reid.delivery.announcements import Announcements
 from edge_reid.delivery.camera_guard import CameraGuard
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.identity_states import IdentityStates
@@ -18,7 +19,7 @@ from edge_reid.delivery.instance import Instance, former_instance, noted
 from edge_reid.delivery.link_state import Link, LinkMonitor, LinkState
 from edge_reid.delivery.name_guard import STANDBY_S, NameGuard, NameTakenError
 from edge_reid.delivery.outbox import Outbox
-from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery, OutboxSender
+from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery, OutboxSender, ReplayCount
 from edge_reid.delivery.retained_states import RetainedStates
 from edge_reid.mqtt.backoff import RETRY_S, Backoff, jittered
 from edge_reid.mqtt.message import Message, Received
@@ -49,7 +50,8 @@ class Publisher:
     Where another agent of this name is online, this one stays away from the broker and looks now
     and then whether the other has gone; events wait in the outbox.
 
-    With `commands` it also listens to commands, and publishes their results.
+    With `commands` it also listens to commands, and publishes their results; with `announcements`
+    Home Assistant has devices of what it publishes.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Publisher:
         commands: CommandInbox | None = None,
         abandoned: AbandonedOutboxes | None = None,
         inherited: InheritedEvents | None = None,
+        announcements: Announcements | None = None,
     ) -> None:
         self._transport = transport
         self._outbox = outbox
@@ -84,10 +87,12 @@ class Publisher:
         self._name_guard = NameGuard(transport, address, silence_s=silence_s, own_instances=own)
         self._identities = IdentityStates(outbox, abandoned)
         self._inherited = inherited
+        self._announcements = announcements
         self._link = LinkMonitor(str(transport))
         self._states = RetainedStates()
         self._is_careful = False  # as the last connection was lost
         self._delivered_through = 0  # as the sender says
+        self._replays = ReplayCount()
         self._has_news = False  # whether our own status should be published soon
         self._waker = Waker()
         self._closing = False
@@ -139,6 +144,11 @@ class Publisher:
         if states != self._report.camera_states:
             self._report.camera_states = states
             self._publish_status_soon()
+
+    @property
+    def replayed(self) -> int:
+        """Events that had waited for a connection and were sent, since the start."""
+        return self._replays.sent
 
     def wait_settled(self, timeout_s: float) -> LinkState:
         """Wait for the outcome of the first attempt to connect."""
@@ -225,7 +235,9 @@ class Publisher:
             self._address,
             self._identities,
             self._delivery,
+            announcements=self._announcements,
             refusals=self._refusals,
+            replays=self._replays,
             is_careful=self._is_careful,
         )
         self._listen(connection, sender)
@@ -241,6 +253,8 @@ class Publisher:
             connection.listen([self._address.agent_stored], sender.confirmations.hear)
         if self._commands:
             connection.listen([self._address.agent_command], self._hear_command)
+        if self._announcements:
+            connection.listen_if_allowed([self._announcements.topic], self._announcements.hear)
         if self._camera_guard.topics:
             connection.listen_if_allowed(self._camera_guard.topics, self._camera_guard.hear)
 
@@ -250,6 +264,8 @@ class Publisher:
 
     def _carry(self, connection: MessageConnection, sender: OutboxSender) -> None:
         self._states.begin_anew()
+        if self._announcements:
+            self._announcements.begin_anew()
         self._delivered_through = 0
         self._note_refusals()
         next_status_s = 0.0
@@ -274,7 +290,8 @@ class Publisher:
     def _take_states(self) -> list[Message]:
         """States to be published, and the results of commands."""
         results = self._commands.take_outgoing() if self._commands else []
-        return [*self._states.take_unsent(), *results]
+        new = self._announcements.take_due(self._identities.staying) if self._announcements else []
+        return [*new, *self._states.take_unsent(), *results]
 
     def _note_refusals(self) -> None:
         """Say what the broker does not take, once it changes."""

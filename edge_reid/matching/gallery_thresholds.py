@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import numpy as np
+
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.matching.threshold import is_measured, share_reaching, threshold_for
 
@@ -68,6 +70,34 @@ class GalleryThresholds:
             ((table, count),) = people.items()
             return threshold_for(table, target_fpir, count)
         return _threshold_of_mixed(people, target_fpir)
+
+    def fpir(self, threshold: float, templates_each: Sequence[int]) -> float:
+        """The share of impostors that reach a similarity to somebody: `threshold` the other way.
+
+        >>> round(GalleryThresholds(((0.1, 0.3), (0.01, 0.5))).fpir(0.5, [1, 1]), 4)
+        0.0199
+
+        Below the first similarity of the tables it is that of the first.
+
+        Raises:
+            ModelError: a table is none.
+        """
+        return _fpir_at(self._people(templates_each), threshold)
+
+    def moved(self, by: Mapping[float, float]) -> GalleryThresholds:
+        """Tables with other similarities.
+
+        Args:
+            by: what is added to the similarity of each p; those between are interpolated in p.
+        """
+        ps = sorted(by)
+
+        def one(table: Table) -> Table:
+            raised = [s + float(np.interp(p, ps, [by[p] for p in ps])) for p, s in table]
+            rising = np.clip(np.maximum.accumulate(raised), -1.0, 1.0)
+            return tuple((p, float(s)) for (p, _), s in zip(table, rising, strict=True))
+
+        return GalleryThresholds(one(self.single), {n: one(t) for n, t in self.several.items()})
 
     def is_measured(self, target_fpir: float, templates_each: Sequence[int]) -> bool:
         """Whether `threshold` stays within the tables; False when it has to go on beyond one.

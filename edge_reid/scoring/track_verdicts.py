@@ -81,6 +81,8 @@ def shown_tracks(events: Iterable[EventPayload], truth: GroundTruth) -> tuple[Sh
     labels = LabelLookup(truth)
     by_track: defaultdict[tuple[str, str, int, str], list[ShownEvent]] = defaultdict(list)
     for event in events:
+        if event.type == "correction":  # the event that it takes back stays a mistake
+            continue
         key = event.site, event.agent, event.track_id, event.first_seen
         by_track[key].append(_shown(event, truth, labels))
     tracks = (ShownTrack(_by_time(found)) for found in by_track.values())

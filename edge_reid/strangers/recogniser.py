@@ -11,7 +11,8 @@ identity: a threshold from the model's impostor similarities, for as many compar
 | `end` | the same; else who the whole track shows, or the name of somebody new |
 
 So nobody is made of a track that turns out to be known, and a name once told stays the track's,
-but that of a track that has swapped people.
+but that of a track that has swapped people. A track that continues a visit has the name of the
+visit, though both may have been in view for a while.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ PURGE_INTERVAL_S = 60.0
 """Somebody may be kept for so much longer than the settings say."""
 HANDOVER_S = 1.0
 """Two tracks of one person may overlap so long, when the second takes over from the first."""
+VISITS_KEPT = 256
+"""Names of visits that have ended: of the newest so many it is known which track continues them."""
 NOT_KNOWN_AGAIN = "unknown people are not known again"
 KEPT_TOO_LONG = "unknown people are kept too long"
 
@@ -81,6 +84,7 @@ class StrangerRecogniser:
         self._purges = purges
         self._clock = clock
         self._told: dict[int, str] = {}  # by track_id, of tracks that have not ended
+        self._visits: dict[int, str] = {}  # by the track it began as, of visits with an end
         self._known: tuple[Stranger, ...] = ()
         self._edition: int | None = None  # of the file, when we read it
         self._purge_due_s = time.monotonic() + PURGE_INTERVAL_S
@@ -170,6 +174,9 @@ class StrangerRecogniser:
 
     def _at_first(self, hit: Hit, min_crops: int) -> str | None:
         """Who it is, unless whoever is nearest is in view elsewhere: then the end will tell."""
+        if visitor := self._name_of_visit(hit):
+            self._told[hit.track_id] = visitor
+            return visitor
         nearest = self._nearest(hit, self._lately_seen(hit), min_crops)
         if nearest is None or self._is_elsewhere(nearest, hit):
             return None
@@ -178,7 +185,14 @@ class StrangerRecogniser:
 
     def _at_end(self, hit: Hit, min_crops: int) -> str | None:
         told = self._told.pop(hit.track_id, None)
-        name = told or self._whom_it_shows(hit, min_crops)
+        name = self._met(hit, told, min_crops)
+        if name:
+            self._keep_name(hit, name)
+        return name
+
+    def _met(self, hit: Hit, told: str | None, min_crops: int) -> str | None:
+        """The name of whoever an ended track shows; that they were here is written down."""
+        name = told or self._name_of_visit(hit) or self._whom_it_shows(hit, min_crops)
         visit = Visit(self._camera, hit.first_seen_utc_s, hit.last_seen_utc_s, hit.embeddings)
         now_utc_s, self._edition = self._clock(), None
         if name and self._store.meet_again(name, visit, now_utc_s=now_utc_s):
@@ -194,6 +208,17 @@ class StrangerRecogniser:
         )
         self._complaints.discard(NOT_KNOWN_AGAIN)
         return name
+
+    def _name_of_visit(self, hit: Hit) -> str | None:
+        """The name of the visit that a track continues, if that has one."""
+        return None if hit.continues is None else self._visits.get(hit.continues)
+
+    def _keep_name(self, hit: Hit, name: str) -> None:
+        began_as = hit.track_id if hit.continues is None else hit.continues
+        self._visits.pop(began_as, None)
+        self._visits[began_as] = name
+        for oldest in tuple(self._visits)[:-VISITS_KEPT]:
+            del self._visits[oldest]
 
     def _whom_it_shows(self, hit: Hit, min_crops: int) -> str | None:
         people = [each for each in self._lately_seen(hit) if not self._is_elsewhere(each, hit)]

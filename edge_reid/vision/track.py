@@ -18,7 +18,14 @@ from edge_reid.core.config import TrackSettings
 from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.assign import pair_by_overlap
-from edge_reid.vision.kalman import Motion, begin, correct, predict, shift
+from edge_reid.vision.kalman import (
+    VELOCITY_MEMORY_S,
+    Motion,
+    begin,
+    correct,
+    predict,
+    shift,
+)
 
 _WEAK_MIN_IOU = 0.4
 """A weak detection must lie where it is expected; a strong one may surprise (`min_iou`)."""
@@ -192,6 +199,7 @@ class Tracker:
             [each.box for each in detections],
             min_iou=min_iou,
             buffer=buffer,
+            trust=[_trust(each) for each in followed],
         )
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
         unseen = [each for row, each in enumerate(followed) if row not in rows]
@@ -293,6 +301,11 @@ def _by_id(tracks: Iterable[Track]) -> tuple[Track, ...]:
 def _doubt(detection: Detection, unseen: Sequence[_Followed]) -> float:
     contested = any(iou(each.motion.box, detection.box) > _CONTESTED_IOU for each in unseen)
     return _CONTESTED_DOUBT if contested else 1.0
+
+
+def _trust(each: _Followed) -> float:
+    """How much a prediction counts beside that of a track just seen: less the longer it was not."""
+    return math.exp(-each.unseen_s / VELOCITY_MEMORY_S)
 
 
 def _is_duplicate(detection: Detection, seen: Sequence[_Followed]) -> bool:

@@ -16,11 +16,13 @@ from typing import Literal
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Hit, Known
+from edge_reid.matching.score_drift import DriftReport
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.payloads import (
     LINES_MAX,
     SILENT_PERIODS,
     CameraStatus,
+    DriftFigures,
     EventPayload,
     HitPayload,
     IdentityState,
@@ -54,6 +56,8 @@ class Event:
 
     hit: Hit
     origin: EventOrigin
+    corrects: str | None = None
+    """Of a correction: `event_id` of the event that is taken back."""
 
     @property
     def topic(self) -> str:
@@ -66,7 +70,7 @@ class Event:
         hit, decision, origin = self.hit, self.hit.decision, self.origin
         known = decision if isinstance(decision, Known) else None
         kind: type[EventPayload] = HitPayload if known else UnknownPayload
-        return kind(
+        payload = kind(
             event_id=event_id(hit, origin),
             seq=seq,
             type=hit.type.value,
@@ -92,6 +96,7 @@ class Event:
             gallery_version=int(origin.gallery_version),
             replayed=replayed,
         )
+        return payload.model_copy(update={"corrects": self.corrects}) if known else payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,11 @@ class CameraReport:
     last_frame_utc_s: float | None = None
     reason: str | None = None
     fault: FaultKind | None = None
+    persons_in_view: int | None = None
     looks: LookReport | None = None
     """None for a recording."""
+    drift: DriftReport | None = None
+    """None while too little is known, and for a recording."""
 
 
 def event_id(hit: Hit, origin: EventOrigin) -> str:
@@ -168,7 +176,7 @@ def identity_message(
     """
     state = IdentityState(
         identity=hit.identity,
-        in_view=hit.type != "end",
+        in_view=not hit.is_over,
         site=hit.site,
         agent=hit.agent,
         camera=hit.camera,
@@ -217,8 +225,10 @@ def camera_status_message(
         frames=report.frames,
         frames_dropped=report.frames_dropped,
         last_frame_at=None if last is None else rfc3339(last),
+        persons_in_view=report.persons_in_view,
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
+        drift=_drift_figures(report.drift) if report.drift else None,
         period_s=goes_on,
         at=rfc3339(now_utc_s),
     )
@@ -242,6 +252,18 @@ def _look_figures(looks: LookReport) -> LookFigures:
         events_p95_ms=milliseconds(looks.events_p95_ms),
         missed=looks.missed,
         crops_per_look=looks.crops_per_look,
+    )
+
+
+def _drift_figures(drift: DriftReport) -> DriftFigures:
+    verdict = drift.verdict
+    return DriftFigures(
+        state=verdict.state,
+        unknown_tracks=verdict.tracks,
+        shift=_rounded(verdict.shift, 2),
+        fpir=_rounded(verdict.fpir, 4),
+        threshold_advised=_similarity(drift.threshold_advised),
+        adapts=drift.adapts,
     )
 
 

@@ -106,14 +106,16 @@ class Payload(BaseModel):
 
 
 class EventPayload(Payload):
-    """What a hit and an unknown have in common. Both have the same fields, for the sinks' sake."""
+    """What a hit and an unknown have in common. Both have the same fields, for the sinks' sake, but
+    for `corrects`.
+    """
 
     schema_: Annotated[str, Field(alias="schema")] = ""
     event_id: EventId
     """UUID made from what the event says: the same event has the same id however often it comes."""
     seq: Ordinal
     """Rises by one with every event of this agent; a gap says that events were dropped."""
-    type: Literal["new", "update", "end"]
+    type: Literal["new", "update", "end", "correction"]
     """First decision on a track, a clearly better one, or the end of the track."""
     site: Name
     agent: Name
@@ -159,15 +161,33 @@ class EventPayload(Payload):
     replayed: bool
     """Whether it waited in the outbox for a broker."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the person is not in view by this track any more, or never was."""
+        return self.type in {"end", "correction"}
+
 
 class HitPayload(EventPayload):
-    """A track shows a known identity."""
+    """A track shows a known identity; or, in a correction, does not show it after all."""
 
     schema_: Annotated[Literal["edge-reid.hit/1"], Field(alias="schema")] = "edge-reid.hit/1"
+    type: Literal["new", "update", "end", "correction"]
+    """First decision on a track, a clearly better one, or the end of the track. `correction`, from
+    0.6.0 on: what was said of this track and this identity is taken back, as a better decision came
+    or the person was removed; whom the track shows, if anybody, is told by an event of its own."""
     identity: IdentityName
     stranger: None = Field(None, json_schema_extra=_SINCE_0_2)
     """Null: the person is known."""
     similarity: Similarity
+    corrects: EventId | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Of a correction: the last event that is taken back. All others of this identity and track are
+    as well. No other event has it."""
+
+    def to_json(self) -> str:
+        """As of any payload; what is no correction has the fields that it always had."""
+        return self.model_dump_json(
+            by_alias=True, exclude={"corrects"} if self.corrects is None else None
+        )
 
 
 class UnknownPayload(EventPayload):
@@ -176,6 +196,8 @@ class UnknownPayload(EventPayload):
     schema_: Annotated[Literal["edge-reid.unknown/1"], Field(alias="schema")] = (
         "edge-reid.unknown/1"
     )
+    type: Literal["new", "update", "end"]
+    """First decision on a track, a clearly better one, or the end of the track."""
     identity: None = None
     margin: None = None
 
@@ -237,6 +259,24 @@ class LookFigures(Payload):
     """So many people are embedded at most; null: all."""
 
 
+class DriftFigures(Payload):
+    """How alike unknown people at a camera are to those enrolled, against the model's manifest."""
+
+    state: Literal["none", "higher", "lower"]
+    """`higher`: they are more alike, so that more of them get a name than was accepted; `lower`:
+    less; `none`: neither can be said of so many tracks."""
+    unknown_tracks: Count
+    """That this rests on."""
+    shift: Margin
+    """Similarity by which they are more alike than measured."""
+    fpir: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    """Share of unknown people who get a name, as estimated when this was found."""
+    threshold_advised: Similarity | None
+    """That would keep the accepted share; null when there is no drift, or a threshold is fixed."""
+    adapts: bool
+    """Whether the agent moves its threshold by itself, as far as `decide.adapt_most` allows."""
+
+
 class CameraStatus(Payload):
     """How a camera does. Retained; holds only while its agent is online."""
 
@@ -260,11 +300,15 @@ class CameraStatus(Payload):
     frames_dropped: Count = 0
     """Not processed, because a newer one was there or because they came damaged."""
     last_frame_at: Time | None = None
+    persons_in_view: Count | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Confirmed tracks at the last frame, known or not; null when no frames come."""
     looks: LookFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Null for a recording."""
     degraded: bool | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Whether looks or crops are given up to keep the promised latency, or are missed because the
     device is too slow; `looks` says how many. Null for a recording."""
+    drift: DriftFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Null while too few people were decided unknown, and for a recording."""
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
     """It is written at least so often: one that is far older is of an agent that is gone. Null
     where nothing more will come, as in `ended`."""

@@ -42,10 +42,11 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     They describe what is sent: every field is there, but those that came after the first release of
     the schema (`x-since`), which an older agent does not send.
     """
-    return {schema_name(payload): _schema(payload) for payload in PAYLOADS}
+    return {schema_name(payload): schema_of(payload) for payload in PAYLOADS}
 
 
-def _schema(payload: type[Payload]) -> dict[str, Any]:
+def schema_of(payload: type[Payload]) -> dict[str, Any]:
+    """The JSON Schema of a payload."""
     name = schema_name(payload)
     schema = payload.model_json_schema(by_alias=True, mode="serialization")
     schema["required"] = [

@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
@@ -156,6 +156,48 @@ TOPICS = (
 )
 """All there are."""
 
+DISCOVERY_PREFIX = "homeassistant"
+"""First level of Home Assistant's own topics, where nobody has set another."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryTopic:
+    """One kind of topic below Home Assistant's discovery prefix. A site stands within a level."""
+
+    pattern: str
+    writers: tuple[Party, ...]
+    readers: tuple[Party, ...]
+
+    def name(self, prefix: str, **names: str) -> str:
+        """One topic of this kind."""
+        return f"{prefix}/{self.pattern.format(**names)}"
+
+    def rule(self, site: str | None, *, is_owner: bool) -> str:
+        """What a client of a site may use; `{agent}` stands for its own name."""
+        names = {"agent": "{agent}"} if is_owner else {}
+        levels = [
+            level.format_map({"site": site, **names})
+            if (site is not None or "{site}" not in level) and not _has_other_name(level, names)
+            else ANY
+            for level in self.pattern.split("/")
+        ]
+        return "/".join([DISCOVERY_PREFIX, *levels])
+
+
+# Capital letters are in no name of ours: so no site's agents are another's people.
+HA_AGENT = DiscoveryTopic(
+    "device/edge-reid-{site}/{agent}/config", writers=(AGENT,), readers=(READER,)
+)
+HA_PERSON = DiscoveryTopic(
+    "device/edge-reid-{site}-PEOPLE/{identity}/config",
+    writers=(ANY_AGENT,),  # as `identities/{identity}`, which it shows
+    readers=(READER,),
+)
+HA_STATUS = DiscoveryTopic("status", writers=(READER,), readers=(ANY_AGENT,))
+"""Home Assistant is a reader, and says there that it has started."""
+
+DISCOVERY = (HA_AGENT, HA_PERSON, HA_STATUS)
+
 EVENTS = (HIT, UNKNOWN)
 """What cameras publish of people."""
 
@@ -262,6 +304,23 @@ def access_rules(role: str) -> tuple[str, ...]:
     return (*rules, *_denials(role))
 
 
+def discovery_rules(role: str, site: str | None) -> tuple[str, ...]:
+    """The same of Home Assistant's own topics, whole: `write homeassistant/device/…`.
+
+    Args:
+        role: of the client.
+        site: of the client; None: any.
+    """
+    rules = (
+        f"{access} {topic.rule(site, is_owner=party.is_owner)}"
+        for topic in DISCOVERY
+        for access, parties in (("read", topic.readers), ("write", topic.writers))
+        for party in parties
+        if party.role == role
+    )
+    return tuple(dict.fromkeys(rules))
+
+
 def _topic_rules(topic: Topic, role: str) -> Iterator[str]:
     readable = [_owned(topic, party) for party in topic.readers if party.role == role]
     writable = [_owned(topic, party) for party in topic.writers if party.role == role]
@@ -284,6 +343,10 @@ def _owned(topic: Topic, party: Party) -> str:
     """The pattern, with wildcards for all names but those of an owner."""
     own = {level: f"{{{level}}}" for level in _OWN_LEVELS if party.is_owner}
     return topic.pattern.format_map(defaultdict(lambda: ANY, own))
+
+
+def _has_other_name(level: str, known: Mapping[str, str]) -> bool:
+    return any(name not in {"site", *known} for name in re.findall(r"{(\w+)}", level))
 
 
 def _is_name(level: str) -> bool:

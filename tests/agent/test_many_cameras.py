@@ -228,7 +228,7 @@ def test_who_is_in_view_of_two_cameras_has_two_hits_and_one_state(
 def test_one_of_four_dies_and_the_others_are_looked_at_as_often_as_before(
     gallery: Path, broker: Mosquitto, told: Consumer
 ) -> None:
-    living = encode(noise(2 * FPS))
+    living = encode(noise(40 * FPS))  # a shorter loop would be a picture that stands still
     names = ("gate", "door", "yard", "pond")
     with ExitStack() as stack:
         served = {name: stack.enter_context(RtspCamera(lambda _: cycle(living))) for name in names}

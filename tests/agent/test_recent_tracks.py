@@ -13,6 +13,7 @@ from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack, TrackReport
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Track, Unknown
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 
 MODEL_ID = "0123456789abcdef"
@@ -39,7 +40,7 @@ def policy(*enrolled: str) -> MatchPolicy:
         version=len(enrolled),
     )
     rules = DecideSettings(threshold=0.6, min_crops=MIN_CROPS, target_fpir=0.01)
-    return MatchPolicy(Index(people), rules, IMPOSTORS)
+    return MatchPolicy(Index(people), rules, GalleryThresholds(IMPOSTORS))
 
 
 class Street:

@@ -21,6 +21,7 @@ from edge_reid.cli.verbs.fleet import member_as_json
 from edge_reid.consumers.fleet import Fleet, fleet_filters
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
+from edge_reid.matching.score_drift import DriftReport, DriftVerdict
 from edge_reid.mqtt.connection import MqttTransport, Received, connect
 from edge_reid.mqtt.message import Message
 from edge_reid.release.release_head import ReleaseHead, RolloutGroup, TargetRelease, seal
@@ -231,6 +232,16 @@ def test_an_agent_is_shown_with_all_its_cameras() -> None:
         {"camera": "south", "state": "failed", "fault": "login", "degraded": True},
         {"camera": "west", "state": None},
     ]
+
+
+def test_a_drift_is_shown_as_what_it_does_to_the_promise() -> None:
+    verdict = DriftVerdict("higher", 500, 0.12, 0.0652)
+    drift = DriftReport(verdict, 0.73, adapts=False)
+    assert "drift: about 6.5% of unknown people named" in shown(
+        fleet_of(camera("gate", CameraReport("running", drift=drift)))
+    )
+    calm = DriftReport(DriftVerdict("none", 500, 0.0, 0.01), None, adapts=False)
+    assert "drift" not in shown(fleet_of(camera("gate", CameraReport("running", drift=calm))))
 
 
 def test_what_was_cleared_is_forgotten_and_a_camera_belongs_to_its_last_agent() -> None:

@@ -6,12 +6,14 @@ import json
 import sqlite3
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.decided_tracks import STRANGER, an_event
 from support.postgres import Postgres
 
+from edge_reid.consumers.event_query import EventQuery
 from edge_reid.consumers.event_store import (
     COLUMNS,
     TABLE,
@@ -22,8 +24,9 @@ from edge_reid.consumers.event_store import (
 )
 from edge_reid.consumers.lines_store import LinesStore
 from edge_reid.consumers.sqlite_store import SqliteStore
-from edge_reid.consumers.store_urls import open_store
+from edge_reid.consumers.store_urls import open_store, read_events
 from edge_reid.core.errors import StoreError, UsageError
+from edge_reid.core.types import HitType
 from edge_reid.wire.payloads import EventPayload
 
 EVENTS = [an_event(1).payload(1), an_event(2, STRANGER).payload(2), an_event(3).payload(3)]
@@ -104,6 +107,21 @@ def test_a_hit_stands_there_as_it_was_sent(postgres: Postgres, tmp_path: Path) -
         assert lite.execute(query).fetchone() == expected
 
 
+def test_a_correction_is_kept_with_what_it_takes_back(where: str) -> None:
+    hit, nobody = an_event(1), an_event(2, STRANGER)
+    correction = replace(
+        an_event(1, type_=HitType.CORRECTION), corrects=hit.payload(1).event_id
+    ).payload(3)
+    store = open_store(where)
+    assert store.write([hit.payload(1), nobody.payload(2), correction]) == 3
+    store.close()
+    asked = EventQuery(), EventQuery(last_of_tracks=True), EventQuery(who="ana", hits_only=True)
+    every, last, of_ana = (read_events(where, query) for query in asked)
+    assert every == [hit.payload(1), correction, nobody.payload(2)]
+    assert last == [nobody.payload(2)], "who was taken back was not there"
+    assert of_ana == [hit.payload(1), correction]
+
+
 def older(where: str) -> None:
     """Bring an SQLite file back to what the first edge-reid made."""
     with sqlite3.connect(where.removeprefix("sqlite:///")) as lite:
@@ -112,6 +130,7 @@ def older(where: str) -> None:
         lite.execute("DROP INDEX events_by_stranger")
         lite.execute("ALTER TABLE events DROP COLUMN stranger")
         lite.execute("ALTER TABLE events DROP COLUMN continues")
+        lite.execute("ALTER TABLE events DROP COLUMN corrects")
         lite.execute("PRAGMA user_version = 1")
 
 
@@ -219,7 +238,7 @@ def other_sqlite(path: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (newer_sqlite, "expected format 4 or older, got 99, written by a newer edge-reid"),
+        (newer_sqlite, "expected format 5 or older, got 99, written by a newer edge-reid"),
         (other_sqlite, "the events of a sink, got another kind of file; give another file"),
         (lambda path: f"sqlite:///{path / 'no' / 'folder.db'}", "cannot be opened"),
         (lambda path: f"{path / 'no' / 'folder.jsonl'}", "cannot be written"),
@@ -239,7 +258,7 @@ def test_newer_tables_in_postgres_are_not_touched(postgres: Postgres) -> None:
     open_store(where).close()
     with psycopg.connect(where) as db:
         db.execute("UPDATE edge_reid_schema SET version = 99")
-    with pytest.raises(StoreError, match="expected tables of version 3, got 99"):
+    with pytest.raises(StoreError, match="expected tables of version 4, got 99"):
         open_store(where)
 
 

@@ -20,7 +20,7 @@ from edge_reid.consumers.event_store import EventStore, StoreUnavailableError
 from edge_reid.consumers.postgres_months import Month
 from edge_reid.consumers.store_urls import open_store, read_events
 from edge_reid.core.errors import StoreError
-from edge_reid.core.types import HitType
+from edge_reid.core.types import HitType, Known
 from edge_reid.wire.events import rfc3339
 from edge_reid.wire.payloads import EventPayload
 
@@ -229,13 +229,17 @@ def test_who_was_where_since_when_reads_an_index_of_the_months_in_question(
     assert "identity" in plan
 
 
+ZOE = Known("zoe", 0.9, 0.6, 0.3, 5)
+
+
 def test_views_tell_visits_last_places_and_hours(postgres: Postgres) -> None:
     where = postgres.new_place()
     new, end = an_event(1).payload(1), an_event(1, type_=HitType.END).payload(2)
     end = end.model_copy(update={"decided_at": "1970-01-01T00:00:09.000Z", "similarity": 0.9})
     later = an_event(30).payload(3).model_copy(update={"camera": "yard", "continues": 29})
     unknown = an_event(40, STRANGER).payload(4)
-    write(where, new, end, later, unknown).close()
+    wrong, taken_back = (an_event(50, ZOE, kind) for kind in (HitType.NEW, HitType.CORRECTION))
+    write(where, new, end, later, unknown, wrong.payload(5), taken_back.payload(6)).close()
     with psycopg.connect(where) as db:
         db.execute("SET timezone = 'UTC'")
         visits = db.execute(
@@ -250,10 +254,11 @@ def test_views_tell_visits_last_places_and_hours(postgres: Postgres) -> None:
         ("gate", 1, "ana", 0.9, True, "00:00:02"),
         ("yard", 29, "ana", 0.8123, False, "00:00:02"),
         ("gate", 40, None, 0.41, False, "00:00:02"),
+        ("gate", 50, None, 0.9, False, "00:00:02"),
     ]
     assert places == [("ana", "yard")]
     epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
-    assert hours == [(epoch, "gate", 2, 1, 1), (epoch, "yard", 1, 1, 1)]
+    assert hours == [(epoch, "gate", 3, 1, 1), (epoch, "yard", 1, 1, 1)]
 
 
 def test_the_columns_of_the_views_are_described(postgres: Postgres) -> None:

@@ -40,7 +40,7 @@ P = TypeVar("P", bound=Payload)
 UNIT = "edge-reid@gate.service"
 PYTHON = "3.11"
 DEPENDENCIES = "ai-edge-litert av numpy opencv-python-headless paho-mqtt cryptography lap pydantic"
-MORE = "rich typer tomli zstandard pip"
+MORE = "rich typer tomli zstandard pip prometheus-client"
 CONFIG = """# of {version}
 site = "lab"
 camera = "gate"

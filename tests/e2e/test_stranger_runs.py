@@ -65,9 +65,9 @@ def test_most_who_come_back_keep_their_name_and_nobody_has_anothers(events):
             lost += event["stranger"] not in names[whom(event)]
         names[whom(event)].add(event["stranger"])
     owners = [name for theirs in names.values() for name in theirs]
-    assert kept >= 3 * lost
-    assert kept >= 8
-    assert len(owners) - len(set(owners)) <= 1
+    assert lost <= 2
+    assert kept >= 5, "a visit that breaks no more is no return: there are seven"
+    assert len(owners) == len(set(owners))
 
 
 def test_a_name_once_told_is_that_of_the_track(events):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_reid.agent.app import _check_signatures
+from edge_reid.agent.shared_models import check_signatures
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config import ModelSettings
 from edge_reid.core.errors import ModelError
@@ -38,7 +38,7 @@ def finding(models: ModelSettings, name: str = "embedding model"):
 
 
 def test_who_signed_a_model_is_said(models: ModelSettings):
-    _check_signatures(models)
+    check_signatures(models, [models.detector, models.embedding])
     for name in ("detector", "embedding model"):
         found = finding(models, name)
         assert found.verdict is Verdict.OK
@@ -53,7 +53,7 @@ def test_that_nobody_signed_a_model_is_said(
     assert found.verdict is Verdict.WARNING
     assert "signed by nobody" in found.detail
     with caplog.at_level(logging.WARNING):
-        _check_signatures(models)
+        check_signatures(models, [models.detector, models.embedding])
     assert f"model {models.embedding}: nobody signed its manifest" in caplog.text
 
 
@@ -67,7 +67,7 @@ def test_a_model_whose_manifest_was_changed_is_refused(models: ModelSettings):
     manifest = models.embedding.with_suffix(".json")
     manifest.write_bytes(manifest.read_bytes().replace(b"0.", b"1.", 1))
     with pytest.raises(ModelError, match="expected the signature of .* got one of another key"):
-        _check_signatures(models)
+        check_signatures(models, [models.detector, models.embedding])
     assert finding(models).verdict is Verdict.FAILURE
 
 
@@ -77,7 +77,7 @@ def test_the_signature_of_another_key_is_refused(models: ModelSettings):
     for signature in (other, b"", b"no signature\n"):
         models.detector.with_suffix(".sig").write_bytes(signature)
         with pytest.raises(ModelError, match="expected the signature of"):
-            _check_signatures(models)
+            check_signatures(models, [models.detector, models.embedding])
 
 
 def test_what_signs_bundles_says_nothing_about_models(models: ModelSettings):
@@ -85,4 +85,4 @@ def test_what_signs_bundles_says_nothing_about_models(models: ModelSettings):
     body = models.detector.with_suffix(".json").read_bytes()
     models.detector.with_suffix(".sig").write_bytes(KEY.sign(body).hex().encode())
     with pytest.raises(ModelError, match="expected the signature of"):
-        _check_signatures(models)
+        check_signatures(models, [models.detector, models.embedding])

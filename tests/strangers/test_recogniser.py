@@ -17,7 +17,7 @@ from edge_reid.core.config import AgentSettings, StrangerSettings
 from edge_reid.core.errors import ModelError
 from edge_reid.core.types import HitType, Known
 from edge_reid.matching.threshold import threshold_for
-from edge_reid.strangers.recogniser import HANDOVER_S, StrangerRecogniser
+from edge_reid.strangers.recogniser import HANDOVER_S, VISITS_KEPT, StrangerRecogniser
 from edge_reid.strangers.stranger_store import StrangerStore
 
 DIMENSION = 64
@@ -125,6 +125,32 @@ def test_when_two_have_swapped_tracks_their_names_go_along(recogniser):
     assert [hit.stranger for hit in recogniser.assign(swapped, 3)] == [ben, anna]
     assert end(recogniser, 3, BEN, 60.0, 80.0) == ben
     assert end(recogniser, 4, ANNA, 60.0, 80.0) == anna
+
+
+class TestVisits:
+    def test_the_track_that_goes_on_with_a_visit_has_its_name_though_both_were_in_view(
+        self, recogniser, store
+    ):
+        """Anna's track ended, and she goes on as Ben's, who began before her end."""
+        anna = end(recogniser, 1, ANNA, 0.0, 3.0)
+        assert end(recogniser, 2, ANNA, 0.0, 9.0, continues=1) == anna
+        assert names(store) == [anna]
+
+    def test_its_name_is_told_from_the_beginning_on(self, recogniser):
+        anna = end(recogniser, 1, ANNA, 0.0, 9.0)
+        assert new(recogniser, 2, at(0.3, ANNA), 11.0, 12.0, continues=1) == anna
+        assert end(recogniser, 2, at(0.3, ANNA), 11.0, 20.0, continues=1) == anna
+        assert end(recogniser, 3, at(0.3, ANNA), 22.0, 30.0, continues=1) == anna
+
+    def test_of_a_visit_without_a_name_the_looks_decide(self, recogniser):
+        anna = end(recogniser, 1, ANNA, 0.0, 9.0)
+        assert end(recogniser, 3, at(0.9, ANNA), 60.0, 70.0, continues=2) == anna
+
+    def test_only_the_newest_visits_are_kept(self, recogniser):
+        anna = end(recogniser, 1, ANNA, 0.0, 9.0)
+        for number in range(2, 2 + VISITS_KEPT):
+            end(recogniser, number, BEN, 10.0 * number, 10.0 * number + 5)
+        assert end(recogniser, 999, ZOE, 11.0, 12.0, continues=1) != anna
 
 
 class TestNobodyIsInTwoPlaces:

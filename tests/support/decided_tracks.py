@@ -45,6 +45,7 @@ def seen(
     last_s: float,
     *,
     crops: int = 5,
+    continues: int | None = None,
 ) -> Hit:
     """Somebody unknown, by `crops` equal embeddings of one look (D,)."""
     embedding = Embedding(look.astype(np.float32), MODEL_ID, 0.6)
@@ -58,5 +59,6 @@ def seen(
         decided_utc_s=last_s,
         first_seen_utc_s=first_s,
         last_seen_utc_s=last_s,
+        continues=continues,
         embeddings=(embedding,) * crops,
     )

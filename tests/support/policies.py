@@ -76,6 +76,7 @@ def without_camera(
     between_frames = BetweenFrames(
         policies,
         sync or watch or NoGalleries(),
+        outputs=[output],
         commands=None,
         report=GalleryReport(policies, sync, publisher=uplink.publisher, facts=facts),
         names=NO_NAMES,

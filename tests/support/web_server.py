@@ -13,6 +13,17 @@ from pathlib import Path
 from support.requirements import absent
 
 
+def self_signed(work: Path) -> tuple[Path, Path]:
+    """Certificate and key of a server at 127.0.0.1, made in a folder."""
+    if shutil.which("openssl") is None:
+        absent("openssl")
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    new += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", "web.key"]
+    new += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", "web.pem"]
+    subprocess.run(new, cwd=work, check=True, capture_output=True)
+    return work / "web.pem", work / "web.key"
+
+
 class Silent(http.server.SimpleHTTPRequestHandler):
     """Serves a folder, and knows no ranges."""
 
@@ -31,17 +42,11 @@ class WebServer:
         work: Path,
         handler: type[http.server.SimpleHTTPRequestHandler] = Silent,
     ) -> None:
-        if shutil.which("openssl") is None:
-            absent("openssl")
-        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        new += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", "web.key"]
-        new += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", "web.pem"]
-        subprocess.run(new, cwd=work, check=True, capture_output=True)
-        self.ca_file = work / "web.pem"
+        self.ca_file, key_file = self_signed(work)
         serving = functools.partial(handler, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serving)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.ca_file, work / "web.key")
+        context.load_cert_chain(self.ca_file, key_file)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self.url = f"https://127.0.0.1:{self._server.server_port}"

@@ -15,15 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.cli.main import main
 
-step = Pipeline.step
+look = Pipeline.look
 count = itertools.count(1)
 
 
-def hang_once(self, frame):  # type: ignore[no-untyped-def]
+def hang_once(self, frame, **limits):  # type: ignore[no-untyped-def]
     if next(count) >= int(sys.argv[1]):
         threading.Event().wait()
-    return step(self, frame)
+    return look(self, frame, **limits)
 
 
-Pipeline.step = hang_once  # type: ignore[method-assign]
+Pipeline.look = hang_once  # type: ignore[method-assign]
 main(sys.argv[2:])

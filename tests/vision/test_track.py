@@ -121,6 +121,16 @@ def test_somebody_behind_a_pillar_keeps_his_number() -> None:
     assert not any(update.ended for update in updates)
 
 
+def test_who_passes_where_somebody_is_hidden_keeps_their_number() -> None:
+    """One stands still and is hidden; another one walks by in front, from right to left."""
+    tracker = make_tracker()
+    walk = [person(378.0 - 20 * index) for index in range(15)]
+    hidden = [[person(158)] if index < 4 else [] for index in range(len(walk))]
+    updates = play(tracker, [[*other, seen] for other, seen in zip(hidden, walk, strict=True)])
+    observed = [[track.track_id for track in update.active if track.observed] for update in updates]
+    assert observed[1:] == [[1, 2]] * 3 + [[2]] * 11
+
+
 def test_two_people_who_cross_keep_their_numbers() -> None:
     """For three looks the detector sees one wide box where the two are."""
 

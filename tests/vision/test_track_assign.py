@@ -24,6 +24,8 @@ boxes = st.lists(
 
 def likeness(a: Box, b: Box, min_iou: float) -> float:
     """IoU times the IoU of the vertical extents; 0 for a pair that is not allowed."""
+    if max(a.height, b.height) >= 1.8 * min(a.height, b.height):
+        return 0.0
     shared = max(0.0, min(a.y2, b.y2) - max(a.y1, b.y1))
     return iou(a, b) * shared / (a.height + b.height - shared) if iou(a, b) >= min_iou else 0.0
 
@@ -54,6 +56,20 @@ def test_of_two_people_who_cross_the_farther_one_is_the_smaller_one() -> None:
     detection = Box(0, 0, 40, 100 * 0.8)
     assert iou(near_person, detection) == pytest.approx(iou(far_person, detection))
     assert pair_by_overlap([near_person, far_person], [detection], min_iou=0.1) == ((1, 0),)
+
+
+def test_a_box_of_half_the_height_is_of_somebody_else() -> None:
+    tracked = Box(0, 0, 40, 100)
+    assert pair_by_overlap([tracked], [Box(0, 0, 40, 60)], min_iou=0.1) == ((0, 0),)
+    assert pair_by_overlap([tracked], [Box(0, 0, 40, 52)], min_iou=0.1) == ()
+
+
+def test_of_two_predictions_the_one_that_is_trusted_less_stands_back() -> None:
+    surer, nearer = Box(0, 0, 40, 100), Box(4, 0, 44, 100)
+    detection = [Box(5, 0, 45, 100)]
+    assert pair_by_overlap([surer, nearer], detection, min_iou=0.1) == ((1, 0),)
+    weighed = pair_by_overlap([surer, nearer], detection, min_iou=0.1, trust=[1.0, 0.5])
+    assert weighed == ((0, 0),)
 
 
 def test_nobody_pairs_with_nobody() -> None:

@@ -181,6 +181,7 @@ def test_camera_status() -> None:
         "last_frame_at": "1970-01-01T00:00:10.000Z",
         "looks": None,
         "degraded": None,
+        "drift": None,
         "period_s": None,
         "at": "1970-01-01T00:00:20.000Z",
     }

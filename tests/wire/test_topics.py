@@ -100,7 +100,8 @@ def test_every_role_has_the_rights_that_it_had(role: str) -> None:
     for site, level in (("lab", "lab"), (None, "+")):
         lines = list(load_certs().Holder(role, "gate-1", site, cameras).rules("edge-reid"))
         rules = (line.split() for line in RULES[role].strip().splitlines())
-        assert set(lines) == {
+        ours = {line for line in lines if "homeassistant/" not in line}  # test_home_assistant.py
+        assert ours == {
             f"topic {access} edge-reid/{topic.replace('lab', level, 1)}" for access, topic in rules
         }
         assert len(lines) == len(set(lines))

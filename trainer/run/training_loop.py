@@ -114,6 +114,7 @@ class StageRun:
                 done = self._done(at.step, clock)
                 self._shown.advance(at.step, done, losses["loss"], len(batch.labels))
                 self._after_step(at, losses, rate)
+            self._say_if_cut_short(at, stop)
             scores = {} if stop.asked else self._score(at)
             # At a stage's end too: its averages are put on disk only after this.
             write_checkpoint(checkpoint_of(self._run, self._model, at))
@@ -124,6 +125,15 @@ class StageRun:
 
     def _title(self, at: TrainingPosition) -> str:
         return f"stage {at.stage + 1} of {len(self._recipe.stages)},"
+
+    def _say_if_cut_short(self, at: TrainingPosition, stop: StopRequest) -> None:
+        """A busy machine may do a few steps in the minutes that an idle one does all in."""
+        least = min(self._stage.least_steps, self._steps)
+        if at.step < least and not stop.asked:
+            self._shown.say(
+                f"warning: {self._title(at)} expected {least} steps at least, got {at.step} in "
+                f"{self._stage.minutes:g} minutes: it has hardly learnt; give more minutes, or none"
+            )
 
     def _saved_step(self, batch: Batch, at: TrainingPosition, rate: float) -> dict[str, float]:
         """Do a step and, when a checkpoint is due, save the state before it.

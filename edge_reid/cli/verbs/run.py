@@ -14,6 +14,8 @@ from edge_reid.cli.options import (
     AnyGalleryOption,
     ConfigOption,
     DetectorOption,
+    LogFormat,
+    LogFormatOption,
     ModelOption,
     TargetFpirOption,
 )
@@ -69,6 +71,7 @@ def run(
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
     *,
     login: BrokerLogin,
 ) -> None:
@@ -79,9 +82,11 @@ def run(
     Everything can stand in the file of --config, several cameras only there; an option that is
     given here wins over it.
     """
+    from contextlib import ExitStack
     from functools import partial
 
     from edge_reid.agent.app import Outputs, run_agent
+    from edge_reid.cli.run_log import RunLog, errors_logged, log_run
     from edge_reid.cli.run_progress import RunScreen
     from edge_reid.core.config import load_settings
     from edge_reid.core.errors import BrokerError
@@ -103,15 +108,23 @@ def run(
         "outbox": {"path": outbox},
         "web": {"listen": web},
     }
+    log_run(log_format)
     load = partial(load_settings, config, _given(overrides))
-    settings = load()
     outputs = Outputs(events=events, annotate=annotate)
-    with RunScreen(quiet=quiet, summary_to_stderr=events == "-") as screen, ExitStack() as stack:
-        observers = [screen, *_pages(settings, stack, tell=screen.notice)]
+    with errors_logged(log_format), ExitStack() as stack:
+        settings = load()
+        to_stderr = events == "-"
+        watcher: RunLog | RunScreen = (
+            RunLog()
+            if log_format is LogFormat.JSON
+            else stack.enter_context(RunScreen(quiet=quiet, summary_to_stderr=to_stderr))
+        )
+        observers = [watcher, *_pages(settings, stack, tell=watcher.notice)]
         summary = run_agent(settings, outputs=outputs, observers=observers, reload=load)
-    screen.show(summary)
-    if summary.undelivered:
-        raise BrokerError(summary.undelivered)
+        stack.close()  # progress ends before the summary
+        watcher.show(summary)
+        if summary.undelivered:
+            raise BrokerError(summary.undelivered)
 
 
 def _pages(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from edge_reid.consumers.retention import Retention
     from edge_reid.consumers.sink import Sink
+    from edge_reid.consumers.webhook_store import WebhookTarget
 
 TURN_S = 0.5
 """How soon Ctrl-C and the count are noticed while nothing comes."""
@@ -30,7 +32,8 @@ def sink(
         str,
         typer.Option(
             metavar="WHERE",
-            help="sqlite:///FILE, postgresql://user@host/database, FILE.jsonl, or - for stdout.",
+            help="sqlite:///FILE, postgresql://user@host/database, https://HOST/PATH, FILE.jsonl, "
+            "or - for stdout.",
         ),
     ],
     site: OnlySiteOption = None,
@@ -60,6 +63,17 @@ def sink(
             help="Delete what is older, such as 90d. [default: everything is kept]",
         ),
     ] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(help="Secret that signs what is POSTed to https://, 16 characters or more."),
+    ] = None,
+    to_ca_file: Annotated[
+        Path | None,
+        typer.Option(help="CA of the web server in --to. [default: those of the system]"),
+    ] = None,
+    quarantine: Annotated[
+        Path, typer.Option(help="File of JSON lines: what the web server refuses for good.")
+    ] = Path("quarantined-events.jsonl"),
     count: CountOption = None,
     *,
     login: BrokerLogin,
@@ -88,12 +102,13 @@ def sink(
     keep_s = period_s("--keep", keep) if keep else None
     if keep_s is not None and not is_database(to):
         raise UsageError(
-            f"--keep: expected a database in --to, got {to}, which only grows; rotate the file, or"
-            " use sqlite:/// or postgresql://"
+            f"--keep: expected a database in --to, got {_shown(to)}, which only grows;"
+            " rotate the file, or use sqlite:/// or postgresql://"
         )
+    webhook = _webhook(to, secret_file, to_ca_file, quarantine)
     broker = login.broker()  # before a store is made that a wrong address would leave behind
     with (
-        closing(open_store(to)) as store,
+        closing(open_store(to, webhook)) as store,
         Sink(
             broker, share, store, confirms=confirm, publisher_property=publisher_property
         ) as consumer,
@@ -102,7 +117,7 @@ def sink(
         what = (
             f"events of {f'site {site}' if site else 'all sites'} from {broker.host}:{broker.port}"
         )
-        task = f"storing {what} in {_shown(to)}"
+        task = f"storing {what} in {webhook or _shown(to)}"
         _consume(consumer, Retention(store, keep_s), asked, count, task)
     stats = consumer.stats
     typer.echo(
@@ -114,8 +129,31 @@ def sink(
         raise KeyboardInterrupt
 
 
+def _webhook(
+    to: str, secret_file: Path | None, ca_file: Path | None, quarantine: Path
+) -> WebhookTarget | None:
+    """The web server that events go to; None: they go to a database or a file."""
+    from edge_reid.consumers.store_urls import is_web_server
+    from edge_reid.consumers.webhook_signature import read_secret
+    from edge_reid.consumers.webhook_store import WebhookTarget
+    from edge_reid.core.errors import UsageError
+
+    if not is_web_server(to):
+        if secret_file or ca_file:
+            raise UsageError("--secret-file, --to-ca-file: expected https://HOST/PATH in --to")
+        return None
+    if secret_file is None:
+        raise UsageError(
+            "--to https://…: expected --secret-file FILE, which signs what is sent; make one with:"
+            " openssl rand -hex 32"
+        )
+    return WebhookTarget(to, read_secret(secret_file), quarantine, ca_file)
+
+
 def _shown(to: str) -> str:
     """The kind of store, and its file; a database's address may hold what is nobody's business."""
+    if to.startswith("http"):
+        return "a web server"
     return "PostgreSQL" if to.startswith("postgres") else to
 
 

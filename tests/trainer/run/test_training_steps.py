@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,18 @@ def test_a_seed_fixes_a_run_and_a_share_of_the_start_is_in_what_it_exports(
     assert np.abs(one - start).max() > 1e-3
     np.testing.assert_allclose(end("mixed", start_share=0.25), 0.25 * start + 0.75 * one, atol=1e-4)
     assert np.abs(end("other", seed=2) - one).max() > 1e-3
+
+
+def test_minutes_that_end_a_stage_before_it_has_learnt_are_said(
+    free: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second step comes too late for these, however idle the machine."""
+    stage = FREE.model_copy(update={"frozen_blocks": 0, "least_steps": 7, "minutes": 1e-6})
+    start_run(free.model_copy(update={"stages": (stage,)}), tmp_path / "short")
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(
+        "warning: stage 1 of 1, expected 7 steps at least, got [01] in 1e-06 minutes", said
+    )
 
 
 def test_everything_a_run_did_is_in_its_folder(trained: Path) -> None:
