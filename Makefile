@@ -1,6 +1,7 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Everything lands in $(VENV).
 PYTHON ?= python3
 VENV ?= .venv
+HA_PYTHON ?= python3.13
 BIN := $(VENV)/bin
 
 # Files of tests side by side, the longest first (tests/conftest.py), with the ten slowest tests at the
@@ -9,7 +10,7 @@ BESIDE := --dist loadfile --no-loadscope-reorder --durations=10
 # Rooms whose docstrings have examples that are run.
 EXAMPLES := edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
 
-.PHONY: demo test soak check reference node-packages bench device-test boot-test setup setup-device broker clean
+.PHONY: demo test soak check reference node-packages home-assistant bench device-test boot-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
@@ -45,6 +46,11 @@ reference: setup  ## the pages of agent.toml and site.toml, and the AsyncAPI doc
 node-packages:  ## Node-RED and AsyncAPI's parser from npm, for `pytest -m node`
 	mkdir -p out/node
 	npm install --prefix out/node --no-audit --no-fund --ignore-scripts node-red@4 @asyncapi/parser@3
+
+home-assistant:  ## a real Home Assistant, for `pytest -m home_assistant`; it needs a newer Python
+	$(HA_PYTHON) -m venv out/home-assistant
+	out/home-assistant/bin/pip install --quiet uv
+	out/home-assistant/bin/uv pip install --quiet --python out/home-assistant/bin/python homeassistant 'paho-mqtt>=2.1'
 
 bench: setup-device  ## the figures of the README, measured on this machine
 	$(BIN)/edge-reid bench tests/data/campus.mp4 --naive

@@ -16,6 +16,7 @@ from edge_reid.agent.agent_loop import AgentLoop
 from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.annotated_film import AnnotatedFilm, film_paths
 from edge_reid.agent.between_frames import BetweenFrames
+from edge_reid.agent.camera_drifts import CameraDrifts
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.camera_status_report import CameraStatusReport
 from edge_reid.agent.camera_views import View, Views, open_views
@@ -26,7 +27,6 @@ from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
-from edge_reid.agent.health import Health
 from edge_reid.agent.live_feed import LiveFeed
 from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.metrics import RunSummary
@@ -35,18 +35,16 @@ from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.recorded_feed import RecordedFeed
 from edge_reid.agent.run_report import RunReport
-from edge_reid.agent.score_file import ScoreFile
 from edge_reid.agent.shared_models import SharedModels
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
-from edge_reid.core.config import AgentSettings, MetricsSettings
+from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
-from edge_reid.matching.score_drift import can_be_expected
 from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.recogniser import StrangerRecogniser
@@ -113,7 +111,14 @@ def _build(
     views = open_views(settings.cameras, pace, is_patient=is_patient, stack=stack)
     sinks = _open_sinks(settings, outputs, views, gallery=gallery, manifest=manifest, stack=stack)
     watching = stack.enter_context(_gather_observers(observers, films, views))
-    drifts = _watch_drifts(settings, views, gallery, manifest, watching=watching, stack=stack)
+    drifts = CameraDrifts.open(
+        settings,
+        gallery.policies,
+        manifest,
+        notice=watching.camera_notice,
+        are_live=views.are_live,
+        stack=stack,
+    )
     cameras = [
         _build_camera(
             settings,
@@ -122,15 +127,18 @@ def _build(
             gallery=gallery,
             sinks=sinks,
             watching=watching,
-            drift=drifts.watches.get(view.name),
+            drift=drifts.of(view.name),
         )
         for view in views.all
     ]
     watching.opened(_parts_told(settings, cameras, gallery, sinks))
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
     if settings.metrics:
-        parts = _parts_told(settings, cameras, gallery, sinks)
-        _serve_metrics(settings.metrics, parts, report=report, watching=watching, stack=stack)
+        # most agents are not asked: they need neither the library nor its memory
+        from edge_reid.agent.served_metrics import serve_metrics  # noqa: PLC0415
+
+        parts = AgentParts(cameras, gallery.policies, gallery.sync, sinks.uplink, sinks.facts)
+        serve_metrics(settings, parts, report=report, notice=watching.notice, stack=stack)
     return AgentLoop(
         cameras,
         LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
@@ -265,86 +273,11 @@ def _build_camera(
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Drifts:
-    file: ScoreFile | None
-    watches: Mapping[str, DriftWatch]
-    """By camera; recordings have none, so that they give the same events in every run."""
-
-
-def _watch_drifts(
-    settings: AgentSettings,
-    views: Views,
-    gallery: _Gallery,
-    manifest: EmbeddingManifest,
-    *,
-    watching: Observers,
-    stack: ExitStack,
-) -> _Drifts:
-    """Count the similarities of unknown people at live cameras, across runs."""
-    if not views.are_live or not can_be_expected(manifest):
-        return _Drifts(None, {})
-    file = ScoreFile(settings.scores_path)
-    watches = {
-        name: DriftWatch(
-            manifest,
-            gallery.policies.of(name),
-            kept=file.block_of(name),
-            notice=partial(watching.camera_notice, name),
-        )
-        for name in settings.cameras
-    }
-    for name, watch in watches.items():
-        file.add(name, watch)
-    stack.callback(file.save)
-    return _Drifts(file, watches)
-
-
-def _parts_told(
-    settings: AgentSettings, cameras: Sequence[WatchedCamera], gallery: _Gallery, sinks: _Sinks
-) -> AgentParts:
-    return AgentParts(
-        settings.site,
-        settings.agent,
-        sinks.facts.model_id,
-        tuple(cameras),
-        gallery.policies,
-        gallery.sync,
-        sinks.uplink,
-    )
-
-
-def _serve_metrics(
-    settings: MetricsSettings,
-    parts: AgentParts,
-    *,
-    report: RunReport,
-    watching: Observers,
-    stack: ExitStack,
-) -> None:
-    """Answer whoever asks for metrics or health, in a thread of its own."""
-    # most agents are not asked: they need neither the library nor the memory
-    from edge_reid.agent.metrics_server import MetricsServer  # noqa: PLC0415
-    from edge_reid.agent.prometheus_collector import AgentCollector  # noqa: PLC0415
-
-    health = Health(
-        parts.cameras,
-        parts.policies,
-        beaten_s=lambda: report.beaten_s,
-        alive_s=settings.alive_s,
-        follows_gallery=parts.sync is not None,
-    )
-    server = stack.enter_context(MetricsServer(settings, AgentCollector(parts), health))
-    watching.notice(f"metrics: http://{settings.host}:{server.port}/metrics")
-    if server.warning:
-        watching.notice(server.warning)
-
-
 def _build_between_frames(
     settings: AgentSettings,
     gallery: _Gallery,
     sinks: _Sinks,
-    drifts: _Drifts,
+    drifts: CameraDrifts,
     *,
     outputs: Sequence[EventOutput],
     reload: Reload,

@@ -7,7 +7,7 @@ among the labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias, get_args
 
 from prometheus_client.core import (
@@ -35,15 +35,26 @@ Labelled: TypeAlias = tuple[tuple[str, ...], float]
 
 
 class AgentCollector(Collector):
-    """The metrics of an agent, as they are at each `collect`."""
+    """The metrics of an agent, as they are at each `collect`.
 
-    def __init__(self, parts: AgentParts) -> None:
+    Args:
+        parts: whose values are told.
+        site, agent: their names.
+    """
+
+    def __init__(self, parts: AgentParts, *, site: str, agent: str) -> None:
         self._parts = parts
+        self._build_info = {
+            "version": __version__,
+            "model_id": parts.facts.model_id,
+            "site": site,
+            "agent": agent,
+        }
 
     def collect(self) -> Iterator[Metric]:
         """All families; one of which nothing is known has no sample."""
         cameras, parts = self._parts.cameras, self._parts
-        yield _build_info(parts)
+        yield _build_info(self._build_info)
         yield from _frames(cameras)
         yield from _states(cameras)
         yield from _people(cameras)
@@ -59,10 +70,9 @@ class AgentCollector(Collector):
         )
 
 
-def _build_info(parts: AgentParts) -> Metric:
-    names = ("version", "model_id", "site", "agent")
-    values = (__version__, parts.model_id, parts.site, parts.agent)
-    return _gauge("build_info", "Always 1; what runs here.", names, [(values, 1)])
+def _build_info(info: Mapping[str, str]) -> Metric:
+    values = tuple(info.values())
+    return _gauge("build_info", "Always 1; what runs here.", tuple(info), [(values, 1)])
 
 
 def _frames(cameras: Iterable[WatchedCamera]) -> Iterator[Metric]:

@@ -45,9 +45,9 @@ class ScoreFile:
         """Of an earlier run; None: there is none, or it is damaged."""
         return self._kept.get(camera)
 
-    def add(self, camera: str, watch: DriftWatch) -> None:
-        """Save what this one counts, from now on."""
-        self._watches[camera] = watch
+    def keep(self, watches: Mapping[str, DriftWatch]) -> None:
+        """Save what these count, by camera, from now on."""
+        self._watches = dict(watches)
 
     def save_when_due(self) -> None:
         """Save now and then."""

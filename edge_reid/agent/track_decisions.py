@@ -11,7 +11,7 @@ are told anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from edge_reid.agent.name_assignment import NameAssignment
 from edge_reid.agent.policy import MatchPolicy
@@ -26,7 +26,7 @@ from edge_reid.agent.track_state import (
     is_weaker,
     kind_of_news,
 )
-from edge_reid.agent.track_swaps import SwapOutcome, likeness, outcome_of
+from edge_reid.agent.track_swaps import SwapOutcome, is_another_person, likeness, outcome_of
 from edge_reid.core.types import Candidate, Decision, HitType, Known, Track, Uncertain, Unknown
 from edge_reid.matching.decide import decide
 
@@ -79,7 +79,10 @@ class TrackDecisions:
 
         Of a track in doubt `redecide` returns it, when the doubt is over.
         """
-        state = self._tracks.setdefault(track_id, TrackState())
+        state, crops = self._tracks.setdefault(track_id, TrackState()), tuple(crops)
+        if not state.is_in_doubt and self._shows_another(state, crops):
+            state.is_suspect = True
+            self._wanting_fresh.add(track_id)
         if state.is_in_doubt and not state.is_meeting:
             for crop in crops:
                 state.add_fresh(crop, self._keep)
@@ -266,22 +269,23 @@ class TrackDecisions:
 
     def _settle(self, track_id: int, *, final: bool = False) -> None:
         """Weigh what was seen of a track since it met others; end the doubts that this ends."""
-        state = self._tracks[track_id]
+        state, crossed = self._tracks[track_id], False
         for number, rival in self._nearest_first(state):
             is_last = final or number not in self._tracks
             outcome = outcome_of(state, rival, self._policy, final=is_last)
             if outcome is SwapOutcome.OPEN:
                 continue
             if outcome is SwapOutcome.CROSSED:
+                crossed = True
                 state.swap(rival)
                 _swap_visits(track_id, state, number, rival)
             del state.rivals[number]
             rival.rivals.pop(track_id, None)
             if number in self._tracks:
-                self._accept(number)
+                self._accept(number, is_told_apart=outcome is SwapOutcome.CROSSED)
         for rival in state.rivals.values() if final else ():
             rival.rivals[track_id] = state.as_met()
-        self._accept(track_id, final=final)
+        self._accept(track_id, final=final, is_told_apart=crossed)
 
     def _nearest_first(self, state: TrackState) -> list[tuple[int, TrackState]]:
         """Its rivals: whoever was most like what is seen of it now comes first."""
@@ -291,14 +295,17 @@ class TrackDecisions:
             reverse=True,
         )
 
-    def _accept(self, track_id: int, *, final: bool = False) -> None:
-        """Join what was seen before and after, of a track that is not in doubt any more."""
+    def _accept(self, track_id: int, *, final: bool = False, is_told_apart: bool = False) -> None:
+        """Join what was seen before and after, of a track that is not in doubt any more.
+
+        Who was just told apart from a rival is nobody else, as little alike as looks after it are.
+        """
         state = self._tracks[track_id]
         enough = len(state.fresh) >= self._policy.rules.min_crops
-        if not final and (state.rivals or (state.is_claimed and not enough)):
+        if not final and (state.rivals or (state.wants_proof and not enough)):
             return
         name = state.held
-        is_another = enough and self._is_another(state, track_id)
+        is_another = enough and self._is_another(state, track_id, may_split=not is_told_apart)
         state.accept_fresh(self._keep, only=is_another)
         if state.crops:
             state.decision = self._decide(state, track_id)
@@ -308,19 +315,27 @@ class TrackDecisions:
         if is_another:
             self._due |= self._names.waiting(name)
 
-    def _is_another(self, state: TrackState, track_id: int) -> bool:
+    def _is_another(self, state: TrackState, track_id: int, *, may_split: bool) -> bool:
         """Whether the fresh crops alone show somebody else than the track is taken for."""
         alone = self._judge(state.fresh)
         if not state.crops or isinstance(alone, Uncertain):
             return False
         as_before = self._alikeness(state.crops, state.fresh)
+        is_switch = may_split and is_another_person(state.crops, state.fresh, self._policy)
         name = state.held.identity if isinstance(state.held, Known) else None
         if isinstance(alone, Known):
             is_clear = alone.similarity >= as_before + self._policy.rules.min_margin
             is_free = alone.identity != name and not self._names.is_elsewhere(alone, track_id)
-            return is_clear and is_free
+            return is_free and (is_clear or is_switch)
         is_unlike = as_before < self._policy.threshold
-        return name is not None and is_unlike and self._names.is_wanted(name, track_id)
+        is_wanted = name is not None and self._names.is_wanted(name, track_id)
+        return is_switch or (is_unlike and is_wanted)
+
+    def _shows_another(self, state: TrackState, crops: Sequence[EmbeddedCrop]) -> bool:
+        """Whether one of these crops looks like somebody else than the track's."""
+        return len(state.crops) >= self._policy.rules.min_crops and any(
+            is_another_person(state.crops, [crop], self._policy) for crop in crops
+        )
 
     def _challenge(self, shown: Decision, track_id: int) -> None:
         """Have whoever has the name that a track's crops show looked at anew: nobody is in two

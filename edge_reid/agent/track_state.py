@@ -51,8 +51,10 @@ class TrackState:
     """Whether its box overlaps a rival's at this moment."""
     is_claimed: bool = False
     """Whether another track claims its name, and fresh crops are to tell."""
+    is_suspect: bool = False
+    """Whether a crop was so unlike the others that fresh ones are to tell who it shows."""
     fresh: list[EmbeddedCrop] = field(default_factory=list)
-    """By falling quality: of since the meeting or the claim, apart from `crops` of before."""
+    """By falling quality: of since a meeting, claim or suspicion, apart from `crops` of before."""
     view: EmbeddedCrop | None = None
     """Of a track that swapped people: its own best crop, as `crops` are partly of the other."""
     is_absent: bool = False
@@ -70,7 +72,12 @@ class TrackState:
     @property
     def is_in_doubt(self) -> bool:
         """Whether what was seen before may be of somebody else than what is seen now."""
-        return bool(self.rivals) or self.is_claimed
+        return bool(self.rivals) or self.wants_proof
+
+    @property
+    def wants_proof(self) -> bool:
+        """Whether `min_crops` fresh ones are to tell who it shows."""
+        return self.is_claimed or self.is_suspect
 
     @property
     def best(self) -> EmbeddedCrop:
@@ -100,10 +107,11 @@ class TrackState:
         _insert(self.fresh, crop, keep)
 
     def accept_fresh(self, keep: int, *, only: bool) -> None:
-        """The doubt is over; `only`: what was seen before is somebody else's."""
+        """The doubt is over; `only`: what was seen before, and the visit, are somebody else's."""
         if only:
-            self.crops, self.held, self.view = [], None, self.fresh[0]
-        fresh, self.fresh, self.is_claimed = self.fresh, [], False
+            self.crops, self.held, self.view, self.continues = [], None, self.fresh[0], None
+        fresh, self.fresh = self.fresh, []
+        self.is_claimed = self.is_suspect = False
         for crop in fresh:
             self.add(crop, keep)
 

@@ -439,7 +439,8 @@ class HomeAssistantSettings(_Section):
     """First level of its discovery topics, as set there. `certs.py` writes access rules for the
     default only."""
     device_trackers: bool = False
-    """Whether a person is a device tracker too, whose place is the camera."""
+    """Whether a person is a device tracker too: `home` while a camera of this agent has them in
+    view."""
 
 
 def _host_and_port(address: str) -> str:

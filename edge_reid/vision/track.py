@@ -18,14 +18,7 @@ from edge_reid.core.config import TrackSettings
 from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.assign import pair_by_overlap
-from edge_reid.vision.kalman import (
-    VELOCITY_MEMORY_S,
-    Motion,
-    begin,
-    correct,
-    predict,
-    shift,
-)
+from edge_reid.vision.kalman import Motion, begin, correct, predict, shift
 
 _WEAK_MIN_IOU = 0.4
 """A weak detection must lie where it is expected; a strong one may surprise (`min_iou`)."""
@@ -33,6 +26,8 @@ _BUFFER = 0.5
 """Of the sides of a box, laid around it at either end to pair what is left over: at few looks a
 second somebody may be a whole box away (C-BIoU, Yang et al. 2023)."""
 _BUFFERED_MIN_IOU = 0.2
+_TRUST_S = 8.0
+"""What a lost track expects fades like this: whoever was just seen has the better claim."""
 _CONTESTED_IOU = 0.3
 _CONTESTED_DOUBT = 3.0
 """When people cross, one detection often covers two of them: while a second track overlaps it by
@@ -305,7 +300,7 @@ def _doubt(detection: Detection, unseen: Sequence[_Followed]) -> float:
 
 def _trust(each: _Followed) -> float:
     """How much a prediction counts beside that of a track just seen: less the longer it was not."""
-    return math.exp(-each.unseen_s / VELOCITY_MEMORY_S)
+    return math.exp(-each.unseen_s / _TRUST_S)
 
 
 def _is_duplicate(detection: Detection, seen: Sequence[_Followed]) -> bool:

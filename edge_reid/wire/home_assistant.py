@@ -136,13 +136,14 @@ class HomeAssistant:
             },
         }
         if self.device_trackers:
-            where = "{{ value_json.camera if value_json.in_view else 'not_home' }}"
+            # a template may only choose between these two: for any other place it takes all it got
+            is_here = "{{ 'home' if value_json.in_view else 'not_home' }}"
             of_person["tracker"] = {
                 **state,
                 "platform": "device_tracker",
                 "name": "Tracker",
                 "source_type": "router",
-                "value_template": where,
+                "value_template": is_here,
             }
         return of_person
 

@@ -144,7 +144,7 @@ def test_what_is_counted_outlives_the_run_and_is_nobody_elses_business(
     camera, path = Camera(manifest), tmp_path / "scores-device.json"
     camera.see(400, shift=0.12)
     file = ScoreFile(path)
-    file.add("gate", camera.watch)
+    file.keep({"gate": camera.watch})
     file.save()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "person" not in path.read_text()
@@ -165,7 +165,7 @@ def test_a_damaged_file_costs_the_counts_alone(
     path.write_bytes(damage)
     file = ScoreFile(path)
     assert file.block_of("gate") is None
-    file.add("gate", Camera(manifest).watch)
+    file.keep({"gate": Camera(manifest).watch})
     file.save()
     assert ScoreFile(path).block_of("gate") is not None
 

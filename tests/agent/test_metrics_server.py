@@ -30,6 +30,7 @@ from edge_reid.core.config import MetricsSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
+from edge_reid.delivery.publisher import AgentFacts
 
 
 @pytest.fixture(autouse=True)
@@ -235,10 +236,12 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsServe
     token = tmp_path_factory.mktemp("token") / "token"
     token.write_text("s3cret")
     policies = CameraPolicies({})
-    parts = AgentParts("lab", "device", "0" * 16, (), policies, None, None)
+    parts = AgentParts((), policies, None, None, AgentFacts("0" * 16, 1, 0.0))
     health = Health((), policies, beaten_s=time.monotonic, alive_s=30, follows_gallery=False)
     settings = MetricsSettings(listen="127.0.0.1:0", token_file=token)
-    with MetricsServer(settings, AgentCollector(parts), health) as server:
+    with MetricsServer(
+        settings, AgentCollector(parts, site="lab", agent="device"), health
+    ) as server:
         yield server
 
 

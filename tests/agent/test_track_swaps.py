@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from support.policies import policy_of
 
+from edge_reid.agent.policy import MatchPolicy
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack, TrackReport
+from edge_reid.core.config import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Uncertain, Unknown
+from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 
 MODEL_ID = "0123456789abcdef"
@@ -56,6 +59,76 @@ class Scene:
         unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
         box = Box(100 * track_id, 0, 100 * track_id + 40, 100)
         return EmbeddedCrop(Embedding(unit, MODEL_ID, quality), box, self._now_s)
+
+
+class Walk:
+    """One track; of pairs of two people one in ten is more alike than 0.3."""
+
+    def __init__(self, look: np.ndarray, *enrolled: str) -> None:
+        looks = {"anna": ANNA, "ben": BEN}
+        people = GallerySnapshot(
+            enrolled,
+            np.arange(len(enrolled), dtype=np.int32),
+            np.stack([looks[name] for name in enrolled]),
+            MODEL_ID,
+            version=1,
+        )
+        rules = DecideSettings(threshold=0.6, min_crops=3)
+        thresholds = GalleryThresholds(((0.1, 0.3), (0.01, 0.5)))
+        self.decisions = TrackDecisions(MatchPolicy(Index(people), rules, thresholds), keep=5)
+        self._now_s = 0.0
+        self.see(look, times=5)
+
+    def see(self, look: np.ndarray, times: int = 1) -> list[tuple[HitType, str | None]]:
+        """What is told of the track while it looks so."""
+        told: list[TrackReport | None] = []
+        for _ in range(times):
+            self._now_s += 0.4
+            unit = np.asarray(look / np.linalg.norm(look), np.float32)
+            crop = EmbeddedCrop(Embedding(unit, MODEL_ID, 0.8), Box(0, 0, 40, 100), self._now_s)
+            told += [self.decisions.observe(1, [crop]), *self.decisions.redecide()]
+        return [(report.kind, name_of(report)) for report in told if report is not None]
+
+
+def name_of(report: TrackReport) -> str | None:
+    return report.decision.identity if isinstance(report.decision, Known) else None
+
+
+class TestAnotherPersonWithoutAMeeting:
+    def test_the_track_is_told_anew_once_three_looks_say_so(self):
+        walk = Walk(ANNA, "anna", "ben")
+        assert walk.see(BEN, times=2) == []
+        assert walk.decisions.take_wanting_fresh() == {1}
+        assert walk.see(BEN) == [(UPDATE, "ben")]
+        assert kinds(walk.decisions.close(1)) == (END,)
+
+    def test_who_is_nobody_enrolled_has_not_the_name_of_who_was_seen_before(self):
+        walk = Walk(ANNA, "anna")
+        assert walk.see(ZOE, times=3) == [(NEW, None)]
+
+    def test_of_two_people_who_are_not_enrolled_the_embeddings_are_not_mixed(self):
+        walk = Walk(ZOE, "anna")
+        assert walk.see(JIM, times=3) == [(UPDATE, None)]
+        (end,) = walk.decisions.close(1).reports
+        assert all(embedding.vector @ JIM > 0.99 for embedding in end.embeddings)
+
+    def test_one_look_at_somebody_who_passes_in_front_changes_nothing(self):
+        walk = Walk(ANNA, "anna", "ben")
+        assert walk.see(BEN) == []
+        assert walk.see(ANNA, times=5) == []
+        (end,) = walk.decisions.close(1).reports
+        assert name_of(end) == "anna"
+
+    def test_another_side_of_somebody_is_nobody_else(self):
+        """Less alike than any name needs, and yet more than two people are."""
+        walk = Walk(ZOE, "anna")
+        assert walk.see(0.4 * ZOE + np.sqrt(1 - 0.4**2) * JIM, times=5) == []
+
+    def test_a_track_that_ends_before_three_looks_stays_what_it_was(self):
+        walk = Walk(ANNA, "anna", "ben")
+        assert walk.see(BEN, times=2) == []
+        (end,) = walk.decisions.close(1).reports
+        assert name_of(end) == "anna"
 
 
 def kinds(ended: EndedTrack) -> tuple[HitType, ...]:

@@ -53,13 +53,18 @@ def main() -> None:
 
 def labelled(events: Iterable[dict]) -> Iterator[Track]:
     seen: dict[int, str] = {}
+    visits: dict[int, int | None] = {}
     for event in events:
+        track_id, visit = event["track_id"], event["continues"]
+        if visits.setdefault(track_id, visit) != visit:  # it goes on with somebody else
+            seen.pop(track_id, None)
+        visits[track_id] = visit
         frame = campus.frame_of(event["captured_at"])
         person = campus.who_is(Box(*event["box"]), frame)
         if person:
-            seen[event["track_id"]] = person
-        if event["type"] == "end" and event["track_id"] in seen and event["stranger"]:
-            yield Track(seen[event["track_id"]], event["stranger"])
+            seen[track_id] = person
+        if event["type"] == "end" and track_id in seen and event["stranger"]:
+            yield Track(seen[track_id], event["stranger"])
 
 
 def outcomes(tracks: Iterable[Track]) -> Iterator[str]:

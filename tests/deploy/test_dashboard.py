@@ -18,6 +18,7 @@ from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.prometheus_collector import AgentCollector
+from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.index import Index
 
 DASHBOARD = Path(__file__).parents[2] / "deploy/grafana/edge-reid.json"
@@ -39,10 +40,10 @@ def families() -> dict[str, Metric]:
     policies = CameraPolicies(
         {"gate": PolicyHolder(policy_of(Index(snapshot_of(unit_vectors(1)))))}
     )
-    parts = AgentParts("lab", "device", "0" * 16, (), policies, None, None)
+    parts = AgentParts((), policies, None, None, AgentFacts("0" * 16, 1, 0.0))
     return {
         family.name + suffix: family
-        for family in AgentCollector(parts).collect()
+        for family in AgentCollector(parts, site="lab", agent="device").collect()
         for suffix in SUFFIXES[family.type]
     }
 

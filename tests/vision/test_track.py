@@ -124,7 +124,7 @@ def test_somebody_behind_a_pillar_keeps_his_number() -> None:
 def test_who_passes_where_somebody_is_hidden_keeps_their_number() -> None:
     """One stands still and is hidden; another one walks by in front, from right to left."""
     tracker = make_tracker()
-    walk = [person(378.0 - 20 * index) for index in range(15)]
+    walk = [person(246.0 - 8 * index) for index in range(15)]
     hidden = [[person(158)] if index < 4 else [] for index in range(len(walk))]
     updates = play(tracker, [[*other, seen] for other, seen in zip(hidden, walk, strict=True)])
     observed = [[track.track_id for track in update.active if track.observed] for update in updates]
@@ -197,7 +197,7 @@ def test_a_lost_track_ends_once_as_last_seen() -> None:
 @pytest.mark.parametrize("direction", [-1, 1])
 def test_who_walks_out_of_the_picture_is_given_up_early(direction: int) -> None:
     start = 200 if direction < 0 else 400
-    walk = [person(start + direction * 20 * index) for index in range(12)]
+    walk = [person(246.0 - 8 * index) for index in range(15)]
     looks = [[Detection(each.box.clipped(*FRAME_SIZE), 0.9)] for each in walk]
     updates = play(make_tracker(max_lost_s=2.0), [*looks, *([[]] * 12)])
     gave_up_at = next(index for index, update in enumerate(updates) if update.ended)

@@ -179,6 +179,7 @@ def test_camera_status() -> None:
         "frames": 250,
         "frames_dropped": 3,
         "last_frame_at": "1970-01-01T00:00:10.000Z",
+        "persons_in_view": None,
         "looks": None,
         "degraded": None,
         "drift": None,

@@ -32,7 +32,10 @@ NOBODY_HELD_OUT = (
     "nobody is held out (too few people, or hold_out is 0), so it looks at the people trained on: "
     "it shows that training works, not how well"
 )
-_ENOUGH_TO_SPLIT = 10
+_ENOUGH_TO_SPLIT = 12
+"""Of fewer people photos are held out: two of ten, held out themselves, hardly tell how others
+fare, and are not learnt. With photos held out a device named 44 of 60 unseen photos of ten people
+after fine-tuning, else 39 (PKU-Reid), and 32 of 50, else 25 (CAVIAR4REID)."""
 _SHOWN_IMAGES = 20
 _MOST_NAMED = 20
 

@@ -141,6 +141,16 @@ def test_of_few_people_photos_are_held_out(make_people: MakePeople, tmp_path: Pa
     assert "how well these very people are found again, not others" in report.remarks()
 
 
+@pytest.mark.parametrize(("count", "held_out"), [(11, 0), (12, 2)])
+def test_everybody_is_learnt_where_the_people_held_out_would_be_two(
+    make_people: MakePeople, tmp_path: Path, count: int, held_out: int
+) -> None:
+    data = load_run_data(begun(make_people("few", identities=count, images=5), tmp_path / "run"))
+    assert len(data.held_out_names) == held_out
+    assert len(data.train.identities) == count - held_out
+    assert len(data.held_out_photos) == (0 if held_out else count)
+
+
 def test_photos_that_come_later_change_nothing_about_which_were_held_out(
     make_people: MakePeople, tmp_path: Path
 ) -> None:
