@@ -1,4 +1,4 @@
-"""The parts of an agent that metrics are read from."""
+"""The parts of an agent that metrics and page are read from."""
 
 from __future__ import annotations
 

@@ -131,13 +131,13 @@ def _build(
         )
         for view in views.all
     ]
-    watching.opened(_parts_told(settings, cameras, gallery, sinks))
+    parts = AgentParts(cameras, gallery.policies, gallery.sync, sinks.uplink, sinks.facts)
+    watching.opened(parts)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
     if settings.metrics:
         # most agents are not asked: they need neither the library nor its memory
         from edge_reid.agent.served_metrics import serve_metrics  # noqa: PLC0415
 
-        parts = AgentParts(cameras, gallery.policies, gallery.sync, sinks.uplink, sinks.facts)
         serve_metrics(settings, parts, report=report, notice=watching.notice, stack=stack)
     return AgentLoop(
         cameras,
