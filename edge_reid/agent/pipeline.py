@@ -177,10 +177,9 @@ class Pipeline:
                 return ()
         with self.stages.stage("detect"):
             self.counters.detections_run += 1
-            found = self._detector.detect(frame.image)
-        seen = self._areas.unmasked(found, frame.size_px)
-        self.counters.detections += len(seen)
-        return seen
+            found = self._areas.unmasked(self._detector.detect(frame.image), frame.size_px)
+        self.counters.detections += len(found)
+        return found
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):

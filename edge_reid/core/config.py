@@ -453,7 +453,7 @@ def _host_and_port(address: str) -> str:
     return address
 
 
-class _Listener(_Section):
+class _ListenerSettings(_Section):
     listen: Annotated[str, AfterValidator(_host_and_port)]
 
     @property
@@ -475,7 +475,7 @@ class _Listener(_Section):
             return self.host == "localhost"
 
 
-class MetricsSettings(_Listener):
+class MetricsSettings(_ListenerSettings):
     """Metrics for Prometheus at `/metrics`, and health at `/healthz` and `/readyz`."""
 
     listen: Annotated[str, AfterValidator(_host_and_port)] = "127.0.0.1:9100"
@@ -522,7 +522,7 @@ class WebUserSettings(_Section):
     prints it."""
 
 
-class WebSettings(_Listener):
+class WebSettings(_ListenerSettings):
     """The live page of the device, for a browser. It needs the extra `[web]`."""
 
     listen: Annotated[str, AfterValidator(_host_and_port)] = WEB_LISTEN
