@@ -39,7 +39,10 @@ ANSWER_BYTES = 65_536
 REMEMBERED = 100_000
 """Ids of so many newest events are kept in memory: what the broker sends again is known."""
 
-_HANGS_UP = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+_HANGS_UP = (
+    *(http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError),
+    *(ssl.SSLEOFError, ssl.SSLZeroReturnError),
+)
 
 
 @dataclass(frozen=True, slots=True)

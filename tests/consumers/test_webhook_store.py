@@ -150,6 +150,15 @@ def test_a_connection_that_was_kept_and_is_gone_costs_nothing(
     assert store.write([EVENTS[0], an_event(4).payload(4)]) == 1, "asked twice"
 
 
+def test_a_server_that_hangs_up_on_who_says_nothing_is_no_trouble(
+    store: WebhookStore, receiver: WebhookReceiver
+) -> None:
+    for event in EVENTS:
+        assert store.write([event]) == 1
+        time.sleep(0.8)  # the receiver waits half a second
+    assert ids(receiver) == IDS
+
+
 def test_nobody_there_and_back_again(store: WebhookStore, receiver: WebhookReceiver) -> None:
     receiver.stop()
     with pytest.raises(StoreUnavailableError, match=r"127.0.0.1:\d+/…: gives no answer: .*refused"):
