@@ -72,7 +72,10 @@ class CameraStatusReport:
     def running(self, persons_in_view: int) -> None:
         """A frame was taken, and what it brought is committed."""
         self._persons_in_view = persons_in_view
-        self._report_when_due("running", self._frames.fault)
+        fault = self._frames.fault
+        # a picture that stands still is handed out until it is known to
+        stands_still = fault is not None and fault.kind == "frozen"
+        self._report_when_due("stalled" if stands_still else "running", fault)
 
     def quiet(self) -> None:
         """No frame has come for a while."""
