@@ -93,7 +93,7 @@ class CameraStatusReport:
         if now_s >= self._next_look_s:
             self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
             reason = fault.line if fault else None
-            self._report(state, reason, kind, rate=self._rate_of_late)
+            self.latest = self._report(state, reason, kind, rate=self._rate_of_late)
         if now_s < self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
             return
         is_degraded = bool(self._looks and self._looks.is_degraded)
@@ -132,6 +132,7 @@ class CameraStatusReport:
         )
 
     def _publish(self, report: CameraReport) -> None:
+        self.latest = report
         self.brief = CameraBrief(
             camera=self._camera,
             state=report.state,

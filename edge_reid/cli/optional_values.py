@@ -27,7 +27,7 @@ def filled(words: Sequence[str]) -> list[str]:
     >>> filled(["--web", "127.0.0.1:80"])
     ['--web', '127.0.0.1:80']
     """
-    after = [*words[1:], "--"]
+    after = [*words, "--"][1:]
     whole: list[str] = []
     for word, following in zip(words, after, strict=True):
         whole.append(word)
