@@ -20,18 +20,20 @@ MOST_MORE_MB, MOST_MB = 50, 200
 SMALL = cv2.imencode(".jpg", np.full((120, 160, 3), 99, np.uint8))[1].tobytes()
 
 WATCH = """
-import sys, resource
+import sys, resource, threading, time
 from edge_reid.core.config import SourceSettings
 from edge_reid.capture.open_source import open_source
 def peak_mb(whose): return resource.getrusage(whose).ru_maxrss / 1024
 source = open_source(SourceSettings(uri=sys.argv[1], stall_timeout_s=3))
 before_mb, kinds = peak_mb(resource.RUSAGE_SELF), set()
-def look():
-    if source.fault: kinds.add(source.fault.kind)
-    if source.reopened: source.close()
-for frame in source.frames(look):
-    look()
-source.close()
+def look():  # a fault lasts until the next picture, which may come soon
+    while not source.reopened:
+        if fault := source.fault: kinds.add(fault.kind)
+        time.sleep(0.01)
+    source.close()
+threading.Thread(target=look).start()
+for frame in source.frames(lambda: None):
+    pass
 more_mb = peak_mb(resource.RUSAGE_SELF) - before_mb
 print(round(more_mb), round(peak_mb(resource.RUSAGE_CHILDREN)), *sorted(kinds))
 """
