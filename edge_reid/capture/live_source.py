@@ -31,6 +31,8 @@ from edge_reid.core.types import Frame, Image
 _log = logging.getLogger(__name__)
 
 _CLOSE_WAIT_S = 3.0
+_MOST_AGE_S = 2.0
+"""An older picture decides nothing; the decoder keeps those back, unless it was held up itself."""
 _TURN_S = 1.0
 """Longest wait for a frame before whoever iterates hears that there is none."""
 _KEY_PICTURE_WAIT_S = 90.0
@@ -135,11 +137,15 @@ class LiveSource:
         self.close()
 
     def newest(self) -> Frame | None:
-        """The newest frame that was not taken yet; None when none has come since. Never waits."""
+        """The newest frame that was not taken yet; None when none has come since, or it is too old
+        by now. Never waits.
+        """
         with self._changed:
             picture, self._newest = self._newest, None
-        image = self._image(picture) if picture else None
-        if picture is None or image is None:
+        if picture is None or time.monotonic() - picture.captured_s > _MOST_AGE_S:
+            return None
+        image = self._image(picture)
+        if image is None:
             return None
         self._taken += 1
         captured_s = min(picture.captured_s, time.monotonic())

@@ -160,8 +160,12 @@ def test_a_snapshot_stays_on_the_box(box: Box) -> None:
 
 
 def _from_first(threshold: float, events: Consumer) -> list[float]:
-    """Thresholds of the tracks decided since the first one by this."""
+    """Thresholds of the tracks decided since the first one by this.
+
+    By number: what waited in the outbox of an earlier agent comes beside what is new.
+    """
     told = [json.loads(message.body) for message in events.messages]
+    told.sort(key=lambda event: event["seq"])
     thresholds = [event["threshold"] for event in told if event["type"] == "new"]
     return thresholds[thresholds.index(threshold) :] if threshold in thresholds else []
 
