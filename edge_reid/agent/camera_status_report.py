@@ -89,10 +89,10 @@ class CameraStatusReport:
         self._publish(self._report(state, reason))
 
     def _report_when_due(self, state: CameraState, fault: CameraFault | None) -> None:
-        now_s, kind = time.monotonic(), fault.kind if fault else None
+        now_s = time.monotonic()
+        kind, reason = (fault.kind, fault.line) if fault else (None, None)
         if now_s >= self._next_look_s:
             self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
-            reason = fault.line if fault else None
             self.latest = self._report(state, reason, kind, rate=self._rate_of_late)
         if now_s < self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
             return
@@ -104,7 +104,7 @@ class CameraStatusReport:
             self._reported, self._next_status_s = now, now_s
         if now_s >= self._next_status_s:
             self._next_status_s = now_s + STATUS_INTERVAL_S
-            self._publish(self._report(state, fault.line if fault else None, kind))
+            self._publish(self._report(state, reason, kind))
 
     def _tell(self, fault: CameraFault, now: _Reported) -> None:
         if self._reported is None or self._reported[:2] != now[:2]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 
+from edge_reid.capture.recorded_source import RecordedSource
 from edge_reid.core.errors import SourceError
 from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Frame, Image
@@ -16,7 +16,7 @@ from edge_reid.core.types import Frame, Image
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 
-class ImageFolderSource:
+class ImageFolderSource(RecordedSource):
     """Every image of a folder, in the order of their names: `2.jpg` before `10.jpg`.
 
     Args:
@@ -28,11 +28,6 @@ class ImageFolderSource:
         SourceError: there is no image in it, or the first one cannot be read; while iterating,
             another one cannot be.
     """
-
-    is_live = False
-    dropped = damaged = reopened = 0
-    lag_s = 0.0
-    fault = None
 
     def __init__(self, folder: Path, rate_hz: float, start_utc_s: float = 0.0) -> None:
         self.fps = rate_hz
@@ -52,21 +47,6 @@ class ImageFolderSource:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-    def __enter__(self) -> ImageFolderSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:  # noqa: ARG002
-        """As by iteration: a folder always has a frame, so that `idle` is never called."""
-        return iter(self)
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):

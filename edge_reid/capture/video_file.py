@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
 
+from edge_reid.capture.recorded_source import RecordedSource
 from edge_reid.core.errors import SourceError
 from edge_reid.core.opencv import frame_rate, to_rgb
 from edge_reid.core.redact import redact
@@ -22,17 +22,12 @@ _COUNTING_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi"})
 _MAX_FRAMES = 1e9
 
 
-class FileSource:
+class FileSource(RecordedSource):
     """Every frame of a video file, in order, at `start_utc_s` plus the time its container gives.
 
     Iterating raises SourceError after the last frame that can be decoded when the file promises
     more: what came before is good.
     """
-
-    is_live = False
-    dropped = damaged = reopened = 0
-    lag_s = 0.0
-    fault = None
 
     def __init__(self, path: Path, start_utc_s: float = 0.0) -> None:
         self._path = path
@@ -50,21 +45,6 @@ class FileSource:
 
     def close(self) -> None:
         self._capture.release()
-
-    def __enter__(self) -> FileSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:  # noqa: ARG002
-        """As by iteration: a file always has a frame, so that `idle` is never called."""
-        return iter(self)
 
     def __iter__(self) -> Iterator[Frame]:
         read, self._first = self._first, None

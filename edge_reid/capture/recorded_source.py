@@ -1,0 +1,42 @@
+"""What sources of recordings have in common: no frame is lost, and none is waited for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TypeVar
+
+from edge_reid.core.types import Frame
+
+S = TypeVar("S", bound="RecordedSource")
+
+
+class RecordedSource(ABC):
+    """A `FrameSource` that is not live; iterating gives every frame, in order."""
+
+    is_live = False
+    dropped = damaged = reopened = 0
+    lag_s = 0.0
+    fault = None
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:  # noqa: ARG002
+        """As by iteration: a recording always has a frame, so that `idle` is never called."""
+        return iter(self)
+
+    def __enter__(self: S) -> S:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
