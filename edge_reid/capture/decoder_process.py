@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from edge_reid.capture.camera_order import CameraOrder, no_picture
-from edge_reid.capture.decoder_report import MAX_LINE_BYTES, DecoderReport, ReadyPicture
+from edge_reid.capture.decoder_report import MAX_LINE_BYTES, DecoderReport
 from edge_reid.capture.frame_slots import FrameSlots
 from edge_reid.core.camera_fault import CameraFault
 
@@ -81,7 +81,7 @@ class DecoderProcess:
             return None
         self.report = reports[-1]
         picture = next((each.picture for each in reversed(reports) if each.picture), None)
-        return _with_picture(self.report, picture)
+        return replace(self.report, picture=picture)
 
     def kill(self) -> None:
         """End it at once, from any thread; whoever waits for a report stops waiting."""
@@ -132,10 +132,6 @@ class DecoderProcess:
         except (ValueError, TypeError, KeyError):
             self._end_reading()
             return None
-
-
-def _with_picture(report: DecoderReport, picture: ReadyPicture | None) -> DecoderReport:
-    return replace(report, picture=picture)
 
 
 def _environment() -> dict[str, str]:

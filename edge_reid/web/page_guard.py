@@ -9,7 +9,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _METHODS = frozenset({"GET", "HEAD", "POST"})
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""By which a loopback address may be asked for."""
 _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -63,11 +64,6 @@ class PageGuard:
         if scope["method"] not in _METHODS:
             return PlainTextResponse("expected GET or POST", 405)
         return None
-
-
-def names_on_loopback() -> frozenset[str]:
-    """The names by which a loopback address may be asked for."""
-    return _LOOPBACK_NAMES
 
 
 def is_from_elsewhere(headers: Headers) -> bool:

@@ -30,7 +30,7 @@ from edge_reid.web.live_view import LiveView
 from edge_reid.web.open_streams import OpenStreams, StreamAnswer
 from edge_reid.web.page_access import ANYBODY_HERE, PageAccess, Visitor
 from edge_reid.web.page_forms import BadFormError, form_of
-from edge_reid.web.page_guard import PageGuard, is_from_elsewhere, names_on_loopback
+from edge_reid.web.page_guard import LOOPBACK_NAMES, PageGuard, is_from_elsewhere
 from edge_reid.web.page_sessions import PageSessions
 from edge_reid.web.page_status import camera_lines, device_line, hit_lines
 from edge_reid.web.page_templates import (
@@ -81,7 +81,7 @@ class PageRoutes:
         self._sessions = PageSessions()
         self._attempts = AttemptLimit()
         self._is_tls = web.cert_file is not None or web.behind_proxy
-        self._names = names_on_loopback() if web.is_loopback and not web.behind_proxy else None
+        self._names = LOOPBACK_NAMES if web.is_loopback and not web.behind_proxy else None
         self._streams = OpenStreams()
         areas = {name: CameraAreas.of(camera) for name, camera in settings.cameras.items()}
         self.pictures = LivePictures(run.view, areas)
