@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.agent.drift_watch import DriftWatch
@@ -32,7 +33,7 @@ from edge_reid.core.types import (
     Uncertain,
 )
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
-from edge_reid.vision.crops import CropPicker
+from edge_reid.vision.crops import CropPicker, LargerPicture
 from edge_reid.vision.detect import Detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.motion import MotionGate
@@ -53,6 +54,13 @@ class Step:
     """What was embedded at this frame."""
     embeddings: tuple[Embedding, ...] = ()
     """Of `crops`, in their order."""
+
+
+class Closeups(Protocol):
+    """Larger pictures of what frames show."""
+
+    def closeup(self, frame: Frame) -> LargerPicture | None:
+        """The one of the moment of a frame; None when there is none. It never waits."""
 
 
 class Cadence:
@@ -92,6 +100,7 @@ class Pipeline:
         decision_clock: Unix seconds now, for live sources; None takes the frame's own time, so
             that a file gives the same events in every run.
         drift: counts the similarities of unknown people; None: nobody does.
+        closeups: larger pictures, from which crops are cut; None: all are cut from the frames.
     """
 
     def __init__(
@@ -105,6 +114,7 @@ class Pipeline:
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
         drift: DriftWatch | None = None,
+        closeups: Closeups | None = None,
     ) -> None:
         self.counters = Counters()
         self._camera = camera
@@ -123,8 +133,14 @@ class Pipeline:
         )
         self._decision_clock = decision_clock
         self._drift = drift
+        self._closeups = closeups
         self._occupied = False
         self._last_frame: Frame | None = None
+
+    @property
+    def is_occupied(self) -> bool:
+        """Whether the last look has found somebody, or somebody is followed."""
+        return self._occupied
 
     def step(self, frame: Frame) -> Step:
         """Take one frame of a recording through all stages; the detector keeps its cadence."""
@@ -186,8 +202,13 @@ class Pipeline:
             self._decisions.meet(update.close)
             for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
-            resting = self._decisions.resting
-            return self._picker.pick(frame, update.active, skip=resting, most=most_crops)
+            return self._picker.pick(
+                frame,
+                update.active,
+                skip=self._decisions.resting,
+                most=most_crops,
+                larger=self._closeups.closeup(frame) if self._closeups and update.active else None,
+            )
 
     def _recognise(
         self, crops: Sequence[Crop], embeddings: Sequence[Embedding]
@@ -208,6 +229,7 @@ class Pipeline:
         with self.stages.stage("embed"):
             vectors = self._embedder.embed([crop.image for crop in crops])
         self.counters.embeddings += len(crops)
+        self.counters.enlarged += sum(crop.is_enlarged for crop in crops)
         model_id = self._embedder.manifest.model_id
         return tuple(
             Embedding(vector, model_id, crop.quality)

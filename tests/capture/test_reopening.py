@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from support.decoders import decoders
+from support.held_resources import held
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 
 from edge_reid.capture import reopening
@@ -21,25 +19,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 WARM_UP = 5
 MOST_GROWTH_MB = 5.0
-
-
-@dataclass(frozen=True)
-class Held:
-    """What this process holds."""
-
-    rss_mb: float
-    descriptors: int
-    segments: int
-    decoders: int
-
-
-def held() -> Held:
-    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
-    links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    ours = [str(link) for link in links if "socket" not in str(link)]  # those are the camera's
-    segments = sum("memfd" in link for link in ours)
-    rss_mb = pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-    return Held(rss_mb, len(ours), segments, len(decoders()))
 
 
 @pytest.mark.timeout(2400)

@@ -62,6 +62,7 @@ LATER = {
         "persons_in_view",
         "looks",
         "degraded",
+        "streams",
         "drift",
         "period_s",
     ],
