@@ -194,7 +194,7 @@ def test_a_camera_may_have_a_small_stream_beside_the_large_one(tmp_path: Path):
         ('detect_uri = "rtsp://gate/1"', "detect_uri: should be another stream than uri"),
         ('detect_uri = "rtsp://me@gate/2"\nlogin_file = "gate.login"', "login_file: should be set"),
         ('uri = "rtsps://gate/1"\nca_file = "ca.crt"', "should be set only with rtsps:// or"),
-        ("crop_linger_s = 0", "crop_linger_s: should be greater than 0"),
+        ("crop_linger_s = 0", "crop_linger_s: input should be greater than 0"),
     ],
 )
 def test_a_small_stream_that_does_not_fit(tmp_path: Path, more: str, said: str):
