@@ -134,13 +134,13 @@ class Pipeline:
         self._decision_clock = decision_clock
         self._drift = drift
         self._closeups = closeups
-        self._occupied = False
+        self._occupied = self._has_somebody = False
         self._last_frame: Frame | None = None
 
     @property
-    def is_occupied(self) -> bool:
-        """Whether the last look has found somebody, or somebody is followed."""
-        return self._occupied
+    def has_somebody(self) -> bool:
+        """Whether the last look has found somebody for sure, or somebody is followed."""
+        return self._has_somebody
 
     def step(self, frame: Frame) -> Step:
         """Take one frame of a recording through all stages; the detector keeps its cadence."""
@@ -159,9 +159,11 @@ class Pipeline:
         self._decisions.use(self._policies.current)
         detections = self._detect(frame) if is_look else None
         with self.stages.stage("track"):
-            shift_px = NO_SHIFT if detections is None else self._camera_motion.shift_px(frame.image)
+            shift_px = self._shift_px(frame, detections)
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px, shift_px)
         if detections is not None:
+            sure = any(each.score >= self._detector.strong_score for each in detections)
+            self._has_somebody = sure or bool(update.active)
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
@@ -196,6 +198,19 @@ class Pipeline:
             found = self._areas.unmasked(self._detector.detect(frame.image), frame.size_px)
         self.counters.detections += len(found)
         return found
+
+    def _shift_px(
+        self, frame: Frame, detections: Sequence[Detection] | None
+    ) -> tuple[float, float]:
+        """How far the camera has moved the picture since the look before; nobody cares while nobody
+        is followed, and no track can begin.
+        """
+        if detections is None:
+            return NO_SHIFT
+        if not detections and self._tracker.is_idle:
+            self._camera_motion.forget()
+            return NO_SHIFT
+        return self._camera_motion.shift_px(frame.image)
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):

@@ -38,7 +38,11 @@ from support.rtsp_camera import Unit, ffmpeg_path, units_of
 from support.twin_streams import TwinStreams
 
 from edge_reid.cli.main import main as edge_reid
+from edge_reid.core.bundled_models import DETECTOR, shipped_model
+from edge_reid.core.opencv import to_rgb
 from edge_reid.diagnostics.benchmark import describe_machine
+from edge_reid.vision.crops import cut
+from edge_reid.vision.detect import load_detector
 
 FPS = 15
 CLIP_S = 20
@@ -113,7 +117,13 @@ def empty_scene(folder: Path) -> Path:
             break
         if number % 20 == 0:
             pictures.append(capture.retrieve()[1])
-    cv2.imwrite(str(path), np.median(pictures, axis=0).astype(np.uint8))
+    picture = np.median(pictures, axis=0).astype(np.uint8)
+    detector = load_detector(shipped_model(DETECTOR))
+    large = to_rgb(cv2.resize(picture, (1920, 1080)))
+    while found := detector.detect(large):  # whatever is taken for somebody is blurred
+        for each in found:
+            cut(large, each.box)[:] = cv2.blur(cut(large, each.box), (61, 61))
+    cv2.imwrite(str(path), cv2.cvtColor(large, cv2.COLOR_RGB2BGR))
     return path
 
 
