@@ -3,12 +3,13 @@
     PYTHONPATH=tests python tests/bench/stages.py [--seconds 40] [--ways one-people two-nobody …]
 
 A camera serves the campus clip at 1920×1080 (3 Mbit/s) and 640×360 (0.4), 15 frames a second, in
-step, over RTSP, looped; of "nobody" it serves the empty scene with a little noise. One agent with
-one thread for inference looks at it. After a warm-up, in which models are loaded and a large stream
-not wanted is closed, it prints processor time in milliseconds per second of stream, by stage: in
-the agent, and in its decoders. A stage is without those inside it; "not metered" is what a process
-used besides: other threads, the loop, the interpreter. Then the crops: how many a second, how high,
-how soon the first one of a track. The servers run on the same cores and are not counted.
+step, over RTSP, looped; of "nobody" it serves the empty scene with a little noise. One agent looks
+at it, with one thread for inference and one for OpenCV. After a warm-up, in which models are loaded
+and a large stream not wanted is closed, it prints processor time in milliseconds per second of
+stream, by stage: in the agent, and in its decoders. A stage is without those inside it; "not
+metered" is what a process used besides: other threads, the loop, the interpreter. Then the crops:
+how many a second, how high, how soon the first one of a track. The servers run on the same cores and
+are not counted.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from stages_agent import BENCH
 from support import campus
 from support.rtsp_camera import Unit, ffmpeg_path, units_of
 from support.twin_streams import TwinStreams
@@ -192,7 +192,7 @@ def _used(folder: Path) -> dict[str, Counter[str]]:
 
 def _per_second(before: Counter[str], after: Counter[str], span_s: float) -> dict[str, float]:
     ms = {name: (after[name] - before[name]) * 1e3 / span_s for name in after}
-    whole_ms = ms.pop("")
+    whole_ms = ms.pop("") - ms.pop(BENCH, 0.0)
     return ms | {"not metered": whole_ms - sum(ms.values())}
 
 
@@ -201,25 +201,22 @@ def _crops(folder: Path) -> list[dict[str, float]]:
 
 
 def show_stages(found: dict[str, Figures]) -> None:
-    table = Table(title="processor time, ms per second of stream")
-    for heading in ("process", "stage", *found):
-        table.add_column(heading, justify="left" if heading in {"process", "stage"} else "right")
+    """Processor time, as a table in Markdown; the dearest stage of the last way first."""
+    rows = []
     for process in ("agent", "decoders"):
         names = {name for each in found.values() for name in each.stages_ms[process]}
-        first = next(reversed(found.values())).stages_ms[process]
-        for name in sorted(names, key=lambda name: -first.get(name, 0.0)):
-            values = (each.stages_ms[process].get(name, 0.0) for each in found.values())
-            table.add_row(process, name, *(f"{value:.1f}" for value in values))
+        last = next(reversed(found.values())).stages_ms[process]
+        for name in sorted(names, key=lambda name: -last.get(name, 0.0)):
+            values = [each.stages_ms[process].get(name, 0.0) for each in found.values()]
+            rows.append([f"{process}: {name}", *(f"{value:.1f}" for value in values)])
         totals = (f"{each.total_ms(process):.1f}" for each in found.values())
-        table.add_row(process, "all", *totals, style="bold", end_section=True)
-    table.add_row("all", "", *(f"{each.total_ms():.1f}" for each in found.values()), style="bold")
-    Console(width=120).print(table)
+        rows.append([f"**{process}**", *totals])
+    rows.append(["**all**", *(f"{each.total_ms():.1f}" for each in found.values())])
+    _print_table(["ms of processor per s of stream", *found], rows)
 
 
 def show_crops(found: dict[str, Figures]) -> None:
-    table = Table(title="looks and crops")
-    for heading in ("", *found):
-        table.add_column(heading, justify="left" if not heading else "right")
+    """Looks and crops, as a table in Markdown."""
     rows: dict[str, list[str]] = {
         "looks a second": [f"{each.looks_hz:.2f}" for each in found.values()],
         "crops a second": [f"{len(each.crops) / each.seconds:.2f}" for each in found.values()],
@@ -236,9 +233,13 @@ def show_crops(found: dict[str, Figures]) -> None:
     rows["first crop of a track after, median s"] = [
         _figure(_firsts(each.crops), 50) for each in found.values()
     ]
-    for title, cells in rows.items():
-        table.add_row(title, *cells)
-    Console(width=120).print(table)
+    _print_table(["crops", *found], [[title, *cells] for title, cells in rows.items()])
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for cells in (headings, ["---", *["---:"] * (len(headings) - 1)], *rows):
+        print(f"| {' | '.join(cells)} |")
+    print()
 
 
 def _figure(values: Sequence[float], percent: int | None) -> str:

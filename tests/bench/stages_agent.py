@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import cv2
 from stage_meter import StageMeter
 from stages_decoder import FOLDER
 
@@ -29,12 +30,15 @@ from edge_reid.capture.live_source import LiveSource
 from edge_reid.core.config import load_settings
 from edge_reid.vision.camera_motion import CameraMotion
 
+BENCH = "the bench itself"
+"""What metering takes; it is not counted."""
 PROGRAM = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
 PROGRAM += "from stages_decoder import main; main()"
 
 
 def main(config: Path, folder: Path) -> None:
     os.environ[FOLDER] = str(folder)
+    cv2.setNumThreads(1)  # what OpenCV's own workers do could not be told by stage
     decoder_process._PROGRAM = PROGRAM
     meter = StageMeter()
     meter.wrap(LiveSource, "newest", "frame to RGB")
@@ -53,18 +57,22 @@ def main(config: Path, folder: Path) -> None:
         nonlocal looks
         with meter.stage("rest of a look"):
             step = take(camera, turn)
-        looks += 1
+        with meter.stage(BENCH):
+            looks += 1
+            note_crops(step)
+            figures = dict(meter.cpu_s) | {"": time.process_time(), "looks": looks}
+            whole = folder / "agent.part"
+            whole.write_text(json.dumps(figures))
+            whole.replace(folder / "agent.json")
+        return step
+
+    def note_crops(step: Step) -> None:
         began_s = {track.track_id: track.first_seen_utc_s for track in step.tracks}
         for crop in step.crops:
             line: dict[str, Any] = {"height": crop.image.shape[0], "quality": crop.quality}
             line |= {"track": crop.track_id, "is_enlarged": crop.is_enlarged}
             line |= {"after_s": crop.captured_utc_s - began_s[crop.track_id]}
             crops.write(json.dumps(line) + "\n")
-        figures = dict(meter.cpu_s) | {"": time.process_time(), "looks": looks}
-        whole = folder / "agent.part"
-        whole.write_text(json.dumps(figures))
-        whole.replace(folder / "agent.json")
-        return step
 
     WatchedCamera.take = noted  # type: ignore[method-assign]
     with suppress(KeyboardInterrupt):

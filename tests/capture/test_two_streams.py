@@ -29,6 +29,8 @@ from edge_reid.core.types import Frame, Image
 
 SMALL_PX, LARGE_PX = (416, 320), (832, 640)
 SECONDS = 5
+OF_ONE_STREAM = 2
+"""Descriptors of shared memory: its own, and that of its mapping."""
 CLOCK = Box(0, 0, 384, 160)
 """Where a small picture has its number, and below it something that looks different every time."""
 
@@ -93,6 +95,23 @@ def await_(is_so: Callable[[], bool], within_s: float = 40.0) -> None:
         time.sleep(0.05)
 
 
+def one_stream_line(source: TwoStreamSource) -> str:
+    """What is said of the one that fails; waited for, as the other may have a fault of its own."""
+    lines: list[str] = []
+
+    def is_said(_: Frame) -> bool:
+        fault = source.fault
+        lines.extend([fault.line] if fault and fault.kind == "one-stream" else [])
+        return bool(lines)
+
+    look_until(source, is_said, is_somebody_there=True)
+    return lines[0]
+
+
+def looked_at(source: TwoStreamSource) -> str:
+    return source.streams.looked_at
+
+
 def cut(source: TwoStreamSource, frame: Frame, box: Box = CLOCK) -> Image | None:
     closeup = source.closeup(frame)
     return closeup.cut(box) if closeup else None
@@ -111,7 +130,7 @@ def test_the_large_stream_is_read_only_while_somebody_is_there(twins: TwinStream
 
         look_until(source, lambda frame: cut(source, frame) is not None, is_somebody_there=True)
         assert source.streams.crop_stream == "open"
-        assert source.fault is None
+        assert source.streams.crop_fault is None
         assert len(decoders()) == 2
         look_until(source, lambda _: source.streams.crop_stream == "closed")
         await_(lambda: len(decoders()) == 1)
@@ -175,26 +194,18 @@ def test_two_streams_of_two_cameras_are_told_and_no_crop_is_cut(small: tuple[Uni
             return source.streams.crop_fault == "streams-differ"
 
         look_until(source, is_told, is_somebody_there=True)
-        assert source.fault is not None
-        assert source.fault.kind == "one-stream"
-        assert "check that both are streams of this camera" in source.fault.line
+        assert "check that both are streams of this camera" in one_stream_line(source)
 
 
 def test_without_the_large_stream_people_are_still_looked_at(twins: TwinStreams) -> None:
     with opened(twins.settings()) as source:
         look_until(source, lambda frame: cut(source, frame) is not None, is_somebody_there=True)
         twins.large.__exit__()
-
-        def is_told(frame: Frame) -> bool:
-            assert frame.size_px == SMALL_PX
-            return source.fault is not None
-
-        look_until(source, is_told, is_somebody_there=True)
-        assert source.fault is not None
-        assert source.fault.kind == "one-stream"
-        assert source.fault.line.startswith("source.uri: stream rtsp://127.0.0.1")
-        assert source.fault.line.endswith("crops are cut from the pictures of source.detect_uri")
-        assert source.streams.looked_at == "detect"
+        line = one_stream_line(source)
+        assert line.startswith("source.uri: stream rtsp://127.0.0.1")
+        assert line.endswith("crops are cut from the pictures of source.detect_uri")
+        frame = look_until(source, lambda _: True)
+        assert (frame.size_px, looked_at(source)) == (SMALL_PX, "detect")
         assert source.streams.crop_fault is not None
 
 
@@ -206,17 +217,14 @@ def test_without_the_small_stream_the_large_one_is_looked_at_until_it_is_back(
         twins.small.__exit__()
         frame = look_until(source, lambda frame: frame.size_px == LARGE_PX)
         assert source.closeup(frame) is None, "it is large itself"
-        assert source.streams.looked_at == "crop"
-        look_until(source, lambda _: source.fault is not None)
-        assert source.fault is not None
-        assert source.fault.kind == "one-stream"
-        assert source.fault.line.startswith("source.detect_uri: stream rtsp://127.0.0.1")
+        assert looked_at(source) == "crop"
+        assert one_stream_line(source).startswith("source.detect_uri: stream rtsp://127.0.0.1")
 
         with RtspCamera(lambda _: iter(small * 20), port=twins.small.port):
             look_until(source, lambda frame: frame.size_px == SMALL_PX)
-            assert source.streams.looked_at == "detect"
+            assert looked_at(source) == "detect"
             look_until(source, lambda _: source.streams.crop_stream == "closed")
-            assert source.fault is None
+            assert source.streams.detect_fault in {None, "damaged"}
 
 
 def test_who_is_there_from_the_start_is_enough(twins: TwinStreams) -> None:
@@ -245,8 +253,7 @@ def test_one_login_opens_both_and_stays_unsaid(
             login.write_text("guard:hunter3\n")
             camera.large.hang_up()
             look_until(source, lambda _: source.streams.crop_fault == "login")
-            assert source.fault is not None
-            assert "hunter" not in source.fault.line
+            assert "hunter" not in one_stream_line(source)
 
 
 def test_a_decoder_of_the_large_stream_that_dies_is_replaced(twins: TwinStreams) -> None:
@@ -266,16 +273,12 @@ def test_people_who_come_and_go_leave_nothing_open(
 ) -> None:
     monkeypatch.setattr(crop_stream, "_TURN_S", 0.05)
     with opened(twins.settings(crop_linger_s=0.2)) as source:
-        look_until(source, lambda _: source.streams.crop_stream == "closed")
-        await_(lambda: len(decoders()) == 1)
-        time.sleep(1.0)
-        alone = held().segments
         for time_ in range(times + 2):
             look_until(
                 source, lambda _: source.streams.crop_stream == "open", is_somebody_there=True
             )
             look_until(source, lambda _: source.streams.crop_stream == "closed")
-            await_(lambda: held().segments == alone and len(decoders()) == 1)
+            await_(lambda: held().segments == OF_ONE_STREAM and len(decoders()) == 1)
             if time_ == 1:
                 before = held()
         after = held()
