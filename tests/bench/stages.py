@@ -8,7 +8,7 @@ at it, with one thread for inference and one for OpenCV. After a warm-up, in whi
 and a large stream not wanted is closed, it prints processor time in milliseconds per second of
 stream, by stage: in the agent, and in its decoders. A stage is without those inside it; "not
 metered" is what a process used besides: other threads, the loop, the interpreter. Then the crops:
-how many a second, how high, how soon the first one of a track. The servers run on the same cores and
+how many a second, how high, how soon the first of a track. The servers run on the same cores and
 are not counted.
 """
 
