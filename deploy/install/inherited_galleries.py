@@ -1,10 +1,10 @@
 """Galleries of agents whose cameras another agent watches from now on.
 
 Where the agents of a device's cameras become one, or one becomes several, who is enrolled stays
-enrolled: a new agent without a gallery gets that of the agents before it; one with a gallery, called
-like one of before, keeps it, and people are told whom it does not know. What is taken back takes
-the copy back as well. Once the upgrade is confirmed, copies of a published gallery that no agent
-keeps up to date any more are removed: nobody would erase people from them.
+enrolled: a new agent without a gallery gets that of the agents before it; one that has a gallery,
+being called like one of before, keeps that, and whom it does not know is told. What is taken back
+takes the copy back as well. Once the upgrade is confirmed, copies of a published gallery that no
+agent keeps up to date any more are removed: nobody would erase people from them.
 """
 
 from __future__ import annotations
