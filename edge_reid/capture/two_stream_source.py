@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
 
+from edge_reid.capture.closed_after_use import ClosedAfterUse
 from edge_reid.capture.closeup import Closeup, CloseupFinder
 from edge_reid.capture.crop_stream import CropStream
 from edge_reid.capture.live_source import LiveSource
@@ -31,7 +31,7 @@ _TURN_S = 1.0
 """Longest wait for a frame before whoever iterates hears that there is none."""
 
 
-class TwoStreamSource:
+class TwoStreamSource(ClosedAfterUse):
     """A live source like any other, whose frames are small, with closeups of who is in them.
 
     Args:
@@ -147,17 +147,6 @@ class TwoStreamSource:
         self._came.set()
         self._crops.close()
         self._detect.close()
-
-    def __enter__(self) -> TwoStreamSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames(lambda: None)
