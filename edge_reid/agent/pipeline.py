@@ -113,10 +113,10 @@ class Pipeline:
         self._embedder = embedder
         self._policies = policies
         self._cadence = Cadence(settings.detect.rate_hz)
-        self._gate = MotionGate() if settings.detect.motion_gate else None
+        self._areas = CameraAreas.of(settings)
+        self._gate = MotionGate(self._areas.masks) if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._camera_motion = CameraMotion()
-        self._areas = CameraAreas.of(settings)
         self._picker = CropPicker(settings.embed)
         self._decisions = TrackDecisions(
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s

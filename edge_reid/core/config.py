@@ -200,7 +200,7 @@ class DetectSettings(_Section):
     rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
     """Runs of the detector per second of video; between them, tracks are predicted."""
     motion_gate: bool = True
-    """Skip the detector while nothing moves and nobody is tracked."""
+    """Skip the detector while nothing moves outside of masks and nobody is tracked."""
     strong_score: Share | None = None
     """A detection with at least this score may start a track. Default: from the detector's
     manifest."""

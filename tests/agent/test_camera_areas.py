@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import campus
+from support.area_runs import AreaRuns
 
-from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.camera_areas import feet
-from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings, load_settings
+from edge_reid.core.config import load_settings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.geometry import Box
 from edge_reid.core.polygon import Polygon
@@ -24,26 +20,8 @@ LOW = [[0, 0.5], [1, 0.5], [1, 1], [0, 1]]
 
 
 @pytest.fixture(scope="module")
-def run_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Events of a piece of the clip, by what is configured for its camera."""
-    folder = tmp_path_factory.mktemp("areas")
-    gallery, clip = folder / "gallery.db", folder / "clip.mp4"
-    with pytest.raises(SystemExit, match="0"):
-        main(["gallery", "init", str(gallery)])
-    cut = ["-ss", "24", "-t", "6", "-i", str(campus.CLIP), "-c:v", "libx264", str(clip)]
-    subprocess.run(["ffmpeg", "-v", "error", *cut], check=True)
-
-    def run(**areas: object) -> list[dict[str, Any]]:
-        lines = folder / "events.jsonl"
-        lines.unlink(missing_ok=True)
-        camera = {"source": {"uri": str(clip)}, **areas}
-        settings = AgentSettings.model_validate(
-            {"site": "lab", "agent": "device", "gallery": gallery, "cameras": {"gate": camera}}
-        )
-        run_agent(settings, outputs=Outputs(events=str(lines)))
-        return [json.loads(line) for line in lines.read_text().splitlines()]
-
-    return run
+def runs(tmp_path_factory: pytest.TempPathFactory) -> AreaRuns:
+    return AreaRuns(tmp_path_factory.mktemp("areas"))
 
 
 def stands(event: dict[str, Any]) -> tuple[float, float]:
@@ -52,11 +30,11 @@ def stands(event: dict[str, Any]) -> tuple[float, float]:
     return (x1 + x2) / 2 / width, min(y2 / height, 0.999)
 
 
-def test_events_say_in_which_zones_the_feet_are(run_of: Any) -> None:
-    without = run_of()
+def test_events_say_in_which_zones_the_feet_are(runs: AreaRuns) -> None:
+    without = runs.events()
     assert {event["zones"] for event in without} == {None}
     zones = [{"name": "left", "points": LEFT}, {"name": "low", "points": LOW}]
-    events = run_of(zones=zones)
+    events = runs.events(zones=zones)
     assert [event | {"zones": None} for event in events] == without, "nothing else has changed"
     for event in events:
         x, y = stands(event)
@@ -65,12 +43,19 @@ def test_events_say_in_which_zones_the_feet_are(run_of: Any) -> None:
     assert len({tuple(event["zones"]) for event in events}) > 1, "people stand in several"
 
 
-def test_nobody_is_detected_in_a_mask(run_of: Any) -> None:
-    everywhere = [stands(event) for event in run_of()]
+def test_nobody_is_detected_in_a_mask(runs: AreaRuns) -> None:
+    everywhere = [stands(event) for event in runs.events()]
     assert any(x < 0.5 for x, _ in everywhere)
-    events = run_of(masks=[{"points": LEFT}])
+    events = runs.events(masks=[{"points": LEFT}])
     assert events
     assert all(stands(event)[0] >= 0.5 for event in events)
+
+
+def test_what_moves_in_a_mask_does_not_wake_the_detector(runs: AreaRuns) -> None:
+    assert runs.summary().detections_run > 20
+    everywhere = [[0, 0], [1, 0], [1, 1], [0, 1]]
+    masked = runs.summary(masks=[{"points": everywhere}])
+    assert masked.detections_run == 1, "for the first picture, of which nothing is known"
 
 
 def test_a_polygon_with_a_bay_holds_what_lies_in_it() -> None:
