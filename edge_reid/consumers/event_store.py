@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +20,7 @@ COLUMNS = (
     *("site", "agent", "camera", "track_id", "continues"),
     *("identity", "stranger", "similarity", "threshold", "margin", "crops"),
     *("captured_at", "decided_at", "first_seen", "last_seen"),
-    *("x1", "y1", "x2", "y2", "frame_width", "frame_height"),
+    *("x1", "y1", "x2", "y2", "frame_width", "frame_height", "zones"),
     *("model_id", "gallery_version", "replayed", "stored_at"),
 )
 """Of the table, the same in every database; `kind` is `hit` or `unknown`."""
@@ -77,6 +78,7 @@ def row(event: EventPayload) -> tuple[object, ...]:
         *(event.similarity, event.threshold, event.margin, event.crops),
         *(event.captured_at, event.decided_at, event.first_seen, event.last_seen),
         *(*event.box, *event.frame_size),
+        None if event.zones is None else list(event.zones),
         *(event.model_id, event.gallery_version, event.replayed, rfc3339(time.time())),
     )
 
@@ -84,6 +86,8 @@ def row(event: EventPayload) -> tuple[object, ...]:
 def event_of(row: Sequence[object]) -> EventPayload:
     """The event that a row of `COLUMNS` holds."""
     fields = {name: _on_the_wire(value) for name, value in zip(COLUMNS, row, strict=True)}
+    if isinstance(fields["zones"], str):  # a database without lists has them as JSON
+        fields["zones"] = json.loads(fields["zones"])
     kind = HitPayload if fields["kind"] == "hit" else UnknownPayload
     box = tuple(fields[name] for name in ("x1", "y1", "x2", "y2"))
     size = fields["frame_width"], fields["frame_height"]

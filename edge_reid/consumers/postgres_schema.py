@@ -112,6 +112,9 @@ _CORRECTIONS = f"""
 """  # noqa: S608 - our own names
 
 
+_ZONES = "ALTER TABLE edge_reid_events ADD COLUMN zones text[]"
+
+
 def _by_month(db: psycopg.Connection) -> None:
     """Split the one table into a partition a month; events and rights stay."""
     db.execute(_PARTITIONED)
@@ -121,7 +124,7 @@ def _by_month(db: psycopg.Connection) -> None:
         month = Month(begin.year, begin.month)
         if month.has_own_partition(now_s):
             add_month(db, month)
-    later = {"continues", "corrects"}  # which were not told then
+    later = {"continues", "corrects", "zones"}  # which were not told then
     columns = ", ".join(name for name in COLUMNS if name not in later)
     db.execute(f"INSERT INTO {TABLE} ({columns}) SELECT {columns} FROM {_OLD_TABLE}".encode())  # noqa: S608 - our own names
     db.execute(_RIGHTS.encode())
@@ -140,6 +143,7 @@ MIGRATIONS: tuple[str | Callable[[psycopg.Connection], None], ...] = (
     STRANGERS,
     _by_month,
     _CORRECTIONS,
+    _ZONES,
 )
 """What brings the tables from one version to the next, from 0 on."""
 

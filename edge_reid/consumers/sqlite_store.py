@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -69,6 +70,7 @@ MIGRATIONS = (
     ),
     ("ALTER TABLE edge_reid_events ADD COLUMN continues INTEGER",),
     ("ALTER TABLE edge_reid_events ADD COLUMN corrects TEXT",),
+    ("ALTER TABLE edge_reid_events ADD COLUMN zones TEXT",),  # a list as JSON, for json_each
 )
 EVENTS = DatabaseKind(
     noun="events",
@@ -111,7 +113,7 @@ class SqliteStore:
             ) from error
 
     def write(self, events: Sequence[EventPayload]) -> int:
-        rows = [row(event) for event in events]
+        rows = [[_held(value) for value in row(event)] for event in events]
         before = self._db.total_changes
         with self._errors_of_ours(), transaction(self._db):
             self._db.executemany(_INSERT, rows)
@@ -145,3 +147,8 @@ class SqliteStore:
         self._db.execute("PRAGMA synchronous = FULL")
         with transaction(self._db):
             migrate(self._db, EVENTS)
+
+
+def _held(value: object) -> object:
+    """As SQLite can hold it."""
+    return json.dumps(value) if isinstance(value, list) else value

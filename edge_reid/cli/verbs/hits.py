@@ -110,7 +110,9 @@ def _print_json(events: Sequence[EventPayload], _: EventQuery) -> None:
 
 
 def _print_csv(events: Sequence[EventPayload], _: EventQuery) -> None:
-    """The columns of the stores but `stored_at`. Text that a spreadsheet would run gets a `'`."""
+    """The columns of the stores but `stored_at`. Text that a spreadsheet would run gets a `'`; the
+    names of zones have a blank between them.
+    """
     import csv
     import sys
 
@@ -123,5 +125,7 @@ def _print_csv(events: Sequence[EventPayload], _: EventQuery) -> None:
 
 
 def _harmless(value: object) -> object:
+    if isinstance(value, list):
+        return " ".join(value)
     is_formula = isinstance(value, str) and value.startswith(FORMULA_STARTS)
     return f"'{value}" if is_formula else value
