@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from edge_reid.core.active_hours import hours_window
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
 from edge_reid.core.cores import threads_for_inference
@@ -565,6 +566,11 @@ class WebSettings(_ListenerSettings):
         return self
 
 
+def _window_text(line: str) -> str:
+    hours_window(line)
+    return line
+
+
 CornerShare = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -597,6 +603,12 @@ class CameraSettings(_Section):
     """Each is a table `[[cameras.NAME.masks]]`."""
     zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=32)] = ()
     """Each is a table `[[cameras.NAME.zones]]`."""
+    active: Annotated[
+        tuple[Annotated[str, AfterValidator(_window_text)], ...], Field(max_length=32)
+    ] = ()
+    """When a live camera is watched, by the wall clock of this device: `mon-fri 07:00-19:00`,
+    `sat,sun 22:00-06:00` (into the day after), `sun 00:00-24:00`. Outside of all of them it is not
+    even opened, and its status is `inactive`. Default: always. A recording is watched whole."""
 
     @field_validator("zones")
     @classmethod

@@ -32,9 +32,9 @@ from edge_reid.wire.payloads import (
 )
 from edge_reid.wire.topics import Address
 
-CameraState = Literal["starting", "running", "stalled", "failed", "ended"]
+CameraState = Literal["starting", "running", "stalled", "inactive", "failed", "ended"]
 
-_LIVING = ("starting", "running", "stalled")
+_LIVING = ("starting", "running", "stalled", "inactive")
 _EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
 
 
@@ -130,6 +130,8 @@ class CameraReport:
     """None for a recording."""
     drift: DriftReport | None = None
     """None while too little is known, and for a recording."""
+    inactive_until_utc_s: float | None = None
+    """When it is watched again; None where it is not `inactive`."""
 
 
 def event_id(hit: Hit, origin: EventOrigin) -> str:
@@ -212,7 +214,7 @@ def camera_status_message(
     The broker forgets it when it was not for three times as long: of an agent that was killed
     nothing stays `running` for ever.
     """
-    last = report.last_frame_utc_s
+    last, rest = report.last_frame_utc_s, report.inactive_until_utc_s
     goes_on = period_s if report.state in _LIVING else None
     status = CameraStatus(
         site=address.site,
@@ -229,6 +231,7 @@ def camera_status_message(
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
         drift=_drift_figures(report.drift) if report.drift else None,
+        inactive_until=None if rest is None else rfc3339(rest),
         period_s=goes_on,
         at=rfc3339(now_utc_s),
     )

@@ -284,8 +284,9 @@ class CameraStatus(Payload):
     site: Name
     agent: Name
     camera: Name
-    state: Literal["starting", "running", "stalled", "failed", "ended"]
-    """`ended`: the source is over, or the agent was stopped."""
+    state: Literal["starting", "running", "stalled", "inactive", "failed", "ended"]
+    """`ended`: the source is over, or the agent was stopped. `inactive`, from 0.6.0 on: it is
+    closed, as it is not to be watched now."""
     reason: Words | None = None
     """What is wrong, in words; null when nothing is."""
     fault: FaultWord | None = Field(None, json_schema_extra=_SINCE_0_5)
@@ -309,6 +310,8 @@ class CameraStatus(Payload):
     device is too slow; `looks` says how many. Null for a recording."""
     drift: DriftFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Null while too few people were decided unknown, and for a recording."""
+    inactive_until: Time | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """When it is watched again, by its configuration; null where it is not `inactive`."""
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
     """It is written at least so often: one that is far older is of an agent that is gone. Null
     where nothing more will come, as in `ended`."""
@@ -352,7 +355,7 @@ class CameraBrief(Payload):
     """How a camera of an agent does, in short."""
 
     camera: Name
-    state: Literal["starting", "running", "stalled", "failed", "ended"]
+    state: Literal["starting", "running", "stalled", "inactive", "failed", "ended"]
     fault: FaultWord | None = None
     """As in the camera's own status, as is the next."""
     degraded: bool = False

@@ -63,6 +63,7 @@ LATER = {
         "looks",
         "degraded",
         "drift",
+        "inactive_until",
         "period_s",
     ],
     "edge-reid.identity/1": ["views"],
