@@ -10,11 +10,12 @@ from dataclasses import replace
 from edge_reid.agent.corrections import Corrections
 from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.policy import PolicyHolder
-from edge_reid.core.types import Hit
+from edge_reid.core.types import Hit, ZoneChange
 from edge_reid.strangers.name_giver import NameGiver
-from edge_reid.wire.events import Event, EventOrigin
+from edge_reid.wire.events import Event, EventOrigin, OutgoingEvent
+from edge_reid.wire.zone_events import ZoneEvent
 
-Commit = Callable[[Event], int | None]
+Commit = Callable[[OutgoingEvent], int | None]
 """Takes an event for good; returns its number, None when the disk would not take it."""
 
 
@@ -75,7 +76,15 @@ class EventOutput:
         now_utc_s = self._clock() if self._clock else self._newest_utc_s
         self._put(self._corrections.of_removed(index, origin, now_utc_s))
 
-    def _put(self, events: Sequence[Event]) -> None:
+    def write_zones(self, changes: Sequence[ZoneChange]) -> None:
+        """Commit what happened at zones and lines, in order.
+
+        Raises:
+            StoreError: as `write`.
+        """
+        self._put([ZoneEvent(change, self._origin) for change in changes])
+
+    def _put(self, events: Sequence[OutgoingEvent]) -> None:
         if self._commit is not None:
             for event in events:
                 self._commit(event)

@@ -585,10 +585,35 @@ class MaskSettings(_Section):
 
 
 class ZoneSettings(MaskSettings):
-    """A part of the picture that has a name, which events tell."""
+    """A part of the picture that has a name. Events tell it, and who enters and leaves is an event
+    of its own.
+    """
 
     name: Name
     """Of this zone, unlike that of any other of the camera."""
+    loitering_s: Seconds | None = None
+    """Somebody who has been in it for so long is told as `loitering`, once. Default: nobody is."""
+
+
+class LineSettings(_Section):
+    """A line across the way of people: an event tells who crosses it, and in which direction."""
+
+    points: Annotated[
+        tuple[tuple[CornerShare, CornerShare], ...], Field(min_length=2, max_length=2)
+    ]
+    """Its two ends, as the corners of a mask. Who crosses it from the left to the right of somebody
+    who looks from the first end to the second goes `in`; swap the ends to swap that."""
+    name: Name
+    """Of this line, unlike that of any other of the camera."""
+    direction: Literal["both", "in", "out"] = "both"
+    """Which crossings are told."""
+
+    @field_validator("points")
+    @classmethod
+    def _has_two_ends(cls, points: tuple[Any, ...]) -> tuple[Any, ...]:
+        if points[0] == points[-1]:
+            raise ValueError("should be two ends that differ")
+        return points
 
 
 class CameraSettings(_Section):
@@ -603,6 +628,8 @@ class CameraSettings(_Section):
     """Each is a table `[[cameras.NAME.masks]]`."""
     zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=32)] = ()
     """Each is a table `[[cameras.NAME.zones]]`."""
+    lines: Annotated[tuple[LineSettings, ...], Field(max_length=32)] = ()
+    """Each is a table `[[cameras.NAME.lines]]`."""
     active: Annotated[
         tuple[Annotated[str, AfterValidator(_window_text)], ...], Field(max_length=32)
     ] = ()
@@ -610,13 +637,13 @@ class CameraSettings(_Section):
     `sat,sun 22:00-06:00` (into the day after), `sun 00:00-24:00`. Outside of all of them it is not
     even opened, and its status is `inactive`. Default: always. A recording is watched whole."""
 
-    @field_validator("zones")
+    @field_validator("zones", "lines")
     @classmethod
-    def _have_names_of_their_own(cls, zones: tuple[ZoneSettings, ...]) -> tuple[ZoneSettings, ...]:
-        names = [zone.name for zone in zones]
+    def _have_names_of_their_own(cls, areas: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [area.name for area in areas]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"should have names of their own; {', '.join(twice)} occurs twice")
-        return zones
+        return areas
 
     @field_validator("source", mode="before")
     @classmethod

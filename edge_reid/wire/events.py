@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Literal, Protocol
 
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
@@ -21,6 +21,7 @@ from edge_reid.mqtt.message import Message
 from edge_reid.wire.payloads import (
     LINES_MAX,
     SILENT_PERIODS,
+    CameraEvent,
     CameraStatus,
     DriftFigures,
     EventPayload,
@@ -35,7 +36,7 @@ from edge_reid.wire.topics import Address
 CameraState = Literal["starting", "running", "stalled", "inactive", "failed", "ended"]
 
 _LIVING = ("starting", "running", "stalled", "inactive")
-_EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
+EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,20 @@ class EventOrigin:
     """A name that no other recording has; empty when it is live."""
 
 
+class OutgoingEvent(Protocol):
+    """On its way out: only its number in the outbox is missing."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def named(self) -> str | None:
+        """The identity that it names, if any."""
+
+    def payload(self, seq: int, *, replayed: bool = False) -> CameraEvent:
+        """What is published as event number `seq`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A decided track on its way out; only its number in the outbox is missing."""
@@ -58,6 +73,11 @@ class Event:
     origin: EventOrigin
     corrects: str | None = None
     """Of a correction: `event_id` of the event that is taken back."""
+
+    @property
+    def named(self) -> str | None:
+        """The identity that it names, if any."""
+        return self.hit.decision.identity if isinstance(self.hit.decision, Known) else None
 
     @property
     def topic(self) -> str:
@@ -89,7 +109,7 @@ class Event:
             decided_at=rfc3339(hit.decided_utc_s),
             first_seen=rfc3339(hit.first_seen_utc_s),
             last_seen=rfc3339(hit.last_seen_utc_s),
-            box=_box(hit.box),
+            box=wire_box(hit.box),
             frame_size=hit.frame_size_px,
             zones=hit.zones,
             model_id=origin.model_id,
@@ -158,12 +178,12 @@ def event_id(hit: Hit, origin: EventOrigin) -> str:
         origin.source,
         rfc3339(hit.captured_utc_s),
         rfc3339(hit.last_seen_utc_s),
-        _box(hit.box),
+        wire_box(hit.box),
         hit.frame_size_px,
         decision.crops,
         *((hit.stranger,) if hit.stranger else ()),
     )
-    return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join(map(str, parts))))
+    return str(uuid.uuid5(EVENT_NAMESPACE, "\n".join(map(str, parts))))
 
 
 def identity_message(
@@ -270,7 +290,7 @@ def _drift_figures(drift: DriftReport) -> DriftFigures:
     )
 
 
-def event_line(payload: EventPayload) -> str:
+def event_line(payload: CameraEvent) -> str:
     """An event as a line of a JSON-lines file, less its line end: the bytes of the MQTT payload."""
     return payload.to_json()
 
@@ -287,7 +307,8 @@ def _similarity(value: float | None) -> float | None:
     return None if value is None else _rounded(value, 4)
 
 
-def _box(box: Box) -> tuple[float, float, float, float]:
+def wire_box(box: Box) -> tuple[float, float, float, float]:
+    """A box as it is published, to a tenth of a pixel."""
     x1, y1, x2, y2 = (_rounded(edge, 1) for edge in (box.x1, box.y1, box.x2, box.y2))
     return x1, y1, x2, y2
 

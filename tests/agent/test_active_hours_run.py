@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from support import campus, mjpeg_camera
 from support.consumer import Consumer, eventually
 from support.decoders import decoders
 from support.mjpeg_camera import MjpegCamera
-from support.mosquitto import Mosquitto
+from support.mosquitto import Mosquitto, free_port
 
 from edge_reid.agent import camera_status_report, camera_views
 from edge_reid.agent.app import Outputs, run_agent
@@ -122,6 +123,8 @@ def test_outside_of_its_hours_a_camera_is_not_even_opened(
             assert asleep["inactive_until"] == rfc3339(MONDAY_S + 7 * 3600)
             assert (asleep["fault"], asleep["reason"], asleep["persons_in_view"]) == (None,) * 3
             assert (camera.connections, decoders()) == (0, [])
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60) as answer:
+                assert answer.status == 200, "it does what it is there for: nothing, now"
             at_h[0] = 8.0
             eventually(lambda: state()["state"] == "running", PATIENCE_S)
             assert state()["inactive_until"] is None
@@ -136,7 +139,9 @@ def test_outside_of_its_hours_a_camera_is_not_even_opened(
             at_h[0] = 24.0 + 12.0
             eventually(lambda: state()["state"] == "running", PATIENCE_S)
 
-        run_while(settings(gallery, camera.url, mqtt={"url": broker.url}), watch)
+        port = free_port()
+        metrics = {"listen": f"127.0.0.1:{port}"}
+        run_while(settings(gallery, camera.url, mqtt={"url": broker.url}, metrics=metrics), watch)
         seen = {(each["state"], each["fault"]) for each in told.payloads("/gate/status")}
         opening = {("starting", None), ("starting", "no-picture")}
         assert seen - opening == {("inactive", None), ("running", None), ("ended", None)}

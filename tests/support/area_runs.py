@@ -17,16 +17,23 @@ from edge_reid.core.config import AgentSettings
 
 
 class AreaRuns:
-    """Six seconds in which people come and go; nobody is enrolled."""
+    """Six seconds in which people come and go; nobody is enrolled.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        begin_s, length_s: another piece of the clip.
+        codec: `copy` leaves its pictures as they are, from 0 on.
+    """
+
+    def __init__(
+        self, folder: Path, begin_s: int = 24, length_s: int = 6, codec: str = "libx264"
+    ) -> None:
         self.gallery = folder / "gallery.db"
         self.clip = folder / "clip.mp4"
         self._lines = folder / "events.jsonl"
         with pytest.raises(SystemExit, match="0"):
             main(["gallery", "init", str(self.gallery)])
-        cut = ["-ss", "24", "-t", "6", "-i", str(campus.CLIP), "-c:v", "libx264", str(self.clip)]
-        subprocess.run(["ffmpeg", "-v", "error", *cut], check=True)
+        cut = ["-ss", str(begin_s), "-t", str(length_s), "-i", str(campus.CLIP), "-c:v", codec]
+        subprocess.run(["ffmpeg", "-v", "error", *cut, str(self.clip)], check=True)
 
     def events(self, **camera: object) -> list[dict[str, Any]]:
         """What is written as JSON lines."""
