@@ -56,6 +56,7 @@ class Step:
     embeddings: tuple[Embedding, ...] = ()
     """Of `crops`, in their order."""
     zone_changes: tuple[ZoneChange, ...] = ()
+    """What happened at zones and lines."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
