@@ -156,6 +156,8 @@ def older(where: str) -> None:
     """Bring an SQLite file back to what the first edge-reid made."""
     with sqlite3.connect(where.removeprefix("sqlite:///")) as lite:
         lite.execute("DROP VIEW events")
+        lite.execute("DROP TABLE edge_reid_zone_events")
+        lite.execute("DROP INDEX events_by_track")
         lite.execute("ALTER TABLE edge_reid_events RENAME TO events")
         lite.execute("DROP INDEX events_by_stranger")
         lite.execute("ALTER TABLE events DROP COLUMN stranger")
@@ -269,7 +271,7 @@ def other_sqlite(path: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (newer_sqlite, "expected format 6 or older, got 99, written by a newer edge-reid"),
+        (newer_sqlite, "expected format 7 or older, got 99, written by a newer edge-reid"),
         (other_sqlite, "the events of a sink, got another kind of file; give another file"),
         (lambda path: f"sqlite:///{path / 'no' / 'folder.db'}", "cannot be opened"),
         (lambda path: f"{path / 'no' / 'folder.jsonl'}", "cannot be written"),
@@ -289,7 +291,7 @@ def test_newer_tables_in_postgres_are_not_touched(postgres: Postgres) -> None:
     open_store(where).close()
     with psycopg.connect(where) as db:
         db.execute("UPDATE edge_reid_schema SET version = 99")
-    with pytest.raises(StoreError, match="expected tables of version 5, got 99"):
+    with pytest.raises(StoreError, match="expected tables of version 6, got 99"):
         open_store(where)
 
 
