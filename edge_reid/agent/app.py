@@ -24,6 +24,7 @@ from edge_reid.agent.command_runner import CommandRunner, Reload
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.event_output import EventOutput
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
@@ -41,6 +42,7 @@ from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
+from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
@@ -131,7 +133,9 @@ def _build(
         )
         for view in views.all
     ]
-    parts = _parts_told(settings, cameras, gallery, sinks)
+    jobs = stack.enter_context(FrameJobs())
+    wrong_names = WrongNames(cameras, jobs, None if gallery.sync else settings.gallery)
+    parts = _parts_told(settings, cameras, gallery, sinks, wrong_names)
     watching.opened(parts)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
     if settings.metrics:
@@ -147,7 +151,8 @@ def _build(
             gallery,
             sinks,
             drifts,
-            outputs=[camera.output for camera in cameras],
+            parts=parts,
+            jobs=jobs,
             reload=reload,
             stack=stack,
         ),
@@ -274,7 +279,11 @@ def _build_camera(
 
 
 def _parts_told(
-    settings: AgentSettings, cameras: Sequence[WatchedCamera], gallery: _Gallery, sinks: _Sinks
+    settings: AgentSettings,
+    cameras: Sequence[WatchedCamera],
+    gallery: _Gallery,
+    sinks: _Sinks,
+    wrong_names: WrongNames,
 ) -> AgentParts:
     return AgentParts(
         settings.site,
@@ -284,6 +293,7 @@ def _parts_told(
         gallery.sync,
         sinks.uplink,
         sinks.facts,
+        wrong_names,
     )
 
 
@@ -293,24 +303,32 @@ def _build_between_frames(
     sinks: _Sinks,
     drifts: CameraDrifts,
     *,
-    outputs: Sequence[EventOutput],
+    parts: AgentParts,
+    jobs: FrameJobs,
     reload: Reload,
     stack: ExitStack,
 ) -> BetweenFrames:
     policies, sync, uplink = gallery.policies, gallery.sync, sinks.uplink
-    commands = report = None
+    report = None
     if uplink:
         report = GalleryReport(policies, sync, publisher=uplink.publisher, facts=sinks.facts)
     if uplink and uplink.inbox:
-        commands = stack.enter_context(
-            CommandRunner(uplink.inbox, settings, policies=policies, sync=sync, reload=reload)
+        commands = CommandRunner(
+            uplink.inbox,
+            settings,
+            policies=policies,
+            sync=sync,
+            jobs=jobs,
+            wrong_names=parts.wrong_names,
+            reload=reload,
         )
+        stack.enter_context(commands)
     one_for_all = next(iter(sinks.names.values()))  # they share a file, of which one forgets
     return BetweenFrames(
         policies,
         gallery.feed,
-        outputs=outputs,
-        commands=commands,
+        outputs=[camera.output for camera in parts.cameras],
+        jobs=jobs,
         report=report,
         names=one_for_all,
         scores=drifts.file,

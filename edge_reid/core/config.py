@@ -71,7 +71,7 @@ def runtime_name(word: str) -> RuntimeName:
     raise UsageError(f"--runtime: expected one of {', '.join(get_args(RuntimeName))}, got {word}")
 
 
-CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold"]
+CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold", "not-this-person"]
 
 
 def _broker_url(url: str) -> str:

@@ -58,7 +58,7 @@ def doctor(
         people = Counter(template.identity for template in templates)
         bars = _bars(manifest, target_fpir, tuple(people.values()))
         with counting("comparing templates") as progress:
-            findings = examine(templates, bars, progress=progress)
+            findings = examine(templates, bars, complaints=store.complaints(), progress=progress)
         reasons = {
             template_id: f"{each.kind.value}: {each.reason}"
             for each in findings
