@@ -110,7 +110,8 @@ class WrongNames:
         return self.take_back(found[0])
 
     def _remember(self, taken: TakenBack) -> TakenBack:
-        _log.info("%s", taken.in_words)
+        name = taken.name  # which is in no log
+        _log.info("camera %s: track %d: its name was taken back", name.camera, name.track_id)
         self._done[taken.name] = taken
         while len(self._done) > REMEMBERED:
             self._done.popitem(last=False)

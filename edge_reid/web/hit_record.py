@@ -60,6 +60,21 @@ class HitRecord:
         ]
         return min(kept)[1] if kept else None
 
+    def renamed(self, name: str, new: str) -> HitRecord:
+        """The same, with another name of one person."""
+
+        def one(candidate: Candidate) -> Candidate:
+            return replace(candidate, identity=new) if candidate.identity == name else candidate
+
+        decision = self.decision
+        if isinstance(decision, Known) and decision.identity == name:
+            decision = replace(decision, identity=new)
+        crops = tuple(
+            replace(crop, nearest=one(crop.nearest)) if crop.nearest else crop
+            for crop in self.crops
+        )
+        return replace(self, decision=decision, crops=crops, nearest=tuple(map(one, self.nearest)))
+
     def among(self, index: Index) -> HitRecord | None:
         """The same without the names of people who are not enrolled any more; None: the hit itself
         is of one.

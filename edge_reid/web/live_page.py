@@ -9,8 +9,9 @@ from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.core.config import AgentSettings, WebSettings
 from edge_reid.web.live_view import LiveView
-from edge_reid.web.page_routes import PageRoutes, RunSeen
+from edge_reid.web.page_routes import PageRoutes
 from edge_reid.web.page_server import PageServer
+from edge_reid.web.run_seen import RunSeen
 
 TIDY_S = 5.0
 """Between two looks at which crops are too old, while neither frames nor lookers come."""

@@ -12,7 +12,7 @@ from edge_reid.agent.pipeline import Step
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.core.types import Hit, HitType
 from edge_reid.matching.index import Index
-from edge_reid.web.crop_ring import CropRing
+from edge_reid.web.crop_ring import CropRing, KeptCrop
 from edge_reid.web.hit_record import HitRecord, record_of
 
 MOST_HITS = 50
@@ -61,7 +61,7 @@ class LiveView:
         number, trails = before.number + 1 if before else 1, self._follow(step)
         with self._lock:
             for crop, embedding in zip(step.crops, step.embeddings, strict=True):
-                self._ring.put(crop, embedding)
+                self._ring.put(step.camera, crop, embedding)
             for hit in step.hits:
                 self._note(step.camera, hit, policy)
         self.tidy(policy.index)
@@ -85,6 +85,25 @@ class LiveView:
     def hit(self, number: int) -> HitRecord | None:
         """The hit of this number; None: there is none, or not any more."""
         return next((record for record in self.hits if record.number == number), None)
+
+    @property
+    def crops(self) -> tuple[KeptCrop, ...]:
+        """All that are kept, oldest first."""
+        with self._lock:
+            return self._ring.all
+
+    def crops_of(self, camera: str, track_id: int) -> tuple[KeptCrop, ...]:
+        """The crops of a track that are kept, by falling quality."""
+        theirs = (crop for crop in self.crops if (crop.camera, crop.track_id) == (camera, track_id))
+        return tuple(sorted(theirs, key=lambda crop: -crop.embedding.quality))
+
+    def rename(self, name: str, new: str) -> None:
+        """Have the hits of a person go on under another name."""
+        with self._lock:
+            self._records = {
+                key: record.renamed(name, new) for key, record in self._records.items()
+            }
+            self._edition += 1
 
     def forget_crops(self) -> None:
         """Let go all crops, at once."""
@@ -133,6 +152,8 @@ class LiveView:
 
     def _forget_gone(self, index: Index) -> None:
         kept = {key: record.among(index) for key, record in self._records.items()}
+        for camera, track_id in (key for key, record in kept.items() if record is None):
+            self._ring.forget(camera, track_id)
         self._records = {key: record for key, record in kept.items() if record}
         self._edition += 1
 

@@ -135,7 +135,7 @@ def _pages(
         return []
     from edge_reid.core.extras import require
 
-    require("web", "starlette", "uvicorn")
+    require("web", "starlette", "uvicorn", "python_multipart")
     from edge_reid.web.live_page import LivePage
 
     page = stack.enter_context(LivePage(settings, settings.web))
