@@ -134,7 +134,8 @@ def _build(
         for view in views.all
     ]
     jobs = stack.enter_context(FrameJobs())
-    wrong_names = WrongNames(cameras, jobs, None if gallery.sync else settings.gallery)
+    own = None if gallery.sync else settings.gallery
+    wrong_names = WrongNames(cameras, jobs, gallery.policies, own)
     parts = _parts_told(settings, cameras, gallery, sinks, wrong_names)
     watching.opened(parts)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.corrections import PublishedName
 from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.watched_camera import WatchedCamera
@@ -41,10 +41,16 @@ class TakenBack:
     """What the doctor of the gallery was told, in words."""
 
     @property
+    def corrections_text(self) -> str:
+        """How many were published, in words."""
+        return f"{self.corrections} correction{'s' * (self.corrections != 1)} published"
+
+    @property
     def in_words(self) -> str:
         """In one line."""
-        told = "a correction is" if self.corrections == 1 else f"{self.corrections} corrections are"
-        return f"track {self.name.track_id} was not {self.name.identity}: {told} out; {self.doctor}"
+        name = self.name
+        said = f"track {name.track_id} was not {name.identity}"
+        return f"{said}: {self.corrections_text}; {self.doctor}"
 
 
 class WrongNames:
@@ -53,22 +59,29 @@ class WrongNames:
     Args:
         cameras: of the agent.
         jobs: by which names are taken back between two frames.
+        policies: who is enrolled; what was said of others is forgotten.
         gallery: file of the device's own gallery; None: it follows a published one.
     """
 
     def __init__(
-        self, cameras: Sequence[WatchedCamera], jobs: FrameJobs, gallery: Path | None
+        self,
+        cameras: Sequence[WatchedCamera],
+        jobs: FrameJobs,
+        policies: CameraPolicies,
+        gallery: Path | None,
     ) -> None:
         self._cameras = {camera.name: camera for camera in cameras}
         self._jobs = jobs
+        self._policies = policies
         self._gallery = gallery
         self._lock = threading.Lock()
-        self._done: OrderedDict[PublishedName, TakenBack] = OrderedDict()
+        self._done: dict[PublishedName, TakenBack] = {}
 
     @property
     def done(self) -> tuple[TakenBack, ...]:
-        """What was taken back lately, oldest first; another value whenever it changes."""
-        return tuple(self._done.copy().values())
+        """What was taken back lately of people who are enrolled, oldest first."""
+        enrolled = self._policies.index
+        return tuple(one for one in self._done.values() if one.name.identity in enrolled)
 
     def take_back(self, name: PublishedName) -> TakenBack:
         """Take back what was published of a track.
@@ -112,9 +125,8 @@ class WrongNames:
     def _remember(self, taken: TakenBack) -> TakenBack:
         name = taken.name  # which is in no log
         _log.info("camera %s: track %d: its name was taken back", name.camera, name.track_id)
-        self._done[taken.name] = taken
-        while len(self._done) > REMEMBERED:
-            self._done.popitem(last=False)
+        newest = (*self.done, taken)[-REMEMBERED:]
+        self._done = {one.name: one for one in newest}  # others may be looking at the one before
         return taken
 
     def _tell_doctor(self, name: PublishedName, wrong: Event) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from edge_reid.agent.corrections import PublishedName
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.core.types import Candidate, Embedding, Hit, HitType, Known, Unknown
 from edge_reid.matching.fusion import mean_vector
@@ -51,6 +52,13 @@ class HitRecord:
     model_id: str
     received_s: float
     """Monotonic."""
+
+    @property
+    def published_name(self) -> PublishedName | None:
+        """The name that it was published under, if any."""
+        if not isinstance(self.decision, Known):
+            return None
+        return PublishedName(self.camera, self.track_id, self.decision.identity)
 
     @property
     def shown_crop(self) -> int | None:

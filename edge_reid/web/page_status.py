@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.agent.agent_parts import AgentParts
+from edge_reid.agent.corrections import PublishedName
 from edge_reid.agent.watched_camera import WatchedCamera
+from edge_reid.agent.wrong_names import TakenBack
 from edge_reid.core.types import Decision, Known, Uncertain, Unknown
 from edge_reid.web.hit_record import HitRecord
 from edge_reid.web.live_view import CameraView, LiveView
@@ -83,6 +85,8 @@ class HitLine:
     """Position of the crop that decided, where it is kept."""
     zones: tuple[str, ...]
     """In which the person stood."""
+    is_taken_back: bool
+    """Whether an operator said that it was somebody else."""
 
 
 def camera_lines(parts: AgentParts, view: LiveView, now_s: float) -> tuple[CameraLine, ...]:
@@ -120,12 +124,18 @@ def device_line(parts: AgentParts, gallery: Path) -> DeviceLine:
     )
 
 
-def hit_lines(records: Sequence[HitRecord]) -> tuple[HitLine, ...]:
-    """The first hits, in their order."""
-    return tuple(_hit_line(record) for record in records[:_MOST_LINES])
+def hit_lines(records: Sequence[HitRecord], taken: Sequence[TakenBack]) -> tuple[HitLine, ...]:
+    """The first hits, in their order.
+
+    Args:
+        records: newest first.
+        taken: names that operators have taken back.
+    """
+    wrong = {one.name for one in taken}
+    return tuple(_hit_line(record, wrong) for record in records[:_MOST_LINES])
 
 
-def _hit_line(record: HitRecord) -> HitLine:
+def _hit_line(record: HitRecord, wrong: Container[PublishedName]) -> HitLine:
     decision = record.decision
     return HitLine(
         number=record.number,
@@ -138,6 +148,7 @@ def _hit_line(record: HitRecord) -> HitLine:
         is_over=record.kind.value == "end",
         crop=record.shown_crop,
         zones=record.zones,
+        is_taken_back=record.published_name in wrong,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edge_reid.agent.wrong_names import TakenBack
 from edge_reid.core.types import Candidate, Known
 from edge_reid.web.hit_record import HitCrop, HitRecord
 from edge_reid.web.page_markup import (
@@ -38,8 +39,17 @@ def login_html(frame: PageFrame, mistake: str = "") -> str:
     return frame.html("log in", filled("login.html", token=frame.token, mistake=words))
 
 
-def why_html(frame: PageFrame, record: HitRecord) -> str:
-    """A hit, opened: its crops, whom they are like, and what was enough."""
+def why_html(
+    frame: PageFrame, record: HitRecord, taken: Sequence[TakenBack] = (), trouble: str = ""
+) -> str:
+    """A hit, opened: its crops, whom they are like, and what was enough.
+
+    Args:
+        frame: around it.
+        record: the hit.
+        taken: names of its track that operators have taken back.
+        trouble: why the last one was not, in words.
+    """
     decision = record.decision
     is_known = isinstance(decision, Known)
     name = decision.identity if isinstance(decision, Known) else "unknown"
@@ -62,6 +72,8 @@ def why_html(frame: PageFrame, record: HitRecord) -> str:
         crops=crops or filled("no_crops.html"),
         nearest=nearest or filled("nobody.html"),
         enrol=_enrol_link(frame, record),
+        denial=_denial(frame, record, taken),
+        trouble=filled("mistake.html", words=trouble) if trouble else Markup(),
     )
     return frame.html(f"why {name}", body)
 
@@ -83,6 +95,26 @@ def _enrol_link(frame: PageFrame, record: HitRecord) -> Markup:
     if not (frame.may("operator") and any(crop.jpeg for crop in record.crops)):
         return Markup()
     return filled("enrol_link.html", camera=record.camera, track=str(record.track_id))
+
+
+def _denial(frame: PageFrame, record: HitRecord, taken: Sequence[TakenBack]) -> Markup:
+    """What operators have said of its names; or how to say it of this one."""
+    said = joined(_taken_back(one) for one in taken)
+    name = record.published_name
+    if name is None or name in {one.name for one in taken}:
+        return said
+    number = str(record.number)
+    form = frame.form("deny.html", role="operator", name=name.identity, number=number)
+    return joined((said, form))
+
+
+def _taken_back(taken: TakenBack) -> Markup:
+    return filled(
+        "taken_back.html",
+        name=taken.name.identity,
+        corrections=taken.corrections_text,
+        doctor=taken.doctor,
+    )
 
 
 def _tile(frame: PageFrame, camera: str) -> Markup:

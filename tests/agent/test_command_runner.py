@@ -66,14 +66,15 @@ class CommandedAgent:
         self.policies = PolicyHolder(
             MatchPolicy(index, self.settings.decide, GalleryThresholds.of(manifest))
         )
+        policies = CameraPolicies({"gate": self.policies})
         self.jobs = FrameJobs()
         self.runner = CommandRunner(
             self.inbox,
             self.settings,
-            policies=CameraPolicies({"gate": self.policies}),
+            policies=policies,
             sync=None,
             jobs=self.jobs,
-            wrong_names=WrongNames((), self.jobs, self.gallery),
+            wrong_names=WrongNames((), self.jobs, policies, self.gallery),
             reload=self._reload,
         )
 

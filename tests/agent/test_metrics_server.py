@@ -246,7 +246,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsServe
         None,
         None,
         AgentFacts("0" * 16, 1, 0.0),
-        WrongNames((), FrameJobs(), None),
+        WrongNames((), FrameJobs(), policies, None),
     )
     health = Health((), policies, beaten_s=time.monotonic, alive_s=30, follows_gallery=False)
     settings = MetricsSettings(listen="127.0.0.1:0", token_file=token)

@@ -50,7 +50,7 @@ def families() -> dict[str, Metric]:
         None,
         None,
         AgentFacts("0" * 16, 1, 0.0),
-        WrongNames((), FrameJobs(), None),
+        WrongNames((), FrameJobs(), policies, None),
     )
     return {
         family.name + suffix: family

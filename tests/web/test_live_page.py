@@ -238,6 +238,7 @@ def roles_hold(url: str) -> None:
     vera = logged_in(url, "vera", PASSWORD)
     assert "Forget all crops" not in vera.get("/").body
     assert vera.post("/crops/forget").status == 403
+    assert vera.post("/hits/1/not-this-person", identity="anna").status == 403
     assert vera.get("/cameras/gate/areas").status == 403
     assert "/cameras/gate/areas" not in vera.get("/").body
     holder = logged_in(url, "", "0123456789abcdef0123")

@@ -98,7 +98,14 @@ function hitLine(hit) {
     link.append(picture);
   }
   const text = element("span", undefined, "text");
-  text.append(element("span", hit.identity || "unknown", `name ${hit.kind}`));
+  const name = element("span", hit.identity || "unknown", `name ${hit.kind}`);
+  if (hit.is_taken_back) {
+    name.textContent = `not ${hit.identity}`;
+    name.className = "name taken-back";
+    text.append(name, element("span", "taken back by an operator"));
+  } else {
+    text.append(name);
+  }
   const measured = hit.similarity === null ? "nobody enrolled" : `${hit.similarity.toFixed(2)} of ${hit.threshold.toFixed(2)} needed`;
   text.append(element("span", measured));
   const when = hit.at.replace("T", " ").replace(/\.\d+Z$/, " UTC");
@@ -122,7 +129,7 @@ function showHits(hits) {
   for (const line of [...list.children]) if (!lines.includes(line)) line.remove();
   lines.forEach((line, at) => { if (list.children[at] !== line) list.insertBefore(line, list.children[at] || null); });
   document.getElementById("no-hits").hidden = hits.length > 0;
-  const newest = hits.find((hit) => hit.kind === "known");
+  const newest = hits.find((hit) => hit.kind === "known" && !hit.is_taken_back);
   if (newest && newestTold !== null && newest.number !== newestTold) {
     say(document.getElementById("said"), `${newest.identity} at camera ${newest.camera}`);
   }
