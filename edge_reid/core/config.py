@@ -541,6 +541,12 @@ class WebSettings(_ListenerSettings):
     then, and needs a login on loopback too."""
     crops_memory_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     """How long the crops of a hit are kept, in memory only."""
+    keep_crops_s: Annotated[float, Field(gt=0, le=366 * 86_400)] | None = None
+    """How long hits and their crops, which are pictures of people, are also kept on the card, in
+    files that only the agent's user can read: a folder `hits-AGENT` beside the outbox. Default: not
+    at all; what an earlier setting has left there is deleted when the agent starts."""
+    keep_crops_max_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    """Size of all these files; beyond it the oldest hits are deleted."""
 
     @property
     def is_open(self) -> bool:
@@ -716,6 +722,11 @@ class AgentSettings(_Section):
     def scores_path(self) -> Path:
         """File of what is counted of unknown tracks. Each agent of a device has its own."""
         return self.outbox_path.with_name(f"scores-{self.agent}.json")
+
+    @property
+    def kept_hits_path(self) -> Path:
+        """Folder of hits that are kept for the page. Each agent of a device has its own."""
+        return self.outbox_path.with_name(f"hits-{self.agent}")
 
     @property
     def strangers_path(self) -> Path:

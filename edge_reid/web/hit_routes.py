@@ -51,7 +51,10 @@ class HitRoutes:
     async def _crop(self, request: Request) -> Response:
         record, position = self._record(request), request.path_params["position"]
         crops = record.crops if record else ()
-        jpeg = crops[position].jpeg if position < len(crops) else None
+        crop = crops[position] if position < len(crops) else None
+        jpeg = crop.jpeg if crop else None
+        if jpeg is None and crop and crop.file and self._run.kept:
+            jpeg = await asyncio.to_thread(self._run.kept.jpeg, crop.file)
         return Response(jpeg, media_type="image/jpeg") if jpeg else refused(404)
 
     async def _deny(self, request: Request) -> Response:
@@ -69,7 +72,7 @@ class HitRoutes:
         return RedirectResponse(f"/hits/{record.number}", 303)
 
     async def _forget_crops(self, _: Request) -> Response:
-        self._run.view.forget_crops()
+        await asyncio.to_thread(self._run.view.forget_crops)
         return RedirectResponse("/", 303)
 
     def _record(self, request: Request) -> HitRecord | None:
@@ -78,9 +81,11 @@ class HitRoutes:
     def _opened(
         self, request: Request, record: HitRecord, trouble: str = "", status: int = 200
     ) -> Response:
-        taken = self._taken_back(record)
+        taken, path = self._taken_back(record), f"/hits/{record.number}"
         page = self._entrance.html
-        return page(request, lambda frame: why_html(frame, record, taken, trouble), status)
+        return page(
+            request, lambda frame: why_html(frame, record, taken, trouble, path=path), status
+        )
 
     def _taken_back(self, record: HitRecord) -> tuple[TakenBack, ...]:
         done = self._run.parts.wrong_names.done if self._run.parts else ()

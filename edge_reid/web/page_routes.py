@@ -19,6 +19,7 @@ from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.core.config import AgentSettings, WebSettings
 from edge_reid.web.hit_routes import HitRoutes
+from edge_reid.web.kept_routes import KeptRoutes
 from edge_reid.web.live_pictures import LivePictures
 from edge_reid.web.open_streams import OpenStreams, StreamAnswer
 from edge_reid.web.page_entrance import PageEntrance, refused
@@ -69,6 +70,7 @@ class PageRoutes:
             Route("/cameras/{camera}/frame.jpg", seen(self._still), methods=["GET"]),
             Route("/cameras/{camera}/areas", seen_by_admin(self._areas), methods=["GET"]),
             *HitRoutes(self._run, entrance).routes(),
+            *KeptRoutes(self._run, entrance).routes(),
         ]
         return PageGuard(Starlette(routes=routes), self._names)
 
@@ -80,7 +82,10 @@ class PageRoutes:
 
     async def _live(self, request: Request) -> Response:
         cameras = tuple(self._settings.cameras)
-        return self._entrance.html(request, lambda frame: live_html(frame, cameras))
+        keeps_hits = self._run.kept is not None
+        return self._entrance.html(
+            request, lambda frame: live_html(frame, cameras, keeps_hits=keeps_hits)
+        )
 
     async def _areas(self, request: Request) -> Response:
         camera = request.path_params["camera"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import time
@@ -20,6 +21,7 @@ from edge_reid.cli.main import main
 from edge_reid.core.config import AgentSettings
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.web import connection_limits
+from edge_reid.web.live_page import LivePage
 from edge_reid.web.password_hash import PasswordHash
 
 HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
@@ -120,6 +122,8 @@ def test_who_is_removed_from_the_gallery_is_gone_from_the_page(
         client = PageClient(run.page.url)
         known = hit_of(client, HOSTILE_NAME)
         other = hit_of(client, None)
+        eventually(lambda: kept_for(own, HOSTILE_NAME) > 0, timeout_s=20)
+        kept_hits_are_listed_and_opened(client)
         assert HTML_NAME in client.get(f"/hits/{other['number']}").body, "the most alike"
         with GalleryStore.open(own) as store:
             store.remove(HOSTILE_NAME)
@@ -127,8 +131,33 @@ def test_who_is_removed_from_the_gallery_is_gone_from_the_page(
         assert HTML_NAME not in client.get(f"/hits/{other['number']}").body
         hits = next(client.events("hits"))
         assert HOSTILE_NAME not in {hit["identity"] for hit in hits}
+        eventually(lambda: kept_for(own, HOSTILE_NAME) == 0, timeout_s=20)
 
-    visit(settings_of(own, camera), remove)
+    settings = settings_of(own, camera, keep_crops_s=3600)
+    visit(settings, remove)
+    assert list(settings.kept_hits_path.iterdir()), "others stay"
+    unwanted = settings_of(own, camera)
+    with LivePage(unwanted, unwanted.web):
+        assert list(settings.kept_hits_path.iterdir()) == []
+
+
+def kept_for(gallery: Path, identity: str) -> int:
+    """Files on disk that name somebody, with quotes so that it is a whole name."""
+    folder = gallery.with_name("hits-device")
+    return sum(json.dumps(identity) in path.read_text() for path in folder.glob("*.json"))
+
+
+def kept_hits_are_listed_and_opened(client: PageClient) -> None:
+    listed = client.get("/kept").body
+    assert HTML_NAME in listed
+    assert HOSTILE_NAME not in listed
+    path = listed.split('<img src="')[1].split('"')[0]
+    assert client.get(path).headers["content-type"] == "image/jpeg"
+    opened = client.get(path.partition("/crops")[0]).body
+    assert "Crops, the best first" in opened
+    assert "This was not" not in opened, "that is for hits of this run"
+    for nonsense in ("/kept/..%2f..%2fetc", "/kept/hit-1", "/kept/%2e%2e/crops/0.jpg"):
+        assert client.get(nonsense).status == 404
 
 
 def hit_of(client: PageClient, identity: str | None) -> dict:
