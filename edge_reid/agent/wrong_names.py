@@ -163,8 +163,7 @@ def _complain(gallery: Path, identity: str, wrong: Event) -> str | None:
             similarity=float(alike.max()),
             event_id=event_id(wrong.hit, wrong.origin),
         )
-    photo = f" ({worst.photo_name})" if worst.photo_name else ""
-    return (
-        f"the doctor of the gallery knows that template {worst.template_id}{photo} misled, with a "
+    return (  # without the photo's name, which is not published
+        f"the doctor of the gallery knows that template {worst.template_id} misled, with a "
         f"similarity of {alike.max():.2f}"
     )

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.corrections import PublishedName
+from edge_reid.agent.drift_watch import drift_in_words
 from edge_reid.agent.watched_camera import WatchedCamera
 from edge_reid.agent.wrong_names import TakenBack
 from edge_reid.core.types import Decision, Known, Uncertain, Unknown
+from edge_reid.matching.score_drift import DriftReport
 from edge_reid.web.hit_record import HitRecord
 from edge_reid.web.live_view import CameraView, LiveView
 from edge_reid.wire.events import rfc3339
@@ -49,6 +51,8 @@ class CameraLine:
     quiet_s: float | None
     """Since the last frame went through."""
     people: tuple[PersonLine, ...]
+    drift: str | None
+    """Unknown people are more or less alike than the model was measured on, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,15 @@ def _camera_line(camera: WatchedCamera, seen: CameraView | None, now_s: float) -
         degraded=bool(report.looks and report.looks.is_degraded),
         quiet_s=round(now_s - seen.seen_s, 1) if seen else None,
         people=tuple(_person_line(track.track_id, decisions) for track in tracks),
+        drift=_drift_line(report.drift),
     )
+
+
+def _drift_line(drift: DriftReport | None) -> str | None:
+    if drift is None or drift.verdict.state == "none":
+        return None
+    line = drift_in_words(drift.verdict, drift.threshold_advised)
+    return f"{line}; it is used" if drift.adapts else line
 
 
 def _person_line(track_id: int, decisions: dict[int, Decision]) -> PersonLine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from support.browser import Browser
 from support.mjpeg_camera import MjpegCamera
 from support.page_agent import PageRun, visit, walkers
 
+from edge_reid.agent.drift_watch import ScoreBasis
 from edge_reid.cli.main import main
 from edge_reid.core.config import AgentSettings, ZoneSettings, tomllib
+from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.matching.score_drift import SCORE_BOUNDS, DriftVerdict
 
 pytestmark = pytest.mark.browser
 
@@ -21,6 +25,7 @@ HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
 TOKEN = "0123456789abcdef"
 IS_WIDE = "document.documentElement.scrollWidth > innerWidth"
 PICTURE_PX = "document.querySelector('[data-live]').naturalWidth"
+DRIFT = "document.querySelector('[data-fact=drift]').textContent"
 NAMES = "[...document.querySelectorAll('#hits .name')].map((name) => name.textContent)"
 UNNAMED = """[...document.querySelectorAll('button, a, input:not([type=hidden]), img, svg[role]')]
   .filter((one) => !(one.getAttribute('aria-label') || one.alt || one.textContent.trim()
@@ -44,7 +49,9 @@ LOW_CONTRAST = """(() => {
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSettings]:
-    """An agent with a token, who knows one person, under a name that is HTML."""
+    """An agent with a token, who knows one person, under a name that is HTML; it has found before
+    that unknown people are more alike than the model says.
+    """
     folder = tmp_path_factory.mktemp("agent")
     gallery, token = folder / "gallery.db", folder / "token"
     token.write_text(f"{TOKEN}\n")
@@ -59,15 +66,30 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSettings
     with pytest.MonkeyPatch.context() as patch, MjpegCamera(walkers()) as camera:
         patch.setattr(mjpeg_camera, "PERIOD_S", 0.1)
         gate = {"source": {"uri": camera.url}, "detect": {"rate_hz": 3}}
-        yield AgentSettings.model_validate(
+        settings = AgentSettings.model_validate(
             {
                 "site": "lab",
                 "agent": "device",
                 "gallery": gallery,
                 "cameras": {"gate": gate},
-                "web": {"listen": "127.0.0.1:0", "token_file": token},
+                "web": {"listen": "127.0.0.1:0", "token_file": token, "keep_crops_s": 3600},
             }
         )
+        write_drift(settings)
+        yield settings
+
+
+def write_drift(settings: AgentSettings) -> None:
+    """What an earlier run has counted and found."""
+    model = load_embedding_manifest(settings.models.embedding)
+    verdict = DriftVerdict("higher", tracks=800, shift=0.06, fpir=0.034)
+    table = {
+        "basis": asdict(ScoreBasis(model.model_id, 1, 1, 0.6)),
+        "counts": (0,) * (len(SCORE_BOUNDS) + 1),
+        "known": 0,
+        "verdict": asdict(verdict),
+    }
+    settings.scores_path.write_text(json.dumps({"gate": table}))
 
 
 def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zone(
@@ -78,8 +100,14 @@ def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zon
             log_in(browser, run.page.url)
             see_hits(browser)
             assert browser.wait_for(PICTURE_PX) == 768
+            assert "unknown tracks are more alike" in browser.wait_for(DRIFT)
             browser.screenshot(tmp_path / "wide.png")
             ask_why(browser)
+            browser.screenshot(tmp_path / "why.png")
+            say_that_it_was_somebody_else(browser)
+            browser.screenshot(tmp_path / "not-them.png")
+            look_at_earlier_hits(browser, run.page.url)
+            browser.screenshot(tmp_path / "earlier.png")
             draw_zone(browser, run.page.url)
             browser.screenshot(tmp_path / "areas.png")
             # of a page that is left, a browser says that its streams have ended
@@ -113,6 +141,25 @@ def ask_why(browser: Browser) -> None:
     browser.evaluate("document.querySelector('#hits .known').closest('a').click()")
     browser.wait_for("document.title.startsWith('device: why <img')")
     assert browser.wait_for("document.querySelector('.crop img').naturalWidth") > 20
+    is_well_made(browser)
+
+
+def say_that_it_was_somebody_else(browser: Browser) -> None:
+    """By keyboard."""
+    browser.evaluate("document.querySelector('.deny summary').focus()")
+    browser.press("Enter")
+    browser.wait_for("document.querySelector('.deny').open")
+    browser.press("Tab")
+    browser.press("Enter")
+    said = browser.wait_for("document.querySelector('.note')?.textContent")
+    assert f"this was not {HOSTILE_NAME}" in said
+    is_well_made(browser)
+
+
+def look_at_earlier_hits(browser: Browser, url: str) -> None:
+    browser.open(f"{url}kept")
+    browser.wait_for("document.title === 'device: earlier hits'")
+    assert browser.wait_for("document.querySelector('.kept img').naturalWidth") > 20
     is_well_made(browser)
 
 

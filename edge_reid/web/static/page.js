@@ -8,6 +8,7 @@ const QUIET_S = 5;
 const byFact = (root, name) => root.querySelector(`[data-fact="${name}"]`);
 const tiles = new Map([...document.querySelectorAll(".tile")].map((tile) => [tile.dataset.camera, tile]));
 const history = new Map();
+const droppedBefore = new Map(); // the count is since the start; its line is of each second
 
 function element(kind, text, className) {
   const made = document.createElement(kind);
@@ -62,6 +63,9 @@ function showCamera(line) {
   const quiet = line.quiet_s > QUIET_S ? `no frame for ${Math.round(line.quiet_s)} s` : "";
   reason.hidden = !(line.reason || quiet);
   say(reason, line.reason || quiet);
+  const drift = byFact(tile, "drift");
+  drift.hidden = !line.drift;
+  say(drift, line.drift || "");
   const people = byFact(tile, "people");
   const shown = JSON.stringify(line.people);
   if (people.dataset.shown !== shown) people.replaceChildren(...line.people.map(personLine));
@@ -73,6 +77,8 @@ function showCamera(line) {
   spark(tile, line.camera, "fps", line.fps);
   spark(tile, line.camera, "p95_ms", line.p95_ms);
   spark(tile, line.camera, "count", line.people.length);
+  spark(tile, line.camera, "dropped", line.dropped - (droppedBefore.get(line.camera) ?? line.dropped));
+  droppedBefore.set(line.camera, line.dropped);
 }
 
 function showDevice(line) {
@@ -82,6 +88,7 @@ function showDevice(line) {
   say(byFact(root, "broker"), line.broker);
   const dropped = line.outbox_dropped ? `, ${line.outbox_dropped} dropped` : "";
   say(byFact(root, "outbox"), line.outbox_depth === null ? "–" : `${line.outbox_depth} waiting${dropped}`);
+  if (line.outbox_depth !== null) spark(root, "", "outbox", line.outbox_depth);
   say(document.getElementById("trouble"), [line.broker_trouble, line.gallery_trouble].filter(Boolean).join("; "));
 }
 
