@@ -320,7 +320,7 @@ def test_another_site_cannot_have_its_name_lead_here(gallery: Path, camera: Mjpe
 def test_the_frames_go_on_whatever_is_done_to_the_page(gallery: Path, camera: MjpegCamera) -> None:
     def storm(run: PageRun) -> None:
         eventually(lambda: len(run.frames.at_s) > 10, timeout_s=60)
-        calm = gaps_s(run, 4)
+        calm, before_mb = gaps_s(run, 4), resident_mb()
         port = int(run.page.url.rsplit(":", 1)[1].strip("/"))
         with ExitStack() as stack:
             stormy_from = len(run.frames.at_s)
@@ -328,11 +328,18 @@ def test_the_frames_go_on_whatever_is_done_to_the_page(gallery: Path, camera: Mj
                 stack.enter_context(rude_connection(port, number))
             stormy = gaps_s(run, 4)
             assert len(run.frames.at_s) > stormy_from
+            assert resident_mb() < before_mb + 64, "each connection may hold little"
         assert np.median(stormy) < 1.5 * np.median(calm) + 0.05, "frames come as before"
         assert max(stormy) < max(calm) + 0.5, "none is held up"
         eventually(lambda: is_served(run.page.url), timeout_s=20)
 
     visit(settings_of(gallery, camera), storm)
+
+
+def resident_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (size_kb,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+    return size_kb / 1024
 
 
 def is_served(url: str) -> bool:
