@@ -28,6 +28,7 @@ from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
+from edge_reid.agent.hit_pictures import HitPictures
 from edge_reid.agent.live_feed import LiveFeed
 from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.metrics import RunSummary
@@ -112,7 +113,8 @@ def _build(
     pace = LookPace(settings.latency.captured_to_committed_p95_ms)
     views = open_views(settings.cameras, pace, is_patient=is_patient, stack=stack)
     sinks = _open_sinks(settings, outputs, views, gallery=gallery, manifest=manifest, stack=stack)
-    watching = stack.enter_context(_gather_observers(observers, films, views))
+    pictures = [HitPictures()] if settings.home_assistant.pictures else []
+    watching = stack.enter_context(_gather_observers([*observers, *pictures], films, views))
     drifts = CameraDrifts.open(
         settings,
         gallery.policies,

@@ -108,6 +108,7 @@ def _announcements(
             address,
             facts.cameras,
             device_trackers=wanted.device_trackers,
+            pictures=wanted.pictures,
         )
     )
 

@@ -438,6 +438,10 @@ class HomeAssistantSettings(_Section):
     )
     """First level of its discovery topics, as set there. `certs.py` writes access rules for the
     default only."""
+    pictures: bool = False
+    """Whether the best crop of the last hit of each camera is published, for an image entity. It is
+    the only way by which pictures of people leave the device, and goes to every reader of the
+    broker."""
     device_trackers: bool = False
     """Whether a person is a device tracker too: `home` while a camera of this agent has them in
     view."""
@@ -707,6 +711,8 @@ class AgentSettings(_Section):
             raise ValueError(
                 "home_assistant.enabled: expected mqtt.url beside it, got none; set it"
             )
+        if self.home_assistant.pictures and not self.home_assistant.enabled:
+            raise ValueError("home_assistant.pictures: expected enabled = true beside it; set it")
         if self.update and self.mqtt.url is None:
             raise ValueError(
                 "update: expected mqtt.url, got none; heads of releases come from the broker"

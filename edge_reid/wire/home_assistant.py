@@ -31,12 +31,14 @@ class HomeAssistant:
         address: of the agent.
         cameras: that it watches.
         device_trackers: whether a person is a device tracker, too.
+        pictures: whether each camera has a picture of its last hit.
     """
 
     prefix: str
     address: Address
     cameras: Sequence[str]
     device_trackers: bool = False
+    pictures: bool = False
 
     @property
     def birth_topic(self) -> str:
@@ -82,6 +84,15 @@ class HomeAssistant:
 
     def _of_camera(self, camera: str) -> dict[str, Json]:
         status = self.address.camera_status(camera)
+        picture: dict[str, Json] = {
+            "picture": {
+                "platform": "image",
+                "name": f"{camera} picture of the last hit",
+                "icon": "mdi:image-account",
+                "image_topic": self.address.picture(camera),
+                "content_type": "image/jpeg",
+            }
+        }
         return {
             "running": {
                 "platform": "binary_sensor",
@@ -107,6 +118,7 @@ class HomeAssistant:
                 "state_topic": self.address.hits(camera),
                 "value_template": "{{ dict(value_json, event_type=value_json.type) | tojson }}",
             },
+            **(picture if self.pictures else {}),
         }
 
     def _of_person(self, identity: str) -> dict[str, Json]:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from support import campus, mjpeg_camera
 from support.consumer import Consumer, eventually
@@ -119,16 +121,39 @@ def test_it_can_be_said_by_a_command_and_a_spoilt_gallery_costs_only_the_doctors
             assert f"track {hit['track_id']} was not {NAME}: 1 correction published" in result.note
             assert "the doctor of the gallery could not be told" in result.note
             eventually(lambda: corrections(consumer) == [hit["track_id"]], PATIENCE_S)
+            eventually(lambda: has_shown_somebody(consumer), PATIENCE_S)
+            eventually(lambda: is_grey_once_denied(consumer, broker, address), PATIENCE_S)
 
     with MjpegCamera(walkers()) as camera:
-        commands = {"mqtt": {"url": broker.url}, "commands": {"allow": ["not-this-person"]}}
-        visit(settings_of(gallery, camera, **commands), deny)
+        more = {
+            "mqtt": {"url": broker.url},
+            "commands": {"allow": ["not-this-person"]},
+            "home_assistant": {"enabled": True, "pictures": True},
+        }
+        visit(settings_of(gallery, camera, **more), deny)
 
 
 def corrections(consumer: Consumer) -> list[int]:
     """Tracks of those that operators made."""
     hits = consumer.payloads("gate/hit")
     return [hit["track_id"] for hit in hits if hit.get("corrected_by") == "operator"]
+
+
+def pictures(consumer: Consumer) -> list[np.ndarray]:
+    bodies = [one.body for one in consumer.messages if one.topic.endswith("gate/picture")]
+    return [cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR) for body in bodies]
+
+
+def has_shown_somebody(consumer: Consumer) -> bool:
+    return any(picture.std() > 1 for picture in pictures(consumer))
+
+
+def is_grey_once_denied(consumer: Consumer, broker: Mosquitto, address: Address) -> bool:
+    """Deny the newest, as others are named meanwhile; whether the newest picture is just grey."""
+    hits = [hit for hit in consumer.payloads("gate/hit") if hit["type"] in {"new", "update"}]
+    order = new_command("not-this-person", event_id=hits[-1]["event_id"])
+    ask(broker.broker(), address, order, timeout_s=PATIENCE_S)
+    return bool(pictures(consumer)[-1].std() < 1)
 
 
 def settings_of(gallery: Path, camera: MjpegCamera, **more: object) -> AgentSettings:

@@ -45,17 +45,21 @@ RULES = {
         deny lab/identities/hit
         deny lab/identities/unknown
         deny lab/identities/status
+        deny lab/identities/picture
         write lab/gate/hit
         write lab/gate/unknown
         readwrite lab/gate/status
+        write lab/gate/picture
         write lab/yard/hit
         write lab/yard/unknown
         readwrite lab/yard/status
+        write lab/yard/picture
     """,
     "reader": """
         read lab/+/hit
         read lab/+/unknown
         read lab/+/status
+        read lab/+/picture
         read lab/identities/+
         read lab/agents/+/status
         read lab/agents/+/duplicate
@@ -76,6 +80,7 @@ RULES = {
         deny lab/identities/hit
         deny lab/identities/unknown
         deny lab/identities/status
+        deny lab/identities/picture
     """,
     "releaser": """
         readwrite lab/release/head
@@ -125,7 +130,7 @@ def test_certs_needs_nothing_but_cryptography(tmp_path: Path) -> None:
 def test_cameras_are_called_like_nothing_else_in_a_site() -> None:
     first_levels = {topic.pattern.split("/")[0] for topic in TOPICS}
     assert first_levels - {"{camera}"} == RESERVED_LEVELS
-    assert set(CAMERA_LEVELS) == {"hit", "unknown", "status"}
+    assert set(CAMERA_LEVELS) == {"hit", "unknown", "status", "picture"}
 
 
 def test_the_table_is_the_one_that_people_read() -> None:
