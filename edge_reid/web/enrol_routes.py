@@ -32,7 +32,7 @@ from edge_reid.web.enrol_pages import (
 )
 from edge_reid.web.explained_routes import ExplainedRoutes
 from edge_reid.web.page_entrance import PageEntrance, refused
-from edge_reid.web.page_gallery import GalleryChange, PageGallery
+from edge_reid.web.page_gallery import GalleryChange, PageGallery, followed_source
 from edge_reid.web.page_markup import clock_time
 from edge_reid.web.pending_enrolments import PendingEnrolments
 from edge_reid.web.people_facts import person_id
@@ -66,7 +66,7 @@ class EnrolRoutes:
         pending: PendingEnrolments,
     ) -> None:
         self._cameras = frozenset(settings.cameras)
-        self._followed = settings.gallery_sync.source if settings.gallery_sync else None
+        self._followed = followed_source(settings)
         self._run = run
         self._entrance = entrance
         self._gallery = gallery

@@ -148,10 +148,10 @@ class PageGallery:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
     def _open(self) -> GalleryStore:
-        if self._settings.gallery_sync:
+        if source := followed_source(self._settings):
             raise GalleryError(
-                "gallery: expected one of this device's own, got a copy that follows "
-                f"{self._settings.gallery_sync.source}; change it where it is kept, and publish it"
+                f"gallery: expected one of this device's own, got a copy that follows {source}; "
+                "change it where it is kept, and publish it"
             )
         return GalleryStore.open(self._settings.gallery, model_id=self.manifest.model_id)
 
@@ -178,3 +178,11 @@ class PageGallery:
             return GalleryChange(f"Taken back: {last.words}")
 
         self._changed(act)
+
+
+def followed_source(settings: AgentSettings) -> str | None:
+    """Where the gallery of a device comes from, in words; None: it is the device's own."""
+    sync = settings.gallery_sync
+    if sync is None:
+        return None
+    return "the broker" if sync.source == "mqtt" else sync.source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from edge_reid.core.types import Candidate
 from edge_reid.enrolment.same_person import Likeness
@@ -162,12 +163,13 @@ def _hit_line(record: HitRecord) -> Markup:
 
 def _template(frame: PageFrame, person: str, facts: TemplateFacts) -> Markup:
     number = str(facts.number)
-    other = f"{facts.other.identity} {facts.other.similarity:.3f}" if facts.other else "nobody else"
+    nearest = facts.other
+    other = f"{nearest.identity} {nearest.similarity:.3f}" if nearest else "nobody is enrolled"
     own = "the only one" if facts.own is None else f"{facts.own:.3f} to the nearest of its own"
     return filled(
         "template.html",
         number=number,
-        photo=facts.photo_name or "without a file",
+        photo=PurePath(facts.photo_name).name if facts.photo_name else "without a photo",
         at=clock_time(facts.created_utc_s),
         quality=f"{facts.quality:.2f}",
         level=f"{100 * facts.quality:.0f}",
@@ -213,21 +215,25 @@ def _alike(frame: PageFrame, person: str, candidate: Candidate, threshold: float
 
 
 def _finding(finding: Finding) -> Markup:
-    one, other = person_id(finding.identity), finding.other
     numbers = ", ".join(map(str, finding.template_ids))
-    is_of_templates = finding.kind is not Kind.ONE_PERSON
     return filled(
         "finding.html",
         kind=finding.kind.value,
-        person=one,
+        person=person_id(finding.identity),
         name=finding.identity,
-        other=filled("finding_other.html", person=person_id(other), name=other)
-        if other
-        else Markup(),
-        templates=f"template {numbers}" if is_of_templates else "",
+        other=_finding_other(finding),
+        templates="" if finding.kind is Kind.ONE_PERSON else f"Template {numbers} of ",
         reason=finding.reason,
         remedy=_remedy(finding),
     )
+
+
+def _finding_other(finding: Finding) -> Markup:
+    if finding.other is None:
+        return Markup()
+    link = ", taken for" if finding.kind is Kind.TAKEN_FOR_ANOTHER else " and"
+    person, name = person_id(finding.other), finding.other
+    return filled("finding_other.html", link=link, person=person, name=name)
 
 
 def _remedy(finding: Finding) -> str:

@@ -19,7 +19,7 @@ from edge_reid.web import gallery_changes
 from edge_reid.web.explained_routes import ExplainedRoutes
 from edge_reid.web.hit_record import HitRecord
 from edge_reid.web.page_entrance import PageEntrance, refused
-from edge_reid.web.page_gallery import GalleryChange, PageGallery
+from edge_reid.web.page_gallery import GalleryChange, PageGallery, followed_source
 from edge_reid.web.people_facts import likeness_of, name_of, people_facts, person_facts, person_id
 from edge_reid.web.people_pages import (
     followed_people_html,
@@ -47,7 +47,7 @@ class PeopleRoutes:
     def __init__(
         self, settings: AgentSettings, run: RunSeen, entrance: PageEntrance, gallery: PageGallery
     ) -> None:
-        self._followed = settings.gallery_sync
+        self._followed = followed_source(settings)
         self._run = run
         self._entrance = entrance
         self._gallery = gallery
@@ -74,8 +74,8 @@ class PeopleRoutes:
         parts, part = self._run.parts, request.query_params.get("part", "")[:64]
         if parts is None:
             return refused(503)
-        if self._followed:
-            index, source = parts.policies.index, self._followed.source
+        if source := self._followed:
+            index = parts.policies.index
             return self._entrance.html(
                 request, lambda frame: followed_people_html(frame, index, source)
             )

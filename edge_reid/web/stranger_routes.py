@@ -21,7 +21,7 @@ from edge_reid.strangers.stranger_store import StrangerStore
 from edge_reid.web.enrol_pages import concerns_html
 from edge_reid.web.explained_routes import ExplainedRoutes
 from edge_reid.web.page_entrance import PageEntrance, refused
-from edge_reid.web.page_gallery import GalleryChange, PageGallery
+from edge_reid.web.page_gallery import GalleryChange, PageGallery, followed_source
 from edge_reid.web.pending_enrolments import PendingEnrolments
 from edge_reid.web.people_facts import person_id
 from edge_reid.web.run_seen import RunSeen
@@ -57,7 +57,7 @@ class StrangerRoutes:
     ) -> None:
         self._path = settings.strangers_path
         self._are_remembered = settings.strangers is not None
-        self._followed = settings.gallery_sync.source if settings.gallery_sync else None
+        self._followed = followed_source(settings)
         self._own_gallery = settings.gallery
         self._run = run
         self._entrance = entrance

@@ -50,4 +50,5 @@ def has_no_grave_axe_finding(browser: Browser) -> None:
         ".map((one) => [one.id, one.nodes.map((node) => node.html)]) }); 0"
     )
     browser.wait_for("window.found !== null")
-    assert browser.evaluate("window.found") == []
+    found = browser.evaluate("window.found")
+    assert found == [], found

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import mjpeg_camera
+from support import campus, mjpeg_camera
 from support.browser import Browser
 from support.mjpeg_camera import MjpegCamera
-from support.page_agent import PageRun, visit, walkers
-from support.page_checks import is_well_made
+from support.page_agent import PageClient, PageRun, first_stranger, visit, walkers
+from support.page_checks import has_no_grave_axe_finding, is_well_made
 
 from edge_reid.cli.main import main
 from edge_reid.core.config import AgentSettings
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.web.people_facts import person_id
 
 pytestmark = pytest.mark.browser
 
@@ -27,7 +29,7 @@ OF_UNKNOWN = """[...document.querySelectorAll('.people li')]
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSettings]:
-    """An agent that knows nobody."""
+    """An agent that knows nobody yet."""
     folder = tmp_path_factory.mktemp("agent")
     gallery = folder / "gallery.db"
     with pytest.raises(SystemExit, match="0"):
@@ -117,3 +119,78 @@ def remove(browser: Browser, url: str, name: str, pictures: Path) -> None:
     browser.wait_for("document.title === 'device: people'")
     browser.wait_for("document.body.textContent.includes('was removed, and overwritten')")
     assert name not in browser.evaluate("document.querySelector('main').textContent")
+
+
+@pytest.mark.parametrize(
+    ("width_px", "is_dark"), [(360, True), (1280, False)], ids=["phone, dark", "wide, light"]
+)
+def test_every_page_of_people_can_be_read_by_everybody(
+    settings: AgentSettings, tmp_path: Path, width_px: int, is_dark: bool
+) -> None:
+    photos = campus.write_photos(campus.people(*campus.ENROLLED), tmp_path / "photos")
+    own = tmp_path / "gallery.db"
+    shutil.copy(settings.gallery, own)
+    one, other, third = campus.ENROLLED
+    enroll(own, HOSTILE_NAME, *photos[one], photos[other][0])
+    enroll(own, "Anna", *photos[other][1:])
+    enroll(own, "a name that is quite long, of somebody from the night shift", *photos[third])
+    with GalleryStore.open(own) as store:
+        store.disable({store.templates("Anna")[0].template_id or 0: "too dark"})
+
+    def look(run: PageRun) -> None:
+        window = {"width_px": width_px, "height_px": 800, "is_dark": is_dark}
+        with Browser(tmp_path / "profile", **window) as browser:
+            for name, path in pages_of(browser, run.page.url).items():
+                browser.open(run.page.url.rstrip("/") + path)
+                browser.wait_for(f"document.title.startsWith({json.dumps(f'device: {name}')})")
+                open_all(browser)
+                is_well_made(browser)
+                has_no_grave_axe_finding(browser)
+                browser.screenshot(tmp_path / f"{name[:12].strip('<')}.png")
+            doctor_speaks_of_a_photo(browser, run.page.url, photos[third][0])
+            is_well_made(browser)
+            has_no_grave_axe_finding(browser)
+            browser.screenshot(tmp_path / "doctor.png")
+
+    visit(settings.model_copy(update={"gallery": own}), look)
+
+
+def enroll(gallery: Path, name: str, *photos: Path) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["gallery", "enroll", name, *map(str, photos), "--gallery", str(gallery)])
+
+
+def pages_of(browser: Browser, url: str) -> dict[str, str]:
+    """By the beginning of their titles; once somebody was in the picture and has left."""
+    anna, hostile = person_id("Anna"), person_id(HOSTILE_NAME)
+    browser.open(url)
+    browser.wait_for(f"{OF_UNKNOWN}.length > 0")
+    track = browser.evaluate(f"new URL({OF_UNKNOWN}[0].href).pathname")
+    stranger = f"/strangers/{first_stranger(PageClient(url))}"
+    return {
+        "people": "/people",
+        "<img": f"/people/{hostile}",
+        "Anna": f"/people/{anna}",
+        "merge <img": f"/people/{hostile}/merge/{anna}",
+        "not done": "/people/0000000000000000",
+        "enrol": "/enrol",
+        "enrol track": track,
+        "strangers": "/strangers",
+        "anon-": stranger,
+    }
+
+
+def open_all(browser: Browser) -> None:
+    browser.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+
+
+def doctor_speaks_of_a_photo(browser: Browser, url: str, photo: Path) -> None:
+    """A photo that somebody else is enrolled with, chosen in the form."""
+    browser.open(f"{url}enrol")
+    browser.wait_for("document.title === 'device: enrol' && document.readyState === 'complete'")
+    browser.choose_file("[name=photo]", photo)
+    browser.evaluate("document.querySelector('[name=name]').focus()")
+    browser.type("Anna")
+    browser.press("Enter")
+    browser.wait_for("document.title === 'device: enrol Anna'")
+    assert browser.evaluate("document.body.textContent.includes('is the very photo that')")
