@@ -47,9 +47,9 @@ reference: setup  ## the pages of agent.toml and site.toml, and the AsyncAPI doc
 	$(BIN)/python -m deploy.site.site_reference > deploy/site/SITE.md
 	$(BIN)/python -m edge_reid.wire.asyncapi > edge_reid/wire/asyncapi.json
 
-node-packages:  ## Node-RED and AsyncAPI's parser from npm, for `pytest -m node`
+node-packages:  ## Node-RED, AsyncAPI's parser and axe-core from npm, for `pytest -m node`
 	mkdir -p out/node
-	npm install --prefix out/node --no-audit --no-fund --ignore-scripts node-red@4 @asyncapi/parser@3
+	npm install --prefix out/node --no-audit --no-fund --ignore-scripts node-red@4 @asyncapi/parser@3 axe-core@4
 
 home-assistant:  ## a real Home Assistant, for `pytest -m home_assistant`; it needs a newer Python
 	$(HA_PYTHON) -m venv out/home-assistant

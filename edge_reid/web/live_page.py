@@ -57,7 +57,7 @@ class LivePage(Observer):
         self._run.is_over = True
         self._closing.set()
         self._server.__exit__()
-        self._routes.pictures.close()
+        self._routes.close()
 
     def opened(self, parts: AgentParts, /) -> None:
         """The agent is built."""

@@ -18,16 +18,21 @@ from starlette.types import ASGIApp
 from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.core.config import AgentSettings, WebSettings
+from edge_reid.web.enrol_routes import EnrolRoutes
 from edge_reid.web.hit_routes import HitRoutes
 from edge_reid.web.kept_routes import KeptRoutes
 from edge_reid.web.live_pictures import LivePictures
 from edge_reid.web.open_streams import OpenStreams, StreamAnswer
 from edge_reid.web.page_entrance import PageEntrance, refused
+from edge_reid.web.page_gallery import PageGallery
 from edge_reid.web.page_guard import LOOPBACK_NAMES, PageGuard
 from edge_reid.web.page_markup import STATIC, static_file
 from edge_reid.web.page_status import camera_lines, device_line, hit_lines
 from edge_reid.web.page_templates import areas_html, live_html
+from edge_reid.web.pending_enrolments import PendingEnrolments
+from edge_reid.web.people_routes import PeopleRoutes
 from edge_reid.web.run_seen import RunSeen
+from edge_reid.web.stranger_routes import StrangerRoutes
 
 _EVENTS_S = 1.0
 """Between two events that say how it goes."""
@@ -56,13 +61,23 @@ class PageRoutes:
         self._streams = OpenStreams()
         areas = {name: CameraAreas.of(camera) for name, camera in settings.cameras.items()}
         self.pictures = LivePictures(run.view, areas)
+        self._gallery = PageGallery(settings)
 
     def app(self) -> ASGIApp:
         """What the server runs."""
-        entrance = self._entrance
+        entrance, settings, run, gallery = (
+            self._entrance,
+            self._settings,
+            self._run,
+            self._gallery,
+        )
+        pending = PendingEnrolments()
         seen, seen_by_admin = entrance.for_role("viewer"), entrance.for_role("admin")
         routes = [
             *entrance.routes(),
+            *PeopleRoutes(settings, run, entrance, gallery).routes(),
+            *EnrolRoutes(settings, run, entrance, gallery, pending).routes(),
+            *StrangerRoutes(settings, run, entrance, gallery, pending).routes(),
             Route("/", seen(self._live), methods=["GET"]),
             Route("/static/{name}", self._static, methods=["GET"]),
             Route("/events", seen(self._events), methods=["GET"]),
@@ -73,6 +88,11 @@ class PageRoutes:
             *KeptRoutes(self._run, entrance).routes(),
         ]
         return PageGuard(Starlette(routes=routes), self._names)
+
+    def close(self) -> None:
+        """End the threads."""
+        self.pictures.close()
+        self._gallery.close()
 
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]

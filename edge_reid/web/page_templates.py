@@ -118,6 +118,11 @@ def _kept_hit(stem: str, record: HitRecord) -> Markup:
     )
 
 
+def trouble_html(frame: PageFrame, words: str) -> str:
+    """What went wrong, in words."""
+    return frame.html("not done", filled("trouble.html", words=words))
+
+
 def candidate_html(candidate: Candidate, threshold: float) -> Markup:
     """A person enrolled, and how alike they are against the threshold."""
     is_enough = candidate.similarity >= threshold

@@ -74,6 +74,7 @@ def test_this_was_not_them(gallery: Path, tmp_path: Path, monkeypatch: pytest.Mo
         with GalleryStore.open(gallery) as store:
             (complaint,) = store.complaints()
         assert complaint.similarity >= hit["threshold"] - 0.05
+        assert "named somebody else" in client.get("/people").body
         known_hit(client, {hit["number"]})  # others are told as before
 
     with MjpegCamera(walkers()) as camera:

@@ -12,6 +12,7 @@ from support import campus, mjpeg_camera
 from support.browser import Browser
 from support.mjpeg_camera import MjpegCamera
 from support.page_agent import PageRun, visit, walkers
+from support.page_checks import is_well_made
 
 from edge_reid.agent.drift_watch import ScoreBasis
 from edge_reid.cli.main import main
@@ -23,28 +24,9 @@ pytestmark = pytest.mark.browser
 
 HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
 TOKEN = "0123456789abcdef"
-IS_WIDE = "document.documentElement.scrollWidth > innerWidth"
 PICTURE_PX = "document.querySelector('[data-live]').naturalWidth"
 DRIFT = "document.querySelector('[data-fact=drift]').textContent"
 NAMES = "[...document.querySelectorAll('#hits .name')].map((name) => name.textContent)"
-UNNAMED = """[...document.querySelectorAll('button, a, input:not([type=hidden]), img, svg[role]')]
-  .filter((one) => !(one.getAttribute('aria-label') || one.alt || one.textContent.trim()
-    || (one.labels && one.labels.length))).map((one) => one.outerHTML)"""
-LOW_CONTRAST = """(() => {
-  const light = (rgb) => { const [r, g, b] = rgb.map((c) => { c /= 255;
-    return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4 });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b };
-  const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 4).map(Number);
-  const ground = (node) => { for (; node; node = node.parentElement) {
-    const found = rgb(getComputedStyle(node).backgroundColor);
-    if (found.length < 4 || found[3] > 0) return found.slice(0, 3); } return [255, 255, 255] };
-  return [...document.querySelectorAll('body *')].filter((node) => node.offsetParent
-    && [...node.childNodes].some((part) => part.nodeType === 3 && part.data.trim())).map((node) => {
-    const [one, other] =
-      [light(rgb(getComputedStyle(node).color).slice(0, 3)), light(ground(node))];
-    return [node.className + ' ' + node.textContent.trim().slice(0, 20),
-      (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)] })
-    .filter(([, contrast]) => contrast < 4.5) })()"""
 
 
 @pytest.fixture(scope="module")
@@ -178,14 +160,6 @@ def draw_zone(browser: Browser, url: str) -> None:
     assert taken.name == "zone-1"
     assert taken.points == ((0.5, 0.5), (0.6, 0.5), (0.6, 0.7))
     is_well_made(browser)
-
-
-def is_well_made(browser: Browser) -> None:
-    browser.wait_for("getComputedStyle(document.body).margin === '0px'")  # its style has come
-    assert not browser.evaluate(IS_WIDE), "it is wider than the window"
-    assert browser.evaluate(UNNAMED) == [], "a screen reader has no word for it"
-    assert browser.evaluate(LOW_CONTRAST) == []
-    assert browser.evaluate("document.title") != "caught"
 
 
 def test_a_connection_that_is_lost_says_so_and_comes_back(

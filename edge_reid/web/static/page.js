@@ -9,6 +9,7 @@ const byFact = (root, name) => root.querySelector(`[data-fact="${name}"]`);
 const tiles = new Map([...document.querySelectorAll(".tile")].map((tile) => [tile.dataset.camera, tile]));
 const history = new Map();
 const droppedBefore = new Map(); // the count is since the start; its line is of each second
+const MAY_NAME = document.getElementById("cameras")?.dataset.names === "yes";
 
 function element(kind, text, className) {
   const made = document.createElement(kind);
@@ -43,12 +44,18 @@ function spark(tile, camera, key, value) {
   tile.querySelector(`[data-spark="${key}"] polyline`).setAttribute("points", points.join(" "));
 }
 
-function personLine(person) {
+function personLine(camera, person) {
   const line = element("li");
   const name = person.kind === "known" ? person.identity : person.kind;
   line.append(element("span", name, `name ${person.kind}`));
   if (person.similarity !== null) {
     line.append(` ${person.similarity.toFixed(2)} of ${person.threshold.toFixed(2)} needed`);
+  }
+  if (MAY_NAME) {
+    const link = element("a", person.kind === "known" ? "Crops" : "Enrol");
+    link.href = `/cameras/${camera}/tracks/${person.track_id}`;
+    link.setAttribute("aria-label", `${link.textContent} of track ${person.track_id}, ${name}`);
+    line.append(" ", link);
   }
   return line;
 }
@@ -68,7 +75,7 @@ function showCamera(line) {
   say(drift, line.drift || "");
   const people = byFact(tile, "people");
   const shown = JSON.stringify(line.people);
-  if (people.dataset.shown !== shown) people.replaceChildren(...line.people.map(personLine));
+  if (people.dataset.shown !== shown) people.replaceChildren(...line.people.map((person) => personLine(line.camera, person)));
   people.dataset.shown = shown;
   say(byFact(tile, "fps"), number(line.fps, 1, " a second"));
   say(byFact(tile, "p95_ms"), line.p95_ms === null ? "–" : `${Math.round(line.p95_ms)} ms`);
