@@ -130,7 +130,7 @@ class PageGallery:
 
     def findings(self, store: GalleryStore) -> tuple[Finding, ...] | None:
         """What the doctor finds in the gallery as it is; None: it is too large to be examined here.
-        Of the worker; the gallery is compared once for each version, and whatever was complained of.
+        Of the worker; the gallery is compared once for each version and complaint.
         """
         version, complaints = store.version, store.complaints()
         if self._examined is None or self._examined.of != (version, complaints):
