@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from support.decided_tracks import ORIGIN, STRANGER, a_hit
+from support.gallery_examples import template
 from support.policies import NO_NAMES, policy_of
 
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.corrections import ENDED_KEPT, PublishedName
 from edge_reid.agent.event_output import EventOutput
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, TrackReport
+from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import (
@@ -24,6 +29,7 @@ from edge_reid.core.types import (
     Track,
     Unknown,
 )
+from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 from edge_reid.wire.events import Event, event_id
@@ -229,3 +235,41 @@ def test_other_corrections_say_what_made_them() -> None:
     payloads = [event.payload(1) for event in camera.events]
     said = [one.corrected_by for one in payloads if one.type == "correction"]  # type: ignore[attr-defined]
     assert said == ["decision", "removal"]
+
+
+def wrong_names(gallery: Path | None) -> WrongNames:
+    policies = CameraPolicies({"gate": PolicyHolder(policy_of(Index(GALLERY)))})
+    return WrongNames((), FrameJobs(), policies, gallery)
+
+
+def seen_as(look: np.ndarray) -> Event:
+    """ana, by two equal crops."""
+    embedding = Embedding(unit(look), MODEL_ID, 0.8)
+    return Event(replace(a_hit(1), embeddings=(embedding, embedding)), ORIGIN)
+
+
+def test_the_doctor_hears_of_the_template_that_was_most_alike(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.db"
+    with GalleryStore.create(path, MODEL_ID, 4) as store:
+        looks = {"ana": (ANNA, BEN), "zoe": (NOBODY,)}
+        store.add_all(
+            [
+                template(name, seed, vector=look, photo_name="secret.png")
+                for name, those in looks.items()
+                for seed, look in enumerate(those)
+            ]
+        )
+        said = wrong_names(path)._tell_doctor(WRONG, seen_as(BEN + 0.3 * ANNA))
+        (complaint,) = store.complaints()
+        assert complaint.template_id == 2
+        assert f"{complaint.similarity:.2f}" == f"{unit(BEN + 0.3 * ANNA) @ BEN:.2f}"
+        assert "template 2 misled" in said
+        assert "secret" not in said, "names of photos are not published"
+        store.remove("ana")
+        said = wrong_names(path)._tell_doctor(WRONG, seen_as(BEN))
+    assert "no template is left" in said
+
+
+def test_where_the_gallery_is_published_from_elsewhere_its_publisher_is_to_be_told() -> None:
+    said = wrong_names(None)._tell_doctor(WRONG, seen_as(BEN))
+    assert "tell whoever publishes it" in said
