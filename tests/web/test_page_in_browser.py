@@ -115,7 +115,7 @@ def log_in(browser: Browser, url: str) -> None:
 
 def see_hits(browser: Browser) -> None:
     browser.wait_for(f"{NAMES}.includes({json.dumps(HOSTILE_NAME)})")
-    browser.wait_for("document.querySelector('polyline').getAttribute('points')")
+    browser.wait_for("document.querySelector('.tile polyline').getAttribute('points')")
     is_well_made(browser)
 
 
