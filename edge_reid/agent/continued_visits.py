@@ -41,6 +41,10 @@ class ContinuedVisits:
         """What comes next continues nothing that was."""
         self._recent.clear()
 
+    def deny(self, visit: int, identity: str) -> None:
+        """An operator says that whoever came by this visit is not this person."""
+        self._recent.deny(visit, identity)
+
     def is_heir(self, track_id: int) -> bool:
         """Whether a track waits for the end of the one that it continues."""
         return track_id in self._heirs.values()
@@ -103,7 +107,8 @@ def past_track(place: Track, state: TrackState, decision: Decision | None) -> Pa
     held = state.held
     if isinstance(decision, Known | Unknown) and not state.is_absent:
         held = decision
-    return PastTrack(place, tuple(state.crops), held, state.continues or place.track_id)
+    visit = state.continues or place.track_id
+    return PastTrack(place, tuple(state.crops), held, visit, state.denied)
 
 
 def _is_somebody_else(now: Decision, past: PastTrack) -> bool:

@@ -179,6 +179,12 @@ class Pipeline:
         decisions = self._decisions.decisions
         return Step(self._camera, frame, hits, update.active, decisions, crops, embedded, changes)
 
+    def deny(self, visit: int, identity: str) -> None:
+        """An operator says that whoever came by this visit is not this person; how they are decided
+        now is among the hits of the next frame.
+        """
+        self._decisions.deny(visit, identity)
+
     def finish(self) -> Ending:
         """End all tracks: nobody is followed over what comes next, if anything does."""
         self._decisions.use(self._policies.current)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from edge_reid.agent.policy import MatchPolicy
-from edge_reid.agent.track_state import EmbeddedCrop, PastTrack, embeddings_of
+from edge_reid.agent.track_state import EmbeddedCrop, PastTrack, embeddings_of, is_called
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.threshold import threshold_for
 
@@ -41,6 +42,12 @@ class RecentTracks:
     def forget(self, past: PastTrack) -> None:
         """A track continues it: no other one will."""
         self._ended = [other for other in self._ended if other is not past]
+
+    def deny(self, visit: int, identity: str) -> None:
+        """Whoever came by this visit is not this person, and was never taken for them."""
+        self._ended = [
+            _denied(past, identity) if past.visit == visit else past for past in self._ended
+        ]
 
     def clear(self) -> None:
         """Nobody is followed over what comes next."""
@@ -88,6 +95,11 @@ class RecentTracks:
         shorter, taller = sorted((before.height, after.height))
         way = math.dist(before.centre, after.centre) / taller
         return taller <= _HEIGHT_RATIO * shorter and way <= _REACH + _REACH_PER_S * gone_s
+
+
+def _denied(past: PastTrack, identity: str) -> PastTrack:
+    held = None if is_called(past.held, identity) else past.held
+    return replace(past, held=held, denied=past.denied | {identity})
 
 
 def _most_alike(

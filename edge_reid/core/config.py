@@ -72,7 +72,7 @@ def runtime_name(word: str) -> RuntimeName:
     raise UsageError(f"--runtime: expected one of {', '.join(get_args(RuntimeName))}, got {word}")
 
 
-CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold"]
+CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold", "not-this-person"]
 
 
 def _broker_url(url: str) -> str:
@@ -439,6 +439,10 @@ class HomeAssistantSettings(_Section):
     )
     """First level of its discovery topics, as set there. `certs.py` writes access rules for the
     default only."""
+    pictures: bool = False
+    """Whether the best crop of the last hit of each camera is published, for an image entity. It is
+    the only way by which pictures of people leave the device, and goes to every reader of the
+    broker."""
     device_trackers: bool = False
     """Whether a person is a device tracker too: `home` while a camera of this agent has them in
     view."""
@@ -542,6 +546,12 @@ class WebSettings(_ListenerSettings):
     then, and needs a login on loopback too."""
     crops_memory_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     """How long the crops of a hit are kept, in memory only."""
+    keep_crops_s: Annotated[float, Field(gt=0, le=366 * 86_400)] | None = None
+    """How long hits and their crops, which are pictures of people, are also kept on the card, in
+    files that only the agent's user can read: a folder `hits-AGENT` beside the outbox. Default: not
+    at all; what an earlier setting has left there is deleted when the agent starts."""
+    keep_crops_max_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    """Size of all these files; beyond it the oldest hits are deleted."""
 
     @property
     def is_open(self) -> bool:
@@ -740,6 +750,8 @@ class AgentSettings(_Section):
             raise ValueError(
                 "home_assistant.enabled: expected mqtt.url beside it, got none; set it"
             )
+        if self.home_assistant.pictures and not self.home_assistant.enabled:
+            raise ValueError("home_assistant.pictures: expected enabled = true beside it; set it")
         if self.update and self.mqtt.url is None:
             raise ValueError(
                 "update: expected mqtt.url, got none; heads of releases come from the broker"
@@ -755,6 +767,11 @@ class AgentSettings(_Section):
     def scores_path(self) -> Path:
         """File of what is counted of unknown tracks. Each agent of a device has its own."""
         return self.outbox_path.with_name(f"scores-{self.agent}.json")
+
+    @property
+    def kept_hits_path(self) -> Path:
+        """Folder of hits that are kept for the page. Each agent of a device has its own."""
+        return self.outbox_path.with_name(f"hits-{self.agent}")
 
     @property
     def strangers_path(self) -> Path:

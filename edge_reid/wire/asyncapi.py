@@ -52,6 +52,11 @@ _SIGNED_HEAD: Json = {
     "payload": {"type": "string", "pattern": r"^[0-9a-f]{128}\n"},
 }
 OTHERS: dict[Topic, Json] = {
+    topics.PICTURE: {
+        "contentType": "image/jpeg",
+        "summary": "The best crop of the last hit of a camera; only where pictures may leave.",
+        "payload": {"type": "string", "format": "binary"},
+    },
     topics.GALLERY_HEAD: _SIGNED_HEAD,
     topics.RELEASE_HEAD: _SIGNED_HEAD,
     topics.GALLERY_BLOB: {

@@ -23,6 +23,7 @@ from edge_reid.wire.payloads import (
     SILENT_PERIODS,
     CameraEvent,
     CameraStatus,
+    Corrector,
     DriftFigures,
     EventPayload,
     HitPayload,
@@ -73,6 +74,8 @@ class Event:
     origin: EventOrigin
     corrects: str | None = None
     """Of a correction: `event_id` of the event that is taken back."""
+    corrected_by: Corrector | None = None
+    """Of a correction: why."""
 
     @property
     def named(self) -> str | None:
@@ -116,7 +119,10 @@ class Event:
             gallery_version=int(origin.gallery_version),
             replayed=replayed,
         )
-        return payload.model_copy(update={"corrects": self.corrects}) if known else payload
+        if known is None:
+            return payload
+        correction = {"corrects": self.corrects, "corrected_by": self.corrected_by}
+        return payload.model_copy(update=correction)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class HomeAssistant:
         cameras: that it watches.
         device_trackers: whether a person is a device tracker, too.
         zoned: those of the cameras that have zones or lines.
+        pictures: whether each camera has a picture of its last hit.
     """
 
     prefix: str
@@ -39,6 +40,7 @@ class HomeAssistant:
     cameras: Sequence[str]
     device_trackers: bool = False
     zoned: Collection[str] = ()
+    pictures: bool = False
 
     @property
     def birth_topic(self) -> str:
@@ -85,6 +87,15 @@ class HomeAssistant:
     def _of_camera(self, camera: str) -> dict[str, Json]:
         status = self.address.camera_status(camera)
         zones = {"last_zone_event": self._of_zones(camera)} if camera in self.zoned else {}
+        picture: dict[str, Json] = {
+            "picture": {
+                "platform": "image",
+                "name": f"{camera} picture of the last hit",
+                "icon": "mdi:image-account",
+                "image_topic": self.address.picture(camera),
+                "content_type": "image/jpeg",
+            }
+        }
         return {
             **zones,
             "running": {
@@ -111,6 +122,7 @@ class HomeAssistant:
                 "state_topic": self.address.hits(camera),
                 "value_template": "{{ dict(value_json, event_type=value_json.type) | tojson }}",
             },
+            **(picture if self.pictures else {}),
         }
 
     def _of_zones(self, camera: str) -> Json:

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
-from edge_reid.core.config import CommandName, Name
+from edge_reid.core.config import Name
 
 TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 
@@ -79,7 +79,11 @@ PeriodS = Annotated[float, Field(gt=0, le=86_400)]
 Rate = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 FaultWord = Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
+CommandWord = Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
 EventId = Annotated[str, Field(max_length=64)]
+Corrector = Literal["decision", "removal", "operator"]
+"""What takes a published name back: a better decision of the same track, that the person is not
+enrolled any more, or somebody who looked at it."""
 IdentityName = Annotated[str, Field(min_length=1, max_length=64)]
 StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
 
@@ -131,7 +135,7 @@ class CameraEvent(Payload):
 
 class EventPayload(CameraEvent):
     """What a hit and an unknown have in common. Both have the same fields, for the sinks' sake, but
-    for `corrects`.
+    for `corrects` and `corrected_by`.
     """
 
     type: Literal["new", "update", "end", "correction"]
@@ -188,8 +192,8 @@ class HitPayload(EventPayload):
     schema_: Annotated[Literal["edge-reid.hit/1"], Field(alias="schema")] = "edge-reid.hit/1"
     type: Literal["new", "update", "end", "correction"]
     """First decision on a track, a clearly better one, or the end of the track. `correction`, from
-    0.6.0 on: what was said of this track and this identity is taken back, as a better decision came
-    or the person was removed; whom the track shows, if anybody, is told by an event of its own."""
+    0.6.0 on: what was said of this track and this identity is taken back, as `corrected_by` says;
+    whom the track shows, if anybody, is told by an event of its own."""
     identity: IdentityName
     stranger: None = Field(None, json_schema_extra=_SINCE_0_2)
     """Null: the person is known."""
@@ -197,12 +201,14 @@ class HitPayload(EventPayload):
     corrects: EventId | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Of a correction: the last event that is taken back. All others of this identity and track are
     as well. No other event has it."""
+    corrected_by: Corrector | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Of a correction: a better `decision` of the same track, the `removal` of the person, or an
+    `operator` who says that it was somebody else. No other event has it."""
 
     def to_json(self) -> str:
         """As of any payload; what is no correction has the fields that it always had."""
-        return self.model_dump_json(
-            by_alias=True, exclude={"corrects"} if self.corrects is None else None
-        )
+        ours = {"corrects", "corrected_by"}
+        return self.model_dump_json(by_alias=True, exclude=ours if self.corrects is None else None)
 
 
 class UnknownPayload(EventPayload):
@@ -390,7 +396,8 @@ class GalleryState(Payload):
 class CommandsState(Payload):
     """How an agent stands that takes commands."""
 
-    allowed: Annotated[tuple[CommandName, ...], Field(max_length=LINES_MAX), FailFast()]
+    allowed: Annotated[tuple[CommandWord, ...], Field(max_length=LINES_MAX), FailFast()]
+    """By name; from 0.6.0 on a reader takes those of newer agents, too."""
     done: Count
     """Since the start, as the next two."""
     refused: Count

@@ -94,6 +94,8 @@ CAMERA_STATUS = Topic(
     readers=(AGENT, READER, COMMANDER),  # an agent sees whether another one writes it too
     is_retained=True,
 )
+PICTURE = Topic("{camera}/picture", writers=(AGENT,), readers=(READER,))
+"""Of the last hit, as JPEG: only where an agent's configuration lets pictures leave the device."""
 AGENT_STATUS = Topic(
     "agents/{agent}/status",
     writers=(AGENT, COMMANDER),
@@ -145,6 +147,7 @@ TOPICS = (
     UNKNOWN,
     ZONE,
     CAMERA_STATUS,
+    PICTURE,
     AGENT_STATUS,
     AGENT_DUPLICATE,
     AGENT_COMMAND,
@@ -232,6 +235,9 @@ class Address:
 
     def camera_status(self, camera: str) -> str:
         return CAMERA_STATUS.name(self.root, self.site, camera=camera)
+
+    def picture(self, camera: str) -> str:
+        return PICTURE.name(self.root, self.site, camera=camera)
 
     def identity(self, identity: str) -> str:
         return IDENTITY.name(self.root, self.site, identity=topic_level(identity))

@@ -47,7 +47,7 @@ EVERY_DAY = TOPICS.keys() - {
 }
 
 LATER = {
-    "edge-reid.hit/1": ["continues", "stranger", "zones", "corrects"],
+    "edge-reid.hit/1": ["continues", "stranger", "zones", "corrects", "corrected_by"],
     "edge-reid.unknown/1": ["continues", "stranger", "zones"],
     "edge-reid.zone/1": ["continues"],
     "edge-reid.agent/1": [
@@ -69,7 +69,8 @@ LATER = {
         "period_s",
     ],
     "edge-reid.identity/1": ["views"],
-    "edge-reid.command/1": ["camera"],
+    "edge-reid.command/1": ["camera", "event_id"],
+    "edge-reid.result/1": ["note"],
 }
 """Fields that came after the first release."""
 
@@ -132,7 +133,9 @@ def test_everything_on_the_wire_fits_its_schema_and_its_topic(
         an_event(1),
         an_event(1, Known("Ana María", 0.9, 0.6, None, 5), HitType.UPDATE),
         an_event(1, type_=HitType.END),
-        replace(an_event(5, type_=HitType.CORRECTION), corrects="379f03df-ab5d-54b2-a085"),
+        replace(
+            an_event(5, type_=HitType.CORRECTION), corrects="379f03df", corrected_by="operator"
+        ),
         an_event(2, STRANGER),
         an_event(3, Unknown(None, 0.6, 3), HitType.END),
         Event(replace(a_hit(4, STRANGER, HitType.END), stranger="anon-3fa2c1-12"), ORIGIN),

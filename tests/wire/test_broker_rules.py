@@ -62,6 +62,7 @@ def may_publish(broker: Broker, topic: str) -> bool:
         ("gate-1", f"{LAB}/gate/unknown"),
         ("gate-1", f"{LAB}/gate/zone"),
         ("gate-1", f"{LAB}/gate/status"),
+        ("gate-1", f"{LAB}/gate/picture"),
         *(
             ("yard-1", f"{LAB}/{own}/{end}")
             for own in ("yard", "pond")

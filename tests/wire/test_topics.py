@@ -46,20 +46,24 @@ RULES = {
         deny lab/identities/unknown
         deny lab/identities/zone
         deny lab/identities/status
+        deny lab/identities/picture
         write lab/gate/hit
         write lab/gate/unknown
         write lab/gate/zone
         readwrite lab/gate/status
+        write lab/gate/picture
         write lab/yard/hit
         write lab/yard/unknown
         write lab/yard/zone
         readwrite lab/yard/status
+        write lab/yard/picture
     """,
     "reader": """
         read lab/+/hit
         read lab/+/unknown
         read lab/+/zone
         read lab/+/status
+        read lab/+/picture
         read lab/identities/+
         read lab/agents/+/status
         read lab/agents/+/duplicate
@@ -82,6 +86,7 @@ RULES = {
         deny lab/identities/unknown
         deny lab/identities/zone
         deny lab/identities/status
+        deny lab/identities/picture
     """,
     "releaser": """
         readwrite lab/release/head
@@ -131,7 +136,7 @@ def test_certs_needs_nothing_but_cryptography(tmp_path: Path) -> None:
 def test_cameras_are_called_like_nothing_else_in_a_site() -> None:
     first_levels = {topic.pattern.split("/")[0] for topic in TOPICS}
     assert first_levels - {"{camera}"} == RESERVED_LEVELS
-    assert set(CAMERA_LEVELS) == {"hit", "unknown", "zone", "status"}
+    assert set(CAMERA_LEVELS) == {"hit", "unknown", "zone", "status", "picture"}
 
 
 def test_the_table_is_the_one_that_people_read() -> None:
