@@ -103,7 +103,7 @@ class CameraStatusReport:
         now_s = time.monotonic()
         kind, reason = (fault.kind, fault.line) if fault else (None, None)
         if now_s >= self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
-            self._hasten_changes(now_s, state, fault)
+            self._advance_changes(now_s, state, fault)
         if now_s >= self._next_status_s:
             self._next_status_s = now_s + STATUS_INTERVAL_S
             self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
@@ -112,7 +112,7 @@ class CameraStatusReport:
             self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
             self.latest = self._report(state, reason, kind, rate=self._rate_of_late)
 
-    def _hasten_changes(self, now_s: float, state: CameraState, fault: CameraFault | None) -> None:
+    def _advance_changes(self, now_s: float, state: CameraState, fault: CameraFault | None) -> None:
         """What is not as it was told last is told now."""
         is_degraded = bool(self._looks and self._looks.is_degraded)
         now = state, fault.kind if fault else None, is_degraded, self._persons_in_view
