@@ -45,6 +45,7 @@ from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
 from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.core.config import AgentSettings
+from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
@@ -275,6 +276,7 @@ def _build_camera(
             uplink=sinks.uplink,
             notice=partial(watching.camera_notice, name),
             drift=drift,
+            hours=view.hours,
         ),
         looks=view.looks,
         drift=drift,
@@ -341,6 +343,11 @@ def _build_between_frames(
 def _gather_observers(
     observers: Sequence[Observer], films: Mapping[str, Path], views: Views
 ) -> Observers:
+    if closed := [view.name for view in views.all if films and 0 in view.source.size_px]:
+        raise UsageError(
+            f"--annotate: expected cameras that are watched now, got {', '.join(closed)}; start "
+            "within their hours (active), or leave it out"
+        )
     shot = [
         AnnotatedFilm(view.name, VideoWriter(films[view.name], view.film_fps, view.source.size_px))
         for view in views.all

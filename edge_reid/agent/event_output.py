@@ -14,11 +14,12 @@ from edge_reid.agent.corrections import (
 )
 from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.policy import PolicyHolder
-from edge_reid.core.types import Hit
+from edge_reid.core.types import Hit, ZoneChange
 from edge_reid.strangers.name_giver import NameGiver
-from edge_reid.wire.events import Event, EventOrigin
+from edge_reid.wire.events import Event, EventOrigin, OutgoingEvent
+from edge_reid.wire.zone_events import ZoneEvent
 
-Commit = Callable[[Event], int | None]
+Commit = Callable[[OutgoingEvent], int | None]
 """Takes an event for good; returns its number, None when the disk would not take it."""
 
 
@@ -67,6 +68,14 @@ class EventOutput:
         self._newest_utc_s = max(self._newest_utc_s, *(hit.decided_utc_s for hit in hits))
         self._put([event for one in told for event in self._corrections.with_correction(one)])
 
+    def write_zones(self, changes: Sequence[ZoneChange]) -> None:
+        """Commit what happened at zones and lines, in order.
+
+        Raises:
+            StoreError: as `write`.
+        """
+        self._put([ZoneEvent(change, self._origin) for change in changes])
+
     def take_back_removed(self) -> None:
         """Say of all in view who are not enrolled any more that nobody is to be taken for them.
 
@@ -103,7 +112,7 @@ class EventOutput:
     def _now_utc_s(self) -> float:
         return self._clock() if self._clock else self._newest_utc_s
 
-    def _put(self, events: Sequence[Event]) -> None:
+    def _put(self, events: Sequence[OutgoingEvent]) -> None:
         if self._commit is not None:
             for event in events:
                 self._commit(event)

@@ -141,6 +141,11 @@ class TrackDecisions:
             if state.decision is not None
         }
 
+    @property
+    def visits(self) -> ContinuedVisits:
+        """Which open track goes on with whose visit; for whoever only looks."""
+        return self._visits
+
     def locate(self, tracks: Iterable[Track]) -> None:
         """Say where the open tracks are, at every frame."""
         self._visits.locate(tracks)

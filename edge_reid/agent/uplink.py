@@ -109,6 +109,7 @@ def _announcements(
             facts.cameras,
             device_trackers=wanted.device_trackers,
             pictures=wanted.pictures,
+            zoned=[name for name, it in settings.cameras.items() if it.zones or it.lines],
         )
     )
 

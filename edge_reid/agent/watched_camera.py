@@ -71,9 +71,10 @@ class WatchedCamera:
         frame = self.frames.in_the_time_of_now(frame)
         step = self._through_the_stages(frame)
         self.output.write(step.hits)
+        self.output.write_zones(step.zone_changes)
         if self.looks:
-            age_s = self.frames.age_s(frame)
-            self.looks.note(age_s, waited_s=turn.waited_s, brought_events=bool(step.hits))
+            age_s, brought = self.frames.age_s(frame), bool(step.hits or step.zone_changes)
+            self.looks.note(age_s, waited_s=turn.waited_s, brought_events=brought)
         return step
 
     def take_back(self, name: PublishedName) -> tuple[Event, ...]:
@@ -106,4 +107,6 @@ class WatchedCamera:
         return self._pipeline.look(frame, most_crops=self.looks.crops_per_look)
 
     def _end_tracks(self) -> None:
-        self.output.write(self._pipeline.finish())
+        ending = self._pipeline.finish()
+        self.output.write(ending.hits)
+        self.output.write_zones(ending.zone_changes)

@@ -27,7 +27,7 @@ from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.message_transport import MessageConnection, MessageTransport, RefusedError
 from edge_reid.mqtt.refusals import Refusals
 from edge_reid.mqtt.waker import Waker
-from edge_reid.wire.events import Event
+from edge_reid.wire.events import OutgoingEvent
 from edge_reid.wire.payloads import CameraBrief
 from edge_reid.wire.topics import Address
 
@@ -115,7 +115,7 @@ class Publisher:
         """How it stands with the broker now."""
         return self._link.state
 
-    def publish(self, event: Event) -> int | None:
+    def publish(self, event: OutgoingEvent) -> int | None:
         """Commit an event to the outbox and have it sent; returns its `seq` (see `Outbox.put`)."""
         seq = self._outbox.put(event)
         self._waker.wake()

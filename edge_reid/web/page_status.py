@@ -42,7 +42,7 @@ class CameraLine:
     camera: str
     state: str
     reason: str | None
-    """The trouble it has, in words."""
+    """The trouble it has, or until when it is not watched, in words."""
     fps: float | None
     p95_ms: float | None
     """From the capture of a frame to the commit of what it brought, of live cameras."""
@@ -163,7 +163,7 @@ def _camera_line(camera: WatchedCamera, seen: CameraView | None, now_s: float) -
     return CameraLine(
         camera=camera.name,
         state=report.state,
-        reason=report.reason,
+        reason=report.reason or _rest_in_words(report.inactive_until_utc_s),
         fps=None if report.fps is None else round(report.fps, 1),
         p95_ms=report.looks.p95_ms if report.looks else None,
         dropped=report.frames_dropped,
@@ -195,6 +195,13 @@ def _person_line(track_id: int, decisions: dict[int, Decision]) -> PersonLine:
 
 def _rounded(similarity: float | None) -> float | None:
     return None if similarity is None else round(similarity, 3)
+
+
+def _rest_in_words(until_utc_s: float | None) -> str | None:
+    """`not watched until Mon 07:00`, by the clock of the device."""
+    if until_utc_s is None:
+        return None
+    return f"not watched until {time.strftime('%a %H:%M', time.localtime(until_utc_s))}"
 
 
 def _written_utc_s(path: Path) -> float | None:

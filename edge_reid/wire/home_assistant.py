@@ -8,7 +8,7 @@ but these configurations. Any agent of a site may announce a person, all in the 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -32,6 +32,7 @@ class HomeAssistant:
         cameras: that it watches.
         device_trackers: whether a person is a device tracker, too.
         pictures: whether each camera has a picture of its last hit.
+        zoned: those of the cameras that have zones or lines.
     """
 
     prefix: str
@@ -39,6 +40,7 @@ class HomeAssistant:
     cameras: Sequence[str]
     device_trackers: bool = False
     pictures: bool = False
+    zoned: Collection[str] = ()
 
     @property
     def birth_topic(self) -> str:
@@ -93,7 +95,9 @@ class HomeAssistant:
                 "content_type": "image/jpeg",
             }
         }
+        zones = {"last_zone_event": self._of_zones(camera)} if camera in self.zoned else {}
         return {
+            **zones,
             "running": {
                 "platform": "binary_sensor",
                 "name": f"{camera} running",
@@ -119,6 +123,16 @@ class HomeAssistant:
                 "value_template": "{{ dict(value_json, event_type=value_json.type) | tojson }}",
             },
             **(picture if self.pictures else {}),
+        }
+
+    def _of_zones(self, camera: str) -> Json:
+        return {
+            "platform": "event",
+            "name": f"{camera} last zone event",
+            "icon": "mdi:map-marker-path",
+            "event_types": ["entered", "left", "loitering", "crossed"],
+            "state_topic": self.address.zones(camera),
+            "value_template": "{{ dict(value_json, event_type=value_json.type) | tojson }}",
         }
 
     def _of_person(self, identity: str) -> dict[str, Json]:

@@ -87,6 +87,7 @@ class Topic:
 
 HIT = Topic("{camera}/hit", writers=(AGENT,), readers=(READER, SINK))
 UNKNOWN = Topic("{camera}/unknown", writers=(AGENT,), readers=(READER, SINK))
+ZONE = Topic("{camera}/zone", writers=(AGENT,), readers=(READER, SINK))
 CAMERA_STATUS = Topic(
     "{camera}/status",
     writers=(AGENT, COMMANDER),  # a commander clears what a retired agent has left
@@ -144,6 +145,7 @@ RELEASE_HEAD = Topic(
 TOPICS = (
     HIT,
     UNKNOWN,
+    ZONE,
     CAMERA_STATUS,
     PICTURE,
     AGENT_STATUS,
@@ -201,8 +203,10 @@ HA_STATUS = DiscoveryTopic("status", writers=(READER,), readers=(ANY_AGENT,))
 
 DISCOVERY = (HA_AGENT, HA_PERSON, HA_STATUS)
 
-EVENTS = (HIT, UNKNOWN)
-"""What cameras publish of people."""
+TRACK_EVENTS = (HIT, UNKNOWN)
+"""What cameras publish of who somebody is."""
+EVENTS = (*TRACK_EVENTS, ZONE)
+"""What cameras publish of people, through the outbox."""
 
 CAMERA_LEVELS = tuple(
     topic.pattern.removeprefix("{camera}/")
@@ -225,6 +229,9 @@ class Address:
 
     def unknowns(self, camera: str) -> str:
         return UNKNOWN.name(self.root, self.site, camera=camera)
+
+    def zones(self, camera: str) -> str:
+        return ZONE.name(self.root, self.site, camera=camera)
 
     def camera_status(self, camera: str) -> str:
         return CAMERA_STATUS.name(self.root, self.site, camera=camera)

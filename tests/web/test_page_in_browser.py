@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import campus, mjpeg_camera
@@ -16,7 +17,7 @@ from support.page_checks import is_well_made
 
 from edge_reid.agent.drift_watch import ScoreBasis
 from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings, ZoneSettings, tomllib
+from edge_reid.core.config import AgentSettings, LineSettings, ZoneSettings, tomllib
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.matching.score_drift import SCORE_BOUNDS, DriftVerdict
 
@@ -92,12 +93,17 @@ def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zon
             browser.screenshot(tmp_path / "earlier.png")
             draw_zone(browser, run.page.url)
             browser.screenshot(tmp_path / "areas.png")
+            draw_line(browser)
+            browser.screenshot(tmp_path / "line.png")
             # of a page that is left, a browser says that its streams have ended
             assert not [line for line in browser.said if "/cameras/" not in line]
         with Browser(tmp_path / "phone", width_px=360, height_px=780, is_dark=True) as phone:
             log_in(phone, run.page.url)
             see_hits(phone)
             phone.screenshot(tmp_path / "phone.png")
+            phone.open(f"{run.page.url}cameras/gate/areas")
+            draw_line(phone)
+            phone.screenshot(tmp_path / "phone-line.png")
 
     visit(settings, look)
 
@@ -154,12 +160,57 @@ def draw_zone(browser: Browser, url: str) -> None:
     for keys in (["Enter"], ["ArrowRight"] * 10 + ["Enter"], ["ArrowDown"] * 20 + ["Enter"]):
         for key in keys:
             browser.press(key)
-    lines = browser.evaluate("document.querySelector('textarea').value")
-    (zone,) = tomllib.loads(lines)["cameras"]["gate"]["zones"]
+    (zone,) = written(browser)["zones"]
     taken = ZoneSettings.model_validate(zone)
-    assert taken.name == "zone-1"
+    assert (taken.name, taken.loitering_s) == ("zone-1", None)
     assert taken.points == ((0.5, 0.5), (0.6, 0.5), (0.6, 0.7))
+    fill(browser, "loitering_s", "60")
+    (zone,) = written(browser)["zones"]
+    assert ZoneSettings.model_validate(zone).loitering_s == 60
+    fill(browser, "loitering_s", "-5")
+    assert written(browser) == {}
+    fill(browser, "loitering_s", "")
     is_well_made(browser)
+
+
+def draw_line(browser: Browser) -> None:
+    """By keyboard, from left to right: people go in where they come down in the picture."""
+    browser.wait_for("document.title === 'device: zones of gate'")
+    browser.wait_for("document.querySelector('[data-said]').textContent.includes('corners')")
+    browser.evaluate("document.querySelector('[data-do=clear]').click()")
+    fill(browser, "kind", "lines")
+    fill(browser, "name", "door")
+    browser.evaluate("document.querySelector('.canvas svg').focus()")
+    x, y = browser.evaluate("cross")
+    browser.press("Enter")
+    assert written(browser) == {}, "a line has two ends"
+    for key in ["ArrowRight"] * 10 + ["Enter"]:
+        browser.press(key)
+    (line,) = written(browser)["lines"]
+    taken = LineSettings.model_validate(line)
+    assert (taken.name, taken.direction) == ("door", "both")
+    assert taken.points == ((x, y), (pytest.approx(x + 0.1), y))
+    drawn = browser.evaluate("document.querySelector('[data-line]').getAttribute('d')")
+    tip_y = float(drawn.split("L")[2].split("M")[0].split()[1])
+    assert tip_y > y, "the arrow points down"
+    fill(browser, "direction", "out")
+    (line,) = written(browser)["lines"]
+    assert LineSettings.model_validate(line).direction == "out"
+    is_well_made(browser)
+
+
+def written(browser: Browser) -> dict[str, Any]:
+    """What the page gives for the configuration, of its camera."""
+    lines = browser.evaluate("document.querySelector('textarea').value")
+    found: dict[str, Any] = tomllib.loads(lines).get("cameras", {}).get("gate", {})
+    return found
+
+
+def fill(browser: Browser, name: str, value: str) -> None:
+    browser.evaluate(
+        f"(() => {{ const field = document.querySelector('[name={name}]'); field.value = '{value}';"
+        " field.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
 
 
 def test_a_connection_that_is_lost_says_so_and_comes_back(

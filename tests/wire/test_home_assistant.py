@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -17,10 +17,16 @@ from support.secured_broker import load_certs
 
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.home_assistant import HomeAssistant
+from edge_reid.wire.payloads import ZonePayload
 from edge_reid.wire.topics import ROLES, Address, topic_level
 
 OURS = HomeAssistant(
-    "homeassistant", ADDRESS, ("gate", "yard"), device_trackers=True, pictures=True
+    "homeassistant",
+    ADDRESS,
+    ("gate", "yard"),
+    device_trackers=True,
+    pictures=True,
+    zoned=("yard",),
 )
 TOPIC = r"homeassistant/\w+/([a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config"
 """The discovery topic: prefix, component, node and object."""
@@ -128,13 +134,17 @@ def test_an_agent_has_entities_for_each_camera_and_is_there_while_it_is_online()
     found = content(OURS.agent())
     kinds = {"running", "persons", "last_hit", "picture"}
     assert found["components"].keys() == {
-        f"{name}_{kind}" for name in OURS.cameras for kind in kinds
-    }
+        *(f"{name}_{kind}" for name in OURS.cameras for kind in kinds),
+        "yard_last_zone_event",
+    }, "a camera without zones says nothing of any"
     components = found["components"]
     assert components["yard_picture"]["image_topic"] == "edge-reid/lab/yard/picture"
     topics = {name: one.get("state_topic") for name, one in components.items()}
     assert topics["yard_running"] == topics["yard_persons"] == "edge-reid/lab/yard/status"
     assert topics["gate_last_hit"] == "edge-reid/lab/gate/hit"
+    assert topics["yard_last_zone_event"] == "edge-reid/lab/yard/zone"
+    kinds_of_events = get_args(ZonePayload.model_fields["type"].annotation)
+    assert found["components"]["yard_last_zone_event"]["event_types"] == [*kinds_of_events]
     assert [it["topic"] for it in found["availability"]] == ["edge-reid/lab/agents/gate-1/status"]
 
 
