@@ -68,6 +68,14 @@ class EventOutput:
         self._newest_utc_s = max(self._newest_utc_s, *(hit.decided_utc_s for hit in hits))
         self._put([event for one in told for event in self._corrections.with_correction(one)])
 
+    def write_zones(self, changes: Sequence[ZoneChange]) -> None:
+        """Commit what happened at zones and lines, in order.
+
+        Raises:
+            StoreError: as `write`.
+        """
+        self._put([ZoneEvent(change, self._origin) for change in changes])
+
     def take_back_removed(self) -> None:
         """Say of all in view who are not enrolled any more that nobody is to be taken for them.
 
@@ -103,14 +111,6 @@ class EventOutput:
     @property
     def _now_utc_s(self) -> float:
         return self._clock() if self._clock else self._newest_utc_s
-
-    def write_zones(self, changes: Sequence[ZoneChange]) -> None:
-        """Commit what happened at zones and lines, in order.
-
-        Raises:
-            StoreError: as `write`.
-        """
-        self._put([ZoneEvent(change, self._origin) for change in changes])
 
     def _put(self, events: Sequence[OutgoingEvent]) -> None:
         if self._commit is not None:

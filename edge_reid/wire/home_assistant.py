@@ -31,16 +31,16 @@ class HomeAssistant:
         address: of the agent.
         cameras: that it watches.
         device_trackers: whether a person is a device tracker, too.
-        zoned: those of the cameras that have zones or lines.
         pictures: whether each camera has a picture of its last hit.
+        zoned: those of the cameras that have zones or lines.
     """
 
     prefix: str
     address: Address
     cameras: Sequence[str]
     device_trackers: bool = False
-    zoned: Collection[str] = ()
     pictures: bool = False
+    zoned: Collection[str] = ()
 
     @property
     def birth_topic(self) -> str:
@@ -86,7 +86,6 @@ class HomeAssistant:
 
     def _of_camera(self, camera: str) -> dict[str, Json]:
         status = self.address.camera_status(camera)
-        zones = {"last_zone_event": self._of_zones(camera)} if camera in self.zoned else {}
         picture: dict[str, Json] = {
             "picture": {
                 "platform": "image",
@@ -96,6 +95,7 @@ class HomeAssistant:
                 "content_type": "image/jpeg",
             }
         }
+        zones = {"last_zone_event": self._of_zones(camera)} if camera in self.zoned else {}
         return {
             **zones,
             "running": {
