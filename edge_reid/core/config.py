@@ -521,7 +521,7 @@ class WebUserSettings(_Section):
     """Somebody who may log in to the page. NAME is what they type."""
 
     role: RoleName = "viewer"
-    """`viewer` looks, `operator` also decides what is kept, `admin` may do everything."""
+    """`viewer` looks, `operator` also enrols and names people, `admin` also removes them."""
     password_hash: Annotated[str, AfterValidator(_password_hash)]
     """The scrypt hash of the password; `python -m edge_reid.web.password_hash` asks for one and
     prints it."""
