@@ -131,7 +131,13 @@ def test_an_hour_of_four_cameras_makes_nothing_grow(
         time.sleep(seconds * WARM_UP_SHARE)
         looks, tracks = agent.count("detector_runs"), agent.count("tracks")
         rest_s = seconds * (1 - WARM_UP_SHARE)
-        growth = watched(agent.pid, rest_s, LOOKED_EVERY_S, agent.visit)
+        end_s = time.monotonic() + rest_s
+        growth = watched(
+            agent.pid,
+            lambda: time.monotonic() < end_s,
+            every_s=LOOKED_EVERY_S,
+            meanwhile=agent.visit,
+        )
         looks, tracks = agent.count("detector_runs") - looks, agent.count("tracks") - tracks
         family = process_tree(agent.pid)
         agent.stop()

@@ -12,16 +12,21 @@ from support.process_tree import Holding, holding, process_tree
 Quantity = Callable[[Holding], float]
 
 
-def watched(root: int, seconds: float, every_s: float, meanwhile: Callable[[], None]) -> Growth:
-    """Look at a process and all that it has started, again and again, for so long.
+def watched(
+    root: int, is_on: Callable[[], bool], *, every_s: float, meanwhile: Callable[[], None]
+) -> Growth:
+    """Look at a process and all that it has started, again and again.
 
     Args:
         root: its number.
+        is_on: whether to look once more.
+        every_s: pause between two looks.
         meanwhile: done before each look.
     """
     began_s, growth = time.monotonic(), Growth()
-    while (moment_s := time.monotonic() - began_s) < seconds:
+    while is_on():
         meanwhile()
+        moment_s = time.monotonic() - began_s
         growth.note(moment_s, {pid: holding(pid) for pid in process_tree(root)})
         time.sleep(every_s)
     return growth
