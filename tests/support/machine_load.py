@@ -6,10 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.process_tree import cpu_s
-
-_HZ = 100.0
-"""Unit of `/proc/stat`, whatever the kernel's own clock is."""
+from support.process_tree import TICKS_HZ, cpu_s
 
 
 @dataclass(frozen=True)
@@ -43,4 +40,4 @@ def usage(groups: Mapping[str, Collection[int]]) -> Usage:
     line = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0]
     ticks = [int(field) for field in line.split()[1:9]]  # … idle, waiting for a disk, …, stolen
     used = {name: cpu_s(pids) for name, pids in groups.items()}
-    return Usage(used, sum(ticks[3:5]) / _HZ, sum(ticks) / _HZ)
+    return Usage(used, sum(ticks[3:5]) / TICKS_HZ, sum(ticks) / TICKS_HZ)

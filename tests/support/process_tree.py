@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICKS_HZ = os.sysconf("SC_CLK_TCK")
+TICKS_HZ = os.sysconf("SC_CLK_TCK")
+"""In which the kernel counts processor time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def cpu_s(pids: Collection[int]) -> float:
     for pid in pids:
         with suppress(OSError):
             ticks += sum(int(field) for field in _stat(pid)[11:13])
-    return ticks / _TICKS_HZ
+    return ticks / TICKS_HZ
 
 
 def _stat(pid: int) -> list[str]:
