@@ -143,7 +143,7 @@ def test_an_hour_of_four_cameras_makes_nothing_grow(
         agent.stop()
         assert [pid for pid in family if holding(pid)] == [], "somebody stays behind"
     print(f"{looks} looks, {tracks} tracks; restarted: {len(growth.series) - CAMERAS - 1}")
-    assert looks > CAMERAS * rest_s / 5, "it looked too seldom to have shown anything"
+    assert looks > rest_s / 3, "it looked too seldom to have shown anything"
     assert tracks > CAMERAS * rest_s / 60, "too few people came and went"
     assert_nothing_grew(growth, agent.pid, rest_s)
 

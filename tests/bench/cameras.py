@@ -143,7 +143,7 @@ class Row:
         if free > 15:
             return f"{who}: not the processor, of which {free:.0f} % are free"
         part = f", {100 * decode / ours:.0f} % of what they used for decoding" if decode else ""
-        return f"{who}: the processor{part}"
+        return f"{who}: the processor{part}; others took {100 * self.used.others_share:.0f} %"
 
 
 def measure(fleet: Fleet, cameras: Sequence[LoopedCamera], seconds: int) -> Row:
