@@ -61,7 +61,7 @@ class Series:
 
         last = self.held[-1]
         return (
-            f"{self.lived_s / 60:.0f} min, {len(self.held)} looks: own {memory(own_mb)}, "
+            f"{self.lived_s / 60:.0f} min, {len(self.held)} samples: own {memory(own_mb)}, "
             f"PSS {memory(pss_mb)}, RSS {memory(rss_mb)}, "
             f"descriptors {last.descriptors}, threads {last.threads}"
         )
