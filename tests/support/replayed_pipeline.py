@@ -153,7 +153,7 @@ def _run(
         step = pipeline.look(Frame(frames[look], look, look / clip.fps))
         story.add(look, named(step.hits))
         seen[look] = [(track.track_id, track.box) for track in step.tracks if track.observed]
-    story.add(looks[-1], named(pipeline.finish()))
+    story.add(looks[-1], named(pipeline.finish().hits))
     cpu_s = time.process_time() - began_s
     visits: Seen = {
         look: [(story.visit(number, look), box) for number, box in pairs]
