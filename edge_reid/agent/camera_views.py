@@ -11,6 +11,7 @@ from edge_reid.agent.camera_frames import CameraFrames
 from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.look_record import LookRecord
 from edge_reid.agent.look_schedule import LookSchedule
+from edge_reid.agent.watch_hours import WatchHours
 from edge_reid.capture.frame_source import FrameSource
 from edge_reid.capture.open_source import is_live, open_source
 from edge_reid.capture.two_stream_source import TwoStreamSource
@@ -29,6 +30,7 @@ class View:
     frames: CameraFrames
     looks: LookRecord | None
     """None: it is a recording."""
+    hours: WatchHours
     two_streams: TwoStreamSource | None = None
     """The source, if it has a large stream beside the small one that is looked at."""
 
@@ -72,11 +74,13 @@ def open_views(
     views = []
     for name, settings in cameras.items():
         clock = SteadyClock()
+        hours = WatchHours(settings.active if are_live else ())
         source = open_source(
             settings.source,
             is_patient=is_patient,
             clock=clock,
             on_frame=partial(schedule.frame_came, name),
+            is_wanted=hours.are_now,
         )
         stack.enter_context(source)
         count = partial(schedule.count, name) if are_live else None
@@ -86,10 +90,11 @@ def open_views(
             clock,
             stall_timeout_s=settings.source.stall_timeout_s,
             count=count,
+            is_wanted=hours.are_now,
             two_streams=two_streams,
         )
         looks = LookRecord(name, settings.detect.rate_hz, pace, count) if count else None
-        views.append(View(name, source, clock, frames, looks, two_streams))
+        views.append(View(name, source, clock, frames, looks, hours, two_streams))
     return Views(tuple(views), schedule, are_live)
 
 

@@ -22,6 +22,7 @@ def open_source(
     is_patient: bool = False,
     clock: SteadyClock | None = None,
     on_frame: Callable[[], None] = lambda: None,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> FrameSource:
     """Open what the settings name.
 
@@ -35,6 +36,7 @@ def open_source(
         is_patient: a camera or stream that gives no picture yet is waited for, while iterating.
         clock: what live frames take their time from.
         on_frame: called, from any thread, whenever a newer frame of a live source can be taken.
+        is_wanted: asked, from any thread, whether a live source is to be open now.
 
     Raises:
         SourceError: it is missing, empty, not a video, or gives no picture.
@@ -42,9 +44,13 @@ def open_source(
     quiet_opencv()
     uri = settings.uri
     if settings.detect_uri:
-        return TwoStreamSource(settings, is_patient=is_patient, clock=clock, on_frame=on_frame)
+        return TwoStreamSource(
+            settings, is_patient=is_patient, clock=clock, on_frame=on_frame, is_wanted=is_wanted
+        )
     if is_live(uri):
-        return LiveSource(settings, is_patient=is_patient, clock=clock, on_frame=on_frame)
+        return LiveSource(
+            settings, is_patient=is_patient, clock=clock, on_frame=on_frame, is_wanted=is_wanted
+        )
     if Path(uri).is_dir():
         return ImageFolderSource(Path(uri), settings.image_rate_hz, settings.start_utc_s)
     return FileSource(Path(uri), settings.start_utc_s)

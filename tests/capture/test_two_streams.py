@@ -19,7 +19,7 @@ from support.picture_clock import number_in, numbered
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 from support.twin_streams import TwinStreams
 
-from edge_reid.capture import crop_stream
+from edge_reid.capture import crop_stream, two_stream_source
 from edge_reid.capture.open_source import open_source
 from edge_reid.capture.two_stream_source import TwoStreamSource
 from edge_reid.core.config import SourceSettings
@@ -237,6 +237,23 @@ def test_who_is_there_from_the_start_is_enough(twins: TwinStreams) -> None:
         open_source(SourceSettings(uri=nobody, detect_uri="rtsp://127.0.0.1:9/other"))
 
 
+def test_outside_of_its_hours_neither_stream_is_open(twins: TwinStreams) -> None:
+    is_on = threading.Event()
+    settings = twins.settings(crop_linger_s=60.0)
+    with open_source(settings, is_wanted=is_on.is_set) as source:
+        assert isinstance(source, TwoStreamSource)
+        source.attend()
+        time.sleep(two_stream_source._SILENT_S + 1)
+        assert (decoders(), source.fault, source.newest()) == ([], None, None)
+        assert twins.large.connections == twins.small.connections == 0
+
+        is_on.set()
+        look_until(source, lambda frame: cut(source, frame) is not None, is_somebody_there=True)
+        is_on.clear()
+        await_(lambda: decoders() == [])
+        assert source.closeup(Frame(np.zeros((320, 416, 3), np.uint8), 0, time.time())) is None
+
+
 def test_one_login_opens_both_and_stays_unsaid(
     large: tuple[Unit, ...], small: tuple[Unit, ...], tmp_path: Path
 ) -> None:
@@ -283,7 +300,7 @@ def test_people_who_come_and_go_leave_nothing_open(
                 before = held()
         after = held()
     print(f"{times} times: {before} → {after}")
-    assert after.rss_mb - before.rss_mb < 5.0
+    assert after.own_mb - before.own_mb < 5.0
     assert after.descriptors <= before.descriptors
     assert threading.active_count() < 12
     await_(lambda: decoders() == [])

@@ -7,23 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.decoders import decoders
+from support.process_tree import holding
 
 
 @dataclass(frozen=True)
 class HeldResources:
+    """Without pages of files, which the kernel takes back as it likes."""
+
+    own_mb: float
     rss_mb: float
     descriptors: int
     """Without sockets: a test's own camera has those."""
     segments: int
-    """Of shared memory."""
+    """Descriptors of shared memory."""
     decoders: int
 
 
 def held() -> HeldResources:
     """What it holds now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+    memory = holding(os.getpid())
+    assert memory is not None
     links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
     ours = [str(link) for link in links if "socket" not in str(link)]
     segments = sum("memfd" in link for link in ours)
-    rss_mb = pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-    return HeldResources(rss_mb, len(ours), segments, len(decoders()))
+    return HeldResources(memory.own_mb, memory.rss_mb, len(ours), segments, len(decoders()))
