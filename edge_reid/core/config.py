@@ -123,6 +123,11 @@ class _Section(BaseModel):
 S = TypeVar("S", bound=_Section)
 
 
+def _is_stream(uri: str) -> bool:
+    """Whether it is the address of a stream on the network."""
+    return uri.lower().startswith(("rtsp://", "rtsps://", "http://", "https://"))
+
+
 class SourceSettings(_Section):
     """The camera, stream or file that frames come from."""
 
@@ -131,6 +136,12 @@ class SourceSettings(_Section):
     `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
     pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
     `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    detect_uri: Annotated[str, Field(min_length=1)] | None = None
+    """A smaller stream of the same camera, its substream. If set, people are detected in it, and
+    the large stream of `uri` is read only while somebody is in view: their crops are cut from it.
+    Login, transport and certificates are those of `uri`."""
+    crop_linger_s: Seconds = 10.0
+    """With `detect_uri`: the large stream is closed when nobody has been in view for this long."""
     start_time: datetime | None = None
     """Wall-clock time of the first frame of a file, UTC if it names no zone. Default: 1970-01-01,
     so that two runs give the same events."""
@@ -155,16 +166,32 @@ class SourceSettings(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> SourceSettings:
-        is_tls = self.uri.lower().startswith(("rtsps://", "https://"))
+        uris = [self.uri, *([self.detect_uri] if self.detect_uri else [])]
+        if self.detect_uri and not all(map(_is_stream, uris)):
+            raise ValueError("detect_uri: should be set only as a URL, where uri is a URL too")
+        if self.detect_uri == self.uri:
+            raise ValueError("detect_uri: should be another stream than uri")
+        is_tls = all(uri.lower().startswith(("rtsps://", "https://")) for uri in uris)
         if (self.ca_file or self.tls_fingerprint) and not is_tls:
             raise ValueError(
                 "ca_file, tls_fingerprint: should be set only with rtsps:// or https://"
             )
         if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
             raise ValueError("allow_redirects: should not be set with ca_file or tls_fingerprint")
-        if self.login_file and ("://" not in self.uri or has_login(self.uri)):
+        if self.login_file and ("://" not in self.uri or any(map(has_login, uris))):
             raise ValueError("login_file: should be set only with a URL that holds no login")
         return self
+
+    @property
+    def detect_stream(self) -> SourceSettings:
+        """The small stream as a source of its own; the only one, where there is one."""
+        only = {"uri": self.detect_uri or self.uri, "detect_uri": None}
+        return self.model_copy(update=only)
+
+    @property
+    def crop_stream(self) -> SourceSettings:
+        """The large stream as a source of its own."""
+        return self.model_copy(update={"detect_uri": None})
 
     @property
     def start_utc_s(self) -> float:
@@ -735,9 +762,14 @@ class AgentSettings(_Section):
         if not {"camera", "source"} <= given.keys():  # their mistakes are listed
             return tables
         camera, source = given["camera"], given["source"]
-        uris = {name: table.source.uri for name, table in tables.items()}
-        form = form_mistakes(camera, has_source=source is not None, names=uris)
-        if mistakes := [*form, *likeness_mistakes(uris)]:
+        form = form_mistakes(camera, has_source=source is not None, names=tables)
+        uris = {f"{name}.source.uri": table.source.uri for name, table in tables.items()}
+        uris |= {
+            f"{name}.source.detect_uri": table.source.detect_uri
+            for name, table in tables.items()
+            if table.source.detect_uri
+        }
+        if mistakes := [*form, *likeness_mistakes(tables, uris)]:
             raise as_lines(mistakes)
         whole = tables or {camera: CameraSettings(source=source)}
         return {name: _completed(table, given) for name, table in whole.items()}
@@ -863,7 +895,7 @@ _PATH_KEYS = {
     ("web", "cert_file"),
     ("web", "key_file"),
 }
-_CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
+_CAMERA_PATH_KEYS = {("source", "ca_file"), ("source", "login_file"), ("detect", "model")}
 
 
 def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from support.decoders import decoders
-from support.process_tree import holding
+from support.held_resources import held
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 
 from edge_reid.capture import reopening
@@ -22,26 +19,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 WARM_UP = 5
 MOST_GROWTH_MB = 5.0
-
-
-@dataclass(frozen=True)
-class Held:
-    """What this process holds; without pages of files, which the kernel takes back as it likes."""
-
-    own_mb: float
-    rss_mb: float
-    descriptors: int
-    segments: int
-    decoders: int
-
-
-def held() -> Held:
-    memory = holding(os.getpid())
-    assert memory is not None
-    links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    ours = [str(link) for link in links if "socket" not in str(link)]  # those are the camera's
-    segments = sum("memfd" in link for link in ours)
-    return Held(memory.own_mb, memory.rss_mb, len(ours), segments, len(decoders()))
 
 
 @pytest.mark.timeout(7200)
