@@ -95,7 +95,7 @@ def _refined(
         first,
         second,
         corners,
-        np.asarray(corners + np.float32(way), np.float32),
+        corners + np.asarray(way, np.float32),
         winSize=_FLOW_WINDOW_PX,
         maxLevel=0,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
