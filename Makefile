@@ -10,10 +10,14 @@ BESIDE := --dist loadfile --no-loadscope-reorder --durations=10
 # Rooms whose docstrings have examples that are run.
 EXAMPLES := edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
 
-.PHONY: demo test soak check reference node-packages home-assistant bench device-test boot-test setup setup-device broker clean
+.PHONY: demo demo-live test soak check reference node-packages home-assistant bench device-test boot-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
+
+demo-live: setup-device  ## the same, and then its live page, until Ctrl-C
+	$(BIN)/pip install --quiet --editable '.[broker,web]'
+	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo --web
 
 test: setup broker  ## every quick test, against a real broker
 	$(BIN)/pytest --doctest-modules $(EXAMPLES)

@@ -9,6 +9,7 @@ from edge_reid.core.config import DecideSettings, EmbedSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.progress import Progress, no_progress
 from edge_reid.core.types import Template
+from edge_reid.gallery.complaints import Complaints
 from edge_reid.gallery.findings import Bars, Finding
 from edge_reid.gallery.gallery_doctor import examine
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
@@ -41,10 +42,12 @@ def examine_gallery(
     manifest: EmbeddingManifest,
     decide: DecideSettings | None = None,
     *,
+    complaints: Sequence[Complaints] = (),
     progress: Progress = no_progress,
 ) -> tuple[Finding, ...]:
     """Faults of a gallery, the gravest first. Args as of `bars_for` and `examine`."""
-    return examine(templates, bars_for(templates, manifest, decide), progress=progress)
+    bars = bars_for(templates, manifest, decide)
+    return examine(templates, bars, complaints=complaints, progress=progress)
 
 
 def reasons_to_disable(findings: Sequence[Finding]) -> Mapping[int, str]:

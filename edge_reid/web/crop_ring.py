@@ -8,13 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
-import cv2
-
 from edge_reid.core.types import Crop, Embedding
+from edge_reid.vision.crops import crop_jpeg
 
 MOST_BYTES = 16 << 20
-_MOST_HEIGHT_PX = 320
-_JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +52,7 @@ class CropRing:
             camera,
             crop.track_id,
             embedding,
-            crop_jpeg(crop),
+            crop_jpeg(crop.image),
             crop.captured_utc_s,
             self._clock(),
         )
@@ -93,12 +90,3 @@ class CropRing:
         """Forget all."""
         self._crops.clear()
         self._bytes = 0
-
-
-def crop_jpeg(crop: Crop) -> bytes:
-    """A crop as JPEG, at most 320 px high."""
-    image, height = cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR), crop.image.shape[0]
-    if height > _MOST_HEIGHT_PX:
-        scale = _MOST_HEIGHT_PX / height
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])

@@ -20,6 +20,7 @@ from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.core.types import Template
 from edge_reid.enrolment.gallery_examination import examine_gallery
 from edge_reid.enrolment.photo_embedding import PhotoEmbedder
+from edge_reid.gallery.complaints import Complaints
 from edge_reid.gallery.findings import Finding
 from edge_reid.gallery.store import GalleryStore
 
@@ -56,7 +57,8 @@ class LastChange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Examined:
-    version: int
+    of: tuple[int, tuple[Complaints, ...]]
+    """Version of the gallery, and what operators have complained of."""
     findings: tuple[Finding, ...] | None
 
 
@@ -128,21 +130,25 @@ class PageGallery:
 
     def findings(self, store: GalleryStore) -> tuple[Finding, ...] | None:
         """What the doctor finds in the gallery as it is; None: it is too large to be examined here.
-        Of the worker; the gallery is compared once for each version.
+        Of the worker; the gallery is compared once for each version and complaint.
         """
-        version = store.version
-        if self._examined is None or self._examined.version != version:
-            self._examined = _Examined(version, self._examine(store.templates()))
+        version, complaints = store.version, store.complaints()
+        if self._examined is None or self._examined.of != (version, complaints):
+            findings = self._examine(store.templates(), complaints)
+            self._examined = _Examined((version, complaints), findings)
         return self._examined.findings
 
     def close(self) -> None:
         """End the worker."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _examine(self, templates: Sequence[Template]) -> tuple[Finding, ...] | None:
+    def _examine(
+        self, templates: Sequence[Template], complaints: Sequence[Complaints]
+    ) -> tuple[Finding, ...] | None:
         if len(templates) > MOST_EXAMINED:
             return None
-        return examine_gallery(templates, self.manifest, self._settings.decide)
+        rules = self._settings.decide
+        return examine_gallery(templates, self.manifest, rules, complaints=complaints)
 
     async def _in_worker(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -19,6 +19,8 @@ from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.core.config import AgentSettings, WebSettings
 from edge_reid.web.enrol_routes import EnrolRoutes
+from edge_reid.web.hit_routes import HitRoutes
+from edge_reid.web.kept_routes import KeptRoutes
 from edge_reid.web.live_pictures import LivePictures
 from edge_reid.web.open_streams import OpenStreams, StreamAnswer
 from edge_reid.web.page_entrance import PageEntrance, refused
@@ -26,7 +28,7 @@ from edge_reid.web.page_gallery import PageGallery
 from edge_reid.web.page_guard import LOOPBACK_NAMES, PageGuard
 from edge_reid.web.page_markup import STATIC, static_file
 from edge_reid.web.page_status import camera_lines, device_line, hit_lines
-from edge_reid.web.page_templates import areas_html, live_html, why_html
+from edge_reid.web.page_templates import areas_html, live_html
 from edge_reid.web.pending_enrolments import PendingEnrolments
 from edge_reid.web.people_routes import PeopleRoutes
 from edge_reid.web.run_seen import RunSeen
@@ -82,9 +84,8 @@ class PageRoutes:
             Route("/cameras/{camera}/live.mjpeg", seen(self._mjpeg), methods=["GET"]),
             Route("/cameras/{camera}/frame.jpg", seen(self._still), methods=["GET"]),
             Route("/cameras/{camera}/areas", seen_by_admin(self._areas), methods=["GET"]),
-            Route("/hits/{number:int}", seen(self._why), methods=["GET"]),
-            Route("/hits/{number:int}/crops/{position:int}.jpg", seen(self._crop)),
-            Route("/crops/forget", entrance.by_form("operator", self._forget), methods=["POST"]),
+            *HitRoutes(self._run, entrance).routes(),
+            *KeptRoutes(self._run, entrance).routes(),
         ]
         return PageGuard(Starlette(routes=routes), self._names)
 
@@ -101,32 +102,16 @@ class PageRoutes:
 
     async def _live(self, request: Request) -> Response:
         cameras = tuple(self._settings.cameras)
-        return self._entrance.html(request, lambda frame: live_html(frame, cameras))
-
-    async def _why(self, request: Request) -> Response:
-        record = self._run.view.hit(request.path_params["number"])
-        if record is None:
-            return refused(404)
-        return self._entrance.html(request, lambda frame: why_html(frame, record))
+        keeps_hits = self._run.kept is not None
+        return self._entrance.html(
+            request, lambda frame: live_html(frame, cameras, keeps_hits=keeps_hits)
+        )
 
     async def _areas(self, request: Request) -> Response:
         camera = request.path_params["camera"]
         if camera not in self._settings.cameras:
             return refused(404)
         return self._entrance.html(request, lambda frame: areas_html(frame, camera))
-
-    async def _crop(self, request: Request) -> Response:
-        record, position = (
-            self._run.view.hit(request.path_params["number"]),
-            request.path_params["position"],
-        )
-        crops = record.crops if record else ()
-        jpeg = crops[position].jpeg if position < len(crops) else None
-        return Response(jpeg, media_type="image/jpeg") if jpeg else refused(404)
-
-    async def _forget(self, _: Request) -> Response:
-        self._run.view.forget_crops()
-        return RedirectResponse("/", 303)
 
     async def _still(self, request: Request) -> Response:
         camera = request.path_params["camera"]
@@ -154,14 +139,15 @@ class PageRoutes:
                 yield f"--{_BOUNDARY}\r\n{head}".encode() + picture.jpeg + b"\r\n"
 
     async def _event_lines(self, request: Request) -> AsyncIterator[bytes]:
-        shown: int | None = None
+        shown: object = None
         while self._goes_on(request):
-            if self._run.parts:
-                yield _event("status", self._status(self._run.parts))
-            view = self._run.view
-            if shown != view.edition:
-                shown = view.edition
-                yield _event("hits", [asdict(line) for line in hit_lines(view.hits)])
+            view, parts = self._run.view, self._run.parts
+            if parts:
+                yield _event("status", self._status(parts))
+            taken = parts.wrong_names.done if parts else ()
+            if shown != (view.edition, taken):
+                shown = view.edition, taken
+                yield _event("hits", [asdict(line) for line in hit_lines(view.hits, taken)])
             await asyncio.sleep(_EVENTS_S)
 
     def _status(self, parts: AgentParts) -> dict[str, object]:

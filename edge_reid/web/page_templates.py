@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from edge_reid.agent.wrong_names import TakenBack
 from edge_reid.core.types import Candidate, Known
 from edge_reid.web.hit_record import HitCrop, HitRecord
 from edge_reid.web.page_markup import (
@@ -16,12 +17,13 @@ from edge_reid.web.page_markup import (
 )
 
 
-def live_html(frame: PageFrame, cameras: Sequence[str]) -> str:
-    """The live page, with these cameras in order."""
+def live_html(frame: PageFrame, cameras: Sequence[str], *, keeps_hits: bool) -> str:
+    """The live page, with these cameras in order; and whether earlier hits are kept."""
     body = filled(
         "live.html",
         tiles=joined(_tile(frame, camera) for camera in cameras),
         forget=frame.form("forget.html", role="operator"),
+        kept=filled("kept_link.html") if keeps_hits else Markup(),
         names="yes" if frame.may("operator") else "no",
     )
     return frame.html("live", body)
@@ -38,12 +40,29 @@ def login_html(frame: PageFrame, mistake: str = "") -> str:
     return frame.html("log in", filled("login.html", token=frame.token, mistake=words))
 
 
-def why_html(frame: PageFrame, record: HitRecord) -> str:
-    """A hit, opened: its crops, whom they are like, and what was enough."""
+def why_html(
+    frame: PageFrame,
+    record: HitRecord,
+    taken: Sequence[TakenBack] = (),
+    trouble: str = "",
+    *,
+    path: str,
+    is_past: bool = False,
+) -> str:
+    """A hit, opened: its crops, whom they are like, and what was enough.
+
+    Args:
+        frame: around it.
+        record: the hit.
+        taken: names of its track that operators have taken back.
+        trouble: why the last one was not, in words.
+        path: of this page.
+        is_past: it may be of an earlier run, and nothing can be said of it any more.
+    """
     decision = record.decision
     is_known = isinstance(decision, Known)
     name = decision.identity if isinstance(decision, Known) else "unknown"
-    crops = joined(_crop(record, number, crop) for number, crop in enumerate(record.crops))
+    crops = joined(_crop(path, number, crop) for number, crop in enumerate(record.crops))
     nearest = joined(candidate_html(each, decision.threshold) for each in record.nearest)
     body = filled(
         "why.html",
@@ -61,9 +80,42 @@ def why_html(frame: PageFrame, record: HitRecord) -> str:
         model=record.model_id,
         crops=crops or filled("no_crops.html"),
         nearest=nearest or filled("nobody.html"),
-        enrol=_enrol_link(frame, record),
+        enrol=Markup() if is_past else _enrol_link(frame, record),
+        denial=_was_not(record) if is_past else _denial(frame, record, taken),
+        trouble=filled("mistake.html", words=trouble) if trouble else Markup(),
     )
     return frame.html(f"why {name}", body)
+
+
+def kept_html(frame: PageFrame, hits: Mapping[str, HitRecord], oldest: str | None) -> str:
+    """Hits that are kept on disk, by stem, newest first; `oldest`: before which there are more."""
+    body = filled(
+        "kept.html",
+        hits=joined(_kept_hit(stem, record) for stem, record in hits.items())
+        or filled("no_kept.html"),
+        older=filled("kept_older.html", stem=oldest) if oldest else Markup(),
+    )
+    return frame.html("earlier hits", body)
+
+
+def _kept_hit(stem: str, record: HitRecord) -> Markup:
+    decision, position = record.decision, record.shown_crop
+    is_known = isinstance(decision, Known)
+    measured = f"{number_text(decision.similarity)} of {number_text(decision.threshold)} needed"
+    return filled(
+        "kept_hit.html",
+        stem=stem,
+        picture=filled("no_crop.html")
+        if position is None
+        else filled("kept_picture.html", stem=stem, position=str(position)),
+        kind="known" if is_known else "unknown",
+        name=f"{'not ' * record.is_taken_back}{decision.identity}"
+        if isinstance(decision, Known)
+        else "unknown",
+        measured="nobody enrolled" if decision.similarity is None else measured,
+        where=", ".join((record.camera, *record.zones)),
+        at=clock_time(record.captured_utc_s),
+    )
 
 
 def trouble_html(frame: PageFrame, words: str) -> str:
@@ -90,16 +142,41 @@ def _enrol_link(frame: PageFrame, record: HitRecord) -> Markup:
     return filled("enrol_link.html", camera=record.camera, track=str(record.track_id))
 
 
+def _denial(frame: PageFrame, record: HitRecord, taken: Sequence[TakenBack]) -> Markup:
+    """What operators have said of its names; or how to say it of this one."""
+    said = joined(_taken_back(one) for one in taken)
+    name = record.published_name
+    if name is None or name in {one.name for one in taken}:
+        return said
+    number = str(record.number)
+    form = frame.form("deny.html", role="operator", name=name.identity, number=number)
+    return joined((said, form))
+
+
+def _was_not(record: HitRecord) -> Markup:
+    name = record.published_name
+    return filled("was_not.html", name=name.identity) if name and record.is_taken_back else Markup()
+
+
+def _taken_back(taken: TakenBack) -> Markup:
+    return filled(
+        "taken_back.html",
+        name=taken.name.identity,
+        corrections=taken.corrections_text,
+        doctor=taken.doctor,
+    )
+
+
 def _tile(frame: PageFrame, camera: str) -> Markup:
     areas = filled("areas_link.html", camera=camera) if frame.may("admin") else Markup()
     return filled("tile.html", camera=camera, areas=areas)
 
 
-def _crop(record: HitRecord, position: int, crop: HitCrop) -> Markup:
+def _crop(path: str, position: int, crop: HitCrop) -> Markup:
     nearest = f"{crop.nearest.identity} {crop.nearest.similarity:.3f}" if crop.nearest else "nobody"
     picture = (
-        filled("crop_picture.html", number=str(record.number), position=str(position))
-        if crop.jpeg
+        filled("crop_picture.html", path=path, position=str(position))
+        if crop.is_kept
         else filled("crop_gone.html")
     )
     return filled(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -57,8 +58,11 @@ class PageRun:
     frames: StepTimes = field(default_factory=StepTimes)
 
 
-def visit(settings: AgentSettings, visitor: Callable[[PageRun], None]) -> None:
+def visit(
+    settings: AgentSettings, visitor: Callable[[PageRun], None], *, events: Path | None = None
+) -> None:
     """Run an agent and its page; in another thread have them visited, and then press Ctrl-C."""
+    outputs = Outputs(events=str(events) if events else None)
     assert settings.web is not None
     failures: list[BaseException] = []
     with LivePage(settings, settings.web) as page:
@@ -73,7 +77,7 @@ def visit(settings: AgentSettings, visitor: Callable[[PageRun], None]) -> None:
 
         threading.Thread(target=visit_and_end, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
-            run_agent(settings, outputs=Outputs(), observers=[page, run.frames])
+            run_agent(settings, outputs=outputs, observers=[page, run.frames])
     if failures:
         raise failures[0]
 

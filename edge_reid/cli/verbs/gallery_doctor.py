@@ -58,7 +58,9 @@ def doctor(
             DecideSettings, {} if target_fpir is None else {"target_fpir": target_fpir}
         )
         with counting("comparing templates") as progress:
-            findings = examine_gallery(templates, manifest, decide, progress=progress)
+            findings = examine_gallery(
+                templates, manifest, decide, complaints=store.complaints(), progress=progress
+            )
         reasons = dict(reasons_to_disable(findings))
         if chosen is not None:
             _check_proposed(chosen, reasons)
