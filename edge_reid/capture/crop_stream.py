@@ -38,6 +38,7 @@ class CropStream:
         linger_s: it is closed when nobody has wanted it for so long.
         clock: the one by which the frames of the other stream have their times.
         is_needed: asked now and then; while it says so, the stream is wanted.
+        may_open: asked now and then; while it says no, the stream is closed, whoever wants it.
         on_frame: called in another thread whenever a newer picture has come.
     """
 
@@ -48,6 +49,7 @@ class CropStream:
         linger_s: float,
         clock: SteadyClock,
         is_needed: Callable[[], bool],
+        may_open: Callable[[], bool],
         on_frame: Callable[[], None],
     ) -> None:
         self.opened = 0
@@ -55,6 +57,7 @@ class CropStream:
         self._linger_s = linger_s
         self._clock = clock
         self._is_needed = is_needed
+        self._may_open = may_open
         self._on_frame = on_frame
         self._live: LiveSource | None = None
         self._opened_s = 0.0
@@ -127,7 +130,7 @@ class CropStream:
         while not self._is_over:
             if self._is_needed():
                 self.attend()
-            is_wanted = time.monotonic() < self._wanted_until_s
+            is_wanted = time.monotonic() < self._wanted_until_s and self._may_open()
             if is_wanted and self._live is None:
                 self._open()
             elif self._live and not is_wanted:

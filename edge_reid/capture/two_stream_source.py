@@ -74,6 +74,7 @@ class TwoStreamSource(ClosedAfterUse):
             linger_s=settings.crop_linger_s,
             clock=clock,
             is_needed=self._needs_large,
+            may_open=is_wanted,
             on_frame=self._crop_came,
         )
         self._finder = CloseupFinder(self._crops)

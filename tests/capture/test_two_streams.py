@@ -19,7 +19,7 @@ from support.picture_clock import number_in, numbered
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 from support.twin_streams import TwinStreams
 
-from edge_reid.capture import crop_stream
+from edge_reid.capture import crop_stream, two_stream_source
 from edge_reid.capture.open_source import open_source
 from edge_reid.capture.two_stream_source import TwoStreamSource
 from edge_reid.core.config import SourceSettings
@@ -136,6 +136,28 @@ def test_the_large_stream_is_read_only_while_somebody_is_there(twins: TwinStream
         await_(lambda: len(decoders()) == 1)
         assert source.streams.opened == twins.large.connections == 2
     assert decoders() == []
+
+
+def test_outside_of_its_hours_neither_stream_is_read(
+    twins: TwinStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(two_stream_source, "_SILENT_S", 1.0)
+    hours = threading.Event()
+    with open_source(twins.settings(crop_linger_s=1.0), is_wanted=hours.is_set) as source:
+        assert isinstance(source, TwoStreamSource)
+        time.sleep(2.5)
+        assert decoders() == []
+        assert twins.small.connections == twins.large.connections == 0
+        assert source.fault is None
+        hours.set()
+        look_until(source, lambda frame: frame.size_px == SMALL_PX)
+        look_until(source, lambda _: source.streams.crop_stream == "open", is_somebody_there=True)
+        assert looked_at(source) == "detect", "it was silent because it was to be"
+        hours.clear()
+        source.attend()
+        await_(lambda: decoders() == [])
+        time.sleep(2.5)
+        assert decoders() == []
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.05])
