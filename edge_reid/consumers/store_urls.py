@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge_reid.consumers.event_query import EventQuery
 from edge_reid.consumers.event_readers import read_lines, read_sqlite
 from edge_reid.consumers.event_store import EventStore
 from edge_reid.consumers.lines_store import LinesStore
 from edge_reid.consumers.sqlite_store import SqliteStore
+from edge_reid.consumers.stored_query import Answer, StoredQuery
 from edge_reid.consumers.webhook_store import WebhookStore, WebhookTarget
 from edge_reid.core.errors import UsageError
 from edge_reid.core.extras import how_to_install
 from edge_reid.core.redact import redact
 from edge_reid.storage.file_head import FileHead
-from edge_reid.wire.payloads import EventPayload
 
 STDOUT = "-"
 STDIN = "-"
@@ -31,7 +30,7 @@ def open_store(where: str, webhook: WebhookTarget | None = None) -> EventStore:
     """
     if webhook:
         return WebhookStore(webhook)
-    scheme = urlsplit(where).scheme
+    scheme = _scheme(where)
     if scheme == "sqlite":
         return SqliteStore(_sqlite_path(where))
     if scheme in {"postgresql", "postgres"}:
@@ -41,8 +40,8 @@ def open_store(where: str, webhook: WebhookTarget | None = None) -> EventStore:
     raise _none_of_ours("--to", where)
 
 
-def read_events(where: str, query: EventQuery, option: str = "--from") -> list[EventPayload]:
-    """Events, oldest first.
+def read_events(where: str, query: StoredQuery[Answer], option: str = "--from") -> list[Answer]:
+    """What a query asks for, oldest first.
 
     Args:
         where: `sqlite:///FILE`, `postgresql://…`, a file of SQLite or of JSON lines, or `-` for
@@ -54,7 +53,7 @@ def read_events(where: str, query: EventQuery, option: str = "--from") -> list[E
         UsageError: it is none of these.
         StoreError: it cannot be read.
     """
-    scheme = urlsplit(where).scheme
+    scheme = _scheme(where)
     if scheme == "sqlite":
         return read_sqlite(_sqlite_path(where), query)
     if scheme in {"postgresql", "postgres"}:
@@ -75,12 +74,20 @@ def _is_sqlite(path: Path) -> bool:
 
 def is_database(where: str) -> bool:
     """Whether what is stored there can be deleted event by event."""
-    return urlsplit(where).scheme in {"sqlite", "postgresql", "postgres"}
+    return _scheme(where) in {"sqlite", "postgresql", "postgres"}
 
 
 def is_web_server(where: str) -> bool:
     """Whether events go there by HTTP; `http://` is refused later, with the reason."""
-    return urlsplit(where).scheme in {"https", "http"}
+    return _scheme(where) in {"https", "http"}
+
+
+def _scheme(where: str) -> str:
+    """What stands in front of the colon; empty for a file, and for what is no address."""
+    try:
+        return urlsplit(where).scheme
+    except ValueError:
+        return ""
 
 
 def _sqlite_path(where: str) -> Path:
@@ -102,7 +109,7 @@ def _postgres_store(where: str) -> EventStore:
     return PostgresStore(where)
 
 
-def _postgres_events(where: str, query: EventQuery, option: str) -> list[EventPayload]:
+def _postgres_events(where: str, query: StoredQuery[Answer], option: str) -> list[Answer]:
     try:
         from edge_reid.consumers.postgres_reader import read_postgres  # noqa: PLC0415 - an extra
     except ImportError as error:

@@ -48,6 +48,10 @@ class CameraMotion:
         self._taper: NDArray[np.float32] | None = None
         self._calm_looks = _CALM_LOOKS
 
+    def forget(self) -> None:
+        """Compare the next look with none: whatever came before is of no interest."""
+        self._before = None
+
     def shift_px(self, image: Image) -> tuple[float, float]:
         """(dx, dy) by which what stands still has moved since the look before, in pixels of the
         frame; (0, 0) at first, and when nothing can be said.

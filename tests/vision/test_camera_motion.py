@@ -96,3 +96,12 @@ def test_people_keep_their_numbers_though_the_camera_shakes() -> None:
         started[case] = tracker.tracks_started
     assert started["shaken"] <= started["still"] + 1
     assert started["shaken, not looked for"] >= 2 * started["still"]
+
+
+def test_what_was_before_is_forgotten_when_nobody_was_followed() -> None:
+    frame = next(iter(campus.read_frames({300}).values()))
+    motion = CameraMotion()
+    motion.shift_px(frame)
+    motion.forget()
+    assert motion.shift_px(moved(frame, 20.0, 0.0)) == NO_SHIFT
+    assert motion.shift_px(moved(frame, 40.0, 0.0)) == pytest.approx((20.0, 0.0), abs=1.5)
