@@ -36,8 +36,8 @@ class CameraFrames:
         clock: is set right when the clock of the device was set.
         stall_timeout_s: without a frame for so long, nobody is in view any more.
         count: of a live camera, the frames that came; None: a recording, of which all are taken.
-        is_wanted: whether the camera is to be watched now.
         two_streams: the source, if it has a large stream beside the small one that is looked at.
+        is_wanted: whether the camera is to be watched now.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class CameraFrames:
         *,
         stall_timeout_s: float,
         count: Callable[[], FrameCount] | None = None,
-        is_wanted: Callable[[], bool] = lambda: True,
         two_streams: _TwoStreams | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._source = source
         self._clock = clock
         self._stall_timeout_s = stall_timeout_s
         self._count = count
-        self._is_wanted = is_wanted
         self._two_streams = two_streams
+        self._is_wanted = is_wanted
         self._taken = 0
         self._clock_was_set = False
         self._last_s: float | None = None  # monotonic; None: nobody is in view

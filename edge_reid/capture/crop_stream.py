@@ -37,8 +37,8 @@ class CropStream:
         settings: what to open, and how.
         linger_s: it is closed when nobody has wanted it for so long.
         clock: the one by which the frames of the other stream have their times.
-        is_needed: asked now and then; while it says so, the stream is wanted.
-        may_open: asked now and then; while it says no, the stream is closed, whoever wants it.
+        is_needed: asked now and then; while it says so, somebody counts as there.
+        is_wanted: whether the camera is to be open now at all, asked from any thread.
         on_frame: called in another thread whenever a newer picture has come.
     """
 
@@ -49,7 +49,7 @@ class CropStream:
         linger_s: float,
         clock: SteadyClock,
         is_needed: Callable[[], bool],
-        may_open: Callable[[], bool],
+        is_wanted: Callable[[], bool],
         on_frame: Callable[[], None],
     ) -> None:
         self.opened = 0
@@ -57,7 +57,7 @@ class CropStream:
         self._linger_s = linger_s
         self._clock = clock
         self._is_needed = is_needed
-        self._may_open = may_open
+        self._is_wanted = is_wanted
         self._on_frame = on_frame
         self._live: LiveSource | None = None
         self._opened_s = 0.0
@@ -130,10 +130,10 @@ class CropStream:
         while not self._is_over:
             if self._is_needed():
                 self.attend()
-            is_wanted = time.monotonic() < self._wanted_until_s and self._may_open()
-            if is_wanted and self._live is None:
+            is_due = self._is_wanted() and time.monotonic() < self._wanted_until_s
+            if is_due and self._live is None:
                 self._open()
-            elif self._live and not is_wanted:
+            elif self._live and not is_due:
                 self._let_go()
             self._woken.wait(_TURN_S)
             self._woken.clear()
@@ -147,6 +147,7 @@ class CropStream:
                 is_patient=True,
                 clock=self._clock,
                 on_frame=self._on_frame,
+                is_wanted=self._is_wanted,
                 slots=_SLOTS,
             )
         except (SourceError, OSError) as error:  # a login file is being written, no memory is left

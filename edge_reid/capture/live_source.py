@@ -61,10 +61,10 @@ class LiveSource(ClosedAfterUse):
         clock: gives frames their time.
         on_frame: called in the supervising thread whenever a newer frame can be taken; it must
             return soon.
-        is_wanted: whether it is to be open now, asked from any thread. While it is not, there is no
-            decoder, no frame and no fault, and opening it waits for nothing.
         slots: places for pictures in memory; with more of them pictures of moments ago stay there
             too, for `recent` and `read`.
+        is_wanted: whether it is to be open now, asked from any thread. While it is not, there is no
+            decoder, no frame and no fault, and opening it waits for nothing.
 
     Raises:
         SourceError: `login_file` holds no login; or no picture within `stall_timeout_s` of opening,
@@ -82,8 +82,8 @@ class LiveSource(ClosedAfterUse):
         is_patient: bool = False,
         clock: SteadyClock | None = None,
         on_frame: Callable[[], None] = lambda: None,
-        is_wanted: Callable[[], bool] = lambda: True,
         slots: int = LEAST_SLOTS,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.reopened = 0
         self.fps, self.size_px = DEFAULT_FPS, (0, 0)
@@ -218,7 +218,6 @@ class LiveSource(ClosedAfterUse):
         self._report = DecoderReport(None, frames_read=self._report.frames_read)
         with self._changed:
             self._newest, self._has_tried = None, True
-            self._recent.clear()
             self._changed.notify_all()
         self._closed.wait(_TURN_S)
 

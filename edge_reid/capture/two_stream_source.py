@@ -40,7 +40,8 @@ class TwoStreamSource(ClosedAfterUse):
         is_patient: streams that give no picture at first are waited for, as later on.
         clock: gives frames their time.
         on_frame: called in another thread whenever a newer frame can be taken.
-        is_wanted: whether the camera is to be open now, asked from any thread.
+        is_wanted: whether the camera is to be open now, asked from any thread; while it is not,
+            neither stream is.
 
     Raises:
         SourceError: neither stream gives a picture, and we are not patient.
@@ -66,15 +67,13 @@ class TwoStreamSource(ClosedAfterUse):
         self._detect_s = self._flows_since_s = time.monotonic()
         self._crop_s = 0.0
         clock = clock or SteadyClock()
-        self._detect = _opened(
-            settings, clock, self._detect_came, is_wanted=is_wanted, is_patient=is_patient
-        )
+        self._detect = self._opened(settings, clock, is_patient=is_patient)
         self._crops = CropStream(
             settings.crop_stream,
             linger_s=settings.crop_linger_s,
             clock=clock,
             is_needed=self._needs_large,
-            may_open=is_wanted,
+            is_wanted=is_wanted,
             on_frame=self._crop_came,
         )
         self._finder = CloseupFinder(self._crops)
@@ -142,7 +141,8 @@ class TwoStreamSource(ClosedAfterUse):
         """The large picture of the moment of a frame, to cut crops from; None: there is none, or
         the frame is of the large stream itself. Never waits.
         """
-        return None if self._stands_in else self._finder.of(frame)
+        is_small = self._is_wanted() and not self._stands_in
+        return self._finder.of(frame) if is_small else None
 
     def newest(self) -> Frame | None:
         """As `LiveSource.newest`, of the stream that is looked at."""
@@ -168,18 +168,41 @@ class TwoStreamSource(ClosedAfterUse):
             elif not self._came.wait(_TURN_S):
                 idle()
 
+    def _opened(
+        self, settings: SourceSettings, clock: SteadyClock, *, is_patient: bool
+    ) -> LiveSource:
+        """The small stream. One that fails is waited for if the large one answers.
+
+        Raises:
+            SourceError: neither does, and we are not patient.
+        """
+        open_small = partial(
+            LiveSource,
+            settings.detect_stream,
+            clock=clock,
+            on_frame=self._detect_came,
+            is_wanted=self._is_wanted,
+        )
+        try:
+            return open_small(is_patient=is_patient)
+        except SourceError:
+            LiveSource(settings.crop_stream).close()
+            return open_small(is_patient=True)
+
     @property
     def _looked_at(self) -> LiveSource:
         return (self._crops.live if self._stands_in else None) or self._detect
 
     @property
     def _crop_fault(self) -> CameraFault | None:
-        return self._finder.fault or self._crops.fault
+        return self._finder.fault or self._crops.fault if self._is_wanted() else None
 
     def _needs_large(self) -> bool:
-        """Whether the large stream is wanted although nobody may be there."""
-        if not self._is_wanted():  # the small one is silent because it is to be
-            self._detect_s, self._stands_in = time.monotonic(), False
+        """Whether the large stream is wanted although nobody may be there: the small one is silent,
+        and not because the camera rests.
+        """
+        if not self._is_wanted():
+            self._stands_in, self._detect_s = False, time.monotonic()
         return self._stands_in or time.monotonic() - self._detect_s > _SILENT_S
 
     def _detect_came(self) -> None:
@@ -203,26 +226,3 @@ class TwoStreamSource(ClosedAfterUse):
     def _tell(self) -> None:
         self._came.set()
         self._on_frame()
-
-
-def _opened(
-    settings: SourceSettings,
-    clock: SteadyClock,
-    on_frame: Callable[[], None],
-    *,
-    is_wanted: Callable[[], bool],
-    is_patient: bool,
-) -> LiveSource:
-    """The small stream. One that fails is waited for if the large one answers.
-
-    Raises:
-        SourceError: neither does, and we are not patient.
-    """
-    small = partial(
-        LiveSource, settings.detect_stream, clock=clock, on_frame=on_frame, is_wanted=is_wanted
-    )
-    try:
-        return small(is_patient=is_patient)
-    except SourceError:
-        LiveSource(settings.crop_stream).close()
-        return small(is_patient=True)

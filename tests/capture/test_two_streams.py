@@ -19,7 +19,7 @@ from support.picture_clock import number_in, numbered
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 from support.twin_streams import TwinStreams
 
-from edge_reid.capture import crop_stream, two_stream_source
+from edge_reid.capture import crop_stream
 from edge_reid.capture.open_source import open_source
 from edge_reid.capture.two_stream_source import TwoStreamSource
 from edge_reid.core.config import SourceSettings
@@ -138,28 +138,6 @@ def test_the_large_stream_is_read_only_while_somebody_is_there(twins: TwinStream
     assert decoders() == []
 
 
-def test_outside_of_its_hours_neither_stream_is_read(
-    twins: TwinStreams, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(two_stream_source, "_SILENT_S", 1.0)
-    hours = threading.Event()
-    with open_source(twins.settings(crop_linger_s=1.0), is_wanted=hours.is_set) as source:
-        assert isinstance(source, TwoStreamSource)
-        time.sleep(2.5)
-        assert decoders() == []
-        assert twins.small.connections == twins.large.connections == 0
-        assert source.fault is None
-        hours.set()
-        look_until(source, lambda frame: frame.size_px == SMALL_PX)
-        look_until(source, lambda _: source.streams.crop_stream == "open", is_somebody_there=True)
-        assert looked_at(source) == "detect", "it was silent because it was to be"
-        hours.clear()
-        source.attend()
-        await_(lambda: decoders() == [])
-        time.sleep(2.5)
-        assert decoders() == []
-
-
 @pytest.mark.parametrize("late_s", [0.0, 0.05])
 def test_a_crop_is_of_the_moment_of_the_frame_that_was_looked_at(
     late_s: float, large: tuple[Unit, ...], small: tuple[Unit, ...]
@@ -257,6 +235,23 @@ def test_who_is_there_from_the_start_is_enough(twins: TwinStreams) -> None:
         look_until(source, lambda _: source.streams.crop_fault == "refused")
     with pytest.raises(SourceError, match="refused the connection"):
         open_source(SourceSettings(uri=nobody, detect_uri="rtsp://127.0.0.1:9/other"))
+
+
+def test_outside_of_its_hours_neither_stream_is_open(twins: TwinStreams) -> None:
+    is_on = threading.Event()
+    settings = twins.settings(crop_linger_s=60.0)
+    with open_source(settings, is_wanted=is_on.is_set) as source:
+        assert isinstance(source, TwoStreamSource)
+        source.attend()
+        time.sleep(two_stream_source._SILENT_S + 1)
+        assert (decoders(), source.fault, source.newest()) == ([], None, None)
+        assert twins.large.connections == twins.small.connections == 0
+
+        is_on.set()
+        look_until(source, lambda frame: cut(source, frame) is not None, is_somebody_there=True)
+        is_on.clear()
+        await_(lambda: decoders() == [])
+        assert source.closeup(Frame(np.zeros((320, 416, 3), np.uint8), 0, time.time())) is None
 
 
 def test_one_login_opens_both_and_stays_unsaid(

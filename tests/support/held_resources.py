@@ -12,13 +12,14 @@ from support.process_tree import holding
 
 @dataclass(frozen=True)
 class HeldResources:
-    own_mb: float
     """Without pages of files, which the kernel takes back as it likes."""
+
+    own_mb: float
     rss_mb: float
     descriptors: int
     """Without sockets: a test's own camera has those."""
     segments: int
-    """Of shared memory."""
+    """Descriptors of shared memory."""
     decoders: int
 
 
