@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ T = TypeVar("T")
 ANSWER_TIMEOUT_S = 5.0
 OPEN_TIMEOUT_S = 15.0
 """To find a node, to log in, and to have both consumers."""
+CLOSE_TIMEOUT_S = 1.0
+"""nats-py waits for ever for the end of a connection that never got as far as TLS."""
 HELD_MAX = 2 * BATCH_MAX
 """Events that one sink may have received and not acknowledged."""
 GROUP_HELD_MAX = 20 * BATCH_MAX
@@ -52,6 +55,11 @@ PAUSE_S = 0.25
 _STATUS = "Status"
 _RAN_OUT = "408"
 _ACK = b"+ACK"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what asyncio says whenever a server ends a connection over TLS that nats-py has made."""
+    return "eof_received" not in record.getMessage()
 
 
 class PlaintextError(nats.errors.Error):
@@ -142,7 +150,7 @@ class NatsEvents:
         if self._loop.is_closed():
             return
         try:
-            self._loop.run_until_complete(asyncio.wait_for(self._client.close(), ANSWER_TIMEOUT_S))
+            self._loop.run_until_complete(asyncio.wait_for(self._client.close(), CLOSE_TIMEOUT_S))
         except (nats.errors.Error, OSError, asyncio.TimeoutError):
             pass  # it is lost already
         finally:
@@ -185,6 +193,7 @@ class NatsEvents:
         )
 
     async def _open(self) -> None:
+        logging.getLogger("asyncio").addFilter(_is_news)
         await self._client.connect(
             [f"{self._servers.scheme}://{node.address}" for node in self._servers.nodes],
             tls=self._servers.tls,

@@ -24,7 +24,6 @@ from edge_reid.mqtt.connection import Connection, connect
 from edge_reid.mqtt.message import Message, Received
 from edge_reid.wire.nats_subjects import SinkSubjects
 
-
 _OF_TLS = {"ca_file", "cert_file", "key_file"}
 _ANSWER_S = 0.02
 """The MQTT side is waited for only while it owes an answer, and then for so long at a time."""
@@ -76,7 +75,8 @@ class NatsFeed:
         """As `EventFeed.connect`."""
         mqtt = connect(self.broker)
         try:
-            mqtt.listen_if_allowed([self.share.agents], hear_status, qos=0)
+            # more than QoS 0 a sink has no right to there (wire/nats_permissions.py)
+            mqtt.listen([self.share.agents], hear_status, qos=0)
             subjects = SinkSubjects(self.share.root, self.share.site, self.share.group)
             events = NatsEvents(self.source, subjects, hear_event)
         except BrokerError:

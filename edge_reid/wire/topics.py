@@ -42,8 +42,11 @@ SINK = Party("sink")
 PUBLISHER = Party("publisher")
 RELEASER = Party("releaser")
 COMMANDER = Party("commander")
+BRIDGE = Party("bridge")
+"""The broker of a site, at the hub of several: it passes on what the devices of its site say, and
+what is said to them."""
 
-ROLES = tuple(party.role for party in (AGENT, READER, SINK, PUBLISHER, RELEASER, COMMANDER))
+ROLES = tuple(party.role for party in (AGENT, READER, SINK, PUBLISHER, RELEASER, COMMANDER, BRIDGE))
 """Of clients; every certificate has one."""
 
 
@@ -69,6 +72,11 @@ class Topic:
         given = {level: name for level, name in names.items() if name is not None}
         levels = self.pattern.format_map(defaultdict(lambda: ANY, given))
         return f"{root}/{site or ANY}/{levels}"
+
+    @property
+    def is_of_devices(self) -> bool:
+        """Whether devices say it; else it is said to them."""
+        return _is_of_devices(self.writers)
 
     def names_in(self, topic: str, root: str) -> dict[str, str] | None:
         """The names that a topic of this kind bears, by level, `site` among them; None if it is of
@@ -167,6 +175,11 @@ class DiscoveryTopic:
     pattern: str
     writers: tuple[Party, ...]
     readers: tuple[Party, ...]
+
+    @property
+    def is_of_devices(self) -> bool:
+        """As `Topic.is_of_devices`."""
+        return _is_of_devices(self.writers)
 
     def name(self, prefix: str, **names: str) -> str:
         """One topic of this kind."""
@@ -311,6 +324,8 @@ def discovery_rules(role: str, site: str | None) -> tuple[str, ...]:
         role: of the client.
         site: of the client; None: any.
     """
+    if role == BRIDGE.role:
+        return tuple(f"{_passing(topic)} {topic.rule(site, is_owner=False)}" for topic in DISCOVERY)
     rules = (
         f"{access} {topic.rule(site, is_owner=party.is_owner)}"
         for topic in DISCOVERY
@@ -322,6 +337,9 @@ def discovery_rules(role: str, site: str | None) -> tuple[str, ...]:
 
 
 def _topic_rules(topic: Topic, role: str) -> Iterator[str]:
+    if role == BRIDGE.role:
+        yield f"{_passing(topic)} {_owned(topic, BRIDGE)}"
+        return
     readable = [_owned(topic, party) for party in topic.readers if party.role == role]
     writable = [_owned(topic, party) for party in topic.writers if party.role == role]
     for pattern in dict.fromkeys((*readable, *writable)):
@@ -335,8 +353,19 @@ def _denials(role: str) -> Iterator[str]:
     """
     for topic in TOPICS:
         first, _, last = topic.pattern.partition("/")
-        if not _is_name(first) and _is_name(last) and any(p.role == role for p in topic.writers):
+        passes_on = role == BRIDGE.role and topic.is_of_devices
+        is_writer = passes_on or any(party.role == role for party in topic.writers)
+        if is_writer and not _is_name(first) and _is_name(last):
             yield from (f"deny {first}/{level}" for level in CAMERA_LEVELS)
+
+
+def _is_of_devices(writers: tuple[Party, ...]) -> bool:
+    return any(party.role == AGENT.role for party in writers)
+
+
+def _passing(topic: Topic | DiscoveryTopic) -> str:
+    """What a bridge does with a topic at the hub: one or the other, so that nothing goes round."""
+    return "write" if topic.is_of_devices else "read"
 
 
 def _owned(topic: Topic, party: Party) -> str:

@@ -90,6 +90,24 @@ RULES = {
         readwrite lab/agents/+/update
         readwrite lab/+/status
     """,
+    "bridge": """
+        write lab/+/hit
+        write lab/+/unknown
+        write lab/+/status
+        write lab/agents/+/status
+        write lab/agents/+/duplicate
+        write lab/agents/+/result
+        write lab/agents/+/update
+        write lab/identities/+
+        deny lab/identities/hit
+        deny lab/identities/unknown
+        deny lab/identities/status
+        read lab/agents/+/command
+        read lab/agents/+/stored
+        read lab/gallery/head
+        read lab/gallery/blob/+/+
+        read lab/release/head
+    """,
 }
 """What brokers in the field have in their `acl`: one more or less is a decision."""
 

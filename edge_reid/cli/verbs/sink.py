@@ -99,8 +99,8 @@ def sink(
     import socket
 
     from edge_reid.cli.periods import period_s
-    from edge_reid.consumers.retention import Retention
     from edge_reid.consumers.event_feed import Share
+    from edge_reid.consumers.retention import Retention
     from edge_reid.consumers.sink import Sink
     from edge_reid.consumers.store_urls import is_database, open_store
     from edge_reid.core.config import agent_name
