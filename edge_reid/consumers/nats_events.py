@@ -42,8 +42,9 @@ HELD_MAX = 2 * BATCH_MAX
 GROUP_HELD_MAX = 20 * BATCH_MAX
 """The same of all sinks of a group."""
 ACK_WAIT_S = 15.0
-"""What a sink has not acknowledged for so long goes to another: less than an agent waits for a
-sink's word before it sends an event again."""
+"""What a sink that is gone had not acknowledged goes to another after so long: less than an agent
+waits for a sink's word before it sends an event again. One that is there and waits for its store
+says so in time, and keeps it."""
 AWAY_S = 7 * 86_400.0
 """So long the cluster keeps the place of a group of which no sink is there, as an agent would."""
 REQUEST_S = 2.0
@@ -55,6 +56,7 @@ PAUSE_S = 0.25
 _STATUS = "Status"
 _RAN_OUT = "408"
 _ACK = b"+ACK"
+_IN_HAND = b"+WPI"
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -114,6 +116,7 @@ class NatsEvents:
         self._held: dict[int, str] = {}  # where to acknowledge it, by its number in the stream
         self._acknowledged: list[str] = []  # of these, not told yet
         self._arrived: list[Received] = []
+        self._claim_s = 0.0  # when to say again that it is in hand
         self._complaint = ""  # what the client said last was wrong
         self._failure: BrokerError | None = None
         try:
@@ -227,6 +230,7 @@ class NatsEvents:
     async def _turn(self, timeout_s: float) -> None:
         self._news.clear()
         await self._tell_acknowledged()
+        await self._claim_held()
         for request in self._requests.values():
             await self._ask(request)
         if not self._arrived:
@@ -240,6 +244,14 @@ class NatsEvents:
             await self._client.publish(reply, _ACK)
         await self._client.flush(int(ANSWER_TIMEOUT_S))
         self._acknowledged.clear()
+
+    async def _claim_held(self) -> None:
+        """Say of what waits for its store that nobody else need have it."""
+        if time.monotonic() < self._claim_s:
+            return
+        self._claim_s = time.monotonic() + ACK_WAIT_S / 3
+        for reply in self._held.values():
+            await self._client.publish(reply, _IN_HAND)
 
     async def _ask(self, request: _Request) -> None:
         """For as many events as there is room for, unless the last request is still open."""
