@@ -7,6 +7,7 @@ import json
 import socket
 import sqlite3
 import ssl
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from support.nats_cluster import SecuredNatsCluster, need_nats
 from support.verb_process import VerbProcess
 
 from edge_reid.consumers.event_feed import Share
+from edge_reid.consumers.nats_events import NatsEvents
 from edge_reid.consumers.nats_feed import NatsFeed, servers_of
 from edge_reid.core.errors import BrokerError
 from edge_reid.delivery.outbox import Outbox
@@ -27,7 +29,8 @@ from edge_reid.delivery.outbox_sender import Delivery
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.connection import Connection, MqttTransport, connect
 from edge_reid.mqtt.message import Message
-from edge_reid.mqtt.message_transport import RefusedError
+from edge_reid.mqtt.message_transport import RefusedError, UnreachableError
+from edge_reid.wire.nats_subjects import SinkSubjects
 
 pytestmark = pytest.mark.broker
 
@@ -182,6 +185,45 @@ def test_a_cluster_of_another_ca_is_not_trusted(cluster: SecuredNatsCluster) -> 
     feed = NatsFeed(strangers, cluster.broker_for("archive"), Share("edge-reid", None, "sink", "a"))
     with pytest.raises(RefusedError, match="its certificate is not to be trusted"):
         feed.connect(print, print)
+
+
+def test_a_server_that_says_it_has_no_tls_gets_no_login(
+    cluster: SecuredNatsCluster, tmp_path: Path
+) -> None:
+    """Whoever answers in the place of the cluster: nats-py would go on in plaintext."""
+    password = tmp_path / "password"
+    password.write_text("s3cret")
+    login = {**cluster.login("archive"), "username": "archive", "password_file": password}
+    with PlainImpostor() as impostor:
+        servers = servers_of(f"tls://localhost:{impostor.port}", login)
+        with pytest.raises(UnreachableError, match="it speaks plaintext only; turn TLS on there"):
+            NatsEvents(servers, SinkSubjects("edge-reid", None, "sink"), print)
+    assert impostor.heard == b""
+
+
+class PlainImpostor:
+    """Says that it is a NATS server without TLS, and listens to what it is told."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._greet)
+
+    def __enter__(self) -> PlainImpostor:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(60)
+        self._listener.close()
+
+    def _greet(self) -> None:
+        link, _ = self._listener.accept()
+        with link:
+            link.sendall(b'INFO {"server_id": "x", "version": "2.9.10", "max_payload": 1000}\r\n')
+            while heard := link.recv(4096):
+                self.heard += heard
 
 
 @pytest.mark.parametrize("who", ["gate-1", "desk", "office", "ops"])
