@@ -84,6 +84,15 @@ class _Client(Client):
         return super()._connect_command()
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An event that is not acknowledged yet."""
+
+    received: Received
+    reply: str
+    """Where to acknowledge it."""
+
+
 @dataclass(slots=True)
 class _Request:
     """For messages of one consumer."""
@@ -113,7 +122,7 @@ class NatsEvents:
         self._client = _Client()
         self._news = asyncio.Event()
         self._requests = {topic: _Request(subjects.durable(topic)) for topic in EVENTS}  # by kind
-        self._held: dict[int, str] = {}  # where to acknowledge it, by its number in the stream
+        self._held: dict[int, _Held] = {}  # by its number in the stream
         self._acknowledged: list[str] = []  # of these, not told yet
         self._arrived: list[Received] = []
         self._claim_s = 0.0  # when to say again that it is in hand
@@ -132,8 +141,10 @@ class NatsEvents:
 
     def acknowledge(self, received: Received) -> None:
         """With the next turn: the event need not come again."""
-        if reply := self._held.pop(received.packet_id, None):
-            self._acknowledged.append(reply)
+        held = self._held.get(received.packet_id)
+        if held and held.received is received:
+            del self._held[received.packet_id]
+            self._acknowledged.append(held.reply)
 
     def turn(self, timeout_s: float) -> None:
         """Acknowledge, ask for more, wait for what comes, and hand it over.
@@ -250,8 +261,8 @@ class NatsEvents:
         if time.monotonic() < self._claim_s:
             return
         self._claim_s = time.monotonic() + ACK_WAIT_S / 3
-        for reply in self._held.values():
-            await self._client.publish(reply, _IN_HAND)
+        for held in self._held.values():
+            await self._client.publish(held.reply, _IN_HAND)
 
     async def _ask(self, request: _Request) -> None:
         """For as many events as there is room for, unless the last request is still open."""
@@ -295,11 +306,13 @@ class NatsEvents:
         if request.is_open_for == 0:
             request.next_s = 0.0
         number = message.metadata.sequence.stream
-        if number not in self._held:
-            self._arrived.append(
-                Received(topic_of(message.subject), message.data, False, packet_id=number)
-            )
-        self._held[number] = message.reply
+        held = self._held.get(number)
+        # a node that takes over may give a number again that it never knew to be taken
+        if held is None or held.received.body != message.data:
+            topic = topic_of(message.subject)
+            held = _Held(Received(topic, message.data, False, packet_id=number), "")
+            self._arrived.append(held.received)
+        self._held[number] = _Held(held.received, message.reply)
 
     async def _note_complaint(self, error: Exception) -> None:
         self._complaint = str(error)

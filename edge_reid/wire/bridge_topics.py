@@ -16,8 +16,8 @@ def bridge_lines(root: str, site: str) -> Iterator[str]:
     """Lines of the connection in Mosquitto's configuration: `topic edge-reid/farm/+/hit out 1`."""
     for topic in TOPICS:
         yield f"topic {topic.filter(root, site)} {_way(topic.is_of_devices)} {topic.qos}"
-    for topic in DISCOVERY:
-        yield f"topic {topic.rule(site, is_owner=False)} {_way(topic.is_of_devices)} 1"
+    for found in DISCOVERY:
+        yield f"topic {found.rule(site, is_owner=False)} {_way(found.is_of_devices)} 1"
 
 
 def _way(is_of_devices: bool) -> str:

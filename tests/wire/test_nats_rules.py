@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from support.consumer import eventually
 from support.decided_tracks import ADDRESS, an_event
 from support.nats_cluster import SecuredNatsCluster, need_nats
+from support.secured_broker import certs
 from support.verb_process import VerbProcess
 
 from edge_reid.consumers.event_feed import Share
@@ -362,3 +363,21 @@ def test_events_go_from_an_agent_to_a_sink_and_its_word_comes_back(
         assert [seq for (seq,) in db.execute("SELECT seq FROM events ORDER BY seq")] == [
             *range(1, 21)
         ]
+
+
+def test_a_removed_device_is_not_let_in_after_a_reload(cluster: SecuredNatsCluster) -> None:
+    """The last test of the cluster, whose users it changes."""
+    stolen, others = cluster.broker_for("door-1", 0), cluster.broker_for("gate-1", 0)
+    connect(stolen).close()
+    assert certs(cluster.pki, "remove door-1")[0] == 0
+    cluster.reload()
+
+    def is_refused() -> bool:
+        try:
+            connect(stolen).close()
+        except BrokerError:
+            return True
+        return False
+
+    eventually(is_refused, 60)
+    connect(others).close()
