@@ -85,7 +85,7 @@ class _Client(Client):
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _InHand:
     """An event that is not acknowledged yet."""
 
     received: Received
@@ -122,7 +122,7 @@ class NatsEvents:
         self._client = _Client()
         self._news = asyncio.Event()
         self._requests = {topic: _Request(subjects.durable(topic)) for topic in EVENTS}  # by kind
-        self._held: dict[int, _Held] = {}  # by its number in the stream
+        self._held: dict[int, _InHand] = {}  # by its number in the stream
         self._acknowledged: list[str] = []  # of these, not told yet
         self._arrived: list[Received] = []
         self._claim_s = 0.0  # when to say again that it is in hand
@@ -310,9 +310,9 @@ class NatsEvents:
         # a node that takes over may give a number again that it never knew to be taken
         if held is None or held.received.body != message.data:
             topic = topic_of(message.subject)
-            held = _Held(Received(topic, message.data, False, packet_id=number), "")
+            held = _InHand(Received(topic, message.data, False, packet_id=number), "")
             self._arrived.append(held.received)
-        self._held[number] = _Held(held.received, message.reply)
+        self._held[number] = _InHand(held.received, message.reply)
 
     async def _note_complaint(self, error: Exception) -> None:
         self._complaint = str(error)
