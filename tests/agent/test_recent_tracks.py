@@ -30,7 +30,7 @@ def between(one: np.ndarray, other: np.ndarray, likeness: float) -> np.ndarray:
     return np.asarray(likeness * one + np.sqrt(1 - likeness**2) * other, np.float32)
 
 
-def policy(*enrolled: str) -> MatchPolicy:
+def policy(*enrolled: str, threshold: float = 0.6) -> MatchPolicy:
     looks = {"anna": ANNA, "ben": BEN}
     people = GallerySnapshot(
         enrolled,
@@ -39,7 +39,7 @@ def policy(*enrolled: str) -> MatchPolicy:
         MODEL_ID,
         version=len(enrolled),
     )
-    rules = DecideSettings(threshold=0.6, min_crops=MIN_CROPS, target_fpir=0.01)
+    rules = DecideSettings(threshold=threshold, min_crops=MIN_CROPS, target_fpir=0.01)
     return MatchPolicy(Index(people), rules, GalleryThresholds(IMPOSTORS))
 
 
@@ -109,6 +109,22 @@ def test_who_is_out_of_sight_for_moments_goes_on_with_the_visit() -> None:
         (NEW, 2, 1, "anna"),
         (END, 2, 1, "anna"),
     ], "seen from behind alone, they would be nobody"
+
+
+def test_a_visit_that_goes_on_keeps_its_name_and_threshold_whatever_the_threshold_is_now() -> None:
+    street = Street()
+    street.see(1, between(ANNA, ZOE, 0.8), x=200)
+    street.end(1)
+    street.decisions.use(policy("anna", "ben", threshold=0.9))
+    street.now_s += 1
+    street.see(2, between(ANNA, ZOE, 0.8), x=210)
+    street.now_s += MEMORY_S + 1
+    street.see(3, between(ANNA, ZOE, 0.8), x=210)
+    assert [
+        (report.track_id, report.continues, name_of(report.decision), report.decision.threshold)
+        for report in street.told
+        if report.kind is NEW
+    ] == [(1, None, "anna", 0.6), (2, 1, "anna", 0.6), (3, None, None, 0.9)]
 
 
 def test_the_next_break_still_names_the_track_that_the_visit_began_as() -> None:

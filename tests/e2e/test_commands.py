@@ -160,13 +160,15 @@ def test_a_snapshot_stays_on_the_box(box: Box) -> None:
 
 
 def _from_first(threshold: float, events: Consumer) -> list[float]:
-    """Thresholds of the tracks decided since the first one by this.
+    """Thresholds of the visits that began since the first one by this.
 
-    By number: what waited in the outbox of an earlier agent comes beside what is new.
+    By number: what waited in the outbox of an earlier agent comes beside what is new. A visit that
+    goes on under another track number keeps what it was decided by.
     """
     told = [json.loads(message.body) for message in events.messages]
     told.sort(key=lambda event: event["seq"])
-    thresholds = [event["threshold"] for event in told if event["type"] == "new"]
+    began = (event for event in told if event["type"] == "new" and event["continues"] is None)
+    thresholds = [event["threshold"] for event in began]
     return thresholds[thresholds.index(threshold) :] if threshold in thresholds else []
 
 

@@ -32,9 +32,10 @@ _JPEG_QUALITY = (20, 60)
 def augment(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> ImageBatch:
     """A changed copy of `images` (B, H, W, 3) RGB uint8, fixed by the state of `rng` alone.
 
-    First what moves the person, then light, then the camera, last what stands in front.
+    First who is seen and what moves the person, then light, the camera, last what stands in front.
     """
     changed = np.empty_like(images)
+    images = _blended(images, config, rng)
     styles = _styles(images, config, rng)
     for image, out, style in zip(images, changed, styles, strict=True):
         mirrored = cv2.flip(image, 1) if rng.random() < config.flip else image
@@ -45,6 +46,18 @@ def augment(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator)
         if rng.random() < config.erase:
             _erase(out, config.erase_area, rng)
     return changed
+
+
+def _blended(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> ImageBatch:
+    """Some of the pictures with others shining through; all others as they are."""
+    if not config.blend:
+        return images
+    blended = images.copy()
+    for index, other in enumerate(rng.permutation(len(images))):
+        if rng.random() < config.blend:
+            share = rng.uniform(0, 0.5)
+            blended[index] = cv2.addWeighted(images[index], 1 - share, images[other], share, 0)
+    return blended
 
 
 def _either_way(limit: float, rng: np.random.Generator) -> float:

@@ -39,6 +39,9 @@ class AugmentConfig(Settings):
     """Chance of taking on colours of another picture of the batch: of each channel, mean and
     standard deviation are moved towards the other's, by a random part of the way (Reinhard et al.,
     "Color Transfer between Images", IEEE CG&A 2001, here in RGB)."""
+    blend: Share = 0.0
+    """Chance of having another picture of the batch shine through, up to half and half (Zhang et
+    al., "mixup", ICLR 2018): shows nobody, so only teachers asked online can say what it is."""
     grey: Share = 0.0
     """Chance of losing all colour, as at night under infrared."""
     blur: Share = 0.0

@@ -191,6 +191,19 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _nobody_is_on_a_blend(self) -> Recipe:
+        if not self.augment.blend:
+            return self
+        needing = ", ".join(self.losses.needing_identities())
+        if needing or not any(teacher.online for teacher in self.teachers):
+            got = f"losses {needing}, which compare people" if needing else "none asked online"
+            raise ValueError(
+                "augment blend: expected teachers asked online and losses that compare with them "
+                f"alone, got {got}; set blend to 0, or change those"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _unlabelled_need_a_teacher(self) -> Recipe:
         if self.unlabelled and not self.losses.needing_teacher():
             raise ValueError(

@@ -105,6 +105,27 @@ def test_white_balance_multiplies_each_channel_by_itself() -> None:
     assert (np.ptp(gains, axis=1) > 0.01).all(), "the channels differ"
 
 
+def test_blending_lets_another_picture_shine_through_up_to_half() -> None:
+    levels = np.array([0, 50, 100, 200], np.uint8)
+    given_ = np.broadcast_to(levels[:, None, None, None], (4, 64, 32, 3))
+    draws = [
+        augment(given_, OFF.model_copy(update={"blend": 0.5}), np.random.default_rng(seed))[
+            :, 0, 0, 0
+        ]
+        for seed in range(20)
+    ]
+    shares = {
+        (round(float(level)), round(float(seen)))
+        for draw in draws
+        for level, seen in zip(levels, draw, strict=True)
+    }
+    assert any(level == seen for level, seen in shares), "some are left as they are"
+    assert any(level != seen for level, seen in shares)
+    for level, seen in shares:
+        assert min((level + other) / 2 for other in levels) - 1 <= seen
+        assert seen <= max((level + float(other)) / 2 for other in levels) + 1
+
+
 def test_restyle_moves_mean_and_spread_of_each_channel_towards_another_picture() -> None:
     """Two pictures of noise, dark blue and bright red: each becomes more as the other is."""
     rng = np.random.default_rng(3)

@@ -354,3 +354,24 @@ def test_a_teacher_asked_online_sees_the_very_views(images: list[Path], tmp_path
     assert np.allclose(online(views), np.concatenate([one, one], axis=1) / np.sqrt(2), atol=1e-4)
     with pytest.raises(ConfigError, match="all of them online or none"):
         recipe_with([asked, str(file)])
+
+
+@pytest.mark.parametrize(
+    ("online", "losses", "got"),
+    [
+        (False, {"regression": 1}, "none asked online"),
+        (True, {"regression": 1, "triplet": 1}, "losses triplet, which compare people"),
+    ],
+)
+def test_only_teachers_asked_online_know_what_a_blend_is(
+    online: bool, losses: dict[str, float], got: str
+) -> None:
+    settings: dict[str, Any] = {
+        "sources": [{"path": "data"}],
+        "stages": [{"height_px": 64, "width_px": 32, "epochs": 1}],
+        "teacher": {"path": "t.keras", "online": online},
+        "augment": {"blend": 0.2},
+    }
+    with pytest.raises(ConfigError, match=f"augment blend: expected teachers asked online .*{got}"):
+        make_recipe(settings | {"losses": losses})
+    assert make_recipe(settings | {"losses": losses, "augment": {}}).augment.blend == 0
