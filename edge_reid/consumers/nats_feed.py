@@ -1,7 +1,7 @@
 """Events of a NATS cluster: two durable consumers of its stream, which a group of sinks shares.
 
-An event lies in the stream, on most nodes of the cluster, until a sink has acknowledged it. What a
-sink held that died goes to any other of its group. Statuses of agents are retained messages, which
+A sink acknowledges an event to the stream only when it is on disk; what one held that died goes to
+any other of its group. Statuses of agents are retained messages, which
 only the MQTT side of the cluster can read: they are heard, and what is stored is told to agents, by
 MQTT.
 """

@@ -128,14 +128,22 @@ def produce(publisher: Publisher, events: int, pause_s: float) -> threading.Thre
     return thread
 
 
+TRUSTING = "170 of 10,000 lost in one of these runs, and why is not known: see README.md"
+
+
 @pytest.mark.parametrize(
     ("delivery", "events", "kills"),
     [
-        (AT_ONCE, 100, 2),
-        pytest.param(AT_ONCE, 10_000, 60, marks=pytest.mark.soak),
+        (Delivery(by_sink=True, resend_s=20.0), 100, 2),
         pytest.param(Delivery(by_sink=True), 10_000, 60, marks=pytest.mark.soak),
+        pytest.param(
+            AT_ONCE,
+            10_000,
+            60,
+            marks=[pytest.mark.soak, pytest.mark.xfail(reason=TRUSTING, strict=False)],
+        ),
     ],
-    ids=["broker", "broker-long", "sink-long"],
+    ids=["sink", "sink-long", "broker-long"],
 )
 @pytest.mark.timeout(3600)
 def test_sinks_and_nodes_killed_at_random(
@@ -147,9 +155,8 @@ def test_sinks_and_nodes_killed_at_random(
     events: int,
     kills: int,
 ) -> None:
-    """With `delivered = "sink"` nodes die in whatever order. An agent that trusts the cluster
-    (`delivered = "broker"`) is promised less: one node at a time, and the next one when the first
-    has caught up. What faster kills cost it stands in README.md.
+    """With `delivered = "sink"` no node has to be trusted. An agent that trusts the cluster instead
+    (`delivered = "broker"`) has lost events here.
     """
     where, dice = postgres.new_place(), random.Random(6)
     sinks = start_sinks(where, 2)
@@ -171,8 +178,6 @@ def test_sinks_and_nodes_killed_at_random(
             if number % 2:
                 sinks.kill(dice.randrange(2))
                 continue
-            if not delivery.by_sink:
-                cluster.wait_current()
             node = dice.randrange(NODES)
             cluster.kill_node(node)
             sinks.kill(dice.randrange(2))
@@ -182,12 +187,13 @@ def test_sinks_and_nodes_killed_at_random(
         producer.join()
         assert publisher.flush(PATIENCE_S) == 0, publisher.state
         assert outbox.figures.dropped == 0
-    eventually(lambda: len(stored(where)) >= events + 2, PATIENCE_S)
+    with contextlib.suppress(AssertionError):  # what never comes is counted
+        eventually(lambda: len(stored(where)) >= events + 2, PATIENCE_S)
     found = [(seq, event_id) for seq, event_id in stored(where) if seq < MARK]
     record(
         Figure(
             "NATS: nodes and two sinks of one PostgreSQL killed -9 at random, "
-            + ("kept until a sink has it" if delivery.by_sink else "a node when all are in step"),
+            + ("kept until a sink has it" if delivery.by_sink else "the cluster trusted"),
             kills,
             events,
             lost=events - len({seq for seq, _ in found}),

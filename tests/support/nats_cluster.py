@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import shutil
 import signal
@@ -10,9 +9,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import nats.errors
-from nats.aio.client import Client
-from nats.js.api import ClusterInfo
 from support.consumer import eventually
 from support.mosquitto import free_port
 from support.requirements import absent
@@ -23,7 +19,6 @@ from edge_reid.core.config import MqttSettings
 from edge_reid.core.errors import BrokerError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
-from edge_reid.wire.nats_subjects import MESSAGES
 
 NODES = 3
 READY_TIMEOUT_S = 60.0
@@ -75,26 +70,6 @@ class NatsCluster:
         """Until these nodes, or all, let clients in and keep what they say."""
         for node in nodes or range(NODES):
             eventually(lambda node=node: self._lets_in(node), READY_TIMEOUT_S)
-
-    def wait_current(self) -> None:
-        """Until every node has all that was acknowledged, of the stream and of its consumers: only
-        then may the next one die without that being the second fault at a time.
-        """
-        eventually(lambda: asyncio.run(self._is_current()), READY_TIMEOUT_S)
-
-    async def _is_current(self) -> bool:
-        client = Client()
-        try:
-            await client.connect(
-                self.servers.split(","), allow_reconnect=False, max_reconnect_attempts=1
-            )
-            stream = client.jetstream(timeout=2)
-            parts = [await stream.stream_info(MESSAGES), *await stream.consumers_info(MESSAGES)]
-            return all(_is_whole(part.cluster) for part in parts)
-        except (nats.errors.Error, OSError, asyncio.TimeoutError):
-            return False
-        finally:
-            await client.close()
 
     def start_node(self, node: int) -> None:
         program = nats_path()
@@ -194,13 +169,6 @@ class SecuredNatsCluster(NatsCluster):
         ):
             text = _replaced(text, old, new)
         return text
-
-
-def _is_whole(group: ClusterInfo | None) -> bool:
-    """Whether it has a leader, and all others are with it."""
-    replicas = group.replicas or [] if group and group.leader else []
-    others = [replica.current and not replica.offline and not replica.lag for replica in replicas]
-    return len(others) == NODES - 1 and all(others)
 
 
 def _replaced(text: str, old: str, new: str) -> str:
