@@ -21,7 +21,8 @@ from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 
 NODES = 3
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 180.0
+"""On a busy machine a node has taken more than a minute to find its way back."""
 
 
 def nats_path() -> str | None:
