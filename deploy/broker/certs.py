@@ -162,7 +162,8 @@ class Pki:
         stem = f"clients/{holder.name}"
         # with the key that its device has already, its certificate can go there over the air
         is_first = holder.instead_of and not (self.folder / f"{stem}.crt").exists()
-        key_file = self.folder / "clients" / f"{holder.instead_of[0]}.key" if is_first else None
+        keys = (self.folder / "clients" / f"{name}.key" for name in holder.instead_of)
+        key_file = next((key for key in keys if is_first and key.exists()), None)
         self._keep_or_issue(
             stem,
             str(holder),
@@ -469,7 +470,7 @@ def _parser() -> argparse.ArgumentParser:
                 "--instead-of",
                 action="append",
                 metavar="AGENT",
-                help="whose cameras it takes over; it gets the key of the first",
+                help="whose cameras it takes over; it gets the key of the first that has one",
             )
     verbs.add_parser("list")
     verbs.add_parser("renew").add_argument("--within-days", type=int, default=RENEW_DAYS)

@@ -1,9 +1,10 @@
 """Galleries of agents whose cameras another agent watches from now on.
 
 Where the agents of a device's cameras become one, or one becomes several, who is enrolled stays
-enrolled: a new agent without a gallery gets that of the agents before it. What is taken back takes
-the copy back as well. Once the upgrade is confirmed, copies of a published gallery that no agent
-keeps up to date any more are removed: nobody would erase people from them.
+enrolled: a new agent without a gallery gets that of the agents before it; one that has a gallery,
+being called like one of before, keeps that, and whom it does not know is told. What is taken back
+takes the copy back as well. Once the upgrade is confirmed, copies of a published gallery that no
+agent keeps up to date any more are removed: nobody would erase people from them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Inheritance:
     """All galleries of a device that are to be made of others."""
 
     plans: tuple[_Heir, ...]
+    kept: tuple[_Heir, ...]
+    """Galleries that are there already, as of an agent that is called like one of before."""
     device: DevicePaths
 
     @classmethod
@@ -55,7 +58,8 @@ class Inheritance:
         """By the cameras of the agents that a bundle brings, and of those that are there."""
         there = {agent: device.config / f"{agent}.toml" for agent in device.agents}
         wanted = {config.stem: config for config in bundle.configs(device.name)}
-        plans = []
+        plans: list[_Heir] = []
+        kept: list[_Heir] = []
         for agent, config in sorted(wanted.items()):
             cameras = cameras_in(config)
             before = [
@@ -64,9 +68,10 @@ class Inheritance:
                 if other not in wanted and cameras & cameras_in(its)
             ]
             known = sorted((file for file in before if file.exists()), key=_age)
-            if known and not device.gallery(agent).exists():
-                plans.append(_Heir(device.gallery(agent), tuple(known)))
-        return cls(tuple(plans), device)
+            if known:
+                its_own = device.gallery(agent)
+                (kept if its_own.exists() else plans).append(_Heir(its_own, tuple(known)))
+        return cls(tuple(plans), tuple(kept), device)
 
     @property
     def heirs(self) -> frozenset[Path]:
@@ -102,13 +107,29 @@ class Inheritance:
             steps.say(f"{plan.gallery.name}: has who is enrolled in {names}")
 
     def retire(self, steps: Steps) -> None:
-        """Remove the copies that no agent keeps up to date any more."""
+        """Remove the copies that no agent keeps up to date any more. The upgrade is good by now, so
+        that a file which cannot be read is only told of.
+        """
         in_use = {self.device.gallery(agent) for agent in self.device.agents}
-        for file in sorted({file for plan in self.plans for file in plan.before} - in_use):
-            if file.exists() and is_replica(file):
+        before = {file for plan in (*self.plans, *self.kept) for file in plan.before}
+        for file in sorted(before - in_use):
+            if file.exists():
+                steps.say(self._retired(file))
+
+    def _retired(self, file: Path) -> str:
+        """What became of a gallery, in words."""
+        try:
+            if is_replica(file):
                 for part in _PARTS:
                     _overwrite_and_remove(file.with_name(file.name + part))
-                steps.say(f"{file.name}: removed, no agent keeps it up to date any more")
+                return f"{file.name}: removed, no agent keeps it up to date any more"
+        except InstallError as error:
+            return str(error)
+        others = [plan.gallery.name for plan in self.kept if file in plan.before]
+        remedy = "join them with edge-reid gallery export, and gallery import --skip-known"
+        return f"{file.name}: stays" + "".join(
+            f"; {other} knows nobody who is enrolled only there: {remedy}" for other in others
+        )
 
 
 def cameras_in(config: Path) -> frozenset[str]:
@@ -118,9 +139,18 @@ def cameras_in(config: Path) -> frozenset[str]:
 
 
 def is_replica(gallery: Path) -> bool:
-    """Whether a file is the copy of a published gallery."""
-    with closing(_read_only(gallery)) as db:
-        (found,) = db.execute("PRAGMA application_id").fetchone()
+    """Whether a file is the copy of a published gallery.
+
+    Raises:
+        InstallError: it is no gallery.
+    """
+    try:
+        with closing(_read_only(gallery)) as db:
+            (found,) = db.execute("PRAGMA application_id").fetchone()
+    except sqlite3.Error as error:
+        raise InstallError(
+            f"{gallery}: expected a gallery, got: {error}; remove it, or restore it from a copy"
+        ) from error
     return bool(found == REPLICA_APPLICATION_ID)
 
 

@@ -91,20 +91,24 @@ class CameraStatusReport:
     def _report_when_due(self, state: CameraState, fault: CameraFault | None) -> None:
         now_s = time.monotonic()
         kind, reason = (fault.kind, fault.line) if fault else (None, None)
-        if now_s >= self._next_look_s:
+        if now_s >= self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
+            self._hasten_changes(now_s, state, fault)
+        if now_s >= self._next_status_s:
+            self._next_status_s = now_s + STATUS_INTERVAL_S
+            self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
+            self._publish(self._report(state, reason, kind))
+        elif now_s >= self._next_look_s:
             self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
             self.latest = self._report(state, reason, kind, rate=self._rate_of_late)
-        if now_s < self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
-            return
+
+    def _hasten_changes(self, now_s: float, state: CameraState, fault: CameraFault | None) -> None:
+        """What is not as it was told last is told now."""
         is_degraded = bool(self._looks and self._looks.is_degraded)
-        now = state, kind, is_degraded, self._persons_in_view
+        now = state, fault.kind if fault else None, is_degraded, self._persons_in_view
         if self._reported != now:
             if fault and fault is not _NO_PICTURE_YET:
                 self._tell(fault, now)
             self._reported, self._next_status_s = now, now_s
-        if now_s >= self._next_status_s:
-            self._next_status_s = now_s + STATUS_INTERVAL_S
-            self._publish(self._report(state, reason, kind))
 
     def _tell(self, fault: CameraFault, now: _Reported) -> None:
         if self._reported is None or self._reported[:2] != now[:2]:

@@ -21,12 +21,7 @@ class ArchiveMatch:
 
 
 def nearest_tracks(
-    vector: Vector,
-    tracks: Sequence[ArchivedTrack],
-    vectors: Vectors,
-    *,
-    top: int,
-    camera: str | None = None,
+    vector: Vector, tracks: Sequence[ArchivedTrack], vectors: Vectors, *, top: int
 ) -> tuple[ArchiveMatch, ...]:
     """The tracks most like somebody, by falling similarity; of equal ones the earlier first.
 
@@ -35,14 +30,9 @@ def nearest_tracks(
         tracks: N of them.
         vectors: (N, D), theirs.
         top: so many at most.
-        camera: only of this one; None: of all.
     """
-    rows = np.arange(len(tracks))
-    if camera is not None:
-        rows = np.flatnonzero([track.camera == camera for track in tracks])
-    similarities = vectors[rows] @ vector if camera is not None else vectors @ vector
-    if top < len(rows):
-        nearest = np.argpartition(-similarities, top - 1)[:top]
-        rows, similarities = rows[nearest], similarities[nearest]
-    order = np.lexsort((rows, -similarities))
-    return tuple(ArchiveMatch(tracks[rows[at]], float(similarities[at])) for at in order)
+    similarities = vectors @ vector
+    least = np.partition(similarities, -top)[-top] if top < len(similarities) else -np.inf
+    rows = np.flatnonzero(similarities >= least)  # equal ones at the end may be more than asked for
+    order = rows[np.argsort(-similarities[rows], kind="stable")][:top]
+    return tuple(ArchiveMatch(tracks[at], float(similarities[at])) for at in order)

@@ -6,15 +6,14 @@ are the same whoever did what.
 
 from __future__ import annotations
 
-import multiprocessing
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_reid.archive.video_tracks import ModelChoice, VideoJob, add_video
-from edge_reid.core.errors import EdgeReidError
+from edge_reid.archive.video_tracks import ModelChoice, VideoJob
+from edge_reid.archive.video_worker import VideoOutcome, VideoWorker, first_done
 
 TRIES = 3
 """Of a file whose process dies: then it is the file, or the machine's memory."""
@@ -47,38 +46,38 @@ def index_videos(
         processes: at once.
         progress: called with the videos done, and all.
     """
-    result, left = IndexingResult(), list(jobs)
-    for _ in range(TRIES):
-        for job in _done(left, choice, folder, processes, result):
-            left.remove(job)
-            progress(len(jobs) - len(left), len(jobs))
-        if not left:
-            break
-    result.failed |= {job.path: f"its process died {TRIES} times" for job in left}
+    result = IndexingResult()
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(VideoWorker(choice, folder))
+            for _ in range(min(processes, len(jobs)))
+        ]
+        for done, (job, outcome) in enumerate(_outcomes(jobs, workers), 1):
+            result.tracks += outcome.tracks
+            if outcome.failure:
+                result.failed[job.path] = outcome.failure
+            progress(done, len(jobs))
     return result
 
 
-def _done(
-    jobs: Sequence[VideoJob],
-    choice: ModelChoice,
-    folder: Path,
-    processes: int,
-    result: IndexingResult,
-) -> Iterator[VideoJob]:
-    """Do each once: all but those whose process died, or that waited for one that did."""
-    spawn = multiprocessing.get_context("spawn")  # a fork would copy the runtime's locks
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=spawn) as pool:
-        waiting = {pool.submit(add_video, job, choice, folder): job for job in jobs}
-        for done in as_completed(waiting):
-            if _count(done, waiting[done], result):
-                yield waiting[done]
-
-
-def _count(done: Future[int], job: VideoJob, result: IndexingResult) -> bool:
-    try:
-        result.tracks += done.result()
-    except BrokenProcessPool:
-        return False
-    except EdgeReidError as error:
-        result.failed[job.path] = str(error)
-    return True
+def _outcomes(
+    jobs: Sequence[VideoJob], workers: Sequence[VideoWorker]
+) -> Iterator[tuple[VideoJob, VideoOutcome]]:
+    """Each job with what became of it, as they are done; those whose process died are done last."""
+    left, deaths = deque(jobs), Counter[VideoJob]()
+    idle, busy = list(workers), list[VideoWorker]()
+    while left or busy:
+        while left and idle:
+            busy.append(idle.pop())
+            busy[-1].begin(left.popleft())
+        for worker in first_done(busy):
+            busy.remove(worker)
+            idle.append(worker)
+            outcome = worker.outcome()
+            deaths[worker.job] += outcome is None
+            if outcome is not None:
+                yield worker.job, outcome
+            elif deaths[worker.job] < TRIES:
+                left.append(worker.job)
+            else:
+                yield worker.job, VideoOutcome(failure=f"its process died {TRIES} times")

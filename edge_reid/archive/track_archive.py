@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +92,15 @@ class TrackArchive:
                     f"{archive.models.model_id} or of another detector; give another --out"
                 )
             return archive
-        if folder.exists() and any(folder.iterdir()):
-            raise StoreError(
-                f"{folder}: expected an archive or an empty folder; give another --out"
-            )
         try:
+            if folder.exists() and any(folder.iterdir()):
+                raise StoreError(
+                    f"{folder}: expected an archive or an empty folder; give another --out"
+                )
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_whole(folder / HEAD, _json({"format": FORMAT, **asdict(models)}))
         except OSError as error:
-            raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
+            raise _unwritable(folder, error) from error
         return cls(folder, models)
 
     @classmethod
@@ -136,10 +137,10 @@ class TrackArchive:
             write_whole(self._vector_file(video.sha256), body.getvalue(), mode=0o600)
             write_whole(self._list_file(video.sha256), lines, mode=0o600)
         except OSError as error:
-            raise StoreError(f"{self.folder}: cannot be written: {error.strerror}") from error
+            raise _unwritable(self.folder, error) from error
 
-    def read(self) -> tuple[tuple[ArchivedTrack, ...], Vectors]:
-        """Everything: N tracks, and (N, D) float32.
+    def read(self, camera: str | None = None) -> tuple[tuple[ArchivedTrack, ...], Vectors]:
+        """N tracks, and (N, D) float32, of all cameras or of one.
 
         Raises:
             StoreError: a file of it is damaged.
@@ -148,8 +149,9 @@ class TrackArchive:
         vectors = [np.empty((0, self.models.dimension), np.float32)]
         for path in sorted(self.folder.glob("*.jsonl")):
             found, rows = self._read_video(path)
-            tracks += found
-            vectors.append(rows)
+            kept = [camera in {None, track.camera} for track in found]
+            tracks += compress(found, kept)
+            vectors.append(rows[np.array(kept, bool)])
         return tuple(tracks), np.concatenate(vectors)
 
     def _read_video(self, path: Path) -> tuple[list[ArchivedTrack], Vectors]:
@@ -182,6 +184,12 @@ def _track(fields: dict[str, Any]) -> ArchivedTrack:
 
 def _json(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{folder}: expected a folder to write into, got: {error.strerror}; give another --out"
+    )
 
 
 def _damaged(path: Path, what: str) -> StoreError:

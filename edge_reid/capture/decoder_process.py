@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,6 +21,10 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 _KEPT_BEGINNINGS = ("PYTHON", "OPENCV_", "GST_", "SSL_CERT_", "LIBCAMERA_", "RES_", "COV_")
 """Of the environment: what else is in it may be a secret."""
 _PIECE_BYTES = 1 << 16
+_MOST_FPS = 1000.0
+"""No camera sends more."""
+_AT_ONCE_S = 10.0
+"""Of pictures that wait in a camera when it is opened."""
 
 
 class DecoderProcess:
@@ -36,6 +41,7 @@ class DecoderProcess:
         """The newest."""
         self.is_over = False
         self._order = order
+        self._started_s = time.monotonic()
         self._waiting = b""
         program = [sys.executable, "-c", _PROGRAM, str(slots.descriptor), str(os.getpid())]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -61,7 +67,7 @@ class DecoderProcess:
         code = self._process.returncode
         if code in {0, None, -signal.SIGKILL}:
             return self.report.fault or no_picture(self._order, "no more pictures come")
-        how = signal.Signals(-code).name if code < 0 else f"code {code}"
+        how = _signal_name(-code) if code < 0 else f"code {code}"
         return CameraFault(
             "no-picture",
             f"{self._order.camera}: its decoder crashed ({how}), and is started again; if that goes"
@@ -128,10 +134,28 @@ class DecoderProcess:
 
     def _read(self, line: bytes) -> DecoderReport | None:
         try:
-            return DecoderReport.from_line(line)
-        except (ValueError, TypeError, KeyError):
+            report = DecoderReport.from_line(line)
+            self._check_counts(report)
+        except (ValueError, TypeError, KeyError, RecursionError):
             self._end_reading()
             return None
+        return report
+
+    def _check_counts(self, report: DecoderReport) -> None:
+        """Raise ValueError for more pictures than there can be: who adds them up would soon have a
+        number that no message may hold.
+        """
+        most = _MOST_FPS * (_AT_ONCE_S + time.monotonic() - self._started_s)
+        first, read = self._order.first_index, report.frames_read
+        index = report.picture.index if report.picture else first
+        are_possible = max(read - first, report.skipped, report.damaged) <= most
+        if not (are_possible and first <= index <= read):
+            raise ValueError(f"expected at most {most:.0f} pictures, got {report}")
+
+
+def _signal_name(number: int) -> str:
+    """Real-time signals have none."""
+    return next((known.name for known in signal.Signals if known == number), f"signal {number}")
 
 
 def _environment() -> dict[str, str]:

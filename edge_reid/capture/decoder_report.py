@@ -59,7 +59,7 @@ class DecoderReport:
 
     @classmethod
     def from_line(cls, line: bytes) -> DecoderReport:
-        """Raises ValueError, TypeError, KeyError: the line is none of `to_line`."""
+        """Raises ValueError, TypeError, KeyError, RecursionError: the line is none of `to_line`."""
         fields = json.loads(line, parse_constant=_refuse)
         fault, picture, stillness = (fields[key] for key in ("fault", "picture", "stillness"))
         unenforced = fields["unenforced"]

@@ -29,6 +29,8 @@ _BYTES = _HEAD_BYTES + _SLOTS * _SLOT_BYTES
 """Only what pictures really fill takes memory."""
 _SEQUENCE = struct.Struct("<Q")
 _SEQUENCES_AT = 64
+_MOST_SEQUENCE = 1 << 52
+"""Far more than there ever are: a decoder that was taken over may have left any number."""
 _BEING_WRITTEN = 0
 
 
@@ -78,6 +80,8 @@ class FrameSlots:
         self._memory = mmap.mmap(self.descriptor, _BYTES)
         self._view = memoryview(self._memory)
         self._newest = 0
+        if descriptor is not None:
+            self._forget_nonsense()
 
     def close(self) -> None:
         """Let the memory go: now, or when the last view of it does, which a traceback may hold."""
@@ -114,6 +118,12 @@ class FrameSlots:
     def holds(self, slot: Slot) -> bool:
         """Whether the picture is still in its slot, whole."""
         return self._sequence(slot.number) == slot.sequence
+
+    def _forget_nonsense(self) -> None:
+        """Numbers that leave none to count on with; before anything is written."""
+        for at in range(_SEQUENCES_AT, _HEAD_BYTES, _SEQUENCE.size):
+            if _SEQUENCE.unpack_from(self._memory, at)[0] >= _MOST_SEQUENCE:
+                _SEQUENCE.pack_into(self._memory, at, _BEING_WRITTEN)
 
     def _oldest_first(self) -> list[int]:
         others = (number for number in range(_SLOTS) if number != self._newest)

@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import TracebackType
 
 from edge_reid.capture.camera_login import address_with_login
 from edge_reid.capture.camera_order import CameraOrder
+from edge_reid.capture.closed_after_use import ClosedAfterUse
 from edge_reid.capture.decoder_process import DecoderProcess
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
 from edge_reid.capture.frame_slots import FrameSlots
@@ -44,7 +44,7 @@ _START_WAIT_S = 10.0
 _MAX_FPS = 1000.0
 
 
-class LiveSource:
+class LiveSource(ClosedAfterUse):
     """A camera index, a device path, a pipeline, or the URL of a stream.
 
     Frames carry the time at which they were taken, as far as it can be known; `Frame.index` counts
@@ -124,17 +124,6 @@ class LiveSource:
             decoder.kill()
         if threading.current_thread() is not self._supervisor:
             self._supervisor.join(_CLOSE_WAIT_S)
-
-    def __enter__(self) -> LiveSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def newest(self) -> Frame | None:
         """The newest frame that was not taken yet; None when none has come since, or it is too old
@@ -298,9 +287,11 @@ class _Counts:
 
 
 _WARNED: set[str] = set()
+_WARNINGS_MAX = 4
+"""A decoder that was taken over may name ever other rights."""
 
 
 def _warn_once(unenforced: str) -> None:
-    if unenforced not in _WARNED:
+    if unenforced not in _WARNED and len(_WARNED) < _WARNINGS_MAX:
         _WARNED.add(unenforced)
         _log.warning("decoders of cameras run with more rights than they need: %s", unenforced)

@@ -13,7 +13,7 @@ from edge_reid.capture.rights import Needs, give_up_rights
 from edge_reid.core.camera_fault import CameraFault
 
 _READ_TIMEOUT_S = 3600.0
-"""Of FFmpeg, behind a relay that ends a silent stream itself."""
+"""Of FFmpeg behind a relay: the agent ends a decoder that shows nothing."""
 
 
 class CannotReadError(Exception):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import TypeVar
 
+from edge_reid.capture.closed_after_use import ClosedAfterUse
 from edge_reid.core.types import Frame
 
-S = TypeVar("S", bound="RecordedSource")
 
-
-class RecordedSource(ABC):
+class RecordedSource(ClosedAfterUse):
     """A `FrameSource` that is not live; iterating gives every frame, in order."""
 
     is_live = False
@@ -21,22 +18,8 @@ class RecordedSource(ABC):
     fault = None
 
     @abstractmethod
-    def close(self) -> None: ...
-
-    @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
 
     def frames(self, idle: Callable[[], None]) -> Iterator[Frame]:  # noqa: ARG002
         """As by iteration: a recording always has a frame, so that `idle` is never called."""
         return iter(self)
-
-    def __enter__(self: S) -> S:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 import typer
 
 from edge_reid import __version__
+from edge_reid.cli.misuse import Misuse, in_our_words
 from edge_reid.cli.optional_values import OptionalValues
 from edge_reid.cli.verbs.bench import bench
 from edge_reid.cli.verbs.command import command
@@ -29,7 +30,7 @@ from edge_reid.cli.verbs.score import score
 from edge_reid.cli.verbs.search import search
 from edge_reid.cli.verbs.sink import sink
 from edge_reid.cli.verbs.watch import watch
-from edge_reid.core.errors import ConfigError, EdgeReidError
+from edge_reid.core.errors import ConfigError, EdgeReidError, UsageError
 from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 from edge_reid.core.redact import redact_within
 
@@ -111,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     _log_to_screen()
     try:
-        command_line(words)([word for word in words if word != "--debug"], prog_name="edge-reid")
+        code = _run([word for word in words if word != "--debug"])
     except EdgeReidError as error:
         if debug:
             raise
@@ -123,6 +124,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         what = shown(redact_within(f"{type(error).__name__}: {error}"), LOGGED_MAX)
         typer.echo(f"error: unexpected {what}; please report what --debug says", err=True)
         raise SystemExit(1) from None
+    raise SystemExit(code)
+
+
+def _run(words: Sequence[str]) -> int:
+    """The exit code; raises UsageError for what no verb takes."""
+    try:
+        code = command_line(words)(words, prog_name="edge-reid", standalone_mode=False)
+    except typer.Abort:
+        typer.echo("Aborted!", err=True)
+        return 1
+    except Misuse as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return UsageError.exit_code
+        raise in_our_words(error, words) from error
+    return code if isinstance(code, int) else 0
 
 
 def _log_to_screen() -> None:

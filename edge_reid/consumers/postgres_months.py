@@ -102,7 +102,7 @@ def _add(db: psycopg.Connection, month: Month) -> None:
     }
     for statement in (
         "LOCK TABLE {other} IN ACCESS EXCLUSIVE MODE",
-        "CREATE TABLE {month} (LIKE {events} INCLUDING CONSTRAINTS)",
+        "CREATE TABLE {month} (LIKE {events} INCLUDING CONSTRAINTS INCLUDING DEFAULTS)",
         _MOVE,
         "ALTER TABLE {events} ATTACH PARTITION {month} FOR VALUES FROM ({begin}) TO ({end})",
     ):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 
 from edge_reid.consumers.event_query import LAST_OF_TRACKS
-from edge_reid.consumers.event_store import COLUMNS, TABLE
+from edge_reid.consumers.event_store import TABLE
 from edge_reid.consumers.postgres_months import CHANGE_LOCK, Month, add_month
 from edge_reid.core.errors import StoreError
 
@@ -55,7 +55,7 @@ _PARTITIONED = f"""
     DROP INDEX edge_reid_events_by_identity, edge_reid_events_by_camera,
         edge_reid_events_by_agent, edge_reid_events_by_stranger;
     ALTER INDEX edge_reid_events_pkey RENAME TO {_OLD_TABLE}_pkey;
-    CREATE TABLE edge_reid_events (LIKE {_OLD_TABLE} INCLUDING CONSTRAINTS)
+    CREATE TABLE edge_reid_events (LIKE {_OLD_TABLE} INCLUDING CONSTRAINTS INCLUDING DEFAULTS)
         PARTITION BY RANGE (decided_at);
     ALTER TABLE edge_reid_events ADD PRIMARY KEY (decided_at, event_id);
     ALTER TABLE edge_reid_events ADD COLUMN continues bigint;
@@ -121,9 +121,8 @@ def _by_month(db: psycopg.Connection) -> None:
         month = Month(begin.year, begin.month)
         if month.has_own_partition(now_s):
             add_month(db, month)
-    later = {"continues", "corrects"}  # which were not told then
-    columns = ", ".join(name for name in COLUMNS if name not in later)
-    db.execute(f"INSERT INTO {TABLE} ({columns}) SELECT {columns} FROM {_OLD_TABLE}".encode())  # noqa: S608 - our own names
+    # all columns, somebody's own too, and then the new one, `continues`
+    db.execute(f"INSERT INTO {TABLE} SELECT *, NULL FROM {_OLD_TABLE}".encode())  # noqa: S608 - our own names
     db.execute(_RIGHTS.encode())
     db.execute(_VIEWS.encode())
     try:

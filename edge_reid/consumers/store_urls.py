@@ -31,7 +31,7 @@ def open_store(where: str, webhook: WebhookTarget | None = None) -> EventStore:
     """
     if webhook:
         return WebhookStore(webhook)
-    scheme = urlsplit(where).scheme
+    scheme = _scheme(where)
     if scheme == "sqlite":
         return SqliteStore(_sqlite_path(where))
     if scheme in {"postgresql", "postgres"}:
@@ -54,7 +54,7 @@ def read_events(where: str, query: EventQuery, option: str = "--from") -> list[E
         UsageError: it is none of these.
         StoreError: it cannot be read.
     """
-    scheme = urlsplit(where).scheme
+    scheme = _scheme(where)
     if scheme == "sqlite":
         return read_sqlite(_sqlite_path(where), query)
     if scheme in {"postgresql", "postgres"}:
@@ -75,12 +75,20 @@ def _is_sqlite(path: Path) -> bool:
 
 def is_database(where: str) -> bool:
     """Whether what is stored there can be deleted event by event."""
-    return urlsplit(where).scheme in {"sqlite", "postgresql", "postgres"}
+    return _scheme(where) in {"sqlite", "postgresql", "postgres"}
 
 
 def is_web_server(where: str) -> bool:
     """Whether events go there by HTTP; `http://` is refused later, with the reason."""
-    return urlsplit(where).scheme in {"https", "http"}
+    return _scheme(where) in {"https", "http"}
+
+
+def _scheme(where: str) -> str:
+    """What stands in front of the colon; empty for a file, and for what is no address."""
+    try:
+        return urlsplit(where).scheme
+    except ValueError:
+        return ""
 
 
 def _sqlite_path(where: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from edge_reid import __version__
 from edge_reid.consumers.event_store import RejectedEventError, StoreUnavailableError
@@ -39,6 +40,8 @@ ANSWER_BYTES = 65_536
 REMEMBERED = 100_000
 """Ids of so many newest events are kept in memory: what the broker sends again is known."""
 
+_PRINTED = re.compile(r"[!-~]+")
+"""What an address is made of: no spaces, no line ends, ASCII only."""
 _HANGS_UP = (
     *(http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError),
     *(ssl.SSLEOFError, ssl.SSLZeroReturnError),
@@ -187,12 +190,7 @@ class WebhookStore:
 
 def _connection(target: WebhookTarget) -> http.client.HTTPSConnection:
     """A connection to the server; opened when it is first used."""
-    parts = urlsplit(target.url)
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.fragment:
-        raise UsageError(
-            f"--to: expected https://HOST/PATH without a login, got {parts.scheme}://…; the"
-            " signature says who sends"
-        )
+    parts = _checked(target.url)
     try:
         context = ssl.create_default_context(cafile=target.ca_file)
     except OSError as error:
@@ -201,8 +199,22 @@ def _connection(target: WebhookTarget) -> http.client.HTTPSConnection:
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return http.client.HTTPSConnection(
-        parts.hostname, parts.port or 443, timeout=TIMEOUT_S, context=context
+        str(parts.hostname), parts.port or 443, timeout=TIMEOUT_S, context=context
     )
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:  # no port that can be, or half an address of IPv6
+        is_whole = False
+    if not is_whole or "@" in parts.netloc or parts.fragment or not _PRINTED.fullmatch(url):
+        raise UsageError(
+            f"--to: expected https://HOST/PATH without a login, got {url.partition(':')[0]}://…;"
+            " the signature says who sends, and other letters than ASCII's are written as %C3%A4"
+        )
+    return parts
 
 
 def _path_of(url: str) -> str:

@@ -6,11 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 from edge_reid.core.geometry import Box
 from edge_reid.scoring.ground_truth import GroundTruth
 from edge_reid.scoring.label_lookup import LabelLookup
 from edge_reid.wire.payloads import EventPayload, utc_s
+
+_TrackKey: TypeAlias = tuple[str, str, int, str]
+"""Site, agent, number and first sight: numbers begin anew with the agent."""
 
 
 class NameVerdict(Enum):
@@ -47,7 +51,9 @@ class ShownTrack:
     """A track as a consumer heard of it."""
 
     events: tuple[ShownEvent, ...]
-    """By the time of their pictures."""
+    """By the time of their pictures; without corrections."""
+    taken_back: tuple[str, int] = ("", 0)
+    """When, and by which `seq`, a name was last taken back; the event that had it stays."""
 
     @property
     def shown(self) -> str | None:
@@ -62,9 +68,9 @@ class ShownTrack:
 
     @property
     def last_name(self) -> str | None:
-        """What it was last said to be; None: unknown."""
-        last = max(self.events, key=lambda event: (event.decided_frame, event.event.seq))
-        return last.event.identity
+        """What it was last said to be; None: unknown, or what was said is taken back."""
+        last = max((shown.event for shown in self.events), key=_when_said)
+        return last.identity if _when_said(last) > self.taken_back else None
 
     @property
     def names(self) -> dict[str, NameVerdict]:
@@ -79,14 +85,23 @@ class ShownTrack:
 def shown_tracks(events: Iterable[EventPayload], truth: GroundTruth) -> tuple[ShownTrack, ...]:
     """The tracks of one camera, by the time of their first picture."""
     labels = LabelLookup(truth)
-    by_track: defaultdict[tuple[str, str, int, str], list[ShownEvent]] = defaultdict(list)
+    by_track: defaultdict[_TrackKey, list[ShownEvent]] = defaultdict(list)
+    taken_back: dict[_TrackKey, tuple[str, int]] = {}
     for event in events:
-        if event.type == "correction":  # the event that it takes back stays a mistake
-            continue
         key = event.site, event.agent, event.track_id, event.first_seen
-        by_track[key].append(_shown(event, truth, labels))
-    tracks = (ShownTrack(_by_time(found)) for found in by_track.values())
+        if event.type == "correction":
+            taken_back[key] = max(taken_back.get(key, ("", 0)), _when_said(event))
+        else:
+            by_track[key].append(_shown(event, truth, labels))
+    tracks = (
+        ShownTrack(_by_time(found), taken_back.get(key, ("", 0))) for key, found in by_track.items()
+    )
     return tuple(sorted(tracks, key=lambda track: track.events[0].frame))
+
+
+def _when_said(event: EventPayload) -> tuple[str, int]:
+    """By which what was said of a track is in order: times of one form, then numbers."""
+    return event.decided_at, event.seq
 
 
 def _by_time(events: Sequence[ShownEvent]) -> tuple[ShownEvent, ...]:

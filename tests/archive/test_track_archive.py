@@ -68,6 +68,8 @@ def test_what_is_no_archive_is_said(tmp_path: Path) -> None:
         TrackArchive.create(tmp_path, MODELS)
     with pytest.raises(StoreError, match="expected an archive of `edge-reid index`"):
         TrackArchive.open(tmp_path)
+    with pytest.raises(StoreError, match="expected a folder to write into, got: Not a directory"):
+        TrackArchive.create(tmp_path / "letter.txt", MODELS)
 
 
 @pytest.mark.parametrize("body", [b"{}\n", b"hello\n", b"[1]\n", b""])
@@ -79,8 +81,8 @@ def test_a_damaged_list_is_said(tmp_path: Path, body: bytes) -> None:
         archive.read()
 
 
-def test_the_most_alike_come_first_and_only_of_the_camera_asked_for(tmp_path: Path) -> None:
-    tracks = [track(number, "gate" if number % 2 else "yard") for number in range(40)]
+def test_the_most_alike_come_first(tmp_path: Path) -> None:
+    tracks = [track(number) for number in range(40)]
     content = video("1", *tracks)
     asked = content.vectors[7]
     similarities = content.vectors @ asked
@@ -88,7 +90,24 @@ def test_the_most_alike_come_first_and_only_of_the_camera_asked_for(tmp_path: Pa
     found = nearest_tracks(asked, tracks, content.vectors, top=5)
     assert [match.track.track_id for match in found] == expected[:5]
     assert found[0].similarity == pytest.approx(1.0, abs=1e-6)
-    yard = nearest_tracks(asked, tracks, content.vectors, top=100, camera="yard")
-    assert [match.track.track_id for match in yard] == [row for row in expected if not row % 2]
-    assert nearest_tracks(asked, tracks, content.vectors, top=5, camera="door") == ()
+    assert len(nearest_tracks(asked, tracks, content.vectors, top=100)) == 40
     assert nearest_tracks(asked, [], np.empty((0, 4), np.float32), top=5) == ()
+
+
+def test_of_equal_ones_the_earlier_comes_first_also_where_only_some_are_shown() -> None:
+    tracks = [track(number) for number in range(60)]
+    alike = np.full((60, 4), 0.5, np.float32)
+    for top in (1, 7, 60):
+        found = nearest_tracks(alike[0], tracks, alike, top=top)
+        assert [match.track.track_id for match in found] == list(range(top))
+
+
+def test_only_the_tracks_of_a_camera_are_read(tmp_path: Path) -> None:
+    archive = TrackArchive.create(tmp_path, MODELS)
+    mixed = video("1", track(0, "gate"), track(1, "yard"), track(2, "gate"))
+    archive.add(mixed)
+    archive.add(video("2", track(3, "door")))
+    tracks, vectors = archive.read("gate")
+    assert [found.track_id for found in tracks] == [0, 2]
+    assert (vectors == mixed.vectors[[0, 2]]).all()
+    assert archive.read("nowhere")[1].shape == (0, 4)

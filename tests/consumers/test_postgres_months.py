@@ -189,6 +189,18 @@ def test_a_table_of_an_older_release_is_split_and_nothing_is_lost(postgres: Post
     assert after == before
 
 
+def test_somebodys_own_column_stays_with_what_is_in_it(postgres: Postgres) -> None:
+    where = postgres.new_place()
+    make_tables_0_5(where, decided(1, NOW_S), decided(2, 0.0))
+    with psycopg.connect(where) as db:
+        db.execute("ALTER TABLE edge_reid_events ADD COLUMN note text NOT NULL DEFAULT 'none'")
+        db.execute("UPDATE edge_reid_events SET note = 'let her in' WHERE seq = 1")
+    write(where, decided(3, NOW_S)).close()
+    with psycopg.connect(where) as db:
+        notes = db.execute("SELECT seq, note FROM edge_reid_events ORDER BY seq").fetchall()
+    assert notes == [(1, "let her in"), (2, "none"), (3, "none")]
+
+
 def test_the_first_table_of_all_becomes_what_it_is_today(postgres: Postgres) -> None:
     where = postgres.new_place()
     make_tables_0_5(where, decided(1, NOW_S))

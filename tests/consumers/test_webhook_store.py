@@ -178,7 +178,14 @@ def test_a_server_that_we_do_not_trust_hears_nothing(
     store.close()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1/x", "https://me:s3cret@127.0.0.1/x", "https:"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1/x", "https:", "https://127.0.0.1:99999/x", "https://[::1/x"),
+        *("https://me:s3cret@127.0.0.1/x", "https://:s3cret@127.0.0.1/x"),
+        *("https://127.0.0.1/größe", "https://127.0.0.1/two words", "https://127.0.0.1/\r\nx"),
+    ],
+)
 def test_an_address_that_is_none(target: WebhookTarget, url: str) -> None:
     with pytest.raises(UsageError, match="expected https://HOST/PATH without a login") as caught:
         WebhookStore(replace(target, url=url))

@@ -119,6 +119,17 @@ def test_one_agent_takes_over_from_those_of_its_cameras_with_a_key_that_its_devi
     assert (tmp_path / "clients/yard-1.key").read_bytes() != key
 
 
+def test_who_takes_over_from_one_that_was_removed_gets_a_key_that_is_there(tmp_path: Path) -> None:
+    per_camera(tmp_path)
+    said(tmp_path, "remove yard-1-north")
+    assert "issued  agent yard-1" in said(tmp_path, YARD + BEFORE)
+    key = (tmp_path / "clients/yard-1.key").read_bytes()
+    assert key == (tmp_path / "clients/yard-1-south.key").read_bytes()
+    said(tmp_path, "remove yard-1")
+    said(tmp_path, "remove yard-1-south")
+    assert "issued" in said(tmp_path, YARD.replace("yard-1", "yard-2") + BEFORE), "with a new one"
+
+
 def test_renew_takes_what_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in ("server localhost", GATE, "reader desk"):
         said(tmp_path, words)

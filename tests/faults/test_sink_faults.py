@@ -19,7 +19,7 @@ import pytest
 from support.consumer import Consumer, eventually
 from support.decided_tracks import ADDRESS, STRANGER, an_event
 from support.event_tables import partitions
-from support.fault_figures import Figure, record
+from support.fault_figures import of_stored, record
 from support.mosquitto import Mosquitto, mosquitto_path
 from support.postgres import Postgres
 from support.requirements import absent
@@ -169,15 +169,7 @@ def test_a_broker_killed_again_and_again_while_a_sink_listens(
         assert left == 0, publisher.state
         assert outbox.figures.dropped == 0
     found = rows(database)
-    record(
-        Figure(
-            "broker killed -9 and restarted, sink in SQLite",
-            kills,
-            events,
-            lost=events - len({event_id for _, event_id in found}),
-            doubled=len(found) - len({event_id for _, event_id in found}),
-        )
-    )
+    record(of_stored("broker killed -9 and restarted, sink in SQLite", kills, events, found))
     assert [seq for seq, _ in found] == list(range(1, events + 1))
     assert len({event_id for _, event_id in found}) == events
 
@@ -218,15 +210,7 @@ def test_a_sink_killed_again_and_again(
         assert publisher.flush(PATIENCE_S) == 0
     eventually(lambda: len(rows(database)) >= events + 1, PATIENCE_S)  # one is the mark
     found = [(seq, event_id) for seq, event_id in rows(database) if seq < 10**9]
-    record(
-        Figure(
-            "sink killed -9 and restarted",
-            kills,
-            events,
-            lost=events - len({seq for seq, _ in found}),
-            doubled=len(found) - len({event_id for _, event_id in found}),
-        )
-    )
+    record(of_stored("sink killed -9 and restarted", kills, events, found))
     assert [seq for seq, _ in found] == list(range(1, events + 1))
 
 
@@ -301,15 +285,7 @@ def test_several_sinks_of_one_postgres_killed_at_random(
         assert publisher.flush(PATIENCE_S) == 0
     with psycopg.connect(where) as db:
         found = db.execute(tables).fetchall()
-    record(
-        Figure(
-            "three sinks of one PostgreSQL killed -9 at random",
-            kills,
-            events,
-            lost=events - len({event_id for _, event_id in found}),
-            doubled=len(found) - len({event_id for _, event_id in found}),
-        )
-    )
+    record(of_stored("three sinks of one PostgreSQL killed -9 at random", kills, events, found))
     assert [seq for seq, _ in found] == list(range(1, events + 1))
     months = {name: held for name, held in partitions(where).items() if "other" not in name}
     assert len(months) >= 4
@@ -358,15 +334,7 @@ def test_postgres_restarted_in_the_middle_costs_nothing(
         assert publisher.flush(PATIENCE_S) == 0
     eventually(lambda: len(stored()) >= events, PATIENCE_S)
     found = stored()
-    record(
-        Figure(
-            "PostgreSQL crashed and restarted under the sink",
-            crashes,
-            events,
-            lost=events - len({seq for seq, _ in found}),
-            doubled=len(found) - len({event_id for _, event_id in found}),
-        )
-    )
+    record(of_stored("PostgreSQL crashed and restarted under the sink", crashes, events, found))
     assert [seq for seq, _ in found] == list(range(1, events + 1))
 
 

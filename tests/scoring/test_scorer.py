@@ -85,6 +85,23 @@ def test_a_wrong_name_is_counted_by_the_hour_and_shown() -> None:
     assert [score.identity for score in card.missed_visits] == ["anna"]
 
 
+def taken_back(hit: EventPayload, frame: int) -> EventPayload:
+    """The correction of a hit."""
+    number, at = next(_count), rfc3339(frame / FPS)
+    fields = {"type": "correction", "corrects": hit.event_id, "decided_at": at}
+    return hit.model_copy(update={**fields, "event_id": str(number), "seq": number})
+
+
+def test_a_name_that_is_taken_back_is_not_what_a_track_was_called_in_the_end() -> None:
+    right = event(1, 110, "anna", LEFT)
+    unsaid = score_events([right, taken_back(right, 150)], TWO)
+    assert (unsaid.tracks_named_right, unsaid.tracks_of_enrolled, unsaid.hits_right) == (0, 1, 1)
+    wrong = event(1, 110, "ben", LEFT)
+    mended = [wrong, taken_back(wrong, 150), event(1, 150, "anna", LEFT)]
+    assert score_events(mended, TWO).tracks_named_right == 1
+    assert score_events([taken_back(right, 150)], TWO).tracks_of_enrolled == 0
+
+
 def test_a_name_that_is_corrected_is_one_wrong_and_one_right_hit() -> None:
     told = [event(1, 110, "ben", LEFT), event(1, 130, "anna", LEFT), event(1, 180, "anna", LEFT)]
     card = score_events(told, TWO)

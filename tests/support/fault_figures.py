@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ def of_hits(fault: str, tried: int, events: int, hits: list[dict[str, Any]]) -> 
     once = {hit["event_id"]: hit["seq"] for hit in hits}
     lost = len(set(range(1, events + 1)) - set(once.values()))
     return Figure(fault, tried, events, lost, doubled=len(once) - len(set(once.values())))
+
+
+def of_stored(fault: str, tried: int, events: int, stored: Sequence[tuple[int, str]]) -> Figure:
+    """Of events numbered from 1 to `events`, and the number and id of each that a consumer has."""
+    lost = len(set(range(1, events + 1)) - {number for number, _ in stored})
+    doubled = len(stored) - len({event_id for _, event_id in stored})
+    return Figure(fault, tried, events, lost, doubled)
 
 
 def record(figure: Figure) -> None:

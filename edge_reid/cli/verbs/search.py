@@ -59,8 +59,8 @@ def search(
     vector = mean_vector(embeddings, opened.models.model_id)
     if vector is None:
         raise PhotoError("expected photos of one person, got some that cancel each other out")
-    tracks, vectors = opened.read()
-    found = nearest_tracks(vector, tracks, vectors, top=top, camera=camera)
+    tracks, vectors = opened.read(camera)
+    found = nearest_tracks(vector, tracks, vectors, top=top)
     fpir = DecideSettings().target_fpir if target_fpir is None else target_fpir
     threshold = threshold_for(embedder.manifest.impostor_quantiles, fpir, max(1, len(tracks)))
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -25,6 +26,7 @@ with pytest.MonkeyPatch.context() as patch:  # for this file only: an `install` 
     patch.syspath_prepend(real_bundles.DEPLOY / "install")
     import inherited_galleries
     from device_paths import Account, DevicePaths
+    from install_errors import InstallError
     from install_progress import Steps
     from unpacked_bundle import UnpackedBundle
 
@@ -188,6 +190,66 @@ def test_people_who_were_enrolled_at_one_camera_are_known_at_all(tmp_path: Path)
         (device.config / f"{camera}.toml").unlink()
     inheritance.retire(Steps())
     assert device.gallery("north").exists(), "a gallery of the device's own is nobody else's"
+
+
+def two_agents(root: Path, wanted: dict[str, str]) -> tuple[DevicePaths, UnpackedBundle]:
+    """A folder for a device with an agent for each camera, and a bundle with others."""
+    device = DevicePaths(root / "device")
+    for folder in (device.config, device.state):
+        folder.mkdir(parents=True)
+    for camera, text in PER_CAMERA.items():
+        (device.config / f"{camera}.toml").write_text(text)
+    folder = real_bundles.unpack_into(root / "bundle", "1.1", [], configs=wanted)
+    return device, UnpackedBundle.open(folder)
+
+
+def test_a_gallery_that_is_damaged_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device, bundle = two_agents(tmp_path, ONE)
+    device.gallery("south").write_text("no database at all")
+    os.utime(device.gallery("south"), (1, 1))
+    enrol(device.gallery("north"), "ana")
+    inheritance = inherited_galleries.Inheritance.of(bundle, device)
+    with pytest.raises(InstallError, match=r"gallery-south\.db: expected a gallery, got: .*; "):
+        inheritance.bring(tmp_path / "release", Account.of(device), Steps())
+
+    device.gallery("north").unlink()
+    write_replica(device.gallery("north"), "ana")
+    inheritance.bring(tmp_path / "release", Account.of(device), Steps())
+    for camera in PER_CAMERA:
+        (device.config / f"{camera}.toml").unlink()
+    inheritance.retire(Steps())  # the upgrade is good by now, whatever is found
+    assert not device.gallery("north").exists()
+    assert device.gallery("south").exists()
+    assert "gallery-south.db: expected a gallery" in capsys.readouterr().err
+
+
+def test_an_agent_named_like_one_of_before_keeps_its_gallery_and_the_other_is_not_forgotten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A device that is called as one of its cameras."""
+    device, bundle = two_agents(tmp_path, {"north": BOTH})
+    for camera, name in (("north", "ana"), ("south", "bo")):
+        write_replica(device.gallery(camera), name)
+    inheritance = inherited_galleries.Inheritance.of(bundle, device)
+    inheritance.bring(tmp_path / "release", Account.of(device), Steps())
+    (device.config / "south.toml").unlink()
+    inheritance.retire(Steps())
+    assert people_in(device.gallery("north")) == ["ana"]
+    assert not device.gallery("south").exists(), "nobody would erase people there"
+    assert inheritance.traces == [], "what is there already is not taken away again"
+
+    device.gallery("north").unlink()
+    (device.config / "south.toml").write_text(SOUTH)
+    enrol(device.gallery("north"), "ana")
+    enrol(device.gallery("south"), "bo")
+    inheritance = inherited_galleries.Inheritance.of(bundle, device)
+    (device.config / "south.toml").unlink()
+    inheritance.retire(Steps())
+    said = capsys.readouterr().err
+    assert "gallery-south.db: stays; gallery-north.db knows nobody who is enrolled only" in said
+    assert "edge-reid gallery export" in said
 
 
 @pytest.mark.parametrize("text", [SITE, per_camera()])

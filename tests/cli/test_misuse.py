@@ -1,0 +1,60 @@
+"""Words that no verb takes: one line, in the dialect of all our errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from support.outcome import Outcome
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            "run --sorce 0",
+            "edge-reid run: expected one of its options, perhaps .*--source.*, got --sorce",
+        ),
+        ("hits", "edge-reid hits: expected --from, got none"),
+        ("gallery enroll", "edge-reid gallery enroll: expected NAME, got none"),
+        ("sink --to", "--to: expected a value after it, got none"),
+        ("bench --json=3 x", "--json: expected no value, got one"),
+        ("run --log-format xml", "--log-format: expected one of text, json, got xml"),
+        ("hits --from x --limit 0", "--limit: expected a number greater than or equal to 1, got 0"),
+        ("hits --from x --limit=many", "--limit: expected a valid integer, got many"),
+        ("gallry", "edge-reid: expected one of its verbs, got gallry"),
+        ("gallery lst", "edge-reid gallery: expected one of its verbs, got lst"),
+        ("watch gate", "edge-reid watch: expected no more words, got gate"),
+    ],
+)
+def test_what_was_expected_and_what_came_in_one_line(
+    edge_reid: Callable[..., Outcome], words: str, line: str
+) -> None:
+    outcome = edge_reid(*words.split())
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert re.fullmatch(f"error: {line}; edge-reid.* --help shows what there is", outcome.complaint)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["watch rtsp://me:s3cret@gate/1", "rtsp://me:s3cret@gate", "run --web-ca me:s3cret@gate"],
+)
+def test_no_login_is_repeated(edge_reid: Callable[..., Outcome], words: str) -> None:
+    outcome = edge_reid(*words.split())
+    assert outcome.code == 2
+    assert "s3cret" not in outcome.err
+
+
+def test_a_group_without_a_verb_shows_its_verbs(edge_reid: Callable[..., Outcome]) -> None:
+    outcome = edge_reid("gallery")
+    assert outcome.code == 2
+    assert "enroll" in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "gallery --help"])
+def test_what_is_asked_for_is_no_error(edge_reid: Callable[..., Outcome], words: str) -> None:
+    outcome = edge_reid(*words.split())
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out
