@@ -325,7 +325,8 @@ def discovery_rules(role: str, site: str | None) -> tuple[str, ...]:
         site: of the client; None: any.
     """
     if role == BRIDGE.role:
-        return tuple(f"{_passing(topic)} {topic.rule(site, is_owner=False)}" for topic in DISCOVERY)
+        passed = (f"{_passing(topic)} {topic.rule(site, is_owner=False)}" for topic in DISCOVERY)
+        return tuple(dict.fromkeys(passed))
     rules = (
         f"{access} {topic.rule(site, is_owner=party.is_owner)}"
         for topic in DISCOVERY
@@ -351,10 +352,12 @@ def _denials(role: str) -> Iterator[str]:
     """Names that end like a camera's topic, where a role may write under any: who follows `+/hit`
     would take `identities/hit` for what a camera of that name publishes.
     """
+    if role == BRIDGE.role:  # it writes for any camera: for none that is called like another topic
+        yield from (f"deny {own}/{end}" for own in sorted(RESERVED_LEVELS) for end in CAMERA_LEVELS)
+        return
     for topic in TOPICS:
         first, _, last = topic.pattern.partition("/")
-        passes_on = role == BRIDGE.role and topic.is_of_devices
-        is_writer = passes_on or any(party.role == role for party in topic.writers)
+        is_writer = any(party.role == role for party in topic.writers)
         if is_writer and not _is_name(first) and _is_name(last):
             yield from (f"deny {first}/{level}" for level in CAMERA_LEVELS)
 

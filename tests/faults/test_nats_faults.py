@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from support.consumer import eventually
 from support.decided_tracks import ADDRESS, STRANGER, an_event
-from support.fault_figures import Figure, record
+from support.fault_figures import of_stored, record
 from support.nats_cluster import NODES, NatsCluster, need_nats
 from support.postgres import Postgres
 
@@ -190,16 +190,9 @@ def test_sinks_and_nodes_killed_at_random(
     with contextlib.suppress(AssertionError):  # what never comes is counted
         eventually(lambda: len(stored(where)) >= events + 2, PATIENCE_S)
     found = [(seq, event_id) for seq, event_id in stored(where) if seq < MARK]
-    record(
-        Figure(
-            "NATS: nodes and two sinks of one PostgreSQL killed -9 at random, "
-            + ("kept until a sink has it" if delivery.by_sink else "the cluster trusted"),
-            kills,
-            events,
-            lost=events - len({seq for seq, _ in found}),
-            doubled=len(found) - len({event_id for _, event_id in found}),
-        )
-    )
+    kept = "kept until a sink has it" if delivery.by_sink else "the cluster trusted"
+    fault = f"NATS: nodes and two sinks of one PostgreSQL killed -9 at random, {kept}"
+    record(of_stored(fault, kills, events, found))
     assert [seq for seq, _ in found] == list(range(1, events + 1))
     assert len({event_id for _, event_id in found}) == events
 

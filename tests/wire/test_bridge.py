@@ -156,7 +156,7 @@ def test_everything_passes_once_and_nothing_goes_round(campus: Campus) -> None:
         f"{LAB}/release/head",
         f"{AGENT}/command",
         f"{AGENT}/stored",
-        f"{LAB}/identities/hit",
+        *(f"{LAB}/{own}/hit" for own in ("agents", "gallery", "identities", "release")),
     ],
 )
 def test_a_spoke_that_was_taken_over_speaks_for_its_own_devices_only(

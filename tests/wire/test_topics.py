@@ -99,9 +99,18 @@ RULES = {
         write lab/agents/+/result
         write lab/agents/+/update
         write lab/identities/+
+        deny lab/agents/hit
+        deny lab/agents/unknown
+        deny lab/agents/status
+        deny lab/gallery/hit
+        deny lab/gallery/unknown
+        deny lab/gallery/status
         deny lab/identities/hit
         deny lab/identities/unknown
         deny lab/identities/status
+        deny lab/release/hit
+        deny lab/release/unknown
+        deny lab/release/status
         read lab/agents/+/command
         read lab/agents/+/stored
         read lab/gallery/head
