@@ -29,6 +29,7 @@ class CameraFrames:
         clock: is set right when the clock of the device was set.
         stall_timeout_s: without a frame for so long, nobody is in view any more.
         count: of a live camera, the frames that came; None: a recording, of which all are taken.
+        is_wanted: whether the camera is to be watched now.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class CameraFrames:
         *,
         stall_timeout_s: float,
         count: Callable[[], FrameCount] | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._source = source
         self._clock = clock
         self._stall_timeout_s = stall_timeout_s
         self._count = count
+        self._is_wanted = is_wanted
         self._taken = 0
         self._clock_was_set = False
         self._last_s: float | None = None  # monotonic; None: nobody is in view
@@ -134,8 +137,12 @@ class CameraFrames:
         return frame
 
     def take_loss(self) -> bool:
-        """Whether the camera was away so long that nobody is in view any more; once each time."""
-        is_lost = self._last_s and time.monotonic() - self._last_s > self._stall_timeout_s
+        """Whether the camera was away so long that nobody is in view any more, or is not to be
+        watched now; once each time.
+        """
+        if self._last_s is None:
+            return False
+        is_lost = time.monotonic() - self._last_s > self._stall_timeout_s or not self._is_wanted()
         if is_lost:
             self._last_s = None
-        return bool(is_lost)
+        return is_lost

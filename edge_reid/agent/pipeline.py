@@ -18,6 +18,7 @@ from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, TrackReport
+from edge_reid.agent.zone_watch import ZoneWatch
 from edge_reid.core.config import CameraSettings
 from edge_reid.core.types import (
     Crop,
@@ -30,6 +31,7 @@ from edge_reid.core.types import (
     Track,
     TrackUpdate,
     Uncertain,
+    ZoneChange,
 )
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
 from edge_reid.vision.crops import CropPicker
@@ -53,6 +55,16 @@ class Step:
     """What was embedded at this frame."""
     embeddings: tuple[Embedding, ...] = ()
     """Of `crops`, in their order."""
+    zone_changes: tuple[ZoneChange, ...] = ()
+    """What happened at zones and lines."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ending:
+    """What the end of all tracks brought."""
+
+    hits: tuple[Hit, ...]
+    zone_changes: tuple[ZoneChange, ...]
 
 
 class Cadence:
@@ -113,14 +125,16 @@ class Pipeline:
         self._embedder = embedder
         self._policies = policies
         self._cadence = Cadence(settings.detect.rate_hz)
-        self._gate = MotionGate() if settings.detect.motion_gate else None
+        self._areas = CameraAreas.of(settings)
+        self._gate = MotionGate(self._areas.masks) if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._camera_motion = CameraMotion()
-        self._areas = CameraAreas.of(settings)
         self._picker = CropPicker(settings.embed)
         self._decisions = TrackDecisions(
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
         )
+        has_areas = self._areas.zones or self._areas.lines
+        self._zones = ZoneWatch(self._areas, self._decisions.visits) if has_areas else None
         self._decision_clock = decision_clock
         self._drift = drift
         self._occupied = False
@@ -150,24 +164,45 @@ class Pipeline:
         self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
         embedded = self._embed(crops)
+        told = self._hits(self._recognise(crops, embedded), update.active, frame)
+        ended = self._end(frame, update.ended)
+        continued = self._tracker.end(self._decisions.take_continued())
         hits = (
-            *self._hits(self._recognise(crops, embedded), update.active, frame),
-            *self._end(frame, update.ended),
-            *self._end(frame, self._tracker.end(self._decisions.take_continued())),
+            *told,
+            *ended,
+            *self._end(frame, continued),
             *self._hits(self._decisions.redecide(), update.active, frame),
         )
+        changes = self._look_at_zones(frame, update, continued) if detections is not None else ()
         self.counters.frames += 1
         self._last_frame = frame
         decisions = self._decisions.decisions
-        return Step(self._camera, frame, hits, update.active, decisions, crops, embedded)
+        return Step(self._camera, frame, hits, update.active, decisions, crops, embedded, changes)
 
-    def finish(self) -> tuple[Hit, ...]:
+    def deny(self, visit: int, identity: str) -> None:
+        """An operator says that whoever came by this visit is not this person; how they are decided
+        now is among the hits of the next frame.
+        """
+        self._decisions.deny(visit, identity)
+
+    def finish(self) -> Ending:
         """End all tracks: nobody is followed over what comes next, if anything does."""
         self._decisions.use(self._policies.current)
-        ended = self._tracker.flush()
-        hits = self._end(self._last_frame, ended) if self._last_frame is not None else ()
+        ended, last = self._tracker.flush(), self._last_frame
+        hits = self._end(last, ended) if last is not None else ()
         self._decisions.forget_recent()
-        return hits
+        if self._zones is None or last is None:
+            return Ending(hits, ())
+        return Ending(hits, self._zones.finish(last.size_px, self._now(last)))
+
+    def _look_at_zones(
+        self, frame: Frame, update: TrackUpdate, ended: Sequence[Track]
+    ) -> tuple[ZoneChange, ...]:
+        if self._zones is None:
+            return ()
+        gone = {track.track_id for track in ended}
+        tracks = (track for track in update.active if track.track_id not in gone)
+        return self._zones.look(tracks, frame.size_px, frame.captured_utc_s, self._now(frame))
 
     def _detect(self, frame: Frame) -> Sequence[Detection]:
         if self._gate is not None:

@@ -57,6 +57,8 @@ class LiveSource(ClosedAfterUse):
         clock: gives frames their time.
         on_frame: called in the supervising thread whenever a newer frame can be taken; it must
             return soon.
+        is_wanted: whether it is to be open now, asked from any thread. While it is not, there is no
+            decoder, no frame and no fault, and opening it waits for nothing.
 
     Raises:
         SourceError: `login_file` holds no login; or no picture within `stall_timeout_s` of opening,
@@ -74,6 +76,7 @@ class LiveSource(ClosedAfterUse):
         is_patient: bool = False,
         clock: SteadyClock | None = None,
         on_frame: Callable[[], None] = lambda: None,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.reopened = 0
         self.fps, self.size_px = DEFAULT_FPS, (0, 0)
@@ -82,6 +85,7 @@ class LiveSource(ClosedAfterUse):
         self._address = address_with_login(settings)
         self._clock = clock or SteadyClock()
         self._on_frame = on_frame
+        self._is_wanted = is_wanted
         self._closed = threading.Event()
         self._changed = threading.Condition()
         self._taking = threading.Lock()
@@ -126,12 +130,14 @@ class LiveSource(ClosedAfterUse):
             self._supervisor.join(_CLOSE_WAIT_S)
 
     def newest(self) -> Frame | None:
-        """The newest frame that was not taken yet; None when none has come since, or it is too old
-        by now. Never waits.
+        """The newest frame that was not taken yet; None when none has come since, it is too old by
+        now, or none is wanted. Never waits.
         """
         with self._changed:
             picture, self._newest = self._newest, None
-        if picture is None or time.monotonic() - picture.captured_s > _MOST_AGE_S:
+        if picture is None or not self._is_wanted():
+            return None
+        if time.monotonic() - picture.captured_s > _MOST_AGE_S:
             return None
         image = self._image(picture)
         if image is None:
@@ -172,7 +178,7 @@ class LiveSource(ClosedAfterUse):
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._has_tried)
             has_come = self._newest is not None
-        if not has_come:
+        if not has_come and self._is_wanted():
             fault = self.fault
             self.close()
             raise SourceError(str(fault))
@@ -180,12 +186,24 @@ class LiveSource(ClosedAfterUse):
     def _supervise(self) -> None:
         try:
             while not self._closed.is_set():
+                if not self._is_wanted():
+                    self._rest()
+                    continue
                 self._closed.wait(self._read_once())
-                self.reopened += not self._closed.is_set()
+                self.reopened += self._is_wanted() and not self._closed.is_set()
         finally:
             with self._taking:  # whoever is at a picture finishes it
                 self._closed.set()
                 self._slots.close()
+
+    def _rest(self) -> None:
+        """Have nothing to do with the camera for a moment."""
+        self._decoder = None
+        self._report = DecoderReport(None, frames_read=self._report.frames_read)
+        with self._changed:
+            self._newest, self._has_tried = None, True
+            self._changed.notify_all()
+        self._closed.wait(_TURN_S)
 
     def _read_once(self) -> float:
         """One decoder from its start to its end; the pause until the next, seconds."""
@@ -220,9 +238,9 @@ class LiveSource(ClosedAfterUse):
         )
 
     def _follow(self, decoder: DecoderProcess) -> None:
-        """Hear a decoder until it ends, or until it is to be given up."""
+        """Hear a decoder until it ends, is not wanted any more, or is to be given up."""
         last_s, has_spoken = time.monotonic(), False
-        while not (decoder.is_over or self._closed.is_set()):
+        while self._is_wanted() and not (decoder.is_over or self._closed.is_set()):
             report = decoder.next_report(_TURN_S)
             if report:
                 self._report, has_spoken = report, True
@@ -267,7 +285,7 @@ class LiveSource(ClosedAfterUse):
         with self._changed:
             self._has_tried = True
             self._changed.notify_all()
-        return self._pause.after(fault)
+        return self._pause.after(fault) if self._is_wanted() else 0.0
 
     def _warn_of(self, report: DecoderReport) -> None:
         if report.unenforced:

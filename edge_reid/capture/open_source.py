@@ -21,6 +21,7 @@ def open_source(
     is_patient: bool = False,
     clock: SteadyClock | None = None,
     on_frame: Callable[[], None] = lambda: None,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> FrameSource:
     """Open what the settings name.
 
@@ -33,6 +34,7 @@ def open_source(
         is_patient: a camera or stream that gives no picture yet is waited for, while iterating.
         clock: what live frames take their time from.
         on_frame: called, from any thread, whenever a newer frame of a live source can be taken.
+        is_wanted: asked, from any thread, whether a live source is to be open now.
 
     Raises:
         SourceError: it is missing, empty, not a video, or gives no picture.
@@ -40,7 +42,9 @@ def open_source(
     quiet_opencv()
     uri = settings.uri
     if is_live(uri):
-        return LiveSource(settings, is_patient=is_patient, clock=clock, on_frame=on_frame)
+        return LiveSource(
+            settings, is_patient=is_patient, clock=clock, on_frame=on_frame, is_wanted=is_wanted
+        )
     if Path(uri).is_dir():
         return ImageFolderSource(Path(uri), settings.image_rate_hz, settings.start_utc_s)
     return FileSource(Path(uri), settings.start_utc_s)

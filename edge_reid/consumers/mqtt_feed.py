@@ -10,7 +10,7 @@ from edge_reid.mqtt.answers import OldBrokerError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import Connection, resume
 from edge_reid.mqtt.session import Session
-from edge_reid.wire.topics import EVENTS, shared
+from edge_reid.wire.topics import TRACK_EVENTS, ZONE, Topic, shared
 
 SESSION = Session(expiry_s=7 * 86_400, unacknowledged_max=2 * BATCH_MAX)
 """The broker keeps what comes while a sink is away for a week, as long as an agent would."""
@@ -27,8 +27,12 @@ class MqttFeed:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        root, site = self.share.root, self.share.site
-        return tuple(shared(self.share.group, topic.filter(root, site)) for topic in EVENTS)
+        return tuple(map(self._shared, TRACK_EVENTS))
+
+    @property
+    def zone_filters(self) -> tuple[str, ...]:
+        """What a broker whose access rules are of before 0.6 lets nobody read."""
+        return (self._shared(ZONE),)
 
     @property
     def client_id(self) -> str:
@@ -46,4 +50,8 @@ class MqttFeed:
             ) from error
         connection.listen_if_allowed([self.share.agents], hear_status, qos=0)
         connection.listen(self.filters, hear_event)
+        connection.listen_if_allowed(self.zone_filters, hear_event)
         return connection
+
+    def _shared(self, topic: Topic) -> str:
+        return shared(self.share.group, topic.filter(self.share.root, self.share.site))

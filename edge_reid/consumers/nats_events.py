@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 ANSWER_TIMEOUT_S = 5.0
 OPEN_TIMEOUT_S = 15.0
-"""To find a node, to log in, and to have both consumers."""
+"""To find a node, to log in, and to have all consumers."""
 CLOSE_TIMEOUT_S = 1.0
 """nats-py waits for ever for the end of a connection that never got as far as TLS."""
 HELD_MAX = 2 * BATCH_MAX

@@ -1,4 +1,4 @@
-"""Events of a NATS cluster: two durable consumers of its stream, which a group of sinks shares.
+"""Events of a NATS cluster: a durable consumer of its stream for each kind, which a group shares.
 
 A sink acknowledges an event to the stream only when it is on disk; what one held that died goes to
 any other of its group. Statuses of agents are retained messages, which

@@ -25,7 +25,7 @@ from edge_reid.consumers.event_store import (
 from edge_reid.core.errors import BrokerError
 from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.message_transport import UnreachableError
-from edge_reid.wire.payloads import EventPayload, EventsStored, parse_event
+from edge_reid.wire.payloads import AnyEvent, EventsStored, parse_event
 from edge_reid.wire.topics import Address
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Sink:
         self._retry_s = retry_s
         self._connection: FeedConnection | None = None
         self._arrived: deque[Received] = deque()  # events, as they came
-        self._batch: dict[_EventKey, EventPayload] = {}
+        self._batch: dict[_EventKey, AnyEvent] = {}
         self._batch_began_s = 0.0
         # to be acknowledged on this connection, in this order, once its event is settled
         self._unsettled: deque[tuple[Received, _EventKey | None]] = deque()
@@ -239,7 +239,7 @@ class Sink:
                 del self._batch[key]
                 self._skip(f"event {event.event_id}", objection)
 
-    def _write(self, events: Sequence[EventPayload]) -> list[EventPayload]:
+    def _write(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
         """Store events; returns those that are in the store now."""
         try:
             new = self._store.write(events)
@@ -265,7 +265,7 @@ class Sink:
         self.trouble = trouble
 
 
-def _confirmations(root: str, events: Iterable[EventPayload]) -> list[Message]:
+def _confirmations(root: str, events: Iterable[AnyEvent]) -> list[Message]:
     """One message for every agent among them."""
     by_agent: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for event in events:

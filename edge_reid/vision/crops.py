@@ -27,6 +27,8 @@ _CUT_OFF = 0.5
 _MIN_GAIN = 0.03
 """A full set is only disturbed for a crop that is clearly better than its worst."""
 
+_SHOWN_HEIGHT_PX = 320
+_JPEG_QUALITY = 85
 _CLOCK_GRAIN_S = 1e-3
 """A float of Unix seconds is coarse: today's clock must pick what a clock at zero picks."""
 
@@ -181,3 +183,12 @@ def _wholeness(box: Box, inside: Box, width: int, height: int) -> float:
         or inside.y2 >= height - _EDGE_PX
     )
     return inside.area / box.area * (_CUT_OFF if at_edge else 1.0)
+
+
+def crop_jpeg(image: Image) -> bytes:
+    """A crop, RGB uint8 (H, W, 3), as JPEG for people to look at, at most 320 px high."""
+    shown, height = cv2.cvtColor(image, cv2.COLOR_RGB2BGR), image.shape[0]
+    if height > _SHOWN_HEIGHT_PX:
+        scale = _SHOWN_HEIGHT_PX / height
+        shown = cv2.resize(shown, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])

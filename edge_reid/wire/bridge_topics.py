@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge_reid.wire.topics import DISCOVERY, TOPICS
+from edge_reid.wire.topics import BRIDGED, DISCOVERY
 
 
 def bridge_lines(root: str, site: str) -> Iterator[str]:
     """Lines of the connection in Mosquitto's configuration: `topic edge-reid/farm/+/hit out 1`."""
-    for topic in TOPICS:
+    for topic in BRIDGED:
         yield f"topic {topic.filter(root, site)} {_way(topic.is_of_devices)} {topic.qos}"
     for found in DISCOVERY:
         yield f"topic {found.rule(site, is_owner=False)} {_way(found.is_of_devices)} 1"

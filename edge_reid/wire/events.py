@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Literal, Protocol
 
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
@@ -21,7 +21,9 @@ from edge_reid.mqtt.message import Message
 from edge_reid.wire.payloads import (
     LINES_MAX,
     SILENT_PERIODS,
+    CameraEvent,
     CameraStatus,
+    Corrector,
     DriftFigures,
     EventPayload,
     HitPayload,
@@ -32,10 +34,10 @@ from edge_reid.wire.payloads import (
 )
 from edge_reid.wire.topics import Address
 
-CameraState = Literal["starting", "running", "stalled", "failed", "ended"]
+CameraState = Literal["starting", "running", "stalled", "inactive", "failed", "ended"]
 
-_LIVING = ("starting", "running", "stalled")
-_EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
+_LIVING = ("starting", "running", "stalled", "inactive")
+EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,20 @@ class EventOrigin:
     """A name that no other recording has; empty when it is live."""
 
 
+class OutgoingEvent(Protocol):
+    """On its way out: only its number in the outbox is missing."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def named(self) -> str | None:
+        """The identity that it names, if any."""
+
+    def payload(self, seq: int, *, replayed: bool = False) -> CameraEvent:
+        """What is published as event number `seq`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A decided track on its way out; only its number in the outbox is missing."""
@@ -58,6 +74,13 @@ class Event:
     origin: EventOrigin
     corrects: str | None = None
     """Of a correction: `event_id` of the event that is taken back."""
+    corrected_by: Corrector | None = None
+    """Of a correction: why."""
+
+    @property
+    def named(self) -> str | None:
+        """The identity that it names, if any."""
+        return self.hit.decision.identity if isinstance(self.hit.decision, Known) else None
 
     @property
     def topic(self) -> str:
@@ -89,14 +112,17 @@ class Event:
             decided_at=rfc3339(hit.decided_utc_s),
             first_seen=rfc3339(hit.first_seen_utc_s),
             last_seen=rfc3339(hit.last_seen_utc_s),
-            box=_box(hit.box),
+            box=wire_box(hit.box),
             frame_size=hit.frame_size_px,
             zones=hit.zones,
             model_id=origin.model_id,
             gallery_version=int(origin.gallery_version),
             replayed=replayed,
         )
-        return payload.model_copy(update={"corrects": self.corrects}) if known else payload
+        if known is None:
+            return payload
+        correction = {"corrects": self.corrects, "corrected_by": self.corrected_by}
+        return payload.model_copy(update=correction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +156,8 @@ class CameraReport:
     """None for a recording."""
     drift: DriftReport | None = None
     """None while too little is known, and for a recording."""
+    inactive_until_utc_s: float | None = None
+    """When it is watched again; None where it is not `inactive`."""
 
 
 def event_id(hit: Hit, origin: EventOrigin) -> str:
@@ -156,12 +184,12 @@ def event_id(hit: Hit, origin: EventOrigin) -> str:
         origin.source,
         rfc3339(hit.captured_utc_s),
         rfc3339(hit.last_seen_utc_s),
-        _box(hit.box),
+        wire_box(hit.box),
         hit.frame_size_px,
         decision.crops,
         *((hit.stranger,) if hit.stranger else ()),
     )
-    return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join(map(str, parts))))
+    return str(uuid.uuid5(EVENT_NAMESPACE, "\n".join(map(str, parts))))
 
 
 def identity_message(
@@ -212,7 +240,7 @@ def camera_status_message(
     The broker forgets it when it was not for three times as long: of an agent that was killed
     nothing stays `running` for ever.
     """
-    last = report.last_frame_utc_s
+    last, rest = report.last_frame_utc_s, report.inactive_until_utc_s
     goes_on = period_s if report.state in _LIVING else None
     status = CameraStatus(
         site=address.site,
@@ -229,6 +257,7 @@ def camera_status_message(
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
         drift=_drift_figures(report.drift) if report.drift else None,
+        inactive_until=None if rest is None else rfc3339(rest),
         period_s=goes_on,
         at=rfc3339(now_utc_s),
     )
@@ -267,7 +296,7 @@ def _drift_figures(drift: DriftReport) -> DriftFigures:
     )
 
 
-def event_line(payload: EventPayload) -> str:
+def event_line(payload: CameraEvent) -> str:
     """An event as a line of a JSON-lines file, less its line end: the bytes of the MQTT payload."""
     return payload.to_json()
 
@@ -284,7 +313,8 @@ def _similarity(value: float | None) -> float | None:
     return None if value is None else _rounded(value, 4)
 
 
-def _box(box: Box) -> tuple[float, float, float, float]:
+def wire_box(box: Box) -> tuple[float, float, float, float]:
+    """A box as it is published, to a tenth of a pixel."""
     x1, y1, x2, y2 = (_rounded(edge, 1) for edge in (box.x1, box.y1, box.x2, box.y2))
     return x1, y1, x2, y2
 

@@ -95,12 +95,15 @@ class Topic:
 
 HIT = Topic("{camera}/hit", writers=(AGENT,), readers=(READER, SINK))
 UNKNOWN = Topic("{camera}/unknown", writers=(AGENT,), readers=(READER, SINK))
+ZONE = Topic("{camera}/zone", writers=(AGENT,), readers=(READER, SINK))
 CAMERA_STATUS = Topic(
     "{camera}/status",
     writers=(AGENT, COMMANDER),  # a commander clears what a retired agent has left
     readers=(AGENT, READER, COMMANDER),  # an agent sees whether another one writes it too
     is_retained=True,
 )
+PICTURE = Topic("{camera}/picture", writers=(AGENT,), readers=(READER,))
+"""Of the last hit, as JPEG: only where an agent's configuration lets pictures leave the device."""
 AGENT_STATUS = Topic(
     "agents/{agent}/status",
     writers=(AGENT, COMMANDER),
@@ -150,7 +153,9 @@ RELEASE_HEAD = Topic(
 TOPICS = (
     HIT,
     UNKNOWN,
+    ZONE,
     CAMERA_STATUS,
+    PICTURE,
     AGENT_STATUS,
     AGENT_DUPLICATE,
     AGENT_COMMAND,
@@ -163,6 +168,10 @@ TOPICS = (
     RELEASE_HEAD,
 )
 """All there are."""
+
+BRIDGED = tuple(topic for topic in TOPICS if topic is not PICTURE)
+"""What a site passes on to a hub, or gets from it. Who lets pictures leave a device has not let
+them leave the site."""
 
 DISCOVERY_PREFIX = "homeassistant"
 """First level of Home Assistant's own topics, where nobody has set another."""
@@ -211,8 +220,10 @@ HA_STATUS = DiscoveryTopic("status", writers=(READER,), readers=(ANY_AGENT,))
 
 DISCOVERY = (HA_AGENT, HA_PERSON, HA_STATUS)
 
-EVENTS = (HIT, UNKNOWN)
-"""What cameras publish of people."""
+TRACK_EVENTS = (HIT, UNKNOWN)
+"""What cameras publish of who somebody is."""
+EVENTS = (*TRACK_EVENTS, ZONE)
+"""What cameras publish of people, through the outbox."""
 
 CAMERA_LEVELS = tuple(
     topic.pattern.removeprefix("{camera}/")
@@ -236,8 +247,14 @@ class Address:
     def unknowns(self, camera: str) -> str:
         return UNKNOWN.name(self.root, self.site, camera=camera)
 
+    def zones(self, camera: str) -> str:
+        return ZONE.name(self.root, self.site, camera=camera)
+
     def camera_status(self, camera: str) -> str:
         return CAMERA_STATUS.name(self.root, self.site, camera=camera)
+
+    def picture(self, camera: str) -> str:
+        return PICTURE.name(self.root, self.site, camera=camera)
 
     def identity(self, identity: str) -> str:
         return IDENTITY.name(self.root, self.site, identity=topic_level(identity))
@@ -339,7 +356,8 @@ def discovery_rules(role: str, site: str | None) -> tuple[str, ...]:
 
 def _topic_rules(topic: Topic, role: str) -> Iterator[str]:
     if role == BRIDGE.role:
-        yield f"{_passing(topic)} {_owned(topic, BRIDGE)}"
+        if topic in BRIDGED:
+            yield f"{_passing(topic)} {_owned(topic, BRIDGE)}"
         return
     readable = [_owned(topic, party) for party in topic.readers if party.role == role]
     writable = [_owned(topic, party) for party in topic.writers if party.role == role]

@@ -152,6 +152,7 @@ def test_everything_passes_once_and_nothing_goes_round(campus: Campus) -> None:
     [
         f"{FARM}/barn/hit",
         f"{FARM}/agents/barn-1/status",
+        f"{LAB}/gate/picture",
         f"{LAB}/gallery/head",
         f"{LAB}/release/head",
         f"{AGENT}/command",

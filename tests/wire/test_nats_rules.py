@@ -16,7 +16,7 @@ import nats.errors
 import pytest
 from nats.aio.client import Client
 from support.consumer import eventually
-from support.decided_tracks import ADDRESS, an_event
+from support.decided_tracks import ADDRESS, a_zone_event, an_event
 from support.nats_cluster import SecuredNatsCluster, need_nats
 from support.secured_broker import certs
 from support.verb_process import VerbProcess
@@ -353,16 +353,18 @@ def test_events_go_from_an_agent_to_a_sink_and_its_word_comes_back(
             delivery=Delivery(by_sink=True, resend_s=2.0),
         ) as publisher,
     ):
-        for track in range(1, 21):
-            publisher.publish(an_event(track))
+        for track in range(1, 21):  # of every kind
+            publisher.publish((an_event(track), a_zone_event(track))[track % 2])
         assert publisher.flush(60) == 0, publisher.state
         code, said = sink.leave()
     assert code == 0, said
     assert "20 events stored" in said
     with sqlite3.connect(database) as db:
-        assert [seq for (seq,) in db.execute("SELECT seq FROM events ORDER BY seq")] == [
-            *range(1, 21)
+        tables = [
+            [seq for (seq,) in db.execute(f"SELECT seq FROM {name} ORDER BY seq")]
+            for name in ("events", "edge_reid_zone_events")
         ]
+    assert tables == [list(range(2, 21, 2)), list(range(1, 21, 2))]
 
 
 def test_a_removed_device_is_not_let_in_after_a_reload(cluster: SecuredNatsCluster) -> None:

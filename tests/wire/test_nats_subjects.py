@@ -9,7 +9,7 @@ from support.secured_broker import load_certs
 
 from edge_reid.wire.bridge_topics import bridge_lines
 from edge_reid.wire.nats_subjects import SinkSubjects, subject, topic_of
-from edge_reid.wire.topics import DISCOVERY, HIT, TOPICS, UNKNOWN
+from edge_reid.wire.topics import DISCOVERY, EVENTS, TOPICS
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.pattern)
@@ -26,7 +26,7 @@ def test_no_two_groups_share_a_consumer() -> None:
         SinkSubjects(root, site, group)
         for root, site, group in itertools.product((*names, "a/b"), (*names, None), names)
     ]
-    durables = [share.durable(topic) for share in shares for topic in (HIT, UNKNOWN)]
+    durables = [share.durable(topic) for share in shares for topic in EVENTS]
     assert len(durables) == len(set(durables))
     assert not [name for name in durables if set(name) & set(". */\\>")]  # which NATS forbids
 
@@ -37,6 +37,7 @@ def test_a_sink_of_one_site_asks_for_that_one_only() -> None:
     assert [it.rpartition("$MQTT.msgs.")[2] for it in created] == [
         "edge-reid.lab.*.hit",
         "edge-reid.lab.*.unknown",
+        "edge-reid.lab.*.zone",
     ]
 
 
@@ -57,8 +58,9 @@ def test_who_writes_nothing_is_told_so() -> None:
 def test_a_bridge_passes_every_topic_on_one_way() -> None:
     lines = [line.split() for line in bridge_lines("edge-reid", "lab")]
     filters = [pattern for _, pattern, _, _ in lines]
-    assert len(filters) == len(set(filters)) == len(TOPICS) + len(DISCOVERY)
+    assert len(filters) == len(set(filters)) == len(TOPICS) - 1 + len(DISCOVERY)
     ways = {pattern: way for _, pattern, way, _ in lines}
-    assert ways["edge-reid/lab/+/hit"] == "out"
+    assert "edge-reid/lab/+/picture" not in ways, "pictures stay at the site"
+    assert ways["edge-reid/lab/+/hit"] == ways["edge-reid/lab/+/zone"] == "out"
     assert ways["edge-reid/lab/gallery/head"] == "in"
     assert ways["edge-reid/lab/agents/+/stored"] == "in"
