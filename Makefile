@@ -10,10 +10,14 @@ BESIDE := --dist loadfile --no-loadscope-reorder --durations=10
 # Rooms whose docstrings have examples that are run.
 EXAMPLES := edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
 
-.PHONY: demo test soak check reference node-packages home-assistant bench device-test boot-test setup setup-device broker clean
+.PHONY: demo demo-live test soak check reference node-packages home-assistant bench device-test boot-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
+
+demo-live: setup-device  ## the same, and then its live page, until Ctrl-C
+	$(BIN)/pip install --quiet --editable '.[broker,web]'
+	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo --web
 
 test: setup broker  ## every quick test, against a real broker
 	$(BIN)/pytest --doctest-modules $(EXAMPLES)
@@ -43,9 +47,9 @@ reference: setup  ## the pages of agent.toml and site.toml, and the AsyncAPI doc
 	$(BIN)/python -m deploy.site.site_reference > deploy/site/SITE.md
 	$(BIN)/python -m edge_reid.wire.asyncapi > edge_reid/wire/asyncapi.json
 
-node-packages:  ## Node-RED and AsyncAPI's parser from npm, for `pytest -m node`
+node-packages:  ## Node-RED, AsyncAPI's parser and axe-core from npm, for `pytest -m node`
 	mkdir -p out/node
-	npm install --prefix out/node --no-audit --no-fund --ignore-scripts node-red@4 @asyncapi/parser@3
+	npm install --prefix out/node --no-audit --no-fund --ignore-scripts node-red@4 @asyncapi/parser@3 axe-core@4
 
 home-assistant:  ## a real Home Assistant, for `pytest -m home_assistant`; it needs a newer Python
 	$(HA_PYTHON) -m venv out/home-assistant

@@ -9,6 +9,7 @@ from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
+from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.delivery.publisher import AgentFacts
 
 
@@ -25,6 +26,8 @@ class AgentParts:
     uplink: Uplink | None
     """The broker; None: there is none."""
     facts: AgentFacts
+    wrong_names: WrongNames
+    """Takes published names back."""
 
     @property
     def model_id(self) -> str:

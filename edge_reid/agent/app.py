@@ -24,9 +24,11 @@ from edge_reid.agent.command_runner import CommandRunner, Reload
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.event_lines import EventLines
 from edge_reid.agent.event_output import EventOutput
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
+from edge_reid.agent.hit_pictures import HitPictures
 from edge_reid.agent.live_feed import LiveFeed
 from edge_reid.agent.look_pace import LookPace
 from edge_reid.agent.metrics import RunSummary
@@ -41,7 +43,9 @@ from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
+from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.core.config import AgentSettings
+from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
@@ -110,7 +114,8 @@ def _build(
     pace = LookPace(settings.latency.captured_to_committed_p95_ms)
     views = open_views(settings.cameras, pace, is_patient=is_patient, stack=stack)
     sinks = _open_sinks(settings, outputs, views, gallery=gallery, manifest=manifest, stack=stack)
-    watching = stack.enter_context(_gather_observers(observers, films, views))
+    pictures = [HitPictures()] if settings.home_assistant.pictures else []
+    watching = stack.enter_context(_gather_observers([*observers, *pictures], films, views))
     drifts = CameraDrifts.open(
         settings,
         gallery.policies,
@@ -131,7 +136,10 @@ def _build(
         )
         for view in views.all
     ]
-    parts = _parts_told(settings, cameras, gallery, sinks)
+    jobs = stack.enter_context(FrameJobs())
+    own = None if gallery.sync else settings.gallery
+    wrong_names = WrongNames(cameras, jobs, gallery.policies, own)
+    parts = _parts_told(settings, cameras, gallery, sinks, wrong_names)
     watching.opened(parts)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
     if settings.metrics:
@@ -147,7 +155,8 @@ def _build(
             gallery,
             sinks,
             drifts,
-            outputs=[camera.output for camera in cameras],
+            parts=parts,
+            jobs=jobs,
             reload=reload,
             stack=stack,
         ),
@@ -240,18 +249,20 @@ def _build_camera(
         gallery.policies.index.version,
         source_digest(ours.source.uri),
     )
+    pipeline = Pipeline(
+        name,
+        detector=models.detector_of(name),
+        embedder=embedder,
+        policies=policies,
+        settings=ours,
+        decision_clock=clock,
+        drift=drift,
+        closeups=view.two_streams,
+    )
     return WatchedCamera(
         name,
         frames=view.frames,
-        pipeline=Pipeline(
-            name,
-            detector=models.detector_of(name),
-            embedder=embedder,
-            policies=policies,
-            settings=ours,
-            decision_clock=clock,
-            drift=drift,
-        ),
+        pipeline=pipeline,
         output=EventOutput(
             origin,
             policies,
@@ -266,7 +277,9 @@ def _build_camera(
             looks=view.looks,
             uplink=sinks.uplink,
             notice=partial(watching.camera_notice, name),
+            counters=pipeline.counters,
             drift=drift,
+            hours=view.hours,
         ),
         looks=view.looks,
         drift=drift,
@@ -274,7 +287,11 @@ def _build_camera(
 
 
 def _parts_told(
-    settings: AgentSettings, cameras: Sequence[WatchedCamera], gallery: _Gallery, sinks: _Sinks
+    settings: AgentSettings,
+    cameras: Sequence[WatchedCamera],
+    gallery: _Gallery,
+    sinks: _Sinks,
+    wrong_names: WrongNames,
 ) -> AgentParts:
     return AgentParts(
         settings.site,
@@ -284,6 +301,7 @@ def _parts_told(
         gallery.sync,
         sinks.uplink,
         sinks.facts,
+        wrong_names,
     )
 
 
@@ -293,24 +311,32 @@ def _build_between_frames(
     sinks: _Sinks,
     drifts: CameraDrifts,
     *,
-    outputs: Sequence[EventOutput],
+    parts: AgentParts,
+    jobs: FrameJobs,
     reload: Reload,
     stack: ExitStack,
 ) -> BetweenFrames:
     policies, sync, uplink = gallery.policies, gallery.sync, sinks.uplink
-    commands = report = None
+    report = None
     if uplink:
         report = GalleryReport(policies, sync, publisher=uplink.publisher, facts=sinks.facts)
     if uplink and uplink.inbox:
-        commands = stack.enter_context(
-            CommandRunner(uplink.inbox, settings, policies=policies, sync=sync, reload=reload)
+        commands = CommandRunner(
+            uplink.inbox,
+            settings,
+            policies=policies,
+            sync=sync,
+            jobs=jobs,
+            wrong_names=parts.wrong_names,
+            reload=reload,
         )
+        stack.enter_context(commands)
     one_for_all = next(iter(sinks.names.values()))  # they share a file, of which one forgets
     return BetweenFrames(
         policies,
         gallery.feed,
-        outputs=outputs,
-        commands=commands,
+        outputs=[camera.output for camera in parts.cameras],
+        jobs=jobs,
         report=report,
         names=one_for_all,
         scores=drifts.file,
@@ -320,6 +346,11 @@ def _build_between_frames(
 def _gather_observers(
     observers: Sequence[Observer], films: Mapping[str, Path], views: Views
 ) -> Observers:
+    if closed := [view.name for view in views.all if films and 0 in view.source.size_px]:
+        raise UsageError(
+            f"--annotate: expected cameras that are watched now, got {', '.join(closed)}; start "
+            "within their hours (active), or leave it out"
+        )
     shot = [
         AnnotatedFilm(view.name, VideoWriter(films[view.name], view.film_fps, view.source.size_px))
         for view in views.all

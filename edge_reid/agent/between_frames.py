@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge_reid.agent.camera_policies import CameraPolicies
-from edge_reid.agent.command_runner import CommandRunner
 from edge_reid.agent.event_output import EventOutput
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.score_file import ScoreFile
 from edge_reid.core.types import Frame
@@ -29,7 +29,7 @@ class BetweenFrames:
         policies: where another gallery comes into force.
         galleries: makes them ready.
         outputs: of the cameras; they take back who is not enrolled any more.
-        commands: its jobs between two frames; None: no commands are taken.
+        jobs: what other threads want done then.
         report: tells MQTT of the gallery; None: there is no broker.
         names: forgets people in time.
         scores: keeps what is counted of unknown people; None: of recordings, nothing.
@@ -41,7 +41,7 @@ class BetweenFrames:
         galleries: GalleryFeed,
         *,
         outputs: Sequence[EventOutput],
-        commands: CommandRunner | None,
+        jobs: FrameJobs,
         report: GalleryReport | None,
         names: NameGiver,
         scores: ScoreFile | None = None,
@@ -50,7 +50,7 @@ class BetweenFrames:
         self._galleries = galleries
         self._index = policies.index  # of which nobody removed is to be taken back any more
         self._outputs = outputs
-        self._commands = commands
+        self._jobs = jobs
         self._report = report
         self._names = names
         self._scores = scores
@@ -65,8 +65,7 @@ class BetweenFrames:
         index = self._galleries.take()
         if index is not None:
             self._policies.use_gallery(index)
-        if self._commands:
-            self._commands.run_jobs(camera, frame)
+        self._jobs.run(camera, frame)
         if self._policies.index is not self._index:
             self._index = self._policies.index
             for output in self._outputs:  # ahead of the report, which has all that names them wiped

@@ -1,4 +1,4 @@
-"""Where in the picture of a camera nobody is detected, and which zones it has."""
+"""Where in the picture of a camera nobody is detected, and which zones and lines it has."""
 
 from __future__ import annotations
 
@@ -6,25 +6,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_reid.core.config import CameraSettings
+from edge_reid.core.crossing import CrossingLine
 from edge_reid.core.geometry import Box
 from edge_reid.core.polygon import Polygon, SharePoint
 from edge_reid.core.types import Detection
 
 
 @dataclass(frozen=True, slots=True)
+class Zone:
+    """A part of the picture with a name."""
+
+    name: str
+    area: Polygon
+    loitering_s: float | None = None
+    """Who is in it for so long loiters; None: nobody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class TripLine:
+    """A line across the way of people."""
+
+    name: str
+    way: CrossingLine
+    sides: frozenset[int]
+    """Crossings to which sides are told: 1 to its right, `in`; -1 to its left, `out`."""
+
+
+_SIDES = {"in": frozenset({1}), "out": frozenset({-1}), "both": frozenset({1, -1})}
+
+
+@dataclass(frozen=True, slots=True)
 class CameraAreas:
-    """Of one camera."""
+    """Of one camera, each kind in the order of the configuration."""
 
     masks: tuple[Polygon, ...] = ()
-    zones: tuple[tuple[str, Polygon], ...] = ()
-    """By name, in the order of the configuration."""
+    zones: tuple[Zone, ...] = ()
+    lines: tuple[TripLine, ...] = ()
 
     @classmethod
     def of(cls, settings: CameraSettings) -> CameraAreas:
         """Those that are configured."""
         return cls(
             tuple(Polygon(mask.points) for mask in settings.masks),
-            tuple((zone.name, Polygon(zone.points)) for zone in settings.zones),
+            tuple(
+                Zone(zone.name, Polygon(zone.points), zone.loitering_s) for zone in settings.zones
+            ),
+            tuple(
+                TripLine(line.name, CrossingLine(*line.points), _SIDES[line.direction])
+                for line in settings.lines
+            ),
         )
 
     def unmasked(
@@ -45,7 +75,7 @@ class CameraAreas:
         if not self.zones:
             return None
         point = feet(box, size_px)
-        return tuple(name for name, zone in self.zones if zone.contains(point))
+        return tuple(zone.name for zone in self.zones if zone.area.contains(point))
 
     def _is_masked(self, point: SharePoint) -> bool:
         return any(mask.contains(point) for mask in self.masks)

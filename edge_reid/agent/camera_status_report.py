@@ -9,10 +9,11 @@ from typing import TypeAlias
 from edge_reid.agent.camera_frames import CameraFrames
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.look_record import LookRecord
-from edge_reid.agent.metrics import FrameRate
+from edge_reid.agent.metrics import Counters, FrameRate
 from edge_reid.agent.uplink import Uplink
+from edge_reid.agent.watch_hours import WatchHours
 from edge_reid.core.camera_fault import CameraFault, FaultKind
-from edge_reid.wire.events import CameraReport, CameraState, camera_status_message
+from edge_reid.wire.events import CameraReport, CameraState, StreamReport, camera_status_message
 from edge_reid.wire.payloads import CameraBrief
 
 STATUS_INTERVAL_S = 10.0
@@ -34,7 +35,9 @@ class CameraStatusReport:
         looks: how often and how late it is looked at; None: it is a recording.
         uplink: the broker; None: there is none.
         notice: tells a person.
+        counters: what happened so far.
         drift: how alike unknown people are; None: nobody counts.
+        hours: when it is watched.
     """
 
     def __init__(
@@ -45,18 +48,24 @@ class CameraStatusReport:
         looks: LookRecord | None,
         uplink: Uplink | None,
         notice: Callable[[str], None],
+        counters: Counters,
         drift: DriftWatch | None = None,
+        hours: WatchHours | None = None,
     ) -> None:
         self._camera = camera
         self._frames = frames
         self._looks = looks
         self._uplink = uplink
         self._notice = notice
+        self._counters = counters
         self._drift = drift
+        self._hours = hours or WatchHours(())
         self._rate = FrameRate()
         self._rate_of_late = FrameRate()  # asked more often than what is published
         self._next_status_s = 0.0
         self._next_look_s = 0.0
+        self._is_starting = True
+        """Whether no frame has come since the start, or since it was last closed by its hours."""
         self._persons_in_view: int | None = None
         self._reported: _Reported | None = None
         self.brief = CameraBrief(camera=camera, state="starting")
@@ -72,6 +81,7 @@ class CameraStatusReport:
     def running(self, persons_in_view: int) -> None:
         """A frame was taken, and what it brought is committed."""
         self._persons_in_view = persons_in_view
+        self._is_starting = False
         fault = self._frames.fault
         # a picture that stands still is handed out until it is known to
         stands_still = fault is not None and fault.kind == "frozen"
@@ -80,7 +90,11 @@ class CameraStatusReport:
     def quiet(self) -> None:
         """No frame has come for a while."""
         self._persons_in_view = None
-        state: CameraState = "starting" if self._frames.last_utc_s is None else "stalled"
+        if self._hours.rest_until_utc_s is not None:
+            self._is_starting = True
+            self._report_when_due("inactive", None)
+            return
+        state: CameraState = "starting" if self._is_starting else "stalled"
         self._report_when_due(state, self._frames.fault or _NO_PICTURE_YET)
 
     def ended(self, state: CameraState, reason: str | None = None) -> None:
@@ -132,8 +146,15 @@ class CameraStatusReport:
             fault=fault,
             persons_in_view=self._persons_in_view,
             looks=self._looks.report if self._looks else None,
+            streams=self._streams,
             drift=self._drift.report if self._drift else None,
+            inactive_until_utc_s=self._hours.rest_until_utc_s if state == "inactive" else None,
         )
+
+    @property
+    def _streams(self) -> StreamReport | None:
+        states, counters = self._frames.streams, self._counters
+        return StreamReport(states, counters.embeddings, counters.enlarged) if states else None
 
     def _publish(self, report: CameraReport) -> None:
         self.latest = report

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
 
 from edge_reid.agent.camera_policies import CameraPolicies
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.kept_pictures import PictureFolder
+from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.core.config import AgentSettings, CameraSettings, DecideSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError, SourceError, UsageError
-from edge_reid.core.types import Frame
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
@@ -30,33 +28,12 @@ _log = logging.getLogger(__name__)
 
 TURN_S = 0.5
 """Longest wait for a command before looking at whether to stop."""
-FRAME_PATIENCE_S = 10.0
-"""Longest wait for a frame."""
 SOURCE_PATIENCE_S = 20.0
 """Longest wait for what the gallery's source says."""
 FAREWELL_S = 2.0
 
 Reload = Callable[[], AgentSettings]
 """Reads the configuration anew; raises ConfigError."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """What a command wants done between two frames."""
-
-    future: Future[Frame | None]
-    """Of the frame that was looked at next; None: no camera gave any."""
-    work: Callable[[], None]
-    camera: str | None
-    """Whose frame it waits for; None: of any camera."""
-
-    def run(self, frame: Frame | None) -> None:
-        try:
-            self.work()
-        except Exception as error:  # the command fails, the frames do not
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(frame)
 
 
 class CommandRunner:
@@ -67,6 +44,8 @@ class CommandRunner:
         settings: those that the agent was started with.
         policies: where a command puts another policy in force.
         sync: how the gallery follows its source; None for a device that has its own.
+        jobs: what concerns the frames is done by.
+        wrong_names: takes published names back.
         reload: reads the settings anew.
     """
 
@@ -77,14 +56,17 @@ class CommandRunner:
         *,
         policies: CameraPolicies,
         sync: GallerySync | None,
+        jobs: FrameJobs,
+        wrong_names: WrongNames,
         reload: Reload,
     ) -> None:
         self._inbox = inbox
         self._settings = settings
         self._policies = policies
         self._sync = sync
+        self._jobs = jobs
+        self._wrong_names = wrong_names
         self._reload = reload
-        self._jobs: deque[_Job] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
 
@@ -94,20 +76,8 @@ class CommandRunner:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        while self._jobs:
-            self._jobs.popleft().future.cancel()
+        self._jobs.close()
         self._thread.join(FAREWELL_S)
-
-    def run_jobs(self, camera: str | None, frame: Frame | None) -> None:
-        """Do what is to be done now that `frame` of a camera is about to be looked at, or none of
-        any has come.
-        """
-        for _ in range(len(self._jobs)):
-            job = self._jobs.popleft()
-            if frame is not None and job.camera not in {None, camera}:
-                self._jobs.append(job)
-            elif job.future.set_running_or_notify_cancel():
-                job.run(frame)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -140,6 +110,8 @@ class CommandRunner:
                 self._look_for_gallery(command)
             case "set-threshold":
                 self._set_threshold(command)
+            case "not-this-person":
+                self._take_name_back(command)
 
     def _check_camera(self, command: Command) -> None:
         """Raise UsageError unless the command is for this agent, or for a camera of it."""
@@ -176,7 +148,7 @@ class CommandRunner:
             max_bytes=limits.snapshot_max_bytes,
         )
         camera = self._only_camera(command)
-        frame = self._do_between_frames(lambda: None, camera)
+        frame = self._jobs.do(lambda: None, camera)
         if frame is None:
             raise SourceError(
                 f"camera {camera}: expected a frame to keep, none comes now; try "
@@ -192,7 +164,7 @@ class CommandRunner:
         read = self._read_gallery()
 
         rules = {name: camera.decide for name, camera in found.cameras.items()}
-        self._do_between_frames(lambda: self._policies.use_rules(rules, read))
+        self._jobs.do(lambda: self._policies.use_rules(rules, read))
         self._inbox.note_threshold(None)
         self._inbox.done(
             command,
@@ -234,37 +206,15 @@ class CommandRunner:
                 f"threshold_max on the device), got {threshold:g}"
             )
 
-        self._do_between_frames(lambda: self._policies.use_threshold(threshold, command.camera))
+        self._jobs.do(lambda: self._policies.use_threshold(threshold, command.camera))
         if command.camera is None or len(self._settings.cameras) == 1:
             self._inbox.note_threshold(threshold)
         self._inbox.done(command, threshold=threshold)
 
-    def _do_between_frames(
-        self, work: Callable[[], None], camera: str | None = None
-    ) -> Frame | None:
-        """Have work done between two frames; returns the frame that came then, if one did.
-
-        Args:
-            work: what to do.
-            camera: it is to be a frame of this camera; None: of any.
-
-        Raises:
-            SourceError: no frame came in time, and the job is not done.
-            CancelledError: the agent stops.
-        """
-        future: Future[Frame | None] = Future()
-        self._jobs.append(_Job(future, work, camera))
-        if self._stopping.is_set():
-            future.cancel()
-        try:
-            return future.result(FRAME_PATIENCE_S)
-        except FutureTimeoutError:
-            if not future.cancel():  # it has begun meanwhile
-                return future.result()
-        raise SourceError(
-            f"camera {camera or self._cameras}: expected a frame within {FRAME_PATIENCE_S:g} s, "
-            "none came; nothing was changed"
-        )
+    def _take_name_back(self, command: Command) -> None:
+        event_id = command.event_id
+        assert event_id is not None, "the payload is checked"  # noqa: S101
+        self._inbox.done(command, note=self._wrong_names.take_event_back(event_id).in_words)
 
 
 def _without_rules(settings: AgentSettings) -> dict[str, CameraSettings]:

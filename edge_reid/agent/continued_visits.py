@@ -41,9 +41,28 @@ class ContinuedVisits:
         """What comes next continues nothing that was."""
         self._recent.clear()
 
+    def deny(self, visit: int, identity: str) -> None:
+        """An operator says that whoever came by this visit is not this person."""
+        self._recent.deny(visit, identity)
+
     def is_heir(self, track_id: int) -> bool:
         """Whether a track waits for the end of the one that it continues."""
         return track_id in self._heirs.values()
+
+    def visit_of(self, track_id: int) -> int:
+        """The number of the track that the visit of this open one began as."""
+        state = self._tracks.get(track_id)
+        return track_id if state is None else state.continues or track_id
+
+    def is_undecided(self, track_id: int) -> bool:
+        """Whether it may still turn out that this open track continues another one."""
+        state = self._tracks.get(track_id)
+        is_settled = state is not None and bool(state.published or state.continues)
+        return self._recent.memory_s > 0 and not is_settled
+
+    def awaited(self, now_utc_s: float) -> frozenset[int]:
+        """Visits without an open track that one may still turn out to continue."""
+        return frozenset(past.visit for past in self._recent.awaited(now_utc_s))
 
     def take_predecessor(
         self, track_id: int, policy: MatchPolicy, judge: Callable[[list[EmbeddedCrop]], Decision]
@@ -88,7 +107,8 @@ def past_track(place: Track, state: TrackState, decision: Decision | None) -> Pa
     held = state.held
     if isinstance(decision, Known | Unknown) and not state.is_absent:
         held = decision
-    return PastTrack(place, tuple(state.crops), held, state.continues or place.track_id)
+    visit = state.continues or place.track_id
+    return PastTrack(place, tuple(state.crops), held, visit, state.denied)
 
 
 def _is_somebody_else(now: Decision, past: PastTrack) -> bool:

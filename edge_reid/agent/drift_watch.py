@@ -142,7 +142,7 @@ class DriftWatch:
             self._keep(UnknownScores(_EMPTY, 0))
         self.block = replace(self.block, verdict=verdict)
         if verdict.state != (before.state if before else "none"):
-            self._notice(_in_words(verdict, self.advised_threshold))
+            self._notice(drift_in_words(verdict, self.advised_threshold))
 
     def adapt(self) -> None:
         """Move the threshold, between two frames, if that is wanted."""
@@ -161,7 +161,8 @@ class DriftWatch:
         )
 
 
-def _in_words(verdict: DriftVerdict, advised: float | None) -> str:
+def drift_in_words(verdict: DriftVerdict, advised: float | None) -> str:
+    """What is found of unknown people, and the threshold that would keep the accepted rate."""
     if verdict.state == "none":
         return f"drift: of {verdict.tracks} unknown tracks: as alike as the model's manifest says"
     than = "more" if verdict.state == "higher" else "less"

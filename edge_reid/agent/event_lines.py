@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TextIO
 
 from edge_reid.core.errors import StoreError, UsageError
-from edge_reid.wire.events import Event, event_line
+from edge_reid.wire.events import OutgoingEvent, event_line
 
 STDOUT = "-"
 
@@ -45,7 +45,7 @@ class EventLines:
     ) -> None:
         self._open.close()
 
-    def write(self, event: Event) -> None:
+    def write(self, event: OutgoingEvent) -> None:
         """Append one event.
 
         Raises:

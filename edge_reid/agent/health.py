@@ -61,7 +61,9 @@ class Health:
 
     @property
     def readiness(self) -> HealthAnswer:
-        """Whether it is alive, sees through a camera, and has a gallery."""
+        """Whether it is alive, sees through a camera, unless none is to be watched now, and has a
+        gallery.
+        """
         reasons = (*self.liveness.reasons, *self._blindness, *self._emptiness)
         return HealthAnswer(not reasons, reasons)
 
@@ -74,6 +76,7 @@ class Health:
             f"camera {name}: expected it to be running, got {report.state}"
             + (f": {report.reason}" if report.reason else "")
             for name, report in latest.items()
+            if report.state != "inactive"
         )
 
     @property

@@ -113,6 +113,8 @@ class Counters:
     """People that they found, frame by frame."""
     tracks: int = 0
     embeddings: int = 0
+    enlarged: int = 0
+    """Of these, embeddings of crops from the large stream of a camera with two."""
     uncertain_tracks: int = 0
     hits_by_identity: Counter[str] = field(default_factory=Counter)
     """Tracks told as known, by identity."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.agent.drift_watch import DriftWatch
@@ -18,6 +19,7 @@ from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, TrackReport
+from edge_reid.agent.zone_watch import ZoneWatch
 from edge_reid.core.config import CameraSettings
 from edge_reid.core.types import (
     Crop,
@@ -30,9 +32,10 @@ from edge_reid.core.types import (
     Track,
     TrackUpdate,
     Uncertain,
+    ZoneChange,
 )
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
-from edge_reid.vision.crops import CropPicker
+from edge_reid.vision.crops import CropPicker, LargerPicture
 from edge_reid.vision.detect import Detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.motion import MotionGate
@@ -53,6 +56,23 @@ class Step:
     """What was embedded at this frame."""
     embeddings: tuple[Embedding, ...] = ()
     """Of `crops`, in their order."""
+    zone_changes: tuple[ZoneChange, ...] = ()
+    """What happened at zones and lines."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ending:
+    """What the end of all tracks brought."""
+
+    hits: tuple[Hit, ...]
+    zone_changes: tuple[ZoneChange, ...]
+
+
+class Closeups(Protocol):
+    """Larger pictures of what frames show."""
+
+    def closeup(self, frame: Frame) -> LargerPicture | None:
+        """The one of the moment of a frame; None when there is none. It never waits."""
 
 
 class Cadence:
@@ -92,6 +112,7 @@ class Pipeline:
         decision_clock: Unix seconds now, for live sources; None takes the frame's own time, so
             that a file gives the same events in every run.
         drift: counts the similarities of unknown people; None: nobody does.
+        closeups: larger pictures, from which crops are cut; None: all are cut from the frames.
     """
 
     def __init__(
@@ -105,6 +126,7 @@ class Pipeline:
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
         drift: DriftWatch | None = None,
+        closeups: Closeups | None = None,
     ) -> None:
         self.counters = Counters()
         self._camera = camera
@@ -113,18 +135,26 @@ class Pipeline:
         self._embedder = embedder
         self._policies = policies
         self._cadence = Cadence(settings.detect.rate_hz)
-        self._gate = MotionGate() if settings.detect.motion_gate else None
+        self._areas = CameraAreas.of(settings)
+        self._gate = MotionGate(self._areas.masks) if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._camera_motion = CameraMotion()
-        self._areas = CameraAreas.of(settings)
         self._picker = CropPicker(settings.embed)
         self._decisions = TrackDecisions(
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
         )
+        has_areas = self._areas.zones or self._areas.lines
+        self._zones = ZoneWatch(self._areas, self._decisions.visits) if has_areas else None
         self._decision_clock = decision_clock
         self._drift = drift
-        self._occupied = False
+        self._closeups = closeups
+        self._occupied = self._has_somebody = False
         self._last_frame: Frame | None = None
+
+    @property
+    def has_somebody(self) -> bool:
+        """Whether the last look has found somebody for sure, or somebody is followed."""
+        return self._has_somebody
 
     def step(self, frame: Frame) -> Step:
         """Take one frame of a recording through all stages; the detector keeps its cadence."""
@@ -143,31 +173,54 @@ class Pipeline:
         self._decisions.use(self._policies.current)
         detections = self._detect(frame) if is_look else None
         with self.stages.stage("track"):
-            shift_px = NO_SHIFT if detections is None else self._camera_motion.shift_px(frame.image)
+            shift_px = self._shift_px(frame, detections)
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px, shift_px)
         if detections is not None:
+            sure = any(each.score >= self._detector.strong_score for each in detections)
+            self._has_somebody = sure or bool(update.active)
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
         embedded = self._embed(crops)
+        told = self._hits(self._recognise(crops, embedded), update.active, frame)
+        ended = self._end(frame, update.ended)
+        continued = self._tracker.end(self._decisions.take_continued())
         hits = (
-            *self._hits(self._recognise(crops, embedded), update.active, frame),
-            *self._end(frame, update.ended),
-            *self._end(frame, self._tracker.end(self._decisions.take_continued())),
+            *told,
+            *ended,
+            *self._end(frame, continued),
             *self._hits(self._decisions.redecide(), update.active, frame),
         )
+        changes = self._look_at_zones(frame, update, continued) if detections is not None else ()
         self.counters.frames += 1
         self._last_frame = frame
         decisions = self._decisions.decisions
-        return Step(self._camera, frame, hits, update.active, decisions, crops, embedded)
+        return Step(self._camera, frame, hits, update.active, decisions, crops, embedded, changes)
 
-    def finish(self) -> tuple[Hit, ...]:
+    def deny(self, visit: int, identity: str) -> None:
+        """An operator says that whoever came by this visit is not this person; how they are decided
+        now is among the hits of the next frame.
+        """
+        self._decisions.deny(visit, identity)
+
+    def finish(self) -> Ending:
         """End all tracks: nobody is followed over what comes next, if anything does."""
         self._decisions.use(self._policies.current)
-        ended = self._tracker.flush()
-        hits = self._end(self._last_frame, ended) if self._last_frame is not None else ()
+        ended, last = self._tracker.flush(), self._last_frame
+        hits = self._end(last, ended) if last is not None else ()
         self._decisions.forget_recent()
-        return hits
+        if self._zones is None or last is None:
+            return Ending(hits, ())
+        return Ending(hits, self._zones.finish(last.size_px, self._now(last)))
+
+    def _look_at_zones(
+        self, frame: Frame, update: TrackUpdate, ended: Sequence[Track]
+    ) -> tuple[ZoneChange, ...]:
+        if self._zones is None:
+            return ()
+        gone = {track.track_id for track in ended}
+        tracks = (track for track in update.active if track.track_id not in gone)
+        return self._zones.look(tracks, frame.size_px, frame.captured_utc_s, self._now(frame))
 
     def _detect(self, frame: Frame) -> Sequence[Detection]:
         if self._gate is not None:
@@ -181,13 +234,31 @@ class Pipeline:
         self.counters.detections += len(found)
         return found
 
+    def _shift_px(
+        self, frame: Frame, detections: Sequence[Detection] | None
+    ) -> tuple[float, float]:
+        """How far the camera has moved the picture since the look before; nobody cares while nobody
+        is followed, and no track can begin.
+        """
+        if detections is None:
+            return NO_SHIFT
+        if not detections and self._tracker.is_idle:
+            self._camera_motion.forget()
+            return NO_SHIFT
+        return self._camera_motion.shift_px(frame.image)
+
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):
             self._decisions.meet(update.close)
             for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
-            resting = self._decisions.resting
-            return self._picker.pick(frame, update.active, skip=resting, most=most_crops)
+            return self._picker.pick(
+                frame,
+                update.active,
+                skip=self._decisions.resting,
+                most=most_crops,
+                larger=self._closeups.closeup(frame) if self._closeups and update.active else None,
+            )
 
     def _recognise(
         self, crops: Sequence[Crop], embeddings: Sequence[Embedding]
@@ -208,6 +279,7 @@ class Pipeline:
         with self.stages.stage("embed"):
             vectors = self._embedder.embed([crop.image for crop in crops])
         self.counters.embeddings += len(crops)
+        self.counters.enlarged += sum(crop.is_enlarged for crop in crops)
         model_id = self._embedder.manifest.model_id
         return tuple(
             Embedding(vector, model_id, crop.quality)

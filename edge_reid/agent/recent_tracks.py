@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from edge_reid.agent.policy import MatchPolicy
-from edge_reid.agent.track_state import EmbeddedCrop, PastTrack, embeddings_of
+from edge_reid.agent.track_state import EmbeddedCrop, PastTrack, embeddings_of, is_called
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.threshold import threshold_for
 
@@ -20,6 +21,8 @@ _REACH = 1.0
 """Box heights from where a track was last seen, at once: boxes of half-hidden people jump."""
 _REACH_PER_S = 1.5
 """Box heights per second on top: walkers make 0.7 or so."""
+_TELLING_S = 3.0
+"""After a track has begun, it mostly has crops enough to tell what it continues."""
 _HEIGHT_RATIO = 1.6
 """Of the taller box to the other one."""
 
@@ -28,21 +31,34 @@ class RecentTracks:
     """The tracks of one camera that have ended within `memory_s`; 0 remembers none."""
 
     def __init__(self, memory_s: float) -> None:
-        self._memory_s = memory_s
+        self.memory_s = memory_s
         self._ended: list[PastTrack] = []
 
     def remember(self, past: PastTrack) -> None:
         """Keep a track that has ended, unless it walked out of the picture."""
-        if past.crops and not past.track.is_leaving and self._memory_s > 0:
+        if past.crops and not past.track.is_leaving and self.memory_s > 0:
             self._ended.append(past)
 
     def forget(self, past: PastTrack) -> None:
         """A track continues it: no other one will."""
         self._ended = [other for other in self._ended if other is not past]
 
+    def deny(self, visit: int, identity: str) -> None:
+        """Whoever came by this visit is not this person, and was never taken for them."""
+        self._ended = [
+            _denied(past, identity) if past.visit == visit else past for past in self._ended
+        ]
+
     def clear(self) -> None:
         """Nobody is followed over what comes next."""
         self._ended = []
+
+    def awaited(self, now_utc_s: float) -> tuple[PastTrack, ...]:
+        """Those that a track may continue which is already there, or comes in time."""
+        longest_s = self.memory_s + _TELLING_S if self.memory_s > 0 else 0.0
+        return tuple(
+            past for past in self._ended if now_utc_s - past.track.last_seen_utc_s <= longest_s
+        )
 
     def predecessor(
         self, crops: Sequence[EmbeddedCrop], absent: Iterable[PastTrack], policy: MatchPolicy
@@ -61,7 +77,7 @@ class RecentTracks:
         self._ended = [
             past
             for past in self._ended
-            if abs(first.captured_utc_s - past.track.last_seen_utc_s) <= self._memory_s
+            if abs(first.captured_utc_s - past.track.last_seen_utc_s) <= self.memory_s
         ]
         near = [
             past
@@ -73,12 +89,17 @@ class RecentTracks:
     def _may_be(self, past: PastTrack, first: EmbeddedCrop) -> bool:
         """Whether somebody can have come from there, in the time since."""
         gone_s = first.captured_utc_s - past.track.last_seen_utc_s
-        if not 0 < gone_s <= self._memory_s or past.track.is_leaving:
+        if not 0 < gone_s <= self.memory_s or past.track.is_leaving:
             return False
         before, after = past.track.box, first.box
         shorter, taller = sorted((before.height, after.height))
         way = math.dist(before.centre, after.centre) / taller
         return taller <= _HEIGHT_RATIO * shorter and way <= _REACH + _REACH_PER_S * gone_s
+
+
+def _denied(past: PastTrack, identity: str) -> PastTrack:
+    held = None if is_called(past.held, identity) else past.held
+    return replace(past, held=held, denied=past.denied | {identity})
 
 
 def _most_alike(

@@ -23,6 +23,7 @@ from edge_reid.agent.track_state import (
     PastTrack,
     TrackReport,
     TrackState,
+    is_called,
     is_weaker,
     kind_of_news,
 )
@@ -90,10 +91,29 @@ class TrackDecisions:
             state.add(crop, self._keep)
         if self._waits_for_predecessor(track_id):
             return None
-        shown = self._judge.shown(state.crops)
+        shown = self._judge.shown(state.crops, without=state.denied)
         self._challenge(shown, track_id)
         state.decision = self._judge.unless_elsewhere(shown, track_id)
         return self._report(state, track_id)
+
+    def deny(self, visit: int, identity: str) -> None:
+        """An operator says that a person is not who they were taken for. The tracks of their visit,
+        and those that continue it, are decided anew as if nobody of that name were enrolled.
+
+        Args:
+            visit: number of the track that it began as.
+            identity: that they were taken for.
+        """
+        self._visits.deny(visit, identity)
+        for track_id, state in self._tracks.items():
+            if (state.continues or track_id) != visit:
+                continue
+            if is_called(state.held, identity):
+                self._due |= self._names.waiting(state.held)
+            state.deny(identity)
+            if state.crops:
+                state.decision = self._judge.decide(state, track_id)
+                self._due.add(track_id)
 
     def redecide(self) -> tuple[TrackReport, ...]:
         """What is to be told of tracks that no crop was observed of: since another policy is in
@@ -120,6 +140,11 @@ class TrackDecisions:
             for track_id, state in self._tracks.items()
             if state.decision is not None
         }
+
+    @property
+    def visits(self) -> ContinuedVisits:
+        """Which open track goes on with whose visit; for whoever only looks."""
+        return self._visits
 
     def locate(self, tracks: Iterable[Track]) -> None:
         """Say where the open tracks are, at every frame."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edge_reid.agent.name_assignment import NameAssignment
@@ -25,19 +25,27 @@ class TrackJudge:
     policy: MatchPolicy
     names: NameAssignment
 
-    def shown(self, crops: Sequence[EmbeddedCrop], *, final: bool = False) -> Decision:
-        """Whom crops show, wherever else that person is."""
+    def shown(
+        self,
+        crops: Sequence[EmbeddedCrop],
+        *,
+        final: bool = False,
+        without: Collection[str] = frozenset(),
+    ) -> Decision:
+        """Whom crops show, wherever else that person is; `without`: whom they surely do not."""
         return decide(
             embeddings_of(crops),
             self.policy.index,
             threshold=self.policy.threshold,
             settings=self.policy.rules,
             final=final,
+            without=without,
         )
 
     def decide(self, state: TrackState, track_id: int, *, final: bool = False) -> Decision:
         """Who a track is by its crops; nobody is in two places."""
-        return self.unless_elsewhere(self.shown(state.crops, final=final), track_id)
+        shown = self.shown(state.crops, final=final, without=state.denied)
+        return self.unless_elsewhere(shown, track_id)
 
     def unless_elsewhere(self, decision: Decision, track_id: int) -> Decision:
         """The decision; uncertain, if another track looks no less like that person."""
@@ -68,7 +76,7 @@ class TrackJudge:
             track_id: its number.
             may_split: whether looks that are no more alike than two people are enough.
         """
-        alone = self.shown(state.fresh)
+        alone = self.shown(state.fresh, without=state.denied)
         if not state.crops or isinstance(alone, Uncertain):
             return False
         as_before = self.alikeness(state.crops, state.fresh)

@@ -32,6 +32,8 @@ class PastTrack:
     """Who it was taken for."""
     visit: int
     """The number of the track that the visit began as."""
+    denied: frozenset[str] = frozenset()
+    """As of `TrackState`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +65,8 @@ class TrackState:
     """The number of the track that the visit began as, if it was another one."""
     published_visit: int | None = None
     """`continues` as it was last told."""
+    denied: frozenset[str] = frozenset()
+    """Identities whom the person is not, as an operator has said."""
 
     @property
     def embeddings(self) -> tuple[Embedding, ...]:
@@ -123,10 +127,20 @@ class TrackState:
         self.crops, other.crops = other.crops, self.crops
         self.decision, other.decision = other.decision, self.decision
         self.held, other.held = other.held, self.held
+        self.denied, other.denied = other.denied, self.denied
+
+    def deny(self, identity: str) -> None:
+        """An operator says that the person is not this one: the name is neither held nor told."""
+        self.denied |= {identity}
+        if is_called(self.held, identity):
+            self.held = None
+        if is_called(self.published, identity):
+            self.published = None
 
     def adopt(self, before: PastTrack, held: Known | Unknown | None, keep: int) -> None:
         """Continue a track that has ended: its crops join these, and its visit goes on."""
         self.view, self.held, self.continues = self.best, held, before.visit
+        self.denied |= before.denied
         for crop in before.crops:
             _insert(self.crops, crop, keep)
 
@@ -138,6 +152,7 @@ class TrackState:
             self.held,
             fresh=list(self.fresh),
             continues=self.continues,
+            denied=self.denied,
         )
 
 
@@ -175,6 +190,11 @@ def kind_of_news(state: TrackState, now: Known | Unknown, gain: float) -> HitTyp
         better = now.similarity >= before.similarity + gain
         return HitType.UPDATE if better or now.identity != before.identity else None
     return HitType.UPDATE if has_moved else None
+
+
+def is_called(decision: Decision | None, identity: str) -> bool:
+    """Whether a decision gives this name."""
+    return isinstance(decision, Known) and decision.identity == identity
 
 
 def is_weaker(final: Decision, held: Known | Unknown | None) -> bool:

@@ -108,6 +108,8 @@ def _announcements(
             address,
             facts.cameras,
             device_trackers=wanted.device_trackers,
+            pictures=wanted.pictures,
+            zoned=[name for name, it in settings.cameras.items() if it.zones or it.lines],
         )
     )
 

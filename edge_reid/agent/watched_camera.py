@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from edge_reid.agent.camera_frames import CameraFrames
 from edge_reid.agent.camera_status_report import CameraStatusReport
+from edge_reid.agent.corrections import PublishedName, visit_of
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.look_record import LookRecord
 from edge_reid.agent.pipeline import Pipeline, Step
 from edge_reid.core.types import Frame
-from edge_reid.wire.events import CameraState
+from edge_reid.wire.events import CameraState, Event
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,11 +70,23 @@ class WatchedCamera:
             self._end_tracks()
         frame = self.frames.in_the_time_of_now(frame)
         step = self._through_the_stages(frame)
+        if self._pipeline.has_somebody:
+            self.frames.attend()
         self.output.write(step.hits)
+        self.output.write_zones(step.zone_changes)
         if self.looks:
-            age_s = self.frames.age_s(frame)
-            self.looks.note(age_s, waited_s=turn.waited_s, brought_events=bool(step.hits))
+            age_s, brought = self.frames.age_s(frame), bool(step.hits or step.zone_changes)
+            self.looks.note(age_s, waited_s=turn.waited_s, brought_events=brought)
         return step
+
+    def take_back(self, name: PublishedName) -> tuple[Event, ...]:
+        """Say that somebody was not who they were published as, and do not say so of them again.
+        Returns the events that are taken back, as `EventOutput.take_back`.
+        """
+        wrong = self.output.take_back(name)
+        if wrong:
+            self._pipeline.deny(visit_of(wrong[0]), name.identity)
+        return wrong
 
     def end_tracks_if_away(self) -> None:
         """End all tracks if the camera is away for so long that nobody is in view any more."""
@@ -96,4 +109,6 @@ class WatchedCamera:
         return self._pipeline.look(frame, most_crops=self.looks.crops_per_look)
 
     def _end_tracks(self) -> None:
-        self.output.write(self._pipeline.finish())
+        ending = self._pipeline.finish()
+        self.output.write(ending.hits)
+        self.output.write_zones(ending.zone_changes)

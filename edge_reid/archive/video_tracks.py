@@ -100,7 +100,7 @@ def _tracks(job: VideoJob, choice: ModelChoice) -> list[tuple[ArchivedTrack, Vec
     with open_source(settings.source) as source:
         for frame in source:
             hits += pipeline.step(frame).hits
-    hits += pipeline.finish()
+    hits += pipeline.finish().hits
     ends = (hit for hit in hits if hit.type is HitType.END)
     model_id = embedder.manifest.model_id
     fused = [(hit, mean_vector(hit.embeddings, model_id)) for hit in ends]

@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TypeVar
 
 from edge_reid.capture.camera_login import address_with_login
 from edge_reid.capture.camera_order import CameraOrder
 from edge_reid.capture.closed_after_use import ClosedAfterUse
 from edge_reid.capture.decoder_process import DecoderProcess
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
-from edge_reid.capture.frame_slots import FrameSlots
+from edge_reid.capture.frame_slots import LEAST_SLOTS, FrameSlots, Slot
 from edge_reid.capture.pixels import rgb_image
 from edge_reid.capture.reopening import ReopenPause
 from edge_reid.core.camera_fault import CameraFault
@@ -26,7 +28,9 @@ from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.opencv import DEFAULT_FPS
 from edge_reid.core.steady_clock import SteadyClock
-from edge_reid.core.types import Frame, Image
+from edge_reid.core.types import Frame
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +61,10 @@ class LiveSource(ClosedAfterUse):
         clock: gives frames their time.
         on_frame: called in the supervising thread whenever a newer frame can be taken; it must
             return soon.
+        is_wanted: whether it is to be open now, asked from any thread. While it is not, there is no
+            decoder, no frame and no fault, and opening it waits for nothing.
+        slots: places for pictures in memory; with more of them pictures of moments ago stay there
+            too, for `recent` and `read`.
 
     Raises:
         SourceError: `login_file` holds no login; or no picture within `stall_timeout_s` of opening,
@@ -74,6 +82,8 @@ class LiveSource(ClosedAfterUse):
         is_patient: bool = False,
         clock: SteadyClock | None = None,
         on_frame: Callable[[], None] = lambda: None,
+        is_wanted: Callable[[], bool] = lambda: True,
+        slots: int = LEAST_SLOTS,
     ) -> None:
         self.reopened = 0
         self.fps, self.size_px = DEFAULT_FPS, (0, 0)
@@ -82,6 +92,7 @@ class LiveSource(ClosedAfterUse):
         self._address = address_with_login(settings)
         self._clock = clock or SteadyClock()
         self._on_frame = on_frame
+        self._is_wanted = is_wanted
         self._closed = threading.Event()
         self._changed = threading.Condition()
         self._taking = threading.Lock()
@@ -90,7 +101,8 @@ class LiveSource(ClosedAfterUse):
         self._earlier = _Counts()
         self._max_still_s = settings.stall_timeout_s
         self._pause = ReopenPause()
-        self._slots = FrameSlots()
+        self._slots = FrameSlots(count=slots)
+        self._recent: deque[ReadyPicture] = deque(maxlen=slots - 1)
         self._report = DecoderReport(None)
         self._decoder: DecoderProcess | None = None
         self._has_tried = False
@@ -115,6 +127,12 @@ class LiveSource(ClosedAfterUse):
         decoder = self._decoder
         return decoder.fault if decoder else self._report.fault
 
+    @property
+    def recent(self) -> tuple[ReadyPicture, ...]:
+        """The newest pictures, oldest first, as far as their memory may still hold them."""
+        with self._changed:
+            return tuple(self._recent)
+
     def close(self) -> None:
         """End the iteration and let the camera go."""
         self._closed.set()
@@ -126,19 +144,32 @@ class LiveSource(ClosedAfterUse):
             self._supervisor.join(_CLOSE_WAIT_S)
 
     def newest(self) -> Frame | None:
-        """The newest frame that was not taken yet; None when none has come since, or it is too old
-        by now. Never waits.
+        """The newest frame that was not taken yet; None when none has come since, it is too old by
+        now, or none is wanted. Never waits.
         """
         with self._changed:
             picture, self._newest = self._newest, None
-        if picture is None or time.monotonic() - picture.captured_s > _MOST_AGE_S:
+        if picture is None or not self._is_wanted():
             return None
-        image = self._image(picture)
+        if time.monotonic() - picture.captured_s > _MOST_AGE_S:
+            return None
+        image = self.read(picture, rgb_image)
         if image is None:
             return None
         self._taken += 1
         captured_s = min(picture.captured_s, time.monotonic())
         return Frame(image, picture.index, self._clock.at(captured_s))
+
+    def read(self, picture: ReadyPicture, make: Callable[[memoryview, Slot], T]) -> T | None:
+        """What `make` makes of the bytes of a picture, a copy; None when a newer picture has taken
+        its place, or the source is closed. Never waits for the camera.
+        """
+        with self._taking:
+            if self._closed.is_set():
+                return None
+            with self._slots.reading(picture.slot) as data:
+                made = None if data is None else make(data, picture.slot)
+            return made if self._slots.holds(picture.slot) else None
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames(lambda: None)
@@ -152,15 +183,6 @@ class LiveSource(ClosedAfterUse):
             elif not self._await_change(_TURN_S):
                 idle()
 
-    def _image(self, picture: ReadyPicture) -> Image | None:
-        """RGB; None when a newer picture has taken its place, which is then about to be told."""
-        with self._taking:
-            if self._closed.is_set():
-                return None
-            with self._slots.reading(picture.slot) as data:
-                image = None if data is None else rgb_image(data, picture.slot)
-            return image if self._slots.holds(picture.slot) else None
-
     def _await_change(self, timeout_s: float) -> bool:
         with self._changed:
             return self._changed.wait_for(
@@ -172,7 +194,7 @@ class LiveSource(ClosedAfterUse):
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._has_tried)
             has_come = self._newest is not None
-        if not has_come:
+        if not has_come and self._is_wanted():
             fault = self.fault
             self.close()
             raise SourceError(str(fault))
@@ -180,12 +202,25 @@ class LiveSource(ClosedAfterUse):
     def _supervise(self) -> None:
         try:
             while not self._closed.is_set():
+                if not self._is_wanted():
+                    self._rest()
+                    continue
                 self._closed.wait(self._read_once())
-                self.reopened += not self._closed.is_set()
+                self.reopened += self._is_wanted() and not self._closed.is_set()
         finally:
             with self._taking:  # whoever is at a picture finishes it
                 self._closed.set()
                 self._slots.close()
+
+    def _rest(self) -> None:
+        """Have nothing to do with the camera for a moment."""
+        self._decoder = None
+        self._report = DecoderReport(None, frames_read=self._report.frames_read)
+        with self._changed:
+            self._newest, self._has_tried = None, True
+            self._recent.clear()
+            self._changed.notify_all()
+        self._closed.wait(_TURN_S)
 
     def _read_once(self) -> float:
         """One decoder from its start to its end; the pause until the next, seconds."""
@@ -220,9 +255,9 @@ class LiveSource(ClosedAfterUse):
         )
 
     def _follow(self, decoder: DecoderProcess) -> None:
-        """Hear a decoder until it ends, or until it is to be given up."""
+        """Hear a decoder until it ends, is not wanted any more, or is to be given up."""
         last_s, has_spoken = time.monotonic(), False
-        while not (decoder.is_over or self._closed.is_set()):
+        while self._is_wanted() and not (decoder.is_over or self._closed.is_set()):
             report = decoder.next_report(_TURN_S)
             if report:
                 self._report, has_spoken = report, True
@@ -250,6 +285,7 @@ class LiveSource(ClosedAfterUse):
         self._pause.succeeded()
         with self._changed:
             self._newest = picture
+            self._recent.append(picture)
             self._changed.notify_all()
         self._on_frame()
 
@@ -267,7 +303,7 @@ class LiveSource(ClosedAfterUse):
         with self._changed:
             self._has_tried = True
             self._changed.notify_all()
-        return self._pause.after(fault)
+        return self._pause.after(fault) if self._is_wanted() else 0.0
 
     def _warn_of(self, report: DecoderReport) -> None:
         if report.unenforced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -23,7 +24,14 @@ from edge_reid.wire.payloads import (
 LARGE_SITE = 50
 """With more agents than this, cameras that run well are counted."""
 _UPDATE_STYLES = {"failed": "red", "taken-back": "red", "waiting": "yellow"}
-_CAMERA_STYLES = {"running": "green", "starting": "cyan", "stalled": "yellow", "failed": "red"}
+_CAMERA_STYLES = {
+    "running": "green",
+    "inactive": "dim",
+    "starting": "cyan",
+    "stalled": "yellow",
+    "failed": "red",
+}
+_WELL = ("running", "inactive")
 
 
 def fleet_table(
@@ -76,7 +84,7 @@ def _cells(member: FleetMember, now: datetime, *, in_short: bool) -> tuple[Text,
 
 
 def _cameras(member: FleetMember, now: datetime, *, in_short: bool) -> list[Text]:
-    """A line a camera; in short those that run well are counted: `4 running`."""
+    """A line a camera; in short those that are well are counted: `4 running`, `1 inactive`."""
     is_online = member.presence(now) == "online"
     well = {
         name
@@ -88,7 +96,11 @@ def _cameras(member: FleetMember, now: datetime, *, in_short: bool) -> list[Text
         for name, brief in member.camera_states.items()
         if name not in well
     ]
-    return [*([Text(f"{len(well)} running", "green")] if well else []), *lines]
+    counts: Counter[str] = Counter(member.cameras[name].state for name in well)
+    counted = [
+        Text(f"{counts[state]} {state}", _CAMERA_STYLES[state]) for state in _WELL if counts[state]
+    ]
+    return [*counted, *lines]
 
 
 def _camera_line(
@@ -112,7 +124,7 @@ def _given_up(degraded: bool | None, looks: LookFigures | None) -> str:
 
 
 def _is_well(camera: CameraStatus | None, now: datetime) -> bool:
-    if camera is None or camera.state != "running" or camera.reason or camera.degraded:
+    if camera is None or camera.state not in _WELL or camera.reason or camera.degraded:
         return False
     return not is_overdue(camera.at, camera.period_s, now)
 
@@ -184,11 +196,12 @@ def _camera(camera: CameraStatus, now: datetime, *, online: bool) -> Text:
     dropped = f", {camera.frames_dropped} dropped" if camera.frames_dropped else ""
     given_up = _given_up(camera.degraded, camera.looks)
     reason = f": {shown(camera.reason)}" if camera.reason else ""
+    until = f" until {camera.inactive_until[:16]}Z" if camera.inactive_until else ""
     silent = is_overdue(camera.at, camera.period_s, now)
     said = f", silent for {age_text(camera.at, now)}" if silent else ""
     style = _CAMERA_STYLES.get(camera.state, "") if online and not silent else "dim"
     drift = _drift(camera.drift)
-    line = f"{camera.camera} {camera.state}{rate}{given_up}{dropped}{drift}{said}{reason}"
+    line = f"{camera.camera} {camera.state}{rate}{until}{given_up}{dropped}{drift}{said}{reason}"
     return Text(line, style)
 
 

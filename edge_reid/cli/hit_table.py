@@ -9,12 +9,21 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_reid.core.foreign_text import shown
-from edge_reid.wire.payloads import EventPayload
+from edge_reid.wire.payloads import AnyEvent, EventPayload, ZonePayload
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
 PEOPLE_MAX = 1000
 """People who are counted by name."""
-_TYPE_STYLES = {"new": "bold green", "update": "cyan", "end": "dim", "correction": "bold yellow"}
+_TYPE_STYLES = {
+    "new": "bold green",
+    "update": "cyan",
+    "end": "dim",
+    "correction": "bold yellow",
+    "entered": "green",
+    "left": "dim",
+    "loitering": "bold yellow",
+    "crossed": "blue",
+}
 
 
 class HitTable:
@@ -24,16 +33,17 @@ class HitTable:
         self.title = title
         self.note = ""
         """Text under the table; empty: the number of events of each person."""
-        self._rows: deque[EventPayload] = deque(maxlen=rows)
+        self._rows: deque[AnyEvent] = deque(maxlen=rows)
         self._seen: Counter[str] = Counter()
         self._count = 0
         self._replayed = 0
 
-    def add(self, event: EventPayload) -> None:
+    def add(self, event: AnyEvent) -> None:
         self._rows.append(event)
-        who = event.identity or ""
-        if who in self._seen or len(self._seen) < PEOPLE_MAX:
-            self._seen[who] += 1
+        if isinstance(event, EventPayload):
+            who = event.identity or ""
+            if who in self._seen or len(self._seen) < PEOPLE_MAX:
+                self._seen[who] += 1
         self._count += 1
         self._replayed += event.replayed
 
@@ -61,7 +71,13 @@ class HitTable:
             table.add_row(*self._cells(event))
         return table
 
-    def _cells(self, event: EventPayload) -> tuple[Text, ...]:
+    def _cells(self, event: AnyEvent) -> tuple[Text, ...]:
+        kind = Text(event.type, _TYPE_STYLES[event.type])
+        kind += Text(" replayed" * event.replayed, "dim")
+        if isinstance(event, ZonePayload):
+            place = Text(_place(event), "italic")
+            at, track = Text(event.at[11:21]), Text(f"#{event.track_id}")
+            return at, Text(event.camera), place, Text(), Text(), Text(), track, kind
         return (
             Text(event.decided_at[11:21]),
             Text(event.camera),
@@ -70,7 +86,7 @@ class HitTable:
             Text("–" if event.margin is None else f"{event.margin:.2f}"),
             Text(str(event.crops)),
             Text(f"#{event.track_id}"),
-            Text(event.type, _TYPE_STYLES[event.type]) + Text(" replayed" * event.replayed, "dim"),
+            kind,
         )
 
     def _who(self, event: EventPayload) -> Text:
@@ -91,14 +107,22 @@ class HitTable:
         return " · ".join(part for part in parts if part)
 
 
-def event_text(event: EventPayload) -> str:
+def event_text(event: AnyEvent) -> str:
     """An event as one plain line, for a pipe or a log."""
+    replayed = "  replayed" if event.replayed else ""
+    if isinstance(event, ZonePayload):
+        what = f"{event.at}  {event.camera}  {_place(event)}"
+        return f"{what}  track {event.track_id}  {event.type}{replayed}"
     who = shown(event.identity or event.stranger or "unknown")
     return (
         f"{event.decided_at}  {event.camera}  {who}"
-        f"  {_similarity(event)}  track {event.track_id}  {event.type}"
-        + ("  replayed" if event.replayed else "")
+        f"  {_similarity(event)}  track {event.track_id}  {event.type}{replayed}"
     )
+
+
+def _place(event: ZonePayload) -> str:
+    """`zone desk`, or `line door, in`."""
+    return f"zone {event.zone}" if event.zone else f"line {event.line}, {event.direction}"
 
 
 def _similarity(event: EventPayload) -> Text:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _NO_WIDTH = 100_000
 """Characters; tables take only what they need."""
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet would run."""
 
 
 def print_table(titles: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
@@ -54,3 +56,11 @@ def when(utc_s: float) -> str:
 def count(things: Collection[object], one: str, many: str | None = None) -> str:
     """How many of what: `1 template`, `2 templates`; `many` is a plural without -s."""
     return f"{len(things)} {one if len(things) == 1 else many or one + 's'}"
+
+
+def harmless(value: object) -> object:
+    """A value for a cell of a CSV file: text that a spreadsheet would run gets a `'`."""
+    if isinstance(value, list):
+        return " ".join(value)
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return f"'{value}" if is_formula else value

@@ -11,26 +11,37 @@ import re
 
 from edge_reid.core.names import RESERVED_LEVELS
 from edge_reid.mqtt.message import Received
-from edge_reid.wire.payloads import AgentStatus, EventPayload, HitPayload
-from edge_reid.wire.topics import AGENT_STATUS, Address
+from edge_reid.wire.payloads import (
+    AgentStatus,
+    CameraEvent,
+    HitPayload,
+    UnknownPayload,
+    ZonePayload,
+)
+from edge_reid.wire.topics import AGENT_STATUS, HIT, UNKNOWN, ZONE, Topic
 
 AGENTS_MAX = 20_000
 """Whose cameras are remembered at most."""
 
 
-def topic_mismatch(event: EventPayload, topic: str, root: str) -> str | None:
+_KINDS: dict[type[CameraEvent], tuple[Topic, str]] = {
+    HitPayload: (HIT, "a hit"),
+    UnknownPayload: (UNKNOWN, "an unknown"),
+    ZonePayload: (ZONE, "a zone's event"),
+}
+
+
+def topic_mismatch(event: CameraEvent, topic: str, root: str) -> str | None:
     """Why an event may not come on this topic; None: it may."""
     if event.camera in RESERVED_LEVELS:
         return f"{event.camera} can be no camera"
-    address = Address(root, event.site, event.agent)
-    is_hit = isinstance(event, HitPayload)
-    if topic != (address.hits if is_hit else address.unknowns)(event.camera):
-        kind = "a hit" if is_hit else "an unknown"
+    own, kind = _KINDS[type(event)]
+    if topic != own.name(root, event.site, camera=event.camera):
         return f"it claims to be {kind} of {event.site}/{event.camera}"
     return None
 
 
-def not_published_by(event: EventPayload, received: Received, user_property: str) -> str | None:
+def not_published_by(event: CameraEvent, received: Received, user_property: str) -> str | None:
     """Why the agent that an event names did not publish it, by the broker's word; None: it did.
 
     A publisher may set the property too. So every one of that name must name the agent; the
@@ -68,7 +79,7 @@ class CameraRegister:
         if is_own and status.cameras is not None and len(self._cameras) < AGENTS_MAX:
             self._cameras[who] = frozenset(status.cameras)
 
-    def objection(self, event: EventPayload) -> str | None:
+    def objection(self, event: CameraEvent) -> str | None:
         """Why the agent that an event names cannot have sent it; None: it can, or says nothing."""
         cameras = self._cameras.get((event.site, event.agent))
         if cameras is None or event.camera in cameras:

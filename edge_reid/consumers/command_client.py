@@ -25,16 +25,25 @@ LOOK_S = 1.0
 
 
 def new_command(
-    name: CommandName, threshold: float | None = None, *, camera: str | None = None
+    name: CommandName,
+    threshold: float | None = None,
+    *,
+    camera: str | None = None,
+    event_id: str | None = None,
 ) -> Command:
     """One issued now, with an id of its own; for an agent, or for one camera of it.
 
     Raises:
-        ValueError: the threshold is none, or goes with another command.
+        ValueError: threshold or event is none, or goes with another command.
     """
-    at = rfc3339(time.time())
-    own_id = secrets.token_hex(8)
-    return Command(id=own_id, command=name, issued_at=at, threshold=threshold, camera=camera)
+    return Command(
+        id=secrets.token_hex(8),
+        command=name,
+        issued_at=rfc3339(time.time()),
+        threshold=threshold,
+        camera=camera,
+        event_id=event_id,
+    )
 
 
 def ask(broker: Broker, address: Address, command: Command, *, timeout_s: float) -> CommandResult:

@@ -1,14 +1,14 @@
-"""Which stored events somebody asks for, in every kind of store."""
+"""Which stored hits and unknowns somebody asks for, in every kind of store."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_reid.consumers.event_store import COLUMNS, TABLE
+from edge_reid.consumers.event_store import COLUMNS, TABLE, event_of
 from edge_reid.wire.events import rfc3339
-from edge_reid.wire.payloads import EventPayload, utc_s
+from edge_reid.wire.payloads import AnyEvent, EventPayload, utc_s
 
 LAST_OF_TRACKS = f"""NOT EXISTS (
     SELECT 1 FROM {TABLE} later
@@ -51,9 +51,14 @@ class EventQuery:
         sql = f"SELECT {columns} FROM {TABLE} event{where} ORDER BY {order}{limit}"  # noqa: S608 - our own names
         return sql, [value for _, values in asked for value in values]
 
-    def chosen(self, events: Iterable[EventPayload]) -> list[EventPayload]:
+    def of_row(self, row: Sequence[object]) -> EventPayload:
+        """The event in a row that was selected."""
+        return event_of(row)
+
+    def chosen(self, events: Iterable[AnyEvent]) -> list[EventPayload]:
         """The same of events that are in no database, oldest first."""
-        kept = _last_of_tracks(events) if self.last_of_tracks else events
+        tracks = (event for event in events if isinstance(event, EventPayload))
+        kept = _last_of_tracks(tracks) if self.last_of_tracks else tracks
         found = sorted(filter(self._matches, kept), key=_order)
         return list(deque(found, self.limit))
 

@@ -7,15 +7,14 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from edge_reid.consumers.event_query import EventQuery
-from edge_reid.consumers.event_store import event_of
+from edge_reid.consumers.stored_query import Answer, StoredQuery
 from edge_reid.core.errors import StoreError
-from edge_reid.wire.payloads import EventPayload, parse_event
+from edge_reid.wire.payloads import AnyEvent, parse_event
 
 BAD_LINES_SHOWN = 10
 
 
-def read_lines(path: Path | None, query: EventQuery) -> list[EventPayload]:
+def read_lines(path: Path | None, query: StoredQuery[Answer]) -> list[Answer]:
     """Events of a file of JSON lines, oldest first; None: of standard input.
 
     Raises:
@@ -30,7 +29,7 @@ def read_lines(path: Path | None, query: EventQuery) -> list[EventPayload]:
     return query.chosen(_parsed(content, str(path or "standard input")))
 
 
-def _parsed(content: bytes, where: str) -> list[EventPayload]:
+def _parsed(content: bytes, where: str) -> list[AnyEvent]:
     """Every event; one that is still being written, without its line end, is left out."""
     *lines, _unfinished = content.split(b"\n")
     events = [_event_or_none(line) for line in lines]
@@ -44,14 +43,14 @@ def _parsed(content: bytes, where: str) -> list[EventPayload]:
     return [event for event in events if event is not None]
 
 
-def _event_or_none(line: bytes) -> EventPayload | None:
+def _event_or_none(line: bytes) -> AnyEvent | None:
     try:
         return parse_event(line)
     except ValueError:
         return None
 
 
-def read_sqlite(path: Path, query: EventQuery) -> list[EventPayload]:
+def read_sqlite(path: Path, query: StoredQuery[Answer]) -> list[Answer]:
     """Events of a sink's SQLite file, oldest first. A sink may write it meanwhile.
 
     Raises:
@@ -65,4 +64,4 @@ def read_sqlite(path: Path, query: EventQuery) -> list[EventPayload]:
         raise StoreError(
             f"{path}: cannot be read: {error}; give the file of a sink of this edge-reid"
         ) from error
-    return [event_of(row) for row in reversed(rows)]
+    return [query.of_row(row) for row in reversed(rows)]

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from edge_reid.consumers.event_store import BATCH_MAX, StoreUnavailableError
 from edge_reid.core.errors import StoreError
-from edge_reid.wire.payloads import EventPayload, parse_event
+from edge_reid.wire.payloads import AnyEvent, parse_event
 
 REMEMBERED = 1_000_000
 """Ids of so many newest events are kept in memory, about 100 MB: what comes twice comes soon. For
@@ -50,7 +50,7 @@ class LinesStore:
                 f"{path}: cannot be written: {error.strerror}; give another file"
             ) from error
 
-    def write(self, events: Sequence[EventPayload]) -> int:
+    def write(self, events: Sequence[AnyEvent]) -> int:
         new = {event.event_id: event for event in events if event.event_id not in self._known}
         text = "".join(event.to_json() + "\n" for event in new.values())
         self._append(text.encode())

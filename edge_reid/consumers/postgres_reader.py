@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import psycopg
 
-from edge_reid.consumers.event_query import EventQuery
-from edge_reid.consumers.event_store import event_of
 from edge_reid.consumers.postgres_store import CONNECT_TIMEOUT_S, checked_url, one_line
+from edge_reid.consumers.stored_query import Answer, StoredQuery
 from edge_reid.core.errors import StoreError
-from edge_reid.wire.payloads import EventPayload
 
 
-def read_postgres(url: str, query: EventQuery, option: str) -> list[EventPayload]:
+def read_postgres(url: str, query: StoredQuery[Answer], option: str) -> list[Answer]:
     """Events of a database, oldest first. It needs the right to read, and changes nothing.
 
     Args:
@@ -37,4 +35,4 @@ def read_postgres(url: str, query: EventQuery, option: str) -> list[EventPayload
             f"PostgreSQL: cannot be read: {one_line(error)}; check the URL and PGPASSFILE, and that"
             " a sink of this edge-reid has used it"
         ) from error
-    return [event_of(row) for row in reversed(rows)]
+    return [query.of_row(row) for row in reversed(rows)]

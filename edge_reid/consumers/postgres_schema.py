@@ -10,6 +10,7 @@ import psycopg
 from edge_reid.consumers.event_query import LAST_OF_TRACKS
 from edge_reid.consumers.event_store import TABLE
 from edge_reid.consumers.postgres_months import CHANGE_LOCK, Month, add_month
+from edge_reid.consumers.zone_rows import ZONE_TABLE
 from edge_reid.core.errors import StoreError
 
 FIRST_TABLE = """CREATE TABLE edge_reid_events (
@@ -70,18 +71,23 @@ _PARTITIONED = f"""
         ON edge_reid_events (site, agent, camera, track_id, first_seen, decided_at)
 """
 
-_RIGHTS = f"""DO $$
+
+def _same_rights(of: str, to: str) -> bytes:
+    """SQL: whoever has rights on one table has them on another."""
+    statement = f"""DO $$
     DECLARE
         held record;
     BEGIN
         FOR held IN
             SELECT privilege_type, CASE WHEN grantee = 0 THEN 'PUBLIC'
                 ELSE grantee::regrole::text END AS grantee
-            FROM aclexplode((SELECT relacl FROM pg_class WHERE oid = '{_OLD_TABLE}'::regclass))
+            FROM aclexplode((SELECT relacl FROM pg_class WHERE oid = '{of}'::regclass))
         LOOP
-            EXECUTE format('GRANT %s ON edge_reid_events TO %s', held.privilege_type, held.grantee);
+            EXECUTE format('GRANT %s ON {to} TO %s', held.privilege_type, held.grantee);
         END LOOP;
     END $$"""  # noqa: S608 - our own names
+    return statement.encode()
+
 
 _VIEWS = f"""
     CREATE VIEW edge_reid_visits AS
@@ -112,6 +118,42 @@ _CORRECTIONS = f"""
 """  # noqa: S608 - our own names
 
 
+_ZONES = "ALTER TABLE edge_reid_events ADD COLUMN zones text[]"
+
+_ZONE_TABLE = """CREATE TABLE edge_reid_zone_events (
+        event_id text PRIMARY KEY,
+        seq bigint NOT NULL,
+        type text NOT NULL,
+        zone text,
+        line text,
+        direction text,
+        site text NOT NULL,
+        agent text NOT NULL,
+        camera text NOT NULL,
+        track_id bigint NOT NULL,
+        continues bigint,
+        at timestamptz NOT NULL,
+        entered_at timestamptz,
+        decided_at timestamptz NOT NULL,
+        first_seen timestamptz NOT NULL,
+        last_seen timestamptz NOT NULL,
+        x1 double precision NOT NULL, y1 double precision NOT NULL,
+        x2 double precision NOT NULL, y2 double precision NOT NULL,
+        frame_width bigint NOT NULL,
+        frame_height bigint NOT NULL,
+        replayed boolean NOT NULL,
+        stored_at timestamptz NOT NULL
+    );
+    CREATE INDEX edge_reid_zone_events_by_time ON edge_reid_zone_events (at);
+    CREATE INDEX edge_reid_zone_events_by_camera ON edge_reid_zone_events (site, camera, at)"""
+
+
+def _add_zone_table(db: psycopg.Connection) -> None:
+    """A table for what happens at zones, with the rights of the other one."""
+    db.execute(_ZONE_TABLE)
+    db.execute(_same_rights(TABLE, ZONE_TABLE))
+
+
 def _by_month(db: psycopg.Connection) -> None:
     """Split the one table into a partition a month; events and rights stay."""
     db.execute(_PARTITIONED)
@@ -123,7 +165,7 @@ def _by_month(db: psycopg.Connection) -> None:
             add_month(db, month)
     # all columns, somebody's own too, and then the new one, `continues`
     db.execute(f"INSERT INTO {TABLE} SELECT *, NULL FROM {_OLD_TABLE}".encode())  # noqa: S608 - our own names
-    db.execute(_RIGHTS.encode())
+    db.execute(_same_rights(_OLD_TABLE, TABLE))
     db.execute(_VIEWS.encode())
     try:
         db.execute(f"DROP TABLE {_OLD_TABLE}".encode())
@@ -139,6 +181,8 @@ MIGRATIONS: tuple[str | Callable[[psycopg.Connection], None], ...] = (
     STRANGERS,
     _by_month,
     _CORRECTIONS,
+    _ZONES,
+    _add_zone_table,
 )
 """What brings the tables from one version to the next, from 0 on."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -13,6 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 from edge_reid.consumers.event_store import (
     BATCH_MAX,
     COLUMNS,
+    MONTH_S,
+    OWN_MONTHS,
     TABLE,
     RejectedEventError,
     StoreUnavailableError,
@@ -20,8 +22,9 @@ from edge_reid.consumers.event_store import (
 )
 from edge_reid.consumers.postgres_months import Month, add_month, drop_before, months_of
 from edge_reid.consumers.postgres_schema import migrate_schema
+from edge_reid.consumers.zone_rows import ZONE_COLUMNS, ZONE_TABLE, by_table, zone_row
 from edge_reid.core.errors import StoreError, UsageError
-from edge_reid.wire.payloads import EventPayload, utc_s
+from edge_reid.wire.payloads import AnyEvent, EventPayload, utc_s
 
 CONNECT_TIMEOUT_S = 5
 PATIENCE_MS = 30_000
@@ -33,6 +36,14 @@ MONTH_RETRY_S = 600.0
 _INSERT = (
     f"INSERT INTO {TABLE} ({', '.join(COLUMNS)})"  # noqa: S608 - our own names
     f" VALUES ({', '.join(['%s'] * len(COLUMNS))}) ON CONFLICT (decided_at, event_id) DO NOTHING"
+)
+_INSERT_ZONE = (
+    f"INSERT INTO {ZONE_TABLE} ({', '.join(ZONE_COLUMNS)})"  # noqa: S608 - our own names
+    f" VALUES ({', '.join(['%s'] * len(ZONE_COLUMNS))}) ON CONFLICT (event_id) DO NOTHING"
+)
+_EXPIRE_ZONES = (
+    f"DELETE FROM {ZONE_TABLE}"  # noqa: S608 - our own names
+    " WHERE (decided_at >= %s AND decided_at < %s) OR stored_at < %s"
 )
 
 
@@ -61,20 +72,27 @@ class PostgresStore:
                 f"PostgreSQL: cannot be used: {one_line(error)}; check the URL, and PGPASSFILE"
             ) from error
 
-    def write(self, events: Sequence[EventPayload]) -> int:
-        rows = [row(event) for event in events]
+    def write(self, events: Sequence[AnyEvent]) -> int:
+        tracks, zones = by_table(events)
+        entries = ((_INSERT, [*map(row, tracks)]), (_INSERT_ZONE, [*map(zone_row, zones)]))
         with self._errors_of_ours():
             self._db = self._db or self._connect()
-            self._add_months(self._db, events)
+            self._add_months(self._db, tracks)
+            new = 0
             with self._db.transaction(), self._db.cursor() as cursor:
-                cursor.executemany(_INSERT, rows)
-                return cursor.rowcount
+                for statement, rows in entries:
+                    if rows:
+                        cursor.executemany(statement, rows)
+                        new += cursor.rowcount
+            return new
 
     def expire(self, before_utc_s: float) -> None:
         with self._errors_of_ours():
             self._db = self._db or self._connect()
-            dropped = drop_before(self._db, datetime.fromtimestamp(before_utc_s, timezone.utc))
-            self._months.difference_update(dropped)
+            before = datetime.fromtimestamp(before_utc_s, timezone.utc)
+            self._months.difference_update(drop_before(self._db, before))
+            sane = before - timedelta(seconds=OWN_MONTHS * MONTH_S)
+            self._db.execute(_EXPIRE_ZONES, (sane, before, before))
 
     @contextmanager
     def _errors_of_ours(self) -> Iterator[None]:

@@ -27,8 +27,8 @@ from edge_reid.mqtt.connection import Connection, resume
 from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.message_transport import UnreachableError
 from edge_reid.mqtt.session import Session
-from edge_reid.wire.payloads import EventPayload, EventsStored, parse_event
-from edge_reid.wire.topics import AGENT_STATUS, EVENTS, Address, shared
+from edge_reid.wire.payloads import AnyEvent, EventsStored, parse_event
+from edge_reid.wire.topics import AGENT_STATUS, TRACK_EVENTS, ZONE, Address, Topic, shared
 
 _log = logging.getLogger(__name__)
 
@@ -62,12 +62,20 @@ class Share:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        return tuple(shared(self.group, topic.filter(self.root, self.site)) for topic in EVENTS)
+        return tuple(map(self._shared, TRACK_EVENTS))
+
+    @property
+    def zone_filters(self) -> tuple[str, ...]:
+        """What a broker whose access rules are of before 0.6 lets nobody read."""
+        return (self._shared(ZONE),)
 
     @property
     def agents(self) -> str:
         """Where every agent says for which cameras it speaks."""
         return AGENT_STATUS.filter(self.root, self.site)
+
+    def _shared(self, topic: Topic) -> str:
+        return shared(self.group, topic.filter(self.root, self.site))
 
     @property
     def client_id(self) -> str:
@@ -119,7 +127,7 @@ class Sink:
         self._retry_s = retry_s
         self._connection: Connection | None = None
         self._arrived: deque[Received] = deque()  # events, as they came
-        self._batch: dict[_EventKey, EventPayload] = {}
+        self._batch: dict[_EventKey, AnyEvent] = {}
         self._batch_began_s = 0.0
         # to be acknowledged on this connection, in this order, once its event is settled
         self._unsettled: deque[tuple[Received, _EventKey | None]] = deque()
@@ -201,6 +209,7 @@ class Sink:
         connection = resume(self._broker, self._share.client_id, SESSION)
         connection.listen_if_allowed([self._share.agents], self._cameras.learn, qos=0)
         connection.listen(self._share.filters, self._arrived.append)
+        connection.listen_if_allowed(self._share.zone_filters, self._arrived.append)
         return connection
 
     def _lose(self, error: BrokerError) -> None:
@@ -273,7 +282,7 @@ class Sink:
                 del self._batch[key]
                 self._skip(f"event {event.event_id}", objection)
 
-    def _write(self, events: Sequence[EventPayload]) -> list[EventPayload]:
+    def _write(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
         """Store events; returns those that are in the store now."""
         try:
             new = self._store.write(events)
@@ -299,7 +308,7 @@ class Sink:
         self.trouble = trouble
 
 
-def _confirmations(root: str, events: Iterable[EventPayload]) -> list[Message]:
+def _confirmations(root: str, events: Iterable[AnyEvent]) -> list[Message]:
     """One message for every agent among them."""
     by_agent: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for event in events:

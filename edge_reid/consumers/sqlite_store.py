@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,21 +11,22 @@ from pathlib import Path
 from edge_reid.consumers.event_store import (
     BATCH_MAX,
     COLUMNS,
+    MONTH_S,
     OWN_MONTHS,
     TABLE,
     RejectedEventError,
     StoreUnavailableError,
     row,
 )
+from edge_reid.consumers.zone_rows import ZONE_COLUMNS, ZONE_TABLE, by_table, zone_row
 from edge_reid.core.errors import StoreError
 from edge_reid.storage.database import Database, DatabaseKind
 from edge_reid.storage.soundness import check_ours, migrate
 from edge_reid.storage.sqlite import transaction
 from edge_reid.wire.events import rfc3339
-from edge_reid.wire.payloads import EventPayload
+from edge_reid.wire.payloads import AnyEvent
 
 LOCK_TIMEOUT_S = 5.0
-MONTH_S = 30 * 86_400
 
 MIGRATIONS = (
     (
@@ -69,6 +71,36 @@ MIGRATIONS = (
     ),
     ("ALTER TABLE edge_reid_events ADD COLUMN continues INTEGER",),
     ("ALTER TABLE edge_reid_events ADD COLUMN corrects TEXT",),
+    ("ALTER TABLE edge_reid_events ADD COLUMN zones TEXT",),  # a list as JSON, for json_each
+    (
+        """CREATE TABLE edge_reid_zone_events (
+            event_id TEXT PRIMARY KEY,
+            seq INTEGER NOT NULL,
+            type TEXT NOT NULL,
+            zone TEXT,
+            line TEXT,
+            direction TEXT,
+            site TEXT NOT NULL,
+            agent TEXT NOT NULL,
+            camera TEXT NOT NULL,
+            track_id INTEGER NOT NULL,
+            continues INTEGER,
+            at TEXT NOT NULL,
+            entered_at TEXT,
+            decided_at TEXT NOT NULL,
+            first_seen TEXT NOT NULL,
+            last_seen TEXT NOT NULL,
+            x1 REAL NOT NULL, y1 REAL NOT NULL, x2 REAL NOT NULL, y2 REAL NOT NULL,
+            frame_width INTEGER NOT NULL,
+            frame_height INTEGER NOT NULL,
+            replayed INTEGER NOT NULL,
+            stored_at TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX zone_events_by_camera ON edge_reid_zone_events (site, camera, at)",
+        # who it was is asked of the same track
+        """CREATE INDEX events_by_track ON edge_reid_events
+            (site, agent, camera, track_id, first_seen, decided_at)""",
+    ),
 )
 EVENTS = DatabaseKind(
     noun="events",
@@ -81,12 +113,19 @@ EVENTS = DatabaseKind(
     error=StoreError,
 )
 
-_INSERT = (
-    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - our own names
-    " ON CONFLICT (event_id) DO NOTHING"
-)
 
-_EXPIRE = f"DELETE FROM {TABLE} WHERE (decided_at >= ? AND decided_at < ?) OR stored_at < ?"  # noqa: S608 - our own names
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
+        " ON CONFLICT (event_id) DO NOTHING"
+    )
+
+
+_INSERT, _INSERT_ZONE = _insert(TABLE, COLUMNS), _insert(ZONE_TABLE, ZONE_COLUMNS)
+_EXPIRE = tuple(
+    f"DELETE FROM {table} WHERE (decided_at >= ? AND decided_at < ?) OR stored_at < ?"  # noqa: S608 - our own names
+    for table in (TABLE, ZONE_TABLE)
+)
 
 
 class SqliteStore:
@@ -110,17 +149,20 @@ class SqliteStore:
                 f"{path}: cannot be opened: {error}; check the folder, or give another file"
             ) from error
 
-    def write(self, events: Sequence[EventPayload]) -> int:
-        rows = [row(event) for event in events]
+    def write(self, events: Sequence[AnyEvent]) -> int:
+        tracks, zones = by_table(events)
+        rows = [[_held(value) for value in row(event)] for event in tracks]
         before = self._db.total_changes
         with self._errors_of_ours(), transaction(self._db):
             self._db.executemany(_INSERT, rows)
+            self._db.executemany(_INSERT_ZONE, map(zone_row, zones))
         return self._db.total_changes - before
 
     def expire(self, before_utc_s: float) -> None:
         before, sane = rfc3339(before_utc_s), rfc3339(before_utc_s - OWN_MONTHS * MONTH_S)
         with self._errors_of_ours(), transaction(self._db):
-            self._db.execute(_EXPIRE, (sane, before, before))
+            for statement in _EXPIRE:
+                self._db.execute(statement, (sane, before, before))
 
     @contextmanager
     def _errors_of_ours(self) -> Iterator[None]:
@@ -145,3 +187,8 @@ class SqliteStore:
         self._db.execute("PRAGMA synchronous = FULL")
         with transaction(self._db):
             migrate(self._db, EVENTS)
+
+
+def _held(value: object) -> object:
+    """As SQLite can hold it."""
+    return json.dumps(value) if isinstance(value, list) else value

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge_reid.consumers.event_query import EventQuery
 from edge_reid.consumers.event_readers import read_lines, read_sqlite
 from edge_reid.consumers.event_store import EventStore
 from edge_reid.consumers.lines_store import LinesStore
 from edge_reid.consumers.sqlite_store import SqliteStore
+from edge_reid.consumers.stored_query import Answer, StoredQuery
 from edge_reid.consumers.webhook_store import WebhookStore, WebhookTarget
 from edge_reid.core.errors import UsageError
 from edge_reid.core.extras import how_to_install
 from edge_reid.core.redact import redact
 from edge_reid.storage.file_head import FileHead
-from edge_reid.wire.payloads import EventPayload
 
 STDOUT = "-"
 STDIN = "-"
@@ -41,8 +40,8 @@ def open_store(where: str, webhook: WebhookTarget | None = None) -> EventStore:
     raise _none_of_ours("--to", where)
 
 
-def read_events(where: str, query: EventQuery, option: str = "--from") -> list[EventPayload]:
-    """Events, oldest first.
+def read_events(where: str, query: StoredQuery[Answer], option: str = "--from") -> list[Answer]:
+    """What a query asks for, oldest first.
 
     Args:
         where: `sqlite:///FILE`, `postgresql://…`, a file of SQLite or of JSON lines, or `-` for
@@ -110,7 +109,7 @@ def _postgres_store(where: str) -> EventStore:
     return PostgresStore(where)
 
 
-def _postgres_events(where: str, query: EventQuery, option: str) -> list[EventPayload]:
+def _postgres_events(where: str, query: StoredQuery[Answer], option: str) -> list[Answer]:
     try:
         from edge_reid.consumers.postgres_reader import read_postgres  # noqa: PLC0415 - an extra
     except ImportError as error:

@@ -23,7 +23,7 @@ from edge_reid.consumers.lines_store import LinesStore
 from edge_reid.consumers.webhook_signature import HEADER, signature
 from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.mqtt.backoff import Backoff
-from edge_reid.wire.payloads import EventPayload
+from edge_reid.wire.payloads import AnyEvent
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class WebhookStore:
         self._trouble = ""
         self._due_s = 0.0  # not before
 
-    def write(self, events: Sequence[EventPayload]) -> int:
+    def write(self, events: Sequence[AnyEvent]) -> int:
         new = [event for event in events if event.event_id not in self._delivered]
         for event in new:
             self._deliver(event)
@@ -109,7 +109,7 @@ class WebhookStore:
         self._connection.close()
         self._quarantine.close()
 
-    def _deliver(self, event: EventPayload) -> None:
+    def _deliver(self, event: AnyEvent) -> None:
         if time.monotonic() < self._due_s:
             raise StoreUnavailableError(self._trouble)
         try:
@@ -124,7 +124,7 @@ class WebhookStore:
         self._backoff.reset()
         self._remember(event.event_id)
 
-    def _refuse(self, event: EventPayload, answer: _Answer) -> None:
+    def _refuse(self, event: AnyEvent, answer: _Answer) -> None:
         self._backoff.reset()
         self._quarantine.write([event])
         raise RejectedEventError(

@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from edge_reid.core.active_hours import hours_window
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
 from edge_reid.core.cores import threads_for_inference
@@ -71,7 +72,7 @@ def runtime_name(word: str) -> RuntimeName:
     raise UsageError(f"--runtime: expected one of {', '.join(get_args(RuntimeName))}, got {word}")
 
 
-CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold"]
+CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold", "not-this-person"]
 
 
 def _broker_url(url: str) -> str:
@@ -122,6 +123,11 @@ class _Section(BaseModel):
 S = TypeVar("S", bound=_Section)
 
 
+def _is_stream(uri: str) -> bool:
+    """Whether it is the address of a stream on the network."""
+    return uri.lower().startswith(("rtsp://", "rtsps://", "http://", "https://"))
+
+
 class SourceSettings(_Section):
     """The camera, stream or file that frames come from."""
 
@@ -130,6 +136,12 @@ class SourceSettings(_Section):
     `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
     pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
     `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    detect_uri: Annotated[str, Field(min_length=1)] | None = None
+    """A smaller stream of the same camera, its substream. If set, people are detected in it, and
+    the large stream of `uri` is read only while somebody is in view: their crops are cut from it.
+    Login, transport and certificates are those of `uri`."""
+    crop_linger_s: Seconds = 10.0
+    """With `detect_uri`: the large stream is closed when nobody has been in view for this long."""
     start_time: datetime | None = None
     """Wall-clock time of the first frame of a file, UTC if it names no zone. Default: 1970-01-01,
     so that two runs give the same events."""
@@ -154,16 +166,32 @@ class SourceSettings(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> SourceSettings:
-        is_tls = self.uri.lower().startswith(("rtsps://", "https://"))
+        uris = [self.uri, *([self.detect_uri] if self.detect_uri else [])]
+        if self.detect_uri and not all(map(_is_stream, uris)):
+            raise ValueError("detect_uri: should be set only as a URL, where uri is a URL too")
+        if self.detect_uri == self.uri:
+            raise ValueError("detect_uri: should be another stream than uri")
+        is_tls = all(uri.lower().startswith(("rtsps://", "https://")) for uri in uris)
         if (self.ca_file or self.tls_fingerprint) and not is_tls:
             raise ValueError(
                 "ca_file, tls_fingerprint: should be set only with rtsps:// or https://"
             )
         if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
             raise ValueError("allow_redirects: should not be set with ca_file or tls_fingerprint")
-        if self.login_file and ("://" not in self.uri or has_login(self.uri)):
+        if self.login_file and ("://" not in self.uri or any(map(has_login, uris))):
             raise ValueError("login_file: should be set only with a URL that holds no login")
         return self
+
+    @property
+    def detect_stream(self) -> SourceSettings:
+        """The small stream as a source of its own; the only one, where there is one."""
+        only = {"uri": self.detect_uri or self.uri, "detect_uri": None}
+        return self.model_copy(update=only)
+
+    @property
+    def crop_stream(self) -> SourceSettings:
+        """The large stream as a source of its own."""
+        return self.model_copy(update={"detect_uri": None})
 
     @property
     def start_utc_s(self) -> float:
@@ -200,7 +228,7 @@ class DetectSettings(_Section):
     rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
     """Runs of the detector per second of video; between them, tracks are predicted."""
     motion_gate: bool = True
-    """Skip the detector while nothing moves and nobody is tracked."""
+    """Skip the detector while nothing moves outside of masks and nobody is tracked."""
     strong_score: Share | None = None
     """A detection with at least this score may start a track. Default: from the detector's
     manifest."""
@@ -438,6 +466,10 @@ class HomeAssistantSettings(_Section):
     )
     """First level of its discovery topics, as set there. `certs.py` writes access rules for the
     default only."""
+    pictures: bool = False
+    """Whether the best crop of the last hit of each camera is published, for an image entity. It is
+    the only way by which pictures of people leave the device, and goes to every reader of the
+    broker."""
     device_trackers: bool = False
     """Whether a person is a device tracker too: `home` while a camera of this agent has them in
     view."""
@@ -516,7 +548,7 @@ class WebUserSettings(_Section):
     """Somebody who may log in to the page. NAME is what they type."""
 
     role: RoleName = "viewer"
-    """`viewer` looks, `operator` also decides what is kept, `admin` may do everything."""
+    """`viewer` looks, `operator` also enrols and names people, `admin` also removes them."""
     password_hash: Annotated[str, AfterValidator(_password_hash)]
     """The scrypt hash of the password; `python -m edge_reid.web.password_hash` asks for one and
     prints it."""
@@ -541,6 +573,12 @@ class WebSettings(_ListenerSettings):
     then, and needs a login on loopback too."""
     crops_memory_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     """How long the crops of a hit are kept, in memory only."""
+    keep_crops_s: Annotated[float, Field(gt=0, le=366 * 86_400)] | None = None
+    """How long hits and their crops, which are pictures of people, are also kept on the card, in
+    files that only the agent's user can read: a folder `hits-AGENT` beside the outbox. Default: not
+    at all; what an earlier setting has left there is deleted when the agent starts."""
+    keep_crops_max_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    """Size of all these files; beyond it the oldest hits are deleted."""
 
     @property
     def is_open(self) -> bool:
@@ -565,6 +603,11 @@ class WebSettings(_ListenerSettings):
         return self
 
 
+def _window_text(line: str) -> str:
+    hours_window(line)
+    return line
+
+
 CornerShare = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -579,10 +622,35 @@ class MaskSettings(_Section):
 
 
 class ZoneSettings(MaskSettings):
-    """A part of the picture that has a name, which events tell."""
+    """A part of the picture that has a name. Events tell it, and who enters and leaves is an event
+    of its own.
+    """
 
     name: Name
     """Of this zone, unlike that of any other of the camera."""
+    loitering_s: Seconds | None = None
+    """Somebody who has been in it for so long is told as `loitering`, once. Default: nobody is."""
+
+
+class LineSettings(_Section):
+    """A line across the way of people: an event tells who crosses it, and in which direction."""
+
+    points: Annotated[
+        tuple[tuple[CornerShare, CornerShare], ...], Field(min_length=2, max_length=2)
+    ]
+    """Its two ends, as the corners of a mask. Who crosses it from the left to the right of somebody
+    who looks from the first end to the second goes `in`; swap the ends to swap that."""
+    name: Name
+    """Of this line, unlike that of any other of the camera."""
+    direction: Literal["both", "in", "out"] = "both"
+    """Which crossings are told."""
+
+    @field_validator("points")
+    @classmethod
+    def _has_two_ends(cls, points: tuple[Any, ...]) -> tuple[Any, ...]:
+        if points[0] == points[-1]:
+            raise ValueError("should be two ends that differ")
+        return points
 
 
 class CameraSettings(_Section):
@@ -597,14 +665,22 @@ class CameraSettings(_Section):
     """Each is a table `[[cameras.NAME.masks]]`."""
     zones: Annotated[tuple[ZoneSettings, ...], Field(max_length=32)] = ()
     """Each is a table `[[cameras.NAME.zones]]`."""
+    lines: Annotated[tuple[LineSettings, ...], Field(max_length=32)] = ()
+    """Each is a table `[[cameras.NAME.lines]]`."""
+    active: Annotated[
+        tuple[Annotated[str, AfterValidator(_window_text)], ...], Field(max_length=32)
+    ] = ()
+    """When a live camera is watched, by the wall clock of this device: `mon-fri 07:00-19:00`,
+    `sat,sun 22:00-06:00` (into the day after), `sun 00:00-24:00`. Outside of all of them it is not
+    even opened, and its status is `inactive`. Default: always. A recording is watched whole."""
 
-    @field_validator("zones")
+    @field_validator("zones", "lines")
     @classmethod
-    def _have_names_of_their_own(cls, zones: tuple[ZoneSettings, ...]) -> tuple[ZoneSettings, ...]:
-        names = [zone.name for zone in zones]
+    def _have_names_of_their_own(cls, areas: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [area.name for area in areas]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"should have names of their own; {', '.join(twice)} occurs twice")
-        return zones
+        return areas
 
     @field_validator("source", mode="before")
     @classmethod
@@ -686,9 +762,14 @@ class AgentSettings(_Section):
         if not {"camera", "source"} <= given.keys():  # their mistakes are listed
             return tables
         camera, source = given["camera"], given["source"]
-        uris = {name: table.source.uri for name, table in tables.items()}
-        form = form_mistakes(camera, has_source=source is not None, names=uris)
-        if mistakes := [*form, *likeness_mistakes(uris)]:
+        form = form_mistakes(camera, has_source=source is not None, names=tables)
+        uris = {f"{name}.source.uri": table.source.uri for name, table in tables.items()}
+        uris |= {
+            f"{name}.source.detect_uri": table.source.detect_uri
+            for name, table in tables.items()
+            if table.source.detect_uri
+        }
+        if mistakes := [*form, *likeness_mistakes(tables, uris)]:
             raise as_lines(mistakes)
         whole = tables or {camera: CameraSettings(source=source)}
         return {name: _completed(table, given) for name, table in whole.items()}
@@ -701,6 +782,8 @@ class AgentSettings(_Section):
             raise ValueError(
                 "home_assistant.enabled: expected mqtt.url beside it, got none; set it"
             )
+        if self.home_assistant.pictures and not self.home_assistant.enabled:
+            raise ValueError("home_assistant.pictures: expected enabled = true beside it; set it")
         if self.update and self.mqtt.url is None:
             raise ValueError(
                 "update: expected mqtt.url, got none; heads of releases come from the broker"
@@ -716,6 +799,11 @@ class AgentSettings(_Section):
     def scores_path(self) -> Path:
         """File of what is counted of unknown tracks. Each agent of a device has its own."""
         return self.outbox_path.with_name(f"scores-{self.agent}.json")
+
+    @property
+    def kept_hits_path(self) -> Path:
+        """Folder of hits that are kept for the page. Each agent of a device has its own."""
+        return self.outbox_path.with_name(f"hits-{self.agent}")
 
     @property
     def strangers_path(self) -> Path:
@@ -807,7 +895,7 @@ _PATH_KEYS = {
     ("web", "cert_file"),
     ("web", "key_file"),
 }
-_CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
+_CAMERA_PATH_KEYS = {("source", "ca_file"), ("source", "login_file"), ("detect", "model")}
 
 
 def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()) -> dict[str, Any]:

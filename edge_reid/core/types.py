@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,8 @@ class Crop:
     quality: float
     """0..1; larger is better (size, sharpness, overlap, being whole in the frame)."""
     captured_utc_s: float
+    is_enlarged: bool = False
+    """Whether it was cut from a larger picture than the frame that `box` is in."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,3 +212,37 @@ class Hit:
     embeddings: tuple[Embedding, ...] = field(default=(), compare=False, repr=False)
     """Those that the track is decided by, by falling quality: to recognise an unknown person again,
     and to show why. Never published."""
+
+
+class ZoneChangeType(Enum):
+    """What somebody did at a zone or a line."""
+
+    ENTERED = "entered"
+    LEFT = "left"
+    LOITERING = "loitering"
+    """They have been in it for as long as is allowed."""
+    CROSSED = "crossed"
+    """Of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneChange:
+    """Somebody entered or left a zone, loiters in it, or crossed a line."""
+
+    type: ZoneChangeType
+    area: str
+    """Name of the zone, or of the line that was crossed."""
+    track: Track
+    """As it was then; of somebody who was lost in the zone, as it was last seen."""
+    continues: int | None
+    """The number of the track that the visit began as, if it was another one."""
+    frame_size_px: tuple[int, int]
+    """(width, height)."""
+    at_utc_s: float
+    """When they did."""
+    decided_utc_s: float
+    """When that was found; later where somebody was waited for."""
+    entered_utc_s: float | None = None
+    """Since when they were in the zone; None: they have just entered it, or crossed a line."""
+    direction: Literal["in", "out"] | None = None
+    """Of a line."""

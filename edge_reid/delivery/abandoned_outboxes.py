@@ -104,4 +104,4 @@ def _names_other_than(enrolled: Container[str], body: bytes) -> bool:
         event = parse_event(body)
     except ValueError:
         return True
-    return event.identity is not None and event.identity not in enrolled
+    return event.named is not None and event.named not in enrolled

@@ -96,6 +96,7 @@ class CommandInbox:
         threshold: float | None = None,
         gallery_version: int | None = None,
         picture: Picture | None = None,
+        note: str | None = None,
     ) -> None:
         """Answer that a command was carried out."""
         self._answer(
@@ -105,6 +106,7 @@ class CommandInbox:
             threshold=None if threshold is None else round(threshold, 4),
             gallery_version=gallery_version,
             picture=picture,
+            note=note,
         )
 
     def refuse(self, command: Command, reason: str, mistakes: tuple[str, ...] = ()) -> None:

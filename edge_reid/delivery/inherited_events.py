@@ -18,7 +18,7 @@ from edge_reid.core.errors import OutboxError
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_row import Row
 from edge_reid.delivery.unused_outboxes import ABANDONED_S, UnusedOutboxes
-from edge_reid.wire.payloads import EventPayload, parse_event
+from edge_reid.wire.payloads import CameraEvent, parse_event
 from edge_reid.wire.topics import Address
 
 LOOK_S = 30.0
@@ -53,7 +53,8 @@ class InheritedEvents:
         self._heir = heir
         self._agent = address.agent
         names = tuple(cameras)
-        self._topics = frozenset((*map(address.hits, names), *map(address.unknowns, names)))
+        kinds = address.hits, address.unknowns, address.zones
+        self._topics = frozenset(topic for of_kind in kinds for topic in map(of_kind, names))
         self._only_enrolled = only_enrolled
         self._clock = clock
         self._unused = UnusedOutboxes(heir.path, after_s=after_s, clock=clock)
@@ -106,7 +107,7 @@ class InheritedEvents:
 
     def _ours_in(
         self, abandoned: Outbox, enrolled: Container[str] | None
-    ) -> Iterator[tuple[Row, EventPayload]]:
+    ) -> Iterator[tuple[Row, CameraEvent]]:
         """The oldest events of our cameras, a batch at most."""
         last_seq, found = 0, 0
         while rows := abandoned.pending(last_seq):
@@ -119,7 +120,7 @@ class InheritedEvents:
             if found == BATCH:
                 return
 
-    def _event(self, row: Row, enrolled: Container[str] | None) -> EventPayload | None:
+    def _event(self, row: Row, enrolled: Container[str] | None) -> CameraEvent | None:
         """What a row tells, if that is ours to deliver."""
         if row.topic not in self._topics:
             return None
@@ -127,9 +128,9 @@ class InheritedEvents:
             event = parse_event(row.body)
         except ValueError:
             return None
-        if not self._only_enrolled or enrolled is None or event.identity is None:
+        if not self._only_enrolled or enrolled is None or event.named is None:
             return event
-        return event if event.identity in enrolled else None
+        return event if event.named in enrolled else None
 
-    def _renamed(self, event: EventPayload) -> EventPayload:
+    def _renamed(self, event: CameraEvent) -> CameraEvent:
         return event.model_copy(update={"agent": self._agent, "replayed": True})

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_reid.core.errors import OutboxError
-from edge_reid.core.types import Known
 from edge_reid.delivery.outbox_file import (
     OUTBOX,
     Opened,
@@ -38,8 +37,8 @@ from edge_reid.delivery.outbox_row import Row, RowError, read_row
 from edge_reid.delivery.outbox_tables import OutboxStats, OutboxTables
 from edge_reid.storage.database import Database, is_damage
 from edge_reid.storage.sqlite import transaction
-from edge_reid.wire.events import Event
-from edge_reid.wire.payloads import EventPayload
+from edge_reid.wire.events import OutgoingEvent
+from edge_reid.wire.payloads import CameraEvent
 
 LINGER_S = 5.0
 """After an event, the next is expected within so many seconds; it takes delivered ones along."""
@@ -109,7 +108,7 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def put(self, event: Event) -> int | None:
+    def put(self, event: OutgoingEvent) -> int | None:
         """Commit an event; returns its `seq`, or None when the disk would not take it.
 
         A refused event is logged and counted as dropped, and the agent runs on.
@@ -125,7 +124,7 @@ class Outbox:
                 self._note()
                 return None
 
-    def inherit(self, events: Iterable[tuple[str, EventPayload]]) -> int:
+    def inherit(self, events: Iterable[tuple[str, CameraEvent]]) -> int:
         """Commit events of another outbox, each with its topic, under the next numbers of ours.
 
         Returns for how many there was room: nothing of ours gives way to them.
@@ -450,9 +449,8 @@ class Outbox:
         with self._transaction():
             self._tables.delete_shown(names)
 
-    def _commit(self, event: Event) -> int:
-        decision = event.hit.decision
-        names = frozenset([decision.identity] if isinstance(decision, Known) else [])
+    def _commit(self, event: OutgoingEvent) -> int:
+        names = frozenset([event.named] if event.named else [])
         going = tuple(islice(self._delivered, self._room.batch))
         with self._transaction():
             seq = self._tables.last_seq + 1
@@ -465,7 +463,7 @@ class Outbox:
         self._shown |= names
         return seq
 
-    def _insert_inherited(self, events: Iterable[tuple[str, EventPayload]]) -> int:
+    def _insert_inherited(self, events: Iterable[tuple[str, CameraEvent]]) -> int:
         self._room.before_writing()
         names: set[str] = set()
         taken = 0
@@ -477,7 +475,7 @@ class Outbox:
                 if self._room.is_tight(len(row.to_bytes())):
                     break
                 self._tables.insert(row)
-                names |= {event.identity} if event.identity else set()
+                names |= {event.named} if event.named else set()
                 taken += 1
             self._tables.insert_shown(names - self._shown)
         self._shown |= names

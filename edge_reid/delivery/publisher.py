@@ -20,13 +20,14 @@ from edge_reid.delivery.link_state import Link, LinkMonitor, LinkState
 from edge_reid.delivery.name_guard import STANDBY_S, NameGuard, NameTakenError
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery, OutboxSender, ReplayCount
+from edge_reid.delivery.passing_messages import PassingMessages
 from edge_reid.delivery.retained_states import RetainedStates
 from edge_reid.mqtt.backoff import RETRY_S, Backoff, jittered
 from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.message_transport import MessageConnection, MessageTransport, RefusedError
 from edge_reid.mqtt.refusals import Refusals
 from edge_reid.mqtt.waker import Waker
-from edge_reid.wire.events import Event
+from edge_reid.wire.events import OutgoingEvent
 from edge_reid.wire.payloads import CameraBrief
 from edge_reid.wire.topics import Address
 
@@ -90,6 +91,7 @@ class Publisher:
         self._announcements = announcements
         self._link = LinkMonitor(str(transport))
         self._states = RetainedStates()
+        self._passing = PassingMessages()
         self._is_careful = False  # as the last connection was lost
         self._delivered_through = 0  # as the sender says
         self._replays = ReplayCount()
@@ -113,7 +115,7 @@ class Publisher:
         """How it stands with the broker now."""
         return self._link.state
 
-    def publish(self, event: Event) -> int | None:
+    def publish(self, event: OutgoingEvent) -> int | None:
         """Commit an event to the outbox and have it sent; returns its `seq` (see `Outbox.put`)."""
         seq = self._outbox.put(event)
         self._waker.wake()
@@ -122,6 +124,11 @@ class Publisher:
     def show(self, message: Message) -> None:
         """Publish a retained state; said again at every connection, the newest per topic."""
         self._states.show(message)
+        self._waker.wake()
+
+    def pass_on(self, message: Message) -> None:
+        """Publish something that is worth saying only now: if there is no broker, nobody hears."""
+        self._passing.put(message)
         self._waker.wake()
 
     def retract(self, gone: Iterable[str], enrolled: Container[str]) -> None:
@@ -264,6 +271,7 @@ class Publisher:
 
     def _carry(self, connection: MessageConnection, sender: OutboxSender) -> None:
         self._states.begin_anew()
+        self._passing.take()  # of before this connection
         if self._announcements:
             self._announcements.begin_anew()
         self._delivered_through = 0
@@ -291,7 +299,7 @@ class Publisher:
         """States to be published, and the results of commands."""
         results = self._commands.take_outgoing() if self._commands else []
         new = self._announcements.take_due(self._identities.staying) if self._announcements else []
-        return [*new, *self._states.take_unsent(), *results]
+        return [*new, *self._states.take_unsent(), *results, *self._passing.take()]
 
     def _note_refusals(self) -> None:
         """Say what the broker does not take, once it changes."""

@@ -22,6 +22,7 @@ from edge_reid.core.types import Template
 from edge_reid.enrolment.photo_embedding import (
     NO_PICK,
     EmbeddedPhoto,
+    EmbeddedView,
     PhotoEmbedder,
     PhotoInput,
     Pick,
@@ -51,9 +52,9 @@ class SkippedPhoto:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnrolledPhoto:
-    """A photo and its template."""
+    """A photo or a view, and its template."""
 
-    photo: EmbeddedPhoto
+    photo: EmbeddedPhoto | EmbeddedView
     template: Template
 
 
@@ -110,7 +111,7 @@ PhotoOutcome: TypeAlias = EnrolledPhoto | SkippedPhoto
 
 
 def prepare_enrolment(
-    people: Mapping[str, Sequence[PhotoInput]],
+    people: Mapping[str, Sequence[PhotoInput | EmbeddedView]],
     embedder: PhotoEmbedder,
     store: GalleryStore,
     *,
@@ -121,7 +122,7 @@ def prepare_enrolment(
     """Make a template of each photo that is new for its identity.
 
     Args:
-        people: by identity, as the gallery spells names; photos or crops of them.
+        people: by identity, as the gallery spells names; photos of them, or views of a camera.
         embedder: makes embeddings of the gallery's model.
         store: the gallery; nothing is written.
         pick: which person of each photo is meant.
@@ -149,18 +150,17 @@ def prepare_enrolment(
     return Enrolment(enrolled, tuple(skipped), conflicts, replace)
 
 
-def store_enrolment(enrolment: Enrolment, store: GalleryStore) -> None:
-    """Write all templates, or none.
+def store_enrolment(enrolment: Enrolment, store: GalleryStore) -> tuple[Template, ...]:
+    """Write all templates, or none; returns them with their numbers.
 
     Raises:
         GalleryError: the gallery cannot be written.
     """
     if not enrolment.templates:
-        return
+        return ()
     if enrolment.replaces:
-        store.replace_all(enrolment.templates)
-    else:
-        store.add_all(enrolment.templates)
+        return store.replace_all(enrolment.templates)
+    return store.add_all(enrolment.templates)
 
 
 class _PhotoReader:
@@ -175,13 +175,13 @@ class _PhotoReader:
         self.mistakes: list[str] = []
 
     def outcomes(
-        self, identity: str, photos: Sequence[PhotoInput], known: frozenset[str]
+        self, identity: str, photos: Sequence[PhotoInput | EmbeddedView], known: frozenset[str]
     ) -> Iterator[PhotoOutcome]:
         """What comes of each photo that can be used; `known` are the SHA-256 of those enrolled."""
         sources = set(known)
         for given in photos:
             try:
-                photo = load_photo(given)
+                photo = given if isinstance(given, EmbeddedView) else load_photo(given)
                 outcome = self._outcome(identity, photo, sources, is_known=photo.sha256 in known)
             except PhotoError as error:
                 self.mistakes.append(str(error))
@@ -190,17 +190,22 @@ class _PhotoReader:
             yield outcome
 
     def _outcome(
-        self, identity: str, photo: Photo, sources: set[str], *, is_known: bool
+        self,
+        identity: str,
+        photo: Photo | EmbeddedView,
+        sources: set[str],
+        *,
+        is_known: bool,
     ) -> PhotoOutcome:
         if photo.sha256 in sources:
             reason = SkipReason.ENROLLED if is_known else SkipReason.REPEATED
             return SkippedPhoto(photo.path, identity, reason)
         sources.add(photo.sha256)
-        embedded = self._embedder.embed(photo, self._pick)
-        return EnrolledPhoto(embedded, _template(identity, embedded))
+        seen = photo if isinstance(photo, EmbeddedView) else self._embedder.embed(photo, self._pick)
+        return EnrolledPhoto(seen, _template(identity, seen))
 
 
-def _template(identity: str, photo: EmbeddedPhoto) -> Template:
+def _template(identity: str, photo: EmbeddedPhoto | EmbeddedView) -> Template:
     return Template(
         identity,
         photo.embedding.vector,

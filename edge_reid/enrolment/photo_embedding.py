@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.geometry import Box
-from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.core.types import Embedding, Image
+from edge_reid.matching.vectors import vector_sha256
 from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.photo import Photo, read_photo
@@ -25,7 +26,7 @@ from edge_reid.vision.subject import (
 
 PhotoInput: TypeAlias = Path | Photo
 """A file, or a picture that is in memory already: of an upload (`vision.photo.decode_photo`), or a
-track's crop (`photo_of_image`)."""
+crop (`photo_of_image`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +58,36 @@ class EmbeddedPhoto:
     """With its quality, 0..1."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedView:
+    """A person as a camera of ours saw them, embedded then and there."""
+
+    path: Path
+    """What messages call it; there is no file."""
+    embedding: Embedding
+
+    @property
+    def sha256(self) -> str:
+        """Hex, of the embedding itself: the same view is enrolled once."""
+        return vector_sha256(self.embedding.vector)
+
+
 class PhotoEmbedder:
-    """The models that make embeddings of photos; the detector is loaded when first needed.
+    """The models that make embeddings of photos; each is loaded when first needed.
 
     Args:
         model: an embedding model; None: the shipped one.
         detector: of persons; None: the shipped one.
+
+    Raises:
+        ModelError: the manifest of the embedding model is missing or wrong.
     """
 
     def __init__(self, model: Path | None = None, detector: Path | None = None) -> None:
-        self._embedder = Embedder(model or shipped_model(EMBEDDING))
+        self._model_path = model or shipped_model(EMBEDDING)
         self._detector_path = detector or shipped_model(DETECTOR)
-
-    @property
-    def manifest(self) -> EmbeddingManifest:
+        self.manifest: EmbeddingManifest = load_embedding_manifest(self._model_path)
         """Of the embedding model."""
-        return self._embedder.manifest
 
     def embed(self, photo: Photo, pick: Pick) -> EmbeddedPhoto:
         """The person meant, embedded.
@@ -80,6 +95,7 @@ class PhotoEmbedder:
         Raises:
             PhotoError: it shows nobody, or it is not clear who is meant.
             UsageError: the picked box is not in the photo.
+            ModelError: a model cannot be loaded.
         """
         subject = self._subject(photo, pick)
         vector = self._embedder.embed([subject.image])[0]
@@ -92,6 +108,10 @@ class PhotoEmbedder:
         if pick.box is not None:
             return subject_at(photo, pick.box, self._detector)
         return find_subject(photo, self._detector, largest=pick.largest)
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self._model_path)
 
     @cached_property
     def _detector(self) -> Detector:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_reid.core.types import Template
+from edge_reid.enrolment.enrolment import Enrolment, prepare_enrolment
+from edge_reid.enrolment.photo_embedding import EmbeddedView, PhotoEmbedder
 from edge_reid.gallery.export_file import write_portable
 from edge_reid.gallery.identity import identity_name
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.strangers.stranger import templates_of
+from edge_reid.strangers.stranger import PROMOTED, templates_of
 from edge_reid.strangers.stranger_store import StrangerStore
 
 
@@ -36,6 +38,25 @@ def promote(strangers: StrangerStore, stranger: str, name: str, gallery: Path) -
             store.add_all(new)
     strangers.forget(stranger)
     return len(new)
+
+
+def prepare_promotion(
+    strangers: StrangerStore,
+    stranger: str,
+    name: str,
+    embedder: PhotoEmbedder,
+    gallery: GalleryStore,
+) -> Enrolment:
+    """What `promote` would enroll, to be looked at before. Nothing is written.
+
+    Raises:
+        GalleryError: there is no such stranger, the name is none, or the gallery cannot be read.
+    """
+    views = [
+        EmbeddedView(Path(f"{stranger}, view {number}"), embedding)
+        for number, embedding in enumerate(strangers.looks(stranger)[:PROMOTED], start=1)
+    ]
+    return prepare_enrolment({identity_name(name): views}, embedder, gallery)
 
 
 def export_stranger(strangers: StrangerStore, stranger: str, name: str, file: Path) -> int:

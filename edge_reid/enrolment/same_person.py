@@ -38,8 +38,8 @@ class TwoPeople:
 
 
 @dataclass(frozen=True, slots=True)
-class UnlikePeople:
-    """Two names whose embeddings are less alike than one person's."""
+class Likeness:
+    """How alike the embeddings of two names are, and what one person's are at least."""
 
     name: str
     other: str
@@ -49,12 +49,23 @@ class UnlikePeople:
     share: float
 
     @property
+    def is_of_two(self) -> bool:
+        """Whether they look like two people."""
+        return self.similarity < self.least
+
+    @property
     def message(self) -> str:
         """What it means."""
+        reached = f"that {self.share:.0%} of the comparisons of one person reach"
+        if self.is_of_two:
+            return (
+                f"{self.name} and {self.other} look like two people: similarity "
+                f"{self.similarity:.2f}, {self.least - self.similarity:.2f} below the "
+                f"{self.least:.2f} {reached}"
+            )
         return (
-            f"{self.name} and {self.other} look like two people: similarity "
-            f"{self.similarity:.2f}, {self.least - self.similarity:.2f} below the {self.least:.2f} "
-            f"that {self.share:.0%} of the comparisons of one person reach"
+            f"{self.name} and {self.other} may be one person: similarity {self.similarity:.2f}, "
+            f"at or above the {self.least:.2f} {reached}"
         )
 
 
@@ -79,8 +90,9 @@ def find_two_people(
 
 def compare_identities(
     store: GalleryStore, name: str, other: str, manifest: EmbeddingManifest
-) -> UnlikePeople | None:
-    """Why two identities of a gallery look like two people; None: they may be one.
+) -> Likeness | None:
+    """How alike two identities of a gallery are; None: one has nothing to compare, or the model's
+    manifest says nothing of one person.
 
     Raises:
         GalleryError: the gallery cannot be read, or one of them is not enrolled.
@@ -90,8 +102,8 @@ def compare_identities(
 
 def compare_strangers(
     store: StrangerStore, name: str, other: str, manifest: EmbeddingManifest
-) -> UnlikePeople | None:
-    """Why two strangers look like two people; None: they may be one.
+) -> Likeness | None:
+    """How alike two strangers are; None: the model's manifest says nothing of one person.
 
     Raises:
         ModelMismatchError: they are remembered by another model than the manifest's.
@@ -111,14 +123,12 @@ def _compare(
     some: Sequence[Template] | Sequence[Embedding],
     others: Sequence[Template] | Sequence[Embedding],
     manifest: EmbeddingManifest,
-) -> UnlikePeople | None:
+) -> Likeness | None:
     if not (some and others and manifest.genuine_quantiles):
         return None
     beyond, least = min(manifest.genuine_quantiles)
     similarity = group_similarity(_vectors(some), _vectors(others))
-    if similarity >= least:
-        return None
-    return UnlikePeople(name, other, similarity, least, 1 - beyond)
+    return Likeness(name, other, similarity, least, 1 - beyond)
 
 
 def _vectors(looks: Sequence[Template] | Sequence[Embedding]) -> Vectors:

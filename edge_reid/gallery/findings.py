@@ -11,6 +11,7 @@ class Kind(Enum):
 
     SAME_PHOTO = "the same photo under two names"
     TAKEN_FOR_ANOTHER = "taken for somebody else"
+    COMPLAINED_OF = "named somebody else"
     ONE_PERSON = "two identities, one person"
     TWO_PEOPLE = "one identity, two people"
     OUTLIER = "far from its own"

@@ -4,20 +4,23 @@ The gallery is not changed. All limits come from data: threshold and margin are 
 decision, the genuine similarities are in the model's manifest, the least quality in the settings.
 
 A template is proposed to be disabled only if it resembles no other template of its identity, and
-most templates that it resembles are the other identity's. Otherwise, and if one photo has two
-names, the operator must decide.
+most templates that it resembles are the other identity's; or if operators have said more than once
+that somebody named by it was another. Otherwise, and if one photo has two names, the operator must
+decide.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timezone
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_reid.core.progress import Progress, no_progress
 from edge_reid.core.types import Template
+from edge_reid.gallery.complaints import Complaints
 from edge_reid.gallery.evidence import Evidence, evidence_of, has_rest
 from edge_reid.gallery.findings import Bars, Finding, Kind
 from edge_reid.gallery.groups import Groups
@@ -25,12 +28,15 @@ from edge_reid.matching.mixture import find_mixture
 from edge_reid.matching.neighbours import NOBODY, Neighbours, Rows
 
 _TWO_PAIRS = 4
+_CLEAR_COMPLAINTS = 2
+"""One may be a slip, or somebody who looked just so that day."""
 
 
 def examine(
     templates: Sequence[Template],
     bars: Bars,
     *,
+    complaints: Sequence[Complaints] = (),
     progress: Progress = no_progress,
 ) -> tuple[Finding, ...]:
     """Faults of the templates in use, the gravest first.
@@ -41,11 +47,12 @@ def examine(
     Args:
         templates: stored templates, with their numbers.
         bars: the limits.
+        complaints: of operators.
         progress: called while the N × N comparisons are made, in parts of bounded size.
     """
     if not templates:
         return ()
-    return tuple(_Examination(templates, bars, progress).findings())
+    return tuple(_Examination(templates, bars, progress).findings(complaints))
 
 
 class _Examination:
@@ -64,8 +71,9 @@ class _Examination:
         apart = self._is_asked.copy()
         self._near = Neighbours(self._vectors, self._identity, apart=apart, progress=progress)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self, complaints: Sequence[Complaints]) -> Iterator[Finding]:
         yield from self._same_photo()
+        yield from self._complained_of(complaints)
         yield from self._one_person()
         yield from self._taken_for_another()
         mixed = tuple(self._two_people())
@@ -104,6 +112,25 @@ class _Examination:
                 disable=False,
                 other_template_ids=(self._id(more),),
             )
+
+    def _complained_of(self, complaints: Sequence[Complaints]) -> Iterator[Finding]:
+        rows = {template.template_id: row for row, template in enumerate(self._templates)}
+        for complaint in complaints:
+            row = rows.get(complaint.template_id)
+            if row is None:  # disabled, or gone
+                continue
+            times = "once" if complaint.times == 1 else f"{complaint.times} times"
+            last = datetime.fromtimestamp(complaint.last_utc_s, timezone.utc)
+            reason = (
+                f"operators said {times}, last on {last:%Y-%m-%d}, that somebody named by it was "
+                f"another; similarity {complaint.similarity:.2f}, the agent names somebody from "
+                f"{self._bars.threshold:.2f} on"
+            )
+            is_last = self._left[self._identity[row]] <= 1
+            is_clear = complaint.times >= _CLEAR_COMPLAINTS and not is_last
+            yield self._finding(Kind.COMPLAINED_OF, row, None, reason, disable=is_clear)
+            if is_clear:
+                self._drop(row)
 
     def _alike_text(self, row: int) -> str:
         others = self._near.siblings(row)

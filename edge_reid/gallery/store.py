@@ -12,6 +12,8 @@ from types import TracebackType
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
+from edge_reid.gallery import complaints
+from edge_reid.gallery.complaints import Complaints
 from edge_reid.gallery.curation import (
     DisabledTemplate,
     Merged,
@@ -272,13 +274,31 @@ class GalleryStore:
             return read_disabled(self._db, None if identity is None else identity_key(identity))
 
     def enable(self, template_ids: Collection[int]) -> None:
-        """Use disabled templates again; all or none.
+        """Use disabled templates again; all or none. What was complained of them is forgotten.
 
         Raises:
             GalleryError: one is not disabled.
         """
         with self._change():
             enable(self._db, self.path, template_ids)
+            complaints.forget(self._db, template_ids)
+
+    def complain(self, template_id: int, *, similarity: float, event_id: str) -> None:
+        """Note that an operator said of an event that it was not this template's person. The
+        gallery stays as it is; `edge-reid gallery doctor` tells of it.
+
+        Args:
+            template_id: the most alike of that person; if it is gone, nothing is noted.
+            similarity: to who was seen.
+            event_id: of the event; it counts once.
+        """
+        with self._writing():
+            complaints.note(self._db, event_id, template_id, similarity, time.time())
+
+    def complaints(self) -> tuple[Complaints, ...]:
+        """What operators have complained of, the templates with the most complaints first."""
+        with self._file.explained():
+            return complaints.read(self._db)
 
     def merge(self, identity: str, into: str) -> Merged:
         """Give all templates of one identity to another; the first name is gone then.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from edge_reid.core.config import DecideSettings
 from edge_reid.core.types import Decision, Embedding, Known, Uncertain, Unknown
@@ -17,6 +17,7 @@ def decide(
     threshold: float,
     settings: DecideSettings,
     final: bool = False,
+    without: Collection[str] = frozenset(),
 ) -> Decision:
     """Decide who the embeddings of one track show.
 
@@ -32,6 +33,7 @@ def decide(
         threshold: least cosine similarity, of `threshold_for` or fixed by the operator.
         settings: `min_crops` are enough crops.
         final: no more crops will come, so what there is, one or more, is enough.
+        without: identities that it is known not to be; they count as not enrolled.
 
     Raises:
         ModelMismatchError: an embedding is of another model than the gallery.
@@ -41,7 +43,8 @@ def decide(
     vector = mean_vector(embeddings, index.model_id) if embeddings else None
     if vector is None:
         return Uncertain(None, threshold, None, crops)
-    nearest = index.search(vector, k=2)
+    searched = index.search(vector, k=2 + len(without))
+    nearest = [candidate for candidate in searched if candidate.identity not in without]
     if not nearest or nearest[0].similarity < threshold:
         similarity = nearest[0].similarity if nearest else None
         if enough:

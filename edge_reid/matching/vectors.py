@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,6 +61,11 @@ def pack(vector: Vector) -> bytes:
     '0000803f00000000'
     """
     return vector.astype(_STORED).tobytes()
+
+
+def vector_sha256(vector: Vector) -> str:
+    """Hex, of what `pack` gives: what a template made of no photo has for its source."""
+    return hashlib.sha256(pack(vector)).hexdigest()
 
 
 def unpack(blobs: Sequence[bytes], dimension: int) -> Vectors:

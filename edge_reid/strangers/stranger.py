@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_reid.core.types import Embedding, Template, Vector
-from edge_reid.matching.vectors import pack
+from edge_reid.matching.vectors import vector_sha256
 
 PROMOTED = 5
 """Embeddings that become templates: each further one raises the threshold for everybody."""
@@ -54,7 +53,7 @@ def templates_of(
             each.vector,
             each.model_id,
             each.quality,
-            hashlib.sha256(pack(each.vector)).hexdigest(),
+            vector_sha256(each.vector),
             created_utc_s,
         )
         for each in best

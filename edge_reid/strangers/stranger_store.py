@@ -45,8 +45,13 @@ class StrangerStore:
         self.model_id, self.dimension, self.keep_s = str(row[0]), int(row[1]), float(row[2])
 
     @classmethod
-    def open(cls, path: Path) -> StrangerStore:
-        """A file that an agent has made. Whoever is due is forgotten at once.
+    def open(cls, path: Path, *, forgets: bool = True) -> StrangerStore:
+        """A file that an agent has made.
+
+        Args:
+            path: of the file.
+            forgets: overwrite whoever is due at once; without it the running agent does, within a
+                minute.
 
         Raises:
             GalleryError: there is none, it is of another kind, or damaged.
@@ -54,7 +59,8 @@ class StrangerStore:
         file = Database(path, STRANGERS)
         with file.explained():
             store = cls(file, open_file(file))
-        store.purge(time.time(), shrink=True)
+        if forgets:
+            store.purge(time.time(), shrink=True)
         return store
 
     @classmethod

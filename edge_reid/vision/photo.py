@@ -26,6 +26,8 @@ MAX_PIXELS = 100_000_000
 
 _BACKDROP = 114
 """Grey level behind transparent pixels; that of the detectors' letterbox."""
+_STRIPE_PX = 64
+"""Rows that are laid on it at once."""
 
 _REMEDIES = {
     "HEIC": "save it as JPEG (heif-convert IN.heic OUT.jpg), or let the phone take JPEGs (iPhone: "
@@ -57,12 +59,12 @@ def read_photo(path: Path) -> Photo:
     return decode_photo(path, _read(path))
 
 
-def decode_photo(path: Path, data: bytes) -> Photo:
+def decode_photo(path: Path, data: bytes, *, most_pixels: int = MAX_PIXELS) -> Photo:
     """The same of bytes that are in memory, such as an upload's; `path` is what messages call it.
 
     Raises:
         PhotoError: they are not an image, are cut short, or are larger than `MAX_BYTES` or
-            `MAX_PIXELS`.
+            `most_pixels`.
     """
     if len(data) > MAX_BYTES:
         raise _too_large(path, len(data))
@@ -75,8 +77,8 @@ def decode_photo(path: Path, data: bytes) -> Photo:
     size = declared_size_px(data)
     if size is None:
         raise _undecodable(path, other_kind(data))
-    _check_pixels(path, *size)
-    return Photo(path, _decode(path, data), hashlib.sha256(data).hexdigest())
+    _check_pixels(path, *size, most_pixels)
+    return Photo(path, _decode(path, data, most_pixels), hashlib.sha256(data).hexdigest())
 
 
 def _read(path: Path) -> bytes:
@@ -96,19 +98,19 @@ def _too_large(path: Path, size_bytes: int) -> PhotoError:
     )
 
 
-def _check_pixels(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
+def _check_pixels(path: Path, width: int, height: int, most: int) -> None:
+    if width * height > most:
         raise PhotoError(
-            f"photo {path}: expected at most {MAX_PIXELS // 1_000_000} megapixels, "
+            f"photo {path}: expected at most {most // 1_000_000} megapixels, "
             f"got {width} × {height}; save it smaller"
         )
 
 
-def _decode(path: Path, data: bytes) -> Image:
+def _decode(path: Path, data: bytes, most_pixels: int) -> Image:
     picture = _imdecode(data, cv2.IMREAD_COLOR)
     if picture is None:
         raise _undecodable(path)
-    _check_pixels(path, picture.shape[1], picture.shape[0])
+    _check_pixels(path, picture.shape[1], picture.shape[0], most_pixels)
     if not is_jpeg(data):  # which has no transparency
         picture = _on_backdrop(picture, _imdecode(data, cv2.IMREAD_UNCHANGED))
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
@@ -134,5 +136,8 @@ def _on_backdrop(picture: Any, stored: Any) -> Any:
     has_alpha = stored is not None and stored.ndim == 3 and stored.shape[2] == 4  # noqa: PLR2004
     if not has_alpha or stored.shape[:2] != picture.shape[:2]:
         return picture
-    alpha = stored[..., 3:].astype(np.float32) / np.iinfo(stored.dtype).max
-    return np.rint(alpha * picture + (1 - alpha) * _BACKDROP).astype(np.uint8)
+    for top in range(0, len(picture), _STRIPE_PX):  # whole, it would take gigabytes
+        rows = slice(top, top + _STRIPE_PX)
+        alpha = stored[rows, :, 3:].astype(np.float32) / np.iinfo(stored.dtype).max
+        picture[rows] = np.rint(alpha * picture[rows] + (1 - alpha) * _BACKDROP)
+    return picture

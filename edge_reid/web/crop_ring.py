@@ -6,20 +6,22 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import cv2
+from itertools import count
 
 from edge_reid.core.types import Crop, Embedding
+from edge_reid.vision.crops import crop_jpeg
 
 MOST_BYTES = 16 << 20
-_MOST_HEIGHT_PX = 320
-_JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptCrop:
     """A crop as a small picture."""
 
+    number: int
+    """Rises from 1."""
+    camera: str
+    track_id: int
     embedding: Embedding
     """Of the crop; its identity in memory is the key."""
     jpeg: bytes
@@ -41,10 +43,19 @@ class CropRing:
         self._clock = clock
         self._crops: OrderedDict[int, KeptCrop] = OrderedDict()
         self._bytes = 0
+        self._numbers = count(1)
 
-    def put(self, crop: Crop, embedding: Embedding) -> None:
-        """Keep a crop."""
-        kept = KeptCrop(embedding, crop_jpeg(crop), crop.captured_utc_s, self._clock())
+    def put(self, camera: str, crop: Crop, embedding: Embedding) -> None:
+        """Keep a crop of a camera."""
+        kept = KeptCrop(
+            next(self._numbers),
+            camera,
+            crop.track_id,
+            embedding,
+            crop_jpeg(crop.image),
+            crop.captured_utc_s,
+            self._clock(),
+        )
         self._crops[id(embedding)] = kept
         self._bytes += len(kept.jpeg)
         self.age()
@@ -52,6 +63,18 @@ class CropRing:
     def of(self, embedding: Embedding) -> KeptCrop | None:
         """The crop of an embedding; None: it is not here any more."""
         return self._crops.get(id(embedding))
+
+    @property
+    def all(self) -> tuple[KeptCrop, ...]:
+        """Those that are here, oldest first."""
+        return tuple(self._crops.values())
+
+    def forget(self, camera: str, track_id: int) -> None:
+        """Let go the crops of a track."""
+        for key, kept in list(self._crops.items()):
+            if (kept.camera, kept.track_id) == (camera, track_id):
+                del self._crops[key]
+                self._bytes -= len(kept.jpeg)
 
     def age(self) -> None:
         """Let go what is too old or too much."""
@@ -67,12 +90,3 @@ class CropRing:
         """Forget all."""
         self._crops.clear()
         self._bytes = 0
-
-
-def crop_jpeg(crop: Crop) -> bytes:
-    """A crop as JPEG, at most 320 px high."""
-    image, height = cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR), crop.image.shape[0]
-    if height > _MOST_HEIGHT_PX:
-        scale = _MOST_HEIGHT_PX / height
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])

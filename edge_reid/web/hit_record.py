@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from edge_reid.agent.corrections import PublishedName
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.core.types import Candidate, Embedding, Hit, HitType, Known, Unknown
 from edge_reid.matching.fusion import mean_vector
@@ -25,6 +26,13 @@ class HitCrop:
     """Whom it alone is most like; None: nobody is enrolled."""
     is_shown: bool
     """Whether it is the one that the event shows."""
+    file: str | None = None
+    """Name of the file that has it too; None: none has."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it can be shown."""
+        return self.jpeg is not None or self.file is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +59,46 @@ class HitRecord:
     model_id: str
     received_s: float
     """Monotonic."""
+    is_taken_back: bool = False
+    """Whether an operator said that it was somebody else."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all people whom it names."""
+        own = {self.decision.identity} if isinstance(self.decision, Known) else set()
+        return frozenset(own | {one.identity for one in self._named})
+
+    @property
+    def published_name(self) -> PublishedName | None:
+        """The name that it was published under, if any."""
+        if not isinstance(self.decision, Known):
+            return None
+        return PublishedName(self.camera, self.track_id, self.decision.identity)
 
     @property
     def shown_crop(self) -> int | None:
         """Position of the crop that the event shows, or else of the best that is kept."""
         kept = [
-            (not crop.is_shown, position) for position, crop in enumerate(self.crops) if crop.jpeg
+            (not crop.is_shown, position)
+            for position, crop in enumerate(self.crops)
+            if crop.is_kept
         ]
         return min(kept)[1] if kept else None
+
+    def renamed(self, name: str, new: str) -> HitRecord:
+        """The same, with another name of one person."""
+
+        def one(candidate: Candidate) -> Candidate:
+            return replace(candidate, identity=new) if candidate.identity == name else candidate
+
+        decision = self.decision
+        if isinstance(decision, Known) and decision.identity == name:
+            decision = replace(decision, identity=new)
+        crops = tuple(
+            replace(crop, nearest=one(crop.nearest)) if crop.nearest else crop
+            for crop in self.crops
+        )
+        return replace(self, decision=decision, crops=crops, nearest=tuple(map(one, self.nearest)))
 
     def among(self, index: Index) -> HitRecord | None:
         """The same without the names of people who are not enrolled any more; None: the hit itself
@@ -82,8 +122,15 @@ class HitRecord:
         yield from self.nearest
         yield from (crop.nearest for crop in self.crops if crop.nearest)
 
+    def with_files(self, kept: Container[str]) -> HitRecord:
+        """The same, with the names of these files only."""
+        crops = tuple(
+            crop if crop.file in kept else replace(crop, file=None) for crop in self.crops
+        )
+        return replace(self, crops=crops)
+
     def without_crops(self) -> HitRecord:
-        """The same, without any picture."""
+        """The same, without any picture but for those in files."""
         return replace(self, crops=tuple(replace(crop, jpeg=None) for crop in self.crops))
 
 

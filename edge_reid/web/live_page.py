@@ -8,12 +8,14 @@ from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.core.config import AgentSettings, WebSettings
+from edge_reid.web.kept_hits import KeptHits, forget_kept
 from edge_reid.web.live_view import LiveView
-from edge_reid.web.page_routes import PageRoutes, RunSeen
+from edge_reid.web.page_routes import PageRoutes
 from edge_reid.web.page_server import PageServer
+from edge_reid.web.run_seen import RunSeen
 
 TIDY_S = 5.0
-"""Between two looks at which crops are too old, while neither frames nor lookers come."""
+"""Between two looks at which crops are too old, and who is not enrolled any more."""
 
 
 class LivePage(Observer):
@@ -29,7 +31,8 @@ class LivePage(Observer):
     """
 
     def __init__(self, settings: AgentSettings, web: WebSettings) -> None:
-        self._run = RunSeen(LiveView(web.crops_memory_s))
+        self._kept = _kept_hits(settings, web)
+        self._run = RunSeen(LiveView(web.crops_memory_s, kept=self._kept), self._kept)
         self._routes = PageRoutes(settings, web, self._run)
         self._server = PageServer(self._routes.app(), web)
         self._closing = threading.Event()
@@ -54,7 +57,7 @@ class LivePage(Observer):
         self._run.is_over = True
         self._closing.set()
         self._server.__exit__()
-        self._routes.pictures.close()
+        self._routes.close()
 
     def opened(self, parts: AgentParts, /) -> None:
         """The agent is built."""
@@ -68,4 +71,20 @@ class LivePage(Observer):
     def _tidy(self) -> None:
         while not self._closing.wait(TIDY_S):
             if self._run.parts:
-                self._run.view.tidy(self._run.parts.policies.index)
+                index = self._run.parts.policies.index
+                self._run.view.tidy(index)
+                taken = self._run.parts.wrong_names.done
+                self._run.view.note_taken_back({one.name for one in taken})
+                if self._kept:
+                    self._kept.age()
+                    self._kept.forget_gone(index)
+                    self._run.view.drop_files(self._kept.files)
+
+
+def _kept_hits(settings: AgentSettings, web: WebSettings) -> KeptHits | None:
+    if web.keep_crops_s is None:
+        forget_kept(settings.kept_hits_path)
+        return None
+    return KeptHits(
+        settings.kept_hits_path, keep_s=web.keep_crops_s, max_bytes=web.keep_crops_max_bytes
+    )

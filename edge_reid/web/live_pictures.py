@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_reid.agent.camera_areas import CameraAreas
+from edge_reid.agent.camera_areas import CameraAreas, TripLine
 from edge_reid.core.geometry import Box
-from edge_reid.core.polygon import Polygon
+from edge_reid.core.polygon import Polygon, SharePoint
 from edge_reid.core.types import Decision, Image, Known, Track, Uncertain
 from edge_reid.vision.annotate import Label, draw
 from edge_reid.web.live_view import CameraView, LiveView, Point
@@ -26,6 +26,7 @@ _MOST_WIDTH_PX = 960
 _JPEG_QUALITY = 75
 _LOOK_S = 0.04
 """Between two looks at whether there is a newer frame."""
+_ARROW_PX = 24
 _TRAIL_COLOUR, _ZONE_COLOUR, _MASK_COLOUR = (240, 228, 66), (86, 180, 233), (0, 0, 0)
 """RGB, of the palette of the boxes."""
 
@@ -143,17 +144,40 @@ def _with_areas(image: Image, areas: CameraAreas) -> Image:
     for mask in areas.masks:
         cv2.fillPoly(canvas, [_corners(mask, size_px)], _MASK_COLOUR)
     canvas = np.asarray(cv2.addWeighted(canvas, 0.6, image, 0.4, 0.0), np.uint8)
-    for name, zone in areas.zones:
-        corners = _corners(zone, size_px)
+    for zone in areas.zones:
+        corners = _corners(zone.area, size_px)
         cv2.polylines(canvas, [corners], True, _ZONE_COLOUR, 1, cv2.LINE_AA)
-        x, y = corners[corners[:, 1].argmin()].tolist()
-        at = (min(max(x, 2), size_px[0] - 60), max(y + 14, 14))
-        cv2.putText(canvas, name, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _ZONE_COLOUR, 1, cv2.LINE_AA)
+        _name(canvas, zone.name, corners[corners[:, 1].argmin()])
+    for line in areas.lines:
+        _draw_line(canvas, line, size_px)
     return canvas
 
 
+def _draw_line(canvas: Image, line: TripLine, size_px: tuple[int, int]) -> None:
+    """The line, and from its middle an arrow to where who crosses it goes `in`."""
+    first, second = (_pixel(end, size_px) for end in (line.way.first, line.way.second))
+    cv2.line(canvas, first.tolist(), second.tolist(), _ZONE_COLOUR, 2, cv2.LINE_AA)
+    along = (second - first).astype(np.float64)
+    right = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1.0)
+    middle = (first + second) // 2
+    tip = (middle + _ARROW_PX * right).round().astype(np.int32)
+    cv2.arrowedLine(canvas, middle.tolist(), tip.tolist(), _ZONE_COLOUR, 2, cv2.LINE_AA, 0, 0.4)
+    _name(canvas, line.name, min(first, second, key=lambda end: end[1]))
+
+
+def _name(canvas: Image, name: str, place: NDArray[np.int32]) -> None:
+    """Write the name of an area below a point of it, within the picture."""
+    x, y = place.tolist()
+    at = (min(max(x, 2), canvas.shape[1] - 60), max(y + 14, 14))
+    cv2.putText(canvas, name, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _ZONE_COLOUR, 1, cv2.LINE_AA)
+
+
 def _corners(area: Polygon, size_px: tuple[int, int]) -> NDArray[np.int32]:
-    return (np.array(area.corners, np.float64) * size_px).round().astype(np.int32)
+    return np.array([_pixel(corner, size_px) for corner in area.corners])
+
+
+def _pixel(point: SharePoint, size_px: tuple[int, int]) -> NDArray[np.int32]:
+    return (np.array(point, np.float64) * size_px).round().astype(np.int32)
 
 
 def _with_trails(image: Image, view: CameraView, scale: float) -> Image:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from edge_reid.agent.corrections import PublishedName
 from edge_reid.agent.pipeline import Step
 from edge_reid.agent.policy import MatchPolicy
-from edge_reid.core.types import Hit, HitType
+from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.matching.index import Index
-from edge_reid.web.crop_ring import CropRing
+from edge_reid.web.crop_ring import CropRing, KeptCrop
 from edge_reid.web.hit_record import HitRecord, record_of
+from edge_reid.web.kept_hits import KeptHits
 
 MOST_HITS = 50
 _TRAIL_POINTS = 40
@@ -40,12 +42,20 @@ class LiveView:
 
     Args:
         keep_crops_s: how long crops are kept.
+        kept: keeps hits on disk, too; None: nothing does.
         clock: monotonic seconds.
     """
 
-    def __init__(self, keep_crops_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        keep_crops_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        kept: KeptHits | None = None,
+    ) -> None:
         self._keep_crops_s = keep_crops_s
         self._clock = clock
+        self._kept = kept
         self._cameras: dict[str, CameraView] = {}
         self._trails: dict[str, dict[int, deque[Point]]] = {}
         self._lock = threading.Lock()  # guards all below
@@ -61,9 +71,9 @@ class LiveView:
         number, trails = before.number + 1 if before else 1, self._follow(step)
         with self._lock:
             for crop, embedding in zip(step.crops, step.embeddings, strict=True):
-                self._ring.put(crop, embedding)
-            for hit in step.hits:
-                self._note(step.camera, hit, policy)
+                self._ring.put(step.camera, crop, embedding)
+            noted = [self._note(step.camera, hit, policy) for hit in step.hits]
+        self._keep(filter(None, noted))
         self.tidy(policy.index)
         self._cameras[step.camera] = CameraView(step, trails, number, self._clock())
 
@@ -86,11 +96,38 @@ class LiveView:
         """The hit of this number; None: there is none, or not any more."""
         return next((record for record in self.hits if record.number == number), None)
 
+    @property
+    def crops(self) -> tuple[KeptCrop, ...]:
+        """All that are kept, oldest first."""
+        with self._lock:
+            return self._ring.all
+
+    def crops_of(self, camera: str, track_id: int) -> tuple[KeptCrop, ...]:
+        """The crops of a track that are kept, by falling quality."""
+        theirs = (crop for crop in self.crops if (crop.camera, crop.track_id) == (camera, track_id))
+        return tuple(sorted(theirs, key=lambda crop: -crop.embedding.quality))
+
+    def rename(self, name: str, new: str) -> None:
+        """Have the hits of a person go on under another name."""
+        with self._lock:
+            self._records = {
+                key: record.renamed(name, new) for key, record in self._records.items()
+            }
+            self._edition += 1
+        if self._kept:
+            self._kept.rename(name, new)
+
     def forget_crops(self) -> None:
         """Let go all crops, at once."""
         with self._lock:
             self._ring.clear()
+            nothing: frozenset[str] = frozenset()
+            self._records = {
+                key: record.with_files(nothing) for key, record in self._records.items()
+            }
             self._drop_crops(lambda _: True)
+        if self._kept:
+            self._kept.clear()
 
     def tidy(self, index: Index) -> None:
         """Let go the crops that are too old, and the names of people who are not in the gallery any
@@ -104,6 +141,33 @@ class LiveView:
             self._ring.age()
             self._drop_crops(lambda record: record.received_s <= oldest_s)
 
+    def drop_files(self, kept: Container[str]) -> None:
+        """Forget the names of files that are kept no more, of crops that are in no memory."""
+        with self._lock:
+            for key, record in self._records.items():
+                lost = [crop for crop in record.crops if not crop.jpeg and crop.file]
+                if any(crop.file not in kept for crop in lost):
+                    self._records[key] = record.with_files(kept)
+                    self._edition += 1
+
+    def note_taken_back(self, names: Container[PublishedName]) -> None:
+        """Have the hits that gave these names say that they were wrong."""
+        with self._lock:
+            wrong = {
+                key: replace(record, is_taken_back=True)
+                for key, record in self._records.items()
+                if record.published_name in names and not record.is_taken_back
+            }
+            self._records |= wrong
+            self._edition += len(wrong)
+        self._keep(wrong.values())
+
+    def _keep(self, records: Iterable[HitRecord]) -> None:
+        """Outside of the lock: a slow card holds up nobody who looks."""
+        if self._kept:
+            for record in records:
+                self._kept.keep(record)
+
     def _follow(self, step: Step) -> dict[int, tuple[Point, ...]]:
         """Have the trails of those in view go on; of others none is kept."""
         before = self._trails.get(step.camera, {})
@@ -115,24 +179,32 @@ class LiveView:
         self._trails[step.camera] = after
         return {track_id: tuple(trail) for track_id, trail in after.items()}
 
-    def _note(self, camera: str, hit: Hit, policy: MatchPolicy) -> None:
+    def _note(self, camera: str, hit: Hit, policy: MatchPolicy) -> HitRecord | None:
+        """Returns what is noted; None: the person was removed while the hit was on its way."""
         key = camera, hit.track_id
         before = self._records.get(key)
+        if isinstance(hit.decision, Known) and hit.decision.identity not in policy.index:
+            return None
         if before is None:
             self._last_number += 1
         number = before.number if before else self._last_number
         record = record_of(
             hit, policy, self._ring, number=number, camera=camera, now_s=self._clock()
         )
+        if self._kept:
+            record = self._kept.named(record, before)
         if hit.type is not HitType.END:
             self._records.pop(key, None)  # it moves to the front
         self._records[key] = record
         for oldest in list(self._records)[:-MOST_HITS]:
             del self._records[oldest]
         self._edition += 1
+        return record
 
     def _forget_gone(self, index: Index) -> None:
         kept = {key: record.among(index) for key, record in self._records.items()}
+        for camera, track_id in (key for key, record in kept.items() if record is None):
+            self._ring.forget(camera, track_id)
         self._records = {key: record for key, record in kept.items() if record}
         self._edition += 1
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from starlette.requests import ClientDisconnect, Request
 
 MOST_BYTES = 4096
+MOST_FIELDS = 24
 WITHIN_S = 5.0
 
 
@@ -23,7 +24,7 @@ async def form_of(request: Request) -> dict[str, str]:
     """
     try:
         body = await asyncio.wait_for(_body(request), WITHIN_S)
-        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=10)
+        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except (asyncio.TimeoutError, ClientDisconnect, ValueError) as error:
         raise BadFormError from error
     return {name: values[0] for name, values in fields.items()}

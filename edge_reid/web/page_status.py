@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.agent.agent_parts import AgentParts
+from edge_reid.agent.corrections import PublishedName
+from edge_reid.agent.drift_watch import drift_in_words
 from edge_reid.agent.watched_camera import WatchedCamera
+from edge_reid.agent.wrong_names import TakenBack
 from edge_reid.core.types import Decision, Known, Uncertain, Unknown
+from edge_reid.matching.score_drift import DriftReport
 from edge_reid.web.hit_record import HitRecord
 from edge_reid.web.live_view import CameraView, LiveView
 from edge_reid.wire.events import rfc3339
@@ -38,7 +42,7 @@ class CameraLine:
     camera: str
     state: str
     reason: str | None
-    """The trouble it has, in words."""
+    """The trouble it has, or until when it is not watched, in words."""
     fps: float | None
     p95_ms: float | None
     """From the capture of a frame to the commit of what it brought, of live cameras."""
@@ -47,6 +51,8 @@ class CameraLine:
     quiet_s: float | None
     """Since the last frame went through."""
     people: tuple[PersonLine, ...]
+    drift: str | None
+    """Unknown people are more or less alike than the model was measured on, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ class HitLine:
     """Position of the crop that decided, where it is kept."""
     zones: tuple[str, ...]
     """In which the person stood."""
+    is_taken_back: bool
+    """Whether an operator said that it was somebody else."""
 
 
 def camera_lines(parts: AgentParts, view: LiveView, now_s: float) -> tuple[CameraLine, ...]:
@@ -120,12 +128,18 @@ def device_line(parts: AgentParts, gallery: Path) -> DeviceLine:
     )
 
 
-def hit_lines(records: Sequence[HitRecord]) -> tuple[HitLine, ...]:
-    """The first hits, in their order."""
-    return tuple(_hit_line(record) for record in records[:_MOST_LINES])
+def hit_lines(records: Sequence[HitRecord], taken: Sequence[TakenBack]) -> tuple[HitLine, ...]:
+    """The first hits, in their order.
+
+    Args:
+        records: newest first.
+        taken: names that operators have taken back.
+    """
+    wrong = {one.name for one in taken}
+    return tuple(_hit_line(record, wrong) for record in records[:_MOST_LINES])
 
 
-def _hit_line(record: HitRecord) -> HitLine:
+def _hit_line(record: HitRecord, wrong: Container[PublishedName]) -> HitLine:
     decision = record.decision
     return HitLine(
         number=record.number,
@@ -138,6 +152,7 @@ def _hit_line(record: HitRecord) -> HitLine:
         is_over=record.kind.value == "end",
         crop=record.shown_crop,
         zones=record.zones,
+        is_taken_back=record.published_name in wrong,
     )
 
 
@@ -148,14 +163,22 @@ def _camera_line(camera: WatchedCamera, seen: CameraView | None, now_s: float) -
     return CameraLine(
         camera=camera.name,
         state=report.state,
-        reason=report.reason,
+        reason=report.reason or _rest_in_words(report.inactive_until_utc_s),
         fps=None if report.fps is None else round(report.fps, 1),
         p95_ms=report.looks.p95_ms if report.looks else None,
         dropped=report.frames_dropped,
         degraded=bool(report.looks and report.looks.is_degraded),
         quiet_s=round(now_s - seen.seen_s, 1) if seen else None,
         people=tuple(_person_line(track.track_id, decisions) for track in tracks),
+        drift=_drift_line(report.drift),
     )
+
+
+def _drift_line(drift: DriftReport | None) -> str | None:
+    if drift is None or drift.verdict.state == "none":
+        return None
+    line = drift_in_words(drift.verdict, drift.threshold_advised)
+    return f"{line}; it is used" if drift.adapts else line
 
 
 def _person_line(track_id: int, decisions: dict[int, Decision]) -> PersonLine:
@@ -172,6 +195,13 @@ def _person_line(track_id: int, decisions: dict[int, Decision]) -> PersonLine:
 
 def _rounded(similarity: float | None) -> float | None:
     return None if similarity is None else round(similarity, 3)
+
+
+def _rest_in_words(until_utc_s: float | None) -> str | None:
+    """`not watched until Mon 07:00`, by the clock of the device."""
+    if until_utc_s is None:
+        return None
+    return f"not watched until {time.strftime('%a %H:%M', time.localtime(until_utc_s))}"
 
 
 def _written_utc_s(path: Path) -> float | None:

@@ -1,141 +1,190 @@
-"""The page's HTML. Everything that is filled in is escaped here, and nowhere else."""
+"""The HTML of the live page, the login, an opened hit, and zones."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
-from datetime import datetime, timezone
-from importlib.resources import files
-from string import Template
+from collections.abc import Mapping, Sequence
 
+from edge_reid.agent.wrong_names import TakenBack
 from edge_reid.core.types import Candidate, Known
 from edge_reid.web.hit_record import HitCrop, HitRecord
-from edge_reid.web.page_access import ANYBODY_HERE, Visitor
-
-STATIC = {
-    "page.css": "text/css",
-    "page.js": "text/javascript",
-    "areas.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
-}
-"""Files that browsers ask for, and their types."""
-
-
-def static_file(name: str) -> bytes:
-    """The bytes of a file of `STATIC`, or of a template."""
-    return (files("edge_reid.web") / "static" / name).read_bytes()
+from edge_reid.web.page_markup import (
+    Markup,
+    PageFrame,
+    clock_time,
+    filled,
+    joined,
+    number_text,
+)
 
 
-def live_html(device: str, cameras: Sequence[str], visitor: Visitor, token: str) -> str:
-    """The live page.
+def live_html(frame: PageFrame, cameras: Sequence[str], *, keeps_hits: bool) -> str:
+    """The live page, with these cameras in order; and whether earlier hits are kept."""
+    body = filled(
+        "live.html",
+        tiles=joined(_tile(frame, camera) for camera in cameras),
+        forget=frame.form("forget.html", role="operator"),
+        kept=filled("kept_link.html") if keeps_hits else Markup(),
+        names="yes" if frame.may("operator") else "no",
+    )
+    return frame.html("live", body)
+
+
+def areas_html(frame: PageFrame, camera: str) -> str:
+    """Where zones and masks of a camera are drawn, to be copied into the configuration."""
+    return frame.html(f"zones of {camera}", filled("areas.html", camera=camera))
+
+
+def login_html(frame: PageFrame, mistake: str = "") -> str:
+    """The login; `mistake`, if it did not go well."""
+    words = filled("mistake.html", words=mistake) if mistake else Markup()
+    return frame.html("log in", filled("login.html", token=frame.token, mistake=words))
+
+
+def why_html(
+    frame: PageFrame,
+    record: HitRecord,
+    taken: Sequence[TakenBack] = (),
+    trouble: str = "",
+    *,
+    path: str,
+    is_past: bool = False,
+) -> str:
+    """A hit, opened: its crops, whom they are like, and what was enough.
 
     Args:
-        device: its name.
-        cameras: their names, in order.
-        visitor: who looks.
-        token: of the forms.
+        frame: around it.
+        record: the hit.
+        taken: names of its track that operators have taken back.
+        trouble: why the last one was not, in words.
+        path: of this page.
+        is_past: it may be of an earlier run, and nothing can be said of it any more.
     """
-    tiles = "".join(_tile(camera, visitor) for camera in cameras)
-    forget = _filled("forget.html", token=token) if visitor.may("operator") else ""
-    body = _filled("live.html", tiles=_Markup(tiles), forget=_Markup(forget))
-    return _page(f"{device}: live", device, body, visitor, token)
-
-
-def areas_html(device: str, camera: str, visitor: Visitor, token: str) -> str:
-    """Where zones and masks of a camera are drawn, to be copied into the configuration."""
-    body = _filled("areas.html", camera=camera)
-    return _page(f"{device}: zones of {camera}", device, body, visitor, token)
-
-
-def login_html(device: str, token: str, mistake: str = "") -> str:
-    """The login; `mistake`, if it did not go well."""
-    said = _filled("mistake.html", words=mistake) if mistake else ""
-    body = _filled("login.html", token=token, mistake=_Markup(said))
-    return _page(f"{device}: log in", device, body, None, token)
-
-
-def why_html(device: str, record: HitRecord, visitor: Visitor, token: str) -> str:
-    """A hit, opened: its crops, whom they are like, and what was enough."""
     decision = record.decision
     is_known = isinstance(decision, Known)
     name = decision.identity if isinstance(decision, Known) else "unknown"
-    crops = "".join(_crop(record, number, crop) for number, crop in enumerate(record.crops))
-    rows = "".join(_candidate(candidate, decision.threshold) for candidate in record.nearest)
-    body = _filled(
+    crops = joined(_crop(path, number, crop) for number, crop in enumerate(record.crops))
+    nearest = joined(candidate_html(each, decision.threshold) for each in record.nearest)
+    body = filled(
         "why.html",
         name=name,
         kind="known" if is_known else "unknown",
         camera=", ".join((record.camera, *record.zones)),
-        at=_clock_time(record.captured_utc_s),
-        similarity=_number(decision.similarity),
-        threshold=_number(decision.threshold),
+        at=clock_time(record.captured_utc_s),
+        similarity=number_text(decision.similarity),
+        threshold=number_text(decision.threshold),
         verdict=_verdict(record),
         source=record.threshold_source,
         margin=_margin(record),
         used=str(decision.crops),
         gallery=str(record.gallery_version),
         model=record.model_id,
-        crops=_Markup(crops or _filled("no_crops.html")),
-        nearest=_Markup(rows or _filled("nobody.html")),
+        crops=crops or filled("no_crops.html"),
+        nearest=nearest or filled("nobody.html"),
+        enrol=Markup() if is_past else _enrol_link(frame, record),
+        denial=_was_not(record) if is_past else _denial(frame, record, taken),
+        trouble=filled("mistake.html", words=trouble) if trouble else Markup(),
     )
-    return _page(f"{device}: why {name}", device, body, visitor, token)
+    return frame.html(f"why {name}", body)
 
 
-class _Markup(str):
-    """HTML that was made here of escaped parts."""
-
-    __slots__ = ()
-
-
-def _filled(template: str, **values: str) -> str:
-    escaped = {
-        key: value if isinstance(value, _Markup) else html.escape(value)
-        for key, value in values.items()
-    }
-    return Template(static_file(template).decode()).substitute(escaped)
-
-
-def _page(title: str, device: str, body: str, visitor: Visitor | None, token: str) -> str:
-    leave = (
-        _filled("leave.html", name=visitor.name, role=visitor.role, token=token)
-        if visitor and visitor is not ANYBODY_HERE
-        else ""
+def kept_html(frame: PageFrame, hits: Mapping[str, HitRecord], oldest: str | None) -> str:
+    """Hits that are kept on disk, by stem, newest first; `oldest`: before which there are more."""
+    body = filled(
+        "kept.html",
+        hits=joined(_kept_hit(stem, record) for stem, record in hits.items())
+        or filled("no_kept.html"),
+        older=filled("kept_older.html", stem=oldest) if oldest else Markup(),
     )
-    return _filled(
-        "page.html", title=title, device=device, body=_Markup(body), leave=_Markup(leave)
-    )
+    return frame.html("earlier hits", body)
 
 
-def _tile(camera: str, visitor: Visitor) -> str:
-    areas = _filled("areas_link.html", camera=camera) if visitor.may("admin") else ""
-    return _filled("tile.html", camera=camera, areas=_Markup(areas))
-
-
-def _crop(record: HitRecord, position: int, crop: HitCrop) -> str:
-    nearest = f"{crop.nearest.identity} {crop.nearest.similarity:.3f}" if crop.nearest else "nobody"
-    picture = (
-        _filled("crop_picture.html", number=str(record.number), position=str(position))
-        if crop.jpeg
-        else _filled("crop_gone.html")
-    )
-    return _filled(
-        "crop.html",
-        picture=_Markup(picture),
-        quality=f"{crop.quality:.2f}",
-        nearest=nearest,
-        shown="shown with the hit" if crop.is_shown else "",
+def _kept_hit(stem: str, record: HitRecord) -> Markup:
+    decision, position = record.decision, record.shown_crop
+    is_known = isinstance(decision, Known)
+    measured = f"{number_text(decision.similarity)} of {number_text(decision.threshold)} needed"
+    return filled(
+        "kept_hit.html",
+        stem=stem,
+        picture=filled("no_crop.html")
+        if position is None
+        else filled("kept_picture.html", stem=stem, position=str(position)),
+        kind="known" if is_known else "unknown",
+        name=f"{'not ' * record.is_taken_back}{decision.identity}"
+        if isinstance(decision, Known)
+        else "unknown",
+        measured="nobody enrolled" if decision.similarity is None else measured,
+        where=", ".join((record.camera, *record.zones)),
+        at=clock_time(record.captured_utc_s),
     )
 
 
-def _candidate(candidate: Candidate, threshold: float) -> str:
+def trouble_html(frame: PageFrame, words: str) -> str:
+    """What went wrong, in words."""
+    return frame.html("not done", filled("trouble.html", words=words))
+
+
+def candidate_html(candidate: Candidate, threshold: float) -> Markup:
+    """A person enrolled, and how alike they are against the threshold."""
     is_enough = candidate.similarity >= threshold
-    return _filled(
+    return filled(
         "candidate.html",
         name=candidate.identity,
-        similarity=_number(candidate.similarity),
+        similarity=number_text(candidate.similarity),
         level=_percent(candidate.similarity),
         threshold=_percent(threshold),
         verdict="at or above the threshold" if is_enough else "below the threshold",
+    )
+
+
+def _enrol_link(frame: PageFrame, record: HitRecord) -> Markup:
+    if not (frame.may("operator") and any(crop.jpeg for crop in record.crops)):
+        return Markup()
+    return filled("enrol_link.html", camera=record.camera, track=str(record.track_id))
+
+
+def _denial(frame: PageFrame, record: HitRecord, taken: Sequence[TakenBack]) -> Markup:
+    """What operators have said of its names; or how to say it of this one."""
+    said = joined(_taken_back(one) for one in taken)
+    name = record.published_name
+    if name is None or name in {one.name for one in taken}:
+        return said
+    number = str(record.number)
+    form = frame.form("deny.html", role="operator", name=name.identity, number=number)
+    return joined((said, form))
+
+
+def _was_not(record: HitRecord) -> Markup:
+    name = record.published_name
+    return filled("was_not.html", name=name.identity) if name and record.is_taken_back else Markup()
+
+
+def _taken_back(taken: TakenBack) -> Markup:
+    return filled(
+        "taken_back.html",
+        name=taken.name.identity,
+        corrections=taken.corrections_text,
+        doctor=taken.doctor,
+    )
+
+
+def _tile(frame: PageFrame, camera: str) -> Markup:
+    areas = filled("areas_link.html", camera=camera) if frame.may("admin") else Markup()
+    return filled("tile.html", camera=camera, areas=areas)
+
+
+def _crop(path: str, position: int, crop: HitCrop) -> Markup:
+    nearest = f"{crop.nearest.identity} {crop.nearest.similarity:.3f}" if crop.nearest else "nobody"
+    picture = (
+        filled("crop_picture.html", path=path, position=str(position))
+        if crop.is_kept
+        else filled("crop_gone.html")
+    )
+    return filled(
+        "crop.html",
+        picture=picture,
+        quality=f"{crop.quality:.2f}",
+        nearest=nearest,
+        shown="shown with the hit" if crop.is_shown else "",
     )
 
 
@@ -149,21 +198,13 @@ def _verdict(record: HitRecord) -> str:
 
 
 def _margin(record: HitRecord) -> str:
-    decision, least = record.decision, _number(record.min_margin)
+    decision, least = record.decision, number_text(record.min_margin)
     if not isinstance(decision, Known):
         return f"not asked of unknown people; a name needs {least}"
     if decision.margin is None:
         return "none, as nobody else is enrolled"
-    return f"{_number(decision.margin)} over the next person; at least {least} is needed"
+    return f"{number_text(decision.margin)} over the next person; at least {least} is needed"
 
 
 def _percent(similarity: float) -> str:
     return f"{100 * min(1.0, max(0.0, similarity)):.1f}"
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
-
-
-def _clock_time(utc_s: float) -> str:
-    return f"{datetime.fromtimestamp(utc_s, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"

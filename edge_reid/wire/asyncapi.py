@@ -24,6 +24,7 @@ from edge_reid.wire.payloads import (
     IdentityState,
     Payload,
     UnknownPayload,
+    ZonePayload,
 )
 from edge_reid.wire.schemas import schema_of
 from edge_reid.wire.topics import TOPICS, Topic
@@ -33,6 +34,7 @@ Json: TypeAlias = dict[str, Any]
 PAYLOAD_OF: dict[Topic, type[Payload]] = {
     topics.HIT: HitPayload,
     topics.UNKNOWN: UnknownPayload,
+    topics.ZONE: ZonePayload,
     topics.CAMERA_STATUS: CameraStatus,
     topics.AGENT_STATUS: AgentStatus,
     topics.AGENT_DUPLICATE: AgentDuplicate,
@@ -50,6 +52,11 @@ _SIGNED_HEAD: Json = {
     "payload": {"type": "string", "pattern": r"^[0-9a-f]{128}\n"},
 }
 OTHERS: dict[Topic, Json] = {
+    topics.PICTURE: {
+        "contentType": "image/jpeg",
+        "summary": "The best crop of the last hit of a camera; only where pictures may leave.",
+        "payload": {"type": "string", "format": "binary"},
+    },
     topics.GALLERY_HEAD: _SIGNED_HEAD,
     topics.RELEASE_HEAD: _SIGNED_HEAD,
     topics.GALLERY_BLOB: {

@@ -8,27 +8,36 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from edge_reid.core.config import CommandName, Name
-from edge_reid.wire.payloads import Count, Lines, Ordinal, Payload, Similarity, Time, Words
+from edge_reid.wire.payloads import Count, EventId, Lines, Ordinal, Payload, Similarity, Time, Words
 
 MAX_COMMAND_BYTES = 4 << 10
 
 
 CommandId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
-_THRESHOLD_GOES_WITH_ITS_COMMAND: JsonDict = {
-    "if": {"properties": {"command": {"const": "set-threshold"}}},
-    "then": {"properties": {"threshold": {"type": "number"}}},
-    "else": {"properties": {"threshold": {"type": "null"}}},
+_OWN_FIELDS: JsonDict = {
+    "allOf": [
+        {
+            "if": {"properties": {"command": {"const": "set-threshold"}}},
+            "then": {"properties": {"threshold": {"type": "number"}}},
+            "else": {"properties": {"threshold": {"type": "null"}}},
+        },
+        {
+            "if": {"properties": {"command": {"const": "not-this-person"}}},
+            "then": {"properties": {"event_id": {"type": "string"}}, "required": ["event_id"]},
+            "else": {"properties": {"event_id": {"type": "null"}}},
+        },
+    ]
 }
+"""Which goes with which command."""
 _SINCE_0_5: JsonDict = {"x-since": "0.5.0"}
+_SINCE_0_6: JsonDict = {"x-since": "0.6.0"}
 
 
 class Command(Payload):
     """Something that an agent is asked to do. Unlike other payloads it may hold nothing else."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra=_THRESHOLD_GOES_WITH_ITS_COMMAND
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_OWN_FIELDS)
 
     schema_: Annotated[Literal["edge-reid.command/1"], Field(alias="schema")] = (
         "edge-reid.command/1"
@@ -43,19 +52,27 @@ class Command(Payload):
     camera: Name | None = Field(None, json_schema_extra=_SINCE_0_5)
     """The camera that it is for; missing or null: for the agent. An agent without that camera
     refuses it."""
+    event_id: EventId | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Of `not-this-person`: any event that told the wrong name; missing or null for every other
+    command."""
 
     def to_json(self) -> str:
-        """As of any payload, without a camera where none is named: an older agent knows no such
-        field, and a command may hold nothing that it does not know.
+        """As of any payload, without a camera or event where none is named: an older agent knows no
+        such field, and a command may hold nothing that it does not know.
         """
-        return self.model_dump_json(
-            by_alias=True, exclude={"camera"} if self.camera is None else None
-        )
+        unknown = {name for name in ("camera", "event_id") if getattr(self, name) is None}
+        return self.model_dump_json(by_alias=True, exclude=unknown)
 
     @model_validator(mode="after")
     def _has_a_threshold_when_it_sets_one(self) -> Command:
         if (self.command == "set-threshold") != (self.threshold is not None):
             raise ValueError("threshold: goes with set-threshold, and with nothing else")
+        return self
+
+    @model_validator(mode="after")
+    def _has_an_event_when_it_takes_one_back(self) -> Command:
+        if (self.command == "not-this-person") != (self.event_id is not None):
+            raise ValueError("event_id: goes with not-this-person, and with nothing else")
         return self
 
 
@@ -90,6 +107,8 @@ class CommandResult(Payload):
     """Of `reload` and `sync-now`: the newest that the agent has."""
     picture: Picture | None = None
     """Of `snapshot`."""
+    note: Words | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Of `not-this-person`: what was done, in words."""
     at: Time
     """When this was written."""
 

@@ -11,31 +11,35 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Literal, Protocol
 
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
+from edge_reid.core.stream_states import StreamStates
 from edge_reid.core.types import Hit, Known
 from edge_reid.matching.score_drift import DriftReport
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.payloads import (
     LINES_MAX,
     SILENT_PERIODS,
+    CameraEvent,
     CameraStatus,
+    Corrector,
     DriftFigures,
     EventPayload,
     HitPayload,
     IdentityState,
     IdentityView,
     LookFigures,
+    StreamFigures,
     UnknownPayload,
 )
 from edge_reid.wire.topics import Address
 
-CameraState = Literal["starting", "running", "stalled", "failed", "ended"]
+CameraState = Literal["starting", "running", "stalled", "inactive", "failed", "ended"]
 
-_LIVING = ("starting", "running", "stalled")
-_EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
+_LIVING = ("starting", "running", "stalled", "inactive")
+EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edge-reid:event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,20 @@ class EventOrigin:
     """A name that no other recording has; empty when it is live."""
 
 
+class OutgoingEvent(Protocol):
+    """On its way out: only its number in the outbox is missing."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def named(self) -> str | None:
+        """The identity that it names, if any."""
+
+    def payload(self, seq: int, *, replayed: bool = False) -> CameraEvent:
+        """What is published as event number `seq`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A decided track on its way out; only its number in the outbox is missing."""
@@ -58,6 +76,13 @@ class Event:
     origin: EventOrigin
     corrects: str | None = None
     """Of a correction: `event_id` of the event that is taken back."""
+    corrected_by: Corrector | None = None
+    """Of a correction: why."""
+
+    @property
+    def named(self) -> str | None:
+        """The identity that it names, if any."""
+        return self.hit.decision.identity if isinstance(self.hit.decision, Known) else None
 
     @property
     def topic(self) -> str:
@@ -89,14 +114,17 @@ class Event:
             decided_at=rfc3339(hit.decided_utc_s),
             first_seen=rfc3339(hit.first_seen_utc_s),
             last_seen=rfc3339(hit.last_seen_utc_s),
-            box=_box(hit.box),
+            box=wire_box(hit.box),
             frame_size=hit.frame_size_px,
             zones=hit.zones,
             model_id=origin.model_id,
             gallery_version=int(origin.gallery_version),
             replayed=replayed,
         )
-        return payload.model_copy(update={"corrects": self.corrects}) if known else payload
+        if known is None:
+            return payload
+        correction = {"corrects": self.corrects, "corrected_by": self.corrected_by}
+        return payload.model_copy(update=correction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +143,17 @@ class LookReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamReport:
+    """How the two streams of a camera do, and what came of them since the start."""
+
+    states: StreamStates
+    crops: int
+    """All that were embedded."""
+    enlarged: int
+    """Of these, those from the large stream."""
+
+
+@dataclass(frozen=True, slots=True)
 class CameraReport:
     """How a camera does, as the agent sees it."""
 
@@ -128,8 +167,12 @@ class CameraReport:
     persons_in_view: int | None = None
     looks: LookReport | None = None
     """None for a recording."""
+    streams: StreamReport | None = None
+    """None unless it has two."""
     drift: DriftReport | None = None
     """None while too little is known, and for a recording."""
+    inactive_until_utc_s: float | None = None
+    """When it is watched again; None where it is not `inactive`."""
 
 
 def event_id(hit: Hit, origin: EventOrigin) -> str:
@@ -156,12 +199,12 @@ def event_id(hit: Hit, origin: EventOrigin) -> str:
         origin.source,
         rfc3339(hit.captured_utc_s),
         rfc3339(hit.last_seen_utc_s),
-        _box(hit.box),
+        wire_box(hit.box),
         hit.frame_size_px,
         decision.crops,
         *((hit.stranger,) if hit.stranger else ()),
     )
-    return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join(map(str, parts))))
+    return str(uuid.uuid5(EVENT_NAMESPACE, "\n".join(map(str, parts))))
 
 
 def identity_message(
@@ -212,7 +255,7 @@ def camera_status_message(
     The broker forgets it when it was not for three times as long: of an agent that was killed
     nothing stays `running` for ever.
     """
-    last = report.last_frame_utc_s
+    last, rest = report.last_frame_utc_s, report.inactive_until_utc_s
     goes_on = period_s if report.state in _LIVING else None
     status = CameraStatus(
         site=address.site,
@@ -228,7 +271,9 @@ def camera_status_message(
         persons_in_view=report.persons_in_view,
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
+        streams=_stream_figures(report.streams) if report.streams else None,
         drift=_drift_figures(report.drift) if report.drift else None,
+        inactive_until=None if rest is None else rfc3339(rest),
         period_s=goes_on,
         at=rfc3339(now_utc_s),
     )
@@ -255,6 +300,19 @@ def _look_figures(looks: LookReport) -> LookFigures:
     )
 
 
+def _stream_figures(report: StreamReport) -> StreamFigures:
+    states = report.states
+    return StreamFigures(
+        looked_at=states.looked_at,
+        crop_stream=states.crop_stream,
+        opened=states.opened,
+        crops_large=report.enlarged,
+        crops_small=report.crops - report.enlarged,
+        detect_fault=states.detect_fault,
+        crop_fault=states.crop_fault,
+    )
+
+
 def _drift_figures(drift: DriftReport) -> DriftFigures:
     verdict = drift.verdict
     return DriftFigures(
@@ -267,7 +325,7 @@ def _drift_figures(drift: DriftReport) -> DriftFigures:
     )
 
 
-def event_line(payload: EventPayload) -> str:
+def event_line(payload: CameraEvent) -> str:
     """An event as a line of a JSON-lines file, less its line end: the bytes of the MQTT payload."""
     return payload.to_json()
 
@@ -284,7 +342,8 @@ def _similarity(value: float | None) -> float | None:
     return None if value is None else _rounded(value, 4)
 
 
-def _box(box: Box) -> tuple[float, float, float, float]:
+def wire_box(box: Box) -> tuple[float, float, float, float]:
+    """A box as it is published, to a tenth of a pixel."""
     x1, y1, x2, y2 = (_rounded(edge, 1) for edge in (box.x1, box.y1, box.x2, box.y2))
     return x1, y1, x2, y2
 

@@ -8,7 +8,7 @@ but these configurations. Any agent of a site may announce a person, all in the 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -31,12 +31,16 @@ class HomeAssistant:
         address: of the agent.
         cameras: that it watches.
         device_trackers: whether a person is a device tracker, too.
+        pictures: whether each camera has a picture of its last hit.
+        zoned: those of the cameras that have zones or lines.
     """
 
     prefix: str
     address: Address
     cameras: Sequence[str]
     device_trackers: bool = False
+    pictures: bool = False
+    zoned: Collection[str] = ()
 
     @property
     def birth_topic(self) -> str:
@@ -82,7 +86,18 @@ class HomeAssistant:
 
     def _of_camera(self, camera: str) -> dict[str, Json]:
         status = self.address.camera_status(camera)
+        picture: dict[str, Json] = {
+            "picture": {
+                "platform": "image",
+                "name": f"{camera} picture of the last hit",
+                "icon": "mdi:image-account",
+                "image_topic": self.address.picture(camera),
+                "content_type": "image/jpeg",
+            }
+        }
+        zones = {"last_zone_event": self._of_zones(camera)} if camera in self.zoned else {}
         return {
+            **zones,
             "running": {
                 "platform": "binary_sensor",
                 "name": f"{camera} running",
@@ -107,6 +122,17 @@ class HomeAssistant:
                 "state_topic": self.address.hits(camera),
                 "value_template": "{{ dict(value_json, event_type=value_json.type) | tojson }}",
             },
+            **(picture if self.pictures else {}),
+        }
+
+    def _of_zones(self, camera: str) -> Json:
+        return {
+            "platform": "event",
+            "name": f"{camera} last zone event",
+            "icon": "mdi:map-marker-path",
+            "event_types": ["entered", "left", "loitering", "crossed"],
+            "state_topic": self.address.zones(camera),
+            "value_template": "{{ dict(value_json, event_type=value_json.type) | tojson }}",
         }
 
     def _of_person(self, identity: str) -> dict[str, Json]:

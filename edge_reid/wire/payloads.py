@@ -10,7 +10,7 @@ times outside of theirs are refused; words are cut, for an older agent may have 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
-from edge_reid.core.config import CommandName, Name
+from edge_reid.core.config import Name
 
 TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 
@@ -79,7 +79,11 @@ PeriodS = Annotated[float, Field(gt=0, le=86_400)]
 Rate = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 FaultWord = Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
+CommandWord = Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
 EventId = Annotated[str, Field(max_length=64)]
+Corrector = Literal["decision", "removal", "operator"]
+"""What takes a published name back: a better decision of the same track, that the person is not
+enrolled any more, or somebody who looked at it."""
 IdentityName = Annotated[str, Field(min_length=1, max_length=64)]
 StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
 
@@ -105,18 +109,15 @@ class Payload(BaseModel):
         return self.model_dump_json(by_alias=True)
 
 
-class EventPayload(Payload):
-    """What a hit and an unknown have in common. Both have the same fields, for the sinks' sake, but
-    for `corrects`.
-    """
+class CameraEvent(Payload):
+    """What all events of a camera have in common, which wait in an outbox and go through sinks."""
 
     schema_: Annotated[str, Field(alias="schema")] = ""
     event_id: EventId
     """UUID made from what the event says: the same event has the same id however often it comes."""
     seq: Ordinal
     """Rises by one with every event of this agent; a gap says that events were dropped."""
-    type: Literal["new", "update", "end", "correction"]
-    """First decision on a track, a clearly better one, or the end of the track."""
+    type: str
     site: Name
     agent: Name
     camera: Name
@@ -125,6 +126,20 @@ class EventPayload(Payload):
     continues: Ordinal | None = Field(None, json_schema_extra=_SINCE_0_6)
     """The `track_id` that this person's visit began as, where it is another one: they were out of
     sight for moments, or swapped numbers with somebody they met."""
+
+    @property
+    def named(self) -> str | None:
+        """The identity that it names, if any."""
+        return None
+
+
+class EventPayload(CameraEvent):
+    """What a hit and an unknown have in common. Both have the same fields, for the sinks' sake, but
+    for `corrects` and `corrected_by`.
+    """
+
+    type: Literal["new", "update", "end", "correction"]
+    """First decision on a track, a clearly better one, or the end of the track."""
     identity: IdentityName | None
     """The name as enrolled; null for an unknown."""
     stranger: StrangerName | None = Field(None, json_schema_extra=_SINCE_0_2)
@@ -162,6 +177,10 @@ class EventPayload(Payload):
     """Whether it waited in the outbox for a broker."""
 
     @property
+    def named(self) -> str | None:
+        return self.identity
+
+    @property
     def is_over(self) -> bool:
         """Whether the person is not in view by this track any more, or never was."""
         return self.type in {"end", "correction"}
@@ -173,8 +192,8 @@ class HitPayload(EventPayload):
     schema_: Annotated[Literal["edge-reid.hit/1"], Field(alias="schema")] = "edge-reid.hit/1"
     type: Literal["new", "update", "end", "correction"]
     """First decision on a track, a clearly better one, or the end of the track. `correction`, from
-    0.6.0 on: what was said of this track and this identity is taken back, as a better decision came
-    or the person was removed; whom the track shows, if anybody, is told by an event of its own."""
+    0.6.0 on: what was said of this track and this identity is taken back, as `corrected_by` says;
+    whom the track shows, if anybody, is told by an event of its own."""
     identity: IdentityName
     stranger: None = Field(None, json_schema_extra=_SINCE_0_2)
     """Null: the person is known."""
@@ -182,12 +201,14 @@ class HitPayload(EventPayload):
     corrects: EventId | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Of a correction: the last event that is taken back. All others of this identity and track are
     as well. No other event has it."""
+    corrected_by: Corrector | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Of a correction: a better `decision` of the same track, the `removal` of the person, or an
+    `operator` who says that it was somebody else. No other event has it."""
 
     def to_json(self) -> str:
         """As of any payload; what is no correction has the fields that it always had."""
-        return self.model_dump_json(
-            by_alias=True, exclude={"corrects"} if self.corrects is None else None
-        )
+        ours = {"corrects", "corrected_by"}
+        return self.model_dump_json(by_alias=True, exclude=ours if self.corrects is None else None)
 
 
 class UnknownPayload(EventPayload):
@@ -200,6 +221,41 @@ class UnknownPayload(EventPayload):
     """First decision on a track, a clearly better one, or the end of the track."""
     identity: None = None
     margin: None = None
+
+
+class ZonePayload(CameraEvent):
+    """Somebody entered or left a zone of a camera, loiters there, or crossed a line. It names
+    nobody: hits tell of the same track who it is.
+    """
+
+    schema_: Annotated[Literal["edge-reid.zone/1"], Field(alias="schema")] = "edge-reid.zone/1"
+    type: Literal["entered", "left", "loitering", "crossed"]
+    """`left` also tells of somebody who was lost in the zone. `loitering`: they have been in it for
+    the time that is configured; once a stay. `crossed`: of a line. In time there may be more."""
+    zone: Name | None
+    """Of which it tells; null for a line."""
+    line: Name | None
+    """Of which it tells; null for a zone."""
+    direction: Literal["in", "out"] | None
+    """Over a line. `in`: to the right of who looks from its first end to its second."""
+    at: Time
+    """When they did. Of somebody who was lost in the zone: when they were last seen."""
+    entered_at: Time | None
+    """Of `left` and `loitering`: since when they were in the zone; else null."""
+    decided_at: Time
+    """When this was found: later than `at` where somebody was waited for who might come back as
+    another track, or might be another one come back."""
+    first_seen: Time
+    """Of the track."""
+    last_seen: Time
+    """Of the track, so far."""
+    box: tuple[Pixels, Pixels, Pixels, Pixels]
+    """`[x1, y1, x2, y2]` in pixels of the frame, half-open, when it was last seen by then; the
+    person stands where the middle of its lower edge is."""
+    frame_size: tuple[Side, Side]
+    """`[width, height]` in pixels."""
+    replayed: bool
+    """Whether it waited in the outbox for a broker."""
 
 
 class IdentityView(Payload):
@@ -259,6 +315,26 @@ class LookFigures(Payload):
     """So many people are embedded at most; null: all."""
 
 
+class StreamFigures(Payload):
+    """How the two streams of a camera do: a small one for detection, a large one for crops."""
+
+    looked_at: Literal["detect", "crop"]
+    """In whose pictures people are detected: `crop` only while the small stream gives nothing."""
+    crop_stream: Literal["closed", "opening", "open"]
+    """The large stream is read only while somebody is in view; `opening`: no picture has come
+    yet."""
+    opened: Count
+    """How often it was, since the start."""
+    crops_large: Count
+    """Crops embedded since the start that were cut from the large stream."""
+    crops_small: Count
+    """The same, cut from the pictures that people were detected in."""
+    detect_fault: FaultWord | None
+    """What is wrong with the small stream, a word as in the camera's `fault`; null: nothing."""
+    crop_fault: FaultWord | None
+    """The same of the large stream; while it is closed, of the last attempt."""
+
+
 class DriftFigures(Payload):
     """How alike unknown people at a camera are to those enrolled, against the model's manifest."""
 
@@ -284,15 +360,18 @@ class CameraStatus(Payload):
     site: Name
     agent: Name
     camera: Name
-    state: Literal["starting", "running", "stalled", "failed", "ended"]
-    """`ended`: the source is over, or the agent was stopped."""
+    state: Literal["starting", "running", "stalled", "inactive", "failed", "ended"]
+    """`ended`: the source is over, or the agent was stopped. `inactive`, from 0.6.0 on: it is
+    closed, as it is not to be watched now."""
     reason: Words | None = None
     """What is wrong, in words; null when nothing is."""
     fault: FaultWord | None = Field(None, json_schema_extra=_SINCE_0_5)
     """What is wrong with the camera, in one word: `unknown-host`, `unreachable`, `refused`,
     `no-answer`, `certificate`, `login`, `not-found`, `elsewhere`, `declined`, `hung-up`,
-    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late`, `black` or `covered`;
-    in time there may be more. Null when nothing is, or it is not the camera."""
+    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late`, `black`, `covered`,
+    `one-stream` (one of its two streams fails, and the other does the work of both) or
+    `streams-differ` (they do not show the same; only in `streams`); in time there may be more. Null
+    when nothing is, or it is not the camera."""
     fps: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
     """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0
@@ -307,8 +386,12 @@ class CameraStatus(Payload):
     degraded: bool | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Whether looks or crops are given up to keep the promised latency, or are missed because the
     device is too slow; `looks` says how many. Null for a recording."""
+    streams: StreamFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Null unless the camera has a small stream beside a large one."""
     drift: DriftFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Null while too few people were decided unknown, and for a recording."""
+    inactive_until: Time | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """When it is watched again, by its configuration; null where it is not `inactive`."""
     period_s: PeriodS | None = Field(None, json_schema_extra=_SINCE_0_5)
     """It is written at least so often: one that is far older is of an agent that is gone. Null
     where nothing more will come, as in `ended`."""
@@ -337,7 +420,8 @@ class GalleryState(Payload):
 class CommandsState(Payload):
     """How an agent stands that takes commands."""
 
-    allowed: Annotated[tuple[CommandName, ...], Field(max_length=LINES_MAX), FailFast()]
+    allowed: Annotated[tuple[CommandWord, ...], Field(max_length=LINES_MAX), FailFast()]
+    """By name; from 0.6.0 on a reader takes those of newer agents, too."""
     done: Count
     """Since the start, as the next two."""
     refused: Count
@@ -352,7 +436,7 @@ class CameraBrief(Payload):
     """How a camera of an agent does, in short."""
 
     camera: Name
-    state: Literal["starting", "running", "stalled", "failed", "ended"]
+    state: Literal["starting", "running", "stalled", "inactive", "failed", "ended"]
     fault: FaultWord | None = None
     """As in the camera's own status, as is the next."""
     degraded: bool = False
@@ -475,15 +559,16 @@ class DeviceUpdate(Payload):
     """When this was written."""
 
 
-_EVENT: TypeAdapter[HitPayload | UnknownPayload] = TypeAdapter(
-    Annotated[HitPayload | UnknownPayload, Field(discriminator="schema_")]
-)
+AnyEvent: TypeAlias = HitPayload | UnknownPayload | ZonePayload
+"""What cameras publish of people."""
+
+_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="schema_")])
 
 
-def parse_event(body: bytes) -> HitPayload | UnknownPayload:
-    """A hit or an unknown from the bytes of a message.
+def parse_event(body: bytes) -> AnyEvent:
+    """An event of a camera from the bytes of a message.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is none.
     """
     return _EVENT.validate_json(body)

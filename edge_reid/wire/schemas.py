@@ -15,11 +15,13 @@ from edge_reid.wire.payloads import (
     IdentityState,
     Payload,
     UnknownPayload,
+    ZonePayload,
 )
 
 PAYLOADS: tuple[type[Payload], ...] = (
     HitPayload,
     UnknownPayload,
+    ZonePayload,
     IdentityState,
     CameraStatus,
     AgentStatus,

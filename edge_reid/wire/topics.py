@@ -87,12 +87,15 @@ class Topic:
 
 HIT = Topic("{camera}/hit", writers=(AGENT,), readers=(READER, SINK))
 UNKNOWN = Topic("{camera}/unknown", writers=(AGENT,), readers=(READER, SINK))
+ZONE = Topic("{camera}/zone", writers=(AGENT,), readers=(READER, SINK))
 CAMERA_STATUS = Topic(
     "{camera}/status",
     writers=(AGENT, COMMANDER),  # a commander clears what a retired agent has left
     readers=(AGENT, READER, COMMANDER),  # an agent sees whether another one writes it too
     is_retained=True,
 )
+PICTURE = Topic("{camera}/picture", writers=(AGENT,), readers=(READER,))
+"""Of the last hit, as JPEG: only where an agent's configuration lets pictures leave the device."""
 AGENT_STATUS = Topic(
     "agents/{agent}/status",
     writers=(AGENT, COMMANDER),
@@ -142,7 +145,9 @@ RELEASE_HEAD = Topic(
 TOPICS = (
     HIT,
     UNKNOWN,
+    ZONE,
     CAMERA_STATUS,
+    PICTURE,
     AGENT_STATUS,
     AGENT_DUPLICATE,
     AGENT_COMMAND,
@@ -198,8 +203,10 @@ HA_STATUS = DiscoveryTopic("status", writers=(READER,), readers=(ANY_AGENT,))
 
 DISCOVERY = (HA_AGENT, HA_PERSON, HA_STATUS)
 
-EVENTS = (HIT, UNKNOWN)
-"""What cameras publish of people."""
+TRACK_EVENTS = (HIT, UNKNOWN)
+"""What cameras publish of who somebody is."""
+EVENTS = (*TRACK_EVENTS, ZONE)
+"""What cameras publish of people, through the outbox."""
 
 CAMERA_LEVELS = tuple(
     topic.pattern.removeprefix("{camera}/")
@@ -223,8 +230,14 @@ class Address:
     def unknowns(self, camera: str) -> str:
         return UNKNOWN.name(self.root, self.site, camera=camera)
 
+    def zones(self, camera: str) -> str:
+        return ZONE.name(self.root, self.site, camera=camera)
+
     def camera_status(self, camera: str) -> str:
         return CAMERA_STATUS.name(self.root, self.site, camera=camera)
+
+    def picture(self, camera: str) -> str:
+        return PICTURE.name(self.root, self.site, camera=camera)
 
     def identity(self, identity: str) -> str:
         return IDENTITY.name(self.root, self.site, identity=topic_level(identity))

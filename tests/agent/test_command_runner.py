@@ -14,10 +14,12 @@ from support.decided_tracks import ADDRESS
 from support.following_agent import MANIFEST
 from support.gallery_publisher import DIMENSION, MODEL, portraits
 
-from edge_reid.agent import command_runner
+from edge_reid.agent import frame_jobs
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.command_runner import CommandRunner
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
+from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.consumers.command_client import new_command
 from edge_reid.core.config import AgentSettings, CommandName, DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest
@@ -64,11 +66,15 @@ class CommandedAgent:
         self.policies = PolicyHolder(
             MatchPolicy(index, self.settings.decide, GalleryThresholds.of(manifest))
         )
+        policies = CameraPolicies({"gate": self.policies})
+        self.jobs = FrameJobs()
         self.runner = CommandRunner(
             self.inbox,
             self.settings,
-            policies=CameraPolicies({"gate": self.policies}),
+            policies=policies,
             sync=None,
+            jobs=self.jobs,
+            wrong_names=WrongNames((), self.jobs, policies, self.gallery),
             reload=self._reload,
         )
 
@@ -95,7 +101,7 @@ class CommandedAgent:
 
         def has_said() -> bool:
             if frames:
-                self.runner.run_jobs("gate", frame)
+                self.jobs.run("gate", frame)
             said.extend(it.text for it in self.inbox.take_outgoing())
             return bool(said)
 
@@ -142,19 +148,19 @@ def test_nothing_happens_but_between_frames(agent: CommandedAgent) -> None:
 def test_without_frames_a_command_is_refused_and_does_not_happen_later(
     agent: CommandedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_runner, "FRAME_PATIENCE_S", 0.2)
+    monkeypatch.setattr(frame_jobs, "FRAME_PATIENCE_S", 0.2)
     before = agent.policy
     agent.tell("set-threshold", 0.8)
     result = agent.result(frames=False)
     assert result.outcome == "refused"
     assert "expected a frame within 0.2 s, none came; nothing was changed" in str(result.reason)
-    agent.runner.run_jobs("gate", FRAME)
+    agent.jobs.run("gate", FRAME)
     assert agent.policy is before
 
 
 def test_an_agent_that_stops_says_so(agent: CommandedAgent) -> None:
     agent.tell("snapshot")
-    eventually(lambda: bool(agent.runner._jobs))
+    eventually(lambda: bool(agent.jobs._waiting))
     agent.runner.__exit__()
     assert agent.result(frames=False).reason == "the agent is about to stop"
 

@@ -22,9 +22,11 @@ from support.scraped_agent import ScrapedAgent, value
 
 from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.camera_policies import CameraPolicies
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.health import Health
 from edge_reid.agent.metrics_server import MetricsServer
 from edge_reid.agent.prometheus_collector import AgentCollector
+from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.cli.main import main
 from edge_reid.core.config import MetricsSettings
 from edge_reid.core.errors import UsageError
@@ -236,7 +238,16 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsServe
     token = tmp_path_factory.mktemp("token") / "token"
     token.write_text("s3cret")
     policies = CameraPolicies({})
-    parts = AgentParts("lab", "device", (), policies, None, None, AgentFacts("0" * 16, 1, 0.0))
+    parts = AgentParts(
+        "lab",
+        "device",
+        (),
+        policies,
+        None,
+        None,
+        AgentFacts("0" * 16, 1, 0.0),
+        WrongNames((), FrameJobs(), policies, None),
+    )
     health = Health((), policies, beaten_s=time.monotonic, alive_s=30, follows_gallery=False)
     settings = MetricsSettings(listen="127.0.0.1:0", token_file=token)
     with MetricsServer(settings, AgentCollector(parts), health) as server:

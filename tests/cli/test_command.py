@@ -28,6 +28,8 @@ FACTS = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0)
         (("gate-1", "set-threshold"), "THRESHOLD: expected a similarity from -1 to 1 for set-thr"),
         (("gate-1", "set-threshold", "2"), "THRESHOLD: expected a similarity from -1 to 1"),
         (("gate-1", "reload", "0.5"), "none for any other command, got 0.5 for reload"),
+        (("gate-1", "not-this-person"), "--event: expected the event_id of a hit for not-this-p"),
+        (("gate-1", "reload", "--event", "x"), "none for any other command, got x for reload"),
         (("gate-1", "reload", "--camera", "Gate 1"), "--camera: expected a name of a-z, 0-9, _"),
         (("Gate 1", "reload"), "AGENT: expected a name of a-z, 0-9, _ and -, got 'Gate 1'"),
     ],

@@ -16,7 +16,7 @@ from support.decided_tracks import ADDRESS, an_event
 from support.mosquitto import Mosquitto
 
 from edge_reid import __version__
-from edge_reid.cli.fleet_table import age_text, fleet_table
+from edge_reid.cli.fleet_table import LARGE_SITE, age_text, fleet_table
 from edge_reid.cli.verbs.fleet import member_as_json
 from edge_reid.consumers.fleet import Fleet, fleet_filters
 from edge_reid.delivery.outbox import Outbox
@@ -285,6 +285,21 @@ def test_a_site_called_agents_is_a_site() -> None:
 )
 def test_ages_are_told_in_the_unit_that_fits(at: str, age: str) -> None:
     assert age_text(at, NOW) == age
+
+
+def test_a_camera_outside_of_its_hours_is_well_and_says_until_when() -> None:
+    morning_s = NOW.timestamp() + 19 * 3600
+    asleep = CameraReport("inactive", inactive_until_utc_s=morning_s)
+    now = {"now_utc_s": NOW.timestamp(), "period_s": 10}
+    table = shown(fleet_of(status("gate-1"), camera("gate", asleep, **now)))
+    assert "gate inactive until 2026-03-02T07:00Z" in table
+    cameras = [camera(f"c{n}", asleep, "gate-000", **now) for n in range(3)]
+    running = camera("c9", CameraReport("running"), "gate-000", **now)
+    many = [status(f"gate-{n:03}") for n in range(LARGE_SITE + 1)]
+    short = shown(fleet_of(*many, *cameras, running))
+    assert "1 running" in short
+    assert "3 inactive" in short
+    assert "c1" not in short
 
 
 @pytest.mark.broker

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from support import campus
+from support.gallery_examples import template
 
 from edge_reid.gallery.store import GalleryStore
 
@@ -208,3 +210,19 @@ def test_what_cannot_be_is_told_in_one_line(misfiled, words, complaint):
     outcome = misfiled(*words)
     assert outcome.code in (1, 2)
     assert complaint in outcome.complaint
+
+
+def test_what_operators_complained_of_is_told_and_can_be_disabled(gallery, path):
+    with GalleryStore.open(path) as store:
+        look = np.ones(store.dimension, np.float32) / np.sqrt(store.dimension)
+        own = {"model_id": store.model_id, "vector": np.asarray(look, np.float32)}
+        store.add_all([template("anna", n, photo_name=f"{n}.png", **own) for n in (1, 2)])
+        for event_id in ("a", "b"):
+            store.complain(2, similarity=0.8123, event_id=event_id)
+    told = gallery("doctor").out
+    assert "template 2 of anna (2.png): named somebody else" in told
+    assert "operators said 2 times" in told
+    assert "--fix disables it" in told
+    assert "1 were disabled" in gallery("doctor", "--fix").out
+    assert in_use(path, "anna") == [1]
+    assert json.loads(gallery("doctor", "--json").out) == []

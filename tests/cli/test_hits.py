@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.decided_tracks import STRANGER, an_event
+from support.decided_tracks import STRANGER, a_zone_event, an_event
 from support.in_process import edge_reid  # noqa: F401 - a fixture
 from support.outcome import Outcome
 
 from edge_reid.cli.periods import moment_utc_s, period_s
 from edge_reid.consumers.store_urls import open_store
 from edge_reid.core.errors import UsageError
-from edge_reid.core.types import HitType
+from edge_reid.core.types import HitType, ZoneChangeType
 from edge_reid.wire.payloads import EventPayload
 
 Command = Callable[..., Outcome]
@@ -113,6 +113,47 @@ def test_people_get_a_table_and_spreadsheets_no_formula(
     assert (rows[0]["x1"], rows[0]["frame_width"], rows[0]["kind"]) == ("10.0", "768", "hit")
 
 
+def test_zones_are_shown_with_who_was_there(
+    edge_reid: Command,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "events.jsonl"
+    crossed = a_zone_event(4, ZoneChangeType.CROSSED, "door").payload(9)
+    zones = [a_zone_event(1).payload(8), a_zone_event(1, ZoneChangeType.LEFT).payload(9), crossed]
+    in_yard = BEN.model_copy(update={"camera": "gate"})
+    file.write_text("".join(one.to_json() + "\n" for one in (*ALL, in_yard, *zones)))
+    shown = edge_reid("hits", "--from", file, "--zones")
+    rows = [" ".join(line.split()) for line in shown.out.splitlines()[1:]]
+    assert rows == [
+        "1970-01-01 00:00:02 lab gate desk entered – ana #1",
+        "1970-01-01 00:00:03 lab gate desk left 0:00:01 ana #1",
+        "1970-01-01 00:00:05 lab gate door crossed in – =ben() #4",
+    ]
+    of_ana = edge_reid("hits", "--from", file, "--zones", "--who", "ana", "--json").out.splitlines()
+    assert [json.loads(line) for line in of_ana] == [
+        {**json.loads(one.to_json()), "who": "ana"} for one in zones[:2]
+    ]
+    cells = list(
+        csv.DictReader(io.StringIO(edge_reid("hits", "--from", file, "--zones", "--csv").out))
+    )
+    assert [row["who"] for row in cells] == ["ana", "ana", "'=ben()"]
+    assert (cells[2]["line"], cells[2]["zone"], cells[2]["direction"]) == ("door", "", "in")
+    nobody = edge_reid("hits", "--from", file, "--zones", "--camera", "yard")
+    assert (nobody.out, "nobody: no event" in nobody.err) == ("", True)
+    plain = edge_reid("hits", "--from", file, "--json").out.splitlines()
+    assert not any("zone/1" in line for line in plain), "they are no visits"
+
+
+def test_zones_of_an_event_are_a_cell(
+    edge_reid: Command,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(event(1, 1, zones=("desk", "door")).to_json() + "\n")
+    (row,) = csv.DictReader(io.StringIO(edge_reid("hits", "--from", file, "--csv").out))
+    assert row["zones"] == "desk door"
+
+
 def test_wrong_usage_is_said(
     edge_reid: Command,  # noqa: F811
     tmp_path: Path,
@@ -125,6 +166,7 @@ def test_wrong_usage_is_said(
     assert "none.db: cannot be read" in complaint(f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
     assert "none.jsonl: cannot be read: No such file" in complaint(tmp_path / "none.jsonl")
+    assert "--zones: goes with neither" in complaint("-", "--zones", "--all")
     assert "--json, --csv: do not go together" in complaint("-", "--json", "--csv")
     assert "--since: expected a time" in complaint("-", "--since", "yesterday")
 

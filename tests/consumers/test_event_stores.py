@@ -122,15 +122,48 @@ def test_a_correction_is_kept_with_what_it_takes_back(where: str) -> None:
     assert of_ana == [hit.payload(1), correction]
 
 
+@pytest.mark.parametrize("zones", [None, (), ("desk",), ("desk", "door")])
+def test_the_zones_of_an_event_are_kept(where: str, zones: tuple[str, ...] | None) -> None:
+    event = damaged(EVENTS[0], zones=zones)
+    store = open_store(where)
+    assert store.write([event]) == 1
+    store.close()
+    assert read_events(where, EventQuery()) == [event]
+
+
+def test_who_was_in_a_zone_is_asked_in_each_databases_own_words(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    import psycopg
+
+    at_desk = damaged(EVENTS[0], zones=("desk", "door"))
+    at_door = damaged(EVENTS[2], zones=("door",))
+    places = postgres.new_place(), f"sqlite:///{tmp_path / 'hits.db'}"
+    for where in places:
+        store = open_store(where)
+        store.write([at_desk, EVENTS[1], at_door])
+        store.close()
+    with psycopg.connect(places[0]) as db:
+        found = db.execute("SELECT seq FROM edge_reid_events WHERE 'desk' = ANY (zones)").fetchall()
+    with sqlite3.connect(tmp_path / "hits.db") as lite:
+        same = lite.execute(
+            "SELECT seq FROM edge_reid_events, json_each(zones) WHERE json_each.value = 'desk'"
+        ).fetchall()
+    assert found == same == [(1,)]
+
+
 def older(where: str) -> None:
     """Bring an SQLite file back to what the first edge-reid made."""
     with sqlite3.connect(where.removeprefix("sqlite:///")) as lite:
         lite.execute("DROP VIEW events")
+        lite.execute("DROP TABLE edge_reid_zone_events")
+        lite.execute("DROP INDEX events_by_track")
         lite.execute("ALTER TABLE edge_reid_events RENAME TO events")
         lite.execute("DROP INDEX events_by_stranger")
         lite.execute("ALTER TABLE events DROP COLUMN stranger")
         lite.execute("ALTER TABLE events DROP COLUMN continues")
         lite.execute("ALTER TABLE events DROP COLUMN corrects")
+        lite.execute("ALTER TABLE events DROP COLUMN zones")
         lite.execute("PRAGMA user_version = 1")
 
 
@@ -238,7 +271,7 @@ def other_sqlite(path: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (newer_sqlite, "expected format 5 or older, got 99, written by a newer edge-reid"),
+        (newer_sqlite, "expected format 7 or older, got 99, written by a newer edge-reid"),
         (other_sqlite, "the events of a sink, got another kind of file; give another file"),
         (lambda path: f"sqlite:///{path / 'no' / 'folder.db'}", "cannot be opened"),
         (lambda path: f"{path / 'no' / 'folder.jsonl'}", "cannot be written"),
@@ -258,7 +291,7 @@ def test_newer_tables_in_postgres_are_not_touched(postgres: Postgres) -> None:
     open_store(where).close()
     with psycopg.connect(where) as db:
         db.execute("UPDATE edge_reid_schema SET version = 99")
-    with pytest.raises(StoreError, match="expected tables of version 4, got 99"):
+    with pytest.raises(StoreError, match="expected tables of version 6, got 99"):
         open_store(where)
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import typer
 from rich.console import Console
-from support.decided_tracks import ANA, ORIGIN, STRANGER, a_hit, an_event
+from support.decided_tracks import ANA, ORIGIN, STRANGER, a_hit, a_zone_event, an_event
 from support.mosquitto import Mosquitto, free_port
 from typer.testing import CliRunner
 
 from edge_reid.cli.hit_table import HitTable, event_text
 from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import BrokerError, ConfigError, EdgeReidError, UsageError
-from edge_reid.core.types import HitType, Known, Unknown
+from edge_reid.core.types import HitType, Known, Unknown, ZoneChangeType
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.events import Event
@@ -180,6 +180,19 @@ def test_a_stranger_has_an_anonymous_name() -> None:
     assert "anon-3fa2c1-12" in rendered(table)
     assert "nobody known yet · unknown 1" in rendered(table)
     assert "  anon-3fa2c1-12  " in event_text(event)
+
+
+def test_what_happens_in_zones_is_among_them() -> None:
+    table = HitTable()
+    table.add(an_event(1).payload(1))
+    table.add(a_zone_event(1).payload(2, replayed=True))
+    table.add(a_zone_event(1, ZoneChangeType.CROSSED, "door").payload(3))
+    _, entered, crossed = (" ".join(line.split()) for line in rendered(table).splitlines()[3:6])
+    assert entered == "00:00:02.0 gate zone desk #1 entered replayed"
+    assert crossed == "00:00:02.0 gate line door, in #1 crossed"
+    assert "ana 1 · 1 replayed" in rendered(table)
+    line = event_text(a_zone_event(1).payload(2))
+    assert line == "1970-01-01T00:00:02.000Z  gate  zone desk  track 1  entered"
 
 
 def test_a_name_is_no_markup() -> None:

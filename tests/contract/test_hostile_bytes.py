@@ -18,13 +18,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from support.decided_tracks import ADDRESS, STRANGER, an_event
+from support.decided_tracks import ADDRESS, STRANGER, a_zone_event, an_event
 
 from edge_reid.cli.fleet_table import fleet_table
 from edge_reid.consumers.event_store import COLUMNS, row
 from edge_reid.consumers.fleet import Fleet
+from edge_reid.consumers.zone_rows import zone_event_of, zone_row
 from edge_reid.core.config import load_settings
 from edge_reid.core.errors import ConfigError
+from edge_reid.core.types import ZoneChangeType
 from edge_reid.mqtt.connection import Received
 from edge_reid.wire.commands import Command, CommandResult, Picture
 from edge_reid.wire.events import identity_message
@@ -37,6 +39,7 @@ from edge_reid.wire.payloads import (
     HitPayload,
     IdentityState,
     Payload,
+    ZonePayload,
     parse_event,
 )
 from edge_reid.wire.schemas import PAYLOADS
@@ -48,6 +51,7 @@ NO_TIME = "2026-99-99T99:99:99.999Z"
 VALID = (
     an_event(1).payload(1).to_json(),
     an_event(2, STRANGER).payload(2).to_json(),
+    a_zone_event(1, ZoneChangeType.LEFT).payload(3).to_json(),
     str(identity_message(an_event(1).payload(1), ADDRESS).text),  # type: ignore[arg-type]
     CameraStatus(site="lab", agent="a", camera="gate", state="running", fps=9.8, at=AT).to_json(),
     AgentStatus(
@@ -139,6 +143,9 @@ PAYLOAD_BYTES = (
 
 def parse_then_use_event(body: bytes) -> Payload:
     event = parse_event(body)
+    if isinstance(event, ZonePayload):
+        assert zone_event_of(zone_row(event)) == event
+        return event
     assert len(row(event)) == len(COLUMNS)
     if isinstance(event, HitPayload):
         message = identity_message(event, ADDRESS)

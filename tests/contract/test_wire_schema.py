@@ -12,24 +12,25 @@ import jsonschema
 import pytest
 import typer
 from support.consumer import Consumer
-from support.decided_tracks import ADDRESS, ORIGIN, STRANGER, a_hit, an_event
+from support.decided_tracks import ADDRESS, ORIGIN, STRANGER, a_hit, a_zone_event, an_event
 from support.mosquitto import Mosquitto
 from typer.testing import CliRunner
 
 import edge_reid.wire
 from edge_reid.cli.verbs.schema import schema
 from edge_reid.core.errors import UsageError
-from edge_reid.core.types import HitType, Known, Unknown
+from edge_reid.core.types import HitType, Known, Unknown, ZoneChangeType
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.connection import MqttTransport
-from edge_reid.wire.events import CameraReport, Event, camera_status_message
-from edge_reid.wire.payloads import parse_event
+from edge_reid.wire.events import CameraReport, Event, OutgoingEvent, camera_status_message
+from edge_reid.wire.payloads import EventPayload, parse_event
 
 SHIPPED = Path(edge_reid.wire.__file__).parent / "json_schemas"
 TOPICS = {
     "edge-reid.hit/1": r"edge-reid/lab/gate/hit",
     "edge-reid.unknown/1": r"edge-reid/lab/gate/unknown",
+    "edge-reid.zone/1": r"edge-reid/lab/gate/zone",
     "edge-reid.camera/1": r"edge-reid/lab/gate/status",
     "edge-reid.agent/1": r"edge-reid/lab/agents/gate-1/status",
     "edge-reid.identity/1": r"edge-reid/lab/identities/[a-z0-9_-]+",
@@ -46,8 +47,9 @@ EVERY_DAY = TOPICS.keys() - {
 }
 
 LATER = {
-    "edge-reid.hit/1": ["continues", "stranger", "zones", "corrects"],
+    "edge-reid.hit/1": ["continues", "stranger", "zones", "corrects", "corrected_by"],
     "edge-reid.unknown/1": ["continues", "stranger", "zones"],
+    "edge-reid.zone/1": ["continues"],
     "edge-reid.agent/1": [
         "commands",
         "cameras",
@@ -62,11 +64,14 @@ LATER = {
         "persons_in_view",
         "looks",
         "degraded",
+        "streams",
         "drift",
+        "inactive_until",
         "period_s",
     ],
     "edge-reid.identity/1": ["views"],
-    "edge-reid.command/1": ["camera"],
+    "edge-reid.command/1": ["camera", "event_id"],
+    "edge-reid.result/1": ["note"],
 }
 """Fields that came after the first release."""
 
@@ -112,7 +117,9 @@ def test_an_event_of_an_older_agent_is_still_one() -> None:
         content = json.loads(event.payload(1).to_json())
         del content["stranger"]
         jsonschema.validate(content, shipped(content["schema"]), jsonschema.Draft202012Validator)
-        assert parse_event(json.dumps(content).encode()).stranger is None
+        parsed = parse_event(json.dumps(content).encode())
+        assert isinstance(parsed, EventPayload)
+        assert parsed.stranger is None
 
 
 @pytest.mark.broker
@@ -120,11 +127,16 @@ def test_everything_on_the_wire_fits_its_schema_and_its_topic(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
     facts = AgentFacts(model_id="0123456789abcdef", gallery_version=3, started_utc_s=0.0)
-    events = [
+    events: list[OutgoingEvent] = [
+        a_zone_event(1),
+        a_zone_event(1, ZoneChangeType.LOITERING),
+        a_zone_event(1, ZoneChangeType.CROSSED),
         an_event(1),
         an_event(1, Known("Ana María", 0.9, 0.6, None, 5), HitType.UPDATE),
         an_event(1, type_=HitType.END),
-        replace(an_event(5, type_=HitType.CORRECTION), corrects="379f03df-ab5d-54b2-a085"),
+        replace(
+            an_event(5, type_=HitType.CORRECTION), corrects="379f03df", corrected_by="operator"
+        ),
         an_event(2, STRANGER),
         an_event(3, Unknown(None, 0.6, 3), HitType.END),
         Event(replace(a_hit(4, STRANGER, HitType.END), stranger="anon-3fa2c1-12"), ORIGIN),

@@ -128,6 +128,14 @@ def test_tls_verification_cannot_be_turned_off(tmp_path: Path):
         load_settings(write(tmp_path, GOOD + "tls_insecure = true\n"), {})
 
 
+def test_no_picture_is_for_home_assistant_unless_both_are_wanted(tmp_path: Path):
+    text = f"{GOOD}[home_assistant]\n"
+    announced = load_settings(write(tmp_path, f"{text}enabled = true\n"), {}).home_assistant
+    assert not announced.pictures
+    with pytest.raises(ConfigError, match="expected enabled = true beside it"):
+        load_settings(write(tmp_path, f"{text}pictures = true\n"), {})
+
+
 def test_a_missing_file_and_one_that_is_not_toml_are_said_so(tmp_path: Path):
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_settings(tmp_path / "none.toml", {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.consumer import Consumer, eventually
-from support.decided_tracks import ADDRESS, ANA, STRANGER, an_event
+from support.decided_tracks import ADDRESS, ANA, ORIGIN, STRANGER, a_zone_event, an_event
 from support.mosquitto import Mosquitto
 
 from edge_reid.delivery.inherited_events import BATCH, InheritedEvents
@@ -65,6 +65,16 @@ def test_they_go_from_here_in_order_under_our_name_and_numbers(
     with Outbox(path) as emptied:
         assert (emptied.figures.depth, emptied.figures.dropped) == (0, 0)
     assert ours.put(an_event(9)) == 4
+
+
+def test_events_of_zones_go_too_whoever_is_enrolled(ours: Outbox, tmp_path: Path) -> None:
+    with Outbox(tmp_path / "outbox-gate.db") as outbox:
+        outbox.put(replace(a_zone_event(3), origin=replace(ORIGIN, address=OTHER)))
+    heir = InheritedEvents(ours, ADDRESS, ["gate"], only_enrolled=True, after_s=0)
+    assert heir.take_when_due(frozenset()) == 1
+    (row,) = ours.pending()
+    event = parse_event(row.body)
+    assert (row.topic, event.agent) == ("edge-reid/lab/gate/zone", ADDRESS.agent)
 
 
 def test_nothing_is_taken_before_nobody_comes_back(ours: Outbox, tmp_path: Path) -> None:

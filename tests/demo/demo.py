@@ -2,6 +2,7 @@
 
     enrol people from the first part of the clip → run the agent over the whole clip
     → a separate subscriber process receives the hits → annotated video and contact sheet
+    → with --web (`make demo-live`): the clip as a live camera, over and over, and its page
 
 The subscriber is `edge-reid watch --json` in a process of its own; what the table shows is what
 came over MQTT.
@@ -11,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -35,7 +38,7 @@ from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.cli.hit_table import HitTable
 from edge_reid.cli.run_progress import summary_rows
-from edge_reid.core.config import AgentSettings, load_settings
+from edge_reid.core.config import WEB_LISTEN, AgentSettings, load_settings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Image
 from edge_reid.vision.crops import cut
@@ -101,6 +104,9 @@ def main() -> None:
     console.print(f"done in {time.monotonic() - started:.0f} s")
     if not matches:
         raise SystemExit("no hit arrived at the subscriber: something is broken")
+    if options.web:
+        console.rule("4. the clip as a live camera, and its page")
+        stay_live(gallery, out, options.web)
 
 
 def demo_settings(gallery: Path, url: str) -> dict[str, Any]:
@@ -125,6 +131,21 @@ def run(settings: AgentSettings, received: Received, out: Path) -> None:
         received.wait_for(told)
     for name, value in summary_rows(summary):
         console.print(f"  [bold]{name:<18}[/bold]{value}", highlight=False)
+
+
+def stay_live(gallery: Path, out: Path, listen: str) -> None:
+    """The page, until Ctrl-C; what it shows goes to a broker too."""
+    # whoever wants no page needs no web server
+    from live_clip import live_demo
+
+    with loopback_broker(out) as (url, _), live_demo(gallery, url, listen) as live:
+        console.print(f"[bold]{live.page.url}[/bold] shows it; hits also go to {url}")
+        console.print("Ctrl-C ends it")
+        if sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
+            webbrowser.open(live.page.url)
+        with suppress(KeyboardInterrupt):
+            live.run()
+    console.print("ended")
 
 
 class DemoScreen(Observer):
@@ -239,6 +260,13 @@ def clock(moment: str) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
+    parser.add_argument(
+        "--web",
+        nargs="?",
+        const=WEB_LISTEN,
+        metavar="HOST:PORT",
+        help="stay with the live page there, until Ctrl-C",
+    )
     return parser.parse_args()
 
 

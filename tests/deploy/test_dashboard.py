@@ -16,8 +16,10 @@ from support.policies import policy_of
 
 from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.camera_policies import CameraPolicies
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.prometheus_collector import AgentCollector
+from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.index import Index
 
@@ -40,7 +42,16 @@ def families() -> dict[str, Metric]:
     policies = CameraPolicies(
         {"gate": PolicyHolder(policy_of(Index(snapshot_of(unit_vectors(1)))))}
     )
-    parts = AgentParts("lab", "device", (), policies, None, None, AgentFacts("0" * 16, 1, 0.0))
+    parts = AgentParts(
+        "lab",
+        "device",
+        (),
+        policies,
+        None,
+        None,
+        AgentFacts("0" * 16, 1, 0.0),
+        WrongNames((), FrameJobs(), policies, None),
+    )
     return {
         family.name + suffix: family
         for family in AgentCollector(parts).collect()

@@ -74,7 +74,7 @@ def watch(clip: Path, settings: AgentSettings) -> tuple[list[Boxed], list[Hit]]:
                 for track in step.tracks
                 if track.observed
             ]
-    return boxes, [*hits, *pipeline.finish()]
+    return boxes, [*hits, *pipeline.finish().hits]
 
 
 def play(gallery: Path, folder: Path, **ends_px: float) -> tuple[list[Boxed], list[Hit]]:

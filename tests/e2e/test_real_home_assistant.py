@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.consumer import eventually
 from support.decided_tracks import ADDRESS, a_hit, an_event
@@ -17,16 +18,19 @@ from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.connection import MqttTransport
 from edge_reid.mqtt.message import Message
+from edge_reid.vision.crops import crop_jpeg
 from edge_reid.wire.events import CameraReport, Event, camera_status_message
 from edge_reid.wire.home_assistant import HomeAssistant
 
+GREY = np.full((64, 32, 3), 128, np.uint8)
 FACTS = AgentFacts("0123456789abcdef", 3, started_utc_s=0.0, cameras=("gate",))
-OURS = HomeAssistant("homeassistant", ADDRESS, ("gate",), device_trackers=True)
-PATIENCE_S = 60.0
-RUNNING, PERSONS, HIT = (
+OURS = HomeAssistant("homeassistant", ADDRESS, ("gate",), device_trackers=True, pictures=True)
+PATIENCE_S = 180.0
+RUNNING, PERSONS, HIT, PICTURE = (
     "binary_sensor.gate_1_gate_running",
     "sensor.gate_1_gate_persons_in_view",
     "event.gate_1_gate_last_hit",
+    "image.gate_1_gate_picture_of_the_last_hit",
 )
 IN_VIEW, WHERE, WHEN, TRACKER = (
     "binary_sensor.ana_in_view",
@@ -53,6 +57,9 @@ def test_entities_come_with_an_agent_and_a_person_and_go_with_them(
             publisher.show(running(persons=2))
             eventually(lambda: home.state(RUNNING) == "on", PATIENCE_S)
             eventually(lambda: home.state(PERSONS) == "2", PATIENCE_S)
+            eventually(lambda: home.state(PICTURE) == "unknown", PATIENCE_S)
+            publisher.pass_on(Message(ADDRESS.picture("gate"), crop_jpeg(GREY)))
+            eventually(lambda: str(home.state(PICTURE)).startswith("20"), PATIENCE_S)  # its time
             publisher.publish(an_event(1))
             eventually(lambda: home.state(IN_VIEW) == "on", PATIENCE_S)
             assert home.devices == ["ana", "gate-1"]

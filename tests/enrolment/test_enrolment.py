@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support import campus
 
+import edge_reid.enrolment
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Known, Unknown
 from edge_reid.enrolment.enrolment import (
@@ -21,8 +22,9 @@ from edge_reid.enrolment.enrolment import (
     prepare_enrolment,
     store_enrolment,
 )
+from edge_reid.enrolment.enrolment_concerns import concerns_about
 from edge_reid.enrolment.identification import identify
-from edge_reid.enrolment.photo_embedding import PhotoEmbedder, Pick, photo_of_image
+from edge_reid.enrolment.photo_embedding import EmbeddedView, PhotoEmbedder, Pick, photo_of_image
 from edge_reid.enrolment.same_person import compare_identities
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
@@ -125,6 +127,37 @@ def test_an_upload_and_a_crop_in_memory_are_photos_like_files(
             decode_photo(Path("upload.png"), data)
 
 
+def test_a_view_that_a_camera_has_embedded_is_enrolled_as_it_is_and_once(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    (seen,) = identify([photos[RED][0]], embedder, Index(store.snapshot())).photos
+    view = EmbeddedView(Path("camera gate, track 12"), seen.embedding)
+    without_models = PhotoEmbedder(detector=Path("there is none"))
+    (stored,) = store_enrolment(prepare_enrolment({RED: [view]}, without_models, store), store)
+    np.testing.assert_allclose(stored.vector, seen.embedding.vector, atol=1e-6)
+    assert (stored.quality, stored.photo_name) == (seen.embedding.quality, str(view.path))
+    again = prepare_enrolment({RED: [view]}, without_models, store)
+    assert again.skipped == (SkippedPhoto(view.path, RED, SkipReason.ENROLLED),)
+
+
+def test_the_doctor_speaks_before_anything_is_stored(
+    photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    def words(people: dict[str, list[Path]]) -> tuple[str, ...]:
+        return concerns_about(prepare_enrolment(people, embedder, store), store, embedder.manifest)
+
+    assert words(photos) == (), "two people, each under a name"
+    mixed = {"somebody": [*photos[RED], *photos[BOMBER]]}
+    (two_people,) = words(mixed)
+    assert two_people.startswith("somebody: one identity, two people: its templates fall into")
+    store_enrolment(prepare_enrolment({RED: photos[RED]}, embedder, store), store)
+    stray = photos[BOMBER][0]
+    far, *_ = words({RED: [stray]})
+    assert far.startswith(f"{stray}: far from its own: similarity to the nearest of its own")
+    assert f"{photos[RED][0]} is the very photo" in words({BOMBER: photos[RED][:1]})[0]
+    assert len(store.templates()) == len(photos[RED])
+
+
 def test_a_picked_box_of_a_scene_is_the_person_there(
     photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
 ) -> None:
@@ -163,15 +196,20 @@ def test_two_people_are_not_merged_unasked(
 ) -> None:
     halves = {"red": photos[RED][::2], "red again": photos[RED][1::2], BOMBER: photos[BOMBER]}
     store_enrolment(prepare_enrolment(halves, embedder, store), store)
-    assert compare_identities(store, "red", "red again", embedder.manifest) is None
+    alike = compare_identities(store, "red", "red again", embedder.manifest)
+    assert alike is not None
+    assert not alike.is_of_two
+    assert "red and red again may be one person: similarity" in alike.message
     unlike = compare_identities(store, "red", BOMBER, embedder.manifest)
     assert unlike is not None
+    assert unlike.is_of_two
     assert unlike.similarity < unlike.least
     assert f"red and {BOMBER} look like two people" in unlike.message
 
 
 def test_the_service_needs_no_command_line() -> None:
-    modules = ("enrolment", "identification", "photo_embedding", "promotion", "same_person")
+    modules = [path.stem for path in Path(edge_reid.enrolment.__file__).parent.glob("[a-z]*.py")]
+    assert "promotion" in modules
     imports = "\n".join(f"import edge_reid.enrolment.{module}" for module in modules)
     script = f"import sys\n{imports}\nassert not {{'typer', 'rich', 'click'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)

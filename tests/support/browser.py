@@ -106,6 +106,12 @@ class Browser:
         """Text, into what has the focus."""
         self._ask("Input.insertText", text=text)
 
+    def choose_file(self, selector: str, path: Path) -> None:
+        """A file, for a field of a form."""
+        script = f"document.querySelector({json.dumps(selector)})"
+        field = self._ask("Runtime.evaluate", expression=script)["result"]["objectId"]
+        self._ask("DOM.setFileInputFiles", objectId=field, files=[str(path)])
+
     def screenshot(self, path: Path) -> None:
         """What the window shows, as PNG."""
         path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))

@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from edge_reid.core.geometry import Box
-from edge_reid.core.types import Embedding, Hit, HitType, Known, Unknown
+from edge_reid.core.types import (
+    Embedding,
+    Hit,
+    HitType,
+    Known,
+    Track,
+    Unknown,
+    ZoneChange,
+    ZoneChangeType,
+)
 from edge_reid.wire.events import Event, EventOrigin
 from edge_reid.wire.topics import Address
+from edge_reid.wire.zone_events import ZoneEvent
 
 MODEL_ID = "0123456789abcdef"
 ADDRESS = Address(root="edge-reid", site="lab", agent="gate-1")
@@ -35,6 +45,32 @@ def an_event(
     track_id: int = 1, decision: Known | Unknown = ANA, type_: HitType = HitType.NEW
 ) -> Event:
     return Event(a_hit(track_id, decision, type_), ORIGIN)
+
+
+def a_zone_event(
+    track_id: int = 1,
+    kind: ZoneChangeType = ZoneChangeType.ENTERED,
+    area: str = "desk",
+    continues: int | None = None,
+) -> ZoneEvent:
+    """Of the track of `a_hit`: a second after it began, or two of what needs a stay."""
+    is_stay = kind in {ZoneChangeType.LEFT, ZoneChangeType.LOITERING}
+    at_s = track_id + (2.0 if is_stay else 1.0)
+    box = Box(10.04, 20.0, 50.06, 120.0)
+    return ZoneEvent(
+        ZoneChange(
+            kind,
+            area,
+            Track(track_id, box, 0.9, True, float(track_id), at_s),
+            continues,
+            (768, 576),
+            at_s,
+            at_s + 0.5,
+            entered_utc_s=track_id + 1.0 if is_stay else None,
+            direction="in" if kind is ZoneChangeType.CROSSED else None,
+        ),
+        ORIGIN,
+    )
 
 
 def seen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import ssl
 import threading
@@ -12,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import cv2
 import pytest
 from support import campus
+from support.consumer import eventually
 
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.observers import Observer
@@ -55,8 +58,11 @@ class PageRun:
     frames: StepTimes = field(default_factory=StepTimes)
 
 
-def visit(settings: AgentSettings, visitor: Callable[[PageRun], None]) -> None:
+def visit(
+    settings: AgentSettings, visitor: Callable[[PageRun], None], *, events: Path | None = None
+) -> None:
     """Run an agent and its page; in another thread have them visited, and then press Ctrl-C."""
+    outputs = Outputs(events=str(events) if events else None)
     assert settings.web is not None
     failures: list[BaseException] = []
     with LivePage(settings, settings.web) as page:
@@ -71,7 +77,7 @@ def visit(settings: AgentSettings, visitor: Callable[[PageRun], None]) -> None:
 
         threading.Thread(target=visit_and_end, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
-            run_agent(settings, outputs=Outputs(), observers=[page, run.frames])
+            run_agent(settings, outputs=outputs, observers=[page, run.frames])
     if failures:
         raise failures[0]
 
@@ -95,7 +101,7 @@ class PageClient:
         parts = urlsplit(url)
         self._host, self._is_tls = parts.netloc, parts.scheme == "https"
 
-    def ask(self, method: str, path: str, body: str = "", **headers: str) -> Answer:
+    def ask(self, method: str, path: str, body: str | bytes = "", **headers: str) -> Answer:
         """One request; header names are written with `_`."""
         with closing(self.connection()) as connection:
             connection.request(method, path, body or None, self._headers(headers))
@@ -116,6 +122,21 @@ class PageClient:
         form = urlencode({"form_token": self.form_token} | fields)
         kind = {"content_type": "application/x-www-form-urlencoded", "origin": self.origin}
         return self.ask("POST", path, form, **(kind | (headers or {})))
+
+    def upload(self, path: str, photo: bytes, file: str = "photo.png", /, **fields: str) -> Answer:
+        """Send a form with a photo, as `post` does."""
+        limit = "----limit"
+        parts = [
+            f'--{limit}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+            for key, value in ({"form_token": self.form_token} | fields).items()
+        ]
+        parts.append(
+            f'--{limit}\r\nContent-Disposition: form-data; name="photo"; filename="{file}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        body = "".join(parts).encode() + photo + f"\r\n--{limit}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={limit}"
+        return self.ask("POST", path, body, content_type=kind, origin=self.origin)
 
     def open(self, path: str) -> HTTPResponse:
         """A stream, which the caller closes."""
@@ -151,3 +172,16 @@ class PageClient:
             self.cookie = given.split("edge_reid_session=")[1].split(";")[0].strip('"')
         if 'name="form_token" value="' in answer.body:
             self.form_token = answer.body.split('name="form_token" value="')[1].split('"')[0]
+
+
+def first_stranger(client: PageClient) -> str:
+    """The name of somebody unknown who has been in the picture and has left."""
+    found: list[str] = []
+
+    def look() -> bool:
+        listed = client.get("/strangers").body
+        found.extend(re.findall(r'/strangers/(anon-[0-9a-f]{6}-[0-9]+)"', listed))
+        return bool(found)
+
+    eventually(look, timeout_s=60)
+    return found[0]

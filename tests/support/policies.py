@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_reid.agent.between_frames import BetweenFrames
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.event_output import EventOutput
+from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.gallery_report import GalleryReport
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
@@ -77,7 +78,7 @@ def without_camera(
         policies,
         sync or watch or NoGalleries(),
         outputs=[output],
-        commands=None,
+        jobs=FrameJobs(),
         report=GalleryReport(policies, sync, publisher=uplink.publisher, facts=facts),
         names=NO_NAMES,
     )

@@ -6,6 +6,7 @@ from support import campus
 
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
+from edge_reid.core.polygon import Polygon
 from edge_reid.core.types import Image
 from edge_reid.vision.motion import MotionGate
 
@@ -68,6 +69,40 @@ def test_who_stands_still_becomes_background(
 
 def test_a_camera_that_changes_its_size_starts_anew(settled: MotionGate) -> None:
     assert settled.moved(np.full((720, 1280, 3), 110, np.uint8))
+
+
+def gate_with_a_mask(random: np.random.Generator) -> MotionGate:
+    """The upper left of the picture is masked, up to 0.503 of its width and 0.497 of its height."""
+    gate = MotionGate([Polygon(((0.0, 0.0), (0.503, 0.0), (0.503, 0.497), (0.0, 0.497)))])
+    for _ in range(10):
+        gate.moved(scene(random))
+    return gate
+
+
+@pytest.mark.parametrize("beyond_px", [-1, 0, 5])
+def test_what_moves_in_a_mask_up_to_its_very_edge_is_no_motion(
+    beyond_px: int, random: np.random.Generator
+) -> None:
+    gate = gate_with_a_mask(random)
+    picture = scene(random)
+    below, right = int(288 * 0.497) + beyond_px, int(384 * 0.503) + beyond_px
+    picture[below - 100 : below, right - 100 : right] = 255
+    assert gate.moved(picture) == (beyond_px > 0)
+
+
+def test_who_steps_out_of_a_mask_is_motion(random: np.random.Generator) -> None:
+    gate = gate_with_a_mask(random)
+    picture = scene(random)
+    picture[100:190, 60:90] = 40  # the lower half of whom stands before it
+    assert gate.moved(picture)
+
+
+def test_a_mask_fits_pictures_of_another_size(random: np.random.Generator) -> None:
+    gate = gate_with_a_mask(random)
+    assert gate.moved(np.full((720, 1280, 3), 110, np.uint8))
+    tree = np.full((720, 1280, 3), 110, np.uint8)
+    tree[:350, :640] = 255
+    assert not gate.moved(tree)
 
 
 def test_people_on_the_real_clip_are_motion() -> None:

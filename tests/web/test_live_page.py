@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import time
@@ -20,6 +21,7 @@ from edge_reid.cli.main import main
 from edge_reid.core.config import AgentSettings
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.web import connection_limits
+from edge_reid.web.live_page import LivePage
 from edge_reid.web.password_hash import PasswordHash
 
 HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
@@ -120,6 +122,8 @@ def test_who_is_removed_from_the_gallery_is_gone_from_the_page(
         client = PageClient(run.page.url)
         known = hit_of(client, HOSTILE_NAME)
         other = hit_of(client, None)
+        eventually(lambda: kept_for(own, HOSTILE_NAME) > 0, timeout_s=20)
+        kept_hits_are_listed_and_opened(client)
         assert HTML_NAME in client.get(f"/hits/{other['number']}").body, "the most alike"
         with GalleryStore.open(own) as store:
             store.remove(HOSTILE_NAME)
@@ -127,8 +131,33 @@ def test_who_is_removed_from_the_gallery_is_gone_from_the_page(
         assert HTML_NAME not in client.get(f"/hits/{other['number']}").body
         hits = next(client.events("hits"))
         assert HOSTILE_NAME not in {hit["identity"] for hit in hits}
+        eventually(lambda: kept_for(own, HOSTILE_NAME) == 0, timeout_s=20)
 
-    visit(settings_of(own, camera), remove)
+    settings = settings_of(own, camera, keep_crops_s=3600)
+    visit(settings, remove)
+    assert list(settings.kept_hits_path.iterdir()), "others stay"
+    unwanted = settings_of(own, camera)
+    with LivePage(unwanted, unwanted.web):
+        assert list(settings.kept_hits_path.iterdir()) == []
+
+
+def kept_for(gallery: Path, identity: str) -> int:
+    """Files on disk that name somebody, with quotes so that it is a whole name."""
+    folder = gallery.with_name("hits-device")
+    return sum(json.dumps(identity) in path.read_text() for path in folder.glob("*.json"))
+
+
+def kept_hits_are_listed_and_opened(client: PageClient) -> None:
+    listed = client.get("/kept").body
+    assert HTML_NAME in listed
+    assert HOSTILE_NAME not in listed
+    path = listed.split('<img src="')[1].split('"')[0]
+    assert client.get(path).headers["content-type"] == "image/jpeg"
+    opened = client.get(path.partition("/crops")[0]).body
+    assert "Crops, the best first" in opened
+    assert "This was not" not in opened, "that is for hits of this run"
+    for nonsense in ("/kept/..%2f..%2fetc", "/kept/hit-1", "/kept/%2e%2e/crops/0.jpg"):
+        assert client.get(nonsense).status == 404
 
 
 def hit_of(client: PageClient, identity: str | None) -> dict:
@@ -238,6 +267,7 @@ def roles_hold(url: str) -> None:
     vera = logged_in(url, "vera", PASSWORD)
     assert "Forget all crops" not in vera.get("/").body
     assert vera.post("/crops/forget").status == 403
+    assert vera.post("/hits/1/not-this-person", identity="anna").status == 403
     assert vera.get("/cameras/gate/areas").status == 403
     assert "/cameras/gate/areas" not in vera.get("/").body
     holder = logged_in(url, "", "0123456789abcdef0123")
@@ -290,7 +320,7 @@ def test_another_site_cannot_have_its_name_lead_here(gallery: Path, camera: Mjpe
 def test_the_frames_go_on_whatever_is_done_to_the_page(gallery: Path, camera: MjpegCamera) -> None:
     def storm(run: PageRun) -> None:
         eventually(lambda: len(run.frames.at_s) > 10, timeout_s=60)
-        calm = gaps_s(run, 4)
+        calm, before_mb = gaps_s(run, 4), resident_mb()
         port = int(run.page.url.rsplit(":", 1)[1].strip("/"))
         with ExitStack() as stack:
             stormy_from = len(run.frames.at_s)
@@ -298,11 +328,18 @@ def test_the_frames_go_on_whatever_is_done_to_the_page(gallery: Path, camera: Mj
                 stack.enter_context(rude_connection(port, number))
             stormy = gaps_s(run, 4)
             assert len(run.frames.at_s) > stormy_from
+            assert resident_mb() < before_mb + 64, "each connection may hold little"
         assert np.median(stormy) < 1.5 * np.median(calm) + 0.05, "frames come as before"
         assert max(stormy) < max(calm) + 0.5, "none is held up"
         eventually(lambda: is_served(run.page.url), timeout_s=20)
 
     visit(settings_of(gallery, camera), storm)
+
+
+def resident_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (size_kb,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+    return size_kb / 1024
 
 
 def is_served(url: str) -> bool:

@@ -154,10 +154,10 @@ def crop_of(seed: int, height_px: int = 100) -> tuple[Crop, Embedding]:
 def test_crops_go_when_they_are_old_or_too_many(clock: Clock) -> None:
     ring = CropRing(600, clock)
     old = crop_of(0)
-    ring.put(*old)
+    ring.put("gate", *old)
     clock.now_s += 300
     young = crop_of(1)
-    ring.put(*young)
+    ring.put("gate", *young)
     clock.now_s += 301
     ring.age()
     assert ring.of(old[1]) is None
@@ -166,7 +166,7 @@ def test_crops_go_when_they_are_old_or_too_many(clock: Clock) -> None:
     assert kept.jpeg.startswith(b"\xff\xd8")
     many = [crop_of(2, 320) for _ in range(MOST_BYTES // len(kept.jpeg) // 4)]
     for crop in many:
-        ring.put(*crop)
+        ring.put("gate", *crop)
     held = [kept for _, embedding in many if (kept := ring.of(embedding))]
     assert ring.of(young[1]) is None
     assert sum(len(kept.jpeg) for kept in held) <= MOST_BYTES

@@ -20,6 +20,7 @@ from edge_reid.delivery.publisher import AgentFacts, Publisher
 from edge_reid.mqtt.broker import Broker, RefusedError
 from edge_reid.mqtt.connection import Connection, MqttTransport, Received, connect
 from edge_reid.mqtt.message import Message
+from edge_reid.wire.topics import CAMERA_LEVELS
 
 pytestmark = pytest.mark.broker
 
@@ -59,7 +60,9 @@ def may_publish(broker: Broker, topic: str) -> bool:
     [
         ("gate-1", f"{LAB}/gate/hit"),
         ("gate-1", f"{LAB}/gate/unknown"),
+        ("gate-1", f"{LAB}/gate/zone"),
         ("gate-1", f"{LAB}/gate/status"),
+        ("gate-1", f"{LAB}/gate/picture"),
         *(
             ("yard-1", f"{LAB}/{own}/{end}")
             for own in ("yard", "pond")
@@ -109,6 +112,8 @@ def test_everybody_may_say_what_is_theirs(secured: SecuredMosquitto, who: str, t
         ("desk", f"{LAB}/gate/hit"),
         ("desk", f"{LAB}/gallery/head"),
         ("archive", f"{LAB}/gate/hit"),
+        ("archive", f"{LAB}/gate/zone"),
+        ("door-1", f"{LAB}/gate/zone"),
         ("office", f"{LAB}/gate/hit"),
         ("office", "edge-reid/farm/gallery/head"),
         ("office", f"{AGENT}/command"),
@@ -119,9 +124,9 @@ def test_everybody_may_say_what_is_theirs(secured: SecuredMosquitto, who: str, t
         ("archive", f"{AGENT}/command"),
         ("door-1", f"{AGENT}/command"),
         ("door-1", f"{AGENT}/result"),
-        *(("gate-1", f"{LAB}/identities/{level}") for level in ("hit", "unknown", "status")),
-        *(("office", f"{LAB}/identities/{level}") for level in ("hit", "unknown", "status")),
-        *(("office", f"{LAB}/gallery/{level}") for level in ("hit", "unknown", "status")),
+        *(("gate-1", f"{LAB}/identities/{level}") for level in CAMERA_LEVELS),
+        *(("office", f"{LAB}/identities/{level}") for level in CAMERA_LEVELS),
+        *(("office", f"{LAB}/gallery/{level}") for level in CAMERA_LEVELS),
         ("depot", f"{LAB}/release/hit"),
     ],
 )

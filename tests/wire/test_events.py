@@ -183,6 +183,7 @@ def test_camera_status() -> None:
         "looks": None,
         "degraded": None,
         "drift": None,
+        "inactive_until": None,
         "period_s": None,
         "at": "1970-01-01T00:00:20.000Z",
     }

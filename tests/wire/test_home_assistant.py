@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -17,9 +17,17 @@ from support.secured_broker import load_certs
 
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.home_assistant import HomeAssistant
+from edge_reid.wire.payloads import ZonePayload
 from edge_reid.wire.topics import ROLES, Address, topic_level
 
-OURS = HomeAssistant("homeassistant", ADDRESS, ("gate", "yard"), device_trackers=True)
+OURS = HomeAssistant(
+    "homeassistant",
+    ADDRESS,
+    ("gate", "yard"),
+    device_trackers=True,
+    pictures=True,
+    zoned=("yard",),
+)
 TOPIC = r"homeassistant/\w+/([a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config"
 """The discovery topic: prefix, component, node and object."""
 
@@ -57,6 +65,11 @@ PLATFORMS = {
     "event": _platform(
         ["state_topic", "event_types"],
         event_types={"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
+    ),
+    "image": _platform(
+        ["image_topic"],
+        image_topic=_TEXT,
+        content_type={"enum": ["image/jpeg", "image/png"]},
     ),
     "device_tracker": _platform(
         ["state_topic"], source_type={"enum": ["gps", "router", "bluetooth", "bluetooth_le"]}
@@ -119,13 +132,19 @@ def test_a_configuration_is_what_home_assistant_documents(message: Message) -> N
 
 def test_an_agent_has_entities_for_each_camera_and_is_there_while_it_is_online() -> None:
     found = content(OURS.agent())
-    kinds = {"running", "persons", "last_hit"}
+    kinds = {"running", "persons", "last_hit", "picture"}
     assert found["components"].keys() == {
-        f"{name}_{kind}" for name in OURS.cameras for kind in kinds
-    }
-    topics = {name: component["state_topic"] for name, component in found["components"].items()}
+        *(f"{name}_{kind}" for name in OURS.cameras for kind in kinds),
+        "yard_last_zone_event",
+    }, "a camera without zones says nothing of any"
+    components = found["components"]
+    assert components["yard_picture"]["image_topic"] == "edge-reid/lab/yard/picture"
+    topics = {name: one.get("state_topic") for name, one in components.items()}
     assert topics["yard_running"] == topics["yard_persons"] == "edge-reid/lab/yard/status"
     assert topics["gate_last_hit"] == "edge-reid/lab/gate/hit"
+    assert topics["yard_last_zone_event"] == "edge-reid/lab/yard/zone"
+    kinds_of_events = get_args(ZonePayload.model_fields["type"].annotation)
+    assert found["components"]["yard_last_zone_event"]["event_types"] == [*kinds_of_events]
     assert [it["topic"] for it in found["availability"]] == ["edge-reid/lab/agents/gate-1/status"]
 
 
@@ -147,6 +166,11 @@ def test_every_agent_of_a_site_says_the_same_of_a_person() -> None:
     door = Address("edge-reid", "lab", "door-1")
     other = HomeAssistant("homeassistant", door, ("door",), device_trackers=True)
     assert other.person("ana") == OURS.person("ana")
+
+
+def test_no_picture_is_announced_unless_it_is_wanted() -> None:
+    plain = content(HomeAssistant("homeassistant", ADDRESS, ("gate",)).agent())
+    assert "image" not in {one["platform"] for one in plain["components"].values()}
 
 
 def test_no_id_is_given_twice() -> None:

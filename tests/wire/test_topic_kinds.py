@@ -47,6 +47,7 @@ def kinds(site: str, agent: str, camera: str, identity: str) -> Iterator[tuple[s
     address = Address("edge-reid", site, agent)
     yield "hit", address.hits(camera)
     yield "unknown", address.unknowns(camera)
+    yield "zone", address.zones(camera)
     yield "camera", address.camera_status(camera)
     yield "identity", address.identity(identity)
     yield "agent", address.agent_status
@@ -63,7 +64,7 @@ def kinds(site: str, agent: str, camera: str, identity: str) -> Iterator[tuple[s
 def followed(site: str) -> Iterator[tuple[str, str]]:
     """Every kind of filter that consumers of ours subscribe to."""
     for where in (site, "+"):
-        yield from ((kind, f"edge-reid/{where}/+/{kind}") for kind in ("hit", "unknown"))
+        yield from ((kind, f"edge-reid/{where}/+/{kind}") for kind in ("hit", "unknown", "zone"))
     statuses = fleet_filters("edge-reid", site)
     yield from zip(("agent", "duplicate", "update", "camera"), statuses, strict=True)
     yield "agent", Share("edge-reid", None, "sink", "a").agents
@@ -94,7 +95,7 @@ def test_who_may_write_one_kind_may_write_no_other_by_it(role: str) -> None:
     holder = certs.Holder(role, "somebody", "lab", ("gate",) if role == "agent" else ())
     rules = [line.split(" ", 2)[1:] for line in holder.rules("edge-reid")]
     for level in RESERVED_LEVELS:
-        for last in CAMERA_LEVELS if role != "commander" else ("hit", "unknown"):
+        for last in CAMERA_LEVELS if role != "commander" else ("hit", "unknown", "zone"):
             topic = f"edge-reid/lab/{level}/{last}"
             may = [access for access, covers in rules if fits(topic, covers)]
             assert "deny" in may or not any("write" in access for access in may), topic

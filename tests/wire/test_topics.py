@@ -44,18 +44,26 @@ RULES = {
         write lab/identities/+
         deny lab/identities/hit
         deny lab/identities/unknown
+        deny lab/identities/zone
         deny lab/identities/status
+        deny lab/identities/picture
         write lab/gate/hit
         write lab/gate/unknown
+        write lab/gate/zone
         readwrite lab/gate/status
+        write lab/gate/picture
         write lab/yard/hit
         write lab/yard/unknown
+        write lab/yard/zone
         readwrite lab/yard/status
+        write lab/yard/picture
     """,
     "reader": """
         read lab/+/hit
         read lab/+/unknown
+        read lab/+/zone
         read lab/+/status
+        read lab/+/picture
         read lab/identities/+
         read lab/agents/+/status
         read lab/agents/+/duplicate
@@ -65,6 +73,7 @@ RULES = {
     "sink": """
         read lab/+/hit
         read lab/+/unknown
+        read lab/+/zone
         read lab/agents/+/status
         write lab/agents/+/stored
     """,
@@ -75,7 +84,9 @@ RULES = {
         readwrite lab/identities/+
         deny lab/identities/hit
         deny lab/identities/unknown
+        deny lab/identities/zone
         deny lab/identities/status
+        deny lab/identities/picture
     """,
     "releaser": """
         readwrite lab/release/head
@@ -125,7 +136,7 @@ def test_certs_needs_nothing_but_cryptography(tmp_path: Path) -> None:
 def test_cameras_are_called_like_nothing_else_in_a_site() -> None:
     first_levels = {topic.pattern.split("/")[0] for topic in TOPICS}
     assert first_levels - {"{camera}"} == RESERVED_LEVELS
-    assert set(CAMERA_LEVELS) == {"hit", "unknown", "status"}
+    assert set(CAMERA_LEVELS) == {"hit", "unknown", "zone", "status", "picture"}
 
 
 def test_the_table_is_the_one_that_people_read() -> None:
@@ -190,6 +201,7 @@ def test_what_lies_below_a_gallery() -> None:
 def test_an_event_names_its_camera_under_any_root() -> None:
     assert event_camera("acme/reid/lab/gate/hit") == "gate"
     assert event_camera("edge-reid/lab/yard/unknown") == "yard"
+    assert event_camera("edge-reid/lab/yard/zone") == "yard"
     for topic in (
         AGENT_STATUS.name("r", "lab", agent="a"),
         IDENTITY.name("r", "lab", identity="a"),

@@ -19,7 +19,11 @@ def command(
         str, typer.Argument(metavar="AGENT", help="Its name; `edge-reid fleet` lists them.")
     ],
     name: Annotated[
-        str, typer.Argument(metavar="COMMAND", help="snapshot, reload, sync-now or set-threshold.")
+        str,
+        typer.Argument(
+            metavar="COMMAND",
+            help="snapshot, reload, sync-now, set-threshold or not-this-person.",
+        ),
     ],
     site: SiteOption,
     threshold: Annotated[
@@ -28,6 +32,10 @@ def command(
     camera: Annotated[
         str | None,
         typer.Option(help="A camera of the agent. [default: the agent, whatever its cameras]"),
+    ] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(metavar="EVENT_ID", help="Of not-this-person: an event with the wrong name."),
     ] = None,
     as_json: JsonOption = False,
     timeout: Annotated[
@@ -44,7 +52,8 @@ def command(
     from edge_reid.core.foreign_text import shown, shown_json
     from edge_reid.wire.topics import Address
 
-    order = _order(name, threshold, None if camera is None else topic_name("--camera", camera))
+    camera = None if camera is None else topic_name("--camera", camera)
+    order = _order(name, threshold, camera=camera, event_id=event)
     address = Address(login.root, topic_name("--site", site), topic_name("AGENT", agent))
     with Console(stderr=True).status(f"{agent}: {name}"):
         result = ask(login.broker(), address, order, timeout_s=timeout)
@@ -56,7 +65,9 @@ def command(
         raise CommandError(f"agent {agent}: refuses {name}: {result.reason}")
 
 
-def _order(name: str, threshold: float | None, camera: str | None) -> Command:
+def _order(
+    name: str, threshold: float | None, *, camera: str | None, event_id: str | None
+) -> Command:
     """The command that the words mean.
 
     Raises:
@@ -72,8 +83,13 @@ def _order(name: str, threshold: float | None, camera: str | None) -> Command:
         expected = ", ".join(get_args(CommandName))
         raise UsageError(f"COMMAND: expected one of {expected}, got {name!r}")
     try:
-        return new_command(name, threshold, camera=camera)  # type: ignore[arg-type]
+        return new_command(name, threshold, camera=camera, event_id=event_id)  # type: ignore[arg-type]
     except ValueError as error:
+        if (name == "not-this-person") != (event_id is not None):
+            raise UsageError(
+                "--event: expected the event_id of a hit for not-this-person, and none for any "
+                f"other command, got {event_id or 'none'} for {name}"
+            ) from error
         raise UsageError(
             "THRESHOLD: expected a similarity from -1 to 1 for set-threshold, and none for any "
             f"other command, got {'none' if threshold is None else threshold} for {name}"
@@ -90,6 +106,8 @@ def _details(result: CommandResult) -> str:
         parts.append(f"threshold {result.threshold:g}{until}")
     if result.gallery_version is not None:
         parts.append(f"gallery version {result.gallery_version}")
+    if result.note:
+        parts.append(result.note)
     if result.restart_for:
         parts.append(f"restart it for what has changed in {', '.join(result.restart_for)}")
     return f": {'; '.join(parts)}" if parts else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from shlex import join
@@ -19,8 +18,7 @@ from edge_reid.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from edge_reid.core.manifest import EmbeddingManifest
-    from edge_reid.gallery.findings import Bars, Finding
+    from edge_reid.gallery.findings import Finding
 
 SHOWN = 40
 """Findings printed; `--json` gives all."""
@@ -47,24 +45,23 @@ def doctor(
     """
     from edge_reid.cli.verb_progress import counting
     from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+    from edge_reid.core.config import DecideSettings, parse_section
     from edge_reid.core.manifest import load_embedding_manifest
-    from edge_reid.gallery.gallery_doctor import examine
+    from edge_reid.enrolment.gallery_examination import examine_gallery, reasons_to_disable
     from edge_reid.gallery.store import GalleryStore
 
     manifest = load_embedding_manifest(model or shipped_model(EMBEDDING))
     chosen = _chosen(only, fix=fix)
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         templates = store.templates()
-        people = Counter(template.identity for template in templates)
-        bars = _bars(manifest, target_fpir, tuple(people.values()))
+        decide = parse_section(
+            DecideSettings, {} if target_fpir is None else {"target_fpir": target_fpir}
+        )
         with counting("comparing templates") as progress:
-            findings = examine(templates, bars, progress=progress)
-        reasons = {
-            template_id: f"{each.kind.value}: {each.reason}"
-            for each in findings
-            if each.disable
-            for template_id in each.template_ids
-        }
+            findings = examine_gallery(
+                templates, manifest, decide, complaints=store.complaints(), progress=progress
+            )
+        reasons = dict(reasons_to_disable(findings))
         if chosen is not None:
             _check_proposed(chosen, reasons)
             reasons = {template_id: reasons[template_id] for template_id in chosen}
@@ -74,7 +71,7 @@ def doctor(
         _print_json(findings)
         return
     photos = {each.template_id: each.photo_name for each in templates}
-    _print(findings, path, photos, genuine_known=bars.genuine is not None)
+    _print(findings, path, photos, genuine_known=bool(manifest.genuine_quantiles))
     typer.echo(_summary(len(templates), len(findings), reasons, path, fix=fix))
 
 
@@ -84,23 +81,6 @@ def _chosen(only: list[int] | None, *, fix: bool) -> frozenset[int] | None:
     if only and not fix:
         raise UsageError("--only: expected with --fix, got it alone; give both")
     return frozenset(only) if only else None
-
-
-def _bars(
-    manifest: EmbeddingManifest, target_fpir: float | None, templates_each: Sequence[int]
-) -> Bars:
-    from edge_reid.core.config import DecideSettings, EmbedSettings, parse_section
-    from edge_reid.gallery.findings import Bars
-    from edge_reid.matching.gallery_thresholds import GalleryThresholds
-
-    given = {} if target_fpir is None else {"target_fpir": target_fpir}
-    decide = parse_section(DecideSettings, given)
-    return Bars(
-        threshold=GalleryThresholds.of(manifest).threshold(decide.target_fpir, templates_each),
-        margin=decide.min_margin,
-        genuine=min(manifest.genuine_quantiles, default=None),
-        quality=EmbedSettings().min_quality,
-    )
 
 
 def _check_proposed(chosen: Collection[int], proposed: Collection[int]) -> None:

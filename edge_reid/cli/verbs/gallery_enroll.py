@@ -66,9 +66,11 @@ def enroll(
 def _print_outcome(outcome: PhotoOutcome) -> None:
     from edge_reid.cli.photo_pick import photo_line
     from edge_reid.enrolment.enrolment import EnrolledPhoto, SkipReason
+    from edge_reid.enrolment.photo_embedding import EmbeddedPhoto
 
     if isinstance(outcome, EnrolledPhoto):
-        typer.echo(photo_line(outcome.photo))
+        if isinstance(outcome.photo, EmbeddedPhoto):
+            typer.echo(photo_line(outcome.photo))
     elif outcome.reason is SkipReason.ENROLLED:
         typer.echo(f"{outcome.path}: skipped, enrolled as {outcome.identity} already")
     else:

@@ -12,7 +12,7 @@ from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, ModelOption
 
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
-    from edge_reid.enrolment.same_person import UnlikePeople
+    from edge_reid.enrolment.same_person import Likeness
 
 
 def merge(
@@ -66,7 +66,7 @@ def _merge_strangers(path: Path, name: str, into: str, manifest: EmbeddingManife
     typer.echo(f"{path}: {name} is {into} from now on")
 
 
-def _ask_about(unlike: UnlikePeople | None) -> None:
+def _ask_about(likeness: Likeness | None) -> None:
     """Go on if the two may be one person, or whoever is asked says so.
 
     Raises:
@@ -74,12 +74,12 @@ def _ask_about(unlike: UnlikePeople | None) -> None:
     """
     from edge_reid.core.errors import GalleryError
 
-    if unlike is None:
+    if likeness is None or not likeness.is_of_two:
         return
     if not sys.stdin.isatty():
         raise GalleryError(
-            f"merge: {unlike.message}; nothing was merged, --yes merges them all the same"
+            f"merge: {likeness.message}; nothing was merged, --yes merges them all the same"
         )
-    question = f"{unlike.message}. This cannot be taken back. Merge them all the same?"
+    question = f"{likeness.message}. This cannot be taken back. Merge them all the same?"
     if not typer.confirm(question):
         raise GalleryError("merge: nothing was merged")

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from edge_reid.consumers.event_query import EventQuery
     from edge_reid.wire.payloads import EventPayload
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would run."""
-
 
 def hits(
     where: Annotated[
@@ -43,6 +40,10 @@ def hits(
         bool,
         typer.Option("--every-event", help="Not only what was last said of each track."),
     ] = False,
+    zones: Annotated[
+        bool,
+        typer.Option("--zones", help="Who entered, left and loitered in zones, and crossed lines."),
+    ] = False,
     as_json: JsonLinesOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, with a line of titles.")] = False,
 ) -> None:
@@ -50,19 +51,30 @@ def hits(
     import time
 
     from edge_reid.cli.periods import moment_utc_s
+    from edge_reid.cli.zone_table import show_sightings
     from edge_reid.consumers.event_query import EventQuery
     from edge_reid.consumers.store_urls import read_events
+    from edge_reid.consumers.zone_query import ZoneQuery
     from edge_reid.core.errors import UsageError
 
     if as_json and as_csv:
         raise UsageError("--json, --csv: do not go together; leave one out")
+    if zones and (unknowns or every):
+        raise UsageError("--zones: goes with neither --all nor --every-event; leave one out")
     now_s = time.time()
+    since_s = moment_utc_s("--since", since, now_s) if since else None
+    until_s = moment_utc_s("--until", until, now_s) if until else None
+    if zones:
+        asked = ZoneQuery(who, site, camera, since_s, until_s, limit)
+        sightings = read_events(where, asked)
+        show_sightings(sightings, "csv" if as_csv else "json" if as_json else "table", limit)
+        return
     query = EventQuery(
         who,
         site,
         camera,
-        moment_utc_s("--since", since, now_s) if since else None,
-        moment_utc_s("--until", until, now_s) if until else None,
+        since_s,
+        until_s,
         hits_only=not unknowns and who is None,
         last_of_tracks=not every,
         limit=limit,
@@ -110,18 +122,16 @@ def _print_json(events: Sequence[EventPayload], _: EventQuery) -> None:
 
 
 def _print_csv(events: Sequence[EventPayload], _: EventQuery) -> None:
-    """The columns of the stores but `stored_at`. Text that a spreadsheet would run gets a `'`."""
+    """The columns of the stores but `stored_at`. Text that a spreadsheet would run gets a `'`; the
+    names of zones have a blank between them.
+    """
     import csv
     import sys
 
+    from edge_reid.cli.output import harmless
     from edge_reid.consumers.event_store import COLUMNS, row
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS[:-1])
     for event in events:
-        writer.writerow([_harmless(value) for value in row(event)[:-1]])
-
-
-def _harmless(value: object) -> object:
-    is_formula = isinstance(value, str) and value.startswith(FORMULA_STARTS)
-    return f"'{value}" if is_formula else value
+        writer.writerow([harmless(value) for value in row(event)[:-1]])

@@ -132,10 +132,13 @@ def _pages(
 ) -> list[Observer]:
     """The live page, if one is wanted; the stack closes it."""
     if settings.web is None:
+        from edge_reid.web.kept_hits import forget_kept
+
+        forget_kept(settings.kept_hits_path)
         return []
     from edge_reid.core.extras import require
 
-    require("web", "starlette", "uvicorn")
+    require("web", "starlette", "uvicorn", "python_multipart")
     from edge_reid.web.live_page import LivePage
 
     page = stack.enter_context(LivePage(settings, settings.web))

@@ -13,9 +13,9 @@ from edge_reid.cli.options import CountOption, JsonLinesOption, OnlySiteOption
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.mqtt.message import Received
     from edge_reid.mqtt.subscriber import Subscriber
-    from edge_reid.wire.payloads import EventPayload
+    from edge_reid.wire.payloads import AnyEvent
 
-    Item: TypeAlias = tuple[bytes, EventPayload] | None
+    Item: TypeAlias = tuple[bytes, AnyEvent] | None
 
 TICK_S = 0.25
 """How often the screen is brought up to date while nothing arrives."""
@@ -28,6 +28,9 @@ def watch(
     unknowns: Annotated[
         bool, typer.Option("--all", help="Also tracks that show nobody enrolled.")
     ] = False,
+    zones: Annotated[
+        bool, typer.Option("--zones", help="Also who enters and leaves zones, and crosses lines.")
+    ] = False,
     as_json: JsonLinesOption = False,
     count: CountOption = None,
     timeout: Annotated[
@@ -39,12 +42,12 @@ def watch(
     """Show hits live, as a subscriber gets them. Ctrl-C leaves."""
     from edge_reid.core.errors import BrokerError
     from edge_reid.mqtt.subscriber import Subscriber
-    from edge_reid.wire.topics import EVENTS, HIT
+    from edge_reid.wire.topics import HIT, TRACK_EVENTS, ZONE
 
     broker = login.broker()
     site = topic_name("--site", site) if site is not None else None
     camera = topic_name("--camera", camera) if camera is not None else None
-    kinds = EVENTS if unknowns else (HIT,)
+    kinds = (*(TRACK_EVENTS if unknowns else (HIT,)), *((ZONE,) if zones else ()))
     filters = [topic.filter(login.root, site, camera=camera) for topic in kinds]
     show = _print_json if as_json else _show_table
     with Subscriber(broker, filters) as subscriber:

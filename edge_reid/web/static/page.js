@@ -8,6 +8,8 @@ const QUIET_S = 5;
 const byFact = (root, name) => root.querySelector(`[data-fact="${name}"]`);
 const tiles = new Map([...document.querySelectorAll(".tile")].map((tile) => [tile.dataset.camera, tile]));
 const history = new Map();
+const droppedBefore = new Map(); // the count is since the start; its line is of each second
+const MAY_NAME = document.getElementById("cameras")?.dataset.names === "yes";
 
 function element(kind, text, className) {
   const made = document.createElement(kind);
@@ -42,12 +44,18 @@ function spark(tile, camera, key, value) {
   tile.querySelector(`[data-spark="${key}"] polyline`).setAttribute("points", points.join(" "));
 }
 
-function personLine(person) {
+function personLine(camera, person) {
   const line = element("li");
   const name = person.kind === "known" ? person.identity : person.kind;
   line.append(element("span", name, `name ${person.kind}`));
   if (person.similarity !== null) {
     line.append(` ${person.similarity.toFixed(2)} of ${person.threshold.toFixed(2)} needed`);
+  }
+  if (MAY_NAME) {
+    const link = element("a", person.kind === "known" ? "Crops" : "Enrol");
+    link.href = `/cameras/${camera}/tracks/${person.track_id}`;
+    link.setAttribute("aria-label", `${link.textContent} of track ${person.track_id}, ${name}`);
+    line.append(" ", link);
   }
   return line;
 }
@@ -62,9 +70,12 @@ function showCamera(line) {
   const quiet = line.quiet_s > QUIET_S ? `no frame for ${Math.round(line.quiet_s)} s` : "";
   reason.hidden = !(line.reason || quiet);
   say(reason, line.reason || quiet);
+  const drift = byFact(tile, "drift");
+  drift.hidden = !line.drift;
+  say(drift, line.drift || "");
   const people = byFact(tile, "people");
   const shown = JSON.stringify(line.people);
-  if (people.dataset.shown !== shown) people.replaceChildren(...line.people.map(personLine));
+  if (people.dataset.shown !== shown) people.replaceChildren(...line.people.map((person) => personLine(line.camera, person)));
   people.dataset.shown = shown;
   say(byFact(tile, "fps"), number(line.fps, 1, " a second"));
   say(byFact(tile, "p95_ms"), line.p95_ms === null ? "–" : `${Math.round(line.p95_ms)} ms`);
@@ -73,6 +84,8 @@ function showCamera(line) {
   spark(tile, line.camera, "fps", line.fps);
   spark(tile, line.camera, "p95_ms", line.p95_ms);
   spark(tile, line.camera, "count", line.people.length);
+  spark(tile, line.camera, "dropped", line.dropped - (droppedBefore.get(line.camera) ?? line.dropped));
+  droppedBefore.set(line.camera, line.dropped);
 }
 
 function showDevice(line) {
@@ -82,6 +95,7 @@ function showDevice(line) {
   say(byFact(root, "broker"), line.broker);
   const dropped = line.outbox_dropped ? `, ${line.outbox_dropped} dropped` : "";
   say(byFact(root, "outbox"), line.outbox_depth === null ? "–" : `${line.outbox_depth} waiting${dropped}`);
+  if (line.outbox_depth !== null) spark(root, "", "outbox", line.outbox_depth);
   say(document.getElementById("trouble"), [line.broker_trouble, line.gallery_trouble].filter(Boolean).join("; "));
 }
 
@@ -98,7 +112,14 @@ function hitLine(hit) {
     link.append(picture);
   }
   const text = element("span", undefined, "text");
-  text.append(element("span", hit.identity || "unknown", `name ${hit.kind}`));
+  const name = element("span", hit.identity || "unknown", `name ${hit.kind}`);
+  if (hit.is_taken_back) {
+    name.textContent = `not ${hit.identity}`;
+    name.className = "name taken-back";
+    text.append(name, element("span", "taken back by an operator"));
+  } else {
+    text.append(name);
+  }
   const measured = hit.similarity === null ? "nobody enrolled" : `${hit.similarity.toFixed(2)} of ${hit.threshold.toFixed(2)} needed`;
   text.append(element("span", measured));
   const when = hit.at.replace("T", " ").replace(/\.\d+Z$/, " UTC");
@@ -122,7 +143,7 @@ function showHits(hits) {
   for (const line of [...list.children]) if (!lines.includes(line)) line.remove();
   lines.forEach((line, at) => { if (list.children[at] !== line) list.insertBefore(line, list.children[at] || null); });
   document.getElementById("no-hits").hidden = hits.length > 0;
-  const newest = hits.find((hit) => hit.kind === "known");
+  const newest = hits.find((hit) => hit.kind === "known" && !hit.is_taken_back);
   if (newest && newestTold !== null && newest.number !== newestTold) {
     say(document.getElementById("said"), `${newest.identity} at camera ${newest.camera}`);
   }
