@@ -19,7 +19,7 @@ from support.picture_clock import number_in, numbered
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 from support.twin_streams import TwinStreams
 
-from edge_reid.capture import crop_stream
+from edge_reid.capture import crop_stream, two_stream_source
 from edge_reid.capture.open_source import open_source
 from edge_reid.capture.two_stream_source import TwoStreamSource
 from edge_reid.core.config import SourceSettings
