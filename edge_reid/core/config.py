@@ -33,6 +33,7 @@ from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
 from edge_reid.core.cores import threads_for_inference
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
+from edge_reid.core.server_url import MQTT_PORTS, ServerUrl
 from edge_reid.core.stream_url import has_login
 from edge_reid.core.text_file import read_text_file
 from edge_reid.core.validation_errors import as_lines, describe_mistakes
@@ -76,15 +77,7 @@ CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold", "not-th
 
 
 def _broker_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ValueError("should look like mqtt://host:1883 or mqtts://host:8883")
-    if parts.username or parts.password:
-        raise ValueError("should hold no login; set mqtt.username and mqtt.password_file")
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError("should have a port between 1 and 65535") from None
+    ServerUrl.parse(url, MQTT_PORTS)
     return url
 
 
@@ -311,7 +304,11 @@ class MqttSettings(_Section):
     """The MQTT broker."""
 
     url: BrokerUrl | None = None
-    """`mqtt://host:port` or `mqtts://host:port`. Default: nothing is published over MQTT."""
+    """`mqtt://host:port` or `mqtts://host:port`; of a cluster several, `mqtts://a:8883,b:8883`, the
+    first that answers is taken. Default: nothing is published over MQTT."""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """Version of MQTT: `5`, `3.1.1`, or `auto`: 5, and 3.1.1 to a broker that does not speak it
+    (NATS). With 3.1.1 states do not expire at the broker; their age tells."""
     root: Annotated[str, Field(pattern=r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$")] = "edge-reid"
     """First level or levels of every topic."""
     username: str | None = None
