@@ -14,6 +14,8 @@ has_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/in
 wanted=""
 has_mosquitto || wanted="mosquitto"
 has_postgres || wanted="$wanted postgresql"
+# the cluster of the tests; elsewhere they are skipped
+[ -z "$CI" ] || command -v nats-server >/dev/null || wanted="$wanted nats-server"
 command -v sfdisk >/dev/null || wanted="$wanted fdisk"
 command -v mkfs.vfat >/dev/null || wanted="$wanted dosfstools"
 command -v mcopy >/dev/null || wanted="$wanted mtools"

@@ -2,21 +2,23 @@
 """Certificates and access rules of an edge-reid broker: one CA, everybody signed by it.
 
     certs.py server broker.lab.example 192.0.2.7   # names and addresses that clients will dial
+    certs.py server n1.example n2.example --cluster  # the same of all nodes of a NATS cluster
     certs.py agent gate-1 --site lab --camera gate # --camera again for each other of its cameras
     certs.py sink archive                          # may store events, of all sites
     certs.py reader desk --site lab                # may watch: dashboards, Home Assistant
     certs.py publisher office --site lab           # may publish galleries
     certs.py releaser depot --site lab             # may publish releases of edge-reid
     certs.py commander ops --site lab              # may send commands to agents
+    certs.py bridge farm --site farm               # the site's own Mosquitto, at this one, the hub
     certs.py list                                  # who there is, and until when
     certs.py renew                                 # everything that ends within 30 days
     certs.py remove gate-1                         # takes its rights; see README.md
 
 The CA is made when it is first needed. Doing the same again changes nothing. A certificate says
 itself who it is for (role, site, cameras), so the folder of certificates is the only register, and
-`acl` is written from it and from the topics of the wire contract (edge_reid/wire/topics.py). Run it
-where edge-reid is installed, or in a checkout with any Python from 3.10 on that has `cryptography`
-42 or newer; nothing else is needed.
+`acl` (of a cluster `nats-users.conf` too) is written from it and from the topics of the wire
+contract (edge_reid/wire/topics.py). Run it where edge-reid is installed, or in a checkout with any
+Python from 3.10 on that has `cryptography` 42 or newer; nothing else is needed.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ if not __package__:  # a script of a checkout: edge_reid lies beside deploy
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 try:
     from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
-    from edge_reid.wire.topics import ANY, ROLES, access_rules, discovery_rules
+    from edge_reid.wire.bridge_topics import bridge_lines
+    from edge_reid.wire.nats_permissions import DEFAULT_GROUP, NatsUser, users_file
+    from edge_reid.wire.nats_subjects import SinkSubjects
+    from edge_reid.wire.topics import ANY, BRIDGE, ROLES, access_rules, discovery_rules
 except ImportError:
     sys.exit(
         f"error: {__file__}: expected edge-reid to be installed, or its folder edge_reid beside"
@@ -52,6 +57,8 @@ CA_DAYS = 3650
 CERT_DAYS = 730
 RENEW_DAYS = 30
 URN = "urn:edge-reid:"
+SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+BRIDGE_FILE = Path(__file__).with_name("mosquitto-bridge.conf")
 
 
 class PkiError(Exception):
@@ -106,13 +113,25 @@ class Holder:
         for rule in discovery_rules(self.role, self.site):
             yield f"topic {rule.format(agent=self.name)}"
 
+    def nats_user(self, root: str) -> NatsUser:
+        """The same for NATS. A sink may be of the group that bears its name, or the usual one."""
+        groups = [SinkSubjects(root, self.site, group) for group in (self.name, DEFAULT_GROUP)]
+        return NatsUser.of(self.role, self.user, self.rules(root), groups)
+
+    def bridge_file(self, root: str) -> str:
+        """The connection to the hub, for the Mosquitto of a site."""
+        _, _, block = BRIDGE_FILE.read_text(encoding="utf-8").partition("\n\n")
+        block = block.replace("CLIENT_ID", f"{root}/{self.site}/bridge/{self.name}")
+        return block + "\n".join((*bridge_lines(root, self.site or ANY), ""))
+
     def __str__(self) -> str:
         cameras = f", cameras {' '.join(self.cameras)}" if self.cameras else ""
         return f"{self.role} {self.name} (site {self.site or 'any'}{cameras})"
 
 
 class Pki:
-    """A folder: ca.crt, ca.key, server.crt, server.key, clients/NAME.{crt,key}, acl, removed.
+    """A folder: ca.crt, ca.key, server.crt, server.key, clients/NAME.{crt,key}, acl, removed; of a
+    cluster nats-users.conf, of a bridge clients/NAME.conf.
 
     Private keys are readable by their owner only; keep ca.key off the broker. `said` tells what
     was done, line by line.
@@ -124,11 +143,15 @@ class Pki:
         self.said: list[str] = []
         (folder / "clients").mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def server(self, hosts: Sequence[str]) -> None:
-        """The broker's certificate, for the names and addresses that clients dial."""
+    def server(self, hosts: Sequence[str], *, is_cluster: bool = False) -> None:
+        """The broker's certificate, for the names and addresses that clients dial; of a cluster,
+        whose nodes dial each other, one for all of them.
+        """
         names = [_host_name(host) for host in hosts]
-        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        usage = (SERVER, CLIENT) if is_cluster else (SERVER,)
         self._keep_or_issue("server", f"server {' '.join(hosts)}", hosts[0], names, usage)
+        if is_cluster:
+            self.write_acl()
 
     def client(self, holder: Holder, *, renew_days: int = RENEW_DAYS) -> None:
         """A client's certificate, and its lines in the ACL."""
@@ -136,15 +159,24 @@ class Pki:
         self._check(holder)
         self._say_if_changed(holder)
         names = [x509.UniformResourceIdentifier(holder.urn)]
-        usage = ExtendedKeyUsageOID.CLIENT_AUTH
         stem = f"clients/{holder.name}"
         # with the key that its device has already, its certificate can go there over the air
         is_first = holder.instead_of and not (self.folder / f"{stem}.crt").exists()
         keys = (self.folder / "clients" / f"{name}.key" for name in holder.instead_of)
         key_file = next((key for key in keys if is_first and key.exists()), None)
         self._keep_or_issue(
-            stem, str(holder), holder.user, names, usage, renew_days=renew_days, key_file=key_file
+            stem,
+            str(holder),
+            holder.user,
+            names,
+            (CLIENT,),
+            renew_days=renew_days,
+            key_file=key_file,
         )
+        if holder.role == BRIDGE.role:
+            self._write_if_new(
+                f"{stem}.conf", holder.bridge_file(self.root), "to go to the site's broker"
+            )
         self.write_acl()
 
     def renew(self, within_days: int) -> None:
@@ -153,7 +185,7 @@ class Pki:
         if server.exists():
             certificate = _read_certificate(server)
             names = _names(certificate)
-            usage = ExtendedKeyUsageOID.SERVER_AUTH
+            usage = _usage(certificate)
             host = _common_name(certificate)
             self._keep_or_issue(
                 "server", f"server {host}", host, names, usage, renew_days=within_days
@@ -186,10 +218,22 @@ class Pki:
         lines = ["# Written by certs.py from the certificates; changes here are lost."]
         for holder, _ in self.holders():
             lines += ["", f"# {holder}", f"user {holder.user}", *holder.rules(self.root)]
-        path, text = self.folder / "acl", "\n".join(lines) + "\n"
+        advice = f"{len(self.holders())} users; reload the broker"
+        self._write_if_new("acl", "\n".join(lines) + "\n", advice)
+        if self._is_cluster:
+            users = [holder.nats_user(self.root) for holder, _ in self.holders()]
+            self._write_if_new("nats-users.conf", users_file(users), advice)
+
+    @property
+    def _is_cluster(self) -> bool:
+        path = self.folder / "server.crt"
+        return path.exists() and CLIENT in _usage(_read_certificate(path))
+
+    def _write_if_new(self, name: str, text: str, advice: str) -> None:
+        path = self.folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             _write(path, text.encode(), mode=0o600)
-            self.said.append(f"wrote   {path}: {len(self.holders())} users; reload the broker")
+            self.said.append(f"wrote   {path}: {advice}")
 
     def say_all(self) -> None:
         """List what there is."""
@@ -264,7 +308,7 @@ class Pki:
         what: str,
         common_name: str,
         names: Sequence[x509.GeneralName],
-        usage: x509.ObjectIdentifier,
+        usage: Sequence[x509.ObjectIdentifier],
         *,
         renew_days: int = RENEW_DAYS,
         key_file: Path | None = None,
@@ -275,7 +319,8 @@ class Pki:
         if path.exists() and path.with_suffix(".key").exists():
             found = _read_certificate(path)
             left = found.not_valid_after_utc - datetime.now(timezone.utc)
-            is_same = _names(found) == list(names) and _is_signed_by(found, ca)
+            is_same = _names(found) == list(names) and _usage(found) == tuple(usage)
+            is_same = is_same and _is_signed_by(found, ca)
             if is_same and left > timedelta(days=renew_days):
                 self.said.append(f"kept    {what}: {path}, {_until(found.not_valid_after_utc)}")
                 return
@@ -284,7 +329,7 @@ class Pki:
         for extension, critical in (
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (x509.SubjectAlternativeName(names), False),
-            (x509.ExtendedKeyUsage([usage]), False),
+            (x509.ExtendedKeyUsage(usage), False),
             (x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False),
         ):
             builder = builder.add_extension(extension, critical)
@@ -344,6 +389,10 @@ def _host_name(host: str) -> x509.GeneralName:
 def _names(certificate: x509.Certificate) -> list[x509.GeneralName]:
     extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return list(extension.value)
+
+
+def _usage(certificate: x509.Certificate) -> tuple[x509.ObjectIdentifier, ...]:
+    return tuple(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
 
 
 def _common_name(certificate: x509.Certificate) -> str:
@@ -408,11 +457,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pki", type=Path, default=Path("pki"), help="the folder (default: pki)")
     parser.add_argument("--root", default="edge-reid", help="first topic level")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("server").add_argument("hosts", nargs="+")
+    server = verbs.add_parser("server")
+    server.add_argument("hosts", nargs="+")
+    server.add_argument("--cluster", action="store_true", help="of a NATS cluster: all its nodes")
     for role in ROLES:
         verb = verbs.add_parser(role)
         verb.add_argument("name")
-        verb.add_argument("--site", required=role == "agent")
+        verb.add_argument("--site", required=role in {"agent", BRIDGE.role})
         if role == "agent":
             verb.add_argument("--camera", action="append", required=True, dest="cameras")
             verb.add_argument(
@@ -433,7 +484,7 @@ def main(words: Sequence[str] | None = None) -> int:
     pki = Pki(asked.pki, asked.root)
     try:
         if asked.verb == "server":
-            pki.server(asked.hosts)
+            pki.server(asked.hosts, is_cluster=asked.cluster)
         elif asked.verb == "list":
             pki.say_all()
         elif asked.verb == "renew":

@@ -129,12 +129,14 @@ def _check(request: BundleRequest) -> None:
 
 def _refuse_logins(request: BundleRequest) -> None:
     agents = (agent for name in _devices(request) for agent in request.site.agents(name))
-    cameras = (camera for agent in agents for camera in agent.settings.cameras.items())
-    if named := [name for name, camera in cameras if has_login(camera.source.uri)]:
-        raise UsageError(
-            f"source.uri of {', '.join(named)}: expected no login in a bundle for all devices, "
-            "which anybody may read; make one for each device, with --device"
-        )
+    cameras = [camera for agent in agents for camera in agent.settings.cameras.items()]
+    for key in ("uri", "detect_uri"):
+        named = [name for name, each in cameras if has_login(getattr(each.source, key) or "")]
+        if named:
+            raise UsageError(
+                f"source.{key} of {', '.join(named)}: expected no login in a bundle for all "
+                "devices, which anybody may read; make one for each device, with --device"
+            )
 
 
 def _devices(request: BundleRequest) -> list[str]:

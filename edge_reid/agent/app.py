@@ -249,18 +249,20 @@ def _build_camera(
         gallery.policies.index.version,
         source_digest(ours.source.uri),
     )
+    pipeline = Pipeline(
+        name,
+        detector=models.detector_of(name),
+        embedder=embedder,
+        policies=policies,
+        settings=ours,
+        decision_clock=clock,
+        drift=drift,
+        closeups=view.two_streams,
+    )
     return WatchedCamera(
         name,
         frames=view.frames,
-        pipeline=Pipeline(
-            name,
-            detector=models.detector_of(name),
-            embedder=embedder,
-            policies=policies,
-            settings=ours,
-            decision_clock=clock,
-            drift=drift,
-        ),
+        pipeline=pipeline,
         output=EventOutput(
             origin,
             policies,
@@ -275,6 +277,7 @@ def _build_camera(
             looks=view.looks,
             uplink=sinks.uplink,
             notice=partial(watching.camera_notice, name),
+            counters=pipeline.counters,
             drift=drift,
             hours=view.hours,
         ),

@@ -11,6 +11,7 @@ from edge_reid.agent.look_schedule import FrameCount
 from edge_reid.capture.frame_source import FrameSource
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.steady_clock import SteadyClock
+from edge_reid.core.stream_states import StreamStates
 from edge_reid.core.types import Frame
 
 _QUIET_S = 1.0
@@ -21,6 +22,12 @@ class _Live(Protocol):
     def newest(self) -> Frame | None: ...
 
 
+class _TwoStreams(Protocol):
+    @property
+    def streams(self) -> StreamStates: ...
+    def attend(self) -> None: ...
+
+
 class CameraFrames:
     """A source whose times take a step only where nobody is followed over it.
 
@@ -29,6 +36,7 @@ class CameraFrames:
         clock: is set right when the clock of the device was set.
         stall_timeout_s: without a frame for so long, nobody is in view any more.
         count: of a live camera, the frames that came; None: a recording, of which all are taken.
+        two_streams: the source, if it has a large stream beside the small one that is looked at.
         is_wanted: whether the camera is to be watched now.
     """
 
@@ -39,12 +47,14 @@ class CameraFrames:
         *,
         stall_timeout_s: float,
         count: Callable[[], FrameCount] | None = None,
+        two_streams: _TwoStreams | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._source = source
         self._clock = clock
         self._stall_timeout_s = stall_timeout_s
         self._count = count
+        self._two_streams = two_streams
         self._is_wanted = is_wanted
         self._taken = 0
         self._clock_was_set = False
@@ -86,6 +96,11 @@ class CameraFrames:
         return self._source.fault
 
     @property
+    def streams(self) -> StreamStates | None:
+        """How the two streams of the camera do; None unless it has two."""
+        return self._two_streams.streams if self._two_streams else None
+
+    @property
     def last_utc_s(self) -> float | None:
         """When the last frame was taken; None before the first."""
         return self._span_utc_s[1] if self._span_utc_s else None
@@ -107,6 +122,11 @@ class CameraFrames:
         waits.
         """
         return cast("_Live", self._source).newest()
+
+    def attend(self) -> None:
+        """Say that somebody is in view: a large stream is wanted, if there is one."""
+        if self._two_streams:
+            self._two_streams.attend()
 
     def age_s(self, frame: Frame) -> float:
         """How long ago a frame was captured that is in the time of now."""

@@ -9,11 +9,11 @@ from typing import TypeAlias
 from edge_reid.agent.camera_frames import CameraFrames
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.look_record import LookRecord
-from edge_reid.agent.metrics import FrameRate
+from edge_reid.agent.metrics import Counters, FrameRate
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watch_hours import WatchHours
 from edge_reid.core.camera_fault import CameraFault, FaultKind
-from edge_reid.wire.events import CameraReport, CameraState, camera_status_message
+from edge_reid.wire.events import CameraReport, CameraState, StreamReport, camera_status_message
 from edge_reid.wire.payloads import CameraBrief
 
 STATUS_INTERVAL_S = 10.0
@@ -35,6 +35,7 @@ class CameraStatusReport:
         looks: how often and how late it is looked at; None: it is a recording.
         uplink: the broker; None: there is none.
         notice: tells a person.
+        counters: what happened so far.
         drift: how alike unknown people are; None: nobody counts.
         hours: when it is watched.
     """
@@ -47,6 +48,7 @@ class CameraStatusReport:
         looks: LookRecord | None,
         uplink: Uplink | None,
         notice: Callable[[str], None],
+        counters: Counters,
         drift: DriftWatch | None = None,
         hours: WatchHours | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class CameraStatusReport:
         self._looks = looks
         self._uplink = uplink
         self._notice = notice
+        self._counters = counters
         self._drift = drift
         self._hours = hours or WatchHours(())
         self._rate = FrameRate()
@@ -103,7 +106,7 @@ class CameraStatusReport:
         now_s = time.monotonic()
         kind, reason = (fault.kind, fault.line) if fault else (None, None)
         if now_s >= self._next_status_s - STATUS_INTERVAL_S + _LEAST_STATUS_PAUSE_S:
-            self._hasten_changes(now_s, state, fault)
+            self._advance_changes(now_s, state, fault)
         if now_s >= self._next_status_s:
             self._next_status_s = now_s + STATUS_INTERVAL_S
             self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
@@ -112,7 +115,7 @@ class CameraStatusReport:
             self._next_look_s = now_s + _LEAST_STATUS_PAUSE_S
             self.latest = self._report(state, reason, kind, rate=self._rate_of_late)
 
-    def _hasten_changes(self, now_s: float, state: CameraState, fault: CameraFault | None) -> None:
+    def _advance_changes(self, now_s: float, state: CameraState, fault: CameraFault | None) -> None:
         """What is not as it was told last is told now."""
         is_degraded = bool(self._looks and self._looks.is_degraded)
         now = state, fault.kind if fault else None, is_degraded, self._persons_in_view
@@ -143,9 +146,15 @@ class CameraStatusReport:
             fault=fault,
             persons_in_view=self._persons_in_view,
             looks=self._looks.report if self._looks else None,
+            streams=self._streams,
             drift=self._drift.report if self._drift else None,
             inactive_until_utc_s=self._hours.rest_until_utc_s if state == "inactive" else None,
         )
+
+    @property
+    def _streams(self) -> StreamReport | None:
+        states, counters = self._frames.streams, self._counters
+        return StreamReport(states, counters.embeddings, counters.enlarged) if states else None
 
     def _publish(self, report: CameraReport) -> None:
         self.latest = report

@@ -14,6 +14,7 @@ from edge_reid.agent.look_schedule import LookSchedule
 from edge_reid.agent.watch_hours import WatchHours
 from edge_reid.capture.frame_source import FrameSource
 from edge_reid.capture.open_source import is_live, open_source
+from edge_reid.capture.two_stream_source import TwoStreamSource
 from edge_reid.core.config import CameraSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.steady_clock import SteadyClock
@@ -30,6 +31,8 @@ class View:
     looks: LookRecord | None
     """None: it is a recording."""
     hours: WatchHours
+    two_streams: TwoStreamSource | None = None
+    """The source, if it has a large stream beside the small one that is looked at."""
 
     @property
     def film_fps(self) -> float:
@@ -81,15 +84,17 @@ def open_views(
         )
         stack.enter_context(source)
         count = partial(schedule.count, name) if are_live else None
+        two_streams = source if isinstance(source, TwoStreamSource) else None
         frames = CameraFrames(
             source,
             clock,
             stall_timeout_s=settings.source.stall_timeout_s,
             count=count,
             is_wanted=hours.are_now,
+            two_streams=two_streams,
         )
         looks = LookRecord(name, settings.detect.rate_hz, pace, count) if count else None
-        views.append(View(name, source, clock, frames, looks, hours))
+        views.append(View(name, source, clock, frames, looks, hours, two_streams))
     return Views(tuple(views), schedule, are_live)
 
 

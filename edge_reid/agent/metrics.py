@@ -5,8 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,15 +24,15 @@ SIMILARITY_BOUNDS = tuple(step / 20 for step in range(21))
 
 
 class StageClock:
-    """Durations of named stages, in milliseconds, as they happen.
+    """Durations of named stages, counted by classes as they happen.
 
-    Keeps at most `limit` newest durations a stage, so that an agent may run for years, and counts
-    all of them by classes.
+    Args:
+        keep: so many of the newest durations of a stage are kept for `summary`. An agent keeps
+            none: it runs for years, and they would be 5 MB a camera.
     """
 
-    def __init__(self, limit: int = 10_000) -> None:
-        self._limit = limit
-        self._ms: defaultdict[str, list[float]] = defaultdict(list)
+    def __init__(self, *, keep: int = 0) -> None:
+        self._ms: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=keep))
         self._histograms: dict[str, Histogram] = {}
 
     @contextmanager
@@ -43,10 +43,7 @@ class StageClock:
             yield
         finally:
             took_s = time.perf_counter() - start
-            durations = self._ms[name]
-            durations.append(took_s * 1e3)
-            if len(durations) > 2 * self._limit:
-                del durations[: self._limit]
+            self._ms[name].append(took_s * 1e3)
             histogram = self._histograms.get(name)
             if histogram is None:
                 histogram = self._histograms[name] = Histogram(STAGE_BOUNDS_S)
@@ -58,8 +55,10 @@ class StageClock:
         return {name: histogram.counts for name, histogram in tuple(self._histograms.items())}
 
     def summary(self) -> tuple[StageSummary, ...]:
-        """One row a stage, in the order in which they first ran."""
-        return tuple(StageSummary.of(name, values) for name, values in self._ms.items())
+        """One row a stage, in the order in which they first ran, of what is kept; none of what is
+        not.
+        """
+        return tuple(StageSummary.of(name, values) for name, values in self._ms.items() if values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class StageSummary:
     total_ms: float
 
     @classmethod
-    def of(cls, name: str, durations_ms: list[float]) -> StageSummary:
+    def of(cls, name: str, durations_ms: Sequence[float]) -> StageSummary:
         p50, p95 = np.percentile(durations_ms, (50, 95))
         return cls(name, len(durations_ms), float(p50), float(p95), float(np.sum(durations_ms)))
 
@@ -113,6 +112,8 @@ class Counters:
     """People that they found, frame by frame."""
     tracks: int = 0
     embeddings: int = 0
+    enlarged: int = 0
+    """Of these, embeddings of crops from the large stream of a camera with two."""
     uncertain_tracks: int = 0
     hits_by_identity: Counter[str] = field(default_factory=Counter)
     """Tracks told as known, by identity."""

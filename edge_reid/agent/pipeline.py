@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge_reid.agent.camera_areas import CameraAreas
 from edge_reid.agent.drift_watch import DriftWatch
@@ -34,7 +35,7 @@ from edge_reid.core.types import (
     ZoneChange,
 )
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
-from edge_reid.vision.crops import CropPicker
+from edge_reid.vision.crops import CropPicker, LargerPicture
 from edge_reid.vision.detect import Detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.motion import MotionGate
@@ -65,6 +66,13 @@ class Ending:
 
     hits: tuple[Hit, ...]
     zone_changes: tuple[ZoneChange, ...]
+
+
+class Closeups(Protocol):
+    """Larger pictures of what frames show."""
+
+    def closeup(self, frame: Frame) -> LargerPicture | None:
+        """The one of the moment of a frame; None when there is none. It never waits."""
 
 
 class Cadence:
@@ -104,6 +112,7 @@ class Pipeline:
         decision_clock: Unix seconds now, for live sources; None takes the frame's own time, so
             that a file gives the same events in every run.
         drift: counts the similarities of unknown people; None: nobody does.
+        closeups: larger pictures, from which crops are cut; None: all are cut from the frames.
     """
 
     def __init__(
@@ -117,6 +126,7 @@ class Pipeline:
         decision_clock: Callable[[], float] | None = None,
         stage_clock: StageClock | None = None,
         drift: DriftWatch | None = None,
+        closeups: Closeups | None = None,
     ) -> None:
         self.counters = Counters()
         self._camera = camera
@@ -137,8 +147,14 @@ class Pipeline:
         self._zones = ZoneWatch(self._areas, self._decisions.visits) if has_areas else None
         self._decision_clock = decision_clock
         self._drift = drift
-        self._occupied = False
+        self._closeups = closeups
+        self._occupied = self._has_somebody = False
         self._last_frame: Frame | None = None
+
+    @property
+    def has_somebody(self) -> bool:
+        """Whether the last look has found somebody for sure, or somebody is followed."""
+        return self._has_somebody
 
     def step(self, frame: Frame) -> Step:
         """Take one frame of a recording through all stages; the detector keeps its cadence."""
@@ -157,9 +173,11 @@ class Pipeline:
         self._decisions.use(self._policies.current)
         detections = self._detect(frame) if is_look else None
         with self.stages.stage("track"):
-            shift_px = NO_SHIFT if detections is None else self._camera_motion.shift_px(frame.image)
+            shift_px = self._shift_px(frame, detections)
             update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px, shift_px)
         if detections is not None:
+            sure = any(each.score >= self._detector.strong_score for each in detections)
+            self._has_somebody = sure or bool(update.active)
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
@@ -216,13 +234,31 @@ class Pipeline:
         self.counters.detections += len(found)
         return found
 
+    def _shift_px(
+        self, frame: Frame, detections: Sequence[Detection] | None
+    ) -> tuple[float, float]:
+        """How far the camera has moved the picture since the look before; nobody cares while nobody
+        is followed, and no track can begin.
+        """
+        if detections is None:
+            return NO_SHIFT
+        if not detections and self._tracker.is_idle:
+            self._camera_motion.forget()
+            return NO_SHIFT
+        return self._camera_motion.shift_px(frame.image)
+
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):
             self._decisions.meet(update.close)
             for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
-            resting = self._decisions.resting
-            return self._picker.pick(frame, update.active, skip=resting, most=most_crops)
+            return self._picker.pick(
+                frame,
+                update.active,
+                skip=self._decisions.resting,
+                most=most_crops,
+                larger=self._closeups.closeup(frame) if self._closeups and update.active else None,
+            )
 
     def _recognise(
         self, crops: Sequence[Crop], embeddings: Sequence[Embedding]
@@ -243,6 +279,7 @@ class Pipeline:
         with self.stages.stage("embed"):
             vectors = self._embedder.embed([crop.image for crop in crops])
         self.counters.embeddings += len(crops)
+        self.counters.enlarged += sum(crop.is_enlarged for crop in crops)
         model_id = self._embedder.manifest.model_id
         return tuple(
             Embedding(vector, model_id, crop.quality)

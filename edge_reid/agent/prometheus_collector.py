@@ -104,6 +104,13 @@ def _states(cameras: Iterable[WatchedCamera]) -> Iterator[Metric]:
         ("camera", "fault"),
         [((name, report.fault), 1) for name, report in latest.items() if report.fault],
     )
+    streams = {name: report.streams for name, report in latest.items() if report.streams}
+    yield _gauge(
+        "crop_stream_open",
+        "1 while the large stream of a camera of two is open or opened.",
+        ("camera",),
+        [((name,), report.states.crop_stream != "closed") for name, report in streams.items()],
+    )
     looks = {name: report.looks for name, report in latest.items() if report.looks}
     yield _gauge(
         "camera_degraded",
@@ -131,6 +138,7 @@ def _people(cameras: Iterable[WatchedCamera]) -> Iterator[Metric]:
         "detector_runs": ("Runs of the detector.", "detections_run"),
         "detections": ("People that the detector found, frame by frame.", "detections"),
         "embeddings": ("Crops that were embedded.", "embeddings"),
+        "enlarged_crops": ("Of these, crops from the large stream of a camera of two.", "enlarged"),
         "tracks": ("Tracks that have ended.", "tracks"),
     }
     for name, (meaning, field) in plain.items():

@@ -70,6 +70,8 @@ class WatchedCamera:
             self._end_tracks()
         frame = self.frames.in_the_time_of_now(frame)
         step = self._through_the_stages(frame)
+        if self._pipeline.has_somebody:
+            self.frames.attend()
         self.output.write(step.hits)
         self.output.write_zones(step.zone_changes)
         if self.looks:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class VideoWorker:
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_work, args=(theirs, *self._task), daemon=True)
         # of a terminal: Ctrl-C is ours from the first moment of the process, which we end
+        resource_tracker.ensure_running()  # else it is started within, and takes the mask off
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()

@@ -1,4 +1,4 @@
-"""Memory that a decoder and the agent share: three slots for pictures, and who is where.
+"""Memory that a decoder and the agent share: slots for pictures, and who is where.
 
 The decoder writes into a slot that is neither the newest nor being read; the agent says which one
 it reads, and looks afterwards whether it is still the picture it meant. Nobody ever waits. The
@@ -22,11 +22,12 @@ Layout = Literal["i420", "i420-full", "bgr", "rgb"]
 three bytes a pixel."""
 
 MAX_PIXELS = 20_000_000
-_SLOTS = 3
+LEAST_SLOTS = 3
+"""The newest picture, one that is read, one that is written."""
+MOST_SLOTS = 8
 _SLOT_BYTES = MAX_PIXELS * 3
-_HEAD_BYTES = mmap.PAGESIZE
-_BYTES = _HEAD_BYTES + _SLOTS * _SLOT_BYTES
 """Only what pictures really fill takes memory."""
+_HEAD_BYTES = mmap.PAGESIZE
 _SEQUENCE = struct.Struct("<Q")
 _SEQUENCES_AT = 64
 _MOST_SEQUENCE = 1 << 52
@@ -54,7 +55,7 @@ class Slot:
         is_even = self.layout in {"bgr", "rgb"} or not (self.width % 2 or self.height % 2)
         is_sized = 0 < self.width <= MAX_PIXELS and 0 < self.height <= MAX_PIXELS
         if not (
-            self.number in range(_SLOTS)
+            self.number in range(MOST_SLOTS)
             and is_sized
             and is_even
             and self.width * self.height <= MAX_PIXELS
@@ -73,11 +74,14 @@ class FrameSlots:
 
     Args:
         descriptor: of memory that another process made; None: make it.
+        count: of the slots that are made; more of them keep older pictures for longer.
     """
 
-    def __init__(self, descriptor: int | None = None) -> None:
-        self.descriptor = _new_memory() if descriptor is None else descriptor
-        self._memory = mmap.mmap(self.descriptor, _BYTES)
+    def __init__(self, descriptor: int | None = None, count: int = LEAST_SLOTS) -> None:
+        self.descriptor = _new_memory(count) if descriptor is None else descriptor
+        size_bytes = os.fstat(self.descriptor).st_size
+        self._count = (size_bytes - _HEAD_BYTES) // _SLOT_BYTES
+        self._memory = mmap.mmap(self.descriptor, size_bytes)
         self._view = memoryview(self._memory)
         self._newest = 0
         if descriptor is not None:
@@ -93,7 +97,7 @@ class FrameSlots:
     def write(self, rows: Sequence[memoryview], width: int, height: int, layout: Layout) -> Slot:
         """Put a picture, piece after piece, into a free slot."""
         number = next(free for free in self._oldest_first() if free + 1 != self._memory[0])
-        sequence = max(map(self._sequence, range(_SLOTS))) + 1
+        sequence = max(map(self._sequence, range(self._count))) + 1
         self._mark(number, _BEING_WRITTEN)
         at = _HEAD_BYTES + number * _SLOT_BYTES
         for piece in rows:
@@ -117,7 +121,7 @@ class FrameSlots:
 
     def holds(self, slot: Slot) -> bool:
         """Whether the picture is still in its slot, whole."""
-        return self._sequence(slot.number) == slot.sequence
+        return slot.number < self._count and self._sequence(slot.number) == slot.sequence
 
     def _forget_nonsense(self) -> None:
         """Numbers that leave none to count on with; before anything is written."""
@@ -126,7 +130,7 @@ class FrameSlots:
                 _SEQUENCE.pack_into(self._memory, at, _BEING_WRITTEN)
 
     def _oldest_first(self) -> list[int]:
-        others = (number for number in range(_SLOTS) if number != self._newest)
+        others = (number for number in range(self._count) if number != self._newest)
         return sorted(others, key=self._sequence)
 
     def _sequence(self, number: int) -> int:
@@ -137,16 +141,17 @@ class FrameSlots:
         _SEQUENCE.pack_into(self._memory, _SEQUENCES_AT + number * _SEQUENCE.size, sequence)
 
 
-def _new_memory() -> int:
-    """A descriptor of zeros, inherited by nobody unasked."""
+def _new_memory(count: int) -> int:
+    """A descriptor of zeros for so many slots, inherited by nobody unasked."""
+    size_bytes = _HEAD_BYTES + count * _SLOT_BYTES
     if sys.platform != "linux":
         with tempfile.TemporaryFile() as file:
-            file.truncate(_BYTES)
+            file.truncate(size_bytes)
             return os.dup(file.fileno())
     import fcntl  # noqa: PLC0415 - the seals are Linux's
 
     descriptor = os.memfd_create("camera", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.truncate(descriptor, _BYTES)
+    os.truncate(descriptor, size_bytes)
     # a decoder that made it smaller would end the agent at its next look
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
     return descriptor

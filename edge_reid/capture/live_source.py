@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TypeVar
 
 from edge_reid.capture.camera_login import address_with_login
 from edge_reid.capture.camera_order import CameraOrder
 from edge_reid.capture.closed_after_use import ClosedAfterUse
 from edge_reid.capture.decoder_process import DecoderProcess
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
-from edge_reid.capture.frame_slots import FrameSlots
+from edge_reid.capture.frame_slots import LEAST_SLOTS, FrameSlots, Slot
 from edge_reid.capture.pixels import rgb_image
 from edge_reid.capture.reopening import ReopenPause
 from edge_reid.core.camera_fault import CameraFault
@@ -26,7 +28,9 @@ from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.opencv import DEFAULT_FPS
 from edge_reid.core.steady_clock import SteadyClock
-from edge_reid.core.types import Frame, Image
+from edge_reid.core.types import Frame
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +61,8 @@ class LiveSource(ClosedAfterUse):
         clock: gives frames their time.
         on_frame: called in the supervising thread whenever a newer frame can be taken; it must
             return soon.
+        slots: places for pictures in memory; with more of them pictures of moments ago stay there
+            too, for `recent` and `read`.
         is_wanted: whether it is to be open now, asked from any thread. While it is not, there is no
             decoder, no frame and no fault, and opening it waits for nothing.
 
@@ -76,6 +82,7 @@ class LiveSource(ClosedAfterUse):
         is_patient: bool = False,
         clock: SteadyClock | None = None,
         on_frame: Callable[[], None] = lambda: None,
+        slots: int = LEAST_SLOTS,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.reopened = 0
@@ -94,7 +101,8 @@ class LiveSource(ClosedAfterUse):
         self._earlier = _Counts()
         self._max_still_s = settings.stall_timeout_s
         self._pause = ReopenPause()
-        self._slots = FrameSlots()
+        self._slots = FrameSlots(count=slots)
+        self._recent: deque[ReadyPicture] = deque(maxlen=slots - 1)
         self._report = DecoderReport(None)
         self._decoder: DecoderProcess | None = None
         self._has_tried = False
@@ -119,6 +127,12 @@ class LiveSource(ClosedAfterUse):
         decoder = self._decoder
         return decoder.fault if decoder else self._report.fault
 
+    @property
+    def recent(self) -> tuple[ReadyPicture, ...]:
+        """The newest pictures, oldest first, as far as their memory may still hold them."""
+        with self._changed:
+            return tuple(self._recent)
+
     def close(self) -> None:
         """End the iteration and let the camera go."""
         self._closed.set()
@@ -139,12 +153,23 @@ class LiveSource(ClosedAfterUse):
             return None
         if time.monotonic() - picture.captured_s > _MOST_AGE_S:
             return None
-        image = self._image(picture)
+        image = self.read(picture, rgb_image)
         if image is None:
             return None
         self._taken += 1
         captured_s = min(picture.captured_s, time.monotonic())
         return Frame(image, picture.index, self._clock.at(captured_s))
+
+    def read(self, picture: ReadyPicture, make: Callable[[memoryview, Slot], T]) -> T | None:
+        """What `make` makes of the bytes of a picture, a copy; None when a newer picture has taken
+        its place, or the source is closed. Never waits for the camera.
+        """
+        with self._taking:
+            if self._closed.is_set():
+                return None
+            with self._slots.reading(picture.slot) as data:
+                made = None if data is None else make(data, picture.slot)
+            return made if self._slots.holds(picture.slot) else None
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames(lambda: None)
@@ -157,15 +182,6 @@ class LiveSource(ClosedAfterUse):
                 yield frame
             elif not self._await_change(_TURN_S):
                 idle()
-
-    def _image(self, picture: ReadyPicture) -> Image | None:
-        """RGB; None when a newer picture has taken its place, which is then about to be told."""
-        with self._taking:
-            if self._closed.is_set():
-                return None
-            with self._slots.reading(picture.slot) as data:
-                image = None if data is None else rgb_image(data, picture.slot)
-            return image if self._slots.holds(picture.slot) else None
 
     def _await_change(self, timeout_s: float) -> bool:
         with self._changed:
@@ -268,6 +284,7 @@ class LiveSource(ClosedAfterUse):
         self._pause.succeeded()
         with self._changed:
             self._newest = picture
+            self._recent.append(picture)
             self._changed.notify_all()
         self._on_frame()
 

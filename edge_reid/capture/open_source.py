@@ -9,6 +9,7 @@ from edge_reid.capture.camera_order import is_pipeline
 from edge_reid.capture.frame_source import FrameSource
 from edge_reid.capture.image_folder import ImageFolderSource
 from edge_reid.capture.live_source import LiveSource
+from edge_reid.capture.two_stream_source import TwoStreamSource
 from edge_reid.capture.video_file import FileSource
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.opencv import quiet_opencv
@@ -26,8 +27,9 @@ def open_source(
     """Open what the settings name.
 
     A video file, a folder of images, a camera at this device (`0`, `/dev/video0`), a Raspberry
-    Pi's own (`picamera://0`), a stream (`rtsp://`, `rtsps://`, `http://`, `https://`), or a
-    GStreamer pipeline (elements with ` ! ` between them).
+    Pi's own (`picamera://0`), a stream (`rtsp://`, `rtsps://`, `http://`, `https://`), a large
+    one with a small one beside it (`detect_uri`), or a GStreamer pipeline (elements with ` ! `
+    between them).
 
     Args:
         settings: what and how.
@@ -41,6 +43,10 @@ def open_source(
     """
     quiet_opencv()
     uri = settings.uri
+    if settings.detect_uri:
+        return TwoStreamSource(
+            settings, is_patient=is_patient, clock=clock, on_frame=on_frame, is_wanted=is_wanted
+        )
     if is_live(uri):
         return LiveSource(
             settings, is_patient=is_patient, clock=clock, on_frame=on_frame, is_wanted=is_wanted

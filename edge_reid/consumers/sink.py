@@ -1,8 +1,8 @@
 """A consumer that keeps every event: from the broker into a store, each `event_id` once.
 
-Several sinks of one group share the events of a large site among them (MQTT 5 shared
-subscriptions). A sink acknowledges an event to the broker, and names it to its agent, only when
-the store has it on disk; what a dying sink, store or broker did not settle comes again.
+Several sinks of one group share the events of a large site among them. A sink acknowledges an event
+to the broker, and names it to its agent, only when the store has it on disk; what a dying sink,
+store or broker did not settle comes again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from edge_reid.consumers.attribution import CameraRegister, not_published_by, topic_mismatch
+from edge_reid.consumers.event_feed import EventFeed, FeedConnection
 from edge_reid.consumers.event_store import (
     BATCH_MAX,
     EventStore,
@@ -22,13 +23,10 @@ from edge_reid.consumers.event_store import (
     StoreUnavailableError,
 )
 from edge_reid.core.errors import BrokerError
-from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import Connection, resume
 from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.message_transport import UnreachableError
-from edge_reid.mqtt.session import Session
 from edge_reid.wire.payloads import AnyEvent, EventsStored, parse_event
-from edge_reid.wire.topics import AGENT_STATUS, TRACK_EVENTS, ZONE, Address, Topic, shared
+from edge_reid.wire.topics import Address
 
 _log = logging.getLogger(__name__)
 
@@ -40,46 +38,9 @@ FINISH_S = 5.0
 """So long a sink that is to end goes on storing what it has in hand."""
 HELD_MAX = 4 * BATCH_MAX
 """A sink that holds so many that its store would not take receives no more."""
-SESSION = Session(expiry_s=7 * 86_400, unacknowledged_max=2 * BATCH_MAX)
-"""The broker keeps what comes while a sink is away for a week, as long as an agent would."""
-
 
 _EventKey = tuple[str, str, str, str]
 """`event_id`, and who is said to send it: site, camera, agent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Which events a sink takes, and with whom it shares them."""
-
-    root: str
-    site: str | None
-    """None: of all sites."""
-    group: str
-    """Sinks of one group get every event once among them."""
-    name: str
-    """Of this sink, unlike any other's in its group: under it the broker keeps what waits."""
-
-    @property
-    def filters(self) -> tuple[str, ...]:
-        return tuple(map(self._shared, TRACK_EVENTS))
-
-    @property
-    def zone_filters(self) -> tuple[str, ...]:
-        """What a broker whose access rules are of before 0.6 lets nobody read."""
-        return (self._shared(ZONE),)
-
-    @property
-    def agents(self) -> str:
-        """Where every agent says for which cameras it speaks."""
-        return AGENT_STATUS.filter(self.root, self.site)
-
-    def _shared(self, topic: Topic) -> str:
-        return shared(self.group, topic.filter(self.root, self.site))
-
-    @property
-    def client_id(self) -> str:
-        return f"{self.root}/{self.site or 'all'}/sink/{self.group}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +60,7 @@ class Sink:
     """One consumer, in the caller's thread. `with` connects and leaves.
 
     Args:
+        feed: where events come from, and which.
         confirms: whether to tell agents what is stored (`outbox.delivered = "sink"`).
         publisher_property: user property in which the broker says who published a message; None:
             it does not say.
@@ -110,22 +72,21 @@ class Sink:
 
     def __init__(
         self,
-        broker: Broker,
-        share: Share,
+        feed: EventFeed,
         store: EventStore,
         *,
         confirms: bool = True,
         publisher_property: str | None = None,
         retry_s: float = RETRY_S,
     ) -> None:
-        self._broker = broker
-        self._share = share
+        self._feed = feed
+        self._root = feed.share.root
         self._store = store
         self._confirms = confirms
         self._publisher_property = publisher_property
-        self._cameras = CameraRegister(share.root)
+        self._cameras = CameraRegister(self._root)
         self._retry_s = retry_s
-        self._connection: Connection | None = None
+        self._connection: FeedConnection | None = None
         self._arrived: deque[Received] = deque()  # events, as they came
         self._batch: dict[_EventKey, AnyEvent] = {}
         self._batch_began_s = 0.0
@@ -197,7 +158,7 @@ class Sink:
         except BrokerError as error:
             self._lose(error)
 
-    def _come_back(self) -> Connection | None:
+    def _come_back(self) -> FeedConnection | None:
         is_full = len(self._batch) >= HELD_MAX
         if is_full or time.monotonic() < self._broker_retry_s:
             return None
@@ -205,12 +166,8 @@ class Sink:
         self.trouble = ""
         return self._connection
 
-    def _connect(self) -> Connection:
-        connection = resume(self._broker, self._share.client_id, SESSION)
-        connection.listen_if_allowed([self._share.agents], self._cameras.learn, qos=0)
-        connection.listen(self._share.filters, self._arrived.append)
-        connection.listen_if_allowed(self._share.zone_filters, self._arrived.append)
-        return connection
+    def _connect(self) -> FeedConnection:
+        return self._feed.connect(self._arrived.append, self._cameras.learn)
 
     def _lose(self, error: BrokerError) -> None:
         self._say(str(error))
@@ -237,7 +194,7 @@ class Sink:
         except ValueError as error:
             self._skip(received.topic, str(error).splitlines()[0])
             return None
-        objection = topic_mismatch(event, received.topic, self._share.root)
+        objection = topic_mismatch(event, received.topic, self._root)
         if self._publisher_property and not objection:
             objection = not_published_by(event, received, self._publisher_property)
         if objection:
@@ -264,7 +221,7 @@ class Sink:
             del self._batch[key]
         self._acknowledge_settled()
         if self._confirms:
-            self._confirmations.extend(_confirmations(self._share.root, stored))
+            self._confirmations.extend(_confirmations(self._root, stored))
         return True
 
     def _acknowledge_settled(self) -> None:
@@ -296,7 +253,7 @@ class Sink:
         self.stats = replace(stats, stored=stats.stored + new, again=again)
         return list(events)
 
-    def _confirm(self, connection: Connection) -> None:
+    def _confirm(self, connection: FeedConnection) -> None:
         while self._confirmations and connection.room:
             connection.publish(self._confirmations.popleft())
 

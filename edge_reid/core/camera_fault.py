@@ -24,6 +24,8 @@ FaultKind = Literal[
     "late",
     "black",
     "covered",
+    "one-stream",
+    "streams-differ",
 ]
 """The words that `fault` in the status of a camera may have; `CameraStatus` explains them."""
 

@@ -33,15 +33,17 @@ def form_mistakes(camera: str | None, *, has_source: bool, names: Collection[str
         yield f"{key}: is missing; {remedy}"
 
 
-def likeness_mistakes(uris: Mapping[str, str]) -> Iterator[str]:
+def likeness_mistakes(names: Collection[str], uris: Mapping[str, str]) -> Iterator[str]:
     """Cameras that are one camera, or that nobody can tell apart.
 
     Args:
-        uris: the source of each camera, by its name.
+        names: of the cameras.
+        uris: their streams, by the keys under which they stand: `gate.source.uri`.
     """
-    for first, other in _alike({name: _what_it_opens(uri) for name, uri in uris.items()}):
-        yield f"cameras.{other}.source.uri: is that of {first} too; each camera needs its own"
-    for first, other in _alike({name: name.replace("_", "-") for name in uris}):
+    for first, other in _alike({key: _what_it_opens(uri) for key, uri in uris.items()}):
+        camera = first.partition(".")[0]
+        yield f"cameras.{other}: is that of {camera} too; each camera needs its own"
+    for first, other in _alike({name: name.replace("_", "-") for name in names}):
         yield f"cameras.{other}: should differ from {first} by more than - and _; rename one"
 
 

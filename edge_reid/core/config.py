@@ -33,6 +33,7 @@ from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
 from edge_reid.core.cores import threads_for_inference
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
+from edge_reid.core.server_url import MQTT_PORTS, ServerUrl
 from edge_reid.core.stream_url import has_login
 from edge_reid.core.text_file import read_text_file
 from edge_reid.core.validation_errors import as_lines, describe_mistakes
@@ -76,15 +77,7 @@ CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold", "not-th
 
 
 def _broker_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ValueError("should look like mqtt://host:1883 or mqtts://host:8883")
-    if parts.username or parts.password:
-        raise ValueError("should hold no login; set mqtt.username and mqtt.password_file")
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError("should have a port between 1 and 65535") from None
+    ServerUrl.parse(url, MQTT_PORTS)
     return url
 
 
@@ -123,6 +116,11 @@ class _Section(BaseModel):
 S = TypeVar("S", bound=_Section)
 
 
+def _is_stream(uri: str) -> bool:
+    """Whether it is the address of a stream on the network."""
+    return uri.lower().startswith(("rtsp://", "rtsps://", "http://", "https://"))
+
+
 class SourceSettings(_Section):
     """The camera, stream or file that frames come from."""
 
@@ -131,6 +129,12 @@ class SourceSettings(_Section):
     `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
     pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
     `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    detect_uri: Annotated[str, Field(min_length=1)] | None = None
+    """A smaller stream of the same camera, its substream. If set, people are detected in it, and
+    the large stream of `uri` is read only while somebody is in view: their crops are cut from it.
+    Login, transport and certificates are those of `uri`."""
+    crop_linger_s: Seconds = 10.0
+    """With `detect_uri`: the large stream is closed when nobody has been in view for this long."""
     start_time: datetime | None = None
     """Wall-clock time of the first frame of a file, UTC if it names no zone. Default: 1970-01-01,
     so that two runs give the same events."""
@@ -155,16 +159,32 @@ class SourceSettings(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> SourceSettings:
-        is_tls = self.uri.lower().startswith(("rtsps://", "https://"))
+        uris = [self.uri, *([self.detect_uri] if self.detect_uri else [])]
+        if self.detect_uri and not all(map(_is_stream, uris)):
+            raise ValueError("detect_uri: should be set only as a URL, where uri is a URL too")
+        if self.detect_uri == self.uri:
+            raise ValueError("detect_uri: should be another stream than uri")
+        is_tls = all(uri.lower().startswith(("rtsps://", "https://")) for uri in uris)
         if (self.ca_file or self.tls_fingerprint) and not is_tls:
             raise ValueError(
                 "ca_file, tls_fingerprint: should be set only with rtsps:// or https://"
             )
         if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
             raise ValueError("allow_redirects: should not be set with ca_file or tls_fingerprint")
-        if self.login_file and ("://" not in self.uri or has_login(self.uri)):
+        if self.login_file and ("://" not in self.uri or any(map(has_login, uris))):
             raise ValueError("login_file: should be set only with a URL that holds no login")
         return self
+
+    @property
+    def detect_stream(self) -> SourceSettings:
+        """The small stream as a source of its own; the only one, where there is one."""
+        only = {"uri": self.detect_uri or self.uri, "detect_uri": None}
+        return self.model_copy(update=only)
+
+    @property
+    def crop_stream(self) -> SourceSettings:
+        """The large stream as a source of its own."""
+        return self.model_copy(update={"detect_uri": None})
 
     @property
     def start_utc_s(self) -> float:
@@ -284,7 +304,11 @@ class MqttSettings(_Section):
     """The MQTT broker."""
 
     url: BrokerUrl | None = None
-    """`mqtt://host:port` or `mqtts://host:port`. Default: nothing is published over MQTT."""
+    """`mqtt://host:port` or `mqtts://host:port`; of a cluster several, `mqtts://a:8883,b:8883`, the
+    first that answers is taken. Default: nothing is published over MQTT."""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """Version of MQTT: `5`, `3.1.1`, or `auto`: 5, and 3.1.1 to a broker that does not speak it
+    (NATS). With 3.1.1 states do not expire at the broker; their age tells."""
     root: Annotated[str, Field(pattern=r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$")] = "edge-reid"
     """First level or levels of every topic."""
     username: str | None = None
@@ -521,7 +545,7 @@ class WebUserSettings(_Section):
     """Somebody who may log in to the page. NAME is what they type."""
 
     role: RoleName = "viewer"
-    """`viewer` looks, `operator` also decides what is kept, `admin` may do everything."""
+    """`viewer` looks, `operator` also enrols and names people, `admin` also removes them."""
     password_hash: Annotated[str, AfterValidator(_password_hash)]
     """The scrypt hash of the password; `python -m edge_reid.web.password_hash` asks for one and
     prints it."""
@@ -735,9 +759,14 @@ class AgentSettings(_Section):
         if not {"camera", "source"} <= given.keys():  # their mistakes are listed
             return tables
         camera, source = given["camera"], given["source"]
-        uris = {name: table.source.uri for name, table in tables.items()}
-        form = form_mistakes(camera, has_source=source is not None, names=uris)
-        if mistakes := [*form, *likeness_mistakes(uris)]:
+        form = form_mistakes(camera, has_source=source is not None, names=tables)
+        uris = {f"{name}.source.uri": table.source.uri for name, table in tables.items()}
+        uris |= {
+            f"{name}.source.detect_uri": table.source.detect_uri
+            for name, table in tables.items()
+            if table.source.detect_uri
+        }
+        if mistakes := [*form, *likeness_mistakes(tables, uris)]:
             raise as_lines(mistakes)
         whole = tables or {camera: CameraSettings(source=source)}
         return {name: _completed(table, given) for name, table in whole.items()}
@@ -863,7 +892,7 @@ _PATH_KEYS = {
     ("web", "cert_file"),
     ("web", "key_file"),
 }
-_CAMERA_PATH_KEYS = {("source", "ca_file"), ("detect", "model")}
+_CAMERA_PATH_KEYS = {("source", "ca_file"), ("source", "login_file"), ("detect", "model")}
 
 
 def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()) -> dict[str, Any]:

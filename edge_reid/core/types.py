@@ -91,6 +91,8 @@ class Crop:
     quality: float
     """0..1; larger is better (size, sharpness, overlap, being whole in the frame)."""
     captured_utc_s: float
+    is_enlarged: bool = False
+    """Whether it was cut from a larger picture than the frame that `box` is in."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

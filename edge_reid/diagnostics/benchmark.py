@@ -28,6 +28,9 @@ from edge_reid.vision.embed import Embedder
 CROWD = 1000
 """People in the made-up gallery: matching costs what it would cost on a well-used device."""
 
+KEPT_DURATIONS = 20_000
+"""The newest so many of each stage are looked at."""
+
 NOBODY_KNOWN = DecideSettings(threshold=0.99)
 
 
@@ -67,7 +70,7 @@ def measure(settings: AgentSettings, *, naive: bool, progress: Progress) -> Benc
     Naively means the detector on every frame and an embedding of every person on every frame,
     as simple pipelines do it. Output (MQTT, files) is left out either way.
     """
-    clock = StageClock()
+    clock = StageClock(keep=KEPT_DURATIONS)
     (camera,) = settings.cameras.values()
     detector = load_detector(
         settings.models.detector, runtime=settings.models.runtime, threads=settings.models.threads

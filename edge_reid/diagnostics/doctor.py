@@ -261,7 +261,10 @@ def _sources(sources: Mapping[str, SourceSettings], *, is_excused: bool) -> Iter
         yield Diagnosis("source", Verdict.SKIPPED, "none given")
     for name, settings in sources.items():
         title = f"source {name}" if len(sources) > 1 else "source"
-        yield _guard(title, partial(_source, settings), is_excused=is_excused)
+        if settings.detect_uri:
+            small = partial(_source, settings.detect_stream)
+            yield _guard(f"{title}, detect_uri", small, is_excused=is_excused)
+        yield _guard(title, partial(_source, settings.crop_stream), is_excused=is_excused)
 
 
 def _source(settings: SourceSettings) -> Diagnosis:

@@ -6,19 +6,17 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Literal
 
 from edge_reid.core.config import MqttSettings
 from edge_reid.core.errors import ConfigError
+from edge_reid.core.server_url import MQTT_PORTS, TLS_SCHEMES, ServerUrl, address
 from edge_reid.core.text_file import read_text_file
 from edge_reid.mqtt.message_transport import RefusedError, TooLargeError, UnreachableError
 
 __all__ = ["CREDENTIALS", "Broker", "RefusedError", "TooLargeError", "UnreachableError"]
-
-PLAIN_PORT = 1883
-TLS_PORT = 8883
 
 CREDENTIALS = {
     "password_file": "mqtt.password",
@@ -42,50 +40,75 @@ class Broker:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     keepalive_s: int = 30
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """Version of MQTT."""
+    others: tuple[tuple[str, int], ...] = ()
+    """Host and port of the other nodes of a cluster, tried when those before are not there."""
+    scheme: str = "mqtt"
+    """Of its URL."""
 
     @classmethod
-    def from_settings(cls, settings: MqttSettings) -> Broker:
+    def from_settings(cls, settings: MqttSettings, ports: Mapping[str, int] = MQTT_PORTS) -> Broker:
         """Read the files that the settings name, or systemd's credentials in their place.
+
+        Args:
+            settings: of the agent, or of a verb.
+            ports: schemes that its URL may have, and the usual port of each.
 
         Raises:
             ConfigError: there is no URL, it would send plaintext over a network, or a file cannot
                 be read; all mistakes at once.
         """
-        parts = urlsplit(settings.url or "")
-        host = parts.hostname or ""
-        is_tls = parts.scheme == "mqtts"
-        mistakes = _contradictions(settings, host, is_tls=is_tls)
+        url = ServerUrl.parse(settings.url, ports) if settings.url else ServerUrl("mqtt", ())
+        is_tls = url.scheme in TLS_SCHEMES.values()
+        mistakes = _contradictions(settings, url, is_tls=is_tls)
         files = _files(settings, os.environ)
         is_login = settings.username or settings.password_file
         password = _read_password(files["password_file"], mistakes) if is_login else None
         context = _tls_context(files, mistakes) if is_tls else None
         if mistakes:
             raise ConfigError("mqtt", mistakes)
+        (host, port), *others = url.nodes
         return cls(
             host=host,
-            port=parts.port or (TLS_PORT if is_tls else PLAIN_PORT),
+            port=port,
             tls=context,
             username=settings.username,
             password=password,
             keepalive_s=settings.keepalive_s,
+            protocol=settings.protocol,
+            others=tuple(others),
+            scheme=url.scheme,
         )
+
+    @property
+    def nodes(self) -> tuple[Broker, ...]:
+        """Each node of a cluster as a broker of its own; one that is alone is its only node."""
+        alone = replace(self, others=())
+        return (alone, *(replace(alone, host=host, port=port) for host, port in self.others))
+
+    @property
+    def address(self) -> str:
+        """Host and port, of each node."""
+        return ",".join(address(*node) for node in ((self.host, self.port), *self.others))
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+        scheme = TLS_SCHEMES.get(self.scheme, self.scheme) if self.tls else self.scheme
+        return f"{scheme}://{self.address}"
 
 
-def _contradictions(settings: MqttSettings, host: str, *, is_tls: bool) -> list[str]:
+def _contradictions(settings: MqttSettings, url: ServerUrl, *, is_tls: bool) -> list[str]:
     mistakes: list[str] = []
-    if not host:
+    secure = url.scheme if is_tls else TLS_SCHEMES[url.scheme]
+    if not url.nodes:
         mistakes.append("url: is missing; give one such as mqtt://127.0.0.1:1883")
-    elif not (is_tls or settings.allow_plaintext or _is_loopback(host)):
+    elif not (is_tls or settings.allow_plaintext or all(_is_loopback(h) for h, _ in url.nodes)):
         mistakes.append(
             f"url: {settings.url} would send names and places in plaintext over the network;"
-            " use mqtts://, or allow_plaintext where nobody else can listen"
+            f" use {secure}://, or allow_plaintext where nobody else can listen"
         )
     mistakes += [
-        f"{name}: is of no use without mqtts://"
+        f"{name}: is of no use without {secure}://"
         for name in ("ca_file", "cert_file", "key_file")
         if getattr(settings, name) and not is_tls
     ]

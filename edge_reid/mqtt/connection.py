@@ -39,6 +39,12 @@ from edge_reid.mqtt.waker import Waker
 ANSWER_TIMEOUT_S = 5.0
 GREETING_TIMEOUT_S = 2.0
 """The same for our first words in MQTT 5: amqtt waits for ever when it does not understand them."""
+VERSIONS = {
+    "auto": None,
+    "5": MQTTProtocolVersion.MQTTv5,
+    "3.1.1": MQTTProtocolVersion.MQTTv311,
+}
+"""By the setting `mqtt.protocol`; None: it is found out."""
 
 __all__ = ["Connection", "MqttTransport", "Received", "connect", "resume"]
 
@@ -52,26 +58,16 @@ def connect(
 ) -> Connection:
     """A connection by MQTT 5, or by 3.1.1 to a broker that does not speak it.
 
-    `version` is what the broker is known to speak; None finds it out. Where the broker retains
-    nothing, the last will is not retained either.
+    `version` is what the broker is known to speak; None: as its settings say, which may be to find
+    it out. Where the broker retains nothing, the last will is not retained either. Of a cluster,
+    the first node that answers is taken.
 
     Raises:
         RefusedError: the broker does not want us, or we do not trust it.
         UnreachableError: nobody is there, or not a broker.
     """
-    greeting = Greeting(version or MQTTProtocolVersion.MQTTv5, client_id, will)
-    try:
-        return Connection(broker, greeting)
-    except RetainsNothingError:
-        if will is None or not will.retain:
-            raise
-        return connect(
-            broker, client_id=client_id, will=replace(will, retain=False), version=version
-        )
-    except OldBrokerError:
-        if version is not None:
-            raise
-        return Connection(broker, replace(greeting, version=MQTTProtocolVersion.MQTTv311))
+    known = version or VERSIONS[broker.protocol]
+    return _to_any(broker, lambda node: _connect(node, client_id, will, known))
 
 
 def resume(broker: Broker, client_id: str, session: Session) -> Connection:
@@ -80,7 +76,41 @@ def resume(broker: Broker, client_id: str, session: Session) -> Connection:
     Raises:
         RefusedError, UnreachableError: as `connect`; also for a broker without MQTT 5.
     """
-    return Connection(broker, Greeting(MQTTProtocolVersion.MQTTv5, client_id, session=session))
+    greeting = Greeting(MQTTProtocolVersion.MQTTv5, client_id, session=session)
+    return _to_any(broker, lambda node: Connection(node, greeting))
+
+
+def _to_any(broker: Broker, open_node: Callable[[Broker], Connection]) -> Connection:
+    """To the first node that is there; one that refuses us speaks for all."""
+    *others, last = broker.nodes
+    for node in others:
+        with contextlib.suppress(UnreachableError):
+            return open_node(node)
+    try:
+        return open_node(last)
+    except UnreachableError as error:
+        if others:
+            raise UnreachableError(
+                f"none of {len(broker.nodes)} nodes is there; the last: {error}"
+            ) from error
+        raise
+
+
+def _connect(
+    node: Broker, client_id: str, will: Message | None, version: MQTTProtocolVersion | None
+) -> Connection:
+    """To one node, and nowhere else."""
+    greeting = Greeting(version or MQTTProtocolVersion.MQTTv5, client_id, will)
+    try:
+        return Connection(node, greeting)
+    except RetainsNothingError:
+        if will is None or not will.retain:
+            raise
+        return _connect(node, client_id, replace(will, retain=False), version)
+    except OldBrokerError:
+        if version is not None:
+            raise
+        return Connection(node, replace(greeting, version=MQTTProtocolVersion.MQTTv311))
 
 
 class MqttTransport:

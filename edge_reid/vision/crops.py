@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -33,6 +34,25 @@ _CLOCK_GRAIN_S = 1e-3
 """A float of Unix seconds is coarse: today's clock must pick what a clock at zero picks."""
 
 
+class LargerPicture(Protocol):
+    """The same view at the same moment with more pixels than the frame that was looked at."""
+
+    def cut(self, box: Box) -> Image | None:
+        """The pixels that a box in the frame touches, a copy, RGB uint8 (h, w, 3); None when they
+        are not to be had.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sight:
+    """A person as seen now."""
+
+    image: Image
+    """A copy if it is of the larger picture, else a view of the frame."""
+    height_px: float
+    is_enlarged: bool
+
+
 @dataclass(slots=True)
 class _Kept:
     """What was picked of one track so far."""
@@ -55,6 +75,7 @@ class CropPicker:
         *,
         skip: Container[int] = (),
         most: int | None = None,
+        larger: LargerPicture | None = None,
     ) -> tuple[Crop, ...]:
         """The crops of this frame to embed now, at most one per observed track.
 
@@ -62,7 +83,8 @@ class CropPicker:
         and the track's set is not full yet or it is clearly better than the worst in it. Whoever
         collects them keeps the best `crops_per_track` by quality. Of the tracks to `skip`, by
         number, nothing is picked; at `most` so many are picked in all, first of the tracks with the
-        fewest.
+        fewest. Where there is a `larger` picture, crops are cut from it, and from the frame what it
+        does not show; boxes stay those in the frame.
         """
         picked: list[Crop] = []
         for track in tracks if most is None else sorted(tracks, key=self._count_kept):
@@ -70,10 +92,13 @@ class CropPicker:
                 break
             if track.track_id in skip or not track.observed or not self._is_due(track, frame):
                 continue
+            sight = _sight(frame, track.box, larger)
+            if sight.height_px < self._settings.min_height_px:
+                continue
             others = [other.box for other in tracks if other is not track]
-            quality = crop_quality(frame.image, track.box, others, score=track.score)
+            quality = _quality(sight, frame.size_px, track.box, others, score=track.score)
             if self._keep(track.track_id, quality, frame.captured_utc_s):
-                picked.append(_crop(frame, track, quality))
+                picked.append(_crop(frame, track, sight, quality))
         return tuple(picked)
 
     def _count_kept(self, track: Track) -> int:
@@ -89,10 +114,8 @@ class CropPicker:
 
     def _is_due(self, track: Track, frame: Frame) -> bool:
         kept = self._kept.get(track.track_id, _Kept())
-        is_tall = track.box.clipped(*frame.size_px).height >= self._settings.min_height_px
         waited_s = frame.captured_utc_s - kept.last_pick_utc_s  # below 0: the clock was set back
-        is_early = 0 <= waited_s < self._settings.min_interval_s - _CLOCK_GRAIN_S
-        return is_tall and not is_early
+        return not 0 <= waited_s < self._settings.min_interval_s - _CLOCK_GRAIN_S
 
     def _keep(self, track_id: int, quality: float, now_utc_s: float) -> bool:
         if quality < self._settings.min_quality:
@@ -129,13 +152,10 @@ def crop_quality(
         others: boxes of the other people in the frame; what they cover counts against it.
         score: the detector's confidence; it falls where a thing hides the person.
     """
-    height, width = image.shape[:2]
-    inside = box.clipped(width, height)
-    if inside.area == 0:
-        return 0.0
-    size = min(1.0, inside.height / _FULL_HEIGHT_PX)
-    seen = math.sqrt(size * _sharpness(cut(image, inside)))
-    return seen * _clear_share(box, others) * _wholeness(box, inside, width, height) * score
+    size_px = image.shape[1], image.shape[0]
+    inside = box.clipped(*size_px)
+    sight = _Sight(cut(image, inside), inside.height, is_enlarged=False)
+    return _quality(sight, size_px, box, others, score=score)
 
 
 def whole_crop_quality(image: Image) -> float:
@@ -150,10 +170,34 @@ def whole_crop_quality(image: Image) -> float:
     return crop_quality(np.asarray(framed, np.uint8), inner)
 
 
-def _crop(frame: Frame, track: Track, quality: float) -> Crop:
+def _sight(frame: Frame, box: Box, larger: LargerPicture | None) -> _Sight:
+    inside = box.clipped(*frame.size_px)
+    image = larger.cut(inside) if larger and inside.area else None
+    if image is not None:
+        return _Sight(image, image.shape[0], is_enlarged=True)
+    return _Sight(cut(frame.image, inside), inside.height, is_enlarged=False)
+
+
+def _quality(
+    sight: _Sight, size_px: tuple[int, int], box: Box, others: Sequence[Box], *, score: float
+) -> float:
+    """As `crop_quality`: detail counts in the pixels of the crop, its place in those of the frame,
+    which has `size_px`.
+    """
+    inside = box.clipped(*size_px)
+    if inside.area == 0:
+        return 0.0
+    size = min(1.0, sight.height_px / _FULL_HEIGHT_PX)
+    detail = math.sqrt(size * _sharpness(sight.image))
+    return detail * _clear_share(box, others) * _wholeness(box, inside, *size_px) * score
+
+
+def _crop(frame: Frame, track: Track, sight: _Sight, quality: float) -> Crop:
     box = track.box.clipped(*frame.size_px)
-    image = cut(frame.image, box).copy()
-    return Crop(track.track_id, box, image, quality, frame.captured_utc_s)
+    image = sight.image if sight.is_enlarged else sight.image.copy()
+    return Crop(
+        track.track_id, box, image, quality, frame.captured_utc_s, is_enlarged=sight.is_enlarged
+    )
 
 
 def _sharpness(crop: Image) -> float:

@@ -78,10 +78,12 @@ def shift(motion: Motion, shift_px: tuple[float, float]) -> Motion:
 def correct(motion: Motion, box: Box, *, doubt: float = 1.0) -> Motion:
     """The belief after a detection at this moment; `doubt` multiplies its measurement noise."""
     spread = np.array([_POSITION_NOISE] * 2 + [_SIZE_NOISE] * 2) * _scale(box.height) * doubt
-    innovation = np.diag(spread**2) + motion.covariance[:_MEASURED, :_MEASURED]
-    gain = np.linalg.solve(innovation, motion.covariance[:_MEASURED]).T
+    # What is measured is independent of each other, in state and noise: no matrix has to be solved.
+    # LAPACK would wake its threads for these four numbers, a hundred times their worth.
+    innovation = spread**2 + np.diagonal(motion.covariance)[:_MEASURED]
+    gain = motion.covariance[:, :_MEASURED] / innovation
     mean = motion.mean + gain @ (_measurement(box) - motion.mean[:_MEASURED])
-    covariance = motion.covariance - gain @ innovation @ gain.T
+    covariance = motion.covariance - (gain * innovation) @ gain.T
     return Motion(mean, (covariance + covariance.T) / 2)
 
 

@@ -59,13 +59,19 @@ def read_photo(path: Path) -> Photo:
     return decode_photo(path, _read(path))
 
 
-def decode_photo(path: Path, data: bytes, *, most_pixels: int = MAX_PIXELS) -> Photo:
-    """The same of bytes that are in memory, such as an upload's; `path` is what messages call it.
+def decode_photo(path: Path, data: bytes, *, most_pixels: int | None = None) -> Photo:
+    """The same of bytes that are in memory, such as an upload's.
+
+    Args:
+        path: what messages call it.
+        data: of the file.
+        most_pixels: None: `MAX_PIXELS`.
 
     Raises:
         PhotoError: they are not an image, are cut short, or are larger than `MAX_BYTES` or
             `most_pixels`.
     """
+    most = MAX_PIXELS if most_pixels is None else most_pixels
     if len(data) > MAX_BYTES:
         raise _too_large(path, len(data))
     if not data:
@@ -77,8 +83,8 @@ def decode_photo(path: Path, data: bytes, *, most_pixels: int = MAX_PIXELS) -> P
     size = declared_size_px(data)
     if size is None:
         raise _undecodable(path, other_kind(data))
-    _check_pixels(path, *size, most_pixels)
-    return Photo(path, _decode(path, data, most_pixels), hashlib.sha256(data).hexdigest())
+    _check_pixels(path, *size, most)
+    return Photo(path, _decode(path, data, most), hashlib.sha256(data).hexdigest())
 
 
 def _read(path: Path) -> bytes:

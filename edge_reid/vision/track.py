@@ -87,6 +87,11 @@ class Tracker:
         self.tracks_started = 0
         """Confirmed tracks so far; also the newest track_id."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is followed, not even tentatively."""
+        return not self._followed
+
     def update(
         self,
         detections: Sequence[Detection] | None,

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _FiledHit:
+class _KeptHit:
     kept_utc_s: float
     names: frozenset[str]
     """Of all people whom it names."""
@@ -70,7 +70,7 @@ class KeptHits:
         self._clock = clock
         self._start = int(clock())
         self._lock = threading.RLock()  # guards all below, and the files
-        self._hits: OrderedDict[str, _FiledHit] = OrderedDict()  # by stem, the oldest first
+        self._hits: OrderedDict[str, _KeptHit] = OrderedDict()  # by stem, the oldest first
         self._has_warned = False
         self._take_in()
 
@@ -202,7 +202,7 @@ class KeptHits:
         files = tuple(crop.file for crop in record.crops if crop.file)
         paths = [self._folder / name for name in (f"{stem}.json", *files)]
         size_bytes = sum(path.stat().st_size for path in paths if path.exists())
-        self._hits[stem] = _FiledHit(kept_utc_s, record.names, files, size_bytes)
+        self._hits[stem] = _KeptHit(kept_utc_s, record.names, files, size_bytes)
 
     def _write(self, name: str, body: bytes) -> None:
         write_whole(self._folder / name, body, mode=0o600, is_synced=False)

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 from edge_reid.core.camera_fault import FaultKind
 from edge_reid.core.geometry import Box
+from edge_reid.core.stream_states import StreamStates
 from edge_reid.core.types import Hit, Known
 from edge_reid.matching.score_drift import DriftReport
 from edge_reid.mqtt.message import Message
@@ -30,6 +31,7 @@ from edge_reid.wire.payloads import (
     IdentityState,
     IdentityView,
     LookFigures,
+    StreamFigures,
     UnknownPayload,
 )
 from edge_reid.wire.topics import Address
@@ -141,6 +143,17 @@ class LookReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamReport:
+    """How the two streams of a camera do, and what came of them since the start."""
+
+    states: StreamStates
+    crops: int
+    """All that were embedded."""
+    enlarged: int
+    """Of these, those from the large stream."""
+
+
+@dataclass(frozen=True, slots=True)
 class CameraReport:
     """How a camera does, as the agent sees it."""
 
@@ -154,6 +167,8 @@ class CameraReport:
     persons_in_view: int | None = None
     looks: LookReport | None = None
     """None for a recording."""
+    streams: StreamReport | None = None
+    """None unless it has two."""
     drift: DriftReport | None = None
     """None while too little is known, and for a recording."""
     inactive_until_utc_s: float | None = None
@@ -256,6 +271,7 @@ def camera_status_message(
         persons_in_view=report.persons_in_view,
         looks=_look_figures(report.looks) if report.looks else None,
         degraded=report.looks.is_degraded if report.looks else None,
+        streams=_stream_figures(report.streams) if report.streams else None,
         drift=_drift_figures(report.drift) if report.drift else None,
         inactive_until=None if rest is None else rfc3339(rest),
         period_s=goes_on,
@@ -281,6 +297,19 @@ def _look_figures(looks: LookReport) -> LookFigures:
         events_p95_ms=milliseconds(looks.events_p95_ms),
         missed=looks.missed,
         crops_per_look=looks.crops_per_look,
+    )
+
+
+def _stream_figures(report: StreamReport) -> StreamFigures:
+    states = report.states
+    return StreamFigures(
+        looked_at=states.looked_at,
+        crop_stream=states.crop_stream,
+        opened=states.opened,
+        crops_large=report.enlarged,
+        crops_small=report.crops - report.enlarged,
+        detect_fault=states.detect_fault,
+        crop_fault=states.crop_fault,
     )
 
 

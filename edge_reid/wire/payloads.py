@@ -315,6 +315,26 @@ class LookFigures(Payload):
     """So many people are embedded at most; null: all."""
 
 
+class StreamFigures(Payload):
+    """How the two streams of a camera do: a small one for detection, a large one for crops."""
+
+    looked_at: Literal["detect", "crop"]
+    """In whose pictures people are detected: `crop` only while the small stream gives nothing."""
+    crop_stream: Literal["closed", "opening", "open"]
+    """The large stream is read only while somebody is in view; `opening`: no picture has come
+    yet."""
+    opened: Count
+    """How often it was, since the start."""
+    crops_large: Count
+    """Crops embedded since the start that were cut from the large stream."""
+    crops_small: Count
+    """The same, cut from the pictures that people were detected in."""
+    detect_fault: FaultWord | None
+    """What is wrong with the small stream, a word as in the camera's `fault`; null: nothing."""
+    crop_fault: FaultWord | None
+    """The same of the large stream; while it is closed, of the last attempt."""
+
+
 class DriftFigures(Payload):
     """How alike unknown people at a camera are to those enrolled, against the model's manifest."""
 
@@ -348,8 +368,10 @@ class CameraStatus(Payload):
     fault: FaultWord | None = Field(None, json_schema_extra=_SINCE_0_5)
     """What is wrong with the camera, in one word: `unknown-host`, `unreachable`, `refused`,
     `no-answer`, `certificate`, `login`, `not-found`, `elsewhere`, `declined`, `hung-up`,
-    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late`, `black` or `covered`;
-    in time there may be more. Null when nothing is, or it is not the camera."""
+    `no-picture`, `no-key-frame`, `too-large`, `frozen`, `damaged`, `late`, `black`, `covered`,
+    `one-stream` (one of its two streams fails, and the other does the work of both) or
+    `streams-differ` (they do not show the same; only in `streams`); in time there may be more. Null
+    when nothing is, or it is not the camera."""
     fps: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
     """Frames per second since the status before; null before anything can be said."""
     frames: Count = 0
@@ -364,6 +386,8 @@ class CameraStatus(Payload):
     degraded: bool | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Whether looks or crops are given up to keep the promised latency, or are missed because the
     device is too slow; `looks` says how many. Null for a recording."""
+    streams: StreamFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Null unless the camera has a small stream beside a large one."""
     drift: DriftFigures | None = Field(None, json_schema_extra=_SINCE_0_6)
     """Null while too few people were decided unknown, and for a recording."""
     inactive_until: Time | None = Field(None, json_schema_extra=_SINCE_0_6)

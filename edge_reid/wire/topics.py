@@ -42,8 +42,11 @@ SINK = Party("sink")
 PUBLISHER = Party("publisher")
 RELEASER = Party("releaser")
 COMMANDER = Party("commander")
+BRIDGE = Party("bridge")
+"""The broker of a site, at the hub of several: it passes on what the devices of its site say, and
+what is said to them."""
 
-ROLES = tuple(party.role for party in (AGENT, READER, SINK, PUBLISHER, RELEASER, COMMANDER))
+ROLES = tuple(party.role for party in (AGENT, READER, SINK, PUBLISHER, RELEASER, COMMANDER, BRIDGE))
 """Of clients; every certificate has one."""
 
 
@@ -69,6 +72,11 @@ class Topic:
         given = {level: name for level, name in names.items() if name is not None}
         levels = self.pattern.format_map(defaultdict(lambda: ANY, given))
         return f"{root}/{site or ANY}/{levels}"
+
+    @property
+    def is_of_devices(self) -> bool:
+        """Whether devices say it; else it is said to them."""
+        return _is_of_devices(self.writers)
 
     def names_in(self, topic: str, root: str) -> dict[str, str] | None:
         """The names that a topic of this kind bears, by level, `site` among them; None if it is of
@@ -161,6 +169,10 @@ TOPICS = (
 )
 """All there are."""
 
+BRIDGED = tuple(topic for topic in TOPICS if topic is not PICTURE)
+"""What a site passes on to a hub, or gets from it. Who lets pictures leave a device has not let
+them leave the site."""
+
 DISCOVERY_PREFIX = "homeassistant"
 """First level of Home Assistant's own topics, where nobody has set another."""
 
@@ -172,6 +184,11 @@ class DiscoveryTopic:
     pattern: str
     writers: tuple[Party, ...]
     readers: tuple[Party, ...]
+
+    @property
+    def is_of_devices(self) -> bool:
+        """As `Topic.is_of_devices`."""
+        return _is_of_devices(self.writers)
 
     def name(self, prefix: str, **names: str) -> str:
         """One topic of this kind."""
@@ -324,6 +341,9 @@ def discovery_rules(role: str, site: str | None) -> tuple[str, ...]:
         role: of the client.
         site: of the client; None: any.
     """
+    if role == BRIDGE.role:
+        passed = (f"{_passing(topic)} {topic.rule(site, is_owner=False)}" for topic in DISCOVERY)
+        return tuple(dict.fromkeys(passed))
     rules = (
         f"{access} {topic.rule(site, is_owner=party.is_owner)}"
         for topic in DISCOVERY
@@ -335,6 +355,10 @@ def discovery_rules(role: str, site: str | None) -> tuple[str, ...]:
 
 
 def _topic_rules(topic: Topic, role: str) -> Iterator[str]:
+    if role == BRIDGE.role:
+        if topic in BRIDGED:
+            yield f"{_passing(topic)} {_owned(topic, BRIDGE)}"
+        return
     readable = [_owned(topic, party) for party in topic.readers if party.role == role]
     writable = [_owned(topic, party) for party in topic.writers if party.role == role]
     for pattern in dict.fromkeys((*readable, *writable)):
@@ -346,10 +370,23 @@ def _denials(role: str) -> Iterator[str]:
     """Names that end like a camera's topic, where a role may write under any: who follows `+/hit`
     would take `identities/hit` for what a camera of that name publishes.
     """
+    if role == BRIDGE.role:  # it writes for any camera: for none that is called like another topic
+        yield from (f"deny {own}/{end}" for own in sorted(RESERVED_LEVELS) for end in CAMERA_LEVELS)
+        return
     for topic in TOPICS:
         first, _, last = topic.pattern.partition("/")
-        if not _is_name(first) and _is_name(last) and any(p.role == role for p in topic.writers):
+        is_writer = any(party.role == role for party in topic.writers)
+        if is_writer and not _is_name(first) and _is_name(last):
             yield from (f"deny {first}/{level}" for level in CAMERA_LEVELS)
+
+
+def _is_of_devices(writers: tuple[Party, ...]) -> bool:
+    return any(party.role == AGENT.role for party in writers)
+
+
+def _passing(topic: Topic | DiscoveryTopic) -> str:
+    """What a bridge does with a topic at the hub: one or the other, so that nothing goes round."""
+    return "write" if topic.is_of_devices else "read"
 
 
 def _owned(topic: Topic, party: Party) -> str:

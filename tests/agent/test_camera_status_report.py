@@ -11,6 +11,7 @@ import pytest
 from edge_reid.agent import camera_status_report
 from edge_reid.agent.camera_frames import CameraFrames
 from edge_reid.agent.camera_status_report import CameraStatusReport
+from edge_reid.agent.metrics import Counters
 from edge_reid.capture.recorded_source import RecordedSource
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.types import Frame
@@ -42,7 +43,9 @@ class CountedReport(CameraStatusReport):
 @pytest.fixture
 def report() -> CountedReport:
     frames = CameraFrames(NoFrames(), SteadyClock(), stall_timeout_s=10.0)
-    return CountedReport("gate", frames=frames, looks=None, uplink=None, notice=lambda _: None)
+    return CountedReport(
+        "gate", frames=frames, looks=None, uplink=None, notice=lambda _: None, counters=Counters()
+    )
 
 
 def test_what_is_published_is_also_what_was_found_last(
@@ -57,7 +60,7 @@ def test_what_is_published_is_also_what_was_found_last(
     assert report.looks == 1, "a moment ago"
     now_s += 1.5
     report.quiet()
-    assert (report.looks, report.latest.state, report.brief.state) == (2, "starting", "starting")
+    assert (report.looks, report.latest.state, report.brief.state) == (2, "stalled", "stalled")
     now_s += 1.5
     report.quiet()
-    assert (report.looks, report.brief.state) == (3, "starting")
+    assert (report.looks, report.brief.state) == (3, "stalled")

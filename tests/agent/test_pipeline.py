@@ -33,10 +33,11 @@ class Street:
 
     def __init__(self) -> None:
         self.here = [LEFT]
+        self.score = 0.9
         self.looks_like = {LEFT: ZOE}
 
     def detect(self, image: Image) -> tuple[Detection, ...]:
-        return tuple(Detection(box, 0.9) for box in self.here)
+        return tuple(Detection(box, self.score) for box in self.here)
 
     def embed(self, crops: list[Image]) -> np.ndarray:
         right = [crop.mean() < 90 for crop in crops]
@@ -58,7 +59,9 @@ def gallery(version: int, **people: np.ndarray) -> Index:
 class Camera:
     """A pipeline at ten frames a second, of which every one is looked at."""
 
-    def __init__(self, street: Street, index: Index, folder: Path) -> None:
+    def __init__(
+        self, street: Street, index: Index, folder: Path, *, closeups: TwiceAsLarge | None = None
+    ) -> None:
         settings = AgentSettings.model_validate(
             {
                 "site": "lab",
@@ -75,6 +78,7 @@ class Camera:
             embedder=street,  # type: ignore[arg-type]
             policies=self.policies,
             settings=settings.cameras["gate"],
+            closeups=closeups,
         )
         self._frames = 0
 
@@ -120,3 +124,47 @@ def test_who_stands_there_gets_the_name_that_somebody_else_has_left(
     assert told(camera.watch(10)) == [(HitType.NEW, "anna")]
     street.here = [RIGHT]
     assert told(camera.watch(5)) == [(HitType.END, "anna"), (HitType.NEW, "anna")]
+
+
+class TwiceAsLarge:
+    """A larger picture of the street, that notes of which frames it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def closeup(self, frame: Frame) -> TwiceAsLarge:
+        self.asked.append(frame.captured_utc_s)
+        return self
+
+    def cut(self, box: Box) -> Image:
+        image = picture()[round(box.y1) : round(box.y2), round(box.x1) : round(box.x2)]
+        return np.ascontiguousarray(image.repeat(2, 0).repeat(2, 1))
+
+
+def test_crops_are_cut_from_a_larger_picture_and_boxes_stay_those_of_the_frame(
+    street: Street, tmp_path: Path
+) -> None:
+    large = TwiceAsLarge()
+    camera = Camera(street, gallery(1, zoe=ZOE), tmp_path, closeups=large)
+    (hit,) = camera.watch(5)
+    counters = camera.pipeline.counters
+    assert counters.enlarged == counters.embeddings > 0
+    assert (hit.box, hit.frame_size_px) == (LEFT, (640, 480))
+    assert min(large.asked) >= 0.1, "a track has to be confirmed first"
+
+
+def test_somebody_is_there_when_the_detector_is_sure_or_a_track_goes_on(
+    street: Street, tmp_path: Path
+) -> None:
+    camera = Camera(street, gallery(1, zoe=ZOE), tmp_path)
+    street.score = 0.3
+    camera.watch(1)
+    assert not camera.pipeline.has_somebody, "a weak detection may be a lamp post for ever"
+    street.score = 0.9
+    camera.watch(1)
+    assert camera.pipeline.has_somebody
+    street.here = []
+    camera.watch(0.5)
+    assert camera.pipeline.has_somebody, "hidden for a moment"
+    camera.watch(5)
+    assert not camera.pipeline.has_somebody

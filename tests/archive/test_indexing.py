@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -109,12 +110,20 @@ def test_who_is_stopped_leaves_no_process_that_goes_on(tmp_path: Path, how: sign
         main = verb.process.pid
         await_that(lambda: any(has_open(child, video) for child in children(main)))
         workers = children(main)
+        assert all(map(takes_no_ctrl_c, workers))
         for worker in workers if how is signal.SIGINT else ():
             os.kill(worker, how)  # as a terminal does
         code, said = verb.stop(how)
     assert code == (130 if how is signal.SIGINT else -how)
     assert "Traceback" not in said
     await_that(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def takes_no_ctrl_c(process: int) -> bool:
+    """Whether it blocks SIGINT, or ignores it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    masks = re.findall(r"^Sig(?:Blk|Ign):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return any(int(mask, 16) >> (signal.SIGINT - 1) & 1 for mask in masks)
 
 
 def await_that(is_so: Callable[[], bool]) -> None:

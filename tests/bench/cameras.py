@@ -1,221 +1,202 @@
-"""Several live cameras on this machine: one agent for all, and an agent for each.
+"""Live cameras on this machine: 2, 4 and 8 with one agent, and four with four agents of 0.5.0.
 
-    PYTHONPATH=tests python tests/bench/cameras.py [--cameras 1 2 4] [--seconds 60]
+    PYTHONPATH=tests python tests/bench/cameras.py [--cameras 2 4 8] [--seconds 40] [--write]
 
-Every camera is the campus clip at 1920×1080 and 15 frames a second, made by ffmpeg, looped, begun
-elsewhere in it, and served over RTSP by a process of its own. Prints for each number of cameras, of
-one agent and of as many agents of one camera: looks a second and camera, latency from capture to
-commit (over the whole run but its first third), processor time per second of stream, and the memory
-of the whole tree of processes (PSS, as processes share pages). The processor time of the servers is
-not counted; they run on the same cores.
+Every camera is the campus clip at 1920×1080 and 15 frames a second, looped, begun elsewhere in it,
+and served over RTSP by a process of its own. Every picture has its number in it, and the cameras
+know when it was due: ages are measured from there to the commit of what the look brought, the same
+way for every version. 0.5.0 is installed from this repository and PyPI, once, with the same NumPy,
+OpenCV and LiteRT. About five minutes; the first run takes two more.
+
+Prints for each run: runs of the detector ("looks") a second and camera, and those of them that were
+committed within 500 ms; ages; processor time per second of stream; the memory of all processes
+(PSS, as they share pages); whose the processor was, in percent of all cores; and what limits the
+looks. `--write` puts it all into tests/bench/README.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from camera_fleet import Fleet, running
 from rich.console import Console
-from rich.table import Table
-from support import campus
-from support.rtsp_camera import RtspCamera, Unit, ffmpeg_path, units_of
+from rich.markdown import Markdown
+from support.bench_report import conditions, markdown_table, write_section
+from support.earlier_release import python_of
+from support.looped_cameras import LoopedCamera, LoopedStream, looped_cameras, looped_stream
+from support.machine_load import Usage, usage
+from support.process_tree import Holding, holding, process_tree
 
-from edge_reid.cli.main import main as edge_reid
+import edge_reid
 
-FPS = 15
-CLIP_S = 40
-AGENT = Path(__file__).with_name("cameras_agent.py")
-_TICKS_HZ = os.sysconf("SC_CLK_TCK")
+CACHE = Path(tempfile.gettempdir()) / "edge-reid-bench"
+FPS, LOOKS_HZ = 15, 5
+IN_TIME_S = 0.5
+BEFORE = "0.5.0"
+COMPARED = 4
+"""Cameras that the earlier release is measured with."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--seconds", type=int, default=60, help="of each run")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cameras", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--seconds", type=int, default=40, help="of each run")
+    parser.add_argument("--write", action="store_true", help="into tests/bench/README.md")
     given = parser.parse_args()
-    table = Table(title=f"{given.seconds} s each, {os.cpu_count()} cores")
-    for heading in _Row.HEADINGS:
-        table.add_column(heading, justify="right")
-    with tempfile.TemporaryDirectory() as folder:
-        stream = made_stream(Path(folder))
-        for count in given.cameras:
-            with cameras(stream, count) as urls:
-                for agents in dict.fromkeys((1, count)):
-                    row = measure(Path(folder), urls, agents=agents, seconds=given.seconds)
-                    table.add_row(*row.cells)
-                    print(row, file=sys.stderr)
-    Console(width=140).print(table)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    earlier = python_of(BEFORE, CACHE)
+    stream = the_stream()
+    rows = []
+    for fleet in fleets(given.cameras, earlier):
+        with looped_cameras(stream, fleet.cameras) as cameras:
+            rows.append(measure(fleet, cameras, given.seconds))
+            print(" | ".join(rows[-1].cells), file=sys.stderr)
+    text = report(rows, given.seconds)
+    Console(width=150).print(Markdown(text))
+    if given.write:
+        write_section("cameras.py", text)
 
 
-def made_stream(folder: Path) -> Path:
-    path = folder / "stream.h264"
-    command = [ffmpeg_path(), "-loglevel", "error", "-stream_loop", "-1", "-i", str(campus.CLIP)]
-    command += ["-t", str(CLIP_S), "-vf", f"fps={FPS},scale=1920:1080", "-c:v", "libx264"]
-    command += ["-preset", "veryfast", "-b:v", "3M", "-bf", "0", "-g", str(2 * FPS)]
-    command += ["-x264-params", "aud=1:repeat-headers=1:scenecut=0:slices=1", str(path)]
-    subprocess.run(command, check=True)
-    return path
+def fleets(counts: Sequence[int], earlier: Path) -> Iterator[Fleet]:
+    here = Path(sys.executable)
+    for count in counts:
+        yield Fleet(count, 1, here, edge_reid.__version__)
+        if count == COMPARED:
+            yield Fleet(count, count, here, edge_reid.__version__)
+            yield Fleet(count, count, earlier, BEFORE)
 
 
-@contextmanager
-def cameras(stream: Path, count: int) -> Iterator[list[str]]:
-    """Addresses of so many cameras, each served by a process of its own."""
-    context = get_context("spawn")
-    with ExitStack() as stack:
-        urls = []
-        for number in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(stream, number, theirs), daemon=True)
-            process.start()
-            stack.callback(process.terminate)
-            urls.append(ours.recv())
-        yield urls
-
-
-def _serve(stream: Path, number: int, told: Connection) -> None:
-    units = units_of(stream.read_bytes())
-    keys = range(0, len(units), 2 * FPS)
-    first = keys[number * len(keys) // 8 % len(keys)]
-
-    def play(_: int) -> Iterator[Unit]:
-        while True:
-            yield from units[first:]
-            yield from units[:first]
-
-    with RtspCamera(play, pace_s=1 / FPS) as camera:
-        told.send(camera.url)
-        signal.pause()
+def the_stream() -> LoopedStream:
+    """Made once; half a stream of a run that was stopped is not taken for one."""
+    path = CACHE / "numbered-1080p15.h264"
+    if not path.exists():
+        part = path.with_name("part.h264")
+        looped_stream(part, size_px=(1920, 1080), fps=FPS, bit_rate="3M")
+        part.rename(path)
+    return LoopedStream(path, FPS)
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
+    """What one fleet did in a span of time."""
+
     HEADINGS = (
-        "cameras", "agents", "looks/s and camera", "fewest", "p50 ms", "p95 ms", "p99 ms",
-        "events p95 ms", "CPU s / stream s", "PSS MB", "RSS MB",
+        "agents", "cameras", "looks/s", "fewest", "in time", "p50 ms", "p95 ms", "p99 ms",
+        "CPU s/s", "PSS MB", "RSS MB", "looks %", "decoders %", "servers %", "others %", "free %",
     )  # fmt: skip
 
-    cameras: int
-    agents: int
-    looks_hz: list[float]
-    took_ms: list[float]
-    event_ms: list[float]
-    cpu: float
-    pss_mb: float
-    rss_mb: float
+    fleet: Fleet
+    span_s: float
+    ages_s: list[list[float]]
+    """By camera, of its looks when what they brought was committed."""
+    used: Usage
+    held: list[Holding]
+
+    @property
+    def looks_hz(self) -> list[float]:
+        """By camera."""
+        return [len(ages) / self.span_s for ages in self.ages_s]
+
+    @property
+    def in_time_hz(self) -> float:
+        """Looks a second and camera that were committed in time."""
+        soon = sum(age <= IN_TIME_S for ages in self.ages_s for age in ages)
+        return soon / self.span_s / self.fleet.cameras
+
+    @property
+    def pss_mb(self) -> float:
+        return sum(each.pss_mb for each in self.held)
 
     @property
     def cells(self) -> list[str]:
-        p50, p95, p99 = np.percentile(self.took_ms or [np.nan], (50, 95, 99))
-        events = np.percentile(self.event_ms or [np.nan], 95)
+        ages_s = [age for ages in self.ages_s for age in ages] or [np.nan]
+        used = self.used
+        cpu_s = used.groups_s["looks"] + used.groups_s["decoders"]
+        shares = [used.share(group) for group in ("looks", "decoders", "servers")]
         return [
-            str(self.cameras),
-            str(self.agents),
-            f"{np.mean(self.looks_hz):.2f}",
-            f"{min(self.looks_hz):.2f}",
-            *(f"{value:.0f}" for value in (p50, p95, p99, events)),
-            f"{self.cpu:.3f}",
+            f"{self.fleet.agents} of {self.fleet.release}",
+            str(self.fleet.cameras),
+            *(f"{hz:.2f}" for hz in (np.mean(self.looks_hz), min(self.looks_hz), self.in_time_hz)),
+            *(f"{1e3 * age_s:.0f}" for age_s in np.percentile(ages_s, (50, 95, 99))),
+            f"{cpu_s / self.span_s / self.fleet.cameras:.3f}",
             f"{self.pss_mb:.0f}",
-            f"{self.rss_mb:.0f}",
+            f"{sum(each.rss_mb for each in self.held):.0f}",
+            *(f"{100 * share:.0f}" for share in (*shares, used.others_share, used.free_share)),
         ]
 
-    def __str__(self) -> str:
-        return " | ".join(self.cells)
+    @property
+    def limit(self) -> str:
+        """What keeps it from more looks."""
+        who = f"{self.fleet.agents} of {self.fleet.release}, {self.fleet.cameras} cameras"
+        if min(self.looks_hz) >= 0.95 * LOOKS_HZ:
+            return f"{who}: {LOOKS_HZ} looks/s are what is configured"
+        free, decode = 100 * self.used.free_share, self.used.share("decoders")
+        ours = decode + self.used.share("looks")
+        if free > 15:
+            return f"{who}: not the processor, of which {free:.0f} % are free"
+        part = f", {100 * decode / ours:.0f} % of what they used for decoding" if decode else ""
+        return f"{who}: the processor{part}; others took {100 * self.used.others_share:.0f} %"
 
 
-def measure(folder: Path, urls: Sequence[str], *, agents: int, seconds: int) -> _Row:
-    """Run so many agents over these cameras."""
-    groups = [urls] if agents == 1 else [[url] for url in urls]
-    running = [_start(folder, number, group) for number, group in enumerate(groups)]
-    try:
-        time.sleep(seconds / 3)  # models are loaded, cameras opened, the pace found
-        before_s, began_s = _cpu_s(running), time.monotonic()
-        for _, log in running:
-            log.write_text("")
+def measure(fleet: Fleet, cameras: Sequence[LoopedCamera], seconds: int) -> Row:
+    """Run it; the first third, in which a pace is found, is left out."""
+    urls = [camera.url for camera in cameras]
+    with TemporaryDirectory() as folder, running(fleet, Path(folder), urls) as at_work:
+        time.sleep(seconds / 3)
+        began_s, before = time.monotonic(), usage(groups(at_work.pids, cameras))
         time.sleep(seconds * 2 / 3)
-        span_s = time.monotonic() - began_s
-        cpu_s, memory = _cpu_s(running) - before_s, _memory_mb(running)
-        looks = [json.loads(line) for _, log in running for line in log.read_text().splitlines()]
-    finally:
-        for process, _ in running:
-            process.send_signal(signal.SIGINT)
-        for process, _ in running:
-            process.wait(30)
-    names = sorted({look["camera"] for look in looks})
-    rates = [sum(look["camera"] == name for look in looks) / span_s for name in names]
-    rates += [0.0] * (len(urls) - len(names))
-    return _Row(
-        len(urls),
-        agents,
-        rates,
-        [look["ms"] for look in looks],
-        [look["ms"] for look in looks if look["events"]],
-        cpu_s / span_s / len(urls),
-        *memory,
-    )
+        ended_s, used = time.monotonic(), usage(groups(at_work.pids, cameras)) - before
+        held = [each for pid in process_tree(*at_work.pids) if (each := holding(pid))]
+        looks = at_work.looks()
+    ages_s: list[list[float]] = [[] for _ in cameras]
+    for look in looks:
+        if began_s <= look["moment_s"] < ended_s:
+            number = int(look["camera"].removeprefix("camera-"))
+            ages_s[number].append(cameras[number].age_s(look["number"], look["moment_s"]))
+    return Row(fleet, ended_s - began_s, ages_s, used, held)
 
 
-def _start(folder: Path, number: int, urls: Sequence[str]) -> tuple[subprocess.Popen[bytes], Path]:
-    config, log = folder / f"agent-{number}.toml", folder / f"agent-{number}.jsonl"
-    gallery = folder / "gallery.db"
-    if not gallery.exists():
-        with suppress(SystemExit):
-            edge_reid(["gallery", "init", str(gallery)])
-    lines = ['site = "bench"', f'agent = "agent-{number}"', f'gallery = "{gallery}"']
-    for camera, url in enumerate(urls):
-        lines += [f"[cameras.camera-{number}-{camera}]", f'source.uri = "{url}"']
-    config.write_text("\n".join(lines))
-    log.write_text("")
-    command = [sys.executable, str(AGENT), str(config), str(log)]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL), log
+def groups(agents: Sequence[int], cameras: Sequence[LoopedCamera]) -> dict[str, list[int]]:
+    """Processes by what they do; in 0.5.0 an agent decodes itself."""
+    children = [pid for pid in process_tree(*agents) if pid not in agents]
+    servers = [camera.server for camera in cameras]
+    return {"looks": list(agents), "decoders": children, "servers": servers}
 
 
-def _tree(running: Sequence[tuple[subprocess.Popen[bytes], Path]]) -> list[int]:
-    """These processes and all that they have started."""
-    wanted = {process.pid for process, _ in running}
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents[int(entry.name)] = int(stat[1])
-    while more := {pid for pid, parent in parents.items() if parent in wanted} - wanted:
-        wanted |= more
-    return sorted(wanted)
+def report(rows: Sequence[Row], seconds: int) -> str:
+    """The section of the README."""
+    beside = f"the cameras' servers and others, as the table says; {seconds} s a run"
+    lines = [
+        conditions("numpy", "opencv-python-headless", "ai-edge-litert", "av", beside=beside),
+        markdown_table(Row.HEADINGS, (row.cells for row in rows)),
+        "What limits the looks:",
+        "\n".join(f"- {row.limit}" for row in rows),
+        *comparison(rows),
+    ]
+    return "\n\n".join(lines)
 
 
-def _cpu_s(running: Sequence[tuple[subprocess.Popen[bytes], Path]]) -> float:
-    total = 0
-    for pid in _tree(running):
-        with suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / _TICKS_HZ
-
-
-def _memory_mb(running: Sequence[tuple[subprocess.Popen[bytes], Path]]) -> tuple[float, float]:
-    """(PSS, RSS) of the whole tree, in MB of 10⁶ bytes."""
-    pss = rss = 0
-    for pid in _tree(running):
-        with suppress(OSError):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    pss += int(line.split()[1]) * 1024
-                elif line.startswith("Rss:"):
-                    rss += int(line.split()[1]) * 1024
-    return pss / 1e6, rss / 1e6
+def comparison(rows: Sequence[Row]) -> Iterator[str]:
+    """One agent against as many of the earlier release."""
+    same = [row for row in rows if row.fleet.cameras == COMPARED]
+    now = next((row for row in same if row.fleet.agents == 1), None)
+    before = next((row for row in same if row.fleet.release == BEFORE), None)
+    if now and before:
+        soon = [f"{row.in_time_hz:.2f}" for row in (now, before)]
+        looks = np.mean(now.looks_hz) / np.mean(before.looks_hz)
+        yield (
+            f"One agent against {COMPARED} of {BEFORE}: {soon[0]} looks a second and camera within "
+            f"{1e3 * IN_TIME_S:.0f} ms, {soon[1]} before; {looks:.1f} × all looks; "
+            f"{now.pss_mb / before.pss_mb:.2f} × the memory (PSS)."
+        )
 
 
 if __name__ == "__main__":

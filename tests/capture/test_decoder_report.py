@@ -38,7 +38,7 @@ def test_a_report_arrives_as_it_was_sent() -> None:
         (("fault", "line"), "two\nlines"),
         (("fault", "line"), "x" * 5000),
         (("picture", "index"), 0.5),
-        (("picture", "slot", "number"), 3),
+        (("picture", "slot", "number"), 8),
         (("picture", "slot", "number"), 1.0),
         (("picture", "slot", "width"), 1 << 40),
         (("picture", "slot", "height"), 0),

@@ -30,6 +30,38 @@ def test_a_wrong_command_line_leaves_no_store_behind(
     assert not file.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--from", "mqtt://a"), "url: should look like nats://host:4222 or tls://host:4222"),
+        (("--from", "nats://192.0.2.7"), "plaintext over the network; use tls://"),
+        (
+            ("--from", "nats://127.0.0.1", "--publisher-property", "publisher"),
+            "--publisher-property: expected an MQTT 5 broker, got --from",
+        ),
+    ],
+)
+def test_a_wrong_source_is_said_and_leaves_no_store_behind(
+    tmp_path: Path, edge_reid: Any, words: tuple[str, ...], complaint: str
+) -> None:
+    outcome = edge_reid("sink", *words, "--to", f"sqlite:///{tmp_path}/hits.db")
+    assert outcome.code == 2
+    assert complaint in outcome.complaint
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_nats_py_it_is_said_how_to_get_it(
+    tmp_path: Path, edge_reid: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("edge_reid.consumers.nats_feed", "edge_reid.consumers.nats_events"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("nats", "nats.errors", "nats.js", "nats.js.errors"):
+        monkeypatch.setitem(sys.modules, name, None)
+    outcome = edge_reid("sink", "--from", "nats://127.0.0.1", "--to", tmp_path / "hits.jsonl")
+    assert outcome.code == 2
+    assert "--from: needs nats-py, not installed; pip install '.[nats]'" in outcome.complaint
+
+
 def test_a_file_that_only_grows_keeps_everything(tmp_path: Path, edge_reid: Any) -> None:
     file = tmp_path / "hits.jsonl"
     complaint = edge_reid("sink", "--to", file, "--keep", "90d").complaint

@@ -17,7 +17,9 @@ from support.consumer import eventually
 from support.decided_tracks import ADDRESS, STRANGER, an_event
 from support.mosquitto import Mosquitto
 
-from edge_reid.consumers.sink import Share, Sink
+from edge_reid.consumers.event_feed import Share
+from edge_reid.consumers.mqtt_feed import MqttFeed
+from edge_reid.consumers.sink import Sink
 from edge_reid.consumers.sqlite_store import SqliteStore
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher
@@ -36,7 +38,7 @@ FACTS = AgentFacts("0123456789abcdef", 3, started_utc_s=0.0, cameras=("gate",))
 @contextmanager
 def a_sink(broker: Mosquitto, folder: Path, **options: Any) -> Iterator[Sink]:
     store = SqliteStore(folder / "events.db")
-    with Sink(broker.broker(), SHARE, store, **options) as sink:
+    with Sink(MqttFeed(broker.broker(), SHARE), store, **options) as sink:
         yield sink
     store.close()
 

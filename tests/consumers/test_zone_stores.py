@@ -15,9 +15,11 @@ from support.mosquitto import Mosquitto
 from support.postgres import Postgres
 from support.secured_broker import SecuredMosquitto
 
+from edge_reid.consumers.event_feed import Share
 from edge_reid.consumers.event_query import EventQuery
 from edge_reid.consumers.event_store import RejectedEventError
-from edge_reid.consumers.sink import Share, Sink
+from edge_reid.consumers.mqtt_feed import MqttFeed
+from edge_reid.consumers.sink import Sink
 from edge_reid.consumers.sqlite_store import MIGRATIONS
 from edge_reid.consumers.store_urls import open_store, read_events
 from edge_reid.consumers.zone_query import ZoneQuery, ZoneSighting
@@ -176,7 +178,7 @@ def test_a_sink_stores_them_and_confirms_them(broker: Mosquitto, tmp_path: Path)
     where = f"sqlite:///{tmp_path / 'hits.db'}"
     store = open_store(where)
     with (
-        Sink(broker.broker(), SHARE, store) as sink,
+        Sink(MqttFeed(broker.broker(), SHARE), store) as sink,
         Outbox(tmp_path / "outbox.db") as outbox,
         Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS) as agent,
     ):
@@ -203,7 +205,7 @@ def test_a_broker_whose_rules_are_older_costs_no_hit(tmp_path: Path) -> None:
     gate = MqttTransport(broker.broker_for("gate-1"))
     try:
         with (
-            Sink(broker.broker_for("archive"), SHARE, store) as sink,
+            Sink(MqttFeed(broker.broker_for("archive"), SHARE), store) as sink,
             Outbox(tmp_path / "outbox.db") as outbox,
             Publisher(gate, outbox, ADDRESS, FACTS) as publisher,
         ):

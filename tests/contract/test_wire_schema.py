@@ -64,6 +64,7 @@ LATER = {
         "persons_in_view",
         "looks",
         "degraded",
+        "streams",
         "drift",
         "inactive_until",
         "period_s",

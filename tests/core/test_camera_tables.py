@@ -175,3 +175,43 @@ def test_names_that_nobody_tells_apart_are_a_mistake(tmp_path: Path):
 def test_a_table_named_camera_is_told_its_name(tmp_path: Path):
     found = mistakes(tmp_path, GATE.replace("cameras.", "camera."))
     assert found[0] == "camera: should be the name of the only camera; several are [cameras.NAME]"
+
+
+TWO = '[cameras.gate.source]\nuri = "rtsp://gate/1"\ndetect_uri = "rtsp://gate/2"\n'
+
+
+def test_a_camera_may_have_a_small_stream_beside_the_large_one(tmp_path: Path):
+    source = load(tmp_path, TWO).cameras["gate"].source
+    assert (source.detect_stream.uri, source.crop_stream.uri) == ("rtsp://gate/2", "rtsp://gate/1")
+    assert source.detect_stream.detect_uri is source.crop_stream.detect_uri is None
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('uri = "0"', "detect_uri: should be set only as a URL, where uri is a URL too"),
+        ('detect_uri = "small.mp4"', "detect_uri: should be set only as a URL, where uri is"),
+        ('detect_uri = "rtsp://gate/1"', "detect_uri: should be another stream than uri"),
+        ('detect_uri = "rtsp://me@gate/2"\nlogin_file = "gate.login"', "login_file: should be set"),
+        ('uri = "rtsps://gate/1"\nca_file = "ca.crt"', "should be set only with rtsps:// or"),
+        ("crop_linger_s = 0", "crop_linger_s: input should be greater than 0"),
+    ],
+)
+def test_a_small_stream_that_does_not_fit(tmp_path: Path, more: str, said: str):
+    given = dict(line.split(" = ") for line in TWO.splitlines()[1:])
+    given |= dict(line.split(" = ") for line in more.splitlines())
+    table = "".join(f"{key} = {value}\n" for key, value in given.items())
+    (mistake,) = mistakes(tmp_path, f"[cameras.gate.source]\n{table}")
+    assert said in mistake
+
+
+def test_a_small_stream_that_is_a_stream_of_another_camera(tmp_path: Path):
+    other = '[cameras.door]\nsource.uri = "rtsp://gate:554/2"\n'
+    assert mistakes(tmp_path, TWO + other) == (
+        "cameras.gate.source.detect_uri: is that of door too; each camera needs its own",
+    )
+
+
+def test_a_login_file_of_one_of_several_cameras_lies_beside_the_configuration(tmp_path: Path):
+    settings = load(tmp_path, f'{GATE}source.login_file = "gate.login"\n{DOOR}')
+    assert settings.cameras["gate"].source.login_file == tmp_path / "gate.login"

@@ -202,3 +202,41 @@ def test_the_rules_name_every_topic_an_agent_uses() -> None:
     }
     for topic in topics.values():
         assert topic in rules or topic.rsplit("/", 1)[0] in rules, topic
+
+
+def test_a_cluster_has_one_certificate_for_its_nodes_and_users_of_its_own(tmp_path: Path) -> None:
+    said(tmp_path, GATE)
+    assert not (tmp_path / "nats-users.conf").exists()
+    out = said(tmp_path, "server n1.example n2.example --cluster")
+    assert f"wrote   {tmp_path}/nats-users.conf: 1 users; reload the broker" in out
+    users = (tmp_path / "nats-users.conf").read_text()
+    assert 'user: "CN=gate-1"' in users
+    assert '"edge-reid.lab.yard.hit"' in users
+    said(tmp_path, "agent gate-1 --site lab --camera door")
+    users = (tmp_path / "nats-users.conf").read_text()
+    assert 'user: "CN=gate-1.2"' in users
+    assert "edge-reid.lab.yard" not in users
+    said(tmp_path, "remove gate-1")
+    assert "gate-1" not in (tmp_path / "nats-users.conf").read_text()
+
+
+def test_a_renewed_certificate_of_a_cluster_is_still_one(tmp_path: Path) -> None:
+    said(tmp_path, "server n1.example n2.example --cluster")
+    before = x509.load_pem_x509_certificate((tmp_path / "server.crt").read_bytes())
+    said(tmp_path, "renew --within-days 800")
+    after = x509.load_pem_x509_certificate((tmp_path / "server.crt").read_bytes())
+    assert after.serial_number != before.serial_number
+    for kind in (x509.ExtendedKeyUsage, x509.SubjectAlternativeName):
+        old, new = (it.extensions.get_extension_for_class(kind).value for it in (before, after))
+        assert old == new
+
+
+def test_a_bridge_is_written_for_the_broker_of_its_site(tmp_path: Path) -> None:
+    out = said(tmp_path, "bridge farm --site farm")
+    file = tmp_path / "clients" / "farm.conf"
+    assert f"wrote   {file}: to go to the site's broker" in out
+    lines = file.read_text().splitlines()
+    assert lines[0] == "connection hub"
+    assert "remote_clientid edge-reid/farm/bridge/farm" in lines
+    assert "topic edge-reid/farm/+/hit out 1" in lines
+    assert "wrote" not in said(tmp_path, "bridge farm --site farm")

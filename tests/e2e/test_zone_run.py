@@ -10,7 +10,9 @@ from support.consumer import Consumer, eventually
 from support.mosquitto import Mosquitto
 
 from edge_reid.agent.app import Outputs, run_agent
-from edge_reid.consumers.sink import Share, Sink
+from edge_reid.consumers.event_feed import Share
+from edge_reid.consumers.mqtt_feed import MqttFeed
+from edge_reid.consumers.sink import Sink
 from edge_reid.consumers.store_urls import open_store, read_events
 from edge_reid.consumers.zone_query import ZoneQuery
 from edge_reid.wire.payloads import parse_event
@@ -37,7 +39,7 @@ def test_what_happens_in_a_zone_reaches_whoever_follows_it(
     share = Share("edge-reid", "lab", "archive", "a")
     with (
         Consumer(broker.broker()) as consumer,
-        Sink(broker.broker(), share, store) as sink,
+        Sink(MqttFeed(broker.broker(), share), store) as sink,
     ):
         eventually(lambda: consumer.is_subscribed, 60)
         summary = run_agent(settings, outputs=Outputs(events=str(lines)))

@@ -8,22 +8,22 @@ import numpy as np
 
 from edge_reid.core.types import Image
 
-_BITS = 12
-_BLOCK_PX = 32
+BITS = 12
+BLOCK_PX = 32
 
 
 def numbered(pictures: Iterator[Image]) -> Iterator[Image]:
     """The same, each with its number (below 4096) along its upper edge; at least 384 px wide."""
     for number, picture in enumerate(pictures):
-        for bit in range(_BITS):
-            left = bit * _BLOCK_PX
+        for bit in range(BITS):
+            left = bit * BLOCK_PX
             level = 235 if number >> bit & 1 else 20
-            picture[:_BLOCK_PX, left : left + _BLOCK_PX] = level
+            picture[:BLOCK_PX, left : left + BLOCK_PX] = level
         yield picture
 
 
 def number_in(picture: Image) -> int:
     """What `numbered` wrote."""
-    middle = _BLOCK_PX // 2
-    shades = picture[middle, middle : _BITS * _BLOCK_PX : _BLOCK_PX, 1]
-    return int(np.dot(shades > 128, 1 << np.arange(_BITS)))
+    middle = BLOCK_PX // 2
+    shades = picture[middle, middle : BITS * BLOCK_PX : BLOCK_PX, 1]
+    return int(np.dot(shades > 128, 1 << np.arange(BITS)))

@@ -245,9 +245,10 @@ class RtspCamera:
         return _message(cseq, "461 Unsupported Transport")
 
     def _stream(self, viewer: _Viewer, number: int) -> None:
+        units = self._play(number)
         start_s = self.started_s = time.monotonic()
         with _Lost():
-            for count, unit in enumerate(self._play(number)):
+            for count, unit in enumerate(units):
                 if self._closing.wait(max(0.0, start_s + count * self._pace_s - time.monotonic())):
                     return
                 stamp = int(count * self._pace_s * _CLOCK_HZ)

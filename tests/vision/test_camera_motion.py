@@ -37,6 +37,31 @@ def test_the_shift_of_the_picture_is_found_while_people_walk(way: tuple[float, f
     assert motion.shift_px(moved(frames[302], *way)) == pytest.approx(way, abs=1.5)
 
 
+def test_at_ten_looks_a_second_the_shift_is_right_to_a_fraction_of_a_pixel() -> None:
+    """Small turns between two large ones count too; a walker's own step is about five pixels."""
+    numbers = range(300, 330)
+    frames = campus.read_frames(set(numbers))
+    motion, before, errors_px = CameraMotion(), way_of(numbers[0]), []
+    for number in numbers:
+        way = way_of(number)
+        found = motion.shift_px(moved(frames[number], *way))
+        errors_px.append(np.hypot(*np.subtract(found, np.subtract(way, before))))
+        before = way
+    assert np.median(errors_px) < 0.5
+    assert np.percentile(errors_px, 90) < 1.0
+
+
+def test_a_camera_that_shook_and_stands_still_again_stays_where_it_is() -> None:
+    frames = campus.read_frames({300, *range(302, 330)})
+    motion = CameraMotion()
+    motion.shift_px(frames[300])
+    assert motion.shift_px(moved(frames[302], 9.0, 4.0)) != NO_SHIFT
+    assert motion.shift_px(frames[303]) != NO_SHIFT
+    still = [motion.shift_px(frames[number]) for number in range(304, 330)]
+    assert set(still[10:]) == {NO_SHIFT}
+    assert np.abs(still).max() < 1.0
+
+
 def test_a_camera_on_a_wall_stays_where_it_is() -> None:
     frames = campus.read_frames(set(LOOKS))
     motion = CameraMotion()
@@ -71,3 +96,12 @@ def test_people_keep_their_numbers_though_the_camera_shakes() -> None:
         started[case] = tracker.tracks_started
     assert started["shaken"] <= started["still"] + 1
     assert started["shaken, not looked for"] >= 2 * started["still"]
+
+
+def test_what_was_before_is_forgotten_when_nobody_was_followed() -> None:
+    frame = next(iter(campus.read_frames({300}).values()))
+    motion = CameraMotion()
+    motion.shift_px(frame)
+    motion.forget()
+    assert motion.shift_px(moved(frame, 20.0, 0.0)) == NO_SHIFT
+    assert motion.shift_px(moved(frame, 40.0, 0.0)) == pytest.approx((20.0, 0.0), abs=1.5)

@@ -38,6 +38,17 @@ def times(picker: CropPicker, tracks: Sequence[tuple[float, Track]]) -> list[flo
     return [at_s for at_s, each in tracks if picker.pick(frame(at_s), [each])]
 
 
+class TwiceAsLarge:
+    """The stripes with twice the pixels, of which only the left half is there."""
+
+    def cut(self, box: Box) -> Image | None:
+        if box.x2 > 320:
+            return None
+        large = np.asarray(cv2.resize(STRIPES, None, fx=2, fy=2), np.uint8)
+        twice = Box(box.x1 * 2, box.y1 * 2, box.x2 * 2, box.y2 * 2)
+        return cut(large, twice).copy()
+
+
 class TestPicking:
     def test_a_crop_is_a_copy_of_what_the_box_covers(self) -> None:
         image = STRIPES.copy()
@@ -46,6 +57,17 @@ class TestPicking:
         np.testing.assert_array_equal(crop.image, STRIPES[100:260, 100:160])
         assert (crop.track_id, crop.box, crop.captured_utc_s) == (1, PERSON, 3.0)
         assert crop.quality == crop_quality(STRIPES, PERSON, score=0.9)
+
+    def test_a_larger_picture_gives_larger_crops_and_the_frame_what_it_does_not_show(self) -> None:
+        small, right = Box(100, 100, 115, 130), Box(400, 100, 460, 260)
+        tracks = [track(small), track(right, track_id=2)]
+        (alone,) = make_picker().pick(frame(0.0), tracks)
+        assert alone.track_id == 2, "the other has 30 px"
+        first, second = make_picker().pick(frame(0.0), tracks, larger=TwiceAsLarge())
+        assert (first.track_id, first.box, first.is_enlarged) == (1, small, True)
+        assert first.image.shape == (60, 30, 3)
+        assert (second.track_id, second.is_enlarged) == (2, False)
+        assert second.quality == alone.quality
 
     def test_only_what_was_seen_at_this_frame_is_picked(self) -> None:
         assert make_picker().pick(frame(0), [track(observed=False)]) == ()

@@ -54,7 +54,7 @@ def gallery(enrolled: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def camera() -> Iterator[MjpegCamera]:
-    with pytest.MonkeyPatch.context() as patch, MjpegCamera(walkers()) as served:
+    with pytest.MonkeyPatch.context() as patch, MjpegCamera(walkers(frames=36)) as served:
         patch.setattr(mjpeg_camera, "PERIOD_S", 0.1)
         yield served
 

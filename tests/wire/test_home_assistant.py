@@ -200,6 +200,11 @@ RULES = {
         read homeassistant/device/edge-reid-lab-PEOPLE/+/config
         write homeassistant/status
     """,
+    "bridge": """
+        write homeassistant/device/edge-reid-lab/+/config
+        write homeassistant/device/edge-reid-lab-PEOPLE/+/config
+        read homeassistant/status
+    """,
 }
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.secured_broker import load_certs
 
+from edge_reid.consumers.event_feed import Share
 from edge_reid.consumers.fleet import fleet_filters
-from edge_reid.consumers.sink import Share
 from edge_reid.core.config import AgentSettings, load_settings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.names import RESERVED_LEVELS

@@ -101,6 +101,42 @@ RULES = {
         readwrite lab/agents/+/update
         readwrite lab/+/status
     """,
+    "bridge": """
+        write lab/+/hit
+        write lab/+/unknown
+        write lab/+/zone
+        write lab/+/status
+        write lab/agents/+/status
+        write lab/agents/+/duplicate
+        write lab/agents/+/result
+        write lab/agents/+/update
+        write lab/identities/+
+        read lab/agents/+/command
+        read lab/agents/+/stored
+        read lab/gallery/head
+        read lab/gallery/blob/+/+
+        read lab/release/head
+        deny lab/agents/hit
+        deny lab/agents/unknown
+        deny lab/agents/zone
+        deny lab/agents/status
+        deny lab/agents/picture
+        deny lab/gallery/hit
+        deny lab/gallery/unknown
+        deny lab/gallery/zone
+        deny lab/gallery/status
+        deny lab/gallery/picture
+        deny lab/identities/hit
+        deny lab/identities/unknown
+        deny lab/identities/zone
+        deny lab/identities/status
+        deny lab/identities/picture
+        deny lab/release/hit
+        deny lab/release/unknown
+        deny lab/release/zone
+        deny lab/release/status
+        deny lab/release/picture
+    """,
 }
 """What brokers in the field have in their `acl`: one more or less is a decision."""
 

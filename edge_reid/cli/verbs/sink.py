@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from edge_reid.cli.options import CountOption, OnlySiteOption
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edge_reid.consumers.event_feed import EventFeed, Share
     from edge_reid.consumers.retention import Retention
     from edge_reid.consumers.sink import Sink
     from edge_reid.consumers.webhook_store import WebhookTarget
@@ -36,6 +38,15 @@ def sink(
             "or - for stdout.",
         ),
     ],
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="URL",
+            help="nats://host:port or tls://host:port, of a cluster several hosts: events come "
+            "from its JetStream, and --broker is its MQTT side. [default: from --broker]",
+        ),
+    ] = None,
     site: OnlySiteOption = None,
     group: Annotated[
         str, typer.Option(help="Sinks of one group share the events among them.")
@@ -81,14 +92,16 @@ def sink(
     """Store hits and unknowns, each event once.
 
     Several sinks share the load of a large site when they are given the same --group and each
-    another --name. An event is acknowledged when the store has it on disk. Needs MQTT 5.
+    another --name. An event is acknowledged when the store has it on disk. Needs MQTT 5, or a NATS
+    cluster in --from.
     """
     import signal
     import socket
 
     from edge_reid.cli.periods import period_s
+    from edge_reid.consumers.event_feed import Share
     from edge_reid.consumers.retention import Retention
-    from edge_reid.consumers.sink import Share, Sink
+    from edge_reid.consumers.sink import Sink
     from edge_reid.consumers.store_urls import is_database, open_store
     from edge_reid.core.config import agent_name
     from edge_reid.core.errors import UsageError
@@ -106,17 +119,14 @@ def sink(
             " rotate the file, or use sqlite:/// or postgresql://"
         )
     webhook = _webhook(to, secret_file, to_ca_file, quarantine)
-    broker = login.broker()  # before a store is made that a wrong address would leave behind
+    # before a store is made that a wrong address would leave behind
+    feed = _feed(from_, login, share, publisher_property)
     with (
         closing(open_store(to, webhook)) as store,
-        Sink(
-            broker, share, store, confirms=confirm, publisher_property=publisher_property
-        ) as consumer,
+        Sink(feed, store, confirms=confirm, publisher_property=publisher_property) as consumer,
         _until_asked() as asked,
     ):
-        what = (
-            f"events of {f'site {site}' if site else 'all sites'} from {broker.host}:{broker.port}"
-        )
+        what = f"events of {f'site {site}' if site else 'all sites'} from {feed.source.address}"
         task = f"storing {what} in {webhook or _shown(to)}"
         _consume(consumer, Retention(store, keep_s), asked, count, task)
     stats = consumer.stats
@@ -127,6 +137,30 @@ def sink(
     )
     if signal.SIGINT in asked:
         raise KeyboardInterrupt
+
+
+def _feed(
+    from_: str | None, login: BrokerLogin, share: Share, publisher_property: str | None
+) -> EventFeed:
+    """Where events come from."""
+    from edge_reid.consumers.mqtt_feed import MqttFeed
+    from edge_reid.core.errors import UsageError
+    from edge_reid.core.extras import how_to_install
+
+    if from_ is None:
+        return MqttFeed(login.broker(), share)
+    if publisher_property:
+        raise UsageError(
+            "--publisher-property: expected an MQTT 5 broker, got --from; NATS does not tell who"
+            " published, its permissions see to it"
+        )
+    try:
+        from edge_reid.consumers.nats_feed import NatsFeed, servers_of
+    except ImportError as error:
+        raise UsageError(
+            f"--from: needs nats-py, not installed; {how_to_install('nats')}"
+        ) from error
+    return NatsFeed(servers_of(from_, asdict(login)), login.broker(), share)
 
 
 def _webhook(

@@ -1,0 +1,327 @@
+"""What a group of sinks is to store, out of the stream of a NATS cluster.
+
+nats-py speaks the protocol, in an event loop that runs only while the caller's thread turns it. It
+does not reconnect: like every connection of ours, one that is lost is over, with a reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from edge_reid.consumers.event_feed import Hear
+from edge_reid.consumers.event_store import BATCH_MAX
+from edge_reid.core.errors import BrokerError
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.message import Received
+from edge_reid.mqtt.message_transport import RefusedError, UnreachableError
+from edge_reid.wire.nats_subjects import MESSAGES, SinkSubjects, topic_of
+from edge_reid.wire.topics import EVENTS
+
+T = TypeVar("T")
+
+ANSWER_TIMEOUT_S = 5.0
+OPEN_TIMEOUT_S = 15.0
+"""To find a node, to log in, and to have all consumers."""
+CLOSE_TIMEOUT_S = 1.0
+"""nats-py waits for ever for the end of a connection that never got as far as TLS."""
+HELD_MAX = 2 * BATCH_MAX
+"""Events that one sink may have received and not acknowledged."""
+GROUP_HELD_MAX = 20 * BATCH_MAX
+"""The same of all sinks of a group."""
+ACK_WAIT_S = 15.0
+"""What a sink that is gone had not acknowledged goes to another after so long: less than an agent
+waits for a sink's word before it sends an event again. One that is there and waits for its store
+says so in time, and keeps it."""
+AWAY_S = 7 * 86_400.0
+"""So long the cluster keeps the place of a group of which no sink is there, as an agent would."""
+REQUEST_S = 2.0
+"""A request for events is open for so long; after a second more without an answer it was lost with
+its node."""
+PAUSE_S = 0.25
+"""Before a consumer that has no leader just now is asked again."""
+
+_STATUS = "Status"
+_RAN_OUT = "408"
+_ACK = b"+ACK"
+_IN_HAND = b"+WPI"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what asyncio says whenever a server ends a connection over TLS that nats-py has made."""
+    return "eof_received" not in record.getMessage()
+
+
+class PlaintextError(nats.errors.Error):
+    """A server has no TLS that must have it."""
+
+    def __str__(self) -> str:
+        return "it speaks plaintext only; turn TLS on there, or say nats://"
+
+
+class _Client(Client):
+    """One that sends its login over TLS or not at all: a server, or who pretends to be one, may say
+    that it has none.
+    """
+
+    def _connect_command(self) -> bytes:
+        writer = getattr(self._transport, "_io_writer", None)
+        is_safe = writer is not None and writer.get_extra_info("ssl_object") is not None
+        if self.options.get("tls") and not is_safe:
+            raise PlaintextError
+        return super()._connect_command()
+
+
+@dataclass(frozen=True, slots=True)
+class _InHand:
+    """An event that is not acknowledged yet."""
+
+    received: Received
+    reply: str
+    """Where to acknowledge it."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """For messages of one consumer."""
+
+    durable: str
+    inbox: str = ""
+    """Where they come."""
+    is_open_for: int = 0
+    """Messages that it may still bring."""
+    next_s: float = 0.0
+    """When the next one may be made."""
+
+
+class NatsEvents:
+    """A connection to the client port of a cluster, driven by the thread that made it.
+
+    Raises:
+        RefusedError: the cluster does not want us, or we do not trust it.
+        UnreachableError: no node is there, or it has no MQTT side.
+    """
+
+    def __init__(self, servers: Broker, subjects: SinkSubjects, hear: Hear) -> None:
+        self._servers = servers
+        self._subjects = subjects
+        self._hear = hear
+        self._loop = asyncio.new_event_loop()
+        self._client = _Client()
+        self._news = asyncio.Event()
+        self._requests = {topic: _Request(subjects.durable(topic)) for topic in EVENTS}  # by kind
+        self._held: dict[int, _InHand] = {}  # by its number in the stream
+        self._acknowledged: list[str] = []  # of these, not told yet
+        self._arrived: list[Received] = []
+        self._claim_s = 0.0  # when to say again that it is in hand
+        self._complaint = ""  # what the client said last was wrong
+        self._failure: BrokerError | None = None
+        try:
+            self._run(self._open(), OPEN_TIMEOUT_S)
+        except BrokerError:
+            self.close()
+            raise
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything acknowledged has reached the cluster."""
+        return not self._acknowledged
+
+    def acknowledge(self, received: Received) -> None:
+        """With the next turn: the event need not come again."""
+        held = self._held.get(received.packet_id)
+        if held and held.received is received:
+            del self._held[received.packet_id]
+            self._acknowledged.append(held.reply)
+
+    def turn(self, timeout_s: float) -> None:
+        """Acknowledge, ask for more, wait for what comes, and hand it over.
+
+        Raises:
+            RefusedError, UnreachableError: the connection is over, and why.
+        """
+        self._run(self._turn(timeout_s), timeout_s + ANSWER_TIMEOUT_S)
+        if self._failure:
+            raise self._failure
+        arrived, self._arrived = self._arrived, []
+        for received in arrived:
+            self._hear(received)
+
+    def close(self) -> None:
+        """Hang up; what is held goes to another sink when its time is over."""
+        if self._loop.is_closed():
+            return
+        try:
+            self._loop.run_until_complete(asyncio.wait_for(self._client.close(), CLOSE_TIMEOUT_S))
+        except (nats.errors.Error, OSError, asyncio.TimeoutError):
+            pass  # it is lost already
+        finally:
+            self._end_tasks()
+            self._loop.close()
+
+    def _end_tasks(self) -> None:
+        """What nats-py leaves behind: its loop is closed with nothing pending."""
+        if tasks := asyncio.all_tasks(self._loop):
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.wait(tasks))
+
+    def _run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        try:
+            return self._loop.run_until_complete(asyncio.wait_for(work, timeout_s))
+        except (nats.errors.Error, OSError, asyncio.TimeoutError) as error:
+            raise self._failure or self._explained(error) from error
+
+    def _explained(self, error: Exception) -> BrokerError:
+        """As one of ours, in a line with what to do."""
+        if isinstance(error, nats.js.errors.NotFoundError):
+            return UnreachableError(
+                f"{self._servers}: has no stream {MESSAGES}: expected a cluster with an MQTT"
+                " listener and JetStream, and one MQTT client at least that has been there"
+            )
+        said = self._complaint or str(error) or "gives no answer"
+        if "certificate" in said.lower():
+            return RefusedError(
+                f"{self._servers}: its certificate is not to be trusted, or ours is not: {said};"
+                " give the CA that signed it (ca_file), and our own (cert_file, key_file)"
+            )
+        if "authorization" in said.lower() or "permissions" in said.lower():
+            return RefusedError(
+                f"{self._servers}: refuses us: {said}; check this login, and what it may do there:"
+                " its rules are for --group sink, and for the group of the certificate's name"
+            )
+        return UnreachableError(
+            f"{self._servers}: {said}; check the address, and that it is a client port of NATS"
+        )
+
+    async def _open(self) -> None:
+        logging.getLogger("asyncio").addFilter(_is_news)
+        await self._client.connect(
+            [f"{self._servers.scheme}://{node.address}" for node in self._servers.nodes],
+            tls=self._servers.tls,
+            user=self._servers.username,
+            password=self._servers.password,
+            allow_reconnect=False,
+            reconnect_time_wait=0,
+            max_reconnect_attempts=1,
+            connect_timeout=int(ANSWER_TIMEOUT_S),
+            inbox_prefix=self._subjects.inbox,
+            error_cb=self._note_complaint,
+            closed_cb=self._note_end,
+        )
+        stream = self._client.jetstream(timeout=ANSWER_TIMEOUT_S)
+        for topic, request in self._requests.items():
+            await stream.add_consumer(
+                MESSAGES,
+                ConsumerConfig(
+                    name=request.durable,
+                    durable_name=request.durable,
+                    filter_subject=self._subjects.kept(topic),
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=ACK_WAIT_S,
+                    max_ack_pending=GROUP_HELD_MAX,
+                    inactive_threshold=AWAY_S,
+                ),
+            )
+            request.inbox = self._client.new_inbox()
+            await self._client.subscribe(request.inbox, cb=self._listener(request))
+
+    async def _turn(self, timeout_s: float) -> None:
+        self._news.clear()
+        await self._tell_acknowledged()
+        await self._claim_held()
+        for request in self._requests.values():
+            await self._ask(request)
+        if not self._arrived:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._news.wait(), self._wait_s(timeout_s))
+
+    async def _tell_acknowledged(self) -> None:
+        if not self._acknowledged:
+            return
+        for reply in self._acknowledged:
+            await self._client.publish(reply, _ACK)
+        await self._client.flush(int(ANSWER_TIMEOUT_S))
+        self._acknowledged.clear()
+
+    async def _claim_held(self) -> None:
+        """Say of what waits for its store that nobody else need have it."""
+        if time.monotonic() < self._claim_s:
+            return
+        self._claim_s = time.monotonic() + ACK_WAIT_S / 3
+        for held in self._held.values():
+            await self._client.publish(held.reply, _IN_HAND)
+
+    async def _ask(self, request: _Request) -> None:
+        """For as many events as there is room for, unless the last request is still open."""
+        now_s = time.monotonic()
+        promised = sum(other.is_open_for for other in self._requests.values())
+        wanted = min(BATCH_MAX, HELD_MAX - len(self._held) - promised)
+        if now_s < request.next_s or wanted <= 0:
+            return
+        request.is_open_for, request.next_s = wanted, now_s + REQUEST_S + 1.0
+        await self._client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{MESSAGES}.{request.durable}",
+            json.dumps({"batch": wanted, "expires": int(REQUEST_S * 1e9)}).encode(),
+            reply=request.inbox,
+        )
+
+    def _wait_s(self, timeout_s: float) -> float:
+        """Not longer than until a request has to be made again."""
+        next_s = min(request.next_s for request in self._requests.values()) - time.monotonic()
+        return min(timeout_s, max(next_s, PAUSE_S / 10))
+
+    def _listener(self, request: _Request) -> Callable[[Msg], Awaitable[None]]:
+        async def listen(message: Msg) -> None:
+            self._news.set()
+            if message.headers and _STATUS in message.headers:
+                self._note_answer(request, message.headers[_STATUS])
+            else:
+                self._take(request, message)
+
+        return listen
+
+    def _note_answer(self, request: _Request, status: str) -> None:
+        """A request is over without bringing all it could: its time, or its consumer's leader, is
+        gone.
+        """
+        pause_s = 0.0 if status == _RAN_OUT else PAUSE_S
+        request.is_open_for, request.next_s = 0, time.monotonic() + pause_s
+
+    def _take(self, request: _Request, message: Msg) -> None:
+        """An event, unless we hold it already: then only where to acknowledge it is new."""
+        request.is_open_for = max(0, request.is_open_for - 1)
+        if request.is_open_for == 0:
+            request.next_s = 0.0
+        number = message.metadata.sequence.stream
+        held = self._held.get(number)
+        # a node that takes over may give a number again that it never knew to be taken
+        if held is None or held.received.body != message.data:
+            topic = topic_of(message.subject)
+            held = _InHand(Received(topic, message.data, False, packet_id=number), "")
+            self._arrived.append(held.received)
+        self._held[number] = _InHand(held.received, message.reply)
+
+    async def _note_complaint(self, error: Exception) -> None:
+        self._complaint = str(error)
+        if "permissions violation" in self._complaint.lower():
+            self._failure = self._explained(error)
+            self._news.set()
+
+    async def _note_end(self) -> None:
+        self._failure = self._failure or UnreachableError(
+            f"{self._servers}: hung up; the connection is lost"
+        )
+        self._news.set()

@@ -1,0 +1,117 @@
+"""Cameras that show the campus clip for ever: RTSP, H.264, each served by a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import monotonic
+
+from support import campus
+from support.picture_clock import BITS, BLOCK_PX
+from support.rtsp_camera import RtspCamera, Unit, ffmpeg_path, is_key, units_of
+
+CLIP_S = 40
+BEGINNINGS = 8
+"""Cameras begin at so many places of the loop."""
+
+
+@dataclass(frozen=True)
+class LoopedStream:
+    """The file that is served, and its frame rate."""
+
+    path: Path
+    fps: int
+
+    def cuts(self) -> tuple[tuple[Unit, ...], list[int]]:
+        """Its pictures, and which of them are key pictures."""
+        units = units_of(self.path.read_bytes())
+        return units, [index for index, unit in enumerate(units) if is_key(unit)]
+
+
+@dataclass
+class LoopedCamera:
+    """One camera as those see it who measure."""
+
+    url: str
+    server: int
+    """Number of the process that serves it."""
+    first: int
+    """Number of the picture that each viewer gets first."""
+    fps: int
+    _told: Connection
+    _started_s: list[float] = field(default_factory=list)
+
+    def age_s(self, number: int, moment_s: float) -> float:
+        """How long before a moment (monotonic) the picture of this number was due to be sent.
+
+        Numbers come again with the loop: the newest that is possible is meant.
+        """
+        while self._told.poll():
+            self._started_s.append(self._told.recv())
+        started_s = max(start for start in self._started_s if start <= moment_s)
+        played_s = (number - self.first) % (CLIP_S * self.fps) / self.fps
+        return (moment_s - started_s - played_s) % CLIP_S
+
+
+def looped_stream(path: Path, *, size_px: tuple[int, int], fps: int, bit_rate: str) -> LoopedStream:
+    """The first 40 s of the clip as H.264 at this size and rate, a key picture every 2 s.
+
+    Each picture has its number along its upper edge (`picture_clock.number_in`).
+    """
+    width, height = size_px
+    shape = f"fps={fps},scale={width}:{height},{_numbers()}"
+    command = [ffmpeg_path(), "-y", "-loglevel", "error", "-stream_loop", "-1"]
+    command += ["-i", str(campus.CLIP), "-t", str(CLIP_S), "-vf", shape, "-c:v", "libx264"]
+    command += ["-preset", "veryfast", "-b:v", bit_rate, "-bf", "0", "-g", str(2 * fps)]
+    command += ["-x264-params", "aud=1:repeat-headers=1:scenecut=0:slices=1", str(path)]
+    subprocess.run(command, check=True)
+    return LoopedStream(path, fps)
+
+
+def _numbers() -> str:
+    """Filters of FFmpeg that draw what `picture_clock.numbered` draws."""
+
+    def block(bit: int, width: int, color: str, when: str) -> str:
+        place = f"x={bit * BLOCK_PX}:y=0:w={width * BLOCK_PX}:h={BLOCK_PX}"
+        return f"drawbox={place}:color={color}:t=fill:enable='{when}'"
+
+    bits = [block(bit, 1, "white", f"mod(floor(n/{1 << bit}),2)") for bit in range(BITS)]
+    return ",".join([block(0, BITS, "black", "1"), *bits])
+
+
+@contextmanager
+def looped_cameras(stream: LoopedStream, count: int) -> Iterator[list[LoopedCamera]]:
+    """So many cameras, each begun elsewhere in the stream."""
+    context = get_context("spawn")
+    with ExitStack() as stack:
+        cameras = []
+        for number in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(stream, number, theirs), daemon=True)
+            process.start()
+            stack.callback(process.join)
+            stack.callback(process.terminate)
+            url, first = ours.recv()
+            cameras.append(LoopedCamera(url, int(process.pid or 0), first, stream.fps, ours))
+        yield cameras
+
+
+def _serve(stream: LoopedStream, number: int, told: Connection) -> None:
+    units, keys = stream.cuts()
+    first = keys[number * len(keys) // BEGINNINGS % len(keys)]
+
+    def play(_: int) -> Iterator[Unit]:
+        told.send(monotonic())
+        while True:
+            yield from units[first:]
+            yield from units[:first]
+
+    with RtspCamera(play, pace_s=1 / stream.fps) as camera:
+        told.send((camera.url, first))
+        signal.pause()
