@@ -51,7 +51,7 @@ class TwinStreams(AbstractContextManager["TwinStreams"]):
 
     def settings(self, **more: object) -> SourceSettings:
         """Of a source that reads both."""
-        given = {"uri": self.large.url, "detect_uri": self.small.url, "stall_timeout_s": 2.0}
+        given = {"uri": self.large.url, "detect_uri": self.small.url, "stall_timeout_s": 4.0}
         return SourceSettings.model_validate(given | more)
 
     def _from_now_on(self, units: Sequence[Unit], late_s: float) -> Callable[[int], Iterator[Unit]]:
