@@ -184,6 +184,7 @@ def test_camera_status() -> None:
         "degraded": None,
         "drift": None,
         "inactive_until": None,
+        "streams": None,
         "period_s": None,
         "at": "1970-01-01T00:00:20.000Z",
     }
