@@ -79,6 +79,13 @@ def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zon
     settings: AgentSettings, tmp_path: Path
 ) -> None:
     def look(run: PageRun) -> None:
+        with Browser(tmp_path / "phone", width_px=360, height_px=780, is_dark=True) as phone:
+            log_in(phone, run.page.url)
+            see_hits(phone)
+            phone.screenshot(tmp_path / "phone.png")
+            phone.open(f"{run.page.url}cameras/gate/areas")
+            draw_line(phone)
+            phone.screenshot(tmp_path / "phone-line.png")
         with Browser(tmp_path / "wide") as browser:
             log_in(browser, run.page.url)
             see_hits(browser)
@@ -97,13 +104,6 @@ def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zon
             browser.screenshot(tmp_path / "line.png")
             # of a page that is left, a browser says that its streams have ended
             assert not [line for line in browser.said if "/cameras/" not in line]
-        with Browser(tmp_path / "phone", width_px=360, height_px=780, is_dark=True) as phone:
-            log_in(phone, run.page.url)
-            see_hits(phone)
-            phone.screenshot(tmp_path / "phone.png")
-            phone.open(f"{run.page.url}cameras/gate/areas")
-            draw_line(phone)
-            phone.screenshot(tmp_path / "phone-line.png")
 
     visit(settings, look)
 
