@@ -134,7 +134,7 @@ TRUSTING = "170 of 10,000 lost in one of these runs, and why is not known: see R
 @pytest.mark.parametrize(
     ("delivery", "events", "kills"),
     [
-        (Delivery(by_sink=True, resend_s=20.0), 100, 2),
+        pytest.param(Delivery(by_sink=True, resend_s=20.0), 100, 2, marks=pytest.mark.soak),
         pytest.param(Delivery(by_sink=True), 10_000, 60, marks=pytest.mark.soak),
         pytest.param(
             AT_ONCE,
