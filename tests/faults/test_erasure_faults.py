@@ -145,6 +145,17 @@ def test_what_the_broker_refuses_of_her_is_dropped_and_counted(
         assert outbox.figures.dropped == 3
 
 
+def waiting_in(outbox: Path, twin: Path) -> set[int]:
+    """Numbers from 4 on that wait there: some had gone out before the copy was made. The file is
+    left as it is.
+    """
+    twin.mkdir()
+    for file in outbox.parent.glob(f"{outbox.name}*"):
+        shutil.copy(file, twin)
+    with Outbox(twin / outbox.name) as copied:
+        return {row.seq for row in copied.pending() if row.seq >= 4}
+
+
 def test_nor_in_the_outbox_of_an_agent_that_was_renamed(
     broker: Mosquitto, folder: Path, tmp_path: Path
 ) -> None:
@@ -158,6 +169,7 @@ def test_nor_in_the_outbox_of_an_agent_that_was_renamed(
         for file in former.iterdir():
             shutil.copy(file, folder / file.name.replace("outbox", "outbox-gate-0"))
         publisher.flush(20)
+    waiting = waiting_in(folder / "outbox-gate-0.db", tmp_path / "twin")
     shutil.copy(folder / "outbox-gate-0.db-wal", folder / "outbox-gate-0.db.damaged-20260301")
     shutil.copy(folder / "outbox-gate-0.db-wal", folder / "outbox-attic.db.damaged-20260301")
     assert len(files_with_her(folder)) >= 3
@@ -169,8 +181,9 @@ def test_nor_in_the_outbox_of_an_agent_that_was_renamed(
     with Subscriber(broker.broker(), [ADDRESS.identity("Zoë Quist")]) as newcomer:
         assert newcomer.receive(0.5) is None, "nor does her state"
     with Outbox(folder / "outbox-gate-0.db") as left:
-        assert {row.seq for row in left.pending()} >= set(range(4, 40, 2)), "others' events stay"
-        assert left.figures.dropped >= 18
+        others = {seq for seq in waiting if seq % 2 == 0}
+        assert {row.seq for row in left.pending()} >= others, "others' events stay"
+        assert left.figures.dropped >= len(waiting - others)
 
 
 def test_a_process_killed_while_it_wipes_says_nothing_and_wipes_at_the_next_start(
