@@ -48,14 +48,16 @@ def index(
 
     It may be stopped at any time: what is done is not done again.
     """
+    from edge_reid.archive.ann_upkeep import current_ann
     from edge_reid.archive.indexing import index_videos
     from edge_reid.archive.track_archive import TrackArchive
     from edge_reid.archive.video_tracks import ModelChoice
     from edge_reid.cli.output import count
-    from edge_reid.cli.verb_progress import counting
+    from edge_reid.cli.verb_progress import counting, stages
     from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
     from edge_reid.core.config import runtime_name
     from edge_reid.core.errors import SourceError
+    from edge_reid.core.progress import of_stage
 
     jobs = jobs_of(videos, camera, start_time)
     choice = ModelChoice(
@@ -63,13 +65,15 @@ def index(
         detector or shipped_model(DETECTOR),
         runtime_name(runtime),
     )
-    TrackArchive.create(out, choice.identity)
+    archive = TrackArchive.create(out, choice.identity)
     cores = processes or len(os.sched_getaffinity(0))
     with counting("videos") as progress:
         result = index_videos(jobs, choice, out, processes=cores, progress=progress)
     for path, reason in result.failed.items():
         typer.echo(f"left out {path}: {reason}", err=True)
     typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {out}")
+    with stages() as progress_of:
+        current_ann(archive, archive.videos(), of_stage("making an index", progress_of))
     if result.failed:
         raise SourceError(
             f"expected {len(jobs)} videos that can be read, got {len(jobs) - len(result.failed)};"
