@@ -34,10 +34,11 @@ ROW_NUMBER_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class IndexedVideo:
-    """A video whose tracks are in an index, and whose they are."""
+    """A video whose tracks are in an index."""
 
     video: ArchivedVideo
-    cameras: tuple[str, ...]
+    camera: str | None
+    """None: it has no track."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class ListChecks:
 def contents_json(contents: AnnContents) -> bytes:
     """As they stand in the file."""
     videos = [
-        [known.video.sha256, known.video.tracks, known.video.changed_ns, known.cameras]
+        [known.video.sha256, known.video.tracks, known.video.changed_ns, known.camera]
         for known in contents.videos
     ]
     fields = {
@@ -147,8 +148,8 @@ def _contents(fields: Any) -> AnnContents:
     if fields["format"] != FORMAT:
         raise ValueError(f"expected {FORMAT}, got {fields['format']}")
     videos = tuple(
-        IndexedVideo(ArchivedVideo(sha256, tracks, changed_ns), tuple(cameras))
-        for sha256, tracks, changed_ns, cameras in fields["videos"]
+        IndexedVideo(ArchivedVideo(sha256, tracks, changed_ns), camera)
+        for sha256, tracks, changed_ns, camera in fields["videos"]
     )
     return AnnContents(fields["kind"], fields["trained_on"], videos, tuple(fields["checksums"]))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_reid.archive.ann_file import AnnDamageError, AnnFile, IndexedVideo, ListChecks
 from edge_reid.core.types import Vector
 
-PROBES = 128
+PROBES = 32
 """Lists that a search looks through, at most half of them."""
 Bits = NDArray[np.uint8]
 
@@ -54,7 +54,7 @@ class AnnIndex:
         Args:
             vector: (D,).
             count: of tracks.
-            camera: only of videos that show it.
+            camera: only of its videos.
 
         Raises:
             AnnDamageError: a list that was to be searched is damaged.
@@ -78,7 +78,7 @@ class AnnIndex:
         """A bit a row."""
         if camera is None:
             return None
-        shown = [camera in known.cameras for known in self.contents.videos]
+        shown = [camera == known.camera for known in self.contents.videos]
         tracks = [known.video.tracks for known in self.contents.videos]
         return np.packbits(np.repeat(shown, tracks), bitorder="little")
 

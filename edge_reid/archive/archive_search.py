@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,7 +104,7 @@ class ArchiveSearch:
             AnnDamageError: the index is damaged where it was to be searched.
             StoreError: a file of the archive is damaged.
         """
-        shown = [known.video for known in self._known if camera in {None, *known.cameras}]
+        shown = [known.video for known in self._known if camera in {None, known.camera}]
         indexed = sum(video.tracks for video in shown)
         index = self._index if indexed > self._exact_tracks else None
         exactly = self._others if index else [*self._others, *shown]
@@ -112,8 +112,11 @@ class ArchiveSearch:
         if index:
             scored += self._proposed(index, vector, top, camera)
             tracks += indexed
-        ranked = sorted(scored, key=lambda found: found.rank)
-        matches = tuple(islice(self._matches(ranked, camera), top))
+        best = sorted(scored, key=lambda found: found.rank)[:top]
+        matches = tuple(
+            ArchiveMatch(self._archive.track(found.video, found.row), found.similarity)
+            for found in best
+        )
         return ArchiveFindings(matches, tracks, is_exact=index is None)
 
     def _compared(
@@ -127,12 +130,13 @@ class ArchiveSearch:
         """The best of every video, and the tracks that were compared."""
         scored, tracks = list[_Scored](), 0
         for number, video in enumerate(videos, 1):
-            similarities = self._archive.vectors(video) @ vector
-            rows = np.arange(video.tracks) if camera is None else self._rows_of(video, camera)
-            best = rows[_best(similarities[rows], top)]
-            scored += [_Scored(video, int(row), float(similarities[row])) for row in best]
-            tracks += len(rows)
             progress(number, len(videos))
+            if camera is not None and camera != self._archive.camera(video):
+                continue
+            similarities = self._archive.vectors(video) @ vector
+            best = _best(similarities, top)
+            scored += [_Scored(video, int(row), float(similarities[row])) for row in best]
+            tracks += video.tracks
         return scored, tracks
 
     def _proposed(
@@ -148,16 +152,6 @@ class ArchiveSearch:
                 for row, similarity in zip(rows, similarities, strict=True)
             ]
         return scored
-
-    def _rows_of(self, video: ArchivedVideo, camera: str) -> NDArray[np.intp]:
-        tracks = self._archive.tracks(video)
-        return np.flatnonzero([track.camera == camera for track in tracks])
-
-    def _matches(self, ranked: Sequence[_Scored], camera: str | None) -> Iterator[ArchiveMatch]:
-        for found in ranked:
-            track = self._archive.track(found.video, found.row)
-            if camera in {None, track.camera}:
-                yield ArchiveMatch(track, found.similarity)
 
 
 def search_archive(

@@ -56,13 +56,22 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoTracks:
-    """All tracks of one video."""
+    """All tracks of one video, which is of one camera.
+
+    Raises:
+        ValueError: they are of several cameras.
+    """
 
     sha256: str
     """Of the video, hex."""
     tracks: tuple[ArchivedTrack, ...]
     vectors: Vectors
     """(N, D) float32, a row a track."""
+
+    def __post_init__(self) -> None:
+        cameras = {track.camera for track in self.tracks}
+        if len(cameras) > 1:
+            raise ValueError(f"expected tracks of one camera, got {sorted(cameras)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,14 @@ class TrackArchive:
             StoreError: the list is damaged.
         """
         return self._parsed(video, self._lines(video)[row])
+
+    def camera(self, video: ArchivedVideo) -> str | None:
+        """Whose a video is; None if there is no track in it.
+
+        Raises:
+            StoreError: the list is damaged.
+        """
+        return self.track(video, 0).camera if video.tracks else None
 
     def vectors(self, video: ArchivedVideo) -> Vectors:
         """(N, D) float32, a row a track.

@@ -156,9 +156,14 @@ def test_of_equal_ones_the_earlier_comes_first_also_where_only_some_are_shown(
 
 def test_only_the_tracks_of_a_camera_are_compared(tmp_path: Path) -> None:
     archive = TrackArchive.create(tmp_path, MODELS)
-    mixed = video("1", track(0, "gate"), track(1, "yard"), track(2, "gate"))
-    archive.add(mixed)
-    archive.add(video("2", track(3, "door")))
-    assert find(archive, mixed.vectors[1], 5, "gate") in ([0, 2], [2, 0])
-    assert found(archive, mixed.vectors[1], 5, "gate").tracks == 2
-    assert find(archive, mixed.vectors[1], 5, "nowhere") == []
+    gate = video("1", track(0, "gate"), track(1, "gate"))
+    for content in (gate, video("2", track(3, "door")), video("3")):
+        archive.add(content)
+    assert find(archive, gate.vectors[1], 5, "gate") == [1, 0]
+    assert found(archive, gate.vectors[1], 5, "gate").tracks == 2
+    assert find(archive, gate.vectors[1], 5, "nowhere") == []
+
+
+def test_a_video_is_of_one_camera() -> None:
+    with pytest.raises(ValueError, match=r"expected tracks of one camera, got \['gate', 'yard'\]"):
+        video("1", track(0, "gate"), track(1, "yard"))
