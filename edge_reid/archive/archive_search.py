@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from edge_reid.archive.ann_file import AnnDamageError
 from edge_reid.archive.ann_upkeep import EXACT_TRACKS, AnnUpkeepError, current_ann, throw_away
-from edge_reid.archive.track_archive import ArchivedTrack, ArchivedVideo, TrackArchive
+from edge_reid.archive.archived_track import ArchivedTrack
+from edge_reid.archive.track_archive import ArchivedVideo, TrackArchive
 from edge_reid.core.progress import Progress, StageProgress, no_progress, of_stage
 from edge_reid.core.types import Vector
 

@@ -10,16 +10,16 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from io import RawIOBase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks, line_of, track_of
 from edge_reid.core.errors import ModelMismatchError, StoreError
-from edge_reid.core.files import write_whole
+from edge_reid.core.files import remove_abandoned_drafts, write_whole
 from edge_reid.core.types import Vector, Vectors
 
 HEAD = "archive.json"
@@ -27,51 +27,6 @@ FORMAT = "edge-reid.archive/1"
 LIST = ".jsonl"
 _HEAD_BYTES = 128
 """Of a `.npy` file of two dimensions, before its numbers: NumPy fills it up with blanks."""
-BoxRow = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedTrack:
-    """One person over one stretch of a video."""
-
-    video: str
-    """File name."""
-    camera: str
-    track_id: int
-    first_seen: str
-    """RFC 3339, UTC, as the next two."""
-    last_seen: str
-    captured_at: str
-    """Of the best crop."""
-    box: BoxRow
-    """Where the person is in that picture, pixels."""
-    frame_size: tuple[int, int]
-    crops: int
-    """That the embedding is made of."""
-
-
-_COLUMNS = tuple(field.name for field in fields(ArchivedTrack))  # `asdict` takes most of the time
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VideoTracks:
-    """All tracks of one video, which is of one camera.
-
-    Raises:
-        ValueError: they are of several cameras.
-    """
-
-    sha256: str
-    """Of the video, hex."""
-    tracks: tuple[ArchivedTrack, ...]
-    vectors: Vectors
-    """(N, D) float32, a row a track."""
-
-    def __post_init__(self) -> None:
-        cameras = {track.camera for track in self.tracks}
-        if len(cameras) > 1:
-            raise ValueError(f"expected tracks of one camera, got {sorted(cameras)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +74,7 @@ class TrackArchive:
                     f"{folder}: expected an archive of model {models.model_id}, got one of "
                     f"{archive.models.model_id} or of another detector; give another --out"
                 )
+            remove_abandoned_drafts(folder)
             return archive
         try:
             if folder.exists() and any(folder.iterdir()):
@@ -126,7 +82,8 @@ class TrackArchive:
                     f"{folder}: expected an archive or an empty folder; give another --out"
                 )
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_whole(folder / HEAD, _json({"format": FORMAT, **asdict(models)}))
+            head = {"format": FORMAT, **asdict(models)}
+            write_whole(folder / HEAD, json.dumps(head, separators=(",", ":")).encode() + b"\n")
         except OSError as error:
             raise _unwritable(folder, error) from error
         return cls(folder, models)
@@ -160,7 +117,7 @@ class TrackArchive:
         """
         body = io.BytesIO()
         np.save(body, np.ascontiguousarray(video.vectors, np.float32), allow_pickle=False)
-        lines = b"".join(_line(track) for track in video.tracks)
+        lines = b"".join(line_of(track) for track in video.tracks)
         try:
             write_whole(self._vector_file(video.sha256), body.getvalue(), mode=0o600)
             write_whole(self._list_file(video.sha256), lines, mode=0o600)
@@ -261,7 +218,7 @@ class TrackArchive:
 
     def _parsed(self, video: ArchivedVideo, line: bytes) -> ArchivedTrack:
         try:
-            return _track(json.loads(line))
+            return track_of(line)
         except (ValueError, TypeError, KeyError) as error:
             raise _damaged(self._list_file(video.sha256), str(error)) from error
 
@@ -290,20 +247,6 @@ def _npy_head(tracks: int, dimension: int) -> bytes:
     array = {"descr": "<f4", "fortran_order": False, "shape": (tracks, dimension)}
     np.lib.format.write_array_header_1_0(head, array)  # type: ignore[no-untyped-call]
     return head.getvalue()
-
-
-def _track(columns: dict[str, Any]) -> ArchivedTrack:
-    x1, y1, x2, y2 = columns["box"]
-    width, height = columns["frame_size"]
-    return ArchivedTrack(**{**columns, "box": (x1, y1, x2, y2), "frame_size": (width, height)})
-
-
-def _line(track: ArchivedTrack) -> bytes:
-    return _json({name: getattr(track, name) for name in _COLUMNS})
-
-
-def _json(columns: dict[str, Any]) -> bytes:
-    return _ENCODER.encode(columns).encode() + b"\n"
 
 
 def _unwritable(folder: Path, error: OSError) -> StoreError:

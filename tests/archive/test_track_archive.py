@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from edge_reid.archive.archive_search import ArchiveFindings, ArchiveSearch
-from edge_reid.archive.track_archive import (
-    ArchivedTrack,
-    ArchiveModels,
-    TrackArchive,
-    VideoTracks,
-    stacked,
-)
+from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
+from edge_reid.archive.track_archive import ArchiveModels, TrackArchive, stacked
 from edge_reid.core.errors import ModelMismatchError, StoreError
 from edge_reid.core.types import Vector
 

@@ -42,7 +42,7 @@ from edge_reid.core.types import Vector, Vectors
 TOP = 10
 A_VIDEO = 1000
 EXACT_SIZES = (100_000, 250_000, 500_000, 1_000_000, 10_000_000)
-LISTS = (8, 16, 32, 64)
+LISTS = (16, 32, 64, 128)
 CAMERA = "camera-7"
 Best = list[set[int]]
 """Of each probe, the `track_id`s of the ten most alike."""

@@ -7,12 +7,8 @@ from pathlib import Path
 
 from support.simulated_embeddings import DIMENSION, SimulatedPeople
 
-from edge_reid.archive.track_archive import (
-    ArchivedTrack,
-    ArchiveModels,
-    TrackArchive,
-    VideoTracks,
-)
+from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
+from edge_reid.archive.track_archive import ArchiveModels, TrackArchive
 
 MODELS = ArchiveModels("0" * 16, DIMENSION, "0" * 64)
 
