@@ -28,6 +28,12 @@ class IndexingResult:
     failed: dict[Path, str] = field(default_factory=dict)
     """Files that could not be done, and why."""
 
+    def count(self, job: VideoJob, outcome: VideoOutcome) -> None:
+        """Add what became of a video."""
+        self.tracks += outcome.tracks
+        if outcome.failure:
+            self.failed[job.path] = outcome.failure
+
 
 def index_videos(
     jobs: Sequence[VideoJob],
@@ -53,9 +59,7 @@ def index_videos(
             for _ in range(min(processes, len(jobs)))
         ]
         for done, (job, outcome) in enumerate(_outcomes(jobs, workers), 1):
-            result.tracks += outcome.tracks
-            if outcome.failure:
-                result.failed[job.path] = outcome.failure
+            result.count(job, outcome)
             progress(done, len(jobs))
     return result
 

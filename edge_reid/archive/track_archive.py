@@ -8,52 +8,35 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import compress
+from functools import lru_cache
+from io import RawIOBase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks, line_of, track_of
 from edge_reid.core.errors import ModelMismatchError, StoreError
-from edge_reid.core.files import write_whole
+from edge_reid.core.files import remove_abandoned_drafts, write_whole
 from edge_reid.core.types import Vector, Vectors
 
 HEAD = "archive.json"
 FORMAT = "edge-reid.archive/1"
-BoxRow = tuple[float, float, float, float]
+LIST = ".jsonl"
+_HEAD_BYTES = 128
+"""Of a `.npy` file of two dimensions, before its numbers: NumPy fills it up with blanks."""
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedTrack:
-    """One person over one stretch of a video."""
-
-    video: str
-    """File name."""
-    camera: str
-    track_id: int
-    first_seen: str
-    """RFC 3339, UTC, as the next two."""
-    last_seen: str
-    captured_at: str
-    """Of the best crop."""
-    box: BoxRow
-    """Where the person is in that picture, pixels."""
-    frame_size: tuple[int, int]
-    crops: int
-    """That the embedding is made of."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VideoTracks:
-    """All tracks of one video."""
+class ArchivedVideo:
+    """A video that is whole in an archive, as the folder shows it."""
 
     sha256: str
-    """Of the video, hex."""
-    tracks: tuple[ArchivedTrack, ...]
-    vectors: Vectors
-    """(N, D) float32, a row a track."""
+    tracks: int
+    changed_ns: int
+    """When its vectors were written, Unix time: since then they are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +74,7 @@ class TrackArchive:
                     f"{folder}: expected an archive of model {models.model_id}, got one of "
                     f"{archive.models.model_id} or of another detector; give another --out"
                 )
+            remove_abandoned_drafts(folder)
             return archive
         try:
             if folder.exists() and any(folder.iterdir()):
@@ -98,7 +82,8 @@ class TrackArchive:
                     f"{folder}: expected an archive or an empty folder; give another --out"
                 )
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_whole(folder / HEAD, _json({"format": FORMAT, **asdict(models)}))
+            head = {"format": FORMAT, **asdict(models)}
+            write_whole(folder / HEAD, json.dumps(head, separators=(",", ":")).encode() + b"\n")
         except OSError as error:
             raise _unwritable(folder, error) from error
         return cls(folder, models)
@@ -132,43 +117,122 @@ class TrackArchive:
         """
         body = io.BytesIO()
         np.save(body, np.ascontiguousarray(video.vectors, np.float32), allow_pickle=False)
-        lines = b"".join(_json(asdict(track)) for track in video.tracks)
+        lines = b"".join(line_of(track) for track in video.tracks)
         try:
             write_whole(self._vector_file(video.sha256), body.getvalue(), mode=0o600)
             write_whole(self._list_file(video.sha256), lines, mode=0o600)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
-    def read(self, camera: str | None = None) -> tuple[tuple[ArchivedTrack, ...], Vectors]:
-        """N tracks, and (N, D) float32, of all cameras or of one.
+    def videos(self) -> tuple[ArchivedVideo, ...]:
+        """Those that are whole in it, by SHA-256. None is read: a million cost a second or two.
 
         Raises:
-            StoreError: a file of it is damaged.
+            StoreError: the folder cannot be listed, or a file of vectors is damaged.
         """
-        tracks: list[ArchivedTrack] = []
-        vectors = [np.empty((0, self.models.dimension), np.float32)]
-        for path in sorted(self.folder.glob("*.jsonl")):
-            found, rows = self._read_video(path)
-            kept = [camera in {None, track.camera} for track in found]
-            tracks += compress(found, kept)
-            vectors.append(rows[np.array(kept, bool)])
-        return tuple(tracks), np.concatenate(vectors)
-
-    def _read_video(self, path: Path) -> tuple[list[ArchivedTrack], Vectors]:
         try:
-            found = [_track(json.loads(line)) for line in path.read_bytes().splitlines()]
-            rows = np.load(self._vector_file(path.stem), allow_pickle=False)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            with os.scandir(self.folder) as entries:
+                files = {entry.name: entry for entry in entries}
+            lists = sorted(name for name in files if name.endswith(LIST))
+            return tuple(self._listed(files, name.removesuffix(LIST)) for name in lists)
+        except OSError as error:
+            raise StoreError(
+                f"{self.folder}: expected an archive that can be read, got: {error.strerror}; "
+                "check its owner and mode"
+            ) from error
+
+    def tracks(self, video: ArchivedVideo) -> tuple[ArchivedTrack, ...]:
+        """All of a video.
+
+        Raises:
+            StoreError: the list is damaged.
+        """
+        lines = self._lines(video)
+        return tuple(self._parsed(video, line) for line in lines)
+
+    def track(self, video: ArchivedVideo, row: int) -> ArchivedTrack:
+        """One of a video, without parsing the others.
+
+        Raises:
+            StoreError: the list is damaged.
+        """
+        return self._parsed(video, self._lines(video)[row])
+
+    def camera(self, video: ArchivedVideo) -> str | None:
+        """Whose a video is; None if there is no track in it.
+
+        Raises:
+            StoreError: the list is damaged.
+        """
+        return self.track(video, 0).camera if video.tracks else None
+
+    def vectors(self, video: ArchivedVideo) -> Vectors:
+        """(N, D) float32, a row a track.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        path = self._vector_file(video.sha256)
+        try:
+            with path.open("rb", buffering=0) as file:
+                self._check_head(file, video)
+                numbers = np.fromfile(file, np.float32)
+            return numbers.reshape(video.tracks, self.models.dimension)
+        except (OSError, ValueError) as error:
             raise _damaged(path, str(error)) from error
-        if rows.shape != (len(found), self.models.dimension) or rows.dtype != np.float32:
-            raise _damaged(path, f"{len(found)} tracks and vectors of shape {rows.shape}")
-        return found, rows
+
+    def vectors_at(self, video: ArchivedVideo, rows: Sequence[int]) -> Vectors:
+        """(n, D) float32 of some tracks, without reading the others.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        path, length = self._vector_file(video.sha256), 4 * self.models.dimension
+        try:
+            with path.open("rb", buffering=0) as file:
+                self._check_head(file, video)
+                found = [os.pread(file.fileno(), length, _HEAD_BYTES + length * n) for n in rows]
+            return np.frombuffer(b"".join(found), np.float32).reshape(len(rows), -1)
+        except (OSError, ValueError) as error:
+            raise _damaged(path, str(error)) from error
+
+    def _listed(self, files: Mapping[str, os.DirEntry[str]], sha256: str) -> ArchivedVideo:
+        path = self._vector_file(sha256)
+        if path.name not in files:
+            raise _damaged(path, "the file is not there")
+        found = files[path.name].stat()
+        tracks, rest = divmod(found.st_size - _HEAD_BYTES, 4 * self.models.dimension)
+        if rest or tracks < 0:
+            raise _damaged(path, f"it has {found.st_size} bytes")
+        return ArchivedVideo(sha256, tracks, found.st_mtime_ns)
+
+    def _lines(self, video: ArchivedVideo) -> list[bytes]:
+        path = self._list_file(video.sha256)
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError as error:
+            raise _damaged(path, str(error)) from error
+        if len(lines) != video.tracks:
+            raise _damaged(path, f"{len(lines)} tracks and {video.tracks} vectors")
+        return lines
+
+    def _parsed(self, video: ArchivedVideo, line: bytes) -> ArchivedTrack:
+        try:
+            return track_of(line)
+        except (ValueError, TypeError, KeyError) as error:
+            raise _damaged(self._list_file(video.sha256), str(error)) from error
+
+    def _check_head(self, file: RawIOBase, video: ArchivedVideo) -> None:
+        if file.read(_HEAD_BYTES) != _npy_head(video.tracks, self.models.dimension):
+            raise ValueError(
+                f"expected vectors of shape {(video.tracks, self.models.dimension)}, float32"
+            )
 
     def _vector_file(self, sha256: str) -> Path:
         return self.folder / f"{sha256}.npy"
 
     def _list_file(self, sha256: str) -> Path:
-        return self.folder / f"{sha256}.jsonl"
+        return self.folder / f"{sha256}{LIST}"
 
 
 def stacked(vectors: Sequence[Vector], dimension: int) -> Vectors:
@@ -176,14 +240,13 @@ def stacked(vectors: Sequence[Vector], dimension: int) -> Vectors:
     return np.array(vectors, np.float32).reshape(len(vectors), dimension)
 
 
-def _track(fields: dict[str, Any]) -> ArchivedTrack:
-    x1, y1, x2, y2 = fields["box"]
-    width, height = fields["frame_size"]
-    return ArchivedTrack(**{**fields, "box": (x1, y1, x2, y2), "frame_size": (width, height)})
-
-
-def _json(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+@lru_cache(maxsize=4096)
+def _npy_head(tracks: int, dimension: int) -> bytes:
+    """What `np.save` writes before the numbers of (tracks, dimension) float32."""
+    head = io.BytesIO()
+    array = {"descr": "<f4", "fortran_order": False, "shape": (tracks, dimension)}
+    np.lib.format.write_array_header_1_0(head, array)  # type: ignore[no-untyped-call]
+    return head.getvalue()
 
 
 def _unwritable(folder: Path, error: OSError) -> StoreError:

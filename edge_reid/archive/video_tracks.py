@@ -10,13 +10,8 @@ import numpy as np
 
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
-from edge_reid.archive.track_archive import (
-    ArchivedTrack,
-    ArchiveModels,
-    TrackArchive,
-    VideoTracks,
-    stacked,
-)
+from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
+from edge_reid.archive.track_archive import ArchiveModels, TrackArchive, stacked
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import AgentSettings, DecideSettings, RuntimeName, load_settings
 from edge_reid.core.errors import SourceError

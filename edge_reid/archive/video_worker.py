@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
@@ -96,12 +96,18 @@ def _work(pipe: Any, choice: ModelChoice, folder: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError):
         while True:
-            pipe.send(_outcome_of(pipe.recv(), choice, folder))
+            job = pipe.recv()
+            pipe.send(outcome_of(lambda: add_video(job, choice, folder)))  # noqa: B023 - at once
 
 
-def _outcome_of(job: VideoJob, choice: ModelChoice, folder: Path) -> VideoOutcome:
+def outcome_of(work: Callable[[], int]) -> VideoOutcome:
+    """What became of a video.
+
+    Args:
+        work: puts it into an archive, and says how many tracks are new.
+    """
     try:
-        return VideoOutcome(add_video(job, choice, folder))
+        return VideoOutcome(work())
     except EdgeReidError as error:
         return VideoOutcome(failure=str(error))
     except Exception as error:  # of one video: the others are done all the same

@@ -6,7 +6,10 @@ import errno
 import json
 import logging
 import os
+import platform
 import threading
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +19,9 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)
 """What some file systems say to syncing a folder: they do it unasked, or cannot."""
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+
+_THREAD_BITS = 22
+"""Of the number of a thread of Linux."""
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -90,6 +96,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def remove_abandoned_drafts(folder: Path, *, age_s: float = 3600.0) -> None:
+    """Delete drafts of `whole_file` whose writer was killed: nobody has written to them for long.
+
+    Raises:
+        OSError: the folder cannot be listed, or one of them stays.
+    """
+    for draft in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - draft.stat().st_mtime > age_s:
+                draft.unlink()
+
+
 def read_json_or_none(path: Path, parse: Callable[[Any], _T]) -> _T | None:
     """What a state file says; None, with a line in the log, if it is empty, cut off or damaged.
 
@@ -110,8 +128,9 @@ def read_json_or_none(path: Path, parse: Callable[[Any], _T]) -> _T | None:
 
 
 def _draft(path: Path) -> Path:
-    """No two threads of a machine write the same draft."""
-    return path.with_name(f".{path.name}.{threading.get_native_id()}.part")
+    """No two threads write the same draft, also of machines that share a folder."""
+    writer = zlib.crc32(platform.node().encode()) << _THREAD_BITS | threading.get_native_id()
+    return path.with_name(f".{path.name}.{writer}.part")
 
 
 def _take_permissions(file: BinaryIO, path: Path) -> None:

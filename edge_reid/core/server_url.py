@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 """Usual port by scheme; an `s` stands for TLS."""
+DASK_PORTS = {"tcp": 8786, "tls": 8786}
+"""The same of a scheduler of Dask."""
 NATS_PORTS = {"nats": 4222, "tls": 4222}
 """The same of NATS, whose own word for it is `tls`."""
 TLS_SCHEMES = {"mqtt": "mqtts", "nats": "tls"}
@@ -47,6 +50,14 @@ class ServerUrl:
         except ValueError:
             raise ValueError("should have a port between 1 and 65535") from None
         return cls(parts.scheme, tuple(addresses))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to a host stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _port(given: int | None, usual: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Literal
 
 from edge_reid.core.config import MqttSettings
 from edge_reid.core.errors import ConfigError
-from edge_reid.core.server_url import MQTT_PORTS, TLS_SCHEMES, ServerUrl, address
+from edge_reid.core.server_url import MQTT_PORTS, TLS_SCHEMES, ServerUrl, address, is_loopback
 from edge_reid.core.text_file import read_text_file
 from edge_reid.mqtt.message_transport import RefusedError, TooLargeError, UnreachableError
 
@@ -102,7 +101,7 @@ def _contradictions(settings: MqttSettings, url: ServerUrl, *, is_tls: bool) -> 
     secure = url.scheme if is_tls else TLS_SCHEMES[url.scheme]
     if not url.nodes:
         mistakes.append("url: is missing; give one such as mqtt://127.0.0.1:1883")
-    elif not (is_tls or settings.allow_plaintext or all(_is_loopback(h) for h, _ in url.nodes)):
+    elif not (is_tls or settings.allow_plaintext or all(is_loopback(h) for h, _ in url.nodes)):
         mistakes.append(
             f"url: {settings.url} would send names and places in plaintext over the network;"
             f" use {secure}://, or allow_plaintext where nobody else can listen"
@@ -115,13 +114,6 @@ def _contradictions(settings: MqttSettings, url: ServerUrl, *, is_tls: bool) -> 
     if settings.password_file and not settings.username:
         mistakes.append("password_file: is of no use without username")
     return mistakes
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _files(settings: MqttSettings, environment: Mapping[str, str]) -> dict[str, Path | None]:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from edge_reid.core.files import read_json_or_none, whole_file, write_whole
+from edge_reid.core.files import (
+    read_json_or_none,
+    remove_abandoned_drafts,
+    whole_file,
+    write_whole,
+)
 
 
 def mode_of(path: Path) -> int:
@@ -156,6 +164,26 @@ def test_a_file_that_is_not_there_is_none_without_a_word(
 ) -> None:
     assert read_json_or_none(tmp_path / "state.json", dict) is None
     assert caplog.records == []
+
+
+def test_the_draft_of_a_writer_that_was_killed_goes_and_that_of_another_stays(
+    tmp_path: Path,
+) -> None:
+    killed = f"""
+from pathlib import Path
+import os
+from edge_reid.core.files import whole_file
+with whole_file(Path({str(tmp_path / "state.json")!r})) as file:
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    (abandoned,) = tmp_path.iterdir()
+    long_ago_s = time.time() - 3700
+    os.utime(abandoned, (long_ago_s, long_ago_s))
+    with whole_file(tmp_path / "state.json") as file:
+        file.write(b"new")
+        remove_abandoned_drafts(tmp_path)
+    assert names(tmp_path) == ["state.json"]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 from support import campus
+from support.dask_cluster import DaskCluster
 from support.outcome import Outcome
 
 from edge_reid.cli.verbs.index import jobs_of
@@ -90,6 +93,40 @@ def test_an_archive_is_the_same_whoever_made_it_and_whoever_was_killed(
     assert content(tmp_path / "two") == content(archive)
     again = edge_reid("index", videos, "--out", tmp_path / "two")
     assert "0 tracks are new" in again.out
+
+
+def test_an_archive_is_the_same_if_a_cluster_made_it_and_a_worker_was_killed(
+    archive: Path,
+    videos: Path,
+    tmp_path: Path,
+    start: Callable[..., subprocess.Popen],
+) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
+    with DaskCluster(tmp_path, workers=2) as cluster:
+        running = start("index", videos, "--out", tmp_path / "many", *cluster.options)
+        victim = await_one(running, lambda: [w for w in cluster.workers if does_video(w, videos)])
+        victim.kill()
+        assert running.wait(timeout=300) == 0, running.communicate()[1]
+    assert content(tmp_path / "many") == content(archive)
+
+
+def does_video(worker: subprocess.Popen, videos: Path) -> bool:
+    """Whether it has one open."""
+    with suppress(OSError):
+        links = list(Path(f"/proc/{worker.pid}/fd").iterdir())
+        return any(videos in link.resolve().parents for link in links)
+    return False
+
+
+def await_one(running: subprocess.Popen, find: Callable[[], list[Any]]) -> Any:
+    """The first that is found while a command runs."""
+    deadline_s = time.monotonic() + 240
+    while time.monotonic() < deadline_s:
+        assert running.poll() is None, running.communicate()[1]
+        if found := find():
+            return found[0]
+        time.sleep(0.005)
+    raise AssertionError("nobody began")
 
 
 def a_worker_of(process: subprocess.Popen) -> int:

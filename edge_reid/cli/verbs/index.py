@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from edge_reid.cli.options import DetectorOption, ModelOption, RuntimeOption
 
 if TYPE_CHECKING:
-    from edge_reid.archive.video_tracks import VideoJob
+    from edge_reid.archive.indexing import IndexingResult
+    from edge_reid.archive.video_tracks import ModelChoice, VideoJob
+    from edge_reid.core.config import RuntimeName
 
 SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".ts", ".m4v", ".webm"}
 """Of a folder; a file that is named may have any."""
@@ -40,6 +42,19 @@ def index(
     processes: Annotated[
         int | None, typer.Option(min=1, help="At once. [default: as many as there are cores]")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Let Dask's workers do it: tls://host:8786, its scheduler."
+        ),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="CA of the cluster, and of nothing else.")
+    ] = None,
+    cert_file: Annotated[Path | None, typer.Option(help="Our certificate for the cluster.")] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="The private key of our certificate.")
+    ] = None,
     model: ModelOption = None,
     detector: DetectorOption = None,
     runtime: RuntimeOption = "auto",
@@ -48,14 +63,15 @@ def index(
 
     It may be stopped at any time: what is done is not done again.
     """
-    from edge_reid.archive.indexing import index_videos
+    from edge_reid.archive.ann_upkeep import current_ann
     from edge_reid.archive.track_archive import TrackArchive
     from edge_reid.archive.video_tracks import ModelChoice
     from edge_reid.cli.output import count
-    from edge_reid.cli.verb_progress import counting
+    from edge_reid.cli.verb_progress import stages
     from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
     from edge_reid.core.config import runtime_name
     from edge_reid.core.errors import SourceError
+    from edge_reid.core.progress import of_stage
 
     jobs = jobs_of(videos, camera, start_time)
     choice = ModelChoice(
@@ -63,18 +79,85 @@ def index(
         detector or shipped_model(DETECTOR),
         runtime_name(runtime),
     )
-    TrackArchive.create(out, choice.identity)
-    cores = processes or len(os.sched_getaffinity(0))
-    with counting("videos") as progress:
-        result = index_videos(jobs, choice, out, processes=cores, progress=progress)
+    there = _ClusterOptions(cluster, ca_file, cert_file, key_file)
+    there.check(processes)
+    archive = TrackArchive.create(out, choice.identity)
+    if there.url is None:
+        result = _index_here(jobs, choice, out, processes)
+    else:
+        result = _index_there(jobs, out, there, model, detector, choice.runtime)
     for path, reason in result.failed.items():
         typer.echo(f"left out {path}: {reason}", err=True)
     typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {out}")
+    with stages() as progress_of:
+        current_ann(archive, archive.videos(), of_stage("making an index", progress_of))
     if result.failed:
         raise SourceError(
             f"expected {len(jobs)} videos that can be read, got {len(jobs) - len(result.failed)};"
             " the others are in the archive"
         )
+
+
+class _ClusterOptions(NamedTuple):
+    """Options of a cluster, as given."""
+
+    url: str | None
+    ca_file: Path | None
+    cert_file: Path | None
+    key_file: Path | None
+
+    def check(self, processes: int | None) -> None:
+        from edge_reid.core.errors import UsageError
+        from edge_reid.core.extras import require
+
+        if self.url is None and any(self[1:]):
+            raise UsageError("--ca-file, --cert-file, --key-file: are of no use without --cluster")
+        if self.url is not None and processes:
+            raise UsageError("--processes: is of no use with --cluster, which has its own workers")
+        if self.url is not None:
+            require("cluster", "distributed")
+
+
+def _index_here(
+    jobs: Sequence[VideoJob], choice: ModelChoice, out: Path, processes: int | None
+) -> IndexingResult:
+    from edge_reid.archive.indexing import index_videos
+    from edge_reid.cli.verb_progress import counting
+
+    cores = processes or len(os.sched_getaffinity(0))
+    with counting("videos") as progress:
+        return index_videos(jobs, choice, out, processes=cores, progress=progress)
+
+
+def _index_there(
+    jobs: Sequence[VideoJob],
+    out: Path,
+    there: _ClusterOptions,
+    model: Path | None,
+    detector: Path | None,
+    runtime: RuntimeName,
+) -> IndexingResult:
+    from dataclasses import replace
+
+    from edge_reid.archive.cluster_indexing import (
+        Cluster,
+        ClusterOrder,
+        index_on_cluster,
+        versions_here,
+    )
+    from edge_reid.cli.verb_progress import counting
+
+    order = ClusterOrder(
+        out.absolute(),
+        model.absolute() if model else None,
+        detector.absolute() if detector else None,
+        runtime,
+        versions_here(),
+    )
+    everywhere = [replace(job, path=job.path.absolute()) for job in jobs]
+    cluster = Cluster(str(there.url), *there[1:])
+    with counting("videos") as progress:
+        return index_on_cluster(everywhere, order, cluster, progress)
 
 
 def jobs_of(videos: Iterable[Path], camera: str | None, start_time: str | None) -> list[VideoJob]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from edge_reid.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from edge_reid.archive.archive_search import ArchiveMatch
+    from edge_reid.archive.archive_search import ArchiveFindings
 
 
 def search(
@@ -41,10 +40,11 @@ def search(
     detector: DetectorOption = None,
 ) -> None:
     """Find somebody in an archive of recorded video. Ranked, where and when."""
-    from edge_reid.archive.archive_search import nearest_tracks
+    from edge_reid.archive.archive_search import search_archive
     from edge_reid.archive.track_archive import TrackArchive
     from edge_reid.cli.photo_files import photo_files
     from edge_reid.cli.photo_pick import parse_pick
+    from edge_reid.cli.verb_progress import stages
     from edge_reid.core.config import DecideSettings
     from edge_reid.core.errors import PhotoError
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder, load_photo
@@ -59,17 +59,30 @@ def search(
     vector = mean_vector(embeddings, opened.models.model_id)
     if vector is None:
         raise PhotoError("expected photos of one person, got some that cancel each other out")
-    tracks, vectors = opened.read(camera)
-    found = nearest_tracks(vector, tracks, vectors, top=top)
+    with stages() as progress:
+        found = search_archive(opened, vector, top=top, camera=camera, progress=progress)
     fpir = DecideSettings().target_fpir if target_fpir is None else target_fpir
-    threshold = threshold_for(embedder.manifest.impostor_quantiles, fpir, max(1, len(tracks)))
+    threshold = threshold_for(embedder.manifest.impostor_quantiles, fpir, max(1, found.tracks))
+    _advise(found)
     if as_json:
         _print_json(found, threshold)
     else:
-        _print(found, threshold, len(tracks))
+        _print(found, threshold)
 
 
-def _print_json(found: Sequence[ArchiveMatch], threshold: float) -> None:
+def _advise(found: ArchiveFindings) -> None:
+    from edge_reid.archive.ann_upkeep import EXACT_TRACKS, has_faiss
+    from edge_reid.core.extras import how_to_install
+
+    if found.is_exact and found.tracks > EXACT_TRACKS and not has_faiss():
+        typer.echo(
+            f"{found.tracks} tracks were compared one by one; with faiss-cpu the next search "
+            f"makes an index of them: {how_to_install('archive')}",
+            err=True,
+        )
+
+
+def _print_json(found: ArchiveFindings, threshold: float) -> None:
     from dataclasses import asdict
 
     from edge_reid.cli.output import print_json
@@ -81,12 +94,12 @@ def _print_json(found: Sequence[ArchiveMatch], threshold: float) -> None:
                 "threshold": threshold,
                 **asdict(match.track),
             }
-            for match in found
+            for match in found.matches
         ]
     )
 
 
-def _print(found: Sequence[ArchiveMatch], threshold: float, tracks: int) -> None:
+def _print(found: ArchiveFindings, threshold: float) -> None:
     from edge_reid.cli.output import print_table
 
     rows = [
@@ -100,8 +113,11 @@ def _print(found: Sequence[ArchiveMatch], threshold: float, tracks: int) -> None
             match.track.video,
             ",".join(f"{edge:.0f}" for edge in match.track.box),
         )
-        for rank, match in enumerate(found, 1)
+        for rank, match in enumerate(found.matches, 1)
     ]
     titles = ("rank", "similarity", "over threshold", "camera", "first seen (UTC)", "last seen")
     print_table((*titles, "video", "box"), rows)
-    typer.echo(f"of {tracks} tracks; below the threshold of {threshold:.3f} it may be anybody")
+    how = "" if found.is_exact else ", by an index, which may miss one of fifty"
+    typer.echo(
+        f"of {found.tracks} tracks{how}; below the threshold of {threshold:.3f} it may be anybody"
+    )

@@ -1,0 +1,65 @@
+"""What a cluster of Dask is refused for: it runs what it is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
+
+from edge_reid.archive import cluster_indexing
+from edge_reid.archive.cluster_indexing import (
+    Cluster,
+    ClusterOrder,
+    do_video,
+    index_on_cluster,
+    versions_here,
+)
+from edge_reid.archive.track_archive import ArchiveModels, TrackArchive
+from edge_reid.archive.video_tracks import VideoJob
+from edge_reid.core.errors import ConfigError, SourceError
+from edge_reid.core.progress import no_progress
+
+JOB = VideoJob(Path("a.mp4"), "gate", "2026-03-01T12:00:00Z")
+
+
+def order(folder: Path, *versions: str) -> ClusterOrder:
+    return ClusterOrder(folder, None, None, "auto", versions or versions_here())
+
+
+def test_plain_connections_stay_on_this_machine() -> None:
+    assert Cluster("tcp://127.0.0.1:8786").security() is None
+    for url in ("tcp://10.0.0.1:8786", "tcp://scheduler.lab.example"):
+        with pytest.raises(ConfigError, match="lets everybody on the network run programs there"):
+            Cluster(url).security()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8786", "127.0.0.1:8786", "tls://"])
+def test_what_is_no_address_is_said(url: str) -> None:
+    with pytest.raises(ConfigError, match="--cluster: 1 mistake"):
+        Cluster(url).security()
+
+
+def test_tls_needs_certificates_of_both(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="needs --ca-file, --cert-file and --key-file"):
+        Cluster("tls://127.0.0.1").security()
+    missing = tmp_path / "ca.crt"
+    with pytest.raises(ConfigError, match=r"ca\.crt: cannot be read"):
+        Cluster("tls://127.0.0.1", missing, missing, missing).security()
+
+
+def test_a_scheduler_that_is_not_there_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_indexing, "CONNECT_S", 1)
+    with pytest.raises(SourceError, match="expected a scheduler of Dask that lets us in"):
+        index_on_cluster([JOB], order(tmp_path), Cluster("tcp://127.0.0.1:1"), no_progress)
+
+
+def test_a_worker_with_other_versions_or_models_does_nothing(tmp_path: Path) -> None:
+    archive = TrackArchive.create(tmp_path / "archive", ArchiveModels("0" * 16, 256, "d" * 64))
+    other = do_video(JOB, order(archive.folder, "edge-reid 0.0.1", "numpy 1.0"))
+    assert other.failure.startswith("its worker has other versions than edge-reid 0.0.1, numpy 1.0")
+    assert do_video(JOB, order(archive.folder)).failure.startswith("its worker has other models")
+    assert "expected an archive" in do_video(JOB, order(tmp_path)).failure
