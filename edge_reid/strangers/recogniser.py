@@ -31,6 +31,7 @@ from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.threshold import Quantiles, threshold_for
+from edge_reid.strangers.heard_stranger import Others, nobody_else
 from edge_reid.strangers.stranger import Stranger, Visit
 from edge_reid.strangers.stranger_store import StrangerStore
 
@@ -61,6 +62,7 @@ class StrangerRecogniser:
         purges: whether to forget people while it runs; a file is over before anybody is due, and
             must give the same events in every run.
         clock: Unix seconds of the device.
+        others: whom other devices of the site have told of.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class StrangerRecogniser:
         purges: bool,
         clock: Callable[[], float] = time.time,
         open_store: Callable[[], StrangerStore] | None = None,
+        others: Others = nobody_else,
     ) -> None:
         self._opened = store
+        self._others = others
         self._open_store = open_store
         self._settings = settings
         self._camera = camera
@@ -99,6 +103,7 @@ class StrangerRecogniser:
         camera: str,
         is_live: bool,
         stack: ExitStack,
+        others: Others = nobody_else,
     ) -> StrangerRecogniser | None:
         """As the settings say; None when nobody is to be remembered.
 
@@ -133,6 +138,7 @@ class StrangerRecogniser:
             impostor_quantiles=manifest.impostor_quantiles,
             purges=is_live,
             open_store=open_store,
+            others=others,
         )
 
     @property
@@ -195,19 +201,23 @@ class StrangerRecogniser:
         name = told or self._name_of_visit(hit) or self._whom_it_shows(hit, min_crops)
         visit = Visit(self._camera, hit.first_seen_utc_s, hit.last_seen_utc_s, hit.embeddings)
         now_utc_s, self._edition = self._clock(), None
-        if name and self._store.meet_again(name, visit, now_utc_s=now_utc_s):
+        others = self._others()
+        present = others.renamed.get(name, name) if name else None
+        if present and self._store.meet_again(present, visit, now_utc_s=now_utc_s):
             self._complaints.discard(NOT_KNOWN_AGAIN)
             return name
-        if told or hit.decision.crops < min_crops:
+        is_anothers = present is not None and others.has(present)
+        if (told or hit.decision.crops < min_crops) and not is_anothers:
             return told  # they were forgotten or merged meanwhile
-        name = self._store.meet(
+        given = self._store.meet(
             visit,
             origin=self._origin,
             now_utc_s=now_utc_s,
             max_people=self._settings.max_people,
+            named=present if is_anothers else None,
         )
         self._complaints.discard(NOT_KNOWN_AGAIN)
-        return name
+        return told or given
 
     def _name_of_visit(self, hit: Hit) -> str | None:
         """The name of the visit that a track continues, if that has one."""
@@ -241,7 +251,7 @@ class StrangerRecogniser:
             self._known, self._edition = self._store.strangers(), edition
         return [
             each
-            for each in self._known
+            for each in (*self._known, *self._others().strangers)
             if abs(hit.first_seen_utc_s - each.last_seen_utc_s) <= self._settings.keep_s
         ]
 
