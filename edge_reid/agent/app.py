@@ -41,6 +41,7 @@ from edge_reid.agent.shared_models import SharedModels
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.agent.stranger_sharing import StrangerSharing
+from edge_reid.agent.stranger_withdrawal import StrangerWithdrawal
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
@@ -221,6 +222,8 @@ def _open_sinks(
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
     nobody = StrangerPurge(settings.strangers_path)
     sharing = StrangerSharing.open(settings, manifest, uplink, is_live=views.are_live, stack=stack)
+    if views.are_live and not sharing:
+        StrangerWithdrawal.start(settings, manifest, uplink, stack)
     names = {
         name: StrangerRecogniser.open(
             settings,

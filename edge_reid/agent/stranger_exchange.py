@@ -18,8 +18,8 @@ from edge_reid.agent.stranger_eraser import StrangerEraser
 from edge_reid.core.config import StrangerSettings
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.mqtt.connection import Connection
 from edge_reid.mqtt.message import Received
+from edge_reid.mqtt.message_transport import MessageConnection
 from edge_reid.signing.certified_envelope import CertificateAuthority, CertifiedKey
 from edge_reid.signing.envelope import EnvelopeError
 from edge_reid.strangers.heard_store import HeardStrangerStore
@@ -110,7 +110,7 @@ class StrangerExchange:
             erased=self._eraser.done if is_settled else (),
         )
 
-    def begin(self, connection: Connection) -> None:
+    def begin(self, connection: MessageConnection) -> None:
         """Hear what stands at the broker, on a new connection, before anything is said."""
         connection.outlives_refusals = True
         self._packets.clear()
@@ -123,19 +123,23 @@ class StrangerExchange:
         while (left_s := settled_s - time.monotonic()) > 0:
             connection.turn(left_s)
 
-    def turn(self, connection: Connection) -> bool:
+    def turn(self, connection: MessageConnection) -> bool:
         """Hear, learn and tell; False: our clock was set, so that all should be heard anew."""
         connection.turn(0.0 if self._incoming.has_waiting else TURN_S)
         self._take_answers(connection)
-        self._carry_out_orders()
-        self._learn()
-        self._purge_when_due()
-        self._compare()
+        self.look_after_files()
         self._send(connection)
         if abs(self._offset_s() - self._clock_offset_s) <= CLOCKS_S:
             return True
         self._outgoing.tell_anew()
         return False
+
+    def look_after_files(self) -> None:
+        """Erase, learn and forget; also where there is no connection."""
+        self._carry_out_orders()
+        self._learn()
+        self._purge_when_due()
+        self._compare()
 
     def _hear_orders(self, message: Received) -> None:
         try:
@@ -151,7 +155,7 @@ class StrangerExchange:
         elif message.retained and message.body:
             self._outgoing.found(names["stranger"])
 
-    def _take_answers(self, connection: Connection) -> None:
+    def _take_answers(self, connection: MessageConnection) -> None:
         for packet_id in connection.take_acknowledged():
             if announced := self._packets.pop(packet_id, None):
                 self._outgoing.arrived(announced)
@@ -204,7 +208,7 @@ class StrangerExchange:
             heard,
             own_tag=self._own.tag,
             impostor_quantiles=self._quantiles,
-            target_fpir=self._settings.target_fpir,
+            target_fpir=self._settings.share_target_fpir,
         )
         if merged.taken:
             self._take_names(merged.taken, own)
@@ -234,7 +238,7 @@ class StrangerExchange:
                 self._heard.rename(name, present, kept_until[name])
                 _log.info("strangers: %s is %s from now on, as others call them", name, present)
 
-    def _send(self, connection: Connection) -> None:
+    def _send(self, connection: MessageConnection) -> None:
         if time.monotonic() < self._send_due_s:
             return
         for announced in self._outgoing.take_due(

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from edge_reid.agent.stranger_exchange import StrangerExchange
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings, StrangerSettings
-from edge_reid.core.errors import EdgeReidError, UsageError
+from edge_reid.core.errors import BrokerError, EdgeReidError, UsageError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.link_state import Link
 from edge_reid.mqtt.backoff import RETRY_S, Backoff
@@ -33,6 +33,8 @@ LOOK_S = 1.0
 STATE_INTERVAL_S = 5.0
 """Counts are told so often at most; what was erased, and what is wrong, at once."""
 FAREWELL_S = 2.0
+PAUSE_MAX_S = 30.0
+"""Before another attempt: meanwhile nobody is forgotten."""
 _NOT_YET = StrangersState(shared=0, heard=0, heard_from=0, refused=0, trouble=None, erased=())
 
 _log = logging.getLogger(__name__)
@@ -130,14 +132,14 @@ class StrangerSharing:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            began_s = time.monotonic()
-            try:
-                if self._is_online:
-                    self._share()
-            except Exception as error:
-                self._note(error)
-            pause_s = self._backoff.pause_s(lasted_s=time.monotonic() - began_s)
-            self._stopping.wait(pause_s if self._is_online else LOOK_S)
+            self._try_to_share()
+
+    def _try_to_share(self) -> None:
+        try:
+            self._share()
+        except Exception as error:  # files that fail; whatever it is costs names, never events
+            self._note(error)
+            self._stopping.wait(self._pause_s(0.0))
 
     @property
     def _is_online(self) -> bool:
@@ -171,13 +173,29 @@ class StrangerSharing:
                 heard=heard,
                 clock=self._clock,
             )
-            while self._goes_on:
-                connection = connect(self._broker)
-                try:
-                    self._serve(exchange, connection)
-                    connection.close()
-                finally:
-                    connection.abort()
+            while not self._stopping.is_set():
+                if self._is_online:
+                    self._connect_and_serve(exchange)
+                else:  # people are forgotten in time all the same
+                    exchange.look_after_files()
+                    self._others = exchange.others
+                    self._stopping.wait(LOOK_S)
+
+    def _connect_and_serve(self, exchange: StrangerExchange) -> None:
+        began_s = time.monotonic()
+        try:
+            connection = connect(self._broker)
+            try:
+                self._serve(exchange, connection)
+                connection.close()
+            finally:
+                connection.abort()
+        except BrokerError as error:
+            self._note(error)
+            self._stopping.wait(self._pause_s(time.monotonic() - began_s))
+
+    def _pause_s(self, lasted_s: float) -> float:
+        return min(self._backoff.pause_s(lasted_s=lasted_s), PAUSE_MAX_S)
 
     @property
     def _goes_on(self) -> bool:

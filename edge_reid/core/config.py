@@ -426,6 +426,9 @@ class StrangerSettings(_Section):
     """Whether the devices of the site tell each other of strangers, so that somebody has one name
     at all of them. Embeddings then leave this device, signed with its certificate, for the others
     of its site; needs `mqtt.url` with `mqtts://` and certificates of `certs.py`."""
+    share_target_fpir: Share = 0.02
+    """Accepted share of newcomers who get the name of somebody whom another device has seen. People
+    look less like themselves to another camera, so with `target_fpir` hardly anybody would."""
 
 
 class CommandSettings(_Section):
