@@ -59,7 +59,7 @@ class OutgoingStrangers:
     @property
     def is_settled(self) -> bool:
         """Whether nobody lies there who should not."""
-        return self._there.keys() <= self._wanted.keys() and not self._under_way
+        return self._there.keys() | self._under_way <= self._wanted.keys()
 
     def begin_anew(self) -> None:
         """On another connection: what was under way may have arrived, or not."""

@@ -79,10 +79,10 @@ class StrangerEraser:
         now_utc_s = self._clock()
         if order.strangers is None:
             issued_utc_s = min(utc_s(order.issued_at), now_utc_s)
-            self._heard.erase(None, issued_utc_s + CLOCKS_S)
             self._own.forget_all()
-        else:
+            self._heard.erase(None, issued_utc_s + CLOCKS_S)
+        else:  # ours first: the other file knows which names are of one person
             names = self._heard.present_names(order.strangers)
-            self._heard.erase(names, now_utc_s)
             self._own.forget_all(names)
+            self._heard.erase(names, now_utc_s)
         _log.info("strangers: erasure %s is done in the files of this device", order.id)

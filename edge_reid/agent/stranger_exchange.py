@@ -95,19 +95,22 @@ class StrangerExchange:
         self._edition: int | None = None  # of our own file, when we read it; None: read it anew
         self._clock_offset_s = self._offset_s()
         self._purge_due_s = self._send_due_s = 0.0
+        self._receipts: set[str] = set()  # ids of erasures whose people the broker has cleared
         self._trouble: dict[str, str] = {}  # by what it is about
 
     @property
     def state(self) -> StrangersState:
         """For the agent's status. An erasure counts as done when the broker has cleared, too."""
-        is_settled = self._outgoing.is_settled and not self._packets
+        done = self._eraser.done
+        if self._outgoing.is_settled:
+            self._receipts |= set(done)
         return StrangersState(
             shared=self._outgoing.count,
             heard=len(self.others.strangers),
             heard_from=len(self._agents),
             refused=self._incoming.refused,
             trouble="; ".join(self._trouble.values()) or None,
-            erased=self._eraser.done if is_settled else (),
+            erased=tuple(erasure for erasure in done if erasure in self._receipts),
         )
 
     def begin(self, connection: MessageConnection) -> None:

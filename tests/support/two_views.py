@@ -122,16 +122,8 @@ class MemoryDevice:
         """
         self._tracks += 1
         ended_s = self.clock() - ago_s
-        is_one = isinstance(what, np.ndarray)
-        looks = () if is_one else what
-        hit = seen(
-            HitType.END,
-            self._tracks,
-            what if is_one else np.empty(0),
-            ended_s - 0.5,
-            ended_s,
-            looks=looks,
-        )
+        one, looks = (what, ()) if isinstance(what, np.ndarray) else (np.empty(0), what)
+        hit = seen(HitType.END, self._tracks, one, ended_s - 0.5, ended_s, looks=looks)
         (named,) = self.recogniser.assign([hit], min_crops=3)
         return named.stranger
 

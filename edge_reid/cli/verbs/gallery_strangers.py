@@ -45,6 +45,8 @@ def strangers(
     """Show unknown people whom a device remembers. Where, when, how often, and until when."""
     from edge_reid.core.errors import UsageError
 
+    if site is not None and as_json:
+        raise UsageError("--json, --site: do not go together; `edge-reid fleet --json` has both")
     if site is not None:
         _of_site(login, topic_name("--site", site), forget, timeout, everybody=forget_all)
         return
