@@ -221,7 +221,7 @@ def _open_sinks(
     )
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
     nobody = StrangerPurge(settings.strangers_path)
-    sharing = StrangerSharing.open(settings, manifest, uplink, is_live=views.are_live, stack=stack)
+    sharing = StrangerSharing.open(settings, manifest, uplink, is_live=views.are_live)
     if views.are_live and not sharing:
         StrangerWithdrawal.start(settings, manifest, uplink, stack)
     names = {
@@ -236,6 +236,8 @@ def _open_sinks(
         or nobody
         for name in settings.cameras
     }
+    if sharing:
+        stack.enter_context(sharing)
     lines = stack.enter_context(EventLines(outputs.events)) if outputs.events else None
     return _Sinks(address, uplink, facts, names, lines)
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from edge_reid.agent.stranger_exchange import StrangerExchange
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config import AgentSettings, StrangerSettings
-from edge_reid.core.errors import BrokerError, EdgeReidError, UsageError
+from edge_reid.core.errors import BrokerError, EdgeReidError, GalleryError, UsageError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.link_state import Link
 from edge_reid.mqtt.backoff import RETRY_S, Backoff
@@ -88,10 +88,9 @@ class StrangerSharing:
         uplink: Uplink | None,
         *,
         is_live: bool,
-        stack: ExitStack,
     ) -> StrangerSharing | None:
-        """As the settings say; None where devices do not share, and for recordings: those give the
-        same events in every run.
+        """As the settings say, to be entered once there is a file of strangers; None where devices
+        do not share, and for recordings: those give the same events in every run.
 
         Raises:
             UsageError: there is no certificate, or it is not this agent's.
@@ -114,8 +113,7 @@ class StrangerSharing:
                 f"{settings.site}, got that of {holder}; issue it: certs.py agent {settings.agent}"
             )
         broker = Broker.from_settings(settings.mqtt)
-        sharing = cls(settings, manifest, uplink, broker=broker, key=key, authority=authority)
-        return stack.enter_context(sharing)
+        return cls(settings, manifest, uplink, broker=broker, key=key, authority=authority)
 
     def __enter__(self) -> StrangerSharing:
         self._uplink.publisher.show_strangers(self._state)
@@ -147,14 +145,7 @@ class StrangerSharing:
 
     def _share(self) -> None:
         with ExitStack() as files:
-            own = files.enter_context(
-                StrangerStore.open_or_make(
-                    self._settings.strangers_path,
-                    model_id=self._manifest.model_id,
-                    dimension=self._manifest.dimension,
-                    keep_s=self._strangers.keep_s,
-                )
-            )
+            own = files.enter_context(self._open_own())
             heard = files.enter_context(
                 HeardStrangerStore.open_or_make(
                     self._settings.heard_strangers_path,
@@ -180,6 +171,21 @@ class StrangerSharing:
                     exchange.look_after_files()
                     self._others = exchange.others
                     self._stopping.wait(LOOK_S)
+
+    def _open_own(self) -> StrangerStore:
+        """Who gives names has made the file, and is the only one who makes one.
+
+        Raises:
+            GalleryError: there is none, or it is of another model.
+        """
+        store = StrangerStore.open(self._settings.strangers_path, forgets=False)
+        if store.model_id != self._manifest.model_id:
+            store.close()
+            raise GalleryError(
+                f"strangers {store.path}: expected a file of model {self._manifest.model_id}, got "
+                f"one of {store.model_id}; give all agents of this device one model"
+            )
+        return store
 
     def _connect_and_serve(self, exchange: StrangerExchange) -> None:
         began_s = time.monotonic()

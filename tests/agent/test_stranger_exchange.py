@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from support.shared_stranger_examples import signed_stranger
 from support.sharing_device import MANIFEST, QUANTILES, look
 from support.two_views import MemoryDevice, MemorySite, exchanged
 
@@ -18,6 +19,8 @@ from edge_reid.wire.shared_strangers import CLOCKS_S
 
 BEGAN_S = time.time()  # certificates hold from now on
 HOUR_S = 3600.0
+NAME = "anon-aaaaaa-7"
+DOOR_TOPIC = f"edge-reid/lab/agents/door-1/strangers/{NAME}"
 
 
 class Clock:
@@ -114,8 +117,57 @@ class TestNames:
         exchanged(gate, yard)
         assert yard.sees(faint) == name
 
+    def test_whom_a_device_has_seen_as_two_others_cannot_join(self, device):
+        gate, yard = device("gate-1"), device("yard-1", share_target_fpir=0.2)
+        yard.sees(look(1))
+        two = gate.sees(look(1, 0.8, 1)), gate.sees(look(1, 0.7, 2))
+        assert two[0] != two[1]
+        exchanged(gate, yard)
+        assert len(set(gate.names)) == 2
+
+
+class TestWhatIsBelieved:
+    @pytest.mark.parametrize(
+        ("claim", "reason"),
+        [
+            ({"at": "2099-01-01T00:00:00.000Z"}, "expected what was written by now"),
+            ({"expires_at": "2020-01-01T00:00:00.000Z"}, "expected what holds still"),
+            ({"vector": "AAAA"}, "expected a vector of 64 numbers, got 3"),
+            ({"vector": 84 * "A" + "AA=="}, "expected a vector with a direction"),
+            ({"edition": 0}, "has signed what is no SharedStranger"),
+            ({"model_id": 16 * "f"}, "expected embeddings of model 0123456789abcdef"),
+            ({"stranger": "Anna"}, "has signed what is no SharedStranger"),
+            ({"agent": "gate-1"}, "it says something else than its topic"),
+        ],
+    )
+    def test_what_is_signed_and_wrong_is_refused(self, site, device, caplog, claim, reason):
+        yard = device("yard-1")
+        body = signed_stranger(site.key("door-1"), "door-1", NAME, **claim)
+        with caplog.at_level(logging.WARNING):
+            site.transport.publish(Message(DOOR_TOPIC, body, retain=True))
+            exchanged(yard)
+        assert yard.others == set()
+        assert yard.exchange.state.refused == 1
+        assert reason in caplog.text
+
+    def test_what_is_right_is_taken(self, site, device):
+        yard = device("yard-1")
+        body = signed_stranger(site.key("door-1"), "door-1", NAME)
+        site.transport.publish(Message(DOOR_TOPIC, body, retain=True))
+        exchanged(yard)
+        assert yard.others == {NAME}
+        assert yard.exchange.state.refused == 0
+
 
 class TestTime:
+    def test_nobody_is_kept_longer_than_here(self, device):
+        gate = device("gate-1", clock=Clock(), keep_s=24 * HOUR_S)
+        yard = device("yard-1", clock=Clock(), keep_s=HOUR_S)
+        gate.sees(look(1), ago_s=100.0)
+        exchanged(gate, yard)
+        (person,) = yard.heard.people()
+        assert person.forgotten_utc_s == pytest.approx(BEGAN_S + HOUR_S - 100.0, abs=1.0)
+
     def test_a_clock_that_is_far_ahead_is_not_believed(self, device, caplog):
         gate = device("gate-1", clock=Clock(ahead_s=CLOCKS_S + 10))
         yard = device("yard-1", clock=Clock())

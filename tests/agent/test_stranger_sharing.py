@@ -16,17 +16,18 @@ from support.mosquitto import mosquitto_path
 from support.outcome import Outcome
 from support.requirements import absent
 from support.secured_broker import SecuredMosquitto
+from support.shared_stranger_examples import signed_stranger
 from support.sharing_device import MANIFEST, SharingDevice, look
 
 from edge_reid.agent import stranger_exchange, stranger_sharing
 from edge_reid.agent.stranger_sharing import StrangerSharing
+from edge_reid.agent.stranger_withdrawal import StrangerWithdrawal
 from edge_reid.core.anonymous_names import precedes
 from edge_reid.core.errors import UsageError
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.signing.certified_envelope import CertifiedKey
-from edge_reid.strangers.stranger_store import StrangerStore
 from edge_reid.wire.payloads import StrangersState
 
 pytestmark = pytest.mark.broker
@@ -135,66 +136,13 @@ class TestOneName:
                 PATIENCE_S,
             )
 
-    def test_whom_a_device_has_seen_as_two_others_cannot_join(self, broker, tmp_path):
-        broker.stop()
-        with (
-            SharingDevice(tmp_path / "gate", broker, "gate-1") as gate,
-            SharingDevice(tmp_path / "yard", broker, "yard-1") as yard,
-        ):
-            yard.sees(look(1))
-            gate.sees(look(1, 0.85, 1))
-            gate.sees(look(1, 0.5, 2))
-            gate.sees(look(3))
-            broker.start()
-            eventually(lambda: len(yard.heard) == 3, 2 * PATIENCE_S)
-            assert len(set(gate.names)) == 3
-
-    def test_another_models_people_are_not_compared(self, broker, tmp_path):
-        other = MANIFEST.model_copy(update={"sha256": 64 * "f"})
-        with (
-            SharingDevice(tmp_path / "gate", broker, "gate-1", manifest=other) as gate,
-            SharingDevice(tmp_path / "yard", broker, "yard-1") as yard,
-        ):
-            hit = gate.recogniser
-            assert hit is not None
-            with StrangerStore.open(gate.settings.strangers_path) as store:
-                assert store.model_id == 16 * "f"
-            body = stranger_of(broker, "door-1", model_id=16 * "f")
-            say(broker, "door-1", (topic_of("door-1", NAME), body))
-            eventually(lambda: state_of(yard).refused == 1, PATIENCE_S)
-            assert yard.heard == set()
-
 
 NAME = "anon-aaaaaa-7"
 
 
-def stranger_of(
-    broker: SecuredMosquitto, signer: str, *, signed_by: CertifiedKey | None = None, **changes
-) -> bytes:
-    """What an agent says of somebody, signed."""
-    now = time.time()
-
-    def at(utc_s: float) -> str:
-        return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(utc_s))
-
-    content = {
-        "schema": "edge-reid.stranger/1",
-        "site": "lab",
-        "agent": signer,
-        "stranger": NAME,
-        "formerly": [],
-        "edition": 5,
-        "model_id": "0123456789abcdef",
-        "vector": "f" + 84 * "A" + "A==",  # 64 numbers
-        "camera": "door",
-        "first_seen": at(now - 20),
-        "last_seen": at(now - 10),
-        "expires_at": at(now + 600),
-        "at": at(now - 1),
-        **changes,
-    }
-    key = signed_by or key_of(broker, signer)
-    return key.sign(json.dumps(content).encode())
+def signed(broker: SecuredMosquitto, agent: str, **claims: object) -> bytes:
+    """What an agent says of somebody, with its signature."""
+    return signed_stranger(key_of(broker, agent), agent, NAME, **claims)
 
 
 class TestWhoMaySayIt:
@@ -214,12 +162,12 @@ class TestWhoMaySayIt:
             bent = bytearray(true)
             bent[-40] ^= 1
             forged = [
-                (topic_of("gate-1", NAME), stranger_of(broker, "gate-1", signed_by=door)),
-                (topic_of("gate-1", "anon-aaaaaa-8"), stranger_of(broker, "door-1")),
+                (topic_of("gate-1", NAME), signed_stranger(door, "gate-1", NAME)),
+                (topic_of("gate-1", "anon-aaaaaa-8"), signed(broker, "door-1")),
                 (topic_of("gate-1", "anon-aaaaaa-9"), true),  # moved to another name
                 (topic_of("door-1", name), true),  # and to another agent
                 (topic_of("gate-1", name), bytes(bent)),
-                (topic_of("office", NAME), stranger_of(broker, "office", signed_by=office)),
+                (topic_of("office", NAME), signed_stranger(office, "office", NAME)),
                 (topic_of("gate-1", "anon-aaaaaa-1"), b"not even a certificate"),
                 (topic_of("gate-1", "Anna"), true),
             ]
@@ -233,15 +181,15 @@ class TestWhoMaySayIt:
 
     def test_who_is_of_another_site_is_nobody_here(self, lax_broker, tmp_path):
         barn = key_of(lax_broker, "barn-1")
-        body = stranger_of(lax_broker, "barn-1", signed_by=barn)
+        body = signed_stranger(barn, "barn-1", NAME)
         with SharingDevice(tmp_path / "yard", lax_broker, "yard-1") as yard:
             say(lax_broker, "door-1", (topic_of("barn-1", NAME), body))
             eventually(lambda: state_of(yard).refused == 1, PATIENCE_S)
             assert yard.heard == set()
 
     def test_what_was_taken_back_or_replaced_does_not_come_again(self, lax_broker, tmp_path):
-        first = stranger_of(lax_broker, "door-1", edition=5)
-        second = stranger_of(lax_broker, "door-1", edition=6)
+        first = signed(lax_broker, "door-1", edition=5)
+        second = signed(lax_broker, "door-1", edition=6)
         topic = topic_of("door-1", NAME)
         with SharingDevice(tmp_path / "yard", lax_broker, "yard-1") as yard:
             say(lax_broker, "door-1", (topic, second))
@@ -253,27 +201,6 @@ class TestWhoMaySayIt:
             say(lax_broker, "door-1", (topic, second))
             eventually(lambda: state_of(yard).refused == 2, PATIENCE_S)
             assert yard.heard == set()
-
-    @pytest.mark.parametrize(
-        ("claim", "reason"),
-        [
-            ({"at": "2099-01-01T00:00:00.000Z"}, "expected what was written by now"),
-            ({"expires_at": "2020-01-01T00:00:00.000Z"}, "expected what holds still"),
-            ({"vector": "AAAA"}, "expected a vector of 64 numbers, got 3"),
-            ({"vector": 84 * "A" + "AA=="}, "expected a vector"),
-            ({"edition": 0}, "has signed what is no SharedStranger"),
-        ],
-    )
-    def test_what_is_signed_and_wrong_is_refused(self, broker, tmp_path, caplog, claim, reason):
-        body = stranger_of(broker, "door-1", **claim)
-        with (
-            SharingDevice(tmp_path / "yard", broker, "yard-1") as yard,
-            caplog.at_level(logging.WARNING),
-        ):
-            say(broker, "door-1", (topic_of("door-1", NAME), body))
-            eventually(lambda: state_of(yard).refused == 1, PATIENCE_S)
-            assert yard.heard == set()
-        assert reason in caplog.text
 
 
 class TestExpiry:
@@ -287,16 +214,6 @@ class TestExpiry:
             eventually(lambda: not lies_there(broker), PATIENCE_S)
             (person,) = yard.sharing.others().strangers
             assert person.forgotten_utc_s <= time.time() + 1.0
-
-    def test_nobody_is_kept_longer_than_here(self, broker, tmp_path):
-        with (
-            SharingDevice(tmp_path / "gate", broker, "gate-1", keep_s=3600.0) as gate,
-            SharingDevice(tmp_path / "yard", broker, "yard-1", keep_s=100.0) as yard,
-        ):
-            name = gate.sees(look(1), ago_s=10.0)
-            eventually(lambda: name in yard.heard, PATIENCE_S)
-            (person,) = yard.sharing.others().strangers
-            assert person.forgotten_utc_s == pytest.approx(time.time() + 90.0, abs=PATIENCE_S)
 
     def test_where_messages_do_not_expire_the_clock_of_who_hears_counts(self, broker, tmp_path):
         """MQTT 3.1.1, as of a NATS cluster. What is left is swept by its owner."""
@@ -427,16 +344,32 @@ class TestWhoShares:
         for share, is_live in ((False, True), (True, False)):
             device = SharingDevice(tmp_path / "gate", broker, "gate-1", share=share)
             with ExitStack() as stack:
-                opened = StrangerSharing.open(
-                    device.settings, MANIFEST, None, is_live=is_live, stack=stack
-                )
-                assert opened is None
+                uplink = device.connect(stack)
+                assert not StrangerSharing.open(device.settings, MANIFEST, uplink, is_live=is_live)
+
+    def test_who_shares_no_longer_takes_back_what_it_told_and_forgets_what_it_heard(
+        self, broker, tmp_path
+    ):
+        gate = SharingDevice(tmp_path / "gate", broker, "gate-1")
+        with SharingDevice(tmp_path / "yard", broker, "yard-1") as yard:
+            with gate:
+                names = {gate.sees(look(1)), yard.sees(look(2))}
+                eventually(lambda: gate.heard | yard.heard == names, PATIENCE_S)
+            quiet = SharingDevice(tmp_path / "gate", broker, "gate-1", share=False)
+            assert quiet.settings.heard_strangers_path.exists()
+            with ExitStack() as stack:
+                uplink = quiet.connect(stack)
+                StrangerWithdrawal.start(quiet.settings, MANIFEST, uplink, stack)
+                eventually(lambda: yard.heard == set(), PATIENCE_S)
+                eventually(lambda: not quiet.settings.heard_strangers_path.exists())
+            assert len(lies_there(broker)) == 1  # the yard's
 
     def test_another_agents_certificate_is_none(self, broker, tmp_path):
         device = SharingDevice(tmp_path / "gate", broker, "gate-1", login="door-1")
-        with pytest.raises(UsageError, match="expected the certificate of agent gate-1 of lab"):
-            device.__enter__()
-        device.__exit__()
+        with ExitStack() as stack:
+            uplink = device.connect(stack)
+            with pytest.raises(UsageError, match="expected the certificate of agent gate-1 of lab"):
+                StrangerSharing.open(device.settings, MANIFEST, uplink, is_live=True)
 
     def test_what_a_retired_agent_has_left_is_cleared(
         self,

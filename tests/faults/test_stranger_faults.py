@@ -1,4 +1,4 @@
-"""Somebody works at what devices tell each other of strangers: nothing that was changed is taken."""
+"""What devices tell each other of strangers, changed on its way: nothing of it is taken."""
 
 from __future__ import annotations
 

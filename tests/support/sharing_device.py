@@ -77,17 +77,19 @@ class SharingDevice:
         )
         self._tracks = 0
 
+    def connect(self, stack: ExitStack) -> Uplink:
+        """Its outbox and publisher."""
+        settings = self.settings
+        facts = AgentFacts(MODEL_ID, 1, time.time(), cameras=(self.camera,))
+        address = Address(settings.mqtt.root, settings.site, settings.agent)
+        return Uplink.open(settings, address, facts, stack)
+
     def __enter__(self) -> SharingDevice:
         self._stack = ExitStack()
         settings, stack = self.settings, self._stack
-        facts = AgentFacts(MODEL_ID, 1, time.time(), cameras=(self.camera,))
-        address = Address(settings.mqtt.root, settings.site, settings.agent)
-        self.uplink = Uplink.open(settings, address, facts, stack)
-        sharing = StrangerSharing.open(
-            settings, self.manifest, self.uplink, is_live=True, stack=stack
-        )
+        self.uplink = self.connect(stack)
+        sharing = StrangerSharing.open(settings, self.manifest, self.uplink, is_live=True)
         assert sharing is not None
-        self.sharing = sharing
         recogniser = StrangerRecogniser.open(
             settings,
             self.manifest,
@@ -98,15 +100,19 @@ class SharingDevice:
         )
         assert recogniser is not None
         self.recogniser = recogniser
+        self.sharing = stack.enter_context(sharing)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def sees(self, what: np.ndarray, ago_s: float = 60.0) -> str | None:
-        """A track of somebody that has ended so long ago; the name that its end tells."""
+    def sees(self, what: np.ndarray, ago_s: float | None = None) -> str | None:
+        """A track of somebody that has ended so long ago; the name that its end tells.
+
+        Tracks are ten seconds apart where nothing is said: nobody is in two places.
+        """
         self._tracks += 1
-        ended_s = time.time() - ago_s
+        ended_s = time.time() - (600.0 - 10.0 * self._tracks if ago_s is None else ago_s)
         hit = seen(HitType.END, self._tracks, what, ended_s - 5.0, ended_s)
         (named,) = self.recogniser.assign([hit], min_crops=3)
         return named.stranger
