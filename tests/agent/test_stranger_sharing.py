@@ -13,6 +13,7 @@ import pytest
 from support.consumer import Consumer, eventually
 from support.in_process import edge_reid  # noqa: F401 - a fixture
 from support.mosquitto import mosquitto_path
+from support.nats_cluster import SecuredNatsCluster, need_nats
 from support.outcome import Outcome
 from support.requirements import absent
 from support.secured_broker import SecuredMosquitto
@@ -384,3 +385,24 @@ class TestWhoShares:
         words = ("fleet", "forget", "gate-1", "--site", "lab", "--broker", broker.url, *login)
         assert edge_reid(*words).code == 0
         assert lies_there(broker) == {}
+
+
+@pytest.mark.soak
+def test_the_same_over_a_nats_cluster(tmp_path):
+    """MQTT 3.1.1, permissions of `certs.py`, nothing expires."""
+    need_nats()
+    cluster = SecuredNatsCluster(tmp_path)
+    try:
+        cluster.start()
+        cluster.wait_ready()
+        with (
+            SharingDevice(tmp_path / "gate", cluster, "gate-1", protocol="3.1.1") as gate,
+            SharingDevice(tmp_path / "yard", cluster, "yard-1", protocol="3.1.1") as yard,
+        ):
+            name = gate.sees(look(1))
+            eventually(lambda: name in yard.heard, 3 * PATIENCE_S)
+            assert yard.sees(look(1, towards=1)) == name
+            eventually(lambda: name in gate.heard, 3 * PATIENCE_S)
+            assert (state_of(gate).trouble, state_of(yard).trouble) == (None, None)
+    finally:
+        cluster.kill()
