@@ -204,7 +204,7 @@ class StrangerExchange:
             return
         self._edition = edition
         now_utc_s = self._clock()
-        own = self._own.strangers()
+        own = self._remembered()
         heard = [each for each in self._heard.people() if each.forgotten_utc_s > now_utc_s]
         merged = merged_names(
             own,
@@ -215,7 +215,7 @@ class StrangerExchange:
         )
         if merged.taken:
             self._take_names(merged.taken, own)
-            own = self._own.strangers()
+            own = self._remembered()
         renamed = self._heard.renamed()
         self._agents = frozenset(each.agent for each in heard)
         people = (
@@ -233,6 +233,14 @@ class StrangerExchange:
             ),
             former,
         )
+
+    def _remembered(self) -> tuple[Stranger, ...]:
+        """Our people. Whoever was recognised by a name while that was erased is forgotten, too."""
+        own = self._own.strangers()
+        gone = self._heard.erased_among({each.name for each in own})
+        if gone:
+            self._own.forget_all(gone)
+        return tuple(each for each in own if each.name not in gone)
 
     def _take_names(self, taken: Mapping[str, str], own: Sequence[Stranger]) -> None:
         kept_until = {each.name: each.forgotten_utc_s for each in own}

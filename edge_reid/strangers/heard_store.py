@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -195,6 +195,12 @@ class HeardStrangerStore:
                 )
             self._keep_newest("erased_names", "erased_utc_s", ERASED_MAX)
         wipe(self._file, self._db, shrink=True)
+
+    def erased_among(self, names: Collection[str]) -> frozenset[str]:
+        """Those of these names that are erased for good."""
+        with self._reading():
+            rows = self._db.execute("SELECT name FROM erased_names").fetchall()
+        return frozenset(name for (name,) in rows if name in names)
 
     def note_erasure(self, erasure_id: str, now_utc_s: float) -> None:
         """An erasure is done: nothing of its people is left in any file."""

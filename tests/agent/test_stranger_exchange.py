@@ -237,6 +237,20 @@ class TestBounds:
         assert yard.others == set()
 
 
+class TestErasure:
+    def test_who_was_recognised_while_being_erased_is_forgotten_too(self, site, device):
+        gate, yard = device("gate-1"), device("yard-1")
+        name = gate.sees(look(1))
+        exchanged(gate, yard)
+        before = yard.exchange.others  # as the thread of the frames may still have it
+        yard.heard.erase(frozenset({name}), BEGAN_S)
+        yard.exchange.look_after_files()
+        yard.exchange.others = before
+        assert yard.sees(look(1, towards=1)) == name
+        yard.turn(2)
+        assert yard.names == []
+
+
 class TestWhatLiesThere:
     def test_what_an_earlier_start_has_left_is_cleared(self, site, device):
         topic = "edge-reid/lab/agents/gate-1/strangers/anon-aaaaaa-7"

@@ -62,6 +62,8 @@ def _of_device(path: Path, forget: Sequence[str], *, as_json: bool) -> None:
         for name in forget:
             store.forget(name)
             typer.echo(f"{name}: forgotten, and overwritten in the file", err=as_json)
+        if forget and any(path.parent.glob("heard-strangers-*.db")):
+            typer.echo("other devices may have them still: --site erases everywhere", err=True)
         if forget and not as_json:
             return
         people = store.strangers()
