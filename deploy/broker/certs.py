@@ -32,7 +32,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -43,6 +43,7 @@ if not __package__:  # a script of a checkout: edge_reid lies beside deploy
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 try:
     from edge_reid.core.names import NAME_PATTERN, RESERVED_LEVELS
+    from edge_reid.signing.certificate_holder import URN, CertificateHolder, common_name
     from edge_reid.wire.bridge_topics import bridge_lines
     from edge_reid.wire.nats_permissions import DEFAULT_GROUP, NatsUser, users_file
     from edge_reid.wire.nats_subjects import SinkSubjects
@@ -56,7 +57,6 @@ except ImportError:
 CA_DAYS = 3650
 CERT_DAYS = 730
 RENEW_DAYS = 30
-URN = "urn:edge-reid:"
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 BRIDGE_FILE = Path(__file__).with_name("mosquitto-bridge.conf")
 
@@ -94,14 +94,9 @@ class Holder:
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> Holder:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        (urn,) = names.get_values_for_type(x509.UniformResourceIdentifier)
-        role, _, query = urn.removeprefix(URN).partition("?")
-        fields = parse_qs(query)
-        site = fields.get("site", [None])[0]
-        name, _, issue = _common_name(certificate).partition(".")
-        cameras, before = fields.get("camera", ()), fields.get("instead-of", ())
-        return cls(role, name, site, tuple(cameras), tuple(before), int(issue or 1))
+        found = CertificateHolder.of(certificate)
+        cameras, before = found.all("camera"), found.all("instead-of")
+        return cls(found.role, found.name, found.site, cameras, before, found.issue)
 
     def rules(self, root: str) -> Iterator[str]:
         """Lines of Mosquitto's ACL file."""
@@ -186,7 +181,7 @@ class Pki:
             certificate = _read_certificate(server)
             names = _names(certificate)
             usage = _usage(certificate)
-            host = _common_name(certificate)
+            host = common_name(certificate)
             self._keep_or_issue(
                 "server", f"server {host}", host, names, usage, renew_days=within_days
             )
@@ -393,11 +388,6 @@ def _names(certificate: x509.Certificate) -> list[x509.GeneralName]:
 
 def _usage(certificate: x509.Certificate) -> tuple[x509.ObjectIdentifier, ...]:
     return tuple(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    (attribute,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(attribute.value)
 
 
 def _is_signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:

@@ -12,11 +12,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from deploy.broker.certs import URN, Holder
+from deploy.broker.certs import Holder
 from deploy.site import installed_paths
 from deploy.site.agent_config import AgentConfigSpec
 from deploy.site.site import Site, SiteCamera, SiteDevice
 from edge_reid.core.errors import ConfigError, UsageError
+from edge_reid.signing.certificate_holder import URN
 from edge_reid.signing.keys import read_public_key
 
 Secrets = dict[PurePosixPath, bytes]

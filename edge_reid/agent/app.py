@@ -40,6 +40,8 @@ from edge_reid.agent.run_report import RunReport
 from edge_reid.agent.shared_models import SharedModels
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
+from edge_reid.agent.stranger_sharing import StrangerSharing
+from edge_reid.agent.stranger_withdrawal import StrangerWithdrawal
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
@@ -49,6 +51,7 @@ from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
+from edge_reid.strangers.heard_stranger import nobody_else
 from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
 from edge_reid.strangers.recogniser import StrangerRecogniser
@@ -218,13 +221,23 @@ def _open_sinks(
     )
     uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
     nobody = StrangerPurge(settings.strangers_path)
+    sharing = StrangerSharing.open(settings, manifest, uplink, is_live=views.are_live)
+    if views.are_live and not sharing:
+        StrangerWithdrawal.start(settings, manifest, uplink, stack)
     names = {
         name: StrangerRecogniser.open(
-            settings, manifest, camera=name, is_live=views.are_live, stack=stack
+            settings,
+            manifest,
+            camera=name,
+            is_live=views.are_live,
+            stack=stack,
+            others=sharing.others if sharing else nobody_else,
         )
         or nobody
         for name in settings.cameras
     }
+    if sharing:
+        stack.enter_context(sharing)
     lines = stack.enter_context(EventLines(outputs.events)) if outputs.events else None
     return _Sinks(address, uplink, facts, names, lines)
 

@@ -19,6 +19,7 @@ from edge_reid.wire.payloads import (
     CameraStatus,
     DriftFigures,
     LookFigures,
+    StrangersState,
 )
 
 LARGE_SITE = 50
@@ -161,7 +162,21 @@ def _state(member: FleetMember, status: AgentStatus, now: datetime) -> Text:
         lines.append(Text(f"threshold set to {status.commands.threshold_set:g}", "yellow"))
     if status.commands and status.commands.ignored:
         lines.append(Text(f"{status.commands.ignored} messages were no commands", "yellow"))
+    lines += _sharing(status.strangers)
     return Text("\n").join(lines)
+
+
+def _sharing(strangers: StrangersState | None) -> list[Text]:
+    """`shares 12 strangers, has 30 of 2 agents`, and what is wrong with that."""
+    if strangers is None:
+        return []
+    others = f"has {strangers.heard} of {strangers.heard_from} others"
+    lines = [Text(f"shares {strangers.shared} strangers, {others}", "dim")]
+    if strangers.refused:
+        lines.append(Text(f"{strangers.refused} messages of strangers refused", "yellow"))
+    if strangers.trouble:
+        lines.append(Text(f"strangers: {shown(strangers.trouble)}", "red"))
+    return lines
 
 
 def _release(member: FleetMember) -> Text:

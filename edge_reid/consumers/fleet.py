@@ -23,6 +23,7 @@ from edge_reid.wire.topics import (
     AGENT_STATUS,
     AGENT_UPDATE,
     CAMERA_STATUS,
+    STRANGER,
     Topic,
 )
 
@@ -117,6 +118,10 @@ class Fleet:
             for camera in sorted(member.cameras)
         ]
         return (*own, *cameras)
+
+    def strangers_filter(self, name: str) -> str:
+        """Where an agent leaves strangers for the others of its site; no reader may see them."""
+        return STRANGER.filter(self._root, self._site, agent=name)
 
     def _listener(self, topic: Topic, read: Callable[[str, bytes], None]) -> Listener:
         """One that reads what comes on topics of one kind: of whom it is, and the payload."""

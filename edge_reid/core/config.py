@@ -422,6 +422,13 @@ class StrangerSettings(_Section):
     target_fpir: Share = 0.002
     """Accepted share of newcomers who get the name of somebody seen before. Lower than for
     identities: two names of one person can be merged, two people under one name not separated."""
+    share: bool = False
+    """Whether the devices of the site tell each other of strangers, so that somebody has one name
+    at all of them. Embeddings then leave this device, signed with its certificate, for the others
+    of its site; needs `mqtt.url` with `mqtts://` and certificates of `certs.py`."""
+    share_target_fpir: Share = 0.02
+    """Accepted share of newcomers who get the name of somebody whom another device has seen. People
+    look less like themselves to another camera, so with `target_fpir` hardly anybody would."""
 
 
 class CommandSettings(_Section):
@@ -781,11 +788,20 @@ class AgentSettings(_Section):
             )
         if self.home_assistant.pictures and not self.home_assistant.enabled:
             raise ValueError("home_assistant.pictures: expected enabled = true beside it; set it")
+        if self.strangers and self.strangers.share and not self._has_tls_broker:
+            raise ValueError(
+                "strangers.share: expected mqtt.url with mqtts:// beside it, got "
+                f"{self.mqtt.url or 'none'}; devices know each other by their certificates"
+            )
         if self.update and self.mqtt.url is None:
             raise ValueError(
                 "update: expected mqtt.url, got none; heads of releases come from the broker"
             )
         return self
+
+    @property
+    def _has_tls_broker(self) -> bool:
+        return self.mqtt.url is not None and self.mqtt.url.startswith("mqtts://")
 
     @property
     def outbox_path(self) -> Path:
@@ -807,6 +823,11 @@ class AgentSettings(_Section):
         """File of the strangers, whether or not there is a section `[strangers]`."""
         given = self.strangers.path if self.strangers else None
         return given or self.outbox_path.with_name("strangers.db")
+
+    @property
+    def heard_strangers_path(self) -> Path:
+        """File of what other devices say of strangers. Each agent of a device has its own."""
+        return self.outbox_path.with_name(f"heard-strangers-{self.agent}.db")
 
 
 def _completed(camera: CameraSettings, agent: Mapping[str, Any]) -> CameraSettings:

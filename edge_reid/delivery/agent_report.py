@@ -23,6 +23,7 @@ from edge_reid.wire.payloads import (
     AgentStatus,
     CameraBrief,
     GalleryState,
+    StrangersState,
 )
 from edge_reid.wire.topics import Address, event_camera
 
@@ -65,6 +66,8 @@ class AgentReport:
         self.instance_id = secrets.token_hex(8)
         """Of this start of the agent."""
         self.camera_states: tuple[CameraBrief, ...] = ()
+        self.strangers: StrangersState | None = None
+        """How it shares them; None: it does not."""
         self._address = address
         self._outbox = outbox
         self._period_s = period_s
@@ -129,6 +132,7 @@ class AgentReport:
             gallery_version=self.facts.gallery_version,
             gallery=self.facts.gallery,
             commands=self._commands.state if self._commands else None,
+            strangers=self.strangers,
             cameras=self._cameras,
             camera_states=(self.camera_states or None) if state == "online" else None,
             camera_taken=self._camera_guard.trouble,

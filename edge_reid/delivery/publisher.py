@@ -28,7 +28,7 @@ from edge_reid.mqtt.message_transport import MessageConnection, MessageTransport
 from edge_reid.mqtt.refusals import Refusals
 from edge_reid.mqtt.waker import Waker
 from edge_reid.wire.events import OutgoingEvent
-from edge_reid.wire.payloads import CameraBrief
+from edge_reid.wire.payloads import CameraBrief, StrangersState
 from edge_reid.wire.topics import Address
 
 __all__ = ["AgentFacts", "Link", "LinkState", "Publisher"]
@@ -151,6 +151,11 @@ class Publisher:
         if states != self._report.camera_states:
             self._report.camera_states = states
             self._publish_status_soon()
+
+    def show_strangers(self, state: StrangersState) -> None:
+        """Say in the agent's status how it shares strangers."""
+        self._report.strangers = state
+        self._publish_status_soon()
 
     @property
     def replayed(self) -> int:

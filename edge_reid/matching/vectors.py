@@ -68,6 +68,35 @@ def vector_sha256(vector: Vector) -> str:
     return hashlib.sha256(pack(vector)).hexdigest()
 
 
+def pack_coarsely(vector: Vector) -> bytes:
+    """(D,) of unit norm as D bytes, for a message: int8 of which the largest is 127.
+
+    Moves a similarity by 2e-3 at most (256 numbers, 148 tracks of 74 people).
+
+    >>> pack_coarsely(np.array([0.6, -0.8], np.float32)).hex()
+    '5f81'
+    """
+    whole: NDArray[np.int8] = np.round(vector * (127.0 / np.abs(vector).max())).astype(np.int8)
+    return whole.tobytes()
+
+
+def unpack_coarsely(body: bytes, dimension: int) -> Vector:
+    """(D,) float32 of unit norm from what `pack_coarsely` gave.
+
+    >>> unpack_coarsely(bytes.fromhex("5f81"), 2).round(2)
+    array([ 0.6 , -0.8 ], dtype=float32)
+
+    Raises:
+        ValueError: it has another length, or no direction.
+    """
+    if len(body) != dimension:
+        raise ValueError(f"expected a vector of {dimension} numbers, got {len(body)}")
+    vector = unit(np.frombuffer(body, np.int8).astype(np.float32))
+    if not vector.any():
+        raise ValueError("expected a vector with a direction, got zeros")
+    return vector
+
+
 def unpack(blobs: Sequence[bytes], dimension: int) -> Vectors:
     """(N, D) float32 from what `pack` gave for each row.
 

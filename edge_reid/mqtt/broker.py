@@ -61,7 +61,7 @@ class Broker:
         url = ServerUrl.parse(settings.url, ports) if settings.url else ServerUrl("mqtt", ())
         is_tls = url.scheme in TLS_SCHEMES.values()
         mistakes = _contradictions(settings, url, is_tls=is_tls)
-        files = _files(settings, os.environ)
+        files = login_files(settings)
         is_login = settings.username or settings.password_file
         password = _read_password(files["password_file"], mistakes) if is_login else None
         context = _tls_context(files, mistakes) if is_tls else None
@@ -116,9 +116,9 @@ def _contradictions(settings: MqttSettings, url: ServerUrl, *, is_tls: bool) -> 
     return mistakes
 
 
-def _files(settings: MqttSettings, environment: Mapping[str, str]) -> dict[str, Path | None]:
-    """What the settings name, else what systemd hands over under the usual name."""
-    folder = environment.get("CREDENTIALS_DIRECTORY")
+def login_files(settings: MqttSettings) -> dict[str, Path | None]:
+    """What the settings name, else what systemd hands over under the usual name; by their keys."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
 
     def handed_over(name: str) -> Path | None:
         path = Path(folder, name) if folder else None

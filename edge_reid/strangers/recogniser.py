@@ -22,15 +22,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 
 from edge_reid.core.config import AgentSettings, StrangerSettings
 from edge_reid.core.errors import GalleryError, NoRoomError
 from edge_reid.core.manifest import EmbeddingManifest
-from edge_reid.core.types import Hit, HitType, Known
+from edge_reid.core.types import Hit, HitType, Known, Vector
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.threshold import Quantiles, threshold_for
+from edge_reid.strangers.heard_stranger import Others, nobody_else
 from edge_reid.strangers.stranger import Stranger, Visit
 from edge_reid.strangers.stranger_store import StrangerStore
 
@@ -43,6 +45,8 @@ VISITS_KEPT = 256
 NOT_KNOWN_AGAIN = "unknown people are not known again"
 KEPT_TOO_LONG = "unknown people are kept too long"
 
+_OwnAndOthers = tuple[Sequence[Stranger], Sequence[Stranger]]
+"""People whom this device has seen, and those of whom others have told."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,6 +65,7 @@ class StrangerRecogniser:
         purges: whether to forget people while it runs; a file is over before anybody is due, and
             must give the same events in every run.
         clock: Unix seconds of the device.
+        others: whom other devices of the site have told of.
     """
 
     def __init__(
@@ -74,8 +79,10 @@ class StrangerRecogniser:
         purges: bool,
         clock: Callable[[], float] = time.time,
         open_store: Callable[[], StrangerStore] | None = None,
+        others: Others = nobody_else,
     ) -> None:
         self._opened = store
+        self._others = others
         self._open_store = open_store
         self._settings = settings
         self._camera = camera
@@ -99,6 +106,7 @@ class StrangerRecogniser:
         camera: str,
         is_live: bool,
         stack: ExitStack,
+        others: Others = nobody_else,
     ) -> StrangerRecogniser | None:
         """As the settings say; None when nobody is to be remembered.
 
@@ -133,6 +141,7 @@ class StrangerRecogniser:
             impostor_quantiles=manifest.impostor_quantiles,
             purges=is_live,
             open_store=open_store,
+            others=others,
         )
 
     @property
@@ -195,19 +204,23 @@ class StrangerRecogniser:
         name = told or self._name_of_visit(hit) or self._whom_it_shows(hit, min_crops)
         visit = Visit(self._camera, hit.first_seen_utc_s, hit.last_seen_utc_s, hit.embeddings)
         now_utc_s, self._edition = self._clock(), None
-        if name and self._store.meet_again(name, visit, now_utc_s=now_utc_s):
+        others = self._others()
+        present = others.renamed.get(name, name) if name else None
+        if present and self._store.meet_again(present, visit, now_utc_s=now_utc_s):
             self._complaints.discard(NOT_KNOWN_AGAIN)
             return name
-        if told or hit.decision.crops < min_crops:
+        is_anothers = present is not None and others.has(present)
+        if (told or hit.decision.crops < min_crops) and not is_anothers:
             return told  # they were forgotten or merged meanwhile
-        name = self._store.meet(
+        given = self._store.meet(
             visit,
             origin=self._origin,
             now_utc_s=now_utc_s,
             max_people=self._settings.max_people,
+            named=present if is_anothers else None,
         )
         self._complaints.discard(NOT_KNOWN_AGAIN)
-        return name
+        return told or given
 
     def _name_of_visit(self, hit: Hit) -> str | None:
         """The name of the visit that a track continues, if that has one."""
@@ -221,29 +234,49 @@ class StrangerRecogniser:
             del self._visits[oldest]
 
     def _whom_it_shows(self, hit: Hit, min_crops: int) -> str | None:
-        people = [each for each in self._lately_seen(hit) if not self._is_elsewhere(each, hit)]
-        nearest = self._nearest(hit, people, min_crops)
+        own, others = self._lately_seen(hit)
+        free = [each for each in own if not self._is_elsewhere(each, hit)]
+        free_others = [each for each in others if not self._is_elsewhere(each, hit)]
+        nearest = self._nearest(hit, (free, free_others), min_crops)
         return nearest.name if nearest else None
 
-    def _nearest(self, hit: Hit, people: Sequence[Stranger], min_crops: int) -> Stranger | None:
-        """The nearest of these people, if near enough to be meant."""
+    def _nearest(self, hit: Hit, people: _OwnAndOthers, min_crops: int) -> Stranger | None:
+        """The nearest of these people, if near enough to be meant. Those of other devices, whose
+        cameras show people otherwise, have a rate of their own.
+        """
         vector = mean_vector(hit.embeddings, self._store.model_id)
-        if vector is None or not people or hit.decision.crops < min_crops:
+        if vector is None or hit.decision.crops < min_crops:
             return None
+        settings = self._settings
+        rates = settings.target_fpir, settings.share_target_fpir
+        found = [self._nearest_of(vector, *each) for each in zip(people, rates, strict=True)]
+        _, nearest = max(found, key=itemgetter(0))
+        return nearest
+
+    def _nearest_of(
+        self, vector: Vector, people: Sequence[Stranger], target_fpir: float
+    ) -> tuple[float, Stranger | None]:
+        """Similarity and person; None when nobody is near enough."""
+        if not people:
+            return -1.0, None
         similarities = np.stack([each.vector for each in people]) @ vector
         nearest = int(similarities.argmax())
-        threshold = threshold_for(self._quantiles, self._settings.target_fpir, len(people))
-        return people[nearest] if similarities[nearest] >= threshold else None
+        is_near = similarities[nearest] >= threshold_for(self._quantiles, target_fpir, len(people))
+        return (float(similarities[nearest]), people[nearest]) if is_near else (-1.0, None)
 
-    def _lately_seen(self, hit: Hit) -> list[Stranger]:
+    def _lately_seen(self, hit: Hit) -> _OwnAndOthers:
         edition = self._store.edition  # before reading: a change meanwhile is then noticed
         if self._edition != edition:
             self._known, self._edition = self._store.strangers(), edition
-        return [
-            each
-            for each in self._known
-            if abs(hit.first_seen_utc_s - each.last_seen_utc_s) <= self._settings.keep_s
-        ]
+        own, others = (
+            [
+                each
+                for each in people
+                if abs(hit.first_seen_utc_s - each.last_seen_utc_s) <= self._settings.keep_s
+            ]
+            for people in (self._known, self._others().strangers)
+        )
+        return own, others
 
     def _is_elsewhere(self, stranger: Stranger, hit: Hit) -> bool:
         """Whether another track of this camera shows them at the same time."""

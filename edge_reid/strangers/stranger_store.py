@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,6 +100,13 @@ class StrangerStore:
         with self._file.explained():
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
+    @property
+    def tag(self) -> str | None:
+        """In every name that is given here; None before the first."""
+        with self._reading():
+            (tag,) = self._db.execute("SELECT tag FROM ledger").fetchone()
+            return None if tag is None else str(tag)
+
     def strangers(self) -> tuple[Stranger, ...]:
         """All who are not forgotten, in the order of their first visits."""
         with self._reading():
@@ -131,7 +138,15 @@ class StrangerStore:
         with self._reading():
             return self._looks(self._need(name))
 
-    def meet(self, visit: Visit, *, origin: str, now_utc_s: float, max_people: int) -> str:
+    def meet(
+        self,
+        visit: Visit,
+        *,
+        origin: str,
+        now_utc_s: float,
+        max_people: int,
+        named: str | None = None,
+    ) -> str:
         """Somebody new; returns their name. Beyond `max_people` the longest unseen are forgotten.
 
         Args:
@@ -139,10 +154,11 @@ class StrangerStore:
             origin: what tells this device from others; it goes into the tag of the first name ever.
             now_utc_s: on the clock of the device: they are kept from then on.
             max_people: of whom the file may hold.
+            named: what another device calls them; None: they are new to all.
         """
         with self._changing():
             number, tag = self._next(stranger_tag(origin, round(visit.first_seen_utc_s * 1000)))
-            name = stranger_name(tag, number)
+            name = named or stranger_name(tag, number)
             self._db.execute(
                 "INSERT INTO strangers VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
                 (
@@ -204,10 +220,32 @@ class StrangerStore:
             self._db.execute("DELETE FROM strangers WHERE number = ?", (giver,))
             self._learn(taker, ())
 
+    def rename(self, name: str, present: str) -> bool:
+        """Give somebody the name that other devices have for them; False: they are forgotten.
+
+        Raises:
+            GalleryError: somebody of this device has that name.
+        """
+        with self._changing():
+            taken = self._db.execute("SELECT 1 FROM strangers WHERE name = ?", (present,))
+            if taken.fetchone():
+                raise self._file.trouble(f"expected a name that nobody has, got {present}")
+            changed = self._db.execute(
+                "UPDATE strangers SET name = ? WHERE name = ?", (present, name)
+            )
+            return changed.rowcount > 0
+
     def forget(self, name: str) -> None:
         """Overwrite a stranger; raises GalleryError when there is none of that name."""
         with self._rewriting():
             self._db.execute("DELETE FROM strangers WHERE number = ?", (self._need(name),))
+
+    def forget_all(self, names: Container[str] | None = None) -> None:
+        """Overwrite whoever has one of these names; None: everybody."""
+        with self._rewriting():
+            rows = self._db.execute("SELECT number, name FROM strangers").fetchall()
+            gone = [(number,) for number, name in rows if names is None or name in names]
+            self._db.executemany("DELETE FROM strangers WHERE number = ?", gone)
 
     def purge(self, now_utc_s: float, *, shrink: bool = False) -> None:
         """Overwrite whoever was not noted for `keep_s`, on the clock of the device.

@@ -51,11 +51,25 @@ _SIGNED_HEAD: Json = {
     "summary": "A signed head: 128 hex digits of an Ed25519 signature, a line end, and JSON.",
     "payload": {"type": "string", "pattern": r"^[0-9a-f]{128}\n"},
 }
+_CERTIFIED: Json = {
+    "contentType": "text/plain",
+    "payload": {"type": "string", "pattern": r"^[A-Za-z0-9+/=]+\n[A-Za-z0-9+/=]+\n\{"},
+}
 OTHERS: dict[Topic, Json] = {
     topics.PICTURE: {
         "contentType": "image/jpeg",
         "summary": "The best crop of the last hit of a camera; only where pictures may leave.",
         "payload": {"type": "string", "format": "binary"},
+    },
+    topics.STRANGER: {
+        **_CERTIFIED,
+        "summary": "An unknown person, for the other devices of a site: the agent's certificate, "
+        "its signature and edge-reid.stranger/1, a line each.",
+    },
+    topics.STRANGER_ERASURES: {
+        **_CERTIFIED,
+        "summary": "Whom all devices of a site are to forget: a commander's certificate, its "
+        "signature and edge-reid.erasures/1, a line each.",
     },
     topics.GALLERY_HEAD: _SIGNED_HEAD,
     topics.RELEASE_HEAD: _SIGNED_HEAD,
@@ -72,6 +86,7 @@ PARAMETERS: dict[str, str] = {
     "site": "A site; `a-z 0-9 _ -`, as the next two.",
     "agent": "An agent of the site.",
     "camera": "A camera of the site.",
+    "stranger": "An anonymous name.",
     "identity": "A person's name in the letters of a topic.",
     "sha256": "Of the snapshot, in hex.",
     "n": "Number of the chunk.",

@@ -432,6 +432,24 @@ class CommandsState(Payload):
     """By `set-threshold`, until the next reload or start; null: as configured."""
 
 
+class StrangersState(Payload):
+    """How an agent stands that shares strangers with the other devices of its site."""
+
+    shared: Count
+    """Of this device's strangers, those that lie at the broker for the others."""
+    heard: Count
+    """Of others' strangers, those that it knows."""
+    heard_from: Count
+    """Agents whose they are."""
+    refused: Count
+    """Messages since the start that were not taken: forged, damaged, out of date."""
+    trouble: Words | None
+    """Why it does not share now, in words; null when it does."""
+    erased: Annotated[tuple[EventId, ...], Field(max_length=LINES_MAX)]
+    """Of the erasures that stand at the broker, those that are done: nothing of these people is
+    left on this device, nor retained by it."""
+
+
 class CameraBrief(Payload):
     """How a camera of an agent does, in short."""
 
@@ -467,6 +485,8 @@ class AgentStatus(Payload):
     """Null for an agent whose gallery is its own."""
     commands: CommandsState | None = Field(None, json_schema_extra=_SINCE_0_2)
     """Null for an agent that takes none."""
+    strangers: StrangersState | None = Field(None, json_schema_extra=_SINCE_0_6)
+    """Null for an agent that does not share them."""
     cameras: Annotated[tuple[Name, ...], Field(max_length=LINES_MAX)] | None = Field(
         None, json_schema_extra=_SINCE_0_5
     )

@@ -17,6 +17,7 @@ from edge_reid.wire.payloads import (
     UnknownPayload,
     ZonePayload,
 )
+from edge_reid.wire.shared_strangers import SharedStranger, StrangerErasures
 
 PAYLOADS: tuple[type[Payload], ...] = (
     HitPayload,
@@ -30,6 +31,8 @@ PAYLOADS: tuple[type[Payload], ...] = (
     EventsStored,
     Command,
     CommandResult,
+    SharedStranger,
+    StrangerErasures,
 )
 
 

@@ -128,6 +128,21 @@ AGENT_UPDATE = Topic(
     readers=(ANY_AGENT, READER, RELEASER, COMMANDER),
     is_retained=True,
 )
+STRANGER = Topic(  # an embedding: no reader sees it
+    "agents/{agent}/strangers/{stranger}",
+    # a commander has everybody forgotten, and clears what a retired agent has left
+    writers=(AGENT, COMMANDER),
+    readers=(ANY_AGENT, COMMANDER),
+    is_retained=True,
+)
+"""An unknown person whom a device remembers, for the others of its site that share strangers."""
+STRANGER_ERASURES = Topic(
+    "agents/erasures",
+    writers=(COMMANDER,),
+    readers=(ANY_AGENT, COMMANDER),
+    is_retained=True,
+)
+"""Strangers whom all devices of a site are to forget, also those that are away now."""
 IDENTITY = Topic(
     "identities/{identity}",
     writers=(ANY_AGENT, PUBLISHER),  # a publisher clears the states of people who were removed
@@ -162,6 +177,8 @@ TOPICS = (
     AGENT_RESULT,
     AGENT_STORED,
     AGENT_UPDATE,
+    STRANGER,
+    STRANGER_ERASURES,
     IDENTITY,
     GALLERY_HEAD,
     GALLERY_BLOB,
@@ -169,9 +186,9 @@ TOPICS = (
 )
 """All there are."""
 
-BRIDGED = tuple(topic for topic in TOPICS if topic is not PICTURE)
-"""What a site passes on to a hub, or gets from it. Who lets pictures leave a device has not let
-them leave the site."""
+BRIDGED = tuple(topic for topic in TOPICS if topic not in {PICTURE, STRANGER, STRANGER_ERASURES})
+"""What a site passes on to a hub, or gets from it. Who lets pictures or strangers leave a device
+has not let them leave the site."""
 
 DISCOVERY_PREFIX = "homeassistant"
 """First level of Home Assistant's own topics, where nobody has set another."""

@@ -36,6 +36,7 @@ from edge_reid.wire.payloads import (
     DeviceUpdate,
     GalleryState,
     LookFigures,
+    StrangersState,
 )
 from edge_reid.wire.topics import Address
 
@@ -180,6 +181,17 @@ def test_what_a_person_should_know_is_said() -> None:
     assert "outbox damaged: outbox.db.damaged" in text
     assert "threshold set to 0.8" in text
     assert "3 messages were no commands" in text
+
+
+def test_who_shares_strangers_and_how_many_it_has_of_others() -> None:
+    state = StrangersState(
+        shared=12, heard=30, heard_from=2, refused=4, trouble="no room", erased=("e-1",)
+    )
+    text = " ".join(shown(fleet_of(status("gate-1", strangers=state), status("yard-1"))).split())
+    assert "shares 12 strangers, has 30 of 2 others" in text
+    assert "4 messages of strangers refused" in text
+    assert "strangers: no room" in text
+    assert text.count("shares") == 1  # the yard does not
 
 
 def test_what_is_wrong_with_the_broker_is_shown_as_it_is() -> None:

@@ -43,6 +43,7 @@ from edge_reid.wire.payloads import (
     parse_event,
 )
 from edge_reid.wire.schemas import PAYLOADS
+from edge_reid.wire.shared_strangers import SharedStranger, StrangerErasure, StrangerErasures
 from edge_reid.wire.topics import topic_level
 
 EXAMPLE_CONFIG = (Path(__file__).parents[2] / "deploy" / "agent.toml").read_bytes()
@@ -83,6 +84,25 @@ VALID = (
         at=AT,
     ).to_json(),
     EventsStored(site="lab", agent="a", event_ids=("x", "y")).to_json(),
+    SharedStranger(
+        site="lab",
+        agent="a",
+        stranger="anon-3fa2c1-12",
+        formerly=("anon-3fa2c2-1",),
+        edition=7,
+        model_id="d29f7071d9ba8357",
+        vector="fwAA",
+        camera="gate",
+        first_seen=AT,
+        last_seen=AT,
+        expires_at=AT,
+        at=AT,
+    ).to_json(),
+    StrangerErasures(
+        site="lab",
+        erasures=(StrangerErasure(id="e-1", strangers=("anon-3fa2c1-12",), issued_at=AT),),
+        at=AT,
+    ).to_json(),
     Command(id="c-1", command="set-threshold", issued_at=AT, threshold=0.7).to_json(),
     CommandResult(
         id="c-2",

@@ -39,11 +39,14 @@ TOPICS = {
     "edge-reid.stored/1": r"edge-reid/lab/agents/gate-1/stored",
     "edge-reid.command/1": r"edge-reid/lab/agents/gate-1/command",
     "edge-reid.result/1": r"edge-reid/lab/agents/gate-1/result",
+    "edge-reid.stranger/1": r"edge-reid/lab/agents/gate-1/strangers/anon-[0-9a-f]{6}-[0-9]+",
+    "edge-reid.erasures/1": r"edge-reid/lab/agents/erasures",
 }
 EVERY_DAY = TOPICS.keys() - {
     *("edge-reid.duplicate/1", "edge-reid.stored/1"),
     *("edge-reid.command/1", "edge-reid.result/1"),
     "edge-reid.update/1",
+    *("edge-reid.stranger/1", "edge-reid.erasures/1"),  # signed: tests/agent/test_stranger_sharing
 }
 
 LATER = {
@@ -52,6 +55,7 @@ LATER = {
     "edge-reid.zone/1": ["continues"],
     "edge-reid.agent/1": [
         "commands",
+        "strangers",
         "cameras",
         "camera_states",
         "camera_taken",

@@ -79,6 +79,18 @@ class TestStrangers:
         settings = load_settings(write(tmp_path, elsewhere), {})
         assert settings.strangers_path == tmp_path / "var" / "people.db"
 
+    def test_they_are_not_shared_unless_it_is_asked_for_and_the_broker_is_trusted(
+        self, tmp_path: Path
+    ):
+        settings = load_settings(write(tmp_path, GOOD + "[strangers]\n"), {})
+        assert settings.strangers is not None
+        assert not settings.strangers.share
+        shared = GOOD + "[strangers]\nshare = true\n"
+        assert load_settings(write(tmp_path, shared), {}).strangers
+        plain = shared.replace("mqtts://broker:8883", "mqtt://127.0.0.1:1883")
+        with pytest.raises(ConfigError, match="strangers.share: expected mqtt.url with mqtts://"):
+            load_settings(write(tmp_path, plain), {})
+
     def test_mistakes_are_named(self, tmp_path: Path):
         wrong = GOOD + "[strangers]\nkeep_s = 0\ntarget_fpir = 2\nforever = true\n"
         with pytest.raises(ConfigError) as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edge_reid.core.geometry import Box
@@ -82,9 +84,10 @@ def seen(
     *,
     crops: int = 5,
     continues: int | None = None,
+    looks: Sequence[Embedding] = (),
 ) -> Hit:
-    """Somebody unknown, by `crops` equal embeddings of one look (D,)."""
-    embedding = Embedding(look.astype(np.float32), MODEL_ID, 0.6)
+    """Somebody unknown, by `crops` equal embeddings of one look (D,), or by those given."""
+    embeddings = tuple(looks) or (Embedding(look.astype(np.float32), MODEL_ID, 0.6),) * crops
     return Hit(
         type=kind,
         decision=Unknown(0.2, 0.7, crops),
@@ -96,5 +99,5 @@ def seen(
         first_seen_utc_s=first_s,
         last_seen_utc_s=last_s,
         continues=continues,
-        embeddings=(embedding,) * crops,
+        embeddings=embeddings,
     )

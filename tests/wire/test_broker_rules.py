@@ -77,6 +77,9 @@ def may_publish(broker: Broker, topic: str) -> bool:
         ("ops", f"{AGENT}/status"),
         ("ops", f"{LAB}/gate/status"),
         ("gate-1", f"{AGENT}/update"),
+        ("gate-1", f"{AGENT}/strangers/anon-3fa2c1-12"),
+        ("ops", f"{AGENT}/strangers/anon-3fa2c1-12"),
+        ("ops", f"{LAB}/agents/erasures"),
         ("depot", f"{LAB}/release/head"),
         ("archive", f"{AGENT}/stored"),
         ("archive", "edge-reid/farm/agents/barn-1/stored"),
@@ -100,6 +103,11 @@ def test_everybody_may_say_what_is_theirs(secured: SecuredMosquitto, who: str, t
         ("gate-1", f"{LAB}/gallery/head"),
         ("gate-1", f"{LAB}/release/head"),
         ("gate-1", f"{LAB}/agents/door-1/update"),
+        ("gate-1", f"{LAB}/agents/door-1/strangers/anon-3fa2c1-12"),
+        ("gate-1", f"{LAB}/agents/erasures"),
+        ("gate-1", "edge-reid/farm/agents/gate-1/strangers/anon-3fa2c1-12"),
+        ("desk", f"{AGENT}/strangers/anon-3fa2c1-12"),
+        ("office", f"{LAB}/agents/erasures"),
         ("office", f"{LAB}/release/head"),
         ("depot", f"{AGENT}/update"),
         ("depot", f"{LAB}/gallery/head"),
@@ -156,6 +164,8 @@ def heard(secured: SecuredMosquitto, who: str, expected: set[str]) -> set[str]:
     return all_topics
 
 
+STRANGERS = (f"{AGENT}/strangers/anon-3fa2c1-12", f"{LAB}/agents/erasures")
+"""What devices that share them hear, and a commander; no reader, and nobody of another site."""
 SAID = (
     ("gate-1", f"{LAB}/gate/hit"),
     ("gate-1", f"{AGENT}/status"),
@@ -165,6 +175,8 @@ SAID = (
     ("archive", f"{AGENT}/stored"),
     ("office", f"{LAB}/gallery/head"),
     ("barn-1", "edge-reid/farm/barn/hit"),
+    ("gate-1", f"{AGENT}/strangers/anon-3fa2c1-12"),
+    ("ops", f"{LAB}/agents/erasures"),
 )
 
 
@@ -173,12 +185,15 @@ SAID = (
     [
         (
             "gate-1",
-            {f"{AGENT}/status", f"{AGENT}/command", f"{AGENT}/stored", f"{LAB}/gallery/head"},
+            {
+                *(f"{AGENT}/status", f"{AGENT}/command", f"{AGENT}/stored"),
+                *(f"{LAB}/gallery/head", *STRANGERS),
+            },
         ),
-        ("door-1", {f"{LAB}/agents/door-1/command", f"{LAB}/gallery/head"}),
+        ("door-1", {f"{LAB}/agents/door-1/command", f"{LAB}/gallery/head", *STRANGERS}),
         ("barn-1", set()),
         ("desk", {f"{LAB}/gate/hit", f"{AGENT}/status"}),
-        ("ops", {f"{AGENT}/status", f"{AGENT}/result"}),
+        ("ops", {f"{AGENT}/status", f"{AGENT}/result", *STRANGERS}),
         ("archive", {f"{LAB}/gate/hit", "edge-reid/farm/barn/hit", f"{AGENT}/status"}),
     ],
 )

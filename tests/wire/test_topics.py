@@ -41,6 +41,9 @@ RULES = {
         read lab/release/head
         read lab/agents/+/update
         write lab/agents/gate-1/update
+        write lab/agents/gate-1/strangers/+
+        read lab/agents/+/strangers/+
+        read lab/agents/erasures
         write lab/identities/+
         deny lab/identities/hit
         deny lab/identities/unknown
@@ -99,6 +102,8 @@ RULES = {
         readwrite lab/agents/+/status
         readwrite lab/agents/+/duplicate
         readwrite lab/agents/+/update
+        readwrite lab/agents/+/strangers/+
+        readwrite lab/agents/erasures
         readwrite lab/+/status
     """,
     "bridge": """

@@ -15,6 +15,7 @@ from edge_reid.cli.options import JsonLinesOption, SiteOption
 if TYPE_CHECKING:
     from edge_reid.consumers.fleet import Fleet, FleetMember
     from edge_reid.mqtt.broker import Broker
+    from edge_reid.mqtt.connection import Connection
     from edge_reid.mqtt.retained import Retained
     from edge_reid.mqtt.subscriber import Subscriber
 
@@ -81,7 +82,7 @@ def forget_agent(
     *,
     login: BrokerLogin,
 ) -> None:
-    """Clear what a retired agent left retained. Its status, its cameras, its updates."""
+    """Clear what a retired agent left retained. Its status, cameras, updates, shared strangers."""
     from edge_reid.mqtt.subscriber import Subscriber
 
     broker, site = login.broker(), topic_name("--site", site)
@@ -166,10 +167,18 @@ def _forget(broker: Broker, known: Fleet, name: str) -> None:
             " all of it again"
         )
     connection = connect(broker)
-    clear_topics(connection, known.topics_of(member))
+    clear_topics(connection, [*known.topics_of(member), *_strangers_of(connection, known, name)])
     connection.close()
     cameras = "".join(f", camera {camera}" for camera in sorted(member.cameras))
     typer.echo(f"forgotten: agent {name}{cameras}")
+
+
+def _strangers_of(connection: Connection, known: Fleet, name: str) -> list[str]:
+    """Topics on which an agent has left strangers for the others of its site."""
+    from edge_reid.mqtt.retained import read_retained
+
+    connection.subscribe([known.strangers_filter(name)])
+    return [message.topic for message in read_retained(connection.receive).messages if message.body]
 
 
 def _print_json(members: Sequence[FleetMember]) -> None:

@@ -1,0 +1,96 @@
+"""Takes back what a device has told of strangers, once it is not to share them any more."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import ExitStack
+
+from edge_reid.agent.uplink import Uplink
+from edge_reid.core.config import AgentSettings
+from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.delivery.link_state import Link
+from edge_reid.mqtt.backoff import RETRY_S, Backoff
+from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.connection import connect
+from edge_reid.mqtt.retained import clear_topics, read_retained
+from edge_reid.storage.quarantine import remove
+from edge_reid.strangers.heard_store import HeardStrangerStore
+from edge_reid.wire.topics import STRANGER
+
+LOOK_S = 1.0
+FAREWELL_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class StrangerWithdrawal:
+    """A thread that ends when nothing of ours lies at the broker. `with` starts and stops it.
+
+    The file of what others have told says that there may be something: it is emptied at once, and
+    deleted at the end.
+    """
+
+    def __init__(self, settings: AgentSettings, uplink: Uplink) -> None:
+        self._settings = settings
+        self._uplink = uplink
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="withdrawn strangers", daemon=True)
+
+    @classmethod
+    def start(
+        cls,
+        settings: AgentSettings,
+        manifest: EmbeddingManifest,
+        uplink: Uplink | None,
+        stack: ExitStack,
+    ) -> None:
+        """Unless nothing was ever shared.
+
+        Raises:
+            GalleryError: the file of what others have told cannot be emptied.
+        """
+        path = settings.heard_strangers_path
+        if not path.exists():
+            return
+        with HeardStrangerStore.open_or_make(
+            path, model_id=manifest.model_id, dimension=manifest.dimension
+        ) as heard:
+            heard.erase(None, time.time())
+        if uplink:
+            stack.enter_context(cls(settings, uplink))
+
+    def __enter__(self) -> StrangerWithdrawal:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(FAREWELL_S)
+
+    def _run(self) -> None:
+        backoff = Backoff(*RETRY_S)
+        while not self._stopping.wait(LOOK_S):
+            began_s = time.monotonic()
+            try:
+                if self._uplink.publisher.state.link is Link.ONLINE:
+                    self._withdraw()
+                    return
+            except (EdgeReidError, OSError) as error:
+                _log.warning("strangers that this device has shared: %s; trying again", error)
+                self._stopping.wait(backoff.pause_s(lasted_s=time.monotonic() - began_s))
+
+    def _withdraw(self) -> None:
+        address = self._uplink.address
+        connection = connect(Broker.from_settings(self._settings.mqtt))
+        try:
+            connection.subscribe([STRANGER.filter(address.root, address.site, agent=address.agent)])
+            found = read_retained(connection.receive).messages
+            clear_topics(connection, (message.topic for message in found if message.body))
+            connection.close()
+        finally:
+            connection.abort()
+        remove(self._settings.heard_strangers_path)
+        _log.info("strangers are not shared any more: %d taken back", len(found))
