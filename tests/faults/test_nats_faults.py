@@ -236,9 +236,10 @@ class DeafGate(Gate):
 
     def _changed(self, said: bytes, side: socket.socket) -> bytes:
         del side
-        return (
-            re.sub(rb"JS(\.API\." + self.deaf_to + rb")", rb"XX\1", said) if self.deaf_to else said
-        )
+        if self.deaf_to is None:
+            return said
+        request = rb"PUB \$JS\.API\." + self.deaf_to + rb"\S* \S+ \d+\r\n[^\r]*\r\n"
+        return re.sub(request, b"", said)
 
 
 class Deaf(NamedTuple):
@@ -300,7 +301,7 @@ def test_a_kind_of_event_for_which_the_cluster_does_not_answer_keeps_no_other_wa
 ) -> None:
     monkeypatch.setattr(nats_events, "ANSWER_TIMEOUT_S", 1.0)
     monkeypatch.setattr(nats_events, "MAKE_AGAIN_S", 0.5)
-    deaf.gate.deaf_to = rb"CONSUMER\.CREATE\.\S*=zone"
+    deaf.gate.deaf_to = rb"CONSUMER\.CREATE\.\S*=zone\."
     events = deaf.connect()
     hears(cluster, deaf, events, "hit", "unknown")
     deaf.gate.deaf_to = None
