@@ -28,7 +28,7 @@ from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.message import Received
 from edge_reid.mqtt.message_transport import RefusedError, UnreachableError
 from edge_reid.wire.nats_subjects import MESSAGES, SinkSubjects, topic_of
-from edge_reid.wire.topics import EVENTS
+from edge_reid.wire.topics import EVENTS, Topic
 
 T = TypeVar("T")
 
@@ -39,6 +39,8 @@ CLOSE_TIMEOUT_S = 1.0
 """nats-py waits for ever for the end of a connection that never got as far as TLS."""
 HELD_MAX = 2 * BATCH_MAX
 """Events that one sink may have received and not acknowledged."""
+REQUEST_MAX = HELD_MAX // len(EVENTS)
+"""Events of one kind that are asked for at a time."""
 GROUP_HELD_MAX = 20 * BATCH_MAX
 """The same of all sinks of a group."""
 ACK_WAIT_S = 15.0
@@ -50,6 +52,8 @@ AWAY_S = 7 * 86_400.0
 REQUEST_S = 2.0
 """A request for events is open for so long; after a second more without an answer it was lost with
 its node."""
+MAKE_AGAIN_S = 10.0
+"""Between two attempts to make a consumer for which the cluster did not answer."""
 PAUSE_S = 0.25
 """Before a consumer that has no leader just now is asked again."""
 
@@ -98,6 +102,8 @@ class _Request:
     """For messages of one consumer."""
 
     durable: str
+    is_made: bool = False
+    """Whether the cluster has said that this consumer is there."""
     inbox: str = ""
     """Where they come."""
     is_open_for: int = 0
@@ -125,6 +131,8 @@ class NatsEvents:
         self._held: dict[int, _InHand] = {}  # by its number in the stream
         self._acknowledged: list[str] = []  # of these, not told yet
         self._arrived: list[Received] = []
+        self._make_s = 0.0  # when to ask again for consumers that the cluster did not answer for
+        self._making: asyncio.Task[bool] | None = None  # kept, or it would be forgotten half-way
         self._claim_s = 0.0  # when to say again that it is in hand
         self._complaint = ""  # what the client said last was wrong
         self._failure: BrokerError | None = None
@@ -138,6 +146,11 @@ class NatsEvents:
     def is_idle(self) -> bool:
         """Whether everything acknowledged has reached the cluster."""
         return not self._acknowledged
+
+    @property
+    def has_all(self) -> bool:
+        """Whether the cluster has said that there is a consumer for every kind of event."""
+        return all(request.is_made for request in self._requests.values())
 
     def acknowledge(self, received: Received) -> None:
         """With the next turn: the event need not come again."""
@@ -221,9 +234,25 @@ class NatsEvents:
             error_cb=self._note_complaint,
             closed_cb=self._note_end,
         )
-        stream = self._client.jetstream(timeout=ANSWER_TIMEOUT_S)
-        for topic, request in self._requests.items():
-            await stream.add_consumer(
+        for request in self._requests.values():
+            request.inbox = self._client.new_inbox()
+            await self._client.subscribe(request.inbox, cb=self._listener(request))
+        if not await self._make_consumers():
+            raise asyncio.TimeoutError
+
+    async def _make_consumers(self) -> bool:
+        """See that there is one for each kind of event; returns whether the cluster has answered
+        for any. One for which it does not, as its nodes agree on a leader, keeps no other kind
+        waiting: most likely it is there.
+        """
+        wanted = [topic for topic, request in self._requests.items() if not request.is_made]
+        self._make_s = time.monotonic() + MAKE_AGAIN_S
+        return any(await asyncio.gather(*map(self._make_consumer, wanted)))
+
+    async def _make_consumer(self, topic: Topic) -> bool:
+        request = self._requests[topic]
+        with contextlib.suppress(nats.errors.TimeoutError, nats.js.errors.ServiceUnavailableError):
+            await self._client.jetstream(timeout=ANSWER_TIMEOUT_S).add_consumer(
                 MESSAGES,
                 ConsumerConfig(
                     name=request.durable,
@@ -235,11 +264,18 @@ class NatsEvents:
                     inactive_threshold=AWAY_S,
                 ),
             )
-            request.inbox = self._client.new_inbox()
-            await self._client.subscribe(request.inbox, cb=self._listener(request))
+            request.is_made = True
+        return request.is_made
+
+    async def _make_missing(self) -> None:
+        """Try once more, beside what is received meanwhile."""
+        is_under_way = self._making is not None and not self._making.done()
+        if not self.has_all and not is_under_way and time.monotonic() >= self._make_s:
+            self._making = asyncio.create_task(self._make_consumers())
 
     async def _turn(self, timeout_s: float) -> None:
         self._news.clear()
+        await self._make_missing()
         await self._tell_acknowledged()
         await self._claim_held()
         for request in self._requests.values():
@@ -265,11 +301,17 @@ class NatsEvents:
             await self._client.publish(held.reply, _IN_HAND)
 
     async def _ask(self, request: _Request) -> None:
-        """For as many events as there is room for, unless the last request is still open."""
+        """For as many events as there is room for, unless the last request is still open. That one
+        is over, answered or not, when the next is due: one that nobody heard promises nothing. No
+        kind takes the room of the others.
+        """
         now_s = time.monotonic()
+        if now_s < request.next_s:
+            return
+        request.is_open_for = 0
         promised = sum(other.is_open_for for other in self._requests.values())
-        wanted = min(BATCH_MAX, HELD_MAX - len(self._held) - promised)
-        if now_s < request.next_s or wanted <= 0:
+        wanted = min(REQUEST_MAX, HELD_MAX - len(self._held) - promised)
+        if wanted <= 0:
             return
         request.is_open_for, request.next_s = wanted, now_s + REQUEST_S + 1.0
         await self._client.publish(

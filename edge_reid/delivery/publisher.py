@@ -262,13 +262,15 @@ class Publisher:
     def _listen(self, connection: MessageConnection, sender: OutboxSender) -> None:
         """Who hears what: another listener is another line."""
         if self._delivery.by_sink:
-            connection.listen([self._address.agent_stored], sender.confirmations.hear)
+            # what is not heard is confirmed again when the event was sent again
+            connection.listen([self._address.agent_stored], sender.confirmations.hear, qos=0)
         if self._commands:
             connection.listen([self._address.agent_command], self._hear_command)
         if self._announcements:
             connection.listen_if_allowed([self._announcements.topic], self._announcements.hear)
         if self._camera_guard.topics:
-            connection.listen_if_allowed(self._camera_guard.topics, self._camera_guard.hear)
+            guard = self._camera_guard
+            connection.listen_if_allowed(guard.topics, guard.hear, qos=0)
 
     def _hear_command(self, message: Received) -> None:
         if self._commands and not self._closing:  # what comes later could not be answered

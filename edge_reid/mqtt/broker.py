@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -85,6 +86,13 @@ class Broker:
         """Each node of a cluster as a broker of its own; one that is alone is its only node."""
         alone = replace(self, others=())
         return (alone, *(replace(alone, host=host, port=port) for host, port in self.others))
+
+    @property
+    def shuffled(self) -> Broker:
+        """The same nodes in any order: so a fleet spreads over a cluster."""
+        nodes = [(self.host, self.port), *self.others]
+        (host, port), *others = random.sample(nodes, len(nodes))
+        return replace(self, host=host, port=port, others=tuple(others))
 
     @property
     def address(self) -> str:

@@ -115,7 +115,8 @@ def _connect(
 
 class MqttTransport:
     """The way to a broker by MQTT. A connection without a client id finds out which version the
-    broker speaks; one with a client id is opened in that version at once.
+    broker speaks; one with a client id is opened in that version at once. Of a cluster, each
+    connection begins with any node.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -128,7 +129,7 @@ class MqttTransport:
     def connect(self, *, client_id: str = "", will: Message | None = None) -> Connection:
         """As `connection.connect`."""
         version = self._version if client_id else None
-        connection = connect(self._broker, client_id=client_id, will=will, version=version)
+        connection = connect(self._broker.shuffled, client_id=client_id, will=will, version=version)
         self._version = connection.version
         return connection
 
@@ -245,6 +246,14 @@ class Connection:
         asked = tuple(filters)
         self._subscribed |= set(asked)
         self._check(self._subscribe(asked, qos))
+
+    def ask_again(self, filters: Iterable[str], *, qos: int = 1) -> None:
+        """Subscribe once more to what is listened to: the broker sends anew what lies retained.
+
+        Raises:
+            RefusedError, UnreachableError: as `listen`.
+        """
+        self._check(self._subscribe(filters, qos))
 
     def receive(self, timeout_s: float) -> Received | None:
         """The next message that no listener takes, or None when none came in time."""

@@ -64,8 +64,16 @@ class MessageConnection(Protocol):
         """Ids of messages that the broker does not take, since the last call."""
         ...
 
-    def listen(self, filters: Iterable[str], hear: Callable[[Received], None]) -> Listener:
+    def listen(
+        self, filters: Iterable[str], hear: Callable[[Received], None], *, qos: int = 1
+    ) -> Listener:
         """Subscribe, and have `hear` called with every message that fits a filter.
+
+        Args:
+            filters: MQTT topic filters.
+            hear: takes a message.
+            qos: 0 for what is said again in any case: some brokers (NATS) keep a place on disk, on
+                several nodes, for each subscription with 1.
 
         Raises:
             RefusedError, UnreachableError: the broker does not agree.
@@ -73,7 +81,7 @@ class MessageConnection(Protocol):
         ...
 
     def listen_if_allowed(
-        self, filters: Iterable[str], hear: Callable[[Received], None]
+        self, filters: Iterable[str], hear: Callable[[Received], None], *, qos: int = 1
     ) -> Listener:
         """The same for what can be done without: what the broker refuses is not heard."""
         ...
@@ -82,7 +90,7 @@ class MessageConnection(Protocol):
         """Call a listener no more, and unsubscribe from what no other one listens to."""
         ...
 
-    def subscribe(self, filters: Iterable[str]) -> None:
+    def subscribe(self, filters: Iterable[str], *, qos: int = 1) -> None:
         """Ask for topics whose messages `receive` gives; raises as `listen`."""
         ...
 

@@ -55,6 +55,14 @@ class Subscriber:
     def is_connected(self) -> bool:
         return self._connection is not None
 
+    def ask_again(self) -> None:
+        """Have the broker send anew what lies retained; nothing happens while it is not there."""
+        try:
+            if self._connection:
+                self._connection.ask_again(self.filters, qos=self._qos)
+        except BrokerError as error:
+            self._lose(error)
+
     def receive(self, timeout_s: float) -> Received | None:
         """The next message, or None when none came in time."""
         deadline_s = time.monotonic() + timeout_s

@@ -32,14 +32,17 @@ MAX_RETAINED_BYTES = 16 << 20
 class MqttSource:
     """Follows the head from one connection that stays, and fetches blobs over others that do not.
 
-    The head comes when it changes, and again every `repeat_s`: what failed is so tried anew.
+    The head comes when it changes, and again every `repeat_s`: what failed is so tried anew. The
+    broker is asked for it then: it may have kept a change to itself, as it owes a subscription with
+    QoS 0 nothing. With QoS 1 a cluster of NATS would keep a place for every device and every piece,
+    on several disks.
     """
 
     def __init__(self, broker: Broker, head_topic: str, layout: Layout, *, repeat_s: float) -> None:
         self._broker = broker
         self._layout = layout
         self._below = head_topic.removesuffix(HEAD)
-        self._heads = Subscriber(broker, [head_topic])
+        self._heads = Subscriber(broker.shuffled, [head_topic], qos=0)
         self._newest: bytes | None = None
         self._repeat_s = repeat_s
         self._repeat_at_s = 0.0
@@ -50,16 +53,23 @@ class MqttSource:
         Raises:
             BrokerError: the broker is not there.
         """
-        message = self._heads.receive(timeout_s)
+        message = None if self._is_due else self._heads.receive(timeout_s)
+        is_due = message is None and self._is_due
+        if is_due:
+            self._heads.ask_again()
+            message = self._heads.receive(min(timeout_s, HEAD_GRACE_S))
         if message is None and not self._heads.is_connected:
             raise BrokerError(self._heads.trouble or f"{self._broker}: is not there yet")
-        is_due = self._newest is not None and time.monotonic() >= self._repeat_at_s
         if message is None and not is_due:
             return None
         if message is not None:
             self._newest = message.body or None  # empty: somebody has cleared it
         self._repeat_at_s = time.monotonic() + self._repeat_s
         return self._newest
+
+    @property
+    def _is_due(self) -> bool:
+        return self._newest is not None and time.monotonic() >= self._repeat_at_s
 
     def trigger(self) -> None:
         """Give the head again at once, next time."""
@@ -72,7 +82,7 @@ class MqttSource:
             EdgeReidError: one is missing, cut short or changed; of the layout's kind.
             BrokerError: the broker is not there.
         """
-        connection = connect(self._broker)
+        connection = connect(self._broker.shuffled)
         try:
             for batch in self._batches(refs):
                 yield from self._fetch(connection, batch)
@@ -95,7 +105,7 @@ class MqttSource:
     ) -> Iterator[tuple[BlobRef, bytes]]:
         pieces: dict[str, bytes] = {}
         asked = {topic for ref in refs for topic in self._topics(ref)}
-        connection.subscribe(sorted(asked))
+        connection.subscribe(sorted(asked), qos=0)
         deadline_s = time.monotonic() + QUIET_S
         left = list(refs)
         while left:
@@ -188,7 +198,7 @@ class MqttTarget:
     def read(self, filters: Sequence[str], *, quiet_s: float = RETAINED_QUIET_S) -> Retained:
         """What is retained at topics; the broker sends it anew."""
         self._connection.received.clear()
-        self._connection.subscribe(filters)
+        self._connection.subscribe(filters, qos=0)
         receive = self._connection.receive
         return read_retained(receive, quiet_s=quiet_s, most_bytes=MAX_RETAINED_BYTES)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 import pytest
@@ -19,10 +22,11 @@ from support.decided_tracks import ADDRESS, STRANGER, an_event
 from support.fault_figures import of_stored, record
 from support.nats_cluster import NODES, NatsCluster, need_nats
 from support.postgres import Postgres
+from support.tcp_gate import Gate
 
 from edge_reid.consumers import nats_events
 from edge_reid.consumers.fleet import Fleet, fleet_filters
-from edge_reid.consumers.nats_events import NatsEvents
+from edge_reid.consumers.nats_events import REQUEST_S, NatsEvents
 from edge_reid.consumers.nats_feed import servers_of
 from edge_reid.consumers.presence import Presence, presence_of
 from edge_reid.core.errors import BrokerError
@@ -222,6 +226,88 @@ def test_what_waits_for_a_store_stays_with_its_sink_until_that_is_gone(
     other.turn(0.0)
     assert other.is_idle
     other.close()
+
+
+class DeafGate(Gate):
+    """Before a node that does not hear what its clients ask for: one that has no leader to ask."""
+
+    deaf_to: bytes | None = None
+    """Of the JetStream API, as a regular expression; None: it hears all."""
+
+    def _changed(self, said: bytes, side: socket.socket) -> bytes:
+        del side
+        if self.deaf_to is None:
+            return said
+        request = rb"PUB \$JS\.API\." + self.deaf_to + rb"\S* \S+ \d+\r\n[^\r]*\r\n"
+        return re.sub(request, b"", said)
+
+
+class Deaf(NamedTuple):
+    """A sink's connection by way of a gate, and what it heard."""
+
+    gate: DeafGate
+    subjects: SinkSubjects
+    heard: list[Received]
+
+    def connect(self) -> NatsEvents:
+        servers = servers_of(f"nats://127.0.0.1:{self.gate.port}", {})
+        return NatsEvents(servers, self.subjects, self.heard.append)
+
+
+@pytest.fixture
+def deaf(cluster: NatsCluster, request: pytest.FixtureRequest) -> Iterator[Deaf]:
+    cluster.wait_ready()
+    root = f"deaf-{abs(hash(request.node.name))}"
+    with DeafGate(int(cluster.servers.rpartition(":")[2])) as gate:
+        yield Deaf(gate, SinkSubjects(root, "lab", "sink"), [])
+
+
+def hears(cluster: NatsCluster, deaf: Deaf, events: NatsEvents, *kinds: str) -> None:
+    """Wait until events of these kinds come that are said now."""
+    wanted = {f"{deaf.subjects.root}/lab/gate/{kind}" for kind in kinds}
+    deaf.heard.clear()
+    for topic in wanted:
+        say(cluster, topic)
+    eventually(
+        lambda: events.turn(0.1) or {received.topic for received in deaf.heard} == wanted,
+        PATIENCE_S,
+    )
+
+
+def test_all_kinds_of_events_come(cluster: NatsCluster, deaf: Deaf) -> None:
+    """However many of one kind a sink would take."""
+    events = deaf.connect()
+    for _ in range(2):
+        hears(cluster, deaf, events, "hit", "unknown", "zone")
+    events.close()
+
+
+def test_requests_for_events_that_nobody_heard_are_made_again(
+    cluster: NatsCluster, deaf: Deaf
+) -> None:
+    events = deaf.connect()
+    hears(cluster, deaf, events, "hit")
+    deaf.gate.deaf_to = rb"CONSUMER\.MSG\.NEXT"
+    ends_s = time.monotonic() + 3 * REQUEST_S
+    while time.monotonic() < ends_s:
+        events.turn(0.1)
+    deaf.gate.deaf_to = None
+    hears(cluster, deaf, events, "hit", "unknown", "zone")
+    events.close()
+
+
+def test_a_kind_of_event_for_which_the_cluster_does_not_answer_keeps_no_other_waiting(
+    cluster: NatsCluster, deaf: Deaf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_events, "ANSWER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(nats_events, "MAKE_AGAIN_S", 0.5)
+    deaf.gate.deaf_to = rb"CONSUMER\.CREATE\.\S*=zone\."
+    events = deaf.connect()
+    hears(cluster, deaf, events, "hit", "unknown")
+    deaf.gate.deaf_to = None
+    eventually(lambda: events.turn(0.1) or events.has_all, PATIENCE_S)
+    hears(cluster, deaf, events, "hit", "unknown", "zone")
+    events.close()
 
 
 def say(cluster: NatsCluster, topic: str) -> None:

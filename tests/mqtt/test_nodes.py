@@ -26,6 +26,15 @@ def test_the_first_node_that_answers_is_taken(broker: Mosquitto) -> None:
     connect(broker_at(free_port(), free_port(), broker.port)).close()
 
 
+def test_a_fleet_begins_with_any_node() -> None:
+    broker = broker_at(1, 2, 3, username="gate")
+    orders = [broker.shuffled for _ in range(200)]
+    assert {order.port for order in orders} == {1, 2, 3}
+    assert all(sorted(node.port for node in order.nodes) == [1, 2, 3] for order in orders)
+    assert {order.username for order in orders} == {"gate"}
+    assert str(broker) == "mqtt://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"
+
+
 def test_where_none_answers_all_are_counted() -> None:
     dead = free_port(), free_port()
     with pytest.raises(UnreachableError, match="none of 2 nodes is there; the last: ") as caught:

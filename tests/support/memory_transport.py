@@ -88,7 +88,10 @@ class MemoryConnection:
     def take_refused(self) -> dict[int, Refusal]:
         return {}
 
-    def listen(self, filters: Iterable[str], hear: Callable[[Received], None]) -> Listener:
+    def listen(
+        self, filters: Iterable[str], hear: Callable[[Received], None], *, qos: int = 1
+    ) -> Listener:
+        del qos
         listener = Listener(tuple(filters), hear)
         self._router.add(listener)
         self._transport.give_retained(self)
@@ -99,7 +102,8 @@ class MemoryConnection:
     def stop_listening(self, listener: Listener) -> None:
         self._router.remove(listener)
 
-    def subscribe(self, filters: Iterable[str]) -> None:
+    def subscribe(self, filters: Iterable[str], *, qos: int = 1) -> None:
+        del qos
         self._filters |= set(filters)
         self._transport.give_retained(self)
 

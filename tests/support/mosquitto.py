@@ -30,7 +30,7 @@ def free_port() -> int:
 class Mosquitto:
     """`login` = (user, password) shuts everybody else out; `acl` are lines of an ACL file;
     `tls` = (CA, certificate, key) makes it speak `mqtts`; `port` is one that is free by default;
-    `more` are further lines of its configuration.
+    `more` are further lines of its configuration; `host` is where it listens.
     """
 
     def __init__(
@@ -42,12 +42,14 @@ class Mosquitto:
         tls: tuple[Path, Path, Path] | None = None,
         port: int | None = None,
         more: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
     ) -> None:
         self.port = port or free_port()
-        self.url = f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{self.port}"
+        self._host = host
+        self.url = f"{'mqtts' if tls else 'mqtt'}://{host}:{self.port}"
         self._config = folder / "mosquitto.conf"
         # a subscriber that reads slowly must not make the broker drop: we test ourselves
-        lines = [f"listener {self.port} 127.0.0.1", "max_queued_messages 0"]
+        lines = [f"listener {self.port} {host}", "max_queued_messages 0"]
         lines.append(
             f"user {getpass.getuser()}"
         )  # as root it would give up its rights to our files
@@ -61,9 +63,19 @@ class Mosquitto:
         self._config.write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def mqtt(self) -> dict[str, object]:
+        """`[mqtt]` of whoever lives with it."""
+        return {"url": self.url, "allow_plaintext": self._host != "127.0.0.1"}
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process, while it runs."""
+        return self._process.pid if self._process else None
+
     def broker(self, **settings: object) -> Broker:
         """How a client of ours reaches it."""
-        return Broker.from_settings(MqttSettings.model_validate({"url": self.url, **settings}))
+        return Broker.from_settings(MqttSettings.model_validate({**self.mqtt, **settings}))
 
     def start(self) -> None:
         program = mosquitto_path()
@@ -97,7 +109,7 @@ class Mosquitto:
     def _answers(self) -> bool:
         with socket.socket() as probe:
             probe.settimeout(1.0)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self._host, self.port)) == 0
 
     def _end(self, *, kill: bool) -> None:
         if self._process is None:

@@ -43,22 +43,32 @@ def need_nats() -> None:
 
 
 class NatsCluster:
-    """`url` is of its MQTT listeners, `servers` of its client ports."""
+    """`url` is of its MQTT listeners, `servers` of its client ports, all of them on `host`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self._folder = folder
+        self._host = host
         self._mqtt_ports = [free_port() for _ in range(NODES)]
         self._client_ports = [free_port() for _ in range(NODES)]
         self.route_ports = [free_port() for _ in range(NODES)]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self.url = "mqtt://" + ",".join(f"127.0.0.1:{port}" for port in self._mqtt_ports)
-        self.servers = "nats://" + ",".join(f"127.0.0.1:{port}" for port in self._client_ports)
+        self.url = "mqtt://" + ",".join(f"{host}:{port}" for port in self._mqtt_ports)
+        self.servers = "nats://" + ",".join(f"{host}:{port}" for port in self._client_ports)
+
+    @property
+    def mqtt(self) -> dict[str, object]:
+        """`[mqtt]` of whoever lives with it."""
+        is_near = self._host == "127.0.0.1"
+        return {"url": self.url, "protocol": "3.1.1", "allow_plaintext": not is_near}
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Processes of the nodes that run, by node."""
+        return {node: process.pid for node, process in self._processes.items()}
 
     def broker(self, node: int | None = None, **settings: object) -> Broker:
         """How a client of ours reaches it; a node: only there."""
-        broker = Broker.from_settings(
-            MqttSettings.model_validate({"url": self.url, "protocol": "3.1.1", **settings})
-        )
+        broker = Broker.from_settings(MqttSettings.model_validate({**self.mqtt, **settings}))
         return broker if node is None else broker.nodes[node]
 
     def start(self) -> None:
@@ -114,9 +124,9 @@ class NatsCluster:
         routes = ", ".join(f"nats-route://127.0.0.1:{port}" for port in self.route_ports)
         return f"""
 server_name: node-{node}
-listen: "127.0.0.1:{self._client_ports[node]}"
+listen: "{self._host}:{self._client_ports[node]}"
 jetstream {{ store_dir: "{self._folder}/node-{node}" }}
-mqtt {{ listen: "127.0.0.1:{self._mqtt_ports[node]}", stream_replicas: {NODES} }}
+mqtt {{ listen: "{self._host}:{self._mqtt_ports[node]}", stream_replicas: {NODES} }}
 cluster {{ name: test, listen: "127.0.0.1:{self.route_ports[node]}", routes: [{routes}] }}
 """
 

@@ -10,17 +10,18 @@ import os
 import shutil
 from pathlib import Path
 
+MEMORY = Path("/dev/shm")
 ROOM_BYTES = 2 << 30
 """Several times of what all tests leave behind at their fullest."""
 
 
-def choose_temp_root(memory: Path = Path("/dev/shm")) -> None:
+def choose_temp_root(memory: Path = MEMORY) -> None:
     """Tell pytest of the place in memory, unless somebody has chosen another."""
-    if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _is_fit(memory):
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ and is_fit(memory):
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(memory)
 
 
-def _is_fit(memory: Path) -> bool:
+def is_fit(memory: Path = MEMORY) -> bool:
     """Writable, roomy, and programs may run from there: containers often forbid it."""
     if not (memory.is_dir() and os.access(memory, os.W_OK)):
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from support.mosquitto import Mosquitto
+from support.tcp_gate import Gate
 from support.web_server import WebServer
 
 from edge_reid.core.errors import BundleError
+from edge_reid.mqtt.broker import Broker
 from edge_reid.release.release_transfer import RELEASE
 from edge_reid.signing.blobs import CHUNK_BYTES, BlobRef
 from edge_reid.signing.transport import PublicationSource, PublicationTarget
@@ -101,6 +104,26 @@ def test_a_file_is_read_from_any_byte_on(ends: Ends) -> None:
         for start in (0, len(body) // 2, len(body)):
             with ends.source.open(ref, start) as rest:
                 assert rest.read() == body[start:]
+
+
+@pytest.mark.broker
+def test_a_head_that_the_broker_kept_to_itself_comes_when_it_is_asked_for(
+    broker: Mosquitto, layout: Layout
+) -> None:
+    """It owes a subscription with QoS 0 nothing."""
+    topic = f"edge-reid/lab/{layout.noun}/head"
+    with Gate(broker.port) as gate, MqttTarget(broker.broker(), topic, layout) as target:
+        source = MqttSource(Broker("127.0.0.1", gate.port), topic, layout, repeat_s=60.0)
+        target.put_head(b"first")
+        assert source.news(5.0) == b"first"
+        gate.is_frozen = True
+        target.put_head(b"second")
+        time.sleep(0.2)  # it was sent, and swallowed
+        gate.is_frozen = False
+        assert source.news(0.2) is None
+        source.trigger()
+        assert source.news(5.0) == b"second"
+        source.close()
 
 
 @pytest.mark.broker
