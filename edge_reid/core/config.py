@@ -242,7 +242,8 @@ class TrackSettings(_Section):
     """How detections become tracks."""
 
     min_detections: Annotated[int, Field(ge=1, le=100)] = 2
-    """Detections that confirm a track."""
+    """Detections that confirm a track. Up to 2, one is enough of somebody who is seen clearly and
+    stands apart from everybody else."""
     max_lost_s: Seconds = 2.0
     """A track that is not detected for this long ends."""
     relink_s: Annotated[float, Field(ge=0, le=60)] = 10.0

@@ -41,6 +41,11 @@ at least so many looks of the detector."""
 _SURE_SHARE = 0.1
 """Of the way from the least strong score to 1: a detection of so much is of a person. Things that
 look a little like one (a traffic cone) stay below, seen once or a hundred times."""
+_CLEAR_SHARE = 0.4
+_CLEAR_DETECTIONS = 2
+"""A first detection of so much, of somebody who stands apart from all others, needs no second one,
+as long as not more than `_CLEAR_DETECTIONS` are asked for."""
+_APART_IOU = 0.1
 _MOVED = 0.4
 """Box heights: what has moved so far is no thing. Boxes of what stands still tremble by 0.3."""
 _EDGE_PX = 2.0
@@ -82,6 +87,7 @@ class Tracker:
         self._settings = settings
         self._strong_score = strong_score
         self._sure_score = strong_score + _SURE_SHARE * (1 - strong_score)
+        self._clear_score = strong_score + _CLEAR_SHARE * (1 - strong_score)
         self._followed: tuple[_Followed, ...] = ()
         self._now_utc_s = math.inf  # until the first frame no time has passed
         self.tracks_started = 0
@@ -183,7 +189,9 @@ class Tracker:
         ]
         for detection in strong:
             if not _is_duplicate(detection, seen):
-                seen.append(self._begin(detection))
+                begun = self._begin(detection)
+                is_clear = self._is_clear(detection, (*seen, *missed))
+                seen.append(self._confirmed(begun) if is_clear else begun)
         self._followed = tuple(self._confirmed_if_due(each) for each in (*seen, *missed))
 
     def _pair(
@@ -236,12 +244,23 @@ class Tracker:
             looks_missed=0,
         )
 
+    def _is_clear(self, detection: Detection, others: Iterable[_Followed]) -> bool:
+        """Whether it counts at once: nobody else can have been taken for somebody new."""
+        return (
+            self._settings.min_detections <= _CLEAR_DETECTIONS
+            and detection.score >= self._clear_score
+            and all(iou(each.motion.box, detection.box) < _APART_IOU for each in others)
+        )
+
     def _confirmed_if_due(self, each: _Followed) -> _Followed:
         """With a number, if there are enough detections, one of them sure, or it has moved."""
         if each.track_id or each.detections < self._settings.min_detections:
             return each
         if each.best_score < self._sure_score and not _has_moved(each):
             return each
+        return self._confirmed(each)
+
+    def _confirmed(self, each: _Followed) -> _Followed:
         self.tracks_started += 1
         return replace(each, track_id=self.tracks_started)
 

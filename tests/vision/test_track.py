@@ -54,6 +54,29 @@ def test_a_track_counts_after_three_detections_but_began_with_the_first() -> Non
     assert tracker.tracks_started == 1
 
 
+@pytest.mark.parametrize(
+    ("score", "beside", "min_detections", "counts_after"),
+    [
+        (0.75, 300, 2, 1),  # seen clearly, and apart from everybody
+        (0.65, 300, 2, 2),  # not seen clearly
+        (0.75, 132, 2, 2),  # overlaps somebody: may be the same one
+        (0.75, 300, 3, 3),  # the camera's setting asks for more
+    ],
+)
+def test_who_is_seen_clearly_and_stands_apart_counts_at_once(
+    score: float, beside: float, min_detections: int, counts_after: int
+) -> None:
+    tracker = make_tracker(min_detections=min_detections)
+    there = [person(100)]
+    assert ids(play(tracker, [there] * 4)[-1]) == [1]
+    newcomer = person(beside, score=score)
+    assert (iou(there[0].box, newcomer.box) > 0) == (beside < 148)
+    updates = play(tracker, [[*there, newcomer]] * 4, start_s=4 * LOOK_S)
+    expected = [[1]] * (counts_after - 1) + [[1, 2]] * (5 - counts_after)
+    assert [ids(update) for update in updates] == expected
+    assert updates[-1].active[1].first_seen_utc_s == pytest.approx(4 * LOOK_S)
+
+
 def test_a_thing_that_looks_a_little_like_a_person_never_becomes_a_track() -> None:
     """A traffic cone: seen for a minute, never with more than the least score that counts."""
     tracker = make_tracker()
@@ -107,10 +130,10 @@ def test_between_looks_the_track_moves_on_by_itself() -> None:
 def test_not_looking_is_not_missing() -> None:
     """A detector that runs once in five frames does not lose an unconfirmed track in between."""
     tracker = make_tracker(min_detections=2, max_lost_s=1.0)
-    tracker.update([person(100)], 0.0)
+    assert ids(tracker.update([person(100, score=0.65)], 0.0)) == []
     for index in range(1, 5):
         tracker.update(None, index * 0.1)
-    assert ids(tracker.update([person(102)], 0.5)) == [1]
+    assert ids(tracker.update([person(102, score=0.65)], 0.5)) == [1]
 
 
 def test_somebody_behind_a_pillar_keeps_his_number() -> None:
@@ -234,7 +257,8 @@ def test_two_updates_at_one_time_are_two_frames() -> None:
 
 def test_flush_ends_everybody_who_was_confirmed() -> None:
     tracker = make_tracker()
-    play(tracker, [[person(100), person(400)]] * 4 + [[person(100), person(400), person(250)]])
+    newest = person(250, score=0.65)
+    play(tracker, [[person(100), person(400)]] * 4 + [[person(100), person(400), newest]])
     assert [track.track_id for track in tracker.flush()] == [1, 2]
     assert ids(tracker.update([], 2.0)) == []
 
@@ -349,7 +373,8 @@ def test_a_track_that_is_told_to_end_is_given_back_as_last_seen_and_never_comes_
     play(tracker, [[person(200), person(400)]] * 3)
     (ended,) = tracker.end({1})
     assert (ended.track_id, round(ended.box.x1)) == (1, 200)
-    assert ids(tracker.update([person(200), person(400)], 3 * LOOK_S, FRAME_SIZE)) == [2]
+    (_, again) = play(tracker, [[person(200), person(400)]] * 2, start_s=3 * LOOK_S)
+    assert ids(again) == [2, 3]
     assert tracker.end({1}) == ()
 
 
