@@ -211,6 +211,22 @@ class TestTime:
         assert yard.others == set()
         assert yard.heard.people() == ()
 
+    def test_what_does_not_expire_at_the_broker_is_refused_and_swept(self, site, device):
+        """As with MQTT 3.1.1. Two hours later the gate is back, and somebody else new."""
+        clock = Clock()
+        gate = device("gate-1", clock=clock, keep_s=HOUR_S)
+        name = gate.sees(look(1))
+        exchanged(gate)
+        yard = device("yard-1", clock=Clock(ahead_s=2 * HOUR_S))
+        exchanged(yard)
+        assert yard.others == set()
+        assert yard.exchange.state.refused == 1
+        clock.now_s += 2 * HOUR_S
+        gate.turn()
+        gate.begin()
+        exchanged(gate)
+        assert said(site, name)[-1] == ""
+
 
 class TestBounds:
     def test_who_floods_loses_its_own(self, device):
