@@ -15,9 +15,9 @@ from pathlib import Path
 
 from edge_reid.matching.vectors import pack, unpack
 from edge_reid.storage.database import Database
-from edge_reid.storage.soundness import sealed_transaction
+from edge_reid.storage.soundness import open_sound, sealed_transaction
 from edge_reid.storage.sqlite import closed_on_error, transaction, wipe
-from edge_reid.strangers.heard_file import HEARD, open_or_make
+from edge_reid.strangers.heard_file import BUSY_TIMEOUT_S, HEARD, open_or_make
 from edge_reid.strangers.heard_stranger import HeardStranger
 
 ERASED_MAX = 10_000
@@ -40,6 +40,19 @@ class HeardStrangerStore:
         self._dimension = dimension
 
     @classmethod
+    def open(cls, path: Path) -> HeardStrangerStore:
+        """A file that an agent has made.
+
+        Raises:
+            GalleryError: there is none, it is of another kind, or damaged.
+        """
+        file = Database(path, HEARD)
+        with file.explained():
+            connection = open_sound(file, BUSY_TIMEOUT_S)
+            (dimension,) = connection.execute("SELECT dimension FROM sharing").fetchone()
+        return cls(file, connection, int(dimension))
+
+    @classmethod
     def open_or_make(cls, path: Path, *, model_id: str, dimension: int) -> HeardStrangerStore:
         """The file, made if there is none, readable only by its owner.
 
@@ -59,6 +72,11 @@ class HeardStrangerStore:
                     "UPDATE sharing SET model_id = ?, dimension = ?", (model_id, dimension)
                 )
         return cls(file, connection, dimension)
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
 
     def people(self) -> tuple[HeardStranger, ...]:
         """All who are not withdrawn, in the order in which they were heard of first."""
