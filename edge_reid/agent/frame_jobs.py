@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import SourceError
 from edge_reid.core.types import Frame
 
@@ -33,7 +34,7 @@ class _Job:
             self.future.set_result(frame)
 
 
-class FrameJobs:
+class FrameJobs(ClosedAfterUse):
     """Jobs that wait for their turn. Any thread may ask; the thread of the frames does them. `with`
     gives up at its end what still waits.
     """
@@ -41,12 +42,6 @@ class FrameJobs:
     def __init__(self) -> None:
         self._waiting: deque[_Job] = deque()
         self._stopping = threading.Event()
-
-    def __enter__(self) -> FrameJobs:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give up what waits, and whatever comes."""

@@ -8,7 +8,6 @@ another version in force.
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from edge_reid.core.errors import (
     NoRoomError,
     SnapshotError,
 )
+from edge_reid.core.interpreter_turns import frames_soon_have_their_turn
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.gallery_head import TrustPolicy
@@ -48,9 +48,6 @@ STRETCH_S = 0.002
 """Of work on a new gallery, then a rest."""
 REST = 3
 """So many times as long."""
-SWITCH_S = 0.0005
-"""How long a frame waits when it wants the interpreter back from our thread, many times a frame.
-Python's own 5 ms would add up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,7 @@ class GallerySync:
         return cls(settings.gallery, sync, pinned, source, fuse=fuse)
 
     def __enter__(self) -> GallerySync:
-        sys.setswitchinterval(SWITCH_S)
+        frames_soon_have_their_turn()
         self._thread.start()
         if not self.state.version:
             self._concluded.wait(FIRST_WAIT_S)

@@ -25,8 +25,8 @@ class ImageFolderSource(RecordedSource):
         start_utc_s: of the first one.
 
     Raises:
-        SourceError: there is no image in it, or the first one cannot be read; while iterating,
-            another one cannot be.
+        SourceError: it cannot be read, there is no image in it, or the first one is none; while
+            iterating, another one is none.
     """
 
     def __init__(self, folder: Path, rate_hz: float, start_utc_s: float = 0.0) -> None:
@@ -54,8 +54,17 @@ class ImageFolderSource(RecordedSource):
 
 
 def images_in(folder: Path) -> tuple[Path, ...]:
-    """Of one folder, in the order of the numbers in their names."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    """Of one folder, in the order of the numbers in their names.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+    except OSError as error:
+        raise SourceError(
+            f"folder {folder}: cannot be read: {error.strerror}; let the agent's user read it"
+        ) from error
     return tuple(sorted(found, key=_by_number))
 
 

@@ -17,13 +17,13 @@ from typing import TypeVar
 
 from edge_reid.capture.camera_login import address_with_login
 from edge_reid.capture.camera_order import CameraOrder
-from edge_reid.capture.closed_after_use import ClosedAfterUse
 from edge_reid.capture.decoder_process import DecoderProcess
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
 from edge_reid.capture.frame_slots import LEAST_SLOTS, FrameSlots, Slot
 from edge_reid.capture.pixels import rgb_image
 from edge_reid.capture.reopening import ReopenPause
 from edge_reid.core.camera_fault import CameraFault
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.opencv import DEFAULT_FPS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
-from edge_reid.capture.closed_after_use import ClosedAfterUse
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.types import Frame
 
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from edge_reid.capture.closed_after_use import ClosedAfterUse
 from edge_reid.capture.closeup import Closeup, CloseupFinder
 from edge_reid.capture.crop_stream import CropStream
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.core.camera_fault import CameraFault
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.steady_clock import SteadyClock

@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from edge_reid.consumers.stored_query import Answer, StoredQuery
+from edge_reid.consumers.stored_query import Answer, StoredQuery, answers
 from edge_reid.core.errors import StoreError
 from edge_reid.wire.payloads import AnyEvent, parse_event
 
@@ -54,7 +54,7 @@ def read_sqlite(path: Path, query: StoredQuery[Answer]) -> list[Answer]:
     """Events of a sink's SQLite file, oldest first. A sink may write it meanwhile.
 
     Raises:
-        StoreError: it is not there, or not a sink's.
+        StoreError: it is not there, not a sink's, or holds what is no event.
     """
     sql, parameters = query.select("?")
     try:
@@ -64,4 +64,4 @@ def read_sqlite(path: Path, query: StoredQuery[Answer]) -> list[Answer]:
         raise StoreError(
             f"{path}: cannot be read: {error}; give the file of a sink of this edge-reid"
         ) from error
-    return [query.of_row(row) for row in reversed(rows)]
+    return answers(rows[::-1], query, str(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from edge_reid.consumers.postgres_store import CONNECT_TIMEOUT_S, checked_url, one_line
-from edge_reid.consumers.stored_query import Answer, StoredQuery
+from edge_reid.consumers.stored_query import Answer, StoredQuery, answers
 from edge_reid.core.errors import StoreError
 
 
@@ -19,7 +19,7 @@ def read_postgres(url: str, query: StoredQuery[Answer], option: str) -> list[Ans
 
     Raises:
         UsageError: the URL holds a password, or is none.
-        StoreError: the database cannot be reached or read.
+        StoreError: the database cannot be reached or read, or holds what is no event.
     """
     sql, parameters = query.select("%s")
     try:
@@ -35,4 +35,4 @@ def read_postgres(url: str, query: StoredQuery[Answer], option: str) -> list[Ans
             f"PostgreSQL: cannot be read: {one_line(error)}; check the URL and PGPASSFILE, and that"
             " a sink of this edge-reid has used it"
         ) from error
-    return [query.of_row(row) for row in reversed(rows)]
+    return answers(rows[::-1], query, "PostgreSQL")

@@ -32,7 +32,7 @@ def open_store(where: str, webhook: WebhookTarget | None = None) -> EventStore:
         return WebhookStore(webhook)
     scheme = _scheme(where)
     if scheme == "sqlite":
-        return SqliteStore(_sqlite_path(where))
+        return SqliteStore(_sqlite_path("--to", where))
     if scheme in {"postgresql", "postgres"}:
         return _postgres_store(where)
     if where == STDOUT or where.endswith(".jsonl"):
@@ -55,7 +55,7 @@ def read_events(where: str, query: StoredQuery[Answer], option: str = "--from") 
     """
     scheme = _scheme(where)
     if scheme == "sqlite":
-        return read_sqlite(_sqlite_path(where), query)
+        return read_sqlite(_sqlite_path(option, where), query)
     if scheme in {"postgresql", "postgres"}:
         return _postgres_events(where, query, option)
     if scheme:
@@ -90,8 +90,14 @@ def _scheme(where: str) -> str:
         return ""
 
 
-def _sqlite_path(where: str) -> Path:
-    return Path(where.removeprefix("sqlite:///"))
+def _sqlite_path(option: str, where: str) -> Path:
+    path = where.removeprefix("sqlite:///")
+    if path in {where, ""}:
+        raise UsageError(
+            f"{option} {redact(where)}: expected sqlite:///FILE, or four slashes for a path from "
+            "the root, got no file behind three"
+        )
+    return Path(path)
 
 
 def _none_of_ours(option: str, where: str) -> UsageError:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
+from pydantic import ValidationError
+
+from edge_reid.core.errors import StoreError
+from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.wire.payloads import AnyEvent
 
 Answer = TypeVar("Answer")
@@ -21,3 +25,20 @@ class StoredQuery(Protocol[Answer]):
 
     def chosen(self, events: Iterable[AnyEvent]) -> list[Answer]:
         """The same of events that are in no database, oldest first."""
+
+
+def answers(
+    rows: Sequence[Sequence[object]], query: StoredQuery[Answer], where: str
+) -> list[Answer]:
+    """What the rows that a query has selected say, in their order.
+
+    Raises:
+        StoreError: a row says what no event of this edge-reid may; `where` is the store's name.
+    """
+    try:
+        return [query.of_row(row) for row in rows]
+    except ValidationError as error:
+        raise StoreError(
+            f"{where}: expected events as this edge-reid writes them, got a row of another kind: "
+            f"{describe_mistakes(error)[0]}; use the edge-reid that its sink has, or delete the row"
+        ) from error

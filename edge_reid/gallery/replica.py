@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import SnapshotError
 from edge_reid.gallery.replica_file import REPLICA, open_or_make
 from edge_reid.gallery.tree import Branch, decode
@@ -42,7 +43,7 @@ class StoredVersion:
     """When another took its place; None: it is in force."""
 
 
-class Replica:
+class Replica(ClosedAfterUse):
     """An open replica. A context manager that closes it; of one thread.
 
     Every method raises GalleryError, in one line, when the file is locked, damaged or full.
@@ -212,12 +213,6 @@ class Replica:
 
     def close(self) -> None:
         self._db.close()
-
-    def __enter__(self) -> Replica:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery import complaints
@@ -67,7 +67,7 @@ class Contents:
     erasures: tuple[Erasure, ...]
 
 
-class GalleryStore:
+class GalleryStore(ClosedAfterUse):
     """An open gallery file. Made by `create` or `open`; a context manager that closes it.
 
     Each change is one transaction and raises `version`. What is removed is overwritten on disk.
@@ -354,17 +354,6 @@ class GalleryStore:
 
     def close(self) -> None:
         self._db.close()
-
-    def __enter__(self) -> GalleryStore:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @contextmanager
     def _change(self) -> Iterator[None]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 import cv2
 
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.core.opencv import mute_stderr, quiet_opencv
@@ -130,7 +130,7 @@ def _caption(canvas: Image, plate: _Plate, colour: Colour) -> None:
     cv2.putText(canvas, plate.text, at, _FONT, _FONT_SCALE, _WHITE, 1, cv2.LINE_AA)
 
 
-class VideoWriter:
+class VideoWriter(ClosedAfterUse):
     """A film of RGB pictures that browsers play; use it as a context manager.
 
     WebM with VP8, or MP4 with VP9, as the name ends.
@@ -166,14 +166,3 @@ class VideoWriter:
 
     def close(self) -> None:
         self._writer.release()
-
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -36,6 +36,8 @@ _FLOW_WINDOW_PX = (15, 15)
 _AGREES_PX = 1.5
 """Of the small picture: a corner that moved so much otherwise is on somebody who walks."""
 _LEAST_CORNERS = 10
+_LEAST_HEIGHT_PX = 8
+"""Of the small picture: a strip has too little to compare."""
 
 NO_SHIFT = (0.0, 0.0)
 
@@ -58,6 +60,8 @@ class CameraMotion:
         """
         grey = _small_grey(image)
         before, self._before = self._before, grey
+        if len(grey) < _LEAST_HEIGHT_PX:
+            return NO_SHIFT
         if before is None or before.shape != grey.shape:
             self._taper = cv2.createHanningWindow(grey.shape[::-1], cv2.CV_32F)
             return NO_SHIFT

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import GalleryError, PhotoError
 from edge_reid.enrolment.enrolment import Enrolment, prepare_enrolment, store_enrolment
 from edge_reid.enrolment.enrolment_concerns import concerns_about
@@ -31,13 +30,12 @@ from edge_reid.web.enrol_pages import (
     track_html,
 )
 from edge_reid.web.explained_routes import ExplainedRoutes
-from edge_reid.web.page_entrance import PageEntrance, refused
+from edge_reid.web.page_entrance import refused
 from edge_reid.web.page_gallery import GalleryChange, PageGallery, followed_source
 from edge_reid.web.page_markup import clock_time
-from edge_reid.web.pending_enrolments import PendingEnrolments
 from edge_reid.web.people_facts import person_id
+from edge_reid.web.people_page_parts import PeoplePageParts
 from edge_reid.web.photo_forms import MOST_PHOTO_PIXELS, PhotoForms
-from edge_reid.web.run_seen import RunSeen
 
 _ALIKE = 3
 _TRACK = "/cameras/{camera}/tracks/{track:int}"
@@ -47,30 +45,16 @@ Prepare = Callable[[GalleryStore], Enrolment]
 
 
 class EnrolRoutes:
-    """Enrolling.
+    """Enrolling."""
 
-    Args:
-        settings: of the agent.
-        run: what is shown of it.
-        entrance: who may.
-        gallery: into which people are enrolled.
-        pending: what waits for a word.
-    """
-
-    def __init__(
-        self,
-        settings: AgentSettings,
-        run: RunSeen,
-        entrance: PageEntrance,
-        gallery: PageGallery,
-        pending: PendingEnrolments,
-    ) -> None:
+    def __init__(self, parts: PeoplePageParts) -> None:
+        settings = parts.settings
         self._cameras = frozenset(settings.cameras)
         self._followed = followed_source(settings)
-        self._run = run
-        self._entrance = entrance
-        self._gallery = gallery
-        self._pending = pending
+        self._run = parts.run
+        self._entrance = parts.entrance
+        self._gallery = parts.gallery
+        self._pending = parts.pending
         self._photos = PhotoForms()
 
     def routes(self) -> list[Route]:

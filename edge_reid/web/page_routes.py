@@ -30,6 +30,7 @@ from edge_reid.web.page_markup import STATIC, static_file
 from edge_reid.web.page_status import camera_lines, device_line, hit_lines
 from edge_reid.web.page_templates import areas_html, live_html
 from edge_reid.web.pending_enrolments import PendingEnrolments
+from edge_reid.web.people_page_parts import PeoplePageParts
 from edge_reid.web.people_routes import PeopleRoutes
 from edge_reid.web.run_seen import RunSeen
 from edge_reid.web.stranger_routes import StrangerRoutes
@@ -65,19 +66,16 @@ class PageRoutes:
 
     def app(self) -> ASGIApp:
         """What the server runs."""
-        entrance, settings, run, gallery = (
-            self._entrance,
-            self._settings,
-            self._run,
-            self._gallery,
+        entrance = self._entrance
+        people = PeoplePageParts(
+            self._settings, self._run, entrance, self._gallery, PendingEnrolments()
         )
-        pending = PendingEnrolments()
         seen, seen_by_admin = entrance.for_role("viewer"), entrance.for_role("admin")
         routes = [
             *entrance.routes(),
-            *PeopleRoutes(settings, run, entrance, gallery).routes(),
-            *EnrolRoutes(settings, run, entrance, gallery, pending).routes(),
-            *StrangerRoutes(settings, run, entrance, gallery, pending).routes(),
+            *PeopleRoutes(people).routes(),
+            *EnrolRoutes(people).routes(),
+            *StrangerRoutes(people).routes(),
             Route("/", seen(self._live), methods=["GET"]),
             Route("/static/{name}", self._static, methods=["GET"]),
             Route("/events", seen(self._events), methods=["GET"]),

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from edge_reid.core.config import WebSettings
 from edge_reid.core.errors import UsageError
+from edge_reid.core.interpreter_turns import frames_soon_have_their_turn
 from edge_reid.web.connection_limits import (
     HEADERS_BYTES,
     SEND_BYTES,
@@ -69,6 +70,7 @@ class PageServer:
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
 
     def __enter__(self) -> PageServer:
+        frames_soon_have_their_turn()
         self._thread.start()
         return self
 

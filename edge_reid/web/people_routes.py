@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.types import Known
 from edge_reid.enrolment.gallery_examination import reasons_to_disable
@@ -18,16 +17,16 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.web import gallery_changes
 from edge_reid.web.explained_routes import ExplainedRoutes
 from edge_reid.web.hit_record import HitRecord
-from edge_reid.web.page_entrance import PageEntrance, refused
-from edge_reid.web.page_gallery import GalleryChange, PageGallery, followed_source
+from edge_reid.web.page_entrance import refused
+from edge_reid.web.page_gallery import GalleryChange, followed_source
 from edge_reid.web.people_facts import likeness_of, name_of, people_facts, person_facts, person_id
+from edge_reid.web.people_page_parts import PeoplePageParts
 from edge_reid.web.people_pages import (
     followed_people_html,
     merge_html,
     people_html,
     person_html,
 )
-from edge_reid.web.run_seen import RunSeen
 
 _MOST_HITS = 5
 _PERSON = re.compile(r"[0-9a-f]{16}")
@@ -35,22 +34,13 @@ _TEMPLATE = "/people/{person}/templates/{number:int}/"
 
 
 class PeopleRoutes:
-    """Who is enrolled.
+    """Who is enrolled."""
 
-    Args:
-        settings: of the agent.
-        run: what is shown of it.
-        entrance: who may.
-        gallery: what is changed.
-    """
-
-    def __init__(
-        self, settings: AgentSettings, run: RunSeen, entrance: PageEntrance, gallery: PageGallery
-    ) -> None:
-        self._followed = followed_source(settings)
-        self._run = run
-        self._entrance = entrance
-        self._gallery = gallery
+    def __init__(self, parts: PeoplePageParts) -> None:
+        self._followed = followed_source(parts.settings)
+        self._run = parts.run
+        self._entrance = parts.entrance
+        self._gallery = parts.gallery
 
     def routes(self) -> list[Route]:
         """Of the page."""

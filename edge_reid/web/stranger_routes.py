@@ -10,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
-from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import GalleryError
 from edge_reid.enrolment.enrolment_concerns import concerns_about
 from edge_reid.enrolment.promotion import prepare_promotion, promote
@@ -20,11 +19,10 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.strangers.stranger_store import StrangerStore
 from edge_reid.web.enrol_pages import concerns_html
 from edge_reid.web.explained_routes import ExplainedRoutes
-from edge_reid.web.page_entrance import PageEntrance, refused
-from edge_reid.web.page_gallery import GalleryChange, PageGallery, followed_source
-from edge_reid.web.pending_enrolments import PendingEnrolments
+from edge_reid.web.page_entrance import refused
+from edge_reid.web.page_gallery import GalleryChange, followed_source
 from edge_reid.web.people_facts import person_id
-from edge_reid.web.run_seen import RunSeen
+from edge_reid.web.people_page_parts import PeoplePageParts
 from edge_reid.web.stranger_facts import StrangerFacts, stranger_facts
 from edge_reid.web.stranger_pages import (
     merge_strangers_html,
@@ -37,32 +35,18 @@ _NAME = re.compile(STRANGER_PATTERN)
 
 
 class StrangerRoutes:
-    """Unknown people whom the device knows again.
+    """Unknown people whom the device knows again."""
 
-    Args:
-        settings: of the agent.
-        run: what is shown of it.
-        entrance: who may.
-        gallery: into which somebody is promoted.
-        pending: what waits for a word.
-    """
-
-    def __init__(
-        self,
-        settings: AgentSettings,
-        run: RunSeen,
-        entrance: PageEntrance,
-        gallery: PageGallery,
-        pending: PendingEnrolments,
-    ) -> None:
+    def __init__(self, parts: PeoplePageParts) -> None:
+        settings = parts.settings
         self._path = settings.strangers_path
         self._are_remembered = settings.strangers is not None
         self._followed = followed_source(settings)
         self._own_gallery = settings.gallery
-        self._run = run
-        self._entrance = entrance
-        self._gallery = gallery
-        self._pending = pending
+        self._run = parts.run
+        self._entrance = parts.entrance
+        self._gallery = parts.gallery
+        self._pending = parts.pending
 
     def routes(self) -> list[Route]:
         """Of the page."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support import campus, mjpeg_camera
+from support import mjpeg_camera
 from support.consumer import Consumer, eventually
 from support.decoders import decoders
 from support.mjpeg_camera import MjpegCamera
@@ -22,10 +22,8 @@ from support.mosquitto import Mosquitto, free_port
 from edge_reid.agent import camera_status_report, camera_views
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.watch_hours import WatchHours
-from edge_reid.cli.main import main
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import UsageError
-from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
 from edge_reid.wire.events import rfc3339
 
@@ -50,24 +48,6 @@ def at_h(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     yield now_h
     monkeypatch.undo()
     time.tzset()
-
-
-@pytest.fixture
-def gallery(tmp_path: Path) -> Path:
-    path = tmp_path / "gallery.db"
-    with pytest.raises(SystemExit, match="0"):
-        main(["gallery", "init", str(path)])
-    return path
-
-
-@pytest.fixture(scope="module")
-def crowd() -> tuple[Image, ...]:
-    """Eight seconds in which people walk through the picture."""
-    capture = cv2.VideoCapture(str(campus.CLIP))
-    capture.set(cv2.CAP_PROP_POS_FRAMES, 80)
-    pictures = tuple(to_rgb(capture.read()[1]) for _ in range(80))
-    capture.release()
-    return pictures
 
 
 def settings(gallery: Path, uri: str, **more: object) -> AgentSettings:

@@ -11,6 +11,7 @@ import pytest
 from support.consumer import Consumer, eventually
 from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import Mosquitto
+from support.set_clock import Clock
 
 from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
@@ -20,15 +21,8 @@ from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config import AgentSettings
 
 
-class Clock:
-    now_s = 50.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def test_it_is_that_of_the_time_since_the_last_look() -> None:
-    clock = Clock()
+    clock = Clock(50.0)
     rate = FrameRate(clock)
     told = []
     for frames in (100, 100, 150):
@@ -38,7 +32,7 @@ def test_it_is_that_of_the_time_since_the_last_look() -> None:
 
 
 def test_a_moment_tells_nothing() -> None:
-    clock = Clock()
+    clock = Clock(50.0)
     rate = FrameRate(clock)
     clock.now_s += 0.01
     assert rate.of_late(1) is None, "not 100 a second"

@@ -12,9 +12,8 @@ from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
-from support import campus, mjpeg_camera
+from support import mjpeg_camera
 from support.consumer import Consumer, eventually
 from support.mjpeg_camera import STILL, MjpegCamera
 from support.mosquitto import Mosquitto
@@ -23,31 +22,11 @@ from support.systemd_listener import Listener
 
 from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
-from edge_reid.cli.main import main
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config import AgentSettings
-from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
 
 Event = dict[str, Any]
-
-
-@pytest.fixture
-def gallery(tmp_path: Path) -> Path:
-    path = tmp_path / "gallery.db"
-    with pytest.raises(SystemExit, match="0"):
-        main(["gallery", "init", str(path)])
-    return path
-
-
-@pytest.fixture(scope="module")
-def crowd() -> tuple[Image, ...]:
-    """Eight seconds in which people walk through the picture."""
-    capture = cv2.VideoCapture(str(campus.CLIP))
-    capture.set(cv2.CAP_PROP_POS_FRAMES, 80)
-    pictures = tuple(to_rgb(capture.read()[1]) for _ in range(80))
-    capture.release()
-    return pictures
 
 
 @pytest.fixture(autouse=True)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from support.set_clock import Clock
+
 from edge_reid.agent.look_pace import CONCESSIONS, FLOOR_HZ, LookPace
 
 PROMISE_MS = 500.0
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Machine:
     """Four cameras that are looked at as often as the pace allows."""
 
     def __init__(self, took_ms: Callable[[float, int | None], float]) -> None:
-        self.clock = Clock()
+        self.clock = Clock(100.0)
         self.pace = LookPace(PROMISE_MS, self.clock)
         self.took_ms = took_ms
         """By looks a second of a camera, and the crops that a look may embed."""
@@ -97,7 +92,7 @@ def test_one_camera_with_a_slow_network_costs_the_others_nothing() -> None:
 
 
 def test_an_only_camera_is_most_of_them() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     pace = LookPace(PROMISE_MS, clock)
     for _ in range(20):
         clock.now_s += 0.2

@@ -6,15 +6,9 @@ import threading
 import time
 
 import pytest
+from support.set_clock import Clock
 
 from edge_reid.agent.look_schedule import FrameCount, LookSchedule
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def looks_within(
@@ -44,7 +38,7 @@ def looks_within(
 
 @pytest.mark.parametrize("fps", [10.0, 15.0, 25.0])
 def test_a_machine_with_time_to_spare_looks_as_often_as_is_wanted(fps: float) -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     schedule = LookSchedule(["a", "b"], clock)
     looked = looks_within(schedule, clock, fps={"a": fps, "b": fps}, seconds=20, look_s=0.01)
     assert looked.count("a") == pytest.approx(100, abs=6)
@@ -53,7 +47,7 @@ def test_a_machine_with_time_to_spare_looks_as_often_as_is_wanted(fps: float) ->
 
 
 def test_a_machine_that_is_too_slow_is_shared_evenly_whatever_the_frame_rates() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     schedule = LookSchedule(["a", "b", "c", "d"], clock)
     fps = {"a": 30.0, "b": 15.0, "c": 10.0, "d": 25.0}
     looked = looks_within(schedule, clock, fps=fps, seconds=30, look_s=0.1)
@@ -64,7 +58,7 @@ def test_a_machine_that_is_too_slow_is_shared_evenly_whatever_the_frame_rates() 
 
 
 def test_a_camera_that_is_away_takes_nothing_from_the_others() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     schedule = LookSchedule(["away", "here"], clock)
     looked = looks_within(schedule, clock, fps={"here": 15.0}, seconds=10, look_s=0.05)
     assert set(looked) == {"here"}
@@ -72,7 +66,7 @@ def test_a_camera_that_is_away_takes_nothing_from_the_others() -> None:
 
 
 def test_one_that_comes_back_gets_one_turn_at_once_and_no_more_than_others() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     schedule = LookSchedule(["gate", "door"], clock)
     clock.now_s += 600
     schedule.frame_came("gate")
@@ -85,7 +79,7 @@ def test_one_that_comes_back_gets_one_turn_at_once_and_no_more_than_others() -> 
 
 
 def test_a_frame_between_two_looks_is_passed_over_and_one_that_had_to_wait_is_missed() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     schedule = LookSchedule(["gate"], clock)
     schedule.frame_came("gate")
     schedule.looked("gate", 0.2)
@@ -112,7 +106,7 @@ def test_a_frame_of_another_thread_wakes_who_waits() -> None:
 
 
 def test_a_camera_is_silent_since_its_last_frame_whenever_it_was_looked_at() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     schedule = LookSchedule(["gate"], clock)
     assert schedule.count("gate").silent_s is None
     schedule.frame_came("gate")

@@ -28,20 +28,11 @@ from edge_reid.cli.main import main
 from edge_reid.consumers.command_client import ask, new_command
 from edge_reid.core.config import AgentSettings
 from edge_reid.core.errors import UsageError
-from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
 from edge_reid.wire.commands import CommandResult
 from edge_reid.wire.topics import Address
 
 ADDRESS = Address("edge-reid", "lab", "device")
-
-
-@pytest.fixture
-def gallery(tmp_path: Path) -> Path:
-    path = tmp_path / "gallery.db"
-    with pytest.raises(SystemExit, match="0"):
-        main(["gallery", "init", str(path)])
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +45,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         out = ["-c:v", "libx264", "-preset", "ultrafast", str(folder / f"{name}.mp4")]
         subprocess.run(["ffmpeg", "-v", "error", *cut, *out], check=True)
     return {name: folder / f"{name}.mp4" for name in pieces}
-
-
-@pytest.fixture(scope="module")
-def crowd() -> tuple[Image, ...]:
-    """Four seconds in which people walk through the picture."""
-    capture = cv2.VideoCapture(str(campus.CLIP))
-    capture.set(cv2.CAP_PROP_POS_FRAMES, 80)
-    pictures = tuple(to_rgb(capture.read()[1]) for _ in range(40))
-    capture.release()
-    return pictures
 
 
 def agent_of(gallery: Path, cameras: dict[str, str], **more: object) -> AgentSettings:

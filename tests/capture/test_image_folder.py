@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge_reid.agent.source_digest import source_digest
+from edge_reid.capture.image_folder import images_in
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.config import SourceSettings
 from edge_reid.core.errors import SourceError
@@ -47,3 +49,15 @@ def test_two_folders_are_two_recordings(folder: Path, tmp_path: Path) -> None:
     before = source_digest(str(folder))
     (folder / "shot-12.png").unlink()
     assert len({before, source_digest(str(folder)), ""}) == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read_is_said(folder: Path) -> None:
+    folder.chmod(0o300)
+    with pytest.raises(SourceError, match="cannot be read: Permission denied; let the agent's"):
+        open_source(SourceSettings(uri=str(folder)))
+
+
+def test_a_folder_that_goes_away_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="gone: cannot be read: No such file or directory"):
+        images_in(tmp_path / "gone")

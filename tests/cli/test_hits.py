@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -183,3 +185,31 @@ def test_a_period_is_a_number_and_a_unit(text: str, seconds: float) -> None:
 def test_what_is_no_period_is_said(text: str) -> None:
     with pytest.raises(UsageError, match="expected a period such as 90d"):
         period_s("--keep", text)
+
+
+def test_a_row_that_is_no_event_today_is_one_line(
+    edge_reid: Command,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Say another program's, or a later edge-reid's."""
+    file = tmp_path / "e.db"
+    store = open_store(f"sqlite:///{file}")
+    store.write([ANA_NEW])
+    store.close()
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE edge_reid_events SET track_id = -7")
+    said = edge_reid("hits", "--from", f"sqlite:///{file}").complaint
+    assert f"{file}: expected events as this edge-reid writes them, got a row" in said
+    assert "track_id" in said
+    assert "-7" in said
+
+
+@pytest.mark.parametrize("where", ["sqlite:e.db", "sqlite://e.db", "sqlite:/e.db", "sqlite:///"])
+def test_an_address_with_other_slashes_is_refused(
+    edge_reid: Command,  # noqa: F811
+    where: str,
+) -> None:
+    said = edge_reid("hits", "--from", where).complaint
+    assert f"--from {where}: expected sqlite:///FILE" in said
+    with pytest.raises(UsageError, match="--to sqlite"):
+        open_store(where)

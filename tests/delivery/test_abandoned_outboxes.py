@@ -12,19 +12,13 @@ from pathlib import Path
 
 import pytest
 from support.decided_tracks import ANA, an_event
+from support.set_clock import Clock
 
 from edge_reid.delivery.abandoned_outboxes import ABANDONED_S, AbandonedOutboxes
 from edge_reid.delivery.outbox import Outbox
 
 ZOE = replace(ANA, identity="zoe-quist")
 ENROLLED = frozenset({"ana"})
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from support.consumer import Consumer, eventually
 from support.decided_tracks import ADDRESS, ANA, ORIGIN, STRANGER, a_zone_event, an_event
 from support.mosquitto import Mosquitto
+from support.set_clock import Clock
 
 from edge_reid.delivery.inherited_events import BATCH, InheritedEvents
 from edge_reid.delivery.outbox import Outbox
@@ -21,13 +22,6 @@ from edge_reid.wire.payloads import parse_event
 ZOE = replace(ANA, identity="zoe-quist")
 OTHER = replace(ADDRESS, agent="gate-1-gate")
 """What the agent of the camera was called before."""
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

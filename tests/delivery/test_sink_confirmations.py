@@ -6,6 +6,7 @@ import logging
 
 import pytest
 from support.decided_tracks import ADDRESS
+from support.set_clock import Clock
 
 from edge_reid.delivery.sink_confirmations import SinkConfirmations
 from edge_reid.mqtt.message import Received
@@ -14,20 +15,13 @@ from edge_reid.wire.payloads import EventsStored
 RESEND_S = 30.0
 
 
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def stored(*event_ids: str) -> Received:
     body = EventsStored(site="lab", agent="gate-1", event_ids=event_ids).to_json().encode()
     return Received(ADDRESS.agent_stored, body, retained=False)
 
 
 def test_an_event_waits_until_a_sink_names_it_under_all_its_numbers() -> None:
-    waiting = SinkConfirmations(RESEND_S, Clock())
+    waiting = SinkConfirmations(RESEND_S, Clock(0.0))
     for event_id, seq in (("a", 1), ("b", 2), ("a", 3)):
         waiting.expect(event_id, seq)
     assert (len(waiting), waiting.seqs) == (2, {1, 2, 3})
@@ -40,7 +34,7 @@ def test_an_event_waits_until_a_sink_names_it_under_all_its_numbers() -> None:
 
 
 def test_what_no_sink_names_is_to_be_sent_again_after_a_while() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     waiting = SinkConfirmations(RESEND_S, clock)
     waiting.expect("a", 1)
     clock.now_s = RESEND_S
@@ -54,7 +48,7 @@ def test_what_no_sink_names_is_to_be_sent_again_after_a_while() -> None:
 
 
 def test_what_was_sent_twice_in_vain_while_others_are_confirmed_is_unwanted() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     waiting = SinkConfirmations(RESEND_S, clock)
     for _ in range(2):
         waiting.expect("unwanted", 1)
@@ -71,7 +65,7 @@ def test_what_was_sent_twice_in_vain_while_others_are_confirmed_is_unwanted() ->
 
 
 def test_what_names_no_events_is_skipped_and_said(caplog: pytest.LogCaptureFixture) -> None:
-    waiting = SinkConfirmations(RESEND_S, Clock())
+    waiting = SinkConfirmations(RESEND_S, Clock(0.0))
     waiting.expect("a", 1)
     with caplog.at_level(logging.WARNING):
         waiting.hear(Received(ADDRESS.agent_stored, b"{}", retained=False))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from support.browser import Browser
-from support.node_packages import FOLDER
-from support.requirements import absent
+from support.node_packages import node_package
 
 IS_WIDE = "document.documentElement.scrollWidth > innerWidth"
 UNNAMED = """[...document.querySelectorAll('button, a, input:not([type=hidden]), img, svg[role]')]
@@ -40,9 +39,7 @@ def is_well_made(browser: Browser) -> None:
 
 def has_no_grave_axe_finding(browser: Browser) -> None:
     """What axe-core finds of the page that is open."""
-    program = FOLDER / "axe-core" / "axe.min.js"
-    if not program.exists():
-        absent("axe-core (make node-packages)")
+    program = node_package("axe-core") / "axe.min.js"
     browser.evaluate(f"{program.read_text()};0")
     browser.evaluate(
         "window.found = null; axe.run().then((all) => { window.found = all.violations"

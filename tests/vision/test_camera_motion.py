@@ -77,6 +77,14 @@ def test_another_picture_and_another_size_are_no_shift() -> None:
         assert motion.shift_px(other) == NO_SHIFT
 
 
+@pytest.mark.parametrize("height_px", [1, 8, 39])
+def test_a_strip_is_looked_at_and_says_nothing(height_px: int) -> None:
+    """Two hundred times as wide as high, say: what a stitched panorama may be."""
+    motion, strip = CameraMotion(), np.zeros((height_px, 2000, 3), np.uint8)
+    strip[:, ::50] = 255
+    assert {motion.shift_px(np.roll(strip, 20 * look, axis=1)) for look in range(3)} == {NO_SHIFT}
+
+
 def test_people_keep_their_numbers_though_the_camera_shakes() -> None:
     """Measured by what comes out of the same clip held still."""
     frames = campus.read_frames(set(LOOKS))

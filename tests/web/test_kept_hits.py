@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.set_clock import Clock
 
 from edge_reid.core.types import Candidate, GallerySnapshot, HitType, Known, Unknown
 from edge_reid.matching.index import Index
@@ -20,17 +21,9 @@ from edge_reid.web.kept_hits import KeptHits, forget_kept
 DAY_S = 86_400.0
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_800_000_000.0)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.set_clock import Clock
 
 from edge_reid.cli.optional_values import filled
 from edge_reid.core.config import WebSettings, load_settings, parse_section
@@ -21,16 +22,6 @@ from edge_reid.web.page_sessions import LASTS_S, MOST, PageSessions
 from edge_reid.web.password_hash import PasswordHash
 
 VERA = Visitor("vera", "viewer")
-
-
-class Clock:
-    """Stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

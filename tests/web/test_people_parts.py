@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.gallery_examples import embeddings_of, snapshot_of, template, unit_vectors
 from support.policies import policy_of
+from support.set_clock import Clock
 
 from edge_reid.agent.pipeline import Step
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
@@ -28,16 +29,6 @@ from edge_reid.web.pending_enrolments import KEPT_S, MOST, PendingEnrolments
 
 BOX = Box(0, 0, 40, 100)
 IMAGE = np.zeros((120, 160, 3), np.uint8)
-
-
-class Clock:
-    """Stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

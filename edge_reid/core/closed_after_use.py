@@ -1,4 +1,4 @@
-"""Sources as context managers: they are closed when the block is left."""
+"""What is closed when the block of its `with` is left."""
 
 from __future__ import annotations
 
