@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.matching.vectors import pack, unpack
 from edge_reid.storage.database import Database
 from edge_reid.storage.soundness import open_sound, sealed_transaction
@@ -28,7 +29,7 @@ WITHDRAWN_SHARE = 4
 _LATEST = "ON CONFLICT (name) DO UPDATE SET present = excluded.present, agent = excluded.agent, "
 
 
-class HeardStrangerStore:
+class HeardStrangerStore(ClosedAfterUse):
     """An open file. A context manager that closes it; of one thread.
 
     Every method raises GalleryError, in one line, when the file is locked, damaged or full.
@@ -242,12 +243,6 @@ class HeardStrangerStore:
 
     def close(self) -> None:
         self._db.close()
-
-    def __enter__(self) -> HeardStrangerStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _learn_one(self, heard: HeardStranger) -> bool:
         """False: it is older than what is known, or erased."""
