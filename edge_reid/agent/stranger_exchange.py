@@ -22,6 +22,7 @@ from edge_reid.mqtt.message import Received
 from edge_reid.mqtt.message_transport import MessageConnection
 from edge_reid.signing.certified_envelope import CertificateAuthority, CertifiedKey
 from edge_reid.signing.envelope import EnvelopeError
+from edge_reid.strangers.heard_purge import purge_others
 from edge_reid.strangers.heard_store import HeardStrangerStore
 from edge_reid.strangers.heard_stranger import NOBODY, OtherPeople
 from edge_reid.strangers.name_merging import merged_names
@@ -37,6 +38,8 @@ SETTLE_S = 1.0
 """After it the broker has sent what stands there: erasures are done before anything is told."""
 PURGE_INTERVAL_S = 60.0
 """Somebody may be kept for so much longer."""
+OTHERS_INTERVAL_S = 3600.0
+"""The same in files of agents that are no more."""
 REFUSED_PAUSE_S = 60.0
 """What the broker does not take is offered again after so long."""
 
@@ -94,7 +97,7 @@ class StrangerExchange:
         self._agents: frozenset[str] = frozenset()  # who have told of people
         self._edition: int | None = None  # of our own file, when we read it; None: read it anew
         self._clock_offset_s = self._offset_s()
-        self._purge_due_s = self._send_due_s = 0.0
+        self._purge_due_s = self._others_due_s = self._send_due_s = 0.0
         self._receipts: set[str] = set()  # ids of erasures whose people the broker has cleared
         self._trouble: dict[str, str] = {}  # by what it is about
 
@@ -196,6 +199,9 @@ class StrangerExchange:
             self._trouble.pop("purge", None)
         except GalleryError as error:
             self._trouble["purge"] = str(error)
+        if time.monotonic() >= self._others_due_s:
+            self._others_due_s = time.monotonic() + OTHERS_INTERVAL_S
+            purge_others(self._heard.path, self._clock(), self._settings.keep_s)
 
     def _compare(self) -> None:
         """Whose names have changed, and who is new, when a file is not as it was."""

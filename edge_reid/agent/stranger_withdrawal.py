@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config import AgentSettings, StrangerSettings
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.link_state import Link
@@ -17,6 +17,7 @@ from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.retained import clear_topics, read_retained
 from edge_reid.storage.quarantine import remove
+from edge_reid.strangers.heard_purge import purge_others
 from edge_reid.strangers.heard_store import HeardStrangerStore
 from edge_reid.wire.topics import STRANGER
 
@@ -53,6 +54,8 @@ class StrangerWithdrawal:
             GalleryError: the file of what others have told cannot be emptied.
         """
         path = settings.heard_strangers_path
+        keep_s = (settings.strangers or StrangerSettings()).keep_s
+        purge_others(path, time.time(), keep_s)
         if not path.exists():
             return
         with HeardStrangerStore.open_or_make(

@@ -13,11 +13,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.matching.vectors import pack, unpack
 from edge_reid.storage.database import Database
-from edge_reid.storage.soundness import sealed_transaction
+from edge_reid.storage.soundness import open_sound, sealed_transaction
 from edge_reid.storage.sqlite import closed_on_error, transaction, wipe
-from edge_reid.strangers.heard_file import HEARD, open_or_make
+from edge_reid.strangers.heard_file import BUSY_TIMEOUT_S, HEARD, open_or_make
 from edge_reid.strangers.heard_stranger import HeardStranger
 
 ERASED_MAX = 10_000
@@ -28,7 +29,7 @@ WITHDRAWN_SHARE = 4
 _LATEST = "ON CONFLICT (name) DO UPDATE SET present = excluded.present, agent = excluded.agent, "
 
 
-class HeardStrangerStore:
+class HeardStrangerStore(ClosedAfterUse):
     """An open file. A context manager that closes it; of one thread.
 
     Every method raises GalleryError, in one line, when the file is locked, damaged or full.
@@ -38,6 +39,19 @@ class HeardStrangerStore:
         self._file = file
         self._db = connection
         self._dimension = dimension
+
+    @classmethod
+    def open(cls, path: Path) -> HeardStrangerStore:
+        """A file that an agent has made.
+
+        Raises:
+            GalleryError: there is none, it is of another kind, or damaged.
+        """
+        file = Database(path, HEARD)
+        with file.explained():
+            connection = open_sound(file, BUSY_TIMEOUT_S)
+            (dimension,) = connection.execute("SELECT dimension FROM sharing").fetchone()
+        return cls(file, connection, int(dimension))
 
     @classmethod
     def open_or_make(cls, path: Path, *, model_id: str, dimension: int) -> HeardStrangerStore:
@@ -59,6 +73,11 @@ class HeardStrangerStore:
                     "UPDATE sharing SET model_id = ?, dimension = ?", (model_id, dimension)
                 )
         return cls(file, connection, dimension)
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
 
     def people(self) -> tuple[HeardStranger, ...]:
         """All who are not withdrawn, in the order in which they were heard of first."""
@@ -224,12 +243,6 @@ class HeardStrangerStore:
 
     def close(self) -> None:
         self._db.close()
-
-    def __enter__(self) -> HeardStrangerStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _learn_one(self, heard: HeardStranger) -> bool:
         """False: it is older than what is known, or erased."""

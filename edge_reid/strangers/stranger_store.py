@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_reid.core.anonymous_names import stranger_name, stranger_tag
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.types import Embedding, Vectors
 from edge_reid.matching.fusion import mean_vector
@@ -28,7 +29,7 @@ KEPT_LOOKS = 10
 """Embeddings kept of a stranger, the best by quality."""
 
 
-class StrangerStore:
+class StrangerStore(ClosedAfterUse):
     """An open file of strangers. A context manager that closes it; of one thread.
 
     Several agents of a device may have it open. Every method raises GalleryError, in one line, when
@@ -269,12 +270,6 @@ class StrangerStore:
 
     def close(self) -> None:
         self._db.close()
-
-    def __enter__(self) -> StrangerStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from support.set_clock import Clock
 from support.shared_stranger_examples import signed_stranger
 from support.sharing_device import MANIFEST, QUANTILES, look
 from support.two_views import MemoryDevice, MemorySite, exchanged
@@ -23,14 +24,9 @@ NAME = "anon-aaaaaa-7"
 DOOR_TOPIC = f"edge-reid/lab/agents/door-1/strangers/{NAME}"
 
 
-class Clock:
-    """Of a device: as fast as the others', and as wrong as it is set."""
-
-    def __init__(self, ahead_s: float = 0.0) -> None:
-        self.now_s = BEGAN_S + ahead_s
-
-    def __call__(self) -> float:
-        return self.now_s
+def clock_of(ahead_s: float = 0.0) -> Clock:
+    """Of a device, as wrong as it is set."""
+    return Clock(BEGAN_S + ahead_s)
 
 
 @pytest.fixture(autouse=True)
@@ -161,16 +157,16 @@ class TestWhatIsBelieved:
 
 class TestTime:
     def test_nobody_is_kept_longer_than_here(self, device):
-        gate = device("gate-1", clock=Clock(), keep_s=24 * HOUR_S)
-        yard = device("yard-1", clock=Clock(), keep_s=HOUR_S)
+        gate = device("gate-1", clock=clock_of(), keep_s=24 * HOUR_S)
+        yard = device("yard-1", clock=clock_of(), keep_s=HOUR_S)
         gate.sees(look(1), ago_s=100.0)
         exchanged(gate, yard)
         (person,) = yard.heard.people()
         assert person.forgotten_utc_s == pytest.approx(BEGAN_S + HOUR_S - 100.0, abs=1.0)
 
     def test_a_clock_that_is_far_ahead_is_not_believed(self, device, caplog):
-        gate = device("gate-1", clock=Clock(ahead_s=CLOCKS_S + 10))
-        yard = device("yard-1", clock=Clock())
+        gate = device("gate-1", clock=clock_of(ahead_s=CLOCKS_S + 10))
+        yard = device("yard-1", clock=clock_of())
         gate.sees(look(1))
         with caplog.at_level(logging.WARNING):
             exchanged(gate, yard)
@@ -179,14 +175,14 @@ class TestTime:
         assert "expected what was written by now" in caplog.text
 
     def test_a_little_ahead_is_no_matter(self, device):
-        gate = device("gate-1", clock=Clock(ahead_s=CLOCKS_S - 10))
-        yard = device("yard-1", clock=Clock())
+        gate = device("gate-1", clock=clock_of(ahead_s=CLOCKS_S - 10))
+        yard = device("yard-1", clock=clock_of())
         name = gate.sees(look(1))
         exchanged(gate, yard)
         assert yard.others == {name}
 
     def test_when_its_clock_is_set_a_device_says_all_anew(self, site, device):
-        clock = Clock(ahead_s=-HOUR_S)
+        clock = clock_of(ahead_s=-HOUR_S)
         gate = device("gate-1", clock=clock, keep_s=2 * HOUR_S)
         name = gate.sees(look(1))
         exchanged(gate)
@@ -198,8 +194,8 @@ class TestTime:
         assert len(said(site, name)) == 2
 
     def test_who_is_due_is_forgotten_by_the_clock_of_who_hears(self, device):
-        clock = Clock()
-        gate = device("gate-1", clock=Clock(), keep_s=HOUR_S)
+        clock = clock_of()
+        gate = device("gate-1", clock=clock_of(), keep_s=HOUR_S)
         yard = device("yard-1", clock=clock, keep_s=24 * HOUR_S)
         gate.sees(look(1), ago_s=0.0)
         exchanged(gate, yard)
@@ -210,6 +206,22 @@ class TestTime:
         yard.exchange.look_after_files()  # whether or not there is a broker
         assert yard.others == set()
         assert yard.heard.people() == ()
+
+    def test_what_does_not_expire_at_the_broker_is_refused_and_swept(self, site, device):
+        """As with MQTT 3.1.1. Two hours later the gate is back, and somebody else new."""
+        clock = clock_of()
+        gate = device("gate-1", clock=clock, keep_s=HOUR_S)
+        name = gate.sees(look(1))
+        exchanged(gate)
+        yard = device("yard-1", clock=clock_of(ahead_s=2 * HOUR_S))
+        exchanged(yard)
+        assert yard.others == set()
+        assert yard.exchange.state.refused == 1
+        clock.now_s += 2 * HOUR_S
+        gate.turn()
+        gate.begin()
+        exchanged(gate)
+        assert said(site, name)[-1] == ""
 
 
 class TestBounds:

@@ -60,6 +60,7 @@ def lax_broker(broker: SecuredMosquitto) -> SecuredMosquitto:
 def _impatient(monkeypatch):
     monkeypatch.setattr(stranger_sharing, "STATE_INTERVAL_S", 0.2)
     monkeypatch.setattr(stranger_exchange, "TURN_S", 0.1)
+    monkeypatch.setattr(stranger_exchange, "SETTLE_S", 0.4)
 
 
 def topic_of(agent: str, name: str) -> str:
@@ -216,6 +217,7 @@ class TestExpiry:
             (person,) = yard.sharing.others().strangers
             assert person.forgotten_utc_s <= time.time() + 1.0
 
+    @pytest.mark.soak
     def test_where_messages_do_not_expire_the_clock_of_who_hears_counts(self, broker, tmp_path):
         """MQTT 3.1.1, as of a NATS cluster. What is left is swept by its owner."""
         gate = SharingDevice(tmp_path / "gate", broker, "gate-1", protocol="3.1.1", keep_s=6.0)

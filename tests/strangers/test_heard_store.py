@@ -13,6 +13,7 @@ from support.stranger_examples import looks
 from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.vectors import pack
+from edge_reid.strangers.heard_purge import purge_others
 from edge_reid.strangers.heard_store import HeardStrangerStore
 from edge_reid.strangers.heard_stranger import HeardStranger
 
@@ -179,6 +180,22 @@ def test_a_damaged_file_is_replaced_and_another_kind_refused(path, store, tmp_pa
     GalleryStore.create(tmp_path / "gallery.db", MODEL, DIMENSION).close()
     with pytest.raises(GalleryError, match="expected strangers that other devices have told of"):
         opened(tmp_path / "gallery.db")
+
+
+def test_what_a_renamed_agent_has_heard_is_forgotten_in_time_too(tmp_path, caplog):
+    ours, old = (tmp_path / f"heard-strangers-{name}.db" for name in ("new", "old"))
+    gone = heard(forgotten_utc_s=100.0)
+    for path in (ours, old):
+        with opened(path) as store:
+            store.learn([gone, heard(OTHER, seed=2)], [], MOST)
+    (tmp_path / "heard-strangers-spoilt.db").write_bytes(b"no database" * 100)
+    purge_others(ours, 100.0, keep_s=5000.0)
+    with opened(old) as store:
+        assert names(store) == [("gate-1", OTHER)]
+    assert pack(gone.vector) not in old.read_bytes()
+    with opened(ours) as store:
+        assert len(names(store)) == 2  # its own agent does that
+    assert "heard-strangers-spoilt.db" in caplog.text
 
 
 def on_disk(path):

@@ -56,13 +56,14 @@ def strangers(
 
 
 def _of_device(path: Path, forget: Sequence[str], *, as_json: bool) -> None:
+    from edge_reid.strangers.heard_purge import HEARD_FILES
     from edge_reid.strangers.stranger_store import StrangerStore
 
     with StrangerStore.open(path) as store:
         for name in forget:
             store.forget(name)
             typer.echo(f"{name}: forgotten, and overwritten in the file", err=as_json)
-        if forget and any(path.parent.glob("heard-strangers-*.db")):
+        if forget and any(path.parent.glob(HEARD_FILES)):
             typer.echo("other devices may have them still: --site erases everywhere", err=True)
         if forget and not as_json:
             return
