@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -17,22 +16,21 @@ from typing import Any, TypeVar
 
 import nats.errors
 import nats.js.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from edge_reid.consumers.event_feed import Hear
 from edge_reid.consumers.event_store import BATCH_MAX
+from edge_reid.consumers.nats_client import ANSWER_TIMEOUT_S, SafeClient, explained
 from edge_reid.core.errors import BrokerError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.message import Received
-from edge_reid.mqtt.message_transport import RefusedError, UnreachableError
+from edge_reid.mqtt.message_transport import UnreachableError
 from edge_reid.wire.nats_subjects import MESSAGES, SinkSubjects, topic_of
 from edge_reid.wire.topics import EVENTS, Topic
 
 T = TypeVar("T")
 
-ANSWER_TIMEOUT_S = 5.0
 OPEN_TIMEOUT_S = 15.0
 """To find a node, to log in, and to have all consumers."""
 CLOSE_TIMEOUT_S = 1.0
@@ -61,31 +59,6 @@ _STATUS = "Status"
 _RAN_OUT = "408"
 _ACK = b"+ACK"
 _IN_HAND = b"+WPI"
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not what asyncio says whenever a server ends a connection over TLS that nats-py has made."""
-    return "eof_received" not in record.getMessage()
-
-
-class PlaintextError(nats.errors.Error):
-    """A server has no TLS that must have it."""
-
-    def __str__(self) -> str:
-        return "it speaks plaintext only; turn TLS on there, or say nats://"
-
-
-class _Client(Client):
-    """One that sends its login over TLS or not at all: a server, or who pretends to be one, may say
-    that it has none.
-    """
-
-    def _connect_command(self) -> bytes:
-        writer = getattr(self._transport, "_io_writer", None)
-        is_safe = writer is not None and writer.get_extra_info("ssl_object") is not None
-        if self.options.get("tls") and not is_safe:
-            raise PlaintextError
-        return super()._connect_command()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +98,7 @@ class NatsEvents:
         self._subjects = subjects
         self._hear = hear
         self._loop = asyncio.new_event_loop()
-        self._client = _Client()
+        self._client = SafeClient()
         self._news = asyncio.Event()
         self._requests = {topic: _Request(subjects.durable(topic)) for topic in EVENTS}  # by kind
         self._held: dict[int, _InHand] = {}  # by its number in the stream
@@ -198,41 +171,11 @@ class NatsEvents:
             raise self._failure or self._explained(error) from error
 
     def _explained(self, error: Exception) -> BrokerError:
-        """As one of ours, in a line with what to do."""
-        if isinstance(error, nats.js.errors.NotFoundError):
-            return UnreachableError(
-                f"{self._servers}: has no stream {MESSAGES}: expected a cluster with an MQTT"
-                " listener and JetStream, and one MQTT client at least that has been there"
-            )
-        said = self._complaint or str(error) or "gives no answer"
-        if "certificate" in said.lower():
-            return RefusedError(
-                f"{self._servers}: its certificate is not to be trusted, or ours is not: {said};"
-                " give the CA that signed it (ca_file), and our own (cert_file, key_file)"
-            )
-        if "authorization" in said.lower() or "permissions" in said.lower():
-            return RefusedError(
-                f"{self._servers}: refuses us: {said}; check this login, and what it may do there:"
-                " its rules are for --group sink, and for the group of the certificate's name"
-            )
-        return UnreachableError(
-            f"{self._servers}: {said}; check the address, and that it is a client port of NATS"
-        )
+        return explained(error, self._servers, self._complaint)
 
     async def _open(self) -> None:
-        logging.getLogger("asyncio").addFilter(_is_news)
-        await self._client.connect(
-            [f"{self._servers.scheme}://{node.address}" for node in self._servers.nodes],
-            tls=self._servers.tls,
-            user=self._servers.username,
-            password=self._servers.password,
-            allow_reconnect=False,
-            reconnect_time_wait=0,
-            max_reconnect_attempts=1,
-            connect_timeout=int(ANSWER_TIMEOUT_S),
-            inbox_prefix=self._subjects.inbox,
-            error_cb=self._note_complaint,
-            closed_cb=self._note_end,
+        await self._client.reach(
+            self._servers, self._subjects.inbox, self._note_complaint, self._note_end
         )
         for request in self._requests.values():
             request.inbox = self._client.new_inbox()
@@ -269,8 +212,10 @@ class NatsEvents:
 
     async def _make_missing(self) -> None:
         """Try once more, beside what is received meanwhile."""
-        is_under_way = self._making is not None and not self._making.done()
-        if not self.has_all and not is_under_way and time.monotonic() >= self._make_s:
+        if self._making is not None and self._making.done():
+            self._making.result()  # raises what is no silence
+            self._making = None
+        if not self.has_all and self._making is None and time.monotonic() >= self._make_s:
             self._making = asyncio.create_task(self._make_consumers())
 
     async def _turn(self, timeout_s: float) -> None:

@@ -3,9 +3,9 @@
 A NATS server with an MQTT listener turns the topic `edge-reid/lab/gate/hit` into the subject
 `edge-reid.lab.gate.hit`. What comes with QoS 1 it puts into its stream `MESSAGES`, below
 `KEPT_BELOW`, before it acknowledges it, for every consumer of the stream that waits for it; a sink
-is such a consumer. That is no proof against nodes that die (tests/faults/README.md): agents keep an
-event until a sink has it (`outbox.delivered = "sink"`). Only the standard library is imported, for
-`deploy/broker/certs.py`.
+is such a consumer. Debian's 2.9.10 loses some as nodes die (tests/faults/README.md): agents keep
+an event until a sink has it (`outbox.delivered = "sink"`). Only the standard library is imported,
+for `deploy/broker/certs.py`.
 """
 
 from __future__ import annotations

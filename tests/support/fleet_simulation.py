@@ -19,7 +19,7 @@ from support.simulated_fleet import AgentProcess, SimulatedFleet
 from edge_reid.transfer.gallery_transfer import gallery_at_broker
 
 KILLED_SHARE = 0.3
-PATIENCE_S = 300.0
+PATIENCE_S = 240.0
 
 
 @dataclass(frozen=True)

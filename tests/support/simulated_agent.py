@@ -53,6 +53,9 @@ class Site:
     """Between two events of an agent, on average."""
     public_key: Path
     """Of who publishes the gallery."""
+    start_pause_s: float = 0.5
+    """Between the starts of two agents of a process: a thousand devices have a thousand
+    processors."""
     name: str = "lab"
 
     def settings(self, agent: str) -> AgentSettings:
