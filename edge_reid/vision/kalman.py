@@ -20,16 +20,16 @@ from edge_reid.core.geometry import Box
 
 Array = NDArray[np.float64]
 
-VELOCITY_MEMORY_S = 4.0
+VELOCITY_MEMORY_S = 6.0
 """How long a walker keeps going the same way."""
 
 _POSITION_NOISE = 0.05
 """Of a detected centre, in box heights."""
 _SIZE_NOISE = 0.1
 """Of a detected side, in box heights."""
-_SPEED_SPREAD = 0.6
+_SPEED_SPREAD = 0.7
 """Standard deviation of a walker's velocity, in box heights per second."""
-_SIZE_DRIFT = 0.15
+_SIZE_DRIFT = 0.1
 """Random walk of each side, in box heights per square-root second."""
 
 _MEASURED = 4

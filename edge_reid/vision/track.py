@@ -45,7 +45,7 @@ _CLEAR_SHARE = 0.4
 _CLEAR_DETECTIONS = 2
 """A first detection of so much, of somebody who stands apart from all others, needs no second one,
 as long as not more than `_CLEAR_DETECTIONS` are asked for."""
-_APART_IOU = 0.1
+_APART_IOU = 0.2
 _MOVED = 0.4
 """Box heights: what has moved so far is no thing. Boxes of what stands still tremble by 0.3."""
 _EDGE_PX = 2.0
