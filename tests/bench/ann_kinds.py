@@ -4,8 +4,7 @@
 
 Each has the same lists, of which 32 are searched; what it proposes is compared by the embeddings
 themselves. Recall is of the ten most alike by exact search, with 40 and with 200 proposals. Times
-are of FAISS alone, on one thread, without those comparisons: 200 proposals out of files cost 5 ms
-more than 40.
+are of FAISS alone, on one thread, without those comparisons.
 """
 
 from __future__ import annotations
