@@ -37,7 +37,7 @@ def few(kind: str) -> Outcome:
     )
 
 
-@pytest.mark.parametrize("kind", ["nats", "mosquitto"])
+@pytest.mark.parametrize("kind", ["nats", pytest.param("mosquitto", marks=pytest.mark.soak)])
 def test_a_few_agents_lose_nothing_while_all_around_them_fails(kind: str) -> None:
     need_nats() if kind == "nats" else need_mosquitto()
     outcome = few(kind)
