@@ -263,14 +263,15 @@ class Publisher:
         """Who hears what: another listener is another line."""
         if self._delivery.by_sink:
             # what is not heard is confirmed again when the event was sent again
-            connection.listen([self._address.agent_stored], sender.confirmations.hear, qos=0)
+            stored, hear = self._address.agent_stored, sender.confirmations.hear
+            connection.listen([stored], hear, qos=connection.repeated_qos)
         if self._commands:
             connection.listen([self._address.agent_command], self._hear_command)
         if self._announcements:
             connection.listen_if_allowed([self._announcements.topic], self._announcements.hear)
         if self._camera_guard.topics:
             guard = self._camera_guard
-            connection.listen_if_allowed(guard.topics, guard.hear, qos=0)
+            connection.listen_if_allowed(guard.topics, guard.hear, qos=connection.repeated_qos)
 
     def _hear_command(self, message: Received) -> None:
         if self._commands and not self._closing:  # what comes later could not be answered

@@ -170,6 +170,13 @@ class Connection:
         self._answers.outlives_refusals = outlives
 
     @property
+    def repeated_qos(self) -> int:
+        """1; 0 at brokers of MQTT 3.1.1 alone: NATS keeps a place on the disks of several nodes for
+        each subscription with 1, while Mosquitto drops messages with 0 when somebody reads slowly.
+        """
+        return 1 if self.version is MQTTProtocolVersion.MQTTv5 else 0
+
+    @property
     def room(self) -> int:
         """How many messages may be sent before one is acknowledged."""
         return self.limits.window - len(self._answers.sent)
@@ -247,7 +254,7 @@ class Connection:
         self._subscribed |= set(asked)
         self._check(self._subscribe(asked, qos))
 
-    def ask_again(self, filters: Iterable[str], *, qos: int = 1) -> None:
+    def ask_again(self, filters: Iterable[str], *, qos: int) -> None:
         """Subscribe once more to what is listened to: the broker sends anew what lies retained.
 
         Raises:

@@ -39,6 +39,11 @@ class MessageConnection(Protocol):
     """Whether a message that is not taken ends the connection, or is for `take_refused`."""
 
     @property
+    def repeated_qos(self) -> int:
+        """With which QoS to subscribe to what is said again in any case."""
+        ...
+
+    @property
     def room(self) -> int:
         """How many messages may be sent before one is acknowledged."""
         ...
@@ -72,8 +77,7 @@ class MessageConnection(Protocol):
         Args:
             filters: MQTT topic filters.
             hear: takes a message.
-            qos: 0 for what is said again in any case: some brokers (NATS) keep a place on disk, on
-                several nodes, for each subscription with 1.
+            qos: `repeated_qos` for what is said again in any case.
 
         Raises:
             RefusedError, UnreachableError: the broker does not agree.

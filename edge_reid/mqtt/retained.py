@@ -41,7 +41,7 @@ def read_topic(connection: MessageConnection, topic: str, *, grace_s: float) -> 
     Raises:
         RefusedError, UnreachableError: the connection is over.
     """
-    connection.subscribe([topic], qos=0)
+    connection.subscribe([topic], qos=connection.repeated_qos)
     retained = read_retained(connection.receive, expected=(topic,), quiet_s=grace_s)
     return retained.body(topic)
 

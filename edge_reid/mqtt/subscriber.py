@@ -19,6 +19,12 @@ class Subscriber:
         with Subscriber(broker, ["edge-reid/lab/+/hit"]) as subscriber:
             while (message := subscriber.receive(timeout_s=5.0)) is not None: ...
 
+    Args:
+        broker: where.
+        filters: MQTT topic filters.
+        qos: of the subscription; None: `repeated_qos` of the connection.
+        retry_s: first and longest pause between attempts.
+
     Raises:
         BrokerError: on entering, when the broker is not there or refuses us. Later losses only
             make a pause; retained messages then come once more.
@@ -29,7 +35,7 @@ class Subscriber:
         broker: Broker,
         filters: Iterable[str],
         *,
-        qos: int = 1,
+        qos: int | None = 1,
         retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
         self._broker = broker
@@ -59,7 +65,7 @@ class Subscriber:
         """Have the broker send anew what lies retained; nothing happens while it is not there."""
         try:
             if self._connection:
-                self._connection.ask_again(self.filters, qos=self._qos)
+                self._connection.ask_again(self.filters, qos=self._qos_at(self._connection))
         except BrokerError as error:
             self._lose(error)
 
@@ -97,5 +103,8 @@ class Subscriber:
     def _connect(self) -> Connection:
         self._began_s = time.monotonic()
         connection = connect(self._broker)
-        connection.listen(self.filters, self._inbox.append, qos=self._qos)
+        connection.listen(self.filters, self._inbox.append, qos=self._qos_at(connection))
         return connection
+
+    def _qos_at(self, connection: Connection) -> int:
+        return connection.repeated_qos if self._qos is None else self._qos

@@ -33,16 +33,15 @@ class MqttSource:
     """Follows the head from one connection that stays, and fetches blobs over others that do not.
 
     The head comes when it changes, and again every `repeat_s`: what failed is so tried anew. The
-    broker is asked for it then: it may have kept a change to itself, as it owes a subscription with
-    QoS 0 nothing. With QoS 1 a cluster of NATS would keep a place for every device and every piece,
-    on several disks.
+    broker is asked for it then: it may have kept a change to itself, where it owes a subscription
+    with QoS 0 nothing (`repeated_qos`).
     """
 
     def __init__(self, broker: Broker, head_topic: str, layout: Layout, *, repeat_s: float) -> None:
         self._broker = broker
         self._layout = layout
         self._below = head_topic.removesuffix(HEAD)
-        self._heads = Subscriber(broker.shuffled, [head_topic], qos=0)
+        self._heads = Subscriber(broker.shuffled, [head_topic], qos=None)
         self._newest: bytes | None = None
         self._repeat_s = repeat_s
         self._repeat_at_s = 0.0
@@ -105,7 +104,7 @@ class MqttSource:
     ) -> Iterator[tuple[BlobRef, bytes]]:
         pieces: dict[str, bytes] = {}
         asked = {topic for ref in refs for topic in self._topics(ref)}
-        connection.subscribe(sorted(asked), qos=0)
+        connection.subscribe(sorted(asked), qos=connection.repeated_qos)
         deadline_s = time.monotonic() + QUIET_S
         left = list(refs)
         while left:
@@ -198,7 +197,7 @@ class MqttTarget:
     def read(self, filters: Sequence[str], *, quiet_s: float = RETAINED_QUIET_S) -> Retained:
         """What is retained at topics; the broker sends it anew."""
         self._connection.received.clear()
-        self._connection.subscribe(filters, qos=0)
+        self._connection.subscribe(filters, qos=self._connection.repeated_qos)
         receive = self._connection.receive
         return read_retained(receive, quiet_s=quiet_s, most_bytes=MAX_RETAINED_BYTES)
 

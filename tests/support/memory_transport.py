@@ -59,6 +59,7 @@ class MemoryConnection:
     """Takes everything at once; what comes waits for the next turn."""
 
     outlives_refusals = False
+    repeated_qos = 1
     room = WINDOW
     is_idle = True
 
