@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 from deploy.site import installed_paths
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING
-from edge_reid.core.config import AgentSettings, CameraSettings, merged
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.camera_settings import CameraSettings
+from edge_reid.core.config.settings_file import merged
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.validation_errors import Location, describe_mistakes
 

@@ -34,7 +34,8 @@ from deploy.site.site_mistakes import (
 )
 from deploy.site.targets import TargetName
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.config import Name, merged, read_toml
+from edge_reid.core.config.section import Name
+from edge_reid.core.config.settings_file import merged, read_toml
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.validation_errors import describe_mistakes
 

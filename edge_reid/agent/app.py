@@ -46,7 +46,7 @@ from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
 from edge_reid.agent.wrong_names import WrongNames
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.publisher import AgentFacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_reid.core.config import CameraSettings
+from edge_reid.core.config.camera_settings import CameraSettings
 from edge_reid.core.crossing import CrossingLine
 from edge_reid.core.geometry import Box
 from edge_reid.core.polygon import Polygon, SharePoint

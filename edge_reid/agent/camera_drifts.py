@@ -10,7 +10,7 @@ from functools import partial
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.score_file import ScoreFile
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.matching.score_drift import can_be_expected
 

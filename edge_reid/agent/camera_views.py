@@ -15,7 +15,7 @@ from edge_reid.agent.watch_hours import WatchHours
 from edge_reid.capture.frame_source import FrameSource
 from edge_reid.capture.open_source import is_live, open_source
 from edge_reid.capture.two_stream_source import TwoStreamSource
-from edge_reid.core.config import CameraSettings
+from edge_reid.core.config.camera_settings import CameraSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.steady_clock import SteadyClock
 

@@ -17,7 +17,9 @@ from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.kept_pictures import PictureFolder
 from edge_reid.agent.wrong_names import WrongNames
-from edge_reid.core.config import AgentSettings, CameraSettings, DecideSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.camera_settings import CameraSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError, SourceError, UsageError
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.gallery.store import GalleryStore

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_reid.core.config import AgentSettings, GallerySyncSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.sync_settings import GallerySyncSettings
 from edge_reid.core.errors import (
     BrokerError,
     DamagedError,

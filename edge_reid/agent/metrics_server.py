@@ -30,7 +30,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from edge_reid.agent.health import Health, HealthAnswer
 from edge_reid.agent.prometheus_collector import AgentCollector
-from edge_reid.core.config import MetricsSettings
+from edge_reid.core.config.listener_settings import MetricsSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.text_file import read_text_file
 

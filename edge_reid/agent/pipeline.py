@@ -20,7 +20,7 @@ from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, TrackReport
 from edge_reid.agent.zone_watch import ZoneWatch
-from edge_reid.core.config import CameraSettings
+from edge_reid.core.config.camera_settings import CameraSettings
 from edge_reid.core.types import (
     Crop,
     Decision,

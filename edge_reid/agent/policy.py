@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
 

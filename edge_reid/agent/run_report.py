@@ -12,7 +12,7 @@ from edge_reid.agent.pipeline import Step
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
 from edge_reid.agent.watched_camera import WatchedCamera
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 
 BROKER_GRACE_S = 3.0
 """A file waits so long for the broker before its first frame, so that its events are not late."""

@@ -10,7 +10,8 @@ from edge_reid.agent.health import Health
 from edge_reid.agent.metrics_server import MetricsServer
 from edge_reid.agent.prometheus_collector import AgentCollector
 from edge_reid.agent.run_report import RunReport
-from edge_reid.core.config import AgentSettings, MetricsSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.listener_settings import MetricsSettings
 
 
 def serve_metrics(

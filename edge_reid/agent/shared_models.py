@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_reid.core.config import AgentSettings, ModelSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
 from edge_reid.vision.detect import Detector, load_detector

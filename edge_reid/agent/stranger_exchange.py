@@ -15,7 +15,7 @@ from dataclasses import replace
 from edge_reid.agent.incoming_strangers import ComparedWith, IncomingStrangers
 from edge_reid.agent.outgoing_strangers import Announced, OutgoingStrangers
 from edge_reid.agent.stranger_eraser import StrangerEraser
-from edge_reid.core.config import StrangerSettings
+from edge_reid.core.config.decide_settings import StrangerSettings
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.mqtt.message import Received

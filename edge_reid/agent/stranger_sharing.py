@@ -14,7 +14,8 @@ from contextlib import ExitStack
 
 from edge_reid.agent.stranger_exchange import StrangerExchange
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings, StrangerSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.decide_settings import StrangerSettings
 from edge_reid.core.errors import BrokerError, EdgeReidError, GalleryError, UsageError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.link_state import Link

@@ -8,7 +8,8 @@ import time
 from contextlib import ExitStack
 
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings, StrangerSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.decide_settings import StrangerSettings
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.link_state import Link

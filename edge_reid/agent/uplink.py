@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.delivery.abandoned_outboxes import AbandonedOutboxes
 from edge_reid.delivery.announcements import Announcements
 from edge_reid.delivery.command_inbox import CommandInbox

@@ -27,7 +27,7 @@ from edge_reid.archive.track_archive import TrackArchive
 from edge_reid.archive.video_tracks import ModelChoice, VideoJob, add_video
 from edge_reid.archive.video_worker import VideoOutcome, outcome_of
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.config import RuntimeName
+from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import ConfigError, ModelMismatchError, SourceError
 from edge_reid.core.progress import Progress
 from edge_reid.core.server_url import DASK_PORTS, ServerUrl, address, is_loopback

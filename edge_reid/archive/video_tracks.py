@@ -13,7 +13,10 @@ from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
 from edge_reid.archive.track_archive import ArchiveModels, TrackArchive, stacked
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import AgentSettings, DecideSettings, RuntimeName, load_settings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.decide_settings import DecideSettings
+from edge_reid.core.config.settings_file import load_settings
+from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import SourceError
 from edge_reid.core.manifest import file_sha256
 from edge_reid.core.types import GallerySnapshot, Hit, HitType, Vector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.text_file import read_text_file
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from edge_reid.capture.decoder_report import ReadyPicture
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.core.camera_fault import CameraFault
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.stream_states import StreamState

@@ -24,7 +24,7 @@ from edge_reid.capture.pixels import rgb_image
 from edge_reid.capture.reopening import ReopenPause
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.closed_after_use import ClosedAfterUse
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.opencv import DEFAULT_FPS
 from edge_reid.core.steady_clock import SteadyClock

@@ -11,7 +11,7 @@ from edge_reid.capture.image_folder import ImageFolderSource
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.two_stream_source import TwoStreamSource
 from edge_reid.capture.video_file import FileSource
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.opencv import quiet_opencv
 from edge_reid.core.steady_clock import SteadyClock
 

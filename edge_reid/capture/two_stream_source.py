@@ -16,7 +16,7 @@ from edge_reid.capture.crop_stream import CropStream
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.closed_after_use import ClosedAfterUse
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.steady_clock import SteadyClock
 from edge_reid.core.stream_states import StreamStates

@@ -46,7 +46,8 @@ class BrokerLogin:
         Raises:
             ConfigError: an option is wrong; all mistakes at once.
         """
-        from edge_reid.core.config import MqttSettings, parse_section
+        from edge_reid.core.config.broker_settings import MqttSettings
+        from edge_reid.core.config.settings_file import parse_section
         from edge_reid.mqtt.broker import Broker
 
         return Broker.from_settings(parse_section(MqttSettings, asdict(self)))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TypeVar
 
-from edge_reid.core.config import CommandName
+from edge_reid.core.config.command_settings import CommandName
 from edge_reid.core.errors import CommandError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import Connection, connect

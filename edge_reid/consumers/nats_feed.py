@@ -16,7 +16,8 @@ from pydantic import AfterValidator
 
 from edge_reid.consumers.event_feed import Hear, Share
 from edge_reid.consumers.nats_events import NatsEvents
-from edge_reid.core.config import MqttSettings, parse_section
+from edge_reid.core.config.broker_settings import MqttSettings
+from edge_reid.core.config.settings_file import parse_section
 from edge_reid.core.errors import BrokerError
 from edge_reid.core.server_url import NATS_PORTS, ServerUrl
 from edge_reid.mqtt.broker import Broker

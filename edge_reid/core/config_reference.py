@@ -16,7 +16,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 
 _UNITS = {"per_s": "1/s", "_hz": "1/s", "_s": "s", "_px": "px", "_bytes": "bytes"}
 _TITLES = ("key", "type", "unit", "range", "default", "meaning")
@@ -27,7 +27,7 @@ The TOML file of `edge-reid run --config agent.toml`; an example is
 [deploy/agent.toml](../../deploy/agent.toml). Unknown keys are errors, and all mistakes are reported
 at once. Relative paths are relative to the file. Options of `edge-reid run` win over the file.
 
-Written from `config.py` by `make reference`: edit the strings there, not this page.
+Written from `config/` by `make reference`: edit the strings there, not this page.
 """
 
 

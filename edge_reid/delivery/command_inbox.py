@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from edge_reid.core.config import CommandSettings
+from edge_reid.core.config.command_settings import CommandSettings
 from edge_reid.core.errors import CommandError
 from edge_reid.delivery.command_memory import CommandMemory
 from edge_reid.mqtt.message import Message, Received

@@ -16,7 +16,9 @@ from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.capture.frame_source import FrameSource
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import AgentSettings, CameraSettings, DecideSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.camera_settings import CameraSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.progress import Progress
 from edge_reid.core.types import Frame, GallerySnapshot
 from edge_reid.matching.gallery_thresholds import GalleryThresholds

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.core.bundled_models import DETECTORS, shipped_model
-from edge_reid.core.config import ModelSettings
+from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.core.geometry import Boxes, iou_matrix
 from edge_reid.core.manifest import DetectorManifest, load_detector_manifest
 from edge_reid.core.types import Detection, Frame, Image

@@ -14,14 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import (
-    DecideSettings,
-    GallerySyncSettings,
-    ModelSettings,
-    MqttSettings,
-    SourceSettings,
-    UpdateSettings,
-)
+from edge_reid.core.config.broker_settings import MqttSettings
+from edge_reid.core.config.decide_settings import DecideSettings
+from edge_reid.core.config.source_settings import SourceSettings
+from edge_reid.core.config.sync_settings import GallerySyncSettings, UpdateSettings
+from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.diagnostics.camera_heights import (

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Template
 from edge_reid.enrolment.photo_embedding import (

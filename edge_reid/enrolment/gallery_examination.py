@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from edge_reid.core.config import DecideSettings, EmbedSettings
+from edge_reid.core.config.decide_settings import DecideSettings
+from edge_reid.core.config.vision_settings import EmbedSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.progress import Progress, no_progress
 from edge_reid.core.types import Template

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.types import Candidate, Decision
 from edge_reid.enrolment.photo_embedding import (
     NO_PICK,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge_reid.core.config import Name
+from edge_reid.core.config.section import Name
 from edge_reid.core.errors import SnapshotError
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.signing import envelope as seals

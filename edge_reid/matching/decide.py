@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.types import Decision, Embedding, Known, Uncertain, Unknown
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.index import Index

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from edge_reid.core.config import MqttSettings
+from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.server_url import MQTT_PORTS, TLS_SCHEMES, ServerUrl, address, is_loopback
 from edge_reid.core.text_file import read_text_file

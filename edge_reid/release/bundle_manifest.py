@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge_reid.core.config import Name
+from edge_reid.core.config.section import Name
 from edge_reid.core.errors import BundleError, UsageError
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.signing.blobs import BlobRef

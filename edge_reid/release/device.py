@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_reid.core.config import AgentSettings, load_settings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import BundleError
 from edge_reid.core.files import read_json_or_none, write_whole
 from edge_reid.release.bundle_manifest import (

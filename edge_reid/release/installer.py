@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from edge_reid.core.config import AgentSettings, UpdateSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.sync_settings import UpdateSettings
 from edge_reid.core.errors import BundleError
 from edge_reid.release.bundle_manifest import MANIFEST, ROOT, parse_manifest
 from edge_reid.release.device import Attempt, Device, check_newer

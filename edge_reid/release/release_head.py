@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from edge_reid.core.config import Name
+from edge_reid.core.config.section import Name
 from edge_reid.core.errors import BundleError
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.release.bundle_manifest import (

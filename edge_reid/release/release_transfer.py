@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_reid.core.config import UpdateSettings
+from edge_reid.core.config.sync_settings import UpdateSettings
 from edge_reid.core.errors import BundleError
 from edge_reid.release.release_head import MAX_HEAD_BYTES
 from edge_reid.signing.transport import PublicationSource

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from edge_reid.core.config import AgentSettings, UpdateSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.sync_settings import UpdateSettings
 from edge_reid.core.errors import BundleError, EdgeReidError
 from edge_reid.core.files import read_json_or_none, write_whole
 from edge_reid.core.progress import Progress, StageProgress

@@ -26,7 +26,8 @@ from operator import itemgetter
 
 import numpy as np
 
-from edge_reid.core.config import AgentSettings, StrangerSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.decide_settings import StrangerSettings
 from edge_reid.core.errors import GalleryError, NoRoomError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Hit, HitType, Known, Vector

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_reid.core.config import AgentSettings, GallerySyncSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.sync_settings import GallerySyncSettings
 from edge_reid.core.errors import SnapshotError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.signing.blobs import MAX_HEAD_BYTES

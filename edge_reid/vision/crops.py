@@ -10,7 +10,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from edge_reid.core.config import EmbedSettings
+from edge_reid.core.config.vision_settings import EmbedSettings
 from edge_reid.core.geometry import Box, Boxes, intersection_matrix
 from edge_reid.core.types import Crop, Frame, Image, Track
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_reid.core.config import RuntimeName
+from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import ModelError, UsageError
 from edge_reid.core.geometry import Box, Boxes
 from edge_reid.core.manifest import DetectorManifest, load_detector_manifest

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_reid.core.config import RuntimeName
+from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.core.types import Image, Vector, Vectors

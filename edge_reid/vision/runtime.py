@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_reid.core.config import RuntimeName
+from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import ModelError
 from edge_reid.vision.model_file import check_model_file
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edge_reid.core.config import TrackSettings
+from edge_reid.core.config.vision_settings import TrackSettings
 from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.assign import pair_by_overlap

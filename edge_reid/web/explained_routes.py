@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from edge_reid.core.config import RoleName
+from edge_reid.core.config.web_settings import RoleName
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.foreign_text import shown
 from edge_reid.web.page_entrance import Handler, PageEntrance, ReadForm

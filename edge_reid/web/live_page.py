@@ -7,7 +7,8 @@ import threading
 from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
-from edge_reid.core.config import AgentSettings, WebSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.web_settings import WebSettings
 from edge_reid.web.kept_hits import KeptHits, forget_kept
 from edge_reid.web.live_view import LiveView
 from edge_reid.web.page_routes import PageRoutes

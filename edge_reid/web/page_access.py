@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from edge_reid.core.config import RoleName, WebSettings
+from edge_reid.core.config.web_settings import RoleName, WebSettings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.text_file import read_text_file
 from edge_reid.web.password_hash import PasswordHash

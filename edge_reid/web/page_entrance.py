@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from edge_reid.core.config import RoleName, WebSettings
+from edge_reid.core.config.web_settings import RoleName, WebSettings
 from edge_reid.web.attempt_limit import AttemptLimit
 from edge_reid.web.page_access import ANYBODY_HERE, PageAccess, Visitor
 from edge_reid.web.page_forms import BadFormError, form_of

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import count
 from typing import TypeVar
 
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.core.types import Template

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from importlib.resources import files
 from string import Template
 
-from edge_reid.core.config import RoleName
+from edge_reid.core.config.web_settings import RoleName
 from edge_reid.web.page_access import ANYBODY_HERE, Visitor
 
 STATIC = {

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp
 
 from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.camera_areas import CameraAreas
-from edge_reid.core.config import AgentSettings, WebSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.web_settings import WebSettings
 from edge_reid.web.enrol_routes import EnrolRoutes
 from edge_reid.web.hit_routes import HitRoutes
 from edge_reid.web.kept_routes import KeptRoutes

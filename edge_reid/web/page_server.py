@@ -11,7 +11,7 @@ from contextlib import suppress
 import uvicorn
 from starlette.types import ASGIApp
 
-from edge_reid.core.config import WebSettings
+from edge_reid.core.config.web_settings import WebSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.interpreter_turns import frames_soon_have_their_turn
 from edge_reid.web.connection_limits import (

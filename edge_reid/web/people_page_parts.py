@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.web.page_entrance import PageEntrance
 from edge_reid.web.page_gallery import PageGallery
 from edge_reid.web.pending_enrolments import PendingEnrolments

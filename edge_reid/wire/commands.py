@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from edge_reid.core.config import CommandName, Name
+from edge_reid.core.config.command_settings import CommandName
+from edge_reid.core.config.section import Name
 from edge_reid.wire.payloads import Count, EventId, Lines, Ordinal, Payload, Similarity, Time, Words
 
 MAX_COMMAND_BYTES = 4 << 10

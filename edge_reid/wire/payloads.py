@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
-from edge_reid.core.config import Name
+from edge_reid.core.config.section import Name
 
 TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from edge_reid.core.config import Name
+from edge_reid.core.config.section import Name
 from edge_reid.signing.certificate_holder import CertificateHolder
 from edge_reid.signing.certified_envelope import CertificateAuthority
 from edge_reid.signing.envelope import EnvelopeError

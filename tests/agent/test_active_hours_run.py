@@ -22,7 +22,7 @@ from support.mosquitto import Mosquitto, free_port
 from edge_reid.agent import camera_status_report, camera_views
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.watch_hours import WatchHours
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.types import Image
 from edge_reid.wire.events import rfc3339

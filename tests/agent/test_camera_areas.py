@@ -10,7 +10,7 @@ import pytest
 from support.area_runs import AreaRuns
 
 from edge_reid.agent.camera_areas import feet
-from edge_reid.core.config import load_settings
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.geometry import Box
 from edge_reid.core.polygon import Polygon

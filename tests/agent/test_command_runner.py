@@ -21,7 +21,9 @@ from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.consumers.command_client import new_command
-from edge_reid.core.config import AgentSettings, CommandName, DecideSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.command_settings import CommandName
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
 from edge_reid.delivery.command_inbox import CommandInbox

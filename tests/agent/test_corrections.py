@@ -15,7 +15,7 @@ from support.mosquitto import Mosquitto
 from support.policies import CameralessParts, without_camera
 
 from edge_reid.agent.corrections import Corrections
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.types import HitType, Known, Unknown
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index

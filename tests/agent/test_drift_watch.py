@@ -23,7 +23,8 @@ from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.score_file import ScoreFile
 from edge_reid.cli.main import main
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
-from edge_reid.core.config import AgentSettings, DecideSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import GallerySnapshot, Known, Unknown

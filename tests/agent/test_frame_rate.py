@@ -18,7 +18,7 @@ from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import FrameRate
 from edge_reid.cli.main import main
 from edge_reid.cli.run_progress import RunScreen
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 
 
 def test_it_is_that_of_the_time_since_the_last_look() -> None:

@@ -17,7 +17,7 @@ from support.following_agent import MANIFEST, following, settings, taken
 from support.gallery_publisher import DIMENSION, MODEL, Workshop, portraits
 
 from edge_reid.agent.gallery_watch import GalleryWatch
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import NoRoomError
 from edge_reid.core.types import HitType
 from edge_reid.gallery.store import GalleryStore

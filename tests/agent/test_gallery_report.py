@@ -14,7 +14,7 @@ from support.mosquitto import Mosquitto
 from support.policies import CameralessParts, without_camera
 
 from edge_reid.agent.gallery_watch import GalleryWatch
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.index import Index
 from edge_reid.mqtt.subscriber import Subscriber

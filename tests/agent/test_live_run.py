@@ -23,7 +23,7 @@ from support.systemd_listener import Listener
 from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.cli.run_progress import RunScreen
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.types import Image
 
 Event = dict[str, Any]

@@ -26,7 +26,7 @@ from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.cli.main import main
 from edge_reid.consumers.command_client import ask, new_command
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.types import Image
 from edge_reid.wire.commands import CommandResult

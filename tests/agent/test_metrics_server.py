@@ -28,7 +28,7 @@ from edge_reid.agent.metrics_server import MetricsServer
 from edge_reid.agent.prometheus_collector import AgentCollector
 from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.cli.main import main
-from edge_reid.core.config import MetricsSettings
+from edge_reid.core.config.listener_settings import MetricsSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image

@@ -11,7 +11,7 @@ from support.policies import policy_of
 
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import PolicyHolder
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Detection, Frame, GallerySnapshot, Hit, HitType, Image, Known
 from edge_reid.matching.index import Index

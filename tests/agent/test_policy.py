@@ -7,7 +7,7 @@ import pytest
 from support.decided_tracks import MODEL_ID
 
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.errors import ModelError
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.matching.gallery_thresholds import GalleryThresholds

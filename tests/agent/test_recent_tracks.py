@@ -10,7 +10,7 @@ import pytest
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack, TrackReport
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Track, Unknown
 from edge_reid.matching.gallery_thresholds import GalleryThresholds

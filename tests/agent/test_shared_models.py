@@ -9,7 +9,7 @@ import pytest
 from edge_reid.agent import shared_models
 from edge_reid.agent.shared_models import SharedModels
 from edge_reid.core.bundled_models import shipped_model
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.vision.detect import Detector, load_detector
 
 OTHER = shipped_model("person_detection_0201_384x384.tflite")

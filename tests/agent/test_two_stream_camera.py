@@ -22,7 +22,7 @@ from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 
 FPS = 10
 

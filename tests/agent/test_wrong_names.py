@@ -18,7 +18,7 @@ from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
 from edge_reid.agent.track_state import EmbeddedCrop, TrackReport
 from edge_reid.agent.wrong_names import WrongNames
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import (
     Embedding,

@@ -33,7 +33,7 @@ from support.rtsp_camera import RtspCamera, Unit, ffmpeg_path, units_of
 
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 
 FPS, LOOKS_HZ = 15, 5
 READ = Path(__file__).with_name("capture_ways.py")

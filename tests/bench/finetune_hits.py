@@ -32,7 +32,7 @@ from rich.table import Table
 
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.types import Embedding, GallerySnapshot, Known
 from edge_reid.matching.decide import decide

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.types import Embedding, GallerySnapshot, Vectors
 from edge_reid.diagnostics.benchmark import describe_machine
 from edge_reid.matching.decide import decide

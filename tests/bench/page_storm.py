@@ -43,7 +43,7 @@ from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.pipeline import Step
 from edge_reid.agent.watched_camera import Turn, WatchedCamera
 from edge_reid.cli.main import main as edge_reid
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.web.connection_limits import MOST_STREAMS
 from edge_reid.web.live_page import LivePage
 

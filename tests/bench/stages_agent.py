@@ -27,7 +27,7 @@ from edge_reid.capture import decoder_process
 from edge_reid.capture.closeup import Closeup, CloseupFinder
 from edge_reid.capture.decoder_process import DecoderProcess
 from edge_reid.capture.live_source import LiveSource
-from edge_reid.core.config import load_settings
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.vision.camera_motion import CameraMotion
 
 BENCH = "the bench itself"

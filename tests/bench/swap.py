@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.core.config import GallerySyncSettings
+from edge_reid.core.config.sync_settings import GallerySyncSettings
 from edge_reid.core.types import Template
 from edge_reid.diagnostics.benchmark import describe_machine
 from edge_reid.gallery.gallery_head import TrustPolicy

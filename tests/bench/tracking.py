@@ -42,7 +42,7 @@ from support.tracking_clips import (
 )
 from trackeval.metrics import CLEAR, HOTA, Identity
 
-from edge_reid.core.config import TrackSettings
+from edge_reid.core.config.vision_settings import TrackSettings
 from edge_reid.core.geometry import Box, iou_matrix
 from edge_reid.vision.camera_motion import NO_SHIFT
 from edge_reid.vision.track import Tracker

@@ -10,7 +10,7 @@ import pytest
 from support import campus
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.types import Frame
 
@@ -158,7 +158,7 @@ def test_opencv_says_nothing_on_its_own(broken_clip: Path) -> None:
     """In a fresh process: FFmpeg reads how loud it may be once, at its first video."""
     script = """
 import sys
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.capture.open_source import open_source
 try:

@@ -12,7 +12,7 @@ import pytest
 from support.mjpeg_camera import PERIOD_S, SIZE_PX, MjpegCamera
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 
 
@@ -151,7 +151,7 @@ def test_a_camera_that_is_opened_again_and_again_leaves_nothing_open() -> None:
 LEAVES = """
 import sys, time
 from itertools import islice
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.capture.open_source import open_source
 source = open_source(SourceSettings(uri=sys.argv[1]))
 print(len(list(islice(source, 3))))

@@ -28,7 +28,7 @@ from support.rtsp_camera import FPS, RtspCamera, Unit, encode, is_key, noise
 from edge_reid.capture import reopening
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.types import Frame
 

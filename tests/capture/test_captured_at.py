@@ -17,7 +17,7 @@ from support.picture_clock import number_in, numbered
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 
 SECONDS = 4
 

@@ -16,13 +16,13 @@ from support.mjpeg_camera import MjpegCamera
 
 from edge_reid.capture.live_source import LiveSource
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 AGENT = """
 import sys
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.capture.open_source import open_source
 for frame in open_source(SourceSettings(uri=sys.argv[1])):
     print(frame.index, flush=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 
 MOST_MORE_MB, MOST_MB = 50, 200
@@ -21,7 +21,7 @@ SMALL = cv2.imencode(".jpg", np.full((120, 160, 3), 99, np.uint8))[1].tobytes()
 
 WATCH = """
 import sys, resource, threading, time
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.capture.open_source import open_source
 def peak_mb(whose): return resource.getrusage(whose).ru_maxrss / 1024
 source = open_source(SourceSettings(uri=sys.argv[1], stall_timeout_s=3))

@@ -12,7 +12,7 @@ import pytest
 from edge_reid.agent.source_digest import source_digest
 from edge_reid.capture.image_folder import images_in
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 
 

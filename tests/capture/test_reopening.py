@@ -13,7 +13,7 @@ from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 
 from edge_reid.capture import reopening
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

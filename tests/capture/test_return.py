@@ -8,7 +8,7 @@ import time
 from support.rtsp_camera import FPS, RtspCamera, encode, noise
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 
 AWAY_S, SOONEST_S = 4.0, 5.0
 

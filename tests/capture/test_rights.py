@@ -16,7 +16,7 @@ from support.mjpeg_camera import MjpegCamera
 
 from edge_reid.capture import landlock
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 
 NO_LANDLOCK = sys.platform != "linux" or ctypes.CDLL(None).syscall(444, None, 0, 1) < 4
 needs_landlock = pytest.mark.skipif(NO_LANDLOCK, reason="needs Linux 6.7 or newer, with Landlock")

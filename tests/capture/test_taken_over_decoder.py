@@ -12,7 +12,7 @@ from support.mjpeg_camera import MjpegCamera
 
 from edge_reid.capture import decoder_process
 from edge_reid.capture.live_source import LiveSource
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 
 PROGRAM = """
 import os, sys

@@ -23,7 +23,7 @@ from support.twin_streams import TwinStreams
 from edge_reid.capture import crop_stream, two_stream_source
 from edge_reid.capture.open_source import open_source
 from edge_reid.capture.two_stream_source import TwoStreamSource
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Frame, Image

@@ -11,7 +11,7 @@ from support.decided_tracks import ADDRESS
 from support.mosquitto import Mosquitto, free_port
 from support.tcp_gate import Gate
 
-from edge_reid.core.config import CommandSettings
+from edge_reid.core.config.command_settings import CommandSettings
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher

@@ -12,7 +12,8 @@ from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import free_port
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.config import ModelSettings, SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
+from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.diagnostics.doctor import look_at_camera
 from edge_reid.signing.keys import SigningKey, read_public_key
 

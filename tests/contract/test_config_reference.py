@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from deploy.site.site import Site
 from deploy.site.site_reference import site_page
-from edge_reid.core.config import AgentSettings, read_toml
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.settings_file import read_toml
 from edge_reid.core.config_reference import config_page, undocumented_keys
 
 ROOT = Path(__file__).parents[2]

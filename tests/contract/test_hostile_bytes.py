@@ -24,7 +24,7 @@ from edge_reid.cli.fleet_table import fleet_table
 from edge_reid.consumers.event_store import COLUMNS, row
 from edge_reid.consumers.fleet import Fleet
 from edge_reid.consumers.zone_rows import zone_event_of, zone_row
-from edge_reid.core.config import load_settings
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.types import ZoneChangeType
 from edge_reid.mqtt.connection import Received

@@ -15,7 +15,8 @@ from support.decided_tracks import ADDRESS
 from edge_reid.capture.open_source import open_source
 from edge_reid.consumers.command_client import new_command
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
-from edge_reid.core.config import CommandSettings, SourceSettings
+from edge_reid.core.config.command_settings import CommandSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import ModelError, PhotoError, SourceError
 from edge_reid.core.manifest import file_sha256, load_embedding_manifest
 from edge_reid.delivery.command_inbox import CommandInbox

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from edge_reid.agent.watch_hours import WatchHours
 from edge_reid.core.active_hours import ActiveHours
-from edge_reid.core.config import load_settings
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError
 
 BERLIN = ZoneInfo("Europe/Berlin")

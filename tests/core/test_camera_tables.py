@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_reid.core.config import AgentSettings, agent_name, load_settings
+from edge_reid.core.config.agent_settings import AgentSettings, agent_name
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError
 
 AGENT = 'site = "lab"\ngallery = "people.db"\n'

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_reid.core.config import agent_name, load_settings
+from edge_reid.core.config.agent_settings import agent_name
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError
 
 URI = 'uri = "rtsp://camera/stream"'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_reid.core.config import ModelSettings
+from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.core.cores import threads_for_inference
 
 

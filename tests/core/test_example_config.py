@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edge_reid.core.config import load_settings
+from edge_reid.core.config.settings_file import load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "agent.toml"
 

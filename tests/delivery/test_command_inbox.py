@@ -11,7 +11,7 @@ import pytest
 from support.decided_tracks import ADDRESS
 
 from edge_reid.consumers.command_client import new_command
-from edge_reid.core.config import CommandSettings
+from edge_reid.core.config.command_settings import CommandSettings
 from edge_reid.delivery.command_inbox import REMEMBERED, WAITING_MAX, CommandInbox
 from edge_reid.delivery.command_memory import CommandMemory
 from edge_reid.mqtt.connection import Received

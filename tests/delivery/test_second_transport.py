@@ -11,7 +11,7 @@ from support.consumer import eventually
 from support.decided_tracks import ADDRESS, an_event
 from support.memory_transport import MemoryTransport
 
-from edge_reid.core.config import CommandSettings
+from edge_reid.core.config.command_settings import CommandSettings
 from edge_reid.delivery.command_inbox import CommandInbox
 from edge_reid.delivery.name_guard import STANDBY_S
 from edge_reid.delivery.outbox import Outbox

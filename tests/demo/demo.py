@@ -38,7 +38,9 @@ from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.cli.hit_table import HitTable
 from edge_reid.cli.run_progress import summary_rows
-from edge_reid.core.config import WEB_LISTEN, AgentSettings, load_settings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.settings_file import load_settings
+from edge_reid.core.config.web_settings import WEB_LISTEN
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Image
 from edge_reid.vision.crops import cut

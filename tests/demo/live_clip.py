@@ -15,7 +15,8 @@ from support.mjpeg_camera import MjpegCamera
 
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.observers import Observer
-from edge_reid.core.config import WEB_LISTEN, AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.web_settings import WEB_LISTEN
 from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
 from edge_reid.web.live_page import LivePage

@@ -13,7 +13,8 @@ from support import staged_scenes as staged
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import AgentSettings, load_settings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.gallery_examples import MODEL, OTHER_MODEL, embeddings_of, snapshot_of, unit_vectors
 
-from edge_reid.core.config import DecideSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.errors import ModelMismatchError
 from edge_reid.core.types import Known, Uncertain, Unknown
 from edge_reid.matching.decide import decide

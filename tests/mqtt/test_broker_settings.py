@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_reid.core.config import MqttSettings
+from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import ConfigError
 from edge_reid.mqtt.broker import Broker
 

@@ -9,7 +9,7 @@ import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 from support.mosquitto import Mosquitto, free_port
 
-from edge_reid.core.config import MqttSettings
+from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import ConfigError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect

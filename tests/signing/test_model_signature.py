@@ -10,7 +10,7 @@ import pytest
 
 from edge_reid.agent.shared_models import check_signatures
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.config import ModelSettings
+from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.core.errors import ModelError
 from edge_reid.diagnostics.doctor import CheckedInstallation, Verdict, examine
 from edge_reid.signing.keys import SigningKey

@@ -13,7 +13,8 @@ import pytest
 from support.decided_tracks import MODEL_ID, seen
 from support.following_agent import MANIFEST
 
-from edge_reid.core.config import AgentSettings, StrangerSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.decide_settings import StrangerSettings
 from edge_reid.core.errors import ModelError
 from edge_reid.core.types import HitType, Known
 from edge_reid.matching.threshold import threshold_for

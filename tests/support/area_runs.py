@@ -13,7 +13,7 @@ from support import campus
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 
 
 class AreaRuns:

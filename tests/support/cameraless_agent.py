@@ -18,7 +18,7 @@ from support.gallery_publisher import SITE
 from support.policies import CameralessParts, without_camera
 
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 
 PAUSE_S = 0.01
 """Between two frames."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from support import real_bundles
 from support.device_root import HERE, DeviceRoot, Outcome
 
-from edge_reid.core.config import MqttSettings
+from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.mqtt.broker import Broker
 from edge_reid.release.channel import ReleaseChannel
 from edge_reid.release.release_head import RolloutGroup

@@ -10,7 +10,7 @@ from support.consumer import eventually
 from support.gallery_publisher import DIMENSION, MODEL, SITE, Workshop
 
 from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.matching.index import Index
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from edge_reid.core.config import MqttSettings
+from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.mqtt.broker import Broker
 
 START_TIMEOUT_S = 10.0

@@ -15,7 +15,7 @@ from support.requirements import absent
 from support.secured_broker import CAST, DEPLOY, certs
 
 from edge_reid.consumers.nats_feed import servers_of
-from edge_reid.core.config import MqttSettings
+from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import BrokerError
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect

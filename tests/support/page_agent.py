@@ -25,7 +25,7 @@ from support.consumer import eventually
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.opencv import to_rgb
 from edge_reid.core.types import Image
 from edge_reid.web.live_page import LivePage

@@ -15,7 +15,8 @@ from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings, DecideSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index

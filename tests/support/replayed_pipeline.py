@@ -14,7 +14,7 @@ from support.tracking_clips import TrackingClip
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.manifest import DetectorManifest, EmbeddingManifest
 from edge_reid.core.types import Detection, Frame, GallerySnapshot, Hit, Image

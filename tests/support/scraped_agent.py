@@ -17,7 +17,7 @@ from support.mosquitto import free_port
 
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.observers import Observer
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 
 PATIENCE_S = 90.0
 

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from support.mosquitto import Mosquitto
 
-from edge_reid.core.config import MqttSettings
+from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.mqtt.broker import Broker
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "broker"

@@ -14,7 +14,7 @@ from support.secured_broker import SecuredMosquitto
 
 from edge_reid.agent.stranger_sharing import StrangerSharing
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import HitType
 from edge_reid.delivery.publisher import AgentFacts

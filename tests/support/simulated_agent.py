@@ -18,7 +18,8 @@ from support.gallery_publisher import DIMENSION, MODEL
 from edge_reid.agent.camera_status_report import STATUS_INTERVAL_S
 from edge_reid.agent.gallery_sync import GallerySync
 from edge_reid.agent.uplink import Uplink
-from edge_reid.core.config import AgentSettings, GallerySyncSettings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.sync_settings import GallerySyncSettings
 from edge_reid.core.types import Known, Unknown
 from edge_reid.delivery.publisher import AgentFacts, Link
 from edge_reid.gallery.gallery_head import TrustPolicy

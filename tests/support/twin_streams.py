@@ -11,7 +11,7 @@ from typing import Any
 
 from support.rtsp_camera import FPS, RtspCamera, Unit
 
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 
 
 class TwinStreams(AbstractContextManager["TwinStreams"]):

@@ -16,7 +16,7 @@ from support.secured_broker import certs
 
 from edge_reid.agent import stranger_exchange
 from edge_reid.agent.stranger_exchange import StrangerExchange
-from edge_reid.core.config import StrangerSettings
+from edge_reid.core.config.decide_settings import StrangerSettings
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Embedding, HitType
 from edge_reid.signing.certified_envelope import CertificateAuthority, CertifiedKey

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Candidate, Known, Track, Uncertain, Unknown

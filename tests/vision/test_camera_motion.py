@@ -8,7 +8,7 @@ import pytest
 from support import campus
 
 from edge_reid.core.bundled_models import DETECTOR, shipped_model
-from edge_reid.core.config import TrackSettings
+from edge_reid.core.config.vision_settings import TrackSettings
 from edge_reid.core.types import Image
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
 from edge_reid.vision.detect import load_detector

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import campus
 
-from edge_reid.core.config import EmbedSettings
+from edge_reid.core.config.vision_settings import EmbedSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Crop, Frame, Image, Track
 from edge_reid.vision.crops import CropPicker, crop_quality, cut

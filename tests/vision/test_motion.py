@@ -5,7 +5,7 @@ import pytest
 from support import campus
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.config import SourceSettings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.polygon import Polygon
 from edge_reid.core.types import Image
 from edge_reid.vision.motion import MotionGate

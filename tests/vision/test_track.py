@@ -10,7 +10,8 @@ from support import campus
 
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.bundled_models import DETECTOR, shipped_model
-from edge_reid.core.config import SourceSettings, TrackSettings
+from edge_reid.core.config.source_settings import SourceSettings
+from edge_reid.core.config.vision_settings import TrackSettings
 from edge_reid.core.geometry import Box, iou
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.detect import load_detector

@@ -17,7 +17,7 @@ from support.page_agent import PageClient, PageRun, visit, walkers
 
 from edge_reid.cli.main import main
 from edge_reid.consumers.command_client import ask, new_command
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.wire.topics import Address
 

@@ -18,7 +18,7 @@ from support.mjpeg_camera import MjpegCamera
 from support.page_agent import PageClient, PageRun, visit, walkers
 
 from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.web import connection_limits
 from edge_reid.web.live_page import LivePage

@@ -17,7 +17,9 @@ from support.page_checks import is_well_made
 
 from edge_reid.agent.drift_watch import ScoreBasis
 from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings, LineSettings, ZoneSettings, tomllib
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.area_settings import LineSettings, ZoneSettings
+from edge_reid.core.config.settings_file import tomllib
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.matching.score_drift import SCORE_BOUNDS, DriftVerdict
 

@@ -11,7 +11,8 @@ import pytest
 from support.set_clock import Clock
 
 from edge_reid.cli.optional_values import filled
-from edge_reid.core.config import WebSettings, load_settings, parse_section
+from edge_reid.core.config.settings_file import load_settings, parse_section
+from edge_reid.core.config.web_settings import WebSettings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Crop, Embedding

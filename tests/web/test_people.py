@@ -19,7 +19,7 @@ from support.mjpeg_camera import MjpegCamera
 from support.page_agent import Answer, PageClient, PageRun, first_stranger, visit, walkers
 
 from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.strangers.stranger_store import StrangerStore
 from edge_reid.web.password_hash import PasswordHash

@@ -17,7 +17,7 @@ from support.page_agent import PageClient, PageRun, first_stranger, visit, walke
 from support.page_checks import has_no_grave_axe_finding, is_well_made
 
 from edge_reid.cli.main import main
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.web.people_facts import person_id
 

@@ -15,7 +15,7 @@ from support.set_clock import Clock
 
 from edge_reid.agent.pipeline import Step
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
-from edge_reid.core.config import AgentSettings
+from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import GalleryError
 from edge_reid.core.geometry import Box
 from edge_reid.core.manifest import load_embedding_manifest

@@ -13,7 +13,7 @@ from support.mosquitto import mosquitto_path
 from support.requirements import absent
 from support.secured_broker import SecuredMosquitto, certs
 
-from edge_reid.core.config import MqttSettings
+from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import BrokerError
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.publisher import AgentFacts, Publisher

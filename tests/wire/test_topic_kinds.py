@@ -13,7 +13,8 @@ from support.secured_broker import load_certs
 
 from edge_reid.consumers.event_feed import Share
 from edge_reid.consumers.fleet import fleet_filters
-from edge_reid.core.config import AgentSettings, load_settings
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.names import RESERVED_LEVELS
 from edge_reid.wire.topics import (

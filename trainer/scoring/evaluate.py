@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_reid.core.config import RuntimeName
+from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import TrainingError
 from edge_reid.matching.vectors import unit_rows
 from edge_reid.vision.crops import whole_crop_quality

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_reid.core.config import EmbedSettings
+from edge_reid.core.config.vision_settings import EmbedSettings
 from edge_reid.matching.fusion import fuse
 from trainer.scoring.ranking_metrics import IntArray, People
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from edge_reid.core.config import RuntimeName
+from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import load_embedding_manifest, write_manifest
 from trainer.files.progress_bars import waiting

@@ -33,7 +33,7 @@ def calibrate(
 
     From impostor similarities of people it was not trained on, into its manifest.
     """
-    from edge_reid.core.config import runtime_name
+    from edge_reid.core.config.vision_settings import runtime_name
     from trainer.thresholds.score_words import calibrate_model
 
     calibrate_model(

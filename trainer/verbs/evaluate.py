@@ -32,7 +32,7 @@ def evaluate(
     Rank-1/5/10, mAP, mINP, TAR@FAR; with --open-set FNIR at FPIR too.
     """
     counts = parse_shots(shots) if open_set else ()
-    from edge_reid.core.config import runtime_name
+    from edge_reid.core.config.vision_settings import runtime_name
     from trainer.thresholds.score_words import evaluate_model
 
     evaluate_model(model, data or [], runtime=runtime_name(runtime), shots=counts, as_json=as_json)

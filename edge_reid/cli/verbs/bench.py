@@ -30,7 +30,7 @@ def bench(
 ) -> None:
     """Time every stage of the agent on a clip. p50 and p95 ms, frames per second, memory."""
     from edge_reid.cli.verb_progress import counting
-    from edge_reid.core.config import load_settings
+    from edge_reid.core.config.settings_file import load_settings
     from edge_reid.core.errors import UsageError
     from edge_reid.core.redact import redact
     from edge_reid.diagnostics.benchmark import measure

@@ -76,7 +76,7 @@ def _order(
     from typing import get_args
 
     from edge_reid.consumers.command_client import new_command
-    from edge_reid.core.config import CommandName
+    from edge_reid.core.config.command_settings import CommandName
     from edge_reid.core.errors import UsageError
 
     if name not in get_args(CommandName):

@@ -67,7 +67,9 @@ def _print_heights(camera: str, seconds: float, models: Any) -> None:
     from rich.console import Console
 
     from edge_reid.cli.heights_table import print_heights
-    from edge_reid.core.config import EmbedSettings, SourceSettings, parse_section
+    from edge_reid.core.config.settings_file import parse_section
+    from edge_reid.core.config.source_settings import SourceSettings
+    from edge_reid.core.config.vision_settings import EmbedSettings
     from edge_reid.diagnostics.doctor import look_at_camera
 
     source = parse_section(SourceSettings, {"uri": camera})
@@ -83,13 +85,10 @@ def _subject(
     detector: Path | None,
     model: Path | None,
 ) -> Any:
-    from edge_reid.core.config import (
-        ModelSettings,
-        MqttSettings,
-        SourceSettings,
-        load_settings,
-        parse_section,
-    )
+    from edge_reid.core.config.broker_settings import MqttSettings
+    from edge_reid.core.config.settings_file import load_settings, parse_section
+    from edge_reid.core.config.source_settings import SourceSettings
+    from edge_reid.core.config.vision_settings import ModelSettings
     from edge_reid.diagnostics.doctor import CheckedInstallation
 
     if config is not None:

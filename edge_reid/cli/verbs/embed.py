@@ -40,7 +40,8 @@ def embed(
     norm; files of a folder are sorted. Unreadable images are listed, left out, and make the exit
     code 1.
     """
-    from edge_reid.core.config import ModelSettings, parse_section
+    from edge_reid.core.config.settings_file import parse_section
+    from edge_reid.core.config.vision_settings import ModelSettings
     from edge_reid.vision.embed import Embedder
 
     given = {"runtime": runtime, "threads": threads} | ({"embedding": model} if model else {})

@@ -45,7 +45,8 @@ def doctor(
     """
     from edge_reid.cli.verb_progress import counting
     from edge_reid.core.bundled_models import EMBEDDING, shipped_model
-    from edge_reid.core.config import DecideSettings, parse_section
+    from edge_reid.core.config.decide_settings import DecideSettings
+    from edge_reid.core.config.settings_file import parse_section
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.enrolment.gallery_examination import examine_gallery, reasons_to_disable
     from edge_reid.gallery.store import GalleryStore

@@ -15,7 +15,7 @@ from edge_reid.cli.options import DetectorOption, ModelOption, RuntimeOption
 if TYPE_CHECKING:
     from edge_reid.archive.indexing import IndexingResult
     from edge_reid.archive.video_tracks import ModelChoice, VideoJob
-    from edge_reid.core.config import RuntimeName
+    from edge_reid.core.config.vision_settings import RuntimeName
 
 SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".ts", ".m4v", ".webm"}
 """Of a folder; a file that is named may have any."""
@@ -69,7 +69,7 @@ def index(
     from edge_reid.cli.output import count
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-    from edge_reid.core.config import runtime_name
+    from edge_reid.core.config.vision_settings import runtime_name
     from edge_reid.core.errors import SourceError
     from edge_reid.core.progress import of_stage
 

@@ -23,7 +23,7 @@ from edge_reid.cli.options import (
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
 
-    from edge_reid.core.config import DecideSettings
+    from edge_reid.core.config.decide_settings import DecideSettings
     from edge_reid.core.types import Candidate, Decision
     from edge_reid.enrolment.identification import Identification
     from edge_reid.enrolment.photo_embedding import EmbeddedPhoto
@@ -51,7 +51,8 @@ def probe(
     """
     from edge_reid.cli.photo_files import photo_files
     from edge_reid.cli.photo_pick import parse_pick
-    from edge_reid.core.config import DecideSettings, parse_section
+    from edge_reid.core.config.decide_settings import DecideSettings
+    from edge_reid.core.config.settings_file import parse_section
     from edge_reid.enrolment.identification import identify
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder
     from edge_reid.gallery.store import GalleryStore

@@ -11,7 +11,8 @@ from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
 from edge_reid.cli.options import SiteOption
 
 if TYPE_CHECKING:
-    from edge_reid.core.config import AgentSettings, UpdateSettings
+    from edge_reid.core.config.agent_settings import AgentSettings
+    from edge_reid.core.config.sync_settings import UpdateSettings
     from edge_reid.release.device import Device
 
 release = typer.Typer(

@@ -22,7 +22,7 @@ from edge_reid.cli.options import (
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.agent.observers import Observer
-    from edge_reid.core.config import AgentSettings
+    from edge_reid.core.config.agent_settings import AgentSettings
 
 
 @takes_login(url=None)
@@ -88,7 +88,7 @@ def run(
     from edge_reid.agent.app import Outputs, run_agent
     from edge_reid.cli.run_log import RunLog, errors_logged, log_run
     from edge_reid.cli.run_progress import RunScreen
-    from edge_reid.core.config import load_settings
+    from edge_reid.core.config.settings_file import load_settings
     from edge_reid.core.errors import BrokerError
 
     overrides = {

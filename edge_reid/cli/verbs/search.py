@@ -45,7 +45,7 @@ def search(
     from edge_reid.cli.photo_files import photo_files
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.cli.verb_progress import stages
-    from edge_reid.core.config import DecideSettings
+    from edge_reid.core.config.decide_settings import DecideSettings
     from edge_reid.core.errors import PhotoError
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder, load_photo
     from edge_reid.matching.fusion import mean_vector

@@ -103,7 +103,7 @@ def sink(
     from edge_reid.consumers.retention import Retention
     from edge_reid.consumers.sink import Sink
     from edge_reid.consumers.store_urls import is_database, open_store
-    from edge_reid.core.config import agent_name
+    from edge_reid.core.config.agent_settings import agent_name
     from edge_reid.core.errors import UsageError
 
     share = Share(

@@ -21,7 +21,7 @@ from support.sites import SITE, WIFI, equip, write_site
 from deploy.bundle.bundle_words import make
 from deploy.bundle.own_wheel import own_wheel
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.config import read_toml
+from edge_reid.core.config.settings_file import read_toml
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.keys import SigningKey, read_public_key

@@ -9,7 +9,7 @@ from support.sites import SITE, WIFI, per_camera, write_site
 
 from deploy.flash.flash_job import _first_line
 from deploy.site.site import load_site
-from edge_reid.core.config import load_settings
+from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError, UsageError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_reid.core.config import EmbedSettings
+from edge_reid.core.config.vision_settings import EmbedSettings
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.types import Embedding
 from edge_reid.matching.fusion import mean_vector

@@ -1,0 +1,98 @@
+"""How people are found, followed and embedded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.config.section import Seconds, Section, Share
+from edge_reid.core.cores import threads_for_inference
+from edge_reid.core.errors import UsageError
+
+RuntimeName = Literal["auto", "litert", "tflite-runtime"]
+
+
+def runtime_name(word: str) -> RuntimeName:
+    """Parse the value of `--runtime`.
+
+    Raises:
+        UsageError: there is no such runtime.
+    """
+    for known in get_args(RuntimeName):
+        if known == word:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"--runtime: expected one of {', '.join(get_args(RuntimeName))}, got {word}")
+
+
+class ModelSettings(Section):
+    """The models, and the runtime that executes them."""
+
+    detector: Path = Field(default_factory=lambda: shipped_model(DETECTOR))
+    """Person detector: a `.tflite` with its manifest beside it. Default: the shipped one."""
+    embedding: Path = Field(default_factory=lambda: shipped_model(EMBEDDING))
+    """Embedding model: a `.tflite` with its manifest beside it. Default: the shipped one."""
+    runtime: RuntimeName = "auto"
+    """`auto` takes LiteRT if it is installed, else tflite-runtime."""
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)
+    """Threads of the runtime for one inference. Default: the fast cores that the agent may use, 4
+    at most."""
+    public_key: Path | None = None
+    """Public key of those who sign releases and, with them, manifests of models. A model signed
+    with another key is refused; an unsigned one runs, with a warning. Default: no signature is
+    checked."""
+
+
+class DetectSettings(Section):
+    """How often the detector runs, and from which score a detection counts."""
+
+    rate_hz: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """Runs of the detector per second of video; between them, tracks are predicted."""
+    motion_gate: bool = True
+    """Skip the detector while nothing moves outside of masks and nobody is tracked."""
+    strong_score: Share | None = None
+    """A detection with at least this score may start a track. Default: from the detector's
+    manifest."""
+    weak_score: Share | None = None
+    """A detection with at least this score may continue a track. Default: from the detector's
+    manifest."""
+
+
+class CameraDetectSettings(DetectSettings):
+    """The detector of this camera."""
+
+    model: Path | None = None
+    """Person detector of this camera: a `.tflite` with its manifest beside it. Default:
+    `models.detector`."""
+
+
+class TrackSettings(Section):
+    """How detections become tracks."""
+
+    min_detections: Annotated[int, Field(ge=1, le=100)] = 2
+    """Detections that confirm a track. Up to 2, one is enough of somebody who is seen clearly and
+    stands apart from everybody else."""
+    max_lost_s: Seconds = 2.0
+    """A track that is not detected for this long ends."""
+    relink_s: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """A track that begins within this time of where another was last seen, and looks like it,
+    continues its visit; 0: none does."""
+    min_iou: Share = 0.1
+    """Least intersection over union of a predicted box and a strong detection that continues it."""
+
+
+class EmbedSettings(Section):
+    """Which crops of a track are embedded."""
+
+    crops_per_track: Annotated[int, Field(ge=1, le=64)] = 5
+    """The decision uses this many crops of a track, those of best quality."""
+    min_height_px: Annotated[int, Field(ge=8, le=4096)] = 48
+    """Least height of a box whose crop is embedded. Of people below it the shipped models miss
+    most: their cards have the measurement."""
+    min_quality: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Least quality of a crop that is embedded: size, sharpness, overlap, being whole in the
+    frame."""
+    min_interval_s: Seconds = 0.4
+    """Least time between two crops of one track: crops of the same moment add no information."""
