@@ -11,7 +11,6 @@ from edge_reid.wire.bridge_topics import bridge_lines
 from edge_reid.wire.nats_subjects import SinkSubjects, subject, topic_of
 from edge_reid.wire.topics import DISCOVERY, EVENTS, TOPICS
 
-
 AT_THE_SITE = {
     f"edge-reid/lab/{pattern}"
     for pattern in ("+/picture", "agents/+/strangers/+", "agents/erasures")
