@@ -7,6 +7,7 @@ gone, or was written again, is thrown away: it holds something of people who wer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from edge_reid.archive.ann_file import AnnDamageError, AnnFile
 from edge_reid.archive.track_archive import ArchivedVideo, TrackArchive
 from edge_reid.core.errors import StoreError
+from edge_reid.core.files import remove_abandoned_drafts
 from edge_reid.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def throw_away(archive: TrackArchive) -> None:
 
 def throw_away_stale(archive: TrackArchive, videos: Sequence[ArchivedVideo]) -> AnnFile | None:
     """The index that is there, unless it is damaged, or a video of it has gone or has changed: then
-    it is deleted.
+    it is deleted, as is what a killed process has left of one.
 
     Args:
         archive: the folder.
@@ -66,6 +68,8 @@ def throw_away_stale(archive: TrackArchive, videos: Sequence[ArchivedVideo]) -> 
     Raises:
         AnnUpkeepError: it cannot be deleted.
     """
+    with suppress(OSError):  # an archive that may only be read is searched all the same
+        remove_abandoned_drafts(archive.folder)
     try:
         file = AnnFile(ann_path(archive))
         if not {known.video for known in file.contents.videos}.difference(videos):

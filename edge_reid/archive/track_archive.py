@@ -74,7 +74,10 @@ class TrackArchive:
                     f"{folder}: expected an archive of model {models.model_id}, got one of "
                     f"{archive.models.model_id} or of another detector; give another --out"
                 )
-            remove_abandoned_drafts(folder)
+            try:
+                remove_abandoned_drafts(folder)
+            except OSError as error:
+                raise _unwritable(folder, error) from error
             return archive
         try:
             if folder.exists() and any(folder.iterdir()):
@@ -100,6 +103,11 @@ class TrackArchive:
             if head.pop("format") != FORMAT:
                 raise StoreError(f"{folder}: expected {FORMAT}, made by a newer edge-reid")
             return cls(folder, ArchiveModels(**head))
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"{folder}: expected an archive, got none; make one: edge-reid index VIDEOS… --out "
+                f"{folder}"
+            ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{folder}: expected an archive of `edge-reid index`, got {error}"
@@ -198,9 +206,10 @@ class TrackArchive:
 
     def _listed(self, files: Mapping[str, os.DirEntry[str]], sha256: str) -> ArchivedVideo:
         path = self._vector_file(sha256)
-        if path.name not in files:
-            raise _damaged(path, "the file is not there")
-        found = files[path.name].stat()
+        try:  # a listing may have the later of two files and not the earlier, while both are made
+            found = files[path.name].stat() if path.name in files else path.stat()
+        except FileNotFoundError as error:
+            raise _damaged(path, "the file is not there") from error
         tracks, rest = divmod(found.st_size - _HEAD_BYTES, 4 * self.models.dimension)
         if rest or tracks < 0:
             raise _damaged(path, f"it has {found.st_size} bytes")

@@ -23,6 +23,8 @@ from edge_reid.signing.envelope import EnvelopeError
 from edge_reid.wire.events import rfc3339
 from edge_reid.wire.payloads import StrangersState
 from edge_reid.wire.shared_strangers import (
+    MAX_SIGNED_BYTES,
+    NAMES_MAX,
     ORDERS_MAX,
     StrangerErasure,
     StrangerErasures,
@@ -70,6 +72,7 @@ class SiteStrangers:
         self._authority = authority
         self._fleet = Fleet(root, site)
         self._orders: tuple[StrangerErasure, ...] = ()
+        self._has_all = False  # of what stands at the broker
         self._orders_topic = STRANGER_ERASURES.name(root, site)
 
     def read(self) -> None:
@@ -77,8 +80,10 @@ class SiteStrangers:
         self._connection.subscribe(
             [AGENT_STATUS.filter(self._root, self._site), self._orders_topic]
         )
-        for message in read_retained(self._connection.receive).messages:
+        found = read_retained(self._connection.receive)
+        for message in found.messages:
             self._hear(message)
+        self._has_all = found.is_whole
 
     @property
     def sharing(self) -> tuple[FleetMember, ...]:
@@ -105,17 +110,24 @@ class SiteStrangers:
                 f"expected the certificate of a commander of {self._site}, got that of {holder}; "
                 "devices obey no other"
             )
-        named = None if strangers is None else tuple(sorted(strangers))
-        now = rfc3339(time.time())
-        erasure = StrangerErasure(id=secrets.token_hex(8), strangers=named, issued_at=now)
-        standing = [receipts.erasure for receipts in self.receipts if receipts.waiting]
-        if len(standing) >= ORDERS_MAX:
+        if not self._has_all:
             raise CommandError(
-                f"expected fewer than {ORDERS_MAX} erasures that wait for a device, got "
-                f"{len(standing)}; see which device is away, and forget it if it is gone"
+                "expected all devices and erasures of the site, got part of them within the time; "
+                "an order now could undo others: order it again"
             )
-        orders = StrangerErasures(site=self._site, erasures=(*standing, erasure), at=now)
+        now = rfc3339(time.time())
+        erasure = _new_erasure(strangers, now)
+        standing = [receipts.erasure for receipts in self.receipts if receipts.waiting]
+        orders = StrangerErasures(
+            site=self._site, erasures=(*standing[: ORDERS_MAX - 1], erasure), at=now
+        )
         body = self._key.sign(orders.to_json().encode())
+        if len(standing) >= ORDERS_MAX or len(body) > MAX_SIGNED_BYTES:
+            raise CommandError(
+                f"expected at most {ORDERS_MAX} erasures that wait for a device, of"
+                f" {MAX_SIGNED_BYTES} bytes, got {len(standing) + 1} of {len(body)}; see which"
+                " device is away, and forget it if it is gone"
+            )
         self._connection.check_that_it_retains("an erasure")
         self._connection.publish(Message(self._orders_topic, body, retain=True))
         while not self._connection.is_idle:
@@ -181,6 +193,16 @@ class SiteStrangers:
             tuple(member for member in self.sharing if member.name in done),
             tuple(member for member in self.sharing if member.name not in done),
         )
+
+
+def _new_erasure(strangers: Collection[str] | None, now: str) -> StrangerErasure:
+    named = None if strangers is None else tuple(sorted(strangers))
+    if named is not None and not 0 < len(named) <= NAMES_MAX:
+        raise CommandError(
+            f"expected 1 to {NAMES_MAX} names in an erasure, got {len(named)}; order several, one "
+            "after the other"
+        )
+    return StrangerErasure(id=secrets.token_hex(8), strangers=named, issued_at=now)
 
 
 def receipt_lines(receipts: Receipts, now: datetime | None = None) -> Iterator[str]:

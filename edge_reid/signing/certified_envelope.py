@@ -135,15 +135,21 @@ class CertificateAuthority:
         return known
 
     def _checked(self, encoded: bytes) -> _Certified:
+        """Whoever has issued it comes first: the rest is believed only of our authority's."""
         try:
             certificate = x509.load_der_x509_certificate(_decoded(encoded))
-            holder, key = CertificateHolder.of(certificate), certificate.public_key()
-        except (ValueError, UnsupportedAlgorithm) as error:
+            is_ours = any(_has_issued(it, certificate) for it in self._authorities)
+            holder, key = (
+                (CertificateHolder.of(certificate), certificate.public_key())
+                if is_ours
+                else (None, None)
+            )
+        except Exception as error:  # of what is odd in one the library has errors of any base
             raise EnvelopeError(f"expected a certificate, got something else: {error}") from error
+        if holder is None:
+            raise EnvelopeError("the certificate is not of this site's authority")
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise EnvelopeError(f"the certificate of {holder} has a key of another kind")
-        if not any(_has_issued(authority, certificate) for authority in self._authorities):
-            raise EnvelopeError(f"the certificate of {holder} is not of this site's authority")
         return _Certified(
             holder, key, certificate.not_valid_before_utc, certificate.not_valid_after_utc
         )
@@ -152,7 +158,7 @@ class CertificateAuthority:
 def _has_issued(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 

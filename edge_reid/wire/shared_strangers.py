@@ -24,6 +24,8 @@ FORMER_MAX = 8
 """Names that somebody had before, told with the present one."""
 ORDERS_MAX = LINES_MAX
 """Erasures that stand at a time."""
+NAMES_MAX = 100
+"""In one erasure."""
 MAX_SIGNED_BYTES = 16 << 10
 
 P = TypeVar("P", bound=Payload)
@@ -64,7 +66,7 @@ class StrangerErasure(Payload):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     """Drawn by who orders it; an agent's status repeats it once it is done."""
-    strangers: Annotated[tuple[StrangerName, ...], Field(min_length=1, max_length=100)] | None
+    strangers: Annotated[tuple[StrangerName, ...], Field(min_length=1, max_length=NAMES_MAX)] | None
     """By any name that they have or had; null: everybody who is remembered then."""
     issued_at: Time
 

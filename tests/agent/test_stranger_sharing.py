@@ -211,11 +211,10 @@ class TestExpiry:
             with SharingDevice(tmp_path / "gate", broker, "gate-1", keep_s=8.0) as gate:
                 name = gate.sees(look(1), ago_s=0.0)
                 eventually(lambda: name in yard.heard, PATIENCE_S)
-                assert lies_there(broker).keys() == {topic_of("gate-1", name)}
             # the gate is gone, and clears nothing
             eventually(lambda: not lies_there(broker), PATIENCE_S)
-            (person,) = yard.sharing.others().strangers
-            assert person.forgotten_utc_s <= time.time() + 1.0
+            kept_until = [each.forgotten_utc_s for each in yard.sharing.others().strangers]
+            assert all(until_utc_s <= time.time() + 1.0 for until_utc_s in kept_until)
 
     @pytest.mark.soak
     def test_where_messages_do_not_expire_the_clock_of_who_hears_counts(self, broker, tmp_path):
@@ -336,6 +335,8 @@ class TestErasure:
 
     def test_what_is_no_order_is_told(self, ops, broker, edge_reid):  # noqa: F811 - a fixture
         assert "expected a name such as anon-3fa2c1-12" in ops("--forget", "Anna").complaint
+        many = [word for number in range(1, 102) for word in ("--forget", f"anon-3fa2c1-{number}")]
+        assert "expected 1 to 100 names in an erasure, got 101" in ops(*many).complaint
         assert "do not go together" in ops("--forget", NAME, "--forget-all").complaint
         bare = edge_reid("gallery", "strangers", "--site", "lab", "--broker", broker.url)
         assert "--ca-file, --cert-file and --key-file of a commander" in bare.complaint

@@ -78,8 +78,14 @@ def test_what_is_no_archive_is_said(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("hello")
     with pytest.raises(StoreError, match="expected an archive or an empty folder"):
         TrackArchive.create(tmp_path, MODELS)
+    with pytest.raises(
+        StoreError, match="expected an archive, got none; make one: edge-reid index"
+    ):
+        TrackArchive.open(tmp_path)
+    (tmp_path / "archive.json").write_text("hello")
     with pytest.raises(StoreError, match="expected an archive of `edge-reid index`"):
         TrackArchive.open(tmp_path)
+    (tmp_path / "archive.json").unlink()
     with pytest.raises(StoreError, match="expected a folder to write into, got: Not a directory"):
         TrackArchive.create(tmp_path / "letter.txt", MODELS)
 

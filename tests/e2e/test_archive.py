@@ -173,3 +173,7 @@ def test_cameras_and_times_come_from_names(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give --camera"):
         jobs_of([odd], None, None)
     assert jobs_of([odd], "gate", None)[0].camera == "gate"
+    alone = [gate / "x.mp4"]
+    assert jobs_of(alone, None, "2026-03-01T12:00")[0].start_time == "2026-03-01T12:00:00.000Z"
+    with pytest.raises(UsageError, match="--start-time: expected a time such as .* got 'soon'"):
+        jobs_of(alone, None, "soon")

@@ -72,6 +72,32 @@ def test_a_signature_is_of_this_use_alone(pki, authority):
         authority.verify(b"\n".join((key._certificate, elsewhere, BODY)), MOST, NOW)
 
 
+def test_a_certificate_of_anybody_with_odd_names_is_refused(authority):
+    """The library does not know the kind of this name: its error has no base in common."""
+    import base64
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    key, nobody = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    odd = x509.UnrecognizedExtension(
+        x509.SubjectAlternativeName.oid,
+        bytes.fromhex("3002a300"),  # an x400Address
+    )
+    certificate = (
+        x509.CertificateBuilder(nobody, nobody, key.public_key(), x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(1))
+        .not_valid_after(NOW + timedelta(1))
+        .add_extension(odd, critical=False)
+        .sign(key, SHA256())
+    )
+    encoded = base64.b64encode(certificate.public_bytes(Encoding.DER))
+    with pytest.raises(EnvelopeError, match="not of this site's authority"):
+        authority.verify(b"\n".join((encoded, b"", BODY)), MOST, NOW)
+
+
 def test_another_authoritys_gate_is_nobody(tmp_path, authority):
     assert certs(tmp_path, "agent gate-1 --site lab --camera gate")[0] == 0
     with pytest.raises(EnvelopeError, match="not of this site's authority"):

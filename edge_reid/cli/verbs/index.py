@@ -164,10 +164,14 @@ def jobs_of(videos: Iterable[Path], camera: str | None, start_time: str | None) 
     """What is to be done.
 
     Raises:
-        UsageError: there is no video, a camera has no name, or one time is given for several.
+        UsageError: there is no video, a camera has no name, or a time is none, or for several.
     """
+    import time
+
     from edge_reid.archive.video_tracks import VideoJob
+    from edge_reid.cli.periods import moment_utc_s
     from edge_reid.core.errors import UsageError
+    from edge_reid.wire.events import rfc3339
 
     files = [file for path in videos for file in _files(path)]
     if not files:
@@ -176,9 +180,9 @@ def jobs_of(videos: Iterable[Path], camera: str | None, start_time: str | None) 
         raise UsageError(
             f"--start-time: expected one video, got {len(files)}; put the time into their names"
         )
+    given = rfc3339(moment_utc_s("--start-time", start_time, time.time())) if start_time else None
     return [
-        VideoJob(file, _camera_of(file, camera), start_time or _time_in(file.stem))
-        for file in files
+        VideoJob(file, _camera_of(file, camera), given or _time_in(file.stem)) for file in files
     ]
 
 
