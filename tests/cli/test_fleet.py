@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import time
@@ -566,8 +567,13 @@ def test_a_thousand_agents_are_put_together_in_a_moment() -> None:
             *(status(f"gate-{n}") for n in range(agents)),
             *(camera(f"c{n}", CameraReport("running"), f"gate-{n}") for n in range(agents)),
         )
-        began_s = time.process_time()
-        assert len(known.members) == agents
-        return time.process_time() - began_s
+        gc.collect()  # what other tests have left is no work of ours
+        gc.disable()
+        try:
+            began_s = time.process_time()
+            assert len(known.members) == agents
+            return time.process_time() - began_s
+        finally:
+            gc.enable()
 
     assert work_s(2000) < 50 * max(work_s(200), 1e-3)
