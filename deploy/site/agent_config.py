@@ -45,6 +45,8 @@ _SITE_WIDE: dict[Location, str] = {
 }
 _OF_AGENT = frozenset(AgentSettings.model_fields) - frozenset(CameraSettings.model_fields)
 """Keys that one of several cameras of an agent cannot have for itself."""
+_OF_CAMERA = frozenset(CameraSettings.model_fields) - frozenset(AgentSettings.model_fields)
+"""Keys that only the table of a camera has: with one of them an only camera has a table too."""
 _ABSOLUTE: tuple[Location, ...] = (
     ("source", "ca_file"),
     ("detect", "model"),
@@ -96,12 +98,13 @@ class AgentConfigSpec:
         """The whole `agent.toml`."""
         given = merged(_with_models_on_device(self.shared), self.own)
         named: dict[str, Any] = {"site": self.site, "agent": self.agent}
-        if self._has_several:
+        if self._has_tables:
             source = given.pop("source", {})
             named["cameras"] = {
                 name: merged({"source": source}, _of_camera_only(table))
                 for name, table in self.cameras.items()
             }
+            given = merged(given, self._of_only_camera)
         else:
             named["camera"] = self._camera
             given = merged(given, self.cameras[self._camera])
@@ -167,6 +170,23 @@ class AgentConfigSpec:
         return len(self.cameras) > 1
 
     @property
+    def _has_tables(self) -> bool:
+        """Whether cameras stand in tables, and not in the short form of one."""
+        if self._has_several:
+            return True
+        (own,) = self.cameras.values()
+        detect = own.get("detect")
+        return bool(_OF_CAMERA & own.keys()) or (isinstance(detect, Mapping) and "model" in detect)
+
+    @property
+    def _of_only_camera(self) -> Table:
+        """What is said of the agent in the table of its only camera."""
+        if self._has_several:
+            return {}
+        (own,) = self.cameras.values()
+        return {key: value for key, value in own.items() if key in _OF_AGENT}
+
+    @property
     def _camera(self) -> str:
         """The only one."""
         (name,) = self.cameras
@@ -187,11 +207,10 @@ class AgentConfigSpec:
         """Where the author of the file wrote, or should write, what stands here."""
         shared = ("agent",), self.shared
         own = self._own_place, self.own
-        if not self._has_several:
-            camera = self._camera_place(self._camera), self.cameras[self._camera]
-            return _deepest(location, camera, own, shared)
-        if location[0] != "cameras" or len(location) == 1:
-            return _deepest(location, own, shared)
+        if location[0] != "cameras" or len(location) == 1 or not self._has_tables:
+            cameras = [] if self._has_several else self.cameras.items()
+            only = [(self._camera_place(name), table) for name, table in cameras]
+            return _deepest(location, *only, own, shared)
         name, rest = str(location[1]), location[2:]
         camera = self._camera_place(name), self.cameras.get(name, {})
         if rest[:1] == ("source",):

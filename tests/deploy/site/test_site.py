@@ -69,6 +69,30 @@ def test_the_cameras_of_a_device_are_one_agent(tmp_path: Path):
     assert sources == {"north": "rtsp://north/stream", "south": "rtsp://south/stream"}
 
 
+def test_an_only_camera_has_what_any_camera_may_have(tmp_path: Path):
+    """Zones, hours and a detector of its own need a table, which it then gets."""
+    text = SITE + (
+        '[devices.gate-1.cameras.gate.detect]\nmodel = "/opt/near.tflite"\n'
+        '[[devices.gate-1.cameras.gate.zones]]\nname = "desk"\npoints = [[0, 0], [1, 0], [0, 1]]\n'
+    )
+    text = text.replace(
+        "[devices.gate-1.cameras.gate]\n",
+        '[devices.gate-1.cameras.gate]\nactive = ["mon-fri 07:00-19:00"]\nmqtt.keepalive_s = 20\n',
+    )
+    (agent,) = load_site(write_site(tmp_path, text)).agents("gate-1")
+    assert (agent.settings.agent, list(agent.settings.cameras)) == ("gate-1", ["gate"])
+    assert agent.settings.mqtt.keepalive_s == 20
+    camera = agent.settings.cameras["gate"]
+    assert [zone.name for zone in camera.zones] == ["desk"]
+    assert camera.active == ("mon-fri 07:00-19:00",)
+    assert str(camera.detect.model) == "/opt/near.tflite"
+    wrong = text.replace("[0, 1]]", "]").replace("rtsp://gate/stream", "")
+    assert any(
+        line.startswith("devices.gate-1.cameras.gate.zones.0.points")
+        for line in problems(tmp_path, wrong)
+    )
+
+
 @pytest.mark.parametrize("text", [SITE, per_camera()])
 def test_a_camera_overrides_its_device_and_that_its_site(tmp_path: Path, text: str):
     text += "[devices.yard-1.agent]\ndetect = { rate_hz = 3, motion_gate = false }\n"
