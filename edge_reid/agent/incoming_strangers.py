@@ -18,7 +18,12 @@ from edge_reid.signing.certified_envelope import CertificateAuthority
 from edge_reid.signing.envelope import EnvelopeError
 from edge_reid.strangers.heard_stranger import HeardStranger
 from edge_reid.wire.payloads import utc_s
-from edge_reid.wire.shared_strangers import CLOCKS_S, SharedStranger, verified_stranger
+from edge_reid.wire.shared_strangers import (
+    CLOCKS_S,
+    MAX_SIGNED_BYTES,
+    SharedStranger,
+    verified_stranger,
+)
 from edge_reid.wire.topics import STRANGER, Address
 
 WAITING_MAX = 4000
@@ -84,6 +89,11 @@ class IncomingStrangers:
 
     def hear(self, message: Received) -> None:
         """Take in a message, for later."""
+        if len(message.body) > MAX_SIGNED_BYTES:
+            self.refuse(
+                "size", f"expected at most {MAX_SIGNED_BYTES} bytes, got {len(message.body)}"
+            )
+            return
         if len(self._waiting) >= WAITING_MAX and message.topic not in self._waiting:
             self.refuse("a flood", f"more than {WAITING_MAX} messages wait; the rest is not taken")
             return

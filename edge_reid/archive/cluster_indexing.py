@@ -9,6 +9,7 @@ sent: beyond one machine only TLS with certificates on both sides is taken.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -175,7 +176,7 @@ def _connected(cluster: Cluster) -> Iterator[Client]:
     with client:
         try:
             client.wait_for_workers(1, timeout=CONNECT_S)
-        except TimeoutError as error:
+        except asyncio.TimeoutError as error:  # with Python 3.10 not the built-in one
             raise SourceError(
                 f"{cluster.url}: expected workers, got none within {CONNECT_S} s; start `dask "
                 "worker` on the machines"

@@ -30,6 +30,7 @@ from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.signing.certified_envelope import CertifiedKey
 from edge_reid.wire.payloads import StrangersState
+from edge_reid.wire.shared_strangers import MAX_SIGNED_BYTES
 
 pytestmark = pytest.mark.broker
 
@@ -172,6 +173,7 @@ class TestWhoMaySayIt:
                 (topic_of("office", NAME), signed_stranger(office, "office", NAME)),
                 (topic_of("gate-1", "anon-aaaaaa-1"), b"not even a certificate"),
                 (topic_of("gate-1", "Anna"), true),
+                (topic_of("door-1", "anon-aaaaaa-2"), b"x" * (MAX_SIGNED_BYTES + 1)),
             ]
             say(broker, "door-1", *forged)
             eventually(lambda: state_of(yard).refused == len(forged), PATIENCE_S)
