@@ -47,7 +47,8 @@ def _default_agent(values: dict[str, Any]) -> str:
 class AgentSettings(Section):
     """Everything that `edge-reid run` needs.
 
-    One camera is `camera` with `[source]`; several are tables `[cameras.NAME]`.
+    One camera is `camera` with `[source]`; several are tables `[cameras.NAME]`. So is a single one
+    that has zones, lines, masks, `active` or a detector of its own (`detect.model`).
     """
 
     site: Name

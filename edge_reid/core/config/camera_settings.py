@@ -30,7 +30,10 @@ def _window_text(line: str) -> str:
 
 
 class CameraSettings(Section):
-    """One of several cameras. What is not set here is taken from the agent's table of that name."""
+    """One of several cameras, or the only one, where it needs what only this table has: `masks`,
+    `zones`, `lines`, `active`, `detect.model`. What is not set here is taken from the agent's table
+    of that name.
+    """
 
     source: SourceSettings
     detect: CameraDetectSettings = CameraDetectSettings()
