@@ -119,18 +119,18 @@ class HeardStrangerStore(ClosedAfterUse):
             most: people that are kept.
 
         Returns:
-            How many were older than what is known, or erased.
+            How many were refused: older than what is known, withdrawn or erased.
         """
-        old = 0
+        refused = 0
         with self._changing():
             for agent, name in withdrawn:
                 self._db.execute(
                     "UPDATE heard SET vector = NULL WHERE agent = ? AND name = ?", (agent, name)
                 )
             for one in heard:
-                old += not self._learn_one(one)
+                refused += not self._learn_one(one)
             self._keep_most(most)
-        return old
+        return refused
 
     def purge(self, now_utc_s: float, keep_s: float) -> None:
         """Overwrite whoever is due, on the clock of the device.
@@ -245,13 +245,16 @@ class HeardStrangerStore(ClosedAfterUse):
         self._db.close()
 
     def _learn_one(self, heard: HeardStranger) -> bool:
-        """False: it is older than what is known, or erased."""
+        """False: it is refused. What is known comes again with every connection: no news."""
         known = self._db.execute(
-            "SELECT edition FROM heard WHERE agent = ? AND name = ?", (heard.agent, heard.name)
+            "SELECT edition, vector IS NOT NULL FROM heard WHERE agent = ? AND name = ?",
+            (heard.agent, heard.name),
         ).fetchone()
         erased = self._db.execute("SELECT 1 FROM erased_names WHERE name = ?", (heard.name,))
-        if (known and heard.edition <= known[0]) or erased.fetchone():
+        if erased.fetchone():
             return False
+        if known and heard.edition <= known[0]:
+            return known == (heard.edition, True)
         self._db.execute(
             "INSERT INTO heard (agent, name, edition, camera, first_seen_utc_s, last_seen_utc_s, "
             "forgotten_utc_s, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "

@@ -68,6 +68,14 @@ def test_of_two_messages_the_higher_edition_holds_in_whatever_order_they_come(st
     assert [each.camera for each in store.people()] == ["newer"]
 
 
+def test_what_is_known_comes_again_with_every_connection_and_is_not_refused(store):
+    told = [heard(edition=5), heard(OTHER, edition=6)]
+    store.learn(told, [], MOST)
+    assert store.learn(told, [], MOST) == 0
+    assert store.learn([heard(edition=4)], [], MOST) == 1
+    assert names(store) == [("gate-1", ANON), ("gate-1", OTHER)]
+
+
 def test_two_devices_may_speak_of_one_person(store):
     store.learn([heard(), heard(agent="yard-1")], [], MOST)
     assert names(store) == [("gate-1", ANON), ("yard-1", ANON)]
