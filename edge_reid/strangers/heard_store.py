@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -163,6 +163,25 @@ class HeardStrangerStore(ClosedAfterUse):
             )
             self._note_former(name, present, "", forgotten_utc_s)
 
+    def keep_former(self, kept_until: Mapping[str, float]) -> None:
+        """Remember what our people were called before for as long as these themselves.
+
+        Args:
+            kept_until: Unix seconds when each is forgotten, by present name.
+        """
+        with self._changing():
+            rows = self._db.execute(
+                "SELECT name, present, forgotten_utc_s FROM former_names WHERE agent = ''"
+            ).fetchall()
+            self._db.executemany(
+                "UPDATE former_names SET forgotten_utc_s = ? WHERE name = ?",
+                [
+                    (kept_until[present], name)
+                    for name, present, until_s in rows
+                    if until_s < kept_until.get(present, until_s)
+                ],
+            )
+
     def renamed(self) -> dict[str, str]:
         """The present name of each of ours, by one that they had before."""
         with self._reading():
@@ -254,7 +273,7 @@ class HeardStrangerStore(ClosedAfterUse):
         if erased.fetchone():
             return False
         if known and heard.edition <= known[0]:
-            return known == (heard.edition, True)
+            return bool(known == (heard.edition, True))
         self._db.execute(
             "INSERT INTO heard (agent, name, edition, camera, first_seen_utc_s, last_seen_utc_s, "
             "forgotten_utc_s, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
