@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import stat
+import time
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from edge_reid.matching.vectors import pack
 from edge_reid.strangers.heard_purge import purge_others
 from edge_reid.strangers.heard_store import HeardStrangerStore
 from edge_reid.strangers.heard_stranger import HeardStranger
+from edge_reid.wire.payloads import NUMBER_MAX
 
 MOST = 100
 ANON, OTHER, THIRD = "anon-aaaaaa-1", "anon-bbbbbb-2", "anon-cccccc-3"
@@ -164,9 +166,20 @@ class TestFormerNames:
 
 
 def test_editions_rise_over_restarts(path, store):
-    assert list(store.next_editions(3)) == [1, 2, 3]
+    first, second, third = store.next_editions(3)
+    assert (second, third) == (first + 1, first + 2)
     with opened(path) as again:
-        assert list(again.next_editions(2)) == [4, 5]
+        assert list(again.next_editions(2)) == [third + 1, third + 2]
+
+
+def test_editions_rise_also_over_a_file_that_is_lost(path, store):
+    (last,) = store.next_editions(1)
+    store.close()
+    path.unlink()
+    time.sleep(0.01)
+    with opened(path) as again:
+        (first,) = again.next_editions(1)
+    assert last < first <= NUMBER_MAX
 
 
 def test_of_another_model_nobody_is_kept(path, store):
