@@ -88,9 +88,7 @@ def open_or_make(file: Database, model_id: str, dimension: int) -> sqlite3.Conne
 
 
 def _make(file: Database, model_id: str, dimension: int) -> None:
-    now_ms = int(
-        time.time() * 1000
-    )  # higher than editions of a file that is lost: others know those
+    now_ms = int(time.time() * 1000)  # others know editions of a file that is lost: rise over those
     with made_beside(file, BUSY_TIMEOUT_S) as connection:
         migrate(connection, HEARD)
         connection.execute(
