@@ -116,7 +116,7 @@ class IncomingStrangers:
         return News(tuple(heard), tuple(withdrawn))
 
     def note_old(self, count: int) -> None:
-        """So many were older than what is known, or erased."""
+        """So many were older than what is known, withdrawn or erased."""
         self.refused += count
 
     def _believed(self, body: bytes, agent: str, name: str) -> HeardStranger | None:

@@ -1,7 +1,7 @@
 """What the devices of a site say of strangers, over one connection after another.
 
-In a turn: orders to erase come first, then what others say, then which names are one person's, then
-what we have to say.
+In a turn: orders to erase come first, then whoever is due is forgotten, then what others say, then
+which names are one person's, then what we have to say.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from edge_reid.agent.incoming_strangers import ComparedWith, IncomingStrangers
@@ -141,10 +142,10 @@ class StrangerExchange:
         return False
 
     def look_after_files(self) -> None:
-        """Erase, learn and forget; also where there is no connection."""
+        """Erase, forget and learn; also where there is no connection."""
         self._carry_out_orders()
-        self._learn()
         self._purge_when_due()
+        self._learn()
         self._compare()
 
     def _hear_orders(self, message: Received) -> None:
@@ -194,6 +195,8 @@ class StrangerExchange:
             return
         self._purge_due_s = time.monotonic() + PURGE_INTERVAL_S
         self._edition = None
+        with suppress(GalleryError):  # _compare says so; others are forgotten all the same
+            self._keep_former(self._own.strangers())  # whoever came since is kept for longer
         try:
             self._heard.purge(self._clock(), self._settings.keep_s)
             self._trouble.pop("purge", None)
@@ -222,6 +225,7 @@ class StrangerExchange:
         if merged.taken:
             self._take_names(merged.taken, own)
             own = self._remembered()
+        self._keep_former(own)
         renamed = self._heard.renamed()
         self._agents = frozenset(each.agent for each in heard)
         people = (
@@ -254,6 +258,14 @@ class StrangerExchange:
             if self._own.rename(name, present):
                 self._heard.rename(name, present, kept_until[name])
                 _log.info("strangers: %s is %s from now on, as others call them", name, present)
+
+    def _keep_former(self, own: Sequence[Stranger]) -> None:
+        """An erasure by a name that somebody had before must find them for as long as we do."""
+        try:
+            self._heard.keep_former({each.name: each.forgotten_utc_s for each in own})
+            self._trouble.pop("former names", None)
+        except GalleryError as error:
+            self._trouble["former names"] = str(error)
 
     def _send(self, connection: MessageConnection) -> None:
         if time.monotonic() < self._send_due_s:

@@ -6,11 +6,12 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.decide_settings import StrangerSettings
-from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.errors import EdgeReidError, GalleryError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.delivery.link_state import Link
 from edge_reid.mqtt.backoff import RETRY_S, Backoff
@@ -49,20 +50,20 @@ class StrangerWithdrawal:
         uplink: Uplink | None,
         stack: ExitStack,
     ) -> None:
-        """Unless nothing was ever shared.
-
-        Raises:
-            GalleryError: the file of what others have told cannot be emptied.
-        """
+        """Unless nothing was ever shared. A file that fails is said, and left to the next start."""
         path = settings.heard_strangers_path
         keep_s = (settings.strangers or StrangerSettings()).keep_s
         purge_others(path, time.time(), keep_s)
         if not path.exists():
             return
-        with HeardStrangerStore.open_or_make(
-            path, model_id=manifest.model_id, dimension=manifest.dimension
-        ) as heard:
-            heard.erase(None, time.time())
+        try:
+            _empty(path, manifest)
+        except (GalleryError, OSError) as error:  # costs names, never events
+            _log.warning(
+                "strangers that this device has shared: %s; they are taken back at the next start",
+                error,
+            )
+            return
         if uplink:
             stack.enter_context(cls(settings, uplink))
 
@@ -79,22 +80,32 @@ class StrangerWithdrawal:
         while not self._stopping.wait(LOOK_S):
             began_s = time.monotonic()
             try:
-                if self._uplink.publisher.state.link is Link.ONLINE:
-                    self._withdraw()
+                if self._uplink.publisher.state.link is Link.ONLINE and self._withdraw():
                     return
             except (EdgeReidError, OSError) as error:
                 _log.warning("strangers that this device has shared: %s; trying again", error)
                 self._stopping.wait(backoff.pause_s(lasted_s=time.monotonic() - began_s))
 
-    def _withdraw(self) -> None:
+    def _withdraw(self) -> bool:
+        """False: there may be more."""
         address = self._uplink.address
         connection = connect(Broker.from_settings(self._settings.mqtt))
         try:
             connection.subscribe([STRANGER.filter(address.root, address.site, agent=address.agent)])
-            found = read_retained(connection.receive).messages
-            clear_topics(connection, (message.topic for message in found if message.body))
+            found = read_retained(connection.receive)
+            topics = [message.topic for message in found.messages if message.body]
+            clear_topics(connection, topics)
             connection.close()
         finally:
             connection.abort()
-        remove(self._settings.heard_strangers_path)
-        _log.info("strangers are not shared any more: %d taken back", len(found))
+        _log.info("strangers are not shared any more: %d taken back", len(topics))
+        if found.is_whole:
+            remove(self._settings.heard_strangers_path)
+        return found.is_whole
+
+
+def _empty(path: Path, manifest: EmbeddingManifest) -> None:
+    with HeardStrangerStore.open_or_make(
+        path, model_id=manifest.model_id, dimension=manifest.dimension
+    ) as heard:
+        heard.erase(None, time.time())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 
 from edge_reid.core.errors import DamagedError
 from edge_reid.storage.database import Database, DatabaseKind, is_damage
@@ -87,7 +88,10 @@ def open_or_make(file: Database, model_id: str, dimension: int) -> sqlite3.Conne
 
 
 def _make(file: Database, model_id: str, dimension: int) -> None:
+    now_ms = int(time.time() * 1000)  # others know editions of a file that is lost: rise over those
     with made_beside(file, BUSY_TIMEOUT_S) as connection:
         migrate(connection, HEARD)
-        connection.execute("INSERT INTO sharing VALUES (1, ?, ?, 0, NULL)", (model_id, dimension))
+        connection.execute(
+            "INSERT INTO sharing VALUES (1, ?, ?, ?, NULL)", (model_id, dimension, now_ms)
+        )
         seal(connection, HEARD.keys)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,18 +119,18 @@ class HeardStrangerStore(ClosedAfterUse):
             most: people that are kept.
 
         Returns:
-            How many were older than what is known, or erased.
+            How many were refused: older than what is known, withdrawn or erased.
         """
-        old = 0
+        refused = 0
         with self._changing():
             for agent, name in withdrawn:
                 self._db.execute(
                     "UPDATE heard SET vector = NULL WHERE agent = ? AND name = ?", (agent, name)
                 )
             for one in heard:
-                old += not self._learn_one(one)
+                refused += not self._learn_one(one)
             self._keep_most(most)
-        return old
+        return refused
 
     def purge(self, now_utc_s: float, keep_s: float) -> None:
         """Overwrite whoever is due, on the clock of the device.
@@ -162,6 +162,25 @@ class HeardStrangerStore(ClosedAfterUse):
                 "UPDATE former_names SET present = ? WHERE present = ?", (present, name)
             )
             self._note_former(name, present, "", forgotten_utc_s)
+
+    def keep_former(self, kept_until: Mapping[str, float]) -> None:
+        """Remember what our people were called before for as long as these themselves.
+
+        Args:
+            kept_until: Unix seconds when each is forgotten, by present name.
+        """
+        with self._changing():
+            rows = self._db.execute(
+                "SELECT name, present, forgotten_utc_s FROM former_names WHERE agent = ''"
+            ).fetchall()
+            self._db.executemany(
+                "UPDATE former_names SET forgotten_utc_s = ? WHERE name = ?",
+                [
+                    (kept_until[present], name)
+                    for name, present, until_s in rows
+                    if until_s < kept_until.get(present, until_s)
+                ],
+            )
 
     def renamed(self) -> dict[str, str]:
         """The present name of each of ours, by one that they had before."""
@@ -245,13 +264,16 @@ class HeardStrangerStore(ClosedAfterUse):
         self._db.close()
 
     def _learn_one(self, heard: HeardStranger) -> bool:
-        """False: it is older than what is known, or erased."""
+        """False: it is refused. What is known comes again with every connection: no news."""
         known = self._db.execute(
-            "SELECT edition FROM heard WHERE agent = ? AND name = ?", (heard.agent, heard.name)
+            "SELECT edition, vector IS NOT NULL FROM heard WHERE agent = ? AND name = ?",
+            (heard.agent, heard.name),
         ).fetchone()
         erased = self._db.execute("SELECT 1 FROM erased_names WHERE name = ?", (heard.name,))
-        if (known and heard.edition <= known[0]) or erased.fetchone():
+        if erased.fetchone():
             return False
+        if known and heard.edition <= known[0]:
+            return bool(known == (heard.edition, True))
         self._db.execute(
             "INSERT INTO heard (agent, name, edition, camera, first_seen_utc_s, last_seen_utc_s, "
             "forgotten_utc_s, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "

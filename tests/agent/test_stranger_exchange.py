@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from support.set_clock import Clock
@@ -14,6 +15,7 @@ from support.two_views import MemoryDevice, MemorySite, exchanged
 
 from edge_reid.agent import stranger_exchange
 from edge_reid.core.anonymous_names import precedes
+from edge_reid.core.errors import GalleryError
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.shared_strangers import CLOCKS_S
@@ -207,6 +209,25 @@ class TestTime:
         assert yard.others == set()
         assert yard.heard.people() == ()
 
+    def test_news_that_cannot_be_kept_keeps_nobody(self, site, device):
+        clock = clock_of()
+        gate = device("gate-1", clock=clock_of(), keep_s=HOUR_S)
+        yard = device("yard-1", clock=clock)
+        gate.sees(look(1), ago_s=0.0)
+        exchanged(gate, yard)
+        with closing(sqlite3.connect(yard.heard.path)) as file:
+            file.execute(
+                "CREATE TRIGGER no_more BEFORE INSERT ON heard "
+                "BEGIN SELECT RAISE(ABORT, 'nobody else'); END"
+            )
+        clock.now_s += HOUR_S + 10
+        late = "2099-01-01T00:00:00.000Z"
+        body = signed_stranger(site.key("door-1"), "door-1", NAME, expires_at=late, last_seen=late)
+        site.transport.publish(Message(DOOR_TOPIC, body, retain=True))
+        with pytest.raises(GalleryError, match="nobody else"):
+            exchanged(yard)
+        assert yard.heard.people() == ()
+
     def test_what_does_not_expire_at_the_broker_is_refused_and_swept(self, site, device):
         """As with MQTT 3.1.1. Two hours later the gate is back, and somebody else new."""
         clock = clock_of()
@@ -250,6 +271,28 @@ class TestBounds:
 
 
 class TestErasure:
+    def test_a_name_from_before_finds_somebody_for_as_long_as_they_are_there(self, device):
+        clocks = [clock_of(), clock_of()]
+        agents = ("gate-1", "yard-1")
+        gate, yard = devices = [
+            device(agent, clock=clock, keep_s=HOUR_S)
+            for agent, clock in zip(agents, clocks, strict=True)
+        ]
+        given = gate.sees(look(1)), yard.sees(look(1, towards=1))
+        exchanged(gate, yard)
+        (present,) = gate.names
+        renamed, before = (gate, given[0]) if given[0] != present else (yard, given[1])
+        for _ in range(3):  # they come again and again
+            for clock in clocks:
+                clock.now_s += HOUR_S / 2
+            assert renamed.sees(look(1, towards=2)) == present
+            exchanged(*devices)
+        assert renamed.heard.present_names([before]) == {before, present}
+        for clock in clocks:
+            clock.now_s += HOUR_S
+        renamed.turn()
+        assert renamed.heard.present_names([before]) == {before}  # nor is a name kept longer
+
     def test_who_was_recognised_while_being_erased_is_forgotten_too(self, site, device):
         gate, yard = device("gate-1"), device("yard-1")
         name = gate.sees(look(1))

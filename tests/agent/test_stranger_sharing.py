@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from support.secured_broker import SecuredMosquitto
 from support.shared_stranger_examples import signed_stranger
 from support.sharing_device import MANIFEST, SharingDevice, look
 
-from edge_reid.agent import stranger_exchange, stranger_sharing
+from edge_reid.agent import stranger_exchange, stranger_sharing, stranger_withdrawal
 from edge_reid.agent.stranger_sharing import StrangerSharing
 from edge_reid.agent.stranger_withdrawal import StrangerWithdrawal
 from edge_reid.core.anonymous_names import precedes
@@ -369,6 +370,21 @@ class TestWhoShares:
                 eventually(lambda: yard.heard == set(), PATIENCE_S)
                 eventually(lambda: not quiet.settings.heard_strangers_path.exists())
             assert len(lies_there(broker)) == 1  # the yard's
+
+    def test_it_reads_until_it_has_taken_back_all(self, broker, tmp_path, monkeypatch):
+        """As after a reading that was cut short, here since there is room for one message."""
+        with SharingDevice(tmp_path / "gate", broker, "gate-1") as gate:
+            for person in range(3):
+                gate.sees(look(person))
+            eventually(lambda: len(lies_there(broker)) == 3, PATIENCE_S)
+        cramped = partial(read_retained, most_bytes=2000)
+        monkeypatch.setattr(stranger_withdrawal, "read_retained", cramped)
+        quiet = SharingDevice(tmp_path / "gate", broker, "gate-1", share=False)
+        with ExitStack() as stack:
+            uplink = quiet.connect(stack)
+            StrangerWithdrawal.start(quiet.settings, MANIFEST, uplink, stack)
+            eventually(lambda: not quiet.settings.heard_strangers_path.exists(), PATIENCE_S)
+        assert lies_there(broker) == {}
 
     def test_another_agents_certificate_is_none(self, broker, tmp_path):
         device = SharingDevice(tmp_path / "gate", broker, "gate-1", login="door-1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import stat
+import time
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from edge_reid.matching.vectors import pack
 from edge_reid.strangers.heard_purge import purge_others
 from edge_reid.strangers.heard_store import HeardStrangerStore
 from edge_reid.strangers.heard_stranger import HeardStranger
+from edge_reid.wire.payloads import NUMBER_MAX
 
 MOST = 100
 ANON, OTHER, THIRD = "anon-aaaaaa-1", "anon-bbbbbb-2", "anon-cccccc-3"
@@ -66,6 +68,14 @@ def test_of_two_messages_the_higher_edition_holds_in_whatever_order_they_come(st
     assert [each.camera for each in store.people()] == ["new"]
     assert store.learn([heard(edition=6, camera="newer")], [], MOST) == 0
     assert [each.camera for each in store.people()] == ["newer"]
+
+
+def test_what_is_known_comes_again_with_every_connection_and_is_not_refused(store):
+    told = [heard(edition=5), heard(OTHER, edition=6)]
+    store.learn(told, [], MOST)
+    assert store.learn(told, [], MOST) == 0
+    assert store.learn([heard(edition=4)], [], MOST) == 1
+    assert names(store) == [("gate-1", ANON), ("gate-1", OTHER)]
 
 
 def test_two_devices_may_speak_of_one_person(store):
@@ -156,9 +166,20 @@ class TestFormerNames:
 
 
 def test_editions_rise_over_restarts(path, store):
-    assert list(store.next_editions(3)) == [1, 2, 3]
+    first, second, third = store.next_editions(3)
+    assert (second, third) == (first + 1, first + 2)
     with opened(path) as again:
-        assert list(again.next_editions(2)) == [4, 5]
+        assert list(again.next_editions(2)) == [third + 1, third + 2]
+
+
+def test_editions_rise_also_over_a_file_that_is_lost(path, store):
+    (last,) = store.next_editions(1)
+    store.close()
+    path.unlink()
+    time.sleep(0.01)
+    with opened(path) as again:
+        (first,) = again.next_editions(1)
+    assert last < first <= NUMBER_MAX
 
 
 def test_of_another_model_nobody_is_kept(path, store):
