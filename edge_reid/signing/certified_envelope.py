@@ -164,10 +164,14 @@ def _has_issued(authority: x509.Certificate, certificate: x509.Certificate) -> b
 
 
 def _decoded(text: bytes) -> bytes:
+    """Of base64 as it is written here: bits of the last digit that mean nothing have to be 0."""
     try:
-        return base64.b64decode(text, validate=True)
+        body = base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise EnvelopeError("expected base64, got something else") from error
+    if base64.b64encode(body) != text:
+        raise EnvelopeError("expected base64, got another spelling of it")
+    return body
 
 
 def _key_of(certificate: x509.Certificate, key: object) -> ec.EllipticCurvePrivateKey:

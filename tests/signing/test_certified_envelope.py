@@ -59,6 +59,20 @@ def test_whatever_is_changed_is_refused(pki, authority):
             authority.verify(bytes(bent), MOST, NOW)
 
 
+def test_another_spelling_of_a_signature_is_refused(pki, authority):
+    """The bits of its last digit that mean nothing: every bit that is bent counts."""
+    for _ in range(50):  # signatures are of several lengths, and of some the last digit is whole
+        certificate, signature, body = key_of(pki, "gate-1").sign(BODY).split(b"\n", 2)
+        if signature.endswith(b"="):
+            break
+    place = len(signature.rstrip(b"=")) - 1
+    digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    bent = bytearray(signature)
+    bent[place] = digits[digits.index(signature[place]) ^ 1]
+    with pytest.raises(EnvelopeError, match="another spelling"):
+        authority.verify(b"\n".join((certificate, bytes(bent), body)), MOST, NOW)
+
+
 def test_a_signature_is_of_this_use_alone(pki, authority):
     """Of what the key has signed elsewhere, a handshake of TLS say, no message can be made."""
     import base64
