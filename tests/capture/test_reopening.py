@@ -47,7 +47,7 @@ def test_a_camera_that_hangs_up_again_and_again_costs_nothing(
         after = held()
     print(f"{times} times: {after.own_mb - before.own_mb:+.1f} MB; {before} → {after}")
     assert after.own_mb - before.own_mb < MOST_GROWTH_MB
-    assert after.descriptors <= before.descriptors + 1, "between two decoders it has two fewer"
+    assert after.descriptors <= before.descriptors + 2, "between two decoders it has two fewer"
     assert after.segments == before.segments
     assert after.decoders <= 1
     assert decoders() == []

@@ -89,10 +89,19 @@ class Browser:
     def wait_for(self, script: str, timeout_s: float = 40) -> Any:
         """The value of an expression, once it is true."""
         deadline_s = time.monotonic() + timeout_s
-        while not (value := self.evaluate(script)):
+        while not (value := self._evaluated_unless_it_leaves(script)):
             assert time.monotonic() < deadline_s, f"never true: {script}"
             time.sleep(0.1)
         return value
+
+    def _evaluated_unless_it_leaves(self, script: str) -> Any:
+        """None while another page takes the place of this one."""
+        try:
+            return self.evaluate(script)
+        except AssertionError as error:
+            if "navigated or closed" not in str(error):
+                raise
+            return None
 
     def press(self, key: str) -> None:
         """A key, such as `Tab`."""
