@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 from support.consumer import Consumer, eventually
 from support.in_process import edge_reid  # noqa: F401 - a fixture
-from support.mosquitto import mosquitto_path
 from support.nats_cluster import SecuredNatsCluster, need_nats
 from support.outcome import Outcome
-from support.requirements import absent
-from support.secured_broker import SecuredMosquitto
+from support.secured_broker import SecuredMosquitto, secured_mosquitto
 from support.shared_stranger_examples import signed_stranger
 from support.sharing_device import MANIFEST, SharingDevice, look
 
@@ -41,12 +39,8 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[SecuredMosquitto]:
-    if mosquitto_path() is None:
-        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
-    broker = SecuredMosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
+    with secured_mosquitto(tmp_path) as broker:
+        yield broker
 
 
 @pytest.fixture

@@ -14,10 +14,8 @@ import pytest
 from support import campus, mjpeg_camera
 from support.consumer import Consumer, eventually
 from support.mjpeg_camera import MjpegCamera
-from support.mosquitto import mosquitto_path
 from support.outcome import Outcome
-from support.requirements import absent
-from support.secured_broker import SecuredMosquitto
+from support.secured_broker import SecuredMosquitto, secured_mosquitto
 from support.verb_process import VerbProcess
 
 from edge_reid.core.opencv import to_rgb
@@ -45,12 +43,8 @@ key_file = "{key_file}"
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[SecuredMosquitto]:
-    if mosquitto_path() is None:
-        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
-    broker = SecuredMosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
+    with secured_mosquitto(tmp_path) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,9 @@ from support.consumer import Consumer, eventually
 from support.decided_tracks import ADDRESS, STRANGER, an_event
 from support.event_tables import partitions
 from support.fault_figures import of_stored, record
-from support.mosquitto import Mosquitto, mosquitto_path
+from support.mosquitto import Mosquitto
 from support.postgres import Postgres
-from support.requirements import absent
-from support.secured_broker import SecuredMosquitto
+from support.secured_broker import SecuredMosquitto, secured_mosquitto
 
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
@@ -117,12 +116,8 @@ def produce(
 @pytest.fixture
 def secured(tmp_path: Path) -> Iterator[SecuredMosquitto]:
     """A running Mosquitto with the shipped configuration, TLS and access rules."""
-    if mosquitto_path() is None:
-        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
-    broker = SecuredMosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
+    with secured_mosquitto(tmp_path) as broker:
+        yield broker
 
 
 @pytest.mark.parametrize(

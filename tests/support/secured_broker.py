@@ -8,10 +8,12 @@ import importlib.util
 import io
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from support.mosquitto import Mosquitto
+from support.mosquitto import Mosquitto, mosquitto_path
+from support.requirements import absent
 
 from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.mqtt.broker import Broker
@@ -87,3 +89,19 @@ class SecuredMosquitto(Mosquitto):
     def broker_for(self, name: str) -> Broker:
         settings = {"url": self.url, **self.login(name)}
         return Broker.from_settings(MqttSettings.model_validate(settings))
+
+
+@contextlib.contextmanager
+def secured_mosquitto(folder: Path) -> Iterator[SecuredMosquitto]:
+    """A running one, with the shipped configuration, TLS and access rules; killed in the end.
+
+    Without the program the test is skipped, except in CI, where it fails.
+    """
+    if mosquitto_path() is None:
+        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
+    broker = SecuredMosquitto(folder)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.kill()

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from support.consumer import eventually
 from support.decided_tracks import ADDRESS, an_event
-from support.mosquitto import mosquitto_path
-from support.requirements import absent
-from support.secured_broker import SecuredMosquitto, certs
+from support.secured_broker import SecuredMosquitto, certs, secured_mosquitto
 
 from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import BrokerError
@@ -30,12 +28,8 @@ AGENT = f"{LAB}/agents/gate-1"
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredMosquitto]:
-    if mosquitto_path() is None:
-        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
-    broker = SecuredMosquitto(tmp_path_factory.mktemp("secured"))
-    broker.start()
-    yield broker
-    broker.kill()
+    with secured_mosquitto(tmp_path_factory.mktemp("secured")) as broker:
+        yield broker
 
 
 def publish(connection: Connection, topic: str, text: str = "x", *, retain: bool = False) -> None:
