@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import OutboxError
 from edge_reid.delivery.outbox_file import (
     OUTBOX,
@@ -49,7 +50,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-class Outbox:
+class Outbox(ClosedAfterUse):
     """Events on disk, oldest first. Several threads may use it.
 
     The age of an event counts while the agent runs, not by the wall clock: a device without a
@@ -101,12 +102,6 @@ class Outbox:
             if isinstance(error, sqlite3.Error) and is_full(error):
                 raise self._file.trouble(f"{error}; make room on the disk") from error
             self._begin(replace_damaged(self._file, noted, because=error), noted)
-
-    def __enter__(self) -> Outbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def put(self, event: OutgoingEvent) -> int | None:
         """Commit an event; returns its `seq`, or None when the disk would not take it.
