@@ -11,6 +11,7 @@ from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.core.types import Image, Vector, Vectors
+from edge_reid.vision.grey_world import balanced
 from edge_reid.vision.preprocess import to_input
 from edge_reid.vision.runtime import Model
 
@@ -49,7 +50,8 @@ class Embedder:
 
     def _embed_one(self, image: Image) -> Vector:
         height, width = self.manifest.input_height_px, self.manifest.input_width_px
-        (output,) = self._model(to_input(image, height, width))
+        crop = balanced(to_input(image, height, width)[0], self.manifest.grey_world)
+        (output,) = self._model(crop[np.newaxis])
         norm = np.linalg.norm(output[0], axis=0)
         if not norm > 0:
             raise ModelError(

@@ -76,8 +76,8 @@ def embedder(model: Path) -> Embed:
     if model.is_dir():
         from trainer.network.model import load_run
 
-        network = load_run(model).embedder
-        return lambda paths: embed_with_network(network, paths).rows
+        run = load_run(model)
+        return lambda paths: embed_with_network(run.embedder, paths, run.recipe.grey_world).rows
     return lambda paths: embed_with_file(model, paths).rows
 
 

@@ -12,6 +12,7 @@ from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.errors import ModelError, PhotoError
 from edge_reid.core.manifest import EmbeddingManifest, write_manifest
 from edge_reid.vision.embed import Embedder
+from edge_reid.vision.grey_world import balanced
 from edge_reid.vision.preprocess import to_input
 from edge_reid.vision.runtime import Model
 
@@ -61,6 +62,15 @@ def test_an_embedding_is_the_model_output_at_unit_length(crops: list[np.ndarray]
     (output,) = model(to_input(crops[0], height, width))
     expected = output[0] / np.sqrt(np.sum(np.square(output[0], dtype=np.float64)))
     np.testing.assert_allclose(embedder.embed(crops[:1])[0], expected, atol=1e-6)
+
+
+def test_a_manifest_says_how_much_of_a_colour_cast_is_taken_out(
+    copied: Callable[..., Path], crops: list[np.ndarray]
+) -> None:
+    half = Embedder(copied(grey_world=0.5))
+    size = half.manifest.input_height_px, half.manifest.input_width_px
+    by_hand = [balanced(to_input(crop, *size)[0], 0.5) for crop in crops]
+    np.testing.assert_array_equal(half.embed(crops), Embedder(MODEL).embed(by_hand))
 
 
 def test_different_pictures_lie_apart(crops: list[np.ndarray]) -> None:

@@ -12,6 +12,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from edge_reid.vision.grey_world import balanced_batch
 from trainer.data.augment import augment
 from trainer.data.sampler import batches_per_epoch, pk_batches
 from trainer.recipe.recipe import Recipe
@@ -64,6 +65,7 @@ def batches_from(
         images = augment(data.crops[shown], recipe.augment, rng)
         labels = np.concatenate([data.labels[chosen], np.full(len(others), UNLABELLED)])
         teacher = data.online(images) if data.online else data.teacher[shown]
+        images = balanced_batch(images, recipe.grey_world)
         yield Batch(images, labels.astype(np.int32), teacher)
 
 

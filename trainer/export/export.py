@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.files import whole_file
 from edge_reid.core.manifest import EmbeddingManifest, write_manifest
+from edge_reid.vision.grey_world import balanced_batch
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.run_data import RunData, load_data_of
 from trainer.export.candidate import Comparison, ExportCandidate
@@ -155,7 +156,9 @@ class _Job:
         splits = [validation_split(data), *(read_split(folder) for folder in options.validate)]
         _refuse_same_names(splits)
         network = mirrored(loaded.embedder) if options.mirror else loaded.embedder
-        originals = tuple(evaluate_network(network, split) for split in splits)
+        originals = tuple(
+            evaluate_network(network, split, loaded.recipe.grey_world) for split in splits
+        )
         return cls(run, out, options, loaded, data, originals)
 
     def best_candidate(self, path: Path) -> ExportCandidate:
@@ -218,7 +221,8 @@ def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:
     else:
         order = np.random.default_rng(seed).permutation(len(data.unlabelled))[:count]
         paths = tuple(data.unlabelled.paths[index] for index in order)
-    return load_crops(paths, *loaded.embedder.input_shape[1:3])
+    crops = load_crops(paths, *loaded.embedder.input_shape[1:3])
+    return balanced_batch(crops, loaded.recipe.grey_world)
 
 
 def _tries(options: ExportOptions) -> Iterator[float]:

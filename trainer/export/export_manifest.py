@@ -57,6 +57,7 @@ def bare_manifest(
             *origin.training_data,
         ),
         training_pictures=PictureSketch.of(trained_on).joined(origin.pictures).text,
+        grey_world=recipe.grey_world,
         quantisation=precision,
     )
 

@@ -162,6 +162,9 @@ class Recipe(Settings):
     augment: Annotated[AugmentConfig, BeforeValidator(_by_name)] = STANDARD
     """Or a name: "standard", "cctv" for what other cameras and other light would do, "unseen" for
     cameras whose colours are others."""
+    grey_world: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a crop's colour cast that is taken out before the network sees it, in training after
+    all changes of `augment`, and on the device: the model's manifest says so."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip_norm: Positive = 5.0
     """Gradients longer than this, over all variables together, are shortened to it."""

@@ -106,7 +106,9 @@ def _read_file(model: Path, name: str, splits: Sequence[Split]) -> ReportSubject
 
 def _read_run(run: Path, name: str, splits: Sequence[Split]) -> ReportSubject:
     loaded = load_run(run)
-    reports = [evaluate_network(loaded.embedder, split) for split in splits]
+    reports = [
+        evaluate_network(loaded.embedder, split, loaded.recipe.grey_world) for split in splits
+    ]
     return ReportSubject(
         name,
         _run_facts(run, loaded.recipe),

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from edge_reid.vision.grey_world import balanced_batch
 from trainer.data.decoded_crops import load_crops
 from trainer.data.run_data import CACHE, RunData
 from trainer.network.model import (
@@ -39,7 +40,8 @@ class RunValidation:
         self, recipe: Recipe, stage: Stage, embedder: keras.Model, data: RunData, run: Path
     ) -> None:
         size = stage.height_px, stage.width_px
-        self._crops = load_crops(data.validation.paths, *size, run / CACHE)
+        crops = load_crops(data.validation.paths, *size, run / CACHE)
+        self._crops = balanced_batch(crops, recipe.grey_world)
         self._split = validation_split(data)
         self._trained, self._run = embedder, run
         with on_one_device(), computing_in("float32"):

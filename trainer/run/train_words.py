@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from edge_reid.core.bundled_models import CHECKPOINT, shipped_model
+from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.errors import TrainingError, UsageError
+from edge_reid.core.manifest import load_embedding_manifest
 from trainer.network.backbone import BLOCK_COUNT
-from trainer.recipe.recipe import SIZE_STEP_PX, make_recipe, read_recipe
+from trainer.recipe.recipe import RECIPE, SIZE_STEP_PX, make_recipe, read_recipe
 from trainer.run.run_curves import read_curves
 from trainer.run.train import resume_run, start_run
 
@@ -46,7 +47,7 @@ def train(
     """Train with the standard recipe: the base frozen at first, then freed but for its start."""
     height_px, width_px = parse_size(size)
     at_size = {"height_px": height_px, "width_px": width_px}
-    weights = _start_weights(start)
+    weights = start_settings(start)
     if start == "shipped" and (backbone, alpha) != _SHIPPED_NETWORK:
         raise UsageError(
             f"train: expected --start imagenet or a file for {backbone} {alpha:g}, got none; the "
@@ -99,7 +100,12 @@ def parse_size(size: str) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def _start_weights(start: str) -> dict[str, Any]:
+def start_settings(start: str) -> dict[str, Any]:
+    """What a recipe says of the weights `--start` names, and of how their network is fed.
+
+    Raises:
+        TrainingError: there is no such file.
+    """
     if start == "imagenet":
         return {}
     path = shipped_model(CHECKPOINT) if start == "shipped" else Path(start)
@@ -109,7 +115,17 @@ def _start_weights(start: str) -> dict[str, Any]:
             f"keras.applications .h5, got no file "
             f"{path}; --start imagenet downloads ImageNet weights"
         )
-    return {"imagenet": path} if path.suffix in {".pth", ".h5"} else {"start_from": path}
+    if path.suffix in {".pth", ".h5"}:
+        return {"imagenet": path}
+    return {"start_from": path, "grey_world": _grey_world(path)}
+
+
+def _grey_world(start: Path) -> float:
+    """What the crops of the network had that is fine-tuned, as far as is noted beside it."""
+    if start == shipped_model(CHECKPOINT):
+        return load_embedding_manifest(shipped_model(EMBEDDING)).grey_world
+    recipe = start.with_name(RECIPE)
+    return read_recipe(recipe).grey_world if recipe.is_file() else 0.0
 
 
 def _finish(validated: dict[str, float], run: Path) -> None:

@@ -18,6 +18,7 @@ from edge_reid.core.errors import TrainingError
 from edge_reid.matching.vectors import unit_rows
 from edge_reid.vision.crops import whole_crop_quality
 from edge_reid.vision.embed import Embedder
+from edge_reid.vision.grey_world import balanced
 from edge_reid.vision.preprocess import to_input
 from trainer.data.datasets import (
     DISTRACTOR_IDENTITY,
@@ -259,17 +260,19 @@ def evaluate_run(run: Path, folder: Path | None) -> Report:
         split = read_split(folder)
     else:
         split = validation_split(load_data_of(run, loaded.recipe))
-    return evaluate_network(loaded.embedder, split)
+    return evaluate_network(loaded.embedder, split, loaded.recipe.grey_world)
 
 
-def evaluate_network(network: keras.Model, split: Split) -> Report:
-    """Score a float network."""
-    crops = embed_with_network(network, split.data.paths)
+def evaluate_network(network: keras.Model, split: Split, grey_world: float = 0.0) -> Report:
+    """Score a float network, which wants its crops balanced by `grey_world` as its recipe says."""
+    crops = embed_with_network(network, split.data.paths, grey_world)
     with waiting("ranking"):
         return score(split, crops)
 
 
-def embed_with_network(network: keras.Model, paths: Sequence[Path]) -> CropEmbeddings:
+def embed_with_network(
+    network: keras.Model, paths: Sequence[Path], grey_world: float = 0.0
+) -> CropEmbeddings:
     """Embeddings of image files, by a float network; a few pictures in memory at a time.
 
     Raises:
@@ -284,7 +287,7 @@ def embed_with_network(network: keras.Model, paths: Sequence[Path]) -> CropEmbed
         crops = np.empty((len(paths[start : start + _CHUNK]), height_px, width_px, 3), np.uint8)
         for crop, path in zip(crops, paths[start : start + _CHUNK], strict=True):
             image = read_image(path)
-            crop[:] = to_input(image, height_px, width_px)[0]
+            crop[:] = balanced(to_input(image, height_px, width_px)[0], grey_world)
             qualities.append(whole_crop_quality(image))
         rows.append(embed_crops(network, crops))
     return CropEmbeddings(np.concatenate(rows), np.array(qualities))

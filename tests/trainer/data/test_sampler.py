@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_reid.vision.grey_world import balanced
 from trainer.data.batches import Batches, TrainingSet, batches_from
 from trainer.data.sampler import batches_per_epoch, pk_batches
 from trainer.export.quant_ranges import stratified
@@ -108,6 +110,21 @@ def test_batches_made_ahead_are_the_same_ones() -> None:
         made = [next(ahead) for _ in range(3)]
     for one, other in zip(made, batches_from(data, RECIPE, seed=1, first_step=2), strict=False):
         assert np.array_equal(one.images, other.images)
+
+
+def test_crops_are_balanced_after_all_other_changes_but_not_for_the_teacher() -> None:
+    data, asked = training_set([8, 8, 8]), []
+
+    def online(views: np.ndarray) -> np.ndarray:
+        asked.append(views)
+        return np.zeros((len(views), 2), np.float32)
+
+    data = replace(data, online=online)
+    (plain,) = itertools.islice(batches_from(data, RECIPE, seed=1), 1)
+    half = RECIPE.model_copy(update={"grey_world": 0.5})
+    (batch,) = itertools.islice(batches_from(data, half, seed=1), 1)
+    np.testing.assert_array_equal(batch.images, [balanced(crop, 0.5) for crop in plain.images])
+    np.testing.assert_array_equal(asked[1], plain.images)
 
 
 def test_an_error_while_making_batches_comes_out_where_they_are_awaited() -> None:

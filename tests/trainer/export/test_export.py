@@ -18,8 +18,10 @@ from support.small_networks import embed, random_crops, small_network  # noqa: E
 
 from edge_reid.cli.main import main  # noqa: E402
 from edge_reid.core.errors import TrainingError  # noqa: E402
-from edge_reid.core.manifest import file_sha256, load_embedding_manifest  # noqa: E402
+from edge_reid.core.manifest import file_sha256, load_embedding_manifest, write_manifest  # noqa: E402
+from edge_reid.vision.embed import Embedder  # noqa: E402
 from edge_reid.vision.runtime import Model  # noqa: E402
+from trainer.data.decoded_crops import read_image  # noqa: E402
 from trainer.data.run_data import load_run_data  # noqa: E402
 from trainer.export.export import ExportOptions, export_run  # noqa: E402
 from trainer.export.operators import read_operators  # noqa: E402
@@ -223,6 +225,22 @@ def test_a_mirrored_export_is_compared_with_the_mirrored_network(
     manifest = load_embedding_manifest(out)
     assert manifest.metrics["held_out_cosine_worst"] > 0.9999
     assert "mean of a crop and its mirror image" in manifest.source
+
+
+def test_a_file_is_fed_as_its_network_was(trained: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "mine.tflite"
+    shutil.copytree(trained, run)
+    recipe = read_recipe(run / "recipe.json").model_copy(update={"grey_world": 1.0})
+    (run / "recipe.json").write_text(recipe.model_dump_json())
+    manifest = export_run(run, out, ExportOptions("float32")).manifest
+    assert manifest.grey_world == 1.0
+    assert manifest.metrics["held_out_cosine_worst"] > 0.9999
+    picture = [read_image(load_run_data(recipe).validation.paths[0])]
+    as_it_is = tmp_path / "as_it_is.tflite"
+    shutil.copy(out, as_it_is)
+    write_manifest(manifest.model_copy(update={"grey_world": 0.0}), as_it_is)
+    changed = Embedder(out).embed(picture) @ Embedder(as_it_is).embed(picture).T
+    assert changed[0, 0] < 0.9999
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ pytestmark = pytest.mark.trainer
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from edge_reid.cli.main import main  # noqa: E402
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from trainer.data.run_data import load_run_data  # noqa: E402
@@ -81,6 +83,15 @@ def test_mistakes_in_a_recipe_are_listed_together(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(ConfigError, match="recipe.json"):
         read_recipe(tmp_path / "recipe.json")
+
+
+def test_a_fine_tune_is_fed_as_the_network_it_starts_from(trained: Path, tmp_path: Path) -> None:
+    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    assert verbs.start_settings("shipped")["grey_world"] == shipped.grey_world
+    recipe = read_recipe(trained / "recipe.json").model_copy(update={"grey_world": 0.25})
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    shutil.copy(trained / "weights.npz", tmp_path)
+    assert verbs.start_settings(str(tmp_path / "weights.npz"))["grey_world"] == 0.25
 
 
 def test_start_weights_of_another_architecture_are_refused(recipe: Recipe, tmp_path: Path) -> None:
