@@ -8,7 +8,7 @@ from typing import Protocol
 
 import nats
 from support.mosquitto import Mosquitto
-from support.nats_cluster import NODES, NatsCluster
+from support.nats_cluster import NODES, NatsCluster, nats_version
 
 from edge_reid.mqtt.broker import Broker
 from edge_reid.wire.nats_subjects import MESSAGES
@@ -55,10 +55,9 @@ class FleetBrokers(Protocol):
 class NatsBrokers:
     """Of which one node may die."""
 
-    name = f"NATS, {NODES} nodes"
-
     def __init__(self, folder: Path, host: str) -> None:
         self.cluster = NatsCluster(folder, host)
+        self.name = f"NATS {nats_version()}, {NODES} nodes"
 
     @property
     def mqtt(self) -> dict[str, object]:

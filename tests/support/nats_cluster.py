@@ -36,6 +36,14 @@ def nats_path() -> str | None:
     return shutil.which("nats-server") or shutil.which("nats-server", path="/usr/sbin")
 
 
+def nats_version() -> str:
+    """Such as 2.14.0."""
+    program = nats_path()
+    assert program is not None
+    said = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
+    return said.stdout.strip().rpartition("v")[2]
+
+
 def need_nats() -> None:
     """Skip the test where there is no NATS; in CI, fail."""
     if nats_path() is None:
