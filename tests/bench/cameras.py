@@ -10,8 +10,8 @@ OpenCV and LiteRT. About six minutes; the first run takes two more.
 
 Prints for each run: runs of the detector ("looks") a second and camera, and those of them that were
 committed within 500 ms; ages; processor time per second of stream; the memory of all processes
-(PSS, as they share pages); whose the processor was, in percent of all cores; and what limits the
-looks. `--write` puts it all into tests/bench/README.md.
+together, their own and with the pages of programs and files, each once; whose the processor was, in
+percent of all cores; and what limits the looks. `--write` puts it all into tests/bench/README.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from support.bench_report import conditions, markdown_table, write_section
 from support.earlier_release import python_of
 from support.looped_cameras import LoopedCamera, LoopedStream, looped_cameras, looped_stream
 from support.machine_load import Usage, usage
-from support.process_tree import Holding, holding, process_tree
+from support.process_tree import Memory, memory, process_tree
 
 import edge_reid
 
@@ -92,7 +92,7 @@ class Row:
 
     HEADINGS = (
         "agents", "cameras", "looks/s", "fewest", "in time", "p50 ms", "p95 ms", "p99 ms",
-        "CPU s/s", "PSS MB", "RSS MB", "looks %", "decoders %", "servers %", "others %", "free %",
+        "CPU s/s", "own MB", "all MB", "looks %", "decoders %", "servers %", "others %", "free %",
     )  # fmt: skip
 
     fleet: Fleet
@@ -100,7 +100,7 @@ class Row:
     ages_s: list[list[float]]
     """By camera, of its looks when what they brought was committed."""
     used: Usage
-    held: list[Holding]
+    held: Memory
 
     @property
     def looks_hz(self) -> list[float]:
@@ -114,10 +114,6 @@ class Row:
         return soon / self.span_s / self.fleet.cameras
 
     @property
-    def pss_mb(self) -> float:
-        return sum(each.pss_mb for each in self.held)
-
-    @property
     def cells(self) -> list[str]:
         ages_s = [age for ages in self.ages_s for age in ages] or [np.nan]
         used = self.used
@@ -129,8 +125,8 @@ class Row:
             *(f"{hz:.2f}" for hz in (np.mean(self.looks_hz), min(self.looks_hz), self.in_time_hz)),
             *(f"{1e3 * age_s:.0f}" for age_s in np.percentile(ages_s, (50, 95, 99))),
             f"{cpu_s / self.span_s / self.fleet.cameras:.3f}",
-            f"{self.pss_mb:.0f}",
-            f"{sum(each.rss_mb for each in self.held):.0f}",
+            f"{self.held.own_mb:.0f}",
+            f"{self.held.all_mb:.0f}",
             *(f"{100 * share:.0f}" for share in (*shares, used.others_share, used.free_share)),
         ]
 
@@ -156,7 +152,7 @@ def measure(fleet: Fleet, cameras: Sequence[LoopedCamera], seconds: int) -> Row:
         began_s, before = time.monotonic(), usage(groups(at_work.pids, cameras))
         time.sleep(seconds * 2 / 3)
         ended_s, used = time.monotonic(), usage(groups(at_work.pids, cameras)) - before
-        held = [each for pid in process_tree(*at_work.pids) if (each := holding(pid))]
+        held = memory(process_tree(*at_work.pids))
         looks = at_work.looks()
     by_camera: list[list[tuple[int, float]]] = [[] for _ in cameras]
     for look in looks:
@@ -212,7 +208,8 @@ def compared(now: Row, before: Row) -> str:
         f"One agent against {before.fleet.agents} of {BEFORE}, {before.fleet.cameras} cameras: "
         f"{in_time[0]:.2f} looks a second and camera within {1e3 * IN_TIME_S:.0f} ms, "
         f"{in_time[1]:.2f} before{soon}; {looks:.1f} × all looks; "
-        f"{now.pss_mb / before.pss_mb:.2f} × the memory (PSS)."
+        f"{now.held.all_mb / before.held.all_mb:.2f} × the memory, "
+        f"{now.held.own_mb / before.held.own_mb:.2f} × without pages of files."
     )
 
 
