@@ -75,6 +75,7 @@ class AgentLoop:
             for turn in self._feed.turns(self._idle, self._end):
                 with self._signals.held():
                     self._take(turn)
+                del turn  # and with it the picture, before the next is made
         except (KeyboardInterrupt, SystemExit):
             self._report.interrupted(self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S))
             raise

@@ -32,6 +32,7 @@ class LiveFeed:
             turn = self._next(idle_due_s - time.monotonic())
             if turn:
                 yield turn
+            del turn  # and with it the picture, before the next is made
             if time.monotonic() >= idle_due_s:
                 idle()
                 idle_due_s = time.monotonic() + _IDLE_S

@@ -68,6 +68,14 @@ class Ending:
     zone_changes: tuple[ZoneChange, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What is kept of a frame when it has been taken: its picture is six megabytes of 1080p."""
+
+    captured_utc_s: float
+    size_px: tuple[int, int]
+
+
 class Closeups(Protocol):
     """Larger pictures of what frames show."""
 
@@ -149,7 +157,7 @@ class Pipeline:
         self._drift = drift
         self._closeups = closeups
         self._occupied = self._has_somebody = False
-        self._last_frame: Frame | None = None
+        self._last: _Moment | None = None
 
     @property
     def has_somebody(self) -> bool:
@@ -171,6 +179,7 @@ class Pipeline:
 
     def _take(self, frame: Frame, *, is_look: bool, most_crops: int | None = None) -> Step:
         self._decisions.use(self._policies.current)
+        moment = _Moment(frame.captured_utc_s, frame.size_px)
         detections = self._detect(frame) if is_look else None
         with self.stages.stage("track"):
             shift_px = self._shift_px(frame, detections)
@@ -182,18 +191,18 @@ class Pipeline:
         self._decisions.locate(update.active)
         crops = self._pick(frame, update, most_crops) if detections is not None else ()
         embedded = self._embed(crops)
-        told = self._hits(self._recognise(crops, embedded), update.active, frame)
-        ended = self._end(frame, update.ended)
+        told = self._hits(self._recognise(crops, embedded), update.active, moment)
+        ended = self._end(moment, update.ended)
         continued = self._tracker.end(self._decisions.take_continued())
         hits = (
             *told,
             *ended,
-            *self._end(frame, continued),
-            *self._hits(self._decisions.redecide(), update.active, frame),
+            *self._end(moment, continued),
+            *self._hits(self._decisions.redecide(), update.active, moment),
         )
-        changes = self._look_at_zones(frame, update, continued) if detections is not None else ()
+        changes = self._look_at_zones(moment, update, continued) if detections is not None else ()
         self.counters.frames += 1
-        self._last_frame = frame
+        self._last = moment
         decisions = self._decisions.decisions
         return Step(self._camera, frame, hits, update.active, decisions, crops, embedded, changes)
 
@@ -206,7 +215,7 @@ class Pipeline:
     def finish(self) -> Ending:
         """End all tracks: nobody is followed over what comes next, if anything does."""
         self._decisions.use(self._policies.current)
-        ended, last = self._tracker.flush(), self._last_frame
+        ended, last = self._tracker.flush(), self._last
         hits = self._end(last, ended) if last is not None else ()
         self._decisions.forget_recent()
         if self._zones is None or last is None:
@@ -214,13 +223,13 @@ class Pipeline:
         return Ending(hits, self._zones.finish(last.size_px, self._now(last)))
 
     def _look_at_zones(
-        self, frame: Frame, update: TrackUpdate, ended: Sequence[Track]
+        self, moment: _Moment, update: TrackUpdate, ended: Sequence[Track]
     ) -> tuple[ZoneChange, ...]:
         if self._zones is None:
             return ()
         gone = {track.track_id for track in ended}
         tracks = (track for track in update.active if track.track_id not in gone)
-        return self._zones.look(tracks, frame.size_px, frame.captured_utc_s, self._now(frame))
+        return self._zones.look(tracks, moment.size_px, moment.captured_utc_s, self._now(moment))
 
     def _detect(self, frame: Frame) -> Sequence[Detection]:
         if self._gate is not None:
@@ -286,35 +295,35 @@ class Pipeline:
             for crop, vector in zip(crops, vectors, strict=True)
         )
 
-    def _end(self, frame: Frame, tracks: Sequence[Track]) -> tuple[Hit, ...]:
+    def _end(self, moment: _Moment, tracks: Sequence[Track]) -> tuple[Hit, ...]:
         hits: list[Hit] = []
         for track in tracks:
             self._picker.forget(track.track_id)
             ended = self._decisions.close(track.track_id)
             self._count(ended.decision)
-            hits += [self._hit(report, track, frame) for report in ended.reports]
+            hits += [self._hit(report, track, moment) for report in ended.reports]
         return tuple(hits)
 
     def _hits(
-        self, reports: Iterable[TrackReport], tracks: Sequence[Track], frame: Frame
+        self, reports: Iterable[TrackReport], tracks: Sequence[Track], moment: _Moment
     ) -> tuple[Hit, ...]:
         by_id = {track.track_id: track for track in tracks}
-        return tuple(self._hit(report, by_id[report.track_id], frame) for report in reports)
+        return tuple(self._hit(report, by_id[report.track_id], moment) for report in reports)
 
-    def _hit(self, report: TrackReport, track: Track, frame: Frame) -> Hit:
+    def _hit(self, report: TrackReport, track: Track, moment: _Moment) -> Hit:
         """The event that tells of a track: it shows the best of its crops."""
         return Hit(
             type=report.kind,
             decision=report.decision,
             track_id=track.track_id,
             box=report.best.box,
-            frame_size_px=frame.size_px,
+            frame_size_px=moment.size_px,
             captured_utc_s=report.best.captured_utc_s,
-            decided_utc_s=self._now(frame),
+            decided_utc_s=self._now(moment),
             first_seen_utc_s=track.first_seen_utc_s,
             last_seen_utc_s=track.last_seen_utc_s,
             continues=report.continues,
-            zones=self._areas.zones_of(report.best.box, frame.size_px),
+            zones=self._areas.zones_of(report.best.box, moment.size_px),
             embeddings=report.embeddings,
         )
 
@@ -331,5 +340,5 @@ class Pipeline:
             if decision.similarity is not None:
                 self.counters.unknown_similarities.note(decision.similarity)
 
-    def _now(self, frame: Frame) -> float:
-        return self._decision_clock() if self._decision_clock else frame.captured_utc_s
+    def _now(self, moment: _Moment) -> float:
+        return self._decision_clock() if self._decision_clock else moment.captured_utc_s

@@ -8,6 +8,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from edge_reid.capture.relay import FaultError
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.errors import SourceError
 
@@ -23,22 +24,35 @@ class CameraTls:
     Most cameras have one that they signed themselves: then its fingerprint is pinned.
     """
 
+    camera: str
+    """What to call it, without a login."""
     ca_file: str | None = None
     """Authority that signs it; None: the system's."""
     fingerprint: str | None = None
     """SHA-256 of the certificate, 64 hexadecimal digits; it alone decides then."""
 
-    def wrap(self, plain: socket.socket, host: str) -> ssl.SSLSocket:
+    def secured(
+        self, plain: socket.socket, address: tuple[str, int], timeout_s: float
+    ) -> ssl.SSLSocket:
         """The same connection, encrypted and checked.
 
         Raises:
-            ssl.SSLError, FingerprintError: it is not to be trusted.
+            FaultError: it is not to be trusted, or the camera speaks no TLS.
             SourceError: `ca_file` cannot be read.
         """
+        try:
+            return self._wrapped(plain, address[0])
+        except (ssl.SSLError, ValueError, TimeoutError) as error:
+            plain.close()
+            is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
+            shown = _shown_fingerprint(address, timeout_s) if is_untrusted else None
+            raise FaultError(_fault(self.camera, error, shown)) from error
+
+    def _wrapped(self, plain: socket.socket, host: str) -> ssl.SSLSocket:
         if self.fingerprint is None:
             return self._context().wrap_socket(plain, server_hostname=host)
-        secured = unchecked_context().wrap_socket(plain, server_hostname=host)
-        shown = fingerprint_of(secured)
+        secured = _unchecked_context().wrap_socket(plain, server_hostname=host)
+        shown = _fingerprint_of(secured)
         if not hmac.compare_digest(shown, self.fingerprint):
             secured.close()
             raise FingerprintError(shown)
@@ -53,31 +67,31 @@ class CameraTls:
             ) from error
 
 
-def unchecked_context() -> ssl.SSLContext:
+def _unchecked_context() -> ssl.SSLContext:
     """Only to see a certificate, or where its fingerprint is compared."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
-def fingerprint_of(secured: ssl.SSLSocket) -> str:
+def _fingerprint_of(secured: ssl.SSLSocket) -> str:
     """SHA-256 of what the other side shows, in hexadecimal."""
     return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
 
 
-def shown_fingerprint(address: tuple[str, int], timeout_s: float) -> str | None:
+def _shown_fingerprint(address: tuple[str, int], timeout_s: float) -> str | None:
     """What a camera shows now; nothing is sent to it. None: it cannot be had."""
     try:
         with (
             socket.create_connection(address, timeout_s) as plain,
-            unchecked_context().wrap_socket(plain, server_hostname=address[0]) as secured,
+            _unchecked_context().wrap_socket(plain, server_hostname=address[0]) as secured,
         ):
-            return fingerprint_of(secured)
+            return _fingerprint_of(secured)
     except (OSError, ValueError):
         return None
 
 
-def tls_fault(camera: str, error: Exception, shown: str | None) -> CameraFault:
+def _fault(camera: str, error: Exception, shown: str | None) -> CameraFault:
     """Why its certificate, or its TLS, is not taken, and what to do."""
     if isinstance(error, FingerprintError):
         line = (

@@ -11,7 +11,6 @@ import mmap
 import os
 import struct
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -145,6 +144,8 @@ def _new_memory(count: int) -> int:
     """A descriptor of zeros for so many slots, inherited by nobody unasked."""
     size_bytes = _HEAD_BYTES + count * _SLOT_BYTES
     if sys.platform != "linux":
+        import tempfile  # noqa: PLC0415 - which no decoder is to have in memory
+
         with tempfile.TemporaryFile() as file:
             file.truncate(size_bytes)
             return os.dup(file.fileno())

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from edge_reid.capture.camera_order import CameraOrder, is_pipeline
-from edge_reid.capture.camera_tls import CameraTls
 from edge_reid.capture.picture import PictureReader
-from edge_reid.capture.relay import Relay, is_relayed
+from edge_reid.capture.relay import Relay, Secure, is_relayed, speaks_tls
 from edge_reid.capture.rights import Needs, give_up_rights
 from edge_reid.core.camera_fault import CameraFault
 
@@ -90,13 +89,21 @@ def _of_device(order: CameraOrder) -> OpenedReader:
 def _of_relayed_stream(order: CameraOrder) -> OpenedReader:
     from edge_reid.capture.av_reader import AvReader  # noqa: PLC0415 - only it takes PyAV
 
-    tls = CameraTls(order.ca_file, order.tls_fingerprint)
-    relay = Relay(order.uri, tls, order.stall_timeout_s, order.camera)
+    relay = Relay(order.uri, _secure_of(order), order.stall_timeout_s, order.camera)
     needs = Needs(ports=(relay.target.port, relay.port), files=_files(order))
     unenforced = give_up_rights(needs)
     relay.start()
     reader = AvReader(order, relay.url, _READ_TIMEOUT_S, lambda: relay.is_waiting)
     return OpenedReader(reader, relay, unenforced)
+
+
+def _secure_of(order: CameraOrder) -> Secure | None:
+    """None: the camera speaks no TLS, and its decoder does without two megabytes of libraries."""
+    if not speaks_tls(order.uri):
+        return None
+    from edge_reid.capture.camera_tls import CameraTls  # noqa: PLC0415 - only it takes ssl
+
+    return CameraTls(order.camera, order.ca_file, order.tls_fingerprint).secured
 
 
 def _of_stream(order: CameraOrder) -> OpenedReader:

@@ -11,15 +11,14 @@ from __future__ import annotations
 import re
 import select
 import socket
-import ssl
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from edge_reid.capture.camera_replies import Replies
-from edge_reid.capture.camera_tls import CameraTls, shown_fingerprint, tls_fault
 from edge_reid.capture.socket_queue import other_end, unread_bytes
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.errors import SourceError
@@ -32,6 +31,7 @@ _TURN_S = 0.5
 _OF_PATIENCE = 0.8
 """We give up a connection before whoever waits for its pictures does, so that they know why."""
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+_TLS = frozenset({"rtsps", "https"})
 _HOST_FIELD = re.compile(rb"(?<=\r\nHost: )127\.0\.0\.1:\d+(?=\r\n)")
 
 
@@ -40,13 +40,22 @@ def is_relayed(url: str) -> bool:
     return urlsplit(url).scheme.lower() in _PORTS
 
 
+def speaks_tls(url: str) -> bool:
+    """Whether a camera is to be spoken to encrypted."""
+    return urlsplit(url).scheme.lower() in _TLS
+
+
+Secure = Callable[[socket.socket, tuple[str, int], float], socket.socket]
+"""Makes of a connection to (host, port) an encrypted one, within so many seconds, or raises
+FaultError."""
+
+
 @dataclass(frozen=True, slots=True)
 class RelayTarget:
     """Where the camera is."""
 
     host: str
     port: int
-    is_tls: bool
     scheme: str
 
     @classmethod
@@ -55,8 +64,7 @@ class RelayTarget:
         scheme = parts.scheme.lower()
         if not parts.hostname:
             raise ValueError("no host")
-        secure = scheme in {"rtsps", "https"}
-        return cls(parts.hostname, parts.port or _PORTS[scheme], secure, scheme)
+        return cls(parts.hostname, parts.port or _PORTS[scheme], scheme)
 
 
 class Relay:
@@ -64,7 +72,7 @@ class Relay:
 
     Args:
         url: of the camera, with its login.
-        tls: how the certificate of an `rtsps` or `https` camera is checked.
+        secure: for an `rtsps` or `https` camera; None: it speaks no TLS.
         timeout_s: so long somebody waits for a picture.
         camera: what to call it, without a login.
 
@@ -72,7 +80,7 @@ class Relay:
         ValueError: the URL has no host, or no port that can be.
     """
 
-    def __init__(self, url: str, tls: CameraTls, timeout_s: float, camera: str) -> None:
+    def __init__(self, url: str, secure: Secure | None, timeout_s: float, camera: str) -> None:
         parts = urlsplit(url)
         self.target = RelayTarget.of(parts)
         self.fault: CameraFault | None = None
@@ -85,7 +93,7 @@ class Relay:
         """Monotonic; of media."""
         self.last_byte_s: float | None = None
         self._camera = camera
-        self._tls = tls
+        self._secure = secure
         self._timeout_s = timeout_s * _OF_PATIENCE
         self._has_login = "@" in parts.netloc
         self._decoder_fd: int | None = None
@@ -175,15 +183,7 @@ class Relay:
         address = self.target.host, self.target.port
         plain = socket.create_connection(address, self._timeout_s)
         plain.settimeout(self._timeout_s)
-        if not self.target.is_tls:
-            return plain
-        try:
-            return self._tls.wrap(plain, self.target.host)
-        except (ssl.SSLError, ValueError, TimeoutError) as error:
-            plain.close()
-            is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
-            shown = shown_fingerprint(address, self._timeout_s) if is_untrusted else None
-            raise FaultError(tls_fault(self._camera, error, shown)) from error
+        return self._secure(plain, address, self._timeout_s) if self._secure else plain
 
     def _readdressed(self, request: bytes) -> bytes:
         """A web server is told whom it is asked for, which is not us."""
@@ -201,7 +201,8 @@ class FaultError(Exception):
 
 
 def _readable(decoder: socket.socket, camera: socket.socket) -> list[socket.socket]:
-    if isinstance(camera, ssl.SSLSocket) and camera.pending():
+    pending = getattr(camera, "pending", None)  # of TLS: decrypted already
+    if pending and pending():
         return [camera]
     poll = select.poll()  # which knows no highest descriptor
     for each in (decoder, camera):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from itertools import cycle
@@ -24,11 +25,12 @@ from support.rtsp_camera import FPS, RtspCamera, encode, noise
 
 from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
+from edge_reid.capture.live_source import LiveSource
 from edge_reid.cli.main import main
 from edge_reid.consumers.command_client import ask, new_command
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import UsageError
-from edge_reid.core.types import Image
+from edge_reid.core.types import Frame, Image
 from edge_reid.wire.commands import CommandResult
 from edge_reid.wire.topics import Address
 
@@ -135,6 +137,28 @@ def run_until(is_enough: Callable[[], bool], agent: AgentSettings, timeout_s: fl
     finally:
         is_over.set()
     assert was_enough.is_set()
+
+
+def test_no_picture_is_kept_when_the_next_one_is_made(
+    gallery: Path, crowd: tuple[Image, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is six megabytes at 1080p; one for every camera would be most of an agent's memory."""
+    newest = LiveSource.newest
+    made: list[weakref.ref[Image]] = []
+    kept: list[int] = []
+
+    def watched(source: LiveSource) -> Frame | None:
+        kept.append(sum(image() is not None for image in made))
+        frame = newest(source)
+        if frame:
+            made.append(weakref.ref(frame.image))
+        return frame
+
+    monkeypatch.setattr(LiveSource, "newest", watched)
+    with MjpegCamera(crowd) as gate, MjpegCamera(crowd) as door:
+        cameras = {"gate": gate.url, "door": door.url}
+        run_until(lambda: len(made) > 20, agent_of(gallery, cameras))
+    assert max(kept) == 0
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -169,3 +170,15 @@ def test_somebody_is_there_when_the_detector_is_sure_or_a_track_goes_on(
     assert camera.pipeline.has_somebody, "hidden for a moment"
     camera.watch(5)
     assert not camera.pipeline.has_somebody
+
+
+def test_between_two_frames_no_picture_is_kept(street: Street, tmp_path: Path) -> None:
+    """Six megabytes of 1080p, for each camera."""
+    camera = Camera(street, gallery(1, anna=ANNA), tmp_path)
+    camera.watch(1)
+    image = picture()
+    kept = weakref.ref(image)
+    camera.pipeline.step(Frame(image, 10, 1.0))
+    del image
+    assert kept() is None
+    assert camera.pipeline.finish().hits  # which needs no more than when it was taken

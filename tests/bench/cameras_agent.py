@@ -18,7 +18,10 @@ from typing import Any
 
 from support.picture_clock import number_in
 
-from edge_reid.core.config.settings_file import load_settings
+try:
+    from edge_reid.core.config.settings_file import load_settings
+except ImportError:  # of 0.5.0
+    from edge_reid.core.config import load_settings
 
 Note = Callable[[str, Any, int], None]
 """Takes the name of a camera, the picture that was looked at, and how many events it brought."""

@@ -31,14 +31,29 @@ def camera(*started_s: float) -> LoopedCamera:
     ],
 )
 @pytest.mark.parametrize("rounds", [0, 3])
-def test_the_newest_picture_of_that_number_is_meant(
+def test_of_the_first_look_the_newest_picture_of_that_number_is_meant(
     number: int, played_s: float, rounds: int
 ) -> None:
     moment_s = STARTED_S + rounds * CLIP_S + played_s + 0.3
-    assert camera(STARTED_S).age_s(number, moment_s) == pytest.approx(0.3)
+    assert camera(STARTED_S).ages_s([(number, moment_s)]) == pytest.approx([0.3])
 
 
 def test_a_viewer_who_came_again_is_counted_from_there() -> None:
     came_again = camera(STARTED_S, STARTED_S + 7)
-    assert came_again.age_s(FIRST, STARTED_S + 5) == pytest.approx(5.0)
-    assert came_again.age_s(FIRST, STARTED_S + 7.2) == pytest.approx(0.2)
+    looks = [(FIRST, STARTED_S + 5), (FIRST, STARTED_S + 7.2)]
+    assert came_again.ages_s(looks) == pytest.approx([5.0, 0.2])
+
+
+def test_who_falls_behind_by_more_than_a_loop_is_found_out() -> None:
+    """Half as fast as the camera, for two minutes: pictures are one minute old at last."""
+    loop = CLIP_S * FPS
+    looks = [
+        ((FIRST + at_s * FPS // 2) % loop, STARTED_S + at_s) for at_s in range(2, 3 * CLIP_S, 2)
+    ]
+    assert camera(STARTED_S).ages_s(looks) == pytest.approx([at_s / 2 for at_s in range(2, 120, 2)])
+
+
+def test_a_picture_that_is_looked_at_twice_ages() -> None:
+    looks = [(FIRST + 1, STARTED_S + 1), (FIRST + 1, STARTED_S + 1.5)]
+    first_s, second_s = camera(STARTED_S).ages_s(looks)
+    assert second_s - first_s == pytest.approx(0.5)

@@ -49,12 +49,21 @@ def imported_by(names: set[str]) -> set[str]:
 
 
 def test_help_imports_nothing_heavy():
-    program = (
-        "import sys; from edge_reid.cli.main import command_line; command_line(); "
-        "print(*{'numpy', 'cv2', 'pydantic', 'paho', 'rich', 'sqlite3'} & set(sys.modules))"
-    )
+    start = "from edge_reid.cli.main import command_line; command_line()"
+    assert imported_of({"numpy", "cv2", "pydantic", "paho", "rich", "sqlite3"}, start) == set()
+
+
+def test_a_decoder_imports_only_what_its_camera_takes():
+    """There is one for each camera: what all of them have in memory is there as many times."""
+    start = "import edge_reid.capture.decoder, edge_reid.capture.av_reader"
+    assert imported_of({"numpy", "cv2", "pydantic", "ssl", "hashlib", "tempfile"}, start) == set()
+
+
+def imported_of(these: set[str], start: str) -> set[str]:
+    """Which of these modules are there once a program has started."""
+    program = f"import sys; {start}; print(*{these!r} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == []
+    return set(done.stdout.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -47,16 +47,33 @@ class LoopedCamera:
     _told: Connection
     _started_s: list[float] = field(default_factory=list)
 
-    def age_s(self, number: int, moment_s: float) -> float:
-        """How long before a moment (monotonic) the picture of this number was due to be sent.
+    def ages_s(self, looks: Iterable[tuple[int, float]]) -> list[float]:
+        """How long before each look the picture that was looked at had been due to be sent.
 
-        Numbers come again with the loop: the newest that is possible is meant.
+        Numbers come again with the loop. Of a viewer's first look the newest picture that is
+        possible is meant; from then on none that is older than the one before. So who falls behind
+        by more than a loop is found out, as long as no loop passes between two looks.
+
+        Args:
+            looks: of this camera, in their order: number of the picture, moment (monotonic).
         """
+        loop = CLIP_S * self.fps
+        ages_s: list[float] = []
+        viewer_s, seen = 0.0, 0
+        for number, moment_s in looks:
+            started_s = self._started_before(moment_s)
+            if started_s != viewer_s:
+                newest = int((moment_s - started_s) * self.fps)
+                viewer_s, seen = started_s, newest - loop + 1
+            seen += (number - self.first - seen) % loop
+            ages_s.append(moment_s - started_s - seen / self.fps)
+        return ages_s
+
+    def _started_before(self, moment_s: float) -> float:
+        """When the viewer came that was there at this moment."""
         while self._told.poll():
             self._started_s.append(self._told.recv())
-        started_s = max(start for start in self._started_s if start <= moment_s)
-        played_s = (number - self.first) % (CLIP_S * self.fps) / self.fps
-        return (moment_s - started_s - played_s) % CLIP_S
+        return max(start for start in self._started_s if start <= moment_s)
 
 
 def looped_stream(path: Path, *, size_px: tuple[int, int], fps: int, bit_rate: str) -> LoopedStream:

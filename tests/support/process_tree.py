@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,24 @@ class Holding:
     threads: int
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What several processes hold together; MB are 10⁶ bytes.
+
+    Unlike PSS it is the same whoever else runs: pages of files count once here, and in full, though
+    others have the same libraries mapped.
+    """
+
+    own_mb: float
+    """Written by each, and shared among them by `memfd`, once."""
+    files_mb: float
+    """Pages of programs and files."""
+
+    @property
+    def all_mb(self) -> float:
+        return self.own_mb + self.files_mb
+
+
 def process_tree(*roots: int) -> list[int]:
     """These processes and all that they have started and that still run, by rising number."""
     wanted, parents = set(roots), {}
@@ -50,6 +69,45 @@ def holding(pid: int) -> Holding | None:
         threads = int(status["Threads"][0])
         return Holding(own_mb, _mb(memory["Pss"]), _mb(memory["Rss"]), descriptors, threads)
     return None
+
+
+def memory(pids: Collection[int]) -> Memory:
+    """What these hold together; those that are gone hold nothing."""
+    own_kb, by_memfd, by_file = 0, dict[_Part, int](), dict[_Part, int]()
+    for pid in pids:
+        with suppress(OSError):
+            for part, rss_kb, anonymous_kb in _mappings(pid):
+                own_kb += anonymous_kb
+                shared = by_memfd if part.path.startswith("/memfd:") else by_file
+                shared[part] = max(shared.get(part, 0), rss_kb - anonymous_kb)
+    own_kb += sum(by_memfd.values())
+    return Memory(own_kb * 1024 / 1e6, sum(by_file.values()) * 1024 / 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Of a file, as processes map it."""
+
+    offset: str
+    device: str
+    inode: str
+    path: str
+
+
+_MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ (\S+) (\S+) (\S+) *(.*)")
+
+
+def _mappings(pid: int) -> Iterator[tuple[_Part, int, int]]:
+    """Each mapping: of what, how much of it is in memory, and how much of that is its own; kB."""
+    part, rss_kb = _Part("", "", "", ""), 0
+    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+        name, _, rest = line.partition(":")
+        if name == "Rss":
+            rss_kb = int(rest.split()[0])
+        elif name == "Anonymous":
+            yield part, rss_kb, int(rest.split()[0])
+        elif found := _MAPPING.match(line):
+            part = _Part(*found.groups())
 
 
 def cpu_s(pids: Collection[int]) -> float:
