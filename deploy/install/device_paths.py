@@ -76,6 +76,11 @@ class DevicePaths:
         """The gallery of an agent, where bundles put it."""
         return self.state / f"gallery-{agent}.db"
 
+    @property
+    def replaced_galleries(self) -> Path:
+        """Names of galleries that are to be looked through once the upgrade is confirmed."""
+        return self.home / "replaced-galleries"
+
     def starts(self, agent: str) -> Path:
         """Where an agent counts its starts, to wait longer before each."""
         return self.root / "run/edge-reid" / agent / "starts"

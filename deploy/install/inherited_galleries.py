@@ -4,7 +4,8 @@ Where the agents of a device's cameras become one, or one becomes several, who i
 enrolled: a new agent without a gallery gets that of the agents before it; one that has a gallery,
 being called like one of before, keeps that, and whom it does not know is told. What is taken back
 takes the copy back as well. Once the upgrade is confirmed, copies of a published gallery that no
-agent keeps up to date any more are removed: nobody would erase people from them.
+agent keeps up to date any more are removed: nobody would erase people from them. Which these are is
+noted before, so that the next installer removes what one that was killed has left.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from device_paths import Account, DevicePaths
 from install_errors import InstallError
 from install_progress import Steps
-from journal import Change
+from journal import Change, put
 from unpacked_bundle import UnpackedBundle
 
 REPLICA_APPLICATION_ID = 0x65527043
@@ -82,9 +83,12 @@ class Inheritance:
     def traces(self) -> list[Change]:
         """Files that come to be: not to be put, but to be taken back."""
         return [
-            Change(plan.gallery.with_name(plan.gallery.name + part))
-            for plan in self.plans
-            for part in _PARTS
+            *(
+                Change(plan.gallery.with_name(plan.gallery.name + part))
+                for plan in self.plans
+                for part in _PARTS
+            ),
+            *([Change(self.device.replaced_galleries)] if self.plans or self.kept else []),
         ]
 
     def bring(self, release: Path, account: Account, steps: Steps) -> None:
@@ -106,15 +110,20 @@ class Inheritance:
             names = ", ".join(file.name for file in plan.before)
             steps.say(f"{plan.gallery.name}: has who is enrolled in {names}")
 
-    def retire(self, steps: Steps) -> None:
-        """Remove the copies that no agent keeps up to date any more. The upgrade is good by now, so
-        that a file which cannot be read is only told of.
-        """
+    def note_replaced(self) -> None:
+        """Write down the galleries that no agent has any more, before the upgrade is confirmed."""
         in_use = {self.device.gallery(agent) for agent in self.device.agents}
         before = {file for plan in (*self.plans, *self.kept) for file in plan.before}
-        for file in sorted(before - in_use):
-            if file.exists():
-                steps.say(self._retired(file))
+        if names := sorted(file.name for file in before - in_use):
+            put(Change(self.device.replaced_galleries, "\n".join(names).encode()))
+
+    def retire(self, steps: Steps) -> None:
+        """Remove those of them that are copies. The upgrade is good by now, so that a file which
+        cannot be read is only told of.
+        """
+        for file in replaced_galleries(self.device):
+            steps.say(self._retired(file))
+        self.device.replaced_galleries.unlink(missing_ok=True)
 
     def _retired(self, file: Path) -> str:
         """What became of a gallery, in words."""
@@ -130,6 +139,20 @@ class Inheritance:
         return f"{file.name}: stays" + "".join(
             f"; {other} knows nobody who is enrolled only there: {remedy}" for other in others
         )
+
+
+def retire_left(device: DevicePaths, steps: Steps) -> None:
+    """Remove what an installer that was killed has not come to remove any more."""
+    Inheritance((), (), device).retire(steps)
+
+
+def replaced_galleries(device: DevicePaths) -> list[Path]:
+    """Those noted that are there still, and still no agent's."""
+    if not device.replaced_galleries.exists():
+        return []
+    in_use = {device.gallery(agent) for agent in device.agents}
+    noted = [device.state / name for name in device.replaced_galleries.read_text().splitlines()]
+    return [file for file in noted if file.exists() and file not in in_use]
 
 
 def cameras_in(config: Path) -> frozenset[str]:

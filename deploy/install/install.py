@@ -25,7 +25,7 @@ from types import FrameType
 import etc_files
 import installed_release as releases
 from device_paths import Account, DevicePaths
-from inherited_galleries import Inheritance
+from inherited_galleries import Inheritance, retire_left
 from install_errors import InstallError
 from install_progress import Steps
 from journal import Change, Journal, Plan, put
@@ -89,7 +89,7 @@ class Installation:
         self.steps.say(f"edge-reid {self.bundle.version} is installed: {done}")
 
     def _tidy_up(self) -> None:
-        """Take back what an installer before us was killed at."""
+        """Take back, or end, what an installer before us was killed at."""
         releases.sweep(self.device)
         plan = self.journal.take_back("the installer was killed", is_its_fault=False)
         if plan:
@@ -97,6 +97,7 @@ class Installation:
             self._switch_back(plan)
             if plan.before:
                 self.services.restart(self.device.agents)
+        retire_left(self.device, self.steps)
 
     def _upgrade(self, release: Path, account: Account, galleries: Inheritance) -> None:
         bundle, device = self.bundle, self.device
@@ -122,6 +123,7 @@ class Installation:
         except BaseException as error:
             self._take_back(before, error)
             raise
+        galleries.note_replaced()
         self.journal.confirm()
         galleries.retire(self.steps)
 

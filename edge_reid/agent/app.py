@@ -40,7 +40,7 @@ from edge_reid.agent.run_report import RunReport
 from edge_reid.agent.shared_models import SharedModels
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.source_digest import source_digest
-from edge_reid.agent.stranger_sharing import StrangerSharing
+from edge_reid.agent.stranger_sharing import StrangerSharing, first_state
 from edge_reid.agent.stranger_withdrawal import StrangerWithdrawal
 from edge_reid.agent.systemd import SystemdNotifier
 from edge_reid.agent.uplink import Uplink
@@ -219,7 +219,9 @@ def _open_sinks(
         started_utc_s=time.time(),
         cameras=tuple(settings.cameras),
     )
-    uplink = Uplink.open(settings, address, facts, stack) if settings.mqtt.url else None
+    begins = first_state(settings, is_live=views.are_live)
+    has_broker = bool(settings.mqtt.url)
+    uplink = Uplink.open(settings, address, facts, stack, strangers=begins) if has_broker else None
     nobody = StrangerPurge(settings.strangers_path)
     sharing = StrangerSharing.open(settings, manifest, uplink, is_live=views.are_live)
     if views.are_live and not sharing:

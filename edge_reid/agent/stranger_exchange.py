@@ -253,10 +253,13 @@ class StrangerExchange:
         return tuple(each for each in own if each.name not in gone)
 
     def _take_names(self, taken: Mapping[str, str], own: Sequence[Stranger]) -> None:
+        """An erasure by the former name must find them, so that is noted first: of the two files,
+        either may fail.
+        """
         kept_until = {each.name: each.forgotten_utc_s for each in own}
         for name, present in taken.items():
+            self._heard.rename(name, present, kept_until[name])
             if self._own.rename(name, present):
-                self._heard.rename(name, present, kept_until[name])
                 _log.info("strangers: %s is %s from now on, as others call them", name, present)
 
     def _keep_former(self, own: Sequence[Stranger]) -> None:

@@ -41,6 +41,14 @@ _NOT_YET = StrangersState(shared=0, heard=0, heard_from=0, refused=0, trouble=No
 _log = logging.getLogger(__name__)
 
 
+def first_state(settings: AgentSettings, *, is_live: bool) -> StrangersState | None:
+    """How an agent says that it shares before it has begun to, for its first last will; None where
+    devices do not share, and for recordings: those give the same events in every run.
+    """
+    shares = settings.strangers is not None and settings.strangers.share
+    return _NOT_YET if shares and is_live else None
+
+
 class StrangerSharing:
     """Strangers of a device and of the others. `with` starts and stops it.
 
@@ -90,14 +98,13 @@ class StrangerSharing:
         *,
         is_live: bool,
     ) -> StrangerSharing | None:
-        """As the settings say, to be entered once there is a file of strangers; None where devices
-        do not share, and for recordings: those give the same events in every run.
+        """As the settings say, to be entered once there is a file of strangers; None as of
+        `first_state`, which the uplink says already.
 
         Raises:
             UsageError: there is no certificate, or it is not this agent's.
         """
-        shares = settings.strangers is not None and settings.strangers.share
-        if not (shares and is_live and uplink):
+        if not (uplink and first_state(settings, is_live=is_live)):
             return None
         files = login_files(settings.mqtt)
         ca_file, cert_file, key_file = (files[it] for it in ("ca_file", "cert_file", "key_file"))
@@ -117,7 +124,6 @@ class StrangerSharing:
         return cls(settings, manifest, uplink, broker=broker, key=key, authority=authority)
 
     def __enter__(self) -> StrangerSharing:
-        self._uplink.publisher.show_strangers(self._state)
         self._thread.start()
         return self
 

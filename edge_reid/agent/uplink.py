@@ -16,6 +16,7 @@ from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import MqttTransport
 from edge_reid.wire.home_assistant import HomeAssistant
+from edge_reid.wire.payloads import StrangersState
 from edge_reid.wire.topics import Address
 
 
@@ -41,8 +42,28 @@ class Uplink:
 
     @classmethod
     def open(
-        cls, settings: AgentSettings, address: Address, facts: AgentFacts, stack: ExitStack
+        cls,
+        settings: AgentSettings,
+        address: Address,
+        facts: AgentFacts,
+        stack: ExitStack,
+        *,
+        strangers: StrangersState | None = None,
     ) -> Uplink:
+        """Of an agent, as its settings say; connects in a thread.
+
+        Args:
+            settings: of the agent.
+            address: its own.
+            facts: for its status.
+            stack: closes what is opened.
+            strangers: how it begins to share them, which its first last will says too; None: it
+                does not share.
+
+        Raises:
+            ConfigError: the broker's address or a file of the login cannot be used.
+            OutboxError: the outbox cannot be opened.
+        """
         broker = Broker.from_settings(settings.mqtt)
         limits = settings.outbox
         outbox = stack.enter_context(
@@ -54,20 +75,20 @@ class Uplink:
         syncs = settings.gallery_sync is not None
         abandoned = AbandonedOutboxes(settings.outbox_path) if syncs else None
         inherited = InheritedEvents(outbox, address, facts.cameras, only_enrolled=syncs)
-        publisher = stack.enter_context(
-            Publisher(
-                MqttTransport(broker),
-                outbox,
-                address,
-                facts,
-                delivery=delivery,
-                commands=inbox,
-                abandoned=abandoned,
-                inherited=inherited,
-                announcements=_announcements(settings, address, facts),
-            )
+        publisher = Publisher(
+            MqttTransport(broker),
+            outbox,
+            address,
+            facts,
+            delivery=delivery,
+            commands=inbox,
+            abandoned=abandoned,
+            inherited=inherited,
+            announcements=_announcements(settings, address, facts),
         )
-        return cls(broker, outbox, publisher, address, inbox)
+        if strangers:
+            publisher.show_strangers(strangers)
+        return cls(broker, outbox, stack.enter_context(publisher), address, inbox)
 
     def news(self) -> str | None:
         """What a person should know of the link, once per change."""

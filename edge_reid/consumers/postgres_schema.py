@@ -188,15 +188,15 @@ MIGRATIONS: tuple[str | Callable[[psycopg.Connection], None], ...] = (
 
 
 def migrate_schema(db: psycopg.Connection) -> None:
-    """Bring the tables to the version of this edge-reid, in the transaction that is open.
+    """Bring the tables to the version of this edge-reid, in the transaction that is open. A role
+    that finds them as they should be needs no right to make any.
 
     Raises:
-        StoreError: they are of a newer edge-reid, or somebody's own objects are in the way.
+        StoreError: they are of a newer edge-reid, somebody's own objects are in the way, or this
+            role may not change them.
     """
     db.execute("SELECT pg_advisory_xact_lock(%s)", (CHANGE_LOCK,))
-    db.execute("CREATE TABLE IF NOT EXISTS edge_reid_schema (version integer NOT NULL)")
-    found = db.execute("SELECT max(version) FROM edge_reid_schema").fetchone()
-    version = (found[0] if found else None) or 0
+    version = _version(db)
     if version > len(MIGRATIONS):
         raise StoreError(
             f"PostgreSQL: expected tables of version {len(MIGRATIONS)}, got {version} of a newer"
@@ -204,6 +204,29 @@ def migrate_schema(db: psycopg.Connection) -> None:
         )
     if version == len(MIGRATIONS):
         return
+    try:
+        _migrate(db, version)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StoreError(
+            f"PostgreSQL: expected tables of version {len(MIGRATIONS)}, got {version}, and this"
+            f" role may not make others: {' '.join(str(error).split())}; start a sink once with a"
+            " role that owns them, or that may make them"
+        ) from error
+
+
+def _version(db: psycopg.Connection) -> int:
+    """Of the tables that are there; 0: there are none."""
+    (is_there,) = db.execute("SELECT to_regclass('edge_reid_schema') IS NOT NULL").fetchone() or (
+        False,
+    )
+    if not is_there:
+        return 0
+    found = db.execute("SELECT max(version) FROM edge_reid_schema").fetchone()
+    return (found[0] if found else None) or 0
+
+
+def _migrate(db: psycopg.Connection, version: int) -> None:
+    db.execute("CREATE TABLE IF NOT EXISTS edge_reid_schema (version integer NOT NULL)")
     db.execute("SET LOCAL statement_timeout = 0")  # a large table takes its time
     for migration in MIGRATIONS[version:]:
         if callable(migration):

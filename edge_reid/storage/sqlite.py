@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -67,14 +68,15 @@ def made_beside(
 ) -> Iterator[sqlite3.Connection]:
     """A new file for the block to fill in one transaction; it is at its path when it is whole.
 
-    It begins as a copy of `like`. If another process was quicker, its file stays.
+    It begins as a copy of `like`. If another thread or process was quicker, its file stays.
 
     Raises:
         EdgeReidError of the kind: none can be made there.
     """
-    beside = replace(file, path=file.path.with_name(f"{file.path.name}.{os.getpid()}.new"))
+    number = threading.get_native_id()  # of no other thread, whichever process it is of
+    beside = replace(file, path=file.path.with_name(f"{file.path.name}.{number}.new"))
     with suppress(OSError):  # where nothing can be removed, making it says why
-        beside.path.unlink(missing_ok=True)  # of a process of our number that was killed
+        beside.path.unlink(missing_ok=True)  # of one of our number that was killed
     with reserved(beside), closed_on_error(connect(beside, busy_timeout_s)) as connection:
         if like:
             like.backup(connection)

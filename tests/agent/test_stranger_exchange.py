@@ -293,6 +293,24 @@ class TestErasure:
         renamed.turn()
         assert renamed.heard.present_names([before]) == {before}  # nor is a name kept longer
 
+    def test_a_name_from_before_finds_them_also_where_it_could_not_be_noted_at_first(self, device):
+        """A full disk, say. Nobody bears a name of which no erasure by the former one knows."""
+        gate, yard = device("gate-1"), device("yard-1")
+        given = gate.sees(look(1)), yard.sees(look(1, towards=1))
+        is_gates = precedes(given[1], given[0])
+        renamed, before, present = (gate, *given) if is_gates else (yard, *reversed(given))
+        with closing(sqlite3.connect(renamed.heard.path, isolation_level=None)) as file:
+            file.execute(
+                "CREATE TRIGGER no_more BEFORE INSERT ON former_names "
+                "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            )
+            with pytest.raises(GalleryError, match="no room"):
+                exchanged(gate, yard)
+            file.execute("DROP TRIGGER no_more")
+        exchanged(gate, yard)
+        assert renamed.names == [present]
+        assert renamed.heard.present_names([before]) == {before, present}
+
     def test_who_was_recognised_while_being_erased_is_forgotten_too(self, site, device):
         gate, yard = device("gate-1"), device("yard-1")
         name = gate.sees(look(1))

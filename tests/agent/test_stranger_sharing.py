@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.consumer import Consumer, eventually
@@ -24,6 +26,7 @@ from edge_reid.agent.stranger_sharing import StrangerSharing
 from edge_reid.agent.stranger_withdrawal import StrangerWithdrawal
 from edge_reid.core.anonymous_names import precedes
 from edge_reid.core.errors import UsageError
+from edge_reid.delivery.link_state import Link
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
@@ -86,6 +89,11 @@ def state_of(device: SharingDevice) -> StrangersState:
     state = device.uplink.publisher._report.strangers
     assert state is not None
     return state
+
+
+def has_ended(desk: Consumer) -> list[dict[str, Any]]:
+    """What was said of an agent that is not there."""
+    return [said for said in desk.payloads("status") if said["state"] == "offline"]
 
 
 def key_of(broker: SecuredMosquitto, who: str) -> CertifiedKey:
@@ -313,6 +321,24 @@ class TestErasure:
             eventually(lambda: {*gate.names} == gate.heard == yard.heard, PATIENCE_S)
             assert f"{former}: done by 2 of 2" in ops("--forget", former).out
             assert (gate.names, yard.names) == ([], [])
+
+    def test_a_device_that_is_lost_before_it_could_share_is_waited_for(self, broker, tmp_path, ops):
+        """Its last will is made when it connects, whatever else of it has not begun yet."""
+        gate = SharingDevice(tmp_path / "gate", broker, "gate-1")
+        with ExitStack() as stack:
+            uplink = gate.connect(stack)
+            eventually(lambda: uplink.publisher.state.link is Link.ONLINE, PATIENCE_S)
+            desk = stack.enter_context(
+                Consumer(broker.broker_for("desk"), uplink.address.agent_status)
+            )
+            desk.wait_for("status")
+            taker = connect(broker.broker_for("gate-1"), client_id=uplink.address.client_id)
+            eventually(lambda: has_ended(desk), PATIENCE_S)
+            taker.abort()
+            (lost, *_) = has_ended(desk)
+        assert lost["strangers"] is not None
+        said = ops("--forget-all").out
+        assert re.search("gate-1: (lost|offline); it does so when it is back", said), said
 
     def test_devices_obey_no_commander_but_their_sites(self, lax_broker, tmp_path, ops):
         with SharingDevice(tmp_path / "gate", lax_broker, "gate-1") as gate:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.decided_tracks import STRANGER, an_event
+from support.decided_tracks import STRANGER, a_zone_event, an_event
 from support.event_tables import COLUMNS_0_5, make_tables_0_5, partitions
 from support.postgres import Postgres
 
@@ -154,12 +154,29 @@ def test_a_role_that_may_only_write_stores_all_the_same(postgres: Postgres) -> N
     open_store(where).close()
     with psycopg.connect(where) as db:
         db.execute(f"CREATE ROLE writer_{schema} LOGIN")
-        db.execute(f"GRANT USAGE, CREATE ON SCHEMA {schema} TO writer_{schema}")
+        db.execute(f"GRANT USAGE ON SCHEMA {schema} TO writer_{schema}")
         db.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO writer_{schema}")
     store = open_store(where.replace("reid@", f"writer_{schema}@"))
-    assert store.write([decided(1, NOW_S)]) == 1
+    assert store.write([decided(1, NOW_S), a_zone_event(1).payload(2)]) == 2
     store.close()
     assert partitions(where) == {"edge_reid_events_other": [1]}
+
+
+@pytest.mark.parametrize(("there", "version"), [(False, 0), (True, 2)])
+def test_a_role_that_may_make_no_tables_is_told_who_should(
+    postgres: Postgres, there: bool, version: int
+) -> None:
+    where = postgres.new_place()
+    schema = where.split("%3D")[-1]
+    if there:
+        make_tables_0_5(where, decided(1, NOW_S))
+    with psycopg.connect(where) as db:
+        db.execute(f"CREATE ROLE writer_{schema} LOGIN")
+        db.execute(f"GRANT USAGE ON SCHEMA {schema} TO writer_{schema}")
+        db.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO writer_{schema}")
+    expected = rf"expected tables of version \d+, got {version}, .* start a sink once with a role"
+    with pytest.raises(StoreError, match=expected):
+        open_store(where.replace("reid@", f"writer_{schema}@"))
 
 
 def test_a_table_of_an_older_release_is_split_and_nothing_is_lost(postgres: Postgres) -> None:

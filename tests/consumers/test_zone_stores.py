@@ -13,7 +13,7 @@ from support.decided_tracks import ADDRESS, STRANGER, a_zone_event, an_event
 from support.event_tables import make_tables_0_5
 from support.mosquitto import Mosquitto
 from support.postgres import Postgres
-from support.secured_broker import SecuredMosquitto
+from support.secured_broker import secured_mosquitto
 
 from edge_reid.consumers.event_feed import Share
 from edge_reid.consumers.event_query import EventQuery
@@ -194,28 +194,26 @@ def test_a_sink_stores_them_and_confirms_them(broker: Mosquitto, tmp_path: Path)
 @pytest.mark.broker
 def test_a_broker_whose_rules_are_older_costs_no_hit(tmp_path: Path) -> None:
     """It lets nobody write or read zones; `certs.py` was not run again since."""
-    broker = SecuredMosquitto(tmp_path)
-    rules = broker.pki / "acl"
-    older = [line for line in rules.read_text().splitlines() if not line.endswith("/zone")]
-    assert len(older) < len(rules.read_text().splitlines())
-    rules.write_text("\n".join(older) + "\n")
-    broker.start()
     where = str(tmp_path / "hits.jsonl")
     store = open_store(where)
-    gate = MqttTransport(broker.broker_for("gate-1"))
-    try:
+    with secured_mosquitto(tmp_path) as broker:
+        rules = broker.pki / "acl"
+        older = [line for line in rules.read_text().splitlines() if not line.endswith("/zone")]
+        assert len(older) < len(rules.read_text().splitlines())
+        rules.write_text("\n".join(older) + "\n")
+        broker.restart()
         with (
             Sink(MqttFeed(broker.broker_for("archive"), SHARE), store) as sink,
             Outbox(tmp_path / "outbox.db") as outbox,
-            Publisher(gate, outbox, ADDRESS, FACTS) as publisher,
+            Publisher(
+                MqttTransport(broker.broker_for("gate-1")), outbox, ADDRESS, FACTS
+            ) as publisher,
         ):
             for event in (an_event(1), a_zone_event(1), an_event(2, STRANGER)):
                 publisher.publish(event)
             eventually(lambda: [sink.turn(0.05), sink.stats.stored][1] == 2, 60)
             eventually(lambda: "gate/zone" in publisher.state.reason, 60)
             assert outbox.figures.depth == 1, "it waits until it may be said"
-    finally:
-        broker.kill()
     store.close()
     kinds = [json.loads(line)["schema"] for line in Path(where).read_text().splitlines()]
     assert kinds == ["edge-reid.hit/1", "edge-reid.unknown/1"]

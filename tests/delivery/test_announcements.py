@@ -11,7 +11,7 @@ import pytest
 from support.consumer import Consumer, eventually
 from support.decided_tracks import ADDRESS, ANA, a_hit, an_event
 from support.mosquitto import Mosquitto
-from support.secured_broker import SecuredMosquitto
+from support.secured_broker import secured_mosquitto
 
 from edge_reid.core.types import Known
 from edge_reid.delivery.announcements import Announcements
@@ -116,21 +116,17 @@ def test_a_birth_is_answered_with_all_there_is(broker: Mosquitto, tmp_path: Path
 
 @pytest.mark.broker
 def test_the_access_rules_let_an_agent_announce_and_hear_a_birth(tmp_path: Path) -> None:
-    secured = SecuredMosquitto(tmp_path)
-    secured.start()
-    try:
-        with (
-            Consumer(secured.broker_for("desk"), "homeassistant/device/+/+/config") as desk,
-            an_agent(secured.broker_for("gate-1"), tmp_path) as publisher,
-        ):
-            publisher.publish(Event(a_hit(1, ANA), an_event(1).origin))
-            assert publisher.flush(20) == 0, publisher.state
-            assert not publisher.state.reason
-            eventually(lambda: len(desk.messages) == 2)
-            connection = connect(secured.broker_for("desk"))
-            connection.publish(Message(BIRTH.topic, "online"))
-            eventually(lambda: not connection.turn(0.05) and len(desk.messages) == 4)
-            names = [json.loads(it.body)["device"]["name"] for it in desk.messages]
-            assert sorted(set(names)) == ["ana", "gate-1"]
-    finally:
-        secured.kill()
+    with (
+        secured_mosquitto(tmp_path) as secured,
+        Consumer(secured.broker_for("desk"), "homeassistant/device/+/+/config") as desk,
+        an_agent(secured.broker_for("gate-1"), tmp_path) as publisher,
+    ):
+        publisher.publish(Event(a_hit(1, ANA), an_event(1).origin))
+        assert publisher.flush(20) == 0, publisher.state
+        assert not publisher.state.reason
+        eventually(lambda: len(desk.messages) == 2)
+        connection = connect(secured.broker_for("desk"))
+        connection.publish(Message(BIRTH.topic, "online"))
+        eventually(lambda: not connection.turn(0.05) and len(desk.messages) == 4)
+        names = [json.loads(it.body)["device"]["name"] for it in desk.messages]
+        assert sorted(set(names)) == ["ana", "gate-1"]

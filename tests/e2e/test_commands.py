@@ -18,9 +18,7 @@ import cv2
 import pytest
 from support.consumer import Consumer, eventually
 from support.mjpeg_camera import MjpegCamera
-from support.mosquitto import mosquitto_path
-from support.requirements import absent
-from support.secured_broker import SecuredMosquitto
+from support.secured_broker import SecuredMosquitto, secured_mosquitto
 
 from edge_reid.consumers.command_client import ask, new_command
 from edge_reid.core.errors import EdgeReidError
@@ -120,15 +118,12 @@ def running(config: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def box(people: Path, short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    if mosquitto_path() is None:
-        absent("mosquitto (Debian: apt install mosquitto; macOS: brew install mosquitto)")
     folder = tmp_path_factory.mktemp("box")
     shutil.copy(people, folder / "gallery.db")
     capture = cv2.VideoCapture(str(short_clip))
     pictures = [image[..., ::-1] for _, image in iter(capture.read, (False, None))]
-    broker = SecuredMosquitto(tmp_path_factory.mktemp("secured"))
-    broker.start()
-    with MjpegCamera(pictures) as camera:
+    secured = tmp_path_factory.mktemp("secured")
+    with secured_mosquitto(secured) as broker, MjpegCamera(pictures) as camera:
         ours = Box(folder, broker, camera)
         ours.configure(threshold=0.5)
         with running(folder / "agent.toml"):
@@ -136,7 +131,6 @@ def box(people: Path, short_clip: Path, tmp_path_factory: pytest.TempPathFactory
                 eventually(lambda: consumer.payloads("status"), PATIENCE_S)
                 eventually(lambda: commands_in(consumer) is not None, PATIENCE_S)
             yield ours
-    broker.kill()
 
 
 def test_a_snapshot_stays_on_the_box(box: Box) -> None:

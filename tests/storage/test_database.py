@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from edge_reid.gallery.gallery_tables import GALLERY
 from edge_reid.gallery.replica_file import REPLICA
 from edge_reid.storage.database import Database, DatabaseKind
 from edge_reid.storage.soundness import check_ours, migrate
-from edge_reid.storage.sqlite import transaction
+from edge_reid.storage.sqlite import made_beside, transaction
 from edge_reid.strangers.stranger_file import STRANGERS
 
 KINDS = [GALLERY, REPLICA, STRANGERS, OUTBOX, EVENTS]
@@ -74,3 +75,20 @@ def interrupted(db: sqlite3.Connection, kind: DatabaseKind) -> None:
     with transaction(db):
         migrate(db, kind)
         raise KeyboardInterrupt
+
+
+def test_of_two_threads_that_make_a_file_at_once_the_quicker_ones_stays(tmp_path: Path) -> None:
+    file = Database(tmp_path / "a.db", STRANGERS)
+    with made_beside(file, 1.0) as slower:
+        migrate(slower, STRANGERS)
+        quicker = threading.Thread(target=_make, args=(file, 7))
+        quicker.start()
+        quicker.join()
+    with closing(sqlite3.connect(file.path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (7,)
+    assert [*tmp_path.iterdir()] == [file.path]
+
+
+def _make(file: Database, version: int) -> None:
+    with made_beside(file, 1.0) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")

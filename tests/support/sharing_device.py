@@ -12,7 +12,7 @@ import numpy as np
 from support.decided_tracks import MODEL_ID, seen
 from support.secured_broker import SecuredMosquitto
 
-from edge_reid.agent.stranger_sharing import StrangerSharing
+from edge_reid.agent.stranger_sharing import StrangerSharing, first_state
 from edge_reid.agent.uplink import Uplink
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.manifest import EmbeddingManifest
@@ -82,7 +82,8 @@ class SharingDevice:
         settings = self.settings
         facts = AgentFacts(MODEL_ID, 1, time.time(), cameras=(self.camera,))
         address = Address(settings.mqtt.root, settings.site, settings.agent)
-        return Uplink.open(settings, address, facts, stack)
+        sharing = first_state(settings, is_live=True)
+        return Uplink.open(settings, address, facts, stack, strangers=sharing)
 
     def __enter__(self) -> SharingDevice:
         self._stack = ExitStack()

@@ -262,16 +262,12 @@ def test_an_agent_does_its_work_behind_these_rules(
 
 def test_a_removed_device_can_do_nothing_more(tmp_path: Path) -> None:
     """A reload is enough, as the README says."""
-    broker = SecuredMosquitto(tmp_path)
-    stolen = broker.broker_for("gate-1")
-    broker.start()
-    try:
+    with secured_mosquitto(tmp_path) as broker:
+        stolen = broker.broker_for("gate-1")
         assert may_publish(stolen, f"{LAB}/gate/hit")
         assert certs(broker.pki, "remove gate-1")[0] == 0
         broker.reload()
         eventually(lambda: not may_publish(stolen, f"{LAB}/gate/hit"))
-    finally:
-        broker.kill()
     code, _, complaint = certs(broker.pki, "agent gate-1 --site lab --camera gate")
     assert code == 1
     assert "was removed, and its old certificate may still be about" in complaint
@@ -280,12 +276,11 @@ def test_a_removed_device_can_do_nothing_more(tmp_path: Path) -> None:
 def test_one_agent_speaks_for_all_its_cameras_also_before_those_of_before_are_removed(
     tmp_path: Path,
 ) -> None:
-    broker = SecuredMosquitto(tmp_path)
-    new = "agent hall-1 --site lab --camera door --camera gate"
-    assert certs(broker.pki, f"{new} --instead-of door-1 --instead-of gate-1")[0] == 0
-    door, hall = broker.broker_for("door-1"), broker.broker_for("hall-1")
-    broker.start()
-    try:
+    with secured_mosquitto(tmp_path) as broker:
+        new = "agent hall-1 --site lab --camera door --camera gate"
+        assert certs(broker.pki, f"{new} --instead-of door-1 --instead-of gate-1")[0] == 0
+        door, hall = broker.broker_for("door-1"), broker.broker_for("hall-1")
+        broker.restart()
         for topic in ("gate/hit", "door/unknown", "door/status", "agents/hall-1/status"):
             assert may_publish(hall, f"{LAB}/{topic}")
         assert may_publish(door, f"{LAB}/door/hit")
@@ -295,16 +290,12 @@ def test_one_agent_speaks_for_all_its_cameras_also_before_those_of_before_are_re
         broker.reload()
         eventually(lambda: not may_publish(door, f"{LAB}/door/hit"))
         assert may_publish(hall, f"{LAB}/door/hit")
-    finally:
-        broker.kill()
 
 
 def test_an_old_certificate_gets_none_of_the_rights_of_the_next_one(tmp_path: Path) -> None:
     """Its holder moves to another site. Who has kept the old pair can do nothing, here or there."""
-    broker = SecuredMosquitto(tmp_path)
-    old = broker.broker_for("gate-1")
-    broker.start()
-    try:
+    with secured_mosquitto(tmp_path) as broker:
+        old = broker.broker_for("gate-1")
         assert certs(broker.pki, "agent gate-1 --site farm --camera shed")[0] == 0
         broker.reload()
         eventually(lambda: not may_publish(old, f"{LAB}/gate/hit"))
@@ -313,27 +304,22 @@ def test_an_old_certificate_gets_none_of_the_rights_of_the_next_one(tmp_path: Pa
         assert may_publish(new, "edge-reid/farm/shed/hit")
         assert may_publish(new, "edge-reid/farm/agents/gate-1/status")
         assert not may_publish(new, f"{LAB}/gate/hit")
-    finally:
-        broker.kill()
 
 
 def test_a_renewed_server_certificate_is_shown_after_a_reload(tmp_path: Path) -> None:
-    broker = SecuredMosquitto(tmp_path)
-    broker.start()
-    context = broker.broker_for("desk").tls
-    assert context is not None
-
-    def shown() -> bytes | None:
-        with (
-            socket.create_connection(("127.0.0.1", broker.port)) as link,
-            context.wrap_socket(link, server_hostname="localhost") as tls,
-        ):
-            return tls.getpeercert(binary_form=True)
-
-    try:
-        before = shown()
+    with secured_mosquitto(tmp_path) as broker:
+        before = shown_by(broker)
         assert certs(broker.pki, "renew --within-days 800")[0] == 0
         broker.reload()
-        eventually(lambda: shown() != before)
-    finally:
-        broker.kill()
+        eventually(lambda: shown_by(broker) != before)
+
+
+def shown_by(broker: SecuredMosquitto) -> bytes | None:
+    """The certificate that it shows to clients."""
+    context = broker.broker_for("desk").tls
+    assert context is not None
+    with (
+        socket.create_connection(("127.0.0.1", broker.port)) as link,
+        context.wrap_socket(link, server_hostname="localhost") as tls,
+    ):
+        return tls.getpeercert(binary_form=True)

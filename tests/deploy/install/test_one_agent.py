@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -124,6 +125,26 @@ def test_a_power_cut_gives_the_others_back(yard: DeviceRoot) -> None:
     assert people_in(state(yard, "gallery-north.db")) == ["ana"]
 
 
+def test_what_an_installer_did_not_come_to_remove_the_next_one_does(yard: DeviceRoot) -> None:
+    """Killed once the upgrade was confirmed, in the midst of looking at what has been replaced."""
+    south = state(yard, "gallery-south.db")
+    south.unlink()
+    os.mkfifo(south)  # who opens it waits
+    bundle = yard.bundle("1.1", cameras={"north": BOTH})
+    installer = yard.start(bundle, *QUICK)
+    eventually(lambda: yard.version == "1.1" and not (yard.home / "upgrade").exists(), 120)
+    os.killpg(installer.pid, signal.SIGKILL)
+    installer.communicate()
+    south.unlink()
+    write_replica(south, "ana")
+    outcome = yard.install(bundle, *QUICK)
+    assert outcome.code == 0, outcome.said
+    assert "gallery-south.db: removed, no agent keeps it up to date any more" in outcome.said
+    assert not south.exists()
+    assert people_in(state(yard, "gallery-north.db")) == ["ana"]
+    assert "gallery-" not in yard.install(bundle, *QUICK).said
+
+
 def test_a_certificate_for_a_key_that_is_there_comes_over_the_air(
     device: DeviceRoot, tmp_path: Path
 ) -> None:
@@ -188,6 +209,7 @@ def test_people_who_were_enrolled_at_one_camera_are_known_at_all(tmp_path: Path)
         assert sorted(template.identity for template in store.templates()) == ["ana", "bo", "carla"]
     for camera in PER_CAMERA:
         (device.config / f"{camera}.toml").unlink()
+    inheritance.note_replaced()
     inheritance.retire(Steps())
     assert device.gallery("north").exists(), "a gallery of the device's own is nobody else's"
 
@@ -219,6 +241,7 @@ def test_a_gallery_that_is_damaged_is_said_in_a_line(
     inheritance.bring(tmp_path / "release", Account.of(device), Steps())
     for camera in PER_CAMERA:
         (device.config / f"{camera}.toml").unlink()
+    inheritance.note_replaced()
     inheritance.retire(Steps())  # the upgrade is good by now, whatever is found
     assert not device.gallery("north").exists()
     assert device.gallery("south").exists()
@@ -235,10 +258,12 @@ def test_an_agent_named_like_one_of_before_keeps_its_gallery_and_the_other_is_no
     inheritance = inherited_galleries.Inheritance.of(bundle, device)
     inheritance.bring(tmp_path / "release", Account.of(device), Steps())
     (device.config / "south.toml").unlink()
+    inheritance.note_replaced()
     inheritance.retire(Steps())
     assert people_in(device.gallery("north")) == ["ana"]
     assert not device.gallery("south").exists(), "nobody would erase people there"
-    assert inheritance.traces == [], "what is there already is not taken away again"
+    galleries = [trace for trace in inheritance.traces if trace.path.parent == device.state]
+    assert galleries == [], "what is there already is not taken away again"
 
     device.gallery("north").unlink()
     (device.config / "south.toml").write_text(SOUTH)
@@ -246,6 +271,7 @@ def test_an_agent_named_like_one_of_before_keeps_its_gallery_and_the_other_is_no
     enrol(device.gallery("south"), "bo")
     inheritance = inherited_galleries.Inheritance.of(bundle, device)
     (device.config / "south.toml").unlink()
+    inheritance.note_replaced()
     inheritance.retire(Steps())
     said = capsys.readouterr().err
     assert "gallery-south.db: stays; gallery-north.db knows nobody who is enrolled only" in said
