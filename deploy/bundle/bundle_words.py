@@ -38,7 +38,7 @@ def make(
         lock=lock or out.with_name(f"{out.name}.lock"),
         device=device,
         runtime=_runtime(runtime),
-        key=read_signing_key(key) if key else None,
+        key=read_signing_key(key, "release") if key else None,
         wheel=wheel,
         cache=cache or default_folder(),
         version=check_version(version) if version else None,

@@ -19,7 +19,8 @@ from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.camera_settings import CameraSettings
 from edge_reid.core.config.settings_file import merged
 from edge_reid.core.errors import ConfigError
-from edge_reid.core.validation_errors import Location, describe_mistakes
+from edge_reid.core.expectations import Location
+from edge_reid.core.validation_errors import describe_mistakes
 
 Table = Mapping[str, Any]
 
@@ -126,7 +127,7 @@ class AgentConfigSpec:
         try:
             AgentSettings.model_validate(self.table)
         except ValidationError as error:
-            yield from describe_mistakes(error, self._place)
+            yield from describe_mistakes(error, self._place, AgentSettings, of_toml=True)
 
     def _of_all_cameras(self, table: Table, place: Location) -> Iterator[str]:
         """Sections that one of several cameras cannot have for itself."""

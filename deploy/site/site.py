@@ -15,8 +15,6 @@ from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -34,7 +32,7 @@ from deploy.site.site_mistakes import (
 )
 from deploy.site.targets import TargetName
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
-from edge_reid.core.config.section import Name
+from edge_reid.core.config.section import Name, Section
 from edge_reid.core.config.settings_file import merged, read_toml
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.validation_errors import describe_mistakes
@@ -97,11 +95,7 @@ def _parsed(parse: Any, text: str, expected: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Files(_Section):
+class Files(Section):
     """What goes to every device."""
 
     ca_file: LocalFile | None = None
@@ -115,7 +109,7 @@ class Files(_Section):
     """First gallery, in force until another is published."""
 
 
-class WifiSettings(_Section):
+class WifiSettings(Section):
     """The network that a device joins at its first start. Never in a bundle."""
 
     ssid: Annotated[str, AfterValidator(_ssid)]
@@ -126,7 +120,7 @@ class WifiSettings(_Section):
     """Country in which the device stands, which decides the channels that its radio may use."""
 
 
-class Ssh(_Section):
+class Ssh(Section):
     """Who may log in to a device, with a key and never with a password."""
 
     user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
@@ -137,7 +131,7 @@ class Ssh(_Section):
     """Public keys, each in one line as in `~/.ssh/authorized_keys`."""
 
 
-class Rollout(_Section):
+class Rollout(Section):
     """Order in which the devices install a new release by themselves."""
 
     groups: tuple[Name, ...] = ()
@@ -147,13 +141,11 @@ class Rollout(_Section):
     begins."""
 
 
-class SiteCamera(BaseModel):
+class SiteCamera(Section, extra="allow"):
     """One camera: `source`, `detect`, `track`, `embed` and `decide` of `agent.toml`, which win over
     what the device and the site have. The camera of an agent that has one camera takes every
     section.
     """
-
-    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
     cert_file: LocalFile | None = None
     """Certificate at the broker of the camera's own agent. Default: that of the device."""
@@ -166,7 +158,7 @@ class SiteCamera(BaseModel):
         return self
 
 
-class SiteDevice(_Section):
+class SiteDevice(Section):
     """One device and its cameras."""
 
     hostname: Annotated[str, AfterValidator(_host_name)] | None = None
@@ -178,7 +170,7 @@ class SiteDevice(_Section):
     agents: AgentsPerDevice = "one"
     """`one` agent watches all cameras; or each has its own, `per-camera`, with a certificate, a
     copy of the models and a connection of its own."""
-    agent: dict[str, Any] = {}
+    agent: dict[str, Any] = Field(default_factory=dict)
     """Sections of `agent.toml` for this device, which win over `[agent]`'s."""
     cert_file: LocalFile | None = None
     """Certificate at the broker of the device's agent."""
@@ -208,14 +200,14 @@ class SiteDevice(_Section):
         return self
 
 
-class Site(_Section):
+class Site(Section):
     """All devices of a site."""
 
     site: Name
     """Topic level of the site."""
     target: TargetName
     """System of the devices, which decides which wheels they get; a device may have its own."""
-    agent: dict[str, Any] = {}
+    agent: dict[str, Any] = Field(default_factory=dict)
     """Sections of `agent.toml` that all agents share."""
     files: Files = Files()
     wifi: WifiSettings | None = None
@@ -289,7 +281,7 @@ def load_site(path: Path, *, needs_files_of: str | None = None) -> Site:
     try:
         site = Site.model_validate(table, context={"folder": path.parent})
     except ValidationError as error:
-        problems += describe_mistakes(error)
+        problems += describe_mistakes(error, known=Site, of_toml=True)
     problems += [*old_words(written), *mistakes_between(table)]
     if problems and needs_files_of:
         problems += missing_files(table, needs_files_of, path.parent)

@@ -131,7 +131,8 @@ def _certificate_mistakes(site: str, name: str, device: Table) -> Iterator[str]:
 def _group_mistakes(name: str, device: Table, table: Table) -> Iterator[str]:
     group, rollout = device.get("group"), as_table(table.get("rollout"))
     groups = rollout.get("groups", [])
-    if group is None or (isinstance(groups, list) and group in groups):
+    is_list = isinstance(groups, list) and all(isinstance(word, str) for word in groups)
+    if not is_list or not isinstance(group, str) or group in groups:  # or has its own mistake
         return
     known = f"one of {', '.join(map(str, groups))}" if groups else "[rollout] with groups"
     yield f"devices.{name}.group: expected {known}, got {group}; add it to rollout.groups"

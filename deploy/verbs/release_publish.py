@@ -46,7 +46,7 @@ def publish(
     from edge_reid.signing.keys import read_signing_key
 
     site = load_site(config)
-    signing_key = read_signing_key(key)
+    signing_key = read_signing_key(key, "release")
     with ReleaseChannel(login.broker(), login.root, site.site) as channel, stages() as progress:
         renamed = renamed_reporters(site, channel.read().reports)
         groups = rollout_groups(site, without=renamed)

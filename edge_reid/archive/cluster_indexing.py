@@ -136,7 +136,7 @@ def do_video(job: VideoJob, order: ClusterOrder) -> VideoOutcome:
     return outcome_of(lambda: _add(job, order))
 
 
-def _add(job: VideoJob, order: ClusterOrder) -> int:
+def _add(job: VideoJob, order: ClusterOrder) -> int | None:
     if missing := set(order.versions) - set(versions_here()):
         raise SourceError(
             f"its worker has other versions than {', '.join(sorted(missing))}: the embeddings "

@@ -25,12 +25,15 @@ class IndexingResult:
 
     tracks: int = 0
     """New in the archive."""
+    kept: int = 0
+    """Videos that were there before, and stay as they were."""
     failed: dict[Path, str] = field(default_factory=dict)
     """Files that could not be done, and why."""
 
     def count(self, job: VideoJob, outcome: VideoOutcome) -> None:
         """Add what became of a video."""
         self.tracks += outcome.tracks
+        self.kept += outcome.is_kept
         if outcome.failure:
             self.failed[job.path] = outcome.failure
 

@@ -55,11 +55,11 @@ class ModelChoice:
         return ArchiveModels(manifest.model_id, manifest.dimension, file_sha256(self.detector))
 
 
-def add_video(job: VideoJob, choice: ModelChoice, folder: Path) -> int:
+def add_video(job: VideoJob, choice: ModelChoice, folder: Path) -> int | None:
     """Put the tracks of a video into an archive, unless they are there.
 
     Returns:
-        how many tracks are new.
+        how many tracks are new; None: it is there, and stays as it is.
 
     Raises:
         SourceError: the file is no video that can be read.
@@ -67,7 +67,7 @@ def add_video(job: VideoJob, choice: ModelChoice, folder: Path) -> int:
     """
     archive, digest = TrackArchive.open(folder), _digest(job.path)
     if archive.has(digest):
-        return 0
+        return None
     found = _tracks(job, choice)
     dimension = archive.models.dimension
     vectors = stacked([vector for _, vector in found], dimension)

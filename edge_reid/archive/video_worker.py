@@ -25,6 +25,8 @@ class VideoOutcome:
 
     tracks: int = 0
     """New in the archive."""
+    is_kept: bool = False
+    """Whether it was there before, and stays as it was."""
     failure: str = ""
     """Why it could not be done; empty if it is."""
 
@@ -100,14 +102,15 @@ def _work(pipe: Any, choice: ModelChoice, folder: Path) -> None:
             pipe.send(outcome_of(lambda: add_video(job, choice, folder)))  # noqa: B023 - at once
 
 
-def outcome_of(work: Callable[[], int]) -> VideoOutcome:
+def outcome_of(work: Callable[[], int | None]) -> VideoOutcome:
     """What became of a video.
 
     Args:
-        work: puts it into an archive, and says how many tracks are new.
+        work: puts it into an archive, and says how many tracks are new; None: it was there.
     """
     try:
-        return VideoOutcome(work())
+        tracks = work()
+        return VideoOutcome(tracks or 0, is_kept=tracks is None)
     except EdgeReidError as error:
         return VideoOutcome(failure=str(error))
     except Exception as error:  # of one video: the others are done all the same

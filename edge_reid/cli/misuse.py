@@ -31,7 +31,8 @@ def in_our_words(error: Any, words: Sequence[str]) -> UsageError:
         error: a `Misuse`.
         words: of the command line.
     """
-    path = error.ctx.command_path if error.ctx else "edge-reid"
+    verb = [word for word in words[:1] if not word.startswith("-")]
+    path = error.ctx.command_path if error.ctx else " ".join(("edge-reid", *verb))
     tell = _TELLERS.get(type(error).__name__, _other)
     return UsageError(f"{tell(error, words)}; {path} --help shows what there is")
 

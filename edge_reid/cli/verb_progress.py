@@ -27,7 +27,8 @@ def counting(label: str) -> Iterator[Callable[[int, int | None], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=(console := Console(stderr=True)),
+        disable=not console.is_terminal,  # else an empty line is left
         transient=True,
     ) as progress:
         task = progress.add_task(label, total=None)
@@ -46,7 +47,8 @@ def stages() -> Iterator[StageProgress]:
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=(console := Console(stderr=True)),
+        disable=not console.is_terminal,  # else an empty line is left
         transient=True,
     ) as progress:
         task = progress.add_task("starting", total=None)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import PurePath
 from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+from edge_reid.core.expectations import Location, expectation
 from edge_reid.core.redact import may_hold_secret, redact
 
 _LINES = "lines"
 _KEY_ITSELF = "[key]"
 """Pydantic's last part of a location whose mistake is the name of a table."""
 
-Location = tuple[int | str, ...]
+_KEYS = re.compile(r"([a-z_.]+(?:(?:, | and )[a-z_.]+)*): ")
+"""What the sentence of a table's own validator begins with."""
 
 
 def _as_it_is(location: Location) -> Location:
@@ -31,6 +35,8 @@ def describe_mistakes(
     error: ValidationError,
     where: Callable[[Location], Location] = _as_it_is,
     known: type[BaseModel] | None = None,
+    *,
+    of_toml: bool = False,
 ) -> tuple[str, ...]:
     """One line a mistake: the key, what was expected, what came.
 
@@ -38,47 +44,91 @@ def describe_mistakes(
         error: the error of a table that was validated.
         where: maps a location in that table to the location that its author knows.
         known: the model of the table; with it an unknown key gets a proposal.
+        of_toml: whether somebody has written it as TOML: each line then says what to do there.
     """
     lines: list[str] = []
-    for item in error.errors(include_url=False, include_context=False):
-        if item["type"] == _LINES:
-            keys = (line.split(": ", 1) for line in item["msg"].splitlines())
+    for item in error.errors(include_url=False):
+        location = tuple(part for part in item["loc"] if part != _KEY_ITSELF)
+        kind, message, value = item["type"], item["msg"], item.get("input")
+        if kind == _LINES:
+            keys = (line.split(": ", 1) for line in message.splitlines())
             lines += [f"{_dotted(where(tuple(key.split('.'))))}: {rest}" for key, rest in keys]
-        elif item["type"] != "default_factory_not_called":  # follows from a mistake that is listed
-            location = tuple(part for part in item["loc"] if part != _KEY_ITSELF)
-            line = _line(where(location), item["type"], item["msg"], item.get("input"))
-            is_unknown = known is not None and item["type"] == "extra_forbidden"
-            lines.append(line + (_meant(location, known) if known and is_unknown else ""))
+        elif kind == "value_error":
+            lines.append(
+                _own_sentence(location, message.removeprefix("Value error, "), value, where)
+            )
+        elif kind == "extra_forbidden":
+            remedy = _meant(location, known, where) if known else ""
+            remedy = remedy or ("leave it out" if of_toml else "")
+            lines.append(_sentence(_dotted(where(location)), "unknown key", remedy))
+        elif kind == "missing":
+            lines.append(
+                _sentence(_dotted(where(location)), "is missing", "add it" if of_toml else "")
+            )
+        elif not _follows(item):
+            lines.append(_refused(where(location), item, of_toml=of_toml))
     return tuple(lines)
+
+
+def _follows(item: ErrorDetails) -> bool:
+    """Whether it follows from a mistake that is listed."""
+    value, least = item.get("input"), item.get("ctx", {}).get("min_length")
+    is_long_enough = isinstance(value, (list, tuple)) and least is not None and len(value) >= least
+    return item["type"] == "default_factory_not_called" or is_long_enough
+
+
+def _sentence(key: str, what: str, remedy: str) -> str:
+    return f"{key}: {what}; {remedy}" if remedy else f"{key}: {what}"
 
 
 def _dotted(location: Location) -> str:
     return ".".join(map(str, location)) or "the whole file"
 
 
-def _line(location: Location, kind: str, message: str, value: object) -> str:
-    where = _dotted(location)
-    if kind == "extra_forbidden":
-        return f"{where}: unknown key"
-    if kind == "missing":
-        return f"{where}: is missing"
-    if kind == "value_error":  # our own sentence; the value may hold a secret
-        return f"{where}: {message.removeprefix('Value error, ')}"
-    expected = message[0].lower() + message[1:]
-    if may_hold_secret(where):
-        return f"{where}: {expected}"
-    return f"{where}: {expected}, got {_short(value)}"
+def _own_sentence(
+    location: Location, sentence: str, value: object, where: Callable[[Location], Location]
+) -> str:
+    """A sentence of a validator of ours. That of a whole table begins with its keys."""
+    if keys := _KEYS.match(sentence):
+        inner = [tuple(key.split(".")) for key in re.split(", | and ", keys[1])]
+        named = " and ".join(_dotted(where((*location, *key))) for key in inner)
+        return f"{named}: {sentence[keys.end() :]}"
+    key = _dotted(where(location))
+    if "got " in sentence or isinstance(value, Mapping) or may_hold_secret(key):
+        return f"{key}: {sentence}"
+    what, semicolon, remedy = sentence.partition("; ")
+    return f"{key}: {what}, got {_short(value)}{semicolon}{remedy}"
+
+
+def _refused(location: Location, item: ErrorDetails, *, of_toml: bool) -> str:
+    """What pydantic refuses, in our words where we have them."""
+    key, value, message = _dotted(location), item.get("input"), item["msg"]
+    wanted = expectation(item["type"], item.get("ctx", {}), location, value)
+    what = f"expected {wanted.what}" if wanted else message[0].lower() + message[1:]
+    got = "" if may_hold_secret(key) else f", got {_short(value)}"
+    return _sentence(key, what + got, wanted.remedy if wanted and of_toml else "")
 
 
 def _short(value: object, limit: int = 40) -> str:
-    text = repr(redact(value) if isinstance(value, str) else value)
-    if not isinstance(value, (str, int, float)):  # a value that holds others
-        text = redact(text)
+    """A value nearly as it is written, less what may be a login."""
+    text = "a table" if isinstance(value, Mapping) else _written(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _meant(location: Sequence[int | str], known: type[BaseModel]) -> str:
-    """`; did you mean source.uri?`, or an empty string."""
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, PurePath)):
+        return repr(redact(str(value)))
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_written, value))}]"
+    return "{…}" if isinstance(value, Mapping) else redact(str(value))
+
+
+def _meant(
+    location: Location, known: type[BaseModel], where: Callable[[Location], Location]
+) -> str:
+    """`did you mean source.uri?`, or an empty string."""
     paths = list(_paths(known, location))
     wrong = ".".join(map(str, location))
     near = get_close_matches(wrong, paths, n=1, cutoff=0.75)
@@ -88,7 +138,11 @@ def _meant(location: Sequence[int | str], known: type[BaseModel]) -> str:
     if not near:
         beside = [path for path in paths if path.rpartition(".")[0] == section]
         near = get_close_matches(wrong, beside, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    if not near:
+        return ""
+    there, _, meant = near[0].rpartition(".")
+    beside_it = _dotted((*where(location)[:-1], meant))
+    return f"did you mean {beside_it if there == section else near[0]}?"
 
 
 def _paths(model: type[BaseModel], toward: Sequence[int | str], at: str = "") -> Iterator[str]:
@@ -105,7 +159,7 @@ def _paths(model: type[BaseModel], toward: Sequence[int | str], at: str = "") ->
         for kind in (field.annotation, *get_args(field.annotation)):
             if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
                 continue
-            if get_origin(field.annotation) is not dict:
+            if get_origin(field.annotation) not in {dict, tuple}:
                 yield from _paths(kind, toward[1:] if is_toward else (), f"{at}{name}.")
             elif is_toward and len(toward) > 1:
                 yield from _paths(kind, toward[2:], f"{at}{name}.{toward[1]}.")

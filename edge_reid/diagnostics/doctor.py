@@ -21,6 +21,12 @@ from edge_reid.core.config.sync_settings import GallerySyncSettings, UpdateSetti
 from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError
 from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.diagnostics.agent_certificate import (
+    ExpectedHolder,
+    ForeignCertificateError,
+    check_holder,
+    read_certificate,
+)
 from edge_reid.diagnostics.camera_heights import (
     CameraLook,
     TriedDetector,
@@ -31,7 +37,7 @@ from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
-from edge_reid.mqtt.broker import Broker
+from edge_reid.mqtt.broker import Broker, login_files
 from edge_reid.mqtt.connection import connect
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
@@ -74,6 +80,8 @@ class CheckedInstallation:
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     """By the name of the camera; empty for one without a name."""
     mqtt: MqttSettings | None = None
+    holder: ExpectedHolder | None = None
+    """Whose certificate the broker is to be shown."""
     detectors: Mapping[str, Path] = field(default_factory=dict)
     """Of cameras that have one of their own, by their names."""
     state_dir: Path = Path()
@@ -87,19 +95,20 @@ class CheckedInstallation:
 def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     """Run all checks; yields the result of each when it is known."""
     may_be_away = subject.is_offline
-    yield _guard("runtime", _runtime)
-    yield _guard("detector", lambda: _detector(subject.models))
+    yield from _guard("runtime", _runtime)
+    yield from _guard("detector", lambda: _detector(subject.models))
     for name, file in subject.detectors.items():
         own = subject.models.model_copy(update={"detector": file})
-        yield _guard(f"detector of {name}", partial(_detector, own))
-    yield _guard("embedding model", lambda: _embedding(subject.models))
-    yield _guard("gallery", lambda: _any_gallery(subject))
+        yield from _guard(f"detector of {name}", partial(_detector, own))
+    yield from _guard("embedding model", lambda: _embedding(subject.models))
+    yield from _guard("gallery", lambda: _any_gallery(subject))
     yield from _sources(subject.sources, is_excused=may_be_away)
-    yield _guard("broker", lambda: _broker(subject.mqtt), is_excused=may_be_away)
-    yield _guard("clock", _clock, is_excused=may_be_away)
-    yield _guard("disk", lambda: _disk(subject.state_dir))
+    yield from _guard("broker", lambda: _broker(subject.mqtt), is_excused=may_be_away)
+    yield from _certificate(subject)
+    yield from _guard("clock", _clock, is_excused=may_be_away)
+    yield from _guard("disk", lambda: _disk(subject.state_dir))
     if (update := subject.update) is not None:
-        yield _guard("updates", lambda: _updates(update))
+        yield from _guard("updates", lambda: _updates(update))
 
 
 def look_at_camera(
@@ -122,16 +131,36 @@ def look_at_camera(
         return look_at(camera.frames(idle), detectors, seconds), detectors
 
 
-def _guard(name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False) -> Diagnosis:
-    """The result of a check. An excused failure is a warning, unless the configuration is wrong."""
+def _guard(
+    name: str, check: Callable[[], Diagnosis], *, is_excused: bool = False
+) -> Iterator[Diagnosis]:
+    """The result of a check, of a wrong configuration one for each mistake.
+
+    An excused failure is a warning, unless the configuration is wrong.
+    """
     blame = Verdict.WARNING if is_excused else Verdict.FAILURE
     try:
         diagnosis = replace(check(), name=name)  # there may be several of a kind
+    except ForeignCertificateError as error:
+        yield from _each_mistake(name, error, Verdict.WARNING)
+    except ConfigError as error:
+        yield from _each_mistake(name, error, Verdict.FAILURE)
     except EdgeReidError as error:
-        detail, _, remedy = str(error).rpartition("; ")
-        verdict = Verdict.FAILURE if isinstance(error, ConfigError) else blame
-        return Diagnosis(name, verdict, detail or remedy, remedy if detail else "")
-    return replace(diagnosis, verdict=blame) if diagnosis.verdict is Verdict.FAILURE else diagnosis
+        yield _complaint(name, str(error), blame)
+    else:
+        is_failure = diagnosis.verdict is Verdict.FAILURE
+        yield replace(diagnosis, verdict=blame) if is_failure else diagnosis
+
+
+def _each_mistake(name: str, error: ConfigError, verdict: Verdict) -> Iterator[Diagnosis]:
+    for problem in error.problems:
+        yield _complaint(name, f"{error.where}: {problem}", verdict)
+
+
+def _complaint(name: str, text: str, verdict: Verdict) -> Diagnosis:
+    """What is wrong, and what to do, of a line that says both."""
+    detail, _, remedy = text.rpartition("; ")
+    return Diagnosis(name, verdict, detail or remedy, remedy if detail else "")
 
 
 def _runtime() -> Diagnosis:
@@ -260,8 +289,8 @@ def _sources(sources: Mapping[str, SourceSettings], *, is_excused: bool) -> Iter
         title = f"source {name}" if len(sources) > 1 else "source"
         if settings.detect_uri:
             small = partial(_source, settings.detect_stream)
-            yield _guard(f"{title}, detect_uri", small, is_excused=is_excused)
-        yield _guard(title, partial(_source, settings.crop_stream), is_excused=is_excused)
+            yield from _guard(f"{title}, detect_uri", small, is_excused=is_excused)
+        yield from _guard(title, partial(_source, settings.crop_stream), is_excused=is_excused)
 
 
 def _source(settings: SourceSettings) -> Diagnosis:
@@ -281,6 +310,21 @@ def _broker(settings: MqttSettings | None) -> Diagnosis:
     connection = connect(broker)
     connection.close()
     return Diagnosis("broker", Verdict.OK, f"{broker} lets us in ({connection.version.name})")
+
+
+def _certificate(subject: CheckedInstallation) -> Iterator[Diagnosis]:
+    """Whether the broker knows the agent by its name. One that cannot be read is `broker`'s."""
+    holder = subject.holder
+    files = login_files(subject.mqtt) if subject.mqtt else {}
+    certificate = read_certificate(files.get("cert_file"))
+    if holder is None or certificate is None:
+        return
+
+    def check() -> Diagnosis:
+        check_holder(certificate, holder)
+        return Diagnosis("certificate", Verdict.OK, f"is of {holder} of site {holder.site}")
+
+    yield from _guard("certificate", check)
 
 
 def _clock() -> Diagnosis:

@@ -58,7 +58,8 @@ def publish(
         progress: told of every blob.
 
     Raises:
-        SnapshotError: a newer version lies there, or another of the same number.
+        SnapshotError: a newer version lies there, or another of the same number, or somebody else
+            publishes at the same time.
         GalleryError: the gallery cannot be read, or remember what was sent.
         BrokerError, UsageError: the target is not there, or does not take it.
     """
@@ -66,7 +67,8 @@ def publish(
     if contents.version == 0:
         raise GalleryError(f"gallery {store.path}: expected somebody enrolled, nobody ever was")
     tree = grow(people_of(contents.templates), contents.erasures)
-    there, foreign = _head_of(target, key)
+    signed_there = target.head()
+    there, foreign = _opened(signed_there, key)
     if supersede and there and there.version >= contents.version and there.root != _root(tree):
         store.raise_version(there.version)
         contents = store.contents()
@@ -82,6 +84,7 @@ def publish(
         progress(done, len(new))
     store.note_published(target.name, new, is_there=True)
     signed_head = seal(head, key)
+    _check_unchanged(target, signed_there)
     target.put_head(signed_head)
     old = before.keys() - tree.blobs.keys()
     store.note_cleared(target.name, list(target.clear(old)))
@@ -89,8 +92,19 @@ def publish(
     return PublishedGallery(head, len(new), sent_bytes, len(old), foreign)
 
 
-def _head_of(target: PublicationTarget, key: SigningKey) -> tuple[Head | None, bool]:
-    signed_head = target.head()
+def _check_unchanged(target: PublicationTarget, signed_there: bytes | None) -> None:
+    """Raise SnapshotError if somebody has published while blobs were sent.
+
+    Of two copies of a gallery both would sign the same version.
+    """
+    if target.head() != signed_there:
+        raise SnapshotError(
+            f"{target.name}: another gallery was published meanwhile; publish again"
+        )
+
+
+def _opened(signed_head: bytes | None, key: SigningKey) -> tuple[Head | None, bool]:
+    """The head, if this key has signed it; whether another key has."""
     if signed_head is None:
         return None, False
     try:

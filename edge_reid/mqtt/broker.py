@@ -115,12 +115,12 @@ def _contradictions(settings: MqttSettings, url: ServerUrl, *, is_tls: bool) -> 
             f" use {secure}://, or allow_plaintext where nobody else can listen"
         )
     mistakes += [
-        f"{name}: is of no use without {secure}://"
+        f"{name}: is of no use without {secure}://; say that, or leave it out"
         for name in ("ca_file", "cert_file", "key_file")
         if getattr(settings, name) and not is_tls
     ]
     if settings.password_file and not settings.username:
-        mistakes.append("password_file: is of no use without username")
+        mistakes.append("password_file: is of no use without username; set it")
     return mistakes
 
 
@@ -148,7 +148,9 @@ def _read_password(path: Path | None, mistakes: list[str]) -> str | None:
         )
         return None
     if not lines or not lines[0]:
-        mistakes.append(f"password_file: {path} should hold the password in its first line")
+        mistakes.append(
+            f"password_file: {path} should hold the password in its first line; write it there"
+        )
         return None
     return lines[0]
 
@@ -160,7 +162,9 @@ def _tls_context(files: Mapping[str, Path | None], mistakes: list[str]) -> ssl.S
         context = ssl.create_default_context(cafile=ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     except OSError as error:  # ssl.SSLError is one
-        mistakes.append(f"ca_file: {ca_file} is no certificate file: {error}")
+        mistakes.append(
+            f"ca_file: {ca_file} is no certificate file: {error}; certs.py wrote one as ca.crt"
+        )
         return None
     if (cert_file is None) != (key_file is None):
         mistakes.append("cert_file: goes with key_file; give both or neither")
@@ -170,6 +174,7 @@ def _tls_context(files: Mapping[str, Path | None], mistakes: list[str]) -> ssl.S
             context.load_cert_chain(cert_file, key_file, password="")
         except OSError as error:
             mistakes.append(
-                f"cert_file: {cert_file} and {key_file} are no certificate with its key: {error}"
+                f"cert_file: {cert_file} and {key_file} are no certificate with its key: {error};"
+                " certs.py wrote both as clients/NAME.crt and clients/NAME.key"
             )
     return context

@@ -74,6 +74,7 @@ def publish(
     files = _ReleaseFiles(FolderTarget(folder, RELEASE))
     manifests = [_put(bundle, plan, key, files, progress) for bundle in bundles]
     _check_one_release(manifests)
+    os.sync()  # before the look: who publishes between it and the new head takes the same serial
     before, foreign = _published_serial(channel, key)
     now_utc_s = time.time()
     head = ReleaseHead(
@@ -87,7 +88,6 @@ def publish(
         created_utc_s=round(now_utc_s, 3),
         key_id=key.public.key_id,
     )
-    os.sync()
     channel.put_head(seal(head, key))
     return PublishedRelease(head, files.new, files.new_bytes, foreign)
 

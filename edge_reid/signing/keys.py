@@ -10,7 +10,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -91,7 +91,8 @@ class SigningKey:
         public = self._private.public_key().public_bytes(
             Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
         )
-        files = folder / f"{purpose}-signing.key", folder / f"{purpose}-signing.pub"
+        private_name, public_name = _file_names(purpose)
+        files = folder / private_name, folder / public_name
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if taken := [path for path in files if path.exists()]:
@@ -105,12 +106,19 @@ class SigningKey:
         return files
 
 
-def read_signing_key(path: Path) -> SigningKey:
+def read_signing_key(path: Path, purpose: Purpose = "gallery") -> SigningKey:
     """Read a private key.
 
+    Args:
+        path: of the file.
+        purpose: what is to be signed; a file that still bears the name of a key for something else
+            is refused.
+
     Raises:
-        UsageError: the file cannot be read, is no Ed25519 key, or is readable by others.
+        UsageError: the file cannot be read, is no Ed25519 key, is readable by others, or is a key
+            for something else.
     """
+    _check_purpose(path, purpose)
     body = _read(path, "signing key")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise UsageError(
@@ -124,6 +132,21 @@ def read_signing_key(path: Path) -> SigningKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise _not_a_key(path, "private", "signing key")
     return SigningKey(key)
+
+
+def _check_purpose(path: Path, wanted: Purpose) -> None:
+    for other in get_args(Purpose):
+        if other != wanted and path.name == _file_names(other)[0]:
+            plural = {"gallery": "galleries", "release": "releases"}
+            raise UsageError(
+                f"signing key {path}: expected a key for {plural[wanted]}, got one for "
+                f"{plural[other]}; give {_file_names(wanted)[0]}, which "
+                f"`edge-reid keys new --for {wanted}` makes"
+            )
+
+
+def _file_names(purpose: Purpose) -> tuple[str, str]:
+    return f"{purpose}-signing.key", f"{purpose}-signing.pub"
 
 
 def read_public_key(path: Path) -> PublicKey:

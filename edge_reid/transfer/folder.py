@@ -132,10 +132,19 @@ class FolderTarget:
             yield file
 
     def put_head(self, signed_head: bytes) -> None:
-        """Write the head, once all blobs are on the disk."""
+        """Write the head, once all blobs are on the disk, and see that it stands.
+
+        Raises:
+            EdgeReidError: somebody else published at the same moment; of the layout's kind.
+        """
         os.sync()
         self._write(HEAD, signed_head)
         os.sync()
+        if self.head() != signed_head:
+            noun = self._layout.noun
+            raise self._layout.error(
+                f"{self._folder}: another {noun} was published at the same moment; publish again"
+            )
 
     def clear(self, refs: Iterable[BlobRef]) -> Iterator[BlobRef]:
         """Delete blobs."""

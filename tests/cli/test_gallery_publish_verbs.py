@@ -58,6 +58,23 @@ def test_a_folder_for_a_stick(edge_reid, workshop, key_path, tmp_path):
         assert_same_people(in_force(workshop, replica), workshop.store.snapshot())
 
 
+def test_what_is_piped_begins_with_a_word(edge_reid, workshop, key_path):
+    """A bar that nobody sees left an empty line."""
+    words = ("gallery", "publish", "--gallery", workshop.path, "--site", SITE, "--key", key_path)
+    assert edge_reid(*words, "--to", workshop.out).err == ""
+
+
+def test_a_key_for_releases_signs_no_gallery(edge_reid, workshop, tmp_path):
+    """Devices pin another key for galleries: none of them would take it."""
+    edge_reid("keys", "new", "--for", "release", "--out", tmp_path)
+    words = ("gallery", "publish", "--gallery", workshop.path, "--site", SITE)
+    outcome = edge_reid(*words, "--key", tmp_path / "release-signing.key", "--to", workshop.out)
+    assert outcome.code == 2
+    assert "expected a key for galleries, got one for releases" in outcome.complaint
+    assert "edge-reid keys new --for gallery" in outcome.complaint
+    assert not workshop.out.exists()
+
+
 def test_one_place_at_a_time(edge_reid, workshop, key_path):
     words = ("gallery", "publish", "--gallery", workshop.path, "--site", SITE, "--key", key_path)
     for places in ((), ("--to", "x", "--broker", "mqtt://127.0.0.1")):

@@ -38,6 +38,14 @@ def test_what_was_expected_and_what_came_in_one_line(
 
 
 @pytest.mark.parametrize(
+    ("words", "path"),
+    [("sink --to", "edge-reid sink"), ("gallery show --gallery", "edge-reid gallery")],
+)
+def test_whose_help_it_is(edge_reid: Callable[..., Outcome], words: str, path: str) -> None:
+    assert edge_reid(*words.split()).complaint.endswith(f"; {path} --help shows what there is")
+
+
+@pytest.mark.parametrize(
     "words",
     ["watch rtsp://me:s3cret@gate/1", "rtsp://me:s3cret@gate", "run --web-ca me:s3cret@gate"],
 )

@@ -154,10 +154,10 @@ def test_all_mistakes_of_all_cameras_are_listed_at_once(tmp_path: Path):
     """
     found = "\n".join(mistakes(tmp_path, text))
     for line in (
-        "decide.min_crops: input should be greater than or equal to 1, got 0",
+        "decide.min_crops: expected a number greater than or equal to 1, got 0; raise it",
         "cameras.gate-1.source.url: unknown key; did you mean cameras.gate-1.source.uri?",
-        'cameras.gate_1.source: should be a table; write source.uri = "…"',
-        "cameras.Door: string should match pattern '^[a-z0-9_-]{1,64}$', got 'Door'",
+        "cameras.gate_1.source: should be a table, got 'rtsp://gate/2'; write source.uri =",
+        "cameras.Door: expected a name of a-z, 0-9, _ and -, at most 64, got 'Door'; write it so",
         "cameras.Door.detect.rate: unknown key; did you mean cameras.Door.detect.rate_hz?",
         "cameras.agents: should be another name",
         "cameras.agents.source: is missing",
@@ -195,7 +195,7 @@ def test_a_camera_may_have_a_small_stream_beside_the_large_one(tmp_path: Path):
         ('detect_uri = "rtsp://gate/1"', "detect_uri: should be another stream than uri"),
         ('detect_uri = "rtsp://me@gate/2"\nlogin_file = "gate.login"', "login_file: should be set"),
         ('uri = "rtsps://gate/1"\nca_file = "ca.crt"', "should be set only with rtsps:// or"),
-        ("crop_linger_s = 0", "crop_linger_s: input should be greater than 0"),
+        ("crop_linger_s = 0", "crop_linger_s: expected a number greater than 0"),
     ],
 )
 def test_a_small_stream_that_does_not_fit(tmp_path: Path, more: str, said: str):

@@ -113,8 +113,8 @@ def test_every_mistake_is_listed_at_once(tmp_path: Path):
         load_settings(write(tmp_path, text), {})
     problems = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 4
-    assert "site: string should match" in problems
-    assert "decide.target_fpir: input should be less than 1, got 1.5" in problems
+    assert "site: expected a name of a-z" in problems
+    assert "decide.target_fpir: expected a number less than 1, got 1.5; lower it" in problems
     assert "detect.ratehz: unknown key" in problems
     assert "mqtt.url: should look like mqtt://host:1883" in problems
 
@@ -167,8 +167,8 @@ def test_no_command_is_taken_unless_it_is_named(tmp_path: Path):
 @pytest.mark.parametrize(
     ("section", "complaint"),
     [
-        ('allow = ["format-disk"]', "commands.allow.0: input should be 'snapshot', 'reload'"),
-        ('allow = ["snapshot"]', "commands: snapshot_dir: is missing; snapshot needs a folder"),
+        ('allow = ["format-disk"]', "commands.allow.0: expected one of 'snapshot', 'reload'"),
+        ('allow = ["snapshot"]', "commands.snapshot_dir: is missing; snapshot needs a folder"),
         ("threshold_min = 0.9\nthreshold_max = 0.2", "threshold_min: should be less than"),
     ],
 )

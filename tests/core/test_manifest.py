@@ -74,7 +74,7 @@ def test_every_mistake_of_a_manifest_is_named(tmp_path: Path):
     table |= {"dimension": 0, "colour": "blue"}
     manifest_path(model).write_text(json.dumps(table))
     with pytest.raises(
-        ModelError, match=r"dimension: input should be greater.*colour: unknown key"
+        ModelError, match=r"dimension: expected a number greater.*colour: unknown key"
     ):
         load_embedding_manifest(model)
 

@@ -252,7 +252,7 @@ def test_a_broken_configuration_is_refused_with_all_its_mistakes(box: Box) -> No
     result = box.tell("reload")
     assert result.outcome == "refused"
     assert len(result.mistakes) == 2
-    assert "decide.threshold: input should be less than 1, got 7" in str(result.mistakes)
+    assert "decide.threshold: expected a number less than 1, got 7" in str(result.mistakes)
     assert "detect.ratehz: unknown key" in str(result.mistakes)
     box.configure(threshold=0.5)
     (box.folder / "gallery.db").rename(box.folder / "elsewhere.db")

@@ -6,6 +6,7 @@ import pytest
 from support.gallery_publisher import (
     ENOUGH_FOR_A_TREE,
     MODEL,
+    SITE,
     Workshop,
     assert_same_people,
     portraits,
@@ -14,6 +15,7 @@ from support.gallery_publisher import (
 
 from edge_reid.core.errors import GalleryError, SnapshotError
 from edge_reid.gallery.gallery_head import open_head
+from edge_reid.gallery.publication import publish
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.gallery.tree import place_of
@@ -132,6 +134,32 @@ def test_an_old_copy_of_the_gallery_does_not_undo_a_newer_one(workshop, tmp_path
         workshop.publish()
     done = workshop.publish(supersede=True)
     assert done.head.version == 3 == workshop.store.version
+
+
+def test_two_copies_that_are_published_at_once_are_not_one_version(workshop, tmp_path):
+    """The slower one has looked before the faster one was done: devices would take either."""
+    copy_path = tmp_path / "copy.db"
+    workshop.publish()
+    workshop.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    copy_path.write_bytes(workshop.path.read_bytes())
+    workshop.store.add_all(portraits("zoe"))
+
+    class Slow(FolderTarget):
+        def put(self, blobs):
+            with GalleryStore.open(copy_path) as copy:
+                copy.add_all(portraits("yan"))
+                publish(copy, FolderTarget(workshop.out, GALLERY), workshop.key, site=SITE)
+            yield from super().put(blobs)
+
+    with pytest.raises(SnapshotError, match="another gallery was published meanwhile; publish ag"):
+        workshop.publish(Slow(workshop.out, GALLERY))
+    theirs = open_head((workshop.out / "head").read_bytes(), workshop.key.public)
+    assert (theirs.version, theirs.identities) == (2, ENOUGH_FOR_A_TREE + 1)
+    with Replica.open(tmp_path / "device.db") as device:
+        assert "yan" in take_in(workshop, device).snapshot.identities
+    with pytest.raises(SnapshotError, match="published already with another content"):
+        workshop.publish()
+    assert workshop.publish(supersede=True).head.version == 3
 
 
 def test_a_head_of_another_key_is_in_nobodys_way(workshop):

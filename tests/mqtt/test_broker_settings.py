@@ -55,9 +55,12 @@ def test_every_mistake_at_once(tmp_path: Path) -> None:
         Broker.from_settings(settings)
     assert caught.value.problems == (
         "url: is missing; give one such as mqtt://127.0.0.1:1883",
-        "ca_file: is of no use without mqtts://",
-        "password_file: is of no use without username",
-        f"password_file: {tmp_path / 'empty'} should hold the password in its first line",
+        "ca_file: is of no use without mqtts://; say that, or leave it out",
+        "password_file: is of no use without username; set it",
+        (
+            f"password_file: {tmp_path / 'empty'} should hold the password in its first line; "
+            "write it there"
+        ),
     )
 
 
@@ -121,8 +124,8 @@ def test_certificates_without_tls_are_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Broker.from_settings(settings)
     assert caught.value.problems == (
-        "cert_file: is of no use without mqtts://",
-        "key_file: is of no use without mqtts://",
+        "cert_file: is of no use without mqtts://; say that, or leave it out",
+        "key_file: is of no use without mqtts://; say that, or leave it out",
     )
 
 

@@ -87,7 +87,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     )
     for told in (
         "people: expected each identity once, got 'anna' 2 times",
-        "fps: input should be a valid number, got '10'",
+        "fps: expected a number, got '10'",
         "people.0.visits.0: expected a last_frame from 30 on, got 20",
         "people.0.visits.1: expected a last_frame below 90, got 95",
         "people.0.visits.2: expected x1 < x2 and y1 < y2, got others at frame 55",

@@ -49,6 +49,19 @@ def test_a_key_for_releases_lies_beside_one_for_galleries(tmp_path):
     }
 
 
+def test_a_key_is_for_what_it_was_made_for(tmp_path):
+    gallery, _ = SigningKey.generate().write(tmp_path)
+    release, _ = SigningKey.generate().write(tmp_path, "release")
+    assert read_signing_key(gallery, "gallery")
+    assert read_signing_key(release, "release")
+    with pytest.raises(UsageError, match="expected a key for releases, got one for galleries"):
+        read_signing_key(gallery, "release")
+    with pytest.raises(UsageError, match="expected a key for galleries, got one for releases"):
+        read_signing_key(release, "gallery")
+    other = release.rename(tmp_path / "our.key")
+    assert read_signing_key(other, "gallery"), "only the name says what it is for"
+
+
 def test_the_fingerprint_is_the_sha256_of_the_raw_key():
     public = SigningKey.generate().public
     assert public.fingerprint == hashlib.sha256(public.raw).hexdigest()

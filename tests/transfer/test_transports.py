@@ -143,6 +143,16 @@ def test_a_head_that_somebody_replaced_at_the_same_moment_is_said(broker: Mosqui
         target.put_head(b"ours")
 
 
+def test_a_head_that_somebody_replaced_in_the_folder_is_said(tmp_path: Path) -> None:
+    class Rival(FolderTarget):
+        def _write(self, path: str, body: bytes) -> None:
+            super()._write(path, body)
+            FolderTarget(tmp_path, RELEASE).put_head(b"theirs")
+
+    with pytest.raises(BundleError, match="another release was published at the same moment"):
+        Rival(tmp_path, RELEASE).put_head(b"ours")
+
+
 @pytest.mark.broker
 def test_a_head_is_cleared_by_an_empty_one(broker: Mosquitto) -> None:
     with MqttTarget(broker.broker(), "edge-reid/lab/release/head", RELEASE) as target:

@@ -38,8 +38,8 @@ def doctor(
 ) -> None:
     """Check this installation.
 
-    Runtime, models, gallery, camera, broker, clock and disk; exit code 1 if a check fails. With
-    --camera, also which detector suits the heights of the people that a camera sees.
+    Runtime, models, gallery, camera, broker, certificate, clock and disk; exit code 1 if a check
+    fails. With --camera, also which detector suits the heights of the people that a camera sees.
     """
     from rich.console import Console
     from rich.text import Text
@@ -89,6 +89,7 @@ def _subject(
     from edge_reid.core.config.settings_file import load_settings, parse_section
     from edge_reid.core.config.source_settings import SourceSettings
     from edge_reid.core.config.vision_settings import ModelSettings
+    from edge_reid.diagnostics.agent_certificate import ExpectedHolder
     from edge_reid.diagnostics.doctor import CheckedInstallation
 
     if config is not None:
@@ -98,6 +99,7 @@ def _subject(
             settings.gallery,
             {name: camera.source for name, camera in settings.cameras.items()},
             settings.mqtt,
+            ExpectedHolder(settings.agent, settings.site, tuple(settings.cameras)),
             {
                 name: camera.detect.model
                 for name, camera in settings.cameras.items()

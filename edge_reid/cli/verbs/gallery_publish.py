@@ -52,7 +52,7 @@ def publish(
     if (login.url is None) == (to is None):
         raise UsageError("publish: expected --broker URL or --to DIR, one of them")
     topic_name("--site", site)
-    signing_key = read_signing_key(key)
+    signing_key = read_signing_key(key, "gallery")
     where = to or login.broker()
     with (
         GalleryStore.open(path) as store,

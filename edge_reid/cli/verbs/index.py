@@ -89,6 +89,11 @@ def index(
     for path, reason in result.failed.items():
         typer.echo(f"left out {path}: {reason}", err=True)
     typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {out}")
+    if result.kept:
+        typer.echo(
+            f"{result.kept} of these: in it already, and camera and start time stay as they were; "
+            "to change them, delete what is there of the video and index it again"
+        )
     with stages() as progress_of:
         current_ann(archive, archive.videos(), of_stage("making an index", progress_of))
     if result.failed:

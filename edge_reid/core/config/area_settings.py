@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from edge_reid.core.config.section import Name, Seconds, Section
 
-CornerShare = Annotated[float, Field(ge=0, le=1)]
+CornerShare = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 class MaskSettings(Section):

@@ -37,7 +37,9 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSetti
     try:
         return AgentSettings.model_validate(merged(_anchor_paths(table, base), overrides))
     except ValidationError as error:
-        raise ConfigError(where, describe_mistakes(error, known=AgentSettings)) from error
+        raise ConfigError(
+            where, describe_mistakes(error, known=AgentSettings, of_toml=True)
+        ) from error
 
 
 def parse_section(section: type[S], values: Mapping[str, Any]) -> S:

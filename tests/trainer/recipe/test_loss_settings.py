@@ -50,10 +50,10 @@ def test_a_wrong_name_lists_the_right_ones() -> None:
     ("losses", "problem"),
     [
         ({}, "losses: expected at least one of softmax"),
-        ({"softmax": 0}, "losses.softmax.weight: input should be greater than 0, got 0"),
-        ({"softmax": "much"}, "losses.softmax.weight: input should be a valid number"),
+        ({"softmax": 0}, "losses.softmax.weight: expected a number greater than 0, got 0"),
+        ({"softmax": "much"}, "losses.softmax.weight: expected a number"),
         ({"arcface": {"sclae": 3}}, "losses.arcface.sclae: unknown key"),
-        ({"triplet": {"margin": 3}}, "losses.triplet.margin: input should be less than or equal"),
+        ({"triplet": {"margin": 3}}, "losses.triplet.margin: expected a number less than or equal"),
     ],
 )
 def test_mistakes_say_where_they_are(losses: object, problem: str) -> None:

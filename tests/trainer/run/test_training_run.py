@@ -78,7 +78,7 @@ def test_mistakes_in_a_recipe_are_listed_together(tmp_path: Path) -> None:
         make_recipe({"sources": [], "stages": [], "alpha": -1, "colour": "blue"})
     assert len(caught.value.problems) == 4
     stage = {"height_px": 160, "width_px": 84, "epochs": 1}
-    with pytest.raises(ConfigError, match="width_px: input should be a multiple of 16, got 84"):
+    with pytest.raises(ConfigError, match="width_px: expected a multiple of 16, got 84"):
         make_recipe({"sources": [{"path": "people"}], "stages": [stage]})
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(ConfigError, match="recipe.json"):

@@ -1,0 +1,31 @@
+"""`edge-reid index`: what it says of videos that are in the archive already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def a_video(path: Path, grey: int) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (160, 120))
+    for number in range(3):
+        writer.write(np.full((120, 160, 3), grey + number, np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_video_that_is_indexed_again_says_that_it_stays_as_it_was(edge_reid, tmp_path):
+    """Its camera and time of before count: the new ones would be lost without a word."""
+    first, archive = a_video(tmp_path / "door" / "1.avi", 10), tmp_path / "archive"
+    words = ("index", "--out", archive, "--processes", 1)
+    assert edge_reid(*words, first, "--camera", "gate").out.count("\n") == 1
+    a_video(tmp_path / "door" / "2.avi", 90)
+    again = edge_reid(*words, tmp_path / "door", "--camera", "yard")
+    assert again.code == 0
+    assert again.out.startswith("2 videos, 0 tracks are new in ")
+    assert "1 of these: in it already, and camera and start time stay as they were; " in again.out
+    assert "delete what is there of the video and index it again" in again.out
+    assert len(list(archive.glob("*.jsonl"))) == 2

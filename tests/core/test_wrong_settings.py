@@ -1,0 +1,140 @@
+"""Every key of `agent.toml`, with values of every kind: what is wrong is told in our words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tomli_w
+from support.wrong_files import WRONG_VALUES, Place, bad_lines, places, with_value
+
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.config.settings_file import load_settings
+from edge_reid.core.errors import ConfigError
+
+GATE = {
+    "source": {"uri": "rtsp://gate/1"},
+    "masks": [{"points": [[0, 0], [1, 0], [0, 1]]}],
+    "zones": [{"name": "desk", "points": [[0, 0], [1, 0], [0, 1]]}],
+    "lines": [{"name": "door", "points": [[0, 0], [1, 0]]}],
+}
+SOUND = {
+    "site": "lab",
+    "gallery": "people.db",
+    "mqtt": {"url": "mqtts://broker"},
+    "gallery_sync": {"source": "mqtt", "public_key": "k.pub"},
+    "update": {"source": "/stick", "public_key": "k.pub"},
+    "cameras": {"gate": GATE},
+}
+
+
+def mistakes(folder: Path, table: dict[str, object]) -> tuple[str, ...]:
+    path = folder / "agent.toml"
+    path.write_bytes(tomli_w.dumps(table).encode())
+    try:
+        load_settings(path, {})
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def test_the_sound_file_is_sound(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, SOUND) == ()
+
+
+@pytest.mark.parametrize(
+    "place", list(places(AgentSettings)), ids=lambda at: ".".join(map(str, at))
+)
+def test_no_word_of_the_library_shows_through(tmp_path: Path, place: Place) -> None:
+    found = [mistakes(tmp_path, with_value(SOUND, place, value)) for value in WRONG_VALUES]
+    assert any(found), "some of these values are wrong for any key"
+    assert [line for lines in found for line in bad_lines(lines)] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "line"),
+    [
+        (
+            ("zones", 0, "points"),
+            [[0, 0], [1, 1]],
+            "expected 3 or more entries, got [[0, 0], [1, 1]]; add",
+        ),
+        (("zones", 0, "points"), [[0, 0], [1], [0, 1]], "is missing; add it"),
+        (
+            ("zones", 0, "points"),
+            "all of it",
+            "expected a list, got 'all of it'; write it in brackets",
+        ),
+        (
+            ("zones",),
+            {"name": "desk"},
+            "expected a list, got a table; write it in brackets, tables as [[cam",
+        ),
+        (("zones",), ["desk"], "expected a table, got 'desk'; write [[cameras.gate.zones]]"),
+        (("detect",), "fast", "expected a table, got 'fast'; write [cameras.gate.detect]"),
+        (
+            ("source", "rtsp_transport"),
+            "tpc",
+            "expected one of 'tcp' or 'udp', got 'tpc'; did you mean 'tcp'?",
+        ),
+        (("source", "rtsp_transport"), 5, "expected one of 'tcp' or 'udp', got 5; choose one"),
+        (
+            ("active",),
+            "mon-fri 07:00-19:00",
+            "expected a list, got 'mon-fri 07:00-19:00'; write it in brackets",
+        ),
+        (("active",), ["always"], "should look like mon-fri 07:00-19:00, or sat,sun"),
+    ],
+)
+def test_what_is_wrong_with_a_camera(
+    tmp_path: Path, place: Place, value: object, line: str
+) -> None:
+    gate = ("cameras", "gate", *place)
+    (found,) = mistakes(tmp_path, with_value(SOUND, gate, value))
+    key, _, said = found.partition(": ")
+    assert said.startswith(line)
+    assert key.startswith(".".join(map(str, gate)))
+
+
+@pytest.mark.parametrize(
+    ("corner", "line"),
+    [
+        ([0.5, 1.5], "points.2.1: expected a number less than or equal to 1, got 1.5; lower it"),
+        ([-1, 1], "points.2.0: expected a number greater than or equal to 0, got -1; raise it"),
+        (["a", 1], "points.2.0: expected a number, got 'a'; write one, without quotes"),
+        (["0.5", 1], "points.2.0: expected a number, got '0.5'; write one, without quotes"),
+        ([0.1, 0.2, 0.3], "points.2: expected at most 2 entries, got [0.1, 0.2, 0.3]; take"),
+    ],
+)
+def test_what_is_wrong_with_a_corner(tmp_path: Path, corner: list[object], line: str) -> None:
+    zone = ("cameras", "gate", "zones", 0)
+    wrong = with_value(SOUND, (*zone, "points"), [[0, 0], [1, 0], corner])
+    (found,) = mistakes(tmp_path, wrong)
+    assert found.startswith(f"cameras.gate.zones.0.{line}")
+
+
+def test_what_a_whole_table_lacks_is_told_by_its_key(tmp_path: Path) -> None:
+    table = with_value(SOUND, ("commands", "allow"), ["snapshot"])
+    assert mistakes(tmp_path, table) == (
+        "commands.snapshot_dir: is missing; snapshot needs a folder for its pictures",
+    )
+    table = with_value(SOUND, ("web", "cert_file"), "page.crt")
+    assert mistakes(tmp_path, table) == (
+        "web.cert_file and web.key_file: should be set both or not at all",
+    )
+    table = with_value(SOUND, ("home_assistant", "pictures"), value=True)
+    assert mistakes(tmp_path, table) == (
+        "home_assistant.pictures: expected enabled = true beside it; set it",
+    )
+
+
+@pytest.mark.parametrize("value", ["mqtts://me:s3cret@broker", "me:s3cret@broker"])
+def test_no_login_is_shown(tmp_path: Path, value: str) -> None:
+    for place in (("mqtt", "url"), ("mqtt", "protocol"), ("cameras", "gate", "masks")):
+        said = str(mistakes(tmp_path, with_value(SOUND, place, value)))
+        assert ": " in said
+        assert "s3cret" not in said
+    for key in ("password_file", "username"):
+        said = str(mistakes(tmp_path, with_value(SOUND, ("mqtt", key), ["s3cret"])))
+        assert "expected" in said
+        assert "s3cret" not in said
