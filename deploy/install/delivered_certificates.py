@@ -1,8 +1,8 @@
 """Certificates that come with a bundle for all devices, which has no keys.
 
 A device that has the key of one takes it: so an agent that takes over the cameras of others can log
-in at the broker with a key that is there. Where a certificate of that name is there already, it
-stays: a bundle for the device alone replaces it, with its key.
+in at the broker with a key that is there. Where another certificate is there already, it stays, and
+that is said: a bundle for the device alone replaces it, with its key.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ def changes(
     for certificate in bundle.certificates(device.name):
         there = device.secrets / certificate.name
         if there.exists():
+            if there.read_bytes() != certificate.read_bytes():
+                steps.say(
+                    f"{certificate.name}: is another than the one on this device, which stays; a "
+                    "bundle for this device alone, or flash --host, brings it with its key"
+                )
             continue
         key = next((key for key in _keys(device) if _belongs_to(key, certificate)), None)
         if key is None:

@@ -91,7 +91,7 @@ def expectation(
 
 def _choice(words: str, value: object) -> Expectation:
     """One of some words, perhaps one that is nearly what came."""
-    meant = get_close_matches(str(value), [word for word in words.split("'") if word.strip(", ")])
+    meant = get_close_matches(str(value), words.split("'")[1::2])  # those in quotes
     remedy = f"did you mean '{meant[0]}'?" if meant else "choose one"
     if " or " not in words:
         return Expectation(words.replace("True", "true").replace("False", "false"), "write that")

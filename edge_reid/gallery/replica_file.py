@@ -65,8 +65,12 @@ def open_or_make(file: Database) -> sqlite3.Connection:
             migrate(connection, REPLICA)
     try:
         return _open(file)
-    except DamagedError as error:
-        _log.error("%s; what is whole of it is kept, and the rest is fetched anew", error)
+    except DamagedError:
+        _log.error(
+            "replica %s: is damaged or cut short; what is whole of it is kept, and the rest is "
+            "fetched anew",
+            file.path,
+        )
     _make_anew(file)
     return _open(file)
 

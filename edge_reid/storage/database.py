@@ -79,7 +79,12 @@ class Database:
         return self.kind.error(f"{self.kind.noun} {self.path}: {what}")
 
     def of_another_kind(self) -> EdgeReidError:
-        """The error to raise for somebody else's file."""
+        """The error to raise for somebody else's file, or an empty one."""
+        if self._is_empty:
+            return self.trouble(
+                f"expected {self.kind.description}, got an empty file; restore it from a copy, or "
+                "delete it and start anew"
+            )
         return self.trouble(
             f"expected {self.kind.description}, got another kind of file; {self.kind.if_other}"
         )
@@ -108,12 +113,20 @@ class Database:
     def uncreatable(self, error: OSError) -> EdgeReidError:
         """The error to raise when no file can be made there."""
         if isinstance(error, FileExistsError):
+            if self._is_empty:
+                return self.trouble(
+                    "there is a file already, which is empty; delete it, or give another path"
+                )
             return self.trouble("there is a file already; use it, or give another path")
         if error.errno == errno.ENOSPC:
             return self.no_room()
         return self.trouble(
             f"cannot be created: {error.strerror}; give a path in a folder that you may write"
         )
+
+    @property
+    def _is_empty(self) -> bool:
+        return self.path.is_file() and self.path.stat().st_size == 0
 
     def head(self) -> FileHead:
         """Its first bytes, before SQLite opens it.

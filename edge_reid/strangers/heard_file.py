@@ -81,7 +81,7 @@ def open_or_make(file: Database, model_id: str, dimension: int) -> sqlite3.Conne
     except (DamagedError, sqlite3.Error, UnicodeDecodeError) as error:
         if isinstance(error, sqlite3.Error) and not is_damage(error):
             raise
-        _log.error("heard strangers %s: was damaged: %s; a new one is started", file.path, error)
+        _log.error("heard strangers %s: was damaged, and a new one is started", file.path)
     remove(file.path)
     _make(file, model_id, dimension)
     return open_sound(file, BUSY_TIMEOUT_S)

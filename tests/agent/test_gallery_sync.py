@@ -241,6 +241,7 @@ def test_a_replica_that_the_disk_has_spoilt_is_made_anew(
             assert index.identities == ("person 0", "person 1", "person 2"), place
             eventually(lambda: sync.state.refused is None)
     assert "what is whole of it is kept" in caplog.text
+    assert "restart" not in caplog.text, "it mends it by itself"
     assert {it.name for it in tmp_path.glob("device.db*")} == {"device.db"}
 
 

@@ -77,6 +77,7 @@ def test_no_word_of_the_library_shows_through(tmp_path: Path, place: Place) -> N
             "tpc",
             "expected one of 'tcp' or 'udp', got 'tpc'; did you mean 'tcp'?",
         ),
+        (("source", "rtsp_transport"), "or", "expected one of 'tcp' or 'udp', got 'or'; choose"),
         (("source", "rtsp_transport"), 5, "expected one of 'tcp' or 'udp', got 5; choose one"),
         (
             ("active",),

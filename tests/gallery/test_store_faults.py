@@ -44,13 +44,27 @@ def test_of_another_model(path):
         GalleryStore.open(path, model_id=OTHER_MODEL)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", bytes(4096), b"\xff\xd8\xff" * 1000])
+@pytest.mark.parametrize("content", [b"hello", bytes(4096), b"\xff\xd8\xff" * 1000])
 def test_not_a_database(tmp_path, content):
     path = tmp_path / "gallery.db"
     path.write_bytes(content)
     with refused("expected a gallery, got another kind of file"):
         GalleryStore.open(path)
     assert path.read_bytes() == content
+
+
+def test_an_empty_file_says_how_to_get_a_gallery(tmp_path):
+    """Neither could it be opened, nor would another be made in its place."""
+    path = tmp_path / "gallery.db"
+    path.touch()
+    with refused("got an empty file; restore it from a copy, or delete it and start anew"):
+        GalleryStore.open(path)
+    with refused("there is a file already, which is empty; delete it, or give another path"):
+        GalleryStore.create(path, MODEL, 8)
+    path.unlink()
+    with refused("no such file; make one with `edge-reid gallery init`"):
+        GalleryStore.open(path)
+    GalleryStore.create(path, MODEL, 8).close()
 
 
 def test_a_database_of_another_kind(tmp_path):

@@ -423,7 +423,7 @@ class TestFile:
         with pytest.raises(GalleryError, match="expected format 1 or older, got 9"):
             opened(path)
 
-    def test_a_damaged_one_is_replaced_when_an_agent_starts(self, path):
+    def test_a_damaged_one_is_replaced_when_an_agent_starts(self, path, caplog):
         with opened(path) as store:
             for seed in range(30):
                 meet(store, seed)
@@ -434,6 +434,8 @@ class TestFile:
         with opened(path) as store:
             assert names(store) == []
             meet(store, 1)
+        assert "was damaged, and a new one is started" in caplog.text
+        assert "restart" not in caplog.text, "it has just done so"
         with StrangerStore.open(path) as store:
             assert len(names(store)) == 1
 

@@ -39,6 +39,7 @@ NORTH, SOUTH = 'camera = "north"\n', 'camera = "south"\n'
 BOTH = '[cameras.north.source]\nuri = "1"\n[cameras.south.source]\nuri = "2"\n'
 PER_CAMERA = {"north": NORTH, "south": SOUTH}
 ONE = {"yard-1": BOTH}
+GATE = 'camera = "gate"\n'
 MODEL_ID, DIMENSION = "0123456789abcdef", 4
 
 
@@ -175,6 +176,32 @@ def test_a_certificate_for_a_key_that_is_there_comes_over_the_air(
     assert read(pki, "yard-1.key") == (secrets / "agent.key").read_bytes()
     assert (secrets / "agent.key").stat().st_mode & 0o777 == 0o600
     assert {file.name for file in secrets.iterdir()} == {*north, "agent.crt", "agent.key"}
+
+
+def test_a_certificate_that_stays_though_another_is_delivered_is_said(
+    device: DeviceRoot, tmp_path: Path
+) -> None:
+    """As when the agent watches another camera by now: it has another name at the broker."""
+    pki = tmp_path / "pki"
+    assert certs(pki, "agent gate-1 --site lab --camera gate")[0] == 0
+    old = {f"agent.{end}": read(pki, f"gate-1.{end}") for end in ("crt", "key")}
+    assert device.install(device.bundle("1.0", secrets=old)).code == 0
+
+    def install_for_all(version: str, certificate: bytes) -> str:
+        for_all = device.bundle(version, cameras={"gate-1/gate": GATE}, secrets={}, box=None)
+        (for_all / "config/gate-1/agent.crt").write_bytes(certificate)
+        real_bundles.write_manifest(for_all, version, box=None)
+        outcome = device.install(for_all)
+        assert outcome.code == 0, outcome.said
+        assert (device.config.parent / "secrets/agent.crt").read_bytes() == old["agent.crt"]
+        return str(outcome.said)
+
+    assert "agent.crt" not in install_for_all("1.1", old["agent.crt"])
+    assert certs(pki, "agent gate-1 --site lab --camera gate --camera pond")[0] == 0
+    assert (
+        "agent.crt: is another than the one on this device, which stays; a bundle for this device "
+        "alone, or flash --host, brings it with its key"
+    ) in install_for_all("1.2", read(pki, "gate-1.crt"))
 
 
 def read(pki: Path, name: str) -> bytes:
