@@ -11,20 +11,17 @@ from pathlib import Path
 
 import pytest
 from support.consumer import Consumer, eventually
-from support.decided_tracks import ADDRESS, an_event
+from support.decided_tracks import an_event
 from support.fault_figures import of_hits, record
 from support.mosquitto import Mosquitto
+from support.publishing import publishing
 from support.tcp_gate import Gate
 
-from edge_reid.delivery.outbox import Outbox
-from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
+from edge_reid.delivery.publisher import Link, Publisher
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import MqttTransport
 
 pytestmark = pytest.mark.broker
 
-FACTS = AgentFacts(model_id="0123456789abcdef", gallery_version=3, started_utc_s=0.0)
-RETRY_S = (0.02, 0.1)
 TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -32,24 +29,14 @@ def test_a_broker_down_for_the_whole_run_gets_all_of_it_later(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
     broker.stop()
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, retry_s=RETRY_S
-        ) as publisher,
-    ):
+    with publishing(tmp_path, broker.broker()) as (publisher, _):
         for track in range(1, 101):
             publisher.publish(an_event(track))
         assert publisher.flush(0.1) == 100
 
     broker.start()
     with Consumer(broker.broker()) as consumer:
-        with (
-            Outbox(tmp_path / "outbox.db") as outbox,
-            Publisher(
-                MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, retry_s=RETRY_S
-            ) as publisher,
-        ):
+        with publishing(tmp_path, broker.broker()) as (publisher, _):
             assert publisher.flush(20) == 0
         hits = consumer.wait_for("gate/hit", count=100)
     assert [hit["seq"] for hit in hits] == list(range(1, 101))
@@ -69,10 +56,7 @@ def test_a_broker_killed_again_and_again_loses_and_doubles_nothing(
     with (
         Gate(broker.port) as gate,
         Consumer(broker.broker()) as consumer,
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(Broker("127.0.0.1", gate.port)), outbox, ADDRESS, FACTS, retry_s=RETRY_S
-        ) as publisher,
+        publishing(tmp_path, Broker("127.0.0.1", gate.port)) as (publisher, _),
     ):
         producer = threading.Thread(target=_produce, args=(publisher, events))
         producer.start()
@@ -108,14 +92,7 @@ def test_a_cut_cable_is_noticed_and_costs_nothing(broker: Mosquitto, tmp_path: P
     with (
         Gate(broker.port) as gate,
         Consumer(broker.broker()) as consumer,
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(Broker("127.0.0.1", gate.port, keepalive_s=1)),
-            outbox,
-            ADDRESS,
-            FACTS,
-            retry_s=RETRY_S,
-        ) as publisher,
+        publishing(tmp_path, Broker("127.0.0.1", gate.port, keepalive_s=1)) as (publisher, _),
     ):
         publisher.wait_settled(5)
         gate.is_frozen = gate.is_open = False
@@ -130,12 +107,10 @@ def test_a_cut_cable_is_noticed_and_costs_nothing(broker: Mosquitto, tmp_path: P
 
 
 def test_a_broker_that_does_not_answer_holds_up_nobody(broker: Mosquitto, tmp_path: Path) -> None:
-    with Gate(broker.port) as gate, Outbox(tmp_path / "outbox.db") as outbox:
+    with Gate(broker.port) as gate:
         gate.is_frozen = True
         began_s = time.monotonic()
-        with Publisher(
-            MqttTransport(Broker("127.0.0.1", gate.port)), outbox, ADDRESS, FACTS
-        ) as publisher:
+        with publishing(tmp_path, Broker("127.0.0.1", gate.port)) as (publisher, _):
             assert publisher.publish(an_event(1)) == 1
             assert publisher.flush(0.2) == 1
         assert time.monotonic() - began_s < 5
@@ -174,12 +149,7 @@ def test_an_agent_killed_at_any_moment_loses_nothing_it_had_committed(
             agent.kill()
             said += agent.communicate()[0].splitlines(keepends=True)
             committed += [int(line) for line in said if line.endswith(b"\n")]
-        with (
-            Outbox(path) as outbox,
-            Publisher(
-                MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, retry_s=RETRY_S
-            ) as publisher,
-        ):
+        with publishing(path.parent, broker.broker()) as (publisher, outbox):
             last_seq = outbox.figures.last_seq
             assert publisher.flush(20) == 0
         eventually(lambda: len({hit["seq"] for hit in consumer.payloads("gate/hit")}) == last_seq)

@@ -18,10 +18,11 @@ from typing import NamedTuple
 import psycopg
 import pytest
 from support.consumer import eventually
-from support.decided_tracks import ADDRESS, STRANGER, an_event
+from support.decided_tracks import STRANGER, an_event
 from support.fault_figures import of_stored, record
 from support.nats_cluster import NODES, NatsCluster, need_nats
 from support.postgres import Postgres
+from support.publishing import publishing
 from support.tcp_gate import Gate
 
 from edge_reid.consumers import nats_events
@@ -30,18 +31,15 @@ from edge_reid.consumers.nats_events import REQUEST_S, NatsEvents
 from edge_reid.consumers.nats_feed import servers_of
 from edge_reid.consumers.presence import Presence, presence_of
 from edge_reid.core.errors import BrokerError
-from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import AT_ONCE, Delivery
-from edge_reid.delivery.publisher import AgentFacts, Link, Publisher
-from edge_reid.mqtt.connection import MqttTransport, connect
+from edge_reid.delivery.publisher import Link, Publisher
+from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.retained import read_retained
 from edge_reid.wire.nats_subjects import SinkSubjects
 
 pytestmark = pytest.mark.broker
 
-FACTS = AgentFacts("0123456789abcdef", gallery_version=3, started_utc_s=0.0, cameras=("gate",))
-RETRY_S = (0.02, 0.5)
 PATIENCE_S = 240.0
 MARK = 10**9
 """The number of an event that shows that a sink is there."""
@@ -165,17 +163,7 @@ def test_sinks_and_nodes_killed_at_random(
     where, dice = postgres.new_place(), random.Random(6)
     sinks = start_sinks(where, 2)
     wait_for_sinks(cluster, where)
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(cluster.broker()),
-            outbox,
-            ADDRESS,
-            FACTS,
-            retry_s=RETRY_S,
-            delivery=delivery,
-        ) as publisher,
-    ):
+    with publishing(tmp_path, cluster.broker(), delivery=delivery) as (publisher, outbox):
         producer = produce(publisher, events, pause_s=0.01)
         for number in range(kills):
             time.sleep(dice.uniform(0.1, 0.8))
@@ -323,12 +311,7 @@ def test_a_device_that_is_lost_with_its_node_is_silent_by_the_age_of_its_status(
 ) -> None:
     """Its last will dies with the node; what it said last lies on the others."""
     cluster.wait_ready()
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(cluster.broker(2)), outbox, ADDRESS, FACTS, status_interval_s=0.5
-        ) as publisher,
-    ):
+    with publishing(tmp_path, cluster.broker(2), status_interval_s=0.5) as (publisher, _):
         eventually(lambda: publisher.state.link is Link.ONLINE, PATIENCE_S)
         eventually(lambda: presence(cluster, timedelta()) == "online", PATIENCE_S)
         cluster.kill_node(2)

@@ -17,29 +17,29 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.consumer import Consumer, eventually
-from support.decided_tracks import ADDRESS, STRANGER, an_event
+from support.decided_tracks import STRANGER, an_event
 from support.event_tables import partitions
 from support.fault_figures import of_stored, record
 from support.mosquitto import Mosquitto
 from support.postgres import Postgres
+from support.publishing import publishing
 from support.secured_broker import SecuredMosquitto, secured_mosquitto
 
 from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
-from edge_reid.delivery.publisher import AgentFacts, Publisher
+from edge_reid.delivery.publisher import Publisher
 from edge_reid.mqtt.broker import Broker
-from edge_reid.mqtt.connection import MqttTransport, connect
+from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 
 pytestmark = pytest.mark.broker
 
-FACTS = AgentFacts(model_id="0123456789abcdef", gallery_version=3, started_utc_s=0.0)
 BY_SINK = Delivery(by_sink=True, resend_s=3.0)
 ONCE_BY_SINK = Delivery(by_sink=True, resend_s=3600.0)
 """Whom a busy machine keeps waiting is not told again, perhaps by way of the other sink."""
+HASTY_BY_SINK = Delivery(by_sink=True, resend_s=0.5)
 PATIENT_BY_SINK = Delivery(by_sink=True, resend_s=20.0)
 """Longer than a sink takes to come back: what the broker holds for it is not given up."""
-RETRY_S = (0.02, 0.2)
 PATIENCE_S = 120.0
 
 SinkProcess = subprocess.Popen[bytes]
@@ -142,17 +142,7 @@ def test_a_broker_killed_again_and_again_while_a_sink_listens(
         *("--ca-file", own["ca_file"], "--cert-file", own["cert_file"]),
         *("--key-file", own["key_file"]),
     )
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(broker.broker_for("gate-1")),
-            outbox,
-            ADDRESS,
-            FACTS,
-            retry_s=RETRY_S,
-            delivery=BY_SINK,
-        ) as publisher,
-    ):
+    with publishing(tmp_path, broker.broker_for("gate-1"), delivery=BY_SINK) as (publisher, outbox):
         producer = produce(publisher, events)
         for _ in range(kills):
             time.sleep(dice.uniform(0.1, 1.0))
@@ -187,12 +177,7 @@ def test_a_sink_killed_again_and_again(
     words = ("--broker", broker.url, "--to", f"sqlite:///{database}")
     sink = start_sink(*words)
     wait_for_sink(sink, broker, lambda: len(rows(database)))
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, retry_s=RETRY_S
-        ) as publisher,
-    ):
+    with publishing(tmp_path, broker.broker()) as (publisher, _):
         producer = produce(publisher, events, pause_s=0.01)
         for _ in range(kills):
             before = len(rows(database))
@@ -219,12 +204,7 @@ def test_two_sinks_share_the_events_and_each_event_is_stored_once(
     ]
     for sink, file in zip(sinks, files, strict=True):
         wait_for_sink(sink, broker, lambda: len(rows(file)))  # noqa: B023
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(broker.broker()), outbox, ADDRESS, FACTS, delivery=ONCE_BY_SINK
-        ) as publisher,
-    ):
+    with publishing(tmp_path, broker.broker(), delivery=ONCE_BY_SINK) as (publisher, _):
         for track in range(1, 201):
             publisher.publish(an_event(track))
         assert publisher.flush(PATIENCE_S) == 0
@@ -258,17 +238,7 @@ def test_several_sinks_of_one_postgres_killed_at_random(
     sinks = {name: start(name) for name in names}
     for sink in sinks.values():
         wait_for_sink(sink, broker, lambda: count_in(where))
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(broker.broker()),
-            outbox,
-            ADDRESS,
-            FACTS,
-            retry_s=RETRY_S,
-            delivery=PATIENT_BY_SINK,
-        ) as publisher,
-    ):
+    with publishing(tmp_path, broker.broker(), delivery=PATIENT_BY_SINK) as (publisher, _):
         producer = produce(publisher, events, spread_s=40 * 86_400.0)
         for _ in range(kills):
             time.sleep(dice.uniform(0.1, 0.8))
@@ -314,10 +284,7 @@ def test_postgres_restarted_in_the_middle_costs_nothing(
             return []
 
     wait_for_sink(sink, broker, lambda: count_in(where))
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(MqttTransport(broker.broker()), outbox, ADDRESS, FACTS) as publisher,
-    ):
+    with publishing(tmp_path, broker.broker()) as (publisher, _):
         producer = produce(publisher, events, pause_s=0.01)
         for _ in range(crashes):
             before = len(stored())
@@ -340,14 +307,7 @@ def test_events_that_no_sink_confirms_wait_and_are_told_again(
     database = tmp_path / "hits.db"
     with (
         Consumer(broker.broker()) as consumer,
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(broker.broker()),
-            outbox,
-            ADDRESS,
-            FACTS,
-            delivery=Delivery(by_sink=True, resend_s=0.5),
-        ) as publisher,
+        publishing(tmp_path, broker.broker(), delivery=HASTY_BY_SINK) as (publisher, outbox),
     ):
         publisher.publish(an_event(1))
         first, second = consumer.wait_for("gate/hit", count=2)[:2]
@@ -368,14 +328,8 @@ def test_a_video_that_was_run_twice_while_no_sink_listened_leaves_whole(
     with Outbox(tmp_path / "outbox.db") as outbox:
         for track in (1, 2, 1, 2):
             outbox.put(an_event(track))
-        with Publisher(
-            MqttTransport(broker.broker()),
-            outbox,
-            ADDRESS,
-            FACTS,
-            delivery=Delivery(by_sink=True, resend_s=3600),
-        ) as publisher:
-            assert publisher.flush(20) == 0
+    with publishing(tmp_path, broker.broker(), delivery=ONCE_BY_SINK) as (publisher, _):
+        assert publisher.flush(20) == 0
     assert len(rows(database)) == 2 + 1, "one is the mark"
 
 

@@ -13,20 +13,20 @@ from typing import Any
 
 import pytest
 from support.consumer import eventually
-from support.decided_tracks import ADDRESS, an_event
+from support.decided_tracks import an_event
 from support.fault_figures import of_stored, record
 from support.mosquitto import Mosquitto
+from support.publishing import publishing
 from support.webhook_receiver import HANG, VANISH, WebhookReceiver
 
-from edge_reid.delivery.outbox import Outbox
 from edge_reid.delivery.outbox_sender import Delivery
-from edge_reid.delivery.publisher import AgentFacts, Publisher
-from edge_reid.mqtt.connection import MqttTransport, connect
+from edge_reid.delivery.publisher import Publisher
+from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 
 pytestmark = pytest.mark.broker
 
-FACTS = AgentFacts(model_id="0123456789abcdef", gallery_version=3, started_utc_s=0.0)
+BY_SINK = Delivery(by_sink=True, resend_s=60.0)
 PATIENCE_S = 120.0
 IN_DOUBT = 20
 """Events at most that a kill makes come twice: the one on its way, and what the broker had not
@@ -95,16 +95,7 @@ def test_a_server_that_fails_hangs_and_restarts_and_a_sink_that_is_killed(
     """Every event arrives, in order; only what was in doubt at a kill comes twice, with its id."""
     events, kills, dice = 200, 2, random.Random(7)
     receiver.answer = lambda count: {5: 503, 9: VANISH, 14: 500, 20: HANG}.get(count, 204)
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(broker.broker()),
-            outbox,
-            ADDRESS,
-            FACTS,
-            delivery=Delivery(by_sink=True, resend_s=60.0),
-        ) as publisher,
-    ):
+    with publishing(tmp_path, broker.broker(), delivery=BY_SINK) as (publisher, _):
         producer = threading.Thread(target=lambda: _publish(publisher, events))
         producer.start()
         for _ in range(kills):
@@ -129,16 +120,7 @@ def test_what_the_server_refuses_is_quarantined_and_stays_with_the_agent(
     broker: Mosquitto, receiver: WebhookReceiver, sink: SinkProcess, tmp_path: Path
 ) -> None:
     receiver.answer = lambda count: 422 if count == 2 else 204
-    with (
-        Outbox(tmp_path / "outbox.db") as outbox,
-        Publisher(
-            MqttTransport(broker.broker()),
-            outbox,
-            ADDRESS,
-            FACTS,
-            delivery=Delivery(by_sink=True, resend_s=60.0),
-        ) as publisher,
-    ):
+    with publishing(tmp_path, broker.broker(), delivery=BY_SINK) as (publisher, outbox):
         _publish(publisher, 3)
         eventually(lambda: outbox.figures.depth == 1 and len(receiver.taken) == 2, PATIENCE_S)
         (waiting,) = outbox.pending()
