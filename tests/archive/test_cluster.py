@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
 
 from edge_reid.archive import cluster_indexing
+from edge_reid.archive.archive_store import ArchiveModels
 from edge_reid.archive.cluster_indexing import (
     Cluster,
     ClusterOrder,
@@ -16,7 +17,7 @@ from edge_reid.archive.cluster_indexing import (
     index_on_cluster,
     versions_here,
 )
-from edge_reid.archive.track_archive import ArchiveModels, TrackArchive
+from edge_reid.archive.track_archive import TrackArchive
 from edge_reid.archive.video_tracks import VideoJob
 from edge_reid.core.errors import ConfigError, SourceError
 from edge_reid.core.progress import no_progress
@@ -25,7 +26,7 @@ JOB = VideoJob(Path("a.mp4"), "gate", "2026-03-01T12:00:00Z")
 
 
 def order(folder: Path, *versions: str) -> ClusterOrder:
-    return ClusterOrder(folder, None, None, "auto", versions or versions_here())
+    return ClusterOrder(str(folder), None, None, "auto", versions or versions_here())
 
 
 def test_plain_connections_stay_on_this_machine() -> None:
