@@ -81,6 +81,10 @@ def models_there(db: psycopg.Connection) -> ArchiveModels | None:
 def make_tables(db: psycopg.Connection, models: ArchiveModels) -> ArchiveModels:
     """Make an archive, unless another has made one meanwhile.
 
+    Args:
+        db: whose lock goes with it; not in a transaction.
+        models: that it will be of.
+
     Returns:
         what it was made with.
 
@@ -88,8 +92,9 @@ def make_tables(db: psycopg.Connection, models: ArchiveModels) -> ArchiveModels:
         StoreError: pgvector is missing.
         psycopg.Error: the database says no.
     """
+    # before the transaction, which else would go by what it knew of tables while it waited
+    db.execute("SELECT pg_advisory_lock(%s)", (_CHANGE_LOCK,))
     with db.transaction():
-        db.execute("SELECT pg_advisory_xact_lock(%s)", (_CHANGE_LOCK,))
         if there := models_there(db):
             return there
         _add_pgvector(db)

@@ -33,19 +33,20 @@ def create_archive(where: str, models: ArchiveModels) -> ArchiveStore:
     return FolderArchive(TrackArchive.create(_folder(where, "--out"), models))
 
 
-def open_archive(where: str, option: str = "--archive") -> ArchiveStore:
+def open_archive(where: str, option: str = "--archive", *, patience_s: float = 0.0) -> ArchiveStore:
     """The one that is there.
 
     Args:
         where: a folder, or `postgresql://…`.
         option: how the user gave it, for messages.
+        patience_s: how long a database is waited for that does not answer.
 
     Raises:
         UsageError: it is neither, or psycopg is not installed.
         StoreError: there is none, or it is of a newer edge-reid.
     """
     if is_postgres(where):
-        return _postgres(option).open(where, option)
+        return _postgres(option).open(where, option, patience_s=patience_s)
     return FolderArchive(TrackArchive.open(_folder(where, option)))
 
 

@@ -29,6 +29,8 @@ from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.wire.events import rfc3339
 
+PATIENCE_S = 60.0
+"""How long a database is waited for that restarts, before a video is given up."""
 ONE_CROP_IS_ENOUGH = DecideSettings(threshold=0.99, min_crops=1)
 
 
@@ -72,7 +74,7 @@ def add_video(job: VideoJob, choice: ModelChoice, where: str) -> int:
         SourceError: the file is no video that can be read.
         StoreError: the archive cannot be written.
     """
-    archive, digest = open_archive(where, "--out"), _digest(job.path)
+    archive, digest = open_archive(where, "--out", patience_s=PATIENCE_S), _digest(job.path)
     if archive.has(digest):
         return 0
     found = _tracks(job, choice)

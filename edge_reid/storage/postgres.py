@@ -28,6 +28,10 @@ def checked_url(url: str, option: str) -> str:
     return url
 
 
-def one_line(error: Exception) -> str:
-    """What a database says, without its line breaks."""
-    return " ".join(str(error).split())
+def one_line(error: psycopg.Error | UnicodeError) -> str:
+    """What a database says, without its line breaks and our own SQL."""
+    said = error.diag if isinstance(error, psycopg.Error) else None
+    if said is None or said.message_primary is None:
+        return " ".join(str(error).split())
+    parts = (said.message_primary, said.message_detail, said.message_hint)
+    return " ".join(" ".join(filter(None, parts)).split())
