@@ -117,16 +117,20 @@ def test_a_database_has_the_same_archive_whoever_indexes_and_whoever_is_killed(
     pgvector: Postgres,
     photos: dict[str, list[Path]],
     edge_reid: Command,
+    tmp_path: Path,
     start: Callable[..., subprocess.Popen],
 ) -> None:
+    """By one process that is killed and by a cluster, at once."""
+    pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
     psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
     with psycopg.connect(pgvector.url) as db:
         db.execute("DROP SCHEMA IF EXISTS edge_reid_archive CASCADE")
-    words = ("index", videos, "--out", pgvector.url, "--processes", 1)
-    indexers = [start(*words), start(*words)]
-    os.kill(a_worker_of(indexers[0]), signal.SIGKILL)
-    for indexer in indexers:
-        assert indexer.wait(timeout=300) == 0, indexer.communicate()[1]
+    words = ("index", videos, "--out", pgvector.url)
+    with DaskCluster(tmp_path, workers=1) as cluster:
+        indexers = [start(*words, "--processes", 1), start(*words, *cluster.options)]
+        os.kill(a_worker_of(indexers[0]), signal.SIGKILL)
+        for indexer in indexers:
+            assert indexer.wait(timeout=300) == 0, indexer.communicate()[1]
     assert "3 videos, 0 tracks are new in postgresql://" in edge_reid(*words).out
     search = ("search", *photos["red-sleeves"], "--json", "--top", 100, "--archive")
     here, there = (json.loads(edge_reid(*search, where).out) for where in (archive, pgvector.url))
