@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import settings
 from support import campus
 from support.made_once import made_once
 from support.mosquitto import Mosquitto, mosquitto_path
-from support.postgres import Postgres, postgres_folder
+from support.postgres import Postgres, pgvector_folder, postgres_folder
 from support.requirements import absent
 from support.temp_root import choose_temp_root
 
@@ -23,6 +24,9 @@ settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
 
 RUNTIMES = ("litert", "tflite-runtime")
+PGSERVER_EXISTS = (
+    sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 13)
+)
 TFLITE_RUNTIME_EXISTS = sys.platform == "linux" and sys.version_info < (3, 12)
 LONGEST = (
     "e2e/test_main_job.py",
@@ -87,6 +91,19 @@ def postgres() -> Iterator[Postgres]:
     if (programs := postgres_folder()) is None:
         absent("PostgreSQL (Debian: apt install postgresql; macOS: brew install postgresql)")
     server = Postgres(programs)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def pgvector() -> Iterator[Postgres]:
+    """A running PostgreSQL that has the extension pgvector, of the package pgserver."""
+    if not PGSERVER_EXISTS:
+        pytest.skip("pgserver has no package for this platform and Python (x86-64, up to 3.12)")
+    if (programs := pgvector_folder()) is None:
+        absent("pgserver (pip install -e '.[dev]')")
+    server = Postgres(programs, is_copied=True)
     server.start()
     yield server
     server.remove()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_reid.archive.ann_file import AnnDamageError
 from edge_reid.archive.ann_upkeep import EXACT_TRACKS, AnnUpkeepError, current_ann, throw_away
-from edge_reid.archive.archived_track import ArchivedTrack
+from edge_reid.archive.archive_findings import ArchiveFindings, ArchiveMatch
 from edge_reid.archive.track_archive import ArchivedVideo, TrackArchive
 from edge_reid.core.progress import Progress, StageProgress, no_progress, of_stage
 from edge_reid.core.types import Vector
@@ -26,27 +26,6 @@ _log = logging.getLogger(__name__)
 PROPOSED = 4
 """Times as many tracks as are asked for are taken from an index, and compared by their own
 embeddings: its 8 bits a number order those that are nearly alike wrongly."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveMatch:
-    """A track, and how much it is like who is looked for."""
-
-    track: ArchivedTrack
-    similarity: float
-    """Cosine."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveFindings:
-    """What a search has found."""
-
-    matches: tuple[ArchiveMatch, ...]
-    """By falling similarity; of equal ones the earlier first."""
-    tracks: int
-    """That were asked about."""
-    is_exact: bool
-    """Whether each of them was compared."""
 
 
 @dataclass(frozen=True, slots=True)

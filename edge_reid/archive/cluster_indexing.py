@@ -1,4 +1,4 @@
-"""Many videos into one archive, by many machines that share its folder: Dask gives them out.
+"""Many videos into one archive, by many machines that share it: Dask gives them out.
 
 One task is one video, done by `add_video` as on a single machine. What a worker that was killed had
 not finished is given to another. Needs the extra `cluster`.
@@ -23,8 +23,8 @@ from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
 from edge_reid import __version__
+from edge_reid.archive.archive_urls import open_archive
 from edge_reid.archive.indexing import IndexingResult
-from edge_reid.archive.track_archive import TrackArchive
 from edge_reid.archive.video_tracks import ModelChoice, VideoJob, add_video
 from edge_reid.archive.video_worker import VideoOutcome, outcome_of
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
@@ -90,8 +90,8 @@ class Cluster:
 class ClusterOrder:
     """What every worker must know; paths are the same on all machines."""
 
-    folder: Path
-    """The archive."""
+    archive: str
+    """A folder, or the address of a database, to which each worker has the password."""
     model: Path | None
     """None: the one that is shipped with edge-reid."""
     detector: Path | None
@@ -147,9 +147,9 @@ def _add(job: VideoJob, order: ClusterOrder) -> int | None:
         order.detector or shipped_model(DETECTOR),
         order.runtime,
     )
-    if TrackArchive.open(order.folder).models != choice.identity:
+    if open_archive(order.archive, "--out").models != choice.identity:
         raise ModelMismatchError("its worker has other models than the archive was made with")
-    return add_video(job, choice, order.folder)
+    return add_video(job, choice, order.archive)
 
 
 def _outcome(future: Future, outcome: Any) -> VideoOutcome:

@@ -41,7 +41,7 @@ class IndexingResult:
 def index_videos(
     jobs: Sequence[VideoJob],
     choice: ModelChoice,
-    folder: Path,
+    where: str,
     *,
     processes: int,
     progress: Callable[[int, int | None], None],
@@ -51,14 +51,14 @@ def index_videos(
     Args:
         jobs: the videos; those in the archive already cost a look at their bytes.
         choice: the models that the archive was made with.
-        folder: the archive.
+        where: the archive.
         processes: at once.
         progress: called with the videos done, and all.
     """
     result = IndexingResult()
     with ExitStack() as stack:
         workers = [
-            stack.enter_context(VideoWorker(choice, folder))
+            stack.enter_context(VideoWorker(choice, where))
             for _ in range(min(processes, len(jobs)))
         ]
         for done, (job, outcome) in enumerate(_outcomes(jobs, workers), 1):

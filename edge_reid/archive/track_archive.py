@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_reid.archive.archive_store import ArchiveModels
 from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks, line_of, track_of
-from edge_reid.core.errors import ModelMismatchError, StoreError
+from edge_reid.core.errors import StoreError
 from edge_reid.core.files import remove_abandoned_drafts, write_whole
 from edge_reid.core.types import Vector, Vectors
 
@@ -37,15 +38,6 @@ class ArchivedVideo:
     tracks: int
     changed_ns: int
     """When its vectors were written, Unix time: since then they are the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveModels:
-    """What an archive was made with: embeddings of others are not comparable."""
-
-    model_id: str
-    dimension: int
-    detector_sha256: str
 
 
 class TrackArchive:
@@ -69,11 +61,7 @@ class TrackArchive:
         """
         if (folder / HEAD).exists():
             archive = cls.open(folder)
-            if archive.models != models:
-                raise ModelMismatchError(
-                    f"{folder}: expected an archive of model {models.model_id}, got one of "
-                    f"{archive.models.model_id} or of another detector; give another --out"
-                )
+            archive.models.check(models, str(folder))
             try:
                 remove_abandoned_drafts(folder)
             except OSError as error:

@@ -10,8 +10,10 @@ import numpy as np
 
 from edge_reid.agent.pipeline import Pipeline
 from edge_reid.agent.policy import MatchPolicy, PolicyHolder
+from edge_reid.archive.archive_store import ArchiveModels
+from edge_reid.archive.archive_urls import open_archive
 from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
-from edge_reid.archive.track_archive import ArchiveModels, TrackArchive, stacked
+from edge_reid.archive.track_archive import stacked
 from edge_reid.capture.open_source import open_source
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.decide_settings import DecideSettings
@@ -27,6 +29,8 @@ from edge_reid.vision.detect import Detector, load_detector
 from edge_reid.vision.embed import Embedder
 from edge_reid.wire.events import rfc3339
 
+PATIENCE_S = 60.0
+"""How long a database is waited for that restarts, before a video is given up."""
 ONE_CROP_IS_ENOUGH = DecideSettings(threshold=0.99, min_crops=1)
 
 
@@ -55,8 +59,13 @@ class ModelChoice:
         return ArchiveModels(manifest.model_id, manifest.dimension, file_sha256(self.detector))
 
 
-def add_video(job: VideoJob, choice: ModelChoice, folder: Path) -> int | None:
+def add_video(job: VideoJob, choice: ModelChoice, where: str) -> int | None:
     """Put the tracks of a video into an archive, unless they are there.
+
+    Args:
+        job: the video.
+        choice: the models that the archive was made with.
+        where: the archive.
 
     Returns:
         how many tracks are new; None: it is there, and stays as it is.
@@ -65,14 +74,13 @@ def add_video(job: VideoJob, choice: ModelChoice, folder: Path) -> int | None:
         SourceError: the file is no video that can be read.
         StoreError: the archive cannot be written.
     """
-    archive, digest = TrackArchive.open(folder), _digest(job.path)
+    archive, digest = open_archive(where, "--out", patience_s=PATIENCE_S), _digest(job.path)
     if archive.has(digest):
         return None
     found = _tracks(job, choice)
     dimension = archive.models.dimension
     vectors = stacked([vector for _, vector in found], dimension)
-    archive.add(VideoTracks(digest, tuple(track for track, _ in found), vectors))
-    return len(found)
+    return archive.add(VideoTracks(digest, tuple(track for track, _ in found), vectors))
 
 
 def _digest(path: Path) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
-from pathlib import Path
 from typing import Any
 
 from edge_reid.archive.video_tracks import ModelChoice, VideoJob, add_video
@@ -36,11 +35,11 @@ class VideoWorker:
 
     Args:
         choice: the models that the archive was made with.
-        folder: the archive.
+        where: the archive.
     """
 
-    def __init__(self, choice: ModelChoice, folder: Path) -> None:
-        self._task = choice, folder
+    def __init__(self, choice: ModelChoice, where: str) -> None:
+        self._task = choice, where
         self._process: Any = None
         self._pipe: Any = None
 
@@ -93,13 +92,13 @@ def first_done(workers: Iterable[VideoWorker]) -> list[VideoWorker]:
     return [by_pipe[pipe] for pipe in connection.wait(by_pipe)]
 
 
-def _work(pipe: Any, choice: ModelChoice, folder: Path) -> None:
+def _work(pipe: Any, choice: ModelChoice, where: str) -> None:
     """Do what comes, in the process of a worker; it ends with the one that started it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError):
         while True:
             job = pipe.recv()
-            pipe.send(outcome_of(lambda: add_video(job, choice, folder)))  # noqa: B023 - at once
+            pipe.send(outcome_of(lambda: add_video(job, choice, where)))  # noqa: B023 - at once
 
 
 def outcome_of(work: Callable[[], int | None]) -> VideoOutcome:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import psycopg
 
-from edge_reid.consumers.postgres_store import CONNECT_TIMEOUT_S, checked_url, one_line
 from edge_reid.consumers.stored_query import Answer, StoredQuery, answers
 from edge_reid.core.errors import StoreError
+from edge_reid.storage.postgres import CONNECT_TIMEOUT_S, checked_url, one_line
 
 
 def read_postgres(url: str, query: StoredQuery[Answer], option: str) -> list[Answer]:

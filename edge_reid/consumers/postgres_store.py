@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from edge_reid.consumers.event_store import (
     BATCH_MAX,
@@ -23,10 +22,10 @@ from edge_reid.consumers.event_store import (
 from edge_reid.consumers.postgres_months import Month, add_month, drop_before, months_of
 from edge_reid.consumers.postgres_schema import migrate_schema
 from edge_reid.consumers.zone_rows import ZONE_COLUMNS, ZONE_TABLE, by_table, zone_row
-from edge_reid.core.errors import StoreError, UsageError
+from edge_reid.core.errors import StoreError
+from edge_reid.storage.postgres import CONNECT_TIMEOUT_S, checked_url, one_line
 from edge_reid.wire.payloads import AnyEvent, EventPayload, utc_s
 
-CONNECT_TIMEOUT_S = 5
 PATIENCE_MS = 30_000
 """A statement that takes longer is given up and tried again."""
 
@@ -139,26 +138,3 @@ class PostgresStore:
             db.close()
             raise
         return db
-
-
-def checked_url(url: str, option: str) -> str:
-    """The URL of a database, if it is one and holds no password.
-
-    Raises:
-        UsageError: it is none, or others could read a password in it.
-    """
-    try:
-        parts = conninfo_to_dict(url)
-    except psycopg.Error as error:
-        raise UsageError(f"{option}: is no PostgreSQL URL: {one_line(error)}") from error
-    if "password" in parts:
-        raise UsageError(
-            f"{option}: should hold no password, which others could read; put it into PGPASSFILE,"
-            " PGSERVICEFILE or PGPASSWORD"
-        )
-    return url
-
-
-def one_line(error: Exception) -> str:
-    """What a database says, without its line breaks."""
-    return " ".join(str(error).split())

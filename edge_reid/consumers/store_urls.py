@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from edge_reid.consumers.event_readers import read_lines, read_sqlite
 from edge_reid.consumers.event_store import EventStore
@@ -12,9 +11,9 @@ from edge_reid.consumers.sqlite_store import SqliteStore
 from edge_reid.consumers.stored_query import Answer, StoredQuery
 from edge_reid.consumers.webhook_store import WebhookStore, WebhookTarget
 from edge_reid.core.errors import UsageError
-from edge_reid.core.extras import how_to_install
 from edge_reid.core.redact import redact
 from edge_reid.storage.file_head import FileHead
+from edge_reid.storage.postgres_urls import is_postgres, needs_psycopg, scheme_of
 
 STDOUT = "-"
 STDIN = "-"
@@ -30,10 +29,9 @@ def open_store(where: str, webhook: WebhookTarget | None = None) -> EventStore:
     """
     if webhook:
         return WebhookStore(webhook)
-    scheme = _scheme(where)
-    if scheme == "sqlite":
+    if scheme_of(where) == "sqlite":
         return SqliteStore(_sqlite_path("--to", where))
-    if scheme in {"postgresql", "postgres"}:
+    if is_postgres(where):
         return _postgres_store(where)
     if where == STDOUT or where.endswith(".jsonl"):
         return LinesStore(None if where == STDOUT else Path(where))
@@ -53,10 +51,10 @@ def read_events(where: str, query: StoredQuery[Answer], option: str = "--from") 
         UsageError: it is none of these.
         StoreError: it cannot be read.
     """
-    scheme = _scheme(where)
+    scheme = scheme_of(where)
     if scheme == "sqlite":
         return read_sqlite(_sqlite_path(option, where), query)
-    if scheme in {"postgresql", "postgres"}:
+    if is_postgres(where):
         return _postgres_events(where, query, option)
     if scheme:
         raise _none_of_ours(option, where)
@@ -74,20 +72,12 @@ def _is_sqlite(path: Path) -> bool:
 
 def is_database(where: str) -> bool:
     """Whether what is stored there can be deleted event by event."""
-    return _scheme(where) in {"sqlite", "postgresql", "postgres"}
+    return is_postgres(where) or scheme_of(where) == "sqlite"
 
 
 def is_web_server(where: str) -> bool:
     """Whether events go there by HTTP; `http://` is refused later, with the reason."""
-    return _scheme(where) in {"https", "http"}
-
-
-def _scheme(where: str) -> str:
-    """What stands in front of the colon; empty for a file, and for what is no address."""
-    try:
-        return urlsplit(where).scheme
-    except ValueError:
-        return ""
+    return scheme_of(where) in {"https", "http"}
 
 
 def _sqlite_path(option: str, where: str) -> Path:
@@ -111,7 +101,7 @@ def _postgres_store(where: str) -> EventStore:
     try:
         from edge_reid.consumers.postgres_store import PostgresStore  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise _needs_psycopg("--to") from error
+        raise needs_psycopg("--to") from error
     return PostgresStore(where)
 
 
@@ -119,11 +109,5 @@ def _postgres_events(where: str, query: StoredQuery[Answer], option: str) -> lis
     try:
         from edge_reid.consumers.postgres_reader import read_postgres  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise _needs_psycopg(option) from error
+        raise needs_psycopg(option) from error
     return read_postgres(where, query, option)
-
-
-def _needs_psycopg(option: str) -> UsageError:
-    return UsageError(
-        f"{option} postgresql://…: needs psycopg, not installed; {how_to_install('postgres')}"
-    )

@@ -13,7 +13,8 @@ from support.simulated_embeddings import SimulatedPeople
 from edge_reid.archive import ann_upkeep
 from edge_reid.archive.ann_file import AnnFile
 from edge_reid.archive.ann_upkeep import ann_path, current_ann
-from edge_reid.archive.archive_search import ArchiveFindings, search_archive
+from edge_reid.archive.archive_findings import ArchiveFindings
+from edge_reid.archive.archive_search import search_archive
 from edge_reid.archive.track_archive import ArchivedVideo, TrackArchive
 from edge_reid.core.errors import StoreError
 from edge_reid.core.progress import no_progress

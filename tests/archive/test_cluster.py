@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.postgres import Postgres
 
 pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
 
 from edge_reid.archive import cluster_indexing
+from edge_reid.archive.archive_store import ArchiveModels
+from edge_reid.archive.archive_urls import create_archive, from_anywhere
 from edge_reid.archive.cluster_indexing import (
     Cluster,
     ClusterOrder,
@@ -16,7 +19,7 @@ from edge_reid.archive.cluster_indexing import (
     index_on_cluster,
     versions_here,
 )
-from edge_reid.archive.track_archive import ArchiveModels, TrackArchive
+from edge_reid.archive.track_archive import TrackArchive
 from edge_reid.archive.video_tracks import VideoJob
 from edge_reid.core.errors import ConfigError, SourceError
 from edge_reid.core.progress import no_progress
@@ -25,7 +28,7 @@ JOB = VideoJob(Path("a.mp4"), "gate", "2026-03-01T12:00:00Z")
 
 
 def order(folder: Path, *versions: str) -> ClusterOrder:
-    return ClusterOrder(folder, None, None, "auto", versions or versions_here())
+    return ClusterOrder(str(folder), None, None, "auto", versions or versions_here())
 
 
 def test_plain_connections_stay_on_this_machine() -> None:
@@ -63,3 +66,13 @@ def test_a_worker_with_other_versions_or_models_does_nothing(tmp_path: Path) -> 
     assert other.failure.startswith("its worker has other versions than edge-reid 0.0.1, numpy 1.0")
     assert do_video(JOB, order(archive.folder)).failure.startswith("its worker has other models")
     assert "expected an archive" in do_video(JOB, order(tmp_path)).failure
+
+
+def test_a_worker_opens_a_database_by_its_address(pgvector: Postgres) -> None:
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+    with psycopg.connect(pgvector.url) as db:
+        db.execute("DROP SCHEMA IF EXISTS edge_reid_archive CASCADE")
+    where = from_anywhere(pgvector.url)
+    create_archive(where, ArchiveModels("0" * 16, 256, "d" * 64))
+    order = ClusterOrder(where, None, None, "auto", versions_here())
+    assert do_video(JOB, order).failure.startswith("its worker has other models")

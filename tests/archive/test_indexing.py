@@ -92,7 +92,7 @@ def test_a_video_that_kills_its_process_keeps_nobody_from_the_others(tmp_path: P
         result = index_videos(
             [a_job(path) for path in (bad, *good)],
             CHOICE,
-            archive.folder,
+            str(archive.folder),
             processes=2,
             progress=lambda *counts: done.append(counts),
         )

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_reid.archive.archive_search import ArchiveFindings, ArchiveSearch
+from edge_reid.archive.archive_findings import ArchiveFindings
+from edge_reid.archive.archive_search import ArchiveSearch
+from edge_reid.archive.archive_store import ArchiveModels
 from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
-from edge_reid.archive.track_archive import ArchiveModels, TrackArchive, stacked
+from edge_reid.archive.track_archive import TrackArchive, stacked
 from edge_reid.core.errors import ModelMismatchError, StoreError
 from edge_reid.core.types import Vector
 

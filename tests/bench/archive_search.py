@@ -33,7 +33,8 @@ from edge_reid.archive.ann_building import AnnSource, build_ann
 from edge_reid.archive.ann_file import AnnFile
 from edge_reid.archive.ann_index import AnnIndex
 from edge_reid.archive.ann_upkeep import ann_path
-from edge_reid.archive.archive_search import ArchiveFindings, ArchiveSearch
+from edge_reid.archive.archive_findings import ArchiveFindings
+from edge_reid.archive.archive_search import ArchiveSearch
 from edge_reid.archive.track_archive import ArchivedVideo, TrackArchive
 from edge_reid.cli.verb_progress import counting
 from edge_reid.core.files import read_json_or_none, write_whole

@@ -17,6 +17,7 @@ import pytest
 from support import campus
 from support.dask_cluster import DaskCluster
 from support.outcome import Outcome
+from support.postgres import Postgres
 
 from edge_reid.cli.verbs.index import jobs_of
 from edge_reid.core.errors import UsageError
@@ -108,6 +109,36 @@ def test_an_archive_is_the_same_if_a_cluster_made_it_and_a_worker_was_killed(
         victim.kill()
         assert running.wait(timeout=300) == 0, running.communicate()[1]
     assert content(tmp_path / "many") == content(archive)
+
+
+def test_a_database_has_the_same_archive_whoever_indexes_and_whoever_is_killed(
+    archive: Path,
+    videos: Path,
+    pgvector: Postgres,
+    photos: dict[str, list[Path]],
+    edge_reid: Command,
+    tmp_path: Path,
+    start: Callable[..., subprocess.Popen],
+) -> None:
+    """By one process that is killed and by a cluster, at once."""
+    pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+    with psycopg.connect(pgvector.url) as db:
+        db.execute("DROP SCHEMA IF EXISTS edge_reid_archive CASCADE")
+    words = ("index", videos, "--out", pgvector.url)
+    with DaskCluster(tmp_path, workers=1) as cluster:
+        indexers = [start(*words, "--processes", 1), start(*words, *cluster.options)]
+        os.kill(a_worker_of(indexers[0]), signal.SIGKILL)
+        for indexer in indexers:
+            assert indexer.wait(timeout=300) == 0, indexer.communicate()[1]
+    assert "3 videos, 0 tracks are new in postgresql://" in edge_reid(*words).out
+    search = ("search", *photos["red-sleeves"], "--json", "--top", 100, "--archive")
+    here, there = (json.loads(edge_reid(*search, where).out) for where in (archive, pgvector.url))
+    lists = [path.read_bytes() for path in archive.glob("*.jsonl")]
+    assert len(there) == sum(len(lines.splitlines()) for lines in lists)
+    for expected, found in zip(here, there, strict=True):
+        assert found.pop("similarity") == pytest.approx(expected.pop("similarity"), abs=1.01e-4)
+        assert found == expected
 
 
 def does_video(worker: subprocess.Popen, videos: Path) -> bool:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,25 @@ def postgres_folder() -> Path | None:
     return next((it for it in folders if shutil.which("initdb", path=str(it))), None)
 
 
-class Postgres:
-    """It does not run as root, so as root the user `postgres` runs it."""
+def pgvector_folder() -> Path | None:
+    """Where the programs of one with pgvector are: those in the package pgserver."""
+    package = find_spec("pgserver")
+    return Path(str(package.origin)).parent / "pginstall" / "bin" if package else None
 
-    def __init__(self, programs: Path) -> None:
-        self._programs = programs
+
+class Postgres:
+    """It does not run as root, so as root the user `postgres` runs it.
+
+    Args:
+        programs: the folder of them.
+        is_copied: they are taken from a copy of their package, as they may lie in a folder that is
+            closed to that user.
+    """
+
+    def __init__(self, programs: Path, *, is_copied: bool = False) -> None:
         # not below pytest's folders: those of root are closed to others
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._programs = self._copied(programs) if is_copied else programs
         self._data = self.folder / "data"
         self._as: dict[str, Any] = {}
         if os.getuid() == 0:
@@ -72,6 +85,12 @@ class Postgres:
             assert time.monotonic() < deadline_s, "postgres does not answer"
             time.sleep(0.05)
 
+    @property
+    def process(self) -> int:
+        """The number of the first of its processes, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def crash(self) -> None:
         """An immediate shutdown: it recovers from its log at the next start."""
         if self._process is not None:
@@ -82,6 +101,14 @@ class Postgres:
     def remove(self) -> None:
         self.crash()
         shutil.rmtree(self.folder)
+
+    def _copied(self, programs: Path) -> Path:
+        """With the libraries beside the package, which they find by their place."""
+        package = programs.parents[1]
+        for name in (package.name, f"{package.name}.libs"):
+            if (package.parent / name).exists():
+                shutil.copytree(package.parent / name, self.folder / name)
+        return self.folder / programs.relative_to(package.parent)
 
     def _is_ready(self) -> bool:
         check = [str(self._programs / "pg_isready"), "-q", "-h", str(self.folder)]

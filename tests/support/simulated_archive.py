@@ -7,8 +7,9 @@ from pathlib import Path
 
 from support.simulated_embeddings import DIMENSION, SimulatedPeople
 
+from edge_reid.archive.archive_store import ArchiveModels
 from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
-from edge_reid.archive.track_archive import ArchiveModels, TrackArchive
+from edge_reid.archive.track_archive import TrackArchive
 
 MODELS = ArchiveModels("0" * 16, DIMENSION, "0" * 64)
 

@@ -31,7 +31,12 @@ def index(
         list[Path],
         typer.Argument(metavar="VIDEOS...", help="Video files, and folders of them."),
     ],
-    out: Annotated[Path, typer.Option(metavar="ARCHIVE", help="The archive, a folder.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="ARCHIVE", help="The archive: a folder, or postgresql://user@host/database."
+        ),
+    ],
     camera: Annotated[
         str | None, typer.Option(help="Whose videos. [default: each by the name of its folder]")
     ] = None,
@@ -63,15 +68,14 @@ def index(
 
     It may be stopped at any time: what is done is not done again.
     """
-    from edge_reid.archive.ann_upkeep import current_ann
-    from edge_reid.archive.track_archive import TrackArchive
+    from edge_reid.archive.archive_urls import create_archive
     from edge_reid.archive.video_tracks import ModelChoice
     from edge_reid.cli.output import count
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
     from edge_reid.core.config.vision_settings import runtime_name
     from edge_reid.core.errors import SourceError
-    from edge_reid.core.progress import of_stage
+    from edge_reid.core.redact import redact
 
     jobs = jobs_of(videos, camera, start_time)
     choice = ModelChoice(
@@ -81,21 +85,21 @@ def index(
     )
     there = _ClusterOptions(cluster, ca_file, cert_file, key_file)
     there.check(processes)
-    archive = TrackArchive.create(out, choice.identity)
+    archive = create_archive(out, choice.identity)
     if there.url is None:
         result = _index_here(jobs, choice, out, processes)
     else:
         result = _index_there(jobs, out, there, model, detector, choice.runtime)
     for path, reason in result.failed.items():
         typer.echo(f"left out {path}: {reason}", err=True)
-    typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {out}")
+    typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {redact(out)}")
     if result.kept:
         typer.echo(
             f"{result.kept} of these: in it already, and camera and start time stay as they were; "
             "to change them, delete what is there of the video and index it again"
         )
-    with stages() as progress_of:
-        current_ann(archive, archive.videos(), of_stage("making an index", progress_of))
+    with stages() as progress:
+        archive.make_index(progress)
     if result.failed:
         raise SourceError(
             f"expected {len(jobs)} videos that can be read, got {len(jobs) - len(result.failed)};"
@@ -124,7 +128,7 @@ class _ClusterOptions(NamedTuple):
 
 
 def _index_here(
-    jobs: Sequence[VideoJob], choice: ModelChoice, out: Path, processes: int | None
+    jobs: Sequence[VideoJob], choice: ModelChoice, out: str, processes: int | None
 ) -> IndexingResult:
     from edge_reid.archive.indexing import index_videos
     from edge_reid.cli.verb_progress import counting
@@ -136,7 +140,7 @@ def _index_here(
 
 def _index_there(
     jobs: Sequence[VideoJob],
-    out: Path,
+    out: str,
     there: _ClusterOptions,
     model: Path | None,
     detector: Path | None,
@@ -144,6 +148,7 @@ def _index_there(
 ) -> IndexingResult:
     from dataclasses import replace
 
+    from edge_reid.archive.archive_urls import from_anywhere
     from edge_reid.archive.cluster_indexing import (
         Cluster,
         ClusterOrder,
@@ -153,7 +158,7 @@ def _index_there(
     from edge_reid.cli.verb_progress import counting
 
     order = ClusterOrder(
-        out.absolute(),
+        from_anywhere(out),
         model.absolute() if model else None,
         detector.absolute() if detector else None,
         runtime,

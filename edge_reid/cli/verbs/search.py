@@ -17,7 +17,7 @@ from edge_reid.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from edge_reid.archive.archive_search import ArchiveFindings
+    from edge_reid.archive.archive_findings import ArchiveFindings
 
 
 def search(
@@ -28,7 +28,12 @@ def search(
         ),
     ],
     archive: Annotated[
-        Path, typer.Option("--archive", metavar="ARCHIVE", help="A folder, of `edge-reid index`.")
+        str,
+        typer.Option(
+            "--archive",
+            metavar="ARCHIVE",
+            help="Of `edge-reid index`: a folder, or postgresql://user@host/database.",
+        ),
     ],
     top: Annotated[int, typer.Option(min=1, help="Tracks to show.")] = 20,
     camera: Annotated[str | None, typer.Option(help="Only this camera. [default: all]")] = None,
@@ -40,8 +45,7 @@ def search(
     detector: DetectorOption = None,
 ) -> None:
     """Find somebody in an archive of recorded video. Ranked, where and when."""
-    from edge_reid.archive.archive_search import search_archive
-    from edge_reid.archive.track_archive import TrackArchive
+    from edge_reid.archive.archive_urls import open_archive
     from edge_reid.cli.photo_files import photo_files
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.cli.verb_progress import stages
@@ -51,7 +55,7 @@ def search(
     from edge_reid.matching.fusion import mean_vector
     from edge_reid.matching.threshold import threshold_for
 
-    opened = TrackArchive.open(archive)
+    opened = open_archive(archive)
     files = photo_files(photos).photos
     pick = parse_pick(box, files, largest=largest)
     embedder = PhotoEmbedder(model, detector)
@@ -60,26 +64,15 @@ def search(
     if vector is None:
         raise PhotoError("expected photos of one person, got some that cancel each other out")
     with stages() as progress:
-        found = search_archive(opened, vector, top=top, camera=camera, progress=progress)
+        found = opened.find(vector, top=top, camera=camera, progress=progress)
     fpir = DecideSettings().target_fpir if target_fpir is None else target_fpir
     threshold = threshold_for(embedder.manifest.impostor_quantiles, fpir, max(1, found.tracks))
-    _advise(found)
+    if advice := opened.advice(found):
+        typer.echo(advice, err=True)
     if as_json:
         _print_json(found, threshold)
     else:
         _print(found, threshold)
-
-
-def _advise(found: ArchiveFindings) -> None:
-    from edge_reid.archive.ann_upkeep import EXACT_TRACKS, has_faiss
-    from edge_reid.core.extras import how_to_install
-
-    if found.is_exact and found.tracks > EXACT_TRACKS and not has_faiss():
-        typer.echo(
-            f"{found.tracks} tracks were compared one by one; with faiss-cpu the next search "
-            f"makes an index of them: {how_to_install('archive')}",
-            err=True,
-        )
 
 
 def _print_json(found: ArchiveFindings, threshold: float) -> None:

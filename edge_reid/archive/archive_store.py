@@ -1,0 +1,83 @@
+"""What every archive offers, wherever it is kept: to those who index, and to those who search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_reid.archive.archive_findings import ArchiveFindings
+from edge_reid.archive.archived_track import VideoTracks
+from edge_reid.core.errors import ModelMismatchError
+from edge_reid.core.progress import StageProgress
+from edge_reid.core.types import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveModels:
+    """What an archive was made with: embeddings of others are not comparable."""
+
+    model_id: str
+    dimension: int
+    detector_sha256: str
+
+    def check(self, given: ArchiveModels, name: str) -> None:
+        """Make sure that an archive of these may get tracks of what was given.
+
+        Raises:
+            ModelMismatchError: those are other models.
+        """
+        if given != self:
+            raise ModelMismatchError(
+                f"{name}: expected an archive of model {given.model_id}, got one of "
+                f"{self.model_id} or of another detector; give another --out"
+            )
+
+
+class ArchiveStore(Protocol):
+    """Keeps the tracks of videos, each video whole or not at all, and finds who is alike.
+
+    Any number of processes may write to one at once, and others search it meanwhile.
+    """
+
+    @property
+    def models(self) -> ArchiveModels:
+        """What it was made with."""
+
+    def has(self, sha256: str) -> bool:
+        """Whether this video is in it, under whatever name.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+
+    def add(self, video: VideoTracks) -> int:
+        """Put the tracks of a video into it; returns how many are new.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+
+    def make_index(self, progress: StageProgress) -> None:
+        """Make, or bring up to date, the approximate index that a large archive needs.
+
+        Raises:
+            StoreError: the archive cannot be read, or the index not be written.
+        """
+
+    def find(
+        self, vector: Vector, *, top: int, camera: str | None, progress: StageProgress
+    ) -> ArchiveFindings:
+        """The tracks most like somebody.
+
+        Args:
+            vector: (D,) unit length, of the photos of one person.
+            top: so many at most.
+            camera: only its tracks; None: all.
+            progress: called while it takes long.
+
+        Raises:
+            StoreError: it cannot be read, or is damaged.
+        """
+
+    def advice(self, found: ArchiveFindings) -> str | None:
+        """What would make such a search faster; None: nothing that is needed."""
