@@ -468,6 +468,7 @@ def test_a_camera_that_the_index_does_not_propose_is_compared_track_by_track(
     tracks = tuple(a_track("far.mp4", "far", TRACKS + row) for row in range(len(vectors)))
     large.add(VideoTracks("f" * 64, tracks, vectors.astype(np.float32)))
     make_index(large)
+    assert not find(large, probe).is_exact
     found = find(large, probe, camera="far")
     assert (found.is_exact, found.tracks) == (True, EXACT + 100)
     assert rows(found) == (TRACKS + np.argsort(-(vectors @ probe))[:10]).tolist()
