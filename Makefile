@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # end. Most wait for a broker, a camera or a clock, so four on two cores; TensorFlow's do not wait.
 BESIDE := --dist loadfile --no-loadscope-reorder --durations=10
 # Rooms whose docstrings have examples that are run.
-EXAMPLES := edge_reid/archive/ann_building.py edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
+EXAMPLES := edge_reid/archive/ann_building.py edge_reid/archive/ivfflat_upkeep.py edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
 
 .PHONY: demo demo-live test soak check reference node-packages home-assistant bench device-test boot-test setup setup-device broker clean
 

@@ -3,7 +3,7 @@
 Pgvector's IVFFlat: embeddings in lists by the nearest of some centroids, as in `ann_index`, and
 whole. It is made beside those who index and search, of whom nobody waits for it; PostgreSQL itself
 adds what comes and takes away what goes. Its other kind, HNSW, takes 25 times as long to make, and
-finds less (`tests/bench/README.md`).
+finds less of a large archive (`tests/bench/README.md`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge_reid.storage.postgres import one_line
 _log = logging.getLogger(__name__)
 
 EXACT_TRACKS = 100_000
-"""So many are compared within 100 ms of a processor (`tests/bench/pgvector_search.py`)."""
+"""So many take 50 to 130 ms of a processor (`tests/bench/pgvector_search.py`)."""
 TRACKS_A_LIST = 1000
 MOST_LISTS = 1000
 """The memory that choosing centroids takes grows with their square."""
@@ -94,7 +94,9 @@ def _count(db: psycopg.Connection) -> int:
 
 def _is_needed(db: psycopg.Connection, tracks: int) -> bool:
     lists = lists_of_index(db)
-    return lists is None or OUTGROWN * lists <= lists_for(tracks)
+    if lists is None:
+        return True
+    return lists < MOST_LISTS and tracks >= OUTGROWN * TRACKS_A_LIST * lists
 
 
 def _make(db: psycopg.Connection, lists: int) -> None:

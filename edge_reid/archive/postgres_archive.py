@@ -153,12 +153,11 @@ def _session(url: str, patience_s: float = 0.0) -> Iterator[psycopg.Connection]:
             yield db
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(
-            f"PostgreSQL: {one_line(error)}; let the owner of {SCHEMA} grant what is missing"
+            f"PostgreSQL: {one_line(error)}; let who owns the database or {SCHEMA} grant it"
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise _UnreachableError(
-            f"PostgreSQL: cannot be used: {one_line(error)}; check the URL, and PGPASSFILE"
-        ) from error
+        advice = "" if error.sqlstate else "; check the URL, and PGPASSFILE"  # else it was reached
+        raise _UnreachableError(f"PostgreSQL: cannot be used: {one_line(error)}{advice}") from error
     except (psycopg.Error, UnicodeError) as error:
         raise StoreError(
             f"PostgreSQL: {one_line(error)}; check the schema {SCHEMA}, made by edge-reid index"

@@ -111,7 +111,7 @@ class EmbeddingManifest(_Manifest):
     """Since 0.5: the smallest of the hashes of the training pictures, 12 hex digits each, by which
     `calibrate` knows people that the model was trained on. Empty: not noted."""
     grey_world: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Since 0.6: the share of a crop's colour cast that is taken out before the model sees it."""
+    """Since 0.7: the share of a crop's colour cast that is taken out before the model sees it."""
     metrics: dict[str, float] = {}
     """Measured on held-out data, named `<data>_<metric>`."""
     quantisation: str = "int8"

@@ -305,7 +305,7 @@ def test_an_archive_is_its_owners_until_others_may_read_it(
     archive = open_archive(there)
     assert rows(find(archive, one.vectors[0])) == [1]
     said = complaint(lambda: archive.add(video("2", a_track("2.mp4", "gate", 2))))
-    assert "permission denied for table videos; let the owner" in said
+    assert "permission denied for table videos; let who owns" in said
 
 
 def test_a_wrong_password_is_one_line(
@@ -485,6 +485,7 @@ def test_a_camera_that_the_index_does_not_propose_is_compared_track_by_track(
     tracks = tuple(a_track("far.mp4", "far", TRACKS + row) for row in range(len(vectors)))
     large.add(VideoTracks("f" * 64, tracks, vectors.astype(np.float32)))
     make_index(large)
+    assert not find(large, probe).is_exact
     found = find(large, probe, camera="far")
     assert (found.is_exact, found.tracks) == (True, EXACT + 100)
     assert rows(found) == (TRACKS + np.argsort(-(vectors @ probe))[:10]).tolist()
@@ -509,9 +510,10 @@ def test_one_that_was_outgrown_is_made_anew(url: str, large: PostgresArchive) ->
     make_index(large)
     lists = "SELECT reloptions FROM pg_class WHERE relname = 'tracks_by_embedding'"
     assert execute(url, lists) == [(["lists=6"],)]
-    execute(url, "UPDATE edge_reid_archive.videos SET tracks = 20 * tracks")  # as if it had grown
-    make_index(large)
-    assert execute(url, lists) == [(["lists=120"],)]
+    for times, expected in ((3, 6), (2, 36), (200, 1000), (4, 1000)):  # as if it had grown
+        execute(url, f"UPDATE edge_reid_archive.videos SET tracks = {times} * tracks")
+        make_index(large)
+        assert execute(url, lists) == [([f"lists={expected}"],)]
     assert len(indexes(url)) == 1
 
 
