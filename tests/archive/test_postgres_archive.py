@@ -445,7 +445,9 @@ def test_an_index_finds_who_exact_search_finds(
         shown = [match.similarity for match in found.matches]
         assert shown == pytest.approx((embeddings[rows(found)] @ probe).tolist(), abs=1e-6)
         assert shown == sorted(shown, reverse=True)
-    assert missed <= 0.02 * 10 * len(probes)
+    # of six lists three are searched: 1.4 % missed in the mean of 15 indexes, 4 % by the worst,
+    # as each begins with other centroids; one that is no index of these would miss half
+    assert missed <= 0.1 * 10 * len(probes)
     await_that(lambda: indexes(url) == [("tracks_by_embedding", True, True)])
 
 
