@@ -12,6 +12,7 @@ from typing import Any
 from deploy.site.agent_config import Carried, Table
 from deploy.site.device_specs import DeviceTables, SharedTables, device_specs
 from edge_reid.core.names import NAME_PATTERN
+from edge_reid.core.redact import redact
 
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _OF_CAMERA = ("cert_file", "key_file")
@@ -29,7 +30,8 @@ def mistakes_between(table: Table) -> Iterator[str]:
     devices = _tables(table.get("devices"))
     shared = _shared(table)
     agents: list[str] = []
-    for name, device in devices.items():
+    for written, device in devices.items():
+        name = redact(written)  # people write an address there
         yield from _certificate_mistakes(shared.site, name, device)
         yield from _group_mistakes(name, device, table)
         if "hostname" not in device and not HOST_NAME.fullmatch(name):

@@ -24,7 +24,7 @@ from edge_reid.archive.vector_search import find_tracks
 from edge_reid.core.errors import StoreError
 from edge_reid.core.progress import StageProgress
 from edge_reid.core.types import Vector
-from edge_reid.storage.postgres import CONNECT_TIMEOUT_S, checked_url, one_line
+from edge_reid.storage.postgres import checked_url, connected, one_line
 
 RETRY_S = 1.0
 """Pause before a database is asked again that does not answer."""
@@ -98,6 +98,14 @@ class PostgresArchive:
             return db.execute(_HAS_VIDEO.encode(), (sha256,)).fetchone() is not None
 
     def add(self, video: VideoTracks) -> int:
+        try:
+            return self._added(video)
+        except _UnreachableError:  # in the midst of it: what was written is rolled back
+            if not self._patience_s:
+                raise
+            return self._added(video)
+
+    def _added(self, video: VideoTracks) -> int:
         camera = video.tracks[0].camera if video.tracks else None
         row = video.sha256, camera, len(video.tracks)
         with _session(self._url, self._patience_s) as db, db.transaction(), db.cursor() as cursor:
@@ -128,6 +136,10 @@ class PostgresArchive:
         )
 
 
+class _UnreachableError(StoreError):
+    """A database that is not there, or is there no more."""
+
+
 @contextmanager
 def _session(url: str, patience_s: float = 0.0) -> Iterator[psycopg.Connection]:
     """A connection; what the database says is raised as one line.
@@ -145,8 +157,8 @@ def _session(url: str, patience_s: float = 0.0) -> Iterator[psycopg.Connection]:
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         advice = "" if error.sqlstate else "; check the URL, and PGPASSFILE"  # else it was reached
-        raise StoreError(f"PostgreSQL: cannot be used: {one_line(error)}{advice}") from error
-    except psycopg.Error as error:
+        raise _UnreachableError(f"PostgreSQL: cannot be used: {one_line(error)}{advice}") from error
+    except (psycopg.Error, UnicodeError) as error:
         raise StoreError(
             f"PostgreSQL: {one_line(error)}; check the schema {SCHEMA}, made by edge-reid index"
         ) from error
@@ -156,12 +168,7 @@ def _connected(url: str, patience_s: float) -> psycopg.Connection:
     deadline_s = time.monotonic() + patience_s
     while True:
         try:
-            return psycopg.connect(
-                url,
-                autocommit=True,
-                connect_timeout=CONNECT_TIMEOUT_S,
-                application_name="edge-reid archive",
-            )
+            return connected(url, "edge-reid archive")
         except psycopg.OperationalError:
             if time.monotonic() >= deadline_s:
                 raise

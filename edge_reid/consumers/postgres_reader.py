@@ -6,7 +6,7 @@ import psycopg
 
 from edge_reid.consumers.stored_query import Answer, StoredQuery, answers
 from edge_reid.core.errors import StoreError
-from edge_reid.storage.postgres import CONNECT_TIMEOUT_S, checked_url, one_line
+from edge_reid.storage.postgres import checked_url, connected, one_line
 
 
 def read_postgres(url: str, query: StoredQuery[Answer], option: str) -> list[Answer]:
@@ -23,14 +23,11 @@ def read_postgres(url: str, query: StoredQuery[Answer], option: str) -> list[Ans
     """
     sql, parameters = query.select("%s")
     try:
-        with psycopg.connect(
-            checked_url(url, option),
-            connect_timeout=CONNECT_TIMEOUT_S,
-            application_name="edge-reid hits",
-        ) as db:
+        with connected(checked_url(url, option), "edge-reid hits") as db:
             db.read_only = True
-            rows = db.execute(sql.encode(), parameters).fetchall()
-    except psycopg.Error as error:
+            with db.transaction():
+                rows = db.execute(sql.encode(), parameters).fetchall()
+    except (psycopg.Error, UnicodeError) as error:
         raise StoreError(
             f"PostgreSQL: cannot be read: {one_line(error)}; check the URL and PGPASSFILE, and that"
             " a sink of this edge-reid has used it"

@@ -23,7 +23,7 @@ from edge_reid.consumers.postgres_months import Month, add_month, drop_before, m
 from edge_reid.consumers.postgres_schema import migrate_schema
 from edge_reid.consumers.zone_rows import ZONE_COLUMNS, ZONE_TABLE, by_table, zone_row
 from edge_reid.core.errors import StoreError
-from edge_reid.storage.postgres import CONNECT_TIMEOUT_S, checked_url, one_line
+from edge_reid.storage.postgres import checked_url, connected, one_line
 from edge_reid.wire.payloads import AnyEvent, EventPayload, utc_s
 
 PATIENCE_MS = 30_000
@@ -124,12 +124,7 @@ class PostgresStore:
                 self._month_retry_s = 0.0 if is_there else time.monotonic() + MONTH_RETRY_S
 
     def _connect(self) -> psycopg.Connection:
-        db = psycopg.connect(
-            self._url,
-            autocommit=True,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            application_name="edge-reid sink",
-        )
+        db = connected(self._url, "edge-reid sink")
         try:
             db.execute(f"SET statement_timeout = {PATIENCE_MS}")
             with db.transaction():

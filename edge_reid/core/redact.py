@@ -14,7 +14,9 @@ _MOST_CHARACTERS = 200
 _BROKEN_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:?/{1,3}", re.IGNORECASE)
 """The scheme of an address, also if a `:` or `/` of it is missing or was removed by a path."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/{1,3}\S+", re.IGNORECASE)
-_KEYS_OF_SECRETS = re.compile(r"pass|pwd|secret|token|key|login|user", re.IGNORECASE)
+_KEYS_OF_SECRETS = re.compile(r"pass|pwd|secret|token|key|login|user|wifi", re.IGNORECASE)
+_SIGNATURE = re.compile(r"[?&;][^=&;]*(key|sig|secret|credential)[^=&;]*=", re.IGNORECASE)
+"""An address that somebody has signed opens for whoever has it."""
 _HIDDEN = "…"
 
 
@@ -50,7 +52,7 @@ def may_hold_secret(key: str) -> bool:
 def _may_hold_login(text: str) -> bool:
     """Whether an address may hold a login; one without a host, such as `file:///x`, cannot."""
     is_unclear = place(text).endswith(_HIDDEN) and ":///" not in text
-    return has_login(text) or is_unclear
+    return has_login(text) or is_unclear or bool(_SIGNATURE.search(text))
 
 
 def _without_login(text: str) -> str:

@@ -47,6 +47,7 @@ def describe_mistakes(
         of_toml: whether somebody has written it as TOML: each line then says what to do there.
     """
     lines: list[str] = []
+    where = _without_logins(where)
     for item in error.errors(include_url=False):
         location = tuple(part for part in item["loc"] if part != _KEY_ITSELF)
         kind, message, value = item["type"], item["msg"], item.get("input")
@@ -68,6 +69,13 @@ def describe_mistakes(
         elif not _follows(item):
             lines.append(_refused(where(location), item, of_toml=of_toml))
     return tuple(lines)
+
+
+def _without_logins(where: Callable[[Location], Location]) -> Callable[[Location], Location]:
+    """The same, for people who write an address where the name of a table or a key belongs."""
+    return lambda location: tuple(
+        redact(part) if isinstance(part, str) else part for part in where(location)
+    )
 
 
 def _follows(item: ErrorDetails) -> bool:
@@ -142,7 +150,7 @@ def _meant(
         return ""
     there, _, meant = near[0].rpartition(".")
     beside_it = _dotted((*where(location)[:-1], meant))
-    return f"did you mean {beside_it if there == section else near[0]}?"
+    return f"did you mean {beside_it if there == section else redact(near[0])}?"
 
 
 def _paths(model: type[BaseModel], toward: Sequence[int | str], at: str = "") -> Iterator[str]:

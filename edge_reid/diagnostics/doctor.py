@@ -37,7 +37,7 @@ from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
-from edge_reid.mqtt.broker import Broker, login_files
+from edge_reid.mqtt.broker import Broker, certificate_shown
 from edge_reid.mqtt.connection import connect
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
@@ -315,8 +315,8 @@ def _broker(settings: MqttSettings | None) -> Diagnosis:
 def _certificate(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     """Whether the broker knows the agent by its name. One that cannot be read is `broker`'s."""
     holder = subject.holder
-    files = login_files(subject.mqtt) if subject.mqtt else {}
-    certificate = read_certificate(files.get("cert_file"))
+    shown = certificate_shown(subject.mqtt) if subject.mqtt else None
+    certificate = read_certificate(shown)
     if holder is None or certificate is None:
         return
 

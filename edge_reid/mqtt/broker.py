@@ -124,6 +124,13 @@ def _contradictions(settings: MqttSettings, url: ServerUrl, *, is_tls: bool) -> 
     return mistakes
 
 
+def certificate_shown(settings: MqttSettings) -> Path | None:
+    """The certificate that the broker is shown; None: none, as without TLS."""
+    url = ServerUrl.parse(settings.url, MQTT_PORTS) if settings.url else None
+    is_tls = url is not None and url.scheme in TLS_SCHEMES.values()
+    return login_files(settings)["cert_file"] if is_tls else None
+
+
 def login_files(settings: MqttSettings) -> dict[str, Path | None]:
     """What the settings name, else what systemd hands over under the usual name; by their keys."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")

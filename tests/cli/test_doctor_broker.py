@@ -127,6 +127,22 @@ def test_one_that_systemd_hands_over_is_looked_at_too(
     assert "✗ certificate" in outcome.out
 
 
+@pytest.mark.parametrize("url", ["", 'url = "mqtt://127.0.0.1:9"'])
+def test_one_that_no_broker_is_shown_stops_no_installer(
+    edge_reid: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """As where a device has had another agent, and its broker, before."""
+    assert certs(tmp_path / "pki", "agent door-1 --site lab --camera door")[0] == 0
+    handed = tmp_path / "credentials"
+    handed.mkdir()
+    certificate = tmp_path / "pki/clients/door-1.crt"
+    (handed / "mqtt.cert").write_bytes(certificate.read_bytes())
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
+    outcome = examined(edge_reid, tmp_path, url)
+    assert outcome.code == 0, outcome.out
+    assert "certificate" not in outcome.out
+
+
 @pytest.mark.parametrize("body", ["no certificate", ""])
 def test_what_is_no_certificate_is_said_once(edge_reid: Doctor, tmp_path: Path, body: str) -> None:
     (tmp_path / "agent.crt").write_text(body)

@@ -139,3 +139,23 @@ def test_no_login_is_shown(tmp_path: Path, value: str) -> None:
         said = str(mistakes(tmp_path, with_value(SOUND, ("mqtt", key), ["s3cret"])))
         assert "expected" in said
         assert "s3cret" not in said
+
+
+def test_no_login_in_the_name_of_a_table_or_key_is_shown(tmp_path: Path) -> None:
+    camera = {**SOUND, "cameras": {"rtsp://me:s3cret@gate": GATE}}
+    key = with_value(SOUND, ("mqtt", "me:s3cret@broker"), 1)
+    for table, line in (
+        (camera, "cameras.rtsp://gate: expected a name of a-z"),
+        (key, "mqtt.…@broker: unknown key"),
+    ):
+        said = "\n".join(mistakes(tmp_path, table))
+        assert said.startswith(line)
+        assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("query", ["sig=s3cret", "sv=1&X-Amz-Signature=s3cret", "apikey=s3cret"])
+def test_no_signature_of_an_address_is_shown(tmp_path: Path, query: str) -> None:
+    wrong = with_value(SOUND, ("gallery_sync", "source"), f"https://h.example/g?{query}")
+    (said,) = mistakes(tmp_path, wrong)
+    assert "got 'https://h.example'" in said
+    assert "s3cret" not in said

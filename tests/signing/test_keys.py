@@ -54,7 +54,9 @@ def test_a_key_is_for_what_it_was_made_for(tmp_path):
     release, _ = SigningKey.generate().write(tmp_path, "release")
     assert read_signing_key(gallery, "gallery")
     assert read_signing_key(release, "release")
-    with pytest.raises(UsageError, match="expected a key for releases, got one for galleries"):
+    with pytest.raises(
+        UsageError, match=r"expected a key for releases, got one for galleries.*rename it"
+    ):
         read_signing_key(gallery, "release")
     with pytest.raises(UsageError, match="expected a key for galleries, got one for releases"):
         read_signing_key(release, "gallery")

@@ -72,3 +72,13 @@ def test_no_word_of_the_library_shows_through(tmp_path: Path, place: Place) -> N
 def test_what_is_wrong_and_where(tmp_path: Path, place: Place, value: object, line: str) -> None:
     found = mistakes(tmp_path, with_value(SOUND, place, value))
     assert any(line in said for said in found), found
+
+
+def test_no_login_in_the_name_of_a_device_is_shown(tmp_path: Path) -> None:
+    table = {
+        **SOUND,
+        "devices": {"rtsp://me:s3cret@gate": {**SOUND["devices"]["gate"], "group": "x"}},
+    }
+    said = "\n".join(mistakes(tmp_path, table))
+    assert "devices.rtsp://gate.group: expected one of" in said
+    assert "s3cret" not in said
