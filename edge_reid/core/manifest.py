@@ -111,10 +111,19 @@ class EmbeddingManifest(_Manifest):
     """Since 0.5: the smallest of the hashes of the training pictures, 12 hex digits each, by which
     `calibrate` knows people that the model was trained on. Empty: not noted."""
     grey_world: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Since 0.7: the share of a crop's colour cast that is taken out before the model sees it."""
+    """Since 0.7: the share of a crop's colour cast that is taken out before the model sees it. The
+    same file with another share makes embeddings that are not comparable, and has another id."""
     metrics: dict[str, float] = {}
     """Measured on held-out data, named `<data>_<metric>`."""
     quantisation: str = "int8"
+
+    @property
+    def model_id(self) -> str:
+        """Content hash of the model, and of what is done to crops before it, if anything."""
+        if not self.grey_world:
+            return super().model_id
+        fed = f"{self.sha256} grey_world {self.grey_world!r}".encode()
+        return hashlib.sha256(fed).hexdigest()[:MODEL_ID_LENGTH]
 
 
 class HeightRecall(_Section):

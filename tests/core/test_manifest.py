@@ -44,6 +44,13 @@ def test_model_id_is_the_head_of_the_content_hash():
     assert a_manifest().model_id == hashlib.sha256(b"the model").hexdigest()[:16]
 
 
+def test_the_same_file_fed_otherwise_is_another_model():
+    shares = (0.0, 0.25, 0.5)
+    ids = [a_manifest().model_copy(update={"grey_world": share}).model_id for share in shares]
+    assert len(set(ids)) == 3
+    assert ids[0] == a_manifest().model_id
+
+
 def test_a_file_that_is_not_the_manifests_is_refused(tmp_path: Path):
     model = a_model(tmp_path)
     write_manifest(a_manifest(), model)
