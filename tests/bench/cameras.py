@@ -1,12 +1,12 @@
-"""Live cameras on this machine: 2, 4 and 8 with one agent; 4 and 8 with as many agents of 0.5.0.
+"""Live cameras on this machine: 2, 4 and 8 with one agent; 4 and 8 with as many of earlier ones.
 
     PYTHONPATH=tests python tests/bench/cameras.py [--cameras 2 4 8] [--seconds 40] [--write]
 
 Every camera is the campus clip at 1920×1080 and 15 frames a second, looped, begun elsewhere in it,
 and served over RTSP by a process of its own. Every picture has its number in it, and the cameras
 know when it was due: ages are measured from there to the commit of what the look brought, the same
-way for every version. 0.5.0 is installed from this repository and PyPI, once, with the same NumPy,
-OpenCV and LiteRT. About six minutes; the first run takes two more.
+way for every version. Earlier ones are installed from this repository and PyPI, once, with the same
+NumPy, OpenCV and LiteRT. About eight minutes; the first run takes four more.
 
 Prints for each run: runs of the detector ("looks") a second and camera, and those of them that were
 committed within 500 ms; ages; processor time per second of stream; the memory of all processes
@@ -20,7 +20,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,9 +40,9 @@ import edge_reid
 CACHE = Path(tempfile.gettempdir()) / "edge-reid-bench"
 FPS, LOOKS_HZ = 15, 5
 IN_TIME_S = 0.5
-BEFORE = "0.5.0"
+BEFORE = "0.4.0", "0.5.0"
 COMPARED = (4, 8)
-"""Cameras that the earlier release is measured with, an agent each: of which it can look at all as
+"""Cameras that earlier releases are measured with, an agent each: of which it can look at all as
 often as is configured, and with which the machine is its limit."""
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="into tests/bench/README.md")
     given = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
-    earlier = python_of(BEFORE, CACHE)
+    earlier = {release: python_of(release, CACHE) for release in BEFORE}
     stream = the_stream()
     rows = []
     for fleet in fleets(given.cameras, earlier):
@@ -66,14 +66,15 @@ def main() -> None:
         write_section("cameras.py", text)
 
 
-def fleets(counts: Sequence[int], earlier: Path) -> Iterator[Fleet]:
+def fleets(counts: Sequence[int], earlier: Mapping[str, Path]) -> Iterator[Fleet]:
     here = Path(sys.executable)
     for count in counts:
         yield Fleet(count, 1, here, edge_reid.__version__)
         if count == COMPARED[0]:
             yield Fleet(count, count, here, edge_reid.__version__)
         if count in COMPARED:
-            yield Fleet(count, count, earlier, BEFORE)
+            for release, python in earlier.items():
+                yield Fleet(count, count, python, release)
 
 
 def the_stream() -> LoopedStream:
@@ -170,7 +171,7 @@ def measure(fleet: Fleet, cameras: Sequence[LoopedCamera], seconds: int) -> Row:
 
 
 def groups(agents: Sequence[int], cameras: Sequence[LoopedCamera]) -> dict[str, list[int]]:
-    """Processes by what they do; in 0.5.0 an agent decodes itself."""
+    """Processes by what they do; earlier agents decode themselves."""
     children = [pid for pid in process_tree(*agents) if pid not in agents]
     servers = [camera.server for camera in cameras]
     return {"looks": list(agents), "decoders": children, "servers": servers}
@@ -190,9 +191,9 @@ def report(rows: Sequence[Row], seconds: int) -> str:
 
 
 def comparison(rows: Sequence[Row]) -> Iterator[str]:
-    """One agent against as many of the earlier release as there are cameras."""
+    """One agent against as many of earlier releases as there are cameras."""
     for before in rows:
-        if before.fleet.release != BEFORE:
+        if before.fleet.release not in BEFORE:
             continue
         same = [row for row in rows if row.fleet.cameras == before.fleet.cameras]
         for now in (row for row in same if row.fleet.agents == 1):
@@ -205,7 +206,8 @@ def compared(now: Row, before: Row) -> str:
     soon = f", {in_time[0] / in_time[1]:.1f} ×" if in_time[1] else ""
     looks = np.mean(now.looks_hz) / np.mean(before.looks_hz)
     return (
-        f"One agent against {before.fleet.agents} of {BEFORE}, {before.fleet.cameras} cameras: "
+        f"One agent against {before.fleet.agents} of {before.fleet.release}, "
+        f"{before.fleet.cameras} cameras: "
         f"{in_time[0]:.2f} looks a second and camera within {1e3 * IN_TIME_S:.0f} ms, "
         f"{in_time[1]:.2f} before{soon}; {looks:.1f} × all looks; "
         f"{now.held.all_mb / before.held.all_mb:.2f} × the memory, "

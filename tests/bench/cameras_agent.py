@@ -2,8 +2,9 @@
 
 python tests/bench/cameras_agent.py CONFIG LOG
 
-Of this version, or of 0.5.0 with the Python of an environment that has that one. Which picture was
-looked at says the number in it (`picture_clock`), so that no version is believed about its own age.
+Of this version, or of an earlier one with the Python of an environment that has that. Which picture
+was looked at says the number in it (`picture_clock`), so that no version is believed about its own
+age.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from support.picture_clock import number_in
 
 try:
     from edge_reid.core.config.settings_file import load_settings
-except ImportError:  # of 0.5.0
+except ImportError:  # of 0.5.0 and before
     from edge_reid.core.config import load_settings
 
 Note = Callable[[str, Any, int], None]
@@ -37,7 +38,7 @@ def main(config: Path, log: Path) -> None:
         try:
             run = agent_of_now(note)
         except ImportError:
-            run = agent_of_0_5_0(note)
+            run = agent_of_one_camera(note)
         with suppress(KeyboardInterrupt):
             run(load_settings(config, {}))
 
@@ -59,7 +60,7 @@ def agent_of_now(note: Note) -> Callable[[Any], Any]:
     return lambda settings: run_agent(settings, outputs=Outputs())
 
 
-def agent_of_0_5_0(note: Note) -> Callable[[Any], Any]:
+def agent_of_one_camera(note: Note) -> Callable[[Any], Any]:
     from edge_reid.cli.screen import RunScreen
 
     from edge_reid.agent import supervisor

@@ -7,7 +7,7 @@ import venv
 from importlib.metadata import version
 from pathlib import Path
 
-COMMITS = {"0.5.0": "d763e1f"}
+COMMITS = {"0.4.0": "671003e", "0.5.0": "d763e1f"}
 SAME = ("numpy", "opencv-python-headless", "ai-edge-litert")
 """Libraries of the same version, so that only our own work is compared."""
 _ROOT = Path(__file__).parents[2]
