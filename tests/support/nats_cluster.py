@@ -12,7 +12,7 @@ from pathlib import Path
 from support.consumer import eventually
 from support.mosquitto import free_port
 from support.requirements import absent
-from support.secured_broker import CAST, DEPLOY, certs
+from support.secured_broker import CAST, DEPLOY, certs, login_of
 
 from edge_reid.consumers.nats_feed import servers_of
 from edge_reid.core.config.broker_settings import MqttSettings
@@ -155,12 +155,7 @@ class SecuredNatsCluster(NatsCluster):
 
     def login(self, name: str) -> dict[str, Path]:
         """Settings of `[mqtt]` for somebody of the cast."""
-        own = self.pki / "clients" / name
-        return {
-            "ca_file": self.pki / "ca.crt",
-            "cert_file": own.with_suffix(".crt"),
-            "key_file": own.with_suffix(".key"),
-        }
+        return login_of(self.pki, name)
 
     def broker_for(self, name: str, node: int | None = None) -> Broker:
         return self.broker(node, **self.login(name))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from support.mosquitto import free_port
 from support.requirements import absent
-from support.secured_broker import CAST, certs
+from support.secured_broker import CAST, certs, login_of
 
 from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import BrokerError
@@ -62,12 +62,7 @@ class RabbitMq:
 
     def login(self, name: str) -> dict[str, Path]:
         """Settings of `[mqtt]` for somebody of the cast."""
-        own = self.pki / "clients" / name
-        return {
-            "ca_file": self.pki / "ca.crt",
-            "cert_file": own.with_suffix(".crt"),
-            "key_file": own.with_suffix(".key"),
-        }
+        return login_of(self.pki, name)
 
     def start(self) -> None:
         """And return when clients are let in."""

@@ -52,6 +52,16 @@ def certs(pki: Path, words: str) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
+def login_of(pki: Path, name: str) -> dict[str, Path]:
+    """Settings of `[mqtt]` for somebody of the cast whom `certs.py` wrote into `pki`."""
+    own = pki / "clients" / name
+    return {
+        "ca_file": pki / "ca.crt",
+        "cert_file": own.with_suffix(".crt"),
+        "key_file": own.with_suffix(".key"),
+    }
+
+
 class SecuredMosquitto(Mosquitto):
     """Only the port, the folders and the user of the shipped configuration are changed."""
 
@@ -79,12 +89,7 @@ class SecuredMosquitto(Mosquitto):
 
     def login(self, name: str) -> dict[str, Path]:
         """Settings of `[mqtt]` for somebody of the cast."""
-        own = self.pki / "clients" / name
-        return {
-            "ca_file": self.pki / "ca.crt",
-            "cert_file": own.with_suffix(".crt"),
-            "key_file": own.with_suffix(".key"),
-        }
+        return login_of(self.pki, name)
 
     def broker_for(self, name: str) -> Broker:
         settings = {"url": self.url, **self.login(name)}
