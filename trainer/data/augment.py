@@ -22,6 +22,10 @@ _BLUR_PX = (0.4, 1.2)
 """Standard deviation of the blur, at a crop 96 pixels wide; in proportion at others."""
 _NORMAL_WIDTH_PX = 96
 _SHRINK = (1.5, 3.0)
+_OVAL_WIDTH = (0.55, 0.95)
+"""Of the oval in which a crop shows its person, as a part of the crop's width."""
+_OVAL_EDGE = 0.4
+"""How softly it ends."""
 _STYLE_STEP = 7
 """Every so many pixels tell the colours of a picture."""
 _STYLE_GAIN = (0.6, 1.6)
@@ -35,7 +39,7 @@ def augment(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator)
     First who is seen and what moves the person, then light, the camera, last what stands in front.
     """
     changed = np.empty_like(images)
-    images = _blended(images, config, rng)
+    images = _elsewhere(_blended(images, config, rng), config, rng)
     styles = _styles(images, config, rng)
     for image, out, style in zip(images, changed, styles, strict=True):
         mirrored = cv2.flip(image, 1) if rng.random() < config.flip else image
@@ -58,6 +62,23 @@ def _blended(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator
             share = rng.uniform(0, 0.5)
             blended[index] = cv2.addWeighted(images[index], 1 - share, images[other], share, 0)
     return blended
+
+
+def _elsewhere(images: ImageBatch, config: AugmentConfig, rng: np.random.Generator) -> ImageBatch:
+    """Some of the pictures with the background of others; all others as they are."""
+    if not config.backdrop:
+        return images
+    height, width = images.shape[1:3]
+    down = np.abs(np.linspace(-1, 1, height, dtype=np.float32))[:, None, None]
+    across = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
+    moved = images.copy()
+    for index, other in enumerate(rng.permutation(len(images))):
+        if rng.random() < config.backdrop:
+            beside = np.abs(across - rng.uniform(-0.1, 0.1)) / rng.uniform(*_OVAL_WIDTH)
+            outside = np.clip((beside**2 + down**4 - 1) / _OVAL_EDGE + 0.5, 0, 1)
+            here = images[index].astype(np.float32)
+            moved[index] = here + outside * (images[other] - here) + 0.5
+    return moved
 
 
 def _either_way(limit: float, rng: np.random.Generator) -> float:

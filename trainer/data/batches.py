@@ -15,9 +15,9 @@ import numpy.typing as npt
 from edge_reid.vision.grey_world import balanced_batch
 from trainer.data.augment import augment
 from trainer.data.sampler import batches_per_epoch, pk_batches
+from trainer.data.unlabelled import UNLABELLED
 from trainer.recipe.recipe import Recipe
 
-UNLABELLED = -1
 _AHEAD = 6
 _POLL_S = 0.2
 

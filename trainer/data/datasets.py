@@ -190,8 +190,12 @@ def check_apart(sources: Sequence[PersonData]) -> None:
 
 
 def join_sources(sources: Sequence[PersonData], names: Sequence[str]) -> PersonData:
-    """Several data sets as one; their identities are taken to be different people."""
+    """Several data sets as one; their identities are taken to be different people.
+
+    So are their cameras: those of all but the first get other numbers.
+    """
     offsets = np.cumsum([0, *(len(s.identities) for s in sources)])
+    cameras = np.cumsum([0, *(1 + s.cameras.max(initial=NO_CAMERA) for s in sources)])
     return PersonData(
         tuple(path for s in sources for path in s.paths),
         np.concatenate(
@@ -200,7 +204,12 @@ def join_sources(sources: Sequence[PersonData], names: Sequence[str]) -> PersonD
                 for s, offset in zip(sources, offsets[:-1], strict=True)
             ]
         ),
-        np.concatenate([s.cameras for s in sources]),
+        np.concatenate(
+            [
+                np.where(s.cameras == NO_CAMERA, NO_CAMERA, s.cameras + offset)
+                for s, offset in zip(sources, cameras[:-1], strict=True)
+            ]
+        ),
         tuple(f"{n}/{i}" for n, s in zip(names, sources, strict=True) for i in s.identities),
     )
 

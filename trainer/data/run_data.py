@@ -20,7 +20,7 @@ from trainer.data.held_out_photos import (
     rows_named,
 )
 from trainer.data.pictures import Unreadable, readable_part
-from trainer.data.unlabelled import NONE_UNLABELLED, UnlabelledPictures, read_unlabelled
+from trainer.data.unlabelled import NONE_UNLABELLED, UNLABELLED, UnlabelledPictures, read_unlabelled
 from trainer.recipe.recipe import Recipe
 
 CACHE = "cache"
@@ -65,6 +65,19 @@ class RunData:
     def training_paths(self) -> tuple[Path, ...]:
         """All that is trained on: the labelled pictures, then the others."""
         return (*self.train.paths, *self.unlabelled.paths)
+
+    @property
+    def training_people(self) -> IntArray:
+        """(N,) int64, the label of each training picture; `UNLABELLED` of those without."""
+        return np.concatenate([self.train.labels, np.full(len(self.unlabelled), UNLABELLED)])
+
+    @property
+    def training_cameras(self) -> IntArray:
+        """(N,) int64, the camera of each training picture; without labels, a number a folder."""
+        folders = [str(path.parent) for path in self.unlabelled.paths]
+        folder = np.unique(folders, return_inverse=True)[1].astype(np.int64)
+        after = 1 + self.train.cameras.max(initial=datasets.NO_CAMERA)
+        return np.concatenate([self.train.cameras, after + folder])
 
     @property
     def held_out_names(self) -> tuple[str, ...]:

@@ -21,6 +21,10 @@ from trainer.recipe.recipe import Unlabelled
 Weights: TypeAlias = npt.NDArray[np.float64]
 
 
+UNLABELLED = -1
+"""In place of a person's label."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UnlabelledPictures:
     """N pictures of whoever they show.

@@ -42,6 +42,9 @@ class AugmentConfig(Settings):
     blend: Share = 0.0
     """Chance of having another picture of the batch shine through, up to half and half (Zhang et
     al., "mixup", ICLR 2018): shows nobody, so only teachers asked online can say what it is."""
+    backdrop: Share = 0.0
+    """Chance of standing before what is behind another picture's person: what lies outside of a
+    soft oval, where a crop shows its person, is taken from there."""
     grey: Share = 0.0
     """Chance of losing all colour, as at night under infrared."""
     blur: Share = 0.0

@@ -13,6 +13,7 @@ from edge_reid.core.validation_errors import describe_mistakes
 from trainer.recipe.augment_settings import PRESETS, STANDARD, AugmentConfig
 from trainer.recipe.loss_settings import Losses, Softmax, Triplet
 from trainer.recipe.settings import BackboneName, Positive, Settings
+from trainer.recipe.target_settings import Targets
 
 RECIPE = "recipe.json"
 """Of a run: its recipe, in the run's folder."""
@@ -143,6 +144,8 @@ class Recipe(Settings):
     linear map that training learns; in the D principal directions of what the teachers say of the
     training pictures, so that the student's embedding lives in their space itself; or in those of
     another run, by its `teacher_space.npz`, for weights that began there."""
+    targets: Targets = Targets()
+    """What is changed in stored answers before they are learnt: cameras taken out."""
     losses: Losses = Losses(softmax=Softmax(), triplet=Triplet())
     """Regression and relational need a teacher."""
     backbone: BackboneName = "mobilenetv2"
@@ -190,6 +193,11 @@ class Recipe(Settings):
             raise ValueError(
                 "teacher_space: principal directions come from stored answers, the teachers are "
                 "asked online; give the teacher_space.npz of a run whose teachers were stored"
+            )
+        if True in online and self.targets != Targets():
+            raise ValueError(
+                "targets: expected stored answers to take cameras out of, got teachers that are "
+                "asked online; leave targets out, or online"
             )
         return self
 

@@ -36,6 +36,7 @@ from trainer.run.devices import chosen_precision, computing_in, shared_out
 from trainer.run.environment import write_environment
 from trainer.run.run_validation import RunValidation, check_can_validate
 from trainer.run.training_loop import StageRun, averaged_weights
+from trainer.teacher.targets import Seen
 from trainer.teacher.teaching import Teaching, find_teaching
 
 _SEEDS_PER_RUN = 1000
@@ -82,7 +83,9 @@ def _run_stages(recipe: Recipe, run: Path, data: RunData) -> dict[str, float]:
         raise TrainingError(f"run {run}: all its stages are done; export it, or add a stage")
     precision = chosen_precision(recipe.precision)
     write_environment(run, data, at, precision)
-    teaching = find_teaching(recipe, data.training_paths, run)
+    teaching = find_teaching(
+        recipe, data.training_paths, Seen(data.training_cameras, data.training_people), run
+    )
     unlabelled = min(recipe.unlabelled_per_batch, len(data.unlabelled))
     batch_size = labelled_per_batch(data.train.labels, recipe) + unlabelled
     scores: dict[str, float] = {}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from trainer.recipe.recipe import Recipe
 from trainer.teacher.online_teacher import open_online
 from trainer.teacher.stored_teacher import find_teachers
+from trainer.teacher.targets import Seen, targets_of
 from trainer.teacher.teacher_space import find_directions, into_space
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -27,7 +28,8 @@ class Teaching:
     """What teachers say in a run: rows of the training pictures, or whom to ask.
 
     Attributes:
-        rows: (N, D) float32 unit rows of the training pictures; zeros where nothing is said.
+        rows: (N, D) float32 unit rows that the student learns for the training pictures, by the
+            recipe's targets; zeros where nothing is said.
         online: views (B, H, W, 3) RGB uint8 → (B, D) float32; None: all was asked before.
         dimension: D.
     """
@@ -37,8 +39,14 @@ class Teaching:
     dimension: int
 
 
-def find_teaching(recipe: Recipe, pictures: Sequence[Path], run: Path) -> Teaching:
+def find_teaching(recipe: Recipe, pictures: Sequence[Path], seen: Seen, run: Path) -> Teaching:
     """Ask the recipe's teachers about the training pictures, or make ready to ask as it trains.
+
+    Args:
+        recipe: says whom, and what is made of their answers.
+        pictures: N.
+        seen: who is on them, through which camera.
+        run: its folder.
 
     Raises:
         TrainingError: a loss needs a teacher and there is none, or one cannot be used.
@@ -48,7 +56,7 @@ def find_teaching(recipe: Recipe, pictures: Sequence[Path], run: Path) -> Teachi
         print(answers.remark())
     directions = find_directions(recipe, answers.rows, run)
     if (online := open_online(recipe)) is None:
-        rows = into_space(answers.rows, directions)
+        rows = targets_of(into_space(answers.rows, directions), seen, recipe.targets)
         return Teaching(rows, None, rows.shape[1])
     blank = np.zeros((1, *_ANY_SIZE, 3), np.uint8)
     dimension = into_space(online(blank), directions).shape[1]

@@ -126,6 +126,26 @@ def test_blending_lets_another_picture_shine_through_up_to_half() -> None:
         assert seen <= max((level + float(other)) / 2 for other in levels) + 1
 
 
+def test_a_backdrop_is_another_picture_s_and_the_person_stays() -> None:
+    """Of three even pictures: the middle keeps its level, the corners take that of one other."""
+    levels = np.array([20, 120, 220], np.uint8)
+    given_ = np.broadcast_to(levels[:, None, None, None], (3, 64, 32, 3))
+    behind = set()
+    for seed in range(20):
+        seen = augment(
+            given_, OFF.model_copy(update={"backdrop": 1.0}), np.random.default_rng(seed)
+        )
+        assert np.array_equal(seen[:, 32, 16, 0], levels)
+        corners = seen[:, [0, 0, -1, -1], [0, -1, 0, -1], 0]
+        assert (np.ptp(corners, axis=1) == 0).all()
+        assert set(corners[:, 0]) == set(levels), "every picture lends its own to one"
+        behind |= set(zip(levels, corners[:, 0], strict=True))
+        width = (np.abs(seen[:, 32, :, 0].astype(int) - levels[:, None]) <= 1).mean(axis=1)
+        lent = corners[:, 0] != levels
+        assert ((width[lent] > 0.4) & (width[lent] <= 1.0)).all()
+    assert len(behind) == 9
+
+
 def test_restyle_moves_mean_and_spread_of_each_channel_towards_another_picture() -> None:
     """Two pictures of noise, dark blue and bright red: each becomes more as the other is."""
     rng = np.random.default_rng(3)

@@ -159,6 +159,19 @@ def test_several_sources_are_different_people(make_people: MakePeople) -> None:
     assert np.unique(joined.labels).tolist() == [0, 1, 2, 3, 4, 5]
 
 
+def test_cameras_of_several_sources_are_different_cameras(people: Path, picture: Path) -> None:
+    copy(picture, people.with_name("folders") / "anna/1.jpg")
+    alone, unnumbered = (
+        datasets.read_source(place) for place in (people, people.with_name("folders"))
+    )
+    joined = datasets.join_sources([alone, unnumbered, alone], ["a", "b", "c"])
+    first, none, last = np.split(joined.cameras, [len(alone), len(alone) + 1])
+    assert first.tolist() == alone.cameras.tolist()
+    assert none.tolist() == [datasets.NO_CAMERA]
+    assert len(np.unique(last)) == len(np.unique(first))
+    assert set(last).isdisjoint(first)
+
+
 def test_held_out_people_are_not_trained_on(people: Path) -> None:
     rest, held = datasets.hold_out(datasets.read_source(people), 4, seed=0)
     assert set(rest.labels).isdisjoint(held.labels)

@@ -356,6 +356,18 @@ def test_a_teacher_asked_online_sees_the_very_views(images: list[Path], tmp_path
         recipe_with([asked, str(file)])
 
 
+def test_cameras_are_taken_out_of_stored_answers_alone() -> None:
+    settings: dict[str, Any] = {
+        "sources": [{"path": "data"}],
+        "stages": [{"height_px": 64, "width_px": 32, "epochs": 1}],
+        "targets": {"camera": 1.0},
+        "losses": {"regression": 1},
+    }
+    with pytest.raises(ConfigError, match="targets: expected stored answers .*, got teachers that"):
+        make_recipe(settings | {"teacher": {"path": "t.keras", "online": True}})
+    assert make_recipe(settings | {"teacher": "t.keras"}).targets.camera == 1.0
+
+
 @pytest.mark.parametrize(
     ("online", "losses", "got"),
     [
