@@ -282,12 +282,27 @@ def test_a_role_that_may_not_make_the_extension_is_told_who_may(
     said = complaint(lambda: create_archive(guest, SMALL))
     assert "this role may not create it; let a superuser run CREATE EXTENSION vector" in said
     execute(as_owner, "CREATE SCHEMA extensions", "CREATE EXTENSION vector SCHEMA extensions")
+    said = complaint(lambda: create_archive(guest, SMALL))
+    assert "vector lies in the schema extensions, which this role may not use; let who owns" in said
+    assert "GRANT USAGE ON SCHEMA extensions TO guest" in said
+    execute(as_owner, "GRANT USAGE ON SCHEMA extensions TO guest")
     assert "permission denied for database bare" in complaint(lambda: create_archive(guest, SMALL))
     execute(as_owner, "CREATE SCHEMA edge_reid_archive AUTHORIZATION guest")
-    execute(as_owner, "GRANT USAGE ON SCHEMA extensions TO guest")
     archive = create_archive(guest, SMALL)
     archive.add(video("1", a_track("1.mp4", "gate", 1)))
     assert rows(find(archive, np.ones(4, np.float32))) == [1]
+
+
+def test_where_no_schema_is_looked_into_it_says_how_to_make_the_extension(
+    pgvector: Postgres, guest: str
+) -> None:
+    as_owner = pgvector.url.replace("/postgres?", "/bare?")
+    astray = f"{as_owner}&options=-csearch_path%3Dnowhere"
+    said = complaint(lambda: create_archive(astray, SMALL))
+    assert "expected a schema for the extension vector, got none that search_path names" in said
+    assert "run CREATE EXTENSION vector SCHEMA public in this database" in said
+    execute(as_owner, "CREATE EXTENSION vector SCHEMA public")
+    assert create_archive(astray, SMALL).add(video("1", a_track("1.mp4", "gate", 1))) == 1
 
 
 def test_an_archive_is_its_owners_until_others_may_read_it(
