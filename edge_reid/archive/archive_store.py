@@ -34,7 +34,7 @@ class ArchiveModels:
 
 
 class ArchiveAccessError(StoreError):
-    """An archive lets us not in, whatever the video: the login is wrong."""
+    """An archive does not let us in, whatever the video: the login is wrong."""
 
 
 class ArchiveStore(Protocol):

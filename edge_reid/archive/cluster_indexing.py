@@ -120,7 +120,7 @@ def index_on_cluster(
     Raises:
         ConfigError: the cluster is not given rightly.
         SourceError: it cannot be reached, or has no worker.
-        StoreError: the archive lets one of its workers not in; the others finish their videos.
+        StoreError: the archive does not let one of its workers in; the others finish their videos.
     """
     result = IndexingResult()
     with _connected(cluster) as client:

@@ -63,7 +63,7 @@ def index_videos(
         progress: called with the videos done, and all.
 
     Raises:
-        StoreError: the archive lets us not in; what is being done is given up.
+        StoreError: the archive does not let us in; what is being done is given up.
     """
     result = IndexingResult()
     with ExitStack() as stack:

@@ -146,7 +146,7 @@ def _session(url: str, patience_s: float = 0.0) -> Iterator[psycopg.Connection]:
     """A connection; what the database says is raised as one line.
 
     Raises:
-        ArchiveAccessError: it was waited for, is there, and lets us not in.
+        ArchiveAccessError: it was waited for, is there, and does not let us in.
         StoreError: it cannot be reached or used.
     """
     try:
@@ -178,7 +178,7 @@ def _connected(url: str, patience_s: float) -> psycopg.Connection:
             answers = is_answering(url) and not _is_crowded(error)
             if answers and was_answering:  # before and after: it was there to refuse us
                 raise ArchiveAccessError(
-                    f"PostgreSQL: lets us not in: {one_line(error)}; {_LOGIN}"
+                    f"PostgreSQL: does not let us in: {one_line(error)}; {_LOGIN}"
                 ) from error
         was_answering = answers
         if not answers:

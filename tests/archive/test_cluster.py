@@ -95,7 +95,9 @@ def test_a_worker_with_a_wrong_password_ends_it_and_is_named(
         files = (dask.pki / name for name in ("ca.crt", "server.crt", "server.key"))
         order = ClusterOrder(where, None, None, "auto", versions_here())
         began_s = time.monotonic()
-        with pytest.raises(StoreError, match=f"a worker on {gethostname()}: .* lets us not in: "):
+        with pytest.raises(
+            StoreError, match=f"a worker on {gethostname()}: .* does not let us in: "
+        ):
             index_on_cluster(jobs, order, Cluster(dask.url, *files), no_progress)
     assert time.monotonic() - began_s < PATIENCE_S
 

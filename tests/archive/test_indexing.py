@@ -112,7 +112,7 @@ def test_an_archive_that_lets_nobody_in_ends_it_at_once(
     monkeypatch.setenv("PGPASSWORD", "wrong")
     with pgvector.with_login("indexer", "right") as where:
         began_s = time.monotonic()
-        with pytest.raises(StoreError, match="lets us not in: .*indexer.* are in the archive$"):
+        with pytest.raises(StoreError, match="does not let us in: .*indexer.* are in the archive$"):
             index_videos(jobs, CHOICE, where, processes=1, progress=lambda *_: None)
     assert time.monotonic() - began_s < PATIENCE_S / 4
 
