@@ -24,7 +24,7 @@ from edge_reid.wire.shared_strangers import (
     SharedStranger,
     verified_stranger,
 )
-from edge_reid.wire.topics import STRANGER, Address
+from edge_reid.wire.topics import NOBODYS_NAME, STRANGER, Address
 
 WAITING_MAX = 4000
 """Messages that wait to be looked at, the newest of each topic; what is more is not taken."""
@@ -89,6 +89,8 @@ class IncomingStrangers:
 
     def hear(self, message: Received) -> None:
         """Take in a message, for later."""
+        if message.topic.endswith(f"/{NOBODYS_NAME}"):
+            return
         if len(message.body) > MAX_SIGNED_BYTES:
             self.refuse(
                 "size", f"expected at most {MAX_SIGNED_BYTES} bytes, got {len(message.body)}"

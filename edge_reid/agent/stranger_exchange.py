@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from edge_reid.agent.incoming_strangers import ComparedWith, IncomingStrangers
 from edge_reid.agent.outgoing_strangers import Announced, OutgoingStrangers
@@ -254,12 +255,12 @@ class StrangerExchange:
 
     def _take_names(self, taken: Mapping[str, str], own: Sequence[Stranger]) -> None:
         """An erasure by the former name must find them, so that is noted first: of the two files,
-        either may fail.
+        either may fail. It must find nobody else, so that is noted only of a name that is free.
         """
         kept_until = {each.name: each.forgotten_utc_s for each in own}
         for name, present in taken.items():
-            self._heard.rename(name, present, kept_until[name])
-            if self._own.rename(name, present):
+            note = partial(self._heard.rename, name, present, kept_until[name])
+            if self._own.rename(name, present, note):
                 _log.info("strangers: %s is %s from now on, as others call them", name, present)
 
     def _keep_former(self, own: Sequence[Stranger]) -> None:

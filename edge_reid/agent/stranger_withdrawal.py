@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from edge_reid.agent.uplink import Uplink
@@ -17,11 +18,12 @@ from edge_reid.delivery.link_state import Link
 from edge_reid.mqtt.backoff import RETRY_S, Backoff
 from edge_reid.mqtt.broker import Broker
 from edge_reid.mqtt.connection import connect
-from edge_reid.mqtt.retained import clear_topics, read_retained
+from edge_reid.mqtt.retained import clear_topics, read_by_wildcard
 from edge_reid.storage.quarantine import remove
 from edge_reid.strangers.heard_purge import purge_others
 from edge_reid.strangers.heard_store import HeardStrangerStore
-from edge_reid.wire.topics import STRANGER
+from edge_reid.strangers.stranger_store import StrangerStore
+from edge_reid.wire.topics import NOBODYS_NAME, STRANGER
 
 LOOK_S = 1.0
 FAREWELL_S = 2.0
@@ -33,7 +35,7 @@ class StrangerWithdrawal:
     """A thread that ends when nothing of ours lies at the broker. `with` starts and stops it.
 
     The file of what others have told says that there may be something: it is emptied at once, and
-    deleted at the end.
+    deleted at the end; where the broker does not let that be seen, never.
     """
 
     def __init__(self, settings: AgentSettings, uplink: Uplink) -> None:
@@ -87,21 +89,44 @@ class StrangerWithdrawal:
                 self._stopping.wait(backoff.pause_s(lasted_s=time.monotonic() - began_s))
 
     def _withdraw(self) -> bool:
-        """False: there may be more."""
+        """False: there may be more that could be taken back now."""
         address = self._uplink.address
+        ours = partial(STRANGER.name, address.root, address.site, agent=address.agent)
         connection = connect(Broker.from_settings(self._settings.mqtt))
         try:
-            connection.subscribe([STRANGER.filter(address.root, address.site, agent=address.agent)])
-            found = read_retained(connection.receive)
-            topics = [message.topic for message in found.messages if message.body]
+            found = read_by_wildcard(
+                connection,
+                [STRANGER.filter(address.root, address.site, agent=address.agent)],
+                ours(stranger=NOBODYS_NAME),
+            )
+            if found is None:
+                topics = [ours(stranger=name) for name in self._known_names()]
+            else:
+                topics = [message.topic for message in found.messages if message.body]
             clear_topics(connection, topics)
             connection.close()
         finally:
             connection.abort()
+        if found is None:
+            _log.warning(
+                "strangers that this device has shared: the broker shows nobody what lies there, as"
+                " RabbitMQ does; %d that are known here are taken back, and others may lie there"
+                " still: see what is retained below %s in its own files; tried again at the next"
+                " start",
+                len(topics),
+                ours(stranger=""),
+            )
+            return True
         _log.info("strangers are not shared any more: %d taken back", len(topics))
         if found.is_whole:
             remove(self._settings.heard_strangers_path)
         return found.is_whole
+
+    def _known_names(self) -> list[str]:
+        if not self._settings.strangers_path.exists():
+            return []
+        with StrangerStore.open(self._settings.strangers_path, forgets=False) as own:
+            return [stranger.name for stranger in own.strangers()]
 
 
 def _empty(path: Path, manifest: EmbeddingManifest) -> None:

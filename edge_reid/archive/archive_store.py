@@ -7,7 +7,7 @@ from typing import Protocol
 
 from edge_reid.archive.archive_findings import ArchiveFindings
 from edge_reid.archive.archived_track import VideoTracks
-from edge_reid.core.errors import ModelMismatchError
+from edge_reid.core.errors import ModelMismatchError, StoreError
 from edge_reid.core.progress import StageProgress
 from edge_reid.core.types import Vector
 
@@ -31,6 +31,10 @@ class ArchiveModels:
                 f"{name}: expected an archive of model {given.model_id}, got one of "
                 f"{self.model_id} or of another detector; give another --out"
             )
+
+
+class ArchiveAccessError(StoreError):
+    """An archive does not let us in, whatever the video: the login is wrong."""
 
 
 class ArchiveStore(Protocol):

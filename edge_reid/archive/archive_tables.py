@@ -110,11 +110,23 @@ def make_tables(db: psycopg.Connection, models: ArchiveModels) -> ArchiveModels:
 
 
 def find_pgvector(db: psycopg.Connection) -> None:
-    """Let a session find the types and operators of pgvector, in whatever schema they are."""
-    db.execute(
-        "SELECT set_config('search_path', quote_ident(nspname), false) FROM pg_extension"
+    """Let a session find the types and operators of pgvector, in whatever schema they are.
+
+    Raises:
+        StoreError: they are where this role may not look.
+        psycopg.Error: the database says no.
+    """
+    found = db.execute(
+        "SELECT set_config('search_path', quote_ident(nspname), false),"
+        " has_schema_privilege(nspname, 'USAGE'), quote_ident(current_user) FROM pg_extension"
         " JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'"
-    )
+    ).fetchone()
+    if found and not found[1]:
+        schema, _, role = found
+        raise StoreError(
+            f"PostgreSQL: the extension vector lies in the schema {schema}, which this role may not"
+            f" use; let who owns it run GRANT USAGE ON SCHEMA {schema} TO {role}"
+        )
 
 
 def _add_pgvector(db: psycopg.Connection) -> None:
@@ -137,4 +149,9 @@ def _create_pgvector(db: psycopg.Connection) -> None:
         raise StoreError(
             "PostgreSQL: expected the extension vector in this database, got none, and this role"
             " may not create it; let a superuser run CREATE EXTENSION vector in it"
+        ) from error
+    except psycopg.errors.InvalidSchemaName as error:
+        raise StoreError(
+            "PostgreSQL: expected a schema for the extension vector, got none that search_path"
+            " names; run CREATE EXTENSION vector SCHEMA public in this database, or name another"
         ) from error

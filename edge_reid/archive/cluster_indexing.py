@@ -13,9 +13,10 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from distributed import Client, Future, as_completed
@@ -25,7 +26,7 @@ from distributed.security import Security
 from edge_reid import __version__
 from edge_reid.archive.archive_urls import open_archive
 from edge_reid.archive.indexing import IndexingResult
-from edge_reid.archive.video_tracks import ModelChoice, VideoJob, add_video
+from edge_reid.archive.video_tracks import PATIENCE_S, ModelChoice, VideoJob, add_video
 from edge_reid.archive.video_worker import VideoOutcome, outcome_of
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.config.vision_settings import RuntimeName
@@ -119,6 +120,7 @@ def index_on_cluster(
     Raises:
         ConfigError: the cluster is not given rightly.
         SourceError: it cannot be reached, or has no worker.
+        StoreError: the archive does not let one of its workers in; the others finish their videos.
     """
     result = IndexingResult()
     with _connected(cluster) as client:
@@ -133,7 +135,10 @@ def index_on_cluster(
 
 def do_video(job: VideoJob, order: ClusterOrder) -> VideoOutcome:
     """One video, by a worker."""
-    return outcome_of(lambda: _add(job, order))
+    outcome = outcome_of(lambda: _add(job, order))
+    if outcome.ends_all:  # it would take one video after the other from the workers that can
+        return replace(outcome, failure=f"a worker on {gethostname()}: {outcome.failure}")
+    return outcome
 
 
 def _add(job: VideoJob, order: ClusterOrder) -> int | None:
@@ -147,7 +152,8 @@ def _add(job: VideoJob, order: ClusterOrder) -> int | None:
         order.detector or shipped_model(DETECTOR),
         order.runtime,
     )
-    if open_archive(order.archive, "--out").models != choice.identity:
+    archive = open_archive(order.archive, "--out", patience_s=PATIENCE_S)
+    if archive.models != choice.identity:
         raise ModelMismatchError("its worker has other models than the archive was made with")
     return add_video(job, choice, order.archive)
 

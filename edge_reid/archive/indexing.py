@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge_reid.archive.video_tracks import ModelChoice, VideoJob
 from edge_reid.archive.video_worker import VideoOutcome, VideoWorker, first_done
+from edge_reid.core.errors import StoreError
 
 TRIES = 3
 """Of a file whose process dies: then it is the file, or the machine's memory."""
@@ -31,7 +32,13 @@ class IndexingResult:
     """Files that could not be done, and why."""
 
     def count(self, job: VideoJob, outcome: VideoOutcome) -> None:
-        """Add what became of a video."""
+        """Add what became of a video.
+
+        Raises:
+            StoreError: no other can be done either.
+        """
+        if outcome.ends_all:
+            raise StoreError(f"{outcome.failure}. Videos that are done are in the archive")
         self.tracks += outcome.tracks
         self.kept += outcome.is_kept
         if outcome.failure:
@@ -54,6 +61,9 @@ def index_videos(
         where: the archive.
         processes: at once.
         progress: called with the videos done, and all.
+
+    Raises:
+        StoreError: the archive does not let us in; what is being done is given up.
     """
     result = IndexingResult()
     with ExitStack() as stack:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 
 from edge_reid.archive.archive_findings import ArchiveFindings
-from edge_reid.archive.archive_store import ArchiveModels
+from edge_reid.archive.archive_store import ArchiveAccessError, ArchiveModels
 from edge_reid.archive.archive_tables import (
     SCHEMA,
     VIDEOS,
@@ -24,10 +24,11 @@ from edge_reid.archive.vector_search import find_tracks
 from edge_reid.core.errors import StoreError
 from edge_reid.core.progress import StageProgress
 from edge_reid.core.types import Vector
-from edge_reid.storage.postgres import checked_url, connected, one_line
+from edge_reid.storage.postgres import checked_url, connected, is_answering, one_line
 
 RETRY_S = 1.0
 """Pause before a database is asked again that does not answer."""
+_LOGIN = "check the URL, and PGPASSFILE"
 
 _ADD_VIDEO = (
     f"INSERT INTO {VIDEOS} (sha256, camera, tracks) VALUES (%s, %s, %s)"  # noqa: S608 - our own names
@@ -145,6 +146,7 @@ def _session(url: str, patience_s: float = 0.0) -> Iterator[psycopg.Connection]:
     """A connection; what the database says is raised as one line.
 
     Raises:
+        ArchiveAccessError: it was waited for, is there, and does not let us in.
         StoreError: it cannot be reached or used.
     """
     try:
@@ -156,7 +158,7 @@ def _session(url: str, patience_s: float = 0.0) -> Iterator[psycopg.Connection]:
             f"PostgreSQL: {one_line(error)}; let who owns the database or {SCHEMA} grant it"
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        advice = "" if error.sqlstate else "; check the URL, and PGPASSFILE"  # else it was reached
+        advice = "" if error.sqlstate else f"; {_LOGIN}"  # else it was reached
         raise _UnreachableError(f"PostgreSQL: cannot be used: {one_line(error)}{advice}") from error
     except (psycopg.Error, UnicodeError) as error:
         raise StoreError(
@@ -166,10 +168,25 @@ def _session(url: str, patience_s: float = 0.0) -> Iterator[psycopg.Connection]:
 
 def _connected(url: str, patience_s: float) -> psycopg.Connection:
     deadline_s = time.monotonic() + patience_s
+    was_answering = False
     while True:
         try:
             return connected(url, "edge-reid archive")
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
             if time.monotonic() >= deadline_s:
                 raise
-        time.sleep(RETRY_S)
+            answers = is_answering(url) and not _is_crowded(error)
+            if answers and was_answering:  # before and after: it was there to refuse us
+                raise ArchiveAccessError(
+                    f"PostgreSQL: does not let us in: {one_line(error)}; {_LOGIN}"
+                ) from error
+        was_answering = answers
+        if not answers:
+            time.sleep(RETRY_S)
+
+
+def _is_crowded(error: psycopg.OperationalError) -> bool:
+    """Whether there are only too many others. In another language it is not known, nor waited for:
+    of what fails before a connection stands, libpq gives no code.
+    """
+    return any(words in str(error) for words in ("too many", "connection slots"))

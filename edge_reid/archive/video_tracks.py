@@ -72,6 +72,7 @@ def add_video(job: VideoJob, choice: ModelChoice, where: str) -> int | None:
 
     Raises:
         SourceError: the file is no video that can be read.
+        ArchiveAccessError: the archive does not let us in.
         StoreError: the archive cannot be written.
     """
     archive, digest = open_archive(where, "--out", patience_s=PATIENCE_S), _digest(job.path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
 from typing import Any
 
+from edge_reid.archive.archive_store import ArchiveAccessError
 from edge_reid.archive.video_tracks import ModelChoice, VideoJob, add_video
 from edge_reid.core.errors import EdgeReidError
 
@@ -28,6 +29,8 @@ class VideoOutcome:
     """Whether it was there before, and stays as it was."""
     failure: str = ""
     """Why it could not be done; empty if it is."""
+    ends_all: bool = False
+    """Whether no other video can be done either."""
 
 
 class VideoWorker:
@@ -110,6 +113,8 @@ def outcome_of(work: Callable[[], int | None]) -> VideoOutcome:
     try:
         tracks = work()
         return VideoOutcome(tracks or 0, is_kept=tracks is None)
+    except ArchiveAccessError as error:
+        return VideoOutcome(failure=str(error), ends_all=True)
     except EdgeReidError as error:
         return VideoOutcome(failure=str(error))
     except Exception as error:  # of one video: the others are done all the same

@@ -21,7 +21,9 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"Input should be (?P<wanted>(?:greater|less) .*)", "a number {wanted}"),
     (r"Input should be (?P<wanted>.*?)(?:, unable .*)?", "{wanted}"),
 )
-"""How wrong values are told, by click and by pydantic, and what was expected then."""
+"""How wrong values are told, and what was expected then: by click, and by pydantic, which newer
+releases of typer ask.
+"""
 
 
 def in_our_words(error: Any, words: Sequence[str]) -> UsageError:

@@ -21,7 +21,7 @@ from edge_reid.consumers.event_store import (
 from edge_reid.consumers.zone_rows import ZONE_COLUMNS, ZONE_TABLE, by_table, zone_row
 from edge_reid.core.errors import StoreError
 from edge_reid.storage.database import Database, DatabaseKind
-from edge_reid.storage.soundness import check_ours, migrate
+from edge_reid.storage.soundness import at_one_moment, check_ours, migrate
 from edge_reid.storage.sqlite import transaction
 from edge_reid.wire.events import rfc3339
 from edge_reid.wire.payloads import AnyEvent
@@ -182,7 +182,8 @@ class SqliteStore:
         # looked at before anything is written: it may be somebody else's
         (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if tables:
-            check_ours(Database(self._path, EVENTS), self._db)
+            with at_one_moment(self._db):
+                check_ours(Database(self._path, EVENTS), self._db)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         with transaction(self._db):

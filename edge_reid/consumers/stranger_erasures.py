@@ -17,7 +17,7 @@ from edge_reid.consumers.fleet import Fleet, FleetMember
 from edge_reid.core.errors import CommandError
 from edge_reid.mqtt.connection import Connection
 from edge_reid.mqtt.message import Message, Received
-from edge_reid.mqtt.retained import clear_topics, read_retained
+from edge_reid.mqtt.retained import clear_topics, read_by_wildcard, read_retained
 from edge_reid.signing.certified_envelope import CertificateAuthority, CertifiedKey
 from edge_reid.signing.envelope import EnvelopeError
 from edge_reid.wire.events import rfc3339
@@ -33,6 +33,7 @@ from edge_reid.wire.shared_strangers import (
 from edge_reid.wire.topics import (
     AGENT_STATUS,
     COMMANDER,
+    NOBODYS_NAME,
     STRANGER,
     STRANGER_ERASURES,
 )
@@ -102,6 +103,7 @@ class SiteStrangers:
 
         Raises:
             CommandError: the certificate is no commander's of this site, or too many stand.
+            CommandError: the broker does not show what lies there; it is ordered all the same.
             RefusedError, UnreachableError: the broker does not take it.
         """
         holder = self._key.holder
@@ -176,13 +178,24 @@ class SiteStrangers:
     def _clear_shared(self, erasure: StrangerErasure) -> None:
         """Take away what devices, also those that are away, have told of these people."""
         names = [None] if erasure.strangers is None else list(erasure.strangers)
-        filters = [STRANGER.filter(self._root, self._site, stranger=name) for name in names]
-        self._connection.subscribe(filters)
-        found = read_retained(self._connection.receive).messages
-        for message in found:
+        filters = [
+            STRANGER.filter(self._root, self._site, stranger=name)
+            for name in (*names, NOBODYS_NAME)
+        ]
+        proof = STRANGER.name(self._root, self._site, agent=NOBODYS_NAME, stranger=NOBODYS_NAME)
+        found = read_by_wildcard(self._connection, filters, proof)
+        if found is None:
+            raise CommandError(
+                f"erasure {erasure.id} is ordered; but the broker shows nobody what lies there, as "
+                "RabbitMQ does: who has done it cannot be seen, and what devices have told stays "
+                "at the broker; look at each device (edge-reid gallery strangers)"
+            )
+        for message in found.messages:
             self._hear(message)
         shared = [
-            message.topic for message in found if STRANGER.names_in(message.topic, self._root)
+            message.topic
+            for message in found.messages
+            if STRANGER.names_in(message.topic, self._root)
         ]
         clear_topics(self._connection, shared)
 

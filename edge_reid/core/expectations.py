@@ -21,6 +21,7 @@ class Expectation:
     """Of somebody who writes TOML."""
 
 
+TABLE = "a table"
 _WORDS = {
     "greater_than": ("a number greater than {gt}", "raise it"),
     "greater_than_equal": ("a number greater than or equal to {ge}", "raise it"),
@@ -45,9 +46,9 @@ _WORDS = {
     "tuple_type": ("a list", "write it in brackets"),
     "too_short": ("{min_length} or more entries", "add some"),
     "too_long": ("at most {max_length} entries", "take some out"),
-    "dict_type": ("a table", "write [{table}.NAME]"),
-    "model_type": ("a table", "write {header}"),
-    "model_attributes_type": ("a table", "write {header}"),
+    "dict_type": (TABLE, "write [{table}.NAME]"),
+    "model_type": (TABLE, "write {header}"),
+    "model_attributes_type": (TABLE, "write {header}"),
     "literal_error": ("{expected}", "write it so"),
 }
 """What was expected and what to do, by pydantic's name of the mistake. In braces: what pydantic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, time
 from difflib import get_close_matches
 from pathlib import PurePath
 from typing import get_args, get_origin
@@ -11,7 +12,7 @@ from typing import get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from edge_reid.core.expectations import Location, expectation
+from edge_reid.core.expectations import TABLE, Location, expectation
 from edge_reid.core.redact import may_hold_secret, redact
 
 _LINES = "lines"
@@ -20,6 +21,15 @@ _KEY_ITSELF = "[key]"
 
 _KEYS = re.compile(r"([a-z_.]+(?:(?:, | and )[a-z_.]+)*): ")
 """What the sentence of a table's own validator begins with."""
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "true or false"),
+    ((int, float), "a number"),
+    ((str, PurePath), "text"),
+    ((list, tuple), "a list"),
+    ((date, time), "a time"),
+)
+"""What TOML has beside tables. A `bool` is an `int` too, and a `datetime` a `date`."""
 
 
 def _as_it_is(location: Location) -> Location:
@@ -113,7 +123,10 @@ def _refused(location: Location, item: ErrorDetails, *, of_toml: bool) -> str:
     key, value, message = _dotted(location), item.get("input"), item["msg"]
     wanted = expectation(item["type"], item.get("ctx", {}), location, value)
     what = f"expected {wanted.what}" if wanted else message[0].lower() + message[1:]
-    got = "" if may_hold_secret(key) else f", got {_short(value)}"
+    if wanted and wanted.what == TABLE:
+        got = f", got {_kind(value)}"
+    else:
+        got = "" if may_hold_secret(key) else f", got {_short(value)}"
     return _sentence(key, what + got, wanted.remedy if wanted and of_toml else "")
 
 
@@ -121,6 +134,14 @@ def _short(value: object, limit: int = 40) -> str:
     """A value nearly as it is written, less what may be a login."""
     text = "a table" if isinstance(value, Mapping) else _written(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _kind(value: object) -> str:
+    """In place of a whole table may stand anything, also a password without its key."""
+    for kinds, word in _KINDS:
+        if isinstance(value, kinds):
+            return word
+    return "something else"
 
 
 def _written(value: object) -> str:

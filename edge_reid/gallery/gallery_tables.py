@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from edge_reid.storage.database import Database, DatabaseKind
 from edge_reid.storage.row_checksums import is_due
-from edge_reid.storage.soundness import check_ours, check_sound, migrate
+from edge_reid.storage.soundness import at_one_moment, check_ours, check_sound, migrate
 from edge_reid.storage.sqlite import is_writable, transaction
 
 REPLICA_APPLICATION_ID = 0x65527043
@@ -118,8 +118,9 @@ def check_format(file: Database, connection: sqlite3.Connection) -> None:
         raise file.trouble(
             "is a device's copy of a published gallery; use the gallery that it is published from"
         )
-    version = check_ours(file, connection)
-    check_sound(connection, sum(MIGRATIONS[:version], ()), GALLERY.keys)
+    with at_one_moment(connection):
+        version = check_ours(file, connection)
+        check_sound(connection, sum(MIGRATIONS[:version], ()), GALLERY.keys)
     if version < GALLERY.format:
         _catch_up(file, connection, version)
     elif is_due(connection, GALLERY.keys):

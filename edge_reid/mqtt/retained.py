@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_reid.mqtt.message import Message, Received
 from edge_reid.mqtt.message_transport import MessageConnection
@@ -18,6 +18,8 @@ QUIET_S = 0.5
 """When nothing retained has come for so long, all has."""
 MOST_S = 10.0
 MOST_BYTES = 64 << 20
+PROOF_EXPIRY_S = 60
+"""Where messages expire, one that a reader who was cut off has left goes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,36 @@ def clear_topics(connection: MessageConnection, topics: Iterable[str]) -> None:
         while not connection.room:
             connection.turn(1.0)
         connection.publish(Message(topic, "", retain=True))
-    while not connection.is_idle:
-        connection.turn(1.0)
+    _finish(connection)
+
+
+def read_by_wildcard(
+    connection: MessageConnection, filters: Iterable[str], proof: str
+) -> Retained | None:
+    """Read what lies on topics that are asked for with wildcards.
+
+    Args:
+        connection: not subscribed to them yet.
+        filters: with wildcards.
+        proof: a topic that a filter fits and that we may write: what is left there for this while
+            must be among what is read.
+
+    Returns:
+        all but that; None: the broker keeps what is retained, and gives nothing of it to who asks
+        with a wildcard, as RabbitMQ does.
+
+    Raises:
+        RefusedError, UnreachableError: the connection is over.
+    """
+    connection.publish(Message(proof, "?", retain=True, expiry_s=PROOF_EXPIRY_S))
+    _finish(connection)
+    connection.subscribe(filters)
+    found = read_retained(connection.receive)
+    clear_topics(connection, [proof])
+    others = tuple(message for message in found.messages if message.topic != proof)
+    if found.is_whole and len(others) == len(found.messages):
+        return None
+    return replace(found, messages=others)
 
 
 def read_retained(
@@ -99,6 +129,12 @@ def read_retained(
             continue
         newest[message.topic] = message
         kept_bytes += more_bytes
+
+
+def _finish(connection: MessageConnection) -> None:
+    """Wait until the broker has taken all that was published."""
+    while not connection.is_idle:
+        connection.turn(1.0)
 
 
 def _bytes(message: Received) -> int:

@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from edge_reid.core.errors import UsageError
 
@@ -66,6 +66,15 @@ def connected(url: str, program: str) -> psycopg.Connection:
         db.close()
         raise
     return db
+
+
+def is_answering(url: str) -> bool:
+    """Whether a server is there and has begun: what it then refuses is no matter of waiting.
+
+    Unlike its words, which are in its own language, this needs no right to get in.
+    """
+    conninfo = make_conninfo(url, connect_timeout=CONNECT_TIMEOUT_S)
+    return psycopg.pq.PGconn.ping(conninfo.encode()) == psycopg.pq.Ping.OK
 
 
 def one_line(error: psycopg.Error | UnicodeError) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 
 from edge_reid.storage.database import Database, DatabaseKind, Statements
@@ -26,19 +26,28 @@ def open_sound(file: Database, busy_timeout_s: float) -> sqlite3.Connection:
         sqlite3.Error: it is damaged.
     """
     with closed_on_error(connect(file, busy_timeout_s)) as connection:
-        check_ours(file, connection)
-        check_sound(connection, sum(file.kind.migrations, ()), file.kind.keys)
-        for table in (table for table, key in file.kind.keys.items() if key == _ONLY_ROW):
-            if connection.execute(f"SELECT 1 FROM {table}").fetchone() is None:  # noqa: S608 - our names
-                raise file.damaged()
+        with at_one_moment(connection):
+            check_ours(file, connection)
+            check_sound(connection, sum(file.kind.migrations, ()), file.kind.keys)
+            for table in (table for table, key in file.kind.keys.items() if key == _ONLY_ROW):
+                if connection.execute(f"SELECT 1 FROM {table}").fetchone() is None:  # noqa: S608 - our names
+                    raise file.damaged()
         check_writable(file, connection)
         connection.execute("PRAGMA synchronous = FULL")
         seal_due(connection, file.kind.keys)
     return connection
 
 
+def at_one_moment(db: sqlite3.Connection) -> AbstractContextManager[None]:
+    """A transaction that sees the file as it is at one moment, whoever changes it meanwhile.
+
+    Without it a row that another program adds between two statements looks like damage.
+    """
+    return transaction(db, "DEFERRED")
+
+
 def check_ours(file: Database, db: sqlite3.Connection) -> int:
-    """The format of a file of our kind.
+    """The format of a file of our kind; to be called `at_one_moment`.
 
     Raises:
         EdgeReidError of the kind: it is of another kind, or of a newer format.
@@ -58,6 +67,8 @@ def check_ours(file: Database, db: sqlite3.Connection) -> int:
 
 def check_sound(db: sqlite3.Connection, made_by: Statements, keys: Keys) -> None:
     """Raise unless the file is as it was written; without checksums, as far as SQLite can tell.
+
+    To be called `at_one_moment`.
 
     Args:
         db: open on the file.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -221,20 +221,21 @@ class StrangerStore(ClosedAfterUse):
             self._db.execute("DELETE FROM strangers WHERE number = ?", (giver,))
             self._learn(taker, ())
 
-    def rename(self, name: str, present: str) -> bool:
-        """Give somebody the name that other devices have for them; False: they are forgotten.
+    def rename(self, name: str, present: str, note: Callable[[], None] = lambda: None) -> bool:
+        """Give somebody the name that other devices have for them; False: they are forgotten, or
+        somebody else has it meanwhile.
 
-        Raises:
-            GalleryError: somebody of this device has that name.
+        Args:
+            name: that they have.
+            present: that they get.
+            note: called once that can be done, before it is; what it raises leaves all as it was.
         """
         with self._changing():
-            taken = self._db.execute("SELECT 1 FROM strangers WHERE name = ?", (present,))
-            if taken.fetchone():
-                raise self._file.trouble(f"expected a name that nobody has, got {present}")
-            changed = self._db.execute(
-                "UPDATE strangers SET name = ? WHERE name = ?", (present, name)
-            )
-            return changed.rowcount > 0
+            if self._number(name) is None or self._number(present) is not None:
+                return False
+            note()
+            self._db.execute("UPDATE strangers SET name = ? WHERE name = ?", (present, name))
+        return True
 
     def forget(self, name: str) -> None:
         """Overwrite a stranger; raises GalleryError when there is none of that name."""

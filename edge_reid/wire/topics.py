@@ -136,6 +136,9 @@ STRANGER = Topic(  # an embedding: no reader sees it
     is_retained=True,
 )
 """An unknown person whom a device remembers, for the others of its site that share strangers."""
+NOBODYS_NAME = "nobody"
+"""In the place of a stranger: what somebody leaves there for a moment, to see whether the broker
+shows what lies there. It is about nobody, and nobody takes it."""
 STRANGER_ERASURES = Topic(
     "agents/erasures",
     writers=(COMMANDER,),

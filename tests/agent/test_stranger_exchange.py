@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, closing
 
 import pytest
+from support.decided_tracks import MODEL_ID
 from support.set_clock import Clock
 from support.shared_stranger_examples import signed_stranger
 from support.sharing_device import MANIFEST, QUANTILES, look
@@ -16,8 +17,11 @@ from support.two_views import MemoryDevice, MemorySite, exchanged
 from edge_reid.agent import stranger_exchange
 from edge_reid.core.anonymous_names import precedes
 from edge_reid.core.errors import GalleryError
+from edge_reid.core.types import Embedding
 from edge_reid.matching.threshold import threshold_for
 from edge_reid.mqtt.message import Message
+from edge_reid.strangers.name_merging import merged_names
+from edge_reid.strangers.stranger import Visit
 from edge_reid.wire.shared_strangers import CLOCKS_S
 
 BEGAN_S = time.time()  # certificates hold from now on
@@ -114,6 +118,29 @@ class TestNames:
         name = gate.sees(look(1))
         exchanged(gate, yard)
         assert yard.sees(faint) == name
+
+    def test_a_name_that_somebody_gets_meanwhile_is_no_other_name_of_whom_was_to_have_it(
+        self, device, monkeypatch
+    ):
+        """The camera's thread names somebody while the exchange's compares: they are two."""
+        gate, yard = device("gate-1"), device("yard-1")
+        names = gate.sees(look(1)), yard.sees(look(1, towards=1))
+        renamed, other = (yard, gate) if precedes(*names) else (gate, yard)
+        (before,), (theirs,) = renamed.names, other.names
+        now = renamed.clock()
+        somebody = Visit("gate", now - 5.0, now, (Embedding(look(2), MODEL_ID, 0.6),))
+
+        def named_meanwhile(*people, **options):
+            merged = merged_names(*people, **options)
+            if merged.taken:
+                renamed.own.meet(somebody, origin="lab", now_utc_s=now, max_people=9, named=theirs)
+            return merged
+
+        monkeypatch.setattr(stranger_exchange, "merged_names", named_meanwhile)
+        exchanged(other, renamed)
+        assert renamed.names == [before, theirs]
+        assert renamed.heard.renamed() == {}
+        assert renamed.heard.present_names([theirs]) == {theirs}
 
     def test_whom_a_device_has_seen_as_two_others_cannot_join(self, device):
         gate, yard = device("gate-1"), device("yard-1", share_target_fpir=0.2)

@@ -21,12 +21,13 @@ from support.secured_broker import SecuredMosquitto, secured_mosquitto
 from support.shared_stranger_examples import signed_stranger
 from support.sharing_device import MANIFEST, SharingDevice, look
 
-from edge_reid.agent import stranger_exchange, stranger_sharing, stranger_withdrawal
+from edge_reid.agent import stranger_exchange, stranger_sharing
 from edge_reid.agent.stranger_sharing import StrangerSharing
 from edge_reid.agent.stranger_withdrawal import StrangerWithdrawal
 from edge_reid.core.anonymous_names import precedes
 from edge_reid.core.errors import UsageError
 from edge_reid.delivery.link_state import Link
+from edge_reid.mqtt import retained
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 from edge_reid.mqtt.retained import read_retained
@@ -390,6 +391,7 @@ class TestWhoShares:
                 eventually(lambda: yard.heard == set(), PATIENCE_S)
                 eventually(lambda: not quiet.settings.heard_strangers_path.exists())
             assert len(lies_there(broker)) == 1  # the yard's
+            assert state_of(yard).refused == 0
 
     def test_it_reads_until_it_has_taken_back_all(self, broker, tmp_path, monkeypatch):
         """As after a reading that was cut short, here since there is room for one message."""
@@ -398,7 +400,7 @@ class TestWhoShares:
                 gate.sees(look(person))
             eventually(lambda: len(lies_there(broker)) == 3, PATIENCE_S)
         cramped = partial(read_retained, most_bytes=2000)
-        monkeypatch.setattr(stranger_withdrawal, "read_retained", cramped)
+        monkeypatch.setattr(retained, "read_retained", cramped)
         quiet = SharingDevice(tmp_path / "gate", broker, "gate-1", share=False)
         with ExitStack() as stack:
             uplink = quiet.connect(stack)
@@ -445,5 +447,10 @@ def test_the_same_over_a_nats_cluster(tmp_path):
             assert yard.sees(look(1, towards=1)) == name
             eventually(lambda: name in gate.heard, 3 * PATIENCE_S)
             assert (state_of(gate).trouble, state_of(yard).trouble) == (None, None)
+        quiet = SharingDevice(tmp_path / "gate", cluster, "gate-1", protocol="3.1.1", share=False)
+        with ExitStack() as stack:
+            uplink = quiet.connect(stack)
+            StrangerWithdrawal.start(quiet.settings, MANIFEST, uplink, stack)
+            eventually(lambda: not quiet.settings.heard_strangers_path.exists(), 3 * PATIENCE_S)
     finally:
         cluster.kill()

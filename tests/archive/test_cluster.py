@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
+from socket import gethostname
 
 import pytest
+from support.dask_cluster import DaskCluster
 from support.postgres import Postgres
 
 pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
@@ -20,8 +24,8 @@ from edge_reid.archive.cluster_indexing import (
     versions_here,
 )
 from edge_reid.archive.track_archive import TrackArchive
-from edge_reid.archive.video_tracks import VideoJob
-from edge_reid.core.errors import ConfigError, SourceError
+from edge_reid.archive.video_tracks import PATIENCE_S, VideoJob
+from edge_reid.core.errors import ConfigError, SourceError, StoreError
 from edge_reid.core.progress import no_progress
 
 JOB = VideoJob(Path("a.mp4"), "gate", "2026-03-01T12:00:00Z")
@@ -76,3 +80,36 @@ def test_a_worker_opens_a_database_by_its_address(pgvector: Postgres) -> None:
     create_archive(where, ArchiveModels("0" * 16, 256, "d" * 64))
     order = ClusterOrder(where, None, None, "auto", versions_here())
     assert do_video(JOB, order).failure.startswith("its worker has other models")
+
+
+def test_a_worker_with_a_wrong_password_ends_it_and_is_named(
+    pgvector: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    jobs = [VideoJob(Path(f"{number}.mp4"), "gate", JOB.start_time) for number in range(30)]
+    with (
+        pgvector.with_login("indexer", "right") as where,
+        DaskCluster(tmp_path, workers=1) as dask,
+    ):
+        files = (dask.pki / name for name in ("ca.crt", "server.crt", "server.key"))
+        order = ClusterOrder(where, None, None, "auto", versions_here())
+        began_s = time.monotonic()
+        with pytest.raises(
+            StoreError, match=f"a worker on {gethostname()}: .* does not let us in: "
+        ):
+            index_on_cluster(jobs, order, Cluster(dask.url, *files), no_progress)
+    assert time.monotonic() - began_s < PATIENCE_S
+
+
+def test_a_worker_waits_for_a_database_that_restarts(pgvector: Postgres) -> None:
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+    with psycopg.connect(pgvector.url) as db:
+        db.execute("DROP SCHEMA IF EXISTS edge_reid_archive CASCADE")
+    create_archive(pgvector.url, ArchiveModels("0" * 16, 256, "d" * 64))
+    pgvector.crash()
+    starting = threading.Timer(1.5, pgvector.start)
+    starting.start()
+    order = ClusterOrder(pgvector.url, None, None, "auto", versions_here())
+    assert do_video(JOB, order).failure.startswith("its worker has other models")
+    starting.join()

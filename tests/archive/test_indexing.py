@@ -15,12 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.postgres import Postgres
 from support.verb_process import VerbProcess
 
 from edge_reid.archive.indexing import index_videos
 from edge_reid.archive.track_archive import TrackArchive
 from edge_reid.archive.video_tracks import ModelChoice, VideoJob
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.errors import StoreError
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -100,6 +102,19 @@ def test_a_video_that_kills_its_process_keeps_nobody_from_the_others(tmp_path: P
     assert len(set(killed)) == 3
     assert len(list(archive.folder.glob("*.jsonl"))) == len(good)
     assert done == [(number, 4) for number in (1, 2, 3, 4)]
+
+
+def test_an_archive_that_lets_nobody_in_ends_it_at_once(
+    tmp_path: Path, pgvector: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed (the extra `postgres`)")
+    jobs = [a_job(a_video(tmp_path / f"{number}.avi")) for number in range(3)]
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    with pgvector.with_login("indexer", "right") as where:
+        began_s = time.monotonic()
+        with pytest.raises(StoreError, match="does not let us in: .*indexer.* are in the archive$"):
+            index_videos(jobs, CHOICE, where, processes=1, progress=lambda *_: None)
+    assert time.monotonic() - began_s < PATIENCE_S / 4
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -20,7 +20,7 @@ pytest.importorskip("psycopg", reason="psycopg is not installed (the extra `post
 import psycopg
 
 from edge_reid.archive.archive_findings import ArchiveFindings
-from edge_reid.archive.archive_store import ArchiveModels, ArchiveStore
+from edge_reid.archive.archive_store import ArchiveAccessError, ArchiveModels, ArchiveStore
 from edge_reid.archive.archive_urls import create_archive, open_archive
 from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
 from edge_reid.archive.folder_archive import FolderArchive
@@ -282,12 +282,27 @@ def test_a_role_that_may_not_make_the_extension_is_told_who_may(
     said = complaint(lambda: create_archive(guest, SMALL))
     assert "this role may not create it; let a superuser run CREATE EXTENSION vector" in said
     execute(as_owner, "CREATE SCHEMA extensions", "CREATE EXTENSION vector SCHEMA extensions")
+    said = complaint(lambda: create_archive(guest, SMALL))
+    assert "vector lies in the schema extensions, which this role may not use; let who owns" in said
+    assert "GRANT USAGE ON SCHEMA extensions TO guest" in said
+    execute(as_owner, "GRANT USAGE ON SCHEMA extensions TO guest")
     assert "permission denied for database bare" in complaint(lambda: create_archive(guest, SMALL))
     execute(as_owner, "CREATE SCHEMA edge_reid_archive AUTHORIZATION guest")
-    execute(as_owner, "GRANT USAGE ON SCHEMA extensions TO guest")
     archive = create_archive(guest, SMALL)
     archive.add(video("1", a_track("1.mp4", "gate", 1)))
     assert rows(find(archive, np.ones(4, np.float32))) == [1]
+
+
+def test_where_no_schema_is_looked_into_it_says_how_to_make_the_extension(
+    pgvector: Postgres, guest: str
+) -> None:
+    as_owner = pgvector.url.replace("/postgres?", "/bare?")
+    astray = f"{as_owner}&options=-csearch_path%3Dnowhere"
+    said = complaint(lambda: create_archive(astray, SMALL))
+    assert "expected a schema for the extension vector, got none that search_path names" in said
+    assert "run CREATE EXTENSION vector SCHEMA public in this database" in said
+    execute(as_owner, "CREATE EXTENSION vector SCHEMA public")
+    assert create_archive(astray, SMALL).add(video("1", a_track("1.mp4", "gate", 1))) == 1
 
 
 def test_an_archive_is_its_owners_until_others_may_read_it(
@@ -308,25 +323,48 @@ def test_an_archive_is_its_owners_until_others_may_read_it(
     assert "permission denied for table videos; let who owns" in said
 
 
-def test_a_wrong_password_is_one_line(
-    pgvector: Postgres, url: str, guest: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ((hba,),) = execute(url, "SHOW hba_file")
-    path = Path(str(hba))
-    before = path.read_text()
-    path.write_text("local all guest scram-sha-256\n" + before)
-    execute(url, "ALTER ROLE guest PASSWORD 'right'", "SELECT pg_reload_conf()")
-    try:
-        monkeypatch.setenv("PGPASSWORD", "wrong")
-        await_that(lambda: "password" in complaint(lambda: create_archive(guest, SMALL)))
-        said = complaint(lambda: open_archive(guest))
-        assert 'password authentication failed for user "guest"' in said
+@pytest.fixture
+def locked(pgvector: Postgres, url: str) -> Iterator[str]:
+    """URL of a role that needs a password, to a database without an archive."""
+    with pgvector.with_login("member", "right") as locked:
+        yield locked
+
+
+def test_a_wrong_password_is_one_line(locked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    for work in (lambda: create_archive(locked, SMALL), lambda: open_archive(locked)):
+        said = complaint(work)
+        assert 'password authentication failed for user "member"' in said
         assert "check the URL, and PGPASSFILE" in said
-        monkeypatch.setenv("PGPASSWORD", "right")
-        assert "got none; make one" in complaint(lambda: open_archive(guest))
-    finally:
-        path.write_text(before)
-        execute(url, "SELECT pg_reload_conf()")
+    monkeypatch.setenv("PGPASSWORD", "right")
+    assert "got none; make one" in complaint(lambda: open_archive(locked))
+
+
+@pytest.mark.parametrize("password", ["wrong", None])
+def test_a_server_that_lets_nobody_in_is_not_waited_for(
+    locked: str, monkeypatch: pytest.MonkeyPatch, password: str | None
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    if password is not None:
+        monkeypatch.setenv("PGPASSWORD", password)
+    began_s = time.monotonic()
+    with pytest.raises(
+        ArchiveAccessError, match=r"does not let us in: .*password.*; check the URL"
+    ):
+        open_archive(locked, "--out", patience_s=60)
+    assert time.monotonic() - began_s < 20
+
+
+def test_a_server_with_too_many_others_is_waited_for(locked: str, monkeypatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "right")
+    execute(locked.replace("//member@", "//reid@"), "ALTER ROLE member CONNECTION LIMIT 1")
+    with closing(psycopg.connect(locked)) as other:
+        assert "too many connections for role" in complaint(lambda: open_archive(locked))
+        leaving = threading.Timer(2.0, other.close)
+        leaving.start()
+        said = complaint(lambda: open_archive(locked, "--out", patience_s=60))
+        leaving.join()
+    assert "got none; make one" in said  # it got in
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ deploy/broker/README.md says it to people. Where a newer one can more, a test he
 from __future__ import annotations
 
 import json
+import logging
 import random
+import re
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,14 @@ from support.decided_tracks import ADDRESS, an_event
 from support.fault_figures import of_hits, record
 from support.following_agent import MANIFEST, settings, taken
 from support.gallery_publisher import SITE, Workshop
+from support.in_process import edge_reid  # noqa: F401 - a fixture
+from support.outcome import Outcome
 from support.publishing import publishing
 from support.rabbitmq import RabbitMq, rabbitmq
+from support.sharing_device import SharingDevice, look
 
 from edge_reid.agent.gallery_sync import GallerySync
+from edge_reid.agent.stranger_withdrawal import StrangerWithdrawal
 from edge_reid.consumers.command_client import ask, new_command
 from edge_reid.consumers.event_feed import Share
 from edge_reid.consumers.mqtt_feed import MqttFeed
@@ -37,7 +43,7 @@ from edge_reid.delivery.publisher import Link, Publisher
 from edge_reid.mqtt.answers import OldBrokerError
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
-from edge_reid.mqtt.retained import read_retained, read_topic
+from edge_reid.mqtt.retained import clear_topics, read_retained, read_topic
 from edge_reid.transfer.gallery_transfer import gallery_at_broker
 from edge_reid.wire.topics import AGENT_STATUS
 
@@ -255,3 +261,52 @@ def test_a_sink_says_that_it_cannot_read_there(node: RabbitMq) -> None:
     feed = MqttFeed(node.broker_for("archive"), Share("edge-reid", None, "sink", "a"))
     with pytest.raises(OldBrokerError, match="a sink needs MQTT 5"):
         feed.connect(print, print)
+
+
+@pytest.fixture
+def shared(node: RabbitMq, tmp_path: Path) -> Iterator[str]:
+    """The topic of somebody of whom a device has told, and knows nothing any more."""
+    with SharingDevice(tmp_path / "gate", node, "gate-1") as gate:
+        name = gate.sees(look(1))
+        topic = f"{LAB}/agents/gate-1/strangers/{name}"
+        eventually(lambda: lies_at(node, topic), PATIENCE_S)
+    yield topic
+    connection = connect(node.broker_for("gate-1"))
+    clear_topics(connection, [topic])
+    connection.close()
+
+
+def lies_at(node: RabbitMq, topic: str) -> bool:
+    connection = connect(node.broker_for("ops"))
+    body = read_topic(connection, topic, grace_s=1.0)
+    connection.close()
+    return body is not None
+
+
+def test_who_shares_strangers_no_longer_takes_back_whom_it_knows_and_says_that_there_may_be_more(
+    node: RabbitMq, tmp_path: Path, shared: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    forgotten = shared.replace(shared.rpartition("/")[2], "anon-aaaaaa-7")
+    say(node, "gate-1", forgotten, retain=True)
+    quiet = SharingDevice(tmp_path / "gate", node, "gate-1", share=False)
+    with caplog.at_level(logging.WARNING), ExitStack() as stack:
+        StrangerWithdrawal.start(quiet.settings, quiet.manifest, quiet.connect(stack), stack)
+        eventually(lambda: "as RabbitMQ does" in caplog.text, PATIENCE_S)
+    assert "1 that are known here are taken back, and others may lie there still" in caplog.text
+    assert not lies_at(node, shared)
+    assert lies_at(node, forgotten)
+    assert quiet.settings.heard_strangers_path.exists()  # so that the next start tries again
+
+
+def test_an_erasure_of_a_site_is_not_called_done(
+    node: RabbitMq,
+    shared: str,
+    edge_reid: Callable[..., Outcome],  # noqa: F811 - a fixture
+) -> None:
+    login = [f"--{key.replace('_', '-')}={path}" for key, path in node.login("ops").items()]
+    words = ("gallery", "strangers", "--site", "lab", "--broker", node.url, *login)
+    outcome = edge_reid(*words, "--forget-all")
+    assert outcome.code == 1
+    assert "done by" not in outcome.out
+    assert re.search(r"erasure \w+ is ordered; but the broker shows nobody what", outcome.complaint)
+    assert lies_at(node, shared)

@@ -15,6 +15,7 @@ from support.other_formats import of_a_newer_one, without_checksums
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.storage.sqlite import connect
 
 NOBODY = 65534
 
@@ -42,6 +43,25 @@ def test_missing(tmp_path):
 def test_of_another_model(path):
     with refused(f"expected one of model {OTHER_MODEL}, got one of {MODEL}", ModelMismatchError):
         GalleryStore.open(path, model_id=OTHER_MODEL)
+
+
+def test_one_that_another_program_changes_while_it_is_opened(path, monkeypatch):
+    """It is no damaged one, whichever statements the change comes between."""
+    with GalleryStore.open(path) as other:
+        people = iter(range(1000))
+
+        def traced(*given):
+            db = connect(*given)
+            db.set_trace_callback(
+                lambda said: (
+                    said.startswith("SELECT") and other.add(template(f"guest {next(people)}"))
+                )
+            )
+            return db
+
+        monkeypatch.setattr("edge_reid.gallery.store.connect", traced)
+        GalleryStore.open(path).close()
+        assert next(people) > 2
 
 
 @pytest.mark.parametrize("content", [b"hello", bytes(4096), b"\xff\xd8\xff" * 1000])

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,17 +56,7 @@ class Postgres:
     def new_place(self) -> str:
         """URL of a new and empty schema: a database of its own takes seconds to make."""
         name = f"place_{next(self._places)}"
-        command = [
-            str(self._programs / "psql"),
-            "-q",
-            "-h",
-            str(self.folder),
-            "-U",
-            "reid",
-            "-d",
-            "postgres",
-        ]
-        subprocess.run([*command, "-c", f"CREATE SCHEMA {name}"], check=True, capture_output=True)
+        self._say(f"CREATE SCHEMA {name}")
         return f"{self.url}&options=-csearch_path%3D{name}"
 
     def start(self) -> None:
@@ -91,6 +83,24 @@ class Postgres:
         assert self._process is not None
         return self._process.pid
 
+    @contextmanager
+    def with_login(self, role: str, password: str) -> Iterator[str]:
+        """While it lasts, a role that gets in with its password alone; the URL, without it."""
+        self._say(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        rules = self._data / "pg_hba.conf"
+        before = rules.read_text()
+        rules.write_text(f"local all {role} scram-sha-256\n{before}")
+        try:
+            self._say("SELECT pg_reload_conf()")
+            while self._gets_in_without_password(role):
+                time.sleep(0.05)
+            yield self.url.replace("//reid@", f"//{role}@")
+        finally:
+            rules.write_text(before)
+            self._say(
+                "SELECT pg_reload_conf()", f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}"
+            )
+
     def crash(self) -> None:
         """An immediate shutdown: it recovers from its log at the next start."""
         if self._process is not None:
@@ -109,6 +119,21 @@ class Postgres:
             if (package.parent / name).exists():
                 shutil.copytree(package.parent / name, self.folder / name)
         return self.folder / programs.relative_to(package.parent)
+
+    def _say(self, *statements: str) -> None:
+        words = [word for statement in statements for word in ("-c", statement)]
+        subprocess.run([*self._psql("reid"), *words], check=True, capture_output=True)
+
+    def _gets_in_without_password(self, role: str) -> bool:
+        bare = {name: value for name, value in os.environ.items() if name != "PGPASSWORD"}
+        command = [*self._psql(role), "-w", "-c", ""]
+        return subprocess.run(command, check=False, capture_output=True, env=bare).returncode == 0
+
+    def _psql(self, role: str) -> list[str]:
+        return [
+            *(str(self._programs / "psql"), "-q", "-h", str(self.folder)),
+            *("-U", role, "-d", "postgres"),
+        ]
 
     def _is_ready(self) -> bool:
         check = [str(self._programs / "pg_isready"), "-q", "-h", str(self.folder)]

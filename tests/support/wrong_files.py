@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from datetime import datetime, timezone
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import tomli_w
 from pydantic import BaseModel
+
+from edge_reid.core.errors import ConfigError
 
 Place = tuple[str | int, ...]
 Table = dict[str, Any]
@@ -48,6 +52,9 @@ _FOREIGN = re.compile(
 )
 """Words of pydantic and of Python, which mean nothing to who writes a settings file."""
 
+_SHOWN = re.compile(r"expected a table, got (?!text|a |true or false)")
+"""A value where a section belongs may be anything, also a password without its key."""
+
 
 def places(model: type[BaseModel], at: Place = ()) -> Iterator[Place]:
     """Where the keys of a table stand, and those of the tables in it.
@@ -79,10 +86,25 @@ def with_value(table: Mapping[str, Any], place: Place, value: Any) -> Table:
     return changed  # type: ignore[no-any-return]
 
 
-def bad_lines(problems: tuple[str, ...]) -> list[str]:
-    """Those that are not in our words: `key: expected …, got …; what to do`."""
-    return [
-        line
-        for line in problems
-        if "\n" in line or not _FORM.fullmatch(line) or _FOREIGN.search(line)
-    ]
+def mistakes_in(path: Path, table: Table, load: Callable[[Path], object]) -> tuple[str, ...]:
+    """What is said of a table once it is written to a file and loaded; empty: it is sound."""
+    path.write_bytes(tomli_w.dumps(table).encode())
+    try:
+        load(path)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def assert_in_our_words(
+    say: Callable[[Table], tuple[str, ...]], sound: Table, place: Place
+) -> None:
+    """Of a key that has values of every kind: `key: expected …, got …; what to do`."""
+    found = [say(with_value(sound, place, value)) for value in WRONG_VALUES]
+    assert any(found), "some of these values are wrong for any key"
+    assert [line for lines in found for line in lines if _is_bad(line)] == []
+
+
+def _is_bad(line: str) -> bool:
+    is_ours = "\n" not in line and _FORM.fullmatch(line)
+    return not is_ours or bool(_FOREIGN.search(line) or _SHOWN.search(line))

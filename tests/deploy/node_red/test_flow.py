@@ -81,12 +81,8 @@ def test_hits_and_lost_agents_come_out_in_words(broker: Mosquitto, node_red: Non
         status = {"state": "offline", "agent": "gate-1", "site": "lab", "reason": "lost", "at": "t"}
         say(connection, AGENT_STATUS.name("edge-reid", "lab", agent="gate-1"), json.dumps(status))
         texts = [it["text"] for it in consumer.wait_for(NOTIFY, count=4)]
-    assert texts == [
-        "ana is at gate",
-        "ana has left gate",
-        "it was not ana at gate",
-        "agent gate-1 of lab is offline: lost",
-    ]
+    texts.remove("agent gate-1 of lab is offline: lost")  # by a wire of its own, which is shorter
+    assert texts == ["ana is at gate", "ana has left gate", "it was not ana at gate"]
 
 
 def say(connection: Connection, topic: str, text: str) -> None:

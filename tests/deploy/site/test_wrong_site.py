@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
-import tomli_w
 from support.sites import SITE
-from support.wrong_files import WRONG_VALUES, Place, bad_lines, places, with_value
+from support.wrong_files import (
+    Place,
+    Table,
+    assert_in_our_words,
+    mistakes_in,
+    places,
+    with_value,
+)
 
 from deploy.site.site import Site, load_site
-from edge_reid.core.errors import ConfigError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,6 +28,7 @@ SOUND = tomllib.loads(SITE.replace("gate-1", "gate"))
 del SOUND["devices"]["gate"]["timezone"]  # all zones of the machine are read for it
 SECTIONS = ("mqtt", "detect", "home_assistant", "web", "models", "outbox", "gallery_sync")
 SOME_KEYS = (("detect", "rate_hz"), ("mqtt", "url"), ("home_assistant", "pictures"))
+WEDNESDAY = date(2026, 7, 1)
 OF_AGENT: list[Place] = [
     (*at, *place)
     for at in (("agent",), ("devices", "gate", "agent"), ("devices", "gate", "cameras", "gate"))
@@ -31,14 +37,8 @@ OF_AGENT: list[Place] = [
 """Where `agent.toml` of a device comes from; its own keys are looked at one by one elsewhere."""
 
 
-def mistakes(folder: Path, table: dict[str, Any]) -> tuple[str, ...]:
-    path = folder / "site.toml"
-    path.write_bytes(tomli_w.dumps(table).encode())
-    try:
-        load_site(path)
-    except ConfigError as error:
-        return error.problems
-    return ()
+def mistakes(folder: Path, table: Table) -> tuple[str, ...]:
+    return mistakes_in(folder / "site.toml", table, load_site)
 
 
 def test_the_sound_file_is_sound(tmp_path: Path) -> None:
@@ -47,19 +47,21 @@ def test_the_sound_file_is_sound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [*places(Site), *OF_AGENT], ids=lambda at: ".".join(map(str, at)))
 def test_no_word_of_the_library_shows_through(tmp_path: Path, place: Place) -> None:
-    found = [mistakes(tmp_path, with_value(SOUND, place, value)) for value in WRONG_VALUES]
-    assert any(found), "some of these values are wrong for any key"
-    assert [line for lines in found for line in bad_lines(lines)] == []
+    assert_in_our_words(lambda table: mistakes(tmp_path, table), SOUND, place)
 
 
 @pytest.mark.parametrize(
     ("place", "value", "line"),
     [
         (("rollout", "soak_s"), "5", "rollout.soak_s: should be a number, without quotes, got '5'"),
-        (("devices",), "gate", "devices: expected a table, got 'gate'; write [devices.NAME]"),
-        (("files",), "pki", "files: expected a table, got 'pki'; write [files]"),
-        (("agent",), "fast", "agent: expected a table, got 'fast'; write [agent.NAME]"),
-        (("agent", "detect"), "fast", "agent.detect: expected a table, got 'fast'; write"),
+        (("agent",), 3, "agent: expected a table, got a number; write [agent.NAME]"),
+        (("agent",), True, "agent: expected a table, got true or false; write [agent.NAME]"),
+        (("agent",), ["x"], "agent: expected a table, got a list; write [agent.NAME]"),
+        (("agent",), WEDNESDAY, "agent: expected a table, got a time; write [agent.NAME]"),
+        (("devices",), "gate", "devices: expected a table, got text; write [devices.NAME]"),
+        (("files",), "pki", "files: expected a table, got text; write [files]"),
+        (("agent",), "fast", "agent: expected a table, got text; write [agent.NAME]"),
+        (("agent", "detect"), "fast", "agent.detect: expected a table, got text; write"),
         (("target",), "pi-bokworm", "did you mean 'pi-bookworm'?"),
         (("devices", "gate", "hostnme"), "x", "unknown key; did you mean devices.gate.hostname?"),
         (
