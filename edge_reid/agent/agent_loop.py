@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
 from edge_reid.agent.between_frames import BetweenFrames
+from edge_reid.agent.lookers import Lookers
 from edge_reid.agent.metrics import RunSummary
+from edge_reid.agent.pipeline import Step
 from edge_reid.agent.run_report import RunReport
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.watched_camera import Turn, WatchedCamera
@@ -25,8 +27,9 @@ CameraIsOver = Callable[[WatchedCamera, EdgeReidError | None], None]
 class FrameFeed(Protocol):
     """Says whose turn it is."""
 
-    def turns(self, idle: Callable[[], None], over: CameraIsOver) -> Iterator[Turn]:
-        """Every frame that is to be taken, in order.
+    def turns(self, idle: Callable[[], None], over: CameraIsOver) -> Iterator[Turn | None]:
+        """Every frame that is to be taken, in order. None: nobody's, but something else may be to
+        do, such as to finish a look.
 
         Args:
             idle: called about once a second, whether or not frames come.
@@ -36,6 +39,9 @@ class FrameFeed(Protocol):
             EdgeReidError: a source broke; the other cameras have gone on to their end.
         """
 
+    def done(self, turn: Turn) -> None:
+        """Hear that a turn is over: its camera may have another."""
+
 
 class AgentLoop:
     """Cameras at work, in the thread that runs the loop.
@@ -43,6 +49,7 @@ class AgentLoop:
     Args:
         cameras: all that the agent has.
         feed: whose turn it is.
+        lookers: take turns through the stages.
         between_frames: what other threads have made ready comes in here.
         report: how it goes.
         signals: Ctrl-C and SIGTERM, held while a frame is in hand.
@@ -52,6 +59,7 @@ class AgentLoop:
         self,
         cameras: Sequence[WatchedCamera],
         feed: FrameFeed,
+        lookers: Lookers,
         *,
         between_frames: BetweenFrames,
         report: RunReport,
@@ -59,6 +67,7 @@ class AgentLoop:
     ) -> None:
         self._cameras = cameras
         self._feed = feed
+        self._lookers = lookers
         self._between_frames = between_frames
         self._report = report
         self._signals = signals
@@ -74,7 +83,9 @@ class AgentLoop:
         try:
             for turn in self._feed.turns(self._idle, self._end):
                 with self._signals.held():
-                    self._take(turn)
+                    if turn:
+                        self._begin(turn)
+                    self._finish(self._lookers.done())
                 del turn  # and with it the picture, before the next is made
         except (KeyboardInterrupt, SystemExit):
             self._report.interrupted(self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S))
@@ -84,18 +95,32 @@ class AgentLoop:
             raise
         return self._wind_up("ended")
 
-    def _take(self, turn: Turn) -> None:
-        self._between_frames.run(turn.camera.name, turn.frame)
+    def _begin(self, turn: Turn) -> None:
+        self._between_frames.run(turn.camera.name, turn.frame, self._settle)
         with camera_in_log(turn.camera.name):
-            self._report.stepped(turn.camera, turn.camera.take(turn))
+            begun = turn.camera.begin(turn)
+        self._lookers.look(begun)
+
+    def _settle(self) -> None:
+        self._finish(self._lookers.settled())
+
+    def _finish(self, looks: Iterable[tuple[Turn, Step]]) -> None:
+        for turn, step in looks:
+            with camera_in_log(turn.camera.name):
+                turn.camera.finish(turn, step)
+                self._report.stepped(turn.camera, step)
+            self._feed.done(turn)
 
     def _idle(self) -> None:
         """What goes on without frames of any one camera, or of all."""
         with self._signals.held():
+            if self._lookers.are_held_up:
+                self._settle()  # or never come round again, which whoever watches the loop notices
             if all(camera.frames.is_quiet for camera in self._cameras):
-                self._between_frames.run(None, None)
+                self._between_frames.run(None, None, self._settle)
             for camera in self._cameras:
-                camera.end_tracks_if_away()
+                if not self._lookers.has_in_hand(camera):
+                    camera.end_tracks_if_away()
             self._report.idled()
 
     def _end(self, camera: WatchedCamera, error: EdgeReidError | None) -> None:
@@ -110,4 +135,5 @@ class AgentLoop:
         with self._signals.held(), ExitStack() as all_of_them:  # whatever failed may fail again
             for camera in reversed(self._cameras):
                 all_of_them.callback(camera.end, state, reason)
+            all_of_them.callback(self._settle)
         return self._report.deliver(patience_s)

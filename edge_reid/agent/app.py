@@ -19,7 +19,7 @@ from edge_reid.agent.between_frames import BetweenFrames
 from edge_reid.agent.camera_drifts import CameraDrifts
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.camera_status_report import CameraStatusReport
-from edge_reid.agent.camera_views import View, Views, open_views
+from edge_reid.agent.camera_views import View, Views, live_count, open_views
 from edge_reid.agent.command_runner import CommandRunner, Reload
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.event_lines import EventLines
@@ -31,6 +31,7 @@ from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.agent.hit_pictures import HitPictures
 from edge_reid.agent.live_feed import LiveFeed
 from edge_reid.agent.look_pace import LookPace
+from edge_reid.agent.lookers import Lookers, looker_count
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.observers import Observer, Observers
 from edge_reid.agent.pipeline import Pipeline
@@ -49,6 +50,7 @@ from edge_reid.agent.wrong_names import WrongNames
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.opencv import one_thread_each
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.strangers.heard_stranger import nobody_else
@@ -108,14 +110,17 @@ def _build(
     stack: ExitStack,
 ) -> AgentLoop:
     films = film_paths(outputs.annotate, tuple(settings.cameras)) if outputs.annotate else {}
-    models = SharedModels(settings)
+    count = looker_count(settings.models.threads, cameras=live_count(settings.cameras))
+    if count > 1:
+        one_thread_each()
+    models = SharedModels(settings, count)
     manifest = models.embedder.manifest
     gallery = _open_gallery(settings, manifest, stack)
     systemd = SystemdNotifier.from_environment()
     # a service starts before the network, and outlives a camera that is away
     is_patient = (systemd.is_heard or len(settings.cameras) > 1) and not films
     pace = LookPace(settings.latency.captured_to_committed_p95_ms)
-    views = open_views(settings.cameras, pace, is_patient=is_patient, stack=stack)
+    views = open_views(settings.cameras, pace, lookers=count, is_patient=is_patient, stack=stack)
     sinks = _open_sinks(settings, outputs, views, gallery=gallery, manifest=manifest, stack=stack)
     pictures = [HitPictures()] if settings.home_assistant.pictures else []
     watching = stack.enter_context(_gather_observers([*observers, *pictures], films, views))
@@ -153,6 +158,7 @@ def _build(
     return AgentLoop(
         cameras,
         LiveFeed(cameras, views.schedule) if views.are_live else RecordedFeed(cameras),
+        stack.enter_context(Lookers(count, on_done=views.schedule.wake)),
         between_frames=_build_between_frames(
             settings,
             gallery,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from edge_reid.agent.camera_policies import CameraPolicies
@@ -55,17 +55,22 @@ class BetweenFrames:
         self._names = names
         self._scores = scores
 
-    def run(self, camera: str | None, frame: Frame | None) -> None:
+    def run(
+        self, camera: str | None, frame: Frame | None, settle: Callable[[], None] = lambda: None
+    ) -> None:
         """Take less than a frame's time.
 
         Args:
             camera: whose frame it is; None: of none.
             frame: the next to be looked at; None: none comes.
+            settle: ends the looks in hand, of all cameras, and commits what they bring; called
+                ahead of whatever they are not to be in the midst of.
         """
         index = self._galleries.take()
         if index is not None:
+            settle()
             self._policies.use_gallery(index)
-        self._jobs.run(camera, frame)
+        self._jobs.run(camera, frame, settle)
         if self._policies.index is not self._index:
             self._index = self._policies.index
             for output in self._outputs:  # ahead of the report, which has all that names them wiped

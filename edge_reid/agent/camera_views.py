@@ -54,6 +54,7 @@ def open_views(
     cameras: Mapping[str, CameraSettings],
     pace: LookPace,
     *,
+    lookers: int,
     is_patient: bool,
     stack: ExitStack,
 ) -> Views:
@@ -62,6 +63,7 @@ def open_views(
     Args:
         cameras: by name.
         pace: of the whole agent.
+        lookers: looks at a time.
         is_patient: a live camera that gives no picture yet is waited for, while frames are taken.
         stack: closes what was opened.
 
@@ -69,8 +71,8 @@ def open_views(
         SourceError: one cannot be opened, or gives no picture.
         UsageError: some are live and some are recordings.
     """
-    are_live = _are_live(cameras)
-    schedule = LookSchedule(cameras)
+    are_live = live_count(cameras) > 0
+    schedule = LookSchedule(cameras, at_once=lookers)
     views = []
     for name, settings in cameras.items():
         clock = SteadyClock()
@@ -98,7 +100,12 @@ def open_views(
     return Views(tuple(views), schedule, are_live)
 
 
-def _are_live(cameras: Mapping[str, CameraSettings]) -> bool:
+def live_count(cameras: Mapping[str, CameraSettings]) -> int:
+    """How many cameras are live: all or none.
+
+    Raises:
+        UsageError: some are live and some are recordings.
+    """
     live = [name for name, camera in cameras.items() if is_live(camera.source.uri)]
     recorded = [name for name in cameras if name not in live]
     if live and recorded:
@@ -106,4 +113,4 @@ def _are_live(cameras: Mapping[str, CameraSettings]) -> bool:
             f"cameras: expected all live or all files, got live {', '.join(live)} and files "
             f"{', '.join(recorded)}; run the files in an agent of their own"
         )
-    return bool(live)
+    return len(live)

@@ -74,11 +74,21 @@ class FrameJobs(ClosedAfterUse):
             f"{FRAME_PATIENCE_S:g} s, none came; nothing was changed"
         )
 
-    def run(self, camera: str | None, frame: Frame | None) -> None:
+    def run(
+        self, camera: str | None, frame: Frame | None, settle: Callable[[], None] = lambda: None
+    ) -> None:
         """Do what is to be done now that `frame` of a camera is about to be looked at, or none of
         any has come.
+
+        Args:
+            camera: whose frame it is.
+            frame: the next one.
+            settle: called ahead of what is done, if anything is: ends the looks in hand.
         """
-        for _ in range(len(self._waiting)):
+        waiting = len(self._waiting)
+        if waiting:
+            settle()
+        for _ in range(waiting):
             job = self._waiting.popleft()
             if frame is not None and job.camera not in {None, camera}:
                 self._waiting.append(job)

@@ -25,17 +25,24 @@ class LiveFeed:
         self._cameras = {camera.name: camera for camera in cameras}
         self._schedule = schedule
 
-    def turns(self, idle: Callable[[], None], over: CameraIsOver) -> Iterator[Turn]:  # noqa: ARG002
+    def turns(
+        self,
+        idle: Callable[[], None],
+        over: CameraIsOver,  # noqa: ARG002
+    ) -> Iterator[Turn | None]:
         """As `FrameFeed` says; a live camera is opened again and again, so that none is over."""
         idle_due_s = time.monotonic() + _IDLE_S
         while True:
             turn = self._next(idle_due_s - time.monotonic())
-            if turn:
-                yield turn
+            yield turn
             del turn  # and with it the picture, before the next is made
             if time.monotonic() >= idle_due_s:
                 idle()
                 idle_due_s = time.monotonic() + _IDLE_S
+
+    def done(self, turn: Turn) -> None:
+        """As `FrameFeed` says."""
+        self._schedule.done(turn.camera.name)
 
     def _next(self, timeout_s: float) -> Turn | None:
         look = self._schedule.next(max(0.0, timeout_s))
@@ -46,5 +53,5 @@ class LiveFeed:
         frame = camera.frames.newest()
         if frame is None:
             return None
-        self._schedule.looked(look.camera, camera.looks.period_s)
+        self._schedule.taken(look.camera, camera.looks.period_s)
         return Turn(camera, frame, look.waited_s)

@@ -46,6 +46,8 @@ class _Turn:
     missed: int = 0
     last_s: float | None = None
     """When the last frame came."""
+    is_in_hand: bool = False
+    """Whether it is looked at now."""
 
 
 class LookSchedule:
@@ -54,13 +56,24 @@ class LookSchedule:
     Args:
         cameras: their names; all are due at once.
         clock: seconds that only ever rise.
+        at_once: looks at a time, each of another camera.
     """
 
-    def __init__(self, cameras: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        cameras: Iterable[str],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        at_once: int = 1,
+    ) -> None:
         self._clock = clock
+        self._at_once = at_once
+        self._is_woken = False
         now_s = clock()
         self._turns = {camera: _Turn(now_s) for camera in cameras}
-        self._changed = threading.Condition()  # guards the turns; notified when a frame waits
+        self._changed = (
+            threading.Condition()
+        )  # guards both; notified when a frame waits, and by `wake`
 
     def frame_came(self, camera: str) -> None:
         """Say that a camera has a newer frame; from any thread."""
@@ -74,22 +87,31 @@ class LookSchedule:
                 turn.waits_since_s = now_s
                 self._changed.notify_all()
 
-    def next(self, timeout_s: float) -> Look | None:
-        """The camera whose turn it is, which is waited for; None when none is due in time.
+    def wake(self) -> None:
+        """Have whoever waits for a turn look what else there is; from any thread."""
+        with self._changed:
+            self._is_woken = True
+            self._changed.notify_all()
 
-        It stays due until `looked`: its frame may be gone, and the next one is then as good.
+    def next(self, timeout_s: float) -> Look | None:
+        """The camera whose turn it is, which is waited for; None when none is due in time, or
+        somebody has called `wake` since the last call.
+
+        It stays due until `taken`: its frame may be gone, and the next one is then as good.
         """
         with self._changed:
-            self._changed.wait_for(self._waiting, timeout_s)
+            self._changed.wait_for(lambda: self._is_woken or self._waiting(), timeout_s)
+            was_woken, self._is_woken = self._is_woken, False
             waiting = self._waiting()
-            if not waiting:
+            if was_woken or not waiting:
                 return None
             camera = min(waiting, key=lambda name: self._turns[name].due_s)
             self._turns[camera].waits_since_s = None
             return Look(camera, self._clock() - waiting[camera])
 
-    def looked(self, camera: str, period_s: float) -> None:
-        """Say that the newest frame of a camera was taken; it is due again `period_s` after it was.
+    def taken(self, camera: str, period_s: float) -> None:
+        """Say that the newest frame of a camera was taken; it is due again `period_s` after it was,
+        and has no other turn before `done`.
 
         What it missed is not made up for.
         """
@@ -99,6 +121,12 @@ class LookSchedule:
             turn.due_s = period_s + (turn.due_s if is_on_time else now_s)
             turn.early_s = period_s * _EARLY_SHARE
             turn.waits_since_s = None
+            turn.is_in_hand = True
+
+    def done(self, camera: str) -> None:
+        """Say that the frame that was taken has been looked at."""
+        with self._changed:
+            self._turns[camera].is_in_hand = False
 
     def count(self, camera: str) -> FrameCount:
         """Frames of a camera so far."""
@@ -108,6 +136,12 @@ class LookSchedule:
             return FrameCount(turn.came, turn.missed, silent_s)
 
     def _waiting(self) -> dict[str, float]:
-        """Cameras with a frame that is to be looked at, and since when it waits."""
-        turns = self._turns.items()
-        return {name: turn.waits_since_s for name, turn in turns if turn.waits_since_s is not None}
+        """Cameras with a frame that is to be looked at and can be, and since when it waits."""
+        turns = self._turns
+        if sum(turn.is_in_hand for turn in turns.values()) >= self._at_once:
+            return {}
+        return {
+            name: turn.waits_since_s
+            for name, turn in turns.items()
+            if turn.waits_since_s is not None and not turn.is_in_hand
+        }

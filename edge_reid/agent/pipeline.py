@@ -234,7 +234,7 @@ class Pipeline:
     def _detect(self, frame: Frame) -> Sequence[Detection]:
         if self._gate is not None:
             with self.stages.stage("motion"):
-                moved = self._gate.moved(frame.image)
+                moved = self._gate.moved(frame.image, frame.luma)
             if not moved and not self._occupied:
                 return ()
         with self.stages.stage("detect"):
@@ -254,7 +254,7 @@ class Pipeline:
         if not detections and self._tracker.is_idle:
             self._camera_motion.forget()
             return NO_SHIFT
-        return self._camera_motion.shift_px(frame.image)
+        return self._camera_motion.shift_px(frame.image, frame.luma)
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):

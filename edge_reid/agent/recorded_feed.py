@@ -28,6 +28,9 @@ class RecordedFeed:
         if broken:
             raise broken[0]
 
+    def done(self, turn: Turn) -> None:
+        """As `FrameFeed` says; the next frame of a recording waits for nothing."""
+
     def _frames_of(
         self, camera: WatchedCamera, over: CameraIsOver, broken: list[SourceError]
     ) -> Iterator[Turn]:

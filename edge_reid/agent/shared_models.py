@@ -19,21 +19,28 @@ _log = logging.getLogger(__name__)
 class SharedModels:
     """One embedder, and a detector for each file that a camera names.
 
+    Args:
+        settings: of the agent.
+        lookers: so many threads look at a time, `models.threads` at most, which they share.
+
     Raises:
         ModelError: a model is missing, damaged, or signed by somebody else than the pinned key.
         UsageError: a camera's weak score is above its strong one.
     """
 
-    def __init__(self, settings: AgentSettings) -> None:
+    def __init__(self, settings: AgentSettings, lookers: int = 1) -> None:
         models = settings.models
+        threads = models.threads // lookers
         files = {
             name: camera.detect.model or models.detector
             for name, camera in settings.cameras.items()
         }
         check_signatures(models, [*dict.fromkeys(files.values()), models.embedding])
-        self.embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
+        self.embedder = Embedder(
+            models.embedding, runtime=models.runtime, threads=threads, at_once=lookers
+        )
         loaded = {
-            file: load_detector(file, runtime=models.runtime, threads=models.threads)
+            file: load_detector(file, runtime=models.runtime, threads=threads, at_once=lookers)
             for file in dict.fromkeys(file.resolve() for file in files.values())
         }
         self._detectors = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_reid.agent.camera_frames import CameraFrames
 from edge_reid.agent.camera_status_report import CameraStatusReport
@@ -23,10 +23,13 @@ class Turn:
     frame: Frame
     waited_s: float = 0.0
     """Since the camera was due; it had to wait for others."""
+    most_crops: int | None = None
+    """Of how many people a crop is embedded; None: of all who need it."""
 
 
 class WatchedCamera:
-    """One camera at work. Of the thread that takes the frames.
+    """One camera at work. Of the thread that takes the frames; `look` alone may be called in
+    another one, which then has the camera to itself until it returns.
 
     Args:
         name: of the camera.
@@ -61,23 +64,31 @@ class WatchedCamera:
         self.output = output
         self._has_ended = False
 
-    def take(self, turn: Turn) -> Step:
-        """Take a frame through all stages, and commit what it brought."""
-        frame = turn.frame
+    def begin(self, turn: Turn) -> Turn:
+        """Make ready for a frame; returns the turn to `look` at, in the time of now."""
         if self.drift:
             self.drift.adapt()
-        if self.frames.is_break(frame):
+        if self.frames.is_break(turn.frame):
             self._end_tracks()
-        frame = self.frames.in_the_time_of_now(frame)
-        step = self._through_the_stages(frame)
+        most_crops = self.looks.crops_per_look if self.looks else None
+        frame = self.frames.in_the_time_of_now(turn.frame)
+        return replace(turn, frame=frame, most_crops=most_crops)
+
+    def look(self, turn: Turn) -> Step:
+        """Take a frame through all stages. No I/O, but for crops out of a large stream."""
+        if self.looks is None:
+            return self._pipeline.step(turn.frame)
+        return self._pipeline.look(turn.frame, most_crops=turn.most_crops)
+
+    def finish(self, turn: Turn, step: Step) -> None:
+        """Commit what a look has brought."""
         if self._pipeline.has_somebody:
             self.frames.attend()
         self.output.write(step.hits)
         self.output.write_zones(step.zone_changes)
         if self.looks:
-            age_s, brought = self.frames.age_s(frame), bool(step.hits or step.zone_changes)
+            age_s, brought = self.frames.age_s(turn.frame), bool(step.hits or step.zone_changes)
             self.looks.note(age_s, waited_s=turn.waited_s, brought_events=brought)
-        return step
 
     def take_back(self, name: PublishedName) -> tuple[Event, ...]:
         """Say that somebody was not who they were published as, and do not say so of them again.
@@ -102,11 +113,6 @@ class WatchedCamera:
             self._end_tracks()
         finally:
             self.status.ended(state, reason)
-
-    def _through_the_stages(self, frame: Frame) -> Step:
-        if self.looks is None:
-            return self._pipeline.step(frame)
-        return self._pipeline.look(frame, most_crops=self.looks.crops_per_look)
 
     def _end_tracks(self) -> None:
         ending = self._pipeline.finish()

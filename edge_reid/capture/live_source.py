@@ -20,7 +20,7 @@ from edge_reid.capture.camera_order import CameraOrder
 from edge_reid.capture.decoder_process import DecoderProcess
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
 from edge_reid.capture.frame_slots import LEAST_SLOTS, FrameSlots, Slot
-from edge_reid.capture.pixels import rgb_image
+from edge_reid.capture.pixels import rgb_image, small_luma
 from edge_reid.capture.reopening import ReopenPause
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.closed_after_use import ClosedAfterUse
@@ -28,7 +28,7 @@ from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import SourceError
 from edge_reid.core.opencv import DEFAULT_FPS
 from edge_reid.core.steady_clock import SteadyClock
-from edge_reid.core.types import Frame
+from edge_reid.core.types import Frame, Image, Luma
 
 T = TypeVar("T")
 
@@ -153,12 +153,13 @@ class LiveSource(ClosedAfterUse):
             return None
         if time.monotonic() - picture.captured_s > _MOST_AGE_S:
             return None
-        image = self.read(picture, rgb_image)
-        if image is None:
+        copied = self.read(picture, _copied)
+        if copied is None:
             return None
         self._taken += 1
         captured_s = min(picture.captured_s, time.monotonic())
-        return Frame(image, picture.index, self._clock.at(captured_s))
+        image, luma = copied
+        return Frame(image, picture.index, self._clock.at(captured_s), luma)
 
     def read(self, picture: ReadyPicture, make: Callable[[memoryview, Slot], T]) -> T | None:
         """What `make` makes of the bytes of a picture, a copy; None when a newer picture has taken
@@ -307,6 +308,10 @@ class LiveSource(ClosedAfterUse):
     def _warn_of(self, report: DecoderReport) -> None:
         if report.unenforced:
             _warn_once(report.unenforced)
+
+
+def _copied(data: memoryview, slot: Slot) -> tuple[Image, Luma | None]:
+    return rgb_image(data, slot), small_luma(data, slot)
 
 
 class _Counts:

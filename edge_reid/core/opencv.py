@@ -34,6 +34,13 @@ def quiet_opencv() -> None:
         opencv.utils.logging.setLogLevel(opencv.utils.logging.LOG_LEVEL_SILENT)
 
 
+def one_thread_each() -> None:
+    """Have OpenCV compute in the thread that calls; its own would take from other threads of ours,
+    which keep the cores busy, as they spin while they wait for work.
+    """
+    cv2.setNumThreads(1)
+
+
 @contextmanager
 def mute_stderr() -> Iterator[None]:
     """Keep from the process's stderr what OpenCV writes past every setting; for a moment only."""

@@ -17,6 +17,9 @@ from edge_reid.core.geometry import Box
 Image: TypeAlias = NDArray[np.uint8]
 """RGB uint8 (H, W, 3)."""
 
+Luma: TypeAlias = NDArray[np.uint8]
+"""Brightness, 0 to 255: (h, w) uint8."""
+
 Vector: TypeAlias = NDArray[np.float32]
 """(D,) float32 of unit L2 norm."""
 
@@ -33,6 +36,9 @@ class Frame:
     """0 for the first frame read from the source."""
     captured_utc_s: float
     """Wall clock for a live camera; start time plus video clock for a file."""
+    luma: Luma | None = None
+    """The whole picture, small, as the decoder had it beside the colours: whoever looks for motion
+    need not make it of `image`. None: it did not."""
 
     @property
     def size_px(self) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_reid.core.types import Image
+from edge_reid.core.types import Image, Luma
 
 _WIDTH_PX = 384
 _LEAST_SHIFT = 0.003
@@ -54,11 +54,15 @@ class CameraMotion:
         """Compare the next look with none: whatever came before is of no interest."""
         self._before = None
 
-    def shift_px(self, image: Image) -> tuple[float, float]:
+    def shift_px(self, image: Image, luma: Luma | None = None) -> tuple[float, float]:
         """(dx, dy) by which what stands still has moved since the look before, in pixels of the
         frame; (0, 0) at first, and when nothing can be said.
+
+        Args:
+            image: the frame, RGB uint8 (H, W, 3).
+            luma: its brightness, of any size, if that is at hand.
         """
-        grey = _small_grey(image)
+        grey = _small_grey(image, luma)
         before, self._before = self._before, grey
         if len(grey) < _LEAST_HEIGHT_PX:
             return NO_SHIFT
@@ -84,9 +88,11 @@ def _size(way: Sequence[float]) -> float:
     return math.hypot(*way) / _WIDTH_PX
 
 
-def _small_grey(image: Image) -> NDArray[np.float32]:
+def _small_grey(image: Image, luma: Luma | None) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     size_px = (_WIDTH_PX, max(1, round(_WIDTH_PX * height / width)))
+    if luma is not None:
+        return np.asarray(cv2.resize(luma, size_px, interpolation=cv2.INTER_AREA), np.float32)
     small = cv2.resize(image, size_px, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32)
 

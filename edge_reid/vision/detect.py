@@ -58,10 +58,12 @@ def load_detector(
     *,
     runtime: RuntimeName = "auto",
     threads: int = 1,
+    at_once: int = 1,
     strong_score: float | None = None,
     weak_score: float | None = None,
 ) -> Detector:
-    """The detector that the manifest beside the model describes; scores given here override it.
+    """The detector that the manifest beside the model describes, loaded as `Model` does; scores
+    given here override it.
 
     Raises:
         ModelError: the file or its manifest is missing, corrupt, of another kind, or they do not
@@ -70,7 +72,7 @@ def load_detector(
     """
     manifest = load_detector_manifest(model_path)
     strong, weak = _scores(manifest, strong_score, weak_score)
-    model = Model(model_path, runtime=runtime, threads=threads)
+    model = Model(model_path, runtime=runtime, threads=threads, at_once=at_once)
     family = _family_of(manifest, model, f"model {model_path}")
     return _FamilyDetector(model, manifest, family, strong_score=strong, weak_score=weak)
 

@@ -24,16 +24,21 @@ class Embedder:
     """The runtime in force: `litert` or `tflite-runtime`."""
 
     def __init__(
-        self, model_path: Path, *, runtime: RuntimeName = "auto", threads: int = 1
+        self,
+        model_path: Path,
+        *,
+        runtime: RuntimeName = "auto",
+        threads: int = 1,
+        at_once: int = 1,
     ) -> None:
-        """Verify the checksum, then load.
+        """Verify the checksum, then load, as `Model` does.
 
         Raises:
             ModelError: as `load_embedding_manifest` and `Model`, or the file has another input or
                 output than its manifest says.
         """
         self.manifest = load_embedding_manifest(model_path)
-        self._model = Model(model_path, runtime=runtime, threads=threads)
+        self._model = Model(model_path, runtime=runtime, threads=threads, at_once=at_once)
         self.runtime = self._model.runtime
         _check_shapes(model_path, self._model, self.manifest)
 

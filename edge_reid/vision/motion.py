@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_reid.core.polygon import Polygon
-from edge_reid.core.types import Image
+from edge_reid.core.types import Image, Luma
 
 _WIDTH_PX = 160
 _GREY_LEVELS = 14
@@ -36,9 +36,14 @@ class MotionGate:
         self._covered: NDArray[np.bool_] | None = None
         self._background: NDArray[np.float32] | None = None
 
-    def moved(self, image: Image) -> bool:
-        """Whether the picture changed; True for the first one and when the size changes."""
-        small = self._smoothed(_small_grey(image))
+    def moved(self, image: Image, luma: Luma | None = None) -> bool:
+        """Whether the picture changed; True for the first one and when the size changes.
+
+        Args:
+            image: the frame, RGB uint8 (H, W, 3).
+            luma: its brightness, of any size, if that is at hand.
+        """
+        small = self._smoothed(_small_grey(image, luma))
         if self._background is None or self._background.shape != small.shape:
             self._background = small
             return True
@@ -46,7 +51,7 @@ class MotionGate:
         cv2.accumulateWeighted(small, self._background, _LEARNING_RATE)
         return bool(changed > _CHANGED_SHARE * small.size)
 
-    def _smoothed(self, small: Image) -> NDArray[np.float32]:
+    def _smoothed(self, small: Luma) -> NDArray[np.float32]:
         """Without noise, and black in the areas that are ignored: made so before the blur, which
         would carry motion over their edges.
         """
@@ -57,10 +62,10 @@ class MotionGate:
         return np.asarray(cv2.GaussianBlur(small, (3, 3), 0), np.float32)
 
 
-def _small_grey(image: Image) -> Image:
+def _small_grey(image: Image, luma: Luma | None) -> Luma:
     height, width = image.shape[:2]
     size_px = (_WIDTH_PX, max(1, round(_WIDTH_PX * height / width)))
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if luma is None else luma
     return np.asarray(cv2.resize(grey, size_px, interpolation=cv2.INTER_AREA), np.uint8)
 
 

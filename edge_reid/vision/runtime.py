@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class TensorSpec:
 
 
 class Model:
-    """A `.tflite` file ready to run on the CPU. Not for use from two threads at once.
+    """A `.tflite` file ready to run on the CPU. Any thread may use it; it waits for its turn.
 
     Give it files whose checksum was verified (`core.manifest`). Their inside is checked here, as
     tflite-runtime 2.14 does not, and one wrong offset takes the whole process down.
@@ -47,8 +48,17 @@ class Model:
     runtime: str
     """The runtime in force: `litert` or `tflite-runtime`."""
 
-    def __init__(self, path: Path, *, runtime: RuntimeName = "auto", threads: int = 1) -> None:
+    def __init__(
+        self, path: Path, *, runtime: RuntimeName = "auto", threads: int = 1, at_once: int = 1
+    ) -> None:
         """Load the file and reserve its memory.
+
+        Args:
+            path: of the file.
+            runtime: which one is to run it.
+            threads: of one run.
+            at_once: runs of several threads at the same time; each more takes the memory of the
+                model, weights and all, once more.
 
         Raises:
             ModelError: no such runtime here, or the file is missing, corrupt or needs operations
@@ -56,14 +66,17 @@ class Model:
         """
         check_model_file(path)
         self.runtime = _choose(runtime)
-        self._interpreter = _load(path, self.runtime, threads)
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
+        interpreters = [_load(path, self.runtime, threads) for _ in range(at_once)]
+        inputs = interpreters[0].get_input_details()
+        outputs = interpreters[0].get_output_details()
         self.inputs, self.outputs = _specs(inputs), _specs(outputs)
         if len(inputs) != 1:
             raise ModelError(f"model {path}: expected one input, it has {len(inputs)}")
         self._input_index = inputs[0]["index"]
         self._output_indices = tuple(item["index"] for item in outputs)
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        for interpreter in interpreters:
+            self._free.put(interpreter)
 
     def __call__(self, x: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
         """Run once on real values (pixels 0..255), shaped like the input.
@@ -71,12 +84,15 @@ class Model:
         Returns:
             The outputs as real values, float32, in the order of the file, as copies.
         """
-        self._interpreter.set_tensor(self._input_index, _quantised(x, self.inputs[0]))
-        self._interpreter.invoke()
-        return tuple(
-            _dequantised(self._interpreter.get_tensor(index), spec)
-            for index, spec in zip(self._output_indices, self.outputs, strict=True)
-        )
+        values = _quantised(x, self.inputs[0])
+        interpreter = self._free.get()
+        try:
+            interpreter.set_tensor(self._input_index, values)
+            interpreter.invoke()
+            outputs = [interpreter.get_tensor(index) for index in self._output_indices]
+        finally:
+            self._free.put(interpreter)
+        return tuple(map(_dequantised, outputs, self.outputs))
 
 
 def available_runtimes() -> tuple[str, ...]:

@@ -147,6 +147,23 @@ def test_nothing_happens_but_between_frames(agent: CommandedAgent) -> None:
     assert agent.result().outcome == "done"
 
 
+def test_looks_in_hand_end_ahead_of_what_is_done_between_frames_and_go_on_if_nothing_is(
+    agent: CommandedAgent,
+) -> None:
+    settled: list[MatchPolicy] = []
+    agent.jobs.run("gate", FRAME, lambda: settled.append(agent.policy))
+    assert settled == []
+    before = agent.policy
+    agent.tell("set-threshold", 0.8)
+
+    def is_done() -> bool:
+        agent.jobs.run("gate", FRAME, lambda: settled.append(agent.policy))
+        return agent.policy is not before
+
+    eventually(is_done, 20)
+    assert settled == [before]
+
+
 def test_without_frames_a_command_is_refused_and_does_not_happen_later(
     agent: CommandedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,12 @@ from support.set_clock import Clock
 from edge_reid.agent.look_schedule import FrameCount, LookSchedule
 
 
+def look_at(schedule: LookSchedule, camera: str) -> None:
+    """Five times a second, and done at once."""
+    schedule.taken(camera, 0.2)
+    schedule.done(camera)
+
+
 def looks_within(
     schedule: LookSchedule, clock: Clock, *, fps: dict[str, float], seconds: float, look_s: float
 ) -> list[str]:
@@ -28,7 +34,7 @@ def looks_within(
             look = schedule.next(0.0)
             if look is None:
                 break
-            schedule.looked(look.camera, 0.2)
+            look_at(schedule, look.camera)
             looked.append(look.camera)
             busy_until_s = clock.now_s + look_s
         clock.now_s = at_s
@@ -73,7 +79,7 @@ def test_one_that_comes_back_gets_one_turn_at_once_and_no_more_than_others() -> 
     look = schedule.next(0.0)
     assert look is not None
     assert (look.camera, look.waited_s) == ("gate", 0.0), "it was away; it did not wait"
-    schedule.looked("gate", 0.2)
+    look_at(schedule, "gate")
     schedule.frame_came("gate")
     assert schedule.next(0.0) is None, "it is not due again yet"
 
@@ -82,7 +88,7 @@ def test_a_frame_between_two_looks_is_passed_over_and_one_that_had_to_wait_is_mi
     clock = Clock(100.0)
     schedule = LookSchedule(["gate"], clock)
     schedule.frame_came("gate")
-    schedule.looked("gate", 0.2)
+    look_at(schedule, "gate")
     clock.now_s += 0.07
     schedule.frame_came("gate")
     assert schedule.count("gate") == FrameCount(came=2, missed=0, silent_s=0.0)
@@ -112,5 +118,42 @@ def test_a_camera_is_silent_since_its_last_frame_whenever_it_was_looked_at() -> 
     schedule.frame_came("gate")
     clock.now_s += 3
     assert schedule.count("gate").silent_s == 3.0
-    schedule.looked("gate", 0.2)
+    look_at(schedule, "gate")
     assert schedule.count("gate").silent_s == 3.0
+
+
+def test_a_camera_in_hand_has_no_other_turn_and_no_more_are_in_hand_than_can_be_looked_at() -> None:
+    clock = Clock(100.0)
+    schedule = LookSchedule(["gate", "door", "yard"], clock, at_once=2)
+    for name in ("gate", "door", "yard"):
+        clock.now_s += 0.01
+        schedule.frame_came(name)
+    assert turn_of(schedule) == "gate"
+    schedule.taken("gate", 0.2)
+    clock.now_s += 1.0
+    schedule.frame_came("gate")
+    assert turn_of(schedule) == "door", "gate is in hand, and most overdue"
+    schedule.taken("door", 0.2)
+    assert turn_of(schedule) is None, "though yard waits"
+    schedule.done("door")
+    assert turn_of(schedule) == "yard"
+    schedule.taken("yard", 0.2)
+    schedule.done("gate")
+    assert turn_of(schedule) == "gate"
+
+
+def turn_of(schedule: LookSchedule) -> str | None:
+    look = schedule.next(0.0)
+    return look.camera if look else None
+
+
+def test_who_waits_for_a_turn_is_woken_once_whether_or_not_a_camera_is_due() -> None:
+    schedule = LookSchedule(["gate"])
+    threading.Timer(0.05, schedule.wake).start()
+    began_s = time.monotonic()
+    assert schedule.next(20.0) is None
+    assert time.monotonic() - began_s < 10
+    schedule.wake()
+    schedule.frame_came("gate")
+    assert turn_of(schedule) is None, "there is something else to see to first"
+    assert turn_of(schedule) == "gate"

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-AGENT = Path(__file__).with_name("cameras_agent.py")
-TESTS = AGENT.parents[1]
+CHECKOUT = Path(__file__).parents[2]
 START_TIMEOUT_S = 180
 """A busy machine may take so long until all cameras have been looked at."""
 
@@ -28,6 +27,8 @@ class Fleet:
     agents: int
     python: Path
     release: str
+    checkout: Path = CHECKOUT
+    """Whose agent this Python runs, if it has none of its own."""
 
     @property
     def each(self) -> int:
@@ -72,7 +73,7 @@ def running(fleet: Fleet, folder: Path, urls: Sequence[str]) -> Iterator[Running
     gallery = folder / "gallery.db"
     make = "from edge_reid.cli.main import main; main()"
     words = ["gallery", "init", gallery]
-    program, env = [fleet.python, "-c", make, *words], _environment(fleet.python)
+    program, env = [fleet.python, "-c", make, *words], _environment(fleet)
     # not here: a program of -c finds in its own folder first
     subprocess.run(program, check=True, env=env, cwd=folder, stdout=subprocess.DEVNULL)
     (folder / "looks.jsonl").touch()
@@ -82,7 +83,7 @@ def running(fleet: Fleet, folder: Path, urls: Sequence[str]) -> Iterator[Running
             mine = range(number * fleet.each, (number + 1) * fleet.each)
             config = folder / f"agent-{number}.toml"
             config.write_text(_settings(gallery, {index: urls[index] for index in mine}))
-            at_work.agents.append(_start(fleet.python, config, folder))
+            at_work.agents.append(_start(fleet, config, folder))
         at_work.await_looks(fleet.cameras)
         yield at_work
     finally:
@@ -104,13 +105,15 @@ def _settings(gallery: Path, urls: dict[int, str]) -> str:
     return "\n".join(lines)
 
 
-def _start(python: Path, config: Path, folder: Path) -> subprocess.Popen[bytes]:
-    program = [python, AGENT, config, folder / "looks.jsonl"]
+def _start(fleet: Fleet, config: Path, folder: Path) -> subprocess.Popen[bytes]:
+    agent = fleet.checkout / "tests" / "bench" / "cameras_agent.py"
+    program = [fleet.python, agent, config, folder / "looks.jsonl"]
     with (folder / "said").open("ab") as said:
-        return subprocess.Popen(program, env=_environment(python), stderr=said)
+        return subprocess.Popen(program, env=_environment(fleet), stderr=said)
 
 
-def _environment(python: Path) -> dict[str, str]:
-    """In which another Python finds its own edge-reid, and this one that of this checkout."""
-    paths = [TESTS] if python != Path(sys.executable) else [TESTS, TESTS.parent]
+def _environment(fleet: Fleet) -> dict[str, str]:
+    """In which another Python finds its own edge-reid, and this one that of the checkout."""
+    tests, is_ours = fleet.checkout / "tests", fleet.python == Path(sys.executable)
+    paths = [tests, fleet.checkout] if is_ours else [tests]
     return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}

@@ -1,17 +1,20 @@
 """Live cameras on this machine: 2, 4 and 8 with one agent; 4 and 8 with as many of earlier ones.
 
     PYTHONPATH=tests python tests/bench/cameras.py [--cameras 2 4 8] [--seconds 40] [--write]
+    PYTHONPATH=tests python tests/bench/cameras.py --before CHECKOUT --cameras 1 4 8 [--write]
 
 Every camera is the campus clip at 1920×1080 and 15 frames a second, looped, begun elsewhere in it,
 and served over RTSP by a process of its own. Every picture has its number in it, and the cameras
 know when it was due: ages are measured from there to the commit of what the look brought, the same
 way for every version. Earlier ones are installed from this repository and PyPI, once, with the same
-NumPy, OpenCV and LiteRT. About eight minutes; the first run takes four more.
+NumPy, OpenCV and LiteRT. About eight minutes; the first run takes four more. With `--before`, one
+agent of another checkout instead, and one of this one after it.
 
 Prints for each run: runs of the detector ("looks") a second and camera, and those of them that were
 committed within 500 ms; ages; processor time per second of stream; the memory of all processes
 together, their own and with the pages of programs and files, each once; whose the processor was, in
-percent of all cores; and what limits the looks. `--write` puts it all into tests/bench/README.md.
+percent of all cores; and what limits the looks. `--write` puts it all into tests/bench/README.md:
+what a change brought into a section of its own.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ import edge_reid
 CACHE = Path(tempfile.gettempdir()) / "edge-reid-bench"
 FPS, LOOKS_HZ = 15, 5
 IN_TIME_S = 0.5
-BEFORE = "0.4.0", "0.5.0"
+EARLIER = "0.4.0", "0.5.0"
+BEFORE = "before"
+"""What an agent of another checkout is called."""
 COMPARED = (4, 8)
 """Cameras that earlier releases are measured with, an agent each: of which it can look at all as
 often as is configured, and with which the machine is its limit."""
@@ -50,20 +55,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cameras", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--seconds", type=int, default=40, help="of each run")
+    parser.add_argument("--before", type=Path, help="a checkout to compare this one with")
     parser.add_argument("--write", action="store_true", help="into tests/bench/README.md")
     given = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
-    earlier = {release: python_of(release, CACHE) for release in BEFORE}
+    if given.before:
+        compared = before_and_now(given.cameras, given.before.resolve())
+    else:
+        earlier = {release: python_of(release, CACHE) for release in EARLIER}
+        compared = fleets(given.cameras, earlier)
     stream = the_stream()
     rows = []
-    for fleet in fleets(given.cameras, earlier):
+    for fleet in compared:
         with looped_cameras(stream, fleet.cameras) as cameras:
             rows.append(measure(fleet, cameras, given.seconds))
             print(" | ".join(rows[-1].cells), file=sys.stderr)
-    text = report(rows, given.seconds)
+    text = report(rows, given.seconds, are_limits_told=not given.before)
     Console(width=150).print(Markdown(text))
     if given.write:
-        write_section("cameras.py", text)
+        write_section("cameras.py --before" if given.before else "cameras.py", text)
 
 
 def fleets(counts: Sequence[int], earlier: Mapping[str, Path]) -> Iterator[Fleet]:
@@ -75,6 +85,13 @@ def fleets(counts: Sequence[int], earlier: Mapping[str, Path]) -> Iterator[Fleet
         if count in COMPARED:
             for release, python in earlier.items():
                 yield Fleet(count, count, python, release)
+
+
+def before_and_now(counts: Sequence[int], checkout: Path) -> Iterator[Fleet]:
+    here = Path(sys.executable)
+    for count in counts:
+        yield Fleet(count, 1, here, BEFORE, checkout)
+        yield Fleet(count, 1, here, "now")
 
 
 def the_stream() -> LoopedStream:
@@ -177,37 +194,40 @@ def groups(agents: Sequence[int], cameras: Sequence[LoopedCamera]) -> dict[str, 
     return {"looks": list(agents), "decoders": children, "servers": servers}
 
 
-def report(rows: Sequence[Row], seconds: int) -> str:
-    """The section of the README."""
+def report(rows: Sequence[Row], seconds: int, *, are_limits_told: bool) -> str:
+    """A section of the README."""
     beside = f"the cameras' servers and others, as the table says; {seconds} s a run"
     lines = [
         conditions("numpy", "opencv-python-headless", "ai-edge-litert", "av", beside=beside),
         markdown_table(Row.HEADINGS, (row.cells for row in rows)),
-        "What limits the looks:",
-        "\n".join(f"- {row.limit}" for row in rows),
-        *comparison(rows),
     ]
+    if are_limits_told:
+        lines += ["What limits the looks:", "\n".join(f"- {row.limit}" for row in rows)]
+    lines += comparison(rows)
     return "\n\n".join(lines)
 
 
 def comparison(rows: Sequence[Row]) -> Iterator[str]:
     """One agent against as many of earlier releases as there are cameras."""
     for before in rows:
-        if before.fleet.release not in BEFORE:
+        if before.fleet.release not in {*EARLIER, BEFORE}:
             continue
-        same = [row for row in rows if row.fleet.cameras == before.fleet.cameras]
+        others = [row for row in rows if row.fleet.release != before.fleet.release]
+        same = [row for row in others if row.fleet.cameras == before.fleet.cameras]
         for now in (row for row in same if row.fleet.agents == 1):
-            yield compared(now, before)
+            yield sentence(now, before)
 
 
-def compared(now: Row, before: Row) -> str:
+def sentence(now: Row, before: Row) -> str:
     """In a sentence."""
     in_time = [row.in_time_hz for row in (now, before)]
+    is_other = before.fleet.release == BEFORE
+    whom = "one of before" if is_other else f"{before.fleet.agents} of {before.fleet.release}"
+    cameras = "1 camera" if before.fleet.cameras == 1 else f"{before.fleet.cameras} cameras"
     soon = f", {in_time[0] / in_time[1]:.1f} ×" if in_time[1] else ""
     looks = np.mean(now.looks_hz) / np.mean(before.looks_hz)
     return (
-        f"One agent against {before.fleet.agents} of {before.fleet.release}, "
-        f"{before.fleet.cameras} cameras: "
+        f"One agent against {whom}, {cameras}: "
         f"{in_time[0]:.2f} looks a second and camera within {1e3 * IN_TIME_S:.0f} ms, "
         f"{in_time[1]:.2f} before{soon}; {looks:.1f} × all looks; "
         f"{now.held.all_mb / before.held.all_mb:.2f} × the memory, "

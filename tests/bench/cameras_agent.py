@@ -24,15 +24,16 @@ try:
 except ImportError:  # of 0.5.0 and before
     from edge_reid.core.config import load_settings
 
-Note = Callable[[str, Any, int], None]
-"""Takes the name of a camera, the picture that was looked at, and how many events it brought."""
+Note = Callable[[str, int, int], None]
+"""Takes the name of a camera, the number of the picture that was looked at, and how many events it
+brought."""
 
 
 def main(config: Path, log: Path) -> None:
     with log.open("a", buffering=1) as lines:
 
-        def note(camera: str, picture: Any, events: int) -> None:
-            look = {"camera": camera, "number": number_in(picture), "moment_s": monotonic()}
+        def note(camera: str, number: int, events: int) -> None:
+            look = {"camera": camera, "number": number, "moment_s": monotonic()}
             lines.write(json.dumps(look | {"events": events}) + "\n")
 
         try:
@@ -45,18 +46,26 @@ def main(config: Path, log: Path) -> None:
 
 def agent_of_now(note: Note) -> Callable[[Any], Any]:
     from edge_reid.agent.app import Outputs, run_agent
+    from edge_reid.agent.pipeline import Step
     from edge_reid.agent.watched_camera import Turn, WatchedCamera
 
-    take = WatchedCamera.take
+    look, finish = WatchedCamera.look, WatchedCamera.finish
+    numbers: dict[Turn, int] = {}
 
-    def noted(camera: WatchedCamera, turn: Turn) -> Any:
+    def looked(camera: WatchedCamera, turn: Turn) -> Step:
         runs = camera.counters.detections_run
-        step = take(camera, turn)
+        step = look(camera, turn)
         if camera.counters.detections_run > runs:
-            note(camera.name, step.frame.image, len(step.hits))
+            numbers[turn] = number_in(step.frame.image)
         return step
 
-    WatchedCamera.take = noted  # type: ignore[method-assign]
+    def finished(camera: WatchedCamera, turn: Turn, step: Step) -> None:
+        finish(camera, turn, step)
+        if (number := numbers.pop(turn, None)) is not None:
+            note(camera.name, number, len(step.hits))
+
+    WatchedCamera.look = looked  # type: ignore[method-assign]
+    WatchedCamera.finish = finished  # type: ignore[method-assign]
     return lambda settings: run_agent(settings, outputs=Outputs())
 
 
@@ -78,7 +87,7 @@ def agent_of_one_camera(note: Note) -> Callable[[Any], Any]:
         told.clear()
         handle(self, frame)
         if self._pipeline.counters.detections_run > runs:
-            note(self._settings.camera, frame.image, sum(told))
+            note(self._settings.camera, number_in(frame.image), sum(told))
 
     agent._handle, agent._tell = noted, counted
     return lambda settings: supervisor.run_agent(

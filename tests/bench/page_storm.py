@@ -52,7 +52,7 @@ WARM_UP_S = 10.0
 STREAM = b"GET /cameras/gate/live.mjpeg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 EVENTS = b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
-take = WatchedCamera.take
+begin, finish = WatchedCamera.begin, WatchedCamera.finish
 
 
 @dataclass
@@ -60,17 +60,21 @@ class Looks:
     """How long frames took while something was done to the page; by attack."""
 
     now: str = ""
+    began_s: float = 0.0
+    """When the frame in hand was begun; there is one camera."""
     took_ms: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     aged_ms: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     memory_mb: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def taken(self, camera: WatchedCamera, turn: Turn) -> Step:
-        began_s = time.perf_counter()
-        step = take(camera, turn)
+    def begun(self, camera: WatchedCamera, turn: Turn) -> Turn:
+        self.began_s = time.perf_counter()
+        return begin(camera, turn)
+
+    def finished(self, camera: WatchedCamera, turn: Turn, step: Step) -> None:
+        finish(camera, turn, step)
         if self.now:
-            self.took_ms[self.now].append((time.perf_counter() - began_s) * 1e3)
+            self.took_ms[self.now].append((time.perf_counter() - self.began_s) * 1e3)
             self.aged_ms[self.now].append(camera.frames.age_s(step.frame) * 1e3)
-        return step
 
 
 def main() -> None:
@@ -80,10 +84,14 @@ def main() -> None:
     given = parser.parse_args()
     looks = Looks()
 
-    def taken(camera: WatchedCamera, turn: Turn) -> Step:
-        return looks.taken(camera, turn)
+    def begun(camera: WatchedCamera, turn: Turn) -> Turn:
+        return looks.begun(camera, turn)
 
-    WatchedCamera.take = taken  # type: ignore[method-assign]
+    def finished(camera: WatchedCamera, turn: Turn, step: Step) -> None:
+        looks.finished(camera, turn, step)
+
+    WatchedCamera.begin = begun  # type: ignore[method-assign]
+    WatchedCamera.finish = finished  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder, beside(serve_camera) as camera:
         settings = settings_for(enrolled(Path(folder)), camera.recv())
         assert settings.web is not None

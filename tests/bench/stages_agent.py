@@ -50,13 +50,14 @@ def main(config: Path, folder: Path) -> None:
     meter.wrap(EventOutput, "write", "commit")
     meter.wrap(RunReport, "stepped", "status, observers")
     StageClock.stage = lambda _, name: meter.stage(name)  # type: ignore[assignment, method-assign]
-    take, crops = WatchedCamera.take, (folder / "crops.jsonl").open("a", buffering=1)
+    for part in ("begin", "look", "finish"):
+        meter.wrap(WatchedCamera, part, "rest of a look")
+    finish, crops = WatchedCamera.finish, (folder / "crops.jsonl").open("a", buffering=1)
     looks = 0
 
-    def noted(camera: WatchedCamera, turn: Turn) -> Step:
+    def noted(camera: WatchedCamera, turn: Turn, step: Step) -> None:
         nonlocal looks
-        with meter.stage("rest of a look"):
-            step = take(camera, turn)
+        finish(camera, turn, step)
         with meter.stage(BENCH):
             looks += 1
             note_crops(step)
@@ -64,7 +65,6 @@ def main(config: Path, folder: Path) -> None:
             whole = folder / "agent.part"
             whole.write_text(json.dumps(figures))
             whole.replace(folder / "agent.json")
-        return step
 
     def note_crops(step: Step) -> None:
         began_s = {track.track_id: track.first_seen_utc_s for track in step.tracks}
@@ -74,7 +74,7 @@ def main(config: Path, folder: Path) -> None:
             line |= {"after_s": crop.captured_utc_s - began_s[crop.track_id]}
             crops.write(json.dumps(line) + "\n")
 
-    WatchedCamera.take = noted  # type: ignore[method-assign]
+    WatchedCamera.finish = noted  # type: ignore[method-assign]
     with suppress(KeyboardInterrupt):
         run_agent(load_settings(config, {}), outputs=Outputs())
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_reid.capture.frame_slots import FrameSlots, Layout, Slot, byte_count
-from edge_reid.capture.pixels import PixelRange, grey_part, rgb_image, rgb_part
+from edge_reid.capture.pixels import PixelRange, grey_part, rgb_image, rgb_part, small_luma
 
 WIDTH, HEIGHT = 38, 26
 LAYOUTS: tuple[Layout, ...] = ("i420", "i420-full", "bgr", "rgb")
@@ -45,6 +46,38 @@ def test_brightness_is_of_every_so_many_pixels(layout: Layout) -> None:
     first = np.frombuffer(data, np.uint8)
     expected = first[3] if layout.startswith("i420") else first[3 * 3 + 1]
     assert grey[0, 1] == expected
+
+
+@pytest.mark.parametrize("layout", ["i420", "i420-full"])
+@pytest.mark.parametrize(
+    ("size_px", "small_px"),
+    [
+        ((1920, 1080), (384, 216)),
+        ((1280, 720), (426, 240)),
+        ((640, 360), (640, 360)),
+        ((320, 240), (320, 240)),
+        ((3840, 2), (1920, 1)),
+    ],
+)
+def test_small_brightness_is_that_of_the_colours(
+    layout: Layout, size_px: tuple[int, int], small_px: tuple[int, int]
+) -> None:
+    width, height = size_px
+    steps = np.add.outer(np.linspace(16, 120, height), np.linspace(0, 115, width))
+    colours = np.full(byte_count(width, height, layout) - steps.size, 128)
+    data = memoryview(np.concatenate([steps.ravel(), colours]).astype(np.uint8).tobytes())
+    slot = Slot(0, 1, width, height, layout)
+    luma = small_luma(data, slot)
+    assert luma is not None
+    assert luma.shape[::-1] == small_px
+    grey = cv2.cvtColor(rgb_image(data, slot), cv2.COLOR_RGB2GRAY)
+    expected = cv2.resize(grey, small_px, interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(luma.astype(float), expected, atol=2)
+
+
+@pytest.mark.parametrize("layout", ["rgb", "bgr"])
+def test_there_is_no_small_brightness_where_it_is_not_kept_by_itself(layout: Layout) -> None:
+    assert small_luma(*picture(layout)) is None
 
 
 def test_more_slots_keep_older_pictures_and_both_sides_count_them() -> None:

@@ -37,6 +37,17 @@ def test_the_shift_of_the_picture_is_found_while_people_walk(way: tuple[float, f
     assert motion.shift_px(moved(frames[302], *way)) == pytest.approx(way, abs=1.5)
 
 
+@pytest.mark.parametrize("way", [(6.0, 0.0), (-20.0, 11.0)])
+def test_brightness_alone_says_the_same(way: tuple[float, float]) -> None:
+    frames = campus.read_frames({300, 302})
+    pictures = frames[300], moved(frames[302], *way)
+    from_rgb, from_luma = CameraMotion(), CameraMotion()
+    for picture in pictures:
+        luma = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+        expected = from_rgb.shift_px(picture)
+        assert from_luma.shift_px(np.zeros_like(picture), luma) == pytest.approx(expected, abs=0.1)
+
+
 def test_at_ten_looks_a_second_the_shift_is_right_to_a_fraction_of_a_pixel() -> None:
     """Small turns between two large ones count too; a walker's own step is about five pixels."""
     numbers = range(300, 330)

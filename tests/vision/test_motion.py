@@ -54,6 +54,18 @@ def test_a_person_is_motion(
     assert settled.moved(picture)
 
 
+@pytest.mark.parametrize("height_px", [24, 100])
+def test_a_person_is_motion_in_brightness_alone(
+    height_px: int, random: np.random.Generator
+) -> None:
+    gate, unseen = MotionGate(), scene(random)
+    looks = [gate.moved(unseen, scene(random)[..., 0]) for _ in range(20)]
+    assert looks == [True] + [False] * 19
+    luma = scene(random)[..., 0]
+    luma[150 : 150 + height_px, 200 : 200 + height_px // 3] -= 30
+    assert gate.moved(unseen, luma)
+
+
 def test_who_stands_still_becomes_background(
     settled: MotionGate, random: np.random.Generator
 ) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,23 @@ def test_the_same_picture_gives_the_same_numbers_in_memory_of_their_own(
         assert output.dtype == np.float32
         np.testing.assert_array_equal(output, copy)
         np.testing.assert_array_equal(output, repeated)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_threads_that_share_a_model_each_have_the_numbers_of_their_own_picture(
+    runtime_name: str, at_once: int
+) -> None:
+    alone, shared = (
+        Model(MODEL, runtime=runtime_name),
+        Model(MODEL, runtime=runtime_name, at_once=at_once),
+    )
+    pictures = [np.full((1, 288, 512, 3), 30 * number, np.uint8) for number in range(8)]
+    expected = [alone(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(shared, pictures * 3))
+    for outputs, others in zip(found, expected * 3, strict=True):
+        for output, other in zip(outputs, others, strict=True):
+            np.testing.assert_array_equal(output, other)
 
 
 def test_both_runtimes_agree(both_runtimes: tuple[str, str], picture: np.ndarray) -> None:

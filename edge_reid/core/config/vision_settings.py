@@ -37,8 +37,9 @@ class ModelSettings(Section):
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
     threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)
-    """Threads of the runtime for one inference. Default: the fast cores that the agent may use, 4
-    at most."""
+    """Threads for inference. Of more than four live cameras several are looked at at a time, and
+    share them; each look more takes the memory of the models once more. Default: the fast cores
+    that the agent may use, 4 at most."""
     public_key: Path | None = None
     """Public key of those who sign releases and, with them, manifests of models. A model signed
     with another key is refused; an unsigned one runs, with a warning. Default: no signature is
