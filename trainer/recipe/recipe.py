@@ -194,10 +194,11 @@ class Recipe(Settings):
                 "teacher_space: principal directions come from stored answers, the teachers are "
                 "asked online; give the teacher_space.npz of a run whose teachers were stored"
             )
-        if True in online and self.targets != Targets():
+        if self.targets != Targets() and online != {False}:
+            got = "teachers that are asked online" if online else "no teacher"
             raise ValueError(
-                "targets: expected stored answers to take cameras out of, got teachers that are "
-                "asked online; leave targets out, or online"
+                f"targets: expected stored answers to take cameras out of, got {got}; name teachers "
+                "that are not asked online, or leave targets out"
             )
         return self
 
@@ -233,6 +234,11 @@ class Recipe(Settings):
             raise ValueError(
                 "hold_out everybody: expected unlabelled pictures and losses that compare with a "
                 f"teacher alone, got {got}; hold fewer out, or leave those losses out"
+            )
+        if self.targets.identity:
+            raise ValueError(
+                "targets identity: expected labelled pictures to train on, got none, as hold_out is "
+                "everybody; set identity to 0, or hold fewer out"
             )
         if len(self.sources) > 1:
             raise ValueError(

@@ -48,10 +48,10 @@ def targets_of(rows: FloatArray, seen: Seen, settings: Targets) -> FloatArray:
     """
     said = np.any(rows != 0, axis=1)
     found = rows.copy()
-    if settings.camera:
+    if settings.camera and said.any():
         found[said] = _without_camera(rows[said], seen.cameras[said], settings.camera)
-    if settings.identity:
-        shown = said & (seen.people >= 0)
+    shown = said & (seen.people >= 0)
+    if settings.identity and shown.any():
         people, cameras = seen.people[shown], seen.cameras[shown]
         found[shown] = _nearer_to_person(found[shown], people, cameras, settings.identity)
     return found

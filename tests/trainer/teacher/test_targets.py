@@ -116,3 +116,12 @@ def test_what_a_teacher_was_not_asked_about_counts_nowhere(answers: np.ndarray, 
     assert not learnt[::7].any()
     alone = targets_of(some[asked], Seen(seen.cameras[asked], seen.people[asked]), settings)
     np.testing.assert_allclose(learnt[asked], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [Targets(camera=1.0), Targets(identity=0.5)])
+def test_where_nobody_is_labelled_or_nothing_is_said_there_is_nothing_to_move(
+    answers: np.ndarray, seen: Seen, settings: Targets
+) -> None:
+    nobody = Seen(seen.cameras, np.full_like(seen.people, -1))
+    assert targets_of(answers, nobody, settings).shape == answers.shape
+    assert not targets_of(np.zeros_like(answers), seen, settings).any()

@@ -365,7 +365,23 @@ def test_cameras_are_taken_out_of_stored_answers_alone() -> None:
     }
     with pytest.raises(ConfigError, match="targets: expected stored answers .*, got teachers that"):
         make_recipe(settings | {"teacher": {"path": "t.keras", "online": True}})
+    with pytest.raises(ConfigError, match="targets: expected stored answers .*, got no teacher"):
+        make_recipe(settings | {"losses": {"triplet": {}}})
     assert make_recipe(settings | {"teacher": "t.keras"}).targets.camera == 1.0
+
+
+def test_answers_move_to_nobody_where_everybody_is_held_out() -> None:
+    settings: dict[str, Any] = {
+        "sources": [{"path": "data"}],
+        "stages": [{"height_px": 64, "width_px": 32, "epochs": 1}],
+        "teacher": "t.keras",
+        "unlabelled": [{"path": "passers-by"}],
+        "hold_out": "everybody",
+        "losses": {"regression": 1},
+    }
+    assert make_recipe(settings | {"targets": {"camera": 0.5}}).targets.camera == 0.5
+    with pytest.raises(ConfigError, match="targets identity: expected labelled pictures"):
+        make_recipe(settings | {"targets": {"identity": 0.5}})
 
 
 @pytest.mark.parametrize(
