@@ -25,6 +25,13 @@ class _Job:
     camera: str | None
     """Whose frame it waits for; None: of any camera."""
 
+    def is_due(self, camera: str | None, frame: Frame | None) -> bool:
+        """Whether somebody still waits for it, and this frame of a camera, or that none comes, is
+        what it waits for.
+        """
+        is_its_turn = frame is None or self.camera in {None, camera}
+        return is_its_turn and not self.future.cancelled()
+
     def run(self, frame: Frame | None) -> None:
         try:
             self.work()
@@ -85,12 +92,14 @@ class FrameJobs(ClosedAfterUse):
             frame: the next one.
             settle: called ahead of what is done, if anything is: ends the looks in hand.
         """
-        waiting = len(self._waiting)
-        if waiting:
+        waiting = [self._waiting[at] for at in range(len(self._waiting))]  # others only append
+        due = [job for job in waiting if job.is_due(camera, frame)]
+        if due:
             settle()
-        for _ in range(waiting):
-            job = self._waiting.popleft()
-            if frame is not None and job.camera not in {None, camera}:
-                self._waiting.append(job)
+        for job in waiting:
+            self._waiting.popleft()
+            if job not in due:
+                if not job.future.cancelled():  # one that was given up may wait for ever
+                    self._waiting.append(job)
             elif job.future.set_running_or_notify_cancel():
                 job.run(frame)

@@ -24,6 +24,7 @@ from edge_reid.consumers.command_client import new_command
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.command_settings import CommandName
 from edge_reid.core.config.decide_settings import DecideSettings
+from edge_reid.core.errors import SourceError
 from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Frame
 from edge_reid.delivery.command_inbox import CommandInbox
@@ -162,6 +163,26 @@ def test_looks_in_hand_end_ahead_of_what_is_done_between_frames_and_go_on_if_not
 
     eventually(is_done, 20)
     assert settled == [before]
+
+
+def test_looks_go_on_while_a_job_waits_for_another_camera_and_when_it_was_given_up(
+    agent: CommandedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera that is away may be so for weeks, and each look would wait for all others."""
+    monkeypatch.setattr(frame_jobs, "FRAME_PATIENCE_S", 0.2)
+    settled: list[str] = []
+    asking = threading.Thread(target=lambda: _given_up(agent.jobs, "away"))
+    asking.start()
+    while asking.is_alive():
+        agent.jobs.run("gate", FRAME, lambda: settled.append("waits"))
+    agent.jobs.run("gate", FRAME, lambda: settled.append("given up"))
+    agent.jobs.run("away", FRAME, lambda: settled.append("is back"))
+    assert settled == []
+
+
+def _given_up(jobs: FrameJobs, camera: str) -> None:
+    with pytest.raises(SourceError, match="expected a frame within"):
+        jobs.do(lambda: None, camera)
 
 
 def test_without_frames_a_command_is_refused_and_does_not_happen_later(
