@@ -135,5 +135,6 @@ class AgentLoop:
         with self._signals.held(), ExitStack() as all_of_them:  # whatever failed may fail again
             for camera in reversed(self._cameras):
                 all_of_them.callback(camera.end, state, reason)
-            all_of_them.callback(self._settle)
+            for _ in self._cameras:  # of each a look may be in hand, and end the settling
+                all_of_them.callback(self._settle)
         return self._report.deliver(patience_s)

@@ -27,6 +27,7 @@ from edge_reid.agent.look_pace import CONCESSIONS, LookPace
 from edge_reid.agent.lookers import CAMERAS_EACH, looker_count
 from edge_reid.agent.pipeline import Ending, Pipeline, Step
 from edge_reid.agent.recorded_feed import RecordedFeed
+from edge_reid.agent.run_report import RunReport
 from edge_reid.agent.watched_camera import Turn, WatchedCamera
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import EdgeReidError, ModelError
@@ -219,6 +220,37 @@ def test_what_a_looker_raises_ends_the_agent(
         run_agent(many, outputs=Outputs())
     assert looks.in_hand == []
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("looker")]
+
+
+def test_a_look_that_fails_at_the_end_does_not_take_the_other_with_it(
+    many: AgentSettings, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_ending = threading.Event()
+    held: list[str] = []
+    stopping = RunReport.stopping
+
+    def stop(report: RunReport) -> None:
+        stopping(report)
+        is_ending.set()
+
+    def fail_at_the_end(camera: str) -> None:
+        if looks.have_been_everywhere(1):
+            held.append(camera)
+            is_ending.wait(PATIENCE_S)
+            if held[0] == camera:
+                raise ModelError("it gives no numbers")
+
+    def press() -> None:
+        while len(held) < 2:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(RunReport, "stopping", stop)
+    looks.begin = fail_at_the_end
+    threading.Thread(target=press).start()
+    with pytest.raises(ModelError, match="it gives no numbers"):
+        run_agent(many, outputs=Outputs())
+    assert looks.finished.total() == looks.begun - 1
 
 
 def test_who_ends_an_agent_waits_for_the_looks_in_hand_and_no_longer(
