@@ -156,8 +156,12 @@ class HeardStrangerStore(ClosedAfterUse):
         wipe(self._file, self._db)
 
     def rename(self, name: str, present: str, forgotten_utc_s: float) -> None:
-        """Note that somebody of ours has another name now."""
-        with self._changing():
+        """Note that somebody of ours has another name now.
+
+        It waits for no other program: whoever calls it has the file of our own people locked
+        meanwhile, for which a frame may wait, though not for long.
+        """
+        with self._at_once(), self._changing():
             self._db.execute(
                 "UPDATE former_names SET present = ? WHERE present = ?", (present, name)
             )
@@ -333,6 +337,14 @@ class HeardStrangerStore(ClosedAfterUse):
     def _reading(self) -> Iterator[None]:
         with self._file.explained(), transaction(self._db, "DEFERRED"):
             yield
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        self._db.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import time
 from contextlib import ExitStack, closing
 
@@ -22,6 +23,7 @@ from edge_reid.matching.threshold import threshold_for
 from edge_reid.mqtt.message import Message
 from edge_reid.strangers.name_merging import merged_names
 from edge_reid.strangers.stranger import Visit
+from edge_reid.strangers.stranger_store import StrangerStore
 from edge_reid.wire.shared_strangers import CLOCKS_S
 
 BEGAN_S = time.time()  # certificates hold from now on
@@ -337,6 +339,40 @@ class TestErasure:
         exchanged(gate, yard)
         assert renamed.names == [present]
         assert renamed.heard.present_names([before]) == {before, present}
+
+    def test_no_frame_waits_where_another_program_writes_to_what_others_have_told(
+        self, device, monkeypatch
+    ):
+        gate, yard = device("gate-1"), device("yard-1")
+        names = gate.sees(look(1)), yard.sees(look(1, towards=1))
+        renamed, present = (yard, names[0]) if precedes(*names) else (gate, names[1])
+        now = renamed.clock()
+        somebody = Visit("gate", now - 5.0, now, (Embedding(look(2), MODEL_ID, 0.6),))
+        said: list[str] = []
+
+        def meet() -> None:
+            with StrangerStore.open(renamed.own.path, forgets=False) as own:
+                time.sleep(0.2)
+                said.append(own.meet(somebody, origin="lab", now_utc_s=now, max_people=9))
+
+        frames = threading.Thread(target=meet)
+        with closing(sqlite3.connect(renamed.heard.path, isolation_level=None)) as file:
+
+            def busy_meanwhile(*people, **options):
+                merged = merged_names(*people, **options)
+                if merged.taken and frames.ident is None:
+                    file.execute("BEGIN IMMEDIATE")
+                    frames.start()
+                return merged
+
+            monkeypatch.setattr(stranger_exchange, "merged_names", busy_meanwhile)
+            with pytest.raises(GalleryError, match="locked"):
+                exchanged(gate, yard)
+            frames.join()
+            assert len(said) == 1
+            file.execute("COMMIT")
+        exchanged(gate, yard)
+        assert set(renamed.names) == {present, *said}
 
     def test_who_was_recognised_while_being_erased_is_forgotten_too(self, site, device):
         gate, yard = device("gate-1"), device("yard-1")
