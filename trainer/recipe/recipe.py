@@ -197,8 +197,8 @@ class Recipe(Settings):
         if self.targets != Targets() and online != {False}:
             got = "teachers that are asked online" if online else "no teacher"
             raise ValueError(
-                f"targets: expected stored answers to take cameras out of, got {got}; name teachers "
-                "that are not asked online, or leave targets out"
+                f"targets: expected stored answers to take cameras out of, got {got}; name "
+                "teachers that are not asked online, or leave targets out"
             )
         return self
 
@@ -237,8 +237,8 @@ class Recipe(Settings):
             )
         if self.targets.identity:
             raise ValueError(
-                "targets identity: expected labelled pictures to train on, got none, as hold_out is "
-                "everybody; set identity to 0, or hold fewer out"
+                "targets identity: expected labelled pictures to train on, got none, as hold_out "
+                "is everybody; set identity to 0, or hold fewer out"
             )
         if len(self.sources) > 1:
             raise ValueError(
