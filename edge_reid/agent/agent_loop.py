@@ -52,7 +52,7 @@ class AgentLoop:
         lookers: take turns through the stages.
         between_frames: what other threads have made ready comes in here.
         report: how it goes.
-        signals: Ctrl-C and SIGTERM, held while a frame is in hand.
+        signals: Ctrl-C and SIGTERM, held while a look begins or is committed.
     """
 
     def __init__(

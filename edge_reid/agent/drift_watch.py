@@ -61,7 +61,8 @@ class ScoreBlock:
 
 
 class DriftWatch:
-    """Of one camera, live; of the thread that takes the frames.
+    """Of one camera, live. `note` is called by who looks at it; all else by the thread that takes
+    the frames.
 
     Args:
         manifest: of the embedding model.

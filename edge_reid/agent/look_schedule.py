@@ -68,12 +68,10 @@ class LookSchedule:
     ) -> None:
         self._clock = clock
         self._at_once = at_once
-        self._is_woken = False
         now_s = clock()
+        self._changed = threading.Condition()  # guards the two below; notified when one changes
         self._turns = {camera: _Turn(now_s) for camera in cameras}
-        self._changed = (
-            threading.Condition()
-        )  # guards both; notified when a frame waits, and by `wake`
+        self._is_woken = False
 
     def frame_came(self, camera: str) -> None:
         """Say that a camera has a newer frame; from any thread."""

@@ -112,7 +112,7 @@ class Pipeline:
 
     Args:
         camera: its name.
-        detector, embedder: the models; other cameras may use them too, one after the other.
+        detector, embedder: the models; other cameras may use them too, in other threads.
         policies: gallery, threshold and rules in force, looked at anew with every frame; the
             gallery is of the embedder's model (checked by whoever builds them). What another policy
             changes of the people in view is among the hits of its first frame.

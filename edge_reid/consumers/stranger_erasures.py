@@ -102,8 +102,8 @@ class SiteStrangers:
         Erasures that all devices have done stand no longer.
 
         Raises:
-            CommandError: the certificate is no commander's of this site, or too many stand.
-            CommandError: the broker does not show what lies there; it is ordered all the same.
+            CommandError: the certificate is no commander's of this site, or too many stand; or the
+                broker does not show what lies there, and it is ordered all the same.
             RefusedError, UnreachableError: the broker does not take it.
         """
         holder = self._key.holder

@@ -62,7 +62,7 @@ def _without_camera(rows: FloatArray, cameras: IntArray, share: float) -> FloatA
     known, camera, pictures = np.unique(cameras, return_inverse=True, return_counts=True)
     believed = share * pictures / (pictures + _PICTURES) * (known >= 0)
     offsets = believed[:, None] * (_means(rows, camera) - rows.mean(axis=0))
-    return unit_rows(rows - offsets[camera])
+    return unit_rows(rows - offsets.astype(np.float32)[camera])
 
 
 def _nearer_to_person(
