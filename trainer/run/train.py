@@ -36,7 +36,7 @@ from trainer.run.devices import chosen_precision, computing_in, shared_out
 from trainer.run.environment import write_environment
 from trainer.run.run_validation import RunValidation, check_can_validate
 from trainer.run.training_loop import StageRun, averaged_weights
-from trainer.teacher.targets import Seen
+from trainer.teacher.student_targets import Seen
 from trainer.teacher.teaching import Teaching, find_teaching
 
 _SEEDS_PER_RUN = 1000

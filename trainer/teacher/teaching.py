@@ -13,7 +13,7 @@ import numpy.typing as npt
 from trainer.recipe.recipe import Recipe
 from trainer.teacher.online_teacher import open_online
 from trainer.teacher.stored_teacher import find_teachers
-from trainer.teacher.targets import Seen, targets_of
+from trainer.teacher.student_targets import Seen, targets_of
 from trainer.teacher.teacher_space import find_directions, into_space
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]

@@ -17,7 +17,7 @@ from trainer.recipe.loss_settings import Losses  # noqa: E402
 from trainer.recipe.recipe import Recipe, Teacher  # noqa: E402
 from trainer.recipe.target_settings import Targets  # noqa: E402
 from trainer.run.train import start_run  # noqa: E402
-from trainer.teacher.targets import Seen, targets_of  # noqa: E402
+from trainer.teacher.student_targets import Seen, targets_of  # noqa: E402
 from trainer.teacher.teaching import find_teaching  # noqa: E402
 
 TEACHER = shipped_model("person_reid_mobilenetv2_192x96_int8.tflite")

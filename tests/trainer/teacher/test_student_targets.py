@@ -7,7 +7,7 @@ import pytest
 
 from edge_reid.matching.vectors import unit_rows
 from trainer.recipe.target_settings import Targets
-from trainer.teacher.targets import Seen, targets_of
+from trainer.teacher.student_targets import Seen, targets_of
 
 PEOPLE, EACH, WIDE = 60, 5, 32
 LEFT, RIGHT = 3, 8
