@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import campus, mjpeg_camera
 from support.mjpeg_camera import MjpegCamera
@@ -22,6 +23,7 @@ from edge_reid.agent import app, look_pace, lookers
 from edge_reid.agent.agent_loop import CameraIsOver
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.camera_frames import CameraFrames
+from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.frame_jobs import FrameJobs
 from edge_reid.agent.look_pace import CONCESSIONS, LookPace
 from edge_reid.agent.lookers import CAMERAS_EACH, looker_count
@@ -31,7 +33,9 @@ from edge_reid.agent.run_report import RunReport
 from edge_reid.agent.watched_camera import Turn, WatchedCamera
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.errors import EdgeReidError, ModelError
-from edge_reid.core.types import Frame, Image
+from edge_reid.core.types import Frame, Image, Template
+from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.index import Index
 
 NAMES = tuple(f"camera-{number}" for number in range(CAMERAS_EACH + 2))
 """Enough for two lookers."""
@@ -184,6 +188,36 @@ def test_what_is_done_between_two_frames_finds_nobody_in_the_midst_of_a_look(
 
     threading.Thread(target=ask).start()
     run_until(lambda: len(in_the_midst) >= 20, many)
+    assert looks.most_at_once == 2
+    assert set(in_the_midst) == {0}
+
+
+def test_another_gallery_comes_into_force_while_nobody_looks(
+    many: AgentSettings, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that had begun before would name somebody who has just been removed."""
+    in_the_midst: list[int] = []
+    use_gallery = CameraPolicies.use_gallery
+
+    def used(policies: CameraPolicies, index: Index) -> None:
+        in_the_midst.append(looks.begun - looks.finished.total())
+        use_gallery(policies, index)
+
+    def enrol() -> None:
+        while not looks.have_been_everywhere(1):
+            time.sleep(0.05)
+        with GalleryStore.open(many.gallery) as store:
+            vectors = np.eye(3, store.dimension, dtype=np.float32)
+            for number, vector in enumerate(vectors):
+                sha256 = f"{number:064x}"
+                store.add(Template(f"person-{number}", vector, store.model_id, 0.7, sha256, 0.0))
+                while len(in_the_midst) <= number and threading.main_thread().is_alive():
+                    time.sleep(0.05)
+
+    monkeypatch.setattr(CameraPolicies, "use_gallery", used)
+    looks.begin = lambda _: time.sleep(0.1)
+    threading.Thread(target=enrol, daemon=True).start()
+    run_until(lambda: len(in_the_midst) >= 3, many)
     assert looks.most_at_once == 2
     assert set(in_the_midst) == {0}
 
