@@ -97,6 +97,6 @@ UNSEEN = CCTV.model_copy(
 )
 """For a model that is to know people under cameras it never saw: two cameras of one site may show a
 coat blue and grey. Weak colour changes (saturation 0.08, no restyle) left rank-1 on PKU-Reid, whose
-two cameras differ so, where it was (31.8 %); these, still without other backdrops, took it to 40.5 %
-in 4,900 steps at 128 × 64."""
+two cameras differ so, where it was (31.8 %); these, still without other backdrops, took it to
+40.5 % in 4,900 steps at 128 × 64."""
 PRESETS = {"standard": STANDARD, "cctv": CCTV, "unseen": UNSEEN}

@@ -10,6 +10,7 @@ class Targets(Settings):
 
     camera: Share = 0.0
     """How much of what a camera's pictures have in common is taken out of each answer. Pictures
-    without labels are taken to be of one camera where they lie in one folder."""
+    without labels are taken to be of one camera where they lie in one folder: not for folders of
+    one person each, as it would take out the person."""
     identity: Share = 0.0
     """How far each answer of a labelled picture moves to its person's mean over all cameras."""
