@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
@@ -15,13 +12,14 @@ from typing import Any
 import pytest
 from support import mjpeg_camera
 from support.consumer import Consumer, eventually
+from support.interrupted_agent import run_until
 from support.mjpeg_camera import STILL, MjpegCamera
 from support.mosquitto import Mosquitto
 from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 from support.systemd_listener import Listener
 
 from edge_reid.agent import camera_status_report
-from edge_reid.agent.app import Outputs, run_agent
+from edge_reid.agent.app import Outputs
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.types import Image
@@ -38,30 +36,6 @@ def settings(gallery: Path, uri: str, **more: object) -> AgentSettings:
     table = {"site": "lab", "camera": "gate", "agent": "box", "gallery": gallery}
     source = {"uri": uri, "stall_timeout_s": 2.0}
     return AgentSettings.model_validate(table | {"source": source} | more)
-
-
-def run_until(
-    is_enough: Callable[[], bool], agent: AgentSettings, outputs: Outputs, timeout_s: float = 60.0
-) -> None:
-    """Run an agent, and press Ctrl-C when it is enough."""
-    is_over, was_enough = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        deadline_s = time.monotonic() + timeout_s
-        while not is_over.wait(0.05) and time.monotonic() < deadline_s:
-            if is_enough():
-                was_enough.set()
-                break
-        if not is_over.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=watch).start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_agent(agent, outputs=outputs, observers=[RunScreen()])
-    finally:
-        is_over.set()
-    assert was_enough.is_set()
 
 
 def lines(path: Path) -> list[Event]:
@@ -82,7 +56,7 @@ def test_whoever_is_in_view_when_the_camera_goes_leaves_with_it(
             camera.answers = not news  # whoever comes again gets no picture
             return bool(news) and news == ends
 
-        run_until(are_gone, agent, Outputs(events=str(path)))
+        run_until(are_gone, agent, Outputs(events=str(path)), observers=[RunScreen()])
 
 
 def test_a_clock_set_back_puts_nobodys_end_before_their_beginning(
@@ -99,7 +73,12 @@ def test_a_clock_set_back_puts_nobodys_end_before_their_beginning(
         return any(event["first_seen"] < before[0]["first_seen"] for event in events)
 
     with MjpegCamera(crowd) as camera:
-        run_until(has_gone_on, settings(gallery, camera.url), Outputs(events=str(path)))
+        run_until(
+            has_gone_on,
+            settings(gallery, camera.url),
+            Outputs(events=str(path)),
+            observers=[RunScreen()],
+        )
     for event in lines(path):
         times = [event[key] for key in ("first_seen", "captured_at", "last_seen", "decided_at")]
         assert times == sorted(times), event
@@ -114,7 +93,7 @@ def test_ctrl_c_on_a_live_run_shows_what_it_brought(
         def is_enough() -> bool:
             return time.monotonic() - started_s > 2
 
-        run_until(is_enough, settings(gallery, camera.url), Outputs())
+        run_until(is_enough, settings(gallery, camera.url), Outputs(), observers=[RunScreen()])
     shown = capfd.readouterr().out
     assert "hits by identity" in shown
     assert "real time" in shown
@@ -154,7 +133,7 @@ def test_a_picture_that_stands_still_is_no_camera_that_runs(
             seen = states(told)
             return ("stalled", "frozen") in seen and seen[-1] == ("running", None)
 
-        run_until(is_well_again, agent, Outputs())
+        run_until(is_well_again, agent, Outputs(), observers=[RunScreen()])
 
 
 @pytest.mark.broker
@@ -170,7 +149,9 @@ def test_a_service_says_why_its_camera_lets_it_not_in(
     with RtspCamera(lambda _: cycle(living), login="guard:hunter2") as camera:
         wrong = camera.url.replace("hunter2", "hunter3")
         agent = settings(gallery, wrong, mqtt={"url": broker.url})
-        run_until(lambda: ("starting", "login") in states(told), agent, Outputs())
+        run_until(
+            lambda: ("starting", "login") in states(told), agent, Outputs(), observers=[RunScreen()]
+        )
     reasons = [each["reason"] for each in told.payloads("/gate/status") if each["reason"]]
     assert any("does not take this login" in reason for reason in reasons)
     assert not any("hunter" in reason for reason in reasons)

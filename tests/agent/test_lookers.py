@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support import campus, mjpeg_camera
+from support.interrupted_agent import run_until
 from support.mjpeg_camera import MjpegCamera
 
 from edge_reid.agent import app, look_pace, lookers
@@ -113,31 +114,6 @@ class Looks:
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     return Looks(monkeypatch)
-
-
-def run_until(is_enough: Callable[[], bool], agent: AgentSettings) -> float:
-    """Run an agent, and press Ctrl-C when it is enough; seconds until it has ended."""
-    pressed_s: list[float] = []
-    was_enough, is_over = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not is_over.wait(0.02) and time.monotonic() < deadline_s:
-            if is_enough():
-                was_enough.set()
-                break
-        pressed_s.append(time.monotonic())
-        if not is_over.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=watch).start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_agent(agent, outputs=Outputs())
-    finally:
-        is_over.set()
-    assert was_enough.is_set()
-    return time.monotonic() - pressed_s[0]
 
 
 @pytest.mark.parametrize(

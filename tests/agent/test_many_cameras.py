@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import threading
-import time
 import weakref
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from itertools import cycle
 from pathlib import Path
@@ -19,6 +14,7 @@ import cv2
 import pytest
 from support import campus, mjpeg_camera
 from support.consumer import Consumer, eventually
+from support.interrupted_agent import run_until
 from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import Mosquitto
 from support.rtsp_camera import FPS, RtspCamera, encode, noise
@@ -113,30 +109,6 @@ def test_each_camera_has_a_film_of_its_own(
     for name, clip in clips.items():
         film, source = (cv2.VideoCapture(str(path)) for path in (tmp_path / f"{name}.webm", clip))
         assert film.get(cv2.CAP_PROP_FRAME_COUNT) == source.get(cv2.CAP_PROP_FRAME_COUNT)
-
-
-def run_until(is_enough: Callable[[], bool], agent: AgentSettings, timeout_s: float = 120) -> None:
-    """Run an agent, and press Ctrl-C when it is enough."""
-    was_enough, is_over = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        deadline_s = time.monotonic() + timeout_s
-        try:
-            while not is_over.wait(0.1) and time.monotonic() < deadline_s:
-                if is_enough():
-                    was_enough.set()
-                    break
-        finally:
-            if not is_over.is_set():
-                os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=watch).start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_agent(agent, outputs=Outputs())
-    finally:
-        is_over.set()
-    assert was_enough.is_set()
 
 
 def test_no_picture_is_kept_when_the_next_one_is_made(

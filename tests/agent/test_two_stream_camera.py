@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import campus
 from support.consumer import Consumer, eventually
+from support.interrupted_agent import run_until
 from support.mosquitto import Mosquitto
 from support.rtsp_camera import Unit, ffmpeg_path, units_of
 from support.twin_streams import TwinStreams
 
 from edge_reid.agent import camera_status_report
-from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.cli.main import main
@@ -53,24 +48,6 @@ class Sizes(Observer):
         ]
 
 
-def run_until(is_enough: Callable[[], bool], settings: AgentSettings, observer: Observer) -> None:
-    """Run an agent, and press Ctrl-C when it is enough."""
-    was_enough = threading.Event()
-
-    def watch() -> None:
-        deadline_s = time.monotonic() + 90
-        while time.monotonic() < deadline_s and not was_enough.is_set():
-            time.sleep(0.1)
-            if is_enough():
-                was_enough.set()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=watch).start()
-    with pytest.raises(KeyboardInterrupt):
-        run_agent(settings, outputs=Outputs(), observers=[observer])
-    assert was_enough.is_set()
-
-
 @pytest.mark.broker
 def test_people_are_found_in_the_small_stream_and_embedded_from_the_large_one(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -103,7 +80,7 @@ def test_people_are_found_in_the_small_stream_and_embedded_from_the_large_one(
                 told.payloads("/unknown")
             )
 
-        run_until(has_enough, settings, seen)
+        run_until(has_enough, settings, observers=[seen])
         statuses = told.payloads("/gate/status")
         events = told.payloads("/unknown")
     assert seen.frames == {(640, 360)}
