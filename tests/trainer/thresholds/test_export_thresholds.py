@@ -119,10 +119,14 @@ def fine_tunes() -> list[EmbeddingManifest]:
 def test_more_people_held_out_never_leave_a_device_naming_fewer(
     fine_tunes: list[EmbeddingManifest], enrolled: int
 ) -> None:
-    """Chance moves a table of few people by a few points."""
-    shares = [named(made, enrolled) for made in fine_tunes]
+    """Chance moves a table of few people by a few points.
+
+    The first few may show that impostors are more alike than the start's table says, and so move
+    all of it: `edge-reid export` refuses a file with which fewer are named for that.
+    """
+    borrowed, *shares = [named(made, enrolled) for made in fine_tunes]
     assert all(after > before - 0.05 for before, after in pairwise(shares))
-    assert shares[-1] >= shares[0]
+    assert shares[-1] >= borrowed
 
 
 def test_what_few_people_show_is_all_that_another_network_has() -> None:
