@@ -1,6 +1,6 @@
 """What taking a camera's mean out of embeddings would bring, which no agent does yet.
 
-    python tests/bench/camera_means.py pku_reid/labels.csv cuhk03_val --models MODEL…
+    PYTHONPATH=tests python tests/bench/camera_means.py pku_reid/labels.csv cuhk03_val --models M…
 
 DATA are labelled sets with cameras.  Half of each set's people, drawn anew for every try, show
 what each camera's embeddings have in common (its mean, every person once); the others are looked
@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from support.unseen_sets import unseen_set
 
 from edge_reid.matching.vectors import unit_rows
-from trainer.scoring.evaluate import embed_with_file, read_split
 from trainer.scoring.ranking_metrics import FloatArray, IntArray, People, rank_gallery
 
 _SEEN = (0, 5, 10, 20, 50)
@@ -45,13 +45,11 @@ def main() -> None:
 
 def row(model: Path, place: Path) -> tuple[str, ...]:
     """Scores of one set, the mean of all tries."""
-    split = read_split(place)
-    crops = embed_with_file(model, split.data.paths)
-    everybody = People(crops.rows, split.data.labels, split.data.cameras, crops.qualities)
-    name = place.parent.name if place.suffix == ".csv" else place.name
-    scores = [mean_scores(everybody, seen) for seen in _SEEN]
-    people = len(np.unique(everybody.labels[everybody.labels >= 0]))
-    return (name, str(people), *(f"{rank1:.1f} / {precision:.1f}" for rank1, precision in scores))
+    unseen = unseen_set(model, place)
+    scores = [mean_scores(unseen.people, seen) for seen in _SEEN]
+    people = sum(unseen.sizes)
+    shown = (f"{rank1:.1f} / {precision:.1f}" for rank1, precision in scores)
+    return (unseen.name, str(people), *shown)
 
 
 def mean_scores(everybody: People, seen: int) -> tuple[float, float]:
@@ -63,7 +61,7 @@ def mean_scores(everybody: People, seen: int) -> tuple[float, float]:
 
 
 def scored(everybody: People, rng: np.random.Generator, seen: int) -> tuple[float, float]:
-    names = rng.permutation(np.unique(everybody.labels[everybody.labels >= 0]))
+    names = rng.permutation(np.unique(everybody.labels))
     passing, asked = names[: len(names) // 2], names[len(names) // 2 :]
     shown = np.isin(everybody.labels, asked)
     rows, cameras = everybody.embeddings[shown], everybody.cameras[shown]

@@ -69,12 +69,12 @@ def _elsewhere(images: ImageBatch, config: AugmentConfig, rng: np.random.Generat
     if not config.backdrop:
         return images
     height, width = images.shape[1:3]
-    down = np.abs(np.linspace(-1, 1, height, dtype=np.float32))[:, None, None]
+    down = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     moved = images.copy()
     for index, other in enumerate(rng.permutation(len(images))):
         if rng.random() < config.backdrop:
-            beside = np.abs(across - rng.uniform(-0.1, 0.1)) / rng.uniform(*_OVAL_WIDTH)
+            beside = (across - rng.uniform(-0.1, 0.1)) / rng.uniform(*_OVAL_WIDTH)
             outside = np.clip((beside**2 + down**4 - 1) / _OVAL_EDGE + 0.5, 0, 1)
             here = images[index].astype(np.float32)
             moved[index] = here + outside * (images[other] - here) + 0.5
