@@ -185,21 +185,34 @@ def enrolments(people: People, shots: int, seed: int = 0) -> Enrolments:
     return Enrolments(np.array(labels), np.array(numbers), templates)
 
 
-def scored(people: People, enrolled: Enrolments, comparison: Comparison) -> Scored:
-    """Compare every track with every enrolment."""
+def scored(
+    people: People,
+    enrolled: Enrolments,
+    comparison: Comparison,
+    templates: FloatArray | None = None,
+) -> Scored:
+    """Compare every track with every enrolment.
+
+    Args:
+        people: whose tracks are looked up.
+        enrolled: rows of the same people.
+        comparison: how.
+        templates: (N, D) unit rows of the same crops where they are enrolled; None: the same.
+    """
+    crops_enrolled = people.embeddings if templates is None else templates
     weighted = People(
         people.embeddings, people.labels, people.cameras, people.qualities**comparison.exponent
     )
     tracks = mean_tracks(weighted)
     parts = []
     if comparison.fusion.startswith("nearest") or comparison.fusion == "larger":
-        crops = comparison.score(tracks.embeddings, people.embeddings)
+        crops = comparison.score(tracks.embeddings, crops_enrolled)
         columns = [crops[:, rows].max(axis=1) for rows in enrolled.templates]
         parts.append(np.stack(columns, axis=1))
     if comparison.fusion != "nearest":
         unweighted = comparison.fusion in ("mean", "larger")
         qualities = np.ones_like(people.qualities) if unweighted else people.qualities
-        fused = [fuse(people.embeddings[rows], qualities[rows]) for rows in enrolled.templates]
+        fused = [fuse(crops_enrolled[rows], qualities[rows]) for rows in enrolled.templates]
         parts.append(comparison.score(tracks.embeddings, np.stack(fused)))
     if comparison.fusion == "larger":
         parts = [np.max(parts, axis=0)]
