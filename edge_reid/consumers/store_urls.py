@@ -91,9 +91,10 @@ def _sqlite_path(option: str, where: str) -> Path:
 
 
 def _none_of_ours(option: str, where: str) -> UsageError:
+    https = "https://HOST/PATH, " if option == "--to" else ""  # no events come from there
     return UsageError(
-        f"{option} {redact(where)}: expected sqlite:///FILE, postgresql://HOST/DATABASE, FILE.jsonl"
-        " or -"
+        f"{option} {redact(where)}: expected sqlite:///FILE, postgresql://HOST/DATABASE, {https}"
+        "FILE.jsonl or -"
     )
 
 

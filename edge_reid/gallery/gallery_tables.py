@@ -100,7 +100,7 @@ GALLERY = DatabaseKind(
         "photos": "template_id",
     },
     description="a gallery",
-    if_other="make one with `edge-reid gallery init`",
+    if_other="make one with `edge-reid gallery init FILE`",
     if_damaged="restore it from a copy, or enroll again",
 )
 

@@ -121,8 +121,10 @@ class GalleryStore(ClosedAfterUse):
             GalleryError: there is no such file, it is not a gallery, or it is locked or damaged.
         """
         file = Database(path, GALLERY)
+        if path.is_dir():
+            raise file.trouble("expected a gallery, got a folder; give the path of its file")
         if not path.is_file():
-            raise file.trouble("no such file; make one with `edge-reid gallery init`")
+            raise file.trouble(f"no such file; make one: edge-reid gallery init {path}")
         with file.explained(), closed_on_error(connect(file, busy_timeout_s)) as connection:
             check_format(file, connection)
             store = cls(file, connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -162,8 +162,32 @@ def _read_password(path: Path | None, mistakes: list[str]) -> str | None:
     return lines[0]
 
 
+_WRITTEN_AS = {"ca_file": "ca.crt", "cert_file": "clients/NAME.crt", "key_file": "clients/NAME.key"}
+
+
+def _missing(files: Mapping[str, Path | None]) -> Iterator[str]:
+    """A line for each named file of TLS that is not there: Python's `ssl` does not say which."""
+    for key, written_as in _WRITTEN_AS.items():
+        path = files[key]
+        if path and _is_missing(path):
+            yield f"{key}: {path}: no such file; certs.py wrote one as {written_as}"
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # whoever reads it says why
+    return False
+
+
 def _tls_context(files: Mapping[str, Path | None], mistakes: list[str]) -> ssl.SSLContext | None:
     """One that verifies the certificate and the host name, always."""
+    if missing := list(_missing(files)):
+        mistakes += missing
+        return None
     ca_file, cert_file, key_file = (files[name] for name in ("ca_file", "cert_file", "key_file"))
     try:
         context = ssl.create_default_context(cafile=ca_file)

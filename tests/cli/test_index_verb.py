@@ -17,6 +17,15 @@ def a_video(path: Path, grey: int) -> Path:
     return path
 
 
+def test_one_video_that_cannot_be_read_leaves_no_others(edge_reid, tmp_path):
+    """Of a single one there are no others that could be in the archive."""
+    missing = tmp_path / "door.mp4"
+    outcome = edge_reid("index", missing, "--out", tmp_path / "archive", "--processes", 1)
+    assert outcome.code == 1
+    assert f"left out {missing}" in outcome.err
+    assert outcome.complaint == "error: expected 1 video that can be read, got none"
+
+
 def test_a_video_that_is_indexed_again_says_that_it_stays_as_it_was(edge_reid, tmp_path):
     """Its camera and time of before count: the new ones would be lost without a word."""
     first, archive = a_video(tmp_path / "door" / "1.avi", 10), tmp_path / "archive"

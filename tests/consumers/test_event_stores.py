@@ -298,7 +298,10 @@ def test_newer_tables_in_postgres_are_not_touched(postgres: Postgres) -> None:
 @pytest.mark.parametrize(
     ("where", "complaint"),
     [
-        ("hits.csv", "expected sqlite:///FILE, postgresql://HOST/DATABASE, FILE.jsonl or -"),
+        (
+            "hits.csv",
+            "postgresql://HOST/DATABASE, https://HOST/PATH, FILE.jsonl or -",
+        ),
         ("postgresql://me:s3cret@host/db", "should hold no password"),
         ("postgresql://me@host/db?password=s3cret", "should hold no password"),
         ("postgresql://me@host/db?nonsense=1", "is no PostgreSQL URL"),

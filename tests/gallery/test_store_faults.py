@@ -36,8 +36,15 @@ def refused(words, kind=GalleryError):
 
 
 def test_missing(tmp_path):
-    with refused("no such file; make one with `edge-reid gallery init`"):
-        GalleryStore.open(tmp_path / "gallery.db")
+    """What it says to type can be typed."""
+    path = tmp_path / "gallery.db"
+    with refused(f"no such file; make one: edge-reid gallery init {path}"):
+        GalleryStore.open(path)
+
+
+def test_a_folder_is_no_missing_file(tmp_path):
+    with refused("expected a gallery, got a folder; give the path of its file"):
+        GalleryStore.open(tmp_path)
 
 
 def test_of_another_model(path):
@@ -82,7 +89,7 @@ def test_an_empty_file_says_how_to_get_a_gallery(tmp_path):
     with refused("there is a file already, which is empty; delete it, or give another path"):
         GalleryStore.create(path, MODEL, 8)
     path.unlink()
-    with refused("no such file; make one with `edge-reid gallery init`"):
+    with refused("no such file; make one: edge-reid gallery init"):
         GalleryStore.open(path)
     GalleryStore.create(path, MODEL, 8).close()
 

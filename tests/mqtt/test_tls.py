@@ -84,3 +84,16 @@ def test_a_ca_file_that_is_none(broker: Mosquitto, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("hello")
     with pytest.raises(ConfigError, match=r"ca_file: .* is no certificate file"):
         broker.broker(ca_file=tmp_path / "ca.pem")
+
+
+def test_files_that_are_not_there(broker: Mosquitto, tmp_path: Path) -> None:
+    """A wrong path is no broken certificate: which of the files it is must be told."""
+    broker.url = broker.url.replace("mqtt:", "mqtts:")
+    key = tmp_path / "gate.key"
+    key.write_text("hello")
+    with pytest.raises(ConfigError) as caught:
+        broker.broker(ca_file=tmp_path / "ca.crt", cert_file=tmp_path / "gate.crt", key_file=key)
+    assert list(caught.value.problems) == [
+        f"ca_file: {tmp_path}/ca.crt: no such file; certs.py wrote one as ca.crt",
+        f"cert_file: {tmp_path}/gate.crt: no such file; certs.py wrote one as clients/NAME.crt",
+    ]

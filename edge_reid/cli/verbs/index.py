@@ -101,10 +101,9 @@ def index(
     with stages() as progress:
         archive.make_index(progress)
     if result.failed:
-        raise SourceError(
-            f"expected {len(jobs)} videos that can be read, got {len(jobs) - len(result.failed)};"
-            " the others are in the archive"
-        )
+        readable = len(jobs) - len(result.failed)
+        got = f"got {readable}; the others are in the archive" if readable else "got none"
+        raise SourceError(f"expected {count(jobs, 'video')} that can be read, {got}")
 
 
 class _ClusterOptions(NamedTuple):

@@ -19,6 +19,7 @@ from edge_reid.cli.options import (
     ModelOption,
     TargetFpirOption,
 )
+from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.agent.observers import Observer
@@ -52,7 +53,8 @@ def run(
         ),
     ] = None,
     outbox: Annotated[
-        Path | None, typer.Option(help="Durable event store. [default: beside the gallery]")
+        Path | None,
+        typer.Option(help="Events wait here for --broker. [default: beside the gallery]"),
     ] = None,
     start_time: Annotated[
         str | None,
@@ -112,6 +114,8 @@ def run(
     load = partial(load_settings, config, _given(overrides))
     outputs = Outputs(events=events, annotate=annotate)
     with errors_logged(log_format), ExitStack() as stack:
+        if config is None:
+            _check_given(source=source, gallery=gallery, site=site, camera=camera)
         settings = load()
         to_stderr = events == "-"
         watcher: RunLog | RunScreen = (
@@ -144,6 +148,26 @@ def _pages(
     page = stack.enter_context(LivePage(settings, settings.web))
     tell(f"page: {page.url}")
     return [page]
+
+
+def _check_given(**needed: object) -> None:
+    """Tell whoever typed no --config of options, not of keys of a file.
+
+    Raises:
+        UsageError: one of the options that a run needs is None.
+    """
+    if missing := [f"--{name}" for name, value in needed.items() if value is None]:
+        raise UsageError(
+            f"edge-reid run: expected {_listed([f'--{name}' for name in needed])}, or a file that "
+            f"has them in --config, got no {_listed(missing)}; edge-reid run --help shows what "
+            "there is"
+        )
+
+
+def _listed(words: list[str]) -> str:
+    """`a, b and c`."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class SourceSettings(Section):
     """A video file, a folder of images, a camera index such as `0`, a URL such as
     `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
     pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
-    `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40` and `%` as `%25`."""
+    `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40`, `:` as `%3A` and `%` as `%25`."""
     detect_uri: Annotated[str, Field(min_length=1)] | None = None
     """A smaller stream of the same camera, its substream. If set, people are detected in it, and
     the large stream of `uri` is read only while somebody is in view: their crops are cut from it.
