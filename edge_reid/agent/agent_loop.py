@@ -159,10 +159,11 @@ class AgentLoop:
 
     def _end_all(self, state: CameraState, reason: str | None) -> None:
         """Raises the first error of several; who interrupts again waits for nothing more."""
-        settling = [self._settle] * len(self._cameras)  # of each a look may end the settling
-        ends = [partial(camera.end, state, reason) for camera in self._cameras]
+        ends: list[Callable[[], None]]
+        ends = [self._settle] * len(self._cameras)  # of each a look may end the settling
+        ends += [partial(camera.end, state, reason) for camera in self._cameras]
         with self._signals.held():
-            errors = [error for end in (*settling, *ends) if (error := _error_of(end))]
+            errors = [error for end in ends if (error := _error_of(end))]
         if errors:
             raise errors[0]
 
