@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from functools import partial
 from typing import Protocol
 
 from edge_reid.agent.between_frames import BetweenFrames
@@ -15,10 +16,13 @@ from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.watched_camera import Turn, WatchedCamera
 from edge_reid.core.errors import EdgeReidError
 from edge_reid.core.log_context import camera_in_log
+from edge_reid.core.redact import redact_within
 from edge_reid.wire.events import CameraState
 
 INTERRUPTED_FLUSH_S = 5.0
 """Who presses Ctrl-C waits so long at most for the last events to leave; the rest stay safe."""
+
+_log = logging.getLogger(__name__)
 
 CameraIsOver = Callable[[WatchedCamera, EdgeReidError | None], None]
 """Hears that a camera gives no more frames, and what broke."""
@@ -78,6 +82,7 @@ class AgentLoop:
         Raises:
             KeyboardInterrupt, SystemExit: by Ctrl-C or SIGTERM. The open tracks have ended.
             EdgeReidError, OSError: the source broke, or a disk is full; the same holds.
+            Exception: a mistake of ours; the same holds.
         """
         self._report.started()
         try:
@@ -90,8 +95,8 @@ class AgentLoop:
         except (KeyboardInterrupt, SystemExit):
             self._report.interrupted(self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S))
             raise
-        except (EdgeReidError, OSError) as error:
-            self._wind_up("failed", reason=str(error))
+        except Exception as error:
+            self._fail(error)
             raise
         return self._wind_up("ended")
 
@@ -127,14 +132,53 @@ class AgentLoop:
         with self._signals.held(), camera_in_log(camera.name):
             camera.end("failed" if error else "ended", str(error) if error else None)
 
+    def _fail(self, error: Exception) -> None:
+        """Wind up as far as that goes after an error, which is the one that counts."""
+        try:
+            self._wind_up("failed", reason=_in_words(error))
+        except Exception as further:  # mostly the same again
+            if str(further) != str(error):
+                _log.error("the end of the run: %s", _in_words(further))
+
     def _wind_up(
         self, state: CameraState, *, reason: str | None = None, patience_s: float | None = None
     ) -> RunSummary:
-        """End the open tracks, deliver what can be delivered, and add up."""
+        """End the open tracks, deliver what can be delivered, and add up.
+
+        Raises:
+            Exception: what the end of a camera has raised; the others have ended all the same, and
+                what could be delivered was.
+        """
         self._report.stopping()
-        with self._signals.held(), ExitStack() as all_of_them:  # whatever failed may fail again
-            for camera in reversed(self._cameras):
-                all_of_them.callback(camera.end, state, reason)
-            for _ in self._cameras:  # of each a look may be in hand, and end the settling
-                all_of_them.callback(self._settle)
+        try:
+            self._end_all(state, reason)
+        except Exception:
+            self._report.deliver(patience_s)
+            raise
         return self._report.deliver(patience_s)
+
+    def _end_all(self, state: CameraState, reason: str | None) -> None:
+        """Raises the first error of several; who interrupts again waits for nothing more."""
+        ends: list[Callable[[], None]]
+        ends = [self._settle] * len(self._cameras)  # of each a look may end the settling
+        ends += [partial(camera.end, state, reason) for camera in self._cameras]
+        with self._signals.held():
+            errors = [error for end in ends if (error := _error_of(end))]
+        if errors:
+            raise errors[0]
+
+
+def _error_of(end: Callable[[], None]) -> Exception | None:
+    """What was raised; whatever failed before may fail again, and must not keep others from it."""
+    try:
+        end()
+    except Exception as error:
+        return error
+    return None
+
+
+def _in_words(error: Exception) -> str:
+    """What an error of ours says; of any other also what it is."""
+    if isinstance(error, EdgeReidError | OSError):
+        return str(error)
+    return redact_within(f"unexpected {type(error).__name__}: {error}")

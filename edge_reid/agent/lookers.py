@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
 
 from edge_reid.agent.pipeline import Step
 from edge_reid.agent.watched_camera import Turn, WatchedCamera
@@ -17,6 +19,8 @@ CAMERAS_EACH = 4
 memory once more."""
 _LONG_S = 5.0
 """A look that takes longer may never end."""
+_FAREWELL_S = 1.0
+"""So long looks are waited for of which nobody will hear; one that hangs is then left behind."""
 
 
 def looker_count(threads: int, *, cameras: int) -> int:
@@ -42,25 +46,37 @@ class Lookers(ClosedAfterUse):
     """
 
     def __init__(self, count: int = 1, on_done: Callable[[], None] = lambda: None) -> None:
-        self._pool = ThreadPoolExecutor(count, "looker") if count > 1 else None
         self._on_done = on_done
         self._in_hand: dict[Future[Step], Turn] = {}
         self._began_s: dict[WatchedCamera, float] = {}
+        self._given: SimpleQueue[tuple[Future[Step], Turn] | None] = SimpleQueue()
+        # daemons: those of a pool would hold up the end of the process for as long as a look hangs
+        self._threads = [
+            threading.Thread(target=self._work, name=f"looker_{number}", daemon=True)
+            for number in range(count if count > 1 else 0)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Wait for the looks in hand, of which nobody will hear."""
-        if self._pool:
-            self._pool.shutdown()
+        """Wait a moment for the looks in hand, of which nobody will hear."""
+        deadline_s = time.monotonic() + _FAREWELL_S
+        for _ in self._threads:
+            self._given.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._threads.clear()
 
     def look(self, turn: Turn) -> None:
         """Begin a look, at a camera that is not in hand."""
         self._began_s[turn.camera] = time.monotonic()
-        if self._pool is None:
-            self._in_hand[_looked_here(turn)] = turn
-            return
-        looked = self._pool.submit(_look, turn)
+        looked: Future[Step] = Future()
         self._in_hand[looked] = turn
+        if not self._threads:
+            _look(looked, turn)
+            return
         looked.add_done_callback(lambda _: self._on_done())
+        self._given.put((looked, turn))
 
     def done(self) -> Iterator[tuple[Turn, Step]]:
         """The looks that are done, in the order in which they began; each is given once.
@@ -86,16 +102,18 @@ class Lookers(ClosedAfterUse):
         began_s = [self._began_s[turn.camera] for turn in self._in_hand.values()]
         return bool(began_s) and time.monotonic() - min(began_s) > _LONG_S
 
+    def _work(self) -> None:
+        while given := self._given.get():
+            _look(*given)
+            del given  # and with it the picture, before the next comes
 
-def _look(turn: Turn) -> Step:
-    with camera_in_log(turn.camera.name):
-        return turn.camera.look(turn)
 
-
-def _looked_here(turn: Turn) -> Future[Step]:
-    looked: Future[Step] = Future()
+def _look(looked: Future[Step], turn: Turn) -> None:
+    """Look, and say what came of it; an error is raised where that is asked for."""
     try:
-        looked.set_result(_look(turn))
-    except Exception as error:  # raised where the outcome is asked for, as that of another thread
+        with camera_in_log(turn.camera.name):
+            step = turn.camera.look(turn)
+    except Exception as error:
         looked.set_exception(error)
-    return looked
+    else:
+        looked.set_result(step)

@@ -22,6 +22,7 @@ class StopSignals:
     def __init__(self) -> None:
         self._holding = False
         self._pending: int | None = None
+        self._has_raised = False
 
     def __enter__(self) -> StopSignals:
         self._before = {
@@ -41,7 +42,8 @@ class StopSignals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Whoever interrupts waits for the end of this block; a second time, nobody waits.
+        """Whoever interrupts waits for the end of this block; a second time, nobody waits, be it in
+        this block or in a later one.
 
         Raises:
             KeyboardInterrupt, SystemExit: at the end of the block, if it was asked for meanwhile.
@@ -53,15 +55,15 @@ class StopSignals:
             self._holding = False
         number, self._pending = self._pending, None
         if number is not None:
-            raise _unwinding(number)
+            raise self._unwinding(number)
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
-        if self._holding and self._pending is None:
+        if self._holding and self._pending is None and not self._has_raised:
             self._pending = number
             return
         self._pending = None
-        raise _unwinding(number)
+        raise self._unwinding(number)
 
-
-def _unwinding(number: int) -> BaseException:
-    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(0)
+    def _unwinding(self, number: int) -> BaseException:
+        self._has_raised = True
+        return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(0)

@@ -125,7 +125,7 @@ class StrangerWithdrawal:
     def _known_names(self) -> list[str]:
         if not self._settings.strangers_path.exists():
             return []
-        with StrangerStore.open(self._settings.strangers_path, forgets=False) as own:
+        with StrangerStore.open_to_read(self._settings.strangers_path) as own:
             return [stranger.name for stranger in own.strangers()]
 
 

@@ -14,24 +14,27 @@ SUFFIX = "-reserve"
 
 
 class Reserve:
-    """A file of `size_bytes` zeros beside an outbox, taken while there is room."""
+    """A file of zeros beside an outbox, taken while there is room."""
 
-    def __init__(self, outbox: Path, size_bytes: int) -> None:
+    def __init__(self, outbox: Path) -> None:
         self._path = outbox.with_name(outbox.name + SUFFIX)
-        self._size_bytes = size_bytes
-        self.is_held = False
+        self.held_bytes = 0
+        """0: none is held."""
 
-    def take(self, size_bytes: int | None = None) -> bool:
-        """Take the room, or so much of it; returns whether it is held."""
-        if not self.is_held:
-            self.is_held = allocate(self._path, size_bytes or self._size_bytes)
-            if not self.is_held:
+    def take(self, size_bytes: int) -> bool:
+        """Take so much room, with what is held already; returns whether it is held. Where there is
+        not so much, none is held any more.
+        """
+        if self.held_bytes < size_bytes:
+            if not allocate(self._path, size_bytes):
                 self.release()
-        return self.is_held
+                return False
+            self.held_bytes = size_bytes
+        return True
 
     def release(self) -> None:
         """Give the room away."""
-        self.is_held = False
+        self.held_bytes = 0
         with suppress(OSError):
             self._path.unlink()
 

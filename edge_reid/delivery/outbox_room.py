@@ -3,11 +3,15 @@
 The log is as long from the start as it ever gets, and is written over and over; what it brings into
 the file later has its room in a reserve. So events can be taken out of an outbox that has filled
 its disk, and new ones go where they were.
+
+Log and reserve are a share of the cap or, on a disk without room for that, of what is free there.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.delivery.outbox_reserve import Reserve, allocate
@@ -21,6 +25,31 @@ _FRAME_HEAD_BYTES = 24
 _LOG_HEAD_BYTES = 32
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How so much room is divided; what neither log nor reserve has is for the file."""
+
+    batch: int
+    """So many events may be removed in one transaction."""
+    log_bytes: int
+    reserve_bytes: int
+
+    @classmethod
+    def of(cls, room_bytes: int, page_bytes: int) -> Shares:
+        """Of a room of so many bytes; they need 44 pages at least, even of one that is smaller."""
+        batch = min(_BATCH_MAX, max(_BATCH_MIN, room_bytes // page_bytes // 16))
+        log_pages = 2 * batch + _EVENT_PAGES  # one transaction may come on top of a full log
+        return cls(
+            batch,
+            log_bytes=_LOG_HEAD_BYTES + log_pages * (_FRAME_HEAD_BYTES + page_bytes),
+            reserve_bytes=(log_pages + batch + _EVENT_PAGES) * page_bytes,
+        )
+
+    @property
+    def bytes(self) -> int:
+        return self.log_bytes + self.reserve_bytes
+
+
 class Room:
     """The room of one open file. Not for several threads.
 
@@ -31,20 +60,21 @@ class Room:
     def __init__(self, path: Path, db: sqlite3.Connection, max_bytes: int) -> None:
         self._db = db
         self._log = path.with_name(f"{path.name}-wal")
+        self._reserve = Reserve(path)
         self._page_bytes = self._pragma("page_size")
-        pages = max_bytes // self._page_bytes
-        self.batch = min(_BATCH_MAX, max(_BATCH_MIN, pages // 16))
+        self._whole = Shares.of(max_bytes, self._page_bytes)
+        pages = (max_bytes - self._whole.bytes) // self._page_bytes
+        self._pages_max = max(2 * _EVENT_PAGES, pages)
+        self._divide(self._whole)
+        if not self._may_grow and self._log_size_bytes < self._whole.log_bytes:
+            free_bytes = min(max_bytes, self._free_bytes + self._log_size_bytes)
+            self._divide(Shares.of(free_bytes, self._page_bytes))
+        allocate(self._log, self._shares.log_bytes)
+
+    @property
+    def batch(self) -> int:
         """So many events may be removed in one transaction."""
-        log_pages = 2 * self.batch + _EVENT_PAGES  # one transaction may come on top of a full log
-        self._log_bytes = _LOG_HEAD_BYTES + log_pages * (_FRAME_HEAD_BYTES + self._page_bytes)
-        reserve_bytes = (log_pages + self.batch + _EVENT_PAGES) * self._page_bytes
-        self._reserve = Reserve(path, reserve_bytes)
-        taken_bytes = self._log_bytes + reserve_bytes
-        self._pages_max = max(2 * _EVENT_PAGES, (max_bytes - taken_bytes) // self._page_bytes)
-        self._pragma(f"wal_autocheckpoint = {self.batch}")
-        self._may_grow = True
-        self._set_growth(allowed=self._reserve.take())
-        allocate(self._log, self._log_bytes)
+        return self._shares.batch
 
     def is_tight(self, event_bytes: int) -> bool:
         """Whether an event does not fit under the cap; in a transaction, as that has it so far."""
@@ -53,12 +83,16 @@ class Room:
         return self._pragma("freelist_count") + growth < needed
 
     def before_writing(self) -> None:
-        """Take the reserve again if it was given up, and keep the log short.
+        """Take the reserve again if it was given up, or one of the whole size as soon as there is
+        room for it, and keep the log short.
 
         Raises:
             sqlite3.Error: the log cannot be brought into the file.
         """
-        if not self._may_grow and self._reserve.take():
+        if self._shares != self._whole and self._is_room_for_the_whole:
+            self._divide(self._whole)
+            allocate(self._log, self._shares.log_bytes)
+        elif not self._may_grow and self._reserve.take(self._shares.reserve_bytes):
             self._set_growth(allowed=True)
         if self._is_log_too_long:
             self.empty_log()
@@ -79,7 +113,7 @@ class Room:
             self.empty_log()
         else:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            allocate(self._log, self._log_bytes)
+            allocate(self._log, self._shares.log_bytes)
         return True
 
     def empty_log(self) -> None:
@@ -89,20 +123,42 @@ class Room:
             sqlite3.Error: there is no room for that.
         """
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        allocate(self._log, self._log_bytes)
+        allocate(self._log, self._shares.log_bytes)
 
     def leave(self) -> None:
         """Once the file is closed, and its log gone: keep what room there is for the next start."""
-        if not self._reserve.take():
-            self._reserve.take(self._log_bytes)
+        if not self._reserve.take(self._shares.reserve_bytes):
+            self._reserve.take(self._shares.log_bytes)
+
+    def _divide(self, shares: Shares) -> None:
+        self._shares = shares
+        self._pragma(f"wal_autocheckpoint = {shares.batch}")
+        self._set_growth(allowed=self._reserve.take(shares.reserve_bytes))
+
+    @property
+    def _is_room_for_the_whole(self) -> bool:
+        held_bytes = self._reserve.held_bytes + self._log_size_bytes
+        return self._free_bytes + held_bytes >= self._whole.bytes
+
+    @property
+    def _free_bytes(self) -> int:
+        try:
+            found = os.statvfs(self._log.parent)
+        except OSError:
+            return 0
+        return found.f_bavail * found.f_frsize
 
     @property
     def _is_log_too_long(self) -> bool:
         """SQLite says nothing of it when it cannot bring the log into the file by itself."""
+        return self._log_size_bytes > self._shares.log_bytes
+
+    @property
+    def _log_size_bytes(self) -> int:
         try:
-            return self._log.stat().st_size > self._log_bytes
+            return self._log.stat().st_size
         except OSError:
-            return False
+            return 0
 
     def _set_growth(self, *, allowed: bool) -> None:
         self._may_grow = allowed

@@ -18,8 +18,15 @@ _ONLY_ROW = "only_row"
 """Key of a table that has one row, from the moment that its file is made."""
 
 
-def open_sound(file: Database, busy_timeout_s: float) -> sqlite3.Connection:
+def open_sound(
+    file: Database, busy_timeout_s: float, *, is_to_change: bool = True
+) -> sqlite3.Connection:
     """A connection to a file of today's format that is what was written, synced at every change.
+
+    Args:
+        file: that is there.
+        busy_timeout_s: longest wait for other writers.
+        is_to_change: whether anything will be; if not, nothing is written, and nobody waits for it.
 
     Raises:
         EdgeReidError of the kind: it is of another kind, of a newer format, locked or damaged.
@@ -32,9 +39,12 @@ def open_sound(file: Database, busy_timeout_s: float) -> sqlite3.Connection:
             for table in (table for table, key in file.kind.keys.items() if key == _ONLY_ROW):
                 if connection.execute(f"SELECT 1 FROM {table}").fetchone() is None:  # noqa: S608 - our names
                     raise file.damaged()
-        check_writable(file, connection)
-        connection.execute("PRAGMA synchronous = FULL")
-        seal_due(connection, file.kind.keys)
+        if is_to_change:
+            check_writable(file, connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            seal_due(connection, file.kind.keys)
+        else:
+            connection.execute("PRAGMA query_only = ON")
     return connection
 
 

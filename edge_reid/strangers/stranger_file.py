@@ -54,7 +54,7 @@ STRANGERS = DatabaseKind(
 _log = logging.getLogger(__name__)
 
 
-def open_file(file: Database) -> sqlite3.Connection:
+def open_file(file: Database, *, is_to_change: bool = True) -> sqlite3.Connection:
     """A file that is there.
 
     Raises:
@@ -70,7 +70,7 @@ def open_file(file: Database) -> sqlite3.Connection:
         raise sqlite3.DatabaseError("malformed: the head is empty")
     if head.application_id != STRANGERS.application_id and not _was_ours(file):
         raise file.of_another_kind()
-    return open_sound(file, BUSY_TIMEOUT_S)
+    return open_sound(file, BUSY_TIMEOUT_S, is_to_change=is_to_change)
 
 
 def open_or_make(file: Database, model_id: str, dimension: int) -> sqlite3.Connection:

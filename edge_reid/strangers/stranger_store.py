@@ -65,6 +65,17 @@ class StrangerStore(ClosedAfterUse):
         return store
 
     @classmethod
+    def open_to_read(cls, path: Path) -> StrangerStore:
+        """As `open`, for who changes nothing: no agent ever waits for it, however often it comes.
+
+        Raises:
+            GalleryError: there is none, it is of another kind, or damaged.
+        """
+        file = Database(path, STRANGERS)
+        with file.explained():
+            return cls(file, open_file(file, is_to_change=False))
+
+    @classmethod
     def open_or_make(
         cls, path: Path, *, model_id: str, dimension: int, keep_s: float
     ) -> StrangerStore:

@@ -51,7 +51,7 @@ def stranger_facts(
         GalleryError: the file cannot be read, or the one is not in it.
     """
     kept = {vector_sha256(crop.embedding.vector): crop.number for crop in crops}
-    with StrangerStore.open(path, forgets=False) as store:
+    with StrangerStore.open_to_read(path) as store:
         if only:
             store.find(only)
         now_utc_s = time.time()

@@ -118,12 +118,12 @@ class StrangerRoutes:
 
     def _concerns(self, store: GalleryStore, stranger: str, name: str) -> tuple[str, ...]:
         embedder = self._gallery.embedder()
-        with StrangerStore.open(self._path, forgets=False) as strangers:
+        with StrangerStore.open_to_read(self._path) as strangers:
             enrolment = prepare_promotion(strangers, stranger, name, embedder, store)
         return concerns_about(enrolment, store, embedder.manifest)
 
     def _likeness(self, name: str, into: str) -> Likeness | None:
-        with StrangerStore.open(self._path, forgets=False) as store:
+        with StrangerStore.open_to_read(self._path) as store:
             return compare_strangers(store, name, into, self._gallery.manifest)
 
     def _merge_now(self, name: str, into: str) -> None:

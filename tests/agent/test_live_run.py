@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support import mjpeg_camera
 from support.consumer import Consumer, eventually
+from support.decoders import decoders
 from support.interrupted_agent import run_until
 from support.mjpeg_camera import STILL, MjpegCamera
 from support.mosquitto import Mosquitto
@@ -19,10 +20,13 @@ from support.rtsp_camera import FPS, RtspCamera, Unit, encode, noise
 from support.systemd_listener import Listener
 
 from edge_reid.agent import camera_status_report
-from edge_reid.agent.app import Outputs
+from edge_reid.agent.app import Outputs, run_agent
+from edge_reid.agent.observers import Observer
+from edge_reid.agent.pipeline import Ending, Pipeline, Step
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config.agent_settings import AgentSettings
-from edge_reid.core.types import Image
+from edge_reid.core.types import Frame, Image
+from edge_reid.delivery.outbox import Outbox
 
 Event = dict[str, Any]
 
@@ -84,19 +88,74 @@ def test_a_clock_set_back_puts_nobodys_end_before_their_beginning(
         assert times == sorted(times), event
 
 
+class Watcher(Observer):
+    """Counts frames that went through."""
+
+    steps = 0
+
+    def stepped(self, _: Step, /) -> None:
+        self.steps += 1
+
+
 def test_ctrl_c_on_a_live_run_shows_what_it_brought(
     gallery: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with MjpegCamera(STILL) as camera:
-        started_s = time.monotonic()
-
-        def is_enough() -> bool:
-            return time.monotonic() - started_s > 2
-
-        run_until(is_enough, settings(gallery, camera.url), Outputs(), observers=[RunScreen()])
+        watcher = Watcher()
+        run_until(
+            lambda: watcher.steps > 2,
+            settings(gallery, camera.url),
+            Outputs(),
+            observers=[RunScreen(), watcher],
+        )
     shown = capfd.readouterr().out
     assert "hits by identity" in shown
     assert "real time" in shown
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("fails_again", [False, True])
+def test_a_mistake_of_ours_ends_the_run_in_order_and_is_raised(
+    gallery: Path,
+    broker: Mosquitto,
+    tmp_path: Path,
+    crowd: tuple[Image, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    fails_again: bool,
+) -> None:
+    path, look, finish = tmp_path / "events.jsonl", Pipeline.look, Pipeline.finish
+
+    def look_until_somebody_came(pipeline: Pipeline, frame: Frame, **limits: Any) -> Step:
+        if any(event["type"] == "new" for event in lines(path)):
+            raise ValueError("a mistake at rtsp://me:s3cret@gate/1")
+        return look(pipeline, frame, **limits)
+
+    def end_badly(pipeline: Pipeline) -> Ending:
+        ending = finish(pipeline)
+        if fails_again:
+            raise KeyError("another one")
+        return ending
+
+    monkeypatch.setattr(Pipeline, "look", look_until_somebody_came)
+    monkeypatch.setattr(Pipeline, "finish", end_badly)
+    with MjpegCamera(crowd) as camera, Consumer(broker.broker()) as consumer:
+        eventually(lambda: consumer.is_subscribed)
+        agent = settings(gallery, camera.url, mqtt={"url": broker.url})
+        with pytest.raises(ValueError, match="a mistake"):
+            run_agent(agent, outputs=Outputs(events=str(path)))
+        assert decoders() == []
+        eventually(lambda: consumer.payloads("/gate/status")[-1]["state"] == "failed")
+        eventually(lambda: consumer.payloads("agents/box/status")[-1]["state"] == "offline")
+        status = consumer.payloads("/gate/status")[-1]
+    assert status["reason"] == "unexpected ValueError: a mistake at rtsp://gate"
+    with Outbox(agent.outbox_path) as outbox:
+        assert outbox.figures.depth == 0
+    events = lines(path)
+    news = {event["track_id"] for event in events if event["type"] == "new"}
+    ends = {event["track_id"] for event in events if event["type"] == "end"}
+    assert news
+    assert ends == (set() if fails_again else news)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -270,6 +271,35 @@ def test_who_ends_an_agent_waits_for_the_looks_in_hand_and_no_longer(
     took_s = run_until(lambda: looks.begun > 5 and len(looks.in_hand) == 2, many)
     assert looks.finished.total() == looks.begun
     assert took_s < 5.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_an_agent_twice_waits_for_no_look_that_hangs(
+    many: AgentSettings, tmp_path: Path, number: signal.Signals
+) -> None:
+    config = tmp_path / "agent.toml"
+    tables = [
+        f'site = "lab"\nagent = "device"\ngallery = "{many.gallery}"',
+        "[models]\nthreads = 2",
+    ]
+    for name, camera in many.cameras.items():
+        tables.append(f'[cameras.{name}.source]\nuri = "{camera.source.uri}"')
+    config.write_text("\n".join(tables))
+    program = [sys.executable, "-m", "support.hung_look", "run", "--quiet", "--config", str(config)]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as agent:
+        try:
+            assert agent.stderr
+            said = [agent.stderr.readline()]
+            while said[-1] not in {"hangs\n", ""}:
+                said.append(agent.stderr.readline())
+            agent.send_signal(number)
+            with pytest.raises(subprocess.TimeoutExpired):
+                agent.wait(2.0)  # the look may still end
+            agent.send_signal(number)
+            assert agent.wait(10.0) == {signal.SIGINT: 130, signal.SIGTERM: 0}[number]
+            assert "Traceback" not in "".join([*said, agent.stderr.read()])
+        finally:
+            agent.kill()
 
 
 def test_no_track_is_ended_in_the_midst_of_a_look_though_its_camera_counts_as_away(

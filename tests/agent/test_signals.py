@@ -43,6 +43,16 @@ def test_who_signals_twice_does_not_wait():
     assert told == []
 
 
+def test_who_signals_again_while_the_run_is_wound_up_does_not_wait():
+    told = []
+    with StopSignals() as signals:
+        with pytest.raises(KeyboardInterrupt):
+            handle_a_frame(signals, told)
+        with pytest.raises(KeyboardInterrupt):
+            handle_a_frame(signals, told)
+    assert told == ["hit"]
+
+
 def test_an_interrupt_is_raised_once():
     with StopSignals() as signals:
         with pytest.raises(KeyboardInterrupt), signals.held():

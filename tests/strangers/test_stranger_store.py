@@ -19,13 +19,17 @@ from support.gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
 from support.other_formats import of_a_newer_one
 from support.stranger_examples import KEEP_S, looks, opened, visit
 
+from edge_reid.cli.main import main
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
 from edge_reid.core.errors import GalleryError
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.fusion import mean_vector
+from edge_reid.matching.index import Index
 from edge_reid.matching.vectors import pack
+from edge_reid.strangers import stranger_file
 from edge_reid.strangers.stranger import PROMOTED, templates_of
 from edge_reid.strangers.stranger_store import KEPT_LOOKS, StrangerStore
+from edge_reid.web.stranger_facts import stranger_facts
 
 
 def meet(store, seed, at_s=0.0, *, now_utc_s=None, max_people=100):
@@ -269,6 +273,48 @@ class TestAnotherModel:
         store.purge(now + KEEP_S)
         with StrangerStore.open(path) as other:
             assert names(other) == []
+
+
+def list_them(path: Path) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["gallery", "strangers", "--strangers", str(path), "--json"])
+
+
+def look_at_the_page(path: Path) -> None:
+    with GalleryStore.create(path.with_name(f"{time.time_ns()}.db"), MODEL, DIMENSION) as gallery:
+        nobody = Index(gallery.snapshot())
+    assert len(stranger_facts(path, (), nobody)) == 1
+
+
+@pytest.mark.parametrize("read", [list_them, look_at_the_page])
+def test_who_only_reads_writes_nothing_and_waits_for_no_agent(path, store, read, monkeypatch):
+    monkeypatch.setattr(stranger_file, "BUSY_TIMEOUT_S", 30.0)
+    meet(store, 1)
+    before = store.edition
+    read(path)
+    assert store.edition == before
+    with closing(sqlite3.connect(path, isolation_level=None)) as agent:
+        agent.execute("BEGIN IMMEDIATE")
+        began_s = time.monotonic()
+        read(path)
+        assert time.monotonic() - began_s < 15.0
+        agent.execute("ROLLBACK")
+
+
+def test_what_was_opened_to_be_read_cannot_be_changed(path, store):
+    name = meet(store, 1)
+    with (
+        StrangerStore.open_to_read(path) as reader,
+        pytest.raises(GalleryError, match="cannot be written"),
+    ):
+        reader.forget(name)
+    assert names(store) == [name]
+
+
+def test_a_list_forgets_whoever_is_due(path, store):
+    meet(store, 1, now_utc_s=time.time() - KEEP_S - 1.0)
+    list_them(path)
+    assert names(store) == []
 
 
 def test_the_best_looks_become_templates_of_an_identity(store, tmp_path):

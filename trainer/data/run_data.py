@@ -73,11 +73,12 @@ class RunData:
 
     @property
     def training_cameras(self) -> IntArray:
-        """(N,) int64, the camera of each training picture; without labels, a number a folder."""
-        folders = [str(path.parent) for path in self.unlabelled.paths]
-        folder = np.unique(folders, return_inverse=True)[1].astype(np.int64)
+        """(N,) int64, the camera of each training picture; `NO_CAMERA` where nobody knows."""
         after = 1 + self.train.cameras.max(initial=datasets.NO_CAMERA)
-        return np.concatenate([self.train.cameras, after + folder])
+        others = self.unlabelled.cameras
+        unknown = others == datasets.NO_CAMERA
+        others = np.where(unknown, datasets.NO_CAMERA, after + others)
+        return np.concatenate([self.train.cameras, others])
 
     @property
     def held_out_names(self) -> tuple[str, ...]:

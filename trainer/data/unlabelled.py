@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
 from edge_reid.vision.photo import MAX_BYTES, PHOTO_SUFFIXES
+from trainer.data.datasets import NO_CAMERA, IntArray
 from trainer.data.pictures import Unreadable, readable_paths
 from trainer.recipe.recipe import Unlabelled
 
@@ -32,18 +33,20 @@ class UnlabelledPictures:
     Attributes:
         paths: N image files.
         weights: (N,) float64, how often each is drawn against the others.
+        cameras: (N,) int64, a number for each folder that is a camera, else `NO_CAMERA`.
         unreadable: files that cannot be read, which are left out.
     """
 
     paths: tuple[Path, ...]
     weights: Weights
+    cameras: IntArray
     unreadable: tuple[Unreadable, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
 
 
-NONE_UNLABELLED = UnlabelledPictures((), np.zeros(0))
+NONE_UNLABELLED = UnlabelledPictures((), np.zeros(0), np.zeros(0, np.int64))
 
 
 def read_unlabelled(entries: Sequence[Unlabelled], unpacked: Path) -> UnlabelledPictures:
@@ -58,6 +61,7 @@ def read_unlabelled(entries: Sequence[Unlabelled], unpacked: Path) -> Unlabelled
     """
     paths: list[Path] = []
     weights: list[float] = []
+    cameras: list[Path | None] = []
     unreadable: list[Unreadable] = []
     for entry in entries:
         found, bad = readable_paths(_pictures_of(entry, unpacked))
@@ -68,8 +72,17 @@ def read_unlabelled(entries: Sequence[Unlabelled], unpacked: Path) -> Unlabelled
             )
         paths += found
         weights += [entry.weight] * len(found)
+        cameras += [path.parent if entry.folders_are == "cameras" else None for path in found]
         unreadable += bad
-    return UnlabelledPictures(tuple(paths), np.array(weights), tuple(unreadable))
+    return UnlabelledPictures(
+        tuple(paths), np.array(weights), _numbered(cameras), tuple(unreadable)
+    )
+
+
+def _numbered(cameras: Sequence[Path | None]) -> IntArray:
+    known = sorted({folder for folder in cameras if folder})
+    number = {folder: rank for rank, folder in enumerate(known)}
+    return np.array([number[each] if each else NO_CAMERA for each in cameras], np.int64)
 
 
 def _pictures_of(entry: Unlabelled, unpacked: Path) -> list[Path]:

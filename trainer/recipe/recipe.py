@@ -46,6 +46,9 @@ class Unlabelled(Settings):
     """Take only what lies under these folders of it; several entries may take parts of one."""
     terms: str = "terms not stated"
     """Under what terms the pictures may be used; goes into the model's manifest."""
+    folders_are: Literal["cameras", "mixed"] = "mixed"
+    """Whether the pictures of each folder in it are of one camera, which `targets` then take out of
+    a teacher's answers; never of folders that hold one person each."""
     weight: Positive = 1.0
     """How often one of its pictures is drawn, against one of an entry of weight 1."""
 

@@ -59,19 +59,34 @@ def _of_device(path: Path, forget: Sequence[str], *, as_json: bool) -> None:
     from edge_reid.strangers.heard_purge import HEARD_FILES
     from edge_reid.strangers.stranger_store import StrangerStore
 
-    with StrangerStore.open(path) as store:
-        for name in forget:
-            store.forget(name)
-            typer.echo(f"{name}: forgotten, and overwritten in the file", err=as_json)
-        if forget and any(path.parent.glob(HEARD_FILES)):
+    if forget:
+        with StrangerStore.open(path) as store:
+            for name in forget:
+                store.forget(name)
+                typer.echo(f"{name}: forgotten, and overwritten in the file", err=as_json)
+        if any(path.parent.glob(HEARD_FILES)):
             typer.echo("other devices may have them still: --site erases everywhere", err=True)
-        if forget and not as_json:
+        if not as_json:
             return
-        people = store.strangers()
+    people = _remembered(path)
     if as_json:
         _print_json(people)
     else:
         _print_table(people)
+
+
+def _remembered(path: Path) -> tuple[Stranger, ...]:
+    """All of a file, which is written to only where somebody is due to be forgotten."""
+    import time
+
+    from edge_reid.strangers.stranger_store import StrangerStore
+
+    with StrangerStore.open_to_read(path) as store:
+        people = store.strangers()
+    if all(each.forgotten_utc_s > time.time() for each in people):
+        return people
+    with StrangerStore.open(path) as store:
+        return store.strangers()
 
 
 def _of_site(

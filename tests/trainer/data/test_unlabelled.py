@@ -16,12 +16,25 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from edge_reid.core.bundled_models import shipped_model  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
+from edge_reid.matching.vectors import unit_rows  # noqa: E402
 from trainer.data.batches import UNLABELLED, TrainingSet, batches_from  # noqa: E402
+from trainer.data.datasets import NO_CAMERA, PersonData  # noqa: E402
+from trainer.data.run_data import RunData  # noqa: E402
 from trainer.data.unlabelled import read_unlabelled  # noqa: E402
 from trainer.network.objective import loss_parts  # noqa: E402
 from trainer.recipe.loss_settings import Losses  # noqa: E402
-from trainer.recipe.recipe import DataSource, Recipe, Stage, Teacher, Unlabelled, make_recipe  # noqa: E402
+from trainer.recipe.recipe import (  # noqa: E402
+    DataSource,
+    Recipe,
+    Stage,
+    Teacher,
+    Unlabelled,
+    make_recipe,
+    read_recipe,
+)
+from trainer.recipe.target_settings import Targets  # noqa: E402
 from trainer.run.train import start_run  # noqa: E402
+from trainer.teacher.student_targets import Seen, targets_of  # noqa: E402
 
 SMALL = shipped_model("person_reid_mobilenetv2_160x80_int8.tflite")
 DEFAULT = shipped_model("person_reid_mobilenetv2_192x96_int8.tflite")
@@ -68,6 +81,33 @@ def test_a_zip_is_unpacked_once_and_can_be_taken_in_parts(tmp_path: Path) -> Non
     assert read_unlabelled([only], tmp_path / "unpacked").paths[0].stat().st_ino == before
     assert not (tmp_path / "outside.png").exists()
     assert not (tmp_path / "unpacked" / "outside.png").exists()
+
+
+def test_folders_are_cameras_only_where_that_is_said(tmp_path: Path) -> None:
+    draw(tmp_path / "street", "gate/a.png", "gate/b.png", "yard/c.png")
+    draw(tmp_path / "people", "ana/d.png", "zoe/e.png")
+    street = Unlabelled(path=tmp_path / "street", folders_are="cameras")
+    people = Unlabelled(path=tmp_path / "people")
+    seen = read_unlabelled([people, street], tmp_path / "unpacked")
+    assert seen.cameras.tolist() == [NO_CAMERA, NO_CAMERA, 0, 0, 1]
+    named = PersonData(
+        (Path("x.png"), Path("y.png")), np.array([0, 1]), np.array([NO_CAMERA, 4]), ("ana", "zoe")
+    )
+    data = RunData(named, named, held_out=False, left_out=(), unlabelled=seen)
+    cameras = data.training_cameras
+    assert cameras.tolist() == [NO_CAMERA, 4, NO_CAMERA, NO_CAMERA, 5, 5, 6]
+
+    answers = unit_rows(np.random.default_rng(1).normal(size=(7, 8)))
+    learnt = targets_of(answers, Seen(cameras, data.training_people), Targets(camera=1.0))
+    is_known = cameras != NO_CAMERA
+    np.testing.assert_allclose(learnt[~is_known], answers[~is_known], atol=1e-6)
+    assert not np.any(np.all(np.isclose(learnt, answers), axis=1) & is_known)
+
+
+def test_the_recipe_of_the_shipped_models_takes_the_cameras_of_its_pictures_out() -> None:
+    recipe = read_recipe(shipped_model("person_reid_mobilenetv2.recipe.json"))
+    assert recipe.targets.camera
+    assert {entry.folders_are for entry in recipe.unlabelled} == {"cameras"}
 
 
 def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
