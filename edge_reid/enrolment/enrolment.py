@@ -82,7 +82,7 @@ class PhotoConflict:
         if self.own_similarity is None:
             other = f"{self.other} ({self.similarity:.2f})"
             return f"{self.path} would be taken for {other}; check the photo"
-        other, own = _told_apart(self.similarity, self.own_similarity)
+        other, own = _distinct(self.similarity, self.own_similarity)
         if other == own:
             return (
                 f"{self.path} is as close to {self.other} as to its own identity ({own}); check "
@@ -94,8 +94,8 @@ class PhotoConflict:
         )
 
 
-def _told_apart(one: float, two: float) -> tuple[str, str]:
-    """Two similarities with two digits, or with as many as tell them apart, four at most."""
+def _distinct(one: float, two: float) -> tuple[str, str]:
+    """Two similarities with two digits each, or with as many as tell them apart, four at most."""
     digits = next((count for count in (2, 3) if f"{one:.{count}f}" != f"{two:.{count}f}"), 4)
     return f"{one:.{digits}f}", f"{two:.{digits}f}"
 
