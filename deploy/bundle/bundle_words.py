@@ -14,6 +14,9 @@ from edge_reid.core.progress import StageProgress
 from edge_reid.release.bundle_manifest import BundleManifest, check_version
 from edge_reid.signing.keys import read_signing_key
 
+_ZSTD = b"\x28\xb5\x2f\xfd"
+"""What a bundle begins with."""
+
 
 def make(
     config: Path,
@@ -30,6 +33,7 @@ def make(
     version: str | None,
 ) -> BundleManifest:
     """Make the bundle that the words ask for; raises as `make_bundle` does."""
+    _check_out(out)
     site = load_site(config, needs_files_of=device)
     request = BundleRequest(
         site=site,
@@ -44,6 +48,18 @@ def make(
         version=check_version(version) if version else None,
     )
     return make_bundle(request, progress)
+
+
+def _check_out(out: Path) -> None:
+    """Raise UsageError if a file of another kind would be overwritten."""
+    if not out.is_file() or out.stat().st_size == 0:
+        return
+    with out.open("rb") as file:
+        if file.read(len(_ZSTD)) != _ZSTD:
+            raise UsageError(
+                f"bundle {out}: expected a bundle or none, got another kind of file; give another "
+                "path"
+            )
 
 
 def _target(site: Site, name: str | None, device: str | None) -> Target:

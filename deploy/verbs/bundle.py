@@ -15,11 +15,7 @@ from edge_reid.core.errors import UsageError
 if TYPE_CHECKING:
     from edge_reid.release.bundle_manifest import BundleManifest
 
-bundle = typer.Typer(
-    help="Everything that a device needs, in one signed file.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+bundle = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @bundle.callback(invoke_without_command=True)
@@ -58,7 +54,9 @@ def make(
         Path | None, typer.Option(help="Folder of fetched wheels. [default: ~/.cache/edge-reid]")
     ] = None,
 ) -> None:
-    """Make a bundle: wheels, models, configuration, units and installer, with manifest and SBOM.
+    """Make a bundle. Everything that a device needs, in one signed file.
+
+    Wheels, models, configuration, units and installer, with manifest and SBOM.
 
     The same lock file and inputs give the same bytes, and need no network the second time.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @takes_login()
 def publish(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLE…", help="One a target, made without --device.")
+        list[Path], typer.Argument(metavar="BUNDLE", help="One a target, made without --device.")
     ],
     config: SiteFileOption,
     key: PublisherKeyOption,

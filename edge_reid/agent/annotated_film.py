@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
+from edge_reid.capture.open_source import is_live
 from edge_reid.core.errors import UsageError
 from edge_reid.vision.annotate import VideoWriter, draw, label_for
 
@@ -29,6 +31,17 @@ def film_paths(given: Path, cameras: Sequence[str]) -> dict[str, Path]:
             f"{len(cameras)} cameras and each has a film; try {example}"
         )
     return {name: given.with_name(given.name.replace(_PLACEHOLDER, name)) for name in cameras}
+
+
+def check_films(films: Iterable[Path], sources: Iterable[str]) -> None:
+    """Raise UsageError if a film would be written over a video that is watched."""
+    watched = [Path(uri) for uri in sources if not is_live(uri)]
+    for film, video in product(films, watched):
+        if film.exists() and video.exists() and film.samefile(video):
+            raise UsageError(
+                f"film {film}: expected another file than the video that is watched, got the same; "
+                "give another path"
+            )
 
 
 class AnnotatedFilm(Observer):

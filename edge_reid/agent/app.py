@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_reid.agent.agent_loop import AgentLoop
 from edge_reid.agent.agent_parts import AgentParts
-from edge_reid.agent.annotated_film import AnnotatedFilm, film_paths
+from edge_reid.agent.annotated_film import AnnotatedFilm, check_films, film_paths
 from edge_reid.agent.between_frames import BetweenFrames
 from edge_reid.agent.camera_drifts import CameraDrifts
 from edge_reid.agent.camera_policies import CameraPolicies
@@ -110,6 +110,7 @@ def _build(
     stack: ExitStack,
 ) -> AgentLoop:
     films = film_paths(outputs.annotate, tuple(settings.cameras)) if outputs.annotate else {}
+    check_films(films.values(), [camera.source.uri for camera in settings.cameras.values()])
     count = looker_count(settings.models.threads, cameras=live_count(settings.cameras))
     if count > 1:
         one_thread_each()

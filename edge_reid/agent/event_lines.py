@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TextIO
 
 from edge_reid.core.errors import StoreError, UsageError
+from edge_reid.core.files import may_hold_json_lines
 from edge_reid.wire.events import OutgoingEvent, event_line
 
 STDOUT = "-"
@@ -25,7 +26,7 @@ class EventLines:
         where: path of the file, or `-` for standard output.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or is of another kind.
     """
 
     def __init__(self, where: str) -> None:
@@ -70,6 +71,11 @@ class EventLines:
             return sys.stdout
         path = Path(self._where)
         try:
+            if not may_hold_json_lines(path):
+                raise UsageError(
+                    f"events file {path}: expected lines of JSON, got another kind of file; give "
+                    "another path"
+                )
             path.touch(0o600)  # a new one is its owner's alone
             _end_last_line(path)
             return self._open.enter_context(path.open("a", encoding="utf-8"))

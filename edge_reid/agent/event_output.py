@@ -53,6 +53,8 @@ class EventOutput:
         self._corrections = Corrections()
         self._clock = clock
         self._newest_utc_s = 0.0  # of all decisions written
+        self.written = 0
+        """Events so far, corrections and zones among them; any thread may read it."""
 
     def write(self, hits: Sequence[Hit]) -> None:
         """Commit hits, in order. One that the outbox cannot take is counted there as dropped.
@@ -113,6 +115,7 @@ class EventOutput:
         return self._clock() if self._clock else self._newest_utc_s
 
     def _put(self, events: Sequence[OutgoingEvent]) -> None:
+        self.written += len(events)
         if self._commit is not None:
             for event in events:
                 self._commit(event)

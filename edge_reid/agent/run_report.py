@@ -101,7 +101,7 @@ class RunReport:
         if uplink.outbox.quarantined:
             self._observers.notice(
                 f"outbox {uplink.outbox.path}: was damaged; whole events of it are saved in a new "
-                f"one, and it is kept as {uplink.outbox.quarantined} until they are delivered"
+                f"one, and it is quarantined as {uplink.outbox.quarantined}"
             )
         if not self._is_live:
             uplink.publisher.wait_settled(BROKER_GRACE_S)

@@ -86,7 +86,7 @@ class PostgresArchive:
         if models is None:
             raise StoreError(
                 "PostgreSQL: expected an archive in this database, got none; make one: edge-reid"
-                " index VIDEOS… --out postgresql://…"
+                " index VIDEO… --out postgresql://…"
             )
         return cls(url, models, patience_s=patience_s)
 

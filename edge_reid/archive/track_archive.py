@@ -93,7 +93,7 @@ class TrackArchive:
             return cls(folder, ArchiveModels(**head))
         except FileNotFoundError as error:
             raise StoreError(
-                f"{folder}: expected an archive, got none; make one: edge-reid index VIDEOS… --out "
+                f"{folder}: expected an archive, got none; make one: edge-reid index VIDEO… --out "
                 f"{folder}"
             ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

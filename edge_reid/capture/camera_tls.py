@@ -61,6 +61,11 @@ class CameraTls:
     def _context(self) -> ssl.SSLContext:
         try:
             return ssl.create_default_context(cafile=self.ca_file)
+        except FileNotFoundError as error:
+            raise SourceError(
+                f"source.ca_file {self.ca_file}: no such file; give the CA that signed the "
+                "camera's certificate"
+            ) from error
         except (OSError, ssl.SSLError) as error:
             raise SourceError(
                 f"source.ca_file {self.ca_file}: expected a PEM file of certificates: {error}"

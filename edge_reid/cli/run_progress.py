@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
@@ -19,6 +18,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from edge_reid.agent.agent_parts import AgentParts
+from edge_reid.agent.event_output import EventOutput
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
@@ -37,7 +38,7 @@ class RunScreen(Observer):
         self._console = Console(stderr=True)
         self._out = Console(stderr=summary_to_stderr)
         self._quiet = quiet
-        self._hits: Counter[str] = Counter()
+        self._outputs: dict[str, EventOutput] = {}  # by camera
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -64,6 +65,10 @@ class RunScreen(Observer):
     ) -> None:
         self._progress.stop()
 
+    def opened(self, parts: AgentParts, /) -> None:
+        """Events are counted where they are written: not only frames bring some."""
+        self._outputs = {camera.name: camera.output for camera in parts.cameras}
+
     def started(self, camera: str, frames_expected: int | None, /) -> None:
         """The source of a camera is open; None expects frames for ever."""
         self._progress.update(self._starting, visible=False)
@@ -71,8 +76,7 @@ class RunScreen(Observer):
 
     def stepped(self, step: Step, /) -> None:
         """A frame went through."""
-        self._hits[step.camera] += len(step.hits)
-        state = f"{len(step.tracks)} people  {self._hits[step.camera]} events"
+        state = f"{len(step.tracks)} people  {self._outputs[step.camera].written} events"
         self._progress.update(self._tasks[step.camera], advance=1, state=state)
 
     def notice(self, line: str, /) -> None:
@@ -81,8 +85,15 @@ class RunScreen(Observer):
 
     def interrupted(self, summary: RunSummary, /) -> None:
         """Somebody ended the run before its source did; this is what it brought."""
+        self.closed()
         self._progress.stop()
         self.show(summary)
+
+    def closed(self) -> None:
+        """The tracks have ended, which brought the last events; nobody is in view any more."""
+        for camera, task in self._tasks.items():
+            state = f"0 people  {self._outputs[camera].written} events"
+            self._progress.update(task, state=state)
 
     def show(self, summary: RunSummary) -> None:
         """The table at the end."""

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from edge_reid.consumers.event_store import BATCH_MAX, StoreUnavailableError
 from edge_reid.core.errors import StoreError
+from edge_reid.core.files import may_hold_json_lines
 from edge_reid.wire.payloads import AnyEvent, parse_event
 
 REMEMBERED = 1_000_000
@@ -27,7 +28,7 @@ class LinesStore:
         path: the file; None: standard output, which remembers nothing from run to run.
 
     Raises:
-        StoreError: the file cannot be written, or another sink writes it.
+        StoreError: the file cannot be written, is of another kind, or another sink writes it.
     """
 
     batch_max = BATCH_MAX
@@ -39,6 +40,10 @@ class LinesStore:
             self._file: BinaryIO = sys.stdout.buffer
             return
         try:
+            if not may_hold_json_lines(path):
+                raise StoreError(
+                    f"{path}: expected lines of JSON, got another kind of file; give another file"
+                )
             path.touch(0o600)  # a new one is its owner's alone
             self._file = path.open("a+b", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

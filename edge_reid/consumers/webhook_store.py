@@ -193,6 +193,11 @@ def _connection(target: WebhookTarget) -> http.client.HTTPSConnection:
     parts = _checked(target.url)
     try:
         context = ssl.create_default_context(cafile=target.ca_file)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"--to-ca-file {target.ca_file}: no such file; give the CA that signed the server's "
+            "certificate"
+        ) from error
     except OSError as error:
         raise UsageError(
             f"--to-ca-file {target.ca_file}: expected certificates (PEM), got: {error}"

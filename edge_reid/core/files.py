@@ -96,6 +96,19 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def may_hold_json_lines(path: Path) -> bool:
+    """Whether JSON objects, a line each, can be appended to what is there: more of them, nothing,
+    or a file that a power cut left blank. What is no file, such as a pipe, may hold anything.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        return file.read(1) in {b"{", b"\0", b""}
+
+
 def remove_abandoned_drafts(folder: Path, *, age_s: float = 3600.0) -> None:
     """Delete drafts of `whole_file` whose writer was killed: nobody has written to them for long.
 

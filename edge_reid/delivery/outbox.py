@@ -279,7 +279,13 @@ class Outbox(ClosedAfterUse):
         self._figures = self._tables.stats  # exact, since nobody else has the file open
         self._shown |= self._tables.shown
         self._clock_offset_s = self._tables.lived_s(self._max_age_s) - self._clock()
-        if opened.quarantined:
+        if opened.is_kept:
+            _log.error(
+                "outbox %s: is damaged, and may never have been one: it is kept as %s, and a new "
+                "one is started; look whether it is yours, and delete it if it is not",
+                *(self.path, opened.quarantined),
+            )
+        elif opened.quarantined:
             _log.error(
                 "outbox %s: was damaged: quarantined as %s until the next erasure is confirmed; %d "
                 "events were saved from it",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_reid.core.errors import EdgeReidError, OutboxError
-from edge_reid.delivery.outbox_mark import Mark
+from edge_reid.delivery.outbox_mark import Mark, MarkFile
 from edge_reid.delivery.outbox_row import Row, find_rows
 from edge_reid.storage import quarantine
 from edge_reid.storage.database import Database, DatabaseKind
@@ -23,8 +23,11 @@ LOCK_TIMEOUT_S = 1.0
 PAGE_BYTES = 1024
 """Room for one event. Every change writes whole pages, and an SD card wears by what is written."""
 
+_PIECE_BYTES = 1 << 16
 _DAMAGED = "damaged"
-"""In the name of an outbox that was quarantined."""
+"""In the name of an outbox that was quarantined. It goes with the next erasure."""
+_UNREADABLE = "unreadable"
+"""In the name of what may never have been an outbox. It is its owner's to delete."""
 
 _TABLES = (
     """CREATE TABLE events (
@@ -71,6 +74,8 @@ class Opened:
     db: sqlite3.Connection
     quarantined: Path | None = None
     """Where a damaged one is now."""
+    is_kept: bool = False
+    """Whether the damaged one may be somebody else's, so that no erasure takes it away."""
     saved: tuple[Row, ...] = ()
     """Whole events found in the damaged one, oldest first; not in the new one yet."""
     shown: frozenset[str] = frozenset()
@@ -116,11 +121,12 @@ def replace_damaged(
         latest_ns = max([time.time_ns(), *(part.stat().st_mtime_ns for part in parts_of(path))])
         _make(new, max(latest_ns // 1_000_000, mark.last_seq if mark else 0))
         saved, shown = _save(path, first_seq=mark.first_seq if mark else 0), _shown_in(path)
+        was_ours = bool(saved or shown) or MarkFile(path).is_there or _has_our_id(path)
         for part in parts_of(path):
             part.chmod(0o600)
-        quarantined = quarantine.quarantine_file(path, _DAMAGED)
+        quarantined = quarantine.quarantine_file(path, _DAMAGED if was_ours else _UNREADABLE)
         new.path.rename(path)
-        return Opened(_open(file), quarantined, saved, shown)
+        return Opened(_open(file), quarantined, is_kept=not was_ours, saved=saved, shown=shown)
     except (OSError, sqlite3.Error) as error:
         with suppress(OSError):  # where nothing can be written, nothing can be removed either
             new.path.unlink(missing_ok=True)
@@ -139,6 +145,8 @@ def start_afresh(file: Database, last_seq: int) -> sqlite3.Connection:
 
 def remove_quarantined(path: Path) -> None:
     """Overwrite and remove every outbox that was ever quarantined here: names may stand in it.
+
+    What may be somebody else's file stays.
 
     Raises:
         OSError: one of them stays.
@@ -176,13 +184,28 @@ def _refuse_what_is_not_ours(file: Database) -> None:
         return  # SQLite meets the same trouble, and says more of it
     if not stat.S_ISREG(mode):
         raise file.trouble(f"expected a file, got {_sort_of(mode)}; give another path")
-    if file.has_log:  # in which the head may stand as well
-        return
     with suppress(OSError):
-        head = FileHead.read(path)
-        is_marked = (head.application_id ^ OUTBOX.application_id).bit_count() <= 1  # a flipped bit
-        if head.is_of_a_database and not is_marked and _is_whole_database(path):
+        if _has_our_id(path):
+            return
+        if FileHead.read(path).is_of_a_database:
+            if not file.has_log and _is_whole_database(path):  # the log may say whose it is
+                raise file.of_another_kind()
+        elif not (MarkFile(path).is_there or _is_blank(path)):
             raise file.of_another_kind()
+
+
+def _has_our_id(path: Path) -> bool:
+    """Whether its head says that it is an outbox; one bit may have flipped in that."""
+    with suppress(OSError):
+        other_bits = FileHead.read(path).application_id ^ OUTBOX.application_id
+        return other_bits.bit_count() <= 1
+    return False
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether there is nothing in it, as in a file that was lost in a power cut."""
+    with path.open("rb") as file:
+        return not any(any(piece) for piece in iter(lambda: file.read(_PIECE_BYTES), b""))
 
 
 def _is_whole_database(path: Path) -> bool:

@@ -45,6 +45,11 @@ class MarkFile:
         self._path = outbox.with_name(outbox.name + SUFFIX)
         self._written: Mark | None = None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether an outbox ever was at that path, be the mark readable or not."""
+        return self._path.exists()
+
     def read(self) -> Mark | None:
         """The mark; None when there is none, or it is damaged itself."""
         try:

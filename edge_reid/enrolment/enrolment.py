@@ -79,13 +79,25 @@ class PhotoConflict:
                 f"{self.path} is the very photo that {self.other} is enrolled with, so one of the "
                 "two names is wrong; `edge-reid gallery doctor` says how to remove either"
             )
-        other = f"{self.other} ({self.similarity:.2f})"
         if self.own_similarity is None:
+            other = f"{self.other} ({self.similarity:.2f})"
             return f"{self.path} would be taken for {other}; check the photo"
+        other, own = _distinct(self.similarity, self.own_similarity)
+        if other == own:
+            return (
+                f"{self.path} is as close to {self.other} as to its own identity ({own}); check "
+                "the photo"
+            )
         return (
-            f"{self.path} is closer to {other} than to its own identity "
-            f"({self.own_similarity:.2f}); check the photo"
+            f"{self.path} is closer to {self.other} ({other}) than to its own identity ({own}); "
+            "check the photo"
         )
+
+
+def _distinct(one: float, two: float) -> tuple[str, str]:
+    """Two similarities with two digits each, or with as many as tell them apart, four at most."""
+    digits = next((count for count in (2, 3) if f"{one:.{count}f}" != f"{two:.{count}f}"), 4)
+    return f"{one:.{digits}f}", f"{two:.{digits}f}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

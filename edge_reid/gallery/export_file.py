@@ -51,8 +51,10 @@ def write_portable(
     """Write all templates, whole or not at all, in a file that only its owner may read.
 
     Raises:
-        GalleryError: nothing can be written there.
+        GalleryError: there is a file already, or nothing can be written there.
     """
+    if path.exists():
+        raise GalleryError(f"export {path}: there is a file already; give another path")
     head = _Head(
         format="edge-reid.gallery/1",
         model_id=model_id,

@@ -100,8 +100,8 @@ class _Examination:
             fewer, more = sorted((one, two), key=lambda row: self._left[self._identity[row]])
             names = self._names[self._identity[fewer]], self._names[self._identity[more]]
             reason = (
-                f"one of the two names is wrong; besides it, {self._alike_text(fewer)} templates "
-                f"of {names[0]} look so, and {self._alike_text(more)} of {names[1]}"
+                f"one of the two names is wrong; {self._support_text(fewer)}, "
+                f"{self._support_text(more)}"
             )
             yield Finding(
                 Kind.SAME_PHOTO,
@@ -132,10 +132,12 @@ class _Examination:
             if is_clear:
                 self._drop(row)
 
-    def _alike_text(self, row: int) -> str:
-        others = self._near.siblings(row)
+    def _support_text(self, row: int) -> str:
+        name, others = self._names[self._identity[row]], self._near.siblings(row)
+        if not len(others):
+            return f"{name} has no other template"
         alike = self._near.similarities(row, others) >= self._bars.threshold
-        return f"{np.count_nonzero(alike)} of {len(others)}"
+        return f"{np.count_nonzero(alike)} of {len(others)} others of {name} look like it"
 
     def _one_person(self) -> Iterator[Finding]:
         """Pairs of identities, most templates of which would be taken for the other's.

@@ -66,6 +66,8 @@ def open_or_make(file: Database) -> sqlite3.Connection:
     try:
         return _open(file)
     except DamagedError:
+        if _is_another_database(file):
+            raise file.of_another_kind() from None
         _log.error(
             "replica %s: is damaged or cut short; what is whole of it is kept, and the rest is "
             "fetched anew",
@@ -80,6 +82,15 @@ def _open(file: Database) -> sqlite3.Connection:
         raise file.damaged()
     with file.explained():
         return open_sound(file, BUSY_TIMEOUT_S)
+
+
+def _is_another_database(file: Database) -> bool:
+    """Whether its head says so, such as that of a gallery with people in it; one bit may have
+    flipped.
+    """
+    head = file.head()
+    other_bits = head.application_id ^ REPLICA.application_id
+    return head.is_of_a_database and other_bits.bit_count() > 1
 
 
 def _make_anew(file: Database) -> None:

@@ -31,6 +31,9 @@ be those who decide what devices run."""
 
 SIGNATURE_BYTES = 64
 
+_Half = Literal["private", "public"]
+_SUFFIXES: dict[_Half, str] = {"private": ".key", "public": ".pub"}
+
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
@@ -120,17 +123,17 @@ def read_signing_key(path: Path, purpose: Purpose = "gallery") -> SigningKey:
     """
     _check_purpose(path, purpose)
     body = _read(path, "signing key")
+    try:
+        key = load_pem_private_key(body, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _not_a_key(path, "private", "signing key", body) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _not_a_key(path, "private", "signing key", body)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise UsageError(
             f"signing key {path}: expected a file of its owner alone, others may read it; "
             f"run chmod 600 {path}"
         )
-    try:
-        key = load_pem_private_key(body, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise _not_a_key(path, "private", "signing key") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise _not_a_key(path, "private", "signing key")
     return SigningKey(key)
 
 
@@ -147,7 +150,7 @@ def _check_purpose(path: Path, wanted: Purpose) -> None:
 
 
 def _file_names(purpose: Purpose) -> tuple[str, str]:
-    return f"{purpose}-signing.key", f"{purpose}-signing.pub"
+    return f"{purpose}-signing{_SUFFIXES['private']}", f"{purpose}-signing{_SUFFIXES['public']}"
 
 
 def read_public_key(path: Path) -> PublicKey:
@@ -156,12 +159,13 @@ def read_public_key(path: Path) -> PublicKey:
     Raises:
         UsageError: the file cannot be read, or is no Ed25519 key.
     """
+    body = _read(path, "public key")
     try:
-        key = load_pem_public_key(_read(path, "public key"))
+        key = load_pem_public_key(body)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _not_a_key(path, "public", "public key") from error
+        raise _not_a_key(path, "public", "public key", body) from error
     if not isinstance(key, Ed25519PublicKey):
-        raise _not_a_key(path, "public", "public key")
+        raise _not_a_key(path, "public", "public key", body)
     return PublicKey(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
@@ -175,7 +179,13 @@ def _read(path: Path, what: str) -> bytes:
         ) from error
 
 
-def _not_a_key(path: Path, half: str, what: str) -> UsageError:
+def _not_a_key(path: Path, half: _Half, what: str, body: bytes) -> UsageError:
+    other: _Half = "public" if half == "private" else "private"
+    if b"-----BEGIN %s KEY-----" % other.upper().encode() in body:
+        return UsageError(
+            f"{what} {path}: expected the {half} key, got the {other} one; give the file beside it "
+            f"that ends in {_SUFFIXES[half]}"
+        )
     return UsageError(
         f"{what} {path}: expected an Ed25519 {half} key in PEM, got something else; "
         "`edge-reid keys new` makes one"

@@ -31,7 +31,7 @@ class HttpsSource:
         poll_s: how often `news` asks for the head.
 
     Raises:
-        ConfigError: the CA file is none.
+        ConfigError: the CA file is missing, or is none.
     """
 
     def __init__(self, url: str, layout: Layout, ca_file: Path | None, *, poll_s: float) -> None:
@@ -117,6 +117,11 @@ def _connection(url: str, ca_file: Path | None, section: str) -> http.client.HTT
     parts = urlsplit(url)
     try:
         context = ssl.create_default_context(cafile=ca_file)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            section,
+            [f"ca_file: {ca_file}: no such file; give the CA that signed the server's certificate"],
+        ) from error
     except OSError as error:
         raise ConfigError(
             section, [f"ca_file: {ca_file} is no certificate file: {error}"]

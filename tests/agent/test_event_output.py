@@ -59,6 +59,14 @@ def test_a_file_that_cannot_be_made_is_said_before_anything_begins(tmp_path: Pat
         EventLines(str(where))
 
 
+def test_nothing_is_appended_to_a_file_of_another_kind(tmp_path: Path) -> None:
+    where = tmp_path / "one.png"
+    where.write_bytes(b"\x89PNG\r\n\x1a\n and no newline")
+    with pytest.raises(UsageError, match="expected lines of JSON, got another kind of file; give"):
+        EventLines(str(where))
+    assert where.read_bytes() == b"\x89PNG\r\n\x1a\n and no newline"
+
+
 def test_what_a_file_holds_is_still_there_after_a_restart(tmp_path: Path) -> None:
     where = tmp_path / "events.jsonl"
     for track_id in (1, 2):

@@ -39,6 +39,13 @@ def test_every_image_of_a_folder_sorted(edge_reid, folder):
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
 
 
+def test_a_file_of_another_kind_is_not_overwritten(edge_reid, folder):
+    outcome = edge_reid("embed", "--out", "crops/c.png", "crops")
+    assert outcome.code == 2
+    assert "expected an .npz file or none, got another kind of file" in outcome.complaint
+    assert (folder / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_paths_stay_as_given_and_come_once(edge_reid, folder):
     given = ("./crops/b", "crops/c.png", str(folder / "c.png"), "crops/c.png")
     assert edge_reid("embed", "--out", "e.npz", *given).code == 0

@@ -22,8 +22,16 @@ def test_one_video_that_cannot_be_read_leaves_no_others(edge_reid, tmp_path):
     missing = tmp_path / "door.mp4"
     outcome = edge_reid("index", missing, "--out", tmp_path / "archive", "--processes", 1)
     assert outcome.code == 1
-    assert f"left out {missing}" in outcome.err
+    reason = "cannot be read: No such file or directory"
+    assert outcome.err.startswith(f"left out {missing}: {reason}\n"), "it is named once"
     assert outcome.complaint == "error: expected 1 video that can be read, got none"
+
+
+def test_a_file_that_is_no_video_is_named_once(edge_reid, tmp_path):
+    text = tmp_path / "door.mp4"
+    text.write_text("hello")
+    outcome = edge_reid("index", text, "--camera", "door", "--out", tmp_path / "archive")
+    assert outcome.err.startswith(f"left out {text}: expected a video, this is none or it is cut")
 
 
 def test_a_video_that_is_indexed_again_says_that_it_stays_as_it_was(edge_reid, tmp_path):

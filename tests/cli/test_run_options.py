@@ -39,6 +39,45 @@ def test_without_a_file_it_says_which_options_are_missing(
     )
 
 
+NEEDED = ("--source", "clip.mp4", "--gallery", "gallery.db", "--site", "lab", "--camera", "gate")
+
+
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        (("--outbox", "people"), "--outbox"),
+        (("--username", "gate", "--password-file", "x"), "--username and --password-file"),
+        (("--root", "edge-reid", "--outbox", "outbox.db"), "--root and --outbox"),
+    ],
+)
+def test_options_of_a_broker_are_not_passed_over_where_there_is_none(
+    typed: tuple[str, ...], named: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit, match="2"):
+        main(("run", *NEEDED, *typed))
+    assert capsys.readouterr().err == (
+        "error: edge-reid run: expected --broker, or a file with mqtt.url in --config, beside "
+        f"{named}, got neither; give one, or leave {named} out\n"
+    )
+
+
+def test_a_file_may_have_an_outbox_and_no_broker(tmp_path, capsys: pytest.CaptureFixture[str]):
+    """It is one file for several ways to run; what is typed is meant now."""
+    config = tmp_path / "agent.toml"
+    config.write_text('[outbox]\npath = "outbox.db"\n[mqtt]\nusername = "gate"\n')
+    with pytest.raises(SystemExit, match="1"):
+        main(("run", "--config", str(config), *NEEDED))
+    assert "--broker" not in capsys.readouterr().err
+
+
+def test_the_broker_of_a_file_is_one(tmp_path, capsys: pytest.CaptureFixture[str]):
+    config = tmp_path / "agent.toml"
+    config.write_text('[mqtt]\nurl = "mqtt://127.0.0.1:1"\n')
+    with pytest.raises(SystemExit, match="1"):
+        main(("run", "--config", str(config), *NEEDED, "--outbox", str(tmp_path / "outbox.db")))
+    assert "--broker" not in capsys.readouterr().err
+
+
 def test_only_what_is_typed_is_an_override():
     app = typer.Typer()
 

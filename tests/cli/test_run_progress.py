@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.cli.verb_progress import stages
+from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.gallery.store import GalleryStore
 
 HOSTILE = "[/x] [red]attic"
 """Another agent's host name, or a person's, may be any text."""
@@ -38,6 +45,28 @@ def test_so_are_names_in_the_summary(capfd: pytest.CaptureFixture[str]) -> None:
     with RunScreen() as screen:
         screen.show(SUMMARY)
     assert f"{HOSTILE} 1" in capfd.readouterr().out
+
+
+def test_all_events_are_counted_also_those_of_the_end(
+    short_clip: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The tracks that are open when the video is over end, and say so."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    manifest = load_embedding_manifest(shipped_model(EMBEDDING))
+    gallery, lines = tmp_path / "gallery.db", tmp_path / "events.jsonl"
+    GalleryStore.create(gallery, manifest.model_id, manifest.dimension).close()
+    table = {"site": "lab", "camera": "gate", "agent": "box", "gallery": gallery}
+    settings = AgentSettings.model_validate(table | {"source": {"uri": str(short_clip)}})
+    with RunScreen() as screen:
+        run_agent(settings, outputs=Outputs(events=str(lines)), observers=[screen])
+    written = len(lines.read_text().splitlines())
+    assert written
+    *_, last = (line for line in capfd.readouterr().err.splitlines() if " events" in line)
+    assert f"0 people  {written} events" in last
 
 
 def test_so_is_the_name_of_a_file_beside_its_bar(

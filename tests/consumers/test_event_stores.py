@@ -326,6 +326,15 @@ def test_a_line_that_a_kill_left_half_written_is_cut_off(tmp_path: Path) -> None
     assert path.read_text() == whole + EVENTS[1].to_json() + "\n"
 
 
+def test_a_file_of_another_kind_is_not_cut_off(tmp_path: Path) -> None:
+    """What comes after its last newline is no line that a kill left unfinished."""
+    path = tmp_path / "one.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n and no newline")
+    with pytest.raises(StoreError, match="expected lines of JSON, got another kind of file; give"):
+        LinesStore(path)
+    assert path.read_bytes() == b"\x89PNG\r\n\x1a\n and no newline"
+
+
 def test_two_sinks_do_not_write_one_file(tmp_path: Path) -> None:
     store = LinesStore(tmp_path / "hits.jsonl")
     with pytest.raises(StoreError, match="another sink writes it"):

@@ -192,6 +192,11 @@ def test_an_address_that_is_none(target: WebhookTarget, url: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_file_of_certificates_that_is_missing(target: WebhookTarget, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--to-ca-file .*ca\.pem: no such file; give the CA"):
+        WebhookStore(replace(target, ca_file=tmp_path / "ca.pem"))
+
+
 def test_a_file_that_holds_no_certificates(target: WebhookTarget, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("hello")
     with pytest.raises(UsageError, match=r"--to-ca-file .*ca\.pem: expected certificates"):

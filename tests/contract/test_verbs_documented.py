@@ -114,6 +114,14 @@ def test_the_list_of_verbs_cuts_no_sentence_off():
         assert not command.get_short_help_str(60).endswith("..."), verb
 
 
+def test_what_stands_for_an_argument_is_one_word_in_capitals():
+    """Typer itself says which may be left out, and which come several times."""
+    for verb, command in commands():
+        for argument in command.params:
+            if argument.param_type_name == "argument":
+                assert re.fullmatch("[A-Z]+", argument.metavar or ""), (verb, argument.name)
+
+
 def commands(command: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
     command = command or typer.main.get_command(command_line())
     for name, below in getattr(command, "commands", {}).items():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_reid.core.files import (
+    may_hold_json_lines,
     read_json_or_none,
     remove_abandoned_drafts,
     whole_file,
@@ -29,6 +30,20 @@ def names(folder: Path) -> list[str]:
 
 def cut_the_power(*_: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("content", "may"),
+    [(b"", True), (b'{"a": 1}\n{"a"', True), (bytes(9), True), (b"\x89PNG\r\n", False)],
+    ids=["empty", "cut off", "lost in a power cut", "picture"],
+)
+def test_lines_of_json_are_appended_to_nothing_else(
+    tmp_path: Path, content: bytes, *, may: bool
+) -> None:
+    path = tmp_path / "events"
+    assert may_hold_json_lines(path)
+    path.write_bytes(content)
+    assert may_hold_json_lines(path) is may
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

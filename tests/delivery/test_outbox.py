@@ -151,6 +151,7 @@ def test_a_damaged_outbox_met_with_a_clock_in_the_past_still_counts_upwards(
     """A device without a battery clock wakes up in 1970, and its card is damaged for the second
     time: the numbers of the first replacement came from a clock that was right.
     """
+    Outbox(path).close()
     path.write_bytes(b"\xa5" * 8192)
     with Outbox(path) as outbox:
         before = outbox.put(an_event(1))
@@ -257,6 +258,57 @@ def test_a_newer_outbox_is_not_touched(path: Path) -> None:
     db.close()
     with pytest.raises(OutboxError, match=f"expected format {OUTBOX.format} or older, got 99"):
         Outbox(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x89PNG\r\n\x1a\n" + b"a picture" * 99, b"a word", b"{}\n", bytes(16) + b"a raw picture"],
+    ids=["picture", "word", "JSON", "zeros first"],
+)
+def test_a_file_of_another_kind_is_refused_and_stays_as_it_is(path: Path, content: bytes) -> None:
+    """Nothing beside it and nothing in it says that it was an outbox once."""
+    path.write_bytes(content)
+    path.chmod(0o644)
+    with pytest.raises(OutboxError, match="expected an outbox, got another kind of file; give ano"):
+        Outbox(path)
+    assert [file.name for file in path.parent.iterdir()] == ["outbox.db"]
+    assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("size", [0, 100, 8192])
+def test_a_file_that_a_power_cut_left_empty_is_none_of_another_kind(path: Path, size: int) -> None:
+    path.write_bytes(bytes(size))
+    with Outbox(path) as outbox:
+        assert outbox.put(an_event(1)) is not None
+
+
+def test_a_damaged_database_that_may_be_somebody_elses_is_kept(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No mark says that it was ours, and nothing could be saved: no erasure may take it away."""
+    content = b"SQLite format 3\0" + bytes(range(256)) * 40
+    path.write_bytes(content)
+    with Outbox(path) as outbox:
+        assert outbox.wipe()
+        assert outbox.quarantined is not None
+        assert outbox.quarantined.name.startswith("outbox.db.unreadable-")
+        assert outbox.quarantined.read_bytes() == content
+        assert outbox.put(an_event(1)) is not None
+    assert "look whether it is yours" in caplog.text
+
+
+def test_a_damaged_outbox_without_its_mark_is_known_by_its_events(path: Path) -> None:
+    with Outbox(path) as outbox:
+        for track in range(1, 50):
+            outbox.put(an_event(track))
+    path.with_name("outbox.db-mark").unlink()
+    content = path.read_bytes()
+    path.write_bytes(content[:16] + b"\xa5" * 1000 + content[1016:])
+    with Outbox(path) as outbox:
+        assert outbox.quarantined is not None
+        assert outbox.quarantined.name.startswith("outbox.db.damaged-")
+        assert outbox.figures.depth == 49
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from edge_reid.core.errors import PhotoError
 from edge_reid.core.types import Known, Unknown
 from edge_reid.enrolment.enrolment import (
     EnrolledPhoto,
+    PhotoConflict,
     PhotoOutcome,
     SkippedPhoto,
     SkipReason,
@@ -213,3 +214,19 @@ def test_the_service_needs_no_command_line() -> None:
     imports = "\n".join(f"import edge_reid.enrolment.{module}" for module in modules)
     script = f"import sys\n{imports}\nassert not {{'typer', 'rich', 'click'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("other", "own", "said"),
+    [
+        (0.91, 0.62, "closer to zoe (0.91) than to its own identity (0.62)"),
+        (0.6243, 0.6221, "closer to zoe (0.624) than to its own identity (0.622)"),
+        (0.62217, 0.62213, "closer to zoe (0.6222) than to its own identity (0.6221)"),
+        (0.622102, 0.622101, "as close to zoe as to its own identity (0.6221)"),
+    ],
+)
+def test_who_is_closer_is_said_with_the_digits_that_tell_them_apart(
+    other: float, own: float, said: str
+) -> None:
+    conflict = PhotoConflict(Path("a.jpg"), "ana", "zoe", other, own)
+    assert conflict.message == f"a.jpg is {said}; check the photo"

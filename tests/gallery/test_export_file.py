@@ -56,6 +56,13 @@ def test_only_its_owner_may_read_it(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_file_that_is_there_stays(path, people):
+    before = path.read_bytes()
+    with pytest.raises(GalleryError, match="there is a file already; give another path"):
+        write_portable(path, people[:1], MODEL, DIMENSION)
+    assert path.read_bytes() == before
+
+
 def test_an_empty_gallery_travels_too(tmp_path):
     write_portable(tmp_path / "empty.jsonl", [], MODEL, DIMENSION)
     assert read_portable(tmp_path / "empty.jsonl", MODEL, DIMENSION) == ()

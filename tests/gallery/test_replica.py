@@ -262,6 +262,17 @@ class TestErasure:
 
 
 class TestDamage:
+    @pytest.mark.parametrize("first", [100, 4096], ids=["in its first page", "behind it"])
+    def test_a_damaged_gallery_with_people_in_it_is_refused_and_stays(self, workshop, first):
+        """Its path was given by mistake; what can be saved of it is its owner's to say."""
+        workshop.store.close()
+        content = bytearray(workshop.path.read_bytes())
+        content[first : first + 3000] = b"\xa5" * 3000
+        workshop.path.write_bytes(content)
+        with pytest.raises(GalleryError, match="got another kind of file; a device that syncs"):
+            Replica.open(workshop.path)
+        assert workshop.path.read_bytes() == content
+
     def test_a_spoilt_blob_is_noticed_and_fetched_again(self, workshop, replica):
         take_in(workshop, replica)
         replica._db.execute("UPDATE blobs SET body = zeroblob(length(body)) WHERE rowid = 3")

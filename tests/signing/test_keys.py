@@ -93,6 +93,17 @@ def test_what_is_no_key(tmp_path, read):
         read(path)
 
 
+def test_the_other_half_of_a_pair(tmp_path):
+    """A public key is everybody's to read: to hide it would be no remedy."""
+    private, public = SigningKey.generate().write(tmp_path)
+    wanted = r"expected the private key, got the public one; give .* that ends in \.key"
+    with pytest.raises(UsageError, match=wanted):
+        read_signing_key(public)
+    wanted = r"expected the public key, got the private one; give .* that ends in \.pub"
+    with pytest.raises(UsageError, match=wanted):
+        read_public_key(private)
+
+
 def test_a_key_of_another_kind(tmp_path):
     if shutil.which("openssl") is None:
         absent("openssl")

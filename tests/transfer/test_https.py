@@ -66,6 +66,14 @@ def test_a_gallery_comes_from_a_web_server(
     assert_same_people(arrived.snapshot, workshop.store.snapshot())
 
 
+def test_a_ca_file_that_is_missing_is_said_to_be(tmp_path: Path) -> None:
+    """It is no broken certificate."""
+    with pytest.raises(ConfigError) as caught:
+        HttpsSource("https://server", GALLERY, tmp_path / "ca.crt", poll_s=1)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"ca_file: {tmp_path}/ca.crt: no such file; give the CA that signed")
+
+
 def test_what_is_not_there_is_named(ca_file: Path, url: str) -> None:
     source = HttpsSource(url, GALLERY, ca_file, poll_s=0.01)
     with pytest.raises(SnapshotError, match=r"blob/0000.*: expected status 200, got 404"):

@@ -11,9 +11,13 @@ from edge_reid.cli.options import RuntimeOption
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="The .tflite whose manifest gets the thresholds.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="The .tflite whose manifest gets the thresholds."),
+    ],
     data: Annotated[
-        list[Path], typer.Argument(help="Data sets of people the model was not trained on.")
+        list[Path],
+        typer.Argument(metavar="DATA", help="Data sets of people the model was not trained on."),
     ],
     check: Annotated[
         bool,

@@ -26,7 +26,7 @@ def check(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DATA...",
+            metavar="DATA",
             help="Folders (one per identity inside, or Market-1501 file names) or .csv files of "
             "path,identity[,camera].",
         ),

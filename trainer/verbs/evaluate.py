@@ -12,12 +12,15 @@ from edge_reid.core.errors import UsageError
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A .tflite, or the folder of a training run.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .tflite, or the folder of a training run.")
+    ],
     data: Annotated[
         list[Path] | None,
         typer.Argument(
+            metavar="DATA",
             help="Folders with query/ and bounding_box_test/, or any data sets; "
-            "default: the identities the run held out."
+            "default: the identities the run held out.",
         ),
     ] = None,
     open_set: Annotated[

@@ -24,7 +24,10 @@ def _verbs_below() -> None:
 def closed_set(
     data: Annotated[
         Path,
-        typer.Argument(help="People: a data set, or a run or recipe for the people it held out."),
+        typer.Argument(
+            metavar="DATA",
+            help="People: a data set, or a run or recipe for the people it held out.",
+        ),
     ],
     people: Annotated[int, typer.Option(help="People drawn for each trial.")] = 3,
     images: Annotated[int, typer.Option(help="Their images, changed copies included.")] = 1400,

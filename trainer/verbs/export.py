@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
     out: Annotated[Path, typer.Option(help="The .tflite to write; the manifest goes beside it.")],
     int8: Annotated[bool, typer.Option("--int8", help="Full int8 (the default).")] = False,
     int16x8: Annotated[

@@ -12,7 +12,8 @@ from trainer.verbs.needs import need_keras
 
 def report(
     subjects: Annotated[
-        list[Path], typer.Argument(help="Runs and .tflite files; several are compared.")
+        list[Path],
+        typer.Argument(metavar="RUN", help="Runs and .tflite files; several are compared."),
     ],
     out: Annotated[Path, typer.Option(help="The .html to write; PNGs go into a folder beside it.")],
     data: Annotated[

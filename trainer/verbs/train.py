@@ -16,7 +16,8 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Folders (one per identity inside, or Market-1501 file names) or .csv."
+            metavar="DATA",
+            help="Folders (one per identity inside, or Market-1501 file names) or .csv.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run, made new.")] = None,

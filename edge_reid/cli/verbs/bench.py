@@ -17,7 +17,7 @@ from edge_reid.cli.options import (
 
 
 def bench(
-    clip: Annotated[Path, typer.Argument(help="A video file.")],
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A video file.")],
     naive: Annotated[
         bool,
         typer.Option("--naive", help="Also detect and embed everybody on every frame; compare."),

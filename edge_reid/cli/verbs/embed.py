@@ -149,8 +149,15 @@ def _try_read(name: str, manifest: EmbeddingManifest) -> Image | PhotoError:
 
 
 def _check_out(out: Path) -> None:
+    from zipfile import is_zipfile
+
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: expected the folder {out.parent}, got none; make it first")
+    if out.is_file() and out.stat().st_size and not is_zipfile(out):  # as an .npz is
+        raise UsageError(
+            f"--out {out}: expected an .npz file or none, got another kind of file; give another "
+            "path"
+        )
 
 
 def _write(out: Path, names: Sequence[str], embeddings: Vectors, model_id: str) -> None:

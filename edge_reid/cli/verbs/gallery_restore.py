@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def restore(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="All of these people.")
+        list[str] | None, typer.Argument(metavar="NAME", help="All of these people.")
     ] = None,
     template: TemplateOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Whatever is disabled.")] = False,

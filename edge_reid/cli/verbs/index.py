@@ -29,7 +29,7 @@ _TIME_IN_NAME = re.compile(
 def index(
     videos: Annotated[
         list[Path],
-        typer.Argument(metavar="VIDEOS...", help="Video files, and folders of them."),
+        typer.Argument(metavar="VIDEO", help="Video files, and folders of them."),
     ],
     out: Annotated[
         str,
@@ -91,7 +91,8 @@ def index(
     else:
         result = _index_there(jobs, out, there, model, detector, choice.runtime)
     for path, reason in result.failed.items():
-        typer.echo(f"left out {path}: {reason}", err=True)
+        bare = reason.replace(f"video {path}: ", "").replace(f"{path}: ", "")  # it names it as well
+        typer.echo(f"left out {path}: {bare}", err=True)
     typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {redact(out)}")
     if result.kept:
         typer.echo(
@@ -184,7 +185,7 @@ def jobs_of(videos: Iterable[Path], camera: str | None, start_time: str | None) 
 
     files = [file for path in videos for file in _files(path)]
     if not files:
-        raise UsageError("VIDEOS: expected video files, got none")
+        raise UsageError("VIDEO: expected video files, got none")
     if start_time and len(files) > 1:
         raise UsageError(
             f"--start-time: expected one video, got {len(files)}; put the time into their names"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge_reid.release.device import Device
 
 release = typer.Typer(
-    help="Updates over the air, which devices take group by group.",
+    help="Update devices over the air. They take a release group by group.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -117,6 +117,8 @@ def run(
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
         settings = load()
+        if settings.mqtt.url is None:
+            _check_of_use(*login.typed(context), *(["outbox"] if outbox else []))
         to_stderr = events == "-"
         watcher: RunLog | RunScreen = (
             RunLog()
@@ -161,6 +163,16 @@ def _check_given(**needed: object) -> None:
             f"edge-reid run: expected {_listed([f'--{name}' for name in needed])}, or a file that "
             f"has them in --config, got no {_listed(missing)}; edge-reid run --help shows what "
             "there is"
+        )
+
+
+def _check_of_use(*typed: str) -> None:
+    """Raise UsageError if options were typed that are of no use without a broker."""
+    if typed:
+        options = _listed([f"--{name.replace('_', '-')}" for name in typed])
+        raise UsageError(
+            f"edge-reid run: expected --broker, or a file with mqtt.url in --config, beside "
+            f"{options}, got neither; give one, or leave {options} out"
         )
 
 

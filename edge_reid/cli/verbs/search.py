@@ -24,7 +24,7 @@ def search(
     photos: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PHOTO...", help="Of one person: crops or whole scenes, or folders of them."
+            metavar="PHOTO", help="Of one person: crops or whole scenes, or folders of them."
         ),
     ],
     archive: Annotated[

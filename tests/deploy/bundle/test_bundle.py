@@ -366,6 +366,16 @@ def test_a_camera_that_asks_for_another_runtime_is_said(workstation: Workstation
     assert "its models.runtime is tflite-runtime, the bundle is for litert" in complaint
 
 
+def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path, edge_reid):
+    """Such as the site's own, with --out in the place of --config."""
+    site = tmp_path / "site.toml"
+    site.write_text("[site]\n")
+    outcome = edge_reid("bundle", "--config", tmp_path / "other.toml", "--out", site)
+    assert outcome.code == 2
+    assert "expected a bundle or none, got another kind of file; give another" in outcome.complaint
+    assert site.read_text() == "[site]\n"
+
+
 def test_verify_says_whose_it_is_and_what_is_wrong(made: Workstation, tmp_path: Path, edge_reid):
     path = Path(shutil.copy(made.folder / "box.tar.zst", tmp_path))
     words = ("bundle", "verify", path, "--public-key", made.public_key)
