@@ -53,6 +53,15 @@ def test_who_falls_behind_by_more_than_a_loop_is_found_out() -> None:
     assert camera(STARTED_S).ages_s(looks) == pytest.approx([at_s / 2 for at_s in range(2, 120, 2)])
 
 
+def test_who_goes_back_sees_an_old_picture_and_none_of_the_future() -> None:
+    looks = [
+        (FIRST + 9, STARTED_S + 1),
+        (FIRST + 6, STARTED_S + 1.2),
+        (FIRST + 18, STARTED_S + 1.4),
+    ]
+    assert camera(STARTED_S).ages_s(looks) == pytest.approx([0.4, 0.8, 0.2])
+
+
 def test_a_picture_that_is_looked_at_twice_ages() -> None:
     looks = [(FIRST + 1, STARTED_S + 1), (FIRST + 1, STARTED_S + 1.5)]
     first_s, second_s = camera(STARTED_S).ages_s(looks)

@@ -51,8 +51,9 @@ class LoopedCamera:
         """How long before each look the picture that was looked at had been due to be sent.
 
         Numbers come again with the loop. Of a viewer's first look the newest picture that is
-        possible is meant; from then on none that is older than the one before. So who falls behind
-        by more than a loop is found out, as long as no loop passes between two looks.
+        possible is meant; from then on none that is older than the one before, unless the next of
+        its number is not sent yet. So who falls behind by more than a loop is found out, as long as
+        no loop passes between two looks.
 
         Args:
             looks: of this camera, in their order: number of the picture, moment (monotonic).
@@ -66,6 +67,8 @@ class LoopedCamera:
                 newest = int((moment_s - started_s) * self.fps)
                 viewer_s, seen = started_s, newest - loop + 1
             seen += (number - self.first - seen) % loop
+            if seen / self.fps > moment_s - started_s:  # who went back, as after damaged pictures
+                seen -= loop
             ages_s.append(moment_s - started_s - seen / self.fps)
         return ages_s
 
