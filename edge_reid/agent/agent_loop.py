@@ -139,6 +139,9 @@ class AgentLoop:
         except Exception as further:  # mostly the same again
             if str(further) != str(error):
                 _log.error("the end of the run: %s", _in_words(further))
+        except BaseException:  # who interrupts the end would else never hear what broke
+            _log.error("the run: %s", _in_words(error))
+            raise
 
     def _wind_up(
         self, state: CameraState, *, reason: str | None = None, patience_s: float | None = None

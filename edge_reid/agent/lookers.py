@@ -71,10 +71,11 @@ class Lookers(ClosedAfterUse):
         """Begin a look, at a camera that is not in hand."""
         self._began_s[turn.camera] = time.monotonic()
         looked: Future[Step] = Future()
-        self._in_hand[looked] = turn
         if not self._threads:
-            _look(looked, turn)
+            _look(looked, turn)  # who interrupts it for good leaves nothing in hand
+            self._in_hand[looked] = turn
             return
+        self._in_hand[looked] = turn
         looked.add_done_callback(lambda _: self._on_done())
         self._given.put((looked, turn))
 

@@ -6,10 +6,17 @@ in the outbox, that would lose the event and still tell the track's end later.
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+
+_SAME_WISH_S = 0.2
+"""`timeout` signals its child and then the child's group, and who passes Ctrl-C on repeats what the
+terminal has sent: a signal so soon after another one is the same wish."""
 
 
 class StopSignals:
@@ -23,6 +30,7 @@ class StopSignals:
         self._holding = False
         self._pending: int | None = None
         self._has_raised = False
+        self._last_s = -math.inf
 
     def __enter__(self) -> StopSignals:
         self._before = {
@@ -58,6 +66,9 @@ class StopSignals:
             raise self._unwinding(number)
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
+        last_s, self._last_s = self._last_s, time.monotonic()
+        if self._last_s - last_s < _SAME_WISH_S:
+            return
         if self._holding and self._pending is None and not self._has_raised:
             self._pending = number
             return

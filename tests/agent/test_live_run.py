@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from itertools import chain, cycle
@@ -23,6 +24,7 @@ from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Ending, Pipeline, Step
+from edge_reid.agent.run_report import RunReport
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.types import Frame, Image
@@ -111,6 +113,19 @@ def test_ctrl_c_on_a_live_run_shows_what_it_brought(
     shown = capfd.readouterr().out
     assert "hits by identity" in shown
     assert "real time" in shown
+
+
+def test_who_interrupts_the_end_after_a_mistake_of_ours_still_hears_of_it(
+    gallery: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def look(*_: Any, **__: Any) -> Step:
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(Pipeline, "look", look)
+    monkeypatch.setattr(RunReport, "stopping", lambda _: signal.raise_signal(signal.SIGINT))
+    with MjpegCamera(STILL) as camera, pytest.raises(KeyboardInterrupt):
+        run_agent(settings(gallery, camera.url), outputs=Outputs())
+    assert "unexpected ValueError: a mistake" in caplog.text
 
 
 @pytest.mark.broker

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from edge_reid.agent import signals as stop_signals
 from edge_reid.agent.signals import StopSignals
 
 
@@ -36,6 +37,21 @@ def test_between_frames_nobody_waits():
         signal.raise_signal(signal.SIGINT)
 
 
+def test_a_signal_that_comes_twice_at_once_is_one_wish():
+    """As `timeout` sends it: to its child, and to the group that the child is in."""
+    told = []
+    with StopSignals() as signals, pytest.raises(KeyboardInterrupt):
+        handle_a_frame(signals, told, interrupted=2)
+    assert told == ["hit"]
+
+
+@pytest.fixture
+def patient_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However soon a second press comes, it is one."""
+    monkeypatch.setattr(stop_signals, "_SAME_WISH_S", 0.0)
+
+
+@pytest.mark.usefixtures("patient_hand")
 def test_who_signals_twice_does_not_wait():
     told = []
     with StopSignals() as signals, pytest.raises(KeyboardInterrupt):
@@ -43,6 +59,7 @@ def test_who_signals_twice_does_not_wait():
     assert told == []
 
 
+@pytest.mark.usefixtures("patient_hand")
 def test_who_signals_again_while_the_run_is_wound_up_does_not_wait():
     told = []
     with StopSignals() as signals:
