@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
-
 _SAME_WISH_S = 0.2
 """`timeout` signals its child and then the child's group, and who passes Ctrl-C on repeats what the
 terminal has sent: a signal so soon after another one is the same wish."""
