@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import logging
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO, TypeVar
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)
 """What some file systems say to syncing a folder: they do it unasked, or cannot."""
+_PIECE_BYTES = 1 << 16
+_BLANK = b"\0 \t\r\n"
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 _THREAD_BITS = 22
@@ -100,13 +103,20 @@ def may_hold_json_lines(path: Path) -> bool:
     """Whether JSON objects, a line each, can be appended to what is there: more of them, nothing,
     or a file that a power cut left blank. What is no file, such as a pipe, may hold anything.
 
+    Zeros alone say nothing: every MP4 begins with some.
+
     Raises:
         OSError: the file cannot be read.
     """
     if not path.is_file():
         return True
     with path.open("rb") as file:
-        return file.read(1) in {b"{", b"\0", b""}
+        piece = file.read(_PIECE_BYTES).removeprefix(codecs.BOM_UTF8)
+        while piece:
+            if written := piece.lstrip(_BLANK):
+                return written.startswith(b"{")
+            piece = file.read(_PIECE_BYTES)
+    return True
 
 
 def remove_abandoned_drafts(folder: Path, *, age_s: float = 3600.0) -> None:

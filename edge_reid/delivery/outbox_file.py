@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_reid.core.errors import EdgeReidError, OutboxError
 from edge_reid.delivery.outbox_mark import Mark, MarkFile
-from edge_reid.delivery.outbox_row import Row, find_rows
+from edge_reid.delivery.outbox_row import Row, find_rows, has_row
 from edge_reid.storage import quarantine
 from edge_reid.storage.database import Database, DatabaseKind
 from edge_reid.storage.file_head import FileHead
@@ -190,7 +190,7 @@ def _refuse_what_is_not_ours(file: Database) -> None:
         if FileHead.read(path).is_of_a_database:
             if not file.has_log and _is_whole_database(path):  # the log may say whose it is
                 raise file.of_another_kind()
-        elif not (MarkFile(path).is_there or _is_blank(path)):
+        elif not (MarkFile(path).is_there or _is_blank(path) or _has_events(path)):
             raise file.of_another_kind()
 
 
@@ -206,6 +206,15 @@ def _is_blank(path: Path) -> bool:
     """Whether there is nothing in it, as in a file that was lost in a power cut."""
     with path.open("rb") as file:
         return not any(any(piece) for piece in iter(lambda: file.read(_PIECE_BYTES), b""))
+
+
+def _has_events(path: Path) -> bool:
+    """Whether a whole event of ours can be read from it or its log, whatever its head is now."""
+    for part in parts_of(path):
+        with part.open("rb") as file:
+            if has_row(file):
+                return True
+    return False
 
 
 def _is_whole_database(path: Path) -> bool:

@@ -46,7 +46,8 @@ class Shares:
         )
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
+        """Of log and reserve together, the file not counted."""
         return self.log_bytes + self.reserve_bytes
 
 
@@ -63,7 +64,7 @@ class Room:
         self._reserve = Reserve(path)
         self._page_bytes = self._pragma("page_size")
         self._whole = Shares.of(max_bytes, self._page_bytes)
-        pages = (max_bytes - self._whole.bytes) // self._page_bytes
+        pages = (max_bytes - self._whole.size_bytes) // self._page_bytes
         self._pages_max = max(2 * _EVENT_PAGES, pages)
         self._divide(self._whole)
         if not self._may_grow and self._log_size_bytes < self._whole.log_bytes:
@@ -138,7 +139,7 @@ class Room:
     @property
     def _is_room_for_the_whole(self) -> bool:
         held_bytes = self._reserve.held_bytes + self._log_size_bytes
-        return self._free_bytes + held_bytes >= self._whole.bytes
+        return self._free_bytes + held_bytes >= self._whole.size_bytes
 
     @property
     def _free_bytes(self) -> int:

@@ -18,6 +18,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 _BEGIN = b'{"crc32":"'
 _HEAD = re.compile(rb'\{"crc32":"([0-9a-f]{8})",')
@@ -28,6 +29,7 @@ _ROW = re.compile(
 _OLD_BEGIN = b'{"schema":'
 _LONGEST_BYTES = 1 << 16
 """Of a row: far more than an event can have."""
+_PIECE_BYTES = 1 << 20
 _SEQ = re.compile(rb'"seq":(\d{1,18})[,}]')
 
 
@@ -78,6 +80,21 @@ def find_rows(raw: bytes) -> Iterator[Row]:
         stored = _whole_at(raw, match.start())
         if stored is not None:
             yield _checked(stored)
+
+
+def has_row(file: BinaryIO) -> bool:
+    """Whether a whole row lies anywhere in a file, read a piece at a time: it may be a film.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    end = b""  # of the piece before: a row may begin there
+    while piece := file.read(_PIECE_BYTES):
+        raw = end + piece
+        if any(True for _ in find_rows(raw)):
+            return True
+        end = raw[-_LONGEST_BYTES:]
+    return False
 
 
 def _whole_at(raw: bytes, start: int) -> bytes | None:

@@ -23,6 +23,9 @@ from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.gallery.validation import check_template
 from edge_reid.matching.vectors import pack, unpack
 
+_HEAD_BYTES_MAX = 1 << 12
+"""Far more than the first line of an export has."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -50,11 +53,11 @@ def write_portable(
 ) -> None:
     """Write all templates, whole or not at all, in a file that only its owner may read.
 
+    It takes the place of an older export, or of an empty file.
+
     Raises:
-        GalleryError: there is a file already, or nothing can be written there.
+        GalleryError: a file of another kind is there, or nothing can be written there.
     """
-    if path.exists():
-        raise GalleryError(f"export {path}: there is a file already; give another path")
     head = _Head(
         format="edge-reid.gallery/1",
         model_id=model_id,
@@ -62,7 +65,12 @@ def write_portable(
         templates=len(templates),
     )
     try:
-        with whole_file(path, mode=0o600) as file:
+        if not _may_be_replaced(path):
+            raise GalleryError(
+                f"export {path}: expected an older export or no file, got another kind of file; "
+                "give another path"
+            )
+        with whole_file(path.resolve(), mode=0o600) as file:
             file.write(head.model_dump_json().encode() + b"\n")
             for template in templates:
                 file.write(_row(template).model_dump_json().encode() + b"\n")
@@ -70,6 +78,17 @@ def write_portable(
         raise GalleryError(
             f"export {path}: cannot be written: {error.strerror}; give another path"
         ) from error
+
+
+def _may_be_replaced(path: Path) -> bool:
+    if not path.is_file():
+        return not path.exists()
+    with path.open("rb") as file:
+        first_line = file.readline(_HEAD_BYTES_MAX)
+    try:
+        return not first_line or bool(_Head.model_validate_json(first_line))
+    except ValidationError:
+        return False
 
 
 def read_portable(path: Path, model_id: str, dimension: int) -> tuple[Template, ...]:

@@ -170,7 +170,7 @@ def _missing(files: Mapping[str, Path | None]) -> Iterator[str]:
     for key, written_as in _WRITTEN_AS.items():
         path = files[key]
         if path and _is_missing(path):
-            yield f"{key}: {path}: no such file; certs.py wrote one as {written_as}"
+            yield f"{key}: {path}: no such file; certs.py writes one as {written_as}"
 
 
 def _is_missing(path: Path) -> bool:
@@ -194,7 +194,7 @@ def _tls_context(files: Mapping[str, Path | None], mistakes: list[str]) -> ssl.S
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     except OSError as error:  # ssl.SSLError is one
         mistakes.append(
-            f"ca_file: {ca_file} is no certificate file: {error}; certs.py wrote one as ca.crt"
+            f"ca_file: {ca_file} is no certificate file: {error}; certs.py writes one as ca.crt"
         )
         return None
     if (cert_file is None) != (key_file is None):

@@ -26,7 +26,8 @@ def open_sound(
     Args:
         file: that is there.
         busy_timeout_s: longest wait for other writers.
-        is_to_change: whether anything will be; if not, nothing is written, and nobody waits for it.
+        is_to_change: whether anything will be; if not, it takes no lock that a change waits for. An
+            erasure waits until it has read.
 
     Raises:
         EdgeReidError of the kind: it is of another kind, of a newer format, locked or damaged.

@@ -66,7 +66,8 @@ class StrangerStore(ClosedAfterUse):
 
     @classmethod
     def open_to_read(cls, path: Path) -> StrangerStore:
-        """As `open`, for who changes nothing: no agent ever waits for it, however often it comes.
+        """As `open`, for who changes nothing. It takes no lock that a change waits for, however
+        often it comes; an erasure waits until it has read.
 
         Raises:
             GalleryError: there is none, it is of another kind, or damaged.

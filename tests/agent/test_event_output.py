@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import campus
 from support.decided_tracks import MODEL_ID, ORIGIN, a_hit
 from support.policies import NO_NAMES, policy_of
 
@@ -19,6 +20,9 @@ from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.matching.index import Index
 from edge_reid.wire.events import Event
+
+PICTURE = b"\x89PNG\r\n\x1a\n and no newline"
+CLIP = campus.CLIP.read_bytes()[:4096]
 
 
 def index_of(version: int) -> Index:
@@ -59,12 +63,13 @@ def test_a_file_that_cannot_be_made_is_said_before_anything_begins(tmp_path: Pat
         EventLines(str(where))
 
 
-def test_nothing_is_appended_to_a_file_of_another_kind(tmp_path: Path) -> None:
-    where = tmp_path / "one.png"
-    where.write_bytes(b"\x89PNG\r\n\x1a\n and no newline")
+@pytest.mark.parametrize("content", [PICTURE, CLIP], ids=["picture", "clip"])
+def test_nothing_is_appended_to_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
+    where = tmp_path / "holiday"
+    where.write_bytes(content)
     with pytest.raises(UsageError, match="expected lines of JSON, got another kind of file; give"):
         EventLines(str(where))
-    assert where.read_bytes() == b"\x89PNG\r\n\x1a\n and no newline"
+    assert where.read_bytes() == content
 
 
 def test_what_a_file_holds_is_still_there_after_a_restart(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -42,8 +44,34 @@ def test_every_image_of_a_folder_sorted(edge_reid, folder):
 def test_a_file_of_another_kind_is_not_overwritten(edge_reid, folder):
     outcome = edge_reid("embed", "--out", "crops/c.png", "crops")
     assert outcome.code == 2
-    assert "expected an .npz file or none, got another kind of file" in outcome.complaint
+    assert "expected what `edge-reid embed` wrote or no file, got another" in outcome.complaint
     assert (folder / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("inside", ["holiday.jpg", "names.npy", "model.weights.h5"])
+def test_a_zip_that_is_not_of_this_verb_is_not_overwritten(edge_reid, folder, inside):
+    """A model of Keras is one, and so are the weights of a run."""
+    with zipfile.ZipFile("photos.zip", "w") as photos:
+        photos.writestr(inside, "not of this verb")
+    before = Path("photos.zip").read_bytes()
+    outcome = edge_reid("embed", "--out", "photos.zip", "crops")
+    assert outcome.code == 2
+    assert "expected what `edge-reid embed` wrote or no file, got another" in outcome.complaint
+    assert Path("photos.zip").read_bytes() == before
+
+
+def test_weights_of_a_run_are_not_overwritten(edge_reid, folder):
+    np.savez("weights.npz", kernel=np.ones(4))
+    before = Path("weights.npz").read_bytes()
+    assert edge_reid("embed", "--out", "weights.npz", "crops").code == 2
+    assert Path("weights.npz").read_bytes() == before
+
+
+def test_it_takes_the_place_of_what_it_wrote_before_and_of_an_empty_file(edge_reid, folder):
+    Path("e.npz").touch()
+    assert edge_reid("embed", "--out", "e.npz", "crops").code == 0
+    assert edge_reid("embed", "--out", "e.npz", "crops/c.png").code == 0
+    assert load("e.npz")[0] == ["crops/c.png"]
 
 
 def test_paths_stay_as_given_and_come_once(edge_reid, folder):

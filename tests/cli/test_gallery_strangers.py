@@ -122,11 +122,21 @@ class TestPromote:
     def test_for_an_office_that_imports_and_publishes(self, verb, edge_reid, device, gallery):
         first, _ = names(device)
         file = device.with_name("anna.jsonl")
-        assert verb("promote", first, "Anna", "--export", file).code == 0
+        for _ in range(2):  # the second takes the place of the first
+            assert verb("promote", first, "Anna", "--export", file).code == 0
         assert first in names(device)  # until the gallery with Anna comes back
         assert edge_reid("gallery", "import", file, "--gallery", gallery).code == 0
         with GalleryStore.open(gallery) as enrolled:
             assert [each.templates for each in enrolled.identities()] == [4]
+
+    def test_it_overwrites_no_file_of_another_kind(self, verb, device):
+        first, _ = names(device)
+        file = device.with_name("photo.png")
+        file.write_bytes(b"a photo")
+        outcome = verb("promote", first, "Anna", "--export", file)
+        assert outcome.code == 1
+        assert "got another kind of file; give another path" in outcome.complaint
+        assert file.read_bytes() == b"a photo"
 
     def test_of_another_model_nobody_is_enrolled(self, edge_reid, tmp_path, gallery):
         path = tmp_path / "other.db"

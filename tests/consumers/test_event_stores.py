@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import campus
 from support.decided_tracks import STRANGER, an_event
 from support.postgres import Postgres
 
@@ -29,6 +30,8 @@ from edge_reid.core.errors import StoreError, UsageError
 from edge_reid.core.types import HitType
 from edge_reid.wire.payloads import EventPayload
 
+PICTURE = b"\x89PNG\r\n\x1a\n and no newline"
+CLIP = campus.CLIP.read_bytes()[:4096]
 EVENTS = [an_event(1).payload(1), an_event(2, STRANGER).payload(2), an_event(3).payload(3)]
 
 
@@ -326,13 +329,14 @@ def test_a_line_that_a_kill_left_half_written_is_cut_off(tmp_path: Path) -> None
     assert path.read_text() == whole + EVENTS[1].to_json() + "\n"
 
 
-def test_a_file_of_another_kind_is_not_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [PICTURE, CLIP], ids=["picture", "clip"])
+def test_a_file_of_another_kind_is_not_cut_off(tmp_path: Path, content: bytes) -> None:
     """What comes after its last newline is no line that a kill left unfinished."""
-    path = tmp_path / "one.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n and no newline")
+    path = tmp_path / "holiday.jsonl"
+    path.write_bytes(content)
     with pytest.raises(StoreError, match="expected lines of JSON, got another kind of file; give"):
         LinesStore(path)
-    assert path.read_bytes() == b"\x89PNG\r\n\x1a\n and no newline"
+    assert path.read_bytes() == content
 
 
 def test_two_sinks_do_not_write_one_file(tmp_path: Path) -> None:

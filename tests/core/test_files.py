@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support import campus
 
 from edge_reid.core.files import (
     may_hold_json_lines,
@@ -34,8 +35,21 @@ def cut_the_power(*_: object) -> None:
 
 @pytest.mark.parametrize(
     ("content", "may"),
-    [(b"", True), (b'{"a": 1}\n{"a"', True), (bytes(9), True), (b"\x89PNG\r\n", False)],
-    ids=["empty", "cut off", "lost in a power cut", "picture"],
+    [
+        (b"", True),
+        (b'{"a": 1}\n{"a"', True),
+        (b"\n", True),
+        (b'\xef\xbb\xbf{"a": 1}\n', True),
+        (bytes(9), True),
+        (bytes(9999) + b'{"a": 1}\n', True),
+        (b"\x89PNG\r\n", False),
+        (campus.CLIP.read_bytes()[:4096], False),
+        (bytes(9999) + b"a raw picture", False),
+    ],
+    ids=[
+        *("empty", "cut off", "made by echo", "with a mark of UTF-8", "lost in a power cut"),
+        *("gone on with after it", "picture", "clip", "zeros first"),
+    ],
 )
 def test_lines_of_json_are_appended_to_nothing_else(
     tmp_path: Path, content: bytes, *, may: bool

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from support import campus
 from support.decided_tracks import STRANGER, an_event
 
 from edge_reid.core.errors import OutboxError
@@ -262,8 +263,11 @@ def test_a_newer_outbox_is_not_touched(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"\x89PNG\r\n\x1a\n" + b"a picture" * 99, b"a word", b"{}\n", bytes(16) + b"a raw picture"],
-    ids=["picture", "word", "JSON", "zeros first"],
+    [
+        *(b"\x89PNG\r\n\x1a\n" + b"a picture" * 99, campus.CLIP.read_bytes(), b"a word", b"{}\n"),
+        bytes(512) + b"a raw picture",
+    ],
+    ids=["picture", "clip", "word", "JSON", "zeros first"],
 )
 def test_a_file_of_another_kind_is_refused_and_stays_as_it_is(path: Path, content: bytes) -> None:
     """Nothing beside it and nothing in it says that it was an outbox once."""
@@ -308,6 +312,21 @@ def test_a_damaged_outbox_without_its_mark_is_known_by_its_events(path: Path) ->
     with Outbox(path) as outbox:
         assert outbox.quarantined is not None
         assert outbox.quarantined.name.startswith("outbox.db.damaged-")
+        assert outbox.figures.depth == 49
+
+
+def test_an_outbox_without_its_mark_and_its_head_is_known_by_its_events(path: Path) -> None:
+    """A power cut zeroed the first sector of one that an older release left, or that was copied."""
+    with Outbox(path) as outbox:
+        for track in range(1, 50):
+            outbox.put(an_event(track))
+    path.with_name("outbox.db-mark").unlink()
+    content = bytes(512) + path.read_bytes()[512:]
+    path.write_bytes(content)
+    with Outbox(path) as outbox:
+        assert outbox.quarantined is not None
+        assert outbox.quarantined.name.startswith("outbox.db.damaged-")
+        assert outbox.quarantined.read_bytes() == content
         assert outbox.figures.depth == 49
 
 

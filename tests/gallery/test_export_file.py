@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,11 +58,49 @@ def test_only_its_owner_may_read_it(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_file_that_is_there_stays(path, people):
-    before = path.read_bytes()
-    with pytest.raises(GalleryError, match="there is a file already; give another path"):
-        write_portable(path, people[:1], MODEL, DIMENSION)
-    assert path.read_bytes() == before
+def test_it_takes_the_place_of_an_older_export(path, people):
+    """As every night's does of a backup."""
+    write_portable(path, people[:1], MODEL, DIMENSION)
+    assert [each.identity for each in read_portable(path, MODEL, DIMENSION)] == ["Alice"]
+
+
+def test_and_of_an_empty_file(tmp_path, people):
+    """As mktemp makes one."""
+    path = tmp_path / "people.jsonl"
+    path.touch(0o600)
+    write_portable(path, people, MODEL, DIMENSION)
+    assert len(read_portable(path, MODEL, DIMENSION)) == 3
+
+
+def test_a_link_goes_on_pointing_to_the_newest(path, people):
+    link = path.with_name("newest.jsonl")
+    link.symlink_to(path)
+    write_portable(link, people[:1], MODEL, DIMENSION)
+    assert link.is_symlink()
+    assert len(read_portable(path, MODEL, DIMENSION)) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\n", b"\x89PNG\r\n\x1a\n", b'{"schema": "edge-reid.hit/1"}\n', b"{" * 10_000, bytes(512)],
+    ids=["newline", "picture", "events", "long line", "zeros"],
+)
+def test_a_file_of_another_kind_stays(tmp_path, people, content):
+    path = tmp_path / "people.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(GalleryError, match="expected an older export or no file, got another kind"):
+        write_portable(path, people, MODEL, DIMENSION)
+    assert path.read_bytes() == content
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path, people):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, Path("/dev/null")):
+        with pytest.raises(GalleryError, match="expected an older export or no file, got another"):
+            write_portable(path, people, MODEL, DIMENSION)
+    assert pipe.is_fifo()
+    assert Path("/dev/null").is_char_device()
 
 
 def test_an_empty_gallery_travels_too(tmp_path):

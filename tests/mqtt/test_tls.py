@@ -94,6 +94,6 @@ def test_files_that_are_not_there(broker: Mosquitto, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         broker.broker(ca_file=tmp_path / "ca.crt", cert_file=tmp_path / "gate.crt", key_file=key)
     assert list(caught.value.problems) == [
-        f"ca_file: {tmp_path}/ca.crt: no such file; certs.py wrote one as ca.crt",
-        f"cert_file: {tmp_path}/gate.crt: no such file; certs.py wrote one as clients/NAME.crt",
+        f"ca_file: {tmp_path}/ca.crt: no such file; certs.py writes one as ca.crt",
+        f"cert_file: {tmp_path}/gate.crt: no such file; certs.py writes one as clients/NAME.crt",
     ]

@@ -23,6 +23,8 @@ BATCH = 32
 READERS = 2
 """Threads that decode images while the model runs."""
 
+_ARRAYS = {"names.npy", "embeddings.npy", "model_id.npy"}
+
 
 def embed(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Images, or folders of them.")],
@@ -149,15 +151,23 @@ def _try_read(name: str, manifest: EmbeddingManifest) -> Image | PhotoError:
 
 
 def _check_out(out: Path) -> None:
-    from zipfile import is_zipfile
-
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: expected the folder {out.parent}, got none; make it first")
-    if out.is_file() and out.stat().st_size and not is_zipfile(out):  # as an .npz is
+    if out.is_file() and out.stat().st_size and not _is_ours(out):
         raise UsageError(
-            f"--out {out}: expected an .npz file or none, got another kind of file; give another "
-            "path"
+            f"--out {out}: expected what `edge-reid embed` wrote or no file, got another kind of "
+            "file; give another path"
         )
+
+
+def _is_ours(out: Path) -> bool:
+    from zipfile import BadZipFile, ZipFile
+
+    try:
+        with ZipFile(out) as arrays:  # as every .npz is, and much else
+            return _ARRAYS.issubset(arrays.namelist())
+    except (OSError, ValueError, BadZipFile):
+        return False
 
 
 def _write(out: Path, names: Sequence[str], embeddings: Vectors, model_id: str) -> None:

@@ -49,7 +49,10 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON-lines file to write.")],
     path: GalleryOption = DEFAULT_GALLERY,
 ) -> None:
-    """Write all templates in use, and no photos, to a file."""
+    """Write all templates in use, and no photos, to a file.
+
+    It takes the place of an older export or an empty file, of no other.
+    """
     from edge_reid.gallery.export_file import write_portable
     from edge_reid.gallery.store import GalleryStore
 
