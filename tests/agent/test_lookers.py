@@ -287,7 +287,8 @@ def test_who_ends_an_agent_twice_waits_for_no_look_that_hangs(
         tables.append(f'[cameras.{name}.source]\nuri = "{camera.source.uri}"')
     config.write_text("\n".join(tables))
     program = [sys.executable, "-m", "support.hung_look", "run", "--quiet", "--config", str(config)]
-    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as agent:
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True, env=env) as agent:
         try:
             assert agent.stderr
             said = [agent.stderr.readline()]
