@@ -8,7 +8,7 @@ crops do that), and a range that holds these leaves everybody else a few steps.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import keras
@@ -59,21 +59,27 @@ def _turns(keys: IntArray) -> IntArray:
 
 def activation_ranges(folded: keras.Model, crops: ImageBatch) -> Ranges:
     """Limits of every rounded map of a folded network: (N, H, W, 3) RGB uint8 crops set them."""
-    names = rounded_maps(folded)
-    maps = [folded.get_layer(name).output for name in names]
+    return map_ranges(folded, rounded_maps(folded), crops)
+
+
+def map_ranges(
+    network: keras.Model, names: Sequence[str], crops: ImageBatch, *, within: float = SHARE_WITHIN
+) -> Ranges:
+    """Limits of the outputs of some layers, which hold this share of the crops whole."""
+    maps = [network.get_layer(name).output for name in names]
     extremes = [
         [
             (values.min(axis=_but_first(values)), values.max(axis=_but_first(values)))
             for values in batch
         ]
-        for batch in _outputs(folded, maps, crops)
+        for batch in _outputs(network, maps, crops)
     ]
     ranges: dict[str, tuple[float, float]] = {}
     for index, name in enumerate(names):
         low, high = (np.concatenate([b[index][side] for b in extremes]) for side in (0, 1))
         ranges[name] = (
-            min(0.0, float(np.quantile(low, 1.0 - SHARE_WITHIN))),
-            max(0.0, float(np.quantile(high, SHARE_WITHIN))),
+            min(0.0, float(np.quantile(low, 1.0 - within))),
+            max(0.0, float(np.quantile(high, within))),
         )
     return ranges
 
@@ -90,7 +96,7 @@ def equalise(folded: keras.Model, crops: ImageBatch) -> None:
     pairs = list(_relu_pairs(folded))
     if not pairs:
         return
-    peaks = _channel_peaks(folded, [relu.output for _, relu, _ in pairs], crops)
+    peaks = channel_peaks(folded, [relu.output for _, relu, _ in pairs], crops)
     for (before, relu, depthwise), peak in zip(pairs, peaks, strict=True):
         target = relu.max_value or float(peak.max())
         scale = np.clip(target / np.maximum(peak, 1e-9), 1.0, _WIDEST).astype(np.float32)
@@ -118,20 +124,21 @@ def _reads(reader: keras.Layer, layer: keras.Layer) -> bool:
     return any(tensor is layer.output for tensor in inputs)
 
 
-def _channel_peaks(
-    folded: keras.Model, maps: list[keras.KerasTensor], crops: ImageBatch
+def channel_peaks(
+    network: keras.Model, maps: Sequence[keras.KerasTensor], crops: ImageBatch
 ) -> list[FloatArray]:
+    """The largest magnitude (C,) of each channel of some maps (B, H, W, C)."""
     peaks = [np.zeros(tensor.shape[-1], np.float32) for tensor in maps]
-    for batch in _outputs(folded, maps, crops):
+    for batch in _outputs(network, maps, crops):
         for peak, values in zip(peaks, batch, strict=True):
-            np.maximum(peak, values.max(axis=(0, 1, 2)), out=peak)
+            np.maximum(peak, np.abs(values).max(axis=(0, 1, 2)), out=peak)
     return peaks
 
 
 def _outputs(
-    folded: keras.Model, maps: list[keras.KerasTensor], crops: ImageBatch
+    network: keras.Model, maps: Sequence[keras.KerasTensor], crops: ImageBatch
 ) -> Iterator[list[FloatArray]]:
-    watched = keras.Model(folded.input, {str(index): tensor for index, tensor in enumerate(maps)})
+    watched = keras.Model(network.input, {str(index): tensor for index, tensor in enumerate(maps)})
     for start in range(0, len(crops), _BATCH):
         batch = crops[start : start + _BATCH].astype(np.float32)
         found = watched.predict_on_batch(batch)

@@ -87,7 +87,7 @@ def to_int8(folded: keras.Model, ranges: Ranges, *, mirror: bool = False) -> byt
         both = mirrored(graph)
         rows = fake(*ranges[rounded_maps(folded)[-1]])  # which their mean is within, too
         graph = keras.Model(both.input, layers.Lambda(rows)(both.output))
-    converter = _converter(lambda image: graph(fake(*_PIXELS)(image)), folded, tf.float32)
+    converter = converter_of(lambda image: graph(fake(*_PIXELS)(image)), folded, tf.float32)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.int8
@@ -103,7 +103,7 @@ def to_int16x8(folded: keras.Model, crops: ImageBatch) -> bytes:
     """
     import tensorflow as tf  # noqa: PLC0415 - only the converter needs it
 
-    converter = _converter(lambda image: folded(tf.cast(image, tf.float32)), folded, tf.uint8)
+    converter = converter_of(lambda image: folded(tf.cast(image, tf.float32)), folded, tf.uint8)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([crop[np.newaxis]] for crop in crops)
     converter.target_spec.supported_ops = [
@@ -118,7 +118,7 @@ def to_float(embedder: keras.Model, precision: Precision) -> bytes:
     """Float kernels; float16 stores the weights at half the size.  Input is uint8 all the same."""
     import tensorflow as tf  # noqa: PLC0415 - only the converter needs it
 
-    converter = _converter(lambda image: embedder(tf.cast(image, tf.float32)), embedder, tf.uint8)
+    converter = converter_of(lambda image: embedder(tf.cast(image, tf.float32)), embedder, tf.uint8)
     if precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
@@ -126,8 +126,8 @@ def to_float(embedder: keras.Model, precision: Precision) -> bytes:
         return bytes(converter.convert())
 
 
-def _converter(embed: Callable[[Any], Any], network: keras.Model, dtype: Any) -> Any:
-    """A TFLite converter for one crop at a time."""
+def converter_of(embed: Callable[[Any], Any], network: keras.Model, dtype: Any) -> Any:
+    """A TFLite converter of `embed`, for one crop at a time of the size that `network` takes."""
     import tensorflow as tf  # noqa: PLC0415
     from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ import pytest
 from edge_reid.core.errors import TrainingError
 
 pytestmark = pytest.mark.trainer
-detector = pytest.importorskip("trainer.detectors.nanodet", reason="needs TensorFlow")
+detector = pytest.importorskip("trainer.conversion.nanodet", reason="needs TensorFlow")
 
 
 SHAPES = {"kernel_a": (3, 3, 2, 4), "bias_a": (4,), "kernel_b": (1, 1, 4, 3), "bias_b": (3,)}

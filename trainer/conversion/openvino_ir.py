@@ -1,15 +1,15 @@
-"""The convolutions of a network in OpenVINO's IR, with the ranges it was calibrated to.
+"""A network in OpenVINO's IR: all its operations, or its convolutions and their int8 ranges.
 
-An IR is an `.xml` of layers and edges and a `.bin` of constants. Only what a calibrated (FP16-INT8)
-convolutional network has is read: convolutions with int8 kernels and a scale per channel, their
-biases, and the FakeQuantize nodes around them. The file is read without OpenVINO.
+An IR is an `.xml` of layers and edges and a `.bin` of constants. Of a calibrated (FP16-INT8) one
+the convolutions can be had alone: int8 kernels with a scale per channel, their biases, and the
+limits of the FakeQuantize nodes around them. The file is read without OpenVINO.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -25,6 +25,41 @@ Range: TypeAlias = tuple[FloatArray, FloatArray]
 
 _DTYPES = {"f32": "<f4", "f16": "<f2", "i8": "<i1", "u8": "<u1", "i32": "<i4", "i64": "<i8"}
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
+_STORED = ("Const", "Convert")
+_OF_SHAPES = ("ShapeOf", "Gather", "Concat")
+"""Operations that, of constants alone, compute the shape of a Reshape."""
+
+Operand: TypeAlias = str | FloatArray
+"""The name of the operation that computes it, or what the file stores."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IrNode:
+    """One operation of an IR, channels first as it stands there.
+
+    Attributes:
+        name: its number in the IR.
+        kind: such as Convolution or MVN.
+        operands: what it is computed of. The shape that a Reshape is given is left out where the IR
+            computes it: `shape` tells.
+        settings: such as strides, as text.
+        shape: of what it computes; () for a Result.
+    """
+
+    name: str
+    kind: str
+    operands: tuple[Operand, ...]
+    settings: Mapping[str, str]
+    shape: tuple[int, ...]
+
+
+def read_nodes(path: Path) -> tuple[IrNode, ...]:
+    """All that an IR computes, in an order in which it can be computed.
+
+    Raises:
+        TrainingError: a file is missing, or it is no IR.
+    """
+    return tuple(_Ir(path).nodes())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +127,31 @@ class _Ir:
             origin, target = edge.get("from-layer", ""), edge.get("to-layer", "")
             self._inputs[target][int(edge.get("to-port", 0))] = origin
             self._readers[origin].append(target)
+
+    def nodes(self) -> Iterator[IrNode]:
+        for name, layer in self._layers.items():
+            if not self._is_constant(name):
+                data = layer.find("data")
+                yield IrNode(
+                    name=name,
+                    kind=self._type(name),
+                    operands=tuple(self._operands(name)),
+                    settings={} if data is None else dict(data.attrib),
+                    shape=tuple(int(dim.text or 0) for dim in layer.iterfind("output/port[1]/dim")),
+                )
+
+    def _is_constant(self, name: str) -> bool:
+        if self._type(name) in {"Const", "ShapeOf"}:
+            return True
+        computed = self._type(name) in {*_STORED, *_OF_SHAPES}
+        return computed and all(map(self._is_constant, self._inputs[name].values()))
+
+    def _operands(self, name: str) -> Iterator[Operand]:
+        for _, origin in sorted(self._inputs[name].items()):
+            if not self._is_constant(origin):
+                yield origin
+            elif self._type(origin) in _STORED:
+                yield self._constant(origin)
 
     def convolutions(self) -> Iterator[IrConvolution]:
         return map(self._convolution, self._of_type(*_CONVOLUTIONS))

@@ -1,0 +1,137 @@
+"""A re-identification network of Open Model Zoo gives the same as a TFLite file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino")
+reid = pytest.importorskip("trainer.conversion.reid", reason="needs TensorFlow")
+
+import openvino  # noqa: E402
+from small_osnet import DIMENSION, HEIGHT, WIDTH, SmallOsnet  # noqa: E402
+
+from edge_reid.core.errors import TrainingError  # noqa: E402
+from edge_reid.matching.vectors import unit_rows  # noqa: E402
+from edge_reid.vision.embed import Embedder  # noqa: E402
+from trainer.conversion.ir_network import build_network  # noqa: E402
+from trainer.conversion.ir_operations import read_operations, rounded_operations  # noqa: E402
+from trainer.conversion.openvino_ir import read_nodes  # noqa: E402
+
+pytestmark = pytest.mark.trainer
+
+RNG = np.random.default_rng(8)
+
+
+@pytest.fixture(scope="module")
+def ir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return SmallOsnet().write(tmp_path_factory.mktemp("ir") / "small.xml")
+
+
+@pytest.fixture(scope="module")
+def crops() -> np.ndarray:
+    """Smooth pictures of all kinds of contrast and cast."""
+    coarse = RNG.uniform(0, 255, (24, 8, 4, 3)) * RNG.uniform(0.3, 1, (24, 1, 1, 3))
+    return np.stack([cv2.resize(each, (WIDTH, HEIGHT)) for each in coarse]).astype(np.uint8)
+
+
+def asked(ir: Path, crops: np.ndarray) -> np.ndarray:
+    """What OpenVINO gives, which takes BGR, channels first."""
+    network = openvino.Core().compile_model(ir, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    planes = crops[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
+    return np.concatenate([network(plane[np.newaxis])[0] for plane in planes])
+
+
+def test_the_network_gives_what_openvino_gives(ir: Path, crops: np.ndarray) -> None:
+    network = build_network(reid.read_embedder(ir))
+    assert np.asarray(network(crops.astype(np.float32))) == pytest.approx(
+        asked(ir, crops), abs=2e-4
+    )
+
+
+def test_a_crop_of_one_colour_has_an_embedding(ir: Path) -> None:
+    """Its variance is 0, and by rounding may come out below."""
+    flat = np.full((1, HEIGHT, WIDTH, 3), (250, 3, 77), np.uint8)
+    network = build_network(reid.read_embedder(ir))
+    assert np.isfinite(np.asarray(network(flat.astype(np.float32)))).all()
+
+
+def test_channels_made_alike_change_nothing_in_float(ir: Path, crops: np.ndarray) -> None:
+    alike, _ = reid.with_limits(reid.read_embedder(ir), crops)
+    given = np.asarray(build_network(alike)(crops.astype(np.float32)))
+    assert given == pytest.approx(asked(ir, crops), abs=2e-4)
+
+
+def test_a_bias_a_norm_and_a_relu_are_one_operation_with_what_is_before(ir: Path) -> None:
+    operations = {each.name: each for each in read_operations(read_nodes(ir))}
+    convolutions = [each for each in operations.values() if each.kind == "Convolution"]
+    assert "ReLU" not in {each.kind for each in operations.values()}
+    assert [each.shift is not None for each in convolutions if each.relu] == [True, True, True]
+    rounded = list(rounded_operations(tuple(operations.values())))
+    assert {operations[name].kind for name in rounded} == {
+        "MVN",  # behind it are integers
+        "Convolution",
+        "GroupConvolution",
+        "Sigmoid",  # a gate, by which a map is multiplied
+        "Multiply",
+        "Add",
+        "AvgPool",
+    }
+    assert all(operations[n].is_map for n in rounded if operations[n].kind != "Sigmoid")
+
+
+def test_the_file_is_what_the_device_takes_and_near_to_the_ir(
+    ir: Path, crops: np.ndarray, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "people", tmp_path / "small.tflite"
+    folder.mkdir()
+    for number, crop in enumerate(crops):
+        cv2.imwrite(str(folder / f"{number}.png"), crop[..., ::-1])
+    reid.main([str(ir), "--crops", str(folder), "--out", str(out)])
+    embedder = Embedder(out)
+    assert (embedder.manifest.dimension, embedder.manifest.impostor_quantiles) == (DIMENSION, ())
+    cosines = (embedder.embed(list(crops)) * unit_rows(asked(ir, crops))).sum(axis=1)
+    assert np.median(cosines) > 0.99
+    assert cosines.min() > 0.9
+
+
+def test_what_is_no_such_network_is_refused(tmp_path: Path) -> None:
+    swapped = SmallOsnet(turns_to_rgb=False).write(tmp_path / "swapped.xml")
+    with pytest.raises(TrainingError, match="turns BGR into RGB first, got Gather"):
+        build_network(reid.read_embedder(swapped))
+    other = tmp_path / "other.xml"
+    openvino.save_model(transposing(), other)
+    with pytest.raises(TrainingError, match="got Transpose 2"):
+        build_network(reid.read_embedder(other))
+    flat = tmp_path / "flat.xml"
+    openvino.save_model(flat_input(), flat)
+    with pytest.raises(TrainingError, match="expected a network of one BGR picture"):
+        reid.read_embedder(flat)
+
+
+def test_the_command_says_in_one_line_what_it_lacks(ir: Path, tmp_path: Path) -> None:
+    for arguments, said in (
+        ([str(tmp_path / "no.xml"), "--crops", str(tmp_path)], "expected an OpenVINO IR"),
+        ([str(ir), "--crops", str(tmp_path)], "expected pictures of people, got none"),
+    ):
+        with pytest.raises(SystemExit, match=f"error: .*{said}"):
+            reid.main([*arguments, "--out", str(tmp_path / "out.tflite")])
+    assert not (tmp_path / "out.tflite").exists()
+
+
+def transposing() -> openvino.Model:
+    from openvino import opset8
+
+    picture = opset8.parameter([1, 3, 8, 8], np.float32)
+    turned = opset8.transpose(picture, opset8.constant(np.int64([0, 1, 3, 2])))
+    return openvino.Model([turned], [picture], "transposing")
+
+
+def flat_input() -> openvino.Model:
+    from openvino import opset8
+
+    row = opset8.parameter([1, 8], np.float32)
+    return openvino.Model([opset8.relu(row)], [row], "flat")
