@@ -180,7 +180,12 @@ class _Ir:
         kernel = kernel.transpose(axes)
         if is_depthwise:
             kernel = kernel[..., 0]
-        (adding,) = (r for r in self._readers[name] if self._type(r) == "Add")
+        adding = next((r for r in self._readers[name] if self._type(r) == "Add"), None)
+        if adding is None:
+            raise TrainingError(
+                f"{self._path}: expected convolutions with a bias, layer "
+                f"{self._layers[name].get('name')} has none; is it another network?"
+            )
         return IrConvolution(
             kernel=np.ascontiguousarray(kernel),
             bias=self._constant(self._inputs[adding][1]).ravel(),

@@ -115,6 +115,11 @@ def start_settings(start: str) -> dict[str, Any]:
             f"keras.applications .h5, got no file "
             f"{path}; --start imagenet downloads ImageNet weights"
         )
+    if path.suffix == ".tflite":
+        raise TrainingError(
+            f"--start {start}: expected weights that can be trained, got an exported model; give "
+            "the weights.npz of the run that it comes from"
+        )
     if path.suffix in {".pth", ".h5"}:
         return {"imagenet": path}
     return {"start_from": path, "grey_world": _grey_world(path)}

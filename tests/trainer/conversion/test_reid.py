@@ -19,7 +19,7 @@ from edge_reid.matching.vectors import unit_rows  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer.conversion.ir_network import build_network  # noqa: E402
 from trainer.conversion.ir_operations import read_operations, rounded_operations  # noqa: E402
-from trainer.conversion.openvino_ir import read_nodes  # noqa: E402
+from trainer.conversion.openvino_ir import read_convolutions, read_nodes  # noqa: E402
 
 pytestmark = pytest.mark.trainer
 
@@ -120,6 +120,11 @@ def test_the_command_says_in_one_line_what_it_lacks(ir: Path, tmp_path: Path) ->
         with pytest.raises(SystemExit, match=f"error: .*{said}"):
             reid.main([*arguments, "--out", str(tmp_path / "out.tflite")])
     assert not (tmp_path / "out.tflite").exists()
+
+
+def test_a_detector_is_not_made_of_an_embedder(ir: Path) -> None:
+    with pytest.raises(TrainingError, match="expected a calibrated IR|expected convolutions with"):
+        read_convolutions(ir)
 
 
 def transposing() -> openvino.Model:

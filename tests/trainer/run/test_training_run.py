@@ -94,6 +94,12 @@ def test_a_fine_tune_is_fed_as_the_network_it_starts_from(trained: Path, tmp_pat
     assert verbs.start_settings(str(tmp_path / "weights.npz"))["grey_world"] == 0.25
 
 
+def test_an_exported_model_is_no_start(tmp_path: Path) -> None:
+    (tmp_path / "mine.tflite").write_bytes(b"TFL3")
+    with pytest.raises(TrainingError, match=r"got an exported model; give the weights\.npz"):
+        verbs.start_settings(str(tmp_path / "mine.tflite"))
+
+
 def test_start_weights_of_another_architecture_are_refused(recipe: Recipe, tmp_path: Path) -> None:
     wider = recipe.model_copy(update={"alpha": 0.5})
     with pytest.raises(TrainingError, match="belongs to another architecture"):
