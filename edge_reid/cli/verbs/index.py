@@ -91,8 +91,7 @@ def index(
     else:
         result = _index_there(jobs, out, there, model, detector, choice.runtime)
     for path, reason in result.failed.items():
-        bare = reason.replace(f"video {path}: ", "").replace(f"{path}: ", "")  # it names it as well
-        typer.echo(f"left out {path}: {bare}", err=True)
+        typer.echo(f"left out {path}: {reason}", err=True)
     typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {redact(out)}")
     if result.kept:
         typer.echo(
