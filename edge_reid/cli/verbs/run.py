@@ -48,8 +48,8 @@ def run(
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write a video with boxes, tracks and decisions: .webm (fast) or .mp4 (slow); "
-            "of several cameras one each, with {camera} in the name."
+            help="Write a video with boxes, tracks and decisions, in the place of an older one: "
+            ".webm (fast) or .mp4 (slow); of several cameras one each, with {camera} in the name."
         ),
     ] = None,
     outbox: Annotated[
