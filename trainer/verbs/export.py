@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
-    out: Annotated[Path, typer.Option(help="The .tflite to write; the manifest goes beside it.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The .tflite to write, its manifest beside it; in the place of an older export."
+        ),
+    ],
     int8: Annotated[bool, typer.Option("--int8", help="Full int8 (the default).")] = False,
     int16x8: Annotated[
         bool, typer.Option("--int16x8", help="int16 activations, int8 weights: exact, slow.")
