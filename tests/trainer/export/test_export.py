@@ -32,6 +32,7 @@ from trainer.data.run_data import load_run_data  # noqa: E402
 from trainer.export.export import ExportOptions, export_run  # noqa: E402
 from trainer.export.operators import read_operators  # noqa: E402
 from trainer.export.quantize import Precision, to_tflite  # noqa: E402
+from trainer.network.model import save_weights  # noqa: E402
 from trainer.recipe.recipe import read_recipe  # noqa: E402
 from trainer.scoring.evaluate import evaluate_file, evaluate_run, split_people  # noqa: E402
 from trainer.thresholds.picture_sketch import PictureSketch  # noqa: E402
@@ -310,6 +311,22 @@ def test_a_file_of_another_kind_is_not_overwritten(
     assert "or no file, got another kind of file; give another path" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == content
+
+
+def test_a_checkpoint_takes_the_place_of_older_weights_and_of_no_other_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older, other = tmp_path / "older.npz", tmp_path / "embeddings.npz"
+    save_weights(small_network(), older, dtype="float16")
+    np.savez(other, names=np.array(["a"]), embeddings=np.zeros((1, 4)))
+    for path, said in ((older, "runs/none"), (other, "expected older weights or no file")):
+        before = path.read_bytes()
+        with pytest.raises(SystemExit):
+            main(
+                ["export", "runs/none", "--out", f"{tmp_path}/m.tflite", "--checkpoint", f"{path}"]
+            )
+        assert said in capsys.readouterr().err
+        assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
