@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import BinaryIO, get_args
 
 from deploy.bundle.bundle import BundleRequest, make_bundle
 from deploy.bundle.wheelhouse import default_folder
 from deploy.site.site import Site, load_site
 from deploy.site.targets import TARGETS, RuntimeChoice, Target
 from edge_reid.core.errors import UsageError
+from edge_reid.core.files import check_replaceable
 from edge_reid.core.progress import StageProgress
 from edge_reid.release.bundle_manifest import BundleManifest, check_version
 from edge_reid.signing.keys import read_signing_key
@@ -33,7 +34,7 @@ def make(
     version: str | None,
 ) -> BundleManifest:
     """Make the bundle that the words ask for; raises as `make_bundle` does."""
-    _check_out(out)
+    check_replaceable(out, f"bundle {out}", "an older bundle", _is_bundle)
     site = load_site(config, needs_files_of=device)
     request = BundleRequest(
         site=site,
@@ -50,16 +51,8 @@ def make(
     return make_bundle(request, progress)
 
 
-def _check_out(out: Path) -> None:
-    """Raise UsageError if a file of another kind would be overwritten."""
-    if not out.is_file() or out.stat().st_size == 0:
-        return
-    with out.open("rb") as file:
-        if file.read(len(_ZSTD)) != _ZSTD:
-            raise UsageError(
-                f"bundle {out}: expected a bundle or none, got another kind of file; give another "
-                "path"
-            )
+def _is_bundle(file: BinaryIO) -> bool:
+    return file.read(len(_ZSTD)) == _ZSTD
 
 
 def _target(site: Site, name: str | None, device: str | None) -> Target:

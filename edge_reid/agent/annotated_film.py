@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Step
 from edge_reid.capture.open_source import is_live
 from edge_reid.core.errors import UsageError
+from edge_reid.core.files import check_replaceable
 from edge_reid.vision.annotate import VideoWriter, draw, label_for
+from edge_reid.vision.film_file import is_film
 
 _PLACEHOLDER = "{camera}"
 
@@ -33,8 +35,8 @@ def film_paths(given: Path, cameras: Sequence[str]) -> dict[str, Path]:
     return {name: given.with_name(given.name.replace(_PLACEHOLDER, name)) for name in cameras}
 
 
-def check_films(films: Iterable[Path], sources: Iterable[str]) -> None:
-    """Raise UsageError if a film would be written over a video that is watched."""
+def check_films(films: Collection[Path], sources: Iterable[str]) -> None:
+    """Raise UsageError if a film would be written over what is none, or a video that is watched."""
     watched = [Path(uri) for uri in sources if not is_live(uri)]
     for film, video in product(films, watched):
         if film.exists() and video.exists() and film.samefile(video):
@@ -42,6 +44,8 @@ def check_films(films: Iterable[Path], sources: Iterable[str]) -> None:
                 f"film {film}: expected another file than the video that is watched, got the same; "
                 "give another path"
             )
+    for film in films:
+        check_replaceable(film, f"film {film}", "an older film of --annotate", is_film)
 
 
 class AnnotatedFilm(Observer):

@@ -29,7 +29,7 @@ class IndexingResult:
     kept: int = 0
     """Videos that were there before, and stay as they were."""
     failed: dict[Path, str] = field(default_factory=dict)
-    """Files that could not be done, and why."""
+    """Files that could not be done, and why; the reason does not name the file again."""
 
     def count(self, job: VideoJob, outcome: VideoOutcome) -> None:
         """Add what became of a video.

@@ -19,7 +19,7 @@ from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.config.vision_settings import RuntimeName
-from edge_reid.core.errors import SourceError
+from edge_reid.core.errors import VideoError
 from edge_reid.core.manifest import file_sha256
 from edge_reid.core.types import GallerySnapshot, Hit, HitType, Vector
 from edge_reid.matching.fusion import mean_vector
@@ -71,7 +71,7 @@ def add_video(job: VideoJob, choice: ModelChoice, where: str) -> int | None:
         how many tracks are new; None: it is there, and stays as it is.
 
     Raises:
-        SourceError: the file is no video that can be read.
+        VideoError: the file is no video that can be read.
         ArchiveAccessError: the archive does not let us in.
         StoreError: the archive cannot be written.
     """
@@ -88,7 +88,7 @@ def _digest(path: Path) -> str:
     try:
         return file_sha256(path)
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+        raise VideoError(path, f"cannot be read: {error.strerror}") from error
 
 
 def _tracks(job: VideoJob, choice: ModelChoice) -> list[tuple[ArchivedTrack, Vector]]:

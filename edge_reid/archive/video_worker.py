@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_reid.archive.archive_store import ArchiveAccessError
 from edge_reid.archive.video_tracks import ModelChoice, VideoJob, add_video
-from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.errors import EdgeReidError, VideoError
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the runtime's locks
 
@@ -28,7 +28,7 @@ class VideoOutcome:
     is_kept: bool = False
     """Whether it was there before, and stays as it was."""
     failure: str = ""
-    """Why it could not be done; empty if it is."""
+    """Why it could not be done, without its name; empty if it is."""
     ends_all: bool = False
     """Whether no other video can be done either."""
 
@@ -115,6 +115,8 @@ def outcome_of(work: Callable[[], int | None]) -> VideoOutcome:
         return VideoOutcome(tracks or 0, is_kept=tracks is None)
     except ArchiveAccessError as error:
         return VideoOutcome(failure=str(error), ends_all=True)
+    except VideoError as error:
+        return VideoOutcome(failure=error.reason)
     except EdgeReidError as error:
         return VideoOutcome(failure=str(error))
     except Exception as error:  # of one video: the others are done all the same

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from edge_reid.capture.relay import FaultError
 from edge_reid.core.camera_fault import CameraFault
 from edge_reid.core.errors import SourceError
+from edge_reid.core.tls import verifying_context
 
 
 class FingerprintError(ValueError):
@@ -60,16 +61,10 @@ class CameraTls:
 
     def _context(self) -> ssl.SSLContext:
         try:
-            return ssl.create_default_context(cafile=self.ca_file)
-        except FileNotFoundError as error:
-            raise SourceError(
-                f"source.ca_file {self.ca_file}: no such file; give the CA that signed the "
-                "camera's certificate"
-            ) from error
-        except (OSError, ssl.SSLError) as error:
-            raise SourceError(
-                f"source.ca_file {self.ca_file}: expected a PEM file of certificates: {error}"
-            ) from error
+            advice = "give the CA that signed the camera's certificate"
+            return verifying_context(self.ca_file, advice)
+        except ValueError as error:
+            raise SourceError(f"source.ca_file {error}") from error
 
 
 def _unchecked_context() -> ssl.SSLContext:

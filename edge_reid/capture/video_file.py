@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 
 from edge_reid.capture.recorded_source import RecordedSource
-from edge_reid.core.errors import SourceError
+from edge_reid.core.errors import VideoError
 from edge_reid.core.opencv import frame_rate, to_rgb
 from edge_reid.core.redact import redact
 from edge_reid.core.types import Frame
@@ -25,7 +25,7 @@ _MAX_FRAMES = 1e9
 class FileSource(RecordedSource):
     """Every frame of a video file, in order, at `start_utc_s` plus the time its container gives.
 
-    Iterating raises SourceError after the last frame that can be decoded when the file promises
+    Iterating raises VideoError after the last frame that can be decoded when the file promises
     more: what came before is good.
     """
 
@@ -39,7 +39,7 @@ class FileSource(RecordedSource):
         self._first = self._read()
         if self._first is None:
             self.close()
-            raise SourceError(f"video {path}: no frame can be decoded; give a complete video file")
+            raise VideoError(path, "no frame can be decoded; give a complete video file")
         height, width = self._first[0].shape[:2]
         self.size_px = (int(width), int(height))
 
@@ -78,24 +78,24 @@ class FileSource(RecordedSource):
         if self._path.suffix.lower() not in _COUNTING_SUFFIXES:
             got = max(got, last_s * self.fps + 1)
         if got + 1 < expected * _COMPLETE_SHARE:
-            raise SourceError(
-                f"video {self._path}: broke off after frame {frames - 1}, expected {expected} "
-                f"frames; the {frames} before were processed; copy the file again for the rest"
+            raise VideoError(
+                self._path,
+                f"broke off after frame {frames - 1}, expected {expected} frames; the {frames} "
+                "before were processed; copy the file again for the rest",
             )
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    name = redact(str(path))  # it may have been meant as the address of a camera
     if not path.is_file():
-        raise SourceError(
-            f"video {name}: no such file; give a video file, a camera index or an rtsp:// URL"
+        raise VideoError(
+            redact(str(path)),  # it may have been meant as the address of a camera
+            "no such file; give a video file, a camera index or an rtsp:// URL",
         )
     if path.stat().st_size == 0:
-        raise SourceError(f"video {path}: expected a video, the file is empty; copy it again")
+        raise VideoError(path, "expected a video, the file is empty; copy it again")
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise SourceError(
-            f"video {path}: expected a video, this is none or it is cut off; "
-            "give a complete video file"
+        raise VideoError(
+            path, "expected a video, this is none or it is cut off; give a complete video file"
         )
     return capture

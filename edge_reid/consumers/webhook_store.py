@@ -22,6 +22,7 @@ from edge_reid.consumers.event_store import RejectedEventError, StoreUnavailable
 from edge_reid.consumers.lines_store import LinesStore
 from edge_reid.consumers.webhook_signature import HEADER, signature
 from edge_reid.core.errors import StoreError, UsageError
+from edge_reid.core.tls import verifying_context
 from edge_reid.mqtt.backoff import Backoff
 from edge_reid.wire.payloads import AnyEvent
 
@@ -192,17 +193,10 @@ def _connection(target: WebhookTarget) -> http.client.HTTPSConnection:
     """A connection to the server; opened when it is first used."""
     parts = _checked(target.url)
     try:
-        context = ssl.create_default_context(cafile=target.ca_file)
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"--to-ca-file {target.ca_file}: no such file; give the CA that signed the server's "
-            "certificate"
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"--to-ca-file {target.ca_file}: expected certificates (PEM), got: {error}"
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+        advice = "give the CA that signed the server's certificate"
+        context = verifying_context(target.ca_file, advice)
+    except ValueError as error:
+        raise UsageError(f"--to-ca-file {error}") from error
     return http.client.HTTPSConnection(
         str(parts.hostname), parts.port or 443, timeout=TIMEOUT_S, context=context
     )

@@ -4,6 +4,7 @@
     ├── UsageError               exit code 2: the command line is wrong
     │   └── ConfigError          exit code 2: the configuration is wrong; lists every mistake
     ├── SourceError              a video, camera or stream cannot be read
+    │   └── VideoError           a video file cannot; has its name and the reason apart
     ├── PhotoError               an image cannot be read or kept, or does not show one person
     ├── ModelError               a model file or its manifest is missing, corrupt or of another kind
     ├── GalleryError             a gallery cannot be read or written
@@ -25,6 +26,7 @@ A message is one line: expected …, got …; what to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class EdgeReidError(Exception):
@@ -51,6 +53,14 @@ class ConfigError(UsageError):
 
 class SourceError(EdgeReidError):
     """A video, camera or stream cannot be opened or read."""
+
+
+class VideoError(SourceError):
+    """A video file cannot be opened or read; `reason` is for a list that names the files itself."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"video {path}: {reason}")
 
 
 class PhotoError(EdgeReidError):

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from edge_reid.core.errors import UsageError
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)
 """What some file systems say to syncing a folder: they do it unasked, or cannot."""
@@ -117,6 +119,35 @@ def may_hold_json_lines(path: Path) -> bool:
                 return written.startswith(b"{")
             piece = file.read(_PIECE_BYTES)
     return True
+
+
+def check_replaceable(
+    path: Path, where: str, kind: str, is_of_kind: Callable[[BinaryIO], bool]
+) -> None:
+    """Raise UsageError unless a new file may take the place of what is there: nothing, an empty
+    file as `mktemp` makes one, or an older one of its kind. What is no file, such as a pipe, stays.
+
+    Args:
+        path: of the new file.
+        where: what to call it: `--out FILE`.
+        kind: as in `expected KIND or no file`.
+        is_of_kind: whether a file, open at its first byte, is of the new one's kind.
+    """
+    try:
+        if not path.exists() or (path.is_file() and _is_empty_or(path, is_of_kind)):
+            return
+    except OSError as error:
+        raise UsageError(
+            f"{where}: cannot be written: {error.strerror}; give another path"
+        ) from error
+    raise UsageError(
+        f"{where}: expected {kind} or no file, got another kind of file; give another path"
+    )
+
+
+def _is_empty_or(path: Path, is_of_kind: Callable[[BinaryIO], bool]) -> bool:
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size == 0 or is_of_kind(file)
 
 
 def remove_abandoned_drafts(folder: Path, *, age_s: float = 3600.0) -> None:

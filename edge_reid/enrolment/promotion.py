@@ -67,6 +67,7 @@ def export_stranger(strangers: StrangerStore, stranger: str, name: str, file: Pa
 
     Raises:
         GalleryError: there is no such stranger, the name is none, or the file cannot be written.
+        UsageError: a file of another kind is there.
     """
     templates = _templates(strangers, stranger, name)
     write_portable(file, templates, strangers.model_id, strangers.dimension)

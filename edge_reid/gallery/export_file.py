@@ -12,12 +12,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
-from edge_reid.core.files import whole_file
+from edge_reid.core.files import check_replaceable, whole_file
 from edge_reid.core.types import Template
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.gallery.validation import check_template
@@ -56,8 +56,10 @@ def write_portable(
     It takes the place of an older export, or of an empty file.
 
     Raises:
-        GalleryError: a file of another kind is there, or nothing can be written there.
+        UsageError: a file of another kind is there.
+        GalleryError: nothing can be written there.
     """
+    check_replaceable(path, f"export {path}", "an older export", _is_export)
     head = _Head(
         format="edge-reid.gallery/1",
         model_id=model_id,
@@ -65,11 +67,6 @@ def write_portable(
         templates=len(templates),
     )
     try:
-        if not _may_be_replaced(path):
-            raise GalleryError(
-                f"export {path}: expected an older export or no file, got another kind of file; "
-                "give another path"
-            )
         with whole_file(path.resolve(), mode=0o600) as file:
             file.write(head.model_dump_json().encode() + b"\n")
             for template in templates:
@@ -80,13 +77,9 @@ def write_portable(
         ) from error
 
 
-def _may_be_replaced(path: Path) -> bool:
-    if not path.is_file():
-        return not path.exists()
-    with path.open("rb") as file:
-        first_line = file.readline(_HEAD_BYTES_MAX)
+def _is_export(file: BinaryIO) -> bool:
     try:
-        return not first_line or bool(_Head.model_validate_json(first_line))
+        return bool(_Head.model_validate_json(file.readline(_HEAD_BYTES_MAX)))
     except ValidationError:
         return False
 

@@ -14,6 +14,7 @@ from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.server_url import MQTT_PORTS, TLS_SCHEMES, ServerUrl, address, is_loopback
 from edge_reid.core.text_file import read_text_file
+from edge_reid.core.tls import verifying_context
 from edge_reid.mqtt.message_transport import RefusedError, TooLargeError, UnreachableError
 
 __all__ = ["CREDENTIALS", "Broker", "RefusedError", "TooLargeError", "UnreachableError"]
@@ -162,11 +163,11 @@ def _read_password(path: Path | None, mistakes: list[str]) -> str | None:
     return lines[0]
 
 
-_WRITTEN_AS = {"ca_file": "ca.crt", "cert_file": "clients/NAME.crt", "key_file": "clients/NAME.key"}
+_WRITTEN_AS = {"cert_file": "clients/NAME.crt", "key_file": "clients/NAME.key"}
 
 
 def _missing(files: Mapping[str, Path | None]) -> Iterator[str]:
-    """A line for each named file of TLS that is not there: Python's `ssl` does not say which."""
+    """A line for each file of ours that is named and not there: `ssl` does not say which it is."""
     for key, written_as in _WRITTEN_AS.items():
         path = files[key]
         if path and _is_missing(path):
@@ -184,19 +185,23 @@ def _is_missing(path: Path) -> bool:
 
 
 def _tls_context(files: Mapping[str, Path | None], mistakes: list[str]) -> ssl.SSLContext | None:
-    """One that verifies the certificate and the host name, always."""
-    if missing := list(_missing(files)):
-        mistakes += missing
-        return None
-    ca_file, cert_file, key_file = (files[name] for name in ("ca_file", "cert_file", "key_file"))
+    """One that verifies the certificate and the host name, always; shows ours, if we have one."""
+    context = None
     try:
-        context = ssl.create_default_context(cafile=ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-    except OSError as error:  # ssl.SSLError is one
-        mistakes.append(
-            f"ca_file: {ca_file} is no certificate file: {error}; certs.py writes one as ca.crt"
-        )
-        return None
+        context = verifying_context(files["ca_file"], "certs.py writes one as ca.crt")
+    except ValueError as error:
+        mistakes.append(f"ca_file: {error}")
+    missing = list(_missing(files))
+    mistakes += missing
+    if context and not missing:
+        _show_ours(context, files, mistakes)
+    return context
+
+
+def _show_ours(
+    context: ssl.SSLContext, files: Mapping[str, Path | None], mistakes: list[str]
+) -> None:
+    cert_file, key_file = files["cert_file"], files["key_file"]
     if (cert_file is None) != (key_file is None):
         mistakes.append("cert_file: goes with key_file; give both or neither")
     elif cert_file is not None:
@@ -208,4 +213,3 @@ def _tls_context(files: Mapping[str, Path | None], mistakes: list[str]) -> ssl.S
                 f"cert_file: {cert_file} and {key_file} are no certificate with its key: {error};"
                 " certs.py wrote both as clients/NAME.crt and clients/NAME.key"
             )
-    return context

@@ -6,7 +6,6 @@ Certificates are verified. Redirects are not followed: they could lead to plaint
 from __future__ import annotations
 
 import http.client
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import IO, cast
 from urllib.parse import urlsplit
 
 from edge_reid.core.errors import ConfigError
+from edge_reid.core.tls import verifying_context
 from edge_reid.signing.blobs import BlobRef
 from edge_reid.transfer.layout import HEAD, PIECE_BYTES, Layout
 from edge_reid.transfer.poll_timer import PollTimer
@@ -116,17 +116,9 @@ def _connection(url: str, ca_file: Path | None, section: str) -> http.client.HTT
     """A connection to the server of a URL; opened when it is first used."""
     parts = urlsplit(url)
     try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            section,
-            [f"ca_file: {ca_file}: no such file; give the CA that signed the server's certificate"],
-        ) from error
-    except OSError as error:
-        raise ConfigError(
-            section, [f"ca_file: {ca_file} is no certificate file: {error}"]
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = verifying_context(ca_file, "give the CA that signed the server's certificate")
+    except ValueError as error:
+        raise ConfigError(section, [f"ca_file: {error}"]) from error
     return http.client.HTTPSConnection(
         parts.hostname or "", parts.port or 443, timeout=TIMEOUT_S, context=context
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,11 @@ dilations, sizes, with their defaults. A runtime divides by them."""
 _MOST = 1 << 16
 _WITH_VECTOR: Mapping[int, str] = {17: "i4", 30: "i4"}
 """Types of options whose first field is a vector: Reshape, Squeeze."""
+
+
+def is_tflite(file: BinaryIO) -> bool:
+    """Whether a file, open at its first byte, says that it is a `.tflite`."""
+    return file.read(8)[4:] == _FILE_IDENTIFIER
 
 
 def check_model_file(path: Path) -> None:

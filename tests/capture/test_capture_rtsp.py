@@ -323,6 +323,8 @@ def test_an_encrypted_camera_is_one_whose_certificate_is_known(play: Play, tmp_p
                 assert next(iter(source)).size_px == (160, 120)
         other = refusal(settings(camera, tls_fingerprint="ab" * 32))
         assert "not the one of source.tls_fingerprint" in other
+        nothing = refusal(settings(camera, ca_file=tmp_path / "ca.crt"))
+        assert f"source.ca_file {tmp_path}/ca.crt: no such file; give the CA" in nothing
 
 
 def test_a_camera_that_does_not_speak_tls(play: Play) -> None:

@@ -134,7 +134,7 @@ class TestPromote:
         file = device.with_name("photo.png")
         file.write_bytes(b"a photo")
         outcome = verb("promote", first, "Anna", "--export", file)
-        assert outcome.code == 1
+        assert outcome.code == 2
         assert "got another kind of file; give another path" in outcome.complaint
         assert file.read_bytes() == b"a photo"
 

@@ -17,6 +17,7 @@ ROOMS = [
             "archive",
             "cli",
             "core",
+            "diagnostics",
             "enrolment",
             "gallery",
             "matching",

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from support import campus
 
+from edge_reid.core.errors import UsageError
 from edge_reid.core.files import (
+    check_replaceable,
     may_hold_json_lines,
     read_json_or_none,
     remove_abandoned_drafts,
@@ -58,6 +60,33 @@ def test_lines_of_json_are_appended_to_nothing_else(
     assert may_hold_json_lines(path)
     path.write_bytes(content)
     assert may_hold_json_lines(path) is may
+
+
+def check_page(path: Path) -> None:
+    check_replaceable(path, f"--out {path}", "a page", lambda file: file.read(5) == b"<html")
+
+
+def test_a_file_is_replaced_by_one_of_its_kind_only(tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    check_page(page)
+    for content in (b"", b"<html>"):
+        page.write_bytes(content)
+        check_page(page)
+    page.write_bytes(b"hello")
+    with pytest.raises(UsageError) as caught:
+        check_page(page)
+    assert str(caught.value) == (
+        f"--out {page}: expected a page or no file, got another kind of file; give another path"
+    )
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    """Else whoever may do so makes a file of /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, Path("/dev/null")):
+        with pytest.raises(UsageError, match="expected a page or no file, got another kind"):
+            check_page(path)
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

@@ -107,6 +107,18 @@ def put_until_refused(outbox: Outbox) -> int:
     return next(taken for taken in itertools.count() if outbox.put(an_event(taken + 1)) is None)
 
 
+def deliver_and_refill(outbox: Outbox, disk: Path, *, delivered: int, put: int) -> None:
+    """Three times: some events are delivered, fewer come and are all taken; what that leaves free
+    on the disk is taken by others.
+    """
+    fill(disk)
+    for _ in range(3):
+        outbox.acknowledge(seqs(outbox)[:delivered])
+        outbox.tidy()
+        assert [outbox.put(an_event(track + 1)) for track in range(put)].count(None) == 0
+        fill(disk)
+
+
 @pytest.mark.parametrize("filled_by", ["itself", "others"])
 def test_an_outbox_that_fills_its_disk_takes_events_again_once_some_are_delivered(
     small_disk: Path, filled_by: str
@@ -118,12 +130,7 @@ def test_an_outbox_that_fills_its_disk_takes_events_again_once_some_are_delivere
             fill(small_disk)
         taken = put_until_refused(outbox)
         assert taken > 50
-        fill(small_disk)
-        for _ in range(3):
-            outbox.acknowledge(seqs(outbox)[:60])
-            outbox.tidy()
-            assert [outbox.put(an_event(track)) for track in range(1, 51)].count(None) == 0
-            fill(small_disk)
+        deliver_and_refill(outbox, small_disk, delivered=60, put=50)
         put_until_refused(outbox)
         outbox.acknowledge(seqs(outbox))
         assert outbox.figures.depth == 0
@@ -150,12 +157,7 @@ def test_an_outbox_whose_room_others_took_at_a_restart_goes_on_with_what_is_free
     with Outbox(path) as outbox:
         outbox.acknowledge(seqs(outbox))  # and so it can have the room of its own file
         assert put_until_refused(outbox) > 15
-        fill(small_disk)
-        for _ in range(3):
-            outbox.acknowledge(seqs(outbox)[:10])
-            outbox.tidy()
-            assert [outbox.put(an_event(track)) for track in range(1, 9)].count(None) == 0
-            fill(small_disk)
+        deliver_and_refill(outbox, small_disk, delivered=10, put=8)
         for ballast in small_disk.glob("ballast-*"):
             ballast.unlink()
         assert outbox.put(an_event(1)) is not None

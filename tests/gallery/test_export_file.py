@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.gallery_examples import DIMENSION, MODEL, OTHER_MODEL, template
 
-from edge_reid.core.errors import GalleryError, ModelMismatchError
+from edge_reid.core.errors import GalleryError, ModelMismatchError, UsageError
 from edge_reid.gallery.export_file import read_portable, write_portable
 
 
@@ -88,7 +88,7 @@ def test_a_link_goes_on_pointing_to_the_newest(path, people):
 def test_a_file_of_another_kind_stays(tmp_path, people, content):
     path = tmp_path / "people.jsonl"
     path.write_bytes(content)
-    with pytest.raises(GalleryError, match="expected an older export or no file, got another kind"):
+    with pytest.raises(UsageError, match="expected an older export or no file, got another kind"):
         write_portable(path, people, MODEL, DIMENSION)
     assert path.read_bytes() == content
 
@@ -97,7 +97,7 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path, people):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, tmp_path, Path("/dev/null")):
-        with pytest.raises(GalleryError, match="expected an older export or no file, got another"):
+        with pytest.raises(UsageError, match="expected an older export or no file, got another"):
             write_portable(path, people, MODEL, DIMENSION)
     assert pipe.is_fifo()
     assert Path("/dev/null").is_char_device()

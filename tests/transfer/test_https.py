@@ -112,5 +112,5 @@ def test_nobody_there_and_no_certificate_file(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="cannot be had: .*refused"):
         HttpsSource("https://127.0.0.1:9", GALLERY, None, poll_s=0.01).news(1.0)
     (tmp_path / "ca.pem").write_text("hello")
-    with pytest.raises(ConfigError, match="ca_file: .* is no certificate file"):
+    with pytest.raises(ConfigError, match="ca_file: .*: expected certificates in PEM"):
         HttpsSource("https://127.0.0.1:9", GALLERY, tmp_path / "ca.pem", poll_s=0.01)

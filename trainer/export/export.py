@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
-from edge_reid.core.files import whole_file
-from edge_reid.core.manifest import EmbeddingManifest, write_manifest
+from edge_reid.core.files import check_replaceable, whole_file
+from edge_reid.core.manifest import EmbeddingManifest, manifest_path, write_manifest
 from edge_reid.vision.grey_world import balanced_batch
+from edge_reid.vision.model_file import is_tflite
 from trainer.data.decoded_crops import load_crops, read_image
 from trainer.data.run_data import RunData, load_data_of
 from trainer.export.candidate import Comparison, ExportCandidate
@@ -100,12 +102,14 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     """Write `out` and its manifest, if the file is as good as the network it came from.
 
     Raises:
+        UsageError: `out`, or what its manifest would be called, is another kind of file.
         TrainingError: the run is not usable; or the file loses more than the budget, or a device
             would name fewer people with it than with the model that the run started from. Such a
             file is left beside `out`, and an older export at `out` stays as it was.
     """
     if out.suffix != ".tflite":
         raise TrainingError(f"export: expected --out NAME.tflite, got {out}")
+    _check_replaceable(out)
     job = _Job.of(run, out, options)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / out.name
@@ -129,6 +133,27 @@ def export_run(run: Path, out: Path, options: ExportOptions) -> Exported:
     _write(candidate, manifest, out)
     operators = read_operators(candidate.content)
     return Exported(manifest, thresholds, missed, unfinished, latency, operators)
+
+
+def _check_replaceable(out: Path) -> None:
+    """A model without a manifest may be anybody's, and its manifest's name may be taken."""
+    manifest = manifest_path(out)
+    check_replaceable(manifest, f"manifest {manifest}", "that of an older export", _is_manifest)
+    check_replaceable(
+        out,
+        f"--out {out}",
+        "an older export with its manifest",
+        lambda file: is_tflite(file) and manifest.exists(),
+    )
+
+
+def _is_manifest(file: BinaryIO) -> bool:
+    """Also one that is no longer right: its owner is told to export the model again."""
+    try:
+        table = json.load(file)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(table, dict) and table.get("kind") == "embedding"
 
 
 def _write(candidate: ExportCandidate, manifest: EmbeddingManifest, out: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from edge_reid.core.files import check_replaceable
 from trainer.export.export import Exported, ExportOptions, export_run
 from trainer.export.quantize import Precision
-from trainer.network.model import load_run, save_weights
+from trainer.network.model import is_weights, load_run, save_weights
 from trainer.thresholds.missed_people import MissedPeople
 
 
@@ -30,6 +31,8 @@ def export(
     licence: str | None,
 ) -> None:
     """Write the model file and its manifest, or fail with a reason and write nothing."""
+    if checkpoint is not None:
+        check_replaceable(checkpoint, f"--checkpoint {checkpoint}", "older weights", is_weights)
     options = ExportOptions(
         precision=precision,
         budget_points=budget,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
+from zipfile import BadZipFile, ZipFile
 
 import keras
 import numpy as np
@@ -76,6 +77,16 @@ def weights_by_name(model: keras.Model) -> dict[str, FloatArray]:
 def save_weights(model: keras.Model, path: Path, dtype: str = "float32") -> None:
     """Write the weights as `.npz`, whole or not at all; float16 halves the size."""
     write_arrays(path, {n: w.astype(dtype) for n, w in weights_by_name(model).items()})
+
+
+def is_weights(file: BinaryIO) -> bool:
+    """Whether a file, open at its first byte, is one of `save_weights`, by the names in it."""
+    try:
+        with ZipFile(file) as arrays:
+            names = arrays.namelist()
+    except (BadZipFile, OSError, ValueError):
+        return False
+    return bool(names) and all("/" in name and name.endswith(".npy") for name in names)
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

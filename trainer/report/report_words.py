@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from rich.console import Console
 
 from edge_reid.core.errors import TrainingError, UsageError
+from edge_reid.core.files import check_replaceable, write_whole
 from trainer.report.page import make_page, render
 from trainer.report.subjects import distinct_names, read_subjects
 from trainer.scoring.data_refs import recipe_at, split_of
 from trainer.scoring.evaluate import Split
+
+_TITLE_END = b" edge-reid report</title>"
+"""In the page of every version."""
+_HEAD_BYTES = 1 << 16
+"""The title comes early, and may hold many names."""
 
 
 def write_report(
@@ -26,11 +33,13 @@ def write_report(
     """Score runs and models on the same people, and write the page and its PNGs.
 
     Raises:
-        UsageError: nothing says what to score on, or `out` is no HTML file.
+        UsageError: nothing says what to score on, or `out` is no HTML file, or one that is no
+            report.
         TrainingError: the data, a run, or its scores are not usable, or the page cannot be written.
     """
     if out.suffix not in {".html", ".htm"}:
         raise UsageError(f"report: expected --out NAME.html, got {out}")
+    check_replaceable(out, f"--out {out}", "an older report", _is_report)
     if not 0 < fpir < 1:
         raise UsageError(f"report: expected --fpir between 0 and 1, got {fpir}")
     chosen, remarks = _data_of(models, data)
@@ -43,11 +52,15 @@ def write_report(
             page = make_page(
                 subjects, fpir=fpir, pictures=pictures, folder=figures, remarks=remarks
             )
-        out.write_text(render(page), encoding="utf-8")
+        write_whole(out, render(page).encode())
     except OSError as error:
         raise TrainingError(f"report {out}: cannot be written: {error.strerror}") from error
     size_mb = out.stat().st_size / 1e6
     Console().print(f"{out} ({size_mb:.1f} MB); figures in {figures}", highlight=False)
+
+
+def _is_report(file: BinaryIO) -> bool:
+    return _TITLE_END in file.read(_HEAD_BYTES)
 
 
 def _distinctly_named(splits: Sequence[Split], refs: Sequence[Path]) -> list[Split]:

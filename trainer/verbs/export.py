@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
-    out: Annotated[Path, typer.Option(help="The .tflite to write; the manifest goes beside it.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The .tflite to write, its manifest beside it; in the place of an older export."
+        ),
+    ],
     int8: Annotated[bool, typer.Option("--int8", help="Full int8 (the default).")] = False,
     int16x8: Annotated[
         bool, typer.Option("--int16x8", help="int16 activations, int8 weights: exact, slow.")
@@ -70,21 +75,12 @@ def export(
 
     The very file is scored on held-out people, and kept only if it holds up.
     """
-    asked: dict[Precision, bool] = {
-        "int8": int8,
-        "int16x8": int16x8,
-        "float16": float16,
-        "float32": float32,
-    }
-    chosen = [precision for precision, wanted in asked.items() if wanted] or ["int8"]
-    if len(chosen) > 1:
+    precision = _precision(
+        {"int8": int8, "int16x8": int16x8, "float16": float16, "float32": float32}
+    )
+    if fine_tune and precision != "int8":
         raise UsageError(
-            "export: expected one of --int8, --int16x8, --float16 and --float32, got "
-            + " and ".join(f"--{precision}" for precision in chosen)
-        )
-    if fine_tune and chosen != ["int8"]:
-        raise UsageError(
-            f"export: expected --fine-tune with --int8, got --{chosen[0]}; leave it out"
+            f"export: expected --fine-tune with --int8, got --{precision}; leave it out"
         )
     need_keras()
     from trainer.export.export_words import export as export_run
@@ -92,7 +88,7 @@ def export(
     export_run(
         run,
         out,
-        precision=chosen[0],
+        precision=precision,
         fine_tune=fine_tune,
         fine_tune_most=fine_tune_most,
         budget=budget,
@@ -103,3 +99,14 @@ def export(
         checkpoint=checkpoint,
         licence=licence,
     )
+
+
+def _precision(asked: dict[Precision, bool]) -> Precision:
+    """The one that was asked for."""
+    chosen = [precision for precision, is_wanted in asked.items() if is_wanted]
+    if len(chosen) > 1:
+        raise UsageError(
+            "export: expected one of --int8, --int16x8, --float16 and --float32, got "
+            + " and ".join(f"--{precision}" for precision in chosen)
+        )
+    return chosen[0] if chosen else "int8"

@@ -15,7 +15,13 @@ def report(
         list[Path],
         typer.Argument(metavar="RUN", help="Runs and .tflite files; several are compared."),
     ],
-    out: Annotated[Path, typer.Option(help="The .html to write; PNGs go into a folder beside it.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The .html to write, in the place of an older report; PNGs go into a folder "
+            "beside it."
+        ),
+    ],
     data: Annotated[
         list[Path] | None,
         typer.Option(

@@ -6,13 +6,13 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from edge_reid.cli.options import ModelOption, RuntimeOption, ThreadsOption
 from edge_reid.core.errors import PhotoError, UsageError
-from edge_reid.core.files import whole_file
+from edge_reid.core.files import check_replaceable, whole_file
 
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
@@ -153,18 +153,14 @@ def _try_read(name: str, manifest: EmbeddingManifest) -> Image | PhotoError:
 def _check_out(out: Path) -> None:
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: expected the folder {out.parent}, got none; make it first")
-    if out.is_file() and out.stat().st_size and not _is_ours(out):
-        raise UsageError(
-            f"--out {out}: expected what `edge-reid embed` wrote or no file, got another kind of "
-            "file; give another path"
-        )
+    check_replaceable(out, f"--out {out}", "what `edge-reid embed` wrote", _is_ours)
 
 
-def _is_ours(out: Path) -> bool:
+def _is_ours(file: BinaryIO) -> bool:
     from zipfile import BadZipFile, ZipFile
 
     try:
-        with ZipFile(out) as arrays:  # as every .npz is, and much else
+        with ZipFile(file) as arrays:  # as every .npz is, and much else
             return _ARRAYS.issubset(arrays.namelist())
     except (OSError, ValueError, BadZipFile):
         return False

@@ -70,12 +70,9 @@ def index(
     """
     from edge_reid.archive.archive_urls import create_archive
     from edge_reid.archive.video_tracks import ModelChoice
-    from edge_reid.cli.output import count
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
     from edge_reid.core.config.vision_settings import runtime_name
-    from edge_reid.core.errors import SourceError
-    from edge_reid.core.redact import redact
 
     jobs = jobs_of(videos, camera, start_time)
     choice = ModelChoice(
@@ -90,21 +87,10 @@ def index(
         result = _index_here(jobs, choice, out, processes)
     else:
         result = _index_there(jobs, out, there, model, detector, choice.runtime)
-    for path, reason in result.failed.items():
-        bare = reason.replace(f"video {path}: ", "").replace(f"{path}: ", "")  # it names it as well
-        typer.echo(f"left out {path}: {bare}", err=True)
-    typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {redact(out)}")
-    if result.kept:
-        typer.echo(
-            f"{result.kept} of these: in it already, and camera and start time stay as they were; "
-            "to change them, delete what is there of the video and index it again"
-        )
+    _say(result, jobs, out)
     with stages() as progress:
         archive.make_index(progress)
-    if result.failed:
-        readable = len(jobs) - len(result.failed)
-        got = f"got {readable}; the others are in the archive" if readable else "got none"
-        raise SourceError(f"expected {count(jobs, 'video')} that can be read, {got}")
+    _check_all_read(result, jobs)
 
 
 class _ClusterOptions(NamedTuple):
@@ -168,6 +154,32 @@ def _index_there(
     cluster = Cluster(str(there.url), *there[1:])
     with counting("videos") as progress:
         return index_on_cluster(everywhere, order, cluster, progress)
+
+
+def _say(result: IndexingResult, jobs: Sequence[VideoJob], out: str) -> None:
+    """What became of the videos."""
+    from edge_reid.cli.output import count
+    from edge_reid.core.redact import redact
+
+    for path, reason in result.failed.items():
+        typer.echo(f"left out {path}: {reason}", err=True)
+    typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {redact(out)}")
+    if result.kept:
+        typer.echo(
+            f"{result.kept} of these: in it already, and camera and start time stay as they were; "
+            "to change them, delete what is there of the video and index it again"
+        )
+
+
+def _check_all_read(result: IndexingResult, jobs: Sequence[VideoJob]) -> None:
+    """Raise SourceError if a video could not be read; the others are in the archive."""
+    from edge_reid.cli.output import count
+    from edge_reid.core.errors import SourceError
+
+    if result.failed:
+        readable = len(jobs) - len(result.failed)
+        got = f"got {readable}; the others are in the archive" if readable else "got none"
+        raise SourceError(f"expected {count(jobs, 'video')} that can be read, {got}")
 
 
 def jobs_of(videos: Iterable[Path], camera: str | None, start_time: str | None) -> list[VideoJob]:

@@ -22,7 +22,10 @@ from edge_reid.cli.options import (
 from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
+    from edge_reid.agent.app import Outputs
+    from edge_reid.agent.command_runner import Reload
     from edge_reid.agent.observers import Observer
+    from edge_reid.cli.run_progress import RunScreen
     from edge_reid.core.config.agent_settings import AgentSettings
 
 
@@ -48,8 +51,8 @@ def run(
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write a video with boxes, tracks and decisions: .webm (fast) or .mp4 (slow); "
-            "of several cameras one each, with {camera} in the name."
+            help="Write a video with boxes, tracks and decisions, in the place of an older one: "
+            ".webm (fast) or .mp4 (slow); of several cameras one each, with {camera} in the name."
         ),
     ] = None,
     outbox: Annotated[
@@ -84,14 +87,11 @@ def run(
     Everything can stand in the file of --config, several cameras only there; an option that is
     given here wins over it.
     """
-    from contextlib import ExitStack
     from functools import partial
 
-    from edge_reid.agent.app import Outputs, run_agent
-    from edge_reid.cli.run_log import RunLog, errors_logged, log_run
-    from edge_reid.cli.run_progress import RunScreen
+    from edge_reid.agent.app import Outputs
+    from edge_reid.cli.run_log import errors_logged, log_run
     from edge_reid.core.config.settings_file import load_settings
-    from edge_reid.core.errors import BrokerError
 
     overrides = {
         "site": site,
@@ -112,25 +112,41 @@ def run(
     }
     log_run(log_format)
     load = partial(load_settings, config, _given(overrides))
-    outputs = Outputs(events=events, annotate=annotate)
-    with errors_logged(log_format), ExitStack() as stack:
+    with errors_logged(log_format):
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
         settings = load()
         if settings.mqtt.url is None:
             _check_of_use(*login.typed(context), *(["outbox"] if outbox else []))
-        to_stderr = events == "-"
-        watcher: RunLog | RunScreen = (
-            RunLog()
-            if log_format is LogFormat.JSON
-            else stack.enter_context(RunScreen(quiet=quiet, summary_to_stderr=to_stderr))
-        )
+        screen = None if log_format is LogFormat.JSON else _screen(events, quiet=quiet)
+        _watch(settings, Outputs(events=events, annotate=annotate), load, screen)
+
+
+def _screen(events: str | None, *, quiet: bool) -> RunScreen:
+    from edge_reid.cli.run_progress import RunScreen
+
+    return RunScreen(quiet=quiet, summary_to_stderr=events == "-")
+
+
+def _watch(
+    settings: AgentSettings, outputs: Outputs, reload: Reload, screen: RunScreen | None
+) -> None:
+    """Run the agent, and show what it does: on a screen, or in the log if there is none.
+
+    Raises:
+        BrokerError: events could not be delivered in time.
+    """
+    from edge_reid.agent.app import run_agent
+    from edge_reid.cli.run_log import RunLog
+    from edge_reid.core.errors import BrokerError
+
+    with ExitStack() as stack:
+        watcher: RunScreen | RunLog = stack.enter_context(screen) if screen else RunLog()
         observers = [watcher, *_pages(settings, stack, tell=watcher.notice)]
-        summary = run_agent(settings, outputs=outputs, observers=observers, reload=load)
-        stack.close()  # progress ends before the summary
-        watcher.show(summary)
-        if summary.undelivered:
-            raise BrokerError(summary.undelivered)
+        summary = run_agent(settings, outputs=outputs, observers=observers, reload=reload)
+    watcher.show(summary)  # after progress has ended
+    if summary.undelivered:
+        raise BrokerError(summary.undelivered)
 
 
 def _pages(

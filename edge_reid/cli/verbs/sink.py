@@ -96,28 +96,13 @@ def sink(
     cluster in --from.
     """
     import signal
-    import socket
 
-    from edge_reid.cli.periods import period_s
-    from edge_reid.consumers.event_feed import Share
     from edge_reid.consumers.retention import Retention
     from edge_reid.consumers.sink import Sink
-    from edge_reid.consumers.store_urls import is_database, open_store
-    from edge_reid.core.config.agent_settings import agent_name
-    from edge_reid.core.errors import UsageError
+    from edge_reid.consumers.store_urls import open_store
 
-    share = Share(
-        login.root,
-        topic_name("--site", site) if site else None,
-        topic_name("--group", group),
-        topic_name("--name", name) if name else agent_name(socket.gethostname()),
-    )
-    keep_s = period_s("--keep", keep) if keep else None
-    if keep_s is not None and not is_database(to):
-        raise UsageError(
-            f"--keep: expected a database in --to, got {_shown(to)}, which only grows;"
-            " rotate the file, or use sqlite:/// or postgresql://"
-        )
+    share = _share(login, site, group, name)
+    keep_s = _kept_s(keep, to)
     webhook = _webhook(to, secret_file, to_ca_file, quarantine)
     # before a store is made that a wrong address would leave behind
     feed = _feed(from_, login, share, publisher_property)
@@ -137,6 +122,38 @@ def sink(
     )
     if signal.SIGINT in asked:
         raise KeyboardInterrupt
+
+
+def _share(login: BrokerLogin, site: str | None, group: str, name: str | None) -> Share:
+    """Which events come to this sink of its group."""
+    import socket
+
+    from edge_reid.consumers.event_feed import Share
+    from edge_reid.core.config.agent_settings import agent_name
+
+    return Share(
+        login.root,
+        topic_name("--site", site) if site else None,
+        topic_name("--group", group),
+        topic_name("--name", name) if name else agent_name(socket.gethostname()),
+    )
+
+
+def _kept_s(keep: str | None, to: str) -> float | None:
+    """How long events are kept; None: for ever."""
+    from edge_reid.cli.periods import period_s
+    from edge_reid.consumers.store_urls import is_database
+    from edge_reid.core.errors import UsageError
+
+    if keep is None:
+        return None
+    keep_s = period_s("--keep", keep)
+    if not is_database(to):
+        raise UsageError(
+            f"--keep: expected a database in --to, got {_shown(to)}, which only grows;"
+            " rotate the file, or use sqlite:/// or postgresql://"
+        )
+    return keep_s
 
 
 def _feed(

@@ -372,7 +372,7 @@ def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path, edge_reid):
     site.write_text("[site]\n")
     outcome = edge_reid("bundle", "--config", tmp_path / "other.toml", "--out", site)
     assert outcome.code == 2
-    assert "expected a bundle or none, got another kind of file; give another" in outcome.complaint
+    assert "expected an older bundle or no file, got another kind of file" in outcome.complaint
     assert site.read_text() == "[site]\n"
 
 

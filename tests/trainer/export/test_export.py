@@ -17,8 +17,14 @@ pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
 from support.small_networks import embed, random_crops, small_network  # noqa: E402
 
 from edge_reid.cli.main import main  # noqa: E402
+from edge_reid.core.bundled_models import DETECTOR, shipped_model  # noqa: E402
 from edge_reid.core.errors import TrainingError  # noqa: E402
-from edge_reid.core.manifest import file_sha256, load_embedding_manifest, write_manifest  # noqa: E402
+from edge_reid.core.manifest import (  # noqa: E402
+    file_sha256,
+    load_embedding_manifest,
+    manifest_path,
+    write_manifest,
+)
 from edge_reid.vision.embed import Embedder  # noqa: E402
 from edge_reid.vision.runtime import Model  # noqa: E402
 from trainer.data.decoded_crops import read_image  # noqa: E402
@@ -26,6 +32,7 @@ from trainer.data.run_data import load_run_data  # noqa: E402
 from trainer.export.export import ExportOptions, export_run  # noqa: E402
 from trainer.export.operators import read_operators  # noqa: E402
 from trainer.export.quantize import Precision, to_tflite  # noqa: E402
+from trainer.network.model import save_weights  # noqa: E402
 from trainer.recipe.recipe import read_recipe  # noqa: E402
 from trainer.scoring.evaluate import evaluate_file, evaluate_run, split_people  # noqa: E402
 from trainer.thresholds.picture_sketch import PictureSketch  # noqa: E402
@@ -281,6 +288,45 @@ def test_both_runtimes_give_the_same_embeddings(precision: Precision, tmp_path: 
     subprocess.run([sys.executable, "-c", RUN_BY_TFLITE_RUNTIME, *files], check=True)
     row = np.load(tmp_path / "row.npy")[0]
     assert run_file(content)[0] @ row / np.linalg.norm(row) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.tflite", b"hello"),
+        ("m.tflite", b"\x1c\0\0\0TFL3 without a manifest"),
+        ("m.json", b"[1, 2]"),
+        ("m.json", b"[" * 100_000),
+        ("m.json", manifest_path(shipped_model(DETECTOR)).read_bytes()),
+    ],
+    ids=["text", "model of another", "list", "deep list", "manifest of a detector"],
+)
+def test_a_file_of_another_kind_is_not_overwritten(
+    name: str, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before the run is scored, which takes minutes."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", "runs/none", "--out", str(tmp_path / "m.tflite")])
+    assert "or no file, got another kind of file; give another path" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_a_checkpoint_takes_the_place_of_older_weights_and_of_no_other_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older, other = tmp_path / "older.npz", tmp_path / "embeddings.npz"
+    save_weights(small_network(), older, dtype="float16")
+    np.savez(other, names=np.array(["a"]), embeddings=np.zeros((1, 4)))
+    for path, said in ((older, "runs/none"), (other, "expected older weights or no file")):
+        before = path.read_bytes()
+        with pytest.raises(SystemExit):
+            main(
+                ["export", "runs/none", "--out", f"{tmp_path}/m.tflite", "--checkpoint", f"{path}"]
+            )
+        assert said in capsys.readouterr().err
+        assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,19 @@ def test_mistakes_are_said(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_report_takes_the_place_of_an_older_one_and_of_no_other_page(
+    compared: Path, tmp_path: Path
+) -> None:
+    people, page = draw_people(tmp_path / "people", 3, 4), tmp_path / "r.html"
+    shutil.copy(compared, page)
+    write_report([MODEL], [people], page, pictures=False)
+    assert page.read_bytes() != compared.read_bytes()
+    page.write_text("<!doctype html><title>My report</title>")
+    with pytest.raises(UsageError, match=r"--out .*r\.html: expected an older report or no file"):
+        write_report([MODEL], [people], page)
+    assert "My report" in page.read_text()
+
+
 def test_only_runs_and_models_are_reported(tmp_path: Path) -> None:
     people = draw_people(tmp_path / "people", 3, 4)
     with pytest.raises(UsageError, match=r"expected a \.tflite or the folder of a run"):
