@@ -177,7 +177,7 @@ def _detector(models: ModelSettings) -> Diagnosis:
     blank = np.full((manifest.input_height_px, manifest.input_width_px, 3), 114, np.uint8)
     detector.detect(blank)
     took_ms = _median_ms(lambda: detector.detect(blank))
-    detail = f"{manifest.name}, checksum good, {took_ms:.0f} ms a frame"
+    detail = f"{manifest.name}, checksum good, {took_ms:.0f} ms a frame, {_terms(manifest.licence)}"
     return _vouched(Diagnosis("detector", Verdict.OK, detail), models.detector, models.public_key)
 
 
@@ -188,10 +188,16 @@ def _embedding(models: ModelSettings) -> Diagnosis:
     embedder.embed([noise])
     took_ms = _median_ms(lambda: embedder.embed([noise]))
     detail = (
-        f"{manifest.name}, model_id {manifest.model_id}, checksum good, {took_ms:.1f} ms a crop"
+        f"{manifest.name}, model_id {manifest.model_id}, checksum good, {took_ms:.1f} ms a crop, "
+        f"{_terms(manifest.licence)}"
     )
     diagnosis = Diagnosis("embedding model", Verdict.OK, detail)
     return _vouched(diagnosis, models.embedding, models.public_key)
+
+
+def _terms(licence: str) -> str:
+    """An installer is to know before the device is on the wall."""
+    return f"terms: {licence}"
 
 
 def _vouched(diagnosis: Diagnosis, model: Path, key_file: Path | None) -> Diagnosis:

@@ -27,6 +27,8 @@ def test_a_sound_installation_is_all_well(edge_reid, tmp_path, samples):
     assert outcome.code == 0
     assert "all well" in outcome.out
     assert outcome.out.count("checksum good") == 2
+    assert "terms: Apache-2.0" in " ".join(outcome.out.split())  # of the detector
+    assert "terms: research use only" in " ".join(outcome.out.split())  # of the default embedder
     assert "1 identities" in outcome.out
     assert "768×576" in outcome.out
 
