@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
-from edge_reid.core.types import HitType, Known
+from edge_reid.core.types import Embedding, HitType, Known
+from edge_reid.matching.fusion import mean_vector
 from edge_reid.wire.events import Event, EventOrigin, event_id
 from edge_reid.wire.payloads import Corrector
 
@@ -89,8 +90,11 @@ class Corrections:
         yield from self._published.values()
 
     def _remember(self, event: Event, identity: str) -> None:
-        track_id, is_over = event.hit.track_id, event.hit.type is HitType.END
-        (self._ended if is_over else self._published)[track_id] = event
+        track_id = event.hit.track_id
+        if event.hit.type is HitType.END:
+            self._ended[track_id] = _with_their_mean(event)
+        else:
+            self._published[track_id] = event
         told = PublishedName(event.origin.camera, track_id, identity)
         self._names[event_id(event.hit, event.origin)] = told
         for memory, most in ((self._ended, ENDED_KEPT), (self._names, _IDS_KEPT)):
@@ -122,6 +126,18 @@ def is_of(event: Event, visit: int, identity: str) -> bool:
 def operators_correction(wrong: Event, origin: EventOrigin, now_utc_s: float) -> Event:
     """Takes an event back, as an operator says."""
     return _correction(wrong, origin, now_utc_s, wrong.hit.last_seen_utc_s, by="operator")
+
+
+def _with_their_mean(event: Event) -> Event:
+    """The event with one embedding that stands for all of its own: as many are kept for hours, and
+    each of theirs would keep those of all that were embedded with it.
+    """
+    if not event.hit.embeddings:
+        return event
+    model_id = event.hit.embeddings[0].model_id
+    mean = mean_vector(event.hit.embeddings, model_id)
+    kept = () if mean is None else (Embedding(mean, model_id, quality=1.0),)
+    return replace(event, hit=replace(event.hit, embeddings=kept))
 
 
 def _name_in(event: Event) -> str | None:

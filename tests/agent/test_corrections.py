@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.consumer import Consumer, eventually
 from support.decided_tracks import ADDRESS, ANA, ORIGIN, STRANGER, a_hit
@@ -14,10 +15,11 @@ from support.gallery_publisher import DIMENSION, MODEL, portraits
 from support.mosquitto import Mosquitto
 from support.policies import CameralessParts, without_camera
 
-from edge_reid.agent.corrections import Corrections
+from edge_reid.agent.corrections import Corrections, PublishedName
 from edge_reid.core.config.agent_settings import AgentSettings
-from edge_reid.core.types import HitType, Known, Unknown
+from edge_reid.core.types import Embedding, HitType, Known, Unknown
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.index import Index
 from edge_reid.wire.events import Event
 from edge_reid.wire.payloads import HitPayload, parse_event
@@ -38,6 +40,20 @@ def event(track: int, decision: Known | Unknown, kind: HitType, at_s: float = 0.
 def in_short(events: list[Event]) -> list[tuple[str, int, str | None]]:
     payloads = [one.payload(1) for one in events]
     return [(one.type, one.track_id, one.identity) for one in payloads]
+
+
+def test_of_an_ended_track_one_embedding_is_kept_for_all() -> None:
+    """Hundreds of such tracks are remembered, for as long as nobody says that one was wrong."""
+    together = np.random.default_rng(3).normal(size=(8, DIMENSION)).astype(np.float32)
+    qualities = (0.9, 0.4, 0.1)
+    own = tuple(Embedding(row, MODEL, q) for row, q in zip(together[:3], qualities, strict=True))
+    end = event(1, ANA, HitType.END)
+    corrections = Corrections()
+    corrections.with_correction(replace(end, hit=replace(end.hit, embeddings=own)))
+    (wrong,) = corrections.of_wrong(PublishedName(ORIGIN.camera, 1, "ana"))
+    (kept,) = wrong.hit.embeddings
+    assert mean_vector((kept,), MODEL) == pytest.approx(mean_vector(own, MODEL))
+    assert not np.shares_memory(kept.vector, together)
 
 
 def test_who_is_taken_for_somebody_else_now_is_taken_back_first() -> None:
