@@ -269,11 +269,7 @@ class Site(Section):
         return Path(self.agent.get("models", {}).get(kind, shipped))
 
     def detectors(self, names: Iterable[str]) -> tuple[Path, ...]:
-        """The files of all detectors that a bundle for these devices brings, the site's first.
-
-        Raises:
-            UsageError: a camera names one that is not there any more.
-        """
+        """The files of all detectors that a bundle for these devices brings, the site's first."""
         cameras = [table for name in names for table in self.device(name).cameras.values()]
         own = carried_detectors([table.model_extra or {} for table in cameras], self._folder)
         return tuple(dict.fromkeys((self.model("detector"), *own)))

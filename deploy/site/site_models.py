@@ -11,7 +11,6 @@ from deploy.site.agent_config import Table
 from deploy.site.site_mistakes import as_table
 from edge_reid.core.bundled_models import ModelKind, is_bare_name, model_file
 from edge_reid.core.config.settings_file import merged
-from edge_reid.core.errors import UsageError
 
 _KINDS: tuple[ModelKind, ...] = ("detector", "embedding")
 
@@ -55,22 +54,17 @@ def unknown_names(table: Table, folder: Path) -> Iterator[str]:
 
 def carried_detectors(cameras: Iterable[Table], folder: Path) -> Iterator[Path]:
     """Files of the detectors that cameras have of their own, as far as a bundle brings them.
+    Another path is that of a file which the device has from elsewhere.
 
     Args:
         cameras: their tables, as `with_models_found` leaves them.
         folder: that relative paths begin at.
-
-    Raises:
-        UsageError: one is neither there nor shipped.
     """
     for table in cameras:
         own = PurePosixPath(as_table(table.get("detect")).get("model", ""))
-        if own != installed_paths.model(own.name):
-            continue
-        try:
-            yield model_file(Path(own.name), "detector", folder)
-        except ValueError as error:
-            raise UsageError(f"detect.model {own}: {error}") from None
+        is_brought = own == installed_paths.model(own.name)
+        if is_brought and (file := _found(own.name, "detector", folder)):
+            yield file
 
 
 def _found(given: str, kind: ModelKind, folder: Path) -> Path | None:
