@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from deploy.bundle.bundle_writer import Content, listing, write_bundle
 from deploy.bundle.first_gallery import first_gallery
 from deploy.bundle.lock import Lock, choose, read_lock
 from deploy.bundle.own_wheel import own_wheel
-from deploy.bundle.sbom import sbom
+from deploy.bundle.sbom import Model, sbom
 from deploy.bundle.wheel import Wheel, check_closure
 from deploy.bundle.wheelhouse import Wheelhouse
 from deploy.site.credentials import certificate_files, secrets_of
@@ -79,13 +80,13 @@ def make_bundle(
     """
     _check(request)
     contents = _configuration(request) | _units_and_installer()
-    models, embedding = _models(request.site, request.key)
+    models, known = _models(request)
+    embedding = load_embedding_manifest(request.site.model("embedding"))
     if request.device and request.site.files.gallery:
         contents["gallery/gallery.db"] = _gallery(request, embedding)
     with own_wheel(request.wheel) as ours:
         wheels = _wheels(request, ours, progress)
         version = request.version or str(ours.version)
-        known = load_detector_manifest(request.site.model("detector")), embedding
         contents["sbom.cdx.json"] = Content(sbom(ours.name, version, request.target, wheels, known))
         contents |= models
         contents |= {f"wheels/{wheel.path.name}": Content(wheel.path) for wheel in wheels}
@@ -190,16 +191,21 @@ def _units_and_installer() -> Contents:
     }
 
 
-def _models(site: Site, key: SigningKey | None) -> tuple[Contents, EmbeddingManifest]:
-    detector, embedding = site.model("detector"), site.model("embedding")
-    load_detector_manifest(detector)
-    files = [file for model in (detector, embedding) for file in (model, manifest_path(model))]
+def _models(request: BundleRequest) -> tuple[Contents, list[Model]]:
+    detectors = request.site.detectors(_devices(request))
+    embedding = request.site.model("embedding")
+    known: list[Model] = [*map(load_detector_manifest, detectors)]
+    known.append(load_embedding_manifest(embedding))
+    models = (*detectors, embedding)
+    if twice := sorted(
+        name for name, times in Counter(m.stem for m in models).items() if times > 1
+    ):
+        raise UsageError(f"models: expected files of different names, got two of {twice[0]}")
+    files = [file for model in models for file in (model, manifest_path(model))]
     contents = {f"models/{file.name}": Content(file) for file in files}
-    if len(contents) < len(files):
-        raise UsageError(f"models: expected two of different names, both are {detector.name}")
-    if key:
-        contents |= dict(_signature(model, key) for model in (detector, embedding))
-    return contents, load_embedding_manifest(embedding)
+    if request.key:
+        contents |= dict(_signature(model, request.key) for model in models)
+    return contents, known
 
 
 def _signature(model: Path, key: SigningKey) -> tuple[str, Content]:

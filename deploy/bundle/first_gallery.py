@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
+from edge_reid.core.manifest import model_in_words, shipped_name
 from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
@@ -29,7 +30,8 @@ def first_gallery(path: Path, model_id: str, key: PublicKey | None) -> bytes:
         copy = Path(folder, "gallery.db")
         _copy(path, copy)
         if key is None:
-            GalleryStore.open(copy, model_id=model_id).close()
+            with GalleryStore.open(copy) as store:
+                _check_model(path, model_id, store.model_id)
         else:
             _check_replica(path, copy, model_id, key)
         return copy.read_bytes()
@@ -54,8 +56,13 @@ def _check_replica(path: Path, copy: Path, model_id: str, key: PublicKey) -> Non
     if held is None:
         raise GalleryError(f"files.gallery {path}: expected a synced gallery, no version is in it")
     head = open_head(held.sealed, key)
-    if head.model_id != model_id:
+    _check_model(path, model_id, head.model_id)
+
+
+def _check_model(path: Path, wanted: str, its: str) -> None:
+    if its != wanted:
         raise GalleryError(
-            f"files.gallery {path}: expected embeddings of model {model_id}, "
-            f"got model {head.model_id}; take one that was published for that model"
+            f"files.gallery {path}: expected embeddings of model {model_in_words(wanted)}, got "
+            f"{model_in_words(its)}; give {shipped_name(its) or 'that model'} as embedding in "
+            "[agent.models], or take a gallery of the other one"
         )

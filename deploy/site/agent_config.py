@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from deploy.site import installed_paths
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_names
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.camera_settings import CameraSettings
 from edge_reid.core.config.settings_file import merged
@@ -50,7 +50,6 @@ _OF_CAMERA = frozenset(CameraSettings.model_fields) - frozenset(AgentSettings.mo
 """Keys that only the table of a camera has: with one of them an only camera has a table too."""
 _ABSOLUTE: tuple[Location, ...] = (
     ("source", "ca_file"),
-    ("detect", "model"),
     ("gallery_sync", "ca_file"),
     ("update", "ca_file"),
     ("metrics", "token_file"),
@@ -58,6 +57,7 @@ _ABSOLUTE: tuple[Location, ...] = (
     ("web", "cert_file"),
     ("web", "key_file"),
 )
+_DETECTOR = ("detect", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +296,11 @@ def _misplaced(table: Table, at: Location, remedies: Mapping[Location, str]) -> 
     for key, remedy in remedies.items():
         if _depth(table, key) == len(key):
             yield f"{_dotted((*at, *key))}: {remedy}"
-    for key in _ABSOLUTE:
+    for key in (*_ABSOLUTE, _DETECTOR):
         value = _get(table, key)
         if isinstance(value, str) and not PurePosixPath(value).is_absolute():
-            yield f"{_dotted((*at, *key))}: should be an absolute path on the device"
+            or_name = f", or one of {shipped_names('detector')}" if key == _DETECTOR else ""
+            yield f"{_dotted((*at, *key))}: should be an absolute path on the device{or_name}"
 
 
 def _dotted(location: Location) -> str:

@@ -7,15 +7,16 @@ in one go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -25,15 +26,15 @@ from deploy.site.agent_config import AgentConfigSpec, AgentFile, Carried, agent_
 from deploy.site.device_specs import AgentsPerDevice, DeviceTables, SharedTables, device_specs
 from deploy.site.site_mistakes import (
     HOST_NAME,
-    as_table,
     missing_files,
     mistakes_between,
     old_words,
 )
+from deploy.site.site_models import carried_detectors, unknown_names, with_models_found
 from deploy.site.targets import TargetName
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, ModelKind, shipped_model
 from edge_reid.core.config.section import Name, Section
-from edge_reid.core.config.settings_file import merged, read_toml
+from edge_reid.core.config.settings_file import read_toml
 from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.validation_errors import describe_mistakes
 
@@ -214,6 +215,11 @@ class Site(Section):
     ssh: Ssh | None = None
     rollout: Rollout = Rollout()
     devices: Annotated[dict[Name, SiteDevice], Field(min_length=1)]
+    _folder: Path = PrivateAttr(default=Path())
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep where the file lies."""
+        self._folder = (context or {}).get("folder", Path())
 
     def device(self, name: str) -> SiteDevice:
         """The device of that name; raises UsageError when there is none."""
@@ -257,10 +263,16 @@ class Site(Section):
             ),
         )
 
-    def model(self, kind: Literal["detector", "embedding"]) -> Path:
+    def model(self, kind: ModelKind) -> Path:
         """The file that the site's agents run."""
         shipped = shipped_model({"detector": DETECTOR, "embedding": EMBEDDING}[kind])
         return Path(self.agent.get("models", {}).get(kind, shipped))
+
+    def detectors(self, names: Iterable[str]) -> tuple[Path, ...]:
+        """The files of all detectors that a bundle for these devices brings, the site's first."""
+        cameras = [table for name in names for table in self.device(name).cameras.values()]
+        own = carried_detectors([table.model_extra or {} for table in cameras], self._folder)
+        return tuple(dict.fromkeys((self.model("detector"), *own)))
 
 
 def load_site(path: Path, *, needs_files_of: str | None = None) -> Site:
@@ -275,14 +287,15 @@ def load_site(path: Path, *, needs_files_of: str | None = None) -> Site:
         ConfigError: with every mistake at once.
     """
     written = read_toml(path)
-    table = _with_local_models(_with_devices(written), path.parent)
+    table = with_models_found(_with_devices(written), path.parent)
     problems: list[str] = []
     site = None
     try:
         site = Site.model_validate(table, context={"folder": path.parent})
     except ValidationError as error:
         problems += describe_mistakes(error, known=Site, of_toml=True)
-    problems += [*old_words(written), *mistakes_between(table)]
+    problems += [*old_words(written), *unknown_names(written, path.parent)]
+    problems += mistakes_between(table)
     if problems and needs_files_of:
         problems += missing_files(table, needs_files_of, path.parent)
     if problems or site is None:
@@ -296,16 +309,6 @@ def _with_devices(table: dict[str, Any]) -> dict[str, Any]:
         return table
     others = {key: value for key, value in table.items() if key != "boxes"}
     return {"devices": table["boxes"], **others}
-
-
-def _with_local_models(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    models = as_table(as_table(table.get("agent")).get("models"))
-    local = {
-        key: str(folder / Path(models[key]).expanduser())
-        for key in ("detector", "embedding")
-        if isinstance(models.get(key), str)
-    }
-    return merged(table, {"agent": {"models": local}}) if local else table
 
 
 def _check_pair(cert_file: Path | None, key_file: Path | None) -> None:

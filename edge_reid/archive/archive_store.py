@@ -8,6 +8,7 @@ from typing import Protocol
 from edge_reid.archive.archive_findings import ArchiveFindings
 from edge_reid.archive.archived_track import VideoTracks
 from edge_reid.core.errors import ModelMismatchError, StoreError
+from edge_reid.core.manifest import model_in_words
 from edge_reid.core.progress import StageProgress
 from edge_reid.core.types import Vector
 
@@ -28,8 +29,9 @@ class ArchiveModels:
         """
         if given != self:
             raise ModelMismatchError(
-                f"{name}: expected an archive of model {given.model_id}, got one of "
-                f"{self.model_id} or of another detector; give another --out"
+                f"{name}: expected an archive of model {model_in_words(given.model_id)}, got one "
+                f"of {model_in_words(self.model_id)} or of another detector; give its --model and "
+                "--detector, or another --out"
             )
 
 

@@ -28,7 +28,7 @@ from edge_reid.archive.archive_urls import open_archive
 from edge_reid.archive.indexing import IndexingResult
 from edge_reid.archive.video_tracks import PATIENCE_S, ModelChoice, VideoJob, add_video
 from edge_reid.archive.video_worker import VideoOutcome, outcome_of
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import is_bare_name, is_shipped, shipped_model
 from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import ConfigError, ModelMismatchError, SourceError
 from edge_reid.core.progress import Progress
@@ -93,9 +93,9 @@ class ClusterOrder:
 
     archive: str
     """A folder, or the address of a database, to which each worker has the password."""
-    model: Path | None
-    """None: the one that is shipped with edge-reid."""
-    detector: Path | None
+    model: Path
+    """Of a shipped one its name alone: edge-reid may lie elsewhere on a worker."""
+    detector: Path
     runtime: RuntimeName
     versions: tuple[str, ...]
     """That a worker must have (`versions_here`)."""
@@ -104,6 +104,15 @@ class ClusterOrder:
 def versions_here() -> tuple[str, ...]:
     """Of what embeddings depend on."""
     return (f"edge-reid {__version__}", *(f"{name} {_version(name)}" for name in _MATTERS))
+
+
+def from_any_machine(model: Path) -> Path:
+    """How an order names a model: a shipped one by its name, another by its whole path."""
+    return Path(model.name) if is_shipped(model) else model.absolute()
+
+
+def _here(model: Path) -> Path:
+    return shipped_model(model.name) if is_bare_name(model) else model
 
 
 def index_on_cluster(
@@ -147,11 +156,7 @@ def _add(job: VideoJob, order: ClusterOrder) -> int | None:
             f"its worker has other versions than {', '.join(sorted(missing))}: the embeddings "
             "could be others; install the same everywhere"
         )
-    choice = ModelChoice(
-        order.model or shipped_model(EMBEDDING),
-        order.detector or shipped_model(DETECTOR),
-        order.runtime,
-    )
+    choice = ModelChoice(_here(order.model), _here(order.detector), order.runtime)
     archive = open_archive(order.archive, "--out", patience_s=PATIENCE_S)
     if archive.models != choice.identity:
         raise ModelMismatchError("its worker has other models than the archive was made with")

@@ -6,11 +6,15 @@ A verb says whether it must be given and what its default is. The options of a b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from edge_reid.core.bundled_models import ModelKind, model_file
+from edge_reid.core.errors import UsageError
 
 DEFAULT_GALLERY = Path("gallery.db")
 DEFAULT_STRANGERS = Path("strangers.db")
@@ -35,12 +39,41 @@ TemplateOption = Annotated[
     typer.Option(metavar="NUMBER", help="Only this one, as `gallery show` has it. Repeatable."),
 ]
 
+
 # Models, and what runs them
+def shipped_by_name(kind: ModelKind) -> Callable[..., Any]:
+    """For the `callback` of an option or argument that takes models: names of shipped ones become
+    their paths.
+    """
+
+    def found(parameter: typer.CallbackParam, given: Any) -> Any:
+        if given is None:
+            return None
+        try:
+            if isinstance(given, Path):
+                return model_file(given, kind)
+            return [model_file(path, kind) for path in given]
+        except ValueError as error:
+            raise UsageError(f"{parameter.metavar or parameter.opts[0]}: {error}") from None
+
+    return found
+
+
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", help="Embedding model. [default: the shipped one]")
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Embedding model: a file, or the name of a shipped one. [default: the shipped one]",
+        callback=shipped_by_name("embedding"),
+    ),
 ]
 DetectorOption = Annotated[
-    Path | None, typer.Option("--detector", help="Person detector. [default: the shipped one]")
+    Path | None,
+    typer.Option(
+        "--detector",
+        help="Person detector: a file, or the name of a shipped one. [default: the shipped one]",
+        callback=shipped_by_name("detector"),
+    ),
 ]
 RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, litert or tflite-runtime.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads for inference.")]

@@ -1,8 +1,14 @@
-"""Paths of the shipped models: inside the wheel, or beside the package in a checkout."""
+"""The shipped models: what they are called, and where they lie, inside the wheel or beside the
+package in a checkout.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Literal
+
+ModelKind = Literal["detector", "embedding"]
 
 DETECTOR = "nanodet_g_person_512x288.tflite"
 DETECTORS = (
@@ -15,9 +21,19 @@ DETECTORS = (
 EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
 SMALLER_EMBEDDING = "person_reid_mobilenetv2_160x80_int8.tflite"
 """For devices on which embedding takes most of the time."""
+OPEN_EMBEDDING = "person_reid_open_256x128_int8.tflite"
+"""Apache-2.0, which the two before are not."""
+LARGE_OPEN_EMBEDDING = "person_reid_open_large_256x128_int8.tflite"
+"""The same, of a larger network."""
+EMBEDDINGS = (EMBEDDING, SMALLER_EMBEDDING, OPEN_EMBEDDING, LARGE_OPEN_EMBEDDING)
+"""All that are shipped."""
 CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
 """The float weights behind `EMBEDDING`, which fine-tuning starts from."""
 
+_DEFAULTS: dict[ModelKind, str] = {"detector": DETECTOR, "embedding": EMBEDDING}
+_SHIPPED: dict[ModelKind, tuple[str, ...]] = {"detector": DETECTORS, "embedding": EMBEDDINGS}
+_WORDS: dict[ModelKind, str] = {"detector": "detector", "embedding": "embedding model"}
+_SUFFIX = ".tflite"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -25,3 +41,49 @@ def shipped_model(name: str) -> Path:
     """Path of a shipped model, whether or not the file is there."""
     inside_wheel = _PACKAGE / "models" / name
     return inside_wheel if inside_wheel.exists() else _PACKAGE.parent / "models" / name
+
+
+def is_bare_name(given: Path) -> bool:
+    """Whether it is one word without a folder, as the names of shipped models are."""
+    return not given.is_absolute() and len(given.parts) == 1
+
+
+def model_file(given: Path, kind: ModelKind, folder: Path = Path()) -> Path:
+    """The file of a model that somebody gives by its path or, if it is shipped, by its name.
+
+    A name may lack its `.tflite`. A file of that name wins over the shipped model.
+
+    Args:
+        given: path, of which only a bare name is looked up; another is taken as it is.
+        kind: what the model is for.
+        folder: where a relative path begins.
+
+    Raises:
+        ValueError: of a bare name: no file has it, and no shipped model of that kind.
+    """
+    if not is_bare_name(given):
+        return folder / given
+    name = given.name.removesuffix(_SUFFIX) + _SUFFIX
+    for file in (folder / given, folder / name):
+        if os.path.exists(file):  # noqa: PTH110 - Path.exists raises if the name is too long
+            return file
+    if name not in _SHIPPED[kind]:
+        raise ValueError(
+            f'expected a file or the name of a shipped {_WORDS[kind]}, got "{given}"; shipped are '
+            f"{shipped_names(kind)}"
+        )
+    return shipped_model(name)
+
+
+def shipped_names(kind: ModelKind) -> str:
+    """Names of all shipped models of a kind, for messages."""
+    default = _DEFAULTS[kind]
+    return ", ".join(
+        name.removesuffix(_SUFFIX) + (" (the default)" if name == default else "")
+        for name in _SHIPPED[kind]
+    )
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether it is the file of a shipped model, and no copy of it."""
+    return path == shipped_model(path.name)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from edge_reid.core.bundled_models import EMBEDDINGS, shipped_model
 from edge_reid.core.errors import ModelError
 from edge_reid.core.files import write_whole
 from edge_reid.core.validation_errors import describe_mistakes
@@ -210,6 +212,25 @@ def load_detector_manifest(model_path: Path) -> DetectorManifest:
     return manifest
 
 
+def shipped_name(model_id: str) -> str | None:
+    """What the shipped embedding model of that id is called; None: it is none of them.
+
+    For messages: manifests are read, and not verified.
+    """
+    for name in EMBEDDINGS:
+        with suppress(ModelError):  # of that one nothing can be said
+            manifest = _parse(manifest_path(shipped_model(name)))
+            if manifest.model_id == model_id:
+                return manifest.name
+    return None
+
+
+def model_in_words(model_id: str) -> str:
+    """`NAME (model_id)` of a shipped embedding model, of another its id."""
+    name = shipped_name(model_id)
+    return f"{name} ({model_id})" if name else model_id
+
+
 def write_manifest(manifest: EmbeddingManifest | DetectorManifest, model_path: Path) -> Path:
     """Write the manifest beside its model, whole or not at all; returns where."""
     path = manifest_path(model_path)
@@ -219,7 +240,10 @@ def write_manifest(manifest: EmbeddingManifest | DetectorManifest, model_path: P
 
 def _load_verified(model_path: Path) -> EmbeddingManifest | DetectorManifest:
     if not model_path.is_file():
-        raise ModelError(f"model {model_path}: no such file; give the path of a .tflite")
+        raise ModelError(
+            f"model {model_path}: no such file; give the path of a .tflite, or the name of a "
+            "shipped one"
+        )
     manifest = _parse(manifest_path(model_path))
     found = file_sha256(model_path)
     if found != manifest.sha256:

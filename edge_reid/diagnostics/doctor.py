@@ -20,7 +20,7 @@ from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.config.sync_settings import GallerySyncSettings, UpdateSettings
 from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.core.errors import ConfigError, EdgeReidError
-from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.core.manifest import load_embedding_manifest, model_in_words
 from edge_reid.diagnostics.agent_certificate import (
     ExpectedHolder,
     ForeignCertificateError,
@@ -247,8 +247,11 @@ def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettin
     model_id = load_embedding_manifest(models.embedding).model_id
     detail = f"{follows}; {head.identities} identities, version {head.version}"
     if head.model_id != model_id:
-        remedy = "edge-reid gallery publish, from a gallery of this model"
-        waits = f"{detail}, of model {head.model_id}: nobody is recognised before one of {model_id}"
+        remedy = "edge-reid gallery publish, from a gallery of this model, or name the other model"
+        waits = (
+            f"{detail}, of model {model_in_words(head.model_id)}: nobody is recognised before one "
+            f"of {model_in_words(model_id)}"
+        )
         return Diagnosis("gallery", Verdict.WARNING, waits, remedy)
     return Diagnosis("gallery", Verdict.OK, f"{detail}, same model")
 

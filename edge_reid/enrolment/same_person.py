@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_reid.core.errors import ModelMismatchError
-from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.manifest import EmbeddingManifest, model_in_words
 from edge_reid.core.types import Embedding, Template, Vectors
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.mixture import find_mixture, group_similarity
@@ -111,8 +111,9 @@ def compare_strangers(
     """
     if manifest.model_id != store.model_id:
         raise ModelMismatchError(
-            f"strangers: expected those of model {manifest.model_id}, got {store.model_id}; give "
-            "its --model, or --yes to merge without a comparison"
+            f"strangers: expected those of model {model_in_words(manifest.model_id)}, got "
+            f"{model_in_words(store.model_id)}; give its --model, or --yes to merge without a "
+            "comparison"
         )
     return _compare(name, other, store.looks(name), store.looks(other), manifest)
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_reid.core.errors import GalleryError, ModelMismatchError
 from edge_reid.core.files import check_replaceable, whole_file
+from edge_reid.core.manifest import model_in_words
 from edge_reid.core.types import Template
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.gallery.validation import check_template
@@ -98,8 +99,9 @@ def read_portable(path: Path, model_id: str, dimension: int) -> tuple[Template, 
     head = _head(path, lines)
     if (head.model_id, head.dimension) != (model_id, dimension):
         raise ModelMismatchError(
-            f"import {path}: expected embeddings of model {model_id} with {dimension} numbers, "
-            f"got model {head.model_id} with {head.dimension}; enroll the people again from photos"
+            f"import {path}: expected embeddings of model {model_in_words(model_id)} with "
+            f"{dimension} numbers, got model {model_in_words(head.model_id)} with "
+            f"{head.dimension}; enroll the people again from photos"
         )
     if len(lines) - 1 != head.templates:
         raise GalleryError(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_reid.core.config.section import Name
 from edge_reid.core.errors import SnapshotError
+from edge_reid.core.manifest import model_in_words
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.signing import envelope as seals
 from edge_reid.signing.blobs import MAX_BLOB_BYTES, MAX_HEAD_BYTES, BlobRef
@@ -115,8 +116,9 @@ def check_head(head: Head, pinned: TrustPolicy) -> None:
         raise SnapshotError(f"{where}: expected one of site {pinned.site}, got one of {head.site}")
     if (head.model_id, head.dimension) != (pinned.model_id, pinned.dimension):
         raise SnapshotError(
-            f"{where}: expected embeddings of model {pinned.model_id} with {pinned.dimension} "
-            f"numbers, got model {head.model_id} with {head.dimension}; give the device that model"
+            f"{where}: expected embeddings of model {model_in_words(pinned.model_id)} with "
+            f"{pinned.dimension} numbers, got model {model_in_words(head.model_id)} with "
+            f"{head.dimension}; give the device that model as models.embedding"
         )
     if (size := max(head.size_bytes, head.size_in_memory_bytes)) > pinned.max_bytes:
         raise SnapshotError(

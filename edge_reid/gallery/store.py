@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import GalleryError, ModelMismatchError
+from edge_reid.core.manifest import model_in_words, shipped_name
 from edge_reid.core.types import GallerySnapshot, Template, Vectors
 from edge_reid.gallery import complaints
 from edge_reid.gallery.complaints import Complaints
@@ -129,10 +130,7 @@ class GalleryStore(ClosedAfterUse):
             check_format(file, connection)
             store = cls(file, connection)
             if model_id is not None and model_id != store.model_id:
-                raise ModelMismatchError(
-                    f"gallery {path}: expected one of model {model_id}, got one of "
-                    f"{store.model_id}; use that model, or enroll the people again in a new gallery"
-                )
+                raise _of_another_model(path, model_id, store.model_id)
         return store
 
     @property
@@ -376,3 +374,14 @@ class GalleryStore(ClosedAfterUse):
             return unpack(blobs, self.dimension)
         except ValueError as error:
             raise self._file.damaged() from error
+
+
+def _of_another_model(path: Path, wanted: str, its: str) -> ModelMismatchError:
+    """The error for a gallery of another model: which it is of, and both ways out."""
+    new, old = shipped_name(wanted) or "FILE", shipped_name(its) or "that model"
+    return ModelMismatchError(
+        f"gallery {path}: expected one of model {model_in_words(wanted)}, got one of "
+        f"{model_in_words(its)}; give {old} as --model or as models.embedding of the settings, or "
+        f"enroll the people again: edge-reid gallery init NEW.db --model {new}, and gallery enroll "
+        f"with the same --model"
+    )

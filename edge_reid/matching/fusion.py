@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_reid.core.errors import ModelMismatchError
+from edge_reid.core.manifest import model_in_words
 from edge_reid.core.types import Embedding, Vector, Vectors
 from edge_reid.matching.vectors import unit
 
@@ -40,8 +41,9 @@ def mean_vector(embeddings: Sequence[Embedding], model_id: str) -> Vector | None
     for embedding in embeddings:
         if embedding.model_id != model_id:
             raise ModelMismatchError(
-                f"expected embeddings of the gallery's model {model_id}, got one of "
-                f"{embedding.model_id}; use that model, or enroll the people again"
+                f"expected embeddings of the gallery's model {model_in_words(model_id)}, got one "
+                f"of {model_in_words(embedding.model_id)}; give the gallery's as --model, or "
+                "enroll the people again"
             )
     vectors = np.stack([embedding.vector for embedding in embeddings])
     direction = fuse(vectors, np.array([embedding.quality for embedding in embeddings]))

@@ -20,19 +20,30 @@ from edge_reid.archive.cluster_indexing import (
     Cluster,
     ClusterOrder,
     do_video,
+    from_any_machine,
     index_on_cluster,
     versions_here,
 )
 from edge_reid.archive.track_archive import TrackArchive
 from edge_reid.archive.video_tracks import PATIENCE_S, VideoJob
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
 from edge_reid.core.errors import ConfigError, SourceError, StoreError
 from edge_reid.core.progress import no_progress
 
 JOB = VideoJob(Path("a.mp4"), "gate", "2026-03-01T12:00:00Z")
 
 
+def test_a_shipped_model_is_named_and_another_one_has_its_path(tmp_path: Path) -> None:
+    """edge-reid may lie in another folder on each machine."""
+    assert from_any_machine(shipped_model(SMALLER_EMBEDDING)) == Path(SMALLER_EMBEDDING)
+    assert from_any_machine(tmp_path / SMALLER_EMBEDDING) == tmp_path / SMALLER_EMBEDDING
+    assert from_any_machine(Path("mine.tflite")) == Path("mine.tflite").absolute()
+
+
 def order(folder: Path, *versions: str) -> ClusterOrder:
-    return ClusterOrder(str(folder), None, None, "auto", versions or versions_here())
+    return ClusterOrder(
+        str(folder), Path(EMBEDDING), Path(DETECTOR), "auto", versions or versions_here()
+    )
 
 
 def test_plain_connections_stay_on_this_machine() -> None:
@@ -78,7 +89,7 @@ def test_a_worker_opens_a_database_by_its_address(pgvector: Postgres) -> None:
         db.execute("DROP SCHEMA IF EXISTS edge_reid_archive CASCADE")
     where = from_anywhere(pgvector.url)
     create_archive(where, ArchiveModels("0" * 16, 256, "d" * 64))
-    order = ClusterOrder(where, None, None, "auto", versions_here())
+    order = ClusterOrder(where, Path(EMBEDDING), Path(DETECTOR), "auto", versions_here())
     assert do_video(JOB, order).failure.startswith("its worker has other models")
 
 
@@ -93,7 +104,7 @@ def test_a_worker_with_a_wrong_password_ends_it_and_is_named(
         DaskCluster(tmp_path, workers=1) as dask,
     ):
         files = (dask.pki / name for name in ("ca.crt", "server.crt", "server.key"))
-        order = ClusterOrder(where, None, None, "auto", versions_here())
+        order = ClusterOrder(where, Path(EMBEDDING), Path(DETECTOR), "auto", versions_here())
         began_s = time.monotonic()
         with pytest.raises(
             StoreError, match=f"a worker on {gethostname()}: .* does not let us in: "
@@ -110,6 +121,6 @@ def test_a_worker_waits_for_a_database_that_restarts(pgvector: Postgres) -> None
     pgvector.crash()
     starting = threading.Timer(1.5, pgvector.start)
     starting.start()
-    order = ClusterOrder(pgvector.url, None, None, "auto", versions_here())
+    order = ClusterOrder(pgvector.url, Path(EMBEDDING), Path(DETECTOR), "auto", versions_here())
     assert do_video(JOB, order).failure.startswith("its worker has other models")
     starting.join()

@@ -39,19 +39,13 @@ def main() -> None:
     parser.add_argument("--models", type=Path, nargs="*", default=[], help=".tflite files or runs")
     parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="OpenVINO .xml files")
     options = parser.parse_args()
-    splits = [named(read_split(place), place) for place in options.data]
+    splits = [read_split(place) for place in options.data]
     for title, embeddings in embedded(splits, options.models, options.teachers):
         reports = [
             score(split, CropEmbeddings.of_equal_quality(rows))
             for split, rows in zip(splits, embeddings, strict=True)
         ]
         show(Console(), title, [(report, report.accept_rates(), []) for report in reports])
-
-
-def named(split: Split, place: Path) -> Split:
-    """`pku_reid` rather than `labels.csv`."""
-    name = place.resolve().parent.name if place.suffix == ".csv" else place.resolve().name
-    return Split(name, split.data, split.query, split.gallery, split.caution)
 
 
 def embedded(

@@ -56,7 +56,7 @@ def test_every_camera_and_every_detector_is_looked_at(edge_reid, tmp_path):
     config.write_text(
         'site = "lab"\ngallery = "gallery.db"\n'
         f'[cameras.gate]\nsource.uri = "{campus.CLIP}"\n'
-        '[cameras.door]\nsource.uri = "no.mp4"\ndetect.model = "no.tflite"\n'
+        '[cameras.door]\nsource.uri = "no.mp4"\ndetect.model = "models/no.tflite"\n'
     )
     outcome = edge_reid("doctor", "--config", config)
     said = " ".join(outcome.out.split())

@@ -100,6 +100,15 @@ def test_the_table_says_what_counted(edge_reid, model: Path, market: Path, folde
     assert "no camera ids: the cross-camera rule is left out" in outcome.out
 
 
+def test_model_and_data_have_names(edge_reid, market: Path) -> None:
+    """A shipped model its own, and a set of labels.csv that of its folder."""
+    rows = [f"{file.name},{file.name[:4]},{file.name[6]}" for file in sorted(market.iterdir())]
+    labels = market / "labels.csv"
+    labels.write_text("\n".join(["path,identity,camera", *rows]), encoding="utf-8")
+    outcome = edge_reid("evaluate", EMBEDDING.removesuffix(".tflite"), labels, "--json")
+    assert json.loads(outcome.out)["data"] == "people"
+
+
 def test_calibration_goes_into_the_manifest_and_nowhere_else(
     edge_reid, model: Path, market: Path
 ) -> None:

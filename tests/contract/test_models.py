@@ -9,6 +9,7 @@ from edge_reid.core.bundled_models import (
     DETECTOR,
     DETECTORS,
     EMBEDDING,
+    EMBEDDINGS,
     SMALLER_EMBEDDING,
     shipped_model,
 )
@@ -40,6 +41,13 @@ def test_every_shipped_detector_says_whom_it_finds() -> None:
         rows = load_detector_manifest(shipped_model(name)).recall_by_height
         assert [row.below_px for row in rows[:-1]] == [row.from_px for row in rows[1:]]
         assert max(row.recall for row in rows) > 0.9
+
+
+def test_every_shipped_embedding_model_can_be_named() -> None:
+    found = {
+        path.name for path in MODELS if '"embedding"' in manifest_path(path).read_text("utf-8")
+    }
+    assert found == set(EMBEDDINGS)
 
 
 def test_every_manifest_has_its_model() -> None:

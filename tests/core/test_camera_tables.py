@@ -77,6 +77,7 @@ def test_a_camera_takes_key_by_key_what_it_does_not_set_itself(tmp_path: Path):
 
 
 def test_a_camera_may_have_a_detector_of_its_own(tmp_path: Path):
+    (tmp_path / "far.tflite").touch()
     settings = load(tmp_path, f'{GATE}detect.model = "far.tflite"\n{DOOR}')
     assert settings.cameras["gate"].detect.model == tmp_path / "far.tflite"
     assert settings.cameras["door"].detect.model == settings.models.detector

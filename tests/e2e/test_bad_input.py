@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support.consumer import eventually
 
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
 
 pytestmark = pytest.mark.e2e
 
@@ -75,6 +75,26 @@ def test_a_gallery_of_another_model(edge_reid, people, short_clip, tmp_path):
     assert outcome.code == 1
     assert "model" in outcome.complaint
     assert "enrol" in outcome.complaint
+
+
+@pytest.mark.parametrize("verb", ["run", "doctor"])
+def test_settings_that_name_another_model_than_the_gallerys(
+    edge_reid, people, short_clip, tmp_path, verb
+):
+    """Both ways out are told, with the names of the models."""
+    old, new = (name.removesuffix(".tflite") for name in (EMBEDDING, SMALLER_EMBEDDING))
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'site = "lab"\ncamera = "gate"\ngallery = "{people}"\n'
+        f'[source]\nuri = "{short_clip}"\n[models]\nembedding = "{new}"\n'
+    )
+    outcome = edge_reid(verb, "--config", config)
+    assert outcome.code == 1
+    said = " ".join((outcome.err or outcome.out).split())  # doctor breaks long lines
+    assert f"expected one of model {new} (" in said
+    assert f"got one of {old} (" in said
+    assert f"give {old} as --model or as models.embedding of the settings, or enroll" in said
+    assert f"edge-reid gallery init NEW.db --model {new}, and gallery enroll" in said
 
 
 def change_model_id(database: sqlite3.Connection) -> None:

@@ -30,6 +30,8 @@ IntArray = npt.NDArray[np.int64]
 NO_CAMERA = -1
 JUNK_IDENTITY = -1
 DISTRACTOR_IDENTITY = -2
+LABELS = "labels.csv"
+"""File of labels in the folder of a data set."""
 FEWEST = 2
 """Identities, and pictures of each, without which nothing can be compared."""
 
@@ -96,6 +98,14 @@ class PersonData:
 
 NOBODY = PersonData((), np.empty(0, np.int64), np.empty(0, np.int64), ())
 """No pictures, of no people."""
+
+
+def set_name(source: Path) -> str:
+    """What a data set is called: as its folder or file is, but `pku_reid/labels.csv` is `pku_reid`,
+    since `labels.csv` says nothing.
+    """
+    named = source.parent if source.name == LABELS else source
+    return (named.resolve() if named.name in {"", ".."} else named).name
 
 
 def read_source(source: Path) -> PersonData:

@@ -28,6 +28,7 @@ from trainer.data.datasets import (
     query_gallery,
     read_market,
     read_source,
+    set_name,
 )
 from trainer.data.decoded_crops import read_image
 from trainer.data.listing import GALLERY, QUERY, pictures_in
@@ -174,8 +175,8 @@ def read_split(folder: Path) -> Split:
         files = [pictures_in(query), pictures_in(gallery)]
         data = read_market([*files[0], *files[1]], folder)
         cut = len(files[0])
-        return Split(folder.name, data, np.arange(cut), np.arange(cut, len(data)))
-    return split_people(read_source(folder), folder.name)
+        return Split(set_name(folder), data, np.arange(cut), np.arange(cut, len(data)))
+    return split_people(read_source(folder), set_name(folder))
 
 
 def split_people(data: PersonData, name: str, seed: int = 0) -> Split:

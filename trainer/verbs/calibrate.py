@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.options import RuntimeOption
+from edge_reid.cli.options import RuntimeOption, shipped_by_name
 
 
 def calibrate(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="The .tflite whose manifest gets the thresholds."),
+        typer.Argument(
+            metavar="MODEL",
+            help="The .tflite whose manifest gets the thresholds, or the name of a shipped one.",
+            callback=shipped_by_name("embedding"),
+        ),
     ],
     data: Annotated[
         list[Path],

@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.options import JsonLinesOption, RuntimeOption
+from edge_reid.cli.options import JsonLinesOption, RuntimeOption, shipped_by_name
 from edge_reid.core.errors import UsageError
 
 
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A .tflite, or the folder of a training run.")
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .tflite, the name of a shipped one, or the folder of a training run.",
+            callback=shipped_by_name("embedding"),
+        ),
     ],
     data: Annotated[
         list[Path] | None,

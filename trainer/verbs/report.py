@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
+from edge_reid.cli.options import shipped_by_name
 from trainer.verbs.needs import need_keras
 
 
 def report(
     subjects: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="Runs and .tflite files; several are compared."),
+        typer.Argument(
+            metavar="RUN",
+            help="Runs, .tflite files and names of shipped ones; several are compared.",
+            callback=shipped_by_name("embedding"),
+        ),
     ],
     out: Annotated[
         Path,

@@ -15,7 +15,6 @@ from edge_reid.cli.options import DetectorOption, ModelOption, RuntimeOption
 if TYPE_CHECKING:
     from edge_reid.archive.indexing import IndexingResult
     from edge_reid.archive.video_tracks import ModelChoice, VideoJob
-    from edge_reid.core.config.vision_settings import RuntimeName
 
 SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".ts", ".m4v", ".webm"}
 """Of a folder; a file that is named may have any."""
@@ -86,7 +85,7 @@ def index(
     if there.url is None:
         result = _index_here(jobs, choice, out, processes)
     else:
-        result = _index_there(jobs, out, there, model, detector, choice.runtime)
+        result = _index_there(jobs, out, there, choice)
     _say(result, jobs, out)
     with stages() as progress:
         archive.make_index(progress)
@@ -128,9 +127,7 @@ def _index_there(
     jobs: Sequence[VideoJob],
     out: str,
     there: _ClusterOptions,
-    model: Path | None,
-    detector: Path | None,
-    runtime: RuntimeName,
+    choice: ModelChoice,
 ) -> IndexingResult:
     from dataclasses import replace
 
@@ -138,6 +135,7 @@ def _index_there(
     from edge_reid.archive.cluster_indexing import (
         Cluster,
         ClusterOrder,
+        from_any_machine,
         index_on_cluster,
         versions_here,
     )
@@ -145,9 +143,9 @@ def _index_there(
 
     order = ClusterOrder(
         from_anywhere(out),
-        model.absolute() if model else None,
-        detector.absolute() if detector else None,
-        runtime,
+        from_any_machine(choice.model),
+        from_any_machine(choice.detector),
+        choice.runtime,
         versions_here(),
     )
     everywhere = [replace(job, path=job.path.absolute()) for job in jobs]

@@ -26,7 +26,8 @@ S = TypeVar("S", bound=Section)
 def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSettings:
     """Settings from a TOML file and overrides of the command line, nested like the file.
 
-    Overrides win. Relative paths in the file are relative to the file.
+    Overrides win. Relative paths in the file are relative to the file; where a model is not
+    beside it, its name is that of a shipped one.
 
     Raises:
         ConfigError: the settings have mistakes; it lists all of them.
@@ -35,7 +36,9 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSetti
     table = read_toml(path) if path else {}
     base = path.parent if path else Path()
     try:
-        return AgentSettings.model_validate(merged(_anchor_paths(table, base), overrides))
+        return AgentSettings.model_validate(
+            merged(_anchor_paths(table, base), overrides), context={"folder": base}
+        )
     except ValidationError as error:
         raise ConfigError(
             where, describe_mistakes(error, known=AgentSettings, of_toml=True)

@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import (
+    DETECTOR,
+    EMBEDDING,
+    ModelKind,
+    model_file,
+    shipped_model,
+)
 from edge_reid.core.config.section import Seconds, Section, Share
 from edge_reid.core.cores import threads_for_inference
 from edge_reid.core.errors import UsageError
@@ -27,13 +33,30 @@ def runtime_name(word: str) -> RuntimeName:
     raise UsageError(f"--runtime: expected one of {', '.join(get_args(RuntimeName))}, got {word}")
 
 
+def _shipped_by_name(kind: ModelKind) -> AfterValidator:
+    """Looks up a bare name, which by then stands beside the file of the settings."""
+
+    def found(path: Path, info: ValidationInfo) -> Path:
+        folder = (info.context or {}).get("folder")
+        return model_file(Path(path.name), kind, folder) if path.parent == folder else path
+
+    return AfterValidator(found)
+
+
+DetectorFile = Annotated[Path, _shipped_by_name("detector")]
+EmbeddingFile = Annotated[Path, _shipped_by_name("embedding")]
+
+
 class ModelSettings(Section):
     """The models, and the runtime that executes them."""
 
-    detector: Path = Field(default_factory=lambda: shipped_model(DETECTOR))
-    """Person detector: a `.tflite` with its manifest beside it. Default: the shipped one."""
-    embedding: Path = Field(default_factory=lambda: shipped_model(EMBEDDING))
-    """Embedding model: a `.tflite` with its manifest beside it. Default: the shipped one."""
+    detector: DetectorFile = Field(default_factory=lambda: shipped_model(DETECTOR))
+    """Person detector: the name of a shipped one such as `person_detection_0201_640x640`, or a
+    `.tflite` with its manifest beside it. Default: `nanodet_g_person_512x288`."""
+    embedding: EmbeddingFile = Field(default_factory=lambda: shipped_model(EMBEDDING))
+    """Embedding model: the name of a shipped one such as `person_reid_mobilenetv2_160x80_int8`, or
+    a `.tflite` with its manifest beside it. A gallery is of one model: with another one people are
+    enrolled anew. Default: `person_reid_mobilenetv2_192x96_int8`."""
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
     threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)
@@ -64,9 +87,9 @@ class DetectSettings(Section):
 class CameraDetectSettings(DetectSettings):
     """The detector of this camera."""
 
-    model: Path | None = None
-    """Person detector of this camera: a `.tflite` with its manifest beside it. Default:
-    `models.detector`."""
+    model: DetectorFile | None = None
+    """Person detector of this camera: the name of a shipped one, or a `.tflite` with its manifest
+    beside it. Default: `models.detector`."""
 
 
 class TrackSettings(Section):

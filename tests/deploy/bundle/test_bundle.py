@@ -20,13 +20,15 @@ from support.sites import SITE, WIFI, equip, write_site
 
 from deploy.bundle.bundle_words import make
 from deploy.bundle.own_wheel import own_wheel
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
 from edge_reid.core.config.settings_file import read_toml
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.keys import SigningKey, read_public_key
 from edge_reid.signing.model_signature import is_signed
 
+SMALLER = SMALLER_EMBEDDING.removesuffix(".tflite")
+NEAR, FAR = "person_detection_0201_384x384", "person_detection_0201_640x640"
 MODEL_ID = load_embedding_manifest(shipped_model(EMBEDDING)).model_id
 
 
@@ -308,6 +310,56 @@ def test_a_model_of_ones_own_takes_the_place_of_the_shipped(workstation: Worksta
     folder = workstation.unpacked()
     assert (folder / "models/mine.tflite").read_bytes() == mine.read_bytes()
     assert "/opt/edge-reid/current/models/mine.tflite" in (folder / "config/gate.toml").read_text()
+
+
+def test_shipped_models_are_brought_by_their_names(workstation: Workstation):
+    """Those of the site, and the detector that a camera has of its own."""
+    models = f'[agent.models]\nembedding = "{SMALLER}"\ndetector = "{NEAR}"\n[agent.detect]'
+    text = SITE.replace("[agent.detect]", models)
+    uri = 'source = { uri = "rtsp://gate/stream" }\n'
+    write_site(workstation.folder, text.replace(uri, f'{uri}detect = {{ model = "{FAR}" }}\n'))
+    assert workstation.bundle("--device", "gate-1", "--key", workstation.key).code == 0
+    folder, key = workstation.unpacked(), read_public_key(workstation.public_key)
+    brought = {path.stem for path in (folder / "models").glob("*.tflite")}
+    assert brought == {SMALLER, NEAR, FAR}
+    config = read_toml(folder / "config/gate.toml")
+    named = {"embedding": SMALLER, "detector": NEAR}
+    for path, name in (
+        *((config["models"][kind], name) for kind, name in named.items()),
+        (config["cameras"]["gate"]["detect"]["model"], FAR),
+    ):
+        assert path == f"/opt/edge-reid/current/models/{name}.tflite"
+        model = folder / "models" / f"{name}.tflite"
+        assert model.read_bytes() == shipped_model(model.name).read_bytes()
+        assert is_signed(model, key)
+    described = json.loads((folder / "sbom.cdx.json").read_text())
+    assert {SMALLER, NEAR, FAR} <= {part["name"] for part in described["components"]}
+
+
+def test_a_file_beside_the_sites_is_brought_instead(workstation: Workstation):
+    """As a fine-tune may be called what it began with."""
+    shutil.copy(shipped_model(f"{NEAR}.tflite"), workstation.folder / f"{FAR}.tflite")
+    shutil.copy(shipped_model(f"{NEAR}.json"), workstation.folder / f"{FAR}.json")
+    uri = 'source = { uri = "rtsp://gate/stream" }\n'
+    own = f'{uri}detect = {{ model = "{FAR}" }}\n'
+    write_site(workstation.folder, SITE.replace(uri, own))
+    assert workstation.bundle("--device", "gate-1").code == 0
+    brought = workstation.unpacked() / f"models/{FAR}.tflite"
+    assert brought.read_bytes() == shipped_model(f"{NEAR}.tflite").read_bytes()
+
+
+def test_two_models_of_one_name_are_refused(workstation: Workstation):
+    (workstation.folder / "mine").mkdir()
+    for suffix in ("tflite", "json"):
+        name = f"{FAR}.{suffix}"
+        shutil.copy(shipped_model(name), workstation.folder / "mine" / name)
+    models = f'[agent.models]\ndetector = "mine/{FAR}.tflite"\n[agent.detect]'
+    uri = 'source = { uri = "rtsp://gate/stream" }\n'
+    text = SITE.replace(uri, f'{uri}detect = {{ model = "{FAR}" }}\n')
+    write_site(workstation.folder, text.replace("[agent.detect]", models))
+    outcome = workstation.bundle("--device", "gate-1")
+    assert outcome.code == 2
+    assert f"expected files of different names, got two of {FAR}" in outcome.complaint
 
 
 @pytest.mark.parametrize(

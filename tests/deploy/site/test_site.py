@@ -9,9 +9,12 @@ from support.sites import SITE, WIFI, per_camera, write_site
 
 from deploy.flash.flash_job import _first_line
 from deploy.site.site import load_site
+from edge_reid.core.bundled_models import DETECTOR, SMALLER_EMBEDDING, shipped_model
 from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError, UsageError
 
+SMALLER = SMALLER_EMBEDDING.removesuffix(".tflite")
+FAR = "person_detection_0201_640x640"
 NORTH = "devices.yard-1.cameras.north.detect"
 SOUTH = "devices.yard-1.cameras.south"
 
@@ -154,6 +157,32 @@ def test_the_configuration_on_a_device_names_no_file_of_the_workstation(tmp_path
         assert str(tmp_path) not in agent.text
         assert str(agent.settings.models.embedding) == "/opt/edge-reid/current/models/my.tflite"
     assert site.model("embedding") == tmp_path / "my.tflite"
+
+
+def test_a_shipped_model_has_its_name(tmp_path: Path):
+    models = f'[agent.models]\nembedding = "{SMALLER}"\n[agent.detect]'
+    text = changed("[agent.detect]", models).replace("rate_hz = 4", f'model = "{FAR}"')
+    site = load_site(write_site(tmp_path, text))
+    (yard,) = site.agents("yard-1")
+    there = "/opt/edge-reid/current/models"
+    assert str(yard.settings.models.embedding) == f"{there}/{SMALLER}.tflite"
+    assert str(yard.settings.cameras["north"].detect.model) == f"{there}/{FAR}.tflite"
+    assert yard.settings.cameras["south"].detect.model == Path(there, DETECTOR)
+    assert site.model("embedding") == shipped_model(f"{SMALLER}.tflite")
+    assert site.detectors(["yard-1"]) == tuple(map(shipped_model, (DETECTOR, f"{FAR}.tflite")))
+    assert site.detectors(["gate-1"]) == (shipped_model(DETECTOR),)
+
+
+def test_a_name_that_no_model_has_is_a_mistake(tmp_path: Path):
+    models = '[agent.models]\nembedding = "person_reid_opne"\n[agent.detect]'
+    text = changed("[agent.detect]", models).replace("rate_hz = 4", 'model = "nanodet"')
+    of_site, of_camera = problems(tmp_path, text)
+    assert of_site.startswith(
+        "agent.models.embedding: expected a file or the name of a shipped embedding model, got "
+        '"person_reid_opne"; shipped are person_reid_mobilenetv2_192x96_int8 (the default), '
+    )
+    assert of_camera.startswith(f"{NORTH}.model: should be an absolute path on the device, or one ")
+    assert FAR in of_camera
 
 
 def test_the_wifi_is_in_no_configuration(tmp_path: Path):

@@ -48,6 +48,36 @@ def test_market_names_give_people_and_cameras(people: Path) -> None:
     assert set(data.cameras.tolist()) == {1, 2}
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("sets/pku_reid/labels.csv", "pku_reid"),
+        ("sets/gate/hall.csv", "hall.csv"),
+        ("sets/gate", "gate"),
+        ("labels.csv", "here"),
+        (".", "here"),
+    ],
+)
+def test_what_a_data_set_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, name: str
+) -> None:
+    """Several sets of labels.csv could not be told apart."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert datasets.set_name(Path(source)) == name
+
+
+def test_a_split_is_called_like_its_data_set(people: Path, tmp_path: Path) -> None:
+    by_folder(people, tmp_path / "gate", cameras=True)
+    rows = [
+        f"{file.relative_to(tmp_path / 'gate')},{file.parts[-3]},{file.parts[-2]}"
+        for file in sorted((tmp_path / "gate").rglob("*.jpg"))
+    ]
+    labels = tmp_path / "gate" / "labels.csv"
+    labels.write_text("\n".join(["path,identity,camera", *rows]), encoding="utf-8")
+    assert read_split(labels).name == "gate"
+
+
 @pytest.mark.parametrize("cameras", [True, False])
 def test_a_folder_per_identity_is_read(people: Path, tmp_path: Path, cameras: bool) -> None:
     data = datasets.read_source(by_folder(people, tmp_path / "folders", cameras=cameras))

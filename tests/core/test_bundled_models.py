@@ -1,0 +1,100 @@
+"""Shipped models by their names: which file a name stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_reid.core.bundled_models import (
+    EMBEDDING,
+    SMALLER_EMBEDDING,
+    model_file,
+    shipped_model,
+)
+from edge_reid.core.config.settings_file import load_settings
+from edge_reid.core.errors import ConfigError
+
+NAME = SMALLER_EMBEDDING.removesuffix(".tflite")
+FAR = "person_detection_0201_640x640.tflite"
+CONFIG = 'site = "lab"\ngallery = "people.db"\n[cameras.gate]\nsource.uri = "0"\n'
+
+
+def settings(folder: Path, more: str):
+    path = folder / "agent.toml"
+    path.write_text(CONFIG + more, encoding="utf-8")
+    return load_settings(path, {})
+
+
+@pytest.mark.parametrize("given", [NAME, f"{NAME}.tflite"])
+def test_a_name_is_that_of_a_shipped_model(tmp_path: Path, given: str):
+    assert model_file(Path(given), "embedding", tmp_path) == shipped_model(SMALLER_EMBEDDING)
+
+
+@pytest.mark.parametrize("given", [NAME, f"{NAME}.tflite"])
+@pytest.mark.parametrize("there", [NAME, f"{NAME}.tflite"])
+def test_a_file_of_that_name_wins(tmp_path: Path, given: str, there: str):
+    (tmp_path / there).touch()
+    is_other = given == f"{NAME}.tflite" and there == NAME
+    expected = shipped_model(SMALLER_EMBEDDING) if is_other else tmp_path / there
+    assert model_file(Path(given), "embedding", tmp_path) == expected
+
+
+@pytest.mark.parametrize("given", [f"models/{NAME}", f"../{NAME}.tflite", f"/opt/{NAME}"])
+def test_a_path_is_no_name(tmp_path: Path, given: str):
+    assert model_file(Path(given), "embedding", tmp_path) == tmp_path / given
+
+
+def test_a_model_of_the_other_kind_is_not_meant(tmp_path: Path):
+    with pytest.raises(ValueError, match="name of a shipped detector, got .*; shipped are nanodet"):
+        model_file(Path(NAME), "detector", tmp_path)
+
+
+def test_no_name_is_too_long(tmp_path: Path):
+    with pytest.raises(ValueError, match="expected a file or the name"):
+        model_file(Path("x" * 5000), "detector", tmp_path)
+
+
+class TestConfiguration:
+    def test_names_are_those_of_shipped_models(self, tmp_path: Path):
+        stem = FAR.removesuffix(".tflite")
+        text = f'detect.model = "{stem}"\n[models]\nembedding = "{NAME}"\ndetector = "{FAR}"'
+        found = settings(tmp_path, text)
+        assert found.models.embedding == shipped_model(SMALLER_EMBEDDING)
+        assert found.models.detector == shipped_model(FAR)
+        assert found.cameras["gate"].detect.model == shipped_model(FAR)
+
+    def test_a_file_beside_it_wins(self, tmp_path: Path):
+        (tmp_path / FAR).touch()
+        found = settings(tmp_path, f'detect.model = "{FAR}"\n[models]\ndetector = "{FAR}"')
+        assert found.models.detector == tmp_path / FAR
+        assert found.cameras["gate"].detect.model == tmp_path / FAR
+
+    def test_a_file_where_it_is_started_is_not_meant(self, tmp_path: Path, monkeypatch):
+        there = tmp_path / "elsewhere"
+        there.mkdir()
+        (there / f"{NAME}.tflite").touch()
+        monkeypatch.chdir(there)
+        found = settings(tmp_path, f'[models]\nembedding = "{NAME}"')
+        assert found.models.embedding == shipped_model(SMALLER_EMBEDDING)
+
+    def test_a_path_on_the_command_line_is_relative_to_where_one_is(self, tmp_path: Path):
+        path = tmp_path / "agent.toml"
+        path.write_text(CONFIG, encoding="utf-8")
+        found = load_settings(path, {"models": {"embedding": Path("mine.tflite")}})
+        assert found.models.embedding == Path("mine.tflite")
+
+    def test_an_unknown_name_is_a_mistake_beside_the_others(self, tmp_path: Path):
+        text = 'detect.model = "nanodet"\n[models]\nembedding = "person_reid_opne"\nthreads = 0\n'
+        with pytest.raises(ConfigError) as raised:
+            settings(tmp_path, text)
+        assert len(raised.value.problems) == 3
+        assert (
+            "models.embedding: expected a file or the name of a shipped embedding model, got "
+            f'"person_reid_opne"; shipped are {EMBEDDING.removesuffix(".tflite")} (the default), '
+            f"{NAME}, " in str(raised.value)
+        )
+        assert (
+            "cameras.gate.detect.model: expected a file or the name of a shipped detector, got "
+            in str(raised.value)
+        )
