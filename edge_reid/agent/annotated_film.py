@@ -39,13 +39,28 @@ def check_films(films: Collection[Path], sources: Iterable[str]) -> None:
     """Raise UsageError if a film would be written over what is none, or a video that is watched."""
     watched = [Path(uri) for uri in sources if not is_live(uri)]
     for film, video in product(films, watched):
-        if film.exists() and video.exists() and film.samefile(video):
+        if _are_the_same(film, video):
             raise UsageError(
                 f"film {film}: expected another file than the video that is watched, got the same; "
                 "give another path"
             )
     for film in films:
-        check_replaceable(film, f"film {film}", "an older film of --annotate", is_film)
+        if not _is_pipe(film):  # which may be watched: a film is written into what is there
+            check_replaceable(film, f"film {film}", "an older film of --annotate", is_film)
+
+
+def _are_the_same(film: Path, video: Path) -> bool:
+    try:
+        return film.samefile(video)
+    except OSError:  # one is not there, or whoever opens it says why
+        return False
+
+
+def _is_pipe(path: Path) -> bool:
+    try:
+        return path.is_fifo()
+    except OSError:  # whoever writes it says why
+        return False
 
 
 class AnnotatedFilm(Observer):

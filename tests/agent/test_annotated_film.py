@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,3 +31,19 @@ def test_a_film_takes_the_place_of_an_older_one_and_of_no_other_video(tmp_path: 
     for other in (campus.CLIP, Path(__file__)):
         with pytest.raises(UsageError, match="expected an older film of --annotate or no file"):
             check_films([film, other], ["0"])
+
+
+def test_a_film_may_be_watched_through_a_pipe(tmp_path: Path) -> None:
+    """Nothing is lost: a film is written into what is there, not put in its place."""
+    pipe = tmp_path / "film.webm"
+    os.mkfifo(pipe)
+    check_films([pipe], ["0"])
+    assert pipe.is_fifo()
+
+
+def test_a_name_that_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"a video")
+    film = tmp_path / f"{'x' * 300}.webm"
+    with pytest.raises(UsageError, match="cannot be written: File name too long"):
+        check_films([film], [str(video)])

@@ -77,7 +77,13 @@ class _Writer:
                 f"IR: expected operations of a network like person-reidentification-retail-0277, "
                 f"got {operation.kind} {operation.name}"
             )
-        return compute(operation, *sources)
+        _check_settings(operation)
+        if operation.kind in _OF_TWO and len(sources) == 1:
+            raise _other(operation, "a constant")  # that nothing before it can take in
+        value = compute(operation, *sources)
+        if tuple(value.shape[1:]) != operation.shape[1:]:
+            raise _other(operation, f"a result of {operation.shape}")
+        return value
 
 
 def layer_name(operation: str) -> str:
@@ -212,6 +218,9 @@ def _window(operation: Operation) -> tuple[int, int, int]:
 
 
 def _reshaped(operation: Operation, x: Tensor) -> Tensor:
+    *places, _ = x.shape[1:]
+    if len(places) == len(_SPATIAL) and math.prod(places) > 1:
+        raise _other(operation, "a map")  # whose values have another order here
     return ops.reshape(x, (-1, *operation.shape[1:]))
 
 
@@ -224,6 +233,38 @@ def _leaky(operation: Operation, x: Tensor) -> Tensor:
     """PReLU (He et al., ICCV 2015) with one slope."""
     return ops.maximum(x, 0.0) + float(operation.constants[0].item()) * ops.minimum(x, 0.0)
 
+
+def _check_settings(operation: Operation) -> None:
+    """Raise TrainingError if it is not as it is done here, which would give something else."""
+    given = {key: value.replace(" ", "") for key, value in operation.settings.items()}
+    for key, done in _DONE.items():
+        if given.get(key, done).lower() != done:
+            raise _other(operation, f"{key} {given[key]}")
+    if given.get("pads_begin") != given.get("pads_end"):
+        raise _other(operation, f"pads_end {given['pads_end']}")
+    if uneven := [key for key in _BOTH_WAYS if len(set(given.get(key, "").split(","))) > 1]:
+        raise _other(operation, f"{uneven[0]} {given[uneven[0]]}")
+
+
+def _other(operation: Operation, got: str) -> TrainingError:
+    return TrainingError(
+        "IR: expected operations as in person-reidentification-retail-0277, got "
+        f"{operation.kind} {operation.name} with {got}"
+    )
+
+
+_DONE = {
+    "dilations": "1,1",
+    "auto_pad": "explicit",
+    "rounding_type": "floor",
+    "eps_mode": "inside_sqrt",
+    "normalize_variance": "true",
+}
+"""Settings, and how alone they are done here."""
+_BOTH_WAYS = ("strides", "pads_begin", "kernel")
+"""Settings that are the same for height and width."""
+_OF_TWO = ("Add", "Multiply")
+"""Kinds that here are of two maps; with a constant they are part of what is before them."""
 
 _KINDS: dict[str, Callable[..., Tensor]] = {
     "Gather": _reversed_channels,

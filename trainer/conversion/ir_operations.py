@@ -219,6 +219,7 @@ def _operation(
     node: IrNode, sources: tuple[str, ...], constants: tuple[FloatArray, ...]
 ) -> Operation:
     if node.kind == "MVN":
+        _check_axes(node, constants[0])
         constants = (np.array([node.settings["eps"]], np.float32),)
     return Operation(
         name=node.name,
@@ -228,6 +229,17 @@ def _operation(
         settings=node.settings,
         shape=_channels_last(node.shape),
     )
+
+
+def _check_axes(norm: IrNode, axes: FloatArray) -> None:
+    """Raise TrainingError unless each channel, or each group, is normalised by itself."""
+    rank = len(norm.shape)
+    if sorted(int(axis) % rank for axis in axes.ravel()) != list(range(2, rank)):
+        raise TrainingError(
+            f"IR: expected norms of each channel or group, got {norm.kind} {norm.name} over axes "
+            f"{axes.ravel().tolist()}; only networks like person-reidentification-retail-0277 are "
+            "converted"
+        )
 
 
 def _channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -84,7 +84,7 @@ def is_weights(file: BinaryIO) -> bool:
     try:
         with ZipFile(file) as arrays:
             names = arrays.namelist()
-    except (BadZipFile, OSError, ValueError):
+    except (BadZipFile, OSError, ValueError, NotImplementedError):  # a zip of a later version
         return False
     return bool(names) and all("/" in name and name.endswith(".npy") for name in names)
 

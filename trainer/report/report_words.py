@@ -52,7 +52,7 @@ def write_report(
             page = make_page(
                 subjects, fpir=fpir, pictures=pictures, folder=figures, remarks=remarks
             )
-        write_whole(out, render(page).encode())
+        write_whole(out.resolve(), render(page).encode())  # a link stays one
     except OSError as error:
         raise TrainingError(f"report {out}: cannot be written: {error.strerror}") from error
     size_mb = out.stat().st_size / 1e6

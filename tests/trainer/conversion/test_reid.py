@@ -112,6 +112,27 @@ def test_what_is_no_such_network_is_refused(tmp_path: Path) -> None:
         reid.read_embedder(flat)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("dilated", "Convolution .* with dilations 2,2"),
+        ("padded at the end", "Convolution .* with pads_end 1,1"),
+        ("uneven", "Convolution .* with strides 2,1"),
+        ("mean of padding", r"AvgPool .* with a result of \(1, 9, 9, 8\)"),
+        ("norm of all", "norms of each channel or group, got MVN"),
+        ("epsilon outside", "MVN .* with eps_mode OUTSIDE_SQRT"),
+        ("flattened map", "Reshape .* with a map"),
+        ("constant behind a relu", "Add .* with a constant"),
+    ],
+)
+def test_what_would_be_computed_otherwise_is_refused(name: str, said: str, tmp_path: Path) -> None:
+    """Each was converted to a file that gives something else, or ended in a traceback."""
+    path = tmp_path / "other.xml"
+    openvino.save_model(unlike_osnet(name), path)
+    with pytest.raises(TrainingError, match=said):
+        build_network(reid.read_embedder(path))
+
+
 def test_the_command_says_in_one_line_what_it_lacks(ir: Path, tmp_path: Path) -> None:
     for arguments, said in (
         ([str(tmp_path / "no.xml"), "--crops", str(tmp_path)], "expected an OpenVINO IR"),
@@ -133,6 +154,34 @@ def transposing() -> openvino.Model:
     picture = opset8.parameter([1, 3, 8, 8], np.float32)
     turned = opset8.transpose(picture, opset8.constant(np.int64([0, 1, 3, 2])))
     return openvino.Model([turned], [picture], "transposing")
+
+
+def unlike_osnet(name: str) -> openvino.Model:
+    from openvino import opset8 as ops
+
+    picture = ops.parameter([1, 3, 8, 8], np.float32)
+    rgb = ops.gather(picture, ops.constant(np.int64([2, 1, 0])), ops.constant(np.int64(1)))
+    kernel = ops.constant(np.ones((8, 3, 3, 3), np.float32))
+
+    def conv(strides=(1, 1), begin=1, end=1, dilation=1):  # type: ignore[no-untyped-def]
+        return ops.convolution(rgb, kernel, list(strides), [begin] * 2, [end] * 2, [dilation] * 2)
+
+    def norm(axes: list[int], epsilon: str) -> openvino.Node:
+        return ops.mvn(conv(), ops.constant(np.int64(axes)), True, 1e-5, epsilon)
+
+    last = {
+        "dilated": lambda: conv(begin=2, end=2, dilation=2),
+        "padded at the end": lambda: conv((2, 2), begin=0),
+        "uneven": lambda: conv((2, 1)),
+        "mean of padding": lambda: ops.avg_pool(conv(), [1, 1], [1, 1], [1, 1], [2, 2], True),
+        "norm of all": lambda: norm([1, 2, 3], "INSIDE_SQRT"),
+        "epsilon outside": lambda: norm([2, 3], "OUTSIDE_SQRT"),
+        "flattened map": lambda: ops.reshape(conv(), ops.constant(np.int64([1, -1])), False),
+        "constant behind a relu": lambda: ops.add(
+            ops.relu(conv()), ops.constant(np.ones((1, 8, 1, 1), np.float32))
+        ),
+    }[name]()
+    return openvino.Model([last], [picture], "unlike")
 
 
 def flat_input() -> openvino.Model:

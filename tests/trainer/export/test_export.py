@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from trainer.data.run_data import load_run_data  # noqa: E402
 from trainer.export.export import ExportOptions, export_run  # noqa: E402
 from trainer.export.operators import read_operators  # noqa: E402
 from trainer.export.quantize import Precision, to_tflite  # noqa: E402
-from trainer.network.model import save_weights  # noqa: E402
+from trainer.network.model import is_weights, save_weights  # noqa: E402
 from trainer.recipe.recipe import read_recipe  # noqa: E402
 from trainer.scoring.evaluate import evaluate_file, evaluate_run, split_people  # noqa: E402
 from trainer.thresholds.picture_sketch import PictureSketch  # noqa: E402
@@ -311,6 +312,13 @@ def test_a_file_of_another_kind_is_not_overwritten(
     assert "or no file, got another kind of file; give another path" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == content
+
+
+def test_an_archive_of_a_later_kind_of_zip_holds_no_weights(tmp_path: Path) -> None:
+    save_weights(small_network(), tmp_path / "weights.npz")
+    content = bytearray((tmp_path / "weights.npz").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 6] = 99  # the version that it needs
+    assert not is_weights(io.BytesIO(content))
 
 
 def test_a_checkpoint_takes_the_place_of_older_weights_and_of_no_other_archive(

@@ -206,6 +206,15 @@ def test_mistakes_are_said(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_link_goes_on_pointing_to_the_newest_report(tmp_path: Path) -> None:
+    people, page = draw_people(tmp_path / "people", 3, 4), tmp_path / "page.html"
+    link = tmp_path / "newest.html"
+    link.symlink_to(page.name)
+    write_report([MODEL], [people], link, pictures=False)
+    assert link.is_symlink()
+    assert page.is_file()
+
+
 def test_a_report_takes_the_place_of_an_older_one_and_of_no_other_page(
     compared: Path, tmp_path: Path
 ) -> None:
