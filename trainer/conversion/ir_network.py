@@ -45,7 +45,7 @@ def build_network(
     Raises:
         TrainingError: an operation is not known here.
     """
-    writer = _Writer(batch)
+    writer = _Writer(batch, frozenset(each.name for each in operations if each.relu))
     for operation in operations:
         value = writer.write(operation)
         if ranges and round_to and operation.name in ranges:
@@ -58,6 +58,8 @@ def build_network(
 @dataclass(frozen=True, slots=True, eq=False)
 class _Writer:
     batch: int | None
+    from_zero_on: frozenset[str]
+    """Operations that give nothing below 0."""
     values: dict[str, Tensor] = field(default_factory=dict)
 
     def write(self, operation: Operation) -> Tensor:
@@ -80,6 +82,8 @@ class _Writer:
         _check_settings(operation)
         if operation.kind in _OF_TWO and len(sources) == 1:
             raise _other(operation, "a constant")  # that nothing before it can take in
+        if operation.kind == "MaxPool" and operation.sources[0] not in self.from_zero_on:
+            raise _other(operation, "values below 0")  # which the zeros around them would exceed
         value = compute(operation, *sources)
         if tuple(value.shape[1:]) != operation.shape[1:]:
             raise _other(operation, f"a result of {operation.shape}")
@@ -111,6 +115,8 @@ def _convolution(operation: Operation, x: Tensor) -> Tensor:
         return _convolution_to_one(operation, x)
     kernel = operation.constants[0]
     depthwise = operation.kind == "GroupConvolution"
+    if depthwise and kernel.shape[1:3] != (1, 1):
+        raise _other(operation, "groups of several channels")
     kernel = kernel[:, 0].transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
     if operation.scale is not None:
         kernel = kernel * (operation.scale[:, None] if depthwise else operation.scale)
@@ -231,6 +237,8 @@ def _matrix_product(operation: Operation, x: Tensor) -> Tensor:
 
 def _leaky(operation: Operation, x: Tensor) -> Tensor:
     """PReLU (He et al., ICCV 2015) with one slope."""
+    if operation.constants[0].size != 1:
+        raise _other(operation, "a slope for each channel")
     return ops.maximum(x, 0.0) + float(operation.constants[0].item()) * ops.minimum(x, 0.0)
 
 

@@ -194,7 +194,7 @@ def _joined(before: Operation, node: IrNode, constants: Sequence[FloatArray]) ->
         return replace(before, name=node.name, relu=True)
     if node.kind not in _FOR_EACH_VALUE or not constants:
         return None
-    given = _by_channel(constants[0])
+    given = _by_channel(constants[0], before.shape[-1])
     scale, shift = before.scale, before.shift
     if node.kind == "Multiply":
         scale = given if scale is None else scale * given
@@ -205,14 +205,16 @@ def _joined(before: Operation, node: IrNode, constants: Sequence[FloatArray]) ->
     return replace(before, name=node.name, scale=scale, shift=shift)
 
 
-def _by_channel(constant: FloatArray) -> FloatArray:
-    """(1, C, 1, 1) or (1, C, 1) → (C,), which both stand for."""
-    if constant.size != max(constant.shape, default=1):
+def _by_channel(constant: FloatArray, channels: int) -> FloatArray:
+    """(1, C, 1, 1), (1, C, 1) or one value → (C,)."""
+    whole = constant.size == 1
+    if not whole and (constant.size != channels or constant.shape[1:2] != (channels,)):
         raise TrainingError(
-            f"IR: expected a constant with a value a channel, got one of {constant.shape}; only "
-            "networks like person-reidentification-retail-0277 are converted"
+            f"IR: expected a constant with a value for each of {channels} channels, got one of "
+            f"{constant.shape}; only networks like person-reidentification-retail-0277 are "
+            "converted"
         )
-    return constant.ravel()
+    return np.broadcast_to(constant.ravel(), (channels,))
 
 
 def _operation(

@@ -158,9 +158,9 @@ def _is_manifest(file: BinaryIO) -> bool:
 
 def _write(candidate: ExportCandidate, manifest: EmbeddingManifest, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(out) as kept:
+    with whole_file(out) as kept:  # its model is there as soon as the manifest is, or neither is
         kept.write(candidate.content)
-    write_manifest(manifest, out)
+        write_manifest(manifest, out)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

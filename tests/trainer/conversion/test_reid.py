@@ -123,6 +123,10 @@ def test_what_is_no_such_network_is_refused(tmp_path: Path) -> None:
         ("epsilon outside", "MVN .* with eps_mode OUTSIDE_SQRT"),
         ("flattened map", "Reshape .* with a map"),
         ("constant behind a relu", "Add .* with a constant"),
+        ("a constant along rows", r"value for each of 8 channels, got one of \(1, 1, 8, 1\)"),
+        ("grouped", "GroupConvolution .* with groups of several channels"),
+        ("slopes", "PReLU .* with a slope for each channel"),
+        ("largest of padding", "MaxPool .* with values below 0"),
     ],
 )
 def test_what_would_be_computed_otherwise_is_refused(name: str, said: str, tmp_path: Path) -> None:
@@ -131,6 +135,20 @@ def test_what_would_be_computed_otherwise_is_refused(name: str, said: str, tmp_p
     openvino.save_model(unlike_osnet(name), path)
     with pytest.raises(TrainingError, match=said):
         build_network(reid.read_embedder(path))
+
+
+def test_one_value_may_stand_for_all_channels(tmp_path: Path, crops: np.ndarray) -> None:
+    from openvino import opset8 as ops
+
+    picture = ops.parameter([1, 3, HEIGHT, WIDTH], np.float32)
+    rgb = ops.gather(picture, ops.constant(np.int64([2, 1, 0])), ops.constant(np.int64(1)))
+    kernel = RNG.normal(size=(5, 3, 3, 3)).astype(np.float32)
+    wide = ops.convolution(rgb, ops.constant(kernel), *[[1, 1]] * 4)
+    wide = ops.add(wide, ops.constant(np.full((1, 1, 1, 1), 30, np.float32)))
+    path = tmp_path / "one.xml"
+    openvino.save_model(openvino.Model([wide], [picture], "one"), path, compress_to_fp16=False)
+    given = np.asarray(build_network(reid.read_embedder(path))(crops[:2].astype(np.float32)))
+    assert given == pytest.approx(asked(path, crops[:2]).transpose(0, 2, 3, 1), rel=1e-4, abs=0.01)
 
 
 def test_the_command_says_in_one_line_what_it_lacks(ir: Path, tmp_path: Path) -> None:
@@ -180,6 +198,16 @@ def unlike_osnet(name: str) -> openvino.Model:
         "constant behind a relu": lambda: ops.add(
             ops.relu(conv()), ops.constant(np.ones((1, 8, 1, 1), np.float32))
         ),
+        "a constant along rows": lambda: ops.add(
+            conv(), ops.constant(np.ones((1, 1, 8, 1), np.float32))
+        ),
+        "grouped": lambda: ops.group_convolution(
+            conv(), ops.constant(np.ones((2, 4, 4, 3, 3), np.float32)), *[[1, 1]] * 4
+        ),
+        "slopes": lambda: ops.prelu(conv(), ops.constant(np.ones(8, np.float32))),
+        "largest of padding": lambda: ops.max_pool(
+            conv(), [2, 2], [1, 1], [1, 1], [1, 1], [3, 3]
+        ).output(0),
     }[name]()
     return openvino.Model([last], [picture], "unlike")
 

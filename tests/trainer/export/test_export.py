@@ -18,7 +18,7 @@ pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
 from support.small_networks import embed, random_crops, small_network  # noqa: E402
 
 from edge_reid.cli.main import main  # noqa: E402
-from edge_reid.core.bundled_models import DETECTOR, shipped_model  # noqa: E402
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from edge_reid.core.manifest import (  # noqa: E402
     file_sha256,
@@ -30,6 +30,7 @@ from edge_reid.vision.embed import Embedder  # noqa: E402
 from edge_reid.vision.runtime import Model  # noqa: E402
 from trainer.data.decoded_crops import read_image  # noqa: E402
 from trainer.data.run_data import load_run_data  # noqa: E402
+from trainer.export import export  # noqa: E402
 from trainer.export.export import ExportOptions, export_run  # noqa: E402
 from trainer.export.operators import read_operators  # noqa: E402
 from trainer.export.quantize import Precision, to_tflite  # noqa: E402
@@ -312,6 +313,15 @@ def test_a_file_of_another_kind_is_not_overwritten(
     assert "or no file, got another kind of file; give another path" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == content
+
+
+def test_a_model_is_not_left_without_its_manifest(tmp_path: Path) -> None:
+    """Left alone, it would be another file than an export, and the next export be refused."""
+    out, shipped = tmp_path / "m.tflite", load_embedding_manifest(shipped_model(EMBEDDING))
+    manifest_path(out).mkdir()  # so that none can be written
+    with pytest.raises(IsADirectoryError):
+        export._write(export.ExportCandidate(b"TFL3", shipped, ()), shipped, out)
+    assert not out.exists()
 
 
 def test_an_archive_of_a_later_kind_of_zip_holds_no_weights(tmp_path: Path) -> None:
