@@ -31,7 +31,7 @@ def own_wheel(given: Path | None) -> Iterator[Wheel]:
     if not (checkout / "pyproject.toml").is_file():
         raise UsageError(
             "bundle: expected a checkout to build from, edge-reid is installed from a wheel; "
-            "give that one with --wheel"
+            "give that one with --wheel (pip wheel --no-deps --wheel-dir wheels CHECKOUT makes one)"
         )
     with TemporaryDirectory() as folder:
         build_wheel(checkout, Path(folder), _EPOCH_S)

@@ -87,3 +87,8 @@ def shipped_names(kind: ModelKind) -> str:
 def is_shipped(path: Path) -> bool:
     """Whether it is the file of a shipped model, and no copy of it."""
     return path == shipped_model(path.name)
+
+
+def called(path: Path) -> str:
+    """What a person types for a model: the name of a shipped one, else its path."""
+    return path.stem if is_shipped(path) else str(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_reid.core.bundled_models import DETECTORS, shipped_model
+from edge_reid.core.bundled_models import DETECTORS, called, shipped_model
 from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.core.geometry import Boxes, iou_matrix
 from edge_reid.core.manifest import DetectorManifest, load_detector_manifest
@@ -218,7 +218,7 @@ def _on_detectors(look: CameraLook, detectors: Sequence[TriedDetector]) -> str:
     if used in enough and not is_much_cheaper:
         return f"{used.name} {finding}: it fits this camera"
     return (
-        f'models.detector = "{best.path}" finds {100 * shares[best.name]:.0f} % in '
+        f'models.detector = "{called(best.path)}" finds {100 * shares[best.name]:.0f} % in '
         f"{_ms(look, best)}; {used.name}, in use, {finding}"
     )
 

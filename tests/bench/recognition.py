@@ -17,13 +17,13 @@ from pathlib import Path
 
 from support import campus
 
-from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import EMBEDDING, model_file
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=shipped_model(EMBEDDING))
-    model = parser.parse_args().model.resolve()
+    parser.add_argument("--model", type=Path, default=Path(EMBEDDING), help="a file, or a name")
+    model = model_file(parser.parse_args().model, "embedding").resolve()
     returning = [person for person in campus.people() if len(person.visits) > 1]
     print(f"{len(returning)} enrolled: {', '.join(person.identity for person in returning)}")
     with tempfile.TemporaryDirectory() as scratch:

@@ -230,3 +230,14 @@ def refuse_from_now_on(camera: MjpegCamera) -> None:
         time.sleep(0.01)
     time.sleep(1.5)
     camera.answers = False
+
+
+@pytest.mark.parametrize("option", ["--model", "--detector", "--gallery", "--source", "--broker"])
+def test_what_is_given_beside_a_configuration_is_not_passed_over(edge_reid, tmp_path, option):
+    """It was, and the doctor said "all well" of another model than the one that was asked about."""
+    config = tmp_path / "agent.toml"
+    config.write_text('site = "lab"\ncamera = "door"\nsource.uri = "0"\n', encoding="utf-8")
+    given = {"--model": EMBEDDING, "--detector": DETECTOR}.get(option, "other")
+    outcome = edge_reid("doctor", "--config", config, option, given)
+    assert outcome.code == 2
+    assert f"{option}: expected no other option beside --config" in outcome.err

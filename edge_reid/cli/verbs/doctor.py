@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,7 +50,8 @@ def doctor(
 
     console = Console()
     failures = 0
-    subject = _subject(config, gallery, broker, source or camera, detector, model)
+    looked_at = source if config else source or camera
+    subject = _subject(config, gallery, broker, looked_at, detector, model)
     for diagnosis in examine(replace(subject, is_offline=offline)):
         mark = MARKS[diagnosis.verdict.value]
         name = (f"{diagnosis.name:<16}", "bold")
@@ -77,6 +79,18 @@ def _print_heights(camera: str, seconds: float, models: Any) -> None:
     print_heights(Console(), look, detectors, EmbedSettings().min_height_px)
 
 
+def _refuse_beside_config(options: Mapping[str, object]) -> None:
+    """What is checked is what the agent does; passed over, an option would seem to be well."""
+    from edge_reid.core.errors import UsageError
+
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(
+                f"--{name}: expected no other option beside --config, which is checked as it "
+                f"stands; change it there, or leave --config out"
+            )
+
+
 def _subject(
     config: Path | None,
     gallery: Path | None,
@@ -93,6 +107,8 @@ def _subject(
     from edge_reid.diagnostics.doctor import CheckedInstallation
 
     if config is not None:
+        given = {"gallery": gallery, "broker": broker, "source": source}
+        _refuse_beside_config({**given, "detector": detector, "model": model})
         settings = load_settings(config, {})
         return CheckedInstallation(
             settings.models,

@@ -41,7 +41,10 @@ def init(
 
     manifest = load_embedding_manifest(model or shipped_model(EMBEDDING))
     GalleryStore.create(path, manifest.model_id, manifest.dimension).close()
-    typer.echo(f"{path}: an empty gallery for model {manifest.name} ({manifest.model_id})")
+    typer.echo(
+        f"{path}: an empty gallery for model {manifest.name} ({manifest.model_id}; "
+        f"terms: {manifest.licence})"
+    )
 
 
 @gallery.command("export")
