@@ -70,7 +70,7 @@ def test_a_video_without_its_list_is_not_there(tmp_path: Path) -> None:
 def test_other_models_get_an_archive_of_their_own(tmp_path: Path) -> None:
     TrackArchive.create(tmp_path, MODELS)
     TrackArchive.create(tmp_path, MODELS)
-    with pytest.raises(ModelMismatchError, match="give another --out"):
+    with pytest.raises(ModelMismatchError, match="or another --out"):
         TrackArchive.create(tmp_path, ArchiveModels("f" * 16, 4, "d" * 64))
     with pytest.raises(ModelMismatchError, match="another detector"):
         TrackArchive.create(tmp_path, ArchiveModels(MODELS.model_id, 4, "e" * 64))
