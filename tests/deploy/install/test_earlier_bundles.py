@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import signal
@@ -224,6 +225,8 @@ def cut_off_at_the_doctor(device: DeviceRoot, bundle: Path) -> None:
         assert installer.poll() is None, "the doctor is shown no configuration"
     installer.send_signal(signal.SIGKILL)
     installer.wait()
+    with (device.home / "lock").open("w") as lock:  # the doctor, if only just forked, may hold it
+        fcntl.flock(lock, fcntl.LOCK_EX)
     assert not device.config.exists()
 
 
