@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 
 from edge_reid.core.errors import TrainingError
@@ -16,8 +17,6 @@ from trainer.conversion.ir_operations import CONVOLUTIONS, Operation
 from trainer.network.fake_quant import Ranges
 
 Tensor: TypeAlias = Any
-Round: TypeAlias = Callable[[Tensor, float, float], Tensor]
-"""A map, least and largest value → the map, rounded to what int8 has between them."""
 
 _SPATIAL = (1, 2)
 _BGR_TO_RGB = (2, 1, 0)
@@ -30,7 +29,6 @@ def build_network(
     *,
     batch: int | None = None,
     ranges: Ranges | None = None,
-    round_to: Round | None = None,
 ) -> keras.Model:
     """(B, H, W, 3) RGB 0..255 → what the IR gives for the same picture in BGR.
 
@@ -38,7 +36,6 @@ def build_network(
         operations: of an IR.
         batch: how many pictures at once; None: any number.
         ranges: of the operations whose output is rounded; the others stay float.
-        round_to: rounds.
 
     Every operation ends with a layer of its name.
 
@@ -48,11 +45,20 @@ def build_network(
     writer = _Writer(batch, frozenset(each.name for each in operations if each.relu))
     for operation in operations:
         value = writer.write(operation)
-        if ranges and round_to and operation.name in ranges:
-            value = round_to(value, *ranges[operation.name])
+        if ranges and operation.name in ranges:
+            value = quantised(value, *ranges[operation.name])
         writer.values[operation.name] = value
     first, last = operations[0].name, operations[-1].name
     return keras.Model(writer.values[first], writer.values[last])
+
+
+def quantised(x: Tensor, low: float, high: float) -> Tensor:
+    """Where the converter takes the scale and zero point of a map from."""
+
+    def fake(values: Tensor) -> Tensor:
+        return tf.quantization.fake_quant_with_min_max_vars(values, low, high)
+
+    return layers.Lambda(fake)(x)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,12 +16,10 @@ import argparse
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from edge_reid.core.errors import EdgeReidError, TrainingError
 from edge_reid.core.files import write_whole
@@ -95,18 +93,11 @@ def _limits(
 
 def to_tflite(operations: Sequence[Operation], ranges: Ranges) -> bytes:
     """A TFLite file: (1, H, W, 3) RGB uint8 → (1, D) float32."""
-    network = build_network(operations, batch=1, ranges=ranges, round_to=_rounded)
+    network = build_network(operations, batch=1, ranges=ranges)
     converter = converter_of(lambda image: network(tf.cast(image, tf.float32)), network, tf.uint8)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     with hushed():
         return bytes(converter.convert())
-
-
-def _rounded(x: Any, low: float, high: float) -> Any:
-    """Where the converter takes the scale and zero point of a map from."""
-    return layers.Lambda(
-        lambda values: tf.quantization.fake_quant_with_min_max_vars(values, low, high)
-    )(x)
 
 
 def describe(

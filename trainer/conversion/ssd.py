@@ -33,6 +33,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from edge_reid.core.errors import EdgeReidError, TrainingError
 from edge_reid.core.files import write_whole
 from edge_reid.core.manifest import DetectorManifest, write_manifest
+from trainer.conversion.ir_network import quantised
 from trainer.conversion.openvino_ir import (
     FloatArray,
     IrAnchors,
@@ -166,7 +167,7 @@ def build_detector(weights: SsdWeights, side_px: int) -> keras.Model:
     Anchors come level by level, row by row, the smallest of a cell first.
     """
     image = keras.Input(batch_shape=(1, side_px, side_px, 3), name="image")
-    levels = _backbone(_quantised(image, *PIXELS), weights.backbone)
+    levels = _backbone(quantised(image, *PIXELS), weights.backbone)
     offsets = [_head(x, *head) for x, head in zip(levels, weights.boxes, strict=True)]
     logits = [_head(x, *head) for x, head in zip(levels, weights.scores, strict=True)]
     boxes = ops.concatenate([ops.reshape(x, (1, -1, 4)) for x in offsets], axis=1)
@@ -192,7 +193,7 @@ def _backbone(x: Tensor, weights: Sequence[IrConvolution]) -> tuple[Tensor, Tens
 
 def _added(x: Tensor, shortcut: Tensor, following: IrConvolution) -> Tensor:
     """A residual; its range is that of whoever reads it next."""
-    return _quantised(layers.Add()([x, shortcut]), *_limits(following.input_range))
+    return quantised(layers.Add()([x, shortcut]), *_limits(following.input_range))
 
 
 def _head(x: Tensor, depthwise: IrConvolution, last: IrConvolution) -> Tensor:
@@ -214,7 +215,7 @@ def _convolved(x: Tensor, weights: IrConvolution, *, relu: keras.Layer | None = 
     layer.set_weights([weights.kernel, weights.bias])
     x = layer(x)
     x = relu(x) if relu else x
-    return _quantised(x, *_limits(weights.output_range)) if weights.output_range else x
+    return quantised(x, *_limits(weights.output_range)) if weights.output_range else x
 
 
 def _limits(range_: tuple[FloatArray, FloatArray]) -> tuple[float, float]:
@@ -226,15 +227,6 @@ def _limits(range_: tuple[FloatArray, FloatArray]) -> tuple[float, float]:
             "person-detection-0201 or -0202"
         )
     return float(low.item()), float(high.item())
-
-
-def _quantised(x: Tensor, low: float, high: float) -> Tensor:
-    """Where the converter takes the scale and zero point of a map from."""
-
-    def fake(values: Tensor) -> Tensor:
-        return tf.quantization.fake_quant_with_min_max_vars(values, low, high)
-
-    return layers.Lambda(fake)(x)
 
 
 def to_tflite(model: keras.Model) -> bytes:
