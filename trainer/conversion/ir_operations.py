@@ -1,72 +1,40 @@
-"""The operations of an IR as TFLite counts them: with its bias, its scale and its ReLU.
+"""The operations of an IR: what is a convolution, a bias and a ReLU there is one of them here.
 
-A convolution with its bias and its ReLU is one operation there, with one rounding at its end; in
-the IR it is three.
+What an OSNet does not have is refused by name, rather than computed otherwise than in the IR.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
 from trainer.conversion.openvino_ir import FloatArray, IrNode
+from trainer.network.operation_network import unlike_osnet
+from trainer.network.operations import CONVOLUTIONS, Operation, sole_readers
 
-CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _FOR_EACH_VALUE = ("Add", "Multiply", "Subtract")
-_WITH_PLACES = 4
-"""Axes of (1, H, W, C)."""
-_SMALLEST_PEAK = 1e-4
-"""Of the largest of a map: a channel that is dead has no peak to divide by."""
-_ON_INTEGERS = (*CONVOLUTIONS, "MaxPool", "AvgPool", "Add", "Multiply")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Operation:
-    """One operation, channels last: max(0, value * scale + shift) with `relu`.
-
-    Attributes:
-        name: of the last node of the IR that is in it.
-        kind: of its first node.
-        sources: names of the operations that it is computed of.
-        constants: what its first node is given besides, as the IR stores it; of a norm (MVN)
-            epsilon, of each channel or of all.
-        settings: of its first node.
-        shape: (1, H, W, C), (1, C) or (1, groups, C / groups).
-        scale: of each channel, or None.
-        shift: of each channel, or None.
-        relu: nothing below 0.
-    """
-
-    name: str
-    kind: str
-    sources: tuple[str, ...]
-    constants: tuple[FloatArray, ...]
-    settings: Mapping[str, str]
-    shape: tuple[int, ...]
-    scale: FloatArray | None = None
-    shift: FloatArray | None = None
-    relu: bool = False
-
-    @property
-    def is_map(self) -> bool:
-        """Whether it gives more than one value a channel and picture."""
-        return len(self.shape) == _WITH_PLACES and self.shape[1] * self.shape[2] > 1
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether TFLite is to compute it in int8: what is done with maps, but for their norms."""
-        return self.kind in _ON_INTEGERS and self.is_map
+_BGR_TO_RGB = (2, 1, 0)
+_DONE = {
+    "dilations": "1,1",
+    "auto_pad": "explicit",
+    "rounding_type": "floor",
+    "eps_mode": "inside_sqrt",
+    "normalize_variance": "true",
+}
+"""Settings, and how alone they are done here."""
+_BOTH_WAYS = ("strides", "pads_begin", "kernel")
+"""Settings that are the same for height and width."""
 
 
 def read_operations(nodes: Sequence[IrNode]) -> tuple[Operation, ...]:
-    """The operations of some nodes, in their order, without the Result.
+    """The operations of some nodes, in their order, that give of RGB what those give of BGR.
 
     Raises:
-        TrainingError: a constant stands where none is expected.
+        TrainingError: a constant or a setting is none of an OSNet's.
     """
     names = {node.name: node.name for node in nodes}
     found: dict[str, Operation] = {}
@@ -81,6 +49,9 @@ def read_operations(nodes: Sequence[IrNode]) -> tuple[Operation, ...]:
             del found[sources[0]]
             found[node.name] = joined
             names = {old: node.name if to == sources[0] else to for old, to in names.items()}
+        elif node.kind == "Gather":
+            _check_turns_bgr_into_rgb(node, constants)
+            names[node.name] = sources[0]
         elif node.kind != "Result":
             found[node.name] = _operation(node, sources, constants)
     return tuple(found.values())
@@ -92,89 +63,12 @@ def without_scales_before_norms(operations: Sequence[Operation]) -> tuple[Operat
     It undoes them: of g x + s it makes what it makes of x with epsilon / g² (g > 0).
     """
     changed = {operation.name: operation for operation in operations}
-    for before, norm in _sole_readers(operations, "MVN"):
+    for before, norm in sole_readers(operations, "MVN"):
         if before.kind in CONVOLUTIONS or before.scale is None or np.any(before.scale <= 0):
             continue
         changed[before.name] = replace(before, scale=None, shift=None)
         changed[norm.name] = replace(norm, constants=(norm.constants[0] / before.scale**2,))
     return tuple(changed.values())
-
-
-def equalisable(operations: Sequence[Operation]) -> tuple[str, ...]:
-    """Names of the convolutions whose channels can be scaled for nothing.
-
-    They have no ReLU, and only a depthwise convolution or a norm reads them.
-    """
-    found = _sole_readers(operations, "GroupConvolution", "MVN")
-    return tuple(before.name for before, _ in found if before.kind in CONVOLUTIONS)
-
-
-def equalised(
-    operations: Sequence[Operation], peaks: Mapping[str, FloatArray]
-) -> tuple[Operation, ...]:
-    """The same with every channel of some convolutions (`equalisable`) reaching 1.
-
-    In float it changes nothing: whoever reads them is scaled back. In int8 all channels of a map
-    share its 256 steps, and one that reaches a twentieth of the others has 13 of them.
-
-    Args:
-        operations: of an IR.
-        peaks: of the convolutions by name, (C,), the largest magnitude that each channel has.
-    """
-    changed = {operation.name: operation for operation in operations}
-    for before, reader in _sole_readers(operations, "GroupConvolution", "MVN"):
-        if before.name in peaks:
-            peak = np.maximum(peaks[before.name], _SMALLEST_PEAK * peaks[before.name].max())
-            changed[before.name] = _scaled_to_one(changed[before.name], peak)
-            changed[reader.name] = _scaled_back(changed[reader.name], peak)
-    return tuple(changed.values())
-
-
-def _scaled_to_one(convolution: Operation, peak: FloatArray) -> Operation:
-    scale = 1 / peak if convolution.scale is None else convolution.scale / peak
-    shift = None if convolution.shift is None else convolution.shift / peak
-    return replace(convolution, scale=scale, shift=shift)
-
-
-def _scaled_back(reader: Operation, peak: FloatArray) -> Operation:
-    (constant,) = reader.constants
-    norm = reader.kind == "MVN"
-    scaled = constant / peak**2 if norm else constant * peak[:, None, None, None, None]
-    return replace(reader, constants=(np.asarray(scaled, np.float32),))
-
-
-def _sole_readers(
-    operations: Sequence[Operation], *kinds: str
-) -> Iterator[tuple[Operation, Operation]]:
-    """Operations without a ReLU that one other of these kinds reads alone, with that other."""
-    readers = readers_of(operations)
-    for operation in operations:
-        reading = readers[operation.name]
-        if len(reading) == 1 and reading[0].kind in kinds and not operation.relu:
-            yield operation, reading[0]
-
-
-def readers_of(operations: Sequence[Operation]) -> Mapping[str, Sequence[Operation]]:
-    """Which operations read what each gives."""
-    readers: dict[str, list[Operation]] = defaultdict(list)
-    for operation in operations:
-        for source in operation.sources:
-            readers[source].append(operation)
-    return readers
-
-
-def rounded_operations(operations: Sequence[Operation]) -> Iterator[str]:
-    """Names of those whose output is an int8 tensor with limits of its own.
-
-    Whatever integers are computed of or into; a maximum keeps the limits of what it is of.
-    """
-    readers = readers_of(operations)
-    for operation in operations:
-        read_as_integers = any(reader.is_integer for reader in readers[operation.name])
-        if operation.kind not in {"MaxPool", "Parameter"} and (
-            operation.is_integer or read_as_integers
-        ):
-            yield operation.name
 
 
 def _readers(nodes: Sequence[IrNode]) -> Mapping[str, Sequence[str]]:
@@ -220,17 +114,60 @@ def _by_channel(constant: FloatArray, channels: int) -> FloatArray:
 def _operation(
     node: IrNode, sources: tuple[str, ...], constants: tuple[FloatArray, ...]
 ) -> Operation:
-    if node.kind == "MVN":
-        _check_axes(node, constants[0])
-        constants = (np.array([node.settings["eps"]], np.float32),)
+    _check_settings(node)
+    match node.kind:
+        case "MVN":
+            _check_axes(node, constants[0])
+            constants = (np.array([node.settings["eps"]], np.float32),)
+        case "MatMul" if node.settings.get("transpose_b") == "true":
+            constants = (np.ascontiguousarray(constants[0].T),)
+        case "PReLU" if constants[0].size != 1:
+            raise _other(node, "a slope for each channel")
+        case "GroupConvolution" if constants[0].shape[1:3] != (1, 1):
+            raise _other(node, "groups of several channels")
+        case "Reshape" | "ReduceMean":
+            constants = ()  # its shape says all
+        case "Add" | "Multiply" if len(sources) == 1:
+            raise _other(node, "a constant")  # that nothing before it can take in
     return Operation(
         name=node.name,
         kind=node.kind,
         sources=sources,
         constants=constants,
-        settings=node.settings,
         shape=_channels_last(node.shape),
+        stride=_one_side(node, "strides", 1),
+        pad=_one_side(node, "pads_begin", 0),
+        window=_one_side(node, "kernel", 1),
     )
+
+
+def _one_side(node: IrNode, key: str, default: int) -> int:
+    return int(node.settings.get(key, str(default)).split(",")[0])
+
+
+def _check_turns_bgr_into_rgb(node: IrNode, constants: Sequence[FloatArray]) -> None:
+    """Raise TrainingError if it is any other choice; we give RGB at once."""
+    if not constants or tuple(constants[0].ravel()) != _BGR_TO_RGB:
+        raise TrainingError(
+            f"IR: expected a network that turns BGR into RGB first, got "
+            f"{node.kind} {node.name} of other indices"
+        )
+
+
+def _check_settings(node: IrNode) -> None:
+    """Raise TrainingError if it is not as it is done here, which would give something else."""
+    given = {key: value.replace(" ", "") for key, value in node.settings.items()}
+    for key, done in _DONE.items():
+        if given.get(key, done).lower() != done:
+            raise _other(node, f"{key} {given[key]}")
+    if given.get("pads_begin") != given.get("pads_end"):
+        raise _other(node, f"pads_end {given['pads_end']}")
+    if uneven := [key for key in _BOTH_WAYS if len(set(given.get(key, "").split(","))) > 1]:
+        raise _other(node, f"{uneven[0]} {given[uneven[0]]}")
+
+
+def _other(node: IrNode, got: str) -> TrainingError:
+    return unlike_osnet(f"{node.kind} {node.name} with {got}")
 
 
 def _check_axes(norm: IrNode, axes: FloatArray) -> None:

@@ -33,7 +33,6 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from edge_reid.core.errors import EdgeReidError, TrainingError
 from edge_reid.core.files import write_whole
 from edge_reid.core.manifest import DetectorManifest, write_manifest
-from trainer.conversion.ir_network import quantised
 from trainer.conversion.openvino_ir import (
     FloatArray,
     IrAnchors,
@@ -42,6 +41,7 @@ from trainer.conversion.openvino_ir import (
     read_convolutions,
     read_input_side,
 )
+from trainer.network.operation_network import quantised
 
 Tensor = Any
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -23,6 +23,7 @@ from trainer.data.run_data import RunData, load_data_of
 from trainer.export.candidate import Comparison, ExportCandidate
 from trainer.export.export_manifest import bare_manifest
 from trainer.export.latency import Latency, measure_latency
+from trainer.export.operation_rounding import to_rounded_file, with_limits
 from trainer.export.operators import Operators, read_operators
 from trainer.export.qat import fine_tune
 from trainer.export.quant_ranges import stratified
@@ -177,6 +178,8 @@ class _Job:
     @classmethod
     def of(cls, run: Path, out: Path, options: ExportOptions) -> _Job:
         loaded = load_run(run)
+        if loaded.operations:
+            options = _for_osnet(options)
         data = load_data_of(run, loaded.recipe)
         splits = [validation_split(data), *(read_split(folder) for folder in options.validate)]
         _refuse_same_names(splits)
@@ -214,13 +217,7 @@ class _Job:
 
     def _candidate(self, path: Path, crops: ImageBatch, minutes: float) -> ExportCandidate:
         options = self.options
-        content = to_tflite(
-            self.loaded.embedder,
-            options.precision,
-            crops,
-            _tuning(self.loaded, self.data, minutes),
-            mirror=options.mirror,
-        )
+        content = self._content(crops, minutes)
         path.write_bytes(content)
         manifest = bare_manifest(
             path,
@@ -236,6 +233,37 @@ class _Job:
             Comparison(evaluate_file(path, original.split), original) for original in self.originals
         )
         return ExportCandidate(content, manifest, results)
+
+    def _content(self, crops: ImageBatch, minutes: float) -> bytes:
+        operations = self.loaded.operations
+        if operations and self.options.precision == "int8":
+            return to_rounded_file(*with_limits(operations, crops))
+        return to_tflite(
+            self.loaded.embedder,
+            self.options.precision,
+            crops,
+            _tuning(self.loaded, self.data, minutes),
+            mirror=self.options.mirror,
+        )
+
+
+def _for_osnet(options: ExportOptions) -> ExportOptions:
+    """What of it holds for an OSNet, whose rounding is not trained through.
+
+    Raises:
+        TrainingError: what was asked for is not made of one.
+    """
+    asked = {
+        "int16x8": options.precision == "int16x8",
+        "--fine-tune": bool(options.fine_tune_minutes),
+        "--mirror": options.mirror and options.precision == "int8",
+    }
+    if wrong := [name for name, given in asked.items() if given]:
+        raise TrainingError(
+            "export: expected of an osnet an int8 or float file of the crop alone, got "
+            f"{wrong[0]}; leave that out"
+        )
+    return replace(options, fine_tune_most=0.0)
 
 
 def _training_crops(loaded: Run, data: RunData, count: int) -> ImageBatch:

@@ -7,6 +7,7 @@ Normalisation is the first layer: the input is RGB 0..255.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ BLOCK_COUNT = 17
 GATE_SHIFT = 3.0
 """hard_sigmoid(x) = ReLU6(x + 3) / 6; the 3 is in the bias of the convolution before, so that it
 and the ReLU6 are one int8 operation."""
+_BLOCK = re.compile(r"block(\d+)_")
 _SQUEEZE = 4
 """The inner width of squeeze-and-excite is the block's by this."""
 
@@ -223,8 +225,8 @@ def freeze_below(network: keras.Model, blocks: int) -> None:
 
     0 frees everything; more than there are freezes everything, the last convolution included.
     """
-    names = [layer.name for layer in network.layers]
-    count = sum(name.startswith("block") and name.endswith("_project_conv") for name in names)
+    numbers = (_BLOCK.match(layer.name) for layer in network.layers)
+    count = max((int(found[1]) for found in numbers if found), default=0)
     frozen = ["stem_"] + [f"block{i}_" for i in range(1, min(blocks, count) + 1)]
     if blocks > count:
         frozen.append("last_")

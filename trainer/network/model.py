@@ -16,10 +16,14 @@ from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.network import heads
 from trainer.network import imagenet_weights as weights
 from trainer.network.backbone import BackboneConfig, build_backbone
+from trainer.network.operation_network import build_trainable, trained
+from trainer.network.operations import Operation
+from trainer.network.osnet import POOLING, osnet, resampled_pooling
 from trainer.recipe.recipe import RECIPE, Recipe, read_recipe
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
+_POOLING = f"{POOLING}_kernel/value"
 WEIGHTS = "weights.npz"
 """Of a run: the averaged network, as of its last validation."""
 
@@ -30,6 +34,13 @@ class Run:
 
     recipe: Recipe
     embedder: keras.Model
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What an OSNet computes, one by one; of a MobileNet nothing."""
+        if self.recipe.backbone != "osnet":
+            return ()
+        return trained(_osnet(self.recipe, *self.embedder.input_shape[1:3]), self.embedder)
 
 
 def load_run(run: Path) -> Run:
@@ -48,8 +59,14 @@ def load_run(run: Path) -> Run:
 
 def build_embedder(recipe: Recipe, height_px: int, width_px: int) -> keras.Model:
     """The recipe's network, weights not loaded: (B, H, W, 3) RGB 0..255 → (B, D)."""
+    if recipe.backbone == "osnet":
+        return build_trainable(_osnet(recipe, height_px, width_px))
     network = build_backbone(backbone_config(recipe), height_px, width_px)
     return heads.add_embedding(network, recipe.dimension, recipe.pooling)
+
+
+def _osnet(recipe: Recipe, height_px: int, width_px: int) -> tuple[Operation, ...]:
+    return osnet(recipe.alpha, recipe.dimension, height_px, width_px)
 
 
 def backbone_config(recipe: Recipe) -> BackboneConfig:
@@ -61,6 +78,12 @@ def load_start(embedder: keras.Model, recipe: Recipe) -> None:
     """The weights a run begins with: a re-ID checkpoint, a local ImageNet file, or a download."""
     if recipe.start_from is not None:
         load_weights(embedder, recipe.start_from)
+    elif recipe.backbone == "osnet":
+        raise TrainingError(
+            "recipe: expected start_from beside backbone osnet, got none, and there are no weights "
+            "of ImageNet for it; python -m trainer.conversion.reid IR.xml --weights FILE.npz makes "
+            "some of Intel's"
+        )
     else:
         weights.load_imagenet(embedder, backbone_config(recipe), recipe.imagenet)
 
@@ -104,10 +127,15 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 
 def set_weights_by_name(model: keras.Model, values: dict[str, FloatArray], origin: str) -> None:
-    """Set every variable of `model`; a missing name or another shape is an error."""
+    """Set every variable of `model`; a missing name or another shape is an error.
+
+    But what pools the map of an OSNet by learnt weights is resampled for a crop of another size.
+    """
     for layer in model.layers:
         for variable in layer.weights:
             name = f"{layer.name}/{variable.name}"
+            if name == _POOLING and name in values:
+                values = values | {name: resampled_pooling(values[name], *variable.shape[-2:])}
             if name not in values or values[name].shape != tuple(variable.shape):
                 found = values[name].shape if name in values else "nothing"
                 raise TrainingError(

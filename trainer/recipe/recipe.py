@@ -152,6 +152,8 @@ class Recipe(Settings):
     losses: Losses = Losses(softmax=Softmax(), triplet=Triplet())
     """Regression and relational need a teacher."""
     backbone: BackboneName = "mobilenetv2"
+    """Of `osnet`, width 0.5 is Intel's person-reidentification-retail-0287 and 1 is -0277; it needs
+    `start_from`."""
     alpha: Positive = 1.0
     """Width of the network."""
     last_stride: Literal[1, 2] = 1
@@ -255,6 +257,23 @@ class Recipe(Settings):
             raise ValueError(
                 "start_share: expected start_from beside it, the network it takes a share of; set "
                 "it, or start_share to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _osnet_is_what_it_is(self) -> Recipe:
+        if self.backbone != "osnet":
+            return self
+        wrong = {
+            "pooling": self.pooling != "average",
+            "last_stride": self.last_stride != 1,
+            "imagenet": self.imagenet is not None,
+            "int8_rounding": any(stage.int8_rounding for stage in self.stages),
+        }
+        if given := [name for name, changed in wrong.items() if changed]:
+            raise ValueError(
+                f"{', '.join(given)}: expected nothing beside backbone osnet, which has no such "
+                "variants; leave it out"
             )
         return self
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 """A part of something, or a chance."""
-BackboneName: TypeAlias = Literal["mobilenetv2", "mobilenetv3-small", "mobilenetv3-large"]
+BackboneName: TypeAlias = Literal["mobilenetv2", "mobilenetv3-small", "mobilenetv3-large", "osnet"]
 
 
 class Settings(BaseModel):

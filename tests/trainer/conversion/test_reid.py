@@ -17,9 +17,11 @@ from small_osnet import DIMENSION, HEIGHT, WIDTH, SmallOsnet  # noqa: E402
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from edge_reid.matching.vectors import unit_rows  # noqa: E402
 from edge_reid.vision.embed import Embedder  # noqa: E402
-from trainer.conversion.ir_network import build_network  # noqa: E402
-from trainer.conversion.ir_operations import read_operations, rounded_operations  # noqa: E402
+from trainer.conversion.ir_operations import read_operations  # noqa: E402
 from trainer.conversion.openvino_ir import read_convolutions, read_nodes  # noqa: E402
+from trainer.export.operation_rounding import with_limits  # noqa: E402
+from trainer.network.operation_network import build_network  # noqa: E402
+from trainer.network.operations import rounded_operations  # noqa: E402
 
 pytestmark = pytest.mark.trainer
 
@@ -60,7 +62,7 @@ def test_a_crop_of_one_colour_has_an_embedding(ir: Path) -> None:
 
 
 def test_channels_made_alike_change_nothing_in_float(ir: Path, crops: np.ndarray) -> None:
-    alike, _ = reid.with_limits(reid.read_embedder(ir), crops)
+    alike, _ = with_limits(reid.read_embedder(ir), crops)
     given = np.asarray(build_network(alike)(crops.astype(np.float32)))
     assert given == pytest.approx(asked(ir, crops), abs=2e-4)
 

@@ -1,25 +1,24 @@
-"""What the operations of an IR compute, as a Keras network, channels last."""
+"""What operations compute, as a Keras network: to write to a file, or to train."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers, ops
 
 from edge_reid.core.errors import TrainingError
-from trainer.conversion.ir_operations import CONVOLUTIONS, Operation
 from trainer.network.fake_quant import Ranges
+from trainer.network.operations import CONVOLUTIONS, FloatArray, Operation
 
 Tensor: TypeAlias = Any
 
+_EPSILON = "epsilon"
 _SPATIAL = (1, 2)
-_BGR_TO_RGB = (2, 1, 0)
 _WIDE_ENOUGH = 128
 """Values side by side from which on kernels for each value are at their full speed."""
 
@@ -30,30 +29,85 @@ def build_network(
     batch: int | None = None,
     ranges: Ranges | None = None,
 ) -> keras.Model:
-    """(B, H, W, 3) RGB 0..255 → what the IR gives for the same picture in BGR.
+    """A network that cannot be trained: (B, H, W, 3) RGB 0..255 → (B, D).
 
     Args:
-        operations: of an IR.
+        operations: all it computes, the picture first.
         batch: how many pictures at once; None: any number.
         ranges: of the operations whose output is rounded; the others stay float.
 
-    Every operation ends with a layer of its name.
+    Every operation ends with a layer of its name (`layer_name`).
 
     Raises:
-        TrainingError: an operation is not known here.
+        TrainingError: an operation is none of an OSNet's.
     """
-    writer = _Writer(batch, frozenset(each.name for each in operations if each.relu))
+    return _built(operations, _Writer(batch, _from_zero_on(operations)), ranges or {})
+
+
+def build_trainable(operations: Sequence[Operation]) -> keras.Model:
+    """The same, any number of pictures at once, whose constants are the network's weights.
+
+    `trained` reads them back. Raises like `build_network`.
+    """
+    return _built(operations, _Writer(None, _from_zero_on(operations), trainable=True), {})
+
+
+def trained(operations: Sequence[Operation], network: keras.Model) -> tuple[Operation, ...]:
+    """The operations that `build_trainable` made a network of, with what it has learnt since."""
+    return tuple(_with_weights(operation, network) for operation in operations)
+
+
+def layer_name(operation: str) -> str:
+    """The layer that gives what an operation of this name gives."""
+    return f"{operation}_out"
+
+
+def unlike_osnet(got: str) -> TrainingError:
+    """The error of an operation that is not computed here as it would have to be."""
+    return TrainingError(
+        f"expected operations as in person-reidentification-retail-0277 (an OSNet), got {got}"
+    )
+
+
+class Constant(layers.Layer):  # type: ignore[misc]
+    """A layer that gives an array, which may be learnt, whatever goes in.
+
+    Attributes:
+        value: the variable.
+    """
+
+    def __init__(self, start: FloatArray, *, learnt: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._start, self._learnt = np.asarray(start, np.float32), learnt
+
+    def build(self, _shape: tuple[int, ...]) -> None:
+        self.value = self.add_weight(shape=self._start.shape, name="value", trainable=self._learnt)
+        self.value.assign(self._start)
+
+    def call(self, _x: Tensor) -> Tensor:
+        return ops.convert_to_tensor(self.value)
+
+    def compute_output_spec(self, _x: Tensor) -> keras.KerasTensor:
+        return keras.KerasTensor(self._start.shape, self.compute_dtype)
+
+
+def _built(operations: Sequence[Operation], writer: _Writer, ranges: Ranges) -> keras.Model:
     for operation in operations:
         value = writer.write(operation)
-        if ranges and operation.name in ranges:
+        if operation.name in ranges:
             value = quantised(value, *ranges[operation.name])
         writer.values[operation.name] = value
     first, last = operations[0].name, operations[-1].name
-    return keras.Model(writer.values[first], writer.values[last])
+    return keras.Model(writer.values[first], writer.values[last], name="embedder")
+
+
+def _from_zero_on(operations: Sequence[Operation]) -> frozenset[str]:
+    return frozenset(operation.name for operation in operations if operation.relu)
 
 
 def quantised(x: Tensor, low: float, high: float) -> Tensor:
     """Where the converter takes the scale and zero point of a map from."""
+    import tensorflow as tf  # noqa: PLC0415 - only a file to be rounded needs it
 
     def fake(values: Tensor) -> Tensor:
         return tf.quantization.fake_quant_with_min_max_vars(values, low, high)
@@ -66,12 +120,15 @@ class _Writer:
     batch: int | None
     from_zero_on: frozenset[str]
     """Operations that give nothing below 0."""
+    trainable: bool = False
     values: dict[str, Tensor] = field(default_factory=dict)
 
     def write(self, operation: Operation) -> Tensor:
         if operation.kind == "Parameter":
             return keras.Input(batch_shape=(self.batch, *operation.shape[1:]), name="image")
         sources = [self.values[source] for source in operation.sources]
+        if self.trainable and not _is_layer(operation):
+            operation = _with_constants(operation, sources[0])
         value = self._computed(operation, *sources)
         if operation.kind not in {*CONVOLUTIONS, "MVN"}:
             value = _scaled(value, operation)
@@ -79,26 +136,63 @@ class _Writer:
         return layers.Identity(name=layer_name(operation.name))(value)
 
     def _computed(self, operation: Operation, *sources: Tensor) -> Tensor:
-        compute = _KINDS.get(operation.kind)
+        kinds = _KINDS | _TRAINED_OTHERWISE if self.trainable else _KINDS
+        compute = kinds.get(operation.kind)
         if compute is None:
-            raise TrainingError(
-                f"IR: expected operations of a network like person-reidentification-retail-0277, "
-                f"got {operation.kind} {operation.name}"
-            )
-        _check_settings(operation)
-        if operation.kind in _OF_TWO and len(sources) == 1:
-            raise _other(operation, "a constant")  # that nothing before it can take in
+            raise unlike_osnet(f"{operation.kind} {operation.name}")
         if operation.kind == "MaxPool" and operation.sources[0] not in self.from_zero_on:
-            raise _other(operation, "values below 0")  # which the zeros around them would exceed
+            # The zeros around them would exceed some.
+            raise _other(operation, "values below 0")
         value = compute(operation, *sources)
         if tuple(value.shape[1:]) != operation.shape[1:]:
             raise _other(operation, f"a result of {operation.shape}")
         return value
 
 
-def layer_name(operation: str) -> str:
-    """The layer that gives what an operation of this name gives."""
-    return f"op{operation}"
+def _is_layer(operation: Operation) -> bool:
+    """Whether a layer of Keras holds its kernel."""
+    return operation.kind in CONVOLUTIONS and operation.is_map
+
+
+def _with_constants(operation: Operation, source: Tensor) -> Operation:
+    """The same with `Constant` layers in place of its arrays; epsilon is not learnt."""
+    return _holding(
+        operation,
+        {
+            what: Constant(array, learnt=what != _EPSILON, name=f"{operation.name}_{what}")(source)
+            for what, array in _arrays(operation).items()
+        },
+    )
+
+
+def _with_weights(operation: Operation, network: keras.Model) -> Operation:
+    if not _is_layer(operation):
+        learnt = {
+            what: network.get_layer(f"{operation.name}_{what}").get_weights()[0]
+            for what in _arrays(operation)
+        }
+        return _holding(operation, learnt)
+    kernel, *shift = network.get_layer(operation.name).get_weights()
+    depthwise = operation.kind == "GroupConvolution"
+    kernel = kernel.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
+    kernel = kernel[:, np.newaxis] if depthwise else kernel
+    return _holding(operation, {"kernel": kernel} | ({"shift": shift[0]} if shift else {}))
+
+
+def _arrays(operation: Operation) -> dict[str, FloatArray]:
+    """Its arrays by what they are: `kernel` or, of a norm, `epsilon`; `scale`; `shift`."""
+    first = _EPSILON if operation.kind == "MVN" else "kernel"
+    arrays = dict(zip([first], operation.constants, strict=False))
+    further = {"scale": operation.scale, "shift": operation.shift}
+    return arrays | {what: array for what, array in further.items() if array is not None}
+
+
+def _holding(operation: Operation, arrays: Mapping[str, Any]) -> Operation:
+    """The same with other arrays, or tensors."""
+    constants = tuple(arrays[what] for what in ("kernel", _EPSILON) if what in arrays)
+    return replace(
+        operation, constants=constants, scale=arrays.get("scale"), shift=arrays.get("shift")
+    )
 
 
 def _scaled(x: Tensor, operation: Operation) -> Tensor:
@@ -106,33 +200,22 @@ def _scaled(x: Tensor, operation: Operation) -> Tensor:
     return x if operation.shift is None else x + operation.shift
 
 
-def _reversed_channels(operation: Operation, x: Tensor) -> Tensor:
-    """The IR takes BGR and turns it into RGB; we give it RGB at once."""
-    if tuple(operation.constants[0].ravel()) != _BGR_TO_RGB:
-        raise TrainingError(
-            f"IR: expected a network that turns BGR into RGB first, got "
-            f"{operation.kind} {operation.name} of other indices"
-        )
-    return x
-
-
 def _convolution(operation: Operation, x: Tensor) -> Tensor:
     if not operation.is_map:
         return _convolution_to_one(operation, x)
     kernel = operation.constants[0]
     depthwise = operation.kind == "GroupConvolution"
-    if depthwise and kernel.shape[1:3] != (1, 1):
-        raise _other(operation, "groups of several channels")
     kernel = kernel[:, 0].transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
     if operation.scale is not None:
         kernel = kernel * (operation.scale[:, None] if depthwise else operation.scale)
-    stride, pad = (int(operation.settings[key].split(",")[0]) for key in ("strides", "pads_begin"))
+    stride, pad = operation.stride, operation.pad
     if stride > 1 and pad:  # "same" would pad an even side at its end alone
         x = layers.ZeroPadding2D(pad)(x)
     options: dict[str, Any] = {
         "strides": stride,
         "padding": "same" if stride == 1 and pad else "valid",
         "use_bias": operation.shift is not None,
+        "name": operation.name,
     }
     layer = (
         layers.DepthwiseConv2D(kernel.shape[:2], **options)
@@ -148,9 +231,10 @@ def _convolution_to_one(operation: Operation, x: Tensor) -> Tensor:
     """A convolution that leaves one value a channel: float, as few as they are."""
     kernel = operation.constants[0]
     if operation.kind == "GroupConvolution":
-        x = ops.sum(x * kernel[:, 0, 0].transpose(1, 2, 0), _SPATIAL, keepdims=True)
+        weights = ops.transpose(kernel[:, 0, 0], (1, 2, 0))
+        x = ops.sum(x * weights, _SPATIAL, keepdims=True)
     else:
-        x = ops.matmul(x, kernel[:, :, 0, 0].T)
+        x = ops.matmul(x, ops.transpose(kernel[:, :, 0, 0]))
     return _scaled(x, operation)
 
 
@@ -208,25 +292,17 @@ def _float_mean(x: Tensor, axes: tuple[int, ...], *, keepdims: bool = False) -> 
 
 def _largest(operation: Operation, x: Tensor) -> Tensor:
     """Of values from 0 on, so that 0 around them changes nothing."""
-    kernel, stride, pad = _window(operation)
-    x = layers.ZeroPadding2D(pad)(x) if pad else x
-    return layers.MaxPooling2D(kernel, stride)(x)
+    x = layers.ZeroPadding2D(operation.pad)(x) if operation.pad else x
+    return layers.MaxPooling2D(operation.window, operation.stride)(x)
 
 
 def _mean_pooled(operation: Operation, x: Tensor) -> Tensor:
     """As a depthwise convolution, for which there are faster integer kernels than for a pool."""
-    kernel, stride, _ = _window(operation)
-    layer = layers.DepthwiseConv2D(kernel, stride, use_bias=False)
+    side = operation.window
+    layer = layers.DepthwiseConv2D(side, operation.stride, use_bias=False)
     layer.build(x.shape)
-    layer.set_weights([np.full((kernel, kernel, x.shape[-1], 1), kernel**-2, np.float32)])
+    layer.set_weights([np.full((side, side, x.shape[-1], 1), side**-2, np.float32)])
     return layer(x)
-
-
-def _window(operation: Operation) -> tuple[int, int, int]:
-    kernel, stride, pad = (
-        int(operation.settings[key].split(",")[0]) for key in ("kernel", "strides", "pads_begin")
-    )
-    return kernel, stride, pad
 
 
 def _reshaped(operation: Operation, x: Tensor) -> Tensor:
@@ -236,52 +312,17 @@ def _reshaped(operation: Operation, x: Tensor) -> Tensor:
     return ops.reshape(x, (-1, *operation.shape[1:]))
 
 
-def _matrix_product(operation: Operation, x: Tensor) -> Tensor:
-    matrix = operation.constants[0]
-    return ops.matmul(x, matrix.T if operation.settings.get("transpose_b") == "true" else matrix)
-
-
 def _leaky(operation: Operation, x: Tensor) -> Tensor:
     """PReLU (He et al., ICCV 2015) with one slope."""
-    if operation.constants[0].size != 1:
-        raise _other(operation, "a slope for each channel")
-    return ops.maximum(x, 0.0) + float(operation.constants[0].item()) * ops.minimum(x, 0.0)
-
-
-def _check_settings(operation: Operation) -> None:
-    """Raise TrainingError if it is not as it is done here, which would give something else."""
-    given = {key: value.replace(" ", "") for key, value in operation.settings.items()}
-    for key, done in _DONE.items():
-        if given.get(key, done).lower() != done:
-            raise _other(operation, f"{key} {given[key]}")
-    if given.get("pads_begin") != given.get("pads_end"):
-        raise _other(operation, f"pads_end {given['pads_end']}")
-    if uneven := [key for key in _BOTH_WAYS if len(set(given.get(key, "").split(","))) > 1]:
-        raise _other(operation, f"{uneven[0]} {given[uneven[0]]}")
+    slope = ops.reshape(operation.constants[0], ())
+    return ops.maximum(x, 0.0) + slope * ops.minimum(x, 0.0)
 
 
 def _other(operation: Operation, got: str) -> TrainingError:
-    return TrainingError(
-        "IR: expected operations as in person-reidentification-retail-0277, got "
-        f"{operation.kind} {operation.name} with {got}"
-    )
+    return unlike_osnet(f"{operation.kind} {operation.name} with {got}")
 
-
-_DONE = {
-    "dilations": "1,1",
-    "auto_pad": "explicit",
-    "rounding_type": "floor",
-    "eps_mode": "inside_sqrt",
-    "normalize_variance": "true",
-}
-"""Settings, and how alone they are done here."""
-_BOTH_WAYS = ("strides", "pads_begin", "kernel")
-"""Settings that are the same for height and width."""
-_OF_TWO = ("Add", "Multiply")
-"""Kinds that here are of two maps; with a constant they are part of what is before them."""
 
 _KINDS: dict[str, Callable[..., Tensor]] = {
-    "Gather": _reversed_channels,
     "Convolution": _convolution,
     "GroupConvolution": _convolution,
     "MVN": _normalised,
@@ -292,6 +333,9 @@ _KINDS: dict[str, Callable[..., Tensor]] = {
     "Add": lambda _, x, y: layers.Add()([x, y]),
     "Multiply": lambda _, x, y: layers.Multiply()([x, y]),
     "Sigmoid": lambda _, x: ops.sigmoid(x),
-    "MatMul": _matrix_product,
+    "MatMul": lambda operation, x: ops.matmul(x, operation.constants[0]),
     "PReLU": _leaky,
+}
+_TRAINED_OTHERWISE: dict[str, Callable[..., Tensor]] = {
+    "AvgPool": lambda operation, x: layers.AveragePooling2D(operation.window, operation.stride)(x),
 }
