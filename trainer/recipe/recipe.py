@@ -20,6 +20,7 @@ RECIPE = "recipe.json"
 Precision: TypeAlias = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 SIZE_STEP_PX = 16
 """Halves without a remainder, down to the sixteenth that `last_stride` 1 embeds."""
+_OSNET_WIDTHS = (0.5, 1.0)
 Pixels: TypeAlias = Annotated[int, Field(gt=0, multiple_of=SIZE_STEP_PX)]
 PerChannel: TypeAlias = tuple[float, float, float]
 
@@ -264,6 +265,11 @@ class Recipe(Settings):
     def _osnet_is_what_it_is(self) -> Recipe:
         if self.backbone != "osnet":
             return self
+        if self.alpha not in _OSNET_WIDTHS:
+            raise ValueError(
+                f"alpha: expected 0.5 or 1 of backbone osnet, got {self.alpha:g}; its gates need "
+                "channels in groups of 16"
+            )
         wrong = {
             "pooling": self.pooling != "average",
             "last_stride": self.last_stride != 1,

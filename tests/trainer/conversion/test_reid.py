@@ -12,7 +12,9 @@ pytest.importorskip("openvino")
 reid = pytest.importorskip("trainer.conversion.reid", reason="needs TensorFlow")
 
 import openvino  # noqa: E402
+from osnet_ir import write_ir  # noqa: E402
 from small_osnet import DIMENSION, HEIGHT, WIDTH, SmallOsnet  # noqa: E402
+from support.drawn_osnet import ALPHA, drawn_osnet  # noqa: E402
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from edge_reid.matching.vectors import unit_rows  # noqa: E402
@@ -20,8 +22,10 @@ from edge_reid.vision.embed import Embedder  # noqa: E402
 from trainer.conversion.ir_operations import read_operations  # noqa: E402
 from trainer.conversion.openvino_ir import read_convolutions, read_nodes  # noqa: E402
 from trainer.export.operation_rounding import with_limits  # noqa: E402
+from trainer.network.model import build_embedder, load_start  # noqa: E402
 from trainer.network.operation_network import build_network  # noqa: E402
 from trainer.network.operations import rounded_operations  # noqa: E402
+from trainer.recipe.recipe import make_recipe  # noqa: E402
 
 pytestmark = pytest.mark.trainer
 
@@ -161,6 +165,27 @@ def test_the_command_says_in_one_line_what_it_lacks(ir: Path, tmp_path: Path) ->
         with pytest.raises(SystemExit, match=f"error: .*{said}"):
             reid.main([*arguments, "--out", str(tmp_path / "out.tflite")])
     assert not (tmp_path / "out.tflite").exists()
+
+
+def test_weights_to_train_further_compute_what_the_ir_does(tmp_path: Path) -> None:
+    ir, weights = write_ir(drawn_osnet(), tmp_path / "osnet.xml"), tmp_path / "start.npz"
+    reid.main([str(ir), "--weights", str(weights)])
+    stage = {"height_px": 64, "width_px": 32, "epochs": 1}
+    recipe = make_recipe(
+        {"sources": [{"path": "people"}], "stages": [stage], "backbone": "osnet", "alpha": ALPHA}
+        | {"dimension": drawn_osnet()[-1].shape[-1], "start_from": weights}
+    )
+    network = build_embedder(recipe, 64, 32)
+    load_start(network, recipe)
+    crops = RNG.integers(0, 256, (4, 64, 32, 3), np.uint8)
+    given = np.asarray(network(crops.astype(np.float32)))
+    assert given == pytest.approx(asked(ir, crops), rel=1e-3)
+
+
+def test_weights_are_made_of_no_other_network(ir: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"small.xml: expected the OSNet of person-reidentif"):
+        reid.main([str(ir), "--weights", str(tmp_path / "start.npz")])
+    assert not (tmp_path / "start.npz").exists()
 
 
 def test_a_detector_is_not_made_of_an_embedder(ir: Path) -> None:

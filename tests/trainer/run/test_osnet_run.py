@@ -1,0 +1,106 @@
+"""An OSNet is trained, stopped and exported as a MobileNet is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.trainer
+pytest.importorskip("tensorflow", reason="needs TensorFlow")
+
+from support.drawn_osnet import ALPHA, DIMENSION, drawn_osnet  # noqa: E402
+from support.small_runs import draw_people  # noqa: E402
+
+from edge_reid.cli.main import main  # noqa: E402
+from edge_reid.core.errors import TrainingError  # noqa: E402
+from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
+from trainer.export.export import ExportOptions, export_run  # noqa: E402
+from trainer.network.model import load_run, save_weights  # noqa: E402
+from trainer.network.operation_network import build_trainable  # noqa: E402
+from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
+from trainer.run.train import start_run  # noqa: E402
+
+SIZE = {"height_px": 64, "width_px": 32, "warmup_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Head first, then all of it, from weights of crops twice as high."""
+    folder = tmp_path_factory.mktemp("osnet")
+    start = folder / "start.npz"
+    save_weights(build_trainable(drawn_osnet(128, 64)), start)
+    start_run(osnet_recipe(draw_people(folder / "people"), start), folder / "run")
+    return folder / "run"
+
+
+def osnet_recipe(people: Path, start: Path) -> Recipe:
+    head = SIZE | {"epochs": 1, "frozen_blocks": 18, "learning_rate": 1e-3}
+    whole = SIZE | {"epochs": 2, "frozen_blocks": 0, "learning_rate": 3e-4}
+    return make_recipe(
+        {
+            "sources": [{"path": people, "terms": "generated, free"}],
+            "stages": [head, whole],
+            "start_from": start,
+            "backbone": "osnet",
+            "alpha": ALPHA,
+            "dimension": DIMENSION,
+            "hold_out": 4,
+            "identities_per_batch": 4,
+            "images_per_identity": 3,
+            "ema": 0.5,
+        }
+    )
+
+
+def test_it_learns_in_all_its_parts(run: Path) -> None:
+    before = np.load(run.parent / "start.npz")
+    after = np.load(run / "weights.npz")
+    moved = {name for name in before if name in after and "_epsilon" not in name}
+    moved -= {"pool_kernel/value"}  # another size
+    assert all(not np.array_equal(before[name], after[name]) for name in moved)
+    epsilons = [name for name in before if "_epsilon" in name]
+    assert all(np.array_equal(before[name], after[name]) for name in epsilons)
+
+
+def test_its_file_computes_what_it_computes(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "small.tflite"
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", str(run), "--budget", "100", "--out", str(out)])
+    printed = capsys.readouterr().out
+    assert "fine-tuned" not in printed  # through the rounding: nothing does that with an OSNet
+    manifest = load_embedding_manifest(out)
+    assert (manifest.input_height_px, manifest.input_width_px) == (64, 32)
+    assert manifest.dimension == DIMENSION
+    assert manifest.metrics["held_out_cosine_mean"] > 0.97
+    assert "osnet α 0.5" in manifest.source
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (ExportOptions(precision="int16x8"), "got int16x8"),
+        (ExportOptions(fine_tune_minutes=1), "got --fine-tune"),
+        (ExportOptions(mirror=True), "got --mirror"),
+    ],
+)
+def test_what_is_not_made_of_it_is_refused(
+    run: Path, tmp_path: Path, options: ExportOptions, said: str
+) -> None:
+    with pytest.raises(TrainingError, match=f"expected of an osnet an int8 or float file .*{said}"):
+        export_run(run, tmp_path / "no.tflite", options)
+
+
+def test_a_checkpoint_of_it_is_read_back(run: Path, tmp_path: Path) -> None:
+    """`--checkpoint` keeps float16 weights, to fine-tune from."""
+    loaded = load_run(run)
+    save_weights(loaded.embedder, tmp_path / "half.npz", "float16")
+    half = np.load(tmp_path / "half.npz")
+    assert {name.split("/")[0] for name in half} >= {
+        "stem_conv",
+        "pool_kernel",
+        "embedding_prelu_kernel",
+    }
