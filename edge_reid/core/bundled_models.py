@@ -29,6 +29,10 @@ EMBEDDINGS = (EMBEDDING, SMALLER_EMBEDDING, OPEN_EMBEDDING, LARGE_OPEN_EMBEDDING
 """All that are shipped."""
 CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
 """The float weights behind `EMBEDDING`, which fine-tuning starts from."""
+OPEN_CHECKPOINT = "person_reid_open.weights.npz"
+"""Those behind `OPEN_EMBEDDING`, likewise."""
+MODEL_OF = {CHECKPOINT: EMBEDDING, OPEN_CHECKPOINT: OPEN_EMBEDDING}
+"""What is shipped of each of the two: as a device runs it."""
 
 _DEFAULTS: dict[ModelKind, str] = {"detector": DETECTOR, "embedding": EMBEDDING}
 _SHIPPED: dict[ModelKind, tuple[str, ...]] = {"detector": DETECTORS, "embedding": EMBEDDINGS}

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.manifest import EmbeddingManifest, file_sha256, load_embedding_manifest
 from trainer.export.quantize import Precision
 from trainer.network.model import Run
@@ -83,10 +82,10 @@ def _origin(recipe: Recipe) -> _Origin:
     if start is None:
         return _Origin("", (), _AS_DATA_ALLOW, PictureSketch())
     words = f", started from {start.name}"
-    if start.name != CHECKPOINT:
+    if recipe.shipped_start is None:
         unknown = f"{start.name}, which it started from: data not known"
         return _Origin(words, (unknown,), f"{_AS_DATA_ALLOW}, and {start.name}", PictureSketch())
-    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    shipped = load_embedding_manifest(recipe.shipped_start)
     licence = f"{_AS_DATA_ALLOW}, and {start.name}: {shipped.licence}"
     pictures = PictureSketch.from_text(shipped.training_pictures)
     return _Origin(words, shipped.training_data, licence, pictures)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 
+from edge_reid.core.bundled_models import MODEL_OF, shipped_model
 from edge_reid.core.errors import ConfigError
 from edge_reid.core.validation_errors import describe_mistakes
 from trainer.recipe.augment_settings import PRESETS, STANDARD, AugmentConfig
@@ -282,6 +283,12 @@ class Recipe(Settings):
                 "variants; leave it out"
             )
         return self
+
+    @property
+    def shipped_start(self) -> Path | None:
+        """The shipped model whose weights it starts from, if it does."""
+        model = MODEL_OF.get(self.start_from.name) if self.start_from else None
+        return shipped_model(model) if model else None
 
     @property
     def trained_on(self) -> tuple[DataSource | Unlabelled, ...]:

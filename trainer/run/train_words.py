@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import CHECKPOINT, MODEL_OF, OPEN_CHECKPOINT, shipped_model
 from edge_reid.core.errors import TrainingError, UsageError
 from edge_reid.core.manifest import load_embedding_manifest
 from trainer.network.backbone import BLOCK_COUNT
@@ -16,7 +16,10 @@ from trainer.recipe.recipe import RECIPE, SIZE_STEP_PX, make_recipe, read_recipe
 from trainer.run.run_curves import read_curves
 from trainer.run.train import resume_run, start_run
 
-_SHIPPED_NETWORK = "mobilenetv2", 1.0
+_DEFAULT_NETWORK = "mobilenetv2", 1.0
+_SHIPPED = {"shipped": CHECKPOINT, "open": OPEN_CHECKPOINT}
+_NETWORKS = {"shipped": _DEFAULT_NETWORK, "open": ("osnet", 0.5)}
+"""Backbone and width of the weights that `--start` calls so."""
 _ALL_BLOCKS = BLOCK_COUNT + 1
 _DISTILLING = {"regression": 8.0, "relational": 30.0, "softmax": 0.3, "triplet": 0.3}
 """Most of the pull towards the teacher: in short training it teaches more than identities do."""
@@ -48,11 +51,7 @@ def train(
     height_px, width_px = parse_size(size)
     at_size = {"height_px": height_px, "width_px": width_px}
     weights = start_settings(start)
-    if start == "shipped" and (backbone, alpha) != _SHIPPED_NETWORK:
-        raise UsageError(
-            f"train: expected --start imagenet or a file for {backbone} {alpha:g}, got none; the "
-            "shipped checkpoint is of mobilenetv2 1"
-        )
+    backbone, alpha = _network(start, backbone, alpha)
     tuning = "start_from" in weights
     # What is already a re-ID network would be shaken out of place by the larger steps.
     rates = (1e-3, 3e-4) if tuning else (3e-3, 1e-3)
@@ -77,6 +76,19 @@ def train(
     settings |= {"losses": _DISTILLING} if teacher else {}
     settings |= weights
     _finish(start_run(make_recipe(settings), out), out)
+
+
+def _network(start: str, backbone: str, alpha: float) -> tuple[str, float]:
+    """The network that is trained: that of shipped weights, or as asked for."""
+    shipped = _NETWORKS.get(start)
+    if shipped is None:
+        return backbone, alpha
+    if (backbone, alpha) not in {_DEFAULT_NETWORK, shipped}:
+        raise UsageError(
+            f"train: expected --start imagenet or a file for {backbone} {alpha:g}, got "
+            f"{start}; these weights are of {shipped[0]} {shipped[1]:g}"
+        )
+    return shipped
 
 
 def train_recipe(recipe: Path, out: Path) -> None:
@@ -108,12 +120,13 @@ def start_settings(start: str) -> dict[str, Any]:
     """
     if start == "imagenet":
         return {}
-    path = shipped_model(CHECKPOINT) if start == "shipped" else Path(start)
+    path = shipped_model(_SHIPPED[start]) if start in _SHIPPED else Path(start)
     if not path.is_file():
         raise TrainingError(
             f"--start {start}: expected a .npz checkpoint, a torchvision .pth or a "
             f"keras.applications .h5, got no file "
-            f"{path}; --start imagenet downloads ImageNet weights"
+            f"{path}; --start open begins with the shipped weights under Apache-2.0, --start "
+            "imagenet downloads ImageNet's"
         )
     if path.suffix == ".tflite":
         raise TrainingError(
@@ -127,8 +140,8 @@ def start_settings(start: str) -> dict[str, Any]:
 
 def _grey_world(start: Path) -> float:
     """What the crops of the network had that is fine-tuned, as far as is noted beside it."""
-    if start == shipped_model(CHECKPOINT):
-        return load_embedding_manifest(shipped_model(EMBEDDING)).grey_world
+    if start.name in MODEL_OF and start == shipped_model(start.name):
+        return load_embedding_manifest(shipped_model(MODEL_OF[start.name])).grey_world
     recipe = start.with_name(RECIPE)
     return read_recipe(recipe).grey_world if recipe.is_file() else 0.0
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from edge_reid.core.bundled_models import CHECKPOINT, EMBEDDING, shipped_model
 from edge_reid.core.errors import TrainingError
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.matching.threshold import accepted_share
@@ -56,13 +56,16 @@ def with_thresholds(
     except TrainingError as error:
         return _borrowed(manifest, recipe, str(error))
     said = f"measured on {measured.people} people held out"
-    if not _is_fine_tune(recipe) or _reaches_far_enough(measured):
+    start = recipe.shipped_start
+    if start is None or _reaches_far_enough(measured, start):
         return measured.written_into(manifest), said
-    return _continued(manifest, measured)
+    return _continued(manifest, measured, start)
 
 
-def _continued(manifest: EmbeddingManifest, measured: Measured) -> tuple[EmbeddingManifest, str]:
-    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+def _continued(
+    manifest: EmbeddingManifest, measured: Measured, start: Path
+) -> tuple[EmbeddingManifest, str]:
+    shipped = load_embedding_manifest(start)
     own = table(measured.impostor)
     impostor = with_tail(own, shipped.impostor_quantiles)
     several = moved_alike(
@@ -100,9 +103,9 @@ def missed_beside_start(
         reports: the file's scores on people held out, or on photos held out.
         recipe: of its run.
     """
-    if not _is_fine_tune(recipe) or not reports or not manifest.impostor_quantiles:
+    start = recipe.shipped_start
+    if start is None or not reports or not manifest.impostor_quantiles:
         return ()
-    start = shipped_model(EMBEDDING)
     quantiles = load_embedding_manifest(start).impostor_quantiles
     before = [
         _decided(report.split, embed_with_file(start, report.split.data.paths))
@@ -126,23 +129,19 @@ def _decided(split: Split, crops: CropEmbeddings) -> Decisions:
     )
 
 
-def _reaches_far_enough(measured: Measured) -> bool:
+def _reaches_far_enough(measured: Measured, start: Path) -> bool:
     """Whether the table measured is one to decide by, rather than the shipped one."""
     own = table(measured.impostor)
-    shipped = load_embedding_manifest(shipped_model(EMBEDDING)).impostor_quantiles
+    shipped = load_embedding_manifest(start).impostor_quantiles
     return supports_galleries(own) or own[-1][0] <= shipped[-1][0]
-
-
-def _is_fine_tune(recipe: Recipe) -> bool:
-    return recipe.start_from is not None and recipe.start_from.name == CHECKPOINT
 
 
 def _borrowed(
     manifest: EmbeddingManifest, recipe: Recipe, reason: str
 ) -> tuple[EmbeddingManifest, str]:
-    if not _is_fine_tune(recipe):
+    if recipe.shipped_start is None:
         return manifest, f"none, the device will refuse this model: {reason}; {_BETTER}"
-    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    shipped = load_embedding_manifest(recipe.shipped_start)
     borrowed = {
         "impostor_quantiles": shipped.impostor_quantiles,
         "impostor_quantiles_by_templates": shipped.impostor_quantiles_by_templates,

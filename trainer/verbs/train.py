@@ -25,10 +25,13 @@ def train(
     recipe: Annotated[Path | None, typer.Option(help="All settings from a JSON file.")] = None,
     start: Annotated[
         str,
-        typer.Option(help="shipped, imagenet (downloaded), or a run's .npz, a .pth or .h5 file."),
+        typer.Option(
+            help="shipped (for research), open (Apache-2.0), imagenet (downloaded), or a file: "
+            "a run's .npz, .pth or .h5."
+        ),
     ] = "shipped",
     backbone: Annotated[
-        str, typer.Option(help="mobilenetv2, mobilenetv3-large or mobilenetv3-small.")
+        str, typer.Option(help="mobilenetv2, mobilenetv3-large, mobilenetv3-small or osnet.")
     ] = "mobilenetv2",
     alpha: Annotated[float, typer.Option(help="Width of the backbone.")] = 1.0,
     teacher: Annotated[
@@ -54,7 +57,7 @@ def train(
 ) -> None:
     """Train an embedding model on person crops.
 
-    A MobileNet is fine-tuned: new layers first, then most of the base.
+    A MobileNet is fine-tuned (with --start open an OSNet): new layers first, then most of the base.
 
     Losses, augmentation, stages and all else are settings of a recipe: the recipe.json in a run's
     folder shows every one; change a copy and give it as --recipe.
