@@ -276,6 +276,7 @@ class Recipe(Settings):
             "last_stride": self.last_stride != 1,
             "imagenet": self.imagenet is not None,
             "int8_rounding": any(stage.int8_rounding for stage in self.stages),
+            "precision": self.precision not in {"auto", "float32"},
         }
         if given := [name for name, changed in wrong.items() if changed]:
             raise ValueError(

@@ -147,7 +147,7 @@ def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
         ("run", f"{run.name}, float32"),
         ("input", f"{last.height_px} × {last.width_px} px RGB"),
         ("embedding", f"{recipe.dimension} numbers, unit length"),
-        ("network", f"{recipe.backbone} α {recipe.alpha:g}, {recipe.pooling} pooling"),
+        ("network", _network(recipe)),
         (
             "stages",
             "; ".join(f"{s.epochs:g} epochs at {s.height_px}×{s.width_px}" for s in recipe.stages),
@@ -156,6 +156,11 @@ def _run_facts(run: Path, recipe: Recipe) -> tuple[Fact, ...]:
         ("teachers", ", ".join(t.path.name for t in recipe.teachers) or "none"),
         ("trained on", "; ".join(f"{s.path.name}: {s.terms}" for s in recipe.trained_on)),
     )
+
+
+def _network(recipe: Recipe) -> str:
+    pooling = "" if recipe.backbone == "osnet" else f", {recipe.pooling} pooling"
+    return f"{recipe.backbone} α {recipe.alpha:g}{pooling}"
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

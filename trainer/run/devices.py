@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import keras
 
-from trainer.recipe.recipe import Precision
+from trainer.recipe.recipe import Recipe
 
 
 def accelerators() -> int:
@@ -19,14 +19,17 @@ def accelerators() -> int:
     return sum(not name.startswith("cpu") for name in keras.distribution.list_devices())
 
 
-def chosen_precision(asked: Precision) -> str:
+def chosen_precision(recipe: Recipe) -> str:
     """A Keras dtype policy: what was asked, or by `auto` bfloat16 where there is an accelerator.
 
     bfloat16 has float32's range, so losses need no scaling. GPUs before NVIDIA's Ampere are
-    better served by mixed_float16.
+    better served by mixed_float16. An OSNet takes the variance of pixels, for which both have too
+    few digits.
     """
-    if asked != "auto":
-        return asked
+    if recipe.precision != "auto":
+        return recipe.precision
+    if recipe.backbone == "osnet":
+        return "float32"
     return "mixed_bfloat16" if accelerators() else "float32"
 
 

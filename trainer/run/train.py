@@ -81,7 +81,7 @@ def _run_stages(recipe: Recipe, run: Path, data: RunData) -> dict[str, float]:
     at = _reached(saved)
     if at.stage >= len(recipe.stages):
         raise TrainingError(f"run {run}: all its stages are done; export it, or add a stage")
-    precision = chosen_precision(recipe.precision)
+    precision = chosen_precision(recipe)
     write_environment(run, data, at, precision)
     teaching = find_teaching(
         recipe, data.training_paths, Seen(data.training_cameras, data.training_people), run
