@@ -3,7 +3,7 @@
 DATA is a labelled set of cameras that the shipped model never saw, with eight photos or more of
 each person. Some people are yours: of each camera the earlier half of their photos is trained on,
 and a few of these are enrolled; the later half walks by. All others are strangers. Train and
-export (with the mirror image, as the shipped file) are the verbs, in processes of their own with
+export (of the default with the mirror image, as it is shipped) are the verbs, in processes of their own with
 one thread each, and train for as many steps as they do by themselves: a limit of minutes would
 end them early on a busy machine. Gallery, threshold and decision are the agent's code, a photo at a
 time.
@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_reid.agent.policy import MatchPolicy
-from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import EMBEDDING, OPEN_EMBEDDING, shipped_model
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.types import Embedding, GallerySnapshot, Known
@@ -43,6 +43,8 @@ from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_with_file
 
 FEWEST_PHOTOS = 8
+STARTS = {"shipped": EMBEDDING, "open": OPEN_EMBEDDING}
+"""What `train --start` begins with, as it is shipped."""
 MOST_STRANGERS = 200
 """Photos of strangers looked up, evenly of all."""
 
@@ -83,6 +85,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs="+", default=[10, 60])
     parser.add_argument("--templates", type=int, default=2, help="enrolled of each person")
     parser.add_argument("--photos", type=int, default=4, help="unseen ones of each person")
+    parser.add_argument("--start", choices=tuple(STARTS), default="shipped")
     parser.add_argument("--draws", type=int, default=1, help="of people, for each number of them")
     options = parser.parse_args()
     table = Table(title=f"{options.data}", title_justify="left")
@@ -101,7 +104,7 @@ def main() -> None:
     for people in options.people:
         for draw in range(1, options.draws + 1):
             made = task(data, people, options.templates, options.photos, draw)
-            for row in rows(made):
+            for row in rows(made, options.start):
                 table.add_row(str(people), *row)
     Console(width=120).print(table)
 
@@ -150,13 +153,13 @@ def spread(photos: Sequence[Photo], count: int) -> list[Photo]:
     return [photos[number] for number in chosen]
 
 
-def rows(made: Task) -> Iterator[tuple[str, ...]]:
+def rows(made: Task, start: str) -> Iterator[tuple[str, ...]]:
     """Cells of the shipped model, and of the fine-tune of it."""
-    shipped = shipped_model(EMBEDDING)
-    yield ("shipped", *cells(made, looked_up(shipped, made)), "")
+    shipped = shipped_model(STARTS[start])
+    yield (start, *cells(made, looked_up(shipped, made)), "")
     with TemporaryDirectory() as folder:
         began_s = time.monotonic()
-        model, refusal = fine_tune(made, Path(folder))
+        model, refusal = fine_tune(made, start, Path(folder))
         took = f"{(time.monotonic() - began_s) / 60:.1f}"
         title = f"fine-tune{', refused' if refusal else ''}"
         yield (title, *cells(made, looked_up(model, made)), took)
@@ -174,15 +177,16 @@ def cells(made: Task, hits: Hits) -> tuple[str, ...]:
     )
 
 
-def fine_tune(made: Task, folder: Path) -> tuple[Path, str]:
+def fine_tune(made: Task, start: str, folder: Path) -> tuple[Path, str]:
     """The file that a user gets, and why `export` refuses it; nothing where it does not."""
     data, run, model = folder / "mine", folder / "run", folder / "mine.tflite"
     for number, photo in enumerate(made.trained):
         (data / photo.person).mkdir(parents=True, exist_ok=True)
         link = data / photo.person / f"{number:05}{photo.path.suffix}"
         link.symlink_to(photo.path.resolve())
-    verb("train", data, "--out", run)
-    refused = verb("export", run, "--out", model, "--mirror", can_fail=True)
+    verb("train", data, "--start", start, "--out", run)
+    mirror = ["--mirror"] if start == "shipped" else []
+    refused = verb("export", run, "--out", model, *mirror, can_fail=True)
     return (model.with_suffix(".refused.tflite"), refused) if refused else (model, "")
 
 
