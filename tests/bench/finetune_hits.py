@@ -3,8 +3,8 @@
 DATA is a labelled set of cameras that the shipped model never saw, with eight photos or more of
 each person. Some people are yours: of each camera the earlier half of their photos is trained on,
 and a few of these are enrolled; the later half walks by. All others are strangers. Train and
-export (of the default with the mirror image, as it is shipped) are the verbs, in processes of their own with
-one thread each, and train for as many steps as they do by themselves: a limit of minutes would
+export (of the default with its mirror image, as it is shipped) are verbs, in processes of their own
+with one thread each, and train for as many steps as they do by themselves: a limit of minutes would
 end them early on a busy machine. Gallery, threshold and decision are the agent's code, a photo at a
 time.
 
