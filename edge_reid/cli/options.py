@@ -59,14 +59,17 @@ def shipped_by_name(kind: ModelKind) -> Callable[..., Any]:
     return found
 
 
-ModelOption = Annotated[
-    Path | None,
-    typer.Option(
+def model_option(default: str) -> Any:
+    """`--model`, with the default that its help tells."""
+    return typer.Option(
         "--model",
-        help="Embedding model: a file, or the name of a shipped one. [default: the shipped one]",
+        help=f"Embedding model: a file, or the name of a shipped one. [default: {default}]",
         callback=shipped_by_name("embedding"),
-    ),
-]
+    )
+
+
+ModelOption = Annotated[Path | None, model_option("the shipped one")]
+GalleryModelOption = Annotated[Path | None, model_option("the gallery's")]
 DetectorOption = Annotated[
     Path | None,
     typer.Option(
