@@ -50,6 +50,12 @@ def test_its_people_are_enrolled_and_compared_with_its_model(
     assert "look like two people" in refused.complaint
 
 
+def test_list_names_the_model_and_its_id(edge_reid: Command, gallery: Path) -> None:
+    model_id = load_embedding_manifest(shipped_model(SMALLER_EMBEDDING)).model_id
+    said = edge_reid("gallery", "list", "--gallery", gallery).out
+    assert f"0 people, model {NAME} ({model_id}), gallery version 0" in said
+
+
 def test_another_model_that_is_named_is_refused_as_before(
     edge_reid: Command, gallery: Path, tmp_path: Path
 ) -> None:
