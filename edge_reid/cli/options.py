@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_reid.core.bundled_models import ModelKind, model_file
+from edge_reid.core.bundled_models import ModelKind, model_file, model_mistake, wanted_model
 from edge_reid.core.errors import UsageError
 
 DEFAULT_GALLERY = Path("gallery.db")
@@ -41,18 +41,24 @@ TemplateOption = Annotated[
 
 
 # Models, and what runs them
-def shipped_by_name(kind: ModelKind) -> Callable[..., Any]:
-    """For the `callback` of an option or argument that takes models: names of shipped ones become
-    their paths.
+def shipped_by_name(kind: ModelKind, *, or_run: bool = False) -> Callable[..., Any]:
+    """For the `callback` of an option or argument that takes models, or runs as well: names of
+    shipped ones become their paths, and what can be none is wrong usage.
     """
+
+    def file_of(given: Path) -> Path:
+        if given == Path() and not or_run:
+            raise ValueError(f"{wanted_model(kind)}, got an empty name; leave it out, or name one")
+        file = model_file(given, kind)
+        if mistake := model_mistake(file, kind, or_run=or_run):
+            raise ValueError(mistake)
+        return file
 
     def found(parameter: typer.CallbackParam, given: Any) -> Any:
         if given is None:
             return None
         try:
-            if isinstance(given, Path):
-                return model_file(given, kind)
-            return [model_file(path, kind) for path in given]
+            return file_of(given) if isinstance(given, Path) else list(map(file_of, given))
         except ValueError as error:
             raise UsageError(f"{parameter.metavar or parameter.opts[0]}: {error}") from None
 

@@ -65,14 +65,47 @@ def model_file(given: Path, kind: ModelKind, folder: Path = Path()) -> Path:
         return folder / given
     name = given.name.removesuffix(_SUFFIX) + _SUFFIX
     for file in (folder / given, folder / name):
-        if os.path.exists(file):  # noqa: PTH110 - Path.exists raises if the name is too long
+        if _exists(file):
             return file
     if name not in _SHIPPED[kind]:
-        raise ValueError(
-            f'expected a file or the name of a shipped {_WORDS[kind]}, got "{given}"; shipped are '
-            f"{shipped_names(kind)}"
-        )
+        raise ValueError(f'{wanted_model(kind)}, got "{given}"; shipped are {shipped_names(kind)}')
     return shipped_model(name)
+
+
+def model_mistake(file: Path, kind: ModelKind, *, or_run: bool = False) -> str | None:
+    """What is wrong with a path as that of a model, before anything is read; None: it may be one.
+
+    Args:
+        file: as somebody gave it, or `model_file` found it. Of a shipped one loading it says more.
+        kind: what the model is for.
+        or_run: whether it may be a folder, of a training run.
+    """
+    why = "" if is_shipped(file) else _why_none(file, or_run=or_run)
+    run = ", or the folder of a run" if or_run else ""
+    line = f"{wanted_model(kind)}{run}, got {file}, {why}; shipped are {shipped_names(kind)}"
+    return line if why else None
+
+
+def _why_none(file: Path, *, or_run: bool) -> str:
+    """Why a path is not a model's, nor perhaps a run's; empty: it may be."""
+    if _is_folder(file):
+        return "" if or_run else "which is a folder"
+    if not _exists(file):
+        return "which is not there"
+    return "which is a CSV of pictures" if file.suffix.lower() == ".csv" else ""
+
+
+def wanted_model(kind: ModelKind) -> str:
+    """How messages begin when something else is given."""
+    return f"expected a file or the name of a shipped {_WORDS[kind]}"
+
+
+def _exists(file: Path) -> bool:
+    return os.path.exists(file)  # noqa: PTH110 - Path.exists raises if the name is too long
+
+
+def _is_folder(file: Path) -> bool:
+    return os.path.isdir(file)  # noqa: PTH112 - as above
 
 
 def shipped_names(kind: ModelKind) -> str:

@@ -91,7 +91,7 @@ def run(
 
     from edge_reid.agent.app import Outputs
     from edge_reid.cli.run_log import errors_logged, log_run
-    from edge_reid.core.config.settings_file import load_settings
+    from edge_reid.core.config.settings_file import check_model_files, load_settings
 
     overrides = {
         "site": site,
@@ -116,6 +116,7 @@ def run(
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
         settings = load()
+        check_model_files(settings, str(config or "command line"))
         if settings.mqtt.url is None:
             _check_of_use(*login.typed(context), *(["outbox"] if outbox else []))
         screen = None if log_format is LogFormat.JSON else _screen(events, quiet=quiet)
