@@ -49,7 +49,7 @@ def shipped_by_name(kind: ModelKind, *, or_run: bool = False) -> Callable[..., A
     def file_of(given: Path) -> Path:
         if given == Path() and not or_run:
             raise ValueError(f"{wanted_model(kind)}, got an empty name; leave it out, or name one")
-        file = model_file(given, kind)
+        file = model_file(given, kind, or_run=or_run)
         if mistake := model_mistake(file, kind, or_run=or_run):
             raise ValueError(mistake)
         return file

@@ -4,7 +4,9 @@ package in a checkout.
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +36,7 @@ _DEFAULTS: dict[ModelKind, str] = {"detector": DETECTOR, "embedding": EMBEDDING}
 _SHIPPED: dict[ModelKind, tuple[str, ...]] = {"detector": DETECTORS, "embedding": EMBEDDINGS}
 _WORDS: dict[ModelKind, str] = {"detector": "detector", "embedding": "embedding model"}
 _SUFFIX = ".tflite"
+_log = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -48,15 +51,19 @@ def is_bare_name(given: Path) -> bool:
     return not given.is_absolute() and len(given.parts) == 1
 
 
-def model_file(given: Path, kind: ModelKind, folder: Path = Path()) -> Path:
+def model_file(
+    given: Path, kind: ModelKind, folder: Path = Path(), *, or_run: bool = False
+) -> Path:
     """The file of a model that somebody gives by its path or, if it is shipped, by its name.
 
-    A name may lack its `.tflite`. A file of that name wins over the shipped model.
+    A name may lack its `.tflite`. A file of that name wins over the shipped model, and the log says
+    so once.
 
     Args:
         given: path, of which only a bare name is looked up; another is taken as it is.
         kind: what the model is for.
         folder: where a relative path begins.
+        or_run: whether a folder may be meant, of a training run; else it hides no shipped model.
 
     Raises:
         ValueError: of a bare name: no file has it, and no shipped model of that kind.
@@ -64,10 +71,14 @@ def model_file(given: Path, kind: ModelKind, folder: Path = Path()) -> Path:
     if not is_bare_name(given):
         return folder / given
     name = given.name.removesuffix(_SUFFIX) + _SUFFIX
+    is_shipped_name = name in _SHIPPED[kind]
     for file in (folder / given, folder / name):
-        if _exists(file):
+        hides_nothing = is_shipped_name and not or_run and _is_folder(file)
+        if _exists(file) and not hides_nothing:
+            if is_shipped_name:
+                _tell_of_hidden(name, file.absolute())
             return file
-    if name not in _SHIPPED[kind]:
+    if not is_shipped_name:
         raise ValueError(f'{wanted_model(kind)}, got "{given}"; shipped are {shipped_names(kind)}')
     return shipped_model(name)
 
@@ -106,6 +117,19 @@ def _exists(file: Path) -> bool:
 
 def _is_folder(file: Path) -> bool:
     return os.path.isdir(file)  # noqa: PTH112 - as above
+
+
+@cache  # a configuration is read more than once
+def _tell_of_hidden(name: str, file: Path) -> None:
+    shipped = shipped_model(name)
+    if shipped.exists() and file.samefile(shipped):
+        return
+    _log.warning(
+        "model %s: %s is taken, which has the name of a shipped model; rename it if that one is "
+        "meant",
+        name.removesuffix(_SUFFIX),
+        file,
+    )
 
 
 def shipped_names(kind: ModelKind) -> str:

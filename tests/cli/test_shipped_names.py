@@ -48,12 +48,26 @@ def test_a_name_stands_for_the_shipped_model(edge_reid, tmp_path: Path, given: s
         assert store.model_id == manifest.model_id
 
 
-def test_a_file_of_that_name_wins(edge_reid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_of_that_name_wins(
+    edge_reid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     monkeypatch.chdir(tmp_path)
     Path(NAME).touch()
     outcome = edge_reid("gallery", "init", "gallery.db", "--model", NAME)
     assert outcome.code == 1
     assert "no such file; every model needs one beside it" in outcome.complaint
+    assert f"model {NAME}: {Path(NAME).absolute()} is taken" in caplog.text
+
+
+def test_a_folder_of_that_name_does_not(
+    edge_reid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    Path(NAME).mkdir()
+    outcome = edge_reid("gallery", "init", "gallery.db", "--model", NAME)
+    assert (outcome.code, caplog.text) == (0, "")
+    edge_reid("evaluate", NAME, "people")
+    assert f"model {NAME}: {Path(NAME).absolute()} is taken" in caplog.text
 
 
 @pytest.mark.parametrize(

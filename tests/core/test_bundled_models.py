@@ -51,6 +51,35 @@ def test_a_model_of_the_other_kind_is_not_meant(tmp_path: Path):
         model_file(Path(NAME), "detector", tmp_path)
 
 
+@pytest.mark.parametrize("there", [NAME, f"{NAME}.tflite"])
+def test_a_file_that_wins_is_named(tmp_path: Path, caplog, there: str):
+    (tmp_path / there).touch()
+    for _ in range(2):
+        model_file(Path(NAME), "embedding", tmp_path)
+    (said,) = caplog.messages
+    assert said == (
+        f"model {NAME}: {tmp_path / there} is taken, which has the name of a shipped model; rename "
+        "it if that one is meant"
+    )
+
+
+def test_where_the_shipped_ones_lie_nothing_hides_them(caplog):
+    folder = shipped_model(SMALLER_EMBEDDING).parent
+    assert model_file(Path(NAME), "embedding", folder).samefile(shipped_model(SMALLER_EMBEDDING))
+    assert caplog.messages == []
+
+
+def test_a_folder_of_that_name_hides_nothing(tmp_path: Path, caplog):
+    """Only where a run is taken too, which is a folder."""
+    (tmp_path / NAME).mkdir()
+    assert model_file(Path(NAME), "embedding", tmp_path) == shipped_model(SMALLER_EMBEDDING)
+    assert caplog.messages == []
+    assert model_file(Path(NAME), "embedding", tmp_path, or_run=True) == tmp_path / NAME
+    assert f"{tmp_path / NAME} is taken" in caplog.text
+    (tmp_path / f"{NAME}.tflite").touch()
+    assert model_file(Path(NAME), "embedding", tmp_path) == tmp_path / f"{NAME}.tflite"
+
+
 @pytest.mark.parametrize(
     ("name", "got"),
     [
