@@ -46,23 +46,33 @@ def shipped_by_name(kind: ModelKind, *, or_run: bool = False) -> Callable[..., A
     shipped ones become their paths, and what can be none is wrong usage.
     """
 
-    def file_of(given: Path) -> Path:
-        if given == Path() and not or_run:
-            raise ValueError(f"{wanted_model(kind)}, got an empty name; leave it out, or name one")
-        file = model_file(given, kind, or_run=or_run)
-        if mistake := model_mistake(file, kind, or_run=or_run):
-            raise ValueError(mistake)
-        return file
-
     def found(parameter: typer.CallbackParam, given: Any) -> Any:
         if given is None:
             return None
-        try:
-            return file_of(given) if isinstance(given, Path) else list(map(file_of, given))
-        except ValueError as error:
-            raise UsageError(f"{parameter.metavar or parameter.opts[0]}: {error}") from None
+        option = str(parameter.metavar or parameter.opts[0])
+        if isinstance(given, Path):
+            return given_model(option, given, kind, or_run=or_run)
+        return [given_model(option, path, kind, or_run=or_run) for path in given]
 
     return found
+
+
+def given_model(option: str, given: Path, kind: ModelKind, *, or_run: bool = False) -> Path:
+    """The file of a model, from a path or the name of a shipped one.
+
+    Raises:
+        UsageError: what is given can be no model, nor a run where `or_run`.
+    """
+    if given == Path() and not or_run:
+        wanted = wanted_model(kind)
+        raise UsageError(f"{option}: {wanted}, got an empty name; leave it out, or name one")
+    try:
+        file = model_file(given, kind, or_run=or_run)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if mistake := model_mistake(file, kind, or_run=or_run):
+        raise UsageError(f"{option}: {mistake}")
+    return file
 
 
 def model_option(default: str) -> Any:
