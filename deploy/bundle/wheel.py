@@ -19,6 +19,7 @@ from packaging.version import Version
 
 from deploy.site.targets import Target
 from edge_reid.core.errors import BundleError
+from edge_reid.core.files import UNREADABLE_ZIP
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +80,7 @@ def read_wheel(path: Path) -> Wheel:
         return Wheel(path, name, version, Metadata.from_email(body, validate=False))
     except OSError as error:
         raise BundleError(f"wheel {path}: cannot be read: {error.strerror}") from error
-    except (InvalidWheelFilename, zipfile.BadZipFile, IndexError) as error:
+    except (InvalidWheelFilename, *UNREADABLE_ZIP) as error:
         raise BundleError(
             f"wheel {path}: expected a wheel, it is damaged or something else: {error}"
         ) from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from edge_reid.archive.archive_findings import ArchiveFindings
 from edge_reid.archive.archived_track import VideoTracks
 from edge_reid.core.errors import ModelMismatchError, StoreError
-from edge_reid.core.manifest import model_in_words
+from edge_reid.core.manifest import model_in_words, shipped_model_of, shipped_name
 from edge_reid.core.progress import StageProgress
 from edge_reid.core.types import Vector
 
@@ -32,6 +33,28 @@ class ArchiveModels:
                 f"{name}: expected an archive of model {model_in_words(given.model_id)}, got one "
                 f"of {model_in_words(self.model_id)} or of another detector; give its --model and "
                 "--detector, or another --out"
+            )
+
+    def shipped_embedding(self, name: str) -> Path:
+        """The shipped embedding model that searches an archive of these.
+
+        Raises:
+            ModelMismatchError: it is none that is shipped.
+        """
+        return shipped_model_of(f"archive {name}", self.model_id, ", or index the videos anew")
+
+    def check_search(self, model_id: str, name: str) -> None:
+        """Make sure that an archive of these may be searched with embeddings of a model.
+
+        Raises:
+            ModelMismatchError: it is another model.
+        """
+        if model_id != self.model_id:
+            raise ModelMismatchError(
+                f"archive {name}: expected one of model {model_in_words(model_id)}, got one of "
+                f"{model_in_words(self.model_id)}; give "
+                f"{shipped_name(self.model_id) or 'that model'} as --model, or index the videos "
+                "anew"
             )
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_reid.core.bundled_models import ModelKind, model_file
+from edge_reid.core.bundled_models import ModelKind, model_file, model_mistake, wanted_model
 from edge_reid.core.errors import UsageError
 
 DEFAULT_GALLERY = Path("gallery.db")
@@ -41,32 +41,51 @@ TemplateOption = Annotated[
 
 
 # Models, and what runs them
-def shipped_by_name(kind: ModelKind) -> Callable[..., Any]:
-    """For the `callback` of an option or argument that takes models: names of shipped ones become
-    their paths.
+def shipped_by_name(kind: ModelKind, *, or_run: bool = False) -> Callable[..., Any]:
+    """For the `callback` of an option or argument that takes models, or runs as well: names of
+    shipped ones become their paths, and what can be none is wrong usage.
     """
 
     def found(parameter: typer.CallbackParam, given: Any) -> Any:
         if given is None:
             return None
-        try:
-            if isinstance(given, Path):
-                return model_file(given, kind)
-            return [model_file(path, kind) for path in given]
-        except ValueError as error:
-            raise UsageError(f"{parameter.metavar or parameter.opts[0]}: {error}") from None
+        option = str(parameter.metavar or parameter.opts[0])
+        if isinstance(given, Path):
+            return given_model(option, given, kind, or_run=or_run)
+        return [given_model(option, path, kind, or_run=or_run) for path in given]
 
     return found
 
 
-ModelOption = Annotated[
-    Path | None,
-    typer.Option(
+def given_model(option: str, given: Path, kind: ModelKind, *, or_run: bool = False) -> Path:
+    """The file of a model, from a path or the name of a shipped one.
+
+    Raises:
+        UsageError: what is given can be no model, nor a run where `or_run`.
+    """
+    if given == Path() and not or_run:
+        wanted = wanted_model(kind)
+        raise UsageError(f"{option}: {wanted}, got an empty name; leave it out, or name one")
+    try:
+        file = model_file(given, kind, or_run=or_run)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if mistake := model_mistake(file, kind, or_run=or_run):
+        raise UsageError(f"{option}: {mistake}")
+    return file
+
+
+def model_option(default: str) -> Any:
+    """`--model`, with the default that its help tells."""
+    return typer.Option(
         "--model",
-        help="Embedding model: a file, or the name of a shipped one. [default: the shipped one]",
+        help=f"Embedding model: a file, or the name of a shipped one. [default: {default}]",
         callback=shipped_by_name("embedding"),
-    ),
-]
+    )
+
+
+ModelOption = Annotated[Path | None, model_option("the shipped one")]
+GalleryModelOption = Annotated[Path | None, model_option("the gallery's")]
 DetectorOption = Annotated[
     Path | None,
     typer.Option(

@@ -4,7 +4,9 @@ package in a checkout.
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +40,7 @@ _DEFAULTS: dict[ModelKind, str] = {"detector": DETECTOR, "embedding": EMBEDDING}
 _SHIPPED: dict[ModelKind, tuple[str, ...]] = {"detector": DETECTORS, "embedding": EMBEDDINGS}
 _WORDS: dict[ModelKind, str] = {"detector": "detector", "embedding": "embedding model"}
 _SUFFIX = ".tflite"
+_log = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -52,15 +55,19 @@ def is_bare_name(given: Path) -> bool:
     return not given.is_absolute() and len(given.parts) == 1
 
 
-def model_file(given: Path, kind: ModelKind, folder: Path = Path()) -> Path:
+def model_file(
+    given: Path, kind: ModelKind, folder: Path = Path(), *, or_run: bool = False
+) -> Path:
     """The file of a model that somebody gives by its path or, if it is shipped, by its name.
 
-    A name may lack its `.tflite`. A file of that name wins over the shipped model.
+    A name may lack its `.tflite`. A file of that name wins over the shipped model, and the log says
+    so once.
 
     Args:
         given: path, of which only a bare name is looked up; another is taken as it is.
         kind: what the model is for.
         folder: where a relative path begins.
+        or_run: whether a folder may be meant, of a training run; else it hides no shipped model.
 
     Raises:
         ValueError: of a bare name: no file has it, and no shipped model of that kind.
@@ -68,15 +75,65 @@ def model_file(given: Path, kind: ModelKind, folder: Path = Path()) -> Path:
     if not is_bare_name(given):
         return folder / given
     name = given.name.removesuffix(_SUFFIX) + _SUFFIX
+    is_shipped_name = name in _SHIPPED[kind]
     for file in (folder / given, folder / name):
-        if os.path.exists(file):  # noqa: PTH110 - Path.exists raises if the name is too long
+        hides_nothing = is_shipped_name and not or_run and _is_folder(file)
+        if _exists(file) and not hides_nothing:
+            if is_shipped_name:
+                _tell_of_hidden(name, file.absolute())
             return file
-    if name not in _SHIPPED[kind]:
-        raise ValueError(
-            f'expected a file or the name of a shipped {_WORDS[kind]}, got "{given}"; shipped are '
-            f"{shipped_names(kind)}"
-        )
+    if not is_shipped_name:
+        raise ValueError(f'{wanted_model(kind)}, got "{given}"; shipped are {shipped_names(kind)}')
     return shipped_model(name)
+
+
+def model_mistake(file: Path, kind: ModelKind, *, or_run: bool = False) -> str | None:
+    """What is wrong with a path as that of a model, before anything is read; None: it may be one.
+
+    Args:
+        file: as somebody gave it, or `model_file` found it. Of a shipped one loading it says more.
+        kind: what the model is for.
+        or_run: whether it may be a folder, of a training run.
+    """
+    why = "" if is_shipped(file) else _why_none(file, or_run=or_run)
+    run = ", or the folder of a run" if or_run else ""
+    line = f"{wanted_model(kind)}{run}, got {file}, {why}; shipped are {shipped_names(kind)}"
+    return line if why else None
+
+
+def _why_none(file: Path, *, or_run: bool) -> str:
+    """Why a path is not a model's, nor perhaps a run's; empty: it may be."""
+    if _is_folder(file):
+        return "" if or_run else "which is a folder"
+    if not _exists(file):
+        return "which is not there"
+    return "which is a CSV of pictures" if file.suffix.lower() == ".csv" else ""
+
+
+def wanted_model(kind: ModelKind) -> str:
+    """How messages begin when something else is given."""
+    return f"expected a file or the name of a shipped {_WORDS[kind]}"
+
+
+def _exists(file: Path) -> bool:
+    return os.path.exists(file)  # noqa: PTH110 - Path.exists raises if the name is too long
+
+
+def _is_folder(file: Path) -> bool:
+    return os.path.isdir(file)  # noqa: PTH112 - as above
+
+
+@cache  # a configuration is read more than once
+def _tell_of_hidden(name: str, file: Path) -> None:
+    shipped = shipped_model(name)
+    if shipped.exists() and file.samefile(shipped):
+        return
+    _log.warning(
+        "model %s: %s is taken, which has the name of a shipped model; rename it if that one is "
+        "meant",
+        name.removesuffix(_SUFFIX),
+        file,
+    )
 
 
 def shipped_names(kind: ModelKind) -> str:

@@ -27,12 +27,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 class EdgeReidError(Exception):
-    """Base of all deliberate errors."""
+    """Base of all deliberate errors. They can be pickled, whatever they are made of."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an exception is else made anew from its message, which is not what its class takes
+        return _restored, (type(self), self.args, vars(self))
 
 
 class UsageError(EdgeReidError):
@@ -117,3 +122,10 @@ class FlashError(EdgeReidError):
 
 class TrainingError(EdgeReidError):
     """A data set, a training run or an export cannot be used."""
+
+
+def _restored(kind: type[EdgeReidError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    """An error as it was before it was pickled."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error

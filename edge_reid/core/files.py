@@ -8,8 +8,10 @@ import json
 import logging
 import os
 import platform
+import struct
 import threading
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,19 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from edge_reid.core.errors import UsageError
+
+UNREADABLE_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    OSError,
+)
+"""What reading a zip file raises if it is damaged, cut, encrypted (RuntimeError) or of a later
+version (NotImplementedError, which is a RuntimeError)."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from edge_reid.core.bundled_models import EMBEDDINGS, shipped_model
-from edge_reid.core.errors import ModelError
+from edge_reid.core.errors import ModelError, ModelMismatchError
 from edge_reid.core.files import write_whole
 from edge_reid.core.validation_errors import describe_mistakes
 
@@ -212,16 +212,39 @@ def load_detector_manifest(model_path: Path) -> DetectorManifest:
     return manifest
 
 
-def shipped_name(model_id: str) -> str | None:
-    """What the shipped embedding model of that id is called; None: it is none of them.
+def shipped_model_of(what: str, model_id: str, remedy: str) -> Path:
+    """The shipped embedding model of an id, where nobody names a model.
 
-    For messages: manifests are read, and not verified.
+    Args:
+        what: has embeddings of that model, for the message: `gallery people.db`.
+        model_id: its id.
+        remedy: what else to do than to name the model.
+
+    Raises:
+        ModelMismatchError: no shipped model has that id.
     """
+    path = _shipped(model_id)
+    if path is None:
+        raise ModelMismatchError(
+            f"{what}: expected one of a shipped model, as no other is named, got one of model "
+            f"{model_id}; give that model's .tflite as --model{remedy}"
+        )
+    return path
+
+
+def shipped_name(model_id: str) -> str | None:
+    """What the shipped embedding model of that id is called; None: it is none of them."""
+    path = _shipped(model_id)
+    return path.stem if path else None
+
+
+def _shipped(model_id: str) -> Path | None:
+    """Manifests are read, and not verified, which loading the model does."""
     for name in EMBEDDINGS:
+        path = shipped_model(name)
         with suppress(ModelError):  # of that one nothing can be said
-            manifest = _parse(manifest_path(shipped_model(name)))
-            if manifest.model_id == model_id:
-                return manifest.name
+            if _parse(manifest_path(path)).model_id == model_id:
+                return path
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
@@ -19,7 +20,7 @@ from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.config.sync_settings import GallerySyncSettings, UpdateSettings
 from edge_reid.core.config.vision_settings import ModelSettings
-from edge_reid.core.errors import ConfigError, EdgeReidError
+from edge_reid.core.errors import ConfigError, EdgeReidError, GalleryError
 from edge_reid.core.manifest import load_embedding_manifest, model_in_words
 from edge_reid.diagnostics.agent_certificate import (
     ExpectedHolder,
@@ -34,6 +35,7 @@ from edge_reid.diagnostics.camera_heights import (
     look_at,
 )
 from edge_reid.gallery.gallery_head import open_head
+from edge_reid.gallery.gallery_model import models_for_gallery
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
@@ -94,6 +96,7 @@ class CheckedInstallation:
 
 def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     """Run all checks; yields the result of each when it is known."""
+    subject = _with_gallerys_model(subject)
     may_be_away = subject.is_offline
     yield from _guard("runtime", _runtime)
     yield from _guard("detector", lambda: _detector(subject.models))
@@ -109,6 +112,17 @@ def examine(subject: CheckedInstallation) -> Iterator[Diagnosis]:
     yield from _guard("disk", lambda: _disk(subject.state_dir))
     if (update := subject.update) is not None:
         yield from _guard("updates", lambda: _updates(update))
+
+
+def _with_gallerys_model(subject: CheckedInstallation) -> CheckedInstallation:
+    """With the embedding model that `edge-reid run` takes where none is named. What is wrong with
+    the gallery is told by its own check.
+    """
+    if subject.gallery is None or subject.gallery_sync is not None:
+        return subject
+    with suppress(GalleryError):
+        subject = replace(subject, models=models_for_gallery(subject.models, subject.gallery))
+    return subject
 
 
 def look_at_camera(

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.bent_zips import unreadable_zips
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
@@ -46,6 +47,17 @@ def test_a_file_of_another_kind_is_not_overwritten(edge_reid, folder):
     assert outcome.code == 2
     assert "expected what `edge-reid embed` wrote or no file, got another" in outcome.complaint
     assert (folder / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_zip_of_a_later_version_is_not_overwritten(edge_reid, folder):
+    with zipfile.ZipFile("later.zip", "w", zipfile.ZIP_DEFLATED) as photos:
+        photos.writestr("holiday.jpg", "not of this verb")
+    later = unreadable_zips(Path("later.zip").read_bytes())["of a later version"]
+    Path("later.zip").write_bytes(later)
+    outcome = edge_reid("embed", "--out", "later.zip", "crops")
+    assert outcome.code == 2
+    assert "expected what `edge-reid embed` wrote or no file, got another" in outcome.complaint
+    assert Path("later.zip").read_bytes() == later
 
 
 @pytest.mark.parametrize("inside", ["holiday.jpg", "names.npy", "model.weights.h5"])

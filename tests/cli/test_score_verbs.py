@@ -140,6 +140,19 @@ def test_calibration_goes_into_the_manifest_and_nowhere_else(
     }
 
 
+def test_a_shipped_model_that_is_named_keeps_its_thresholds(edge_reid, market: Path) -> None:
+    """Every gallery of this installation rests on them; a copy is calibrated in its place."""
+    shipped = shipped_model(EMBEDDING)
+    before = manifest_path(shipped).read_bytes()
+    name = EMBEDDING.removesuffix(".tflite")
+    outcome = edge_reid("calibrate", name, market, "--force")
+    assert outcome.code == 2
+    assert "got the name of a shipped one, whose own stay; " in outcome.complaint
+    assert f"cp {shipped} {manifest_path(shipped)} . and calibrate" in outcome.complaint
+    assert edge_reid("calibrate", name, market, "--dry-run", "--force").code == 0
+    assert manifest_path(shipped).read_bytes() == before
+
+
 def test_pictures_without_cameras_are_warned_about(edge_reid, model: Path, folders: Path) -> None:
     outcome = edge_reid("calibrate", model, folders, "--force")
     assert outcome.code == 0

@@ -13,6 +13,8 @@ from edge_reid.archive.archive_store import ArchiveModels
 from edge_reid.archive.folder_archive import FolderArchive
 from edge_reid.archive.track_archive import TrackArchive
 from edge_reid.cli.verbs import search
+from edge_reid.core.bundled_models import EMBEDDING, SMALLER_EMBEDDING, shipped_model
+from edge_reid.core.manifest import load_embedding_manifest
 
 MANY = ArchiveFindings((), ann_upkeep.EXACT_TRACKS + 1, is_exact=True)
 FEW = ArchiveFindings((), ann_upkeep.EXACT_TRACKS, is_exact=True)
@@ -39,3 +41,42 @@ def test_where_it_is_installed_nothing_is_said(
     assert ARCHIVE.advice(MANY) is None
     search._print(ArchiveFindings((), 300_000, is_exact=False), 0.9)
     assert "of 300000 tracks, by an index, which may miss one of fifty" in capsys.readouterr().out
+
+
+def archive_of(folder: Path, model_id: str) -> Path:
+    TrackArchive.create(folder, ArchiveModels(model_id, 256, "d" * 64))
+    return folder
+
+
+def test_an_archive_says_its_model(edge_reid, samples, tmp_path: Path) -> None:
+    crop = next(iter(samples.values()))[0].crop
+    model_id = load_embedding_manifest(shipped_model(SMALLER_EMBEDDING)).model_id
+    outcome = edge_reid("search", crop, "--archive", archive_of(tmp_path / "archive", model_id))
+    assert (outcome.code, "of 0 tracks" in outcome.out) == (0, True)
+
+
+def test_another_model_than_the_archives_is_refused_before_any_photo_is_read(
+    edge_reid, tmp_path: Path
+) -> None:
+    name, other = (file.removesuffix(".tflite") for file in (SMALLER_EMBEDDING, EMBEDDING))
+    model_id = load_embedding_manifest(shipped_model(SMALLER_EMBEDDING)).model_id
+    archive = archive_of(tmp_path / "archive", model_id)
+    outcome = edge_reid("search", tmp_path / "no.jpg", "--archive", archive, "--model", other)
+    assert outcome.code == 1
+    assert outcome.complaint.startswith(
+        f"error: archive {archive}: expected one of model {other} ("
+    )
+    assert f"got one of {name} ({model_id}); give {name} as --model, or index" in outcome.complaint
+    assert "gallery" not in outcome.complaint
+
+
+def test_an_archive_of_a_model_that_is_not_shipped_needs_it_named(
+    edge_reid, tmp_path: Path
+) -> None:
+    archive = archive_of(tmp_path / "archive", "f" * 16)
+    outcome = edge_reid("search", tmp_path / "no.jpg", "--archive", archive)
+    assert outcome.code == 1
+    assert outcome.complaint == (
+        f"error: archive {archive}: expected one of a shipped model, as no other is named, got one "
+        "of model ffffffffffffffff; give that model's .tflite as --model, or index the videos anew"
+    )

@@ -10,9 +10,10 @@ from edge_reid.core.bundled_models import (
     EMBEDDING,
     SMALLER_EMBEDDING,
     model_file,
+    model_mistake,
     shipped_model,
 )
-from edge_reid.core.config.settings_file import load_settings
+from edge_reid.core.config.settings_file import check_model_files, load_settings
 from edge_reid.core.errors import ConfigError
 
 NAME = SMALLER_EMBEDDING.removesuffix(".tflite")
@@ -48,6 +49,54 @@ def test_a_path_is_no_name(tmp_path: Path, given: str):
 def test_a_model_of_the_other_kind_is_not_meant(tmp_path: Path):
     with pytest.raises(ValueError, match="name of a shipped detector, got .*; shipped are nanodet"):
         model_file(Path(NAME), "detector", tmp_path)
+
+
+@pytest.mark.parametrize("there", [NAME, f"{NAME}.tflite"])
+def test_a_file_that_wins_is_named(tmp_path: Path, caplog, there: str):
+    (tmp_path / there).touch()
+    for _ in range(2):
+        model_file(Path(NAME), "embedding", tmp_path)
+    (said,) = caplog.messages
+    assert said == (
+        f"model {NAME}: {tmp_path / there} is taken, which has the name of a shipped model; rename "
+        "it if that one is meant"
+    )
+
+
+def test_where_the_shipped_ones_lie_nothing_hides_them(caplog):
+    folder = shipped_model(SMALLER_EMBEDDING).parent
+    assert model_file(Path(NAME), "embedding", folder).samefile(shipped_model(SMALLER_EMBEDDING))
+    assert caplog.messages == []
+
+
+def test_a_folder_of_that_name_hides_nothing(tmp_path: Path, caplog):
+    """Only where a run is taken too, which is a folder."""
+    (tmp_path / NAME).mkdir()
+    assert model_file(Path(NAME), "embedding", tmp_path) == shipped_model(SMALLER_EMBEDDING)
+    assert caplog.messages == []
+    assert model_file(Path(NAME), "embedding", tmp_path, or_run=True) == tmp_path / NAME
+    assert f"{tmp_path / NAME} is taken" in caplog.text
+    (tmp_path / f"{NAME}.tflite").touch()
+    assert model_file(Path(NAME), "embedding", tmp_path) == tmp_path / f"{NAME}.tflite"
+
+
+@pytest.mark.parametrize(
+    ("name", "got"),
+    [
+        ("no.tflite", "no.tflite, which is not there"),
+        ("folder", "folder, which is a folder"),
+        ("labels.CSV", "labels.CSV, which is a CSV of pictures"),
+    ],
+)
+def test_what_can_be_no_model_is_refused(tmp_path: Path, name: str, got: str):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "labels.CSV").touch()
+    (tmp_path / "a.tflite").touch()
+    assert model_mistake(tmp_path / "a.tflite", "embedding") is None
+    assert model_mistake(tmp_path / "folder", "embedding", or_run=True) is None
+    said = model_mistake(tmp_path / name, "embedding") or ""
+    assert said.startswith("expected a file or the name of a shipped embedding model, got ")
+    assert f"got {tmp_path}/{got}; shipped are " in said
 
 
 def test_no_name_is_too_long(tmp_path: Path):
@@ -98,3 +147,21 @@ class TestConfiguration:
             "cameras.gate.detect.model: expected a file or the name of a shipped detector, got "
             in str(raised.value)
         )
+
+    def test_files_that_are_not_there_are_mistakes_by_their_keys(self, tmp_path: Path):
+        text = (
+            'detect.model = "models/near.tflite"\n[models]\nembedding = "models/no.tflite"\n'
+            'detector = "/opt/none.tflite"\n'
+        )
+        found = settings(tmp_path, text)  # which a device needs to fetch what brings them
+        with pytest.raises(ConfigError) as raised:
+            check_model_files(found, "agent.toml")
+        keys = ["models.detector", "models.embedding", "cameras.gate.detect.model"]
+        assert [problem.partition(": ")[0] for problem in raised.value.problems] == keys
+        assert (
+            "models.embedding: expected a file or the name of a shipped embedding model, got "
+            f"{tmp_path}/models/no.tflite, which is not there; shipped are " in str(raised.value)
+        )
+
+    def test_the_shipped_ones_are_not_looked_at(self, tmp_path: Path):
+        check_model_files(settings(tmp_path, ""), "agent.toml")

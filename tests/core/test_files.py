@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 from support import campus
+from support.bent_zips import unreadable_zips
 
 from edge_reid.core.errors import UsageError
 from edge_reid.core.files import (
+    UNREADABLE_ZIP,
     check_replaceable,
     may_hold_json_lines,
     read_json_or_none,
@@ -268,3 +272,23 @@ def test_what_cannot_be_read_is_none_and_one_line(
     (tmp_path / "state.json").mkdir()
     assert read_json_or_none(tmp_path / "state.json", dict) is None
     assert ["Is a directory" in record.getMessage() for record in caplog.records] == [True]
+
+
+def a_zip() -> bytes:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in ("one", "two"):
+            packed.writestr(name, name * 99)
+    return body.getvalue()
+
+
+def unpack(body: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(body)) as packed:
+        for name in packed.namelist():
+            packed.read(name)
+
+
+@pytest.mark.parametrize("how", unreadable_zips(a_zip()))
+def test_whatever_is_wrong_with_a_zip_is_one_kind_of_trouble(how: str):
+    with pytest.raises(UNREADABLE_ZIP):
+        unpack(unreadable_zips(a_zip())[how])

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.core.files import UNREADABLE_ZIP
 from edge_reid.vision.photo import MAX_BYTES, PHOTO_SUFFIXES
 from trainer.data.datasets import NO_CAMERA, IntArray
 from trainer.data.pictures import Unreadable, readable_paths
@@ -131,9 +132,15 @@ def _unpacked(archive: Path, unpacked: Path) -> Path:
     folder = unpacked / hashlib.sha256(key).hexdigest()[:12]
     if not folder.is_dir():
         partial = folder.with_suffix(".partial")
-        with zipfile.ZipFile(archive) as packed:
-            pictures = [entry for entry in packed.infolist() if _is_picture(entry)]
-            packed.extractall(partial, pictures)
+        try:
+            with zipfile.ZipFile(archive) as packed:
+                pictures = [entry for entry in packed.infolist() if _is_picture(entry)]
+                packed.extractall(partial, pictures)
+        except UNREADABLE_ZIP as error:
+            raise TrainingError(
+                f"unlabelled {archive}: expected a .zip that can be unpacked into {unpacked}, got "
+                f"{type(error).__name__}: {error}; fetch it again, or make room there"
+            ) from error
         partial.rename(folder)
     return folder
 

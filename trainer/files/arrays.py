@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edge_reid.core.files import whole_file
+from edge_reid.core.files import UNREADABLE_ZIP, whole_file
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -38,5 +37,5 @@ def read_arrays(path: Path) -> dict[str, Array]:
     try:
         with np.load(path) as stored:
             return {name: stored[name] for name in stored.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, AttributeError) as error:
+    except (*UNREADABLE_ZIP, AttributeError) as error:
         raise BrokenArraysError(str(error)) from error

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.core.files import UNREADABLE_ZIP
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGE_DTYPES = {
@@ -25,12 +26,8 @@ _STORAGE_DTYPES = {
     "IntStorage": np.dtype("<i4"),
 }
 _NO_WEIGHTS = (
+    *UNREADABLE_ZIP,
     pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    struct.error,
-    ValueError,
-    KeyError,
-    EOFError,
     AttributeError,
     TypeError,
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.core.files import UNREADABLE_ZIP
 from trainer.files.arrays import BrokenArraysError, read_arrays, write_arrays
 from trainer.network import heads
 from trainer.network import imagenet_weights as weights
@@ -107,7 +108,7 @@ def is_weights(file: BinaryIO) -> bool:
     try:
         with ZipFile(file) as arrays:
             names = arrays.namelist()
-    except (BadZipFile, OSError, ValueError, NotImplementedError):  # a zip of a later version
+    except UNREADABLE_ZIP:
         return False
     return bool(names) and all("/" in name and name.endswith(".npy") for name in names)
 

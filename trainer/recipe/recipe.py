@@ -86,7 +86,8 @@ class Teacher(Settings):
 
     path: Path
     """`.npz` of `names` (N,) and unit `emb` (N, T), whose names end the paths of the images; or a
-    network: `.tflite`, `.onnx`, `.keras`, OpenVINO's `.xml` with its `.bin` beside it."""
+    network: `.tflite` or the name of a shipped model, `.onnx`, `.keras`, OpenVINO's `.xml` with its
+    `.bin` beside it."""
     more: tuple[Path, ...] = ()
     """Further `.npz` of the same teacher, which know other images."""
     channel_order: Literal["rgb", "bgr"] = "rgb"

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edge_reid.core.bundled_models import model_file
 from edge_reid.core.errors import ModelError, TrainingError
 from edge_reid.matching.vectors import unit_rows
 from edge_reid.vision.embed import Embedder
@@ -81,6 +82,7 @@ def open_teacher(teacher: Teacher) -> TeacherNetwork:
     Raises:
         TrainingError: the file is missing, of another kind, or not an embedding network.
     """
+    teacher = _by_its_file(teacher)
     openers = {
         ".tflite": _open_tflite,
         ".onnx": _open_onnx,
@@ -96,6 +98,14 @@ def open_teacher(teacher: Teacher) -> TeacherNetwork:
     try:
         return openers[teacher.path.suffix](teacher)
     except ModelError as error:
+        raise TrainingError(f"teacher: {error}") from error
+
+
+def _by_its_file(teacher: Teacher) -> Teacher:
+    """The teacher with a file's path where the recipe has the name of a shipped model."""
+    try:
+        return teacher.model_copy(update={"path": model_file(teacher.path, "embedding")})
+    except ValueError as error:
         raise TrainingError(f"teacher: {error}") from error
 
 

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from edge_reid.cli.options import RuntimeOption, shipped_by_name
+from edge_reid.cli.options import RuntimeOption, given_model
+from edge_reid.core.bundled_models import is_bare_name, is_shipped
+from edge_reid.core.errors import UsageError
 
 
 def calibrate(
@@ -15,8 +17,8 @@ def calibrate(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="The .tflite whose manifest gets the thresholds, or the name of a shipped one.",
-            callback=shipped_by_name("embedding"),
+            help="The .tflite whose manifest gets the thresholds; with --dry-run, or the name of a "
+            "shipped one.",
         ),
     ],
     data: Annotated[
@@ -42,8 +44,16 @@ def calibrate(
     From impostor similarities of people it was not trained on, into its manifest.
     """
     from edge_reid.core.config.vision_settings import runtime_name
+    from edge_reid.core.manifest import manifest_path
     from trainer.thresholds.score_words import calibrate_model
 
+    file = given_model("MODEL", model, "embedding")
+    if is_bare_name(model) and is_shipped(file) and not dry_run:
+        raise UsageError(
+            "calibrate: expected a .tflite of yours, whose manifest gets the thresholds, got the "
+            f"name of a shipped one, whose own stay; cp {file} {manifest_path(file)} . and "
+            f"calibrate that {file.name}, or --dry-run to look"
+        )
     calibrate_model(
-        model, data, runtime=runtime_name(runtime), check=check, dry_run=dry_run, force=force
+        file, data, runtime=runtime_name(runtime), check=check, dry_run=dry_run, force=force
     )

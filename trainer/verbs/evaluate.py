@@ -17,7 +17,7 @@ def evaluate(
         typer.Argument(
             metavar="MODEL",
             help="A .tflite, the name of a shipped one, or the folder of a training run.",
-            callback=shipped_by_name("embedding"),
+            callback=shipped_by_name("embedding", or_run=True),
         ),
     ],
     data: Annotated[

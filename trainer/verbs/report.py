@@ -17,7 +17,7 @@ def report(
         typer.Argument(
             metavar="RUN",
             help="Runs, .tflite files and names of shipped ones; several are compared.",
-            callback=shipped_by_name("embedding"),
+            callback=shipped_by_name("embedding", or_run=True),
         ),
     ],
     out: Annotated[

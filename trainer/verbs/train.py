@@ -36,7 +36,10 @@ def train(
     alpha: Annotated[float, typer.Option(help="Width of the backbone.")] = 1.0,
     teacher: Annotated[
         Path | None,
-        typer.Option(help="Distil from this: .npz of `names` and `emb`, .tflite, .onnx or .keras."),
+        typer.Option(
+            help="Distil from this: .npz of `names` and `emb`, .tflite, .onnx or .keras, or the "
+            "name of a shipped model."
+        ),
     ] = None,
     size: Annotated[str, typer.Option(help="Input height x width, in pixels.")] = "192x96",
     epochs: Annotated[float, typer.Option(help="Epochs after the frozen one.")] = 10,

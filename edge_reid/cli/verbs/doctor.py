@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_reid.cli.options import AnyGalleryOption, ConfigOption, DetectorOption, ModelOption
+from edge_reid.cli.options import AnyGalleryOption, ConfigOption, DetectorOption, GalleryModelOption
 
 MARKS = {
     "ok": ("✓", "green"),
@@ -25,7 +25,7 @@ def doctor(
     broker: Annotated[str | None, typer.Option(help="Broker to reach.")] = None,
     source: Annotated[str | None, typer.Option(help="Video, camera or stream to open.")] = None,
     detector: DetectorOption = None,
-    model: ModelOption = None,
+    model: GalleryModelOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Camera, broker and clock may be away: only warn.")
     ] = False,

@@ -12,7 +12,7 @@ import typer
 
 from edge_reid.cli.options import ModelOption, RuntimeOption, ThreadsOption
 from edge_reid.core.errors import PhotoError, UsageError
-from edge_reid.core.files import check_replaceable, whole_file
+from edge_reid.core.files import UNREADABLE_ZIP, check_replaceable, whole_file
 
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
@@ -157,12 +157,12 @@ def _check_out(out: Path) -> None:
 
 
 def _is_ours(file: BinaryIO) -> bool:
-    from zipfile import BadZipFile, ZipFile
+    from zipfile import ZipFile
 
     try:
         with ZipFile(file) as arrays:  # as every .npz is, and much else
             return _ARRAYS.issubset(arrays.namelist())
-    except (OSError, ValueError, BadZipFile):
+    except UNREADABLE_ZIP:
         return False
 
 

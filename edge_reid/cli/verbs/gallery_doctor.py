@@ -11,9 +11,9 @@ import typer
 
 from edge_reid.cli.options import (
     DEFAULT_GALLERY,
+    GalleryModelOption,
     GalleryOption,
     JsonArrayOption,
-    ModelOption,
     TargetFpirOption,
 )
 
@@ -36,7 +36,7 @@ def doctor(
     ] = None,
     target_fpir: TargetFpirOption = None,
     as_json: JsonArrayOption = False,
-    model: ModelOption = None,
+    model: GalleryModelOption = None,
 ) -> None:
     """Find misfiled and bad photos, and people enrolled twice.
 
@@ -44,14 +44,14 @@ def doctor(
     clear whose they are.
     """
     from edge_reid.cli.verb_progress import counting
-    from edge_reid.core.bundled_models import EMBEDDING, shipped_model
     from edge_reid.core.config.decide_settings import DecideSettings
     from edge_reid.core.config.settings_file import parse_section
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.enrolment.gallery_examination import examine_gallery, reasons_to_disable
+    from edge_reid.gallery.gallery_model import model_of_gallery
     from edge_reid.gallery.store import GalleryStore
 
-    manifest = load_embedding_manifest(model or shipped_model(EMBEDDING))
+    manifest = load_embedding_manifest(model or model_of_gallery(path))
     chosen = _chosen(only, fix=fix)
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         templates = store.templates()

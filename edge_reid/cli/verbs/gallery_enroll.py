@@ -12,9 +12,9 @@ from edge_reid.cli.options import (
     DEFAULT_GALLERY,
     BoxOption,
     DetectorOption,
+    GalleryModelOption,
     GalleryOption,
     LargestOption,
-    ModelOption,
 )
 from edge_reid.cli.output import count
 from edge_reid.core.errors import UsageError
@@ -38,19 +38,20 @@ def enroll(
     ] = False,
     box: BoxOption = None,
     largest: LargestOption = False,
-    model: ModelOption = None,
+    model: GalleryModelOption = None,
     detector: DetectorOption = None,
 ) -> None:
     """Store a template per photo, all or none."""
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.enrolment.enrolment import prepare_enrolment, store_enrolment
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder
+    from edge_reid.gallery.gallery_model import model_of_gallery
     from edge_reid.gallery.store import GalleryStore
 
     people = _people(name, photos)
     everybodys = [photo for theirs in people.values() for photo in theirs]
     pick = parse_pick(box, everybodys, largest=largest)
-    embedder = PhotoEmbedder(model, detector)
+    embedder = PhotoEmbedder(model or model_of_gallery(path), detector)
     with GalleryStore.open(path, model_id=embedder.manifest.model_id) as store:
         enrolment = prepare_enrolment(
             people, embedder, store, pick=pick, replace=replace, on_photo=_print_outcome

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.options import DEFAULT_GALLERY, GalleryOption, ModelOption
+from edge_reid.cli.options import DEFAULT_GALLERY, GalleryModelOption, GalleryOption
 
 if TYPE_CHECKING:
     from edge_reid.core.manifest import EmbeddingManifest
@@ -26,20 +26,36 @@ def merge(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not compare the two, and do not ask.")
     ] = False,
-    model: ModelOption = None,
+    model: GalleryModelOption = None,
 ) -> None:
     """Give all templates of one identity to another. This cannot be taken back.
 
     If they look like two people, it asks.
     """
-    from edge_reid.core.bundled_models import EMBEDDING, shipped_model
     from edge_reid.core.manifest import load_embedding_manifest
+    from edge_reid.gallery.gallery_model import model_of_gallery
 
-    manifest = None if yes else load_embedding_manifest(model or shipped_model(EMBEDDING))
+    if yes:
+        manifest = None
+    elif strangers is None:
+        manifest = load_embedding_manifest(model or model_of_gallery(path))
+    else:
+        manifest = load_embedding_manifest(model or _model_of_strangers(strangers))
     if strangers is not None:
         _merge_strangers(strangers, name, into, manifest)
     else:
         _merge(path, name, into, manifest)
+
+
+def _model_of_strangers(path: Path) -> Path:
+    """The shipped model that a file of strangers is of; raises ModelMismatchError for another."""
+    from edge_reid.core.manifest import shipped_model_of
+    from edge_reid.strangers.stranger_store import StrangerStore
+
+    with StrangerStore.open(path) as store:
+        model_id = store.model_id
+    remedy = ", or --yes to merge without a comparison"
+    return shipped_model_of(f"strangers {path}", model_id, remedy)
 
 
 def _merge(path: Path, name: str, into: str, manifest: EmbeddingManifest | None) -> None:

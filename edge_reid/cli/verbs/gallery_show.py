@@ -22,6 +22,7 @@ def list_(
     as_json: JsonArrayOption = False,
 ) -> None:
     """Show who is enrolled."""
+    from edge_reid.core.manifest import model_in_words
     from edge_reid.gallery.store import GalleryStore
 
     with GalleryStore.open(path) as store:
@@ -41,7 +42,10 @@ def list_(
         for person in people
     ]
     print_table(("identity", "templates", "mean quality", "first enrolled", "last"), rows)
-    typer.echo(f"{count(people, 'person', 'people')}, model {model_id}, gallery version {version}")
+    typer.echo(
+        f"{count(people, 'person', 'people')}, model {model_in_words(model_id)}, gallery version "
+        f"{version}"
+    )
 
 
 def show(

@@ -13,10 +13,10 @@ from edge_reid.cli.options import (
     DEFAULT_GALLERY,
     BoxOption,
     DetectorOption,
+    GalleryModelOption,
     GalleryOption,
     JsonOption,
     LargestOption,
-    ModelOption,
     TargetFpirOption,
 )
 
@@ -42,7 +42,7 @@ def probe(
     as_json: JsonOption = False,
     box: BoxOption = None,
     largest: LargestOption = False,
-    model: ModelOption = None,
+    model: GalleryModelOption = None,
     detector: DetectorOption = None,
 ) -> None:
     """Tell who is in a photo. Ranked candidates, the threshold and the decision.
@@ -55,6 +55,7 @@ def probe(
     from edge_reid.core.config.settings_file import parse_section
     from edge_reid.enrolment.identification import identify
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder
+    from edge_reid.gallery.gallery_model import model_of_gallery
     from edge_reid.gallery.store import GalleryStore
     from edge_reid.matching.gallery_thresholds import GalleryThresholds
     from edge_reid.matching.index import Index
@@ -63,7 +64,7 @@ def probe(
     pick = parse_pick(box, photos, largest=largest)
     chosen = {} if target_fpir is None else {"target_fpir": target_fpir}
     settings = parse_section(DecideSettings, {"min_crops": 1, **chosen})
-    embedder = PhotoEmbedder(model, detector)
+    embedder = PhotoEmbedder(model or model_of_gallery(gallery), detector)
     with GalleryStore.open(gallery, model_id=embedder.manifest.model_id) as store:
         fuse = GalleryThresholds.of(embedder.manifest).fuse
         index = Index(store.snapshot(), fuse=fuse)

@@ -14,9 +14,9 @@ from edge_reid.cli.options import (
     AnyGalleryOption,
     ConfigOption,
     DetectorOption,
+    GalleryModelOption,
     LogFormat,
     LogFormatOption,
-    ModelOption,
     TargetFpirOption,
 )
 from edge_reid.core.errors import UsageError
@@ -64,7 +64,7 @@ def run(
         typer.Option(help="Wall clock of a file's first frame, RFC 3339. [default: 1970-01-01]"),
     ] = None,
     detector: DetectorOption = None,
-    model: ModelOption = None,
+    model: GalleryModelOption = None,
     runtime: Annotated[str | None, typer.Option(help="auto, litert or tflite-runtime.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for inference.")] = None,
     target_fpir: TargetFpirOption = None,
@@ -91,7 +91,7 @@ def run(
 
     from edge_reid.agent.app import Outputs
     from edge_reid.cli.run_log import errors_logged, log_run
-    from edge_reid.core.config.settings_file import load_settings
+    from edge_reid.core.config.settings_file import check_model_files, load_settings
 
     overrides = {
         "site": site,
@@ -116,10 +116,30 @@ def run(
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
         settings = load()
+        check_model_files(settings, str(config or "command line"))
         if settings.mqtt.url is None:
             _check_of_use(*login.typed(context), *(["outbox"] if outbox else []))
         screen = None if log_format is LogFormat.JSON else _screen(events, quiet=quiet)
-        _watch(settings, Outputs(events=events, annotate=annotate), load, screen)
+        _watch(
+            _with_gallerys_model(settings),
+            Outputs(events=events, annotate=annotate),
+            lambda: _with_gallerys_model(load()),
+            screen,
+        )
+
+
+def _with_gallerys_model(settings: AgentSettings) -> AgentSettings:
+    """The settings with the embedding model of the device's own gallery, if they name none.
+
+    Raises:
+        GalleryError: that gallery cannot be read, or is of no shipped model.
+    """
+    from edge_reid.gallery.gallery_model import models_for_gallery
+
+    if settings.gallery_sync:
+        return settings
+    models = models_for_gallery(settings.models, settings.gallery)
+    return settings.model_copy(update={"models": models})
 
 
 def _screen(events: str | None, *, quiet: bool) -> RunScreen:

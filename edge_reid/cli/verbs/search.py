@@ -12,8 +12,8 @@ from edge_reid.cli.options import (
     DetectorOption,
     JsonArrayOption,
     LargestOption,
-    ModelOption,
     TargetFpirOption,
+    model_option,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def search(
     as_json: JsonArrayOption = False,
     box: BoxOption = None,
     largest: LargestOption = False,
-    model: ModelOption = None,
+    model: Annotated[Path | None, model_option("the archive's")] = None,
     detector: DetectorOption = None,
 ) -> None:
     """Find somebody in an archive of recorded video. Ranked, where and when."""
@@ -51,14 +51,16 @@ def search(
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.config.decide_settings import DecideSettings
     from edge_reid.core.errors import PhotoError
+    from edge_reid.core.redact import redact
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder, load_photo
     from edge_reid.matching.fusion import mean_vector
     from edge_reid.matching.threshold import threshold_for
 
-    opened = open_archive(archive)
+    opened, name = open_archive(archive), redact(archive)
     files = photo_files(photos).photos
     pick = parse_pick(box, files, largest=largest)
-    embedder = PhotoEmbedder(model, detector)
+    embedder = PhotoEmbedder(model or opened.models.shipped_embedding(name), detector)
+    opened.models.check_search(embedder.manifest.model_id, name)
     embeddings = [embedder.embed(load_photo(file), pick).embedding for file in files]
     vector = mean_vector(embeddings, opened.models.model_id)
     if vector is None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from edge_reid.core.bundled_models import ModelKind, model_mistake
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.section import Section
 from edge_reid.core.errors import ConfigError
@@ -43,6 +44,30 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSetti
         raise ConfigError(
             where, describe_mistakes(error, known=AgentSettings, of_toml=True)
         ) from error
+
+
+def check_model_files(settings: AgentSettings, where: str) -> None:
+    """Make sure that the models are there. Apart from `load_settings`, since a device needs its
+    settings also to fetch the release that brings them.
+
+    Args:
+        settings: of an agent that is about to run.
+        where: what to call their file.
+
+    Raises:
+        ConfigError: some are not there; it lists them by their keys.
+    """
+    models = settings.models
+    files: dict[str, tuple[Path, ModelKind]] = {
+        "models.detector": (models.detector, "detector"),
+        "models.embedding": (models.embedding, "embedding"),
+    }
+    for name, camera in settings.cameras.items():
+        if camera.detect.model not in (None, models.detector):
+            files[f"cameras.{name}.detect.model"] = camera.detect.model, "detector"
+    found = {key: model_mistake(file, kind) for key, (file, kind) in files.items()}
+    if mistakes := [f"{key}: {mistake}" for key, mistake in found.items() if mistake]:
+        raise ConfigError(where, mistakes)
 
 
 def parse_section(section: type[S], values: Mapping[str, Any]) -> S:

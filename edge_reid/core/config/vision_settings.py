@@ -56,7 +56,8 @@ class ModelSettings(Section):
     embedding: EmbeddingFile = Field(default_factory=lambda: shipped_model(EMBEDDING))
     """Embedding model: the name of a shipped one such as `person_reid_mobilenetv2_160x80_int8`, or
     a `.tflite` with its manifest beside it. A gallery is of one model: with another one people are
-    enrolled anew. Default: `person_reid_mobilenetv2_192x96_int8`."""
+    enrolled anew. Default: the shipped model that the gallery is of; with `[gallery_sync]`,
+    `person_reid_mobilenetv2_192x96_int8`."""
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
     threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)

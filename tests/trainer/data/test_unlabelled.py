@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.bent_zips import unreadable_zips
 
 pytestmark = pytest.mark.trainer
 keras = pytest.importorskip("keras", reason="needs Keras")
@@ -81,6 +82,15 @@ def test_a_zip_is_unpacked_once_and_can_be_taken_in_parts(tmp_path: Path) -> Non
     assert read_unlabelled([only], tmp_path / "unpacked").paths[0].stat().st_ino == before
     assert not (tmp_path / "outside.png").exists()
     assert not (tmp_path / "unpacked" / "outside.png").exists()
+
+
+def test_a_zip_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.write(draw(tmp_path / "made", "a.png")[0], "a.png")
+    bent = unreadable_zips((tmp_path / "whole.zip").read_bytes())["encrypted"]
+    (tmp_path / "bent.zip").write_bytes(bent)
+    with pytest.raises(TrainingError, match=r"bent\.zip: expected a \.zip that can be unpacked"):
+        read_unlabelled([Unlabelled(path=tmp_path / "bent.zip")], tmp_path / "unpacked")
 
 
 def test_folders_are_cameras_only_where_that_is_said(tmp_path: Path) -> None:

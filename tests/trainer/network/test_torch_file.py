@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.bent_zips import unreadable_zips
 
 pytestmark = pytest.mark.trainer
 weights = pytest.importorskip("trainer.files.torch_file")
@@ -101,6 +102,18 @@ def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not weights at all")
     with pytest.raises(TrainingError, match="expected the weights of a torch state dict"):
         weights.read_torch_state(path)
+
+
+def test_a_zip_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("archive/data.pkl", state_dict())
+        packed.writestr("archive/data/0", VALUES.tobytes())
+    for how, bent in unreadable_zips(body.getvalue()).items():
+        path = tmp_path / f"{how}.pth"
+        path.write_bytes(bent)
+        with pytest.raises(TrainingError, match="expected the weights of a torch state dict"):
+            weights.read_torch_state(path)
 
 
 @pytest.mark.parametrize("kept", [len(VALUES.tobytes()) - 8, 0])

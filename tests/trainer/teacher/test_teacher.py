@@ -114,6 +114,20 @@ def test_our_own_tflite_as_a_teacher(images: list[Path], tmp_path: Path) -> None
         find_teachers(recipe_with({"path": str(model), "mean": 1.0}), images, tmp_path)
 
 
+def test_a_shipped_model_is_a_teacher_by_its_name(images: list[Path], tmp_path: Path) -> None:
+    """The name stands in the recipe, which is as good elsewhere."""
+    name = SHIPPED.removesuffix(".tflite")
+    recipe = recipe_with(name)
+    assert recipe.teachers[0].path == Path(name)
+    found = find_teachers(recipe, images[:1], tmp_path)
+    same = find_teachers(recipe_with(str(shipped_model(SHIPPED))), images[:1], images[0].parent)
+    assert np.array_equal(found.rows, same.rows)
+    with pytest.raises(
+        TrainingError, match=r'teacher: expected a file or the name .* got "some"; '
+    ):
+        find_teachers(recipe_with("some"), images, tmp_path)
+
+
 MEAN, STD = (10.0, 20.0, 30.0), (50.0, 60.0, 70.0)
 
 
