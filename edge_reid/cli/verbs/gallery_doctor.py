@@ -44,14 +44,14 @@ def doctor(
     clear whose they are.
     """
     from edge_reid.cli.verb_progress import counting
-    from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+    from edge_reid.core.bundled_models import default_model
     from edge_reid.core.config.decide_settings import DecideSettings
     from edge_reid.core.config.settings_file import parse_section
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.enrolment.gallery_examination import examine_gallery, reasons_to_disable
     from edge_reid.gallery.store import GalleryStore
 
-    manifest = load_embedding_manifest(model or shipped_model(EMBEDDING))
+    manifest = load_embedding_manifest(model or default_model("embedding"))
     chosen = _chosen(only, fix=fix)
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         templates = store.templates()

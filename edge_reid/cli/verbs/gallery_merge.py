@@ -32,10 +32,10 @@ def merge(
 
     If they look like two people, it asks.
     """
-    from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+    from edge_reid.core.bundled_models import default_model
     from edge_reid.core.manifest import load_embedding_manifest
 
-    manifest = None if yes else load_embedding_manifest(model or shipped_model(EMBEDDING))
+    manifest = None if yes else load_embedding_manifest(model or default_model("embedding"))
     if strangers is not None:
         _merge_strangers(strangers, name, into, manifest)
     else:
