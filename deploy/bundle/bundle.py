@@ -16,10 +16,12 @@ from deploy.bundle.lock import Lock, choose, read_lock
 from deploy.bundle.own_wheel import own_wheel
 from deploy.bundle.sbom import Model, sbom
 from deploy.bundle.wheel import Wheel, check_closure
+from deploy.bundle.wheel_models import models_inside, wheel_for_site
 from deploy.bundle.wheelhouse import Wheelhouse
 from deploy.site.credentials import certificate_files, secrets_of
 from deploy.site.site import Site
 from deploy.site.targets import RuntimeChoice, Target
+from edge_reid.core.bundled_models import is_shipped
 from edge_reid.core.errors import BundleError, UsageError
 from edge_reid.core.manifest import (
     EmbeddingManifest,
@@ -81,11 +83,14 @@ def make_bundle(
     _check(request)
     contents = _configuration(request) | _units_and_installer()
     models, known = _models(request)
-    embedding = load_embedding_manifest(request.site.model("embedding"))
+    embedding_file = request.site.model("embedding")
+    embedding = load_embedding_manifest(embedding_file)
+    shipped = embedding_file.name if is_shipped(embedding_file) else None
     if request.device and request.site.files.gallery:
         contents["gallery/gallery.db"] = _gallery(request, embedding)
-    with own_wheel(request.wheel) as ours:
+    with own_wheel(request.wheel) as whole, wheel_for_site(whole, shipped) as ours:
         wheels = _wheels(request, ours, progress)
+        known += models_inside(ours).values()
         version = request.version or str(ours.version)
         contents["sbom.cdx.json"] = Content(sbom(ours.name, version, request.target, wheels, known))
         contents |= models

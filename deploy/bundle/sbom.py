@@ -17,9 +17,13 @@ Model = DetectorManifest | EmbeddingManifest
 def sbom(
     name: str, version: str, target: Target, wheels: Iterable[Wheel], models: Iterable[Model]
 ) -> bytes:
-    """The file, without a date or a serial number: the same content gives the same bytes."""
+    """The file, without a date or a serial number: the same content gives the same bytes.
+
+    A model that lies in the bundle and in a wheel of it as well is listed once.
+    """
     parts = [_wheel(wheel) for wheel in sorted(wheels, key=lambda wheel: wheel.name)]
-    parts += [_model(model) for model in sorted(models, key=lambda model: model.name)]
+    different = {model.sha256: model for model in models}.values()
+    parts += [_model(model) for model in sorted(different, key=lambda model: model.name)]
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",

@@ -66,7 +66,8 @@ def _finding(said: str) -> str:
     lines = [" ".join(line.split()) for line in said.splitlines()]
     for mark in ("✗ ", "error: "):
         if found := [line.removeprefix(mark) for line in lines if line.startswith(mark)]:
-            return "; ".join(found)
+            mistakes = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+            return "; ".join([*found, *mistakes])
     return lines[-1] if lines else "nothing at all"
 
 

@@ -1,5 +1,5 @@
 """The shipped models: what they are called, and where they lie, inside the wheel or beside the
-package in a checkout.
+package in a checkout. A bundle leaves those embedding models out that its site does not name.
 """
 
 from __future__ import annotations
@@ -50,6 +50,19 @@ def shipped_model(name: str) -> Path:
     return inside_wheel if inside_wheel.exists() else _PACKAGE.parent / "models" / name
 
 
+def default_model(kind: ModelKind) -> Path:
+    """What is meant where no model is given: the default or, if a bundle left that out, the shipped
+    model that it brought in its place. The default's path, if there is none at all.
+    """
+    here, default = _here(kind), _DEFAULTS[kind]
+    return shipped_model(default if default in here or not here else here[0])
+
+
+def _here(kind: ModelKind) -> list[str]:
+    """Shipped models that this installation has."""
+    return [name for name in _SHIPPED[kind] if shipped_model(name).is_file()]
+
+
 def is_bare_name(given: Path) -> bool:
     """Whether it is one word without a folder, as the names of shipped models are."""
     return not given.is_absolute() and len(given.parts) == 1
@@ -70,7 +83,8 @@ def model_file(
         or_run: whether a folder may be meant, of a training run; else it hides no shipped model.
 
     Raises:
-        ValueError: of a bare name: no file has it, and no shipped model of that kind.
+        ValueError: of a bare name: no file has it, and no shipped model of that kind that is in
+            this installation.
     """
     if not is_bare_name(given):
         return folder / given
@@ -84,7 +98,10 @@ def model_file(
             return file
     if not is_shipped_name:
         raise ValueError(f'{wanted_model(kind)}, got "{given}"; shipped are {shipped_names(kind)}')
-    return shipped_model(name)
+    found = shipped_model(name)
+    if complaint := left_out(found):
+        raise ValueError(complaint)
+    return found
 
 
 def model_mistake(file: Path, kind: ModelKind, *, or_run: bool = False) -> str | None:
@@ -137,11 +154,27 @@ def _tell_of_hidden(name: str, file: Path) -> None:
 
 
 def shipped_names(kind: ModelKind) -> str:
-    """Names of all shipped models of a kind, for messages."""
-    default = _DEFAULTS[kind]
-    return ", ".join(
+    """Names of the shipped models of a kind that this installation has, for messages."""
+    default = default_model(kind).name
+    named = (
         name.removesuffix(_SUFFIX) + (" (the default)" if name == default else "")
-        for name in _SHIPPED[kind]
+        for name in _here(kind)
+    )
+    return ", ".join(named) or "none here"
+
+
+def left_out(path: Path) -> str | None:
+    """What to say of a shipped model that this installation does not have; None of any other."""
+    kind = next((kind for kind, names in _SHIPPED.items() if path.name in names), None)
+    if kind is None or not is_shipped(path) or path.is_file():
+        return None
+    here = [name.removesuffix(_SUFFIX) for name in _here(kind)]
+    got = f"only {', '.join(here)}" if here else f"no {_WORDS[kind]} by name"
+    instead = f"name {'one of these' if len(here) > 1 else 'that one'}" if here else "give a path"
+    return (
+        f"expected {path.stem} in this installation, got {got}, as a bundle leaves out what its "
+        f"site does not name; {instead}, or name {path.stem} in [agent.models] of site.toml and "
+        "make the bundle anew"
     )
 
 

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge_reid.core.bundled_models import EMBEDDINGS, shipped_model
+from edge_reid.core.bundled_models import EMBEDDINGS, left_out, shipped_model
 from edge_reid.core.errors import ModelError, ModelMismatchError
 from edge_reid.core.files import write_whole
 from edge_reid.core.validation_errors import describe_mistakes
@@ -212,6 +212,19 @@ def load_detector_manifest(model_path: Path) -> DetectorManifest:
     return manifest
 
 
+def parse_manifest(body: bytes, path: Path) -> EmbeddingManifest | DetectorManifest:
+    """The manifest in the bytes of a file; `path` says which, if it is none.
+
+    Raises:
+        ModelError: it is malformed.
+    """
+    try:
+        return _ADAPTER.validate_json(body)
+    except ValidationError as error:
+        mistakes = "; ".join(describe_mistakes(error))
+        raise ModelError(f"manifest {path}: not a valid manifest: {mistakes}") from error
+
+
 def shipped_model_of(what: str, model_id: str, remedy: str) -> Path:
     """The shipped embedding model of an id, where nobody names a model.
 
@@ -263,6 +276,8 @@ def write_manifest(manifest: EmbeddingManifest | DetectorManifest, model_path: P
 
 def _load_verified(model_path: Path) -> EmbeddingManifest | DetectorManifest:
     if not model_path.is_file():
+        if complaint := left_out(model_path):
+            raise ModelError(f"model: {complaint}")
         raise ModelError(
             f"model {model_path}: no such file; give the path of a .tflite, or the name of a "
             "shipped one"
@@ -280,11 +295,7 @@ def _load_verified(model_path: Path) -> EmbeddingManifest | DetectorManifest:
 def _parse(path: Path) -> EmbeddingManifest | DetectorManifest:
     if not path.is_file():
         raise ModelError(f"manifest {path}: no such file; every model needs one beside it")
-    try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except ValidationError as error:
-        mistakes = "; ".join(describe_mistakes(error))
-        raise ModelError(f"manifest {path}: not a valid manifest: {mistakes}") from error
+    return parse_manifest(path.read_bytes(), path)
 
 
 def _wrong_kind(model_path: Path, expected: str, kind: str) -> str:

@@ -86,13 +86,13 @@ class HeightBand:
 
 
 def in_use_and_shipped(models: ModelSettings) -> tuple[TriedDetector, ...]:
-    """The detector in use, then the other shipped ones.
+    """The detector in use, then the other shipped ones that this installation has.
 
     Raises:
-        ModelError: one is missing or corrupt.
+        ModelError: the one in use is missing, or one is corrupt.
     """
     used = load_detector_manifest(models.detector).name
-    shipped = map(shipped_model, DETECTORS)
+    shipped = (path for path in map(shipped_model, DETECTORS) if path.is_file())
     others = (path for path in shipped if load_detector_manifest(path).name != used)
     return tuple(
         TriedDetector(path, load_detector(path, runtime=models.runtime, threads=models.threads))
@@ -204,6 +204,7 @@ def advice(look: CameraLook, detectors: Sequence[TriedDetector], min_height_px: 
         *_on_trust(look, detectors[0].manifest),
         *_on_small_people(look, min_height_px),
         *_on_large_people(look),
+        *_on_untried(),
     ]
 
 
@@ -249,6 +250,13 @@ def _on_small_people(look: CameraLook, min_height_px: int) -> Iterator[str]:
             "which on crops are embedded: no detector helps there; take a larger stream of the "
             "camera, a longer lens, or bring it closer"
         )
+
+
+def _on_untried() -> Iterator[str]:
+    missing = [name for name in DETECTORS if not shipped_model(name).is_file()]
+    if missing:
+        names = ", ".join(Path(name).stem for name in missing)
+        yield f"not tried, as this installation does not have them: {names}"
 
 
 def _on_large_people(look: CameraLook) -> Iterator[str]:

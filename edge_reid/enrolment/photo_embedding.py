@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import default_model
 from edge_reid.core.geometry import Box
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.core.types import Embedding, Image
@@ -76,16 +76,16 @@ class PhotoEmbedder:
     """The models that make embeddings of photos; each is loaded when first needed.
 
     Args:
-        model: an embedding model; None: the shipped one.
-        detector: of persons; None: the shipped one.
+        model: an embedding model; None: the default.
+        detector: of persons; None: the default.
 
     Raises:
         ModelError: the manifest of the embedding model is missing or wrong.
     """
 
     def __init__(self, model: Path | None = None, detector: Path | None = None) -> None:
-        self._model_path = model or shipped_model(EMBEDDING)
-        self._detector_path = detector or shipped_model(DETECTOR)
+        self._model_path = model or default_model("embedding")
+        self._detector_path = detector or default_model("detector")
         self.manifest: EmbeddingManifest = load_embedding_manifest(self._model_path)
         """Of the embedding model."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,8 +29,9 @@ def make_wheel(
     requires: Iterable[str] = (),
     extras: Iterable[str] = (),
     more: Iterable[str] = (),
+    brings: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """A wheel without code."""
+    """A wheel without code; `brings`: other files, by their paths."""
     stem = f"{name.replace('-', '_')}-{version}"
     path = folder / f"{stem}-{tag}.whl"
     metadata = [
@@ -43,10 +44,13 @@ def make_wheel(
     ]
     files = {"METADATA": "\n".join(metadata) + "\n"}
     files["WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
-    files["RECORD"] = "".join(f"{stem}.dist-info/{it},,\n" for it in (*files, "RECORD"))
+    inside = dict(brings or {})
+    inside |= {f"{stem}.dist-info/{file}": text.encode() for file, text in files.items()}
+    record = f"{stem}.dist-info/RECORD"
+    inside[record] = "".join(f"{file},,\n" for file in (*inside, record)).encode()
     with zipfile.ZipFile(path, "w") as archive:
-        for file, body in files.items():
-            archive.writestr(zipfile.ZipInfo(f"{stem}.dist-info/{file}"), body)
+        for file, content in inside.items():
+            archive.writestr(zipfile.ZipInfo(file), content)
     return path
 
 
@@ -69,6 +73,15 @@ def make_index(folder: Path) -> Path:
 def own(folder: Path, requires: Iterable[str] = OURS) -> Path:
     """A wheel that says it is edge-reid."""
     return make_wheel(folder, "edge-reid", "0.1.0", requires=requires, extras=["tflite-runtime"])
+
+
+def own_with_models(folder: Path) -> Path:
+    """The same with all shipped models in it, as a wheel of edge-reid that somebody gives."""
+    there = Path(__file__).resolve().parents[2] / "models"
+    models = {f"edge_reid/models/{file.name}": file.read_bytes() for file in there.iterdir()}
+    return make_wheel(
+        folder, "edge-reid", "0.1.0", requires=OURS, extras=["tflite-runtime"], brings=models
+    )
 
 
 def take_wheels_from(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,11 +35,11 @@ def init(
     model: ModelOption = None,
 ) -> None:
     """Make an empty gallery for one embedding model."""
-    from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+    from edge_reid.core.bundled_models import default_model
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.gallery.store import GalleryStore
 
-    manifest = load_embedding_manifest(model or shipped_model(EMBEDDING))
+    manifest = load_embedding_manifest(model or default_model("embedding"))
     GalleryStore.create(path, manifest.model_id, manifest.dimension).close()
     typer.echo(
         f"{path}: an empty gallery for model {manifest.name} ({manifest.model_id}; "

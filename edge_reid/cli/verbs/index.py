@@ -70,13 +70,13 @@ def index(
     from edge_reid.archive.archive_urls import create_archive
     from edge_reid.archive.video_tracks import ModelChoice
     from edge_reid.cli.verb_progress import stages
-    from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+    from edge_reid.core.bundled_models import default_model
     from edge_reid.core.config.vision_settings import runtime_name
 
     jobs = jobs_of(videos, camera, start_time)
     choice = ModelChoice(
-        model or shipped_model(EMBEDDING),
-        detector or shipped_model(DETECTOR),
+        model or default_model("embedding"),
+        detector or default_model("detector"),
         runtime_name(runtime),
     )
     there = _ClusterOptions(cluster, ca_file, cert_file, key_file)

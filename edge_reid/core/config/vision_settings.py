@@ -7,13 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from edge_reid.core.bundled_models import (
-    DETECTOR,
-    EMBEDDING,
-    ModelKind,
-    model_file,
-    shipped_model,
-)
+from edge_reid.core.bundled_models import ModelKind, default_model, model_file
 from edge_reid.core.config.section import Seconds, Section, Share
 from edge_reid.core.cores import threads_for_inference
 from edge_reid.core.errors import UsageError
@@ -50,14 +44,15 @@ EmbeddingFile = Annotated[Path, _shipped_by_name("embedding")]
 class ModelSettings(Section):
     """The models, and the runtime that executes them."""
 
-    detector: DetectorFile = Field(default_factory=lambda: shipped_model(DETECTOR))
+    detector: DetectorFile = Field(default_factory=lambda: default_model("detector"))
     """Person detector: the name of a shipped one such as `person_detection_0201_640x640`, or a
     `.tflite` with its manifest beside it. Default: `nanodet_g_person_512x288`."""
-    embedding: EmbeddingFile = Field(default_factory=lambda: shipped_model(EMBEDDING))
+    embedding: EmbeddingFile = Field(default_factory=lambda: default_model("embedding"))
     """Embedding model: the name of a shipped one such as `person_reid_mobilenetv2_160x80_int8`, or
     a `.tflite` with its manifest beside it. A gallery is of one model: with another one people are
     enrolled anew. Default: the shipped model that the gallery is of; with `[gallery_sync]`,
-    `person_reid_mobilenetv2_192x96_int8`."""
+    `person_reid_mobilenetv2_192x96_int8` or, where a bundle left that out, the shipped one that it
+    brought."""
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
     threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)

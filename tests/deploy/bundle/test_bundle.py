@@ -20,13 +20,21 @@ from support.sites import SITE, WIFI, equip, write_site
 
 from deploy.bundle.bundle_words import make
 from deploy.bundle.own_wheel import own_wheel
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import (
+    DETECTOR,
+    DETECTORS,
+    EMBEDDING,
+    OPEN_EMBEDDING,
+    SMALLER_EMBEDDING,
+    shipped_model,
+)
 from edge_reid.core.config.settings_file import read_toml
-from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.core.manifest import file_sha256, load_embedding_manifest
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.keys import SigningKey, read_public_key
 from edge_reid.signing.model_signature import is_signed
 
+OPEN = OPEN_EMBEDDING.removesuffix(".tflite")
 SMALLER = SMALLER_EMBEDDING.removesuffix(".tflite")
 NEAR, FAR = "person_detection_0201_384x384", "person_detection_0201_640x640"
 MODEL_ID = load_embedding_manifest(shipped_model(EMBEDDING)).model_id
@@ -334,6 +342,67 @@ def test_shipped_models_are_brought_by_their_names(workstation: Workstation):
         assert is_signed(model, key)
     described = json.loads((folder / "sbom.cdx.json").read_text())
     assert {SMALLER, NEAR, FAR} <= {part["name"] for part in described["components"]}
+
+
+def naming(embedding: str) -> str:
+    return SITE.replace(
+        "[agent.detect]", f'[agent.models]\nembedding = "{embedding}"\n[agent.detect]'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "embedding"), [(SITE, EMBEDDING), (naming(OPEN), OPEN_EMBEDDING)], ids=["", OPEN]
+)
+def test_a_bundle_has_no_embedding_model_but_that_of_its_site(
+    workstation: Workstation, text: str, embedding: str
+):
+    """Neither as a file nor in our wheel, which has them all; and its SBOM names what is there."""
+    workstation.wheel = wheels.own_with_models(workstation.folder)
+    write_site(workstation.folder, text)
+    for out in ("box.tar.zst", "again.tar.zst"):
+        assert workstation.bundle("--device", "gate-1", out=out).code == 0
+    first, again = (workstation.folder / out for out in ("box.tar.zst", "again.tar.zst"))
+    assert first.read_bytes() == again.read_bytes()
+    folder = workstation.unpacked()
+    wheel = folder / "wheels/edge_reid-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        there = {Path(name).name for name in archive.namelist() if name.endswith(".tflite")}
+    assert there == {*DETECTORS, embedding}
+    assert {file.name for file in folder.glob("models/*.tflite")} == {DETECTOR, embedding}
+    parts = json.loads((folder / "sbom.cdx.json").read_text())["components"]
+    models = [part["name"] for part in parts if part["type"] == "machine-learning-model"]
+    assert models == sorted(Path(name).stem for name in there)
+    (ours,) = (part for part in parts if part["name"] == "edge-reid")
+    listed = json.loads((folder / "manifest.json").read_text())["files"]
+    digests = {file["sha256"] for file in listed if file["path"].endswith(wheel.name)}
+    assert {ours["hashes"][0]["content"]} == digests == {file_sha256(wheel)}
+
+
+def test_a_model_of_ones_own_is_the_only_one(workstation: Workstation):
+    """Also one that is called as a shipped one is, whose place it takes."""
+    workstation.wheel = wheels.own_with_models(workstation.folder)
+    for suffix in (".tflite", ".json"):
+        model = shipped_model(SMALLER_EMBEDDING).with_suffix(suffix)
+        shutil.copy(model, workstation.folder / f"{OPEN}{suffix}")
+    write_site(workstation.folder, naming(OPEN))
+    assert workstation.bundle("--device", "gate-1").code == 0
+    folder = workstation.unpacked()
+    with zipfile.ZipFile(folder / "wheels/edge_reid-0.1.0-py3-none-any.whl") as archive:
+        assert not [name for name in archive.namelist() if "person_reid" in name]
+    parts = json.loads((folder / "sbom.cdx.json").read_text())["components"]
+    assert [part["name"] for part in parts if "person_reid" in part["name"]] == [SMALLER]
+
+
+def test_a_given_wheel_that_lacks_the_model_of_the_site_is_refused(workstation: Workstation):
+    workstation.wheel = wheels.own_with_models(workstation.folder)
+    write_site(workstation.folder, naming(OPEN))
+    assert workstation.bundle("--device", "gate-1").code == 0
+    workstation.wheel = next((workstation.unpacked() / "wheels").glob("edge_reid-*"))
+    write_site(workstation.folder, SITE)
+    outcome = workstation.bundle("--device", "gate-1", out="other.tar.zst")
+    assert outcome.code == 1
+    assert f"expected the site's embedding model {EMBEDDING} in it, got" in outcome.complaint
+    assert not (workstation.folder / "other.tar.zst").exists()
 
 
 def test_a_file_beside_the_sites_is_brought_instead(workstation: Workstation):

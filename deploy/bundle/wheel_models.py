@@ -1,0 +1,130 @@
+"""The shipped models inside our own wheel: what they are, and the wheel without those that a site
+does not name.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from deploy.bundle.sbom import Model
+from deploy.bundle.wheel import Wheel, read_wheel
+from edge_reid.core.errors import BundleError
+from edge_reid.core.manifest import EmbeddingManifest, parse_manifest
+
+_FOLDER = PurePosixPath("edge_reid/models")
+_ABOUT_ALL = "README.md"
+_RECORD = ".dist-info/RECORD"
+
+
+def models_inside(wheel: Wheel) -> dict[str, Model]:
+    """Manifests of the models in our wheel, by the names of their `.tflite` files.
+
+    Raises:
+        ModelError: a manifest is malformed.
+        BundleError: the wheel is damaged, or a model is not the one of its manifest.
+    """
+    with _opened(wheel) as archive:
+        files = map(PurePosixPath, archive.namelist())
+        models = [file for file in files if file.parent == _FOLDER and file.suffix == ".tflite"]
+        return {file.name: _manifest(wheel, archive, file) for file in models}
+
+
+def _manifest(wheel: Wheel, archive: zipfile.ZipFile, model: PurePosixPath) -> Model:
+    path = model.with_suffix(".json")
+    if str(path) not in archive.namelist():
+        raise BundleError(f"wheel {wheel.path}: expected {path} in it, got none; build it anew")
+    manifest = parse_manifest(archive.read(str(path)), wheel.path / path)
+    if hashlib.sha256(archive.read(str(model))).hexdigest() != manifest.sha256:
+        raise BundleError(
+            f"wheel {wheel.path}: {model} is not the model that its manifest says; build it anew"
+        )
+    return manifest
+
+
+@contextmanager
+def wheel_for_site(wheel: Wheel, embedding: str | None) -> Iterator[Wheel]:
+    """Our wheel without the embedding models that a site does not run, and without what only
+    trains: weights and recipes. Detectors stay, since `edge-reid doctor --camera` tries them all.
+
+    The same wheel gives the same bytes. They are gone after the block.
+
+    Args:
+        wheel: ours. One without any models is given back as it is.
+        embedding: file name of the shipped model that stays; None: the site brings its own.
+
+    Raises:
+        ModelError: a manifest is malformed.
+        BundleError: the wheel is damaged, lacks that model, or the copy cannot be written.
+    """
+    models = models_inside(wheel)
+    if not models:
+        yield wheel
+        return
+    embeddings = {name for name, its in models.items() if isinstance(its, EmbeddingManifest)}
+    if embedding and embedding not in embeddings:
+        raise BundleError(
+            f"wheel {wheel.path}: expected the site's embedding model {embedding} in it, got "
+            f"{', '.join(sorted(embeddings)) or 'none'}; give the wheel of this release, or a path "
+            "as embedding in [agent.models]"
+        )
+    stems = {Path(name).stem for name in models.keys() - (embeddings - {embedding})}
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, wheel.path.name)
+        _copy(wheel, copy, lambda name: _stays(PurePosixPath(name), stems))
+        yield read_wheel(copy)
+
+
+def _stays(file: PurePosixPath, stems: set[str]) -> bool:
+    """Whether it is no model's, or one's that stays: `NAME.tflite`, `NAME.json`, `NAME.md`."""
+    return file.parent != _FOLDER or file.name == _ABOUT_ALL or file.stem in stems
+
+
+def _copy(wheel: Wheel, copy: Path, stays: Callable[[str], bool]) -> None:
+    """The files in their order, with their dates and modes, and a `RECORD` of them alone."""
+    try:
+        with _opened(wheel) as source, zipfile.ZipFile(copy, "w") as out:
+            for item in source.infolist():
+                if not stays(item.filename):
+                    continue
+                body = source.read(item)
+                if item.filename.endswith(_RECORD):
+                    body = _without(body, stays)
+                out.writestr(_as_before(item), body)
+    except OSError as error:
+        raise BundleError(
+            f"wheel {copy}: cannot be written: {error.strerror}; make room, or set TMPDIR"
+        ) from error
+
+
+def _as_before(item: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    copy = zipfile.ZipInfo(item.filename, item.date_time)
+    copy.compress_type, copy.external_attr = item.compress_type, item.external_attr
+    copy.create_system = item.create_system  # else another system would give other bytes
+    return copy
+
+
+def _without(record: bytes, stays: Callable[[str], bool]) -> bytes:
+    """The lines of a `RECORD` (PATH,HASH,SIZE) whose files stay."""
+    lines = record.decode().splitlines(keepends=True)
+    rows = csv.reader(lines)
+    return "".join(
+        line for line, row in zip(lines, rows, strict=True) if not row or stays(row[0])
+    ).encode()
+
+
+@contextmanager
+def _opened(wheel: Wheel) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(wheel.path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"wheel {wheel.path}: expected a wheel, it is damaged: {error}; build it anew"
+        ) from error
