@@ -81,7 +81,7 @@ class Corrections:
         visit = visit_of(told)
         wrong = [event for event in self._all if is_of(event, visit, name.identity)]
         for event in wrong:
-            self._forget(event.hit.track_id, name.identity)
+            self._forget(event)
         return wrong
 
     @property
@@ -97,19 +97,20 @@ class Corrections:
             self._published[track_id] = event
         told = PublishedName(event.origin.camera, track_id, identity)
         self._names[event_id(event.hit, event.origin)] = told
-        for memory, most in ((self._ended, ENDED_KEPT), (self._names, _IDS_KEPT)):
-            while len(memory) > most:
-                memory.popitem(last=False)
+        while len(self._ended) > ENDED_KEPT:
+            _, oldest = self._ended.popitem(last=False)
+            self._forget_ids(oldest)
+        while len(self._names) > _IDS_KEPT:
+            self._names.popitem(last=False)
 
-    def _forget(self, track_id: int, identity: str) -> None:
-        self._published.pop(track_id, None)
-        self._ended.pop(track_id, None)
-        gone = [
-            key
-            for key, name in self._names.items()
-            if (name.track_id, name.identity) == (track_id, identity)
-        ]
-        for key in gone:
+    def _forget(self, event: Event) -> None:
+        self._published.pop(event.hit.track_id, None)
+        self._ended.pop(event.hit.track_id, None)
+        self._forget_ids(event)
+
+    def _forget_ids(self, event: Event) -> None:
+        told = PublishedName(event.origin.camera, event.hit.track_id, _name_in(event) or "")
+        for key in [key for key, name in self._names.items() if name == told]:
             del self._names[key]
 
 

@@ -93,6 +93,11 @@ _SINCE_0_6: dict[str, Any] = {"x-since": "0.6.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
 
 
+_CACHED: Literal["keys"] = "keys"
+"""What pydantic keeps of the messages it reads: of ids and times, which never come again, it would
+keep 16,384."""
+
+
 class Payload(BaseModel):
     """Anything that is published."""
 
@@ -102,6 +107,7 @@ class Payload(BaseModel):
         populate_by_name=True,
         protected_namespaces=(),
         use_attribute_docstrings=True,
+        cache_strings=_CACHED,
     )
 
     def to_json(self) -> str:
@@ -582,7 +588,10 @@ class DeviceUpdate(Payload):
 AnyEvent: TypeAlias = HitPayload | UnknownPayload | ZonePayload
 """What cameras publish of people."""
 
-_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="schema_")])
+_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(
+    Annotated[AnyEvent, Field(discriminator="schema_")],
+    config=ConfigDict(cache_strings=_CACHED),
+)
 
 
 def parse_event(body: bytes) -> AnyEvent:

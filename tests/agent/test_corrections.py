@@ -15,7 +15,7 @@ from support.gallery_publisher import DIMENSION, MODEL, portraits
 from support.mosquitto import Mosquitto
 from support.policies import CameralessParts, without_camera
 
-from edge_reid.agent.corrections import Corrections, PublishedName
+from edge_reid.agent.corrections import ENDED_KEPT, Corrections, PublishedName
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.types import Embedding, HitType, Known, Unknown
 from edge_reid.gallery.store import GalleryStore
@@ -54,6 +54,23 @@ def test_of_an_ended_track_one_embedding_is_kept_for_all() -> None:
     (kept,) = wrong.hit.embeddings
     assert mean_vector((kept,), MODEL) == pytest.approx(mean_vector(own, MODEL))
     assert not np.shares_memory(kept.vector, together)
+
+
+def test_the_events_of_a_track_are_forgotten_with_it() -> None:
+    """Or thousands of ids would be kept of which nothing can be taken back any more."""
+    corrections = Corrections()
+    for track in range(1, ENDED_KEPT + 4):
+        for kind in (HitType.NEW, HitType.UPDATE, HitType.END):
+            corrections.with_correction(event(track, ANA, kind, 10.0 * track))
+    told = {
+        track: [
+            corrections.published_as(event(track, ANA, kind, 10.0 * track).payload(1).event_id)
+            for kind in (HitType.NEW, HitType.UPDATE, HitType.END)
+        ]
+        for track in (3, 4)
+    }
+    assert told[3] == [None] * 3
+    assert told[4] == [PublishedName(ORIGIN.camera, 4, "ana")] * 3
 
 
 def test_who_is_taken_for_somebody_else_now_is_taken_back_first() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
+import uuid
 from dataclasses import replace
 
 import numpy as np
@@ -262,3 +265,19 @@ def test_accents_and_spaces_leave_a_readable_level() -> None:
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_no_two_names_share_a_level(one: str, other: str) -> None:
     assert (topic_level(one) == topic_level(other)) == (one == other)
+
+
+def test_reading_events_keeps_nothing_of_them() -> None:
+    """Of the strings in 16,384 of them 1.3 MB stayed."""
+    told = json.loads(Event(a_hit(1, ANA, HitType.NEW), ORIGIN).payload(1).to_json())
+    bodies = [json.dumps(told | {"event_id": str(uuid.UUID(int=n))}).encode() for n in range(3000)]
+    parse_event(bodies[0])
+    tracemalloc.start()
+    try:
+        for body in bodies:
+            parse_event(body)
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 20_000
