@@ -30,7 +30,6 @@ PGSERVER_EXISTS = (
 TFLITE_RUNTIME_EXISTS = sys.platform == "linux" and sys.version_info < (3, 12)
 LONGEST = (
     "e2e/test_main_job.py",
-    "e2e/test_demo.py",
     "deploy/install/test_earlier_bundles.py",
     "deploy/install/test_install.py",
     "deploy/install/test_over_the_air.py",

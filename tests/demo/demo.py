@@ -104,8 +104,7 @@ def main() -> None:
     for name in ("annotated.webm", "contact_sheet.png"):
         console.print(f"  {out / name}")
     console.print(f"done in {time.monotonic() - started:.0f} s")
-    if not matches:
-        raise SystemExit("no hit arrived at the subscriber: something is broken")
+    check(matches, out)
     if options.web:
         console.rule("4. the clip as a live camera, and its page")
         stay_live(gallery, out, options.web)
@@ -133,6 +132,20 @@ def run(settings: AgentSettings, received: Received, out: Path) -> None:
         received.wait_for(told)
     for name, value in summary_rows(summary):
         console.print(f"  [bold]{name:<18}[/bold]{value}", highlight=False)
+    if summary.frames != campus.FRAMES:
+        raise SystemExit(f"the agent: expected {campus.FRAMES} frames, got {summary.frames}")
+
+
+def check(matches: Sequence[Match], out: Path) -> None:
+    """Raise SystemExit unless hits came and both pictures can be looked at, the film to its end."""
+    if not matches:
+        raise SystemExit("no hit arrived at the subscriber: something is broken")
+    if cv2.imread(str(out / "contact_sheet.png")) is None:
+        raise SystemExit(f"{out}/contact_sheet.png: expected a picture, got none that can be read")
+    film = cv2.VideoCapture(str(out / "annotated.webm"))
+    frames = sum(1 for _ in iter(film.grab, False))
+    if frames != campus.FRAMES:
+        raise SystemExit(f"{out}/annotated.webm: expected {campus.FRAMES} frames, got {frames}")
 
 
 def stay_live(gallery: Path, out: Path, listen: str) -> None:

@@ -50,6 +50,7 @@ def test_with_a_page_it_stays_until_it_is_interrupted(tmp_path: Path) -> None:
         process.kill()
 
 
+@pytest.mark.soak  # `make demo`, which CI runs, checks the same of itself
 def test_hits_reach_the_subscriber_and_the_pictures_are_there(tmp_path):
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--out", str(tmp_path)],

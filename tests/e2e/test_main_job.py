@@ -155,7 +155,7 @@ def test_the_summary_adds_up(result: Result):
 
 
 def test_the_annotated_video_has_every_frame(edge_reid, people, short_clip, tmp_path):
-    """Of the short clip, as encoding takes long; the whole one is counted in `test_demo`."""
+    """Of the short clip, as encoding takes long; the whole one is counted by `make demo`."""
     film = tmp_path / "annotated.webm"
     outcome = edge_reid(
         *("run", "--source", short_clip, "--gallery", people, "--site", "lab"),

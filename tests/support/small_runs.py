@@ -11,7 +11,24 @@ from trainer.recipe.recipe import DataSource, Recipe, Stage
 
 SIZE = {"height_px": 64, "width_px": 32, "warmup_steps": 2}
 FROZEN = Stage(**SIZE, epochs=2, frozen_blocks=18, learning_rate=1e-2)
-FREE = Stage(**SIZE, epochs=2, frozen_blocks=8, learning_rate=3e-3)
+FREE = Stage(**SIZE, epochs=2, frozen_blocks=2, learning_rate=3e-3)
+SHORT_BLOCKS = 4
+"""Of MobileNetV2's 17: with and without expansion, shortcut and stride."""
+SHORTEN = "from support.small_runs import shorten_networks; shorten_networks()"
+"""What a process of its own runs first, to build the network that a test of `recipe` does."""
+
+
+def shorten_networks() -> None:
+    """Have this process build the first blocks of a MobileNetV2, and no more.
+
+    Most of a small run is the tracing of its graph, which takes as long as there are layers.
+    """
+    from trainer.network.backend import start_backend
+
+    start_backend()
+    from trainer.network.backbone import BLOCKS
+
+    BLOCKS["mobilenetv2"] = BLOCKS["mobilenetv2"][:SHORT_BLOCKS]
 
 
 def draw_people(folder: Path, identities: int = 12, images: int = 6) -> Path:

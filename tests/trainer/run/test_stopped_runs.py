@@ -12,7 +12,7 @@ import pytest
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(900)]
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
-from support.small_runs import FREE, FROZEN, draw_people, small_recipe  # noqa: E402
+from support.small_runs import FREE, FROZEN, SHORTEN, draw_people, small_recipe  # noqa: E402
 from support.verb_process import VerbProcess  # noqa: E402
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
@@ -22,7 +22,7 @@ from trainer.run.train import resume_run, start_run  # noqa: E402
 
 
 @pytest.fixture
-def two_stages(tmp_path: Path) -> Recipe:
+def two_stages(short_network: None, tmp_path: Path) -> Recipe:
     """Two stages of eight steps, saved after every one."""
     recipe = small_recipe(draw_people(tmp_path / "people"), tmp_path / "start.npz", FROZEN, FREE)
     return recipe.model_copy(update={"checkpoint_every_s": 0.0})
@@ -47,10 +47,10 @@ def test_a_run_killed_and_interrupted_ends_in_the_same_weights(
     start_run(two_stages, straight)
 
     recipe = write_recipe(two_stages, tmp_path / "recipe.json")
-    with VerbProcess("train", "--recipe", recipe, "--out", broken) as first:
+    with VerbProcess("train", "--recipe", recipe, "--out", broken, prepare=SHORTEN) as first:
         first.await_step(broken, stage=0, step=3)
         assert first.stop(signal.SIGKILL)[0] == -signal.SIGKILL
-    with VerbProcess("train", "--resume", broken) as second:
+    with VerbProcess("train", "--resume", broken, prepare=SHORTEN) as second:
         second.await_step(broken, stage=1, step=3)
         code, printed = second.stop(signal.SIGINT)
     assert code == 130
@@ -74,7 +74,7 @@ def test_the_steps_done_are_kept_however_a_run_is_told_to_stop(
     """No checkpoint is due for an hour: what is there was saved because of the signal."""
     rare = two_stages.model_copy(update={"checkpoint_every_s": 3600.0})
     recipe, run = write_recipe(rare, tmp_path / "recipe.json"), tmp_path / "run"
-    with VerbProcess("train", "--recipe", recipe, "--out", run) as told:
+    with VerbProcess("train", "--recipe", recipe, "--out", run, prepare=SHORTEN) as told:
         told.await_step(run, stage=0, step=3)
         code, printed = told.stop(how)
     assert code == left
@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(trained: Path, tmp_path: Path)
     room = max(file.stat().st_size for file in run.rglob("*.np[yz]")) + 10_000
 
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))"
-    with VerbProcess("train", "--resume", run, prepare=limit) as starved:
+    with VerbProcess("train", "--resume", run, prepare=f"{SHORTEN}; {limit}") as starved:
         code, printed = starved.leave()
     assert code == 1
     assert "error: run" in printed
@@ -170,7 +170,7 @@ def test_what_was_changed_between_must_fit_the_checkpoint(
     """The learning rate may change, the network and the people may not."""
     run = tmp_path / "run"
     recipe = write_recipe(two_stages, tmp_path / "recipe.json")
-    with VerbProcess("train", "--recipe", recipe, "--out", run) as first:
+    with VerbProcess("train", "--recipe", recipe, "--out", run, prepare=SHORTEN) as first:
         first.await_step(run, stage=1, step=2)
         first.stop(signal.SIGKILL)
 
@@ -180,7 +180,7 @@ def test_what_was_changed_between_must_fit_the_checkpoint(
     edit_recipe(run, alpha=0.35)
 
     stages = [stage.model_dump() for stage in two_stages.stages]
-    edit_recipe(run, stages=[stages[0], stages[1] | {"frozen_blocks": 2}])
+    edit_recipe(run, stages=[stages[0], stages[1] | {"frozen_blocks": 3}])
     with pytest.raises(TrainingError, match="set frozen_blocks and precision"):
         resume_run(run)
     edit_recipe(run, stages=[stages[0], stages[1] | {"learning_rate": 1e-4}])
