@@ -20,6 +20,7 @@ from trainer.network.operation_network import (  # noqa: E402
     build_trainable,
     trained,
 )
+from trainer.network.optimizer import make_optimizer  # noqa: E402
 from trainer.network.osnet import filled, osnet, resampled_pooling  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
 
@@ -127,3 +128,19 @@ def test_a_recipe_says_what_an_osnet_has_and_no_more() -> None:
         osnet_recipe(alpha=0.35)
     with pytest.raises(TrainingError, match="expected start_from beside backbone osnet, got none"):
         load_start(build_embedder(osnet_recipe(), HEIGHT_PX, WIDTH_PX), osnet_recipe())
+
+
+def test_what_the_borders_do_not_weigh_keeps_its_sum_at_another_size() -> None:
+    middle = np.zeros((4, 1, 1, 16, 8), np.float32)
+    middle[..., 1:-1, 1:-1] = 1
+    assert resampled_pooling(middle, 12, 6).sum() == pytest.approx(middle.sum(), rel=0.001)
+
+
+def test_norms_are_not_decayed_as_those_of_a_mobilenet_are_not(operations) -> None:  # type: ignore[no-untyped-def]
+    network = build_trainable(operations)
+    optimizer = make_optimizer(osnet_recipe())
+    optimizer.build(network.trainable_variables)
+    decayed = {
+        each.path for each in network.trainable_variables if optimizer._use_weight_decay(each)
+    }
+    assert not [path for path in decayed if "_scale/" in path or "_shift/" in path]
