@@ -7,7 +7,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -16,11 +15,14 @@ from tempfile import TemporaryDirectory
 from deploy.bundle.sbom import Model
 from deploy.bundle.wheel import Wheel, read_wheel
 from edge_reid.core.errors import BundleError
+from edge_reid.core.files import UNREADABLE_ZIP
 from edge_reid.core.manifest import EmbeddingManifest, parse_manifest
 
 _FOLDER = PurePosixPath("edge_reid/models")
 _ABOUT_ALL = "README.md"
 _RECORD = ".dist-info/RECORD"
+_DAMAGED = tuple(kind for kind in UNREADABLE_ZIP if kind is not OSError)
+"""An OSError may be that of the copy being written."""
 
 
 def models_inside(wheel: Wheel) -> dict[str, Model]:
@@ -124,7 +126,7 @@ def _opened(wheel: Wheel) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(wheel.path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
+    except _DAMAGED as error:
         raise BundleError(
             f"wheel {wheel.path}: expected a wheel, it is damaged: {error}; build it anew"
         ) from error

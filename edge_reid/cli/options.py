@@ -65,7 +65,9 @@ def given_model(option: str, given: Path, kind: ModelKind, *, or_run: bool = Fal
     """
     if given == Path() and not or_run:
         wanted = wanted_model(kind)
-        raise UsageError(f"{option}: {wanted}, got an empty name; leave it out, or name one")
+        raise UsageError(
+            f"{option}: {wanted}, got an empty name or a dot; leave it out, or name one"
+        )
     try:
         file = model_file(given, kind, or_run=or_run)
     except ValueError as error:

@@ -212,7 +212,8 @@ class _Job:
     def refusal(self, candidate: ExportCandidate, missed: Sequence[MissedPeople]) -> str | None:
         """Why the file is not kept, and what to try; None where it is."""
         if failure := candidate.failure(self.options.budget_points):
-            return f"{failure}; {_advice(self.run, self.out, self.options)}"
+            learns = not self.loaded.operations
+            return f"{failure}; {_advice(self.run, self.out, self.options, learns=learns)}"
         return None if self.options.allow_fewer else more_missed(missed)
 
     def _candidate(self, path: Path, crops: ImageBatch, minutes: float) -> ExportCandidate:
@@ -328,8 +329,10 @@ def _refuse_same_names(splits: Sequence[Split]) -> None:
         )
 
 
-def _advice(run: Path, out: Path, options: ExportOptions) -> str:
-    """What to try next, the likeliest first."""
+def _advice(run: Path, out: Path, options: ExportOptions, *, learns: bool) -> str:
+    """What to try next, the likeliest first; `learns`: it can be trained through its rounding."""
+    if options.precision == "int8" and not learns:
+        return f"try edge-reid export {run} --float16 --out {out}, or a larger --budget"
     if options.precision != "int8":
         return f"try edge-reid export {run} --float32 --out {out}, or a larger --budget"
     longest = max(options.fine_tune_minutes, options.fine_tune_most)

@@ -24,7 +24,7 @@ from trainer.recipe.recipe import RECIPE, Recipe, read_recipe
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
-_POOLING = f"{POOLING}_kernel/value"
+_POOLING = f"{POOLING}_kernel/kernel"
 WEIGHTS = "weights.npz"
 """Of a run: the averaged network, as of its last validation."""
 
@@ -79,12 +79,6 @@ def load_start(embedder: keras.Model, recipe: Recipe) -> None:
     """The weights a run begins with: a re-ID checkpoint, a local ImageNet file, or a download."""
     if recipe.start_from is not None:
         load_weights(embedder, recipe.start_from)
-    elif recipe.backbone == "osnet":
-        raise TrainingError(
-            "recipe: expected start_from beside backbone osnet, got none, and there are no weights "
-            "of ImageNet for it; python -m trainer.conversion.reid IR.xml --weights FILE.npz makes "
-            "some of Intel's"
-        )
     else:
         weights.load_imagenet(embedder, backbone_config(recipe), recipe.imagenet)
 

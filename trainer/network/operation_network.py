@@ -70,18 +70,21 @@ def unlike_osnet(got: str) -> TrainingError:
 
 
 class Constant(layers.Layer):  # type: ignore[misc]
-    """A layer that gives an array, which may be learnt, whatever goes in.
+    """A layer that gives an array, which is learnt unless it is an epsilon, whatever goes in.
 
-    Attributes:
-        value: the variable.
+    Args:
+        start: what it begins with.
+        what: what its variable is called.
     """
 
-    def __init__(self, start: FloatArray, *, learnt: bool = True, **kwargs: Any) -> None:
+    def __init__(self, start: FloatArray, what: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._start, self._learnt = np.asarray(start, np.float32), learnt
+        self._start, self._what = np.asarray(start, np.float32), what
 
     def build(self, _shape: tuple[int, ...]) -> None:
-        self.value = self.add_weight(shape=self._start.shape, name="value", trainable=self._learnt)
+        self.value = self.add_weight(
+            shape=self._start.shape, name=self._what, trainable=self._what != _EPSILON
+        )
         self.value.assign(self._start)
 
     def call(self, _x: Tensor) -> Tensor:
@@ -159,7 +162,7 @@ def _with_constants(operation: Operation, source: Tensor) -> Operation:
     return _holding(
         operation,
         {
-            what: Constant(array, learnt=what != _EPSILON, name=f"{operation.name}_{what}")(source)
+            what: Constant(array, what, name=f"{operation.name}_{what}")(source)
             for what, array in _arrays(operation).items()
         },
     )

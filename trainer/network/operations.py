@@ -90,7 +90,8 @@ def equalised(
     changed = {operation.name: operation for operation in operations}
     for before, reader in sole_readers(operations, "GroupConvolution", "MVN"):
         if before.name in peaks:
-            peak = np.maximum(peaks[before.name], _SMALLEST_PEAK * peaks[before.name].max())
+            largest = peaks[before.name].max() or 1.0
+            peak = np.maximum(peaks[before.name], _SMALLEST_PEAK * largest)
             changed[before.name] = _scaled_to_one(changed[before.name], peak)
             changed[reader.name] = _scaled_back(changed[reader.name], peak)
     return tuple(changed.values())

@@ -40,5 +40,7 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
         use_ema=True,
         ema_momentum=recipe.ema,
     )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "power"])
+    optimizer.exclude_from_weight_decay(
+        var_names=["gamma", "beta", "bias", "power", "scale", "shift"]
+    )
     return optimizer

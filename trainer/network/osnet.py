@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 
 from edge_reid.core.errors import TrainingError
@@ -84,20 +83,19 @@ def filled(
 def resampled_pooling(kernel: FloatArray, height: int, width: int) -> FloatArray:
     """What pools a map by weights (C, 1, 1, h, w), for a map of another size.
 
-    What it weighs stays where it was on the person; its sum stays too.
+    Each weight goes to the pixels that lie where its own was, by the area that they share, so that
+    every channel's sum stays.
     """
-    *_, old_height, old_width = kernel.shape
-    if (old_height, old_width) == (height, width):
-        return kernel
-    planes = kernel[:, 0, 0].transpose(1, 2, 0)
-    few = 512  # channels that OpenCV takes at once
-    parts = [
-        cv2.resize(planes[..., start : start + few], (width, height))
-        for start in range(0, planes.shape[-1], few)
-    ]
-    resized = np.concatenate([part.reshape(height, width, -1) for part in parts], axis=-1)
-    resized *= old_height * old_width / (height * width)
-    return np.ascontiguousarray(resized.transpose(2, 0, 1)[:, None, None], np.float32)
+    rows, columns = _shares(kernel.shape[-2], height), _shares(kernel.shape[-1], width)
+    return np.asarray(rows @ kernel @ columns.T, np.float32)
+
+
+def _shares(old: int, new: int) -> FloatArray:
+    """(new, old): which part of each of `old` equal stretches lies in each of `new`."""
+    begins, ends = np.arange(new) * old / new, np.arange(1, new + 1) * old / new
+    cells = np.arange(old)
+    shared = np.minimum(ends[:, None], cells + 1) - np.maximum(begins[:, None], cells)
+    return np.asarray(np.clip(shared, 0, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ Precision: TypeAlias = Literal["auto", "float32", "mixed_bfloat16", "mixed_float
 SIZE_STEP_PX = 16
 """Halves without a remainder, down to the sixteenth that `last_stride` 1 embeds."""
 _OSNET_WIDTHS = (0.5, 1.0)
+_OSNET_LEAST_PX = 32
+"""Its last map has a sixteenth of that: below, one pixel, and no convolution of it is one."""
 Pixels: TypeAlias = Annotated[int, Field(gt=0, multiple_of=SIZE_STEP_PX)]
 PerChannel: TypeAlias = tuple[float, float, float]
 
@@ -271,6 +273,17 @@ class Recipe(Settings):
             raise ValueError(
                 f"alpha: expected 0.5 or 1 of backbone osnet, got {self.alpha:g}; its gates need "
                 "channels in groups of 16"
+            )
+        if self.start_from is None:
+            raise ValueError(
+                "start_from: expected weights for backbone osnet, got none, and there are none of "
+                "ImageNet for it; --start open begins with the shipped ones, and python -m "
+                "trainer.conversion.reid IR.xml --weights FILE.npz makes some of Intel's"
+            )
+        if small := [s for s in self.stages if min(s.height_px, s.width_px) < _OSNET_LEAST_PX]:
+            raise ValueError(
+                f"stages: expected crops of {_OSNET_LEAST_PX} pixels a side or more for backbone "
+                f"osnet, got {small[0].height_px}x{small[0].width_px}"
             )
         wrong = {
             "pooling": self.pooling != "average",

@@ -37,10 +37,10 @@ def train(
     out: Path,
     *,
     start: str,
-    backbone: str,
-    alpha: float,
+    backbone: str | None,
+    alpha: float | None,
     teacher: Path | None,
-    size: str,
+    size: str | None,
     epochs: float,
     minutes: float | None,
     hold_out: int | None,
@@ -48,7 +48,7 @@ def train(
     seed: int,
 ) -> None:
     """Train with the standard recipe: the base frozen at first, then freed but for its start."""
-    height_px, width_px = parse_size(size)
+    height_px, width_px = _size(start, size)
     at_size = {"height_px": height_px, "width_px": width_px}
     weights = start_settings(start)
     backbone, alpha = _network(start, backbone, alpha)
@@ -78,17 +78,27 @@ def train(
     _finish(start_run(make_recipe(settings), out), out)
 
 
-def _network(start: str, backbone: str, alpha: float) -> tuple[str, float]:
+def _network(start: str, backbone: str | None, alpha: float | None) -> tuple[str, float]:
     """The network that is trained: that of shipped weights, or as asked for."""
+    default = _DEFAULT_NETWORK if backbone in {None, _DEFAULT_NETWORK[0]} else (backbone or "", 1.0)
     shipped = _NETWORKS.get(start)
-    if shipped is None:
-        return backbone, alpha
-    if (backbone, alpha) not in {_DEFAULT_NETWORK, shipped}:
+    name, width = shipped or default
+    asked = backbone or name, width if alpha is None else alpha
+    if shipped and asked != shipped:
+        others = "open" if asked == _NETWORKS["open"] else "a file" if asked[0] == "osnet" else ""
         raise UsageError(
-            f"train: expected --start imagenet or a file for {backbone} {alpha:g}, got "
-            f"{start}; these weights are of {shipped[0]} {shipped[1]:g}"
+            f"train: expected --start {others or 'imagenet or a file'} for {asked[0]} "
+            f"{asked[1]:g}, got {start}; these weights are of {shipped[0]} {shipped[1]:g}"
         )
-    return shipped
+    return asked
+
+
+def _size(start: str, size: str | None) -> tuple[int, int]:
+    """Height and width in pixels: as asked for, or as the shipped model takes them."""
+    if size is not None:
+        return parse_size(size)
+    manifest = load_embedding_manifest(shipped_model(MODEL_OF[_SHIPPED.get(start, CHECKPOINT)]))
+    return manifest.input_height_px, manifest.input_width_px
 
 
 def train_recipe(recipe: Path, out: Path) -> None:
@@ -125,8 +135,7 @@ def start_settings(start: str) -> dict[str, Any]:
         raise TrainingError(
             f"--start {start}: expected a .npz checkpoint, a torchvision .pth or a "
             f"keras.applications .h5, got no file "
-            f"{path}; --start open begins with the shipped weights under Apache-2.0, --start "
-            "imagenet downloads ImageNet's"
+            f"{path}; --start imagenet downloads ImageNet weights"
         )
     if path.suffix == ".tflite":
         raise TrainingError(

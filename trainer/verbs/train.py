@@ -31,9 +31,15 @@ def train(
         ),
     ] = "shipped",
     backbone: Annotated[
-        str, typer.Option(help="mobilenetv2, mobilenetv3-large, mobilenetv3-small or osnet.")
-    ] = "mobilenetv2",
-    alpha: Annotated[float, typer.Option(help="Width of the backbone.")] = 1.0,
+        str | None,
+        typer.Option(
+            help="mobilenetv2, mobilenetv3-large, mobilenetv3-small or osnet. [default: that of "
+            "--start, else mobilenetv2]"
+        ),
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Width of the backbone. [default: that of --start, else 1]")
+    ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option(
@@ -41,7 +47,12 @@ def train(
             "name of a shipped model."
         ),
     ] = None,
-    size: Annotated[str, typer.Option(help="Input height x width, in pixels.")] = "192x96",
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Input height x width, in pixels. [default: that of --start, else 192x96]"
+        ),
+    ] = None,
     epochs: Annotated[float, typer.Option(help="Epochs after the frozen one.")] = 10,
     minutes: Annotated[float | None, typer.Option(help="End training after about this.")] = None,
     hold_out: Annotated[

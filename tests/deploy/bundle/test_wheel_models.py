@@ -114,6 +114,16 @@ def test_a_damaged_wheel_is_one_line(whole_wheel: Path, tmp_path: Path, name: st
         installed_wheels.for_site(damaged, OPEN_EMBEDDING, tmp_path / "lean")
 
 
+def test_a_wheel_that_is_encrypted_is_one_line(whole_wheel: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / whole_wheel.name
+    body = bytearray(whole_wheel.read_bytes())
+    name = body.index(b"edge_reid/models/", body.index(b"PK\x01\x02"))
+    body[name - 46 + 8] |= 1  # of the entry in the directory at its end: encrypted
+    damaged.write_bytes(body)
+    with pytest.raises(BundleError, match="expected a wheel, it is damaged: .*encrypted"):
+        installed_wheels.for_site(damaged, OPEN_EMBEDDING, tmp_path / "lean")
+
+
 @pytest.mark.parametrize(
     ("brings", "complaint"),
     [
