@@ -23,17 +23,25 @@ DETECTORS = (
 EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
 SMALLER_EMBEDDING = "person_reid_mobilenetv2_160x80_int8.tflite"
 """For devices on which embedding takes most of the time."""
+QUICK_OPEN_EMBEDDING = "person_reid_open_192x96_int8.tflite"
+"""For products, which the two before are not, in the time of the default."""
 OPEN_EMBEDDING = "person_reid_open_256x128_int8.tflite"
-"""Apache-2.0, which the two before are not."""
+"""Apache-2.0, of the network that the one before was trained from."""
 LARGE_OPEN_EMBEDDING = "person_reid_open_large_256x128_int8.tflite"
 """The same, of a larger network."""
-EMBEDDINGS = (EMBEDDING, SMALLER_EMBEDDING, OPEN_EMBEDDING, LARGE_OPEN_EMBEDDING)
+EMBEDDINGS = (
+    EMBEDDING,
+    SMALLER_EMBEDDING,
+    QUICK_OPEN_EMBEDDING,
+    OPEN_EMBEDDING,
+    LARGE_OPEN_EMBEDDING,
+)
 """All that are shipped."""
 CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
 """The float weights behind `EMBEDDING`, which fine-tuning starts from."""
 OPEN_CHECKPOINT = "person_reid_open.weights.npz"
-"""Those behind `OPEN_EMBEDDING`, likewise."""
-MODEL_OF = {CHECKPOINT: EMBEDDING, OPEN_CHECKPOINT: OPEN_EMBEDDING}
+"""Those behind `QUICK_OPEN_EMBEDDING`, likewise."""
+MODEL_OF = {CHECKPOINT: EMBEDDING, OPEN_CHECKPOINT: QUICK_OPEN_EMBEDDING}
 """What is shipped of each of the two: as a device runs it."""
 
 _DEFAULTS: dict[ModelKind, str] = {"detector": DETECTOR, "embedding": EMBEDDING}

@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_reid.agent.policy import MatchPolicy
-from edge_reid.core.bundled_models import EMBEDDING, OPEN_EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import EMBEDDING, QUICK_OPEN_EMBEDDING, shipped_model
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.types import Embedding, GallerySnapshot, Known
@@ -43,7 +43,7 @@ from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_with_file
 
 FEWEST_PHOTOS = 8
-STARTS = {"shipped": EMBEDDING, "open": OPEN_EMBEDDING}
+STARTS = {"shipped": EMBEDDING, "open": QUICK_OPEN_EMBEDDING}
 """What `train --start` begins with, as it is shipped."""
 MOST_STRANGERS = 200
 """Photos of strangers looked up, evenly of all."""
