@@ -94,7 +94,7 @@ def test_another_word_is_refused_by_every_verb(
 @pytest.mark.parametrize(
     ("given", "got"),
     [
-        ("", "an empty name"),
+        ("", "an empty name or a dot"),
         ("models/no.tflite", "models/no.tflite, which is not there"),
         ("people", "people, which is a folder"),
         ("labels.csv", "labels.csv, which is a CSV of pictures"),
