@@ -48,10 +48,10 @@ def train(
     seed: int,
 ) -> None:
     """Train with the standard recipe: the base frozen at first, then freed but for its start."""
-    height_px, width_px = _size(start, size)
+    height_px, width_px = size_of(start, size)
     at_size = {"height_px": height_px, "width_px": width_px}
     weights = start_settings(start)
-    backbone, alpha = _network(start, backbone, alpha)
+    backbone, alpha = network_of(start, backbone, alpha)
     tuning = "start_from" in weights
     # What is already a re-ID network would be shaken out of place by the larger steps.
     rates = (1e-3, 3e-4) if tuning else (3e-3, 1e-3)
@@ -78,8 +78,12 @@ def train(
     _finish(start_run(make_recipe(settings), out), out)
 
 
-def _network(start: str, backbone: str | None, alpha: float | None) -> tuple[str, float]:
-    """The network that is trained: that of shipped weights, or as asked for."""
+def network_of(start: str, backbone: str | None, alpha: float | None) -> tuple[str, float]:
+    """Backbone and width that are trained: those of shipped weights, or as asked for.
+
+    Raises:
+        UsageError: shipped weights are of another network than was asked for.
+    """
     default = _DEFAULT_NETWORK if backbone in {None, _DEFAULT_NETWORK[0]} else (backbone or "", 1.0)
     shipped = _NETWORKS.get(start)
     name, width = shipped or default
@@ -93,8 +97,12 @@ def _network(start: str, backbone: str | None, alpha: float | None) -> tuple[str
     return asked
 
 
-def _size(start: str, size: str | None) -> tuple[int, int]:
-    """Height and width in pixels: as asked for, or as the shipped model takes them."""
+def size_of(start: str, size: str | None) -> tuple[int, int]:
+    """Height and width in pixels: as asked for, or as the shipped model takes them.
+
+    Raises:
+        UsageError: `size` is none.
+    """
     if size is not None:
         return parse_size(size)
     manifest = load_embedding_manifest(shipped_model(MODEL_OF[_SHIPPED.get(start, CHECKPOINT)]))

@@ -94,6 +94,21 @@ def test_a_fine_tune_is_fed_as_the_network_it_starts_from(trained: Path, tmp_pat
     assert verbs.start_settings(str(tmp_path / "weights.npz"))["grey_world"] == 0.25
 
 
+def test_each_shipped_start_brings_its_network_and_its_size() -> None:
+    brought = {
+        start: (*verbs.network_of(start, None, None), *verbs.size_of(start, None))
+        for start in ("shipped", "open", "imagenet")
+    }
+    assert brought == {
+        "shipped": ("mobilenetv2", 1.0, 192, 96),
+        "open": ("osnet", 0.5, 192, 96),
+        "imagenet": ("mobilenetv2", 1.0, 192, 96),
+    }
+    assert verbs.network_of("open", "osnet", 0.5) == ("osnet", 0.5)
+    assert verbs.network_of("imagenet", "mobilenetv3-small", 0.75) == ("mobilenetv3-small", 0.75)
+    assert verbs.size_of("open", "256x128") == (256, 128)
+
+
 def test_an_exported_model_is_no_start(tmp_path: Path) -> None:
     (tmp_path / "mine.tflite").write_bytes(b"TFL3")
     with pytest.raises(TrainingError, match=r"got an exported model; give the weights\.npz"):
@@ -111,7 +126,12 @@ def test_start_weights_of_another_architecture_are_refused(recipe: Recipe, tmp_p
     [
         (["people", "--recipe", "r.json", "--size", "64x32"], "got --size, DATA beside it"),
         (["--resume", "runs/mine", "--epochs", "3"], "expected --resume alone, got --epochs"),
-        (["people", "--alpha", "0.5"], "the shipped checkpoint is of mobilenetv2 1"),
+        (["people", "--alpha", "0.5"], "got shipped; these weights are of mobilenetv2 1"),
+        (
+            ["people", "--backbone", "osnet", "--alpha", "0.5"],
+            "expected --start open for osnet 0.5",
+        ),
+        (["people", "--start", "open", "--backbone", "mobilenetv2"], "got open; these weights are"),
     ],
 )
 def test_what_would_be_passed_over_is_refused(
