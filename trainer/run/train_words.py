@@ -84,15 +84,15 @@ def network_of(start: str, backbone: str | None, alpha: float | None) -> tuple[s
     Raises:
         UsageError: shipped weights are of another network than was asked for.
     """
-    default = _DEFAULT_NETWORK if backbone in {None, _DEFAULT_NETWORK[0]} else (backbone or "", 1.0)
     shipped = _NETWORKS.get(start)
-    name, width = shipped or default
-    asked = backbone or name, width if alpha is None else alpha
+    name = backbone or (shipped or _DEFAULT_NETWORK)[0]
+    usual = next((width for known, width in _NETWORKS.values() if known == name), 1.0)
+    asked = name, usual if alpha is None else alpha
     if shipped and asked != shipped:
-        others = "open" if asked == _NETWORKS["open"] else "a file" if asked[0] == "osnet" else ""
+        others = "open" if asked == _NETWORKS["open"] else "imagenet or a file"
         raise UsageError(
-            f"train: expected --start {others or 'imagenet or a file'} for {asked[0]} "
-            f"{asked[1]:g}, got {start}; these weights are of {shipped[0]} {shipped[1]:g}"
+            f"train: expected --start {others} for {asked[0]} {asked[1]:g}, got {start}; these "
+            f"weights are of {shipped[0]} {shipped[1]:g}"
         )
     return asked
 
@@ -141,9 +141,8 @@ def start_settings(start: str) -> dict[str, Any]:
     path = shipped_model(_SHIPPED[start]) if start in _SHIPPED else Path(start)
     if not path.is_file():
         raise TrainingError(
-            f"--start {start}: expected a .npz checkpoint, a torchvision .pth or a "
-            f"keras.applications .h5, got no file "
-            f"{path}; --start imagenet downloads ImageNet weights"
+            f"--start {start}: expected shipped, open, imagenet (downloaded) or a file (.npz "
+            f"checkpoint, torchvision .pth, keras.applications .h5), got no file {path}"
         )
     if path.suffix == ".tflite":
         raise TrainingError(

@@ -104,7 +104,7 @@ def test_each_shipped_start_brings_its_network_and_its_size() -> None:
         "open": ("osnet", 0.5, 192, 96),
         "imagenet": ("mobilenetv2", 1.0, 192, 96),
     }
-    assert verbs.network_of("open", "osnet", 0.5) == ("osnet", 0.5)
+    assert verbs.network_of("open", "osnet", None) == ("osnet", 0.5)
     assert verbs.network_of("imagenet", "mobilenetv3-small", 0.75) == ("mobilenetv3-small", 0.75)
     assert verbs.size_of("open", "256x128") == (256, 128)
 
