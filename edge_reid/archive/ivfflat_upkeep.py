@@ -9,6 +9,7 @@ finds less of a large archive (`tests/bench/README.md`).
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import psycopg
 
@@ -75,6 +76,9 @@ def make_ivfflat(db: psycopg.Connection, dimension: int, exact_tracks: int) -> N
             _make(db, lists_for(tracks))
     except psycopg.errors.InsufficientPrivilege as error:
         _log.warning("no index of %s tracks: %s. All are compared", tracks, one_line(error))
+    finally:  # at once: a server notices only some time later that a connection is closed
+        with suppress(psycopg.Error):
+            db.execute("SELECT pg_advisory_unlock(%s)", (_BUILD_LOCK,))
 
 
 def lists_for(tracks: int) -> int:
