@@ -14,7 +14,10 @@ FROZEN = Stage(**SIZE, epochs=2, frozen_blocks=18, learning_rate=1e-2)
 FREE = Stage(**SIZE, epochs=2, frozen_blocks=2, learning_rate=3e-3)
 SHORT_BLOCKS = 4
 """Of MobileNetV2's 17: with and without expansion, shortcut and stride."""
-SHORTEN = "from support.small_runs import shorten_networks; shorten_networks()"
+SHORTEN = (
+    f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); "
+    "from support.small_runs import shorten_networks; shorten_networks()"
+)
 """What a process of its own runs first, to build the network that a test of `recipe` does."""
 
 
