@@ -178,7 +178,7 @@ class _Job:
     @classmethod
     def of(cls, run: Path, out: Path, options: ExportOptions) -> _Job:
         loaded = load_run(run)
-        if loaded.operations:
+        if loaded.is_osnet:
             options = _for_osnet(options)
         data = load_data_of(run, loaded.recipe)
         splits = [validation_split(data), *(read_split(folder) for folder in options.validate)]
@@ -212,7 +212,7 @@ class _Job:
     def refusal(self, candidate: ExportCandidate, missed: Sequence[MissedPeople]) -> str | None:
         """Why the file is not kept, and what to try; None where it is."""
         if failure := candidate.failure(self.options.budget_points):
-            learns = not self.loaded.operations
+            learns = not self.loaded.is_osnet
             return f"{failure}; {_advice(self.run, self.out, self.options, learns=learns)}"
         return None if self.options.allow_fewer else more_missed(missed)
 
@@ -236,9 +236,8 @@ class _Job:
         return ExportCandidate(content, manifest, results)
 
     def _content(self, crops: ImageBatch, minutes: float) -> bytes:
-        operations = self.loaded.operations
-        if operations and self.options.precision == "int8":
-            return to_rounded_file(*with_limits(operations, crops))
+        if self.loaded.is_osnet and self.options.precision == "int8":
+            return to_rounded_file(*with_limits(self.loaded.operations, crops))
         return to_tflite(
             self.loaded.embedder,
             self.options.precision,

@@ -37,10 +37,13 @@ class Run:
     embedder: keras.Model
 
     @property
+    def is_osnet(self) -> bool:
+        """Whether `operations` say what it computes."""
+        return self.recipe.backbone == "osnet"
+
+    @property
     def operations(self) -> tuple[Operation, ...]:
-        """What an OSNet computes, one by one; of a MobileNet nothing."""
-        if self.recipe.backbone != "osnet":
-            return ()
+        """What an OSNet computes, one by one, with a copy of all its weights."""
         return trained(_osnet(self.recipe, *self.embedder.input_shape[1:3]), self.embedder)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -107,10 +108,17 @@ class _Writer:
     operations: dict[str, Operation] = field(default_factory=dict)
 
     def add(
-        self, name: str, kind: str, sources: Sequence[str], shape: tuple[int, ...], **more: object
+        self,
+        name: str,
+        kind: str,
+        sources: Sequence[str],
+        shape: tuple[int, ...],
+        constants: tuple[FloatArray, ...] = (),
+        **more: Any,
     ) -> str:
-        self.operations[name] = Operation(name, kind, tuple(sources), (), (1, *shape))
-        self.operations[name] = replace(self.operations[name], **more)  # type: ignore[arg-type]
+        self.operations[name] = Operation(
+            name, kind, tuple(sources), constants, (1, *shape), **more
+        )
         return name
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -187,17 +195,15 @@ def _block(writer: _Writer, entry: str, name: str, channels: int, *, context: bo
     narrow = channels // _NARROWER
     x = writer.convolution(f"{name}_narrow", entry, narrow, relu=True)
     gate = _context_gate if context else _gate
-    streams: list[str] = []
     total = ""
     for stream in range(1, _STREAMS + 1):
         seen = x
         for depth in range(1, stream + 1):
             seen = writer.light(f"{name}_stream{stream}_{depth}", seen)
         gated = gate(writer, f"{name}_stream{stream}", seen)
-        if streams:
+        if total:
             shape = writer.shape(gated)
             gated = writer.add(f"{name}_sum{stream}", "Add", [total, gated], shape)
-        streams.append(gated)
         total = gated
     wide = writer.convolution(f"{name}_wide", total, channels)
     if writer.shape(entry)[-1] != channels:
@@ -257,7 +263,7 @@ def _embedding(writer: _Writer, x: str, dimension: int) -> None:
     writer.add("embedding", "Reshape", [x], (dimension,))
 
 
-def _affine(channels: int) -> dict[str, FloatArray]:
+def _affine(channels: int) -> dict[str, Any]:
     return {"scale": np.ones(channels, np.float32), "shift": np.zeros(channels, np.float32)}
 
 
