@@ -26,7 +26,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 _POOLING = f"{POOLING}_kernel/kernel"
 WEIGHTS = "weights.npz"
-"""Of a run: the averaged network, as of its last validation."""
+"""Of a run: the averaged network, as of its last or best validation (`keep` of its recipe)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class Run:
 
 
 def load_run(run: Path) -> Run:
-    """The network of a run's folder, as of its last validation."""
+    """The network of a run's folder, as it is exported."""
     if not (run / WEIGHTS).is_file():
         raise TrainingError(
             f"run {run}: expected {WEIGHTS} there, got none; train first, or wait for the run's "

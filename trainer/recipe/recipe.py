@@ -186,6 +186,10 @@ class Recipe(Settings):
     first, so that the average covers the last third of the steps done, or less."""
     evaluate_every: Annotated[int, Field(ge=1)] = 400
     """Steps between validations."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights the run leaves for export: those of its last validation, or of the best one of
+    its last stage, by mAP. The best is chosen by what it is then scored on: keep it where the
+    people held out are many, or under cameras that nobody trains on."""
     checkpoint_every_s: Annotated[float, Field(ge=0)] = 300.0
     start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of the start's weights in what is validated and exported: the mean of a network and

@@ -14,7 +14,8 @@ from trainer.run.checkpoint import TrainingPosition
 CURVES = "curves.jsonl"
 METRICS = "metrics.json"
 TENSORBOARD = "tensorboard"
-_SCORE = "validation_mAP"
+_OF_VALIDATION = "validation_"
+SCORE = f"{_OF_VALIDATION}mAP"
 """By which the best validation is chosen."""
 
 Line: TypeAlias = dict[str, float]
@@ -48,7 +49,7 @@ class Curves:
         with (self._run / CURVES).open("ab") as file:
             file.write(_encoded(line))
         self._scalars.add(at.step, values)
-        if _SCORE in line:
+        if SCORE in line:
             self._summarise()
 
     def _summarise(self) -> None:
@@ -61,6 +62,13 @@ def read_curves(run: Path) -> list[Line]:
     path = run / CURVES
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     return [line for written in text.splitlines() if (line := measurement(written))]
+
+
+def best_validation(run: Path, stage: int) -> dict[str, float]:
+    """The scores of a stage's best validation; empty where it has had none."""
+    scored = [line for line in read_curves(run) if line["stage"] == stage and SCORE in line]
+    best = max(scored, key=lambda line: line[SCORE], default={})
+    return {name: value for name, value in best.items() if name.startswith(_OF_VALIDATION)}
 
 
 def measurement(text: str) -> Line | None:
@@ -79,8 +87,8 @@ def summary(lines: Sequence[Line]) -> dict[str, Line | list[Line]]:
 
     The first is of the weights the run began with, where those were a re-ID network.
     """
-    scored = [line for line in lines if _SCORE in line]
-    best = max(scored, key=lambda line: line[_SCORE])
+    scored = [line for line in lines if SCORE in line]
+    best = max(scored, key=lambda line: line[SCORE])
     return {"first": scored[0], "best": best, "last": scored[-1], "validations": scored}
 
 

@@ -18,9 +18,10 @@ from trainer.network.model import (
     set_weights_by_name,
     weights_by_name,
 )
-from trainer.recipe.recipe import Recipe, Stage
+from trainer.recipe.recipe import Recipe
 from trainer.run.checkpoint import TrainingPosition, check_finite
 from trainer.run.devices import computing_in, on_one_device
+from trainer.run.run_curves import SCORE, best_validation
 from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_crops, score, validation_split
 
@@ -30,20 +31,29 @@ class RunValidation:
 
     Args:
         recipe: of the run.
-        stage: whose input size is scored at.
         embedder: the network in training, whose weights are copied at every call.
         data: with the pictures to validate on.
         run: its folder; gets `weights.npz`.
+        at: where the run begins or goes on; its stage says at what input size is scored.
     """
 
     def __init__(
-        self, recipe: Recipe, stage: Stage, embedder: keras.Model, data: RunData, run: Path
+        self,
+        recipe: Recipe,
+        embedder: keras.Model,
+        data: RunData,
+        run: Path,
+        at: TrainingPosition,
     ) -> None:
+        stage = recipe.stages[at.stage]
         size = stage.height_px, stage.width_px
         crops = load_crops(data.validation.paths, *size, run / CACHE)
         self._crops = balanced_batch(crops, recipe.grey_world)
         self._split = validation_split(data)
         self._trained, self._run = embedder, run
+        self._keeps_best = recipe.keep == "best"
+        begun = at != TrainingPosition()
+        self._best = best_validation(run, at.stage).get(SCORE) if begun else None
         with on_one_device(), computing_in("float32"):
             self._exported = build_embedder(recipe, *size)
         self._share, self._start = recipe.start_share, {}
@@ -63,10 +73,19 @@ class RunValidation:
             weights[name] = (1.0 - self._share) * weights[name] + self._share * start
         with on_one_device():
             set_weights_by_name(self._exported, weights, "of the network in training")
-            save_weights(self._exported, self._run / WEIGHTS)
             rows = embed_crops(self._exported, self._crops)
             report = score(self._split, CropEmbeddings.of_equal_quality(rows))
-        return {f"validation_{name}": value for name, value in report.scores().items()}
+            scores = {f"validation_{name}": value for name, value in report.scores().items()}
+            if self._is_kept(scores[SCORE]):
+                save_weights(self._exported, self._run / WEIGHTS)
+        return scores
+
+    def _is_kept(self, score: float) -> bool:
+        """Whether weights of that score are left for export."""
+        if self._keeps_best and self._best is not None and score <= self._best:
+            return False
+        self._best = score
+        return True
 
 
 def check_can_validate(data: RunData) -> None:

@@ -3,7 +3,8 @@
 The schedule is that of transfer learning: first only the new layers (the base frozen), then most
 of the base too, at growing resolution.  A run's folder holds `recipe.json`, `environment.json`,
 `curves.jsonl`, `metrics.json`, `tensorboard/`, `checkpoint.npz` (all that is needed to go on) and
-`weights.npz` (the moving average, which is what is exported).
+`weights.npz` (the moving average, which is what is exported: of the last validation, or of the
+best where the recipe says so).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from trainer.run.checkpoint import (
 )
 from trainer.run.devices import chosen_precision, computing_in, shared_out
 from trainer.run.environment import write_environment
+from trainer.run.run_curves import best_validation
 from trainer.run.run_validation import RunValidation, check_can_validate
 from trainer.run.training_loop import StageRun, averaged_weights
 from trainer.teacher.student_targets import Seen
@@ -44,7 +46,7 @@ _SEEDS_PER_RUN = 1000
 
 
 def start_run(recipe: Recipe, run: Path) -> dict[str, float]:
-    """Train from the start in a new folder; returns the last validation's scores."""
+    """Train from the start in a new folder; returns the scores of the weights it leaves."""
     if read_checkpoint(run) is not None:
         raise TrainingError(
             f"run {run}: expected a new folder, it holds a run; go on with it by --resume {run}, "
@@ -73,7 +75,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, float]:
 
 
 def _run_stages(recipe: Recipe, run: Path, data: RunData) -> dict[str, float]:
-    """Run the stages that are left; returns the last validation's scores.
+    """Run the stages that are left; returns the scores of the weights left.
 
     What a stage begins with is read from disk, so a resumed run is no special case.
     """
@@ -107,7 +109,10 @@ def _reached(saved: Checkpoint | None) -> TrainingPosition:
 def _run_stage(
     recipe: Recipe, run: Path, data: RunData, teaching: Teaching, saved: Checkpoint | None
 ) -> dict[str, float]:
-    """Run one stage; leaves its averaged weights in the checkpoint for the next."""
+    """Run one stage; leaves its averaged weights in the checkpoint for the next.
+
+    Returns the scores of what it leaves for export.
+    """
     at = _reached(saved)
     stage = recipe.stages[at.stage]
     embedder = build_embedder(recipe, stage.height_px, stage.width_px)
@@ -136,14 +141,14 @@ def _run_stage(
         model,
         run=run,
         steps=max(stage.least_steps, epochs_steps),
-        validate=RunValidation(recipe, stage, embedder, data, run),
+        validate=RunValidation(recipe, embedder, data, run, at),
     )
     seed = recipe.seed + _SEEDS_PER_RUN * at.stage
     with Batches(pictures, recipe, seed=seed, first_step=at.step) as batches:
         scores = loop.go(batches, at)
     with averaged_weights(model):
         write_checkpoint(checkpoint_of(run, model, TrainingPosition(stage=at.stage + 1)))
-    return scores
+    return best_validation(run, at.stage) if recipe.keep == "best" else scores
 
 
 def _begin(

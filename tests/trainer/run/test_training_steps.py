@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,16 @@ import keras  # noqa: E402
 from support.small_runs import FREE, FROZEN  # noqa: E402
 
 from trainer.network.optimizer import make_optimizer  # noqa: E402
-from trainer.recipe.recipe import Recipe, Stage, make_recipe  # noqa: E402
-from trainer.run.train import start_run  # noqa: E402
+from trainer.recipe.recipe import Recipe, Stage, make_recipe, read_recipe  # noqa: E402
+from trainer.run.checkpoint import (  # noqa: E402
+    TrainingPosition,
+    read_checkpoint,
+    write_checkpoint,
+)
+from trainer.run.run_curves import read_curves  # noqa: E402
+from trainer.run.train import resume_run, start_run  # noqa: E402
 from trainer.run.training_loop import averaged_weights, learning_rate  # noqa: E402
+from trainer.scoring.evaluate import evaluate_run  # noqa: E402
 
 RATES = Stage(height_px=64, width_px=32, epochs=1, learning_rate=0.1, warmup_steps=4)
 
@@ -107,6 +115,34 @@ def test_a_seed_fixes_a_run_and_a_share_of_the_start_is_in_what_it_exports(
     assert np.abs(one - start).max() > 1e-3
     np.testing.assert_allclose(end("mixed", start_share=0.25), 0.25 * start + 0.75 * one, atol=1e-4)
     assert np.abs(end("other", seed=2) - one).max() > 1e-3
+
+
+def test_a_run_leaves_its_best_validation_if_told_to_and_that_outlives_a_resume(
+    trained: Path, tmp_path: Path
+) -> None:
+    """A rate far too high spoils good weights: the best are those of the start."""
+    spoiling = FREE.model_copy(update={"learning_rate": 0.5, "epochs": 1})
+    good = read_recipe(trained / "recipe.json").model_copy(
+        update={
+            "start_from": trained / "weights.npz",
+            "stages": (spoiling,),
+            "evaluate_every": 1,
+            "ema": 0.0,
+            "keep": "best",
+        }
+    )
+    run = tmp_path / "run"
+    left = start_run(good, run)
+    validated = [line["validation_mAP"] for line in read_curves(run) if "validation_mAP" in line]
+    assert validated[-1] < max(validated) - 0.05, "the last is no worse, this would show nothing"
+    assert left["validation_mAP"] == max(validated)
+    assert evaluate_run(run, None).scores()["mAP"] == pytest.approx(max(validated), abs=1e-3)
+
+    stopped = read_checkpoint(run)
+    assert stopped is not None
+    write_checkpoint(replace(stopped, at=TrainingPosition(stage=0, step=len(validated) - 2)))
+    assert resume_run(run)["validation_mAP"] == max(validated)
+    assert evaluate_run(run, None).scores()["mAP"] == pytest.approx(max(validated), abs=1e-3)
 
 
 def test_minutes_that_end_a_stage_before_it_has_learnt_are_said(
