@@ -4,6 +4,10 @@ VENV ?= .venv
 HA_PYTHON ?= python3.13
 BIN := $(VENV)/bin
 
+# Bytecode stays beside its source, also where a container forbids it: else each process of the tests
+# compiles all of them anew, and each agent that they start our code.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Files of tests side by side, the longest first (tests/conftest.py), with the ten slowest tests at the
 # end. Most wait for a broker, a camera or a clock, so four on two cores; TensorFlow's do not wait.
 BESIDE := --dist loadfile --no-loadscope-reorder --durations=10
