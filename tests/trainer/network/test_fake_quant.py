@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ keras = pytest.importorskip("keras", reason="needs TensorFlow")
 
 from support.small_networks import embed, random_crops, small_network  # noqa: E402
 
-from trainer.export.qat import fine_tune  # noqa: E402
+from trainer.export import qat  # noqa: E402
 from trainer.export.quant_ranges import activation_ranges, equalise  # noqa: E402
 from trainer.network.bn_folding import fold  # noqa: E402
 from trainer.network.fake_quant import (  # noqa: E402
@@ -98,14 +100,18 @@ def test_the_file_computes_what_its_twin_does(tmp_path: Path) -> None:
     assert np.mean(1.0 - of_twin) < 0.5 * lost(int8_twin(folded, ranges), embed(folded, CROPS))
 
 
-def test_fine_tuning_brings_the_twin_nearer_to_the_network() -> None:
+def test_fine_tuning_brings_the_twin_nearer_to_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # By time of the processor: on a busy machine it learns no less.
+    monkeypatch.setattr(qat, "time", SimpleNamespace(monotonic=time.process_time))
     folded = fold(small_network())
     expected = embed(folded, CROPS)
     # Ranges of a third saturate much; that is what training has to live with, or to undo.
     tight = {n: (a / 3, b / 3) for n, (a, b) in activation_ranges(folded, CROPS).items()}
     before = lost(int8_twin(folded, tight), expected)
     still = AugmentConfig(flip=0, shift=0, erase=0, contrast=0, brightness=0)
-    ranges = fine_tune(folded, tight, CROPS, minutes=0.05, changes=still, seed=1)
+    ranges = qat.fine_tune(folded, tight, CROPS, minutes=0.02, changes=still, seed=1)
     assert lost(int8_twin(folded, ranges), expected) < 0.9 * before
     assert ranges.keys() == tight.keys()
 
