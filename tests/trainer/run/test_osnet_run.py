@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from edge_reid.core.errors import TrainingError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.matching.vectors import unit_rows  # noqa: E402
 from trainer.export.export import ExportOptions, export_run  # noqa: E402
+from trainer.network import osnet  # noqa: E402
 from trainer.network.model import build_embedder, load_run, load_weights, save_weights  # noqa: E402
 from trainer.network.operation_network import build_trainable  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
@@ -27,8 +29,18 @@ POOLING = "pool_kernel/kernel"
 SIZE = {"height_px": 64, "width_px": 32, "warmup_steps": 2}
 
 
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.soak)])
+def streams(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Of each block. Most of a small run is the tracing of its graph, and four have thrice as many
+    operations, but none of another kind; test_osnet.py looks at the whole network.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(osnet, "_STREAMS", request.param)
+        yield request.param
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(streams: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Head first, then all of it, from weights of crops twice as high."""
     folder = tmp_path_factory.mktemp("osnet")
     start = folder / "start.npz"
