@@ -23,7 +23,7 @@ from edge_reid.transfer.folder import FolderSource
 from edge_reid.transfer.gallery_transfer import GALLERY
 
 ALL = 1 << 20
-SOME = {"head": 250, "first_page": 80, "elsewhere": 170}
+SOME = {"head": 100, "first_page": 40, "elsewhere": 60}
 EVERY = {"head": ALL, "first_page": ALL, "elsewhere": 5_000}
 TIMES = [SOME, pytest.param(EVERY, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
 
