@@ -9,8 +9,12 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 # Files of tests side by side, the longest first (tests/conftest.py), with the ten slowest tests at the
-# end. Most wait for a broker, a camera or a clock, so four on two cores; TensorFlow's do not wait.
-BESIDE := --dist loadfile --no-loadscope-reorder --durations=10
+# end. Most wait for a broker, a camera or a clock, so four on two cores. TensorFlow's do not wait: they
+# take what is left of the cores, and have more time. In processes of their own, as tflite-runtime loads
+# no model beside TensorFlow.
+FILES := -m "not soak" --dist loadfile --no-loadscope-reorder --durations=10
+TRAINER_TESTS = nice -n 5 $(BIN)/pytest $(FILES) -n 2 --timeout=900 tests/trainer
+OTHER_TESTS = $(BIN)/pytest $(FILES) -n 4 --ignore=tests/trainer
 # Rooms whose docstrings have examples that are run.
 EXAMPLES := edge_reid/archive/ann_building.py edge_reid/archive/ivfflat_upkeep.py edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
 
@@ -25,8 +29,7 @@ demo-live: setup-device  ## the same, and then its live page, until Ctrl-C
 
 test: setup broker  ## every quick test, against a real broker
 	$(BIN)/pytest --doctest-modules $(EXAMPLES)
-	$(BIN)/pytest -m "not soak" -n 4 $(BESIDE) --ignore=tests/trainer
-	$(BIN)/pytest -m "not soak" -n 2 $(BESIDE) tests/trainer  # apart: tflite-runtime loads no model beside TensorFlow
+	tests/beside.sh '$(TRAINER_TESTS)' '$(OTHER_TESTS)'
 
 soak: setup broker  ## the long ones: faults again and again
 	$(BIN)/pytest -m soak --ignore=tests/trainer

@@ -33,16 +33,24 @@ LONGEST = (
     "deploy/install/test_earlier_bundles.py",
     "deploy/install/test_install.py",
     "deploy/install/test_over_the_air.py",
+    "bench/test_fleet_sim.py",
+    "wire/test_bridge.py",
+    "capture/test_two_streams.py",
     "e2e/test_stranger_runs.py",
     "faults/test_gallery_faults.py",
     "faults/test_sink_faults.py",
     "agent/test_live_run.py",
+    "agent/test_lookers.py",
+    "e2e/test_bad_input.py",
     "e2e/test_commands.py",
-    "gallery/test_flipped_bits.py",
+    "deploy/bundle/test_wheel_models.py",
+    "web/test_live_page.py",
     "trainer/run/test_stopped_runs.py",
     "trainer/test_whole_job.py",
+    "trainer/run/test_osnet_run.py",
+    "trainer/export/test_export.py",
 )
-"""Files that take a minute, the longest first."""
+"""Files that take half a minute or more, the longest first."""
 
 
 def pytest_configure() -> None:
