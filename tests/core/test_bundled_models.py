@@ -148,6 +148,16 @@ class TestConfiguration:
             in str(raised.value)
         )
 
+    def test_an_empty_text_is_neither_a_name_nor_a_folder(self, tmp_path: Path):
+        text = 'detect.model = ""\n[models]\nembedding = ""\ndetector = ""\n'
+        with pytest.raises(ConfigError) as raised:
+            settings(tmp_path, text)
+        said = "expected a name or a path, got an empty text; write one, or leave the key out"
+        assert raised.value.problems == tuple(
+            f"{key}: {said}"
+            for key in ("models.detector", "models.embedding", "cameras.gate.detect.model")
+        )
+
     def test_files_that_are_not_there_are_mistakes_by_their_keys(self, tmp_path: Path):
         text = (
             'detect.model = "models/near.tflite"\n[models]\nembedding = "models/no.tflite"\n'
