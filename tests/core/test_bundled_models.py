@@ -9,6 +9,8 @@ import pytest
 from edge_reid.core.bundled_models import (
     EMBEDDING,
     SMALLER_EMBEDDING,
+    called,
+    is_shipped,
     model_file,
     model_mistake,
     shipped_model,
@@ -97,6 +99,15 @@ def test_what_can_be_no_model_is_refused(tmp_path: Path, name: str, got: str):
     said = model_mistake(tmp_path / name, "embedding") or ""
     assert said.startswith("expected a file or the name of a shipped embedding model, got ")
     assert f"got {tmp_path}/{got}; shipped are " in said
+
+
+def test_a_file_of_ones_own_beside_the_shipped_ones_is_none_of_them():
+    """In a checkout that folder is where one works: README exports into it."""
+    assert is_shipped(shipped_model(SMALLER_EMBEDDING))
+    mine = shipped_model("mine.tflite")
+    assert not is_shipped(mine)
+    assert called(mine) == str(mine)
+    assert "which is not there" in (model_mistake(mine, "embedding") or "")
 
 
 def test_no_name_is_too_long(tmp_path: Path):
