@@ -377,6 +377,14 @@ def test_a_checkpoint_takes_the_place_of_older_weights_and_of_no_other_archive(
     [
         (["--int8", "--float16"], "got --int8 and --float16"),
         (["--float32", "--fine-tune", "3"], "expected --fine-tune with --int8, got --float32"),
+        (
+            ["--int16x8", "--fine-tune-most", "9"],
+            "expected --fine-tune-most with --int8, got --int16x8; leave it out",
+        ),
+        (
+            ["--float16", "--calibration", "99"],
+            "expected --calibration with --int8 or --int16x8, got --float16; leave it out",
+        ),
     ],
 )
 def test_contradictions_are_refused(

@@ -87,9 +87,10 @@ def test_its_file_computes_what_it_computes(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (ExportOptions(precision="int16x8"), "got int16x8"),
+        (ExportOptions(precision="int16x8"), "got --int16x8"),
         (ExportOptions(fine_tune_minutes=1), "got --fine-tune"),
         (ExportOptions(mirror=True), "got --mirror"),
+        (ExportOptions(fine_tune_most=20, mirror=True), "got --fine-tune-most and --mirror"),
     ],
 )
 def test_what_is_not_made_of_it_is_refused(
