@@ -270,7 +270,7 @@ def _with_models_on_device(shared: Table) -> Table:
     moved = {
         key: str(installed_paths.model(PurePosixPath(models[key]).name))
         for key in ("detector", "embedding")
-        if isinstance(models.get(key), str)
+        if isinstance(models.get(key), str) and models[key]
     }
     return merged(shared, {"models": moved})
 
@@ -298,7 +298,7 @@ def _misplaced(table: Table, at: Location, remedies: Mapping[Location, str]) -> 
             yield f"{_dotted((*at, *key))}: {remedy}"
     for key in (*_ABSOLUTE, _DETECTOR):
         value = _get(table, key)
-        if isinstance(value, str) and not PurePosixPath(value).is_absolute():
+        if isinstance(value, str) and value and not PurePosixPath(value).is_absolute():
             or_name = f", or one of {shipped_names('detector')}" if key == _DETECTOR else ""
             yield f"{_dotted((*at, *key))}: should be an absolute path on the device{or_name}"
 

@@ -27,7 +27,7 @@ def with_models_found(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     local: dict[str, Any] = {
         kind: str(_found(models[kind], kind, folder) or folder / Path(models[kind]).expanduser())
         for kind in _KINDS
-        if isinstance(models.get(kind), str)
+        if isinstance(models.get(kind), str) and models[kind]
     }
     whole = merged(table, {"agent": {"models": local}}) if local else table
     for device, camera, name in _cameras_with_detector(table):
@@ -45,7 +45,7 @@ def unknown_names(table: Table, folder: Path) -> Iterator[str]:
     models = as_table(as_table(table.get("agent")).get("models"))
     for kind in _KINDS:
         given = models.get(kind)
-        if isinstance(given, str) and not given.endswith(".tflite"):
+        if isinstance(given, str) and given and not given.endswith(".tflite"):
             try:
                 model_file(Path(given), kind, folder)
             except ValueError as error:

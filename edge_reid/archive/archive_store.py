@@ -36,7 +36,7 @@ class ArchiveModels:
             )
 
     def shipped_embedding(self, name: str) -> Path:
-        """The shipped embedding model that searches an archive of these.
+        """The shipped embedding model that goes with an archive of these.
 
         Raises:
             ModelMismatchError: it is none that is shipped.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_reid.archive.archive_store import ArchiveModels, ArchiveStore
 from edge_reid.archive.folder_archive import FolderArchive
-from edge_reid.archive.track_archive import TrackArchive
+from edge_reid.archive.track_archive import HEAD, TrackArchive
 from edge_reid.core.errors import UsageError
 from edge_reid.core.redact import redact
 from edge_reid.storage.postgres_urls import is_postgres, needs_psycopg
@@ -31,6 +31,22 @@ def create_archive(where: str, models: ArchiveModels) -> ArchiveStore:
     if is_postgres(where):
         return _postgres("--out").create(where, models)
     return FolderArchive(TrackArchive.create(_folder(where, "--out"), models))
+
+
+def archived_models(where: str) -> ArchiveModels | None:
+    """What the archive that is there was made with; None: there is none yet.
+
+    Args:
+        where: a folder, or `postgresql://…`.
+
+    Raises:
+        UsageError: it is neither, or psycopg is not installed.
+        StoreError: it cannot be read, or is of a newer edge-reid.
+    """
+    if is_postgres(where):
+        return _postgres("--out").models_at(where)
+    folder = _folder(where, "--out")
+    return TrackArchive.open(folder).models if (folder / HEAD).exists() else None
 
 
 def open_archive(where: str, option: str = "--archive", *, patience_s: float = 0.0) -> ArchiveStore:

@@ -90,6 +90,17 @@ class PostgresArchive:
             )
         return cls(url, models, patience_s=patience_s)
 
+    @classmethod
+    def models_at(cls, url: str) -> ArchiveModels | None:
+        """What the one that is there was made with; None: there is none yet.
+
+        Raises:
+            UsageError: the URL holds a password, or is none.
+            StoreError: the database cannot be used, or the archive is of a newer edge-reid.
+        """
+        with _session(checked_url(url, "--out")) as db:
+            return models_there(db)
+
     @property
     def models(self) -> ArchiveModels:
         return self._models

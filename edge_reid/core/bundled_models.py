@@ -173,7 +173,7 @@ def shipped_names(kind: ModelKind) -> str:
 
 def left_out(path: Path) -> str | None:
     """What to say of a shipped model that this installation does not have; None of any other."""
-    kind = next((kind for kind, names in _SHIPPED.items() if path.name in names), None)
+    kind = _kind_of(path.name)
     if kind is None or not is_shipped(path) or path.is_file():
         return None
     here = [name.removesuffix(_SUFFIX) for name in _here(kind)]
@@ -188,7 +188,12 @@ def left_out(path: Path) -> str | None:
 
 def is_shipped(path: Path) -> bool:
     """Whether it is the file of a shipped model, and no copy of it."""
-    return path == shipped_model(path.name)
+    return _kind_of(path.name) is not None and path == shipped_model(path.name)
+
+
+def _kind_of(name: str) -> ModelKind | None:
+    """What the shipped model of that file name is for; None: there is none of it."""
+    return next((kind for kind, names in _SHIPPED.items() if name in names), None)
 
 
 def called(path: Path) -> str:

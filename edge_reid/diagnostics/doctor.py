@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.capture.open_source import open_source
+from edge_reid.core.bundled_models import ModelKind, model_mistake
 from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.config.sync_settings import GallerySyncSettings, UpdateSettings
 from edge_reid.core.config.vision_settings import ModelSettings
-from edge_reid.core.errors import ConfigError, EdgeReidError, GalleryError
-from edge_reid.core.manifest import load_embedding_manifest, model_in_words
+from edge_reid.core.errors import ConfigError, EdgeReidError, GalleryError, ModelError
+from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest, model_in_words
 from edge_reid.diagnostics.agent_certificate import (
     ExpectedHolder,
     ForeignCertificateError,
@@ -185,7 +186,14 @@ def _runtime() -> Diagnosis:
     return Diagnosis("runtime", Verdict.OK, ", ".join(names))
 
 
+def _check_there(model: Path, kind: ModelKind) -> None:
+    """Raise ModelError, as `run` words it, if a path can be no model's."""
+    if mistake := model_mistake(model, kind):
+        raise ModelError(mistake)
+
+
 def _detector(models: ModelSettings) -> Diagnosis:
+    _check_there(models.detector, "detector")
     detector = load_detector(models.detector, runtime=models.runtime, threads=models.threads)
     manifest = detector.manifest
     blank = np.full((manifest.input_height_px, manifest.input_width_px, 3), 114, np.uint8)
@@ -196,6 +204,7 @@ def _detector(models: ModelSettings) -> Diagnosis:
 
 
 def _embedding(models: ModelSettings) -> Diagnosis:
+    _check_there(models.embedding, "embedding")
     embedder = Embedder(models.embedding, runtime=models.runtime, threads=models.threads)
     manifest = embedder.manifest
     noise = np.random.default_rng(0).integers(0, 256, (128, 64, 3), dtype=np.uint8)
@@ -242,6 +251,18 @@ def _median_ms(call: Callable[[], object], times: int = 5) -> float:
     return float(np.median([once() for _ in range(times)]))
 
 
+def _sound_manifest(model: Path) -> EmbeddingManifest | None:
+    """Of an embedding model; None if that is not sound, which its own check tells."""
+    with suppress(ModelError):
+        return load_embedding_manifest(model)
+    return None
+
+
+def _not_compared(detail: str) -> Diagnosis:
+    why = "not compared with the model, which is told above"
+    return Diagnosis("gallery", Verdict.SKIPPED, f"{detail}; {why}")
+
+
 def _any_gallery(subject: CheckedInstallation) -> Diagnosis:
     if subject.gallery is not None and subject.gallery_sync is not None:
         return _followed_gallery(subject.gallery, subject.models, subject.gallery_sync)
@@ -258,13 +279,15 @@ def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettin
     if held is None:
         return Diagnosis("gallery", Verdict.OK, f"{follows}; none has come yet")
     head = open_head(held.sealed, key)
-    model_id = load_embedding_manifest(models.embedding).model_id
+    manifest = _sound_manifest(models.embedding)
     detail = f"{follows}; {head.identities} identities, version {head.version}"
-    if head.model_id != model_id:
+    if manifest is None:
+        return _not_compared(detail)
+    if head.model_id != manifest.model_id:
         remedy = "edge-reid gallery publish, from a gallery of this model, or name the other model"
         waits = (
             f"{detail}, of model {model_in_words(head.model_id)}: nobody is recognised before one "
-            f"of {model_in_words(model_id)}"
+            f"of {model_in_words(manifest.model_id)}"
         )
         return Diagnosis("gallery", Verdict.WARNING, waits, remedy)
     return Diagnosis("gallery", Verdict.OK, f"{detail}, same model")
@@ -282,15 +305,18 @@ def _updates(update: UpdateSettings) -> Diagnosis:
 def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -> Diagnosis:
     if path is None:
         return Diagnosis("gallery", Verdict.SKIPPED, "none given")
-    manifest = load_embedding_manifest(models.embedding)
-    with GalleryStore.open(path, model_id=manifest.model_id) as store:
+    manifest = _sound_manifest(models.embedding)
+    with GalleryStore.open(path, model_id=manifest.model_id if manifest else None) as store:
         people = store.identities()
         version = store.version
         templates_each = np.bincount(store.snapshot().labels).tolist()
     if not people:
         remedy = "edge-reid gallery enroll NAME PHOTO…"
         return Diagnosis("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
-    detail = f"{len(people)} identities, version {version}, same model"
+    detail = f"{len(people)} identities, version {version}"
+    if manifest is None:
+        return _not_compared(detail)
+    detail += ", same model"
     if decide.threshold is not None:
         return Diagnosis(
             "gallery", Verdict.OK, f"{detail}; threshold fixed at {decide.threshold:g}"

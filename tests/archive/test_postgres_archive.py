@@ -21,7 +21,7 @@ import psycopg
 
 from edge_reid.archive.archive_findings import ArchiveFindings
 from edge_reid.archive.archive_store import ArchiveAccessError, ArchiveModels, ArchiveStore
-from edge_reid.archive.archive_urls import create_archive, open_archive
+from edge_reid.archive.archive_urls import archived_models, create_archive, open_archive
 from edge_reid.archive.archived_track import ArchivedTrack, VideoTracks
 from edge_reid.archive.folder_archive import FolderArchive
 from edge_reid.archive.postgres_archive import PostgresArchive
@@ -77,7 +77,9 @@ def complaint(work: Callable[[], object]) -> str:
 
 
 def test_what_was_put_in_is_read_back_by_whoever_opens_it(url: str) -> None:
+    assert archived_models(url) is None
     archive = create_archive(url, SMALL)
+    assert archived_models(url) == SMALL
     track = ArchivedTrack(
         *("Gäste 'a'\t.mp4", "gate", 3),
         *("1970-01-01T00:00:00.000Z", "2026-03-01T12:00:01.999Z", "2026-03-01T12:00:00.001Z"),

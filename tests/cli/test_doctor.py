@@ -63,7 +63,30 @@ def test_every_camera_and_every_detector_is_looked_at(edge_reid, tmp_path):
     assert outcome.code == 1
     assert "✓ source gate 768×576" in said
     assert "✗ source door video" in said
-    assert "✗ detector of door model" in said
+    assert "✗ detector of door expected a file or the name of a shipped detector, got " in said
+    assert "models/no.tflite, which is not there → shipped are nanodet_g_person_320x192, " in said
+
+
+def test_a_model_that_is_missing_is_told_once_and_as_run_tells_it(edge_reid, tmp_path, samples):
+    """And not of the gallery, too, which is looked at as far as it can be without the model."""
+    gallery, config = tmp_path / "gallery.db", tmp_path / "agent.toml"
+    edge_reid("gallery", "init", gallery)
+    name, photos = next(iter(samples.items()))
+    edge_reid("gallery", "enroll", name, photos[0].crop, "--gallery", gallery)
+    config.write_text(
+        f'site = "lab"\ncamera = "gate"\ngallery = "gallery.db"\nsource.uri = "{campus.CLIP}"\n'
+        '[models]\nembedding = "models/no.tflite"\n'
+    )
+    run = edge_reid("run", "--config", config).complaint
+    sentence = run.partition("models.embedding: ")[2]
+    said = " ".join(edge_reid("doctor", "--config", config).out.split())
+    assert f"✗ embedding model {sentence.replace('; shipped', ' → shipped')}" in said
+    assert "– gallery 1 identities, version 1; not compared with the model, which is told" in said
+    assert said.endswith("1 to mend")
+    gallery.write_text("not a gallery")
+    said = " ".join(edge_reid("doctor", "--config", config).out.split())
+    assert "✗ gallery gallery " in said
+    assert said.endswith("2 to mend")
 
 
 @pytest.mark.broker

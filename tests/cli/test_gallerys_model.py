@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.outcome import Outcome
 
+from edge_reid.archive.archive_store import ArchiveModels
+from edge_reid.archive.track_archive import TrackArchive
 from edge_reid.core.bundled_models import EMBEDDING, SMALLER_EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.gallery.store import GalleryStore
@@ -133,3 +135,31 @@ def test_the_doctor_checks_the_model_that_run_takes(
     said = " ".join(edge_reid("doctor", "--gallery", foreign_gallery).out.split())
     assert f"embedding model {DEFAULT}, model_id " in said
     assert "got one of ffffffffffffffff" in said
+
+
+def test_index_goes_on_with_the_model_of_the_archive(
+    edge_reid: Command, short_clip: Path, tmp_path: Path
+) -> None:
+    """As `search` takes it; another one that is named is refused as before."""
+    archive = tmp_path / "archive"
+    words = ("index", short_clip, "--camera", "gate", "--out", archive, "--processes", 1)
+    assert edge_reid(*words, "--model", NAME).code == 0
+    again = edge_reid(*words)
+    assert (again.code, "in it already" in again.out) == (0, True), again.err
+    refused = edge_reid(*words, "--model", DEFAULT)
+    assert refused.code == 1
+    assert f"expected an archive of model {DEFAULT} (" in refused.complaint
+    assert f"got one of {NAME} (" in refused.complaint
+
+
+def test_index_needs_the_model_of_an_archive_to_be_named_if_it_is_not_shipped(
+    edge_reid: Command, short_clip: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "archive"
+    TrackArchive.create(archive, ArchiveModels("f" * 16, 256, "d" * 64))
+    outcome = edge_reid("index", short_clip, "--camera", "gate", "--out", archive)
+    assert outcome.code == 1
+    assert outcome.complaint.startswith(
+        f"error: archive {archive}: expected one of a shipped model, as no other is named, got one "
+        "of model ffffffffffffffff; give that model's .tflite as --model, or index the videos anew"
+    )

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.core import bundled_models
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest, manifest_path
 
@@ -140,17 +141,51 @@ def test_calibration_goes_into_the_manifest_and_nowhere_else(
     }
 
 
-def test_a_shipped_model_that_is_named_keeps_its_thresholds(edge_reid, market: Path) -> None:
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the models of an installation whose path needs quotes."""
+    folder = tmp_path / "my programs" / "models"
+    folder.mkdir(parents=True)
+    for file in (shipped_model(EMBEDDING), manifest_path(shipped_model(EMBEDDING))):
+        shutil.copy(file, folder)
+    monkeypatch.setattr(bundled_models, "_PACKAGE", folder.parent / "edge_reid")
+    return folder
+
+
+@pytest.mark.parametrize("given", [Path(EMBEDDING).stem, f"models/{EMBEDDING}", EMBEDDING])
+def test_a_shipped_model_keeps_its_thresholds(
+    edge_reid, market: Path, installation: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
     """Every gallery of this installation rests on them; a copy is calibrated in its place."""
-    shipped = shipped_model(EMBEDDING)
-    before = manifest_path(shipped).read_bytes()
-    name = EMBEDDING.removesuffix(".tflite")
-    outcome = edge_reid("calibrate", name, market, "--force")
+    monkeypatch.chdir(installation if given == EMBEDDING else installation.parent)
+    manifest = manifest_path(installation / EMBEDDING)
+    before = manifest.read_bytes()
+    outcome = edge_reid("calibrate", given, market, "--force")
     assert outcome.code == 2
-    assert "got the name of a shipped one, whose own stay; " in outcome.complaint
-    assert f"cp {shipped} {manifest_path(shipped)} . and calibrate" in outcome.complaint
-    assert edge_reid("calibrate", name, market, "--dry-run", "--force").code == 0
-    assert manifest_path(shipped).read_bytes() == before
+    assert "got a shipped one, whose own stay; " in outcome.complaint
+    assert edge_reid("calibrate", given, market, "--dry-run", "--force").code == 0
+    assert manifest.read_bytes() == before
+
+
+def test_the_line_that_copies_a_shipped_model_copies_it(
+    edge_reid, market: Path, installation: Path, tmp_path: Path
+) -> None:
+    outcome = edge_reid("calibrate", installation / EMBEDDING, market)
+    line = outcome.complaint.partition("whose own stay; ")[2].partition(" and calibrate")[0]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    subprocess.run(line, shell=True, check=True, cwd=mine)
+    assert edge_reid("calibrate", mine / EMBEDDING, market, "--force").code == 0
+
+
+def test_what_is_linked_from_a_folder_of_ones_own_is_ones_own(
+    edge_reid, market: Path, installation: Path, tmp_path: Path
+) -> None:
+    """Its manifest lies beside the link."""
+    linked = tmp_path / EMBEDDING
+    linked.symlink_to(installation / EMBEDDING)
+    shutil.copy(manifest_path(installation / EMBEDDING), tmp_path)
+    assert edge_reid("calibrate", linked, market, "--force").code == 0
 
 
 def test_pictures_without_cameras_are_warned_about(edge_reid, model: Path, folders: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from edge_reid.core.bundled_models import (
     EMBEDDING,
     SMALLER_EMBEDDING,
+    called,
+    is_shipped,
     model_file,
     model_mistake,
     shipped_model,
@@ -99,6 +101,15 @@ def test_what_can_be_no_model_is_refused(tmp_path: Path, name: str, got: str):
     assert f"got {tmp_path}/{got}; shipped are " in said
 
 
+def test_a_file_of_ones_own_beside_the_shipped_ones_is_none_of_them():
+    """In a checkout that folder is where one works: README exports into it."""
+    assert is_shipped(shipped_model(SMALLER_EMBEDDING))
+    mine = shipped_model("mine.tflite")
+    assert not is_shipped(mine)
+    assert called(mine) == str(mine)
+    assert "which is not there" in (model_mistake(mine, "embedding") or "")
+
+
 def test_no_name_is_too_long(tmp_path: Path):
     with pytest.raises(ValueError, match="expected a file or the name"):
         model_file(Path("x" * 5000), "detector", tmp_path)
@@ -146,6 +157,16 @@ class TestConfiguration:
         assert (
             "cameras.gate.detect.model: expected a file or the name of a shipped detector, got "
             in str(raised.value)
+        )
+
+    def test_an_empty_text_is_neither_a_name_nor_a_folder(self, tmp_path: Path):
+        text = 'detect.model = ""\n[models]\nembedding = ""\ndetector = ""\n'
+        with pytest.raises(ConfigError) as raised:
+            settings(tmp_path, text)
+        said = "expected a name or a path, got an empty text; write one, or leave the key out"
+        assert raised.value.problems == tuple(
+            f"{key}: {said}"
+            for key in ("models.detector", "models.embedding", "cameras.gate.detect.model")
         )
 
     def test_files_that_are_not_there_are_mistakes_by_their_keys(self, tmp_path: Path):

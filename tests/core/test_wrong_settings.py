@@ -111,6 +111,22 @@ def test_what_is_wrong_with_a_corner(tmp_path: Path, corner: list[object], line:
     assert found.startswith(f"cameras.gate.zones.0.{line}")
 
 
+@pytest.mark.parametrize(
+    ("place", "remedy"),
+    [
+        (("gallery",), "write one"),
+        (("update", "public_key"), "write one"),
+        (("mqtt", "ca_file"), "write one, or leave the key out"),
+        (("cameras", "gate", "source", "login_file"), "write one, or leave the key out"),
+    ],
+)
+def test_an_empty_text_is_no_path(tmp_path: Path, place: Place, remedy: str) -> None:
+    """It is not the folder of the file, which it would be if it were appended to that."""
+    assert mistakes(tmp_path, with_value(SOUND, place, "")) == (
+        f"{'.'.join(map(str, place))}: expected a name or a path, got an empty text; {remedy}",
+    )
+
+
 def test_what_a_whole_table_lacks_is_told_by_its_key(tmp_path: Path) -> None:
     table = with_value(SOUND, ("commands", "allow"), ["snapshot"])
     assert mistakes(tmp_path, table) == (

@@ -17,7 +17,8 @@ from trainer.network.operation_network import unlike_osnet
 from trainer.network.operations import CONVOLUTIONS, Operation, sole_readers
 
 _FOR_EACH_VALUE = ("Add", "Multiply", "Subtract")
-_BGR_TO_RGB = (2, 1, 0)
+_BGR_TO_RGB = ((2, 1, 0), (1,))
+"""Indices of a Gather, and their axis."""
 _DONE = {
     "dilations": "1,1",
     "auto_pad": "explicit",
@@ -34,23 +35,23 @@ def read_operations(nodes: Sequence[IrNode]) -> tuple[Operation, ...]:
     """The operations of some nodes, in their order, that give of RGB what those give of BGR.
 
     Raises:
-        TrainingError: a constant or a setting is none of an OSNet's.
+        TrainingError: a constant or a setting is none of an OSNet's, or the picture is not BGR.
     """
     names = {node.name: node.name for node in nodes}
     found: dict[str, Operation] = {}
     readers = _readers(nodes)
+    pictures = [node.name for node in nodes if node.kind == "Parameter"]
+    _check_turns_bgr_into_rgb(pictures, nodes)
     for node in nodes:
-        sources = tuple(names[each] for each in node.operands if isinstance(each, str))
-        constants = tuple(each for each in node.operands if not isinstance(each, str))
+        sources, constants = tuple(names[each] for each in node.sources), node.constants
         before = found.get(sources[0]) if sources else None
-        alone = bool(sources) and len(readers[str(node.operands[0])]) == 1
+        alone = bool(sources) and len(readers[node.sources[0]]) == 1
         joined = _joined(before, node, constants) if before and alone else None
         if joined is not None:
             del found[sources[0]]
             found[node.name] = joined
             names = {old: node.name if to == sources[0] else to for old, to in names.items()}
-        elif node.kind == "Gather":
-            _check_turns_bgr_into_rgb(node, constants)
+        elif node.kind == "Gather" and node.sources[0] in pictures:
             names[node.name] = sources[0]
         elif node.kind != "Result":
             found[node.name] = _operation(node, sources, constants)
@@ -74,9 +75,8 @@ def without_scales_before_norms(operations: Sequence[Operation]) -> tuple[Operat
 def _readers(nodes: Sequence[IrNode]) -> Mapping[str, Sequence[str]]:
     readers: dict[str, list[str]] = defaultdict(list)
     for node in nodes:
-        for operand in node.operands:
-            if isinstance(operand, str):
-                readers[operand].append(node.name)
+        for source in node.sources:
+            readers[source].append(node.name)
     return readers
 
 
@@ -145,13 +145,26 @@ def _one_side(node: IrNode, key: str, default: int) -> int:
     return int(node.settings.get(key, str(default)).split(",")[0])
 
 
-def _check_turns_bgr_into_rgb(node: IrNode, constants: Sequence[FloatArray]) -> None:
-    """Raise TrainingError if it is any other choice; we give RGB at once."""
-    if not constants or tuple(constants[0].ravel()) != _BGR_TO_RGB:
+def _check_turns_bgr_into_rgb(pictures: Sequence[str], nodes: Sequence[IrNode]) -> None:
+    """Raise TrainingError if anything else is done with a picture first; we give RGB at once.
+
+    Without it colours are in an order of which the IR does not say which it is.
+    """
+    for picture in pictures:
+        first = [node for node in nodes if picture in node.sources]
+        if len(first) == 1 and _turns_bgr_into_rgb(first[0]):
+            continue
+        got = " and ".join(f"{node.kind} {node.name}" for node in first)
+        other = " of other indices" if {node.kind for node in first} == {"Gather"} else ""
         raise TrainingError(
-            f"IR: expected a network that turns BGR into RGB first, got "
-            f"{node.kind} {node.name} of other indices"
+            f"IR: expected a network that turns BGR into RGB first, got {got}{other}; only "
+            "networks like person-reidentification-retail-0277 are converted"
         )
+
+
+def _turns_bgr_into_rgb(node: IrNode) -> bool:
+    chosen = tuple(tuple(each.ravel()) for each in node.constants)
+    return node.kind == "Gather" and chosen == _BGR_TO_RGB
 
 
 def _check_settings(node: IrNode) -> None:

@@ -52,6 +52,16 @@ class IrNode:
     settings: Mapping[str, str]
     shape: tuple[int, ...]
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the operations among its operands."""
+        return tuple(each for each in self.operands if isinstance(each, str))
+
+    @property
+    def constants(self) -> tuple[FloatArray, ...]:
+        """The others."""
+        return tuple(each for each in self.operands if not isinstance(each, str))
+
 
 def read_nodes(path: Path) -> tuple[IrNode, ...]:
     """All that an IR computes, in an order in which it can be computed.

@@ -40,13 +40,13 @@ def read_embedder(path: Path) -> tuple[Operation, ...]:
     """What an IR computes of a crop.
 
     Raises:
-        TrainingError: it is no IR, or its input is no picture.
+        TrainingError: it is no IR, its input is no BGR picture, or it is no OSNet.
     """
-    operations = without_scales_before_norms(read_operations(read_nodes(path)))
-    picture = operations[0] if operations else None
-    if picture is None or picture.kind != "Parameter" or picture.shape[-1:] != (3,):
+    nodes = read_nodes(path)
+    picture = nodes[0] if nodes else None
+    if picture is None or picture.kind != "Parameter" or picture.shape[1:-2] != (3,):
         raise TrainingError(f"{path}: expected a network of one BGR picture, got another")
-    return operations
+    return without_scales_before_norms(read_operations(nodes))
 
 
 def start_weights(operations: Sequence[Operation], origin: str) -> keras.Model:

@@ -49,6 +49,7 @@ _TUNED_ON = 4096
 """Crops that fine-tuning draws from, at most."""
 _ADVISED_MINUTES = 10
 _FIRST_MINUTES = 5.0
+_MOST_MINUTES = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class ExportOptions:
         calibration: how many training crops fix the int8 ranges.
         fine_tune_minutes: of training through int8 rounding; int8 only.
         fine_tune_most: where int8 loses more than the budget, it is fine-tuned anew for longer and
-            longer, up to so many minutes.
+            longer, up to so many minutes; None: 10, but an osnet is not.
         mirror: embed the mean of a crop and its mirror image, in twice the time.
         allow_fewer: keep a fine-tune even if a device names fewer people with it than before.
         validate: further data sets, beside the held-out people.
@@ -73,11 +74,16 @@ class ExportOptions:
     budget_points: float | None = None
     calibration: int = 256
     fine_tune_minutes: float = 0.0
-    fine_tune_most: float = 0.0
+    fine_tune_most: float | None = 0.0
     mirror: bool = False
     allow_fewer: bool = False
     validate: tuple[Path, ...] = ()
     licence: str | None = None
+
+    @property
+    def most_minutes(self) -> float:
+        """Of fine-tuning, where int8 loses too much."""
+        return _MOST_MINUTES if self.fine_tune_most is None else self.fine_tune_most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,14 +260,15 @@ def _for_osnet(options: ExportOptions) -> ExportOptions:
         TrainingError: what was asked for is not made of one.
     """
     asked = {
-        "int16x8": options.precision == "int16x8",
+        "--int16x8": options.precision == "int16x8",
         "--fine-tune": bool(options.fine_tune_minutes),
+        "--fine-tune-most": bool(options.fine_tune_most),
         "--mirror": options.mirror and options.precision == "int8",
     }
     if wrong := [name for name, given in asked.items() if given]:
         raise TrainingError(
             "export: expected of an osnet an int8 or float file of the crop alone, got "
-            f"{wrong[0]}; leave that out"
+            f"{' and '.join(wrong)}; leave that out"
         )
     return replace(options, fine_tune_most=0.0)
 
@@ -282,8 +289,8 @@ def _tries(options: ExportOptions) -> Iterator[float]:
     """Minutes of fine-tuning: as asked for, then twice as long until it is enough."""
     minutes = options.fine_tune_minutes
     yield minutes
-    while options.precision == "int8" and minutes < options.fine_tune_most:
-        minutes = min(max(2 * minutes, _FIRST_MINUTES), options.fine_tune_most)
+    while options.precision == "int8" and minutes < options.most_minutes:
+        minutes = min(max(2 * minutes, _FIRST_MINUTES), options.most_minutes)
         yield minutes
 
 
@@ -334,7 +341,7 @@ def _advice(run: Path, out: Path, options: ExportOptions, *, learns: bool) -> st
         return f"try edge-reid export {run} --float16 --out {out}, or a larger --budget"
     if options.precision != "int8":
         return f"try edge-reid export {run} --float32 --out {out}, or a larger --budget"
-    longest = max(options.fine_tune_minutes, options.fine_tune_most)
+    longest = max(options.fine_tune_minutes, options.most_minutes)
     minutes = round(2 * longest) or _ADVISED_MINUTES
     return (
         f"try edge-reid export {run} --int8 --fine-tune {minutes} --out {out}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from edge_reid.core.manifest import EmbeddingManifest, file_sha256, load_embeddi
 from trainer.export.quantize import Precision
 from trainer.network.model import Run
 from trainer.recipe.recipe import Recipe
+from trainer.teacher.teacher_network import manifest_of
 from trainer.thresholds.picture_sketch import PictureSketch
 
 _AS_DATA_ALLOW = "as the training data allow"
@@ -37,25 +38,29 @@ def bare_manifest(
         licence: see there.
     """
     recipe = loaded.recipe
-    origin = _origin(recipe)
+    start = load_embedding_manifest(recipe.shipped_start) if recipe.shipped_start else None
+    ancestors = tuple(_ancestors(recipe, start))
+    pictures = PictureSketch.from_text(start.training_pictures if start else "")
+    began = f", started from {recipe.start_from.name}" if recipe.start_from else ""
     height_px, width_px = loaded.embedder.input_shape[1:3]
     return EmbeddingManifest(
         name=model.stem,
         sha256=file_sha256(model),
         input_height_px=height_px,
         input_width_px=width_px,
-        licence=licence or origin.licence,
+        licence=licence
+        or ", and ".join(_each_once(_AS_DATA_ALLOW, *(each.licence for each in ancestors))),
         source=f"edge-reid train, run {run.name}: {recipe.backbone} α {recipe.alpha}, "
         f"{_learning(recipe)}"
         f"{', mean of a crop and its mirror image' if mirror else ''}"
-        f"{origin.words}",
+        f"{began}",
         dimension=recipe.dimension,
         impostor_quantiles=(),
         training_data=_each_once(
             *(f"{entry.path.name}: {entry.terms}" for entry in recipe.trained_on),
-            *origin.training_data,
+            *(data for each in ancestors for data in each.training_data),
         ),
-        training_pictures=PictureSketch.of(trained_on).joined(origin.pictures).text,
+        training_pictures=PictureSketch.of(trained_on).joined(pictures).text,
         grey_world=recipe.grey_world,
         quantisation=precision,
     )
@@ -68,27 +73,29 @@ def _learning(recipe: Recipe) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Origin:
-    """What weights bring along from those they started from."""
+class _Ancestor:
+    """Other weights that those of a run come from: its start's, or a teacher's.
 
-    words: str
-    training_data: tuple[str, ...]
+    Attributes:
+        licence: its name, and its terms if they are known.
+        training_data: each source with its terms, as a manifest has them.
+    """
+
     licence: str
-    pictures: PictureSketch
+    training_data: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, relation: str, manifest: EmbeddingManifest | None) -> _Ancestor:
+        if manifest is None:
+            return cls(name, (f"{name}, which it {relation}: data not known",))
+        return cls(f"{name}: {manifest.licence}", manifest.training_data)
 
 
-def _origin(recipe: Recipe) -> _Origin:
-    start = recipe.start_from
-    if start is None:
-        return _Origin("", (), _AS_DATA_ALLOW, PictureSketch())
-    words = f", started from {start.name}"
-    if recipe.shipped_start is None:
-        unknown = f"{start.name}, which it started from: data not known"
-        return _Origin(words, (unknown,), f"{_AS_DATA_ALLOW}, and {start.name}", PictureSketch())
-    shipped = load_embedding_manifest(recipe.shipped_start)
-    licence = f"{_AS_DATA_ALLOW}, and {start.name}: {shipped.licence}"
-    pictures = PictureSketch.from_text(shipped.training_pictures)
-    return _Origin(words, shipped.training_data, licence, pictures)
+def _ancestors(recipe: Recipe, start: EmbeddingManifest | None) -> Iterator[_Ancestor]:
+    if recipe.start_from is not None:
+        yield _Ancestor.of(recipe.start_from.name, "started from", start)
+    for teacher in recipe.teachers:
+        yield _Ancestor.of(teacher.path.name, "was distilled from", manifest_of(teacher))
 
 
 def _each_once(*texts: str) -> tuple[str, ...]:

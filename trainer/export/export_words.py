@@ -21,7 +21,7 @@ def export(
     *,
     precision: Precision,
     fine_tune: float,
-    fine_tune_most: float,
+    fine_tune_most: float | None,
     budget: float | None,
     calibration: int,
     mirror: bool,

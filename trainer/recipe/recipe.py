@@ -177,7 +177,8 @@ class Recipe(Settings):
     cameras whose colours are others."""
     grey_world: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of a crop's colour cast that is taken out before the network sees it, in training after
-    all changes of `augment`, and on the device: the model's manifest says so."""
+    all changes of `augment`, and on the device: the model's manifest says so. Nothing for an
+    `osnet`, which takes all of it out itself."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip_norm: Positive = 5.0
     """Gradients longer than this, over all variables together, are shortened to it."""
@@ -295,11 +296,12 @@ class Recipe(Settings):
             "imagenet": self.imagenet is not None,
             "int8_rounding": any(stage.int8_rounding for stage in self.stages),
             "precision": self.precision not in {"auto", "float32"},
+            "grey_world": self.grey_world != 0,
         }
         if given := [name for name, changed in wrong.items() if changed]:
             raise ValueError(
-                f"{', '.join(given)}: expected nothing beside backbone osnet, which has no such "
-                "variants; leave it out"
+                f"{', '.join(given)}: expected nothing beside backbone osnet, with which that does "
+                "nothing; leave it out"
             )
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from edge_reid.core.bundled_models import model_file
 from edge_reid.core.errors import ModelError, TrainingError
+from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from edge_reid.matching.vectors import unit_rows
 from edge_reid.vision.embed import Embedder
 from edge_reid.vision.preprocess import to_input
@@ -99,6 +101,13 @@ def open_teacher(teacher: Teacher) -> TeacherNetwork:
         return openers[teacher.path.suffix](teacher)
     except ModelError as error:
         raise TrainingError(f"teacher: {error}") from error
+
+
+def manifest_of(teacher: Teacher) -> EmbeddingManifest | None:
+    """What our manifest says of a teacher; None: it has none, or is no longer where it was."""
+    with suppress(TrainingError, ModelError):
+        return load_embedding_manifest(_by_its_file(teacher).path)
+    return None
 
 
 def _by_its_file(teacher: Teacher) -> Teacher:

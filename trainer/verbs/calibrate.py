@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge_reid.cli.options import RuntimeOption, given_model
-from edge_reid.core.bundled_models import is_bare_name, is_shipped
+from edge_reid.core.bundled_models import is_shipped
 from edge_reid.core.errors import UsageError
 
 
@@ -17,8 +18,8 @@ def calibrate(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="The .tflite whose manifest gets the thresholds; with --dry-run, or the name of a "
-            "shipped one.",
+            help="The .tflite whose manifest gets the thresholds; a shipped one, or its name, only "
+            "with --dry-run.",
         ),
     ],
     data: Annotated[
@@ -48,11 +49,12 @@ def calibrate(
     from trainer.thresholds.score_words import calibrate_model
 
     file = given_model("MODEL", model, "embedding")
-    if is_bare_name(model) and is_shipped(file) and not dry_run:
+    if not dry_run and is_shipped(file.parent.resolve() / file.name):
+        copy = shlex.join(["cp", str(file), str(manifest_path(file)), "."])
         raise UsageError(
-            "calibrate: expected a .tflite of yours, whose manifest gets the thresholds, got the "
-            f"name of a shipped one, whose own stay; cp {file} {manifest_path(file)} . and "
-            f"calibrate that {file.name}, or --dry-run to look"
+            "calibrate: expected a .tflite of yours, whose manifest gets the thresholds, got a "
+            f"shipped one, whose own stay; {copy} and calibrate that {file.name}, or --dry-run to "
+            "look"
         )
     calibrate_model(
         file, data, runtime=runtime_name(runtime), check=check, dry_run=dry_run, force=force

@@ -13,6 +13,8 @@ from trainer.verbs.needs import need_keras
 if TYPE_CHECKING:
     from trainer.export.quantize import Precision
 
+_CALIBRATION = 256
+
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
@@ -34,18 +36,21 @@ def export(
             help="Most mAP points the file may lose. [default: 0.5; more on fewer than 150 queries]"
         ),
     ] = None,
-    calibration: Annotated[int, typer.Option(help="Crops to calibrate int8 with.")] = 256,
+    calibration: Annotated[
+        int | None, typer.Option(help=f"Crops to calibrate int8 with. [default: {_CALIBRATION}]")
+    ] = None,
     fine_tune: Annotated[
         float,
         typer.Option(min=0, help="Minutes of training through int8 rounding, from the start."),
     ] = 0.0,
     fine_tune_most: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
-            help="If int8 loses too much: fine-tune it, longer and longer, up to so many minutes.",
+            help="If int8 loses too much: fine-tune it, longer and longer, up to so many minutes. "
+            "[default: 10; an osnet is not fine-tuned]",
         ),
-    ] = 10.0,
+    ] = None,
     mirror: Annotated[
         bool,
         typer.Option(
@@ -78,10 +83,9 @@ def export(
     precision = _precision(
         {"int8": int8, "int16x8": int16x8, "float16": float16, "float32": float32}
     )
-    if fine_tune and precision != "int8":
-        raise UsageError(
-            f"export: expected --fine-tune with --int8, got --{precision}; leave it out"
-        )
+    _check_heeded("--fine-tune", fine_tune, precision, "int8")
+    _check_heeded("--fine-tune-most", fine_tune_most, precision, "int8")
+    _check_heeded("--calibration", calibration, precision, "int8", "int16x8")
     need_keras()
     from trainer.export.export_words import export as export_run
 
@@ -92,7 +96,7 @@ def export(
         fine_tune=fine_tune,
         fine_tune_most=fine_tune_most,
         budget=budget,
-        calibration=calibration,
+        calibration=_CALIBRATION if calibration is None else calibration,
         mirror=mirror,
         allow_fewer=allow_fewer,
         validate=validate or [],
@@ -110,3 +114,14 @@ def _precision(asked: dict[Precision, bool]) -> Precision:
             + " and ".join(f"--{precision}" for precision in chosen)
         )
     return chosen[0] if chosen else "int8"
+
+
+def _check_heeded(
+    option: str, given: float | None, precision: Precision, *heeding: Precision
+) -> None:
+    """Raise UsageError if an option is given that files of this precision are not made by."""
+    if given and precision not in heeding:
+        raise UsageError(
+            f"export: expected {option} with {' or '.join(f'--{each}' for each in heeding)}, got "
+            f"--{precision}; leave it out"
+        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from edge_reid.cli.options import DetectorOption, ModelOption, RuntimeOption
+from edge_reid.cli.options import DetectorOption, RuntimeOption, model_option
 
 if TYPE_CHECKING:
     from edge_reid.archive.indexing import IndexingResult
@@ -59,7 +59,7 @@ def index(
     key_file: Annotated[
         Path | None, typer.Option(help="The private key of our certificate.")
     ] = None,
-    model: ModelOption = None,
+    model: Annotated[Path | None, model_option("the archive's, else the shipped one")] = None,
     detector: DetectorOption = None,
     runtime: RuntimeOption = "auto",
 ) -> None:
@@ -74,13 +74,13 @@ def index(
     from edge_reid.core.config.vision_settings import runtime_name
 
     jobs = jobs_of(videos, camera, start_time)
+    there = _ClusterOptions(cluster, ca_file, cert_file, key_file)
+    there.check(processes)
     choice = ModelChoice(
-        model or default_model("embedding"),
+        model or _embedding_model(out),
         detector or default_model("detector"),
         runtime_name(runtime),
     )
-    there = _ClusterOptions(cluster, ca_file, cert_file, key_file)
-    there.check(processes)
     archive = create_archive(out, choice.identity)
     if there.url is None:
         result = _index_here(jobs, choice, out, processes)
@@ -90,6 +90,20 @@ def index(
     with stages() as progress:
         archive.make_index(progress)
     _check_all_read(result, jobs)
+
+
+def _embedding_model(out: str) -> Path:
+    """The one that is taken where none is named: the archive's, of a new archive the default.
+
+    Raises:
+        ModelMismatchError: the archive is of none that is shipped.
+    """
+    from edge_reid.archive.archive_urls import archived_models
+    from edge_reid.core.bundled_models import default_model
+    from edge_reid.core.redact import redact
+
+    there = archived_models(out)
+    return there.shipped_embedding(redact(out)) if there else default_model("embedding")
 
 
 class _ClusterOptions(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -28,13 +29,17 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_written_as_its_kind(cls, value: Any, field: ValidationInfo) -> Any:
+    def _is_written_as_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
         """TOML has numbers and truth values of its own: `"no"` is a mistake and not false."""
-        kind = cls.model_fields[str(field.field_name)].annotation
+        field = cls.model_fields[str(info.field_name)]
+        kind = field.annotation
         of_union = get_args(kind)
         kinds = {kind, *of_union, *(get_args(part)[0] for part in of_union if get_args(part))}
         if bool in kinds and isinstance(value, str | int) and not isinstance(value, bool):
             raise ValueError("should be true or false, without quotes")
         if kinds & {int, float} and isinstance(value, str | bool):
             raise ValueError("should be a number, without quotes")
+        if Path in kinds and value == "":  # which pathlib takes for the folder one is in
+            remedy = "write one" if field.is_required() else "write one, or leave the key out"
+            raise ValueError(f"expected a name or a path, got an empty text; {remedy}")
         return value

@@ -133,7 +133,7 @@ def _anchor_paths(table: Mapping[str, Any], base: Path, at: tuple[str, ...] = ()
         if ("source", "uri") in (here, of_camera) and isinstance(value, str):
             return _beside(base, value)
         is_path = here in _PATH_KEYS or of_camera in _CAMERA_PATH_KEYS
-        return base / value if is_path and isinstance(value, str) else value
+        return base / value if is_path and isinstance(value, str) and value else value
 
     return {key: anchored(key, value) for key, value in table.items()}
 

@@ -100,7 +100,7 @@ def test_a_path_in_a_configuration_of_the_device(updated: tuple[DeviceRoot, Path
     device, bundle = updated
     path = device.home / f"current/models/{EMBEDDING}"
     device.config.write_text(agent(device, f'embedding = "{path}"'))
-    assert f"{EMBEDDING}: no such file" in refused(device, bundle)
+    assert f"{EMBEDDING}, which is not there" in refused(device, bundle)
 
 
 @pytest.mark.parametrize("models", ["", f'embedding = "{OPEN}"'])

@@ -185,6 +185,13 @@ def test_a_name_that_no_model_has_is_a_mistake(tmp_path: Path):
     assert FAR in of_camera
 
 
+def test_an_empty_text_is_no_model_and_no_file(tmp_path: Path):
+    models = '[agent.models]\nembedding = ""\n[agent.detect]'
+    text = changed("[agent.detect]", models).replace("rate_hz = 4", 'model = ""')
+    said = "expected a name or a path, got an empty text; write one, or leave the key out"
+    assert problems(tmp_path, text) == [f"agent.models.embedding: {said}", f"{NORTH}.model: {said}"]
+
+
 def test_the_wifi_is_in_no_configuration(tmp_path: Path):
     site = load_site(write_site(tmp_path))
     assert "wifi" not in "".join(agent.text for agent in site.agents("gate-1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -187,6 +188,30 @@ def test_a_manifest_says_what_its_weights_come_from(trained: Path, tmp_path: Pat
     assert "stopped" not in manifest.source
 
 
+@pytest.mark.parametrize("given", [Path(EMBEDDING).stem, str(shipped_model(EMBEDDING))])
+def test_a_manifest_names_the_terms_of_the_teachers(
+    trained: Path, tmp_path: Path, given: str
+) -> None:
+    """Of one with a manifest of ours; of another it says that they are not known."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    recipe = json.loads((run / "recipe.json").read_text())
+    teachers = [{"path": given}, {"path": "answers.npz"}]
+    (run / "recipe.json").write_text(json.dumps({**recipe, "teachers": teachers}))
+    manifest = export_run(run, tmp_path / "mine.tflite", ExportOptions("float32")).manifest
+    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    assert manifest.training_data == (
+        "people: generated, free",
+        "start.npz, which it started from: data not known",
+        *shipped.training_data,
+        "answers.npz, which it was distilled from: data not known",
+    )
+    assert manifest.licence == (
+        f"as the training data allow, and start.npz, and {Path(given).name}: {shipped.licence}, "
+        "and answers.npz"
+    )
+
+
 def test_a_run_that_was_stopped_half_way_says_so(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -352,6 +377,14 @@ def test_a_checkpoint_takes_the_place_of_older_weights_and_of_no_other_archive(
     [
         (["--int8", "--float16"], "got --int8 and --float16"),
         (["--float32", "--fine-tune", "3"], "expected --fine-tune with --int8, got --float32"),
+        (
+            ["--int16x8", "--fine-tune-most", "9"],
+            "expected --fine-tune-most with --int8, got --int16x8; leave it out",
+        ),
+        (
+            ["--float16", "--calibration", "99"],
+            "expected --calibration with --int8 or --int16x8, got --float16; leave it out",
+        ),
     ],
 )
 def test_contradictions_are_refused(

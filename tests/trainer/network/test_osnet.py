@@ -125,6 +125,8 @@ def test_another_network_is_told_by_what_differs(operations) -> None:  # type: i
 def test_a_recipe_says_what_an_osnet_has_and_no_more() -> None:
     with pytest.raises(ConfigError, match="pooling and last_stride: expected nothing beside"):
         osnet_recipe(pooling="gem", last_stride=2)
+    with pytest.raises(ConfigError, match=r"grey_world: .* osnet, with which .* nothing; leave"):
+        osnet_recipe(grey_world=0.5)  # it takes out all of a cast itself
     with pytest.raises(
         ConfigError, match=r"alpha: expected 0\.5 or 1 of backbone osnet, got 0\.35"
     ):

@@ -18,8 +18,12 @@ from edge_reid.cli.main import main  # noqa: E402
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.matching.vectors import unit_rows  # noqa: E402
+from edge_reid.vision.embed import Embedder  # noqa: E402
+from trainer.data.decoded_crops import load_crops  # noqa: E402
 from trainer.export.export import ExportOptions, export_run  # noqa: E402
+from trainer.export.quantize import Precision  # noqa: E402
 from trainer.network import osnet  # noqa: E402
+from trainer.network.mirroring import mirrored  # noqa: E402
 from trainer.network.model import build_embedder, load_run, load_weights, save_weights  # noqa: E402
 from trainer.network.operation_network import build_trainable  # noqa: E402
 from trainer.recipe.recipe import Recipe, make_recipe  # noqa: E402
@@ -97,11 +101,31 @@ def test_its_file_computes_what_it_computes(
 
 
 @pytest.mark.parametrize(
+    ("precision", "mirror", "share"), [("float32", False, 1e-3), ("float16", True, 0.1)]
+)
+def test_its_float_file_embeds_as_the_network_does(
+    run: Path, tmp_path: Path, precision: Precision, mirror: bool, share: float
+) -> None:
+    """Off by a small share of what tells people apart, which is little in so short a run."""
+    out = tmp_path / "float.tflite"
+    manifest = export_run(run, out, ExportOptions(precision, mirror=mirror)).manifest
+    assert manifest.quantisation == precision
+    embedder = load_run(run).embedder
+    network = mirrored(embedder) if mirror else embedder
+    crops = load_crops(sorted((run.parent / "people").iterdir())[::6], 64, 32)
+    rows = unit_rows(np.asarray(network(crops.astype(np.float32))))
+    off = np.linalg.norm(Embedder(out).embed(list(crops)) - rows, axis=1)
+    apart = np.linalg.norm(rows - rows.mean(axis=0), axis=1)
+    assert off.max() < share * apart.min()
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
-        (ExportOptions(precision="int16x8"), "got int16x8"),
+        (ExportOptions(precision="int16x8"), "got --int16x8"),
         (ExportOptions(fine_tune_minutes=1), "got --fine-tune"),
         (ExportOptions(mirror=True), "got --mirror"),
+        (ExportOptions(fine_tune_most=20, mirror=True), "got --fine-tune-most and --mirror"),
     ],
 )
 def test_what_is_not_made_of_it_is_refused(
