@@ -20,29 +20,38 @@ DETECTORS = (
     "person_detection_0201_640x640.tflite",
 )
 """All that are shipped."""
-EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
+EMBEDDING = "person_reid_osnet_160x80_int8.tflite"
+MOBILENET_EMBEDDING = "person_reid_mobilenetv2_192x96_int8.tflite"
+"""The default of 0.8 to 0.11, which galleries may be of."""
 SMALLER_EMBEDDING = "person_reid_mobilenetv2_160x80_int8.tflite"
 """For devices on which embedding takes most of the time."""
 QUICK_OPEN_EMBEDDING = "person_reid_open_192x96_int8.tflite"
-"""For products, which the two before are not, in the time of the default."""
+"""For products, which the three before are not, in the time of the default."""
 OPEN_EMBEDDING = "person_reid_open_256x128_int8.tflite"
 """Apache-2.0, of the network that the one before was trained from."""
 LARGE_OPEN_EMBEDDING = "person_reid_open_large_256x128_int8.tflite"
-"""The same, of a larger network."""
+"""The same, of a larger network: that which the default was trained from."""
 EMBEDDINGS = (
     EMBEDDING,
+    MOBILENET_EMBEDDING,
     SMALLER_EMBEDDING,
     QUICK_OPEN_EMBEDDING,
     OPEN_EMBEDDING,
     LARGE_OPEN_EMBEDDING,
 )
 """All that are shipped."""
-CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
+CHECKPOINT = "person_reid_osnet.weights.npz"
 """The float weights behind `EMBEDDING`, which fine-tuning starts from."""
+MOBILENET_CHECKPOINT = "person_reid_mobilenetv2.weights.npz"
+"""Those behind `MOBILENET_EMBEDDING`, likewise."""
 OPEN_CHECKPOINT = "person_reid_open.weights.npz"
 """Those behind `QUICK_OPEN_EMBEDDING`, likewise."""
-MODEL_OF = {CHECKPOINT: EMBEDDING, OPEN_CHECKPOINT: QUICK_OPEN_EMBEDDING}
-"""What is shipped of each of the two: as a device runs it."""
+MODEL_OF = {
+    CHECKPOINT: EMBEDDING,
+    MOBILENET_CHECKPOINT: MOBILENET_EMBEDDING,
+    OPEN_CHECKPOINT: QUICK_OPEN_EMBEDDING,
+}
+"""What is shipped of each of them: as a device runs it."""
 
 _DEFAULTS: dict[ModelKind, str] = {"detector": DETECTOR, "embedding": EMBEDDING}
 _SHIPPED: dict[ModelKind, tuple[str, ...]] = {"detector": DETECTORS, "embedding": EMBEDDINGS}

@@ -3,7 +3,7 @@
 DATA is a labelled set of cameras that the shipped model never saw, with eight photos or more of
 each person. Some people are yours: of each camera the earlier half of their photos is trained on,
 and a few of these are enrolled; the later half walks by. All others are strangers. Train and
-export (of the default with its mirror image, as it is shipped) are verbs, in processes of their own
+export (of a MobileNet with its mirror image, as it is shipped) are verbs, in processes of their own
 with one thread each, and train for as many steps as they do by themselves: a limit of minutes would
 end them early on a busy machine. Gallery, threshold and decision are the agent's code, a photo at a
 time.
@@ -31,7 +31,12 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_reid.agent.policy import MatchPolicy
-from edge_reid.core.bundled_models import EMBEDDING, QUICK_OPEN_EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import (
+    EMBEDDING,
+    MOBILENET_EMBEDDING,
+    QUICK_OPEN_EMBEDDING,
+    shipped_model,
+)
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.types import Embedding, GallerySnapshot, Known
@@ -43,7 +48,11 @@ from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_with_file
 
 FEWEST_PHOTOS = 8
-STARTS = {"shipped": EMBEDDING, "open": QUICK_OPEN_EMBEDDING}
+STARTS = {
+    "shipped": EMBEDDING,
+    "open": QUICK_OPEN_EMBEDDING,
+    "mobilenet": MOBILENET_EMBEDDING,
+}
 """What `train --start` begins with, as it is shipped."""
 MOST_STRANGERS = 200
 """Photos of strangers looked up, evenly of all."""
@@ -185,7 +194,7 @@ def fine_tune(made: Task, start: str, folder: Path) -> tuple[Path, str]:
         link = data / photo.person / f"{number:05}{photo.path.suffix}"
         link.symlink_to(photo.path.resolve())
     verb("train", data, "--start", start, "--out", run)
-    mirror = ["--mirror"] if start == "shipped" else []
+    mirror = ["--mirror"] if start == "mobilenet" else []
     refused = verb("export", run, "--out", model, *mirror, can_fail=True)
     return (model.with_suffix(".refused.tflite"), refused) if refused else (model, "")
 

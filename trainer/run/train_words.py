@@ -8,7 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
-from edge_reid.core.bundled_models import CHECKPOINT, MODEL_OF, OPEN_CHECKPOINT, shipped_model
+from edge_reid.core.bundled_models import (
+    CHECKPOINT,
+    MOBILENET_CHECKPOINT,
+    MODEL_OF,
+    OPEN_CHECKPOINT,
+    shipped_model,
+)
 from edge_reid.core.errors import TrainingError, UsageError
 from edge_reid.core.manifest import load_embedding_manifest
 from trainer.network.backbone import BLOCK_COUNT
@@ -17,8 +23,8 @@ from trainer.run.run_curves import read_curves
 from trainer.run.train import resume_run, start_run
 
 _DEFAULT_NETWORK = "mobilenetv2", 1.0
-_SHIPPED = {"shipped": CHECKPOINT, "open": OPEN_CHECKPOINT}
-_NETWORKS = {"shipped": _DEFAULT_NETWORK, "open": ("osnet", 0.5)}
+_SHIPPED = {"shipped": CHECKPOINT, "open": OPEN_CHECKPOINT, "mobilenet": MOBILENET_CHECKPOINT}
+_NETWORKS = {"shipped": ("osnet", 1.0), "open": ("osnet", 0.5), "mobilenet": _DEFAULT_NETWORK}
 """Backbone and width of the weights that `--start` calls so."""
 _ALL_BLOCKS = BLOCK_COUNT + 1
 _DISTILLING = {"regression": 8.0, "relational": 30.0, "softmax": 0.3, "triplet": 0.3}
@@ -89,7 +95,8 @@ def network_of(start: str, backbone: str | None, alpha: float | None) -> tuple[s
     usual = next((width for known, width in _NETWORKS.values() if known == name), 1.0)
     asked = name, usual if alpha is None else alpha
     if shipped and asked != shipped:
-        others = "open" if asked == _NETWORKS["open"] else "imagenet or a file"
+        fitting = (known for known, network in _NETWORKS.items() if network == asked)
+        others = next(fitting, "imagenet or a file")
         raise UsageError(
             f"train: expected --start {others} for {asked[0]} {asked[1]:g}, got {start}; these "
             f"weights are of {shipped[0]} {shipped[1]:g}"
@@ -105,7 +112,8 @@ def size_of(start: str, size: str | None) -> tuple[int, int]:
     """
     if size is not None:
         return parse_size(size)
-    manifest = load_embedding_manifest(shipped_model(MODEL_OF[_SHIPPED.get(start, CHECKPOINT)]))
+    weights = _SHIPPED.get(start, MOBILENET_CHECKPOINT)
+    manifest = load_embedding_manifest(shipped_model(MODEL_OF[weights]))
     return manifest.input_height_px, manifest.input_width_px
 
 
@@ -141,8 +149,8 @@ def start_settings(start: str) -> dict[str, Any]:
     path = shipped_model(_SHIPPED[start]) if start in _SHIPPED else Path(start)
     if not path.is_file():
         raise TrainingError(
-            f"--start {start}: expected shipped, open, imagenet (downloaded) or a file (.npz "
-            f"checkpoint, torchvision .pth, keras.applications .h5), got no file {path}"
+            f"--start {start}: expected {', '.join(_SHIPPED)}, imagenet (downloaded) or a file "
+            f"(.npz checkpoint, torchvision .pth, keras.applications .h5), got no file {path}"
         )
     if path.suffix == ".tflite":
         raise TrainingError(

@@ -26,8 +26,9 @@ def train(
     start: Annotated[
         str,
         typer.Option(
-            help="shipped (for research), open (Apache-2.0), imagenet (downloaded), or a file: "
-            "a run's .npz, .pth or .h5."
+            help="shipped (the default model's, for research), open (Apache-2.0), mobilenet (a "
+            "MobileNetV2's, for research), imagenet (downloaded), or a file: a run's .npz, .pth or "
+            ".h5."
         ),
     ] = "shipped",
     backbone: Annotated[
@@ -71,7 +72,8 @@ def train(
 ) -> None:
     """Train an embedding model on person crops.
 
-    A MobileNet is fine-tuned (with --start open an OSNet): new layers first, then most of the base.
+    An OSNet is fine-tuned, or a MobileNet (--start mobilenet, imagenet): new layers first, then
+    most of the base.
 
     Losses, augmentation, stages and all else are settings of a recipe: the recipe.json in a run's
     folder shows every one; change a copy and give it as --recipe.

@@ -51,7 +51,7 @@ class ModelSettings(Section):
     """Embedding model: the name of a shipped one such as `person_reid_mobilenetv2_160x80_int8`, or
     a `.tflite` with its manifest beside it. A gallery is of one model: with another one people are
     enrolled anew. Default: the shipped model that the gallery is of; with `[gallery_sync]`,
-    `person_reid_mobilenetv2_192x96_int8` or, where a bundle left that out, the shipped one that it
+    `person_reid_osnet_160x80_int8` or, where a bundle left that out, the shipped one that it
     brought."""
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
