@@ -150,6 +150,8 @@ def _build(
     wrong_names = WrongNames(cameras, jobs, gallery.policies, own)
     parts = _parts_told(settings, cameras, gallery, sinks, wrong_names)
     watching.opened(parts)
+    for name in settings.cameras:
+        _tell_of_unmeasured(name, gallery.policies.of(name).current, watching)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
     if settings.metrics:
         # most agents are not asked: they need neither the library nor its memory
@@ -207,6 +209,18 @@ def _open_gallery(
         for name, camera in settings.cameras.items()
     }
     return _Gallery(CameraPolicies(holders), sync, feed)
+
+
+def _tell_of_unmeasured(camera: str, policy: MatchPolicy, watching: Observers) -> None:
+    """Who asks for fewer wrong names than the model was measured for gets few names, or none."""
+    if policy.is_measured:
+        return
+    watching.camera_notice(
+        camera,
+        f"camera {camera}: the threshold {policy.threshold:.3f} for a target_fpir of "
+        f"{policy.rules.target_fpir:g} lies beyond what was measured for this model, so it errs "
+        "towards unknown; a larger target_fpir gives more names",
+    )
 
 
 def _open_sinks(

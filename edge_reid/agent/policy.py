@@ -54,6 +54,14 @@ class MatchPolicy:
             return None
         return self.thresholds.threshold(self.rules.target_fpir, self.index.templates_each)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the threshold is a fixed one or within what was measured for the model; one
+        beyond errs towards unknown.
+        """
+        asked = self.rules.target_fpir, self.index.templates_each
+        return self.measured_threshold is None or self.thresholds.is_measured(*asked)
+
     def with_rules(self, rules: DecideSettings, index: Index | None = None) -> MatchPolicy:
         """Other rules, for another gallery where one is given; a threshold that a command had set
         is over.

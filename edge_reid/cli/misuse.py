@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -66,7 +67,9 @@ def _value(error: Any, words: Sequence[str]) -> str:
 def _other(error: Any, _: Sequence[str]) -> str:
     path = error.ctx.command_path if error.ctx else "edge-reid"
     if found := re.match(r"No such command '?(.*?)'?\.", error.message):
-        return f"{path}: expected one of its verbs, got {redact(found[1])}"
+        meant = get_close_matches(found[1], error.ctx.command.list_commands(error.ctx))
+        perhaps = f", perhaps {' or '.join(meant)}" if meant else ""
+        return f"{path}: expected one of its verbs{perhaps}, got {redact(found[1])}"
     if found := re.match(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", error.message):
         return f"{path}: expected no more words, got {redact_within(found[1])}"
     return f"{path}: expected other words, got: {error.message.rstrip('.')}"

@@ -58,10 +58,12 @@ def read_sqlite(path: Path, query: StoredQuery[Answer]) -> list[Answer]:
     """
     sql, parameters = query.select("?")
     try:
+        path.stat()  # SQLite says only that it cannot open the file
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             rows = db.execute(sql, parameters).fetchall()
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
-            f"{path}: cannot be read: {error}; give the file of a sink of this edge-reid"
+            f"{path}: cannot be read: {reason}; give the file of a sink of this edge-reid"
         ) from error
     return answers(rows[::-1], query, str(path))

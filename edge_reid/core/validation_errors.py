@@ -162,8 +162,10 @@ def _meant(
     wrong = ".".join(map(str, location))
     near = get_close_matches(wrong, paths, n=1, cutoff=0.75)
     section, _, key = wrong.rpartition(".")
-    if not near:  # the right key in the wrong section
+    if not near:  # the right key in the wrong section, or in none
         near = [path for path in paths if path.rpartition(".")[2] == key != ""][:1]
+    if not near:
+        near = [path for path in _named_paths(known) if f".{path}".endswith(f".NAME.{wrong}")][:1]
     if not near:
         beside = [path for path in paths if path.rpartition(".")[0] == section]
         near = get_close_matches(wrong, beside, n=1, cutoff=0.6)
@@ -172,6 +174,17 @@ def _meant(
     there, _, meant = near[0].rpartition(".")
     beside_it = _dotted((*where(location)[:-1], meant))
     return f"did you mean {beside_it if there == section else redact(near[0])}?"
+
+
+def _named_paths(model: type[BaseModel], at: str = "") -> Iterator[str]:
+    """Dotted paths of all keys of tables that have a name, with NAME in its place."""
+    for name, field in model.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        for kind in (one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)):
+            if get_origin(field.annotation) is dict:
+                yield from _paths(kind, (), f"{at}{name}.NAME.")
+            elif kind is field.annotation:
+                yield from _named_paths(kind, f"{at}{name}.")
 
 
 def _paths(model: type[BaseModel], toward: Sequence[int | str], at: str = "") -> Iterator[str]:

@@ -143,8 +143,11 @@ def prepare_enrolment(
 
     Raises:
         PhotoError: for all bad photos at once.
+        GalleryError: somebody is enrolled in another spelling.
         UsageError: the picked box is not in the photo.
     """
+    for identity in people:
+        store.check_spelling(identity)  # before photos take their time
     enrolled: dict[str, tuple[EnrolledPhoto, ...]] = {}
     skipped: list[SkippedPhoto] = []
     reader = _PhotoReader(embedder, pick, on_photo)

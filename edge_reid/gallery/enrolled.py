@@ -54,13 +54,17 @@ def find_or_enter(db: sqlite3.Connection, path: Path, name: str) -> int:
         row = (name, identity_key(name))
         added = db.execute("INSERT INTO identities (name, name_key) VALUES (?, ?)", row)
         return int(added.lastrowid or 0)
-    identity_id, known_as = found
-    if known_as != name:
+    check_spelling(path, name, found)
+    return found[0]
+
+
+def check_spelling(path: Path, name: str, found: Enrolled | None) -> None:
+    """Raises GalleryError when somebody is enrolled by that name in another spelling."""
+    if found and found[1] != name:
         raise GalleryError(
-            f"gallery {path}: {name!r} is enrolled as {known_as!r}; "
+            f"gallery {path}: {name!r} is enrolled as {found[1]!r}; "
             "write it the same way, or give another name"
         )
-    return identity_id
 
 
 def insert(db: sqlite3.Connection, path: Path, template: Template) -> Template:

@@ -27,7 +27,9 @@ from edge_reid.gallery.curation import (
 )
 from edge_reid.gallery.enrolled import (
     Enrolled,
+    check_spelling,
     erase_if_empty,
+    find,
     find_or_enter,
     insert,
     need,
@@ -171,6 +173,11 @@ class GalleryStore(ClosedAfterUse):
         """`source_sha256` of all templates of an identity, also of those that are disabled."""
         with self._file.explained():
             return read_sources(self._db, identity_key(identity))
+
+    def check_spelling(self, identity: str) -> None:
+        """Raises GalleryError when somebody is enrolled by that name in another spelling."""
+        with self._file.explained():
+            check_spelling(self.path, identity, find(self._db, identity))
 
     def identities(self) -> tuple[IdentitySummary, ...]:
         """Who is enrolled, by name."""

@@ -122,10 +122,14 @@ def picture_label(decision: Decision) -> Label:
 
     >>> picture_label(Known("anna", 0.7123, 0.55, None, 3)).text
     'anna 0.71 / 0.55'
+    >>> from edge_reid.core.types import Unknown
+    >>> picture_label(Unknown(-0.001, 0.55, 3)).text
+    'unknown 0.00 / 0.55'
     """
     if isinstance(decision, Uncertain):
         return Label("")
-    measured = "" if decision.similarity is None else f" {decision.similarity:.2f}"
+    near = decision.similarity
+    measured = "" if near is None else f" {round(near, 2) + 0.0:.2f}"  # no minus before 0.00
     threshold = f" / {decision.threshold:.2f}" if measured else ""
     if isinstance(decision, Known):
         return Label(f"{decision.identity}{measured}{threshold}", "known")

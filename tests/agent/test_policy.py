@@ -33,6 +33,20 @@ def test_a_threshold_follows_the_gallery(derived: MatchPolicy) -> None:
     assert derived.with_gallery(gallery(6)).threshold == threshold_for(QUANTILES, 0.05, 6)
 
 
+@pytest.mark.parametrize(
+    ("rules", "is_measured"),
+    [
+        (DecideSettings(target_fpir=0.05), True),
+        (DecideSettings(target_fpir=1e-6), False),
+        (DecideSettings(target_fpir=1e-6, threshold=0.7), True),
+    ],
+)
+def test_a_threshold_beyond_the_table_is_known_as_such(
+    derived: MatchPolicy, rules: DecideSettings, is_measured: bool
+) -> None:
+    assert derived.with_rules(rules).is_measured is is_measured
+
+
 def test_people_are_counted_where_people_were_measured() -> None:
     of_two = ((0.5, 0.2), (0.1, 0.35), (0.001, 0.65))
     snapshot = GallerySnapshot(

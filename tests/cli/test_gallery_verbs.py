@@ -149,6 +149,12 @@ class TestEnroll:
         with GalleryStore.open(path) as store:
             assert len(store.templates(name)) == len(crops)
 
+    def test_nothing_but_known_photos_tells_of_replace(self, gallery, people):
+        name, crops = people[0]
+        gallery("enroll", name, crops[0])
+        outcome = gallery("enroll", name, crops[0], "--box", "0,0,20,40")
+        assert f"{name}: 0 templates added; --replace takes these photos anew" in outcome.out
+
     def test_a_photo_of_somebody_else_is_warned_of(self, gallery, people, tmp_path):
         (first, crops), (second, others) = people
         gallery("enroll", first, *crops)
@@ -266,6 +272,14 @@ class TestEnroll:
         outcome = gallery("enroll", name.swapcase(), people[1][1][0])
         assert outcome.code == 1
         assert f"is enrolled as {name!r}" in outcome.complaint
+
+    def test_another_spelling_is_refused_also_with_the_very_photo(self, gallery, people):
+        name, crops = people[0]
+        gallery("enroll", name, crops[0])
+        outcome = gallery("enroll", name.swapcase(), crops[0])
+        assert outcome.code == 1
+        assert f"is enrolled as {name!r}" in outcome.complaint
+        assert "skipped" not in outcome.out
 
 
 class TestLooking:

@@ -165,7 +165,7 @@ def test_wrong_usage_is_said(
 
     assert "--from hits://x: expected sqlite:///FILE" in complaint("hits://x")
     assert "--from: should hold no password" in complaint("postgresql://me:s3cret@host/db")
-    assert "none.db: cannot be read" in complaint(f"sqlite:///{tmp_path}/none.db")
+    assert "none.db: cannot be read: No such file" in complaint(f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
     assert "none.jsonl: cannot be read: No such file" in complaint(tmp_path / "none.jsonl")
     assert "--zones: goes with neither" in complaint("-", "--zones", "--all")

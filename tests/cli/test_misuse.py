@@ -23,8 +23,9 @@ from support.outcome import Outcome
         ("run --log-format xml", "--log-format: expected one of text, json, got xml"),
         ("hits --from x --limit 0", "--limit: expected a number greater than or equal to 1, got 0"),
         ("hits --from x --limit=many", "--limit: expected a valid integer, got many"),
-        ("gallry", "edge-reid: expected one of its verbs, got gallry"),
-        ("gallery lst", "edge-reid gallery: expected one of its verbs, got lst"),
+        ("gallry", "edge-reid: expected one of its verbs, perhaps gallery, got gallry"),
+        ("gallery lst", "edge-reid gallery: expected one of its verbs, perhaps list, got lst"),
+        ("enlist", "edge-reid: expected one of its verbs, got enlist"),
         ("watch gate", "edge-reid watch: expected no more words, got gate"),
     ],
 )

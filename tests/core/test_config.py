@@ -1,3 +1,4 @@
+import re
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -154,6 +155,23 @@ def test_a_missing_file_and_one_that_is_not_toml_are_said_so(tmp_path: Path):
         load_settings(tmp_path / "none.toml", {})
     with pytest.raises(ConfigError, match="is not TOML"):
         load_settings(write(tmp_path, "site = = 3"), {})
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("site = lab", "; write text in quotes, and true and false in small letters"),
+        ("motion_gate = True", "; write text in quotes, and true and false in small letters"),
+        (r'gallery = "C:\Users\me\g.db"', "; in double quotes write a backslash twice"),
+        (r'gallery = "C:\me\g.db"', "; in double quotes write a backslash twice"),
+        ("site lab", ""),
+    ],
+)
+def test_what_is_often_no_toml_says_what_to_do(tmp_path: Path, line: str, remedy: str):
+    file = write(tmp_path, line)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file, {})
+    assert re.search(r"is not TOML: .* \(at line 1, column \d+\)" + remedy + "$", str(caught.value))
 
 
 def test_no_command_is_taken_unless_it_is_named(tmp_path: Path):

@@ -172,3 +172,15 @@ def test_no_signature_of_an_address_is_shown(tmp_path: Path, query: str) -> None
     (said,) = mistakes(tmp_path, wrong)
     assert "got 'https://h.example'" in said
     assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("key", ["zones", "lines", "masks", "active", "detect.model"])
+def test_what_only_a_camera_table_may_have_is_told_so(tmp_path: Path, key: str) -> None:
+    """With `camera` and `[source]` beside it: the form that people begin with."""
+    short: Table = {"site": "lab", "gallery": "people.db", "camera": "gate"} | {
+        "source": {"uri": "rtsp://gate/1"}
+    }
+    table, _, inner = key.partition(".")
+    wrong = with_value(short, (table,), {inner: "x"} if inner else [])
+    (found,) = mistakes(tmp_path, wrong)
+    assert found == f"{key}: unknown key; did you mean cameras.NAME.{key}?"

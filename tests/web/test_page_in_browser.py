@@ -29,6 +29,7 @@ HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
 TOKEN = "0123456789abcdef"
 PICTURE_PX = "document.querySelector('[data-live]').naturalWidth"
 DRIFT = "document.querySelector('[data-fact=drift]').textContent"
+MEASURED = "[-0.004, -0.071].map((similarity) => measured({similarity, threshold: 0.48}))"
 NAMES = "[...document.querySelectorAll('#hits .name')].map((name) => name.textContent)"
 
 
@@ -91,6 +92,11 @@ def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zon
         with Browser(tmp_path / "wide") as browser:
             log_in(browser, run.page.url)
             see_hits(browser)
+            assert browser.evaluate(MEASURED) == ["0.00 of 0.48 needed", "−0.07 of 0.48 needed"]
+            assert browser.evaluate("[1, 2].map((count) => counted(count, 'template'))") == [
+                "1 template",
+                "2 templates",
+            ]
             assert browser.wait_for(PICTURE_PX) == 768
             assert "unknown tracks are more alike" in browser.wait_for(DRIFT)
             browser.screenshot(tmp_path / "wide.png")

@@ -59,7 +59,8 @@ def enroll(
         store_enrolment(enrolment, store)
     for identity, theirs in enrolment.enrolled.items():
         done = "now, in place of the earlier ones" if replace else "added"
-        typer.echo(f"{identity}: {count(theirs, 'template')} {done}")
+        anew = "" if theirs else "; --replace takes these photos anew, instead of all earlier ones"
+        typer.echo(f"{identity}: {count(theirs, 'template')} {done}{anew}")
     for conflict in enrolment.conflicts:
         typer.echo(f"warning: {conflict.message}", err=True)
 

@@ -23,6 +23,13 @@ else:  # the same parser under its older name
 
 S = TypeVar("S", bound=Section)
 
+_TOML_REMEDIES = {
+    "Invalid value": "; write text in quotes, and true and false in small letters",
+    "Invalid hex value": "; in double quotes write a backslash twice",
+    "Unescaped '\\'": "; in double quotes write a backslash twice",
+}
+"""What to do, by what the parser complains of."""
+
 
 def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> AgentSettings:
     """Settings from a TOML file and overrides of the command line, nested like the file.
@@ -93,7 +100,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"is not TOML: {error}"]) from error
+        remedy = next((do for said, do in _TOML_REMEDIES.items() if said in str(error)), "")
+        raise ConfigError(str(path), [f"is not TOML: {error}{remedy}"]) from error
 
 
 _PATH_KEYS = {

@@ -26,6 +26,16 @@ function number(value, digits, unit) {
   return value === null || value === undefined ? "–" : `${value.toFixed(digits)}${unit}`;
 }
 
+function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+// with a minus sign where there is one, and none before 0.00
+function measured({ similarity, threshold }) {
+  const text = similarity.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
+  return `${text} of ${threshold.toFixed(2)} needed`;
+}
+
 function span(seconds) {
   if (seconds === null) return "of unknown age";
   for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
@@ -49,7 +59,7 @@ function personLine(camera, person) {
   const name = person.kind === "known" ? person.identity : person.kind;
   line.append(element("span", name, `name ${person.kind}`));
   if (person.similarity !== null) {
-    line.append(` ${person.similarity.toFixed(2)} of ${person.threshold.toFixed(2)} needed`);
+    line.append(` ${measured(person)}`);
   }
   if (MAY_NAME) {
     const link = element("a", person.kind === "known" ? "Crops" : "Enrol");
@@ -90,7 +100,7 @@ function showCamera(line) {
 
 function showDevice(line) {
   const root = document.getElementById("device");
-  const people = `${line.people} enrolled, ${line.templates} templates`;
+  const people = `${line.people} enrolled, ${counted(line.templates, "template")}`;
   say(byFact(root, "gallery"), `version ${line.gallery_version}, ${span(line.gallery_age_s)}: ${people}`);
   say(byFact(root, "broker"), line.broker);
   const dropped = line.outbox_dropped ? `, ${line.outbox_dropped} dropped` : "";
@@ -120,8 +130,7 @@ function hitLine(hit) {
   } else {
     text.append(name);
   }
-  const measured = hit.similarity === null ? "nobody enrolled" : `${hit.similarity.toFixed(2)} of ${hit.threshold.toFixed(2)} needed`;
-  text.append(element("span", measured));
+  text.append(element("span", hit.similarity === null ? "nobody enrolled" : measured(hit)));
   const when = hit.at.replace("T", " ").replace(/\.\d+Z$/, " UTC");
   const where = [hit.camera, ...hit.zones].join(", ");
   text.append(element("span", `${where}, ${when}${hit.is_over ? ", has left" : ""}`, "quiet"));
