@@ -27,6 +27,8 @@ from edge_reid.core.validation_errors import describe_mistakes
 
 MODEL_ID_LENGTH = 16
 """Hex digits of a model's SHA-256 that make its model_id: 64 bits, enough for any fleet."""
+_SELDOM = 0.05
+"""Share of the comparisons of one person."""
 
 
 class _Manifest(BaseModel):
@@ -118,6 +120,16 @@ class EmbeddingManifest(_Manifest):
     metrics: dict[str, float] = {}
     """Measured on held-out data, named `<data>_<metric>`."""
     quantisation: str = "int8"
+
+    @property
+    def least_genuine(self) -> tuple[float, float] | None:
+        """(p, similarity) that comparisons of one person seldom stay below; None: not measured.
+
+        The rarest share in the table that is not rarer than 1 in 20: tables of many people go on to
+        similarities that strangers reach too.
+        """
+        seldom = (each for each in self.genuine_quantiles if each[0] >= _SELDOM)
+        return min(seldom, default=min(self.genuine_quantiles, default=None))
 
     @property
     def model_id(self) -> str:

@@ -262,17 +262,16 @@ def _conflicts(
 def _conflicts_of(
     identity: str, photos: Sequence[EnrolledPhoto], rest: Sequence[Template], threshold: float
 ) -> Iterator[PhotoConflict]:
-    templates = [photo.template for photo in photos]
-    paths = [photo.photo.path for photo in photos]
-    twins = same_photos(templates, rest, threshold=threshold)
+    twins = same_photos([photo.template for photo in photos], rest, threshold=threshold)
     for number, other in twins.items():
-        yield PhotoConflict(paths[number], identity, other, None)
-    for found in find_conflicts(templates, rest, threshold=threshold):
-        if found.number not in twins:
-            yield PhotoConflict(
-                paths[found.number],
-                identity,
-                found.other.identity,
-                found.other.similarity,
-                found.own_similarity,
-            )
+        yield PhotoConflict(photos[number].photo.path, identity, other, None)
+    # A photo of somebody else says nothing about how alike the others are to their own.
+    own = [photo for number, photo in enumerate(photos) if number not in twins]
+    for found in find_conflicts([photo.template for photo in own], rest, threshold=threshold):
+        yield PhotoConflict(
+            own[found.number].photo.path,
+            identity,
+            found.other.identity,
+            found.other.similarity,
+            found.own_similarity,
+        )

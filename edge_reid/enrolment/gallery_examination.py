@@ -33,7 +33,7 @@ def bars_for(
     return Bars(
         threshold=GalleryThresholds.of(manifest).threshold(rules.target_fpir, templates_each),
         margin=rules.min_margin,
-        genuine=min(manifest.genuine_quantiles, default=None),
+        genuine=manifest.least_genuine,
         quality=EmbedSettings().min_quality,
     )
 

@@ -78,9 +78,9 @@ def find_two_people(
         embeddings: at least one, of the manifest's model.
         manifest: without genuine quantiles nothing can be said.
     """
-    if not manifest.genuine_quantiles:
+    if manifest.least_genuine is None:
         return None
-    beyond, least = min(manifest.genuine_quantiles)
+    beyond, least = manifest.least_genuine
     found = find_mixture(np.stack([embedding.vector for embedding in embeddings]), least)
     if found is None:
         return None
@@ -125,9 +125,9 @@ def _compare(
     others: Sequence[Template] | Sequence[Embedding],
     manifest: EmbeddingManifest,
 ) -> Likeness | None:
-    if not (some and others and manifest.genuine_quantiles):
+    if not (some and others and manifest.least_genuine):
         return None
-    beyond, least = min(manifest.genuine_quantiles)
+    beyond, least = manifest.least_genuine
     similarity = group_similarity(_vectors(some), _vectors(others))
     return Likeness(name, other, similarity, least, 1 - beyond)
 

@@ -106,3 +106,17 @@ def test_a_manifest_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, mo
         write_manifest(a_manifest().model_copy(update={"name": "another"}), model)
     assert load_embedding_manifest(model) == a_manifest()
     assert {path.name for path in tmp_path.iterdir()} == {"net.tflite", "net.json"}
+
+
+@pytest.mark.parametrize(
+    ("measured", "least"),
+    [
+        ((), None),
+        (((0.5, 0.7), (0.1, 0.5)), (0.1, 0.5)),
+        (((0.5, 0.7), (0.1, 0.5), (0.05, 0.4), (0.01, 0.2)), (0.05, 0.4)),
+        (((0.01, 0.2),), (0.01, 0.2)),
+    ],
+)
+def test_what_one_person_seldom_stays_below_is_no_rarer_for_more_people_measured(measured, least):
+    manifest = a_manifest().model_copy(update={"genuine_quantiles": measured})
+    assert manifest.least_genuine == least

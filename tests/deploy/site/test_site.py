@@ -179,7 +179,7 @@ def test_a_name_that_no_model_has_is_a_mistake(tmp_path: Path):
     of_site, of_camera = problems(tmp_path, text)
     assert of_site.startswith(
         "agent.models.embedding: expected a file or the name of a shipped embedding model, got "
-        '"person_reid_opne"; shipped are person_reid_mobilenetv2_192x96_int8 (the default), '
+        '"person_reid_opne"; shipped are person_reid_osnet_160x80_int8 (the default), '
     )
     assert of_camera.startswith(f"{NORTH}.model: should be an absolute path on the device, or one ")
     assert FAR in of_camera
