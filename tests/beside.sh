@@ -6,7 +6,7 @@ set -uo pipefail
 echo "beside the next, and shown after it: $1"
 said=$(mktemp)
 set -m # a group of its own, which can be ended with all that it has started
-bash -c "$1" >"$said" 2>&1 &
+bash -c "$1" </dev/null >"$said" 2>&1 &
 set +m
 behind=$!
 trap 'kill -- "-$behind" 2>/dev/null; rm -f "$said"' EXIT

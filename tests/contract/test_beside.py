@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 from support.consumer import eventually
 
 BESIDE = Path(__file__).parents[1] / "beside.sh"
+AT_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 
 
 def beside(behind: str, seen: str) -> tuple[int, list[str]]:
@@ -35,6 +37,19 @@ def test_a_failure_that_is_seen_ends_what_runs_behind(tmp_path: Path) -> None:
     seen = f"until [ -e {started} ]; do sleep 0.1; done; echo broken; exit 4"
     assert beside(behind, seen) == (4, ["broken"])
     eventually(lambda: not is_alive(int(started.read_text())), 20)
+
+
+def test_what_runs_behind_has_no_terminal_to_wait_for() -> None:
+    """Whoever reads from one that is another group's is stopped, and is waited for without end."""
+    done = subprocess.run(
+        [sys.executable, "-c", AT_A_TERMINAL, BESIDE, "read || echo none", "true"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    assert done.stdout.splitlines()[1:] == ["none"]
 
 
 def is_alive(process: int) -> bool:

@@ -50,7 +50,7 @@ gallery = "/var/lib/edge-reid/gallery-gate.db"
 uri = "http://127.0.0.1:9/no-camera"
 stall_timeout_s = 4
 [models]
-embedding = "/opt/edge-reid/current/models/person_reid_mobilenetv2_192x96_int8.tflite"
+embedding = "/opt/edge-reid/current/models/{model}"
 [mqtt]
 url = "mqtts://127.0.0.1:8883"
 [outbox]
@@ -99,7 +99,7 @@ class Bundles:
             version,
             self._all_wheels(version, replaced),
             models=ROOT / "models",
-            configs={camera: config.format(version=version)},
+            configs={camera: config.format(version=version, model=EMBEDDING)},
             secrets=secrets,
             gallery=self._gallery,
             python=PYTHON,
@@ -115,7 +115,7 @@ class Bundles:
             version,
             self._all_wheels(version, replaced),
             models=ROOT / "models",
-            configs={"gate-1/gate": config.format(version=version)},
+            configs={"gate-1/gate": config.format(version=version, model=EMBEDDING)},
             box=None,
             python=PYTHON,
         )

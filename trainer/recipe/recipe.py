@@ -282,7 +282,7 @@ class Recipe(Settings):
         if self.start_from is None:
             raise ValueError(
                 "start_from: expected weights for backbone osnet, got none, and there are none of "
-                "ImageNet for it; --start open begins with the shipped ones, and python -m "
+                "ImageNet for it; --start shipped or open begins with ours, and python -m "
                 "trainer.conversion.reid IR.xml --weights FILE.npz makes some of Intel's"
             )
         if small := [s for s in self.stages if min(s.height_px, s.width_px) < _OSNET_LEAST_PX]:

@@ -18,7 +18,7 @@ from edge_reid.core.bundled_models import (
 from edge_reid.core.errors import TrainingError, UsageError
 from edge_reid.core.manifest import load_embedding_manifest
 from trainer.network.backbone import BLOCK_COUNT
-from trainer.recipe.recipe import RECIPE, SIZE_STEP_PX, make_recipe, read_recipe
+from trainer.recipe.recipe import RECIPE, SIZE_STEP_PX, Recipe, make_recipe, read_recipe
 from trainer.run.run_curves import read_curves
 from trainer.run.train import resume_run, start_run
 
@@ -85,15 +85,17 @@ def train(
 
 
 def network_of(start: str, backbone: str | None, alpha: float | None) -> tuple[str, float]:
-    """Backbone and width that are trained: those of shipped weights, or as asked for.
+    """Backbone and width that are trained: those of the weights begun with, or as asked for.
 
     Raises:
         UsageError: shipped weights are of another network than was asked for.
+        ConfigError: the recipe beside a run's weights is none.
     """
-    shipped = _NETWORKS.get(start)
-    name = backbone or (shipped or _DEFAULT_NETWORK)[0]
-    usual = next((width for known, width in _NETWORKS.values() if known == name), 1.0)
-    asked = name, usual if alpha is None else alpha
+    shipped, run = _NETWORKS.get(start), _recipe_of(start)
+    begun = shipped or ((run.backbone, run.alpha) if run else _DEFAULT_NETWORK)
+    name = backbone or begun[0]
+    usual = (width for known, width in (begun, *_NETWORKS.values()) if known == name)
+    asked = name, next(usual, 1.0) if alpha is None else alpha
     if shipped and asked != shipped:
         fitting = (known for known, network in _NETWORKS.items() if network == asked)
         others = next(fitting, "imagenet or a file")
@@ -105,13 +107,16 @@ def network_of(start: str, backbone: str | None, alpha: float | None) -> tuple[s
 
 
 def size_of(start: str, size: str | None) -> tuple[int, int]:
-    """Height and width in pixels: as asked for, or as the shipped model takes them.
+    """Height and width in pixels: as asked for, or as the weights begun with take them.
 
     Raises:
         UsageError: `size` is none.
+        ConfigError: the recipe beside a run's weights is none.
     """
     if size is not None:
         return parse_size(size)
+    if run := _recipe_of(start):
+        return run.stages[-1].height_px, run.stages[-1].width_px
     weights = _SHIPPED.get(start, MOBILENET_CHECKPOINT)
     manifest = load_embedding_manifest(shipped_model(MODEL_OF[weights]))
     return manifest.input_height_px, manifest.input_width_px
@@ -159,15 +164,22 @@ def start_settings(start: str) -> dict[str, Any]:
         )
     if path.suffix in {".pth", ".h5"}:
         return {"imagenet": path}
-    return {"start_from": path, "grey_world": _grey_world(path)}
+    return {"start_from": path, "grey_world": _grey_world(start, path)}
 
 
-def _grey_world(start: Path) -> float:
+def _grey_world(start: str, weights: Path) -> float:
     """What the crops of the network had that is fine-tuned, as far as is noted beside it."""
-    if start.name in MODEL_OF and start == shipped_model(start.name):
-        return load_embedding_manifest(shipped_model(MODEL_OF[start.name])).grey_world
-    recipe = start.with_name(RECIPE)
-    return read_recipe(recipe).grey_world if recipe.is_file() else 0.0
+    if weights.name in MODEL_OF and weights == shipped_model(weights.name):
+        return load_embedding_manifest(shipped_model(MODEL_OF[weights.name])).grey_world
+    run = _recipe_of(start)
+    return run.grey_world if run else 0.0
+
+
+def _recipe_of(start: str) -> Recipe | None:
+    """The recipe of the run whose weights a start is; None of any other, and of a copied file."""
+    weights = Path(start)
+    recipe = weights.parent / RECIPE
+    return read_recipe(recipe) if weights.suffix == ".npz" and recipe.is_file() else None
 
 
 def _finish(validated: dict[str, float], run: Path) -> None:

@@ -9,7 +9,7 @@ from support.sites import SITE, WIFI, per_camera, write_site
 
 from deploy.flash.flash_job import _first_line
 from deploy.site.site import load_site
-from edge_reid.core.bundled_models import DETECTOR, SMALLER_EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, SMALLER_EMBEDDING, shipped_model
 from edge_reid.core.config.settings_file import load_settings
 from edge_reid.core.errors import ConfigError, UsageError
 
@@ -179,7 +179,7 @@ def test_a_name_that_no_model_has_is_a_mistake(tmp_path: Path):
     of_site, of_camera = problems(tmp_path, text)
     assert of_site.startswith(
         "agent.models.embedding: expected a file or the name of a shipped embedding model, got "
-        '"person_reid_opne"; shipped are person_reid_osnet_160x80_int8 (the default), '
+        f'"person_reid_opne"; shipped are {Path(EMBEDDING).stem} (the default), '
     )
     assert of_camera.startswith(f"{NORTH}.model: should be an absolute path on the device, or one ")
     assert FAR in of_camera

@@ -22,6 +22,8 @@ from trainer.run import train_words as verbs  # noqa: E402
 from trainer.run.train import start_run  # noqa: E402
 from trainer.scoring.evaluate import evaluate_run, read_split  # noqa: E402
 
+SMALL = {"height_px": 64, "width_px": 32}
+
 
 def run_verb(*words: str | Path) -> int:
     with pytest.raises(SystemExit) as left:
@@ -97,16 +99,33 @@ def test_a_fine_tune_is_fed_as_the_network_it_starts_from(trained: Path, tmp_pat
 def test_each_shipped_start_brings_its_network_and_its_size() -> None:
     brought = {
         start: (*verbs.network_of(start, None, None), *verbs.size_of(start, None))
-        for start in ("shipped", "open", "imagenet")
+        for start in ("shipped", "open", "mobilenet", "imagenet")
     }
     assert brought == {
-        "shipped": ("mobilenetv2", 1.0, 192, 96),
+        "shipped": ("osnet", 1.0, 160, 80),
         "open": ("osnet", 0.5, 192, 96),
+        "mobilenet": ("mobilenetv2", 1.0, 192, 96),
         "imagenet": ("mobilenetv2", 1.0, 192, 96),
     }
+    assert verbs.network_of("shipped", "osnet", None) == ("osnet", 1.0)
     assert verbs.network_of("open", "osnet", None) == ("osnet", 0.5)
     assert verbs.network_of("imagenet", "mobilenetv3-small", 0.75) == ("mobilenetv3-small", 0.75)
     assert verbs.size_of("open", "256x128") == (256, 128)
+
+
+def test_the_weights_of_a_run_bring_its_network_and_its_size(tmp_path: Path) -> None:
+    weights = str(tmp_path / "weights.npz")
+    assert verbs.network_of(weights, None, None) == ("mobilenetv2", 1.0)
+    assert verbs.size_of(weights, None) == (192, 96)
+    stages = [{"height_px": 96, "width_px": 48, "epochs": 1}, {**SMALL, "epochs": 1}]
+    settings = {"backbone": "osnet", "alpha": 0.5, "start_from": "start.npz", "stages": stages}
+    recipe = make_recipe({"sources": [{"path": "people"}], **settings})
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    assert verbs.network_of(weights, None, None) == ("osnet", 0.5)
+    assert verbs.network_of(weights, "osnet", None) == ("osnet", 0.5)
+    assert verbs.network_of(weights, "mobilenetv2", None) == ("mobilenetv2", 1.0)
+    assert verbs.size_of(weights, None) == (64, 32)
+    assert verbs.size_of(weights, "128x64") == (128, 64)
 
 
 def test_an_exported_model_is_no_start(tmp_path: Path) -> None:
@@ -126,7 +145,8 @@ def test_start_weights_of_another_architecture_are_refused(recipe: Recipe, tmp_p
     [
         (["people", "--recipe", "r.json", "--size", "64x32"], "got --size, DATA beside it"),
         (["--resume", "runs/mine", "--epochs", "3"], "expected --resume alone, got --epochs"),
-        (["people", "--alpha", "0.5"], "got shipped; these weights are of mobilenetv2 1"),
+        (["people", "--alpha", "0.75"], "got shipped; these weights are of osnet 1"),
+        (["people", "--backbone", "mobilenetv2"], "expected --start mobilenet for mobilenetv2 1"),
         (
             ["people", "--backbone", "osnet", "--alpha", "0.5"],
             "expected --start open for osnet 0.5",
