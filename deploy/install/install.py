@@ -115,7 +115,8 @@ class Installation:
                 put(change)
             galleries.bring(release, account, self.steps)
             self.steps.say("asking the doctor")
-            examine(release, device, account, device.agents)
+            for doubt in examine(release, device, account, device.agents):
+                self.steps.say(f"warning: {doubt}")
             put(current)
             is_new = any(change.path == device.journald for change in others)
             self.services.stop(units_to_stop(others, device))

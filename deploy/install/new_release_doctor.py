@@ -22,19 +22,24 @@ CREDENTIALS = {
 LONGEST_S = 300
 
 
-def examine(release: Path, device: DevicePaths, account: Account, agents: tuple[str, ...]) -> None:
-    """Raise InstallError unless the release can run here. Broker and camera may be away.
+def examine(
+    release: Path, device: DevicePaths, account: Account, agents: tuple[str, ...]
+) -> list[str]:
+    """What is doubtful of the release here, agent by agent. Broker and camera may be away.
 
     Raises:
         InstallError: a model, the configuration, the gallery or a key is not good.
     """
+    doubts: list[str] = []
     with _credentials(device, account) as folder:
         environment = os.environ | {"CREDENTIALS_DIRECTORY": str(folder), "COLUMNS": "1000"}
         for agent in agents:
             with _candidate(device.config / f"{agent}.toml", release, device, account) as config:
                 words = [str(release / "bin/edge-reid"), "doctor", "--offline"]
                 words += ["--config", str(config)]
-                _ask(account.run_as(words), agent, device.state, environment)
+                said = _ask(account.run_as(words), agent, device.state, environment)
+                doubts += [f"edge-reid@{agent}: {doubt}" for doubt in said]
+    return doubts
 
 
 def candidate_of(config: Path) -> Path:
@@ -42,7 +47,7 @@ def candidate_of(config: Path) -> Path:
     return config.with_name(f".{config.name}.candidate")
 
 
-def _ask(words: list[str], agent: str, folder: Path, environment: dict[str, str]) -> None:
+def _ask(words: list[str], agent: str, folder: Path, environment: dict[str, str]) -> list[str]:
     try:
         done = subprocess.run(
             words,
@@ -59,13 +64,22 @@ def _ask(words: list[str], agent: str, folder: Path, environment: dict[str, str]
         raise InstallError(
             f"edge-reid@{agent}: doctor says no: {_finding(done.stdout + done.stderr)}"
         )
+    return _marked("! ", _lines(done.stdout))
+
+
+def _lines(said: str) -> list[str]:
+    return [" ".join(line.split()) for line in said.splitlines()]
+
+
+def _marked(mark: str, lines: list[str]) -> list[str]:
+    return [line.removeprefix(mark) for line in lines if line.startswith(mark)]
 
 
 def _finding(said: str) -> str:
     """What is wrong, of all that was said."""
-    lines = [" ".join(line.split()) for line in said.splitlines()]
+    lines = _lines(said)
     for mark in ("✗ ", "error: "):
-        if found := [line.removeprefix(mark) for line in lines if line.startswith(mark)]:
+        if found := _marked(mark, lines):
             mistakes = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
             return "; ".join([*found, *mistakes])
     return lines[-1] if lines else "nothing at all"

@@ -1,6 +1,7 @@
 """A program with the words of edge-reid that an installer uses. `BEHAVIOUR` is filled in.
 
-well: it is; sick: doctor says no; dies: starts and ends; mute: starts and never gets ready.
+well: it is; doubtful: so is it, but doctor warns; sick: doctor says no; dies: starts and ends;
+mute: starts and never gets ready.
 """
 
 import os
@@ -27,6 +28,8 @@ def doctor(config):
     if BEHAVIOUR == "sick" or f"# for {VERSION}\n" not in text:
         print(" ✗ embedding model  checksum differs\n     → copy it again\n1 to mend")
         sys.exit(1)
+    if BEHAVIOUR == "doubtful":
+        print(" ! gallery          of another model\n     → enrol anew\nall well")
 
 
 def run():
@@ -35,6 +38,6 @@ def run():
     speaker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     systemd = os.environ["NOTIFY_SOCKET"].replace("@", "\0")
     while True:
-        if BEHAVIOUR == "well":
+        if BEHAVIOUR in {"well", "doubtful"}:
             speaker.sendto(b"READY=1\nWATCHDOG=1\nSTATUS=watching", systemd)
         time.sleep(0.05)

@@ -20,7 +20,7 @@ from support import campus
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(900)]
 pytest.importorskip("tensorflow", reason="the converter is TensorFlow's")
 
-from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
+from edge_reid.core.bundled_models import MOBILENET_EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from edge_reid.matching.gallery_thresholds import GalleryThresholds  # noqa: E402
 
@@ -79,7 +79,8 @@ def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
     mine = draw_folder(tmp_path / "mine", TRAINED)
     strangers = draw_folder(tmp_path / "strangers", STRANGERS)
 
-    said = edge_reid("train", mine, "--out", run, "--size", "64x32", "--epochs", "2")
+    small = ("--start", "mobilenet", "--size", "64x32", "--epochs", "2")
+    said = edge_reid("train", mine, "--out", run, *small)
     assert "validation: on 4 people held out, 32 pictures" in said
     lines = [json.loads(line) for line in (run / "curves.jsonl").read_text().splitlines()]
     course = [line["softmax"] for line in lines if "softmax" in line]
@@ -90,7 +91,7 @@ def test_from_a_folder_of_people_to_a_name(tmp_path: Path) -> None:
     edge_reid("calibrate", model, strangers, "--force")  # 30 people, over what 200 have shown
     manifest = json.loads(model.with_suffix(".json").read_text())
     assert manifest["calibration"]["people"] == len(STRANGERS)
-    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    shipped = load_embedding_manifest(shipped_model(MOBILENET_EMBEDDING))
     assert manifest["training_data"] == ["mine: terms not stated", *shipped.training_data]
     assert shipped.licence in manifest["licence"]
 

@@ -54,6 +54,7 @@ def train(
     seed: int,
 ) -> None:
     """Train with the standard recipe: the base frozen at first, then freed but for its start."""
+    start = _word_of(start)
     height_px, width_px = size_of(start, size)
     at_size = {"height_px": height_px, "width_px": width_px}
     weights = start_settings(start)
@@ -82,6 +83,13 @@ def train(
     settings |= {"losses": _DISTILLING} if teacher else {}
     settings |= weights
     _finish(start_run(make_recipe(settings), out), out)
+
+
+def _word_of(start: str) -> str:
+    """What shipped weights are called that a path leads to; any other start as it is."""
+    given = Path(start).resolve()
+    words = (word for word, name in _SHIPPED.items() if given == shipped_model(name).resolve())
+    return next(words, start)
 
 
 def network_of(start: str, backbone: str | None, alpha: float | None) -> tuple[str, float]:

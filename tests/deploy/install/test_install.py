@@ -207,6 +207,13 @@ def test_what_doctor_refuses_is_taken_back_whole(old_device: DeviceRoot) -> None
     assert "edge-reid 1.0 is what runs" in outcome.said
 
 
+def test_what_doctor_warns_of_is_said_and_stops_nothing(old_device: DeviceRoot) -> None:
+    outcome = old_device.install(old_device.bundle("1.1", "doubtful"))
+    assert outcome.code == 0
+    assert "warning: edge-reid@gate: gallery of another model" in outcome.said
+    assert old_device.version == "1.1"
+
+
 def test_a_first_installation_that_doctor_refuses_leaves_no_release(
     device: DeviceRoot,
 ) -> None:
