@@ -135,8 +135,11 @@ def unpack(
 
 
 def _described(manifest: BundleManifest) -> str:
+    from edge_reid.core.manifest import model_in_words
+
     whose = f"device {manifest.device}" if manifest.device else "all devices"
     return (
         f"release {manifest.version} for {whose} of {manifest.site}, {manifest.target} "
-        f"(Python {manifest.python}, {manifest.machine}), {len(manifest.files)} files"
+        f"(Python {manifest.python}, {manifest.machine}), {len(manifest.files)} files, "
+        f"embedding model {model_in_words(manifest.model_id)}"
     )

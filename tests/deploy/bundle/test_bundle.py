@@ -504,6 +504,7 @@ def test_verify_says_whose_it_is_and_what_is_wrong(made: Workstation, tmp_path: 
     assert outcome.code == 0
     key_id = read_public_key(made.public_key).key_id
     assert f"whole, signed by {key_id}: release 0.1.0 for device gate-1 of lab" in outcome.out
+    assert f"embedding model {EMBEDDING.removesuffix('.tflite')} ({MODEL_ID})" in outcome.out
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert edge_reid(*words).code == 1
