@@ -18,6 +18,12 @@ from edge_reid.diagnostics.doctor import look_at_camera
 from edge_reid.signing.keys import SigningKey, read_public_key
 
 
+@pytest.fixture
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In which no path is broken in two."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 def test_a_sound_installation_is_all_well(edge_reid, tmp_path, samples):
     gallery = tmp_path / "gallery.db"
     edge_reid("gallery", "init", gallery)
@@ -50,7 +56,7 @@ def test_a_threshold_beyond_what_was_measured_is_a_warning(edge_reid, tmp_path, 
     assert "edge-reid calibrate" in said
 
 
-def test_every_camera_and_every_detector_is_looked_at(edge_reid, tmp_path):
+def test_every_camera_and_every_detector_is_looked_at(edge_reid, tmp_path, wide_terminal):
     edge_reid("gallery", "init", tmp_path / "gallery.db")
     config = tmp_path / "agent.toml"
     config.write_text(
@@ -67,7 +73,9 @@ def test_every_camera_and_every_detector_is_looked_at(edge_reid, tmp_path):
     assert "models/no.tflite, which is not there → shipped are nanodet_g_person_320x192, " in said
 
 
-def test_a_model_that_is_missing_is_told_once_and_as_run_tells_it(edge_reid, tmp_path, samples):
+def test_a_model_that_is_missing_is_told_once_and_as_run_tells_it(
+    edge_reid, tmp_path, samples, wide_terminal
+):
     """And not of the gallery, too, which is looked at as far as it can be without the model."""
     gallery, config = tmp_path / "gallery.db", tmp_path / "agent.toml"
     edge_reid("gallery", "init", gallery)

@@ -370,7 +370,7 @@ class TestLooking:
         refused = gallery("merge", name, other)
         assert refused.code == 1
         assert f"{name} and {other} look like two people: similarity 0." in refused.complaint
-        beyond, least = min(load_embedding_manifest(shipped_model(EMBEDDING)).genuine_quantiles)
+        beyond, least = load_embedding_manifest(shipped_model(EMBEDDING)).least_genuine
         reached = f"below the {least:.2f} that {1 - beyond:.0%} of the comparisons of one person"
         assert reached in refused.complaint
         assert len(names_in(path)) == 2
