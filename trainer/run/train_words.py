@@ -16,7 +16,7 @@ from edge_reid.core.bundled_models import (
     shipped_model,
 )
 from edge_reid.core.errors import TrainingError, UsageError
-from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest
 from trainer.network.backbone import BLOCK_COUNT
 from trainer.recipe.recipe import RECIPE, SIZE_STEP_PX, Recipe, make_recipe, read_recipe
 from trainer.run.run_curves import read_curves
@@ -134,8 +134,7 @@ def size_of(start: str, size: str | None) -> tuple[int, int]:
         return parse_size(size)
     if run := _recipe_of(start):
         return run.stages[-1].height_px, run.stages[-1].width_px
-    weights = _SHIPPED.get(start, MOBILENET_CHECKPOINT)
-    manifest = load_embedding_manifest(shipped_model(MODEL_OF[weights]))
+    manifest = _shipped_manifest(start if start in _SHIPPED else "mobilenet")
     return manifest.input_height_px, manifest.input_width_px
 
 
@@ -181,15 +180,20 @@ def start_settings(start: str) -> dict[str, Any]:
         )
     if path.suffix in {".pth", ".h5"}:
         return {"imagenet": path}
-    return {"start_from": path, "grey_world": _grey_world(start, path)}
+    return {"start_from": path, "grey_world": _grey_world(start)}
 
 
-def _grey_world(start: str, weights: Path) -> float:
+def _grey_world(start: str) -> float:
     """What the crops of the network had that is fine-tuned, as far as is noted beside it."""
-    if weights.name in MODEL_OF and weights == shipped_model(weights.name):
-        return load_embedding_manifest(shipped_model(MODEL_OF[weights.name])).grey_world
+    if start in _SHIPPED:
+        return _shipped_manifest(start).grey_world
     run = _recipe_of(start)
     return run.grey_world if run else 0.0
+
+
+def _shipped_manifest(start: str) -> EmbeddingManifest:
+    """Of the model that a device runs, of the weights that `--start` calls so."""
+    return load_embedding_manifest(shipped_model(MODEL_OF[_SHIPPED[start]]))
 
 
 def _recipe_of(start: str) -> Recipe | None:
