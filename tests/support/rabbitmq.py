@@ -66,6 +66,7 @@ class RabbitMq:
 
     def start(self) -> None:
         """And return when clients are let in."""
+        self._start_epmd()
         with (self._folder / "said").open("ab") as said:
             self._process = subprocess.Popen(
                 [PROGRAM], env=self._environment(), stdout=said, stderr=said, start_new_session=True
@@ -81,7 +82,8 @@ class RabbitMq:
         """SIGKILL the shell and the node that it has started, and wait."""
         if self._process is None:
             return
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(timeout=10)
         self._process = None
 
@@ -93,11 +95,23 @@ class RabbitMq:
             assert time.monotonic() < deadline_s, "epmd stays"
             time.sleep(0.2)
 
+    def _start_epmd(self) -> None:
+        """A node starts one too, and does not wait for it: on a busy machine it finds nobody."""
+        self._asked_of_epmd("-daemon")
+        deadline_s = time.monotonic() + 30
+        while b"up and running" not in (said := self._asked_of_epmd("-names")):
+            assert time.monotonic() < deadline_s, said
+            time.sleep(0.1)
+
     def _epmd_is_gone(self) -> bool:
         """It goes when it has noticed that its nodes are gone."""
-        words = ["epmd", "-port", str(self._epmd_port), "-kill"]
+        said = self._asked_of_epmd("-kill")
+        return b"Killed" in said or b"Cannot connect" in said
+
+    def _asked_of_epmd(self, word: str) -> bytes:
+        words = ["epmd", "-port", str(self._epmd_port), word]
         asked = subprocess.run(words, env=self._environment(), capture_output=True, check=False)
-        return b"Killed" in asked.stdout or b"Cannot connect" in asked.stdout + asked.stderr
+        return asked.stdout + asked.stderr
 
     def _lets_in(self) -> bool:
         with contextlib.suppress(BrokerError):
@@ -110,6 +124,7 @@ class RabbitMq:
         return {
             "PATH": os.environ["PATH"] + ":/usr/sbin",
             "HOME": str(folder / "home"),  # of its cookie
+            "ERL_CRASH_DUMP": str(folder / "erl_crash.dump"),
             "RABBITMQ_NODENAME": "edge-reid@localhost",
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
