@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ pytestmark = pytest.mark.trainer
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from edge_reid.cli.main import main  # noqa: E402
-from edge_reid.core.bundled_models import EMBEDDING, shipped_model  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from trainer.data.run_data import load_run_data  # noqa: E402
@@ -85,53 +83,6 @@ def test_mistakes_in_a_recipe_are_listed_together(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(ConfigError, match="recipe.json"):
         read_recipe(tmp_path / "recipe.json")
-
-
-def test_a_fine_tune_is_fed_as_the_network_it_starts_from(trained: Path, tmp_path: Path) -> None:
-    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
-    assert verbs.start_settings("shipped")["grey_world"] == shipped.grey_world
-    recipe = read_recipe(trained / "recipe.json").model_copy(update={"grey_world": 0.25})
-    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
-    shutil.copy(trained / "weights.npz", tmp_path)
-    assert verbs.start_settings(str(tmp_path / "weights.npz"))["grey_world"] == 0.25
-
-
-def test_each_shipped_start_brings_its_network_and_its_size() -> None:
-    brought = {
-        start: (*verbs.network_of(start, None, None), *verbs.size_of(start, None))
-        for start in ("shipped", "open", "mobilenet", "imagenet")
-    }
-    assert brought == {
-        "shipped": ("osnet", 1.0, 160, 80),
-        "open": ("osnet", 0.5, 192, 96),
-        "mobilenet": ("mobilenetv2", 1.0, 192, 96),
-        "imagenet": ("mobilenetv2", 1.0, 192, 96),
-    }
-    assert verbs.network_of("shipped", "osnet", None) == ("osnet", 1.0)
-    assert verbs.network_of("open", "osnet", None) == ("osnet", 0.5)
-    assert verbs.network_of("imagenet", "mobilenetv3-small", 0.75) == ("mobilenetv3-small", 0.75)
-    assert verbs.size_of("open", "256x128") == (256, 128)
-
-
-def test_the_weights_of_a_run_bring_its_network_and_its_size(tmp_path: Path) -> None:
-    weights = str(tmp_path / "weights.npz")
-    assert verbs.network_of(weights, None, None) == ("mobilenetv2", 1.0)
-    assert verbs.size_of(weights, None) == (192, 96)
-    stages = [{"height_px": 96, "width_px": 48, "epochs": 1}, {**SMALL, "epochs": 1}]
-    settings = {"backbone": "osnet", "alpha": 0.5, "start_from": "start.npz", "stages": stages}
-    recipe = make_recipe({"sources": [{"path": "people"}], **settings})
-    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
-    assert verbs.network_of(weights, None, None) == ("osnet", 0.5)
-    assert verbs.network_of(weights, "osnet", None) == ("osnet", 0.5)
-    assert verbs.network_of(weights, "mobilenetv2", None) == ("mobilenetv2", 1.0)
-    assert verbs.size_of(weights, None) == (64, 32)
-    assert verbs.size_of(weights, "128x64") == (128, 64)
-
-
-def test_an_exported_model_is_no_start(tmp_path: Path) -> None:
-    (tmp_path / "mine.tflite").write_bytes(b"TFL3")
-    with pytest.raises(TrainingError, match=r"got an exported model; give the weights\.npz"):
-        verbs.start_settings(str(tmp_path / "mine.tflite"))
 
 
 def test_start_weights_of_another_architecture_are_refused(recipe: Recipe, tmp_path: Path) -> None:
