@@ -53,6 +53,7 @@ from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.opencv import one_thread_each
 from edge_reid.delivery.publisher import AgentFacts
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
+from edge_reid.matching.threshold import BEYOND_MEASURED, BEYOND_MEASURED_REMEDY
 from edge_reid.strangers.heard_stranger import nobody_else
 from edge_reid.strangers.name_giver import NameGiver
 from edge_reid.strangers.purge import StrangerPurge
@@ -218,8 +219,7 @@ def _tell_of_unmeasured(camera: str, policy: MatchPolicy, watching: Observers) -
     watching.camera_notice(
         camera,
         f"camera {camera}: the threshold {policy.threshold:.3f} for a target_fpir of "
-        f"{policy.rules.target_fpir:g} lies beyond what was measured for this model, so it errs "
-        "towards unknown; a larger target_fpir gives more names",
+        f"{policy.rules.target_fpir:g} {BEYOND_MEASURED}; {BEYOND_MEASURED_REMEDY}",
     )
 
 

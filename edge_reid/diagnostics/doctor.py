@@ -40,6 +40,7 @@ from edge_reid.gallery.gallery_model import models_for_gallery
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
+from edge_reid.matching.threshold import BEYOND_MEASURED, BEYOND_MEASURED_REMEDY
 from edge_reid.mqtt.broker import Broker, certificate_shown
 from edge_reid.mqtt.connection import connect
 from edge_reid.signing.keys import read_public_key
@@ -324,9 +325,9 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
     thresholds, asked = GalleryThresholds.of(manifest), (decide.target_fpir, templates_each)
     detail += f"; threshold {thresholds.threshold(*asked):.3f} for FPIR {decide.target_fpir:g}"
     if not thresholds.is_measured(*asked):
-        remedy = "edge-reid calibrate with data of more people, or a larger decide.target_fpir"
-        beyond = f"{detail} lies beyond what was measured, so it errs towards unknown"
-        return Diagnosis("gallery", Verdict.WARNING, beyond, remedy)
+        return Diagnosis(
+            "gallery", Verdict.WARNING, f"{detail} {BEYOND_MEASURED}", BEYOND_MEASURED_REMEDY
+        )
     return Diagnosis("gallery", Verdict.OK, detail)
 
 

@@ -14,6 +14,13 @@ Quantiles = Sequence[tuple[float, float]]
 """(p, similarity): the share p of impostor comparisons that reach this similarity; p falls."""
 
 _DECADE = math.log(10.0)
+BEYOND_MEASURED = "lies beyond what was measured for this model, so it errs towards unknown"
+"""What every command says of a threshold that is not `is_measured`, …"""
+BEYOND_MEASURED_REMEDY = (
+    "a larger target_fpir gives more names; a model of your own is measured further by "
+    "edge-reid calibrate with data of more people"
+)
+"""… and what there is to do."""
 
 
 def threshold_for(impostor_quantiles: Quantiles, target_fpir: float, comparisons: int) -> float:

@@ -78,6 +78,7 @@ def probe(
 def _print(found: Identification) -> None:
     from edge_reid.cli.photo_pick import photo_line
     from edge_reid.enrolment.identification import FEW_CROPS
+    from edge_reid.matching.threshold import BEYOND_MEASURED, BEYOND_MEASURED_REMEDY
 
     for photo in found.photos:
         typer.echo(photo_line(photo))
@@ -86,10 +87,7 @@ def _print(found: Identification) -> None:
     if found.two_people is not None:
         typer.echo(found.two_people.message)
     if not found.threshold_is_measured:
-        typer.echo(
-            "The threshold lies beyond what was measured for this model, so it errs towards "
-            "unknown; edge-reid calibrate with data of more people measures further."
-        )
+        typer.echo(f"The threshold {BEYOND_MEASURED}; {BEYOND_MEASURED_REMEDY}.")
     photos = len(found.photos)
     if photos < FEW_CROPS:
         given = "A photo is one crop" if photos == 1 else f"{photos} photos are crops"
