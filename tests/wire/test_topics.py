@@ -191,6 +191,21 @@ def test_the_table_is_the_one_that_people_read() -> None:
     assert written == {shown(topic): cells(topic) for topic in TOPICS}
 
 
+def test_the_first_page_names_every_topic_and_whether_it_is_retained() -> None:
+    """`…/` stands for what begins as the topic before it does."""
+    page = (Path(edge_reid.wire.__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`edge-reid/<site>/.+?) \| (yes|no)\b", page, re.MULTILINE)
+    named = {
+        end: kept
+        for cell, kept in rows
+        for end in re.findall(r"`(?:…|edge-reid/<site>)/([^`]+)`", cell)
+    }
+    topics = {end: [topic for topic in TOPICS if shown(topic).endswith(end)] for end in named}
+    assert {end: len(found) for end, found in topics.items()} == dict.fromkeys(named, 1)
+    assert {found.pattern for (found,) in topics.values()} == {topic.pattern for topic in TOPICS}
+    assert all((named[end] == "yes") == found.is_retained for end, (found,) in topics.items())
+
+
 def shown(topic: Topic) -> str:
     return topic.pattern.replace("{", "<").replace("}", ">")
 
