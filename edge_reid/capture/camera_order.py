@@ -63,7 +63,9 @@ def camera_name(uri: str) -> str:
 def no_picture(order: CameraOrder, what: str) -> CameraFault:
     """That none comes, and what to check."""
     advice = "that it is plugged in and no other program uses it"
-    if "://" in order.uri:
+    if is_pipeline(order.uri):
+        advice = "the pipeline with gst-launch-1.0, and that it ends with appsink"
+    elif "://" in order.uri:
         advice = "that the camera sends video there, and the network"
     return CameraFault("no-picture", f"{order.camera}: {what}; check {advice}")
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from edge_reid.capture.camera_order import CameraOrder, no_picture
 from edge_reid.capture.decoder_report import DecoderReport, ReadyPicture
 from edge_reid.capture.frame_slots import MAX_PIXELS, FrameSlots
-from edge_reid.capture.open_reader import CannotReadError, open_reader
-from edge_reid.capture.picture import DecodedPicture, PictureReader
+from edge_reid.capture.open_reader import open_reader
+from edge_reid.capture.picture import CannotReadError, DecodedPicture, PictureReader
 from edge_reid.capture.picture_judge import PictureJudge, is_too_large
 from edge_reid.capture.relay import Relay
 from edge_reid.capture.rights import die_with_parent

@@ -6,21 +6,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from edge_reid.capture.camera_order import CameraOrder, is_pipeline
-from edge_reid.capture.picture import PictureReader
+from edge_reid.capture.picture import CannotReadError, PictureReader
 from edge_reid.capture.relay import Relay, Secure, is_relayed, speaks_tls
 from edge_reid.capture.rights import Needs, give_up_rights
-from edge_reid.core.camera_fault import CameraFault
 
 _READ_TIMEOUT_S = 3600.0
 """Of FFmpeg behind a relay: the agent ends a decoder that shows nothing."""
-
-
-class CannotReadError(Exception):
-    """What this camera takes is not installed here."""
-
-    def __init__(self, order: CameraOrder, what: str) -> None:
-        self.fault = CameraFault("no-picture", f"{order.camera}: {what}")
-        super().__init__(self.fault.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +49,7 @@ def _of_pipeline(order: CameraOrder) -> OpenedReader:
 
     if not has_gstreamer():
         raise CannotReadError(
-            order,
+            order.camera,
             "expected an OpenCV that was built with GStreamer, this one was not (those from PyPI"
             " never are); use the one of JetPack or Debian (python3-opencv)",
         )
@@ -72,7 +63,7 @@ def _of_picamera(order: CameraOrder) -> OpenedReader:
         reader = PicameraReader(order)
     except ImportError:
         raise CannotReadError(
-            order,
+            order.camera,
             "expected picamera2 to be installed; apt install python3-picamera2, and make the"
             " environment with --system-site-packages",
         ) from None

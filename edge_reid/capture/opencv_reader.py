@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from edge_reid.capture.camera_order import CameraOrder, is_pipeline
-from edge_reid.capture.picture import DecodedPicture, Plane
+from edge_reid.capture.picture import CannotReadError, DecodedPicture, Plane
 from edge_reid.core.opencv import frame_rate, quiet_opencv
+
+_OLDEST_S = 10.0
+"""What a driver says beyond that is no time of ours."""
 
 
 class OpenCvReader:
@@ -25,6 +29,7 @@ class OpenCvReader:
         self.skipped = 0
         self.refused = 0
         self._uri = order.uri
+        self._camera = order.camera
 
     def pictures(self) -> Iterator[DecodedPicture]:
         """Every picture, as it comes; see PictureReader."""
@@ -33,7 +38,7 @@ class OpenCvReader:
         try:
             self.fps = frame_rate(capture)
             while (read := capture.read())[0]:
-                yield _picture(read[1])
+                yield self._picture(read[1], self._captured_s(capture))
         finally:
             capture.release()
 
@@ -41,6 +46,26 @@ class OpenCvReader:
         if is_pipeline(self._uri):
             return cv2.VideoCapture(self._uri, cv2.CAP_GSTREAMER)
         return cv2.VideoCapture(int(self._uri) if self._uri.isdecimal() else self._uri)
+
+    def _captured_s(self, capture: cv2.VideoCapture) -> float:
+        """When the driver had the picture, of V4L2; else now. Monotonic."""
+        now_s = time.monotonic()
+        if is_pipeline(self._uri):
+            return now_s  # its position is that in a stream
+        driver_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return driver_s if now_s - _OLDEST_S <= driver_s <= now_s else now_s
+
+    def _picture(self, image: cv2.typing.MatLike, captured_s: float) -> DecodedPicture:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:  # noqa: PLR2004
+            raise CannotReadError(
+                self._camera,
+                f"expected pictures of 3 channels of uint8 (BGR), got {image.dtype} of shape "
+                f"{image.shape}; a pipeline ends with: videoconvert ! video/x-raw,format=BGR ! "
+                "appsink",
+            )
+        height, width = image.shape[:2]
+        plane = Plane(memoryview(image).cast("B"), width * 3, height, width * 3)
+        return DecodedPicture((plane,), "bgr", width, height, captured_s)
 
 
 def has_gstreamer() -> bool:
@@ -56,10 +81,3 @@ def device_paths(uri: str) -> tuple[str, ...]:
     if uri.isdecimal():
         return (f"/dev/video{uri}",)
     return (uri, str(Path(uri).resolve()))
-
-
-def _picture(image: cv2.typing.MatLike) -> DecodedPicture:
-    height, width = image.shape[:2]
-    data = memoryview(image).cast("B")
-    plane = Plane(data, width * 3, height, width * 3)
-    return DecodedPicture((plane,), "bgr", width, height, time.monotonic())

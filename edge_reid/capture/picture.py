@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_reid.capture.frame_slots import Layout
+from edge_reid.core.camera_fault import CameraFault
 
 _LOOKED_AT_ROWS = 90
 """So many rows of a picture are looked at, evenly spread: every twelfth of 1080. A digit of a
@@ -54,6 +55,19 @@ class DecodedPicture:
     """Of the decoder since the picture before."""
 
 
+class CannotReadError(Exception):
+    """What a camera takes is not installed here, or its pictures are none that can be used.
+
+    Args:
+        camera: as it may be called, without a login.
+        what: was expected, came, and is to be done.
+    """
+
+    def __init__(self, camera: str, what: str) -> None:
+        self.fault = CameraFault("no-picture", f"{camera}: {what}")
+        super().__init__(self.fault.line)
+
+
 class PictureReader(Protocol):
     """Reads one camera, in the decoder's process."""
 
@@ -74,4 +88,5 @@ class PictureReader(Protocol):
 
         Raises:
             ValueError: the address is none.
+            CannotReadError: its pictures are none that can be used.
         """
