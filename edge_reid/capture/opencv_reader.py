@@ -13,6 +13,7 @@ from edge_reid.capture.camera_order import CameraOrder, is_pipeline
 from edge_reid.capture.picture import CannotReadError, DecodedPicture, Plane
 from edge_reid.core.opencv import frame_rate, quiet_opencv
 
+_BGR3 = cv2.VideoWriter.fourcc(*"BGR3")
 _OLDEST_S = 10.0
 """What a driver says beyond that is no time of ours."""
 
@@ -38,7 +39,7 @@ class OpenCvReader:
         try:
             self.fps = frame_rate(capture)
             while (read := capture.read())[0]:
-                yield self._picture(read[1], self._captured_s(capture))
+                yield self._picture(_shaped(read[1], capture), self._captured_s(capture))
         finally:
             capture.release()
 
@@ -66,6 +67,17 @@ class OpenCvReader:
         height, width = image.shape[:2]
         plane = Plane(memoryview(image).cast("B"), width * 3, height, width * 3)
         return DecodedPicture((plane,), "bgr", width, height, captured_s)
+
+
+def _shaped(image: cv2.typing.MatLike, capture: cv2.VideoCapture) -> cv2.typing.MatLike:
+    """The picture in rows: of a camera whose own pixels are BGR, OpenCV 4.11 gives bytes alone."""
+    width, height = (
+        int(capture.get(size)) for size in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    is_bytes = image.shape == (1, width * height * 3)
+    if is_bytes and int(capture.get(cv2.CAP_PROP_FOURCC)) == _BGR3:
+        return image.reshape(height, width, 3)
+    return image
 
 
 def has_gstreamer() -> bool:
