@@ -18,7 +18,7 @@ OTHER_TESTS = $(BIN)/pytest $(FILES) -n 4 --ignore=tests/trainer
 # Rooms whose docstrings have examples that are run.
 EXAMPLES := edge_reid/archive/ann_building.py edge_reid/archive/ivfflat_upkeep.py edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
 
-.PHONY: demo demo-live test soak check reference node-packages home-assistant bench device-test boot-test setup setup-device broker clean
+.PHONY: demo demo-live test soak check reference node-packages home-assistant bench device-test boot-test v4l2-test setup setup-device broker clean
 
 demo: setup-device  ## the main job on a real clip, end to end, into out/demo/
 	PYTHONPATH=tests $(BIN)/python tests/demo/demo.py --out out/demo
@@ -40,6 +40,9 @@ device-test: setup  ## as root: the bundle on an emulated arm64 Debian, against 
 
 boot-test: setup  ## as root: a whole card in qemu-system, from flash to online, and its power cut; two hours
 	PYTHONPATH=.:tests $(BIN)/python tests/device/boot_test.py --out out/boot
+
+v4l2-test: setup  ## as root: cameras of V4L2, of a kernel driver in qemu-system; five minutes
+	$(BIN)/python tests/device/v4l2_test.py
 
 check: setup  ## style, types, import law; size of an installation, time of --help
 	$(BIN)/ruff check .
