@@ -9,7 +9,12 @@ from typing import Protocol
 from edge_reid.archive.archive_findings import ArchiveFindings
 from edge_reid.archive.archived_track import VideoTracks
 from edge_reid.core.errors import ModelMismatchError, StoreError
-from edge_reid.core.manifest import model_in_words, shipped_model_of, shipped_name
+from edge_reid.core.manifest import (
+    model_in_words,
+    shipped_detector_of,
+    shipped_model_of,
+    shipped_name,
+)
 from edge_reid.core.progress import StageProgress
 from edge_reid.core.types import Vector
 
@@ -42,6 +47,16 @@ class ArchiveModels:
             ModelMismatchError: it is none that is shipped.
         """
         return shipped_model_of(f"archive {name}", self.model_id, ", or index the videos anew")
+
+    def shipped_detector(self, name: str) -> Path:
+        """The shipped detector that goes with an archive of these.
+
+        Raises:
+            ModelMismatchError: it is none that is shipped.
+        """
+        return shipped_detector_of(
+            f"archive {name}", self.detector_sha256, ", or index the videos anew"
+        )
 
     def check_search(self, model_id: str, name: str) -> None:
         """Make sure that an archive of these may be searched with embeddings of a model.

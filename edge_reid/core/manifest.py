@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge_reid.core.bundled_models import EMBEDDINGS, left_out, shipped_model
+from edge_reid.core.bundled_models import DETECTORS, EMBEDDINGS, left_out, shipped_model
 from edge_reid.core.errors import ModelError, ModelMismatchError
 from edge_reid.core.files import write_whole
 from edge_reid.core.validation_errors import describe_mistakes
@@ -255,6 +255,27 @@ def shipped_model_of(what: str, model_id: str, remedy: str) -> Path:
             f"{model_id}; give that model's .tflite as --model{remedy}"
         )
     return path
+
+
+def shipped_detector_of(what: str, sha256: str, remedy: str) -> Path:
+    """The shipped detector with a checksum, where nobody names one.
+
+    Args:
+        what: was made with that detector, for the message: `archive tracks/`.
+        sha256: of its `.tflite`.
+        remedy: what else to do than to name the detector.
+
+    Raises:
+        ModelMismatchError: no shipped detector has that checksum.
+    """
+    for path in map(shipped_model, DETECTORS):
+        with suppress(ModelError):  # of that one nothing can be said
+            if _parse(manifest_path(path)).sha256 == sha256:
+                return path
+    raise ModelMismatchError(
+        f"{what}: expected one of a shipped detector, as no other is named, got one "
+        f"of the detector with sha256 {sha256}; give that detector's .tflite as --detector{remedy}"
+    )
 
 
 def shipped_name(model_id: str) -> str | None:

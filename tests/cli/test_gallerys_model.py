@@ -10,13 +10,20 @@ from support.outcome import Outcome
 
 from edge_reid.archive.archive_store import ArchiveModels
 from edge_reid.archive.track_archive import TrackArchive
-from edge_reid.core.bundled_models import EMBEDDING, SMALLER_EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import (
+    DETECTOR,
+    DETECTORS,
+    EMBEDDING,
+    SMALLER_EMBEDDING,
+    shipped_model,
+)
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.strangers.stranger_store import StrangerStore
 
 NAME = SMALLER_EMBEDDING.removesuffix(".tflite")
 DEFAULT = EMBEDDING.removesuffix(".tflite")
+SMALL_DETECTOR = DETECTORS[0]
 PLACE = ("--site", "lab", "--camera", "gate", "--quiet")
 
 Command = Callable[..., Outcome]
@@ -137,15 +144,16 @@ def test_the_doctor_checks_the_model_that_run_takes(
     assert "got one of ffffffffffffffff" in said
 
 
-def test_index_goes_on_with_the_model_of_the_archive(
+def test_index_goes_on_with_the_models_of_the_archive(
     edge_reid: Command, short_clip: Path, tmp_path: Path
 ) -> None:
     """As `search` takes it; another one that is named is refused as before."""
     archive = tmp_path / "archive"
     words = ("index", short_clip, "--camera", "gate", "--out", archive, "--processes", 1)
-    assert edge_reid(*words, "--model", NAME).code == 0
+    assert edge_reid(*words, "--model", NAME, "--detector", SMALL_DETECTOR).code == 0
     again = edge_reid(*words)
     assert (again.code, "in it already" in again.out) == (0, True), again.err
+    assert edge_reid(*words, "--detector", DETECTOR).code == 1
     refused = edge_reid(*words, "--model", DEFAULT)
     assert refused.code == 1
     assert f"expected an archive of model {DEFAULT} (" in refused.complaint
@@ -163,3 +171,6 @@ def test_index_needs_the_model_of_an_archive_to_be_named_if_it_is_not_shipped(
         f"error: archive {archive}: expected one of a shipped model, as no other is named, got one "
         "of model ffffffffffffffff; give that model's .tflite as --model, or index the videos anew"
     )
+    outcome = edge_reid("index", short_clip, "--out", archive, "--model", NAME)
+    assert "expected one of a shipped detector, as no other is named, got one" in outcome.complaint
+    assert f"{'d' * 64}; give that detector's .tflite as --detector, or index" in outcome.complaint

@@ -70,17 +70,12 @@ def index(
     from edge_reid.archive.archive_urls import create_archive
     from edge_reid.archive.video_tracks import ModelChoice
     from edge_reid.cli.verb_progress import stages
-    from edge_reid.core.bundled_models import default_model
     from edge_reid.core.config.vision_settings import runtime_name
 
     jobs = jobs_of(videos, camera, start_time)
     there = _ClusterOptions(cluster, ca_file, cert_file, key_file)
     there.check(processes)
-    choice = ModelChoice(
-        model or _embedding_model(out),
-        detector or default_model("detector"),
-        runtime_name(runtime),
-    )
+    choice = ModelChoice(*_models(out, model, detector), runtime_name(runtime))
     archive = create_archive(out, choice.identity)
     if there.url is None:
         result = _index_here(jobs, choice, out, processes)
@@ -92,8 +87,8 @@ def index(
     _check_all_read(result, jobs)
 
 
-def _embedding_model(out: str) -> Path:
-    """The one that is taken where none is named: the archive's, of a new archive the default.
+def _models(out: str, model: Path | None, detector: Path | None) -> tuple[Path, Path]:
+    """Embedding model and detector: where none is named the archive's, of a new one the default.
 
     Raises:
         ModelMismatchError: the archive is of none that is shipped.
@@ -102,8 +97,12 @@ def _embedding_model(out: str) -> Path:
     from edge_reid.core.bundled_models import default_model
     from edge_reid.core.redact import redact
 
-    there = archived_models(out)
-    return there.shipped_embedding(redact(out)) if there else default_model("embedding")
+    if model and detector:
+        return model, detector
+    there, name = archived_models(out), redact(out)
+    if there is None:
+        return model or default_model("embedding"), detector or default_model("detector")
+    return model or there.shipped_embedding(name), detector or there.shipped_detector(name)
 
 
 class _ClusterOptions(NamedTuple):
