@@ -58,6 +58,12 @@ def count(things: Collection[object], one: str, many: str | None = None) -> str:
     return f"{len(things)} {one if len(things) == 1 else many or one + 's'}"
 
 
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`; at least one."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def harmless(value: object) -> object:
     """A value for a cell of a CSV file: text that a spreadsheet would run gets a `'`."""
     if isinstance(value, list):

@@ -49,6 +49,9 @@ def probe(
 
     Several photos are taken together, as the crops of one track are.
     """
+    from contextlib import nullcontext
+
+    from edge_reid.cli.boxes_picture import numbers_drawn
     from edge_reid.cli.photo_files import photo_files
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.core.config.decide_settings import DecideSettings
@@ -68,7 +71,8 @@ def probe(
     with GalleryStore.open(gallery, model_id=embedder.manifest.model_id) as store:
         fuse = GalleryThresholds.of(embedder.manifest).fuse
         index = Index(store.snapshot(), fuse=fuse)
-    found = identify(photos, embedder, index, pick=pick, settings=settings, top=top)
+    with nullcontext() if as_json else numbers_drawn():  # a program looks at no picture
+        found = identify(photos, embedder, index, pick=pick, settings=settings, top=top)
     if as_json:
         typer.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=2))
     else:

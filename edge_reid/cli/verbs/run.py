@@ -19,6 +19,7 @@ from edge_reid.cli.options import (
     LogFormatOption,
     TargetFpirOption,
 )
+from edge_reid.cli.output import listed
 from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
@@ -196,8 +197,8 @@ def _check_given(**needed: object) -> None:
     """
     if missing := [f"--{name}" for name, value in needed.items() if value is None]:
         raise UsageError(
-            f"edge-reid run: expected {_listed([f'--{name}' for name in needed])}, or a file that "
-            f"has them in --config, got no {_listed(missing)}; edge-reid run --help shows what "
+            f"edge-reid run: expected {listed([f'--{name}' for name in needed])}, or a file that "
+            f"has them in --config, got no {listed(missing)}; edge-reid run --help shows what "
             "there is"
         )
 
@@ -205,17 +206,11 @@ def _check_given(**needed: object) -> None:
 def _check_of_use(*typed: str) -> None:
     """Raise UsageError if options were typed that are of no use without a broker."""
     if typed:
-        options = _listed([f"--{name.replace('_', '-')}" for name in typed])
+        options = listed([f"--{name.replace('_', '-')}" for name in typed])
         raise UsageError(
             f"edge-reid run: expected --broker, or a file with mqtt.url in --config, beside "
             f"{options}, got neither; give one, or leave {options} out"
         )
-
-
-def _listed(words: list[str]) -> str:
-    """`a, b and c`."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
