@@ -12,10 +12,14 @@ import typer
 from edge_reid.core.foreign_text import LOGGED_MAX, shown
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _NO_WIDTH = 100_000
 """Characters; tables take only what they need."""
+_LEAST_ROOM = 20
+"""Characters beside an indent, however narrow the terminal is."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would run."""
 
@@ -46,6 +50,24 @@ def print_whole(table: Table) -> None:
     if not console.is_terminal:
         console.width = _NO_WIDTH
     console.print(table)
+
+
+def print_indented(console: Console, start: Text, words: str) -> None:
+    """Print words behind their start; on a terminal all further lines of theirs begin there too.
+
+    A pipe has no width, and gets one line.
+    """
+    from rich.text import Text
+
+    if not console.is_terminal:
+        console.print(start + Text(words), soft_wrap=True)
+        return
+    room = max(_LEAST_ROOM, console.width - start.cell_len)
+    lines = Text(words).wrap(console, room) or [Text()]
+    for line in lines:
+        line.rstrip()
+        console.print(start + line)
+        start = Text(" " * start.cell_len)
 
 
 def when(utc_s: float) -> str:
