@@ -232,7 +232,7 @@ def _tell_of_unmeasured(camera: str, policy: MatchPolicy, watching: Observers) -
         camera,
         f"camera {camera}: the threshold {policy.threshold:.3f} for a target_fpir of "
         f"{policy.rules.target_fpir:g} lies beyond what was measured for this model, so it errs "
-        "towards unknown; a larger target_fpir gives more names",
+        "towards unknown; a larger one, as --target-fpir or decide.target_fpir, gives more names",
     )
 
 

@@ -150,3 +150,41 @@ def test_nor_does_one_with_a_broker(silent_run, broker):
     outcome = silent_run("--broker", broker.url)
     assert outcome.code == 0
     assert "go nowhere" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        (("--target-fpir", "3"), "--target-fpir: expected a number less than 1, got 3.0"),
+        (("--start-time", "noon"), "--start-time: expected a time such as 2026-"),
+        (("--threads", "0"), "--threads: expected a number greater than or equal to 1, got 0"),
+        (("--web", "here"), "--web: should look like 127.0.0.1:9100"),
+        (("--broker", "http://host"), "--broker: should look like mqtt://host:1883"),
+        (
+            ("--broker", "mqtt://me:secret@host"),
+            "--broker: should hold no login, got 'mqtt://host'; set --username and --password-file",
+        ),
+        (("--site", "A/B"), "--site: expected a name of a-z, 0-9, _ and -, at most 64, got 'A/B'"),
+    ],
+)
+def test_a_mistake_in_what_was_typed_names_the_option(typed, complaint, edge_reid):
+    words = dict(zip(NEEDED[::2], NEEDED[1::2], strict=True)) | {typed[0]: typed[1]}
+    outcome = edge_reid("run", *(word for pair in words.items() for word in pair))
+    assert outcome.code == 2
+    assert outcome.complaint.startswith(f"error: command line: 1 mistake: {complaint}")
+
+
+def test_a_broker_that_is_refused_when_the_agent_starts_is_named_so_too(silent_run):
+    outcome = silent_run("--broker", "mqtt://broker.example", "--quiet")
+    assert outcome.code == 2
+    assert outcome.complaint.startswith("error: command line: 1 mistake: --broker: mqtt://broker.")
+    assert "or --allow-plaintext where nobody else can listen" in outcome.complaint
+
+
+def test_a_mistake_in_a_file_keeps_the_name_of_its_key(edge_reid, tmp_path):
+    config = tmp_path / "agent.toml"
+    config.write_text("[decide]\ntarget_fpir = 3\n[mqtt]\nusername = 1\n")
+    outcome = edge_reid("run", "--config", config, *NEEDED, "--threads", "0")
+    assert f"error: {config}: 3 mistakes" in outcome.err
+    for key in ("decide.target_fpir", "mqtt.username", "--threads"):
+        assert f"  - {key}: " in outcome.err

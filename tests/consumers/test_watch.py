@@ -153,10 +153,15 @@ def test_a_wrong_broker_is_an_error_at_once() -> None:
         (
             ["--password-file", "/no/such/file"],
             ConfigError,
-            "password_file: cannot be read: No such file",
+            "--password-file: cannot be read: No such file",
         ),
         (["--site", "a/b"], UsageError, "--site: expected a name of a-z, 0-9, _ and -, got 'a/b'"),
-        (["--root", "#"], ConfigError, "root"),
+        (["--root", "#"], ConfigError, "--root: expected"),
+        (
+            ["--broker", "mqtt://broker.example"],
+            ConfigError,
+            "network; use mqtts://, or --allow-plaintext where nobody else can listen",
+        ),
     ],
 )
 def test_mistakes_are_told_before_anything_is_tried(

@@ -101,6 +101,7 @@ def _subject(
     detector: Path | None,
     model: Path | None,
 ) -> Any:
+    from edge_reid.cli.option_names import options_named
     from edge_reid.core.config.broker_settings import MqttSettings
     from edge_reid.core.config.settings_file import load_settings, parse_section
     from edge_reid.core.config.source_settings import SourceSettings
@@ -129,9 +130,10 @@ def _subject(
             settings.update,
         )
     paths = {"detector": detector, "embedding": model}
-    return CheckedInstallation(
-        parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
-        gallery,
-        {"": parse_section(SourceSettings, {"uri": source})} if source else {},
-        parse_section(MqttSettings, {"url": broker}) if broker else None,
-    )
+    with options_named([*paths, "uri", "url"]):
+        return CheckedInstallation(
+            parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
+            gallery,
+            {"": parse_section(SourceSettings, {"uri": source})} if source else {},
+            parse_section(MqttSettings, {"url": broker}) if broker else None,
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_reid.cli.broker_options import BrokerLogin, takes_login
+from edge_reid.cli.broker_options import BROKER_KEYS, BrokerLogin, takes_login
 from edge_reid.cli.options import (
     AnyGalleryOption,
     ConfigOption,
@@ -91,6 +91,7 @@ def run(
     from functools import partial
 
     from edge_reid.agent.app import Outputs
+    from edge_reid.cli.option_names import keys_of, options_named
     from edge_reid.cli.run_log import errors_logged, log_run
     from edge_reid.core.config.settings_file import check_model_files, load_settings
 
@@ -112,8 +113,9 @@ def run(
         "web": {"listen": web},
     }
     log_run(log_format)
-    load = partial(load_settings, config, _given(overrides))
-    with errors_logged(log_format):
+    typed = _given(overrides)
+    load = partial(load_settings, config, typed)
+    with errors_logged(log_format), options_named([*keys_of(typed)], BROKER_KEYS):
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
         settings = load()
