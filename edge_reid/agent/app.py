@@ -62,6 +62,11 @@ from edge_reid.vision.annotate import VideoWriter
 from edge_reid.wire.events import EventOrigin
 from edge_reid.wire.topics import Address
 
+_NOWHERE = (
+    "events of this run go nowhere: expected --broker, --events, --web or --annotate, got none; "
+    "--events - prints them"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
@@ -151,6 +156,8 @@ def _build(
     wrong_names = WrongNames(cameras, jobs, gallery.policies, own)
     parts = _parts_told(settings, cameras, gallery, sinks, wrong_names)
     watching.opened(parts)
+    if not _has_output(settings, outputs):
+        watching.notice(_NOWHERE)
     for name in settings.cameras:
         _tell_of_unmeasured(name, gallery.policies.of(name).current, watching)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)
@@ -210,6 +217,12 @@ def _open_gallery(
         for name, camera in settings.cameras.items()
     }
     return _Gallery(CameraPolicies(holders), sync, feed)
+
+
+def _has_output(settings: AgentSettings, outputs: Outputs) -> bool:
+    """Whether somebody or something can learn what the run finds."""
+    configured = settings.mqtt.url, settings.web, settings.metrics
+    return any((*configured, outputs.events, outputs.annotate))
 
 
 def _tell_of_unmeasured(camera: str, policy: MatchPolicy, watching: Observers) -> None:

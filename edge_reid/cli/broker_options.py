@@ -46,15 +46,21 @@ class BrokerLogin:
         Raises:
             ConfigError: an option is wrong; all mistakes at once.
         """
+        from edge_reid.cli.option_names import options_named
         from edge_reid.core.config.broker_settings import MqttSettings
         from edge_reid.core.config.settings_file import parse_section
         from edge_reid.mqtt.broker import Broker
 
-        return Broker.from_settings(parse_section(MqttSettings, asdict(self)))
+        with options_named(BROKER_KEYS, offered=BROKER_KEYS):
+            return Broker.from_settings(parse_section(MqttSettings, asdict(self)))
 
     def typed(self, context: typer.Context) -> dict[str, Any]:
         """The options that stand on the command line, by their key in `[mqtt]`; no defaults."""
         return {name: value for name, value in asdict(self).items() if was_typed(context, name)}
+
+
+BROKER_KEYS = tuple(field.name for field in fields(BrokerLogin))
+"""What the options are called in `[mqtt]`."""
 
 
 def takes_login(url: str | None = LOCAL) -> Callable[[Callable[..., None]], Callable[..., None]]:

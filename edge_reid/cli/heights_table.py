@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edge_reid.cli.output import print_indented
 from edge_reid.diagnostics.camera_heights import (
     CameraLook,
     HeightBand,
@@ -38,13 +40,13 @@ def print_heights(
     if look.sightings:
         console.print(table)
     for line in advice(look, detectors, min_height_px):
-        console.print(Text(f"     → {line}"))
+        print_indented(console, Text("     → "), line)
 
 
 def _title(tried: TriedDetector, *, in_use: bool) -> str:
-    manifest = tried.manifest
-    size = f"{manifest.input_width_px}×{manifest.input_height_px}"
-    return f"{manifest.decoder}\n{size}" + ("\nin use" if in_use else "")
+    """The name under which it is shipped, broken at underscores: four fit a terminal of 80."""
+    name = "\n".join(re.findall(r".{1,9}_|.+", tried.name))
+    return name + ("\nin use" if in_use else "")
 
 
 def _row(band: HeightBand, detectors: Sequence[TriedDetector]) -> Iterator[str]:

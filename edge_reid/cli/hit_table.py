@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import TypeGuard
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from edge_reid.core.foreign_text import shown
-from edge_reid.wire.payloads import AnyEvent, EventPayload, ZonePayload
+from edge_reid.wire.payloads import AnyEvent, EventPayload, HitPayload, ZonePayload
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
 PEOPLE_MAX = 1000
@@ -24,6 +25,12 @@ _TYPE_STYLES = {
     "loitering": "bold yellow",
     "crossed": "blue",
 }
+_TAKEN_BACK = {
+    "decision": ("decided anew", "decided anew: somebody else, or nobody enrolled"),
+    "removal": ("removed", "removed from the gallery"),
+    "operator": ("by operator", "somebody else, as an operator says"),
+}
+"""By what took a name back: why, in the width of a similarity, and in words."""
 
 
 class HitTable:
@@ -37,15 +44,18 @@ class HitTable:
         self._seen: Counter[str] = Counter()
         self._count = 0
         self._replayed = 0
+        self._corrections = 0
 
     def add(self, event: AnyEvent) -> None:
         self._rows.append(event)
-        if isinstance(event, EventPayload):
+        is_correction = event.type == "correction"
+        if isinstance(event, EventPayload) and not is_correction:
             who = event.identity or ""
             if who in self._seen or len(self._seen) < PEOPLE_MAX:
                 self._seen[who] += 1
         self._count += 1
         self._replayed += event.replayed
+        self._corrections += is_correction
 
     @property
     def count(self) -> int:
@@ -78,6 +88,11 @@ class HitTable:
             place = Text(_place(event), "italic")
             at, track = Text(event.at[11:21]), Text(f"#{event.track_id}")
             return at, Text(event.camera), place, Text(), Text(), Text(), track, kind
+        if _is_correction(event):
+            at, track = Text(event.decided_at[11:21]), Text(f"#{event.track_id}")
+            who = Text("not ", "yellow").append(shown(event.identity), "strike")
+            why = Text(_why(event)[0], "yellow")
+            return at, Text(event.camera), who, why, Text(), Text(), track, kind
         return (
             Text(event.decided_at[11:21]),
             Text(event.camera),
@@ -102,6 +117,7 @@ class HitTable:
         parts = (
             people or "nobody known yet",
             f"unknown {self._seen['']}" if self._seen[""] else "",
+            f"{self._corrections} taken back" if self._corrections else "",
             f"{self._replayed} replayed" if self._replayed else "",
         )
         return " · ".join(part for part in parts if part)
@@ -113,11 +129,22 @@ def event_text(event: AnyEvent) -> str:
     if isinstance(event, ZonePayload):
         what = f"{event.at}  {event.camera}  {_place(event)}"
         return f"{what}  track {event.track_id}  {event.type}{replayed}"
-    who = shown(event.identity or event.stranger or "unknown")
-    return (
-        f"{event.decided_at}  {event.camera}  {who}"
-        f"  {_similarity(event)}  track {event.track_id}  {event.type}{replayed}"
-    )
+    if _is_correction(event):
+        what = f"not {shown(event.identity)}  {_why(event)[1]}"
+    else:
+        who = shown(event.identity or event.stranger or "unknown")
+        what = f"{who}  {_similarity(event)}"
+    where = f"{event.decided_at}  {event.camera}"
+    return f"{where}  {what}  track {event.track_id}  {event.type}{replayed}"
+
+
+def _is_correction(event: EventPayload) -> TypeGuard[HitPayload]:
+    """Whether it takes a name back, which a hit's row would seem to tell once more."""
+    return event.type == "correction"
+
+
+def _why(correction: HitPayload) -> tuple[str, str]:
+    return _TAKEN_BACK.get(correction.corrected_by or "", ("taken back", "taken back"))
 
 
 def _place(event: ZonePayload) -> str:

@@ -108,7 +108,11 @@ TargetFpirOption = Annotated[
 
 # Photos
 BoxOption = Annotated[
-    str | None, typer.Option(help="Where the person is in the photo: x1,y1,x2,y2 in pixels.")
+    str | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="Which person of the photo: a number, as told without it; or x1,y1,x2,y2 in pixels.",
+    ),
 ]
 LargestOption = Annotated[
     bool, typer.Option("--largest", help="Of several people take the most prominent.")

@@ -12,10 +12,14 @@ import typer
 from edge_reid.core.foreign_text import LOGGED_MAX, shown
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _NO_WIDTH = 100_000
 """Characters; tables take only what they need."""
+_LEAST_ROOM = 20
+"""Characters beside an indent, however narrow the terminal is."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would run."""
 
@@ -48,6 +52,24 @@ def print_whole(table: Table) -> None:
     console.print(table)
 
 
+def print_indented(console: Console, start: Text, words: str) -> None:
+    """Print words behind their start; on a terminal all further lines of theirs begin there too.
+
+    A pipe has no width, and gets one line.
+    """
+    from rich.text import Text
+
+    if not console.is_terminal:
+        console.print(start + Text(words), soft_wrap=True)
+        return
+    room = max(_LEAST_ROOM, console.width - start.cell_len)
+    lines = Text(words).wrap(console, room) or [Text()]
+    for line in lines:
+        line.rstrip()
+        console.print(start + line)
+        start = Text(" " * start.cell_len)
+
+
 def when(utc_s: float) -> str:
     """A moment to the minute: `2026-03-01 12:00 UTC`."""
     return datetime.fromtimestamp(utc_s, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
@@ -56,6 +78,12 @@ def when(utc_s: float) -> str:
 def count(things: Collection[object], one: str, many: str | None = None) -> str:
     """How many of what: `1 template`, `2 templates`; `many` is a plural without -s."""
     return f"{len(things)} {one if len(things) == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`; at least one."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def harmless(value: object) -> object:

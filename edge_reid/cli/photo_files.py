@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_reid.cli.boxes_picture import is_boxes_picture
 from edge_reid.core.errors import UsageError
 from edge_reid.vision.photo import PHOTO_SUFFIXES, UNREAD_SUFFIXES
 
@@ -20,16 +21,16 @@ class PhotoFiles:
 
 
 def photo_files(paths: Iterable[Path]) -> PhotoFiles:
-    """Files as given, and the photos in folders, sorted; each file once.
+    """Files as given, and the photos in folders, sorted; each file once, and no pictures of ours.
 
     Raises:
-        UsageError: a folder holds no photo, or cannot be read.
+        UsageError: a folder holds no photo, or cannot be read; or only pictures of ours are given.
     """
     photos: list[Path] = []
     skipped: list[Path] = []
     for path in paths:
-        if not path.is_dir():
-            photos.append(path)  # reading it says whether it is missing
+        if not path.is_dir():  # reading it says whether it is missing
+            (skipped if is_boxes_picture(path) else photos).append(path)
             continue
         inside = list(_visible(path))
         photos_inside = [file for file in inside if _is_photo(file)]
@@ -37,6 +38,11 @@ def photo_files(paths: Iterable[Path]) -> PhotoFiles:
             raise UsageError(f"{path}: expected photos in this folder, got none{_hint(inside)}")
         photos += photos_inside
         skipped += [file for file in inside if not _is_photo(file)]
+    if skipped and not photos:
+        raise UsageError(
+            f"{skipped[0]}: expected a photo, got a picture of numbered boxes by its name; give "
+            "the photo that it was made of"
+        )
     return PhotoFiles(tuple(dict.fromkeys(photos)), tuple(skipped))
 
 
@@ -70,7 +76,8 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 def _is_photo(path: Path) -> bool:
     """Whether the name is that of a picture; also of kinds that are refused when they are read."""
-    return path.suffix.lower() in PHOTO_SUFFIXES | UNREAD_SUFFIXES and not path.is_dir()
+    is_picture = path.suffix.lower() in PHOTO_SUFFIXES | UNREAD_SUFFIXES
+    return is_picture and not is_boxes_picture(path) and not path.is_dir()
 
 
 def _hint(inside: Sequence[Path]) -> str:

@@ -15,8 +15,8 @@ def parse_pick(box: str | None, photos: Sequence[Path], *, largest: bool) -> Pic
     """From the options `--box` and `--largest`.
 
     Raises:
-        UsageError: the box is not `x1,y1,x2,y2` with x1 < x2 and y1 < y2; it is given for several
-            photos; or both options are.
+        UsageError: the box is neither a number from 1 on nor `x1,y1,x2,y2` with x1 < x2 and
+            y1 < y2; it is given for several photos; or both options are.
     """
     if box is None:
         return Pick(None, largest)
@@ -24,7 +24,7 @@ def parse_pick(box: str | None, photos: Sequence[Path], *, largest: bool) -> Pic
         raise UsageError("expected --box or --largest, got both; give one")
     if len(photos) > 1:
         raise UsageError(f"--box belongs to one photo, got {len(photos)}; give them one by one")
-    return Pick(_parse_box(box))
+    return Pick(number=_parse_number(box)) if "," not in box else Pick(_parse_box(box))
 
 
 def photo_line(photo: EmbeddedPhoto) -> str:
@@ -34,6 +34,16 @@ def photo_line(photo: EmbeddedPhoto) -> str:
         f"{photo.path}: {box_text(photo.box)} ({photo.origin.value}{score}, "
         f"quality {photo.embedding.quality:.2f})"
     )
+
+
+def _parse_number(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() else 0
+    if number < 1:
+        raise UsageError(
+            f"--box: expected the number of a person, from 1, or x1,y1,x2,y2 in pixels, got "
+            f"{text!r}; without --box the numbers are told"
+        )
+    return number
 
 
 def _parse_box(text: str) -> Box:

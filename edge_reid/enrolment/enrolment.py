@@ -34,6 +34,14 @@ from edge_reid.matching.template_conflicts import find_conflicts, same_photos
 from edge_reid.vision.photo import Photo
 
 
+class RefusedPhotosError(PhotoError):
+    """Photos that give no template; because of them nobody was enrolled."""
+
+    def __init__(self, mistakes: Sequence[PhotoError]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__(f"nobody was enrolled: {'; '.join(map(str, self.mistakes))}")
+
+
 class SkipReason(Enum):
     """Why a photo gives no template."""
 
@@ -142,9 +150,9 @@ def prepare_enrolment(
         on_photo: called after each photo.
 
     Raises:
-        PhotoError: for all bad photos at once.
+        RefusedPhotosError: for all bad photos at once.
         GalleryError: somebody is enrolled in another spelling.
-        UsageError: the picked box is not in the photo.
+        UsageError: the picked box or number is not in the photo.
     """
     for identity in people:
         store.check_spelling(identity)  # before photos take their time
@@ -159,7 +167,7 @@ def prepare_enrolment(
         )
         skipped += [outcome for outcome in outcomes if isinstance(outcome, SkippedPhoto)]
     if reader.mistakes:
-        raise PhotoError(f"nobody was enrolled: {'; '.join(reader.mistakes)}")
+        raise RefusedPhotosError(reader.mistakes)
     before = _templates_before(store, enrolled, replace=replace)
     conflicts = tuple(_conflicts(enrolled, before, embedder))
     return Enrolment(enrolled, tuple(skipped), conflicts, replace)
@@ -187,7 +195,7 @@ class _PhotoReader:
         self._embedder = embedder
         self._pick = pick
         self._on_photo = on_photo
-        self.mistakes: list[str] = []
+        self.mistakes: list[PhotoError] = []
 
     def outcomes(
         self, identity: str, photos: Sequence[PhotoInput | EmbeddedView], known: frozenset[str]
@@ -199,7 +207,7 @@ class _PhotoReader:
                 photo = given if isinstance(given, EmbeddedView) else load_photo(given)
                 outcome = self._outcome(identity, photo, sources, is_known=photo.sha256 in known)
             except PhotoError as error:
-                self.mistakes.append(str(error))
+                self.mistakes.append(error)
                 continue
             self._on_photo(outcome)
             yield outcome

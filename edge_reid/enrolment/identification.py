@@ -64,7 +64,7 @@ def identify(
 
     Raises:
         PhotoError: a photo cannot be read, or shows not one person.
-        UsageError: the picked box is not in the photo.
+        UsageError: the picked box or number is not in the photo.
         ModelMismatchError: the gallery is of another model.
     """
     settings = settings or DecideSettings(min_crops=1)

@@ -21,6 +21,7 @@ from edge_reid.vision.subject import (
     BoxOrigin,
     PhotoSubject,
     find_subject,
+    numbered_subject,
     subject_at,
 )
 
@@ -35,6 +36,8 @@ class Pick:
 
     box: Box | None = None
     largest: bool = False
+    number: int | None = None
+    """As `CrowdedPhotoError` counts the people of the photo, from 1."""
 
 
 NO_PICK = Pick()
@@ -94,7 +97,7 @@ class PhotoEmbedder:
 
         Raises:
             PhotoError: it shows nobody, or it is not clear who is meant.
-            UsageError: the picked box is not in the photo.
+            UsageError: the picked box or number is not in the photo.
             ModelError: a model cannot be loaded.
         """
         subject = self._subject(photo, pick)
@@ -107,6 +110,8 @@ class PhotoEmbedder:
     def _subject(self, photo: Photo, pick: Pick) -> PhotoSubject:
         if pick.box is not None:
             return subject_at(photo, pick.box, self._detector)
+        if pick.number is not None:
+            return numbered_subject(photo, pick.number, self._detector)
         return find_subject(photo, self._detector, largest=pick.largest)
 
     @cached_property

@@ -17,8 +17,8 @@ _DECADE = math.log(10.0)
 BEYOND_MEASURED = "lies beyond what was measured for this model, so it errs towards unknown"
 """What every command says of a threshold that is not `is_measured`, …"""
 BEYOND_MEASURED_REMEDY = (
-    "a larger target_fpir gives more names; a model of your own is measured further by "
-    "edge-reid calibrate with data of more people"
+    "a larger one, as --target-fpir or decide.target_fpir, gives more names; a model of your own is "
+    "measured further by edge-reid calibrate with data of more people"
 )
 """… and what there is to do."""
 

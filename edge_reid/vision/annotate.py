@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
 import cv2
+import numpy as np
 
 from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import UsageError
@@ -32,6 +34,18 @@ takes no VP8."""
 _WHITE: Colour = (255, 255, 255)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_SCALE = 0.45
+_JPEG_QUALITY = 90
+_NUMBER_SCALE = 0.9
+_NUMBERED_PX = 1280
+"""Longer side of a picture of numbered boxes, which fits a screen."""
+_NUMBER_COLOURS: tuple[Colour, ...] = (
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (110, 110, 110),
+)
+"""In turn, so that of people who overlap each number is seen to be of its box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,36 @@ def draw(image: Image, tracks: Sequence[Track], labels: Mapping[int, Label]) -> 
     return canvas
 
 
+def draw_numbered(image: Image, boxes: Sequence[Box]) -> Image:
+    """The picture in the size of a screen, with the boxes and their numbers, from 1.
+
+    Args:
+        image: RGB uint8 (H, W, 3), of any size.
+        boxes: in the picture; the first lies on top.
+    """
+    height, width = image.shape[:2]
+    scale = _NUMBERED_PX / max(height, width)
+    size_px = max(1, round(width * scale)), max(1, round(height * scale))
+    smoothly = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    canvas = np.asarray(cv2.resize(image, size_px, interpolation=smoothly), np.uint8)
+    shown = [Box.from_array(box.to_array() * scale) for box in boxes]
+    coloured = [*zip(shown, cycle(_NUMBER_COLOURS), strict=False)]
+    for box, colour in reversed(coloured):
+        _outline(canvas, box, colour, thickness_px=3)
+    plates: list[_Plate] = []
+    for number, (box, colour) in enumerate(coloured, start=1):
+        plate = _plate(canvas, box, f" {number} ", _NUMBER_SCALE)
+        plates.append(_moved(plate, plates))
+        _caption(canvas, plates[-1], colour)
+    return canvas
+
+
+def numbered_jpeg(image: Image, boxes: Sequence[Box]) -> bytes:
+    """What `draw_numbered` draws, as a JPEG; the same every time."""
+    picture = cv2.cvtColor(draw_numbered(image, boxes), cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])
+
+
 def _outline(canvas: Image, box: Box, colour: Colour, thickness_px: int) -> None:
     top_left, bottom_right = (round(box.x1), round(box.y1)), (round(box.x2), round(box.y2))
     cv2.rectangle(canvas, top_left, bottom_right, colour, thickness_px)
@@ -85,6 +129,8 @@ class _Plate:
     width: int
     height: int
     below: int
+    scale: float
+    """Of the font."""
 
     @property
     def top(self) -> int:
@@ -103,12 +149,17 @@ class _Plate:
         )
 
 
-def _plate(canvas: Image, box: Box, text: str) -> _Plate:
+def _plate(canvas: Image, box: Box, text: str, scale: float = _FONT_SCALE) -> _Plate:
     """Above the box, moved so that it stays in the picture."""
-    (width, height), below = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)
+    (width, height), below = cv2.getTextSize(text, _FONT, scale, _stroke_px(scale))
     left = max(min(round(box.x1), canvas.shape[1] - width), 0)
     line = max(min(round(box.y1) - below, canvas.shape[0] - below), height + 1)
-    return _Plate(text, left, line, width, height, below)
+    return _Plate(text, left, line, width, height, below, scale)
+
+
+def _stroke_px(scale: float) -> int:
+    """How thick letters are, in proportion to their size."""
+    return round(2 * scale)
 
 
 def _moved(plate: _Plate, taken: Sequence[_Plate]) -> _Plate:
@@ -127,7 +178,8 @@ def _caption(canvas: Image, plate: _Plate, colour: Colour) -> None:
     right = plate.left + plate.width
     cv2.rectangle(canvas, (plate.left, plate.top), (right, plate.bottom), colour, -1)
     at = (plate.left, plate.line)
-    cv2.putText(canvas, plate.text, at, _FONT, _FONT_SCALE, _WHITE, 1, cv2.LINE_AA)
+    stroke_px = _stroke_px(plate.scale)
+    cv2.putText(canvas, plate.text, at, _FONT, plate.scale, _WHITE, stroke_px, cv2.LINE_AA)
 
 
 class VideoWriter(ClosedAfterUse):

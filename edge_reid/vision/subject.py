@@ -8,8 +8,9 @@ It is a crop when
   99 % are taken so, of 120 empty cuttings of a street scene 2 %), or
 * it is at least 1.3 times as high as wide and the one person found covers 70 % of it.
 
-In a scene, prominence is area × score. The most prominent person is the subject; whoever has at
-least a quarter of that prominence is a rival, and with a rival there is none unless asked for.
+In a scene, prominence is area × score, and the people of it are numbered by it, from 1. The most
+prominent person is the subject; whoever has at least a quarter of that prominence is a rival, and
+with a rival there is none unless asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from edge_reid.core.errors import PhotoError, UsageError
 from edge_reid.core.geometry import Box, iou
@@ -35,6 +37,47 @@ _FILLED_SHARE = 0.7
 _RIVAL_SHARE = 0.25
 _MIN_SIDE_PX = 8
 _SAME_PERSON_IOU = 0.3
+
+
+class CrowdedPhotoError(PhotoError):
+    """A photo shows more than one person who may be meant.
+
+    Args:
+        path: of the photo.
+        boxes: of everybody whom the detector is sure of, in the order of their numbers.
+        rivals: how many of them may be meant.
+        picture: where to see the numbers; None: the message lists the boxes.
+    """
+
+    def __init__(
+        self, path: Path, boxes: Sequence[Box], rivals: int, picture: Path | None = None
+    ) -> None:
+        self.path = path
+        self.boxes = tuple(boxes)
+        self.rivals = rivals
+        super().__init__(
+            f"photo {path}: expected one person, got {rivals}: "
+            f"{self._listed() if picture is None else _to_be_seen(picture)}"
+        )
+
+    def seen_in(self, picture: Path) -> CrowdedPhotoError:
+        """The same, of people whose numbers are drawn there."""
+        return CrowdedPhotoError(self.path, self.boxes, self.rivals, picture)
+
+    def _listed(self) -> str:
+        people = enumerate(self.boxes[: self.rivals], start=1)
+        listed = "; ".join(f"{number} at {box_text(box)}" for number, box in people)
+        return (
+            f"{listed}; choose one with --box, by number or as x1,y1,x2,y2, or take number 1 with "
+            "--largest"
+        )
+
+
+def _to_be_seen(picture: Path) -> str:
+    return (
+        f"look at {picture}, where they have numbers, and choose one with --box NUMBER, or take "
+        "number 1 with --largest; only you can read that picture, delete it when you have chosen"
+    )
 
 
 class BoxOrigin(Enum):
@@ -97,24 +140,32 @@ def find_subject(photo: Photo, detector: Detector, *, largest: bool = False) -> 
         largest: take the most prominent person, whatever the rivals.
 
     Raises:
-        PhotoError: it shows nobody, or more than one plausible person; their boxes are listed.
+        CrowdedPhotoError: it shows more than one plausible person.
+        PhotoError: it shows nobody.
     """
-    seen = sorted(detector.detect(photo.image), key=_prominence, reverse=True)
-    people = [each for each in seen if each.score >= detector.strong_score]
+    seen = _by_prominence(photo, detector)
+    people = _sure(seen, detector)
     rivals = [each for each in people if _prominence(each) >= _RIVAL_SHARE * _prominence(people[0])]
     if len(rivals) > 1 and not largest:
-        raise PhotoError(_too_many(photo, rivals))
+        raise CrowdedPhotoError(photo.path, [each.box for each in people], len(rivals))
     if len(rivals) <= 1 and seen and _is_crop(photo.image, people):
         return _whole(photo, seen[0].score)
-    if not people:
-        raise PhotoError(
-            f"photo {photo.path}: expected a person, got nobody; "
-            "take another photo, or point with --box x1,y1,x2,y2"
-        )
-    subject, *others = people
-    quality = crop_quality(photo.image, subject.box, [other.box for other in others])
-    image = cut(photo.image, subject.box)
-    return PhotoSubject(image, subject.box, BoxOrigin.SCENE, subject.score, quality)
+    return _of_scene(photo, people, 1)
+
+
+def numbered_subject(photo: Photo, number: int, detector: Detector) -> PhotoSubject:
+    """The person of this number, as `CrowdedPhotoError` counts them.
+
+    Args:
+        photo: a scene.
+        number: from 1.
+        detector: the one that counted.
+
+    Raises:
+        PhotoError: it shows nobody.
+        UsageError: it shows fewer people.
+    """
+    return _of_scene(photo, _sure(_by_prominence(photo, detector), detector), number)
 
 
 def box_text(box: Box) -> str:
@@ -122,8 +173,33 @@ def box_text(box: Box) -> str:
     return ",".join(f"{side:.0f}" for side in (box.x1, box.y1, box.x2, box.y2))
 
 
+def _by_prominence(photo: Photo, detector: Detector) -> list[Detection]:
+    """Everybody in it, however weakly seen, the most prominent first."""
+    return sorted(detector.detect(photo.image), key=_prominence, reverse=True)
+
+
 def _prominence(person: Detection) -> float:
     return person.box.area * person.score
+
+
+def _sure(seen: Sequence[Detection], detector: Detector) -> list[Detection]:
+    return [each for each in seen if each.score >= detector.strong_score]
+
+
+def _of_scene(photo: Photo, people: Sequence[Detection], number: int) -> PhotoSubject:
+    if not people:
+        raise PhotoError(
+            f"photo {photo.path}: expected a person, got nobody; "
+            "take another photo, or point with --box x1,y1,x2,y2"
+        )
+    if number > len(people):
+        most = "1, its only person" if len(people) == 1 else f"1 to {len(people)}, its people"
+        raise UsageError(f"photo {photo.path}: expected --box {most}, got --box {number}")
+    subject = people[number - 1]
+    others = [other.box for other in people if other is not subject]
+    quality = crop_quality(photo.image, subject.box, others)
+    image = cut(photo.image, subject.box)
+    return PhotoSubject(image, subject.box, BoxOrigin.SCENE, subject.score, quality)
 
 
 def _shows_anybody(image: Image, box: Box, detector: Detector) -> bool:
@@ -155,11 +231,3 @@ def _whole(photo: Photo, score: float) -> PhotoSubject:
     box = Box(0.0, 0.0, float(width), float(height))
     quality = whole_crop_quality(photo.image)
     return PhotoSubject(photo.image, box, BoxOrigin.CROP, score, quality)
-
-
-def _too_many(photo: Photo, people: Sequence[Detection]) -> str:
-    boxes = "; ".join(f"{box_text(each.box)} (score {each.score:.2f})" for each in people)
-    return (
-        f"photo {photo.path}: expected one person, got {len(people)}: {boxes}; "
-        "choose one with --box x1,y1,x2,y2, or take the first with --largest"
-    )

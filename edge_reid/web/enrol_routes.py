@@ -72,7 +72,7 @@ class EnrolRoutes:
     async def _track(self, request: Request) -> Response:
         camera, track_id = request.path_params["camera"], request.path_params["track"]
         if camera not in self._cameras or self._run.parts is None:
-            return refused(404)
+            raise refused(404)
         crops = self._run.view.crops_of(camera, track_id)
         if not crops:
             return self._entrance.html(request, lambda frame: track_gone_html(frame, camera), 404)
@@ -98,7 +98,9 @@ class EnrolRoutes:
     async def _crop(self, request: Request) -> Response:
         number = request.path_params["number"]
         found = [crop.jpeg for crop in self._run.view.crops if crop.number == number]
-        return Response(found[0], media_type="image/jpeg") if found else refused(404)
+        if not found:
+            raise refused(404)
+        return Response(found[0], media_type="image/jpeg")
 
     async def _enrol_track(self, request: Request) -> Response:
         camera, track_id = request.path_params["camera"], request.path_params["track"]

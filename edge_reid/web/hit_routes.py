@@ -46,7 +46,9 @@ class HitRoutes:
 
     async def _why(self, request: Request) -> Response:
         record = self._record(request)
-        return self._opened(request, record) if record else refused(404)
+        if not record:
+            raise refused(404)
+        return self._opened(request, record)
 
     async def _crop(self, request: Request) -> Response:
         record, position = self._record(request), request.path_params["position"]
@@ -55,13 +57,15 @@ class HitRoutes:
         jpeg = crop.jpeg if crop else None
         if jpeg is None and crop and crop.file and self._run.kept:
             jpeg = await asyncio.to_thread(self._run.kept.jpeg, crop.file)
-        return Response(jpeg, media_type="image/jpeg") if jpeg else refused(404)
+        if not jpeg:
+            raise refused(404)
+        return Response(jpeg, media_type="image/jpeg")
 
     async def _deny(self, request: Request) -> Response:
         """Take back the name that the form says: the hit may have got another one meanwhile."""
         record, parts = self._record(request), self._run.parts
         if record is None or parts is None:
-            return refused(404)
+            raise refused(404)
         identity = request.state.form.get("identity", "")
         name = PublishedName(record.camera, record.track_id, identity)
         try:

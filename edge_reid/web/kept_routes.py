@@ -51,7 +51,7 @@ class KeptRoutes:
         stem = request.path_params["stem"]
         record = await asyncio.to_thread(self._kept.hit, stem)
         if record is None:
-            return refused(404)
+            raise refused(404)
         return self._entrance.html(
             request, lambda frame: why_html(frame, record, path=f"/kept/{stem}", is_past=True)
         )
@@ -62,7 +62,9 @@ class KeptRoutes:
         crops = record.crops if record else ()
         file = crops[position].file if position < len(crops) else None
         jpeg = await asyncio.to_thread(self._kept.jpeg, file) if file else None
-        return Response(jpeg, media_type="image/jpeg") if jpeg else refused(404)
+        if not jpeg:
+            raise refused(404)
+        return Response(jpeg, media_type="image/jpeg")
 
     @property
     def _kept(self) -> KeptHits:

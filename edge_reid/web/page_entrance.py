@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -17,9 +18,16 @@ from edge_reid.web.page_forms import BadFormError, form_of
 from edge_reid.web.page_guard import is_from_elsewhere
 from edge_reid.web.page_markup import PageFrame
 from edge_reid.web.page_sessions import PageSessions
-from edge_reid.web.page_templates import login_html
+from edge_reid.web.page_templates import login_html, refusal_html
 
 _COOKIE = "edge_reid_session"
+_REFUSALS = {
+    401: "expected a login; open /login",
+    403: "not allowed",
+    404: "there is no such thing here, or not any more",
+    405: "this is no page by itself: a form leads here",
+    503: "nothing to show now, or too many look at once; try again",
+}
 
 Handler = Callable[[Request], Awaitable[Response]]
 ReadForm = Callable[[Request], Awaitable[dict[str, str]]]
@@ -64,9 +72,12 @@ class PageEntrance:
             async def answer(request: Request) -> Response:
                 visitor = self.visitor(request)
                 if visitor is None:
-                    is_page = "text/html" in request.headers.get("accept", "")
-                    return RedirectResponse("/login", 303) if is_page else refused(401)
-                return await handler(request) if visitor.may(role) else refused(403)
+                    if not _reads_pages(request):
+                        raise refused(401)
+                    return RedirectResponse("/login", 303)
+                if not visitor.may(role):
+                    raise refused(403)
+                return await handler(request)
 
             return answer
 
@@ -85,10 +96,21 @@ class PageEntrance:
 
         async def answer(request: Request) -> Response:
             if not await self._is_our_form(request, read):
-                return refused(403)
+                raise refused(403)
             return await handler(request)
 
         return self.for_role(role)(answer)
+
+    async def refusal(self, request: Request, error: Exception) -> Response:
+        """What is answered to `HTTPException`: a page for a person, a line for a program."""
+        refusal = error if isinstance(error, HTTPException) else HTTPException(500)
+        status = refusal.status_code
+        words = _REFUSALS.get(status, "this cannot be done here")
+        if not _reads_pages(request):
+            return PlainTextResponse(words, status, refusal.headers)
+        answer = self.html(request, lambda frame: refusal_html(frame, words), status)
+        answer.headers.update(refusal.headers or {})
+        return answer
 
     def html(
         self, request: Request, page: Callable[[PageFrame], str], status: int = 200
@@ -153,12 +175,11 @@ class PageEntrance:
         return answer
 
 
-def refused(status: int) -> Response:
-    """An answer that says why there is none."""
-    words = {
-        401: "expected a login; open /login",
-        403: "not allowed",
-        404: "there is no such thing here",
-        503: "nothing to show now, or too many look at once; try again",
-    }
-    return PlainTextResponse(words[status], status)
+def refused(status: int) -> HTTPException:
+    """What a handler raises that has no answer; `PageEntrance.refusal` says why."""
+    return HTTPException(status)
+
+
+def _reads_pages(request: Request) -> bool:
+    """Whether a person asks with a browser, and not a program, a script or a picture's place."""
+    return "text/html" in request.headers.get("accept", "")

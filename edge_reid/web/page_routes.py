@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -86,7 +87,8 @@ class PageRoutes:
             *HitRoutes(self._run, entrance).routes(),
             *KeptRoutes(self._run, entrance).routes(),
         ]
-        return PageGuard(Starlette(routes=routes), self._names)
+        app = Starlette(routes=routes, exception_handlers={HTTPException: entrance.refusal})
+        return PageGuard(app, self._names)
 
     def close(self) -> None:
         """End the threads."""
@@ -96,7 +98,7 @@ class PageRoutes:
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC:
-            return refused(404)
+            raise refused(404)
         return Response(static_file(name), media_type=STATIC[name])
 
     async def _live(self, request: Request) -> Response:
@@ -109,20 +111,22 @@ class PageRoutes:
     async def _areas(self, request: Request) -> Response:
         camera = request.path_params["camera"]
         if camera not in self._settings.cameras:
-            return refused(404)
+            raise refused(404)
         return self._entrance.html(request, lambda frame: areas_html(frame, camera))
 
     async def _still(self, request: Request) -> Response:
         camera = request.path_params["camera"]
         if camera not in self._settings.cameras:
-            return refused(404)
+            raise refused(404)
         picture = await self.pictures.newest(camera, _PAUSE_S)
-        return Response(picture.jpeg, media_type="image/jpeg") if picture else refused(503)
+        if not picture:
+            raise refused(503)
+        return Response(picture.jpeg, media_type="image/jpeg")
 
     async def _mjpeg(self, request: Request) -> Response:
         camera = request.path_params["camera"]
         if camera not in self._settings.cameras:
-            return refused(404)
+            raise refused(404)
         kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         return StreamAnswer(self._jpegs(request, camera), kind, self._streams)
 

@@ -123,6 +123,11 @@ def trouble_html(frame: PageFrame, words: str) -> str:
     return frame.html("not done", filled("trouble.html", words=words))
 
 
+def refusal_html(frame: PageFrame, words: str) -> str:
+    """Why there is nothing to see, and the way back."""
+    return frame.html("not here", filled("refusal.html", words=words[0].upper() + words[1:]))
+
+
 def candidate_html(candidate: Candidate, threshold: float) -> Markup:
     """A person enrolled, and how alike they are against the threshold."""
     is_enough = candidate.similarity >= threshold

@@ -63,7 +63,7 @@ class PeopleRoutes:
     async def _people(self, request: Request) -> Response:
         parts, part = self._run.parts, request.query_params.get("part", "")[:64]
         if parts is None:
-            return refused(503)
+            raise refused(503)
         if source := self._followed:
             index = parts.policies.index
             return self._entrance.html(
@@ -75,7 +75,7 @@ class PeopleRoutes:
     async def _person(self, request: Request) -> Response:
         parts, person = self._run.parts, _person_of(request)
         if parts is None:
-            return refused(503)
+            raise refused(503)
         policy = parts.policies.first
         facts = await self._gallery.look(
             lambda store: person_facts(store, self._gallery, policy.index, person)

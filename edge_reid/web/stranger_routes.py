@@ -64,14 +64,14 @@ class StrangerRoutes:
         if not self._are_remembered:
             return self._entrance.html(request, no_strangers_html)
         if self._run.parts is None:
-            return refused(503)
+            raise refused(503)
         facts = await self._facts()
         return self._entrance.html(request, lambda frame: strangers_html(frame, facts))
 
     async def _one(self, request: Request) -> Response:
         parts = self._run.parts
         if parts is None:
-            return refused(503)
+            raise refused(503)
         threshold = parts.policies.first.threshold
         (facts,) = await self._facts(_stranger(request))
         return self._entrance.html(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from support import campus
 from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import free_port
 
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import DETECTOR, DETECTORS, EMBEDDING, shipped_model
 from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.diagnostics.doctor import look_at_camera
@@ -37,6 +39,18 @@ def test_a_sound_installation_is_all_well(edge_reid, tmp_path, samples):
     assert "terms: research use only" in " ".join(outcome.out.split())  # of the default embedder
     assert "1 identities" in outcome.out
     assert "768×576" in outcome.out
+
+
+def test_the_example_of_a_configuration_is_well_as_it_stands(edge_reid, tmp_path, samples):
+    """All that it needs besides is a gallery and a camera: here a clip."""
+    edge_reid("gallery", "init", tmp_path / "gallery.db")
+    name, photos = next(iter(samples.items()))
+    edge_reid("gallery", "enroll", name, photos[0].crop, "--gallery", tmp_path / "gallery.db")
+    example = (campus.CLIP.parents[2] / "deploy" / "agent.toml").read_text()
+    config = tmp_path / "agent.toml"
+    config.write_text(example.replace('uri = "0"', f'uri = "{campus.CLIP}"'))
+    outcome = edge_reid("doctor", "--config", config)
+    assert (outcome.code, "all well" in outcome.out) == (0, True)
 
 
 def test_a_threshold_beyond_what_was_measured_is_a_warning(edge_reid, tmp_path, samples):
@@ -229,11 +243,34 @@ def test_a_camera_is_looked_at_with_every_detector(edge_reid):
     assert outcome.code == 0
     said = " ".join(outcome.out.split())
     assert "10 pictures of 768×576" in said
-    for size in ("512×288", "320×192", "384×384", "640×640"):
-        assert size in said
+    header = [line.split("┃")[3:7] for line in outcome.out.splitlines() if "┃" in line]
+    columns = zip(*header, strict=True)
+    names = {"".join(map(str.strip, column)).removesuffix("in use") for column in columns}
+    assert names == {Path(name).stem for name in DETECTORS}
     assert "128–450" in said
     assert "in use" in said
     assert "models.detector =" in said or "it fits this camera" in said
+
+
+def test_further_lines_stand_under_the_first_and_none_is_too_wide(
+    edge_reid, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = edge_reid("doctor", "--gallery", tmp_path / f"{'a-long-name-' * 6}.db")
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in outcome.out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    detector = next(number for number, line in enumerate(lines) if " detector " in line)
+    assert lines[detector].index("nanodet") == 20
+    assert re.match(r" {20}\S", lines[detector + 1])
+    advice = next(number for number, line in enumerate(lines) if line.startswith("     → "))
+    assert all(re.match(r" {7}\S| [✓–✗!] ", line) for line in lines[advice + 1 : -1])
+
+
+def test_in_a_pipe_each_finding_is_one_line(edge_reid):
+    lines = edge_reid("doctor").out.splitlines()
+    assert all(line.startswith((" ✓", " –", " !", " ✗", "     →")) for line in lines[:-1])
+    assert any("checksum good" in line and "signature not looked at" in line for line in lines)
 
 
 def test_a_camera_that_is_not_there_is_a_fault_and_not_looked_at(edge_reid, tmp_path):

@@ -3,14 +3,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.enrolment.photo_embedding import NO_PICK, PhotoEmbedder
 from edge_reid.gallery.snapshot import people_of
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.vision.photo import read_photo
+from edge_reid.vision.subject import CrowdedPhotoError, box_text
 
 
 @pytest.fixture
@@ -24,6 +29,14 @@ def path(tmp_path, edge_reid):
 def gallery(edge_reid, path):
     """Runs `edge-reid gallery … --gallery PATH`."""
     return lambda *words: edge_reid("gallery", *words, "--gallery", path)
+
+
+@pytest.fixture(autouse=True)
+def _folder_of_its_own(tmp_path, monkeypatch):
+    """Pictures of people are written where the command is run."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
 
 
 @pytest.fixture
@@ -84,14 +97,74 @@ class TestEnroll:
         assert len(templates) == len(crops)
         assert all(0 < template.quality <= 1 for template in templates)
 
-    def test_in_a_scene_with_several_people_they_are_listed(self, gallery, samples, path):
+    def test_in_a_scene_with_several_people_they_are_shown_with_numbers(
+        self, gallery, samples, path, tmp_path
+    ):
         name, (sample, *_) = next(iter(samples.items()))
         outcome = gallery("enroll", name, sample.scene)
         assert outcome.code == 1
-        assert re.search(r"got \d+: \d+,\d+,\d+,\d+ \(score 0\.\d+\); ", outcome.complaint)
-        assert "--box" in outcome.complaint
+        picture = Path(f"{sample.scene.stem}.boxes.jpg")
+        assert f"look at {picture}, where they have numbers, and choose one" in outcome.complaint
+        assert "--box NUMBER" in outcome.complaint
         assert "--largest" in outcome.complaint
         assert names_in(path) == []
+        assert picture.stat().st_mode & 0o777 == 0o600
+        plain = cv2.resize(cv2.imread(str(sample.scene)), (1280, 960))
+        drawn = np.abs(cv2.imread(str(picture)).astype(int) - plain).max(axis=2) > 100
+        x1, y1, x2, y2 = (round(int(side) * 1280 / 768) for side in sample.box.split(","))
+        around = drawn[y1 - 30 : y2 + 10, x1 - 10 : x2 + 10]
+        assert around.sum() > 4 * drawn.mean() * around.size, "boxes are where people are"
+
+    def test_a_number_chooses_the_person_of_that_number(self, gallery, samples, path):
+        name, (sample, *_) = next(iter(samples.items()))
+        with pytest.raises(CrowdedPhotoError) as several:
+            PhotoEmbedder().embed(read_photo(sample.scene), NO_PICK)
+        for number, box in enumerate(several.value.boxes[:2], start=1):
+            outcome = gallery("enroll", f"{name} {number}", sample.scene, "--box", number)
+            assert outcome.code == 0
+            assert f"scene.png: {box_text(box)} (found in the scene" in outcome.out
+        assert not list(Path().glob("*.jpg")), "nothing had to be looked at"
+
+    def test_a_picture_of_numbers_takes_no_other_files_place(self, gallery, samples):
+        name, (sample, *_) = next(iter(samples.items()))
+        mine = Path(f"{sample.scene.stem}.boxes.jpg")
+        mine.write_text("mine")
+        ours = mine.with_name(f"{sample.scene.stem}.boxes-2.jpg")
+        for _ in range(2):  # the second time it is there
+            assert f"look at {ours}, " in gallery("enroll", name, sample.scene).complaint
+        assert mine.read_text() == "mine"
+        assert {mine, ours} == set(Path().glob("*.jpg"))
+
+    def test_a_picture_of_numbers_is_nobodys_photo(self, gallery, samples, tmp_path):
+        name, (sample, *_) = next(iter(samples.items()))
+        assert gallery("enroll", name, sample.scene).code == 1
+        (picture,) = Path().glob("*.jpg")
+        both = gallery("enroll", name, sample.crop, picture)
+        assert (both.code, f"{picture}: skipped, no photo" in both.out) == (0, True)
+        alone = gallery("enroll", name, picture)
+        assert alone.code == 2
+        assert "give the photo that it was made of" in alone.complaint
+
+    def test_each_crowd_among_photos_has_its_picture(self, gallery, samples, wall):
+        scenes = [taken[0].scene for taken in samples.values()][:2]
+        outcome = gallery("enroll", "ada", *scenes, wall)
+        for scene in scenes:
+            assert f"look at {scene.stem}.boxes.jpg" in outcome.complaint
+        assert "wall.png: expected a person, got nobody" in outcome.complaint
+        assert len(list(Path().glob("*.jpg"))) == 2
+
+    def test_where_no_picture_can_be_written_the_boxes_are_listed(
+        self, gallery, samples, tmp_path, monkeypatch
+    ):
+        name, (sample, *_) = next(iter(samples.items()))
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        outcome = gallery("enroll", name, sample.scene)
+        assert outcome.code == 1
+        assert re.search(r"got \d+: 1 at \d+,\d+,\d+,\d+; 2 at \d+,", outcome.complaint)
+        assert "choose one with --box, by number or as x1,y1,x2,y2" in outcome.complaint
 
     def test_the_largest_can_be_asked_for(self, gallery, samples):
         name, (sample, *_) = next(iter(samples.items()))
@@ -113,6 +186,9 @@ class TestEnroll:
         ("words", "complaint"),
         [
             (("--box", "1,2,3"), "expected x1,y1,x2,y2 in pixels, got '1,2,3'"),
+            (("--box", "0"), "expected the number of a person, from 1, or x1,y1,x2,y2 in pixels"),
+            (("--box", "first"), "or x1,y1,x2,y2 in pixels, got 'first'"),
+            (("--box", "99"), "its people, got --box 99"),
             (("--box", "9,9,1,1"), "expected x1 < x2"),
             (("--box", "nan,0,9,9"), "expected x1 < x2"),
             (("--box", "1,1,40,80", "--largest"), "got both"),

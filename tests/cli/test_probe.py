@@ -103,6 +103,26 @@ def test_photos_of_two_people_are_said_to_be(edge_reid, gallery, samples):
     assert "The photos may show two people, so do not trust this: groups of 1 and 1" in outcome.out
 
 
+def test_of_several_people_one_is_chosen_by_number(
+    edge_reid, gallery, samples, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    name, (sample, *_) = next(iter(samples.items()))
+    words = ("probe", sample.scene, "--gallery", gallery)
+    as_json = edge_reid(*words, "--json")
+    assert (as_json.code, list(tmp_path.glob("*.jpg"))) == (1, []), "a program looks at none"
+    found = re.findall(r"(\d+) at (\d+),(\d+),", as_json.complaint)
+    left, top = sample.box.split(",")[:2]
+    (number,) = [
+        number
+        for number, x, y in found
+        if abs(int(x) - int(left)) < 8 and abs(int(y) - int(top)) < 8
+    ]
+    assert "look at" in edge_reid(*words).complaint
+    assert [path.name for path in tmp_path.glob("*.jpg")] == [f"{sample.scene.stem}.boxes.jpg"]
+    assert f"known: {name}" in edge_reid(*words, "--box", number).out
+
+
 def test_what_cannot_be(edge_reid, gallery, samples, wall, tmp_path):
     (sample, *_) = next(iter(samples.values()))
     nobody = edge_reid("probe", wall, "--gallery", gallery)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from dataclasses import fields
 
+import cv2
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -91,3 +93,98 @@ def test_only_what_is_typed_is_an_override():
     assert CliRunner().invoke(app, given).output == (
         "[('allow_plaintext', True), ('root', 'edge-reid'), ('url', 'mqtt://127.0.0.1')]\n"
     )
+
+
+@pytest.fixture
+def silent_run(tmp_path, edge_reid):
+    """Runs an agent over a few pictures of nobody, with these words besides."""
+    pictures, gallery = tmp_path / "pictures", tmp_path / "gallery.db"
+    pictures.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(pictures / f"{number}.png"), np.full((48, 64, 3), 128, np.uint8))
+    assert edge_reid("gallery", "init", gallery).code == 0
+    needed = ("--source", pictures, "--gallery", gallery, "--site", "lab", "--camera", "gate")
+    return lambda *words: edge_reid("run", *needed, *words)
+
+
+NOWHERE = "events of this run go nowhere: expected --broker, --events, --web or --annotate"
+
+
+def test_a_run_whose_events_go_nowhere_says_so_and_how_to_see_them(silent_run):
+    lines = [line for line in silent_run("--quiet").err.splitlines() if NOWHERE in line]
+    assert lines == [f"{NOWHERE}, got none; --events - prints them"]
+
+
+def test_in_a_log_for_programs_it_is_a_warning(silent_run, caplog):
+    assert silent_run("--log-format", "json").code == 0
+    (hint,) = [record for record in caplog.records if NOWHERE in record.message]
+    assert hint.levelname == "WARNING"
+
+
+def test_a_run_that_does_not_start_is_told_what_is_wrong_only(silent_run):
+    outcome = silent_run("--detector", "no-such-detector.tflite")
+    assert outcome.code != 0
+    assert "go nowhere" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "words", [("--events", "-"), ("--annotate", "film.webm"), ("--web", "127.0.0.1:0")]
+)
+def test_a_run_that_somebody_can_see_says_nothing_of_it(words, silent_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = silent_run(*words)
+    assert outcome.code == 0
+    assert "go nowhere" not in outcome.err
+
+
+def test_nor_does_one_with_metrics(silent_run, tmp_path):
+    config = tmp_path / "agent.toml"
+    config.write_text('[metrics]\nlisten = "127.0.0.1:0"\n')
+    outcome = silent_run("--config", config)
+    assert outcome.code == 0
+    assert "go nowhere" not in outcome.err
+
+
+@pytest.mark.broker
+def test_nor_does_one_with_a_broker(silent_run, broker):
+    outcome = silent_run("--broker", broker.url)
+    assert outcome.code == 0
+    assert "go nowhere" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        (("--target-fpir", "3"), "--target-fpir: expected a number less than 1, got 3.0"),
+        (("--start-time", "noon"), "--start-time: expected a time such as 2026-"),
+        (("--threads", "0"), "--threads: expected a number greater than or equal to 1, got 0"),
+        (("--web", "here"), "--web: should look like 127.0.0.1:9100"),
+        (("--broker", "http://host"), "--broker: should look like mqtt://host:1883"),
+        (
+            ("--broker", "mqtt://me:secret@host"),
+            "--broker: should hold no login, got 'mqtt://host'; set --username and --password-file",
+        ),
+        (("--site", "A/B"), "--site: expected a name of a-z, 0-9, _ and -, at most 64, got 'A/B'"),
+    ],
+)
+def test_a_mistake_in_what_was_typed_names_the_option(typed, complaint, edge_reid):
+    words = dict(zip(NEEDED[::2], NEEDED[1::2], strict=True)) | {typed[0]: typed[1]}
+    outcome = edge_reid("run", *(word for pair in words.items() for word in pair))
+    assert outcome.code == 2
+    assert outcome.complaint.startswith(f"error: command line: 1 mistake: {complaint}")
+
+
+def test_a_broker_that_is_refused_when_the_agent_starts_is_named_so_too(silent_run):
+    outcome = silent_run("--broker", "mqtt://broker.example", "--quiet")
+    assert outcome.code == 2
+    assert outcome.complaint.startswith("error: command line: 1 mistake: --broker: mqtt://broker.")
+    assert "or --allow-plaintext where nobody else can listen" in outcome.complaint
+
+
+def test_a_mistake_in_a_file_keeps_the_name_of_its_key(edge_reid, tmp_path):
+    config = tmp_path / "agent.toml"
+    config.write_text("[decide]\ntarget_fpir = 3\n[mqtt]\nusername = 1\n")
+    outcome = edge_reid("run", "--config", config, *NEEDED, "--threads", "0")
+    assert f"error: {config}: 3 mistakes" in outcome.err
+    for key in ("decide.target_fpir", "mqtt.username", "--threads"):
+        assert f"  - {key}: " in outcome.err

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from support.decided_tracks import ANA, ORIGIN, STRANGER, a_hit, a_zone_event, a
 from support.mosquitto import Mosquitto, free_port
 from typer.testing import CliRunner
 
+from edge_reid.agent.corrections import Corrections, operators_correction
 from edge_reid.cli.hit_table import HitTable, event_text
 from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import BrokerError, ConfigError, EdgeReidError, UsageError
@@ -22,6 +26,7 @@ from edge_reid.core.types import HitType, Known, Unknown, ZoneChangeType
 from edge_reid.mqtt.connection import connect
 from edge_reid.mqtt.message import Message
 from edge_reid.wire.events import Event
+from edge_reid.wire.payloads import EventPayload
 
 app = typer.Typer()
 app.command()(watch)
@@ -83,6 +88,23 @@ def test_a_pipe_gets_plain_lines(busy_broker: Mosquitto) -> None:
 
 
 @pytest.mark.broker
+def test_a_pipe_gets_each_line_at_once_and_it_is_said_that_it_will(
+    busy_broker: Mosquitto,
+) -> None:
+    words = [sys.executable, "-m", "edge_reid", "watch", "--broker", busy_broker.url]
+    with subprocess.Popen(words, stdout=PIPE, stderr=PIPE, text=True) as watching:
+        try:
+            assert watching.stdout
+            assert watching.stderr
+            assert watching.stderr.readline() == "watching edge-reid/+/+/hit\n"
+            line = watching.stdout.readline()  # while it goes on
+            assert "gate  ana  0.81 ≥ 0.60  track 1" in line
+            assert watching.poll() is None
+        finally:
+            watching.terminate()
+
+
+@pytest.mark.broker
 def test_another_site_is_not_shown(busy_broker: Mosquitto) -> None:
     result = run_watch("--broker", busy_broker.url, "--site", "barn", "--json", "--timeout", "0.5")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -131,10 +153,15 @@ def test_a_wrong_broker_is_an_error_at_once() -> None:
         (
             ["--password-file", "/no/such/file"],
             ConfigError,
-            "password_file: cannot be read: No such file",
+            "--password-file: cannot be read: No such file",
         ),
         (["--site", "a/b"], UsageError, "--site: expected a name of a-z, 0-9, _ and -, got 'a/b'"),
-        (["--root", "#"], ConfigError, "root"),
+        (["--root", "#"], ConfigError, "--root: expected"),
+        (
+            ["--broker", "mqtt://broker.example"],
+            ConfigError,
+            "network; use mqtts://, or --allow-plaintext where nobody else can listen",
+        ),
     ],
 )
 def test_mistakes_are_told_before_anything_is_tried(
@@ -182,6 +209,47 @@ def test_a_stranger_has_an_anonymous_name() -> None:
     assert "  anon-3fa2c1-12  " in event_text(event)
 
 
+def corrected(by: str) -> EventPayload:
+    """A name is published, and then taken back."""
+    published = Corrections()
+    published.with_correction(an_event(1))
+    if by == "decision":
+        return published.with_correction(an_event(1, STRANGER))[0].payload(2)
+    if by == "removal":
+        return published.of_removed(set(), ORIGIN, 10.0)[0].payload(2)
+    return operators_correction(an_event(1), ORIGIN, 10.0).payload(2)
+
+
+@pytest.mark.parametrize(
+    ("by", "in_table", "in_words"),
+    [
+        ("decision", "decided anew", "decided anew: somebody else, or nobody enrolled"),
+        ("removal", "removed", "removed from the gallery"),
+        ("operator", "by operator", "somebody else, as an operator says"),
+    ],
+)
+def test_a_name_that_is_taken_back_looks_like_no_hit(by: str, in_table: str, in_words: str) -> None:
+    correction = corrected(by)
+    table = HitTable()
+    table.add(an_event(1).payload(1))
+    table.add(correction)
+    text = rendered(table)
+    row = " ".join(text.splitlines()[4].split())
+    assert row.partition(" ")[2] == f"gate not ana {in_table} #1 correction"
+    assert "ana 1 · 1 taken back" in text
+    line = event_text(correction)
+    assert line.partition("  ")[2] == f"gate  not ana  {in_words}  track 1  correction"
+
+
+def test_a_correction_fits_the_table_of_a_narrow_terminal() -> None:
+    table = HitTable()
+    table.add(corrected("decision"))
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(table)
+    assert "decided anew" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "#1  correction" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_what_happens_in_zones_is_among_them() -> None:
     table = HitTable()
     table.add(an_event(1).payload(1))
@@ -213,9 +281,6 @@ def test_the_table_keeps_the_newest_rows() -> None:
 
 
 def test_help_does_not_need_the_heavy_rooms(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys, edge_reid.cli.verbs.watch, edge_reid.cli.verbs.schema;"
         "print([m for m in ('paho', 'pydantic', 'rich.table', 'numpy') if m in sys.modules])"

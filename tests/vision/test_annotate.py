@@ -11,7 +11,7 @@ from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.errors import UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Candidate, Known, Track, Uncertain, Unknown
-from edge_reid.vision.annotate import Label, VideoWriter, draw, label_for
+from edge_reid.vision.annotate import Label, VideoWriter, draw, draw_numbered, label_for
 
 BLACK = np.zeros((240, 320, 3), np.uint8)
 
@@ -79,6 +79,34 @@ def test_labels_at_the_top_of_the_picture_are_moved_down() -> None:
     tracks = [Track(number, box, 0.9, True, 0.0, 1.0) for number, box in enumerate(boxes, 1)]
     canvas = draw(BLACK, tracks, {})
     assert _letters(canvas) == sum(_letters(draw(BLACK, [track], {})) for track in tracks)
+
+
+@pytest.mark.parametrize("size_px", [(240, 320), (3000, 4000), (2000, 500)])
+def test_numbers_can_be_read_whatever_the_size_of_the_photo(size_px: tuple[int, int]) -> None:
+    photo = np.zeros((*size_px, 3), np.uint8)
+    height, width = size_px
+    boxes = [
+        Box(0.1 * width, 0.5 * height, 0.2 * width, 0.9 * height),
+        Box(0.5 * width, 0.5 * height, 0.6 * width, 0.9 * height),
+    ]
+    canvas = draw_numbered(photo, boxes)
+    assert max(canvas.shape) == 1280
+    assert canvas.shape[0] / canvas.shape[1] == pytest.approx(height / width, rel=0.01)
+    for box in boxes:
+        scale = 1280 / max(size_px)
+        above = canvas[: round(box.y1 * scale), round(box.x1 * scale) : round(box.x2 * scale)]
+        assert _letters(above) > 40, "a number of 20 px stands above each box"
+        middle = round(sum((box.y1, box.y2)) / 2 * scale)
+        assert canvas[middle, round(box.x1 * scale)].any(), "its left edge"
+    assert not photo.any()
+
+
+def test_of_people_who_overlap_each_number_has_the_colour_of_its_box() -> None:
+    boxes = [Box(100, 60, 140, 160), Box(110, 62, 150, 162), Box(90, 58, 130, 158)]
+    first_two, all_three = draw_numbered(BLACK, boxes[:2]), draw_numbered(BLACK, boxes)
+    assert _letters(first_two) < _letters(all_three), "none hides another"
+    colours = {tuple(map(int, pixel)) for pixel in all_three.reshape(-1, 3)}
+    assert {(0, 114, 178), (213, 94, 0), (0, 158, 115)} <= colours
 
 
 def _letters(canvas: np.ndarray) -> int:

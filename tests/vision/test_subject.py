@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ from edge_reid.core.errors import PhotoError, UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Detection
 from edge_reid.vision.photo import Photo
-from edge_reid.vision.subject import BoxOrigin, find_subject, subject_at
+from edge_reid.vision.subject import (
+    BoxOrigin,
+    CrowdedPhotoError,
+    find_subject,
+    numbered_subject,
+    subject_at,
+)
 
 
 class Given:
@@ -58,10 +65,49 @@ class TestScene:
         with pytest.raises(PhotoError) as caught:
             find_subject(self.scene, found)
         assert str(caught.value) == (
-            "photo p.jpg: expected one person, got 2: 300,50,380,250 (score 0.90); "
-            "100,50,180,250 (score 0.60); choose one with --box x1,y1,x2,y2, "
-            "or take the first with --largest"
+            "photo p.jpg: expected one person, got 2: 1 at 300,50,380,250; 2 at 100,50,180,250; "
+            "choose one with --box, by number or as x1,y1,x2,y2, or take number 1 with --largest"
         )
+
+    def test_everybody_seen_surely_has_a_number_also_who_is_no_rival(self):
+        near, near_too = (100, 50, 180, 250, 0.9), (300, 50, 380, 250, 0.8)
+        far, doubtful = (500, 50, 520, 100, 0.9), (550, 50, 630, 250, 0.4)
+        found = Given(far, doubtful, near_too, near)
+        with pytest.raises(CrowdedPhotoError, match="expected one person, got 2") as caught:
+            find_subject(self.scene, found)
+        assert caught.value.boxes == tuple(Box(*box[:4]) for box in (near, near_too, far))
+        for number, box in enumerate(caught.value.boxes, start=1):
+            subject = numbered_subject(self.scene, number, found)
+            assert (subject.box, subject.origin) == (box, BoxOrigin.SCENE)
+
+    def test_who_is_chosen_by_number_is_judged_as_anybody_of_a_scene(self):
+        alone = numbered_subject(self.scene, 1, Given((100, 50, 180, 250, 0.8)))
+        hidden = numbered_subject(
+            self.scene, 2, Given((100, 50, 180, 250, 0.8), (90, 50, 170, 260, 0.9))
+        )
+        assert hidden.box == alone.box
+        assert hidden.quality < alone.quality
+
+    @pytest.mark.parametrize(
+        ("people", "numbers"), [(1, "--box 1, its only person"), (2, "--box 1 to 2, its people")]
+    )
+    def test_a_number_that_nobody_has(self, people, numbers):
+        found = [(100, 50, 180, 250, 0.8), (300, 50, 320, 100, 0.9)][:people]
+        with pytest.raises(UsageError) as caught:
+            numbered_subject(self.scene, 3, Given(*found))
+        assert str(caught.value) == f"photo p.jpg: expected {numbers}, got --box 3"
+
+    def test_nobody_has_a_number_where_nobody_is(self):
+        with pytest.raises(PhotoError, match="expected a person, got nobody"):
+            numbered_subject(self.scene, 1, Given((100, 50, 180, 250, 0.4)))
+
+    def test_the_error_may_come_from_another_process(self):
+        with pytest.raises(CrowdedPhotoError) as caught:
+            find_subject(self.scene, Given((100, 50, 180, 250, 0.6), (300, 50, 380, 250, 0.9)))
+        error = caught.value.seen_in(Path("p.boxes.jpg"))
+        again = pickle.loads(pickle.dumps(error))
+        assert (str(again), again.boxes) == (str(error), caught.value.boxes)
+        assert "look at p.boxes.jpg" in str(again)
 
     def test_nobody(self):
         with pytest.raises(PhotoError, match="expected a person, got nobody; take another photo"):

@@ -408,3 +408,38 @@ def is_gone(connection: socket.socket) -> bool:
 def is_reset(connection: socket.socket) -> bool:
     """The same, of a connection of which nothing is ever read."""
     return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
+@pytest.mark.parametrize("path", ["/no/such/page", "/hits/999", "/cameras/yard/areas"])
+def test_what_is_not_there_is_told_on_a_page_that_leads_back(
+    path: str, gallery: Path, camera: MjpegCamera
+) -> None:
+    settings = settings_of(gallery, camera)
+    with LivePage(settings, settings.web) as page:
+        client = PageClient(page.url)
+        answer = client.get(path)
+        assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert '<a href="/">← Live</a>' in answer.body
+        assert "There is no such thing here, or not any more." in answer.body
+        assert '<link rel="stylesheet" href="/static/page.css">' in answer.body
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        program = client.ask("GET", path)
+        assert (program.status, program.body) == (
+            404,
+            "there is no such thing here, or not any more",
+        )
+
+
+def test_an_address_of_a_form_and_what_is_forbidden_are_told_on_a_page_too(
+    gallery: Path, camera: MjpegCamera
+) -> None:
+    settings = settings_of(gallery, camera)
+    with LivePage(settings, settings.web) as page:
+        client = PageClient(page.url)
+        by_address = client.get("/crops/forget")
+        assert (by_address.status, by_address.headers["allow"]) == (405, "POST")
+        assert "This is no page by itself: a form leads here." in by_address.body
+        from_elsewhere = client.post(
+            "/crops/forget", {"origin": "https://evil.example", "accept": "text/html"}
+        )
+        assert (from_elsewhere.status, "Not allowed." in from_elsewhere.body) == (403, True)

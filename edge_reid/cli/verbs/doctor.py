@@ -45,6 +45,7 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
+    from edge_reid.cli.output import print_indented
     from edge_reid.core.foreign_text import LOGGED_MAX, shown
     from edge_reid.diagnostics.doctor import Verdict, examine
 
@@ -55,9 +56,10 @@ def doctor(
     for diagnosis in examine(replace(subject, is_offline=offline)):
         mark = MARKS[diagnosis.verdict.value]
         name = (f"{diagnosis.name:<16}", "bold")
-        console.print(Text.assemble(" ", mark, " ", name, " ", shown(diagnosis.detail, LOGGED_MAX)))
+        start = Text.assemble(" ", mark, " ", name, " ")
+        print_indented(console, start, shown(diagnosis.detail, LOGGED_MAX))
         if diagnosis.remedy:
-            console.print(Text(f"     → {diagnosis.remedy}"))
+            print_indented(console, Text("     → "), diagnosis.remedy)
         failures += diagnosis.verdict is Verdict.FAILURE
     console.print(f"{failures} to mend" if failures else "all well", highlight=False)
     if camera is not None and not failures:
@@ -99,6 +101,7 @@ def _subject(
     detector: Path | None,
     model: Path | None,
 ) -> Any:
+    from edge_reid.cli.option_names import options_named
     from edge_reid.core.config.broker_settings import MqttSettings
     from edge_reid.core.config.settings_file import load_settings, parse_section
     from edge_reid.core.config.source_settings import SourceSettings
@@ -127,9 +130,10 @@ def _subject(
             settings.update,
         )
     paths = {"detector": detector, "embedding": model}
-    return CheckedInstallation(
-        parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
-        gallery,
-        {"": parse_section(SourceSettings, {"uri": source})} if source else {},
-        parse_section(MqttSettings, {"url": broker}) if broker else None,
-    )
+    with options_named([*paths, "uri", "url"]):
+        return CheckedInstallation(
+            parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
+            gallery,
+            {"": parse_section(SourceSettings, {"uri": source})} if source else {},
+            parse_section(MqttSettings, {"url": broker}) if broker else None,
+        )

@@ -42,6 +42,7 @@ def enroll(
     detector: DetectorOption = None,
 ) -> None:
     """Store a template per photo, all or none."""
+    from edge_reid.cli.boxes_picture import numbers_drawn
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.enrolment.enrolment import prepare_enrolment, store_enrolment
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder
@@ -53,9 +54,10 @@ def enroll(
     pick = parse_pick(box, everybodys, largest=largest)
     embedder = PhotoEmbedder(model or model_of_gallery(path), detector)
     with GalleryStore.open(path, model_id=embedder.manifest.model_id) as store:
-        enrolment = prepare_enrolment(
-            people, embedder, store, pick=pick, replace=replace, on_photo=_print_outcome
-        )
+        with numbers_drawn():
+            enrolment = prepare_enrolment(
+                people, embedder, store, pick=pick, replace=replace, on_photo=_print_outcome
+            )
         store_enrolment(enrolment, store)
     for identity, theirs in enrolment.enrolled.items():
         done = "now, in place of the earlier ones" if replace else "added"

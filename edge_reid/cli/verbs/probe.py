@@ -49,6 +49,10 @@ def probe(
 
     Several photos are taken together, as the crops of one track are.
     """
+    from contextlib import nullcontext
+
+    from edge_reid.cli.boxes_picture import numbers_drawn
+    from edge_reid.cli.option_names import options_named
     from edge_reid.cli.photo_files import photo_files
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.core.config.decide_settings import DecideSettings
@@ -63,12 +67,14 @@ def probe(
     photos = photo_files(paths).photos
     pick = parse_pick(box, photos, largest=largest)
     chosen = {} if target_fpir is None else {"target_fpir": target_fpir}
-    settings = parse_section(DecideSettings, {"min_crops": 1, **chosen})
+    with options_named(chosen):
+        settings = parse_section(DecideSettings, {"min_crops": 1, **chosen})
     embedder = PhotoEmbedder(model or model_of_gallery(gallery), detector)
     with GalleryStore.open(gallery, model_id=embedder.manifest.model_id) as store:
         fuse = GalleryThresholds.of(embedder.manifest).fuse
         index = Index(store.snapshot(), fuse=fuse)
-    found = identify(photos, embedder, index, pick=pick, settings=settings, top=top)
+    with nullcontext() if as_json else numbers_drawn():  # a program looks at no picture
+        found = identify(photos, embedder, index, pick=pick, settings=settings, top=top)
     if as_json:
         typer.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=2))
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_reid.cli.broker_options import BrokerLogin, takes_login
+from edge_reid.cli.broker_options import BROKER_KEYS, BrokerLogin, takes_login
 from edge_reid.cli.options import (
     AnyGalleryOption,
     ConfigOption,
@@ -19,6 +19,7 @@ from edge_reid.cli.options import (
     LogFormatOption,
     TargetFpirOption,
 )
+from edge_reid.cli.output import listed
 from edge_reid.core.errors import UsageError
 
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
@@ -90,6 +91,7 @@ def run(
     from functools import partial
 
     from edge_reid.agent.app import Outputs
+    from edge_reid.cli.option_names import keys_of, options_named
     from edge_reid.cli.run_log import errors_logged, log_run
     from edge_reid.core.config.settings_file import check_model_files, load_settings
 
@@ -111,8 +113,9 @@ def run(
         "web": {"listen": web},
     }
     log_run(log_format)
-    load = partial(load_settings, config, _given(overrides))
-    with errors_logged(log_format):
+    typed = _given(overrides)
+    load = partial(load_settings, config, typed)
+    with errors_logged(log_format), options_named([*keys_of(typed)], BROKER_KEYS):
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
         settings = load()
@@ -196,8 +199,8 @@ def _check_given(**needed: object) -> None:
     """
     if missing := [f"--{name}" for name, value in needed.items() if value is None]:
         raise UsageError(
-            f"edge-reid run: expected {_listed([f'--{name}' for name in needed])}, or a file that "
-            f"has them in --config, got no {_listed(missing)}; edge-reid run --help shows what "
+            f"edge-reid run: expected {listed([f'--{name}' for name in needed])}, or a file that "
+            f"has them in --config, got no {listed(missing)}; edge-reid run --help shows what "
             "there is"
         )
 
@@ -205,17 +208,11 @@ def _check_given(**needed: object) -> None:
 def _check_of_use(*typed: str) -> None:
     """Raise UsageError if options were typed that are of no use without a broker."""
     if typed:
-        options = _listed([f"--{name.replace('_', '-')}" for name in typed])
+        options = listed([f"--{name.replace('_', '-')}" for name in typed])
         raise UsageError(
             f"edge-reid run: expected --broker, or a file with mqtt.url in --config, beside "
             f"{options}, got neither; give one, or leave {options} out"
         )
-
-
-def _listed(words: list[str]) -> str:
-    """`a, b and c`."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -101,6 +101,13 @@ def _saying_trouble(subscriber: Subscriber, items: Iterator[Item]) -> Iterator[I
         yield item
 
 
+def _say_watching(subscriber: Subscriber) -> None:
+    """On standard error, since a pipe gets events only: from now on none is missed."""
+    import sys
+
+    print(f"watching {', '.join(subscriber.filters)}", file=sys.stderr, flush=True)
+
+
 def _print_json(
     subscriber: Subscriber, root: str, count: int | None, timeout_s: float | None
 ) -> int:
@@ -109,8 +116,7 @@ def _print_json(
 
     from edge_reid.core.foreign_text import shown_json
 
-    filters = ", ".join(subscriber.filters)
-    print(f"watching {filters}", file=sys.stderr, flush=True)  # from now on nothing is missed
+    _say_watching(subscriber)
     seen = 0
     for item in _saying_trouble(subscriber, _follow(subscriber, root, count, timeout_s)):
         if item is not None:
@@ -121,21 +127,32 @@ def _print_json(
     return seen
 
 
+def _print_lines(subscriber: Subscriber, items: Iterator[Item]) -> int:
+    """A line an event, each at once, for a pipe or a log."""
+    from edge_reid.cli.hit_table import event_text
+
+    _say_watching(subscriber)
+    seen = 0
+    for item in _saying_trouble(subscriber, items):
+        if item is not None:
+            seen += 1
+            print(event_text(item[1]), flush=True)
+    return seen
+
+
 def _show_table(
     subscriber: Subscriber, root: str, count: int | None, timeout_s: float | None
 ) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    from edge_reid.cli.hit_table import HitTable, event_text
+    from edge_reid.cli.hit_table import HitTable
 
     console = Console()
     table = HitTable(rows=max(5, console.height - 8), title=", ".join(subscriber.filters))
     events = _follow(subscriber, root, count, timeout_s)
     if not console.is_terminal:
-        events = _saying_trouble(subscriber, events)
-        lines = [print(event_text(item[1]), flush=True) for item in events if item]
-        return len(lines)
+        return _print_lines(subscriber, events)
     with Live(table, console=console, auto_refresh=False) as live:
         for item in events:
             if item is not None:
