@@ -17,7 +17,7 @@ _DECADE = math.log(10.0)
 BEYOND_MEASURED = "lies beyond what was measured for this model, so it errs towards unknown"
 """What every command says of a threshold that is not `is_measured`, …"""
 BEYOND_MEASURED_REMEDY = (
-    "a larger one, as --target-fpir or decide.target_fpir, gives more names; a model of your own is "
+    "a larger FPIR (--target-fpir, decide.target_fpir) gives more names; a model of your own is "
     "measured further by edge-reid calibrate with data of more people"
 )
 """… and what there is to do."""
