@@ -29,7 +29,7 @@ AGENT = 'site = "lab"\ncamera = "gate"\n[source]\nuri = "rtsp://127.0.0.1:9/gate
 def lean(whole_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Of the bundle of a site that names the open model."""
     folder = tmp_path_factory.mktemp("lean")
-    wheel = installed_wheels.for_site(whole_wheel, OPEN_EMBEDDING, folder)
+    wheel = installed_wheels.for_site(whole_wheel, [OPEN_EMBEDDING], folder)
     return Installation(wheel, folder / "installed")
 
 
