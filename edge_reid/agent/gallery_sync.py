@@ -156,16 +156,14 @@ class GallerySync:
             sync.least_version,
         )
         source = open_gallery_source(sync, settings)
-        models = settings.models
+        others = partial(sound_shipped_model, settings.models)
         return cls(
             settings.gallery,
             sync,
             pinned,
             source,
             fuse=GalleryThresholds.of(manifest).fuse,
-            other_models=no_other_model
-            if models.names_embedding
-            else partial(sound_shipped_model, models),
+            other_models=no_other_model if settings.models.names_embedding else others,
         )
 
     def __enter__(self) -> GallerySync:
@@ -209,7 +207,9 @@ class GallerySync:
     def model_change(self) -> str | None:
         """In words, if a gallery of another model has been put in force on the disk."""
         head = self._successor
-        return head and (
+        if head is None:
+            return None
+        return (
             f"gallery version {head.version} is of embedding model {model_in_words(head.model_id)},"
             " which the agent takes when it starts anew, as models.embedding names none"
         )

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from support.consumer import Consumer, eventually
 from support.outcome import Outcome
 
 from edge_reid.core.bundled_models import shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
+from edge_reid.core.types import Template
+from edge_reid.gallery.store import GalleryStore
 
 PATIENCE_S = 90.0
 SITE = "lab"
@@ -72,6 +75,15 @@ class Desk:
             self.do("gallery", "enroll", name, *crops, "--gallery", gallery)
         return gallery
 
+    def foreign_gallery(self) -> Path:
+        """Of a model that is not shipped."""
+        path = self.folder / "foreign.db"
+        vector = np.full(256, 1 / 16, np.float32)
+        photo = Template("mallory", vector, "f" * 16, 0.9, "0" * 64, 1_760_000_000.0)
+        with GalleryStore.create(path, "f" * 16, 256) as store:
+            store.add_all([photo])
+        return path
+
     def publish(self, gallery: Path) -> None:
         """Sign it and leave it at the broker, above whatever lies there."""
         key = self.folder / "gallery-signing.key"
@@ -119,16 +131,18 @@ class FollowingCamera:
 
     @contextmanager
     def running(
-        self, *words: object, program: Path | None = None
+        self, *words: object, program: Path | None = None, manager: Path | None = None
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The agent as its service runs it; stopped as systemd does it.
 
         Args:
             words: more of its command line.
             program: a folder that has another `edge_reid`, such as an earlier release.
+            manager: the socket of a service manager.
         """
         command = [sys.executable, "-m", "edge_reid", "run", "--quiet", "--config", self.config]
-        environment = os.environ | ({"PYTHONPATH": str(program)} if program else {})
+        given = {"PYTHONPATH": program, "NOTIFY_SOCKET": manager}
+        environment = os.environ | {key: str(path) for key, path in given.items() if path}
         with (self.folder / "log.txt").open("ab") as log:
             agent = subprocess.Popen(
                 [*map(str, (*command, *words))], stderr=log, cwd=self.folder, env=environment
