@@ -30,6 +30,7 @@ from edge_reid.core.errors import (
     EdgeReidError,
     GalleryError,
     ModelChangeError,
+    ModelError,
     NoRoomError,
     SnapshotError,
 )
@@ -325,8 +326,12 @@ class GallerySync:
         self._disk_due_s = time.monotonic() + TURN_S + self._settings.poll_s  # should it fail
         held = replica.in_force
         known = self._successor.version if self._successor else self.state.version
-        if held and held.version != known:
-            self._offer(self._load_or_fetch(held, replica))
+        try:
+            if held and held.version != known:
+                self._offer(self._load_or_fetch(held, replica))
+        except (SnapshotError, ModelError):  # what was kept before it goes all the same
+            self._wipe(replica)
+            raise
         if self._wipe(replica):
             self._disk_due_s = time.monotonic() + TURN_S
 

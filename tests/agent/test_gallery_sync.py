@@ -191,10 +191,15 @@ OTHER = MANIFEST.model_copy(update={"sha256": 64 * "f"})
 
 @contextmanager
 def with_other_models(
-    workshop: Workshop, tmp_path: Path, ours: EmbeddingManifest = MANIFEST, **others: OtherModels
+    workshop: Workshop,
+    tmp_path: Path,
+    ours: EmbeddingManifest = MANIFEST,
+    *,
+    keep_previous_s: float = 1000,
+    **others: OtherModels,
 ) -> Iterator[GallerySync]:
     """One that may go over to those."""
-    given = settings(workshop, tmp_path, keep_previous_s=1000)
+    given = settings(workshop, tmp_path, keep_previous_s=keep_previous_s)
     assert given.gallery_sync is not None
     source = FolderSource(workshop.out, GALLERY, poll_s=0.1)
     pinned = workshop.pinned(model_id=ours.model_id)
@@ -275,6 +280,20 @@ def test_a_release_without_the_model_goes_on_with_the_version_kept_from_before(
         workshop.publish(supersede=True)
         assert taken(sync).identities == ("person 0", "person 1")
         eventually(lambda: sync.state.refused is None)
+
+
+def test_what_is_kept_goes_in_time_also_where_the_version_in_force_cannot_be_used(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """Whoever was removed is on the disk no longer than was said."""
+    with with_other_models(workshop, tmp_path, other_models=both) as sync:
+        assert sync.first.version or taken(sync)
+        publish_of_other_model(workshop, tmp_path)
+        eventually(lambda: sync.model_change is not None)
+    with with_other_models(workshop, tmp_path, keep_previous_s=0) as sync:
+        assert sync.first.version == 1
+        with Replica.open(tmp_path / "device.db") as replica:
+            eventually(lambda: [held.version for held in replica.held] == [2])
 
 
 def spoil_root(path: Path, version: int) -> None:
