@@ -84,6 +84,8 @@ class RunReport:
         """
         if is_over:
             self._systemd.stopping()
+        else:
+            self._systemd.beat("starting anew with the embedding model of the gallery")
         self._wall_s = time.monotonic() - self._began_s
 
     def deliver(self, patience_s: float | None = None) -> RunSummary:

@@ -105,6 +105,7 @@ def test_an_update_changes_nothing_until_a_gallery_of_the_new_default_is_publish
         assert agent.poll() is None, "one process, whatever the service counts as a restart"
         assert len([said for said in heard if "READY=1" in said]) == 2
         assert not [said for said in heard if "STOPPING=1" in said], "or it would be killed"
+        assert len([said for said in heard if "STATUS=starting anew" in said]) == 1
         assert device.log.count(f"gallery version 2 is of embedding model {NEW_NAME} (") == 1
         assert not set(kept) & set(strangers(device, edge_reid).split())
     assert "Traceback" not in device.log
