@@ -83,12 +83,12 @@ def make_bundle(
     _check(request)
     contents = _configuration(request) | _units_and_installer()
     models, known = _models(request)
-    embedding_file = request.site.model("embedding")
-    embedding = load_embedding_manifest(embedding_file)
-    shipped = embedding_file.name if is_shipped(embedding_file) else None
+    embeddings = request.site.embeddings
+    manifests = [load_embedding_manifest(file) for file in embeddings]
+    shipped = [file.name for file in embeddings if is_shipped(file)]
     if request.device and request.site.files.gallery:
-        contents["gallery/gallery.db"] = _gallery(request, embedding)
-    with own_wheel(request.wheel) as whole, wheel_for_site(whole, shipped) as ours:
+        contents["gallery/gallery.db"] = _gallery(request, manifests)
+    with own_wheel(request.wheel) as whole, wheel_for_site(whole, shipped, request.key) as ours:
         wheels = _wheels(request, ours, progress)
         known += models_inside(ours).values()
         version = request.version or str(ours.version)
@@ -102,7 +102,7 @@ def make_bundle(
             machine=request.target.machine,
             device=request.device,
             site=request.site.site,
-            model_id=embedding.model_id,
+            model_id=manifests[0].model_id,
             files=listing(contents),
         )
         write_bundle(request.out, manifest, contents, request.key, of_stage("writing", progress))
@@ -197,11 +197,12 @@ def _units_and_installer() -> Contents:
 
 
 def _models(request: BundleRequest) -> tuple[Contents, list[Model]]:
+    """Those that configurations name by their paths; others are inside our wheel."""
     detectors = request.site.detectors(_devices(request))
-    embedding = request.site.model("embedding")
+    named = request.site.embeddings if request.site.names_embedding else ()
     known: list[Model] = [*map(load_detector_manifest, detectors)]
-    known.append(load_embedding_manifest(embedding))
-    models = (*detectors, embedding)
+    known += map(load_embedding_manifest, named)
+    models = (*detectors, *named)
     if twice := sorted(
         name for name, times in Counter(m.stem for m in models).items() if times > 1
     ):
@@ -218,14 +219,15 @@ def _signature(model: Path, key: SigningKey) -> tuple[str, Content]:
     return f"models/{signature_path(model).name}", Content(signature)
 
 
-def _gallery(request: BundleRequest, embedding: EmbeddingManifest) -> Content:
+def _gallery(request: BundleRequest, embeddings: Sequence[EmbeddingManifest]) -> Content:
     site, device = request.site, request.device or ""
     syncs = {agent.settings.gallery_sync is not None for agent in site.agents(device)}
     if len(syncs) > 1 or site.files.gallery is None:
         raise UsageError("files.gallery: either all agents of a device sync theirs, or none does")
     public = site.files.gallery_public_key
     key = read_public_key(public) if syncs == {True} and public else None
-    return Content(first_gallery(site.files.gallery, embedding.model_id, key))
+    model_ids = [embedding.model_id for embedding in embeddings]
+    return Content(first_gallery(site.files.gallery, model_ids, key))
 
 
 def _wheels(request: BundleRequest, ours: Wheel, progress: StageProgress) -> list[Wheel]:

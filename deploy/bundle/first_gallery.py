@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,12 +16,12 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.keys import PublicKey
 
 
-def first_gallery(path: Path, model_id: str, key: PublicKey | None) -> bytes:
+def first_gallery(path: Path, model_ids: Sequence[str], key: PublicKey | None) -> bytes:
     """A gallery's file as it goes to a device; what is open at `path` is not disturbed.
 
     Args:
         path: a gallery that people are enrolled into or, with a key, one that an agent has synced.
-        model_id: of the model that the device will run.
+        model_ids: of the models that the device may run, the site's or the default first.
         key: that published galleries are signed with; None: the device does not sync.
 
     Raises:
@@ -31,9 +32,9 @@ def first_gallery(path: Path, model_id: str, key: PublicKey | None) -> bytes:
         _copy(path, copy)
         if key is None:
             with GalleryStore.open(copy) as store:
-                _check_model(path, model_id, store.model_id)
+                _check_model(path, model_ids, store.model_id)
         else:
-            _check_replica(path, copy, model_id, key)
+            _check_replica(path, copy, model_ids, key)
         return copy.read_bytes()
 
 
@@ -50,19 +51,19 @@ def _copy(path: Path, copy: Path) -> None:
         raise GalleryError(f"files.gallery {path}: cannot be read: {error}") from error
 
 
-def _check_replica(path: Path, copy: Path, model_id: str, key: PublicKey) -> None:
+def _check_replica(path: Path, copy: Path, model_ids: Sequence[str], key: PublicKey) -> None:
     with Replica.open(copy) as replica:
         held = replica.in_force
     if held is None:
         raise GalleryError(f"files.gallery {path}: expected a synced gallery, no version is in it")
     head = open_head(held.sealed, key)
-    _check_model(path, model_id, head.model_id)
+    _check_model(path, model_ids, head.model_id)
 
 
-def _check_model(path: Path, wanted: str, its: str) -> None:
-    if its != wanted:
+def _check_model(path: Path, wanted: Sequence[str], its: str) -> None:
+    if its not in wanted:
         raise GalleryError(
-            f"files.gallery {path}: expected embeddings of model {model_in_words(wanted)}, got "
+            f"files.gallery {path}: expected embeddings of model {model_in_words(wanted[0])}, got "
             f"{model_in_words(its)}; give {shipped_name(its) or 'that model'} as embedding in "
             "[agent.models], or take a gallery of the other one"
         )

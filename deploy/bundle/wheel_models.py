@@ -1,13 +1,14 @@
-"""The shipped models inside our own wheel: what they are, and the wheel without those that a site
-does not name.
+"""The shipped models inside our own wheel: what they are, and the wheel without those that no
+device of a site runs, and with signatures of the others.
 """
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -17,6 +18,8 @@ from deploy.bundle.wheel import Wheel, read_wheel
 from edge_reid.core.errors import BundleError
 from edge_reid.core.files import UNREADABLE_ZIP
 from edge_reid.core.manifest import EmbeddingManifest, parse_manifest
+from edge_reid.signing.keys import SigningKey
+from edge_reid.signing.model_signature import SIGNATURE_SUFFIX, sign_model
 
 _FOLDER = PurePosixPath("edge_reid/models")
 _ABOUT_ALL = "README.md"
@@ -51,15 +54,18 @@ def _manifest(wheel: Wheel, archive: zipfile.ZipFile, model: PurePosixPath) -> M
 
 
 @contextmanager
-def wheel_for_site(wheel: Wheel, embedding: str | None) -> Iterator[Wheel]:
+def wheel_for_site(
+    wheel: Wheel, embeddings: Collection[str], key: SigningKey | None = None
+) -> Iterator[Wheel]:
     """Our wheel without the embedding models that a site does not run, and without what only
     trains: weights and recipes. Detectors stay, since `edge-reid doctor --camera` tries them all.
 
-    The same wheel gives the same bytes. They are gone after the block.
+    The same wheel and key give the same bytes. They are gone after the block.
 
     Args:
         wheel: ours. One without any models is given back as it is.
-        embedding: file name of the shipped model that stays; None: the site brings its own.
+        embeddings: file names of the shipped models that stay; empty: the site brings its own.
+        key: signs the manifests of what stays; None: nobody does.
 
     Raises:
         ModelError: a manifest is malformed.
@@ -69,27 +75,47 @@ def wheel_for_site(wheel: Wheel, embedding: str | None) -> Iterator[Wheel]:
     if not models:
         yield wheel
         return
-    embeddings = {name for name, its in models.items() if isinstance(its, EmbeddingManifest)}
-    if embedding and embedding not in embeddings:
+    inside = {name for name, its in models.items() if isinstance(its, EmbeddingManifest)}
+    if missing := [name for name in embeddings if name not in inside]:
         raise BundleError(
-            f"wheel {wheel.path}: expected the site's embedding model {embedding} in it, got "
-            f"{', '.join(sorted(embeddings)) or 'none'}; give the wheel of this release, or a path "
+            f"wheel {wheel.path}: expected the site's embedding model {missing[0]} in it, got "
+            f"{', '.join(sorted(inside)) or 'none'}; give the wheel of this release, or a path "
             "as embedding in [agent.models]"
         )
-    stems = {Path(name).stem for name in models.keys() - (embeddings - {embedding})}
+    stems = {Path(name).stem for name in models.keys() - (inside - set(embeddings))}
     with TemporaryDirectory() as folder:
         copy = Path(folder, wheel.path.name)
-        _copy(wheel, copy, lambda name: _stays(PurePosixPath(name), stems))
+        signatures = _signatures(wheel, stems, key) if key else {}
+        _copy(wheel, copy, lambda name: _stays(PurePosixPath(name), stems), signatures)
         yield read_wheel(copy)
 
 
 def _stays(file: PurePosixPath, stems: set[str]) -> bool:
-    """Whether it is no model's, or one's that stays: `NAME.tflite`, `NAME.json`, `NAME.md`."""
-    return file.parent != _FOLDER or file.name == _ABOUT_ALL or file.stem in stems
+    """Whether it is no model's, or one's that stays: `NAME.tflite`, `NAME.json`, `NAME.md`. Whose
+    signature there was, is who made another bundle.
+    """
+    if file.parent != _FOLDER or file.name == _ABOUT_ALL:
+        return True
+    return file.stem in stems and file.suffix != SIGNATURE_SUFFIX
 
 
-def _copy(wheel: Wheel, copy: Path, stays: Callable[[str], bool]) -> None:
-    """The files in their order, with their dates and modes, and a `RECORD` of them alone."""
+def _signatures(wheel: Wheel, stems: set[str], key: SigningKey) -> dict[str, bytes]:
+    """Of these models, by the names of their files in the wheel."""
+    with _opened(wheel) as archive:
+        return {
+            str(_FOLDER / f"{stem}{SIGNATURE_SUFFIX}"): sign_model(
+                archive.read(str(_FOLDER / f"{stem}.json")), key
+            )
+            for stem in sorted(stems)
+        }
+
+
+def _copy(
+    wheel: Wheel, copy: Path, stays: Callable[[str], bool], more: Mapping[str, bytes]
+) -> None:
+    """The files in their order, with their dates and modes, `more` before the `RECORD`, and that of
+    these alone.
+    """
     try:
         with _opened(wheel) as source, zipfile.ZipFile(copy, "w") as out:
             for item in source.infolist():
@@ -97,7 +123,9 @@ def _copy(wheel: Wheel, copy: Path, stays: Callable[[str], bool]) -> None:
                     continue
                 body = source.read(item)
                 if item.filename.endswith(_RECORD):
-                    body = _without(body, stays)
+                    body = _without(body, stays) + _listed(more)
+                    for name, content in more.items():
+                        out.writestr(_as_before(item, name), content)
                 out.writestr(_as_before(item), body)
     except OSError as error:
         raise BundleError(
@@ -105,8 +133,9 @@ def _copy(wheel: Wheel, copy: Path, stays: Callable[[str], bool]) -> None:
         ) from error
 
 
-def _as_before(item: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    copy = zipfile.ZipInfo(item.filename, item.date_time)
+def _as_before(item: zipfile.ZipInfo, name: str | None = None) -> zipfile.ZipInfo:
+    """`name`: of another file with its date and mode."""
+    copy = zipfile.ZipInfo(name or item.filename, item.date_time)
     copy.compress_type, copy.external_attr = item.compress_type, item.external_attr
     copy.create_system = item.create_system  # else another system would give other bytes
     return copy
@@ -119,6 +148,19 @@ def _without(record: bytes, stays: Callable[[str], bool]) -> bytes:
     return "".join(
         line for line, row in zip(lines, rows, strict=True) if not row or stays(row[0])
     ).encode()
+
+
+def _listed(files: Mapping[str, bytes]) -> bytes:
+    """Lines of a `RECORD`."""
+    lines = (
+        f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items()
+    )
+    return "".join(lines).encode()
+
+
+def _digest(content: bytes) -> str:
+    """As a `RECORD` has it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 @contextmanager

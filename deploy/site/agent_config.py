@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from deploy.site import installed_paths
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_names
+from edge_reid.core.bundled_models import DETECTOR, shipped_names
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.camera_settings import CameraSettings
 from edge_reid.core.config.settings_file import merged
@@ -276,15 +276,14 @@ def _with_models_on_device(shared: Table) -> Table:
 
 
 def _signed_models(given: Table) -> dict[str, Any]:
-    """Those of the bundle, which have their signatures beside them; the wheel's have not."""
+    """With the key that signs all models of the bundle, those inside our wheel too. Of an embedding
+    model that the site does not name nothing is said, so that it is that of the gallery.
+    """
     models = given.get("models", {})
     if not isinstance(models, Mapping):
         return {}
-    ours = {"detector": DETECTOR, "embedding": EMBEDDING}
-    named = {
-        key: str(installed_paths.model(name)) for key, name in ours.items() if key not in models
-    }
-    return {"models": {**named, "public_key": str(installed_paths.RELEASE_PUBLIC_KEY)}}
+    detector = {} if "detector" in models else {"detector": str(installed_paths.model(DETECTOR))}
+    return {"models": {**detector, "public_key": str(installed_paths.RELEASE_PUBLIC_KEY)}}
 
 
 def _has_broker(table: Table) -> bool:

@@ -32,7 +32,7 @@ from deploy.site.site_mistakes import (
 )
 from deploy.site.site_models import carried_detectors, unknown_names, with_models_found
 from deploy.site.targets import TargetName
-from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, ModelKind, shipped_model
+from edge_reid.core.bundled_models import DEFAULT_EMBEDDINGS, DETECTOR, shipped_model
 from edge_reid.core.config.section import Name, Section
 from edge_reid.core.config.settings_file import read_toml
 from edge_reid.core.errors import ConfigError, UsageError
@@ -263,16 +263,30 @@ class Site(Section):
             ),
         )
 
-    def model(self, kind: ModelKind) -> Path:
-        """The file that the site's agents run."""
-        shipped = shipped_model({"detector": DETECTOR, "embedding": EMBEDDING}[kind])
-        return Path(self.agent.get("models", {}).get(kind, shipped))
+    @property
+    def names_embedding(self) -> bool:
+        """Whether it says which embedding model its agents run; else each takes its gallery's."""
+        return "embedding" in self.agent.get("models", {})
+
+    @property
+    def embeddings(self) -> tuple[Path, ...]:
+        """The files of all embedding models that a bundle brings, the site's own or the default
+        first: then those that were the default before, which its devices may have galleries of.
+        """
+        if self.names_embedding:
+            return (Path(self.agent["models"]["embedding"]),)
+        return tuple(map(shipped_model, DEFAULT_EMBEDDINGS))
+
+    @property
+    def _detector(self) -> Path:
+        """The file of cameras that have none of their own."""
+        return Path(self.agent.get("models", {}).get("detector", shipped_model(DETECTOR)))
 
     def detectors(self, names: Iterable[str]) -> tuple[Path, ...]:
         """The files of all detectors that a bundle for these devices brings, the site's first."""
         cameras = [table for name in names for table in self.device(name).cameras.values()]
         own = carried_detectors([table.model_extra or {} for table in cameras], self._folder)
-        return tuple(dict.fromkeys((self.model("detector"), *own)))
+        return tuple(dict.fromkeys((self._detector, *own)))
 
 
 def load_site(path: Path, *, needs_files_of: str | None = None) -> Site:

@@ -14,7 +14,7 @@ from edge_reid.agent.pipeline import Step
 from edge_reid.agent.run_report import RunReport
 from edge_reid.agent.signals import StopSignals
 from edge_reid.agent.watched_camera import Turn, WatchedCamera
-from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.errors import EdgeReidError, ModelChangeError
 from edge_reid.core.log_context import camera_in_log
 from edge_reid.core.redact import redact_within
 from edge_reid.wire.events import CameraState
@@ -81,6 +81,7 @@ class AgentLoop:
 
         Raises:
             KeyboardInterrupt, SystemExit: by Ctrl-C or SIGTERM. The open tracks have ended.
+            ModelChangeError: it is to be started anew with another model; the same holds.
             EdgeReidError, OSError: the source broke, or a disk is full; the same holds.
             Exception: a mistake of ours; the same holds.
         """
@@ -94,6 +95,9 @@ class AgentLoop:
                 del turn  # and with it the picture, before the next is made
         except (KeyboardInterrupt, SystemExit):
             self._report.interrupted(self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S))
+            raise
+        except ModelChangeError:
+            self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S, is_over=False)
             raise
         except Exception as error:
             self._fail(error)
@@ -144,15 +148,26 @@ class AgentLoop:
             raise
 
     def _wind_up(
-        self, state: CameraState, *, reason: str | None = None, patience_s: float | None = None
+        self,
+        state: CameraState,
+        *,
+        reason: str | None = None,
+        patience_s: float | None = None,
+        is_over: bool = True,
     ) -> RunSummary:
         """End the open tracks, deliver what can be delivered, and add up.
+
+        Args:
+            state: that the cameras are left in.
+            reason: why, in words.
+            patience_s: longest wait for the broker; None: as configured.
+            is_over: whether the process ends, and so the service; else it begins anew.
 
         Raises:
             Exception: what the end of a camera has raised; the others have ended all the same, and
                 what could be delivered was.
         """
-        self._report.stopping()
+        self._report.stopping(is_over=is_over)
         try:
             self._end_all(state, reason)
         except Exception:

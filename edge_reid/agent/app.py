@@ -94,6 +94,9 @@ def run_agent(
     SystemExit.
 
     Raises:
+        ModelChangeError: a gallery of another shipped model has come, and the settings name none.
+            The open tracks have ended; run it anew, with the model of the gallery. Recordings, once
+            they are begun, go on to their end.
         ModelError, GalleryError, SourceError, OutboxError, UsageError: it cannot start; or, once
             it runs, the source broke or a disk is full: what came before it was processed and
             published.
@@ -178,6 +181,7 @@ def _build(
             parts=parts,
             jobs=jobs,
             reload=reload,
+            may_end=views.are_live and not films,
             stack=stack,
         ),
         report=report,
@@ -210,6 +214,8 @@ def _open_gallery(
     sync = GallerySync.open(settings, manifest)
     feed = sync or GalleryWatch(settings.gallery, manifest.model_id, fuse=thresholds.fuse)
     stack.enter_context(feed)
+    if sync:
+        sync.check_model()
     newer = sync.take() if sync else None
     index = feed.first if newer is None else newer
     holders = {
@@ -363,8 +369,10 @@ def _build_between_frames(
     parts: AgentParts,
     jobs: FrameJobs,
     reload: Reload,
+    may_end: bool,
     stack: ExitStack,
 ) -> BetweenFrames:
+    """`may_end`: it can be started anew, as no recording and no film would begin from its start."""
     policies, sync, uplink = gallery.policies, gallery.sync, sinks.uplink
     report = None
     if uplink:
@@ -389,7 +397,12 @@ def _build_between_frames(
         report=report,
         names=one_for_all,
         scores=drifts.file,
+        check_model=sync.check_model if sync and may_end else _nothing,
     )
+
+
+def _nothing() -> None:
+    """What is running goes on with the model that it has begun with."""
 
 
 def _gather_observers(

@@ -33,6 +33,7 @@ class BetweenFrames:
         report: tells MQTT of the gallery; None: there is no broker.
         names: forgets people in time.
         scores: keeps what is counted of unknown people; None: of recordings, nothing.
+        check_model: raises ModelChangeError when the agent is to be started anew.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class BetweenFrames:
         report: GalleryReport | None,
         names: NameGiver,
         scores: ScoreFile | None = None,
+        check_model: Callable[[], None] = lambda: None,
     ) -> None:
         self._policies = policies
         self._galleries = galleries
@@ -54,6 +56,7 @@ class BetweenFrames:
         self._report = report
         self._names = names
         self._scores = scores
+        self._check_model = check_model
 
     def run(
         self, camera: str | None, frame: Frame | None, settle: Callable[[], None] = lambda: None
@@ -65,7 +68,11 @@ class BetweenFrames:
             frame: the next to be looked at; None: none comes.
             settle: ends the looks in hand, of all cameras, and commits what they bring; called
                 ahead of whatever they are not to be in the midst of.
+
+        Raises:
+            ModelChangeError: the gallery in force is of another model.
         """
+        self._check_model()
         index = self._galleries.take()
         if index is not None:
             settle()

@@ -196,7 +196,7 @@ class CommandRunner:
         if self._sync is None:
             raise UsageError("sync-now: this device has a gallery of its own; reload reads it anew")
         state = self._sync.look_now(SOURCE_PATIENCE_S)
-        self._inbox.done(command, gallery_version=state.version)
+        self._inbox.done(command, gallery_version=state.version, note=self._sync.model_change)
 
     def _set_threshold(self, command: Command) -> None:
         threshold, bounds = command.threshold, self._settings.commands

@@ -3,6 +3,9 @@
 A thread fetches, checks and loads a new version; the finished index is taken between two frames.
 The disk is looked at as well: `gallery rollback`, or another agent on this device, may have put
 another version in force.
+
+Where nobody names an embedding model, a gallery of another shipped one is put in force, too: on the
+disk. Then the agent is to be started anew, with that model; until then it goes on as it was.
 """
 
 from __future__ import annotations
@@ -11,11 +14,14 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from edge_reid.agent.shared_models import sound_shipped_model
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.sync_settings import GallerySyncSettings
 from edge_reid.core.errors import (
@@ -23,13 +29,15 @@ from edge_reid.core.errors import (
     DamagedError,
     EdgeReidError,
     GalleryError,
+    ModelChangeError,
+    ModelError,
     NoRoomError,
     SnapshotError,
 )
 from edge_reid.core.interpreter_turns import frames_soon_have_their_turn
-from edge_reid.core.manifest import EmbeddingManifest
+from edge_reid.core.manifest import EmbeddingManifest, model_in_words
 from edge_reid.core.types import GallerySnapshot
-from edge_reid.gallery.gallery_head import TrustPolicy
+from edge_reid.gallery.gallery_head import Head, TrustPolicy, open_head
 from edge_reid.gallery.gallery_install import LoadedGallery, install, load_held, nothing_to_fetch
 from edge_reid.gallery.replica import Replica, StoredVersion
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
@@ -49,6 +57,16 @@ STRETCH_S = 0.002
 """Of work on a new gallery, then a rest."""
 REST = 3
 """So many times as long."""
+
+OtherModels = Callable[[str], EmbeddingManifest | None]
+"""The manifest of a model, by its id, that the agent may go over to; None: it has none of that id.
+
+Raises ModelError if it is not sound.
+"""
+
+
+def no_other_model(_model_id: str) -> None:
+    """Somebody named the model of this agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +105,7 @@ class GallerySync:
         pinned: what a gallery must be.
         source: where it comes from.
         fuse: whether the templates of a person are fused (`Index`).
+        other_models: those of which galleries are put in force, too.
     """
 
     def __init__(
@@ -97,6 +116,7 @@ class GallerySync:
         source: PublicationSource,
         *,
         fuse: bool = False,
+        other_models: OtherModels = no_other_model,
     ) -> None:
         self.source_name = settings.source
         self.state = SyncState()
@@ -106,7 +126,9 @@ class GallerySync:
         self._pinned = pinned
         self._source = source
         self._fuse = fuse
+        self._other_models = other_models
         self._ready: deque[Index] = deque(maxlen=1)  # to be taken between two frames
+        self._successor: Head | None = None  # of another model, and in force on the disk
         self._disk_due_s = 0.0
         self._must_reopen = False  # the replica: it is damaged, or was opened on a full disk
         self._concluded = threading.Event()  # an attempt is over
@@ -135,8 +157,15 @@ class GallerySync:
             sync.least_version,
         )
         source = open_gallery_source(sync, settings)
-        fuse = GalleryThresholds.of(manifest).fuse
-        return cls(settings.gallery, sync, pinned, source, fuse=fuse)
+        others = partial(sound_shipped_model, settings.models)
+        return cls(
+            settings.gallery,
+            sync,
+            pinned,
+            source,
+            fuse=GalleryThresholds.of(manifest).fuse,
+            other_models=no_other_model if settings.models.names_embedding else others,
+        )
 
     def __enter__(self) -> GallerySync:
         frames_soon_have_their_turn()
@@ -175,28 +204,56 @@ class GallerySync:
         """A gallery that has come into force since the last call."""
         return self._ready.pop() if self._ready else None
 
+    @property
+    def model_change(self) -> str | None:
+        """In words, if a gallery of another model has been put in force on the disk."""
+        head = self._successor
+        if head is None:
+            return None
+        return (
+            f"gallery version {head.version} is of embedding model {model_in_words(head.model_id)},"
+            " which the agent takes when it starts anew, as models.embedding names none"
+        )
+
+    def check_model(self) -> None:
+        """Raise ModelChangeError if a gallery of another model has been put in force."""
+        if change := self.model_change:
+            raise ModelChangeError(change)
+
     def _load_first(self) -> tuple[Index, frozenset[str]]:
         loaded = self._load_held()
-        if not loaded:
+        ours = [held for held, its in loaded.items() if its.head.model_id == self._pinned.model_id]
+        if not ours:
             return Index(self._nobody(), fuse=self._fuse), frozenset()
-        names = [frozenset(gallery.snapshot.identities) for gallery in loaded]
-        self._note_loaded(loaded[0])
-        return Index(loaded[0].snapshot, fuse=self._fuse), frozenset().union(*names[1:]) - names[0]
+        first = loaded[ours[0]]
+        if ours[0].left_utc_s is not None:
+            _log.warning("gallery version %d, kept from before it, is used", first.head.version)
+        self._note_loaded(first)
+        names = (its.snapshot.identities for its in loaded.values())
+        gone = frozenset().union(*names).difference(first.snapshot.identities)
+        return Index(first.snapshot, fuse=self._fuse), gone
 
-    def _load_held(self) -> list[LoadedGallery]:
-        """All that can be loaded of what is on the disk; nothing while a full one has none."""
+    def _load_held(self) -> dict[StoredVersion, LoadedGallery]:
+        """All that can be loaded of what is on the disk, the version in force first; nothing while
+        a full one has none.
+        """
         try:
             with Replica.open(self._path) as replica:
                 self.state = replace(self.state, purged_through=replica.purged_through)
-                loaded = [self._load(held, replica) for held in replica.held]
-                return [gallery for gallery in loaded if gallery]
+                loaded = {held: self._load(held, replica) for held in replica.held}
+                return {held: its for held, its in loaded.items() if its}
         except NoRoomError as error:
             self._refuse(error)
-            return []
+            return {}
 
     def _load(self, held: StoredVersion, replica: Replica) -> LoadedGallery | None:
+        """A version to begin with. One that is kept may be of any model: its names are wanted."""
         try:
-            return load_held(held, nothing_to_fetch, replica, self._pinned)
+            pinned = self._pinned
+            if held.left_utc_s is not None:
+                head = open_head(held.sealed, pinned.key)
+                pinned = pinned.of_model(head.model_id, head.dimension)
+            return load_held(held, nothing_to_fetch, replica, pinned)
         except SnapshotError as error:
             _log.error("gallery version %d on this disk: %s", held.version, error)
             self.state = replace(self.state, refused=str(error))
@@ -248,7 +305,7 @@ class GallerySync:
             sealed,
             self._source.fetch,
             replica,
-            self._pinned,
+            self._pinned_for(sealed),
             now_utc_s=now_utc_s,
             pause=_Courtesy().pause,
         )
@@ -268,8 +325,13 @@ class GallerySync:
             return
         self._disk_due_s = time.monotonic() + TURN_S + self._settings.poll_s  # should it fail
         held = replica.in_force
-        if held and held.version != self.state.version:
-            self._offer(self._load_or_fetch(held, replica))
+        known = self._successor.version if self._successor else self.state.version
+        try:
+            if held and held.version != known:
+                self._offer(self._load_or_fetch(held, replica))
+        except (SnapshotError, ModelError):  # what was kept before it goes all the same
+            self._wipe(replica)
+            raise
         if self._wipe(replica):
             self._disk_due_s = time.monotonic() + TURN_S
 
@@ -294,9 +356,25 @@ class GallerySync:
 
     def _load_or_fetch(self, held: StoredVersion, replica: Replica) -> LoadedGallery:
         fetch, pause = self._source.fetch, _Courtesy().pause
-        return load_held(held, fetch, replica, self._pinned, pause=pause)
+        return load_held(held, fetch, replica, self._pinned_for(held.sealed), pause=pause)
+
+    def _pinned_for(self, sealed: bytes) -> TrustPolicy:
+        """What a gallery must be: of our model or, as far as that is left to it, of its own.
+
+        Raises:
+            SnapshotError: its head is none.
+            ModelError: that other model is not sound.
+        """
+        model_id = open_head(sealed, self._pinned.key).model_id
+        other = None if model_id == self._pinned.model_id else self._other_models(model_id)
+        return self._pinned.of_model(model_id, other.dimension) if other else self._pinned
 
     def _offer(self, arrived: LoadedGallery) -> None:
+        if arrived.head.model_id != self._pinned.model_id:
+            self._successor = arrived.head
+            _log.warning("%s", self.model_change)
+            return
+        self._successor = None
         self._ready.append(Index(arrived.snapshot, fuse=self._fuse))
         self._note_loaded(arrived)
         _log.info("gallery version %d is in force", arrived.head.version)

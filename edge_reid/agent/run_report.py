@@ -76,9 +76,16 @@ class RunReport:
                 camera.status.quiet()
         self._go_on()
 
-    def stopping(self) -> None:
-        """No frame will be taken any more; the last events are about to be delivered."""
-        self._systemd.stopping()
+    def stopping(self, *, is_over: bool) -> None:
+        """No frame will be taken any more; the last events are about to be delivered.
+
+        Args:
+            is_over: whether the service ends, which must not be said of one that begins anew.
+        """
+        if is_over:
+            self._systemd.stopping()
+        else:
+            self._systemd.beat("starting anew with the embedding model of the gallery")
         self._wall_s = time.monotonic() - self._began_s
 
     def deliver(self, patience_s: float | None = None) -> RunSummary:

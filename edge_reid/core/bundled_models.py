@@ -43,6 +43,8 @@ EMBEDDINGS = (
     LARGE_OPEN_EMBEDDING,
 )
 """All that are shipped."""
+DEFAULT_EMBEDDINGS = (EMBEDDING, MOBILENET_EMBEDDING)
+"""The default, and those of earlier releases, which galleries may be of where nobody named one."""
 CHECKPOINT = "person_reid_osnet.weights.npz"
 """The float weights behind `EMBEDDING`, which fine-tuning starts from."""
 MOBILENET_CHECKPOINT = "person_reid_mobilenetv2.weights.npz"

@@ -7,6 +7,7 @@
     │   └── VideoError           a video file cannot; has its name and the reason apart
     ├── PhotoError               an image cannot be read or kept, or does not show one person
     ├── ModelError               a model file or its manifest is missing, corrupt or of another kind
+    ├── ModelChangeError         the gallery in force is of another model than the agent runs with
     ├── GalleryError             a gallery cannot be read or written
     │   ├── ModelMismatchError   an embedding meets a gallery of another model
     │   ├── NoRoomError          the disk is full; what is there can be read
@@ -74,6 +75,10 @@ class PhotoError(EdgeReidError):
 
 class ModelError(EdgeReidError):
     """A model file or its manifest is missing, corrupt or of another kind."""
+
+
+class ModelChangeError(EdgeReidError):
+    """The gallery in force is of another shipped model: the agent is to be started anew with it."""
 
 
 class GalleryError(EdgeReidError):

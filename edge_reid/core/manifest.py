@@ -248,7 +248,7 @@ def shipped_model_of(what: str, model_id: str, remedy: str) -> Path:
     Raises:
         ModelMismatchError: no shipped model has that id.
     """
-    path = _shipped(model_id)
+    path = shipped_with_id(model_id)
     if path is None:
         raise ModelMismatchError(
             f"{what}: expected one of a shipped model, as no other is named, got one of model "
@@ -280,12 +280,15 @@ def shipped_detector_of(what: str, sha256: str, remedy: str) -> Path:
 
 def shipped_name(model_id: str) -> str | None:
     """What the shipped embedding model of that id is called; None: it is none of them."""
-    path = _shipped(model_id)
+    path = shipped_with_id(model_id)
     return path.stem if path else None
 
 
-def _shipped(model_id: str) -> Path | None:
-    """Manifests are read, and not verified, which loading the model does."""
+def shipped_with_id(model_id: str) -> Path | None:
+    """The shipped embedding model of that id; None: this installation has none of it.
+
+    Manifests are read, and not verified, which loading the model does.
+    """
     for name in EMBEDDINGS:
         path = shipped_model(name)
         with suppress(ModelError):  # of that one nothing can be said

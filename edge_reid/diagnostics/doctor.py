@@ -15,13 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.bundled_models import ModelKind, model_mistake
+from edge_reid.core.bundled_models import ModelKind, called, default_model, model_mistake
 from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.config.sync_settings import GallerySyncSettings, UpdateSettings
 from edge_reid.core.config.vision_settings import ModelSettings
-from edge_reid.core.errors import ConfigError, EdgeReidError, GalleryError, ModelError
+from edge_reid.core.errors import (
+    ConfigError,
+    EdgeReidError,
+    GalleryError,
+    ModelError,
+    SnapshotError,
+    UsageError,
+)
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest, model_in_words
 from edge_reid.diagnostics.agent_certificate import (
     ExpectedHolder,
@@ -37,13 +44,13 @@ from edge_reid.diagnostics.camera_heights import (
 )
 from edge_reid.gallery.gallery_head import open_head
 from edge_reid.gallery.gallery_model import models_for_gallery
-from edge_reid.gallery.replica import Replica
+from edge_reid.gallery.replica import Replica, StoredVersion
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.threshold import BEYOND_MEASURED, BEYOND_MEASURED_REMEDY
 from edge_reid.mqtt.broker import Broker, certificate_shown
 from edge_reid.mqtt.connection import connect
-from edge_reid.signing.keys import read_public_key
+from edge_reid.signing.keys import PublicKey, read_public_key
 from edge_reid.signing.model_signature import is_signed
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
@@ -120,10 +127,11 @@ def _with_gallerys_model(subject: CheckedInstallation) -> CheckedInstallation:
     """With the embedding model that `edge-reid run` takes where none is named. What is wrong with
     the gallery is told by its own check.
     """
-    if subject.gallery is None or subject.gallery_sync is not None:
+    if subject.gallery is None:
         return subject
-    with suppress(GalleryError):
-        subject = replace(subject, models=models_for_gallery(subject.models, subject.gallery))
+    with suppress(GalleryError, UsageError):
+        models = models_for_gallery(subject.models, subject.gallery, subject.gallery_sync)
+        return replace(subject, models=models)
     return subject
 
 
@@ -276,22 +284,41 @@ def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettin
     if not path.exists():
         return Diagnosis("gallery", Verdict.OK, f"{follows}; none has come yet")
     with Replica.open(path) as replica:
-        held = replica.in_force
-    if held is None:
+        held, in_force = replica.held, replica.in_force
+    if in_force is None:
         return Diagnosis("gallery", Verdict.OK, f"{follows}; none has come yet")
-    head = open_head(held.sealed, key)
+    head = open_head(in_force.sealed, key)
     manifest = _sound_manifest(models.embedding)
     detail = f"{follows}; {head.identities} identities, version {head.version}"
     if manifest is None:
         return _not_compared(detail)
-    if head.model_id != manifest.model_id:
-        remedy = "edge-reid gallery publish, from a gallery of this model, or name the other model"
-        waits = (
-            f"{detail}, of model {model_in_words(head.model_id)}: nobody is recognised before one "
-            f"of {model_in_words(manifest.model_id)}"
-        )
-        return Diagnosis("gallery", Verdict.WARNING, waits, remedy)
-    return Diagnosis("gallery", Verdict.OK, f"{detail}, same model")
+    if head.model_id == manifest.model_id:
+        return Diagnosis("gallery", Verdict.OK, f"{detail}, same model{_why_this_model(models)}")
+    usable = [kept.version for kept in held if _is_of(kept, key, manifest.model_id)]
+    until = f"version {usable[0]}, kept from before, is used" if usable else "nobody is recognised"
+    waits = (
+        f"{detail}, of model {model_in_words(head.model_id)}: {until} until one of "
+        f"{model_in_words(manifest.model_id)} comes"
+    )
+    remedy = "edge-reid gallery publish, from a gallery of this model, or name the other model"
+    return Diagnosis("gallery", Verdict.WARNING, waits, remedy)
+
+
+def _is_of(held: StoredVersion, key: PublicKey, model_id: str) -> bool:
+    with suppress(SnapshotError):
+        return open_head(held.sealed, key).model_id == model_id
+    return False
+
+
+def _why_this_model(models: ModelSettings) -> str:
+    """What to say of the model of a published gallery that was taken in the default's place."""
+    default = default_model("embedding")
+    if models.names_embedding or models.embedding == default:
+        return ""
+    return (
+        f", taken as models.embedding names none; the default, {called(default)}, is taken once a "
+        "gallery of it is published"
+    )
 
 
 def _updates(update: UpdateSettings) -> Diagnosis:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -79,6 +79,10 @@ class TrustPolicy:
     """Most bytes of all blobs, and of the vectors in memory."""
     least_version: int = 0
     """Older versions are refused, whatever the device has had."""
+
+    def of_model(self, model_id: str, dimension: int) -> TrustPolicy:
+        """The same for a gallery of another model."""
+        return replace(self, model_id=model_id, dimension=dimension)
 
 
 def seal(head: Head, key: SigningKey) -> bytes:

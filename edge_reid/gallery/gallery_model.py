@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from edge_reid.core.config.sync_settings import GallerySyncSettings
 from edge_reid.core.config.vision_settings import ModelSettings
-from edge_reid.core.manifest import shipped_model_of
+from edge_reid.core.errors import NoRoomError, SnapshotError
+from edge_reid.core.manifest import shipped_model_of, shipped_with_id
+from edge_reid.gallery.gallery_head import open_head
+from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
+from edge_reid.signing.keys import PublicKey, read_public_key
 
 
 def model_of_gallery(path: Path) -> Path:
@@ -24,12 +30,53 @@ def model_of_gallery(path: Path) -> Path:
     )
 
 
-def models_for_gallery(models: ModelSettings, path: Path) -> ModelSettings:
-    """Model settings that, where they name no embedding model, take the gallery's.
+def model_of_replica(path: Path, key: PublicKey) -> Path | None:
+    """The shipped model that a device's copy of a published gallery is of.
+
+    Where this installation has not the model of the version in force, as after a release was taken
+    back, it is that of the version before, if that is kept.
+
+    Args:
+        path: of the copy, which may not be there yet.
+        key: that the publisher signs with; what another has signed counts for nothing.
+
+    Returns:
+        None: there is no version yet, none is of a shipped model, or a full disk lets none be read.
 
     Raises:
-        ModelMismatchError, GalleryError: as `model_of_gallery`.
+        GalleryError: the file is of another kind.
     """
-    if "embedding" in models.model_fields_set:
+    if not path.exists():
+        return None
+    try:
+        with Replica.open(path) as replica:
+            held = replica.held
+    except NoRoomError:  # which the sync tells of, and bears
+        return None
+    for version in held:
+        with suppress(SnapshotError):
+            if found := shipped_with_id(open_head(version.sealed, key).model_id):
+                return found
+    return None
+
+
+def models_for_gallery(
+    models: ModelSettings, path: Path, sync: GallerySyncSettings | None
+) -> ModelSettings:
+    """Model settings that, where they name no embedding model, take the gallery's.
+
+    Args:
+        models: the settings.
+        path: of the gallery, or of the copy of the published one.
+        sync: what the copy follows; None: the gallery is the device's own.
+
+    Raises:
+        ModelMismatchError, GalleryError: as `model_of_gallery` and `model_of_replica`.
+        UsageError: the public key cannot be read.
+    """
+    if models.names_embedding:
         return models
-    return models.model_copy(update={"embedding": model_of_gallery(path)})
+    if sync is None:
+        return models.with_gallerys(model_of_gallery(path))
+    found = model_of_replica(path, read_public_key(sync.public_key))
+    return models.with_gallerys(found) if found else models

@@ -1,7 +1,8 @@
 """The signature of a model: over its manifest, which names the model by its hash.
 
-`models/NAME.sig` beside `models/NAME.json`: 128 hex digits, made by `edge-reid bundle --key`. The
-hash alone proves nothing, since whoever changes a model can change its manifest too.
+`NAME.sig` beside `NAME.json`, in a bundle and in our wheel inside it: 128 hex digits, made by
+`edge-reid bundle --key`. The hash alone proves nothing, since whoever changes a model can change
+its manifest too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from edge_reid.core.errors import ModelError
 from edge_reid.core.manifest import manifest_path
 from edge_reid.signing.keys import SIGNATURE_BYTES, PublicKey, SigningKey
 
+SIGNATURE_SUFFIX = ".sig"
 _CONTEXT = b"edge-reid.model/1\n"
 """Prefix of what is signed: the same key signs bundles and heads, and no signature of one of them
 must be valid for another."""
@@ -21,7 +23,7 @@ _TEXT = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * SIGNATURE_BYTES))
 
 def signature_path(model_path: Path) -> Path:
     """`models/NAME.tflite` → `models/NAME.sig`."""
-    return model_path.with_suffix(".sig")
+    return model_path.with_suffix(SIGNATURE_SUFFIX)
 
 
 def sign_model(manifest: bytes, key: SigningKey) -> bytes:

@@ -25,8 +25,9 @@ from support.policies import CameralessParts, without_camera
 from support.tcp_gate import Gate
 
 from edge_reid.agent import gallery_sync
-from edge_reid.agent.gallery_sync import GallerySync
-from edge_reid.core.errors import EdgeReidError, SnapshotError
+from edge_reid.agent.gallery_sync import GallerySync, OtherModels
+from edge_reid.core.errors import EdgeReidError, ModelChangeError, ModelError, SnapshotError
+from edge_reid.core.manifest import EmbeddingManifest
 from edge_reid.core.types import Known
 from edge_reid.gallery import replica_file
 from edge_reid.gallery.replica import Replica
@@ -183,6 +184,116 @@ def test_a_gallery_of_another_model_is_not_loaded_and_its_own_is_once_it_comes(
         anew.publish(FolderTarget(workshop.out, GALLERY), supersede=True)
         assert "person 1" in taken(sync)
         eventually(lambda: sync.state.refused is None)
+
+
+OTHER = MANIFEST.model_copy(update={"sha256": 64 * "f"})
+
+
+@contextmanager
+def with_other_models(
+    workshop: Workshop,
+    tmp_path: Path,
+    ours: EmbeddingManifest = MANIFEST,
+    *,
+    keep_previous_s: float = 1000,
+    **others: OtherModels,
+) -> Iterator[GallerySync]:
+    """One that may go over to those."""
+    given = settings(workshop, tmp_path, keep_previous_s=keep_previous_s)
+    assert given.gallery_sync is not None
+    source = FolderSource(workshop.out, GALLERY, poll_s=0.1)
+    pinned = workshop.pinned(model_id=ours.model_id)
+    sync = GallerySync(given.gallery, given.gallery_sync, pinned, source, **others)
+    with sync:
+        yield sync
+
+
+def both(model_id: str) -> EmbeddingManifest | None:
+    return {manifest.model_id: manifest for manifest in (MANIFEST, OTHER)}.get(model_id)
+
+
+def publish_of_other_model(workshop: Workshop, tmp_path: Path) -> None:
+    """Of two of the people, and one more, enrolled anew."""
+    with Workshop(tmp_path / "enrolled anew", people=2, model_id=OTHER.model_id) as anew:
+        anew.key = workshop.key
+        anew.store.add_all(portraits("zoe", OTHER.model_id))
+        anew.publish(FolderTarget(workshop.out, GALLERY), supersede=True)
+
+
+def test_a_gallery_of_another_model_is_stored_and_the_agent_told_to_start_anew(
+    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with with_other_models(workshop, tmp_path, other_models=both) as sync:
+        assert sync.first.version or taken(sync)
+        sync.check_model()
+        publish_of_other_model(workshop, tmp_path)
+        eventually(lambda: sync.model_change is not None)
+        with pytest.raises(ModelChangeError, match="gallery version 2 is of embedding model ffff"):
+            sync.check_model()
+        assert sync.take() is None
+        eventually(lambda: sync.state.checked_utc_s is not None and sync.state.refused is None)
+        assert sync.state.version == 1
+    with Replica.open(tmp_path / "device.db") as replica:
+        assert replica.in_force is not None
+        assert replica.in_force.version == 2
+    assert len(lines_of(caplog)) == 1, "once, although it is looked at again and again"
+    caplog.clear()
+    with with_other_models(workshop, tmp_path, OTHER, other_models=both) as sync:
+        assert sync.first.identities == ("person 0", "person 1", "zoe")
+        assert sync.gone == {"person 2"}
+        assert sync.state.refused is None
+        assert lines_of(caplog) == [], "the version before is of another model, as it may be"
+        with Replica.open(tmp_path / "device.db") as replica:
+            replica.roll_back(time.time())
+        eventually(lambda: "gallery version 1 is of" in str(sync.model_change))
+
+
+def test_a_model_that_is_not_sound_is_refused_before_its_gallery_is_stored(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    def spoilt(model_id: str) -> EmbeddingManifest | None:
+        raise ModelError(f"model {model_id}.tflite: does not match its manifest")
+
+    with with_other_models(workshop, tmp_path, other_models=spoilt) as sync:
+        assert sync.first.version or taken(sync)
+        publish_of_other_model(workshop, tmp_path)
+        eventually(lambda: "does not match its manifest" in str(sync.state.refused))
+        sync.check_model()
+        with Replica.open(tmp_path / "device.db") as replica:
+            assert replica.highest == 1
+
+
+def test_a_release_without_the_model_goes_on_with_the_version_kept_from_before(
+    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a release was taken back, until a gallery of its model is published."""
+    with with_other_models(workshop, tmp_path, other_models=both) as sync:
+        assert sync.first.version or taken(sync)
+        publish_of_other_model(workshop, tmp_path)
+        eventually(lambda: sync.model_change is not None)
+    caplog.clear()
+    with with_other_models(workshop, tmp_path) as sync:
+        assert sync.first.identities == ("person 0", "person 1", "person 2")
+        assert f"got model {OTHER.model_id}" in str(sync.state.refused)
+        assert "gallery version 1, kept from before it, is used" in lines_of(caplog)
+        workshop.store.remove("person 2")
+        workshop.publish(supersede=True)
+        assert taken(sync).identities == ("person 0", "person 1")
+        eventually(lambda: sync.state.refused is None)
+
+
+def test_what_is_kept_goes_in_time_also_where_the_version_in_force_cannot_be_used(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """Whoever was removed is on the disk no longer than was said."""
+    with with_other_models(workshop, tmp_path, other_models=both) as sync:
+        assert sync.first.version or taken(sync)
+        publish_of_other_model(workshop, tmp_path)
+        eventually(lambda: sync.model_change is not None)
+    with with_other_models(workshop, tmp_path, keep_previous_s=0) as sync:
+        assert sync.first.version == 1
+        with Replica.open(tmp_path / "device.db") as replica:
+            eventually(lambda: [held.version for held in replica.held] == [2])
 
 
 def spoil_root(path: Path, version: int) -> None:

@@ -13,11 +13,20 @@ from support import campus
 from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import free_port
 
-from edge_reid.core.bundled_models import DETECTOR, DETECTORS, EMBEDDING, shipped_model
+from edge_reid.core.bundled_models import (
+    DETECTOR,
+    DETECTORS,
+    EMBEDDING,
+    MOBILENET_EMBEDDING,
+    OPEN_EMBEDDING,
+    shipped_model,
+)
 from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.diagnostics.doctor import look_at_camera
 from edge_reid.signing.keys import SigningKey, read_public_key
+
+OLD = MOBILENET_EMBEDDING.removesuffix(".tflite")
 
 
 @pytest.fixture
@@ -198,13 +207,38 @@ def test_a_device_that_follows_a_published_gallery(edge_reid, tmp_path, samples)
     edge_reid("gallery", "enroll", name, photos[0].crop, "--gallery", gallery)
     publish = ("gallery", "publish", "--gallery", gallery, "--site", "lab", "--to", out)
     assert edge_reid(*publish, "--key", tmp_path / "gallery-signing.key").code == 0
-    _take(tmp_path / "replica.db", out)
+    _take(tmp_path / "replica.db", out, EMBEDDING)
     said = " ".join(edge_reid("doctor", "--config", config).out.split())
     assert "1 identities, version" in said
     assert ", same model" in said
+    assert "names none" not in said, "it is the default's"
+
+    gallery = tmp_path / "of another model.db"
+    edge_reid("gallery", "init", gallery, "--model", OLD)
+    edge_reid("gallery", "enroll", name, photos[0].crop, "--gallery", gallery)
+    publish = ("gallery", "publish", "--gallery", gallery, "--site", "lab", "--to", out)
+    assert edge_reid(*publish, "--supersede", "--key", tmp_path / "gallery-signing.key").code == 0
+    _take(tmp_path / "replica.db", out, MOBILENET_EMBEDDING)
+    said = " ".join(edge_reid("doctor", "--config", config).out.split())
+    assert f"✓ embedding model {OLD}, model_id" in said
+    assert (
+        ", same model, taken as models.embedding names none; the default, "
+        f"{Path(EMBEDDING).stem}, is taken once a gallery of it is published"
+    ) in said
+    named = Path(OPEN_EMBEDDING).stem, Path(EMBEDDING).stem
+    for model, until in zip(
+        named, ("nobody is recognised until", "kept from before, is used until"), strict=True
+    ):
+        text = config.read_text().partition("[models]")[0]
+        config.write_text(f'{text}[models]\nembedding = "{model}"\n')
+        outcome = edge_reid("doctor", "--config", config)
+        said = " ".join(outcome.out.split())
+        assert outcome.code == 0
+        assert f"of model {OLD} (" in said
+        assert until in said
 
 
-def _take(replica_path, folder):
+def _take(replica_path, folder, model):
     """What the device's own sync does with a folder."""
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.gallery.gallery_head import TrustPolicy
@@ -214,7 +248,7 @@ def _take(replica_path, folder):
     from edge_reid.transfer.folder import FolderSource
     from edge_reid.transfer.gallery_transfer import GALLERY
 
-    manifest = load_embedding_manifest(shipped_model(EMBEDDING))
+    manifest = load_embedding_manifest(shipped_model(model))
     key = read_public_key(folder.parent / "gallery-signing.pub")
     pinned = TrustPolicy(key, "lab", manifest.model_id, manifest.dimension, 1 << 24)
     source = FolderSource(folder, GALLERY, poll_s=0.1)

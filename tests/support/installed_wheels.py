@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from support.outcome import Outcome
@@ -13,6 +14,7 @@ from support.outcome import Outcome
 from deploy.bundle.own_wheel import own_wheel
 from deploy.bundle.wheel import read_wheel
 from deploy.bundle.wheel_models import wheel_for_site
+from edge_reid.signing.keys import SigningKey
 
 
 def build(folder: Path) -> Path:
@@ -21,10 +23,10 @@ def build(folder: Path) -> Path:
         return Path(shutil.copy(wheel.path, folder))
 
 
-def for_site(whole: Path, embedding: str | None, folder: Path) -> Path:
-    """The same as in the bundle of a site that runs that shipped model."""
+def for_site(whole: Path, embeddings: Collection[str], folder: Path, **key: SigningKey) -> Path:
+    """The same as in the bundle of a site whose devices may run these shipped models."""
     folder.mkdir(exist_ok=True)
-    with wheel_for_site(read_wheel(whole), embedding) as wheel:
+    with wheel_for_site(read_wheel(whole), embeddings, **key) as wheel:
         return Path(shutil.copy(wheel.path, folder))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STARTING_S = 60.0
@@ -40,3 +42,19 @@ class Listener:
             if "WATCHDOG=1" in self.hear(0.1):
                 longest_s, last_s = max(longest_s, now_s - last_s), now_s
         return max(longest_s, now_s - last_s)
+
+    @contextmanager
+    def overhearing(self) -> Iterator[list[str]]:
+        """All that is said meanwhile, which an agent else waits for somebody to take."""
+        heard: list[str] = []
+        ended = threading.Event()
+
+        def listen() -> None:
+            while not ended.is_set():
+                heard.extend(filter(None, [self.hear(0.1)]))
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        yield heard
+        ended.set()
+        thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.agent.observers import Observer
     from edge_reid.cli.run_progress import RunScreen
     from edge_reid.core.config.agent_settings import AgentSettings
+
+_log = logging.getLogger(__name__)
 
 
 @takes_login(url=None)
@@ -91,9 +94,11 @@ def run(
     from functools import partial
 
     from edge_reid.agent.app import Outputs
+    from edge_reid.cli.fresh_start import start_anew
     from edge_reid.cli.option_names import keys_of, options_named
     from edge_reid.cli.run_log import errors_logged, log_run
     from edge_reid.core.config.settings_file import check_model_files, load_settings
+    from edge_reid.core.errors import ModelChangeError
 
     overrides = {
         "site": site,
@@ -122,27 +127,47 @@ def run(
         check_model_files(settings, str(config or "command line"))
         if settings.mqtt.url is None:
             _check_of_use(*login.typed(context), *(["outbox"] if outbox else []))
+        settings = _with_gallerys_model(settings)
+        if settings.gallery_sync:
+            _tell_of_gallerys_model(settings)
         screen = None if log_format is LogFormat.JSON else _screen(events, quiet=quiet)
-        _watch(
-            _with_gallerys_model(settings),
-            Outputs(events=events, annotate=annotate),
-            lambda: _with_gallerys_model(load()),
-            screen,
-        )
+        try:
+            _watch(
+                settings,
+                Outputs(events=events, annotate=annotate),
+                lambda: _with_gallerys_model(load()),
+                screen,
+            )
+        except ModelChangeError:  # the log has it
+            start_anew()
 
 
 def _with_gallerys_model(settings: AgentSettings) -> AgentSettings:
-    """The settings with the embedding model of the device's own gallery, if they name none.
+    """The settings with the embedding model of the device's gallery, if they name none.
 
     Raises:
-        GalleryError: that gallery cannot be read, or is of no shipped model.
+        GalleryError: that gallery cannot be read or, being the device's own, is of no shipped
+            model.
+        UsageError: the key of a published gallery cannot be read.
     """
     from edge_reid.gallery.gallery_model import models_for_gallery
 
-    if settings.gallery_sync:
-        return settings
-    models = models_for_gallery(settings.models, settings.gallery)
+    models = models_for_gallery(settings.models, settings.gallery, settings.gallery_sync)
     return settings.model_copy(update={"models": models})
+
+
+def _tell_of_gallerys_model(settings: AgentSettings) -> None:
+    """A new release may have another default, to which nobody on site need do anything."""
+    from edge_reid.core.bundled_models import called, default_model
+
+    taken, default = settings.models.embedding, default_model("embedding")
+    if not settings.models.names_embedding and taken != default:
+        _log.warning(
+            "embedding model %s is taken, that of the gallery on this device, as models.embedding "
+            "names none; the default, %s, is taken once a gallery of it is published",
+            called(taken),
+            called(default),
+        )
 
 
 def _screen(events: str | None, *, quiet: bool) -> RunScreen:

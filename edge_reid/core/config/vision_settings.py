@@ -50,9 +50,10 @@ class ModelSettings(Section):
     embedding: EmbeddingFile = Field(default_factory=lambda: default_model("embedding"))
     """Embedding model: the name of a shipped one such as `person_reid_mobilenetv2_160x80_int8`, or
     a `.tflite` with its manifest beside it. A gallery is of one model: with another one people are
-    enrolled anew. Default: the shipped model that the gallery is of; with `[gallery_sync]`,
-    `person_reid_osnet_160x80_int8` or, where a bundle left that out, the shipped one that it
-    brought."""
+    enrolled anew. Default: the shipped model that the gallery is of, also of one that
+    `[gallery_sync]` has fetched: when another is published that is of another shipped model, the
+    agent goes over to it. Before the first, `person_reid_osnet_160x80_int8` or, where a bundle left
+    that out, the shipped one that it brought."""
     runtime: RuntimeName = "auto"
     """`auto` takes LiteRT if it is installed, else tflite-runtime."""
     threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=threads_for_inference)
@@ -63,6 +64,17 @@ class ModelSettings(Section):
     """Public key of those who sign releases and, with them, manifests of models. A model signed
     with another key is refused; an unsigned one runs, with a warning. Default: no signature is
     checked."""
+
+    @property
+    def names_embedding(self) -> bool:
+        """Whether somebody named the embedding model; else it is that of the gallery."""
+        return "embedding" in self.model_fields_set
+
+    def with_gallerys(self, embedding: Path) -> ModelSettings:
+        """A copy with the embedding model of its gallery, which still counts as named by nobody."""
+        return self.model_construct(
+            self.model_fields_set, **(dict(self) | {"embedding": embedding})
+        )
 
 
 class DetectSettings(Section):

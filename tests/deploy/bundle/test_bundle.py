@@ -21,9 +21,11 @@ from support.sites import SITE, WIFI, equip, write_site
 from deploy.bundle.bundle_words import make
 from deploy.bundle.own_wheel import own_wheel
 from edge_reid.core.bundled_models import (
+    DEFAULT_EMBEDDINGS,
     DETECTOR,
     DETECTORS,
     EMBEDDING,
+    MOBILENET_EMBEDDING,
     OPEN_EMBEDDING,
     SMALLER_EMBEDDING,
     shipped_model,
@@ -141,7 +143,7 @@ def test_a_bundle_for_one_device_has_all_it_needs(made: Workstation):
         *(f"config/secrets/{it}" for it in ("ca.crt", "agent.crt", "agent.key")),
         *("config/secrets/gallery-signing.pub", "config/secrets/release-signing.pub"),
     }
-    assert f"models/{EMBEDDING}" in there
+    assert f"models/{DETECTOR}" in there
     assert {"manifest.json", "manifest.sig", "sbom.cdx.json"} <= there
     manifest = json.loads((folder / "manifest.json").read_text())
     assert (manifest["version"], manifest["box"]) == ("0.1.0", "gate-1")
@@ -158,7 +160,6 @@ def test_the_manifests_of_models_are_signed_with_the_bundle(made: Workstation):
     config = read_toml(folder / "config/gate.toml")
     assert config["models"] == {
         "detector": f"/opt/edge-reid/current/models/{DETECTOR}",
-        "embedding": f"/opt/edge-reid/current/models/{EMBEDDING}",
         "public_key": "/etc/edge-reid/secrets/release-signing.pub",
     }
 
@@ -295,6 +296,24 @@ def test_a_first_gallery_comes_along_with_its_device_only(workstation: Workstati
     assert not (workstation.unpacked("all.tar.zst") / "gallery").exists()
 
 
+def test_a_first_gallery_may_be_of_an_earlier_default_where_the_site_names_no_model(
+    workstation: Workstation,
+):
+    """As the bundle has that one, and the device runs the model of its gallery."""
+    folder, its = workstation.folder, load_embedding_manifest(shipped_model(MOBILENET_EMBEDDING))
+    GalleryStore.create(folder / "gallery.db", its.model_id, its.dimension).close()
+    text = SITE.replace('[agent.gallery_sync]\nsource = "mqtt"\n', "")
+    text = text.replace("[files]", '[files]\ngallery = "gallery.db"')
+    write_site(folder, text)
+    assert workstation.bundle("--device", "gate-1").code == 0
+    models = f'[agent.models]\nembedding = "{OPEN}"\n[agent.detect]'
+    write_site(folder, text.replace("[agent.detect]", models))
+    assert (
+        f"got {MOBILENET_EMBEDDING.removesuffix('.tflite')} ("
+        in workstation.bundle("--device", "gate-1").complaint
+    )
+
+
 def test_a_first_gallery_of_another_model_is_refused(workstation: Workstation):
     folder = workstation.folder
     GalleryStore.create(folder / "gallery.db", "0" * 16, 256).close()
@@ -351,12 +370,21 @@ def naming(embedding: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "embedding"), [(SITE, EMBEDDING), (naming(OPEN), OPEN_EMBEDDING)], ids=["", OPEN]
+    ("text", "embeddings", "files"),
+    [
+        (SITE, DEFAULT_EMBEDDINGS, {DETECTOR}),
+        (naming(OPEN), (OPEN_EMBEDDING,), {DETECTOR, OPEN_EMBEDDING}),
+    ],
+    ids=["", OPEN],
 )
 def test_a_bundle_has_no_embedding_model_but_that_of_its_site(
-    workstation: Workstation, text: str, embedding: str
+    workstation: Workstation, text: str, embeddings: tuple[str, ...], files: set[str]
 ):
-    """Neither as a file nor in our wheel, which has them all; and its SBOM names what is there."""
+    """Neither as a file nor in our wheel, which has them all; and its SBOM names what is there.
+
+    Where the site names none, it has the default and those that were the default before, inside
+    the wheel.
+    """
     workstation.wheel = wheels.own_with_models(workstation.folder)
     write_site(workstation.folder, text)
     for out in ("box.tar.zst", "again.tar.zst"):
@@ -367,8 +395,8 @@ def test_a_bundle_has_no_embedding_model_but_that_of_its_site(
     wheel = folder / "wheels/edge_reid-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         there = {Path(name).name for name in archive.namelist() if name.endswith(".tflite")}
-    assert there == {*DETECTORS, embedding}
-    assert {file.name for file in folder.glob("models/*.tflite")} == {DETECTOR, embedding}
+    assert there == {*DETECTORS, *embeddings}
+    assert {file.name for file in folder.glob("models/*.tflite")} == files
     parts = json.loads((folder / "sbom.cdx.json").read_text())["components"]
     models = [part["name"] for part in parts if part["type"] == "machine-learning-model"]
     assert models == sorted(Path(name).stem for name in there)

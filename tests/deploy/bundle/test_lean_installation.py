@@ -25,7 +25,7 @@ WHAT_IS_SAID = (
 def lean(whole_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Of the bundle of a site that names the open model."""
     folder = tmp_path_factory.mktemp("lean")
-    wheel = installed_wheels.for_site(whole_wheel, OPEN_EMBEDDING, folder)
+    wheel = installed_wheels.for_site(whole_wheel, [OPEN_EMBEDDING], folder)
     return Installation(wheel, folder / "installed")
 
 
@@ -95,7 +95,7 @@ def test_the_doctor_looks_at_a_camera_with_every_detector(
 
 
 def test_a_site_with_a_model_of_its_own_has_none_by_name(whole_wheel: Path, tmp_path: Path) -> None:
-    wheel = installed_wheels.for_site(whole_wheel, None, tmp_path)
+    wheel = installed_wheels.for_site(whole_wheel, [], tmp_path)
     bare = Installation(wheel, tmp_path / "installed")
     refused = bare.edge_reid("gallery", "init", "people.db", cwd=tmp_path)
     assert refused.code == 1

@@ -8,6 +8,7 @@ import hashlib
 import io
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -17,6 +18,7 @@ from support import small_wheels as wheels
 from deploy.bundle.wheel import read_wheel
 from deploy.bundle.wheel_models import models_inside, wheel_for_site
 from edge_reid.core.bundled_models import (
+    DEFAULT_EMBEDDINGS,
     DETECTORS,
     EMBEDDING,
     EMBEDDINGS,
@@ -24,6 +26,8 @@ from edge_reid.core.bundled_models import (
     shipped_model,
 )
 from edge_reid.core.errors import BundleError, ModelError
+from edge_reid.signing.keys import SigningKey
+from edge_reid.signing.model_signature import is_signed
 
 MODELS = PurePosixPath("edge_reid/models")
 
@@ -33,12 +37,12 @@ def files_in(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-@pytest.mark.parametrize("embedding", [EMBEDDING, OPEN_EMBEDDING, None])
-def test_one_embedding_model_stays_and_all_detectors(
-    whole_wheel: Path, tmp_path: Path, embedding: str | None
+@pytest.mark.parametrize("embeddings", [[EMBEDDING], [OPEN_EMBEDDING], DEFAULT_EMBEDDINGS, []])
+def test_embedding_models_of_the_site_stay_and_all_detectors(
+    whole_wheel: Path, tmp_path: Path, embeddings: Sequence[str]
 ) -> None:
-    lean = files_in(installed_wheels.for_site(whole_wheel, embedding, tmp_path))
-    stay = [Path(name).stem for name in (*DETECTORS, *([embedding] if embedding else []))]
+    lean = files_in(installed_wheels.for_site(whole_wheel, embeddings, tmp_path))
+    stay = [Path(name).stem for name in (*DETECTORS, *embeddings)]
     inside = {name for name in lean if PurePosixPath(name).parent == MODELS}
     assert inside == {
         f"{MODELS}/README.md",
@@ -54,11 +58,30 @@ def test_one_embedding_model_stays_and_all_detectors(
 def test_the_record_lists_every_file_that_is_left_with_its_hash(
     whole_wheel: Path, tmp_path: Path
 ) -> None:
-    inside = files_in(installed_wheels.for_site(whole_wheel, OPEN_EMBEDDING, tmp_path))
+    key = SigningKey.generate()
+    inside = files_in(installed_wheels.for_site(whole_wheel, [OPEN_EMBEDDING], tmp_path, key=key))
     record = next(name for name in inside if name.endswith(".dist-info/RECORD"))
     rows = {row[0]: row[1:] for row in csv.reader(io.StringIO(inside[record].decode()))}
     assert rows.pop(record) == ["", ""]
     assert rows == {name: listed(body) for name, body in inside.items() if name != record}
+
+
+def test_every_model_that_stays_is_signed(whole_wheel: Path, tmp_path: Path) -> None:
+    """And the wheel of another bundle has the signatures of who makes this one."""
+    keys = [SigningKey.generate(), SigningKey.generate()]
+    wheel = whole_wheel
+    for number, key in enumerate(keys):
+        folder = tmp_path / str(number)
+        wheel = installed_wheels.for_site(wheel, DEFAULT_EMBEDDINGS, folder, key=key)
+        again = installed_wheels.for_site(wheel, DEFAULT_EMBEDDINGS, folder / "again", key=key)
+        assert again.read_bytes() == wheel.read_bytes()
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+        models = {model.name for model in (folder / MODELS).glob("*.tflite")}
+        assert models == {*DETECTORS, *DEFAULT_EMBEDDINGS}
+        assert all(is_signed(folder / MODELS / model, key.public) for model in models)
+    unsigned = files_in(installed_wheels.for_site(wheel, [EMBEDDING], tmp_path))
+    assert not [name for name in unsigned if name.endswith(".sig")]
 
 
 def listed(body: bytes) -> list[str]:
@@ -70,7 +93,7 @@ def test_the_same_sources_give_the_same_bytes(whole_wheel: Path, tmp_path: Path)
     (tmp_path / "again").mkdir()
     again = installed_wheels.build(tmp_path / "again")
     one, other = (
-        installed_wheels.for_site(wheel, OPEN_EMBEDDING, tmp_path / str(number)).read_bytes()
+        installed_wheels.for_site(wheel, [OPEN_EMBEDDING], tmp_path / str(number)).read_bytes()
         for number, wheel in enumerate((whole_wheel, again))
     )
     assert one == other
@@ -82,7 +105,7 @@ def test_what_is_inside_is_said_by_its_manifests(whole_wheel: Path) -> None:
 
 def test_a_wheel_without_models_stays_as_it_is(tmp_path: Path) -> None:
     given = read_wheel(wheels.own(tmp_path))
-    with wheel_for_site(given, EMBEDDING) as same:
+    with wheel_for_site(given, [EMBEDDING]) as same:
         assert same is given
 
 
@@ -90,15 +113,15 @@ def test_a_wheel_without_the_model_of_the_site_is_refused(
     whole_wheel: Path, tmp_path: Path
 ) -> None:
     """Such as one that was taken out of a bundle."""
-    lean = installed_wheels.for_site(whole_wheel, OPEN_EMBEDDING, tmp_path)
+    lean = installed_wheels.for_site(whole_wheel, [OPEN_EMBEDDING], tmp_path)
     with pytest.raises(BundleError) as caught:
-        installed_wheels.for_site(lean, EMBEDDING, tmp_path / "leaner")
+        installed_wheels.for_site(lean, [EMBEDDING], tmp_path / "leaner")
     assert str(caught.value) == (
         f"wheel {lean}: expected the site's embedding model {EMBEDDING} in it, got "
         f"{OPEN_EMBEDDING}; give the wheel of this release, or a path as embedding in "
         "[agent.models]"
     )
-    again = installed_wheels.for_site(lean, OPEN_EMBEDDING, tmp_path / "again")
+    again = installed_wheels.for_site(lean, [OPEN_EMBEDDING], tmp_path / "again")
     assert again.read_bytes() == lean.read_bytes()
 
 
@@ -111,7 +134,7 @@ def test_a_damaged_wheel_is_one_line(whole_wheel: Path, tmp_path: Path, name: st
     body[item.header_offset + len(name) + item.compress_size // 2] ^= 1
     damaged.write_bytes(body)
     with pytest.raises(BundleError, match="expected a wheel, it is damaged: .*; build it anew"):
-        installed_wheels.for_site(damaged, OPEN_EMBEDDING, tmp_path / "lean")
+        installed_wheels.for_site(damaged, [OPEN_EMBEDDING], tmp_path / "lean")
 
 
 def test_a_wheel_that_is_encrypted_is_one_line(whole_wheel: Path, tmp_path: Path) -> None:
@@ -121,7 +144,7 @@ def test_a_wheel_that_is_encrypted_is_one_line(whole_wheel: Path, tmp_path: Path
     body[name - 46 + 8] |= 1  # of the entry in the directory at its end: encrypted
     damaged.write_bytes(body)
     with pytest.raises(BundleError, match="expected a wheel, it is damaged: .*encrypted"):
-        installed_wheels.for_site(damaged, OPEN_EMBEDDING, tmp_path / "lean")
+        installed_wheels.for_site(damaged, [OPEN_EMBEDDING], tmp_path / "lean")
 
 
 @pytest.mark.parametrize(

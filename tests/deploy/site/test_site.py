@@ -156,7 +156,7 @@ def test_the_configuration_on_a_device_names_no_file_of_the_workstation(tmp_path
     for agent in (agent for name in site.devices for agent in site.agents(name)):
         assert str(tmp_path) not in agent.text
         assert str(agent.settings.models.embedding) == "/opt/edge-reid/current/models/my.tflite"
-    assert site.model("embedding") == tmp_path / "my.tflite"
+    assert site.embeddings == (tmp_path / "my.tflite",)
 
 
 def test_a_shipped_model_has_its_name(tmp_path: Path):
@@ -168,7 +168,7 @@ def test_a_shipped_model_has_its_name(tmp_path: Path):
     assert str(yard.settings.models.embedding) == f"{there}/{SMALLER}.tflite"
     assert str(yard.settings.cameras["north"].detect.model) == f"{there}/{FAR}.tflite"
     assert yard.settings.cameras["south"].detect.model == Path(there, DETECTOR)
-    assert site.model("embedding") == shipped_model(f"{SMALLER}.tflite")
+    assert site.embeddings == (shipped_model(f"{SMALLER}.tflite"),)
     assert site.detectors(["yard-1"]) == tuple(map(shipped_model, (DETECTOR, f"{FAR}.tflite")))
     assert site.detectors(["gate-1"]) == (shipped_model(DETECTOR),)
 

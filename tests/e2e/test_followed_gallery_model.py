@@ -1,0 +1,173 @@
+"""A device without `models.embedding` runs the model of the gallery that it follows: an update that
+brings another default changes nothing, and a gallery of another shipped model takes it along.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from support.consumer import Consumer, eventually
+from support.following_device import Command, Desk, FollowingCamera, model_id
+from support.mjpeg_camera import MjpegCamera
+from support.mosquitto import Mosquitto
+from support.systemd_listener import Listener
+
+from edge_reid.core.bundled_models import EMBEDDING, MOBILENET_EMBEDDING
+
+pytestmark = [pytest.mark.e2e, pytest.mark.broker, pytest.mark.timeout(600)]
+
+OLD, NEW = MOBILENET_EMBEDDING, EMBEDDING
+OLD_NAME, NEW_NAME = Path(OLD).stem, Path(NEW).stem
+
+
+@pytest.fixture(scope="module")
+def camera(short_clip: Path) -> Iterator[MjpegCamera]:
+    """Shows the clip for ever."""
+    capture = cv2.VideoCapture(str(short_clip))
+    pictures = [image[..., ::-1] for _, image in iter(capture.read, (False, None))]
+    with MjpegCamera(pictures) as camera:
+        yield camera
+
+
+@pytest.fixture(scope="module")
+def made(
+    photos: dict[str, list[Path]], edge_reid: Command, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Galleries of the same person, by model; the others of the clip are strangers."""
+    desk = Desk(tmp_path_factory.mktemp("desk"), "mqtt://127.0.0.1:1", edge_reid)
+    name, crops = next(iter(photos.items()))
+    return {model: desk.enrol(model, {name: crops}) for model in (OLD, NEW)}
+
+
+@pytest.fixture(scope="module")
+def somebody(photos: dict[str, list[Path]]) -> str:
+    """Who is enrolled."""
+    return next(iter(photos))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, broker: Mosquitto, edge_reid: Command) -> Desk:
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    return Desk(folder, broker.url, edge_reid)
+
+
+@pytest.fixture
+def enrolled(made: dict[str, Path], desk: Desk) -> dict[str, Path]:
+    """Copies of them, as publishing one may number it anew."""
+    return {model: Path(shutil.copy(made[model], desk.folder)) for model in made}
+
+
+@pytest.fixture
+def device(
+    tmp_path: Path, desk: Desk, broker: Mosquitto, camera: MjpegCamera
+) -> Iterator[FollowingCamera]:
+    with Consumer(broker.broker()) as consumer:
+        yield FollowingCamera.set_up(tmp_path / "device", desk, camera.url, consumer)
+
+
+def strangers(device: FollowingCamera, edge_reid: Command) -> str:
+    return edge_reid("gallery", "strangers", "--strangers", device.folder / "strangers.db").out
+
+
+def test_an_update_changes_nothing_until_a_gallery_of_the_new_default_is_published(
+    device: FollowingCamera,
+    desk: Desk,
+    enrolled: dict[str, Path],
+    somebody: str,
+    edge_reid: Command,
+    tmp_path: Path,
+) -> None:
+    desk.publish(enrolled[OLD])
+    with device.running("--model", OLD_NAME):  # the release before, which had it as its default
+        device.await_hit(somebody, OLD)
+        eventually(lambda: "anon-" in strangers(device, edge_reid), 60)
+    assert OLD_NAME not in device.log, "somebody named it"
+    before = strangers(device, edge_reid).split()
+
+    manager = Listener(tmp_path / "notify")
+    with manager.overhearing() as heard, device.running(manager=manager.path) as agent:
+        device.await_status(model_id=model_id(OLD), gallery_version=1, refused=None)
+        device.await_hit(somebody, OLD)
+        assert device.log.count(f"embedding model {OLD_NAME} is taken, that of the gallery") == 1
+        kept = [word for word in before if word.startswith("anon-")]
+        assert kept
+        assert set(kept) <= set(strangers(device, edge_reid).split())
+
+        desk.publish(enrolled[NEW])
+        device.await_status(model_id=model_id(NEW), gallery_version=2, refused=None)
+        device.await_hit(somebody, NEW)
+        assert agent.poll() is None, "one process, whatever the service counts as a restart"
+        assert len([said for said in heard if "READY=1" in said]) == 2
+        assert not [said for said in heard if "STOPPING=1" in said], "or it would be killed"
+        assert len([said for said in heard if "STATUS=starting anew" in said]) == 1
+        assert device.log.count(f"gallery version 2 is of embedding model {NEW_NAME} (") == 1
+        assert not set(kept) & set(strangers(device, edge_reid).split())
+    assert "Traceback" not in device.log
+    assert device.log.count(OLD_NAME) == 1, "and no complaint of the version before"
+
+
+def test_the_first_gallery_says_the_model_and_one_that_is_not_shipped_is_refused(
+    device: FollowingCamera, desk: Desk, enrolled: dict[str, Path], somebody: str
+) -> None:
+    desk.publish(enrolled[OLD])
+    with device.running():
+        device.await_hit(somebody, OLD)
+        desk.publish(desk.foreign_gallery())
+        device.await_refusal("got model ffffffffffffffff")
+        device.await_hit(somebody, OLD)
+        assert (device.status["gallery_version"], device.status["model_id"]) == (1, model_id(OLD))
+        assert len({status["session"] for status in device.statuses}) <= 2, (
+            "it was not started anew"
+        )
+
+
+def test_a_model_that_is_named_stays(
+    device: FollowingCamera, desk: Desk, enrolled: dict[str, Path], somebody: str
+) -> None:
+    """In the settings, or on the command line."""
+    with device.config.open("a", encoding="utf-8") as settings:
+        settings.write(f'[models]\nembedding = "{OLD_NAME}"\n')
+    desk.publish(enrolled[NEW])
+    with device.running("--model", NEW_NAME):
+        device.await_hit(somebody, NEW)
+    with device.running():
+        device.await_refusal(f"expected embeddings of model {OLD_NAME} (")
+        desk.publish(enrolled[OLD])
+        device.await_hit(somebody, OLD)
+        desk.publish(enrolled[NEW])
+        device.await_refusal(f"expected embeddings of model {OLD_NAME} (")
+        device.await_hit(somebody, OLD)
+        assert {status["model_id"] for status in device.statuses[-2:]} == {model_id(OLD)}
+    assert "names none" not in device.log
+
+
+def test_a_recording_goes_on_to_its_end_with_the_model_it_began_with(
+    device: FollowingCamera,
+    desk: Desk,
+    enrolled: dict[str, Path],
+    edge_reid: Command,
+    long_clip: Path,
+    short_clip: Path,
+) -> None:
+    """Begun anew it would tell everything twice. The next run has the other model."""
+    desk.publish(enrolled[OLD])
+    with device.running():
+        device.await_status(model_id=model_id(OLD), gallery_version=1)
+    desk.publish(enrolled[NEW])
+    for model, source in ((OLD, long_clip), (NEW, short_clip)):
+        path = device.folder / f"{model}.jsonl"
+        words = ("run", "--config", device.config, "--source", source, "--events", path, "--quiet")
+        ran = edge_reid(*words, timeout_s=300)
+        assert ran.code == 0, ran.err
+        events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert {event["model_id"] for event in events} == {model_id(model)}
+        assert len({event["event_id"] for event in events}) == len(events)
+        assert (f"gallery version 2 is of embedding model {NEW_NAME} (" in ran.err) == (
+            model == OLD
+        )
