@@ -209,12 +209,11 @@ def main() -> None:
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     shell = BoxShell(out, SSH_PORT)
-    if not (out / "gallery.db").exists():
-        enrol(out)
     site = BootSite(out, BROKER_PORT, shell.public_key)
     root = ArmRoot((options.root or out / "root").resolve(), PACKAGES)
     begins = [it.__name__ for it in CHAPTERS].index(options.begin)
     if begins == 0:
+        enrol(out)  # anew: one that lies there may be of an earlier release's model
         root.make()
         add_kernel(root)
         make_image(root, campus.CLIP, out / "raspios.img")

@@ -52,13 +52,14 @@ def test_with_a_page_it_stays_until_it_is_interrupted(tmp_path: Path) -> None:
 
 @pytest.mark.soak  # `make demo`, which CI runs, checks the same of itself
 def test_hits_reach_the_subscriber_and_the_pictures_are_there(tmp_path):
+    path = os.pathsep.join((str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH", "")))
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--out", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
         timeout=500,
-        env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[1]), "COLUMNS": "100"},
+        env=os.environ | {"PYTHONPATH": path, "COLUMNS": "100"},
     )
     assert done.returncode == 0, done.stderr
     assert "hits, as a separate subscriber receives them" in done.stdout

@@ -145,9 +145,9 @@ def test_int8_that_loses_too_much_is_fine_tuned_until_it_does_not(
     out = tmp_path / "mine.tflite"
     lost = export_run(lopsided, out, ExportOptions("int8", 100.0, 16)).manifest.metrics
     budget = lost["held_out_map_points_lost"] - 0.1
-    options = ExportOptions("int8", budget, 16, fine_tune_most=0.2)
+    options = ExportOptions("int8", budget, 16, fine_tune_most=2.0)
     metrics = export_run(lopsided, out, options).manifest.metrics
-    assert "fine-tuning it for 0.2 minutes" in capsys.readouterr().out
+    assert "fine-tuning it for 2 minutes" in capsys.readouterr().out
     assert metrics["held_out_map_points_lost"] <= budget
     assert metrics["held_out_cosine_mean"] > lost["held_out_cosine_mean"]
 
