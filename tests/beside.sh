@@ -15,11 +15,11 @@ set +m
 trap 'kill -- "-$behind" "-$seen" 2>/dev/null; rm -f "$said"' EXIT
 trap 'exit 129' HUP
 trap 'exit 143' TERM
-trap 'kill -INT -- "-$seen" 2>/dev/null' INT
+trap 'is_cut_short=yes; kill -INT -- "-$seen" 2>/dev/null' INT
 
-wait "$seen"
-status=$?
-while kill -0 "$seen" 2>/dev/null; do # an interrupt cuts the wait short
+is_cut_short=yes
+while [ -n "$is_cut_short" ]; do # by an interrupt: how SEEN ends is waited for anew
+    is_cut_short=
     wait "$seen"
     status=$?
 done

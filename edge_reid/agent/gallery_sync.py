@@ -331,6 +331,7 @@ class GallerySync:
                 self._offer(self._load_or_fetch(held, replica))
         except (SnapshotError, ModelError):  # what was kept before it goes all the same
             self._wipe(replica)
+            self._let_go_of_wiped(replica)
             raise
         if self._wipe(replica):
             self._disk_due_s = time.monotonic() + TURN_S
@@ -353,6 +354,23 @@ class GallerySync:
         if replica.purged_through != self.state.purged_through:
             self._note(purged_through=replica.purged_through)
         return True
+
+    def _let_go_of_wiped(self, replica: Replica) -> None:
+        """Recognise nobody by a version that is wiped, where that in force is of a model that this
+        agent has not: it would not have the older one either if it started now.
+        """
+        held = replica.held
+        if self.state.version in {0, *(version.version for version in held)}:
+            return
+        if open_head(held[0].sealed, self._pinned.key).model_id == self._pinned.model_id:
+            return  # it may yet be mended
+        _log.warning(
+            "gallery version %d, kept from before, is wiped: nobody is recognised until a gallery "
+            "of this agent's model comes",
+            self.state.version,
+        )
+        self._ready.append(Index(self._nobody(), fuse=self._fuse))
+        self._note(version=0, created_utc_s=None)
 
     def _load_or_fetch(self, held: StoredVersion, replica: Replica) -> LoadedGallery:
         fetch, pause = self._source.fetch, _Courtesy().pause

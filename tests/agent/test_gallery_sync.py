@@ -296,6 +296,24 @@ def test_what_is_kept_goes_in_time_also_where_the_version_in_force_cannot_be_use
             eventually(lambda: [held.version for held in replica.held] == [2])
 
 
+def test_once_it_is_gone_nobody_is_recognised_by_it_any_more(
+    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not from memory either, as an agent that starts then has none, until a gallery comes."""
+    with with_other_models(workshop, tmp_path, other_models=both) as sync:
+        assert sync.first.version or taken(sync)
+        publish_of_other_model(workshop, tmp_path)
+        eventually(lambda: sync.model_change is not None)
+    caplog.clear()
+    with with_other_models(workshop, tmp_path, keep_previous_s=0) as sync:
+        assert taken(sync).identities == ()
+        assert sync.state.version == 0
+        assert f"got model {OTHER.model_id}" in str(sync.state.refused)
+        assert len([line for line in lines_of(caplog) if "nobody is recognised" in line]) == 1
+        workshop.publish(supersede=True)
+        assert taken(sync).version == 3
+
+
 def spoil_root(path: Path, version: int) -> None:
     """As a bad card does: the blob that a version begins with is not what it was."""
     with closing(sqlite3.connect(path, timeout=10)) as db, db:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
 
 NEEDED = "virtio_pci", "9pnet_virtio", "9p", "vivid"
 """Modules of the kernel."""
@@ -86,11 +87,14 @@ def boot(kernel: Path, initramfs: Path) -> bool:
     )
     said = False
     assert machine.stdout is not None
+    patience = Timer(TIMEOUT_S, machine.kill)  # which ends its console, too
+    patience.start()
     for line in machine.stdout:
         text = line.decode(errors="replace").rstrip()
         print(text, flush=True)
         said = said or text.endswith(ALL_WELL)
-    machine.wait(TIMEOUT_S)
+    machine.wait()
+    patience.cancel()
     return said
 
 

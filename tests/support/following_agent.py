@@ -56,5 +56,11 @@ def following(workshop: Workshop, tmp_path: Path, **sync: object) -> Iterator[Ga
 
 def taken(sync: GallerySync) -> Index:
     found: list[Index] = []
-    eventually(lambda: bool(found) or bool(found.extend(filter(None, [sync.take()]))), 20)
+
+    def is_taken() -> bool:
+        index = sync.take()
+        found.extend([] if index is None else [index])  # one of nobody is false, too
+        return bool(found)
+
+    eventually(is_taken, 20)
     return found[0]
