@@ -132,4 +132,4 @@ def test_what_cannot_be(edge_reid, gallery, samples, wall, tmp_path):
     nowhere = edge_reid("probe", sample.crop, "--gallery", tmp_path / "no.db")
     assert (nowhere.code, "no such file" in nowhere.complaint) == (1, True)
     rate = edge_reid("probe", sample.crop, "--gallery", gallery, "--target-fpir", 7)
-    assert (rate.code, "target_fpir" in rate.complaint) == (2, True)
+    assert (rate.code, "--target-fpir" in rate.complaint) == (2, True)

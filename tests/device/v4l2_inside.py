@@ -74,10 +74,12 @@ def one_in_use_is_told() -> None:
     words = ["v4l2-ctl", "-d", "0", "--stream-mmap", "--stream-to=/dev/null"]
     other = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(10)
-    with pytest.raises(SourceError, match="no other program uses it"):
-        open_source(settings("0"))
-    other.kill()
-    other.wait()
+    try:
+        with pytest.raises(SourceError, match="no other program uses it"):
+            open_source(settings("0"))
+    finally:
+        other.kill()
+        other.wait()
     print("v4l2: a camera in use is told", flush=True)
 
 

@@ -94,6 +94,9 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.tflite").write_bytes(b"TFL3")
     with pytest.raises(TrainingError, match=r"got an exported model; give the weights\.npz"):
         TrainingStart.of(str(tmp_path / "mine.tflite"))
+    (tmp_path / "mine.onnx").touch()
+    with pytest.raises(TrainingError, match=r"weights as \.npz, \.pth or \.h5, got \.onnx"):
+        TrainingStart.of(str(tmp_path / "mine.onnx"))
     with pytest.raises(TrainingError, match="expected shipped, open, mobilenet, imagenet"):
         TrainingStart.of(str(tmp_path / "none.npz"))
 
