@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -15,6 +17,10 @@ from edge_reid.vision.annotate import VideoWriter, draw, label_for
 from edge_reid.vision.film_file import is_film
 
 _PLACEHOLDER = "{camera}"
+_ROOM_BYTES = 65536
+"""With less, what the encoder had in hand at the end did not fit."""
+
+_log = logging.getLogger(__name__)
 
 
 def film_paths(given: Path, cameras: Sequence[str]) -> dict[str, Path]:
@@ -81,3 +87,15 @@ class AnnotatedFilm(Observer):
 
     def closed(self) -> None:
         self._writer.close()
+        if _is_disk_full(self._writer.path.parent):  # which OpenCV keeps to itself
+            _log.error(
+                "film %s: the disk is full, so that its end is missing; make room and run again",
+                self._writer.path,
+            )
+
+
+def _is_disk_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _ROOM_BYTES
+    except OSError:  # the folder is gone, and the film with it
+        return False

@@ -63,6 +63,8 @@ class RunScreen(Observer):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # a run that never began leaves its error alone, not below a bar that says nothing
+        self._progress.live.transient = not self._tasks
         self._progress.stop()
 
     def opened(self, parts: AgentParts, /) -> None:

@@ -365,4 +365,6 @@ def _shown_in(path: Path) -> frozenset[str]:
 def _unopenable(file: Database, error: Exception) -> EdgeReidError:
     if "locked" in str(error):
         return file.trouble("is in use by another edge-reid; stop it, or give another path")
+    if isinstance(error, sqlite3.Error) and file.is_out_of_room(error):
+        return file.trouble("the disk is full; make room, or give another path")
     return file.trouble(f"cannot be opened: {error}; check the folder and its permissions")

@@ -193,6 +193,7 @@ class VideoWriter(ClosedAfterUse):
 
     def __init__(self, path: Path, fps: float, size_px: tuple[int, int]) -> None:
         quiet_opencv()
+        self.path = path
         self._size_px = size_px
         codec = _CODECS.get(path.suffix.lower())
         if codec is None:

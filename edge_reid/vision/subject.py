@@ -44,28 +44,25 @@ class CrowdedPhotoError(PhotoError):
 
     Args:
         path: of the photo.
-        boxes: of everybody whom the detector is sure of, in the order of their numbers.
-        rivals: how many of them may be meant.
+        boxes: of everybody whom the detector is sure of, in the order of their numbers; whoever
+            reads the message counts them in the picture.
         picture: where to see the numbers; None: the message lists the boxes.
     """
 
-    def __init__(
-        self, path: Path, boxes: Sequence[Box], rivals: int, picture: Path | None = None
-    ) -> None:
+    def __init__(self, path: Path, boxes: Sequence[Box], picture: Path | None = None) -> None:
         self.path = path
         self.boxes = tuple(boxes)
-        self.rivals = rivals
         super().__init__(
-            f"photo {path}: expected one person, got {rivals}: "
+            f"photo {path}: expected one person, got {len(self.boxes)}: "
             f"{self._listed() if picture is None else _to_be_seen(picture)}"
         )
 
     def seen_in(self, picture: Path) -> CrowdedPhotoError:
         """The same, of people whose numbers are drawn there."""
-        return CrowdedPhotoError(self.path, self.boxes, self.rivals, picture)
+        return CrowdedPhotoError(self.path, self.boxes, picture)
 
     def _listed(self) -> str:
-        people = enumerate(self.boxes[: self.rivals], start=1)
+        people = enumerate(self.boxes, start=1)
         listed = "; ".join(f"{number} at {box_text(box)}" for number, box in people)
         return (
             f"{listed}; choose one with --box, by number or as x1,y1,x2,y2, or take number 1 with "
@@ -147,7 +144,7 @@ def find_subject(photo: Photo, detector: Detector, *, largest: bool = False) -> 
     people = _sure(seen, detector)
     rivals = [each for each in people if _prominence(each) >= _RIVAL_SHARE * _prominence(people[0])]
     if len(rivals) > 1 and not largest:
-        raise CrowdedPhotoError(photo.path, [each.box for each in people], len(rivals))
+        raise CrowdedPhotoError(photo.path, [each.box for each in people])
     if len(rivals) <= 1 and seen and _is_crop(photo.image, people):
         return _whole(photo, seen[0].score)
     return _of_scene(photo, people, 1)

@@ -16,12 +16,15 @@ from support.decided_tracks import seen
 from support.following_agent import MANIFEST, following, settings, taken
 from support.gallery_publisher import DIMENSION, MODEL, Workshop, portraits
 
+from edge_reid.agent.annotated_film import AnnotatedFilm
 from edge_reid.agent.gallery_watch import GalleryWatch
 from edge_reid.core.config.agent_settings import AgentSettings
-from edge_reid.core.errors import NoRoomError
+from edge_reid.core.errors import NoRoomError, OutboxError
 from edge_reid.core.types import HitType
+from edge_reid.delivery.outbox import Outbox
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.strangers.recogniser import StrangerRecogniser
+from edge_reid.vision.annotate import VideoWriter
 
 
 class SmallDisk:
@@ -108,6 +111,25 @@ def test_none_is_made_where_there_is_no_room(disk: SmallDisk) -> None:
     with pytest.raises(NoRoomError, match="make room"):
         GalleryStore.create(disk.folder / "gallery.db", MODEL, DIMENSION)
     assert [it.name for it in disk.folder.iterdir()] == ["ballast"]
+
+
+def test_nor_is_an_outbox(disk: SmallDisk) -> None:
+    disk.fill()
+    with pytest.raises(OutboxError, match=r"^outbox .*: the disk is full; make room, or give ano"):
+        Outbox(disk.folder / "outbox.db")
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_a_film_that_is_cut_short_says_so(
+    disk: SmallDisk, caplog: pytest.LogCaptureFixture, is_full: bool
+) -> None:
+    path = disk.folder / "out.webm"
+    film = AnnotatedFilm("gate", VideoWriter(path, 10, (64, 48)))
+    if is_full:
+        disk.fill()
+    film.closed()
+    said = f"film {path}: the disk is full, so that its end is missing; make room and run again"
+    assert caplog.messages == [said] * is_full
 
 
 @pytest.fixture

@@ -12,11 +12,15 @@ from edge_reid.cli.run_progress import RunScreen
 from edge_reid.cli.verb_progress import stages
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.errors import SourceError
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.gallery.store import GalleryStore
 
 HOSTILE = "[/x] [red]attic"
 """Another agent's host name, or a person's, may be any text."""
+
+LINE_ERASED = "\x1b[2K"
+"""What a terminal is told to take a line back."""
 
 SUMMARY = RunSummary(
     frames=10,
@@ -45,6 +49,17 @@ def test_so_are_names_in_the_summary(capfd: pytest.CaptureFixture[str]) -> None:
     with RunScreen() as screen:
         screen.show(SUMMARY)
     assert f"{HOSTILE} 1" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("is_terminal", ["0", "1"])
+def test_a_run_that_never_began_leaves_no_bar_above_its_error(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: str
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", is_terminal)
+    with pytest.raises(SourceError), RunScreen():
+        raise SourceError("no such camera")
+    left = capfd.readouterr().err.rpartition(LINE_ERASED)[2]
+    assert "starting" not in left
 
 
 def test_all_events_are_counted_also_those_of_the_end(

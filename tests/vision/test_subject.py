@@ -69,12 +69,14 @@ class TestScene:
             "choose one with --box, by number or as x1,y1,x2,y2, or take number 1 with --largest"
         )
 
-    def test_everybody_seen_surely_has_a_number_also_who_is_no_rival(self):
+    def test_everybody_seen_surely_has_a_number_and_is_counted_also_who_is_no_rival(self):
         near, near_too = (100, 50, 180, 250, 0.9), (300, 50, 380, 250, 0.8)
         far, doubtful = (500, 50, 520, 100, 0.9), (550, 50, 630, 250, 0.4)
         found = Given(far, doubtful, near_too, near)
-        with pytest.raises(CrowdedPhotoError, match="expected one person, got 2") as caught:
+        listed = r"expected one person, got 3: .*; 3 at 500,50"
+        with pytest.raises(CrowdedPhotoError, match=listed) as caught:
             find_subject(self.scene, found)
+        assert "got 3: look at p.boxes.jpg" in str(caught.value.seen_in(Path("p.boxes.jpg")))
         assert caught.value.boxes == tuple(Box(*box[:4]) for box in (near, near_too, far))
         for number, box in enumerate(caught.value.boxes, start=1):
             subject = numbered_subject(self.scene, number, found)
