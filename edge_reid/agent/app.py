@@ -68,6 +68,12 @@ _NOWHERE = (
 )
 
 
+_NOBODY = (
+    "nobody is enrolled in the gallery, so everybody is unknown; edge-reid gallery enroll NAME PHOTO…"
+    " enrols people, also while this runs"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """What a run leaves besides MQTT messages."""
@@ -161,6 +167,8 @@ def _build(
     watching.opened(parts)
     if not _has_output(settings, outputs):
         watching.notice(_NOWHERE)
+    if settings.gallery_sync is None and not gallery.policies.first.index:
+        watching.notice(_NOBODY)
     for name in settings.cameras:
         _tell_of_unmeasured(name, gallery.policies.of(name).current, watching)
     report = RunReport(settings, cameras, uplink=sinks.uplink, observers=watching, systemd=systemd)

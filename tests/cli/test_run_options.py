@@ -115,6 +115,19 @@ def test_a_run_whose_events_go_nowhere_says_so_and_how_to_see_them(silent_run):
     assert lines == [f"{NOWHERE}, got none; --events - prints them"]
 
 
+def test_a_run_with_nobody_in_its_gallery_says_how_people_are_enrolled(
+    silent_run, samples, edge_reid, tmp_path
+):
+    hint = "nobody is enrolled in the gallery, so everybody is unknown; edge-reid gallery enroll"
+    assert hint in silent_run("--events", "-").err
+    name, (sample, *_) = next(iter(samples.items()))
+    assert (
+        edge_reid("gallery", "enroll", name, sample.crop, "--gallery", tmp_path / "gallery.db").code
+        == 0
+    )
+    assert hint not in silent_run("--events", "-").err
+
+
 def test_in_a_log_for_programs_it_is_a_warning(silent_run, caplog):
     assert silent_run("--log-format", "json").code == 0
     (hint,) = [record for record in caplog.records if NOWHERE in record.message]
