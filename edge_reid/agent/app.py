@@ -69,8 +69,8 @@ _NOWHERE = (
 
 
 _NOBODY = (
-    "nobody is enrolled in the gallery, so everybody is unknown; edge-reid gallery enroll NAME PHOTO…"
-    " enrols people, also while this runs"
+    "nobody is enrolled in the gallery, so everybody is unknown; edge-reid gallery enroll NAME "
+    "PHOTO… enrols people, also while this runs"
 )
 
 

@@ -109,15 +109,16 @@ def test_a_run_logs_json_and_nothing_else(tmp_path: Path) -> None:
     words = ["run", "--site", "lab", "--camera", "gate", "--gallery", str(gallery)]
     done = run([*words, "--source", str(clip), "--log-format", "json"])
     assert (done.returncode, done.stdout) == (0, "")
-    nowhere, first, *_, last = lines(done.stderr)
+    nowhere, nobody, first, *_, last = lines(done.stderr)
     assert nowhere["message"].startswith("events of this run go nowhere: ")
+    assert nobody["message"].startswith("nobody is enrolled in the gallery")
     assert "first frame of a file counts as taken on 1970-01-01" in first["message"]
     assert (last["message"], last["level"]) == ("the run has ended", "info")
     assert last["summary"]["frames"] == 20
     strict = run([*words, "--source", str(clip), "--log-format", "json", "--target-fpir", "1e-6"])
     doubt = "beyond what was measured for this model, so it errs towards unknown"
     hinted = [doubt in line["message"] for line in lines(strict.stderr)]
-    assert hinted == [False, True, False, False]
+    assert hinted == [False, False, True, False, False]
     assert doubt not in done.stderr
     broken = run([*words, "--source", str(tmp_path / "none.mp4"), "--log-format", "json"])
     assert broken.returncode == 1
