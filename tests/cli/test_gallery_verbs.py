@@ -124,6 +124,9 @@ class TestEnroll:
             assert outcome.code == 0
             assert f"scene.png: {box_text(box)} (found in the scene" in outcome.out
         assert not list(Path().glob("*.jpg")), "nothing had to be looked at"
+        again = gallery("enroll", f"{name} 1", sample.scene, "--box", 2)
+        assert f"skipped, enrolled as {name} 1 already" in again.out
+        assert "--replace takes these photos anew, with whom you choose now, instead" in again.out
 
     def test_a_picture_of_numbers_takes_no_other_files_place(self, gallery, samples):
         name, (sample, *_) = next(iter(samples.items()))

@@ -45,7 +45,7 @@ def enroll(
     from edge_reid.cli.boxes_picture import numbers_drawn
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.enrolment.enrolment import prepare_enrolment, store_enrolment
-    from edge_reid.enrolment.photo_embedding import PhotoEmbedder
+    from edge_reid.enrolment.photo_embedding import NO_PICK, PhotoEmbedder
     from edge_reid.gallery.gallery_model import model_of_gallery
     from edge_reid.gallery.store import GalleryStore
 
@@ -59,9 +59,14 @@ def enroll(
                 people, embedder, store, pick=pick, replace=replace, on_photo=_print_outcome
             )
         store_enrolment(enrolment, store)
+    chosen = "" if pick == NO_PICK else ", with whom you choose now"
     for identity, theirs in enrolment.enrolled.items():
         done = "now, in place of the earlier ones" if replace else "added"
-        anew = "" if theirs else "; --replace takes these photos anew, instead of all earlier ones"
+        anew = (
+            ""
+            if theirs
+            else f"; --replace takes these photos anew{chosen}, instead of all earlier ones"
+        )
         typer.echo(f"{identity}: {count(theirs, 'template')} {done}{anew}")
     for conflict in enrolment.conflicts:
         typer.echo(f"warning: {conflict.message}", err=True)
