@@ -122,7 +122,7 @@ def test_who_interrupts_the_end_after_a_mistake_of_ours_still_hears_of_it(
         raise ValueError("a mistake")
 
     monkeypatch.setattr(Pipeline, "look", look)
-    monkeypatch.setattr(RunReport, "stopping", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(RunReport, "stopping", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     with MjpegCamera(STILL) as camera, pytest.raises(KeyboardInterrupt):
         run_agent(settings(gallery, camera.url), outputs=Outputs())
     assert "unexpected ValueError: a mistake" in caplog.text

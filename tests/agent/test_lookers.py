@@ -240,8 +240,8 @@ def test_a_look_that_fails_at_the_end_does_not_take_the_other_with_it(
     held: list[str] = []
     stopping = RunReport.stopping
 
-    def stop(report: RunReport) -> None:
-        stopping(report)
+    def stop(report: RunReport, *, is_over: bool) -> None:
+        stopping(report, is_over=is_over)
         is_ending.set()
 
     def fail_at_the_end(camera: str) -> None:

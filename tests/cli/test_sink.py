@@ -26,7 +26,7 @@ def test_a_wrong_command_line_leaves_no_store_behind(
     where = f"sqlite:///{file}" if name.endswith(".db") else file
     outcome = edge_reid("sink", "--broker", "http://broker", "--to", where)
     assert outcome.code == 2
-    assert "url: should look like mqtt://" in outcome.complaint
+    assert "--broker: should look like mqtt://" in outcome.complaint
     assert not file.exists()
 
 

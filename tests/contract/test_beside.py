@@ -14,6 +14,14 @@ from support.consumer import eventually
 
 BESIDE = Path(__file__).parents[1] / "beside.sh"
 AT_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+IGNORING_NOTHING = """
+import os, signal, sys
+for ignored in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(ignored, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""A shell cannot trap what was ignored when it began: an interrupt, of whom a shell has started
+behind itself; a hang-up, under nohup."""
 
 READS = "read || echo none"
 
@@ -21,7 +29,7 @@ READS = "read || echo none"
 @contextmanager
 def started_beside(behind: str, seen: str) -> Iterator[subprocess.Popen[str]]:
     """The script, under way; killed at the end, if it then still is."""
-    words = [BESIDE, behind, seen]
+    words = [sys.executable, "-c", IGNORING_NOTHING, BESIDE, behind, seen]
     script = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         yield script

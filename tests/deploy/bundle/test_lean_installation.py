@@ -89,7 +89,7 @@ def test_the_doctor_looks_at_a_camera_with_every_detector(
     words = ("doctor", "--camera", campus.CLIP, "--seconds", "1")
     looked = lean.edge_reid(*words, cwd=tmp_path)
     assert looked.code == 0, looked.out + looked.err
-    for size in ("512×288", "320×192", "384×384", "640×640"):
+    for size in ("512x288", "320x192", "384x384", "640x640"):
         assert size in looked.out
     assert "not tried" not in looked.out
 
