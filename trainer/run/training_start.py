@@ -65,7 +65,7 @@ class TrainingStart:
         word = _word_of(start)
         if word is not None:
             return cls._shipped(word)
-        weights = _trainable(start)
+        weights = _trainable(start, Path(start))
         recipe = weights.parent / RECIPE
         if weights.suffix != ".npz" or not recipe.is_file():
             return cls(start, weights)
@@ -78,7 +78,8 @@ class TrainingStart:
         checkpoint = _SHIPPED[word]
         seen = load_embedding_manifest(shipped_model(MODEL_OF[checkpoint]))
         size_px = seen.input_height_px, seen.input_width_px
-        return cls(word, shipped_model(checkpoint), _NETWORKS[word], size_px, seen.grey_world)
+        weights = _trainable(word, shipped_model(checkpoint))
+        return cls(word, weights, _NETWORKS[word], size_px, seen.grey_world)
 
     @property
     def is_reid(self) -> bool:
@@ -125,8 +126,7 @@ def _word_of(start: str) -> str | None:
     return start if start in _SHIPPED else next(named, None)
 
 
-def _trainable(start: str) -> Path:
-    path = Path(start)
+def _trainable(start: str, path: Path) -> Path:
     if not path.is_file():
         raise TrainingError(
             f"--start {start}: expected {', '.join(_SHIPPED)}, {IMAGENET} (downloaded) or a file "

@@ -101,6 +101,17 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
         TrainingStart.of(str(tmp_path / "none.npz"))
 
 
+def test_shipped_weights_that_a_bundle_left_out_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_weights(name: str) -> Path:
+        return tmp_path / name if name.endswith(".npz") else shipped_model(name)
+
+    monkeypatch.setattr("trainer.run.training_start.shipped_model", without_weights)
+    with pytest.raises(TrainingError, match=f"--start shipped: .* got no file .*{CHECKPOINT}"):
+        TrainingStart.of("shipped")
+
+
 def test_a_fine_tune_of_the_default_keeps_more_of_its_start() -> None:
     others = {start_share(TrainingStart.of(start).network) for start in ("open", "mobilenet")}
     assert others == {0.3}
