@@ -15,7 +15,7 @@ from pathlib import Path
 from edge_reid.agent.agent_loop import AgentLoop
 from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.annotated_film import AnnotatedFilm, check_films, film_paths
-from edge_reid.agent.between_frames import BetweenFrames
+from edge_reid.agent.between_frames import BetweenFrames, goes_on
 from edge_reid.agent.camera_drifts import CameraDrifts
 from edge_reid.agent.camera_policies import CameraPolicies
 from edge_reid.agent.camera_status_report import CameraStatusReport
@@ -66,8 +66,6 @@ _NOWHERE = (
     "events of this run go nowhere: expected --broker, --events, --web or --annotate, got none; "
     "--events - prints them"
 )
-
-
 _NOBODY = (
     "nobody is enrolled in the gallery, so everybody is unknown; edge-reid gallery enroll NAME "
     "PHOTO… enrols people, also while this runs"
@@ -405,12 +403,8 @@ def _build_between_frames(
         report=report,
         names=one_for_all,
         scores=drifts.file,
-        check_model=sync.check_model if sync and may_end else _nothing,
+        check_model=sync.check_model if sync and may_end else goes_on,
     )
-
-
-def _nothing() -> None:
-    """What is running goes on with the model that it has begun with."""
 
 
 def _gather_observers(

@@ -22,6 +22,10 @@ class GalleryFeed(Protocol):
         """A gallery that has come since the last call."""
 
 
+def goes_on() -> None:
+    """What is running goes on with the model that it has begun with."""
+
+
 class BetweenFrames:
     """Brings in what other threads have made ready. Of the thread that takes the frames.
 
@@ -46,7 +50,7 @@ class BetweenFrames:
         report: GalleryReport | None,
         names: NameGiver,
         scores: ScoreFile | None = None,
-        check_model: Callable[[], None] = lambda: None,
+        check_model: Callable[[], None] = goes_on,
     ) -> None:
         self._policies = policies
         self._galleries = galleries

@@ -71,6 +71,8 @@ class OpenCvReader:
 
 def _shaped(image: cv2.typing.MatLike, capture: cv2.VideoCapture) -> cv2.typing.MatLike:
     """The picture in rows: of a camera whose own pixels are BGR, OpenCV 4.11 gives bytes alone."""
+    if image.ndim == 3:  # noqa: PLR2004
+        return image
     width, height = (
         int(capture.get(size)) for size in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
     )

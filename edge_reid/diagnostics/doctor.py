@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_reid.capture.open_source import open_source
-from edge_reid.core.bundled_models import ModelKind, called, default_model, model_mistake
+from edge_reid.core.bundled_models import ModelKind, model_mistake
 from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.config.source_settings import SourceSettings
@@ -26,7 +26,6 @@ from edge_reid.core.errors import (
     EdgeReidError,
     GalleryError,
     ModelError,
-    SnapshotError,
     UsageError,
 )
 from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest, model_in_words
@@ -43,14 +42,14 @@ from edge_reid.diagnostics.camera_heights import (
     look_at,
 )
 from edge_reid.gallery.gallery_head import open_head
-from edge_reid.gallery.gallery_model import models_for_gallery
-from edge_reid.gallery.replica import Replica, StoredVersion
+from edge_reid.gallery.gallery_model import default_passed_over, model_id_of, models_for_gallery
+from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.threshold import BEYOND_MEASURED, BEYOND_MEASURED_REMEDY
 from edge_reid.mqtt.broker import Broker, certificate_shown
 from edge_reid.mqtt.connection import connect
-from edge_reid.signing.keys import PublicKey, read_public_key
+from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
 from edge_reid.vision.detect import load_detector
 from edge_reid.vision.embed import Embedder
@@ -294,7 +293,7 @@ def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettin
         return _not_compared(detail)
     if head.model_id == manifest.model_id:
         return Diagnosis("gallery", Verdict.OK, f"{detail}, same model{_why_this_model(models)}")
-    usable = [kept.version for kept in held if _is_of(kept, key, manifest.model_id)]
+    usable = [kept.version for kept in held if model_id_of(kept, key) == manifest.model_id]
     until = f"version {usable[0]}, kept from before, is used" if usable else "nobody is recognised"
     waits = (
         f"{detail}, of model {model_in_words(head.model_id)}: {until} until one of "
@@ -304,20 +303,14 @@ def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettin
     return Diagnosis("gallery", Verdict.WARNING, waits, remedy)
 
 
-def _is_of(held: StoredVersion, key: PublicKey, model_id: str) -> bool:
-    with suppress(SnapshotError):
-        return open_head(held.sealed, key).model_id == model_id
-    return False
-
-
 def _why_this_model(models: ModelSettings) -> str:
     """What to say of the model of a published gallery that was taken in the default's place."""
-    default = default_model("embedding")
-    if models.names_embedding or models.embedding == default:
+    default = default_passed_over(models)
+    if default is None:
         return ""
     return (
-        f", taken as models.embedding names none; the default, {called(default)}, is taken once a "
-        "gallery of it is published"
+        f", taken as models.embedding names none; the default, {default}, is taken once a gallery "
+        "of it is published"
     )
 
 

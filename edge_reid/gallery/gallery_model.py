@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from edge_reid.core.bundled_models import called, default_model
 from edge_reid.core.config.sync_settings import GallerySyncSettings
 from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.core.errors import NoRoomError, SnapshotError
 from edge_reid.core.manifest import shipped_model_of, shipped_with_id
 from edge_reid.gallery.gallery_head import open_head
-from edge_reid.gallery.replica import Replica
+from edge_reid.gallery.replica import Replica, StoredVersion
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.keys import PublicKey, read_public_key
 
@@ -53,11 +54,24 @@ def model_of_replica(path: Path, key: PublicKey) -> Path | None:
             held = replica.held
     except NoRoomError:  # which the sync tells of, and bears
         return None
-    for version in held:
-        with suppress(SnapshotError):
-            if found := shipped_with_id(open_head(version.sealed, key).model_id):
-                return found
+    model_ids = (model_id_of(version, key) for version in held)
+    found = (shipped_with_id(model_id) for model_id in model_ids if model_id)
+    return next((path for path in found if path), None)
+
+
+def model_id_of(held: StoredVersion, key: PublicKey) -> str | None:
+    """The model that a version on a device's disk is of; None: it was not signed with the key."""
+    with suppress(SnapshotError):
+        return open_head(held.sealed, key).model_id
     return None
+
+
+def default_passed_over(models: ModelSettings) -> str | None:
+    """The default's name, where nobody names a model and that of the gallery is taken in its place;
+    None: the model was named, or it is the default.
+    """
+    default = default_model("embedding")
+    return None if models.names_embedding or models.embedding == default else called(default)
 
 
 def models_for_gallery(

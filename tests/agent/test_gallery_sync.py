@@ -220,6 +220,14 @@ def publish_of_other_model(workshop: Workshop, tmp_path: Path) -> None:
         anew.publish(FolderTarget(workshop.out, GALLERY), supersede=True)
 
 
+def leave_other_model_in_force(workshop: Workshop, tmp_path: Path) -> None:
+    """On the device's disk, with the version before it kept."""
+    with with_other_models(workshop, tmp_path, other_models=both) as sync:
+        assert sync.first.version or taken(sync)
+        publish_of_other_model(workshop, tmp_path)
+        eventually(lambda: sync.model_change is not None)
+
+
 def test_a_gallery_of_another_model_is_stored_and_the_agent_told_to_start_anew(
     workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,10 +275,7 @@ def test_a_release_without_the_model_goes_on_with_the_version_kept_from_before(
     workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As after a release was taken back, until a gallery of its model is published."""
-    with with_other_models(workshop, tmp_path, other_models=both) as sync:
-        assert sync.first.version or taken(sync)
-        publish_of_other_model(workshop, tmp_path)
-        eventually(lambda: sync.model_change is not None)
+    leave_other_model_in_force(workshop, tmp_path)
     caplog.clear()
     with with_other_models(workshop, tmp_path) as sync:
         assert sync.first.identities == ("person 0", "person 1", "person 2")
@@ -286,10 +291,7 @@ def test_what_is_kept_goes_in_time_also_where_the_version_in_force_cannot_be_use
     workshop: Workshop, tmp_path: Path
 ) -> None:
     """Whoever was removed is on the disk no longer than was said."""
-    with with_other_models(workshop, tmp_path, other_models=both) as sync:
-        assert sync.first.version or taken(sync)
-        publish_of_other_model(workshop, tmp_path)
-        eventually(lambda: sync.model_change is not None)
+    leave_other_model_in_force(workshop, tmp_path)
     with with_other_models(workshop, tmp_path, keep_previous_s=0) as sync:
         assert sync.first.version == 1
         with Replica.open(tmp_path / "device.db") as replica:
@@ -300,10 +302,7 @@ def test_once_it_is_gone_nobody_is_recognised_by_it_any_more(
     workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not from memory either, as an agent that starts then has none, until a gallery comes."""
-    with with_other_models(workshop, tmp_path, other_models=both) as sync:
-        assert sync.first.version or taken(sync)
-        publish_of_other_model(workshop, tmp_path)
-        eventually(lambda: sync.model_change is not None)
+    leave_other_model_in_force(workshop, tmp_path)
     caplog.clear()
     with with_other_models(workshop, tmp_path, keep_previous_s=0) as sync:
         assert taken(sync).identities == ()

@@ -49,8 +49,6 @@ def probe(
 
     Several photos are taken together, as the crops of one track are.
     """
-    from contextlib import nullcontext
-
     from edge_reid.cli.boxes_picture import numbers_drawn
     from edge_reid.cli.option_names import options_named
     from edge_reid.cli.photo_files import photo_files
@@ -73,7 +71,7 @@ def probe(
     with GalleryStore.open(gallery, model_id=embedder.manifest.model_id) as store:
         fuse = GalleryThresholds.of(embedder.manifest).fuse
         index = Index(store.snapshot(), fuse=fuse)
-    with nullcontext() if as_json else numbers_drawn():  # a program looks at no picture
+    with numbers_drawn(are_wanted=not as_json):  # a program looks at no picture
         found = identify(photos, embedder, index, pick=pick, settings=settings, top=top)
     if as_json:
         typer.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=2))

@@ -158,15 +158,15 @@ def _with_gallerys_model(settings: AgentSettings) -> AgentSettings:
 
 def _tell_of_gallerys_model(settings: AgentSettings) -> None:
     """A new release may have another default, to which nobody on site need do anything."""
-    from edge_reid.core.bundled_models import called, default_model
+    from edge_reid.core.bundled_models import called
+    from edge_reid.gallery.gallery_model import default_passed_over
 
-    taken, default = settings.models.embedding, default_model("embedding")
-    if not settings.models.names_embedding and taken != default:
+    if default := default_passed_over(settings.models):
         _log.warning(
             "embedding model %s is taken, that of the gallery on this device, as models.embedding "
             "names none; the default, %s, is taken once a gallery of it is published",
-            called(taken),
-            called(default),
+            called(settings.models.embedding),
+            default,
         )
 
 

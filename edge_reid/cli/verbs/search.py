@@ -45,8 +45,6 @@ def search(
     detector: DetectorOption = None,
 ) -> None:
     """Find somebody in an archive of recorded video. Ranked, where and when."""
-    from contextlib import nullcontext
-
     from edge_reid.archive.archive_urls import open_archive
     from edge_reid.cli.boxes_picture import numbers_drawn
     from edge_reid.cli.photo_files import photo_files
@@ -64,7 +62,7 @@ def search(
     pick = parse_pick(box, files, largest=largest)
     embedder = PhotoEmbedder(model or opened.models.shipped_embedding(name), detector)
     opened.models.check_search(embedder.manifest.model_id, name)
-    with nullcontext() if as_json else numbers_drawn():  # a program looks at no picture
+    with numbers_drawn(are_wanted=not as_json):  # a program looks at no picture
         embeddings = [embedder.embed(load_photo(file), pick).embedding for file in files]
     vector = mean_vector(embeddings, opened.models.model_id)
     if vector is None:

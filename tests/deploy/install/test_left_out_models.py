@@ -138,6 +138,7 @@ def test_a_gallery_of_the_model(updated: tuple[DeviceRoot, Path], models: str) -
 
 def following(device: DeviceRoot, model: str) -> str:
     """A configuration that names no model, of a device that has synced a gallery of that one."""
+    (device.root / "desk").mkdir()
     its = load_embedding_manifest(shipped_model(model))
     with Workshop(device.root / "desk", model_id=its.model_id) as workshop:
         workshop.publish()
@@ -150,7 +151,6 @@ def following(device: DeviceRoot, model: str) -> str:
 def test_an_update_with_another_default_stays_with_the_synced_gallerys_model(
     device: DeviceRoot, silent: Installation, tmp_path: Path
 ) -> None:
-    (device.root / "desk").mkdir()
     config = following(device, MOBILENET_EMBEDDING)
     outcome = device.install(update(device, silent, config, tmp_path))
     assert (outcome.code, (device.home / "current").readlink().name) == (0, "1.1"), outcome.said
@@ -163,7 +163,6 @@ def test_an_update_with_another_default_stays_with_the_synced_gallerys_model(
 def test_an_update_without_the_model_of_the_synced_gallery_says_what_is_to_be_done(
     device: DeviceRoot, lean: Installation, tmp_path: Path
 ) -> None:
-    (device.root / "desk").mkdir()
     config = following(device, MOBILENET_EMBEDDING)
     outcome = device.install(update(device, lean, config, tmp_path))
     assert outcome.code == 0, outcome.said
