@@ -76,9 +76,10 @@ def test_people_are_found_in_the_small_stream_and_embedded_from_the_large_one(
         def has_enough() -> bool:
             statuses = told.payloads("/gate/status")
             streams = [each["streams"] for each in statuses if each["streams"]]
-            return any(each["crops_large"] >= 5 for each in streams) and bool(
-                told.payloads("/unknown")
-            )
+            return any(
+                each["crops_large"] >= 5 and each["detect_fault"] is each["crop_fault"] is None
+                for each in streams  # on a busy machine a stream may be late for a while
+            ) and bool(told.payloads("/unknown"))
 
         run_until(has_enough, settings, observers=[seen])
         statuses = told.payloads("/gate/status")
@@ -89,5 +90,4 @@ def test_people_are_found_in_the_small_stream_and_embedded_from_the_large_one(
         assert scale == pytest.approx(2.4 if is_enlarged else 1.0, rel=0.15)
     last = statuses[-1]["streams"]
     assert last["looked_at"] == "detect"
-    assert last["detect_fault"] is last["crop_fault"] is None
     assert last["crops_large"] >= sum(is_enlarged for is_enlarged, _ in seen.scales) > 0
