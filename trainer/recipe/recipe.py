@@ -74,6 +74,9 @@ class Stage(Settings):
     warmup_steps: Annotated[int, Field(ge=1)] = 100
     int8_rounding: bool = False
     """Train through the rounding of activations, so that int8 export loses less."""
+    end_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the weights that the stage ends with in what later stages validate and export, which
+    go on from them all the same. The last stage has what `start_share` and all these leave."""
 
 
 class Teacher(Settings):
@@ -193,8 +196,9 @@ class Recipe(Settings):
     people held out are many, or under cameras that nobody trains on."""
     checkpoint_every_s: Annotated[float, Field(ge=0)] = 300.0
     start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Part of the start's weights in what is validated and exported: the mean of a network and
-    its fine-tuned self forgets less (WiSE-FT, Wortsman et al., CVPR 2022)."""
+    """Part of the start's weights in what is validated and exported, as `end_share` is of a
+    stage's: the mean of a network and its fine-tuned self forgets less (WiSE-FT, Wortsman et al.,
+    CVPR 2022). `run/weight_mean.py` has the formula."""
     precision: Precision = "auto"
     """What layers compute in; auto takes bfloat16 where there is an accelerator, else float32."""
     seed: Annotated[int, Field(ge=0)] = 1
@@ -267,6 +271,21 @@ class Recipe(Settings):
             raise ValueError(
                 "start_share: expected start_from beside it, the network it takes a share of; set "
                 "it, or start_share to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_last_stage_has_a_share(self) -> Recipe:
+        *earlier, last = (stage.end_share for stage in self.stages)
+        if last:
+            raise ValueError(
+                f"stages: expected end_share of earlier stages alone, got {last:g} of the last, "
+                "which has what they leave; set it to 0"
+            )
+        if (together := self.start_share + sum(earlier)) >= 1:
+            raise ValueError(
+                "start_share and end_share: expected less than 1 together, so that the last stage "
+                f"has the rest, got {together:g}; lower them"
             )
         return self
 

@@ -13,7 +13,6 @@ from trainer.data.run_data import CACHE, RunData
 from trainer.network.model import (
     WEIGHTS,
     build_embedder,
-    load_start,
     save_weights,
     set_weights_by_name,
     weights_by_name,
@@ -22,6 +21,7 @@ from trainer.recipe.recipe import Recipe
 from trainer.run.checkpoint import TrainingPosition, check_finite
 from trainer.run.devices import computing_in, on_one_device
 from trainer.run.run_curves import SCORE, best_validation
+from trainer.run.weight_mean import WeightMean
 from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_crops, score, validation_split
 
@@ -56,10 +56,7 @@ class RunValidation:
         self._best = best_validation(run, at.stage).get(SCORE) if begun else None
         with on_one_device(), computing_in("float32"):
             self._exported = build_embedder(recipe, *size)
-        self._share, self._start = recipe.start_share, {}
-        if self._share:
-            load_start(self._exported, recipe)
-            self._start = weights_by_name(self._exported)
+        self._mean = WeightMean.of(recipe, run, at.stage, self._exported)
 
     def __call__(self, at: TrainingPosition) -> dict[str, float]:
         """The scores by name, each in [0, 1].
@@ -69,10 +66,9 @@ class RunValidation:
         """
         weights = weights_by_name(self._trained)
         check_finite(weights, self._run, at)
-        for name, start in self._start.items():
-            weights[name] = (1.0 - self._share) * weights[name] + self._share * start
+        mean = self._mean.with_own(weights)
         with on_one_device():
-            set_weights_by_name(self._exported, weights, "of the network in training")
+            set_weights_by_name(self._exported, mean, "of the network in training")
             rows = embed_crops(self._exported, self._crops)
             report = score(self._split, CropEmbeddings.of_equal_quality(rows))
             scores = {f"validation_{name}": value for name, value in report.scores().items()}

@@ -4,7 +4,7 @@ The schedule is that of transfer learning: first only the new layers (the base f
 of the base too, at growing resolution.  A run's folder holds `recipe.json`, `environment.json`,
 `curves.jsonl`, `metrics.json`, `tensorboard/`, `checkpoint.npz` (all that is needed to go on) and
 `weights.npz` (the moving average, which is what is exported: of the last validation, or of the
-best where the recipe says so).
+best where the recipe says so), and `stage-1.npz` and so on of stages that have a share in that.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from trainer.run.environment import write_environment
 from trainer.run.run_curves import best_validation
 from trainer.run.run_validation import RunValidation, check_can_validate
 from trainer.run.training_loop import StageRun, averaged_weights
+from trainer.run.weight_mean import keep_stage_end
 from trainer.teacher.student_targets import Seen
 from trainer.teacher.teaching import Teaching, find_teaching
 
@@ -125,6 +126,7 @@ def _run_stage(
         teacher_dimension=teaching.dimension,
     )
     _begin(model, embedder, recipe, saved)
+    keep_stage_end(recipe, run, saved, embedder)
     epochs_steps = round(
         stage.epochs * steps_per_epoch(data.train.labels, recipe, len(data.unlabelled))
     )

@@ -42,11 +42,17 @@ def edit_recipe(run: Path, **changes: object) -> None:
 def test_a_run_killed_and_interrupted_ends_in_the_same_weights(
     two_stages: Recipe, tmp_path: Path
 ) -> None:
-    """kill -9 in the first stage, Ctrl-C in the second, against a run left alone."""
-    straight, broken = tmp_path / "straight", tmp_path / "broken"
-    start_run(two_stages, straight)
+    """kill -9 in the first stage, Ctrl-C in the second, against a run left alone.
 
-    recipe = write_recipe(two_stages, tmp_path / "recipe.json")
+    The first has a share in what is exported, which must outlive its end.
+    """
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    first_stage, second_stage = two_stages.stages
+    shared = first_stage.model_copy(update={"end_share": 0.5}), second_stage
+    mixed = two_stages.model_copy(update={"stages": shared})
+    start_run(mixed, straight)
+
+    recipe = write_recipe(mixed, tmp_path / "recipe.json")
     with VerbProcess("train", "--recipe", recipe, "--out", broken, prepare=SHORTEN) as first:
         first.await_step(broken, stage=0, step=3)
         assert first.stop(signal.SIGKILL)[0] == -signal.SIGKILL
@@ -57,9 +63,10 @@ def test_a_run_killed_and_interrupted_ends_in_the_same_weights(
     assert f"saved; go on with: edge-reid train --resume {broken}" in printed
     resume_run(broken)
 
-    with np.load(straight / "weights.npz") as a, np.load(broken / "weights.npz") as b:
-        for name in a.files:
-            np.testing.assert_allclose(a[name], b[name], atol=1e-4, err_msg=name)
+    for kept in ("stage-1.npz", "weights.npz"):
+        with np.load(straight / kept) as a, np.load(broken / kept) as b:
+            for name in a.files:
+                np.testing.assert_allclose(a[name], b[name], atol=1e-4, err_msg=name)
     curves = [(run / "curves.jsonl").read_text().splitlines() for run in (straight, broken)]
     steps = [[(line["stage"], line["step"]) for line in map(json.loads, c)] for c in curves]
     assert steps[0] == steps[1]
