@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_reid.core.manifest import EmbeddingManifest, file_sha256, load_embedding_manifest
+from trainer.export.ancestors import ancestors, data_with_terms
 from trainer.export.quantize import Precision
 from trainer.network.model import Run
 from trainer.recipe.recipe import Recipe
-from trainer.teacher.teacher_network import manifest_of
 from trainer.thresholds.picture_sketch import PictureSketch
 
 _AS_DATA_ALLOW = "as the training data allow"
@@ -39,7 +38,8 @@ def bare_manifest(
     """
     recipe = loaded.recipe
     start = load_embedding_manifest(recipe.shipped_start) if recipe.shipped_start else None
-    ancestors = tuple(_ancestors(recipe, start))
+    lineage = tuple(ancestors(recipe))
+    licences = (ancestor.licence for ancestor in lineage if ancestor.licence is not None)
     pictures = PictureSketch.from_text(start.training_pictures if start else "")
     began = f", started from {recipe.start_from.name}" if recipe.start_from else ""
     height_px, width_px = loaded.embedder.input_shape[1:3]
@@ -48,8 +48,7 @@ def bare_manifest(
         sha256=file_sha256(model),
         input_height_px=height_px,
         input_width_px=width_px,
-        licence=licence
-        or ", and ".join(_each_once(_AS_DATA_ALLOW, *(each.licence for each in ancestors))),
+        licence=licence or ", and ".join(_each_once(_AS_DATA_ALLOW, *licences)),
         source=f"edge-reid train, run {run.name}: {recipe.backbone} α {recipe.alpha}, "
         f"{_learning(recipe)}"
         f"{', mean of a crop and its mirror image' if mirror else ''}"
@@ -57,8 +56,8 @@ def bare_manifest(
         dimension=recipe.dimension,
         impostor_quantiles=(),
         training_data=_each_once(
-            *(f"{entry.path.name}: {entry.terms}" for entry in recipe.trained_on),
-            *(data for each in ancestors for data in each.training_data),
+            *data_with_terms(recipe),
+            *(data for ancestor in lineage for data in ancestor.training_data),
         ),
         training_pictures=PictureSketch.of(trained_on).joined(pictures).text,
         grey_world=recipe.grey_world,
@@ -70,32 +69,6 @@ def _learning(recipe: Recipe) -> str:
     """What the weights learnt from, in words."""
     teachers = " and ".join(teacher.path.stem for teacher in recipe.teachers)
     return f"distilled from {teachers}" if teachers else "metric learning"
-
-
-@dataclass(frozen=True, slots=True)
-class _Ancestor:
-    """Other weights that those of a run come from: its start's, or a teacher's.
-
-    Attributes:
-        licence: its name, and its terms if they are known.
-        training_data: each source with its terms, as a manifest has them.
-    """
-
-    licence: str
-    training_data: tuple[str, ...]
-
-    @classmethod
-    def of(cls, name: str, relation: str, manifest: EmbeddingManifest | None) -> _Ancestor:
-        if manifest is None:
-            return cls(name, (f"{name}, which it {relation}: data not known",))
-        return cls(f"{name}: {manifest.licence}", manifest.training_data)
-
-
-def _ancestors(recipe: Recipe, start: EmbeddingManifest | None) -> Iterator[_Ancestor]:
-    if recipe.start_from is not None:
-        yield _Ancestor.of(recipe.start_from.name, "started from", start)
-    for teacher in recipe.teachers:
-        yield _Ancestor.of(teacher.path.name, "was distilled from", manifest_of(teacher))
 
 
 def _each_once(*texts: str) -> tuple[str, ...]:

@@ -69,6 +69,14 @@ def lost(content: bytes, expected: np.ndarray) -> float:
     return float(np.mean(1.0 - np.sum(run_file(content) * expected, axis=1)))
 
 
+def copied_run(run: Path, folder: Path, **changes: object) -> Path:
+    """A run's folder again, as if its recipe had been another."""
+    shutil.copytree(run, folder)
+    recipe = json.loads((folder / "recipe.json").read_text())
+    (folder / "recipe.json").write_text(json.dumps({**recipe, **changes}))
+    return folder
+
+
 @pytest.fixture
 def lopsided(trained: Path, tmp_path: Path) -> Path:
     """A run whose float network answers as before, with one channel a thousand times the others.
@@ -193,11 +201,8 @@ def test_a_manifest_names_the_terms_of_the_teachers(
     trained: Path, tmp_path: Path, given: str
 ) -> None:
     """Of one with a manifest of ours; of another it says that they are not known."""
-    run = tmp_path / "run"
-    shutil.copytree(trained, run)
-    recipe = json.loads((run / "recipe.json").read_text())
     teachers = [{"path": given}, {"path": "answers.npz"}]
-    (run / "recipe.json").write_text(json.dumps({**recipe, "teachers": teachers}))
+    run = copied_run(trained, tmp_path / "run", teachers=teachers)
     manifest = export_run(run, tmp_path / "mine.tflite", ExportOptions("float32")).manifest
     shipped = load_embedding_manifest(shipped_model(EMBEDDING))
     assert manifest.training_data == (
@@ -210,6 +215,32 @@ def test_a_manifest_names_the_terms_of_the_teachers(
         f"as the training data allow, and start.npz, and {Path(given).name}: {shipped.licence}, "
         "and answers.npz"
     )
+
+
+def test_a_manifest_names_the_terms_of_a_run_that_its_own_started_from(
+    trained: Path, tmp_path: Path
+) -> None:
+    """And of what that one started from and was distilled from: research stays research."""
+    research = Path(EMBEDDING).stem
+    earlier = copied_run(trained, tmp_path / "earlier", teachers=[research])
+    shop = {"path": str(trained.parent / "people"), "terms": "own, for our shop"}
+    start = str(earlier / "weights.npz")
+    later = copied_run(trained, tmp_path / "later", sources=[shop], start_from=start)
+    manifest = export_run(later, tmp_path / "mine.tflite", ExportOptions("float32")).manifest
+    shipped = load_embedding_manifest(shipped_model(EMBEDDING))
+    assert manifest.training_data == (
+        "people: own, for our shop",
+        "people: generated, free",
+        "start.npz, which it started from: data not known",
+        *shipped.training_data,
+    )
+    assert manifest.licence == (
+        f"as the training data allow, and start.npz, and {research}: {shipped.licence}"
+    )
+
+    (earlier / "recipe.json").unlink()
+    manifest = export_run(later, tmp_path / "mine.tflite", ExportOptions("float32")).manifest
+    assert manifest.training_data[1:] == ("weights.npz, which it started from: data not known",)
 
 
 def test_a_run_that_was_stopped_half_way_says_so(
