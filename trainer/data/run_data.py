@@ -114,6 +114,13 @@ class RunData:
             if found
         )
 
+    def training_remark(self) -> str:
+        """What a run learns from, in numbers."""
+        people, without = len(self.train.identities), len(self.unlabelled)
+        parts = [f"{people:,} people, {len(self.train):,} pictures"] if len(self.train) else []
+        parts += [f"{without:,} pictures without labels"] if without else []
+        return f"training: on {' and on '.join(parts)}"
+
     def validation_remark(self) -> str:
         """Who a run is measured on, and what that leaves open."""
         if self.held_out:

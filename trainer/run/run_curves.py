@@ -14,8 +14,7 @@ from trainer.run.checkpoint import TrainingPosition
 CURVES = "curves.jsonl"
 METRICS = "metrics.json"
 TENSORBOARD = "tensorboard"
-_OF_VALIDATION = "validation_"
-SCORE = f"{_OF_VALIDATION}mAP"
+SCORE = "validation_mAP"
 """By which the best validation is chosen."""
 
 Line: TypeAlias = dict[str, float]
@@ -62,13 +61,6 @@ def read_curves(run: Path) -> list[Line]:
     path = run / CURVES
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     return [line for written in text.splitlines() if (line := measurement(written))]
-
-
-def best_validation(run: Path, stage: int) -> dict[str, float]:
-    """The scores of a stage's best validation; empty where it has had none."""
-    scored = [line for line in read_curves(run) if line["stage"] == stage and SCORE in line]
-    best = max(scored, key=lambda line: line[SCORE], default={})
-    return {name: value for name, value in best.items() if name.startswith(_OF_VALIDATION)}
 
 
 def measurement(text: str) -> Line | None:

@@ -10,20 +10,20 @@ import numpy as np
 from edge_reid.vision.grey_world import balanced_batch
 from trainer.data.decoded_crops import load_crops
 from trainer.data.run_data import CACHE, RunData
-from trainer.network.model import (
-    WEIGHTS,
-    build_embedder,
-    save_weights,
-    set_weights_by_name,
-    weights_by_name,
-)
+from trainer.network.model import build_embedder, set_weights_by_name, weights_by_name
 from trainer.recipe.recipe import Recipe
-from trainer.run.checkpoint import TrainingPosition, check_finite
+from trainer.run.checkpoint import TrainingPosition, check_finite, diverged
 from trainer.run.devices import computing_in, on_one_device
-from trainer.run.run_curves import SCORE, best_validation
+from trainer.run.kept_weights import keep_weights, kept_scores
+from trainer.run.run_curves import SCORE
 from trainer.run.weight_mean import WeightMean
 from trainer.scoring.crop_embeddings import CropEmbeddings
 from trainer.scoring.evaluate import embed_crops, score, validation_split
+
+SCORES_IN_WORDS = (
+    "scores in %: rank-1, how often the picture most alike is of the same person; mAP, how high "
+    "all pictures of that person rank; 100 is the best"
+)
 
 
 class RunValidation:
@@ -53,7 +53,7 @@ class RunValidation:
         self._trained, self._run = embedder, run
         self._keeps_best = recipe.keep == "best"
         begun = at != TrainingPosition()
-        self._best = best_validation(run, at.stage).get(SCORE) if begun else None
+        self._best = kept_scores(run, at.stage).get(SCORE) if begun else None
         with on_one_device(), computing_in("float32"):
             self._exported = build_embedder(recipe, *size)
         self._mean = WeightMean.of(recipe, run, at.stage, self._exported)
@@ -62,7 +62,7 @@ class RunValidation:
         """The scores by name, each in [0, 1].
 
         Raises:
-            TrainingError: a weight is not finite.
+            TrainingError: a weight or an embedding is not finite.
         """
         weights = weights_by_name(self._trained)
         check_finite(weights, self._run, at)
@@ -70,10 +70,12 @@ class RunValidation:
         with on_one_device():
             set_weights_by_name(self._exported, mean, "of the network in training")
             rows = embed_crops(self._exported, self._crops)
+            if not np.isfinite(rows).all():  # weights can be finite still, and far too large
+                raise diverged("finite embeddings, got some that are not", self._run, at)
             report = score(self._split, CropEmbeddings.of_equal_quality(rows))
             scores = {f"validation_{name}": value for name, value in report.scores().items()}
             if self._is_kept(scores[SCORE]):
-                save_weights(self._exported, self._run / WEIGHTS)
+                keep_weights(self._run, self._exported, at.stage, scores)
         return scores
 
     def _is_kept(self, score: float) -> bool:

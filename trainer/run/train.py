@@ -35,8 +35,8 @@ from trainer.run.checkpoint import (
 )
 from trainer.run.devices import chosen_precision, computing_in, shared_out
 from trainer.run.environment import write_environment
-from trainer.run.run_curves import best_validation
-from trainer.run.run_validation import RunValidation, check_can_validate
+from trainer.run.kept_weights import kept_scores
+from trainer.run.run_validation import SCORES_IN_WORDS, RunValidation, check_can_validate
 from trainer.run.training_loop import StageRun, averaged_weights
 from trainer.run.weight_mean import keep_stage_end
 from trainer.teacher.student_targets import Seen
@@ -68,8 +68,8 @@ def resume_run(run: Path) -> dict[str, float]:
 
 def _train(recipe: Recipe, run: Path) -> dict[str, float]:
     data = load_run_data(recipe, unpacked=run / CACHE)
-    for remark in (*data.remarks(), data.validation_remark()):
-        print(remark)
+    remarks = *data.remarks(), data.training_remark(), data.validation_remark(), SCORES_IN_WORDS
+    print(*remarks, sep="\n")
     check_can_validate(data)
     with full_disk_explained(run):
         return _run_stages(recipe, run, data)
@@ -150,7 +150,7 @@ def _run_stage(
         scores = loop.go(batches, at)
     with averaged_weights(model):
         write_checkpoint(checkpoint_of(run, model, TrainingPosition(stage=at.stage + 1)))
-    return best_validation(run, at.stage) if recipe.keep == "best" else scores
+    return kept_scores(run, at.stage) if recipe.keep == "best" else scores
 
 
 def _begin(

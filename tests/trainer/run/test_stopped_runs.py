@@ -17,8 +17,10 @@ from support.verb_process import VerbProcess  # noqa: E402
 
 from edge_reid.core.errors import TrainingError  # noqa: E402
 from trainer.recipe.recipe import Recipe, read_recipe  # noqa: E402
-from trainer.run.checkpoint import CHECKPOINT, read_checkpoint  # noqa: E402
+from trainer.run.checkpoint import CHECKPOINT, TrainingPosition, read_checkpoint  # noqa: E402
+from trainer.run.run_curves import SCORE, read_curves  # noqa: E402
 from trainer.run.train import resume_run, start_run  # noqa: E402
+from trainer.scoring.evaluate import evaluate_run  # noqa: E402
 
 
 @pytest.fixture
@@ -150,6 +152,35 @@ def test_a_loss_that_explodes_stops_the_run_and_keeps_what_was_good(
 
     edit_recipe(run, stages=[s.model_dump() for s in two_stages.stages])
     assert resume_run(run)["validation_mAP"] > 0
+
+
+def test_the_best_weights_outlive_a_kill_and_a_divergence_since_the_last_checkpoint(
+    two_stages: Recipe, tmp_path: Path
+) -> None:
+    """Nothing of the second stage is in a checkpoint: its best validation is gone from the curves
+    when the run goes on, and its weights are there still.
+    """
+    best_kept = {"keep": "best", "evaluate_every": 1, "checkpoint_every_s": 3600.0}
+    recipe = write_recipe(two_stages.model_copy(update=best_kept), tmp_path / "recipe.json")
+    run = tmp_path / "run"
+    with VerbProcess("train", "--recipe", recipe, "--out", run, prepare=SHORTEN) as killed:
+        killed.await_step(run, stage=1, step=3)
+        killed.stop(signal.SIGKILL)
+    left = read_checkpoint(run)
+    assert left is not None
+    assert left.at == TrainingPosition(stage=1)
+    best = evaluate_run(run, None).scores()["mAP"]
+
+    first, second = (stage.model_dump() for stage in two_stages.stages)
+    edit_recipe(run, stages=[first, second | {"learning_rate": 1e38}])
+    with pytest.raises(TrainingError, match=r"stage 2, .* the last good checkpoint is kept"):
+        resume_run(run)
+    edit_recipe(run, stages=[first, second | {"learning_rate": 0.5}])
+    reported = resume_run(run)["validation_mAP"]
+    scored = [line for line in read_curves(run) if SCORE in line and line["stage"] == 1]
+    assert max(line[SCORE] for line in scored) < best - 0.01, "nothing was worse"
+    assert evaluate_run(run, None).scores()["mAP"] == pytest.approx(best, abs=1e-3)
+    assert reported == pytest.approx(best, abs=1e-3)
 
 
 @pytest.mark.parametrize(
