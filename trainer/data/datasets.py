@@ -298,7 +298,7 @@ def trainable_part(data: PersonData) -> tuple[PersonData, tuple[str, ...]]:
     if len(usable) < FEWEST:
         raise TrainingError(
             f"expected at least {FEWEST} identities with at least {FEWEST} images each, got "
-            f"{len(usable)} ({len(data.identities)} identities, {len(data)} images in all); "
+            f"{len(usable)} of {len(data.identities)}, {len(data)} images in all; "
             "metric learning compares people: add some, each with several pictures"
         )
     kept = data.take(np.flatnonzero(np.isin(data.labels, usable)))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_reid.core.files import check_replaceable
+from edge_reid.core.manifest import EmbeddingManifest
 from trainer.export.export import Exported, ExportOptions, export_run
 from trainer.export.quantize import Precision
 from trainer.network.model import is_weights, load_run, save_weights
@@ -73,6 +74,18 @@ def _print(exported: Exported, out: Path) -> None:
         )
     console.print(f"latency: {exported.latency}")
     console.print(f"operators: {exported.operators}")
+    console.print(f"terms: {exported.manifest.licence}", markup=False)
+    console.print(f"next: {_next(exported.manifest, out)}", markup=False)
+
+
+def _next(manifest: EmbeddingManifest, out: Path) -> str:
+    """What a device still needs before it can use the file."""
+    if not manifest.impostor_quantiles:
+        return f"edge-reid calibrate {out} OTHERPEOPLE: no device takes it without thresholds"
+    return (
+        f"edge-reid gallery init NEW.db --model {out}, and enrol everybody there: embeddings of "
+        "two models cannot be compared"
+    )
 
 
 def _missed_table(missed: Sequence[MissedPeople]) -> Table:

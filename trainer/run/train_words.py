@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ _DISTILLING = {"regression": 8.0, "relational": 30.0, "softmax": 0.3, "triplet":
 _LEAST_STEPS = 60
 """Ten epochs of a hundred pictures are a dozen steps, too few to learn from."""
 _DECIDING = "validation_mAP"
+_NO_HELP = (
+    "it did not help, the start is no worse: more people, and photos of each under several "
+    "cameras, may; edge-reid data check finds wrong labels"
+)
 _console = Console()
 
 
@@ -66,7 +71,9 @@ def train(
     }
     settings |= {"losses": _DISTILLING} if teacher else {}
     settings |= begun.settings
-    _finish(start_run(make_recipe(settings), out), out)
+    recipe = make_recipe(settings)
+    _say(begun.remark)
+    _finish(start_run(recipe, out), out)
 
 
 def train_recipe(recipe: Path, out: Path) -> None:
@@ -91,11 +98,13 @@ def parse_size(size: str) -> tuple[int, int]:
 
 
 def _finish(validated: dict[str, float], run: Path) -> None:
-    _console.print(
-        f"done: {outcome(read_curves(run)[0], validated)}; "
-        f"next: edge-reid export {run} --int8 --out models/NAME.tflite",
-        soft_wrap=True,
-    )
+    _say(f"done: {outcome(read_curves(run)[0], validated)}")
+    model = Path("models", run.resolve().name).with_suffix(".tflite")
+    _say(f"next: {shlex.join(['edge-reid', 'export', str(run), '--int8', '--out', str(model)])}")
+
+
+def _say(line: str) -> None:
+    _console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def outcome(first: Mapping[str, float], last: Mapping[str, float]) -> str:
@@ -107,7 +116,7 @@ def outcome(first: Mapping[str, float], last: Mapping[str, float]) -> str:
         for name, value in last.items()
     )
     points = 100 * (last[_DECIDING] - first[_DECIDING])
-    helped = "it helped" if points > 0 else "it did not help, the start is no worse"
+    helped = "it helped" if points > 0 else _NO_HELP
     return f"{helped} ({points:+.1f} points of mAP); in %: {changes}"
 
 

@@ -34,7 +34,7 @@ class TrainingProgress:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task(title, total=1.0, note="starting …")
+        self._task = self._bar.add_task(title, total=1.0, note="the first step takes longest …")
         self._bar.update(self._task, completed=done)
         self._began_s, self._began_at = time.monotonic(), done
         self._line_s = -_LINE_EVERY_S
@@ -55,6 +55,8 @@ class TrainingProgress:
     def advance(self, step: int, done: float, loss: float, images: int) -> None:
         """Show that a step of `images` pictures and the part `done` of the stage are over."""
         now_s = time.monotonic()
+        if not self._recent:  # it compiled the network too, and says nothing of those to come
+            self._began_s, self._began_at = now_s, done
         self._recent.append((now_s, images))
         note = f"step {step} of {self._steps}, loss {loss:.3f}{self._speed(now_s, done)}"
         self._bar.update(self._task, completed=done, note=note)

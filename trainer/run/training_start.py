@@ -44,6 +44,7 @@ class TrainingStart:
         network: backbone and width.
         size_px: height and width of the crops.
         grey_world: share of the grey-world correction that crops get.
+        licence: of shipped weights: the terms of the model that they are of.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TrainingStart:
     network: tuple[str, float] = _DEFAULT_NETWORK
     size_px: tuple[int, int] = _DEFAULT_SIZE_PX
     grey_world: float = 0.0
+    licence: str = ""
 
     @classmethod
     def of(cls, start: str) -> TrainingStart:
@@ -79,7 +81,19 @@ class TrainingStart:
         seen = load_embedding_manifest(shipped_model(MODEL_OF[checkpoint]))
         size_px = seen.input_height_px, seen.input_width_px
         weights = _trainable(word, shipped_model(checkpoint))
-        return cls(word, weights, _NETWORKS[word], size_px, seen.grey_world)
+        return cls(word, weights, _NETWORKS[word], size_px, seen.grey_world, seen.licence)
+
+    @property
+    def remark(self) -> str:
+        """What a training begins with and, where that is shipped, on whose terms."""
+        if self.file is None:
+            return "start: ImageNet's weights"
+        if self.name not in _SHIPPED:
+            return f"start: {self.file}"
+        model = Path(MODEL_OF[_SHIPPED[self.name]]).stem
+        remark = f"start: weights of {model}, whose terms hold for what they become: {self.licence}"
+        others = "" if self.name == "open" else "; --start open begins with Apache-2.0 ones"
+        return remark + others
 
     @property
     def is_reid(self) -> bool:

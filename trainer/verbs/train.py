@@ -86,7 +86,11 @@ def train(
         train_words.resume(resume)
         return
     if out is None or not (data or recipe):
-        raise UsageError("train: expected DATA (or --recipe) and --out RUN, or --resume RUN")
+        missing = "--out" if data or recipe else "DATA"
+        raise UsageError(
+            f"train: expected DATA (or --recipe) and --out RUN, or --resume RUN, got no {missing}; "
+            "for example edge-reid train people/ --out runs/mine"
+        )
     if recipe is not None:
         _refuse_others(context, {"recipe", "out"})
     need_keras()

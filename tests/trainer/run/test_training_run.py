@@ -113,6 +113,18 @@ def test_what_would_be_passed_over_is_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [(["people"], "--out"), (["--recipe", "r.json"], "--out"), (["--out", "runs/mine"], "DATA")],
+)
+def test_what_is_missing_is_told_with_an_example(
+    words: list[str], missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_verb("train", *words) == 2
+    told = f"got no {missing}; for example edge-reid train people/ --out runs/mine"
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
 def test_sizes_are_read_height_first() -> None:
     assert verbs.parse_size("192x96") == (192, 96)
     assert verbs.parse_size("160x80") == (160, 80)
@@ -125,5 +137,7 @@ def test_it_is_said_in_per_cent_whether_a_run_helped() -> None:
     end = {"validation_rank-1": 0.763, "validation_mAP": 0.759}
     told = verbs.outcome(start, end)
     assert told == "it helped (+7.9 points of mAP); in %: rank-1 64.4 → 76.3, mAP 68.0 → 75.9"
-    assert verbs.outcome(end, start).startswith("it did not help, the start is no worse (-7.9 p")
+    worse = verbs.outcome(end, start)
+    assert worse.startswith("it did not help, the start is no worse: more people, ")
+    assert "data check finds wrong labels (-7.9 points of mAP); in %: rank-1 76.3 → 64.4" in worse
     assert verbs.outcome({"loss": 1.0}, end) == "in %: rank-1 76.3, mAP 75.9"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,22 @@ def test_any_network_can_begin_with_imagenet() -> None:
     begun = TrainingStart.of("imagenet")
     assert begun.settings == {}
     assert begun.network_asked("mobilenetv3-small", 0.75) == ("mobilenetv3-small", 0.75)
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        ("shipped", "person_reid_osnet_160x80_int8, whose terms .*: research .*; --start open beg"),
+        (
+            "mobilenet",
+            "person_reid_mobilenetv2_192x96_int8, whose terms .*: research .*; --start o",
+        ),
+        ("open", r"person_reid_open_192x96_int8, whose terms .*: Apache-2\.0[^;]*; see [^;]*$"),
+        ("imagenet", "ImageNet's weights$"),
+    ],
+)
+def test_it_is_said_what_a_training_begins_with_and_on_whose_terms(start: str, told: str) -> None:
+    assert re.match(f"start: (weights of )?{told}", TrainingStart.of(start).remark)
 
 
 def test_shipped_weights_of_another_network_are_refused() -> None:
