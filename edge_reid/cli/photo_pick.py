@@ -8,7 +8,7 @@ from pathlib import Path
 from edge_reid.core.errors import UsageError
 from edge_reid.core.geometry import Box
 from edge_reid.enrolment.photo_embedding import EmbeddedPhoto, Pick
-from edge_reid.vision.subject import box_text
+from edge_reid.vision.unclear_photo import box_text
 
 
 def parse_pick(box: str | None, photos: Sequence[Path], *, largest: bool) -> Pick:
