@@ -65,7 +65,8 @@ class CrowdedPhotoError(UnclearPhotoError):
 
     def seen_in(self, picture: Path) -> CrowdedPhotoError:
         """The same, of people whose numbers are drawn there."""
-        return CrowdedPhotoError(self.path, self.boxes, f"look at {picture} for their numbers", picture)
+        where = f"look at {picture} for their numbers"
+        return CrowdedPhotoError(self.path, self.boxes, where, picture)
 
     def not_drawn(self, reason: str) -> CrowdedPhotoError:
         """The same, where a picture of the numbers was wanted and cannot be had."""

@@ -162,8 +162,9 @@ class TestEnroll:
             assert line.endswith(f": look at {scene.stem}.boxes.jpg for their numbers")
         assert "wall.png: expected a person, got nobody" in lines[3]
         assert lines[4] == (
-            "2 photos show several people: give them one by one with --box NUMBER, or take number 1 of "
-            "each with --largest; only you can read the pictures, delete them when you have chosen"
+            "2 photos show several people: give them one by one with --box NUMBER, or take number "
+            "1 of each with --largest; only you can read the pictures, delete them when you have "
+            "chosen"
         )
         assert len(list(Path().glob("*.jpg"))) == 2
 
