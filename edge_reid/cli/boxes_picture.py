@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from edge_reid.core.errors import PhotoError
 
 if TYPE_CHECKING:
-    from edge_reid.vision.subject import CrowdedPhotoError
+    from edge_reid.vision.unclear_photo import CrowdedPhotoError
 
 MOST_PICTURES = 10
 """Of one command: a folder full of crowds is to be sorted, not to be chosen from."""
@@ -42,7 +42,7 @@ def numbers_drawn(folder: Path = Path(), *, are_wanted: bool = True) -> Iterator
         RefusedPhotosError, CrowdedPhotoError: of the block, and where to look.
     """
     from edge_reid.enrolment.enrolment import RefusedPhotosError
-    from edge_reid.vision.subject import CrowdedPhotoError
+    from edge_reid.vision.unclear_photo import CrowdedPhotoError
 
     if not are_wanted:
         yield
@@ -58,15 +58,15 @@ def numbers_drawn(folder: Path = Path(), *, are_wanted: bool = True) -> Iterator
 
 def _drawn(mistakes: Sequence[PhotoError], folder: Path) -> Iterator[PhotoError]:
     """The same mistakes, the first crowded photos with their pictures."""
-    from edge_reid.vision.subject import CrowdedPhotoError
+    from edge_reid.vision.unclear_photo import CrowdedPhotoError
 
-    left = MOST_PICTURES
+    crowded = 0
     for mistake in mistakes:
-        if isinstance(mistake, CrowdedPhotoError) and left:
-            left -= 1
-            yield _with_picture(mistake, folder)
-        else:
+        if not isinstance(mistake, CrowdedPhotoError):
             yield mistake
+            continue
+        crowded += 1
+        yield _with_picture(mistake, folder) if crowded <= MOST_PICTURES else mistake.one_of_many()
 
 
 def _with_picture(crowded: CrowdedPhotoError, folder: Path) -> CrowdedPhotoError:
@@ -76,8 +76,10 @@ def _with_picture(crowded: CrowdedPhotoError, folder: Path) -> CrowdedPhotoError
     try:
         body = numbered_jpeg(read_photo(crowded.path).image, crowded.boxes)
         return crowded.seen_in(_keep(body, folder, crowded.path.stem))
-    except (OSError, PhotoError):  # none can be made here: the message lists the boxes
-        return crowded
+    except OSError as error:
+        return crowded.not_drawn(f"no picture with numbers can be written here: {error.strerror}")
+    except PhotoError as error:  # it is gone, or another one by now
+        return crowded.not_drawn(f"no picture with numbers can be made of it: {error}")
 
 
 def _keep(body: bytes, folder: Path, photo: str) -> Path:

@@ -30,7 +30,7 @@ from edge_reid.cli.verbs.score import score
 from edge_reid.cli.verbs.search import search
 from edge_reid.cli.verbs.sink import sink
 from edge_reid.cli.verbs.watch import watch
-from edge_reid.core.errors import ConfigError, EdgeReidError, UsageError
+from edge_reid.core.errors import EdgeReidError, UsageError
 from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 from edge_reid.core.redact import redact_within
 
@@ -151,9 +151,6 @@ def _log_to_screen() -> None:
 
 
 def _complain(error: EdgeReidError) -> None:
-    if isinstance(error, ConfigError) and len(error.problems) > 1:
-        typer.echo(f"error: {shown(error.where)}: {len(error.problems)} mistakes", err=True)
-        for problem in error.problems:
-            typer.echo(f"  - {shown(problem, LOGGED_MAX)}", err=True)
-        return
-    typer.echo(f"error: {shown(str(error), LOGGED_MAX)}", err=True)
+    heading, *others = (shown(line, LOGGED_MAX) for line in error.lines)
+    for line in (f"error: {heading}", *others):
+        typer.echo(line, err=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from edge_reid.core.errors import UsageError
+from edge_reid.core.foreign_text import TYPED_MAX, shown
 from edge_reid.core.redact import redact, redact_within
 
 Misuse: type[Any] = typer.BadParameter.__mro__[1]
@@ -21,6 +24,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r".* is not in the range (?P<wanted>.+?)\.?", "a number {wanted}"),
     (r"Input should be (?P<wanted>(?:greater|less) .*)", "a number {wanted}"),
     (r"Input should be (?P<wanted>.*?)(?:, unable .*)?", "{wanted}"),
+    (
+        r"Unable to parse .* as an (?P<wanted>integer), .* maximum size",
+        "an {wanted} of fewer digits",
+    ),
 )
 """How wrong values are told, and what was expected then: by click, and by pydantic, which newer
 releases of typer ask.
@@ -40,9 +47,19 @@ def in_our_words(error: Any, words: Sequence[str]) -> UsageError:
     return UsageError(f"{tell(error, words)}; {path} --help shows what there is")
 
 
-def _unknown_option(error: Any, _: Sequence[str]) -> str:
+def _unknown_option(error: Any, words: Sequence[str]) -> str:
+    expected = f"{error.ctx.command_path}: expected one of its options"
+    if file := next((word for word in words if _may_be_file(word, error.option_name)), None):
+        name = shown(redact(file), TYPED_MAX)
+        return f"{expected}, got {name}, which begins with a dash; if it is a file, write ./{name}"
     meant = f", perhaps {' or '.join(sorted(error.possibilities))}" if error.possibilities else ""
-    return f"{error.ctx.command_path}: expected one of its options{meant}, got {error.option_name}"
+    return f"{expected}{meant}, got {error.option_name}"
+
+
+def _may_be_file(word: str, option: str) -> bool:
+    """Whether a word that was taken for this option is or looks like a file of such a name."""
+    looks_so = Path(word).suffix[1:2].isalpha() and "=" not in word
+    return word.startswith(option) and (looks_so or os.path.lexists(word))
 
 
 def _missing(error: Any, _: Sequence[str]) -> str:
@@ -97,5 +114,5 @@ def _typed(names: Sequence[str], words: Sequence[str]) -> str:
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, is_joined, value = word.partition("=")
         if name in names:
-            return redact(value if is_joined else following)
+            return shown(redact(value if is_joined else following), TYPED_MAX)
     return "another"

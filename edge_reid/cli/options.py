@@ -18,6 +18,8 @@ from edge_reid.core.errors import UsageError
 
 DEFAULT_GALLERY = Path("gallery.db")
 DEFAULT_STRANGERS = Path("strangers.db")
+LARGEST_NUMBER = 2**63 - 1
+"""That a database takes."""
 
 # Which site, camera, gallery, file of settings
 SiteOption = Annotated[str, typer.Option("--site", help="The site.")]
@@ -36,7 +38,11 @@ StrangersOption = Annotated[
 ]
 TemplateOption = Annotated[
     list[int] | None,
-    typer.Option(metavar="NUMBER", help="Only this one, as `gallery show` has it. Repeatable."),
+    typer.Option(
+        metavar="NUMBER",
+        max=LARGEST_NUMBER,
+        help="Only this one, as `gallery show` has it. Repeatable.",
+    ),
 ]
 
 

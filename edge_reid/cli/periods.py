@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timezone
 
 from edge_reid.core.errors import UsageError
+from edge_reid.core.foreign_text import TYPED_MAX, shown
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -18,7 +19,10 @@ def period_s(option: str, text: str) -> float:
     """
     match = re.fullmatch("([0-9]{1,6})([smhd])", text)
     if match is None or not int(match[1]):
-        raise UsageError(f"{option}: expected a period such as 90d, 2h, 30m or 45s, got {text!r}")
+        raise UsageError(
+            f"{option}: expected a period such as 90d, 2h, 30m or 45s, got "
+            f"{shown(text, TYPED_MAX)!r}"
+        )
     return float(int(match[1]) * _SECONDS[match[2]])
 
 
@@ -35,7 +39,7 @@ def moment_utc_s(option: str, text: str, now_utc_s: float) -> float:
     except ValueError as error:
         raise UsageError(
             f"{option}: expected a time such as 2026-03-01T12:00 (UTC) or so long ago as 2h, got"
-            f" {text!r}"
+            f" {shown(text, TYPED_MAX)!r}"
         ) from error
     zoned = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
     return zoned.timestamp()

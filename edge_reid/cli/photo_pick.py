@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_reid.core.errors import UsageError
+from edge_reid.core.foreign_text import TYPED_MAX, shown
 from edge_reid.core.geometry import Box
 from edge_reid.enrolment.photo_embedding import EmbeddedPhoto, Pick
-from edge_reid.vision.subject import box_text
+from edge_reid.vision.unclear_photo import box_text
+
+_MOST_DIGITS = 9
+"""Of a number; Python refuses to read one of more than some thousand."""
 
 
 def parse_pick(box: str | None, photos: Sequence[Path], *, largest: bool) -> Pick:
@@ -37,20 +41,22 @@ def photo_line(photo: EmbeddedPhoto) -> str:
 
 
 def _parse_number(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdecimal() else 0
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    number = int(text) if is_number else 0
     if number < 1:
         raise UsageError(
             f"--box: expected the number of a person, from 1, or x1,y1,x2,y2 in pixels, got "
-            f"{text!r}; without --box the numbers are told"
+            f"{shown(text, TYPED_MAX)!r}; without --box the numbers are told"
         )
     return number
 
 
 def _parse_box(text: str) -> Box:
+    given = shown(text, TYPED_MAX)
     try:
         x1, y1, x2, y2 = (float(side) for side in text.split(","))
     except ValueError:
-        raise UsageError(f"--box: expected x1,y1,x2,y2 in pixels, got {text!r}") from None
+        raise UsageError(f"--box: expected x1,y1,x2,y2 in pixels, got {given!r}") from None
     if not (x1 < x2 and y1 < y2):
-        raise UsageError(f"--box: expected x1 < x2 and y1 < y2, got {text!r}")
+        raise UsageError(f"--box: expected x1 < x2 and y1 < y2, got {given!r}")
     return Box(x1, y1, x2, y2)

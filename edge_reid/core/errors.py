@@ -36,6 +36,11 @@ class EdgeReidError(Exception):
 
     exit_code = 1
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """How it is told: in one line, or in one for each of its mistakes under a heading."""
+        return (str(self),)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # an exception is else made anew from its message, which is not what its class takes
         return _restored, (type(self), self.args, vars(self))
@@ -55,6 +60,14 @@ class ConfigError(UsageError):
         self.problems = tuple(problems)
         count = f"{len(self.problems)} mistake{'s' if len(self.problems) != 1 else ''}"
         super().__init__(f"{where}: {count}: " + "; ".join(self.problems))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A line for each mistake, if there are several."""
+        if len(self.problems) == 1:
+            return (str(self),)
+        heading = f"{self.where}: {len(self.problems)} mistakes"
+        return (heading, *(f"  - {problem}" for problem in self.problems))
 
 
 class SourceError(EdgeReidError):

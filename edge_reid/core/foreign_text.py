@@ -14,6 +14,8 @@ SHOWN_MAX = 500
 """Characters of one text in a table or a line."""
 LOGGED_MAX = 4000
 """Characters of one line of a log."""
+TYPED_MAX = 60
+"""Characters of a word of a command line, in a message."""
 
 _BENT_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 

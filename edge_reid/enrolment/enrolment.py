@@ -32,6 +32,7 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.template_conflicts import find_conflicts, same_photos
 from edge_reid.vision.photo import Photo
+from edge_reid.vision.unclear_photo import CrowdedPhotoError, choice_of_person
 
 
 class RefusedPhotosError(PhotoError):
@@ -39,7 +40,32 @@ class RefusedPhotosError(PhotoError):
 
     def __init__(self, mistakes: Sequence[PhotoError]) -> None:
         self.mistakes = tuple(mistakes)
-        super().__init__(f"nobody was enrolled: {'; '.join(map(str, self.mistakes))}")
+        super().__init__(f"nobody was enrolled: {'; '.join([*self._photos, *self._crowds])}")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Of several photos a line each; what to do about crowded ones comes once, at the end."""
+        if len(self.mistakes) == 1:
+            return (str(self),)
+        heading = f"nobody was enrolled: {len(self.mistakes)} photos give no template"
+        return (heading, *(f"  - {photo}" for photo in self._photos), *self._crowds)
+
+    @property
+    def _photos(self) -> tuple[str, ...]:
+        return tuple(
+            mistake.what
+            if self._crowds and isinstance(mistake, CrowdedPhotoError)
+            else str(mistake)
+            for mistake in self.mistakes
+        )
+
+    @property
+    def _crowds(self) -> tuple[str, ...]:
+        """What to do about several photos that show several people; else each says it itself."""
+        crowded = [each for each in self.mistakes if isinstance(each, CrowdedPhotoError)]
+        if len(crowded) <= 1:
+            return ()
+        return (f"{len(crowded)} photos show several people: {choice_of_person(crowded)}",)
 
 
 class SkipReason(Enum):

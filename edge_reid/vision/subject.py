@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 from edge_reid.core.errors import PhotoError, UsageError
 from edge_reid.core.geometry import Box, iou
@@ -26,6 +25,7 @@ from edge_reid.core.types import Detection, Image
 from edge_reid.vision.crops import crop_quality, cut, whole_crop_quality
 from edge_reid.vision.detect import Detector
 from edge_reid.vision.photo import Photo
+from edge_reid.vision.unclear_photo import CrowdedPhotoError, EmptyPhotoError, box_text
 
 CROP_SCORE = 0.2
 """Weak score that the detector of `find_subject` should report down to: enough in a crop."""
@@ -37,44 +37,6 @@ _FILLED_SHARE = 0.7
 _RIVAL_SHARE = 0.25
 _MIN_SIDE_PX = 8
 _SAME_PERSON_IOU = 0.3
-
-
-class CrowdedPhotoError(PhotoError):
-    """A photo shows more than one person who may be meant.
-
-    Args:
-        path: of the photo.
-        boxes: of everybody whom the detector is sure of, in the order of their numbers; whoever
-            reads the message counts them in the picture.
-        picture: where to see the numbers; None: the message lists the boxes.
-    """
-
-    def __init__(self, path: Path, boxes: Sequence[Box], picture: Path | None = None) -> None:
-        self.path = path
-        self.boxes = tuple(boxes)
-        super().__init__(
-            f"photo {path}: expected one person, got {len(self.boxes)}: "
-            f"{self._listed() if picture is None else _to_be_seen(picture)}"
-        )
-
-    def seen_in(self, picture: Path) -> CrowdedPhotoError:
-        """The same, of people whose numbers are drawn there."""
-        return CrowdedPhotoError(self.path, self.boxes, picture)
-
-    def _listed(self) -> str:
-        people = enumerate(self.boxes, start=1)
-        listed = "; ".join(f"{number} at {box_text(box)}" for number, box in people)
-        return (
-            f"{listed}; choose one with --box, by number or as x1,y1,x2,y2, or take number 1 with "
-            "--largest"
-        )
-
-
-def _to_be_seen(picture: Path) -> str:
-    return (
-        f"look at {picture}, where they have numbers, and choose one with --box NUMBER, or take "
-        "number 1 with --largest; only you can read that picture, delete it when you have chosen"
-    )
 
 
 class BoxOrigin(Enum):
@@ -138,7 +100,7 @@ def find_subject(photo: Photo, detector: Detector, *, largest: bool = False) -> 
 
     Raises:
         CrowdedPhotoError: it shows more than one plausible person.
-        PhotoError: it shows nobody.
+        EmptyPhotoError: it shows nobody.
     """
     seen = _by_prominence(photo, detector)
     people = _sure(seen, detector)
@@ -159,15 +121,10 @@ def numbered_subject(photo: Photo, number: int, detector: Detector) -> PhotoSubj
         detector: the one that counted.
 
     Raises:
-        PhotoError: it shows nobody.
+        EmptyPhotoError: it shows nobody.
         UsageError: it shows fewer people.
     """
     return _of_scene(photo, _sure(_by_prominence(photo, detector), detector), number)
-
-
-def box_text(box: Box) -> str:
-    """`x1,y1,x2,y2` in whole pixels, as --box takes it."""
-    return ",".join(f"{side:.0f}" for side in (box.x1, box.y1, box.x2, box.y2))
 
 
 def _by_prominence(photo: Photo, detector: Detector) -> list[Detection]:
@@ -185,10 +142,7 @@ def _sure(seen: Sequence[Detection], detector: Detector) -> list[Detection]:
 
 def _of_scene(photo: Photo, people: Sequence[Detection], number: int) -> PhotoSubject:
     if not people:
-        raise PhotoError(
-            f"photo {photo.path}: expected a person, got nobody; "
-            "take another photo, or point with --box x1,y1,x2,y2"
-        )
+        raise EmptyPhotoError(photo.path)
     if number > len(people):
         most = "1, its only person" if len(people) == 1 else f"1 to {len(people)}, its people"
         raise UsageError(f"photo {photo.path}: expected --box {most}, got --box {number}")

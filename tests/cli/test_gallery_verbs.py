@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_reid.cli.boxes_picture import MOST_PICTURES
 from edge_reid.core.bundled_models import DETECTOR, EMBEDDING, shipped_model
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.enrolment.photo_embedding import NO_PICK, PhotoEmbedder
 from edge_reid.gallery.snapshot import people_of
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.vision.photo import read_photo
-from edge_reid.vision.subject import CrowdedPhotoError, box_text
+from edge_reid.vision.unclear_photo import CrowdedPhotoError, box_text
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ class TestEnroll:
         outcome = gallery("enroll", name, sample.scene)
         assert outcome.code == 1
         picture = Path(f"{sample.scene.stem}.boxes.jpg")
-        assert f"look at {picture}, where they have numbers, and choose one" in outcome.complaint
+        assert f"look at {picture} for their numbers; choose one" in outcome.complaint
         assert "--box NUMBER" in outcome.complaint
         assert "--largest" in outcome.complaint
         assert names_in(path) == []
@@ -134,7 +135,7 @@ class TestEnroll:
         mine.write_text("mine")
         ours = mine.with_name(f"{sample.scene.stem}.boxes-2.jpg")
         for _ in range(2):  # the second time it is there
-            assert f"look at {ours}, " in gallery("enroll", name, sample.scene).complaint
+            assert f"look at {ours} " in gallery("enroll", name, sample.scene).complaint
         assert mine.read_text() == "mine"
         assert {mine, ours} == set(Path().glob("*.jpg"))
 
@@ -148,26 +149,74 @@ class TestEnroll:
         assert alone.code == 2
         assert "give the photo that it was made of" in alone.complaint
 
-    def test_each_crowd_among_photos_has_its_picture(self, gallery, samples, wall):
+    def test_each_crowd_among_photos_has_its_picture_and_what_to_do_is_said_once(
+        self, gallery, samples, wall
+    ):
         scenes = [taken[0].scene for taken in samples.values()][:2]
         outcome = gallery("enroll", "ada", *scenes, wall)
-        for scene in scenes:
-            assert f"look at {scene.stem}.boxes.jpg" in outcome.complaint
-        assert "wall.png: expected a person, got nobody" in outcome.complaint
+        assert outcome.complaint == "error: nobody was enrolled: 3 photos give no template"
+        lines = outcome.err.splitlines()
+        assert len(lines) == 5
+        for scene, line in zip(scenes, lines[1:3], strict=True):
+            assert line.startswith(f"  - photo {scene}: expected one person, got ")
+            assert line.endswith(f": look at {scene.stem}.boxes.jpg for their numbers")
+        assert "wall.png: expected a person, got nobody" in lines[3]
+        assert lines[4] == (
+            "2 photos show several people: give them one by one with --box NUMBER, or take number "
+            "1 of each with --largest; only you can read the pictures, delete them when you have "
+            "chosen"
+        )
         assert len(list(Path().glob("*.jpg"))) == 2
 
-    def test_where_no_picture_can_be_written_the_boxes_are_listed(
-        self, gallery, samples, tmp_path, monkeypatch
+    def test_a_folder_of_crowds_is_not_listed_box_by_box(self, gallery, samples, tmp_path):
+        name, (sample, *_) = next(iter(samples.items()))
+        folder = tmp_path / "crowds"
+        folder.mkdir()
+        scene = cv2.imread(str(sample.scene))
+        for number in range(MOST_PICTURES + 2):
+            scene[0, number] = 0  # the same picture twice would be skipped
+            cv2.imwrite(str(folder / f"{number:02}.png"), scene)
+        outcome = gallery("enroll", name, folder)
+        (*photos, remedy) = outcome.err.splitlines()[1:]
+        assert len(photos) == MOST_PICTURES + 2
+        assert all("look at" in line for line in photos[:MOST_PICTURES])
+        assert all(
+            line.endswith(": given alone it gets a picture") for line in photos[MOST_PICTURES:]
+        )
+        assert remedy.startswith(f"{MOST_PICTURES + 2} photos show several people: give them")
+        assert outcome.err.count("--box") == outcome.err.count("--largest") == 1
+
+    @pytest.mark.parametrize(
+        ("stem", "reason"), [("s", "No such file or directory"), ("s" * 246, "File name too long")]
+    )
+    def test_where_no_picture_can_be_written_it_is_said_why_and_the_boxes_are_listed(
+        self, gallery, samples, tmp_path, monkeypatch, stem, reason
     ):
         name, (sample, *_) = next(iter(samples.items()))
-        gone = tmp_path / "gone"
-        gone.mkdir()
-        monkeypatch.chdir(gone)
-        gone.rmdir()
-        outcome = gallery("enroll", name, sample.scene)
+        photo = Path(shutil.copy(sample.scene, tmp_path / f"{stem}.png"))
+        if stem == "s":
+            gone = tmp_path / "gone"
+            gone.mkdir()
+            monkeypatch.chdir(gone)
+            gone.rmdir()
+        outcome = gallery("enroll", name, photo)
         assert outcome.code == 1
         assert re.search(r"got \d+: 1 at \d+,\d+,\d+,\d+; 2 at \d+,", outcome.complaint)
         assert "choose one with --box, by number or as x1,y1,x2,y2" in outcome.complaint
+        assert outcome.complaint.endswith(
+            f"; no picture with numbers can be written here: {reason}"
+        )
+
+    def test_why_no_picture_can_be_written_is_said_once(
+        self, gallery, samples, tmp_path, monkeypatch
+    ):
+        scenes = [taken[0].scene for taken in samples.values()][:2]
+        monkeypatch.chdir("/proc")  # where root, too, can write no picture
+        outcome = gallery("enroll", "ada", *scenes)
+        (*photos, remedy) = outcome.err.splitlines()[1:]
+        assert all(re.search(r"got \d+: 1 at \d+,", line) for line in photos)
+        assert outcome.err.count("No such file or directory") == 1
+        assert "give them one by one with --box, by number or as x1,y1,x2,y2, or take" in remedy
 
     def test_the_largest_can_be_asked_for(self, gallery, samples):
         name, (sample, *_) = next(iter(samples.items()))
@@ -215,8 +264,8 @@ class TestEnroll:
         outcome = gallery("enroll", name, crops[0], wall, path.with_name("missing.jpg"))
         assert outcome.code == 1
         assert "nobody was enrolled" in outcome.complaint
-        assert "wall.png: expected a person, got nobody" in outcome.complaint
-        assert "missing.jpg: cannot be read" in outcome.complaint
+        assert "wall.png: expected a person, got nobody" in outcome.err
+        assert "missing.jpg: cannot be read" in outcome.err
         assert names_in(path) == []
 
     def test_the_same_photo_again_is_skipped(self, gallery, people, path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from support.outcome import Outcome
@@ -27,6 +28,7 @@ from support.outcome import Outcome
         ("gallery lst", "edge-reid gallery: expected one of its verbs, perhaps list, got lst"),
         ("enlist", "edge-reid: expected one of its verbs, got enlist"),
         ("watch gate", "edge-reid watch: expected no more words, got gate"),
+        ("probe -x", "edge-reid probe: expected one of its options, got -x"),
     ],
 )
 def test_what_was_expected_and_what_came_in_one_line(
@@ -54,6 +56,39 @@ def test_no_login_is_repeated(edge_reid: Callable[..., Outcome], words: str) -> 
     outcome = edge_reid(*words.split())
     assert outcome.code == 2
     assert "s3cret" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "verb", "file"),
+    [
+        ("gallery enroll anna -1.png", "gallery enroll", "-1.png"),
+        ("index --gate.mp4 --out x", "index", "--gate.mp4"),
+    ],
+)
+def test_how_a_file_is_written_whose_name_begins_with_a_dash(
+    edge_reid: Callable[..., Outcome], words: str, verb: str, file: str
+) -> None:
+    assert edge_reid(*words.split()).complaint == (
+        f"error: edge-reid {verb}: expected one of its options, got {file}, which begins with a "
+        f"dash; if it is a file, write ./{file}; edge-reid {verb} --help shows what there is"
+    )
+
+
+def test_a_mistyped_option_with_a_value_is_no_file(edge_reid: Callable[..., Outcome]) -> None:
+    assert (
+        "options, perhaps --gallery, got --galery" in edge_reid("probe", "--galery=g.db").complaint
+    )
+
+
+def test_a_file_that_is_there_is_known_without_a_suffix(
+    edge_reid: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-still").touch()
+    assert "got -still, which begins with a dash; if" in edge_reid("probe", "-still").complaint
+    edge_reid("gallery", "init", "g.db")
+    enrolled = edge_reid("gallery", "enroll", "a", "./-still", "--gallery", "g.db")
+    assert "photo -still: expected an image, the file is empty" in enrolled.complaint
 
 
 def test_a_group_without_a_verb_shows_its_verbs(edge_reid: Callable[..., Outcome]) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from edge_reid.cli.options import (
     DEFAULT_GALLERY,
+    LARGEST_NUMBER,
     GalleryModelOption,
     GalleryOption,
     JsonArrayOption,
@@ -32,7 +33,11 @@ def doctor(
     ] = False,
     only: Annotated[
         list[int] | None,
-        typer.Option(metavar="TEMPLATE", help="With --fix: of them only this one. Repeatable."),
+        typer.Option(
+            metavar="TEMPLATE",
+            max=LARGEST_NUMBER,
+            help="With --fix: of them only this one. Repeatable.",
+        ),
     ] = None,
     target_fpir: TargetFpirOption = None,
     as_json: JsonArrayOption = False,

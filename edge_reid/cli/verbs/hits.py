@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.options import JsonLinesOption, OnlySiteOption
+from edge_reid.cli.options import LARGEST_NUMBER, JsonLinesOption, OnlySiteOption
 
 if TYPE_CHECKING:
     from edge_reid.consumers.event_query import EventQuery
@@ -32,7 +32,9 @@ def hits(
         str | None, typer.Option(metavar="TIME", help="2026-03-01T12:00 (UTC), or 2h ago: 2h.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Likewise.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, max=LARGEST_NUMBER, help="The newest so many.")
+    ] = 100,
     unknowns: Annotated[
         bool, typer.Option("--all", help="Also tracks that show nobody enrolled.")
     ] = False,

@@ -16,7 +16,8 @@ _LAST_PORT = 65_535
 def host_and_port(address: str) -> str:
     """Validate an address with a port; ValueError says what it should look like."""
     host, colon, port = address.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT
+    is_short = port.isascii() and port.isdecimal() and len(port) <= len(str(_LAST_PORT))
+    is_port = is_short and int(port) <= _LAST_PORT
     if not (colon and host and is_port):
         raise ValueError("should look like 127.0.0.1:9100, or [::1]:9100")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):

@@ -12,6 +12,9 @@ from pydantic import AfterValidator, Field, model_validator
 from edge_reid.core.config.section import Seconds, Section
 from edge_reid.core.stream_url import has_login
 
+_MOST_DIGITS = 9
+"""Of the index of a camera; one that is no `int` of C makes the decoder crash."""
+
 
 def _fingerprint(text: str) -> str:
     """64 lower-case digits, from those or from what `openssl x509 -fingerprint -sha256` prints."""
@@ -19,6 +22,13 @@ def _fingerprint(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
         raise ValueError("should be the 64 hexadecimal digits of a SHA-256")
     return digits
+
+
+def _camera_or_path(uri: str) -> str:
+    """Any text, and of the numbers those that a camera can have."""
+    if uri.isdecimal() and len(uri) > _MOST_DIGITS:
+        raise ValueError("should be the index of a camera, such as 0, or a file or a URL")
+    return uri
 
 
 def _is_stream(uri: str) -> bool:
@@ -29,7 +39,7 @@ def _is_stream(uri: str) -> bool:
 class SourceSettings(Section):
     """The camera, stream or file that frames come from."""
 
-    uri: Annotated[str, Field(min_length=1)]
+    uri: Annotated[str, Field(min_length=1), AfterValidator(_camera_or_path)]
     """A video file, a folder of images, a camera index such as `0`, a URL such as
     `rtsp://camera.local/stream`, `picamera://0` for a Raspberry Pi's own camera, or a GStreamer
     pipeline that ends in `appsink`, where this OpenCV has GStreamer. In a password write `#` as
