@@ -92,11 +92,10 @@ def run(
     Everything can stand in the file of --config, several cameras only there; an option that is
     given here wins over it.
     """
-    from functools import partial
-
     from edge_reid.agent.app import Outputs
     from edge_reid.cli.fresh_start import start_anew
     from edge_reid.cli.option_names import keys_of, options_named
+    from edge_reid.cli.piped_config import PipedConfig, check_comes_again
     from edge_reid.cli.run_log import errors_logged, log_run
     from edge_reid.core.config.settings_file import check_model_files, load_settings
     from edge_reid.core.errors import ModelChangeError
@@ -120,11 +119,19 @@ def run(
     }
     log_run(log_format)
     typed = _given(overrides)
-    load = partial(load_settings, config, typed)
     with errors_logged(log_format), options_named([*keys_of(typed)], BROKER_KEYS):
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
+        piped = PipedConfig.of(config)
+
+        def load() -> AgentSettings:
+            if piped:
+                piped.refill()
+            return load_settings(config, typed)
+
         settings = load()
+        if settings.gallery_sync and not settings.models.names_embedding:
+            check_comes_again(config)
         check_model_files(settings, str(config or "command line"))
         if settings.mqtt.url is None:
             _check_of_use(*login.typed(context), *(["outbox"] if outbox else []))
@@ -140,7 +147,7 @@ def run(
                 screen,
             )
         except ModelChangeError:  # the log has it
-            start_anew()
+            start_anew(piped)
 
 
 def _with_gallerys_model(settings: AgentSettings) -> AgentSettings:
