@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from deploy.bundle.bundle_writer import Content, listing, write_bundle
-from deploy.bundle.first_gallery import first_gallery
+from deploy.bundle.first_gallery import FirstGallery, first_gallery
 from deploy.bundle.lock import Lock, choose, read_lock
 from deploy.bundle.own_wheel import own_wheel
 from deploy.bundle.sbom import Model, sbom
@@ -32,7 +32,7 @@ from edge_reid.core.manifest import (
 from edge_reid.core.progress import StageProgress, of_stage
 from edge_reid.core.stream_url import has_login
 from edge_reid.release.bundle_file import verify
-from edge_reid.release.bundle_manifest import BundleManifest
+from edge_reid.release.bundle_manifest import GALLERY, BundleManifest
 from edge_reid.signing.keys import SigningKey, read_public_key
 from edge_reid.signing.model_signature import sign_model, signature_path
 
@@ -86,8 +86,10 @@ def make_bundle(
     embeddings = request.site.embeddings
     manifests = [load_embedding_manifest(file) for file in embeddings]
     shipped = [file.name for file in embeddings if is_shipped(file)]
+    model_id = manifests[0].model_id
     if request.device and request.site.files.gallery:
-        contents["gallery/gallery.db"] = _gallery(request, manifests)
+        gallery = _gallery(request, manifests)
+        contents[GALLERY], model_id = Content(gallery.body), gallery.model_id
     with own_wheel(request.wheel) as whole, wheel_for_site(whole, shipped, request.key) as ours:
         wheels = _wheels(request, ours, progress)
         known += models_inside(ours).values()
@@ -102,7 +104,7 @@ def make_bundle(
             machine=request.target.machine,
             device=request.device,
             site=request.site.site,
-            model_id=manifests[0].model_id,
+            model_id=model_id,
             files=listing(contents),
         )
         write_bundle(request.out, manifest, contents, request.key, of_stage("writing", progress))
@@ -219,7 +221,7 @@ def _signature(model: Path, key: SigningKey) -> tuple[str, Content]:
     return f"models/{signature_path(model).name}", Content(signature)
 
 
-def _gallery(request: BundleRequest, embeddings: Sequence[EmbeddingManifest]) -> Content:
+def _gallery(request: BundleRequest, embeddings: Sequence[EmbeddingManifest]) -> FirstGallery:
     site, device = request.site, request.device or ""
     syncs = {agent.settings.gallery_sync is not None for agent in site.agents(device)}
     if len(syncs) > 1 or site.files.gallery is None:
@@ -227,7 +229,7 @@ def _gallery(request: BundleRequest, embeddings: Sequence[EmbeddingManifest]) ->
     public = site.files.gallery_public_key
     key = read_public_key(public) if syncs == {True} and public else None
     model_ids = [embedding.model_id for embedding in embeddings]
-    return Content(first_gallery(site.files.gallery, model_ids, key))
+    return first_gallery(site.files.gallery, model_ids, key)
 
 
 def _wheels(request: BundleRequest, ours: Wheel, progress: StageProgress) -> list[Wheel]:

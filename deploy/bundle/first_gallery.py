@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.core.errors import GalleryError
@@ -16,7 +17,16 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.signing.keys import PublicKey
 
 
-def first_gallery(path: Path, model_ids: Sequence[str], key: PublicKey | None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class FirstGallery:
+    """A gallery's file as it goes to a device."""
+
+    body: bytes
+    model_id: str
+    """Of its embeddings."""
+
+
+def first_gallery(path: Path, model_ids: Sequence[str], key: PublicKey | None) -> FirstGallery:
     """A gallery's file as it goes to a device; what is open at `path` is not disturbed.
 
     Args:
@@ -30,12 +40,9 @@ def first_gallery(path: Path, model_ids: Sequence[str], key: PublicKey | None) -
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "gallery.db")
         _copy(path, copy)
-        if key is None:
-            with GalleryStore.open(copy) as store:
-                _check_model(path, model_ids, store.model_id)
-        else:
-            _check_replica(path, copy, model_ids, key)
-        return copy.read_bytes()
+        model_id = _model_of_store(copy) if key is None else _model_of_replica(path, copy, key)
+        _check_model(path, model_ids, model_id)
+        return FirstGallery(copy.read_bytes(), model_id)
 
 
 def _copy(path: Path, copy: Path) -> None:
@@ -51,13 +58,17 @@ def _copy(path: Path, copy: Path) -> None:
         raise GalleryError(f"files.gallery {path}: cannot be read: {error}") from error
 
 
-def _check_replica(path: Path, copy: Path, model_ids: Sequence[str], key: PublicKey) -> None:
+def _model_of_store(copy: Path) -> str:
+    with GalleryStore.open(copy) as store:
+        return store.model_id
+
+
+def _model_of_replica(path: Path, copy: Path, key: PublicKey) -> str:
     with Replica.open(copy) as replica:
         held = replica.in_force
     if held is None:
         raise GalleryError(f"files.gallery {path}: expected a synced gallery, no version is in it")
-    head = open_head(held.sealed, key)
-    _check_model(path, model_ids, head.model_id)
+    return open_head(held.sealed, key).model_id
 
 
 def _check_model(path: Path, wanted: Sequence[str], its: str) -> None:

@@ -135,11 +135,23 @@ def unpack(
 
 
 def _described(manifest: BundleManifest) -> str:
-    from edge_reid.core.manifest import model_in_words
-
     whose = f"device {manifest.device}" if manifest.device else "all devices"
     return (
         f"release {manifest.version} for {whose} of {manifest.site}, {manifest.target} "
         f"(Python {manifest.python}, {manifest.machine}), {len(manifest.files)} files, "
-        f"embedding model {model_in_words(manifest.model_id)}"
+        f"{_model_in_force(manifest)}"
     )
+
+
+def _model_in_force(manifest: BundleManifest) -> str:
+    """What a device runs: where its site names no embedding model, that of its gallery."""
+    from edge_reid.core.bundled_models import DEFAULT_EMBEDDINGS
+    from edge_reid.core.manifest import model_in_words, shipped_name
+
+    name, words = shipped_name(manifest.model_id), model_in_words(manifest.model_id)
+    is_named = f"{name}.tflite" not in DEFAULT_EMBEDDINGS or manifest.has_model(str(name))
+    if is_named:
+        return f"embedding model {words}"
+    if manifest.has_gallery:
+        return f"embedding model {words}, that of its first gallery, as the site names none"
+    return f"embedding model that of its gallery, as the site names none; before the first, {words}"

@@ -87,15 +87,20 @@ class AgentLoop:
         """
         self._report.started()
         try:
+            return self._run_to_an_end()
+        except (KeyboardInterrupt, SystemExit):  # also while it ends of itself
+            self._report.interrupted(self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S))
+            raise
+
+    def _run_to_an_end(self) -> RunSummary:
+        """Take frames until there are no more; an end that is interrupted is not done."""
+        try:
             for turn in self._feed.turns(self._idle, self._end):
                 with self._signals.held():
                     if turn:
                         self._begin(turn)
                     self._finish(self._lookers.done())
                 del turn  # and with it the picture, before the next is made
-        except (KeyboardInterrupt, SystemExit):
-            self._report.interrupted(self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S))
-            raise
         except ModelChangeError:
             self._wind_up("ended", patience_s=INTERRUPTED_FLUSH_S, is_over=False)
             raise

@@ -14,14 +14,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
-from edge_reid.agent.shared_models import sound_shipped_model
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.sync_settings import GallerySyncSettings
 from edge_reid.core.errors import (
@@ -39,6 +39,7 @@ from edge_reid.core.manifest import EmbeddingManifest, model_in_words
 from edge_reid.core.types import GallerySnapshot
 from edge_reid.gallery.gallery_head import Head, TrustPolicy, open_head
 from edge_reid.gallery.gallery_install import LoadedGallery, install, load_held, nothing_to_fetch
+from edge_reid.gallery.gallery_model import sound_shipped_model
 from edge_reid.gallery.replica import Replica, StoredVersion
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.index import Index
@@ -63,6 +64,10 @@ OtherModels = Callable[[str], EmbeddingManifest | None]
 
 Raises ModelError if it is not sound.
 """
+
+_Loaded: TypeAlias = dict[StoredVersion, LoadedGallery]
+_Unusable: TypeAlias = dict[StoredVersion, EdgeReidError]
+"""Why, by version."""
 
 
 def no_other_model(_model_id: str) -> None:
@@ -221,43 +226,67 @@ class GallerySync:
             raise ModelChangeError(change)
 
     def _load_first(self) -> tuple[Index, frozenset[str]]:
-        loaded = self._load_held()
+        loaded, unusable = self._load_held()
         ours = [held for held, its in loaded.items() if its.head.model_id == self._pinned.model_id]
+        self._tell_of_unusable(unusable, ours)
         if not ours:
             return Index(self._nobody(), fuse=self._fuse), frozenset()
         first = loaded[ours[0]]
-        if ours[0].left_utc_s is not None:
-            _log.warning("gallery version %d, kept from before it, is used", first.head.version)
         self._note_loaded(first)
         names = (its.snapshot.identities for its in loaded.values())
         gone = frozenset().union(*names).difference(first.snapshot.identities)
         return Index(first.snapshot, fuse=self._fuse), gone
 
-    def _load_held(self) -> dict[StoredVersion, LoadedGallery]:
-        """All that can be loaded of what is on the disk, the version in force first; nothing while
-        a full one has none.
+    def _load_held(self) -> tuple[_Loaded, _Unusable]:
+        """All that can be loaded of what is on the disk, the version in force first, and why the
+        others cannot; nothing while a full one has none.
         """
         try:
             with Replica.open(self._path) as replica:
                 self.state = replace(self.state, purged_through=replica.purged_through)
-                loaded = {held: self._load(held, replica) for held in replica.held}
-                return {held: its for held, its in loaded.items() if its}
+                found = {held: self._load_or_why(held, replica) for held in replica.held}
         except NoRoomError as error:
             self._refuse(error)
-            return {}
+            found = {}
+        loaded = {held: its for held, its in found.items() if isinstance(its, LoadedGallery)}
+        unusable = {held: why for held, why in found.items() if isinstance(why, EdgeReidError)}
+        return loaded, unusable
 
-    def _load(self, held: StoredVersion, replica: Replica) -> LoadedGallery | None:
-        """A version to begin with. One that is kept may be of any model: its names are wanted."""
+    def _load_or_why(self, held: StoredVersion, replica: Replica) -> LoadedGallery | EdgeReidError:
         try:
-            pinned = self._pinned
-            if held.left_utc_s is not None:
-                head = open_head(held.sealed, pinned.key)
-                pinned = pinned.of_model(head.model_id, head.dimension)
-            return load_held(held, nothing_to_fetch, replica, pinned)
-        except SnapshotError as error:
-            _log.error("gallery version %d on this disk: %s", held.version, error)
-            self.state = replace(self.state, refused=str(error))
-            return None
+            return self._load(held, replica)
+        except (SnapshotError, ModelError) as error:
+            return error
+
+    def _load(self, held: StoredVersion, replica: Replica) -> LoadedGallery:
+        """A version to begin with. One that is kept may be of any model: its names are wanted.
+
+        Raises:
+            SnapshotError: it is damaged, or of a model that this agent has not.
+            ModelError: it has it, and it is not sound.
+        """
+        if held.left_utc_s is None:
+            pinned = self._pinned_for(held.sealed)
+        else:
+            head = open_head(held.sealed, self._pinned.key)
+            pinned = self._pinned.of_model(head.model_id, head.dimension)
+        return load_held(held, nothing_to_fetch, replica, pinned)
+
+    def _tell_of_unusable(self, unusable: _Unusable, ours: Sequence[StoredVersion]) -> None:
+        """Say what cannot be used of what is on the disk, and what is used in its place.
+
+        Args:
+            unusable: why, by version.
+            ours: versions that can be used, the one that is first.
+        """
+        instead = "nobody is recognised"
+        if ours:
+            kept = "" if ours[0].left_utc_s is None else ", kept from before,"
+            instead = f"version {ours[0].version}{kept} is used"
+        for held, error in unusable.items():
+            _log.error("gallery version %d on this disk: %s (%s)", held.version, error, instead)
+            if held.left_utc_s is None:
+                self.state = replace(self.state, refused=str(error))
 
     def _nobody(self) -> GallerySnapshot:
         return GallerySnapshot(

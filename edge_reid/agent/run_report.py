@@ -85,7 +85,7 @@ class RunReport:
         if is_over:
             self._systemd.stopping()
         else:
-            self._systemd.beat("starting anew with the embedding model of the gallery")
+            self._systemd.starting_anew()
         self._wall_s = time.monotonic() - self._began_s
 
     def deliver(self, patience_s: float | None = None) -> RunSummary:

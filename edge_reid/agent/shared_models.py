@@ -1,6 +1,4 @@
-"""The models of an agent: each file is loaded once, whatever cameras use it; and whether it could
-run another one.
-"""
+"""The models of an agent: each file is loaded once, whatever cameras use it."""
 
 from __future__ import annotations
 
@@ -10,7 +8,6 @@ from pathlib import Path
 
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.vision_settings import ModelSettings
-from edge_reid.core.manifest import EmbeddingManifest, load_embedding_manifest, shipped_with_id
 from edge_reid.signing.keys import read_public_key
 from edge_reid.signing.model_signature import is_signed
 from edge_reid.vision.detect import Detector, load_detector
@@ -66,18 +63,3 @@ def check_signatures(models: ModelSettings, files: Sequence[Path]) -> None:
     for file in files:
         if not is_signed(file, key):
             _log.warning("model %s: nobody signed its manifest; pinned is %s", file, key.key_id)
-
-
-def sound_shipped_model(models: ModelSettings, model_id: str) -> EmbeddingManifest | None:
-    """The manifest of a shipped embedding model; None: this installation has none of that id.
-
-    Raises:
-        ModelError: its file is damaged, or signed by somebody else than the pinned key.
-    """
-    path = shipped_with_id(model_id)
-    if path is None:
-        return None
-    manifest = load_embedding_manifest(path)
-    if models.public_key:
-        is_signed(path, read_public_key(models.public_key))
-    return manifest

@@ -16,6 +16,9 @@ BEATS_PER_TIMEOUT = 4
 """So many signs of life within the time after which silence counts as death."""
 MOST_PAUSE_S = 5.0
 """Between two signs of life, whatever the timeout: an upgrade is watched by them too."""
+START_S = 180.0
+"""A service that begins anew may be silent for so long, as when it starts: `TimeoutStartSec` of the
+unit, which does not count then."""
 
 
 class SystemdNotifier:
@@ -38,6 +41,7 @@ class SystemdNotifier:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._address = address
+        self._timeout_s = timeout_s
         self._pause_s = min(MOST_PAUSE_S, (timeout_s or 60.0) / BEATS_PER_TIMEOUT)
         self._clock = clock
         self._next_s = 0.0
@@ -65,12 +69,25 @@ class SystemdNotifier:
             return
         self._next_s = now_s + self._pause_s
         self._status = status
-        ready = "" if self._is_ready else "READY=1\n"
+        ready = "" if self._is_ready else f"READY=1\n{self._silence_of(self._timeout_s)}"
         self._is_ready |= self._send(f"{ready}WATCHDOG=1\nSTATUS={status}")
+
+    def starting_anew(self) -> None:
+        """We begin anew as the same service: the next sign of life comes with the first frame, from
+        when on the silence of before counts as death again.
+        """
+        longest_s = self._timeout_s and max(self._timeout_s, START_S)
+        status = "starting anew with the embedding model of the gallery"
+        self._send(f"{self._silence_of(longest_s)}WATCHDOG=1\nSTATUS={status}")
 
     def stopping(self) -> None:
         """We end, of our own will or because we were asked to."""
         self._send("STOPPING=1\nSTATUS=delivering the last events")
+
+    @staticmethod
+    def _silence_of(timeout_s: float | None) -> str:
+        """Counts as death from now on; where nobody counts, it must not begin."""
+        return f"WATCHDOG_USEC={round(timeout_s * 1e6)}\n" if timeout_s else ""
 
     def _send(self, message: str) -> bool:
         """Whether it was taken."""

@@ -20,7 +20,13 @@ from pydantic import (
     model_validator,
 )
 
-from edge_reid.core.bundled_models import DETECTORS, EMBEDDINGS, left_out, shipped_model
+from edge_reid.core.bundled_models import (
+    DETECTORS,
+    EMBEDDINGS,
+    is_shipped,
+    left_out,
+    shipped_model,
+)
 from edge_reid.core.errors import ModelError, ModelMismatchError
 from edge_reid.core.files import write_whole
 from edge_reid.core.validation_errors import describe_mistakes
@@ -319,19 +325,36 @@ def _load_verified(model_path: Path) -> EmbeddingManifest | DetectorManifest:
             "shipped one"
         )
     manifest = _parse(manifest_path(model_path))
-    found = file_sha256(model_path)
+    try:
+        found = file_sha256(model_path)
+    except OSError as error:  # as of a card that wears out
+        raise ModelError(
+            f"model {model_path}: cannot be read: {error.strerror}; {_restored(model_path)}"
+        ) from error
     if found != manifest.sha256:
         raise ModelError(
             f"model {model_path}: its manifest expects sha256 {manifest.sha256[:16]}…, "
-            f"the file has {found[:16]}…; restore the file or export the model again"
+            f"the file has {found[:16]}…; {_restored(model_path)}"
         )
     return manifest
+
+
+def _restored(model_path: Path) -> str:
+    """What to do about a damaged file."""
+    again = "install edge-reid anew" if is_shipped(model_path) else "export the model again"
+    return f"restore the file, or {again}"
 
 
 def _parse(path: Path) -> EmbeddingManifest | DetectorManifest:
     if not path.is_file():
         raise ModelError(f"manifest {path}: no such file; every model needs one beside it")
-    return parse_manifest(path.read_bytes(), path)
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"manifest {path}: cannot be read: {error.strerror}; restore the file"
+        ) from error
+    return parse_manifest(body, path)
 
 
 def _wrong_kind(model_path: Path, expected: str, kind: str) -> str:

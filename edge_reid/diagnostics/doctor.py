@@ -42,7 +42,12 @@ from edge_reid.diagnostics.camera_heights import (
     look_at,
 )
 from edge_reid.gallery.gallery_head import open_head
-from edge_reid.gallery.gallery_model import default_passed_over, model_id_of, models_for_gallery
+from edge_reid.gallery.gallery_model import (
+    default_passed_over,
+    model_id_of,
+    models_for_gallery,
+    sound_shipped_model,
+)
 from edge_reid.gallery.replica import Replica
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
@@ -294,13 +299,31 @@ def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettin
     if head.model_id == manifest.model_id:
         return Diagnosis("gallery", Verdict.OK, f"{detail}, same model{_why_this_model(models)}")
     usable = [kept.version for kept in held if model_id_of(kept, key) == manifest.model_id]
-    until = f"version {usable[0]}, kept from before, is used" if usable else "nobody is recognised"
+    instead = (
+        f"version {usable[0]}, kept from before, is used" if usable else "nobody is recognised"
+    )
+    if damage := _damage_of(head.model_id, models):
+        why, _, remedy = damage.rpartition("; ")
+        return Diagnosis("gallery", Verdict.FAILURE, f"{detail}: {instead}, as {why}", remedy)
     waits = (
-        f"{detail}, of model {model_in_words(head.model_id)}: {until} until one of "
+        f"{detail}, of model {model_in_words(head.model_id)}: {instead} until one of "
         f"{model_in_words(manifest.model_id)} comes"
     )
     remedy = "edge-reid gallery publish, from a gallery of this model, or name the other model"
     return Diagnosis("gallery", Verdict.WARNING, waits, remedy)
+
+
+def _damage_of(model_id: str, models: ModelSettings) -> str | None:
+    """What is wrong with the shipped model that a published gallery is of, where nobody names one;
+    None: it is sound, or not in this installation.
+    """
+    if models.names_embedding:
+        return None
+    try:
+        sound_shipped_model(models, model_id)
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def _why_this_model(models: ModelSettings) -> str:

@@ -20,6 +20,10 @@ MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 CONFIG = "config/"
 SECRETS = f"{CONFIG}secrets/"
+GALLERY = "gallery/gallery.db"
+"""That a device begins with."""
+MODELS = "models/"
+"""Those that the site's file names."""
 VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$"
 """What a release may be called: it becomes the name of a folder."""
 
@@ -81,7 +85,8 @@ class BundleManifest(SignedRecord):
     """None: for every device of the site, and without anybody's secrets."""
     site: Name
     model_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-    """Of the embedding model."""
+    """Of the embedding model that the site names; where it names none, of that of the first gallery
+    or, without one, of the default, which a device runs until it has a gallery."""
     files: Annotated[tuple[BundledFile, ...], Field(max_length=_MAX_FILES, strict=False)]
     """By path."""
 
@@ -95,6 +100,15 @@ class BundleManifest(SignedRecord):
         if self.device is None and any(path.startswith(SECRETS) for path in paths):
             raise ValueError("files: should hold no secrets without a device")
         return self
+
+    @property
+    def has_gallery(self) -> bool:
+        """Whether its device begins with a gallery."""
+        return any(file.path == GALLERY for file in self.files)
+
+    def has_model(self, name: str) -> bool:
+        """Whether a model, as a shipped one is called, is in it because the site names it."""
+        return any(file.path == f"{MODELS}{name}.tflite" for file in self.files)
 
     @property
     def size_bytes(self) -> int:

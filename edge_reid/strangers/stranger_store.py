@@ -7,6 +7,7 @@ Every change is one transaction, synced to disk, so that no name is ever given t
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from edge_reid.core.anonymous_names import stranger_name, stranger_tag
 from edge_reid.core.closed_after_use import ClosedAfterUse
 from edge_reid.core.errors import EdgeReidError
+from edge_reid.core.manifest import model_in_words
 from edge_reid.core.types import Embedding, Vectors
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.vectors import pack, unpack
@@ -24,6 +26,8 @@ from edge_reid.storage.soundness import sealed_transaction
 from edge_reid.storage.sqlite import closed_on_error, transaction, wipe
 from edge_reid.strangers.stranger import Stranger, Visit
 from edge_reid.strangers.stranger_file import STRANGERS, open_file, open_or_make
+
+_log = logging.getLogger(__name__)
 
 KEPT_LOOKS = 10
 """Embeddings kept of a stranger, the best by quality."""
@@ -92,14 +96,25 @@ class StrangerStore(ClosedAfterUse):
         with file.explained():
             connection = open_or_make(file, model_id, dimension)
             with closed_on_error(connection), sealed_transaction(connection, STRANGERS.keys):
-                if (model_id, dimension) != _model_of(connection):
-                    connection.execute("DELETE FROM strangers")
+                before, ours = _model_of(connection), (model_id, dimension)
+                gone = 0
+                if before != ours:
+                    gone = connection.execute("DELETE FROM strangers").rowcount
                 connection.execute(
                     "UPDATE ledger SET model_id = ?, dimension = ?, keep_s = ?",
                     (model_id, dimension, keep_s),
                 )
             store = cls(file, connection)
         store.purge(time.time(), shrink=True)
+        if gone:
+            _log.warning(
+                "strangers %s: the %d unknown people of embedding model %s are forgotten, as "
+                "nobody can be compared with them by %s",
+                path,
+                gone,
+                model_in_words(before[0]),
+                model_in_words(model_id),
+            )
         return store
 
     @property

@@ -280,11 +280,51 @@ def test_a_release_without_the_model_goes_on_with_the_version_kept_from_before(
     with with_other_models(workshop, tmp_path) as sync:
         assert sync.first.identities == ("person 0", "person 1", "person 2")
         assert f"got model {OTHER.model_id}" in str(sync.state.refused)
-        assert "gallery version 1, kept from before it, is used" in lines_of(caplog)
+        (line,) = lines_of(caplog)
+        assert line.endswith("(version 1, kept from before, is used)")
         workshop.store.remove("person 2")
         workshop.publish(supersede=True)
         assert taken(sync).identities == ("person 0", "person 1")
         eventually(lambda: sync.state.refused is None)
+
+
+@pytest.mark.parametrize("keep_previous_s", [1000, 0])
+def test_where_its_model_is_damaged_the_version_kept_from_before_is_used_until_it_is_mended(
+    workshop: Workshop,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    keep_previous_s: float,
+) -> None:
+    """Or nobody is recognised: either is said once, in the log and in the status."""
+    leave_other_model_in_force(workshop, tmp_path)
+    if not keep_previous_s:
+        with Replica.open(tmp_path / "device.db") as replica:
+            replica.purge(keep_s=0, now_utc_s=time.time() + 1)
+    is_mended = False
+
+    def others(model_id: str) -> EmbeddingManifest | None:
+        if not is_mended:
+            raise ModelError(f"model {model_id}: does not match its manifest; restore it")
+        return both(model_id)
+
+    caplog.clear()
+    with with_other_models(
+        workshop, tmp_path, other_models=others, keep_previous_s=keep_previous_s
+    ) as sync:
+        assert len(sync.first.identities) == (3 if keep_previous_s else 0)
+        instead = "version 1, kept from before, is used"
+        (line,) = lines_of(caplog)
+        assert line == (
+            f"gallery version 2 on this disk: model {OTHER.model_id}: does not match its "
+            f"manifest; restore it ({instead if keep_previous_s else 'nobody is recognised'})"
+        )
+        eventually(lambda: sync.state.refused is not None)
+        time.sleep(2.5)  # it is looked at again
+        assert "does not match its manifest" in str(sync.state.refused)
+        assert len(lines_of(caplog)) == 1
+        sync.check_model()
+        is_mended = True
+        eventually(lambda: sync.model_change is not None)
 
 
 def test_what_is_kept_goes_in_time_also_where_the_version_in_force_cannot_be_used(

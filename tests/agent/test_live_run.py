@@ -22,11 +22,14 @@ from support.systemd_listener import Listener
 
 from edge_reid.agent import camera_status_report
 from edge_reid.agent.app import Outputs, run_agent
+from edge_reid.agent.between_frames import BetweenFrames
+from edge_reid.agent.metrics import RunSummary
 from edge_reid.agent.observers import Observer
 from edge_reid.agent.pipeline import Ending, Pipeline, Step
 from edge_reid.agent.run_report import RunReport
 from edge_reid.cli.run_progress import RunScreen
 from edge_reid.core.config.agent_settings import AgentSettings
+from edge_reid.core.errors import ModelChangeError
 from edge_reid.core.types import Frame, Image
 from edge_reid.delivery.outbox import Outbox
 
@@ -171,6 +174,61 @@ def test_a_mistake_of_ours_ends_the_run_in_order_and_is_raised(
     ends = {event["track_id"] for event in events if event["type"] == "end"}
     assert news
     assert ends == (set() if fails_again else news)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("moment", ["in the frame", "while the tracks end", "while it delivers"])
+@pytest.mark.parametrize("ends_with", [ModelChangeError("another model"), ValueError("a mistake")])
+def test_who_stops_an_agent_that_ends_of_itself_has_the_last_events_delivered_all_the_same(
+    gallery: Path,
+    broker: Mosquitto,
+    tmp_path: Path,
+    crowd: tuple[Image, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    ends_with: Exception,
+) -> None:
+    """As with `systemctl stop` in the frame in which the gallery of another model comes."""
+    path, manager = tmp_path / "events.jsonl", Listener(tmp_path / "notify")
+    run, finish, deliver = BetweenFrames.run, Pipeline.finish, RunReport.deliver
+    stopped: list[str] = []
+    waiting: list[int] = []  # once it has delivered
+
+    def stop(now: str) -> None:
+        if now == moment and not stopped:
+            stopped.append(now)
+            signal.raise_signal(signal.SIGTERM)
+
+    def run_until_somebody_came(jobs: BetweenFrames, *frame: Any) -> None:
+        if any(event["type"] == "new" for event in lines(path)):
+            stop("in the frame")
+            raise ends_with
+        run(jobs, *frame)
+
+    def end_tracks(pipeline: Pipeline) -> Ending:
+        stop("while the tracks end")
+        return finish(pipeline)
+
+    def deliver_last(report: RunReport, *patience_s: float) -> RunSummary:
+        stop("while it delivers")
+        summary = deliver(report, *patience_s)
+        waiting.append(summary.waiting_events)
+        return summary
+
+    monkeypatch.setattr(BetweenFrames, "run", run_until_somebody_came)
+    monkeypatch.setattr(Pipeline, "finish", end_tracks)
+    monkeypatch.setattr(RunReport, "deliver", deliver_last)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(manager.path))
+    with MjpegCamera(crowd) as camera, manager.overhearing() as heard:
+        agent = settings(gallery, camera.url, mqtt={"url": broker.url})
+        with pytest.raises(SystemExit, match="0"):
+            run_agent(agent, outputs=Outputs(events=str(path)))
+        eventually(lambda: any("STOPPING=1" in said for said in heard))
+    assert waiting == [0]
+    events = lines(path)
+    news = {event["track_id"] for event in events if event["type"] == "new"}
+    assert news
+    assert {event["track_id"] for event in events if event["type"] == "end"} == news
 
 
 @pytest.fixture

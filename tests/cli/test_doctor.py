@@ -13,6 +13,7 @@ from support import campus
 from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import free_port
 
+from edge_reid.core import bundled_models
 from edge_reid.core.bundled_models import (
     DETECTOR,
     DETECTORS,
@@ -24,6 +25,7 @@ from edge_reid.core.bundled_models import (
 from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.config.vision_settings import ModelSettings
 from edge_reid.diagnostics.doctor import look_at_camera
+from edge_reid.gallery.replica import Replica
 from edge_reid.signing.keys import SigningKey, read_public_key
 
 OLD = MOBILENET_EMBEDDING.removesuffix(".tflite")
@@ -238,12 +240,57 @@ def test_a_device_that_follows_a_published_gallery(edge_reid, tmp_path, samples)
         assert until in said
 
 
+@pytest.fixture
+def installation(tmp_path, monkeypatch):
+    """The folder of its models, which a test may damage."""
+    folder = tmp_path / "installation" / "models"
+    folder.mkdir(parents=True)
+    for model in (DETECTOR, EMBEDDING, MOBILENET_EMBEDDING):
+        for file in (shipped_model(model), shipped_model(model).with_suffix(".json")):
+            shutil.copy(file, folder)
+    monkeypatch.setattr(bundled_models, "_PACKAGE", folder.parent / "edge_reid")
+    return folder
+
+
+@pytest.mark.usefixtures("wide_terminal")
+def test_a_damaged_model_of_the_followed_gallery_is_told_with_what_is_used_in_its_place(
+    edge_reid, tmp_path, installation, samples
+):
+    replica, out = tmp_path / "replica.db", tmp_path / "out"
+    edge_reid("keys", "new", "--out", tmp_path)
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'site = "lab"\ncamera = "gate"\ngallery = "replica.db"\n[source]\nuri = "{campus.CLIP}"\n'
+        f'[gallery_sync]\nsource = "{out}"\npublic_key = "gallery-signing.pub"\n'
+    )
+    for model in (MOBILENET_EMBEDDING, EMBEDDING):
+        gallery = tmp_path / f"{model}.db"
+        edge_reid("gallery", "init", gallery, "--model", Path(model).stem)
+        name, photos = next(iter(samples.items()))
+        edge_reid("gallery", "enroll", name, photos[0].crop, "--gallery", gallery)
+        publish = ("gallery", "publish", "--gallery", gallery, "--site", "lab", "--to", out)
+        key = ("--key", tmp_path / "gallery-signing.key")
+        assert edge_reid(*publish, "--supersede", *key).code == 0
+        _take(replica, out, model)
+    damaged = installation / EMBEDDING
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    outcome = edge_reid("doctor", "--config", config)
+    said = " ".join(outcome.out.split())
+    assert outcome.code == 1
+    assert f"✓ embedding model {OLD}, model_id" in said
+    assert "version 2: version 1, kept from before, is used, as model " in said
+    assert "→ restore the file, or install edge-reid anew" in said
+    with Replica.open(replica) as held:
+        held.purge(keep_s=0, now_utc_s=time.time() + 1)
+    said = " ".join(edge_reid("doctor", "--config", config).out.split())
+    assert f"✗ embedding model model {damaged}: its manifest expects sha256" in said
+
+
 def _take(replica_path, folder, model):
     """What the device's own sync does with a folder."""
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.gallery.gallery_head import TrustPolicy
     from edge_reid.gallery.gallery_install import install
-    from edge_reid.gallery.replica import Replica
     from edge_reid.signing.keys import read_public_key
     from edge_reid.transfer.folder import FolderSource
     from edge_reid.transfer.gallery_transfer import GALLERY

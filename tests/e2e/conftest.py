@@ -13,7 +13,10 @@ from pathlib import Path
 import cv2
 import pytest
 from support import campus
+from support.consumer import Consumer
+from support.following_device import NEW, OLD, Desk, FollowingCamera
 from support.made_once import made_once
+from support.mjpeg_camera import MjpegCamera
 from support.mosquitto import Mosquitto, mosquitto_path
 from support.outcome import Outcome
 from support.requirements import absent
@@ -123,3 +126,52 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def _restore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def camera(short_clip: Path) -> Iterator[MjpegCamera]:
+    """Shows the clip for ever."""
+    capture = cv2.VideoCapture(str(short_clip))
+    pictures = [image[..., ::-1] for _, image in iter(capture.read, (False, None))]
+    with MjpegCamera(pictures) as camera:
+        yield camera
+
+
+@pytest.fixture(scope="session")
+def enrolled_by_model(
+    photos: dict[str, list[Path]], edge_reid: Command, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Galleries of the same person, by model; the others of the clip are strangers."""
+    desk = Desk(tmp_path_factory.mktemp("desk"), "mqtt://127.0.0.1:1", edge_reid)
+    name, crops = next(iter(photos.items()))
+    return {model: desk.enrol(model, {name: crops}) for model in (OLD, NEW)}
+
+
+@pytest.fixture(scope="module")
+def somebody(photos: dict[str, list[Path]]) -> str:
+    """Who is enrolled."""
+    return next(iter(photos))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, broker: Mosquitto, edge_reid: Command) -> Desk:
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    return Desk(folder, broker.url, edge_reid)
+
+
+@pytest.fixture
+def enrolled(enrolled_by_model: dict[str, Path], desk: Desk) -> dict[str, Path]:
+    """Copies of them, as publishing one may number it anew."""
+    return {
+        model: Path(shutil.copy(enrolled_by_model[model], desk.folder))
+        for model in enrolled_by_model
+    }
+
+
+@pytest.fixture
+def device(
+    tmp_path: Path, desk: Desk, broker: Mosquitto, camera: MjpegCamera
+) -> Iterator[FollowingCamera]:
+    with Consumer(broker.broker()) as consumer:
+        yield FollowingCamera.set_up(tmp_path / "device", desk, camera.url, consumer)

@@ -5,70 +5,16 @@ brings another default changes nothing, and a gallery of another shipped model t
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import pytest
-from support.consumer import Consumer, eventually
-from support.following_device import Command, Desk, FollowingCamera, model_id
-from support.mjpeg_camera import MjpegCamera
-from support.mosquitto import Mosquitto
+from support.consumer import eventually
+from support.following_device import NEW, OLD, Command, Desk, FollowingCamera, model_id
 from support.systemd_listener import Listener
-
-from edge_reid.core.bundled_models import EMBEDDING, MOBILENET_EMBEDDING
 
 pytestmark = [pytest.mark.e2e, pytest.mark.broker, pytest.mark.timeout(600)]
 
-OLD, NEW = MOBILENET_EMBEDDING, EMBEDDING
 OLD_NAME, NEW_NAME = Path(OLD).stem, Path(NEW).stem
-
-
-@pytest.fixture(scope="module")
-def camera(short_clip: Path) -> Iterator[MjpegCamera]:
-    """Shows the clip for ever."""
-    capture = cv2.VideoCapture(str(short_clip))
-    pictures = [image[..., ::-1] for _, image in iter(capture.read, (False, None))]
-    with MjpegCamera(pictures) as camera:
-        yield camera
-
-
-@pytest.fixture(scope="module")
-def made(
-    photos: dict[str, list[Path]], edge_reid: Command, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
-    """Galleries of the same person, by model; the others of the clip are strangers."""
-    desk = Desk(tmp_path_factory.mktemp("desk"), "mqtt://127.0.0.1:1", edge_reid)
-    name, crops = next(iter(photos.items()))
-    return {model: desk.enrol(model, {name: crops}) for model in (OLD, NEW)}
-
-
-@pytest.fixture(scope="module")
-def somebody(photos: dict[str, list[Path]]) -> str:
-    """Who is enrolled."""
-    return next(iter(photos))
-
-
-@pytest.fixture
-def desk(tmp_path: Path, broker: Mosquitto, edge_reid: Command) -> Desk:
-    folder = tmp_path / "desk"
-    folder.mkdir()
-    return Desk(folder, broker.url, edge_reid)
-
-
-@pytest.fixture
-def enrolled(made: dict[str, Path], desk: Desk) -> dict[str, Path]:
-    """Copies of them, as publishing one may number it anew."""
-    return {model: Path(shutil.copy(made[model], desk.folder)) for model in made}
-
-
-@pytest.fixture
-def device(
-    tmp_path: Path, desk: Desk, broker: Mosquitto, camera: MjpegCamera
-) -> Iterator[FollowingCamera]:
-    with Consumer(broker.broker()) as consumer:
-        yield FollowingCamera.set_up(tmp_path / "device", desk, camera.url, consumer)
 
 
 def strangers(device: FollowingCamera, edge_reid: Command) -> str:

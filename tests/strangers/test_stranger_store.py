@@ -243,11 +243,13 @@ class TestAnotherModel:
             assert names(other) == []
         return store, name
 
-    def test_whoever_the_old_model_knew_is_forgotten(self, path):
+    def test_whoever_the_old_model_knew_is_forgotten(self, path, caplog):
         with opened(path) as store:
             meet(store, 1)
-        with opened(path, OTHER_MODEL) as store:
+        with opened(path, OTHER_MODEL) as store, opened(path, OTHER_MODEL):
             assert names(store) == []
+        (line,) = [it.getMessage() for it in caplog.records]
+        assert "the 1 unknown people of embedding model" in line
 
     def test_nothing_of_the_old_model_gets_in_or_is_compared(self, overtaken, path):
         store, name = overtaken

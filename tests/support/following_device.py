@@ -5,6 +5,7 @@ desk at which people are enrolled and galleries published. Each is run as people
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,11 +20,19 @@ import numpy as np
 from support.consumer import Consumer, eventually
 from support.outcome import Outcome
 
-from edge_reid.core.bundled_models import shipped_model
+import edge_reid
+from edge_reid.core.bundled_models import (
+    DETECTOR,
+    EMBEDDING,
+    MOBILENET_EMBEDDING,
+    shipped_model,
+)
 from edge_reid.core.manifest import load_embedding_manifest
 from edge_reid.core.types import Template
 from edge_reid.gallery.store import GalleryStore
 
+OLD, NEW = MOBILENET_EMBEDDING, EMBEDDING
+"""The default before, and that of now."""
 PATIENCE_S = 90.0
 SITE = "lab"
 SETTINGS = """
@@ -48,6 +57,19 @@ Command = Callable[..., Outcome]
 def model_id(model: str) -> str:
     """Of a shipped model, by its file's name."""
     return load_embedding_manifest(shipped_model(model)).model_id
+
+
+def installed(folder: Path) -> Path:
+    """An installation of its own, of which files may be damaged; returns where its models are."""
+    package = folder / "edge_reid"
+    without = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(edge_reid.__file__).parent, package, ignore=without)
+    models = folder / "models"
+    models.mkdir()
+    for model in (DETECTOR, OLD, NEW):
+        for file in (shipped_model(model), shipped_model(model).with_suffix(".json")):
+            shutil.copy(file, models)
+    return models
 
 
 @dataclass(frozen=True)
@@ -129,6 +151,11 @@ class FollowingCamera:
         """As it was told last."""
         return (self.statuses or [{"model_id": None, "gallery": {}, "gallery_version": None}])[-1]
 
+    @property
+    def refused(self) -> str | None:
+        """Why it does not take the newest gallery, as it was told last."""
+        return (self.status.get("gallery") or {}).get("refused")
+
     @contextmanager
     def running(
         self, *words: object, program: Path | None = None, manager: Path | None = None
@@ -160,7 +187,7 @@ class FollowingCamera:
         """Until it is online and says this of itself."""
 
         def is_so() -> bool:
-            said = self.status | {"refused": (self.status.get("gallery") or {}).get("refused")}
+            said = self.status | {"refused": self.refused}
             return all(said.get(key) == value for key, value in ONLINE.items() | expected.items())
 
         self._await(is_so)
@@ -178,7 +205,7 @@ class FollowingCamera:
 
     def await_refusal(self, words: str) -> None:
         """Until its status says that, and why, a gallery is refused."""
-        self._await(lambda: words in str((self.status.get("gallery") or {}).get("refused")))
+        self._await(lambda: words in str(self.refused))
 
     def _await(self, is_so: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + PATIENCE_S

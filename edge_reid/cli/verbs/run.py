@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.agent.observers import Observer
     from edge_reid.cli.run_progress import RunScreen
     from edge_reid.core.config.agent_settings import AgentSettings
+    from edge_reid.core.config.sync_settings import GallerySyncSettings
 
 _log = logging.getLogger(__name__)
 
@@ -91,11 +92,10 @@ def run(
     Everything can stand in the file of --config, several cameras only there; an option that is
     given here wins over it.
     """
-    from functools import partial
-
     from edge_reid.agent.app import Outputs
     from edge_reid.cli.fresh_start import start_anew
     from edge_reid.cli.option_names import keys_of, options_named
+    from edge_reid.cli.piped_config import PipedConfig, check_comes_again
     from edge_reid.cli.run_log import errors_logged, log_run
     from edge_reid.core.config.settings_file import check_model_files, load_settings
     from edge_reid.core.errors import ModelChangeError
@@ -119,17 +119,25 @@ def run(
     }
     log_run(log_format)
     typed = _given(overrides)
-    load = partial(load_settings, config, typed)
     with errors_logged(log_format), options_named([*keys_of(typed)], BROKER_KEYS):
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
+        piped = PipedConfig.of(config)
+
+        def load() -> AgentSettings:
+            if piped:
+                piped.refill()
+            return load_settings(config, typed)
+
         settings = load()
+        if settings.gallery_sync and not settings.models.names_embedding:
+            check_comes_again(config)
         check_model_files(settings, str(config or "command line"))
         if settings.mqtt.url is None:
             _check_of_use(*login.typed(context), *(["outbox"] if outbox else []))
         settings = _with_gallerys_model(settings)
         if settings.gallery_sync:
-            _tell_of_gallerys_model(settings)
+            _tell_of_gallerys_model(settings, settings.gallery_sync)
         screen = None if log_format is LogFormat.JSON else _screen(events, quiet=quiet)
         try:
             _watch(
@@ -139,7 +147,7 @@ def run(
                 screen,
             )
         except ModelChangeError:  # the log has it
-            start_anew()
+            start_anew(piped)
 
 
 def _with_gallerys_model(settings: AgentSettings) -> AgentSettings:
@@ -156,16 +164,21 @@ def _with_gallerys_model(settings: AgentSettings) -> AgentSettings:
     return settings.model_copy(update={"models": models})
 
 
-def _tell_of_gallerys_model(settings: AgentSettings) -> None:
-    """A new release may have another default, to which nobody on site need do anything."""
+def _tell_of_gallerys_model(settings: AgentSettings, sync: GallerySyncSettings) -> None:
+    """A new release may have another default, to which nobody on site need do anything. Where the
+    model of the version in force cannot be used, the sync says so.
+    """
     from edge_reid.core.bundled_models import called
-    from edge_reid.gallery.gallery_model import default_passed_over
+    from edge_reid.gallery.gallery_model import default_passed_over, is_model_in_force
+    from edge_reid.signing.keys import read_public_key
 
-    if default := default_passed_over(settings.models):
+    model, default = settings.models.embedding, default_passed_over(settings.models)
+    key = read_public_key(sync.public_key)
+    if default and is_model_in_force(settings.gallery, key, model):
         _log.warning(
             "embedding model %s is taken, that of the gallery on this device, as models.embedding "
             "names none; the default, %s, is taken once a gallery of it is published",
-            called(settings.models.embedding),
+            called(model),
             default,
         )
 

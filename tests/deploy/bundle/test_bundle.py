@@ -297,7 +297,7 @@ def test_a_first_gallery_comes_along_with_its_device_only(workstation: Workstati
 
 
 def test_a_first_gallery_may_be_of_an_earlier_default_where_the_site_names_no_model(
-    workstation: Workstation,
+    workstation: Workstation, edge_reid
 ):
     """As the bundle has that one, and the device runs the model of its gallery."""
     folder, its = workstation.folder, load_embedding_manifest(shipped_model(MOBILENET_EMBEDDING))
@@ -305,7 +305,14 @@ def test_a_first_gallery_may_be_of_an_earlier_default_where_the_site_names_no_mo
     text = SITE.replace('[agent.gallery_sync]\nsource = "mqtt"\n', "")
     text = text.replace("[files]", '[files]\ngallery = "gallery.db"')
     write_site(folder, text)
-    assert workstation.bundle("--device", "gate-1").code == 0
+    outcome = workstation.bundle("--device", "gate-1")
+    assert outcome.code == 0
+    said = (
+        f"embedding model {MOBILENET_EMBEDDING.removesuffix('.tflite')} ({its.model_id}), that of "
+        "its first gallery, as the site names none"
+    )
+    assert said in outcome.out
+    assert said in edge_reid("bundle", "verify", folder / "box.tar.zst").out
     models = f'[agent.models]\nembedding = "{OPEN}"\n[agent.detect]'
     write_site(folder, text.replace("[agent.detect]", models))
     assert (
@@ -324,6 +331,23 @@ def test_a_first_gallery_of_another_model_is_refused(workstation: Workstation):
     assert "0" * 16 in outcome.complaint
     write_site(folder, SITE.replace("[files]", '[files]\ngallery = "gallery.db"'))
     assert workstation.bundle("--device", "gate-1").code == 1  # a synced one is of another kind
+
+
+@pytest.mark.parametrize("named", [MOBILENET_EMBEDDING, OPEN])
+def test_a_model_that_the_site_names_is_the_one_that_is_told(
+    workstation: Workstation, edge_reid, named: str
+):
+    """Also where it is one that a device might take of itself."""
+    name, its = (
+        Path(named).stem,
+        load_embedding_manifest(shipped_model(f"{Path(named).stem}.tflite")),
+    )
+    models = f'[agent.models]\nembedding = "{name}"\n[agent.detect]'
+    write_site(workstation.folder, SITE.replace("[agent.detect]", models))
+    outcome = workstation.bundle("--device", "gate-1")
+    assert f"embedding model {name} ({its.model_id}), " in outcome.out
+    verified = edge_reid("bundle", "verify", workstation.folder / "box.tar.zst")
+    assert verified.out.endswith(f"embedding model {name} ({its.model_id})\n")
 
 
 def test_a_model_of_ones_own_takes_the_place_of_the_shipped(workstation: Workstation):
@@ -532,7 +556,11 @@ def test_verify_says_whose_it_is_and_what_is_wrong(made: Workstation, tmp_path: 
     assert outcome.code == 0
     key_id = read_public_key(made.public_key).key_id
     assert f"whole, signed by {key_id}: release 0.1.0 for device gate-1 of lab" in outcome.out
-    assert f"embedding model {EMBEDDING.removesuffix('.tflite')} ({MODEL_ID})" in outcome.out
+    default = f"{EMBEDDING.removesuffix('.tflite')} ({MODEL_ID})"
+    assert (
+        "embedding model that of its gallery, as the site names none; before the first, "
+        f"{default}\n"
+    ) in outcome.out
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert edge_reid(*words).code == 1

@@ -1,0 +1,97 @@
+"""A configuration that comes through a pipe: `--config /dev/stdin`, or `--config <(make-it)`.
+
+A pipe gives its text once, and a run wants it again: when it is told to reload, and when it begins
+anew with the model of another gallery. So the text is kept in memory, and put into a pipe of our
+own in the place of the one that is empty; on no disk, as logins of cameras may be in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from edge_reid.core.errors import UsageError
+
+MOST_BYTES = 1 << 16
+"""What a pipe holds before anybody reads."""
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
+_STDIN = {"/dev/stdin": 0}
+
+
+class PipedConfig:
+    """The text of a configuration, and the descriptor that it comes through.
+
+    Args:
+        descriptor: open, and read to its end.
+        body: what came.
+    """
+
+    def __init__(self, descriptor: int, body: bytes) -> None:
+        self._descriptor = descriptor
+        self._body = body
+
+    @classmethod
+    def of(cls, config: Path | None) -> PipedConfig | None:
+        """What comes through the descriptor that a path names, read to its end and put back.
+
+        Args:
+            config: as it is typed; None: there is none.
+
+        Returns:
+            None: it is a file, which can be read as often as one likes, or nothing that is there.
+
+        Raises:
+            UsageError: it is too large.
+        """
+        descriptor = _descriptor_of(str(config))
+        if descriptor is None or not _is_read_once(descriptor):
+            return None
+        with open(descriptor, "rb", closefd=False) as pipe:
+            body = pipe.read(MOST_BYTES + 1)
+        if len(body) > MOST_BYTES:
+            raise UsageError(
+                f"--config {config}: expected at most {MOST_BYTES} bytes through a pipe, got more; "
+                "write them into a file, and give that"
+            )
+        piped = cls(descriptor, body)
+        piped.refill()
+        return piped
+
+    def refill(self) -> None:
+        """Have the descriptor give the text once more, also to what this process becomes."""
+        reading, writing = os.pipe()
+        os.dup2(reading, self._descriptor)
+        os.close(reading)
+        with open(writing, "wb", buffering=0) as pipe:  # noqa: PTH123 - it has no path
+            pipe.write(self._body)
+
+
+def check_comes_again(config: Path | None) -> None:
+    """Raise UsageError if a configuration is a named pipe, which would have to be written anew."""
+    with suppress(OSError):
+        if config and not _is_of_descriptor(config) and config.is_fifo():
+            raise UsageError(
+                f"--config {config}: expected a file or /dev/stdin, as it is read again when a "
+                "gallery of another embedding model comes, got a named pipe; write it into a file, "
+                "or name models.embedding in it"
+            )
+
+
+def _is_of_descriptor(config: Path) -> bool:
+    return _descriptor_of(str(config)) is not None
+
+
+def _descriptor_of(path: str) -> int | None:
+    found = _DESCRIPTOR.fullmatch(path)
+    return int(found[1]) if found else _STDIN.get(path)
+
+
+def _is_read_once(descriptor: int) -> bool:
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:  # reading it as a file says so
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
