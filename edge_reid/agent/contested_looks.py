@@ -21,7 +21,6 @@ class ContestedLooks:
         seen_before: by track_id, the mean of the crops that are kept of it; None: there are none.
         ratio: what similarities say, by the model.
         min_height_px: of smaller detections nothing is known.
-        most: so many detections are embedded at most; None: all that are asked about.
     """
 
     def __init__(
@@ -32,14 +31,12 @@ class ContestedLooks:
         seen_before: Callable[[int], Vector | None],
         ratio: LikelihoodRatio,
         min_height_px: int,
-        most: int | None = None,
     ) -> None:
         self._frame = frame
         self._embed = embed
         self._seen_before = seen_before
         self._ratio = ratio
         self._min_height_px = min_height_px
-        self._most = most
         self._embedded: dict[Detection, Vector] = {}
         self._tracks: dict[int, Vector | None] = {}
 
@@ -66,8 +63,7 @@ class ContestedLooks:
 
     def _can_be_seen(self, detection: Detection) -> bool:
         box = detection.box.clipped(*self._frame.size_px)
-        is_shown = box.area > 0 and box.height >= self._min_height_px
-        return is_shown and (detection in self._embedded or self.embeddings != self._most)
+        return box.area > 0 and box.height >= self._min_height_px
 
     def _look_of(self, detection: Detection) -> Vector:
         if detection not in self._embedded:

@@ -269,8 +269,10 @@ class Pipeline:
         return self._camera_motion.shift_px(frame.image, frame.luma)
 
     def _contested_looks(self, frame: Frame, most: int | None) -> ContestedLooks | None:
-        """None: nothing is known of how alike people are in the eyes of the model."""
-        if self._ratio is None:
+        """None: nobody has measured how alike people are in the eyes of the model, or there is no
+        time for more crops than decisions need.
+        """
+        if self._ratio is None or most is not None:
             return None
         return ContestedLooks(
             frame,
@@ -278,7 +280,6 @@ class Pipeline:
             seen_before=self._decisions.look_of,
             ratio=self._ratio,
             min_height_px=self._min_height_px,
-            most=most,
         )
 
     def _embed_one(self, crop: Image) -> Vector:

@@ -134,6 +134,7 @@ class TrackState:
         self.decision, other.decision = other.decision, self.decision
         self.held, other.held = other.held, self.held
         self.denied, other.denied = other.denied, self.denied
+        self.was_shared, other.was_shared = other.was_shared, self.was_shared
 
     def deny(self, identity: str) -> None:
         """An operator says that the person is not this one: the name is neither held nor told."""

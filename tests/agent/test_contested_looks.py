@@ -30,14 +30,13 @@ class Eye:
         self.crops.append(crop.shape)
         return RED if crop.mean() > 100 else BLUE
 
-    def looks(self, *, min_height_px: int = 48, most: int | None = None) -> ContestedLooks:
+    def looks(self, *, min_height_px: int = 48) -> ContestedLooks:
         return ContestedLooks(
             self.frame,
             embed=self.embed,
             seen_before=TRACKS.get,
             ratio=RATIO,
             min_height_px=min_height_px,
-            most=most,
         )
 
 
@@ -53,22 +52,17 @@ def test_who_looks_like_a_track_has_evidence_for_it_and_is_embedded_once() -> No
 
 def test_of_a_track_without_crops_nothing_is_known_and_nothing_is_embedded() -> None:
     eye = Eye()
+    assert not eye.looks().can_tell(3, ON_THE_LEFT)
     assert eye.looks().evidence(3, ON_THE_LEFT) == 0
     assert eye.crops == []
 
 
 def test_who_is_too_small_or_outside_of_the_picture_is_not_embedded() -> None:
     eye = Eye()
+    assert eye.looks(min_height_px=100).can_tell(1, ON_THE_LEFT)
+    assert not eye.looks(min_height_px=101).can_tell(1, ON_THE_LEFT)
     assert eye.looks(min_height_px=101).evidence(1, ON_THE_LEFT) == 0
     outside = Detection(Box(-60, 10, -20, 110), 0.9)
+    assert not eye.looks().can_tell(1, outside)
     assert eye.looks().evidence(1, outside) == 0
     assert eye.crops == []
-
-
-def test_no_more_are_embedded_than_there_is_time_for() -> None:
-    eye = Eye()
-    looks = eye.looks(most=1)
-    assert looks.evidence(1, ON_THE_LEFT) > 0
-    assert looks.evidence(2, ON_THE_RIGHT) == 0
-    assert looks.evidence(2, ON_THE_LEFT) < 0, "it was embedded before"
-    assert eye.looks(most=0).evidence(1, ON_THE_LEFT) == 0

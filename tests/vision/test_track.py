@@ -421,7 +421,7 @@ def test_two_who_meet_and_turn_back_keep_their_numbers_by_their_looks() -> None:
     assert meet_and_turn_back(None) == [2, 1], "places tell it already"
     coats = Coats(red=1, blue=2)
     assert meet_and_turn_back(coats) == [1, 2]
-    assert coats.asked == 8, "four pairs, at the two looks at which they touch"
+    assert coats.asked == 12, "four pairs, at the three looks at which they are near"
 
 
 def test_of_people_who_stand_apart_nobody_asks_for_looks() -> None:
@@ -430,3 +430,12 @@ def test_of_people_who_stand_apart_nobody_asks_for_looks() -> None:
         seen = [person(100 + 10 * look), person(400)]
         tracker.update(seen, look * LOOK_S, FRAME_SIZE, appearance=coats)
     assert coats.asked == 0
+
+
+def test_who_comes_out_of_the_box_of_another_has_met_them() -> None:
+    tracker = make_tracker()
+    together, front, behind = person(200), person(190), person(212)
+    updates = play(
+        tracker, [[together], [together], [front, behind], [person(150), person(240)], []]
+    )
+    assert [update.close for update in updates] == [(), (), (), ((1, 2),), ()]
