@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from edge_reid.agent.camera_areas import CameraAreas
+from edge_reid.agent.contested_looks import ContestedLooks
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
@@ -28,12 +31,15 @@ from edge_reid.core.types import (
     Embedding,
     Frame,
     Hit,
+    Image,
     Known,
     Track,
     TrackUpdate,
     Uncertain,
+    Vector,
     ZoneChange,
 )
+from edge_reid.matching.likelihood_ratio import LikelihoodRatio
 from edge_reid.vision.camera_motion import NO_SHIFT, CameraMotion
 from edge_reid.vision.crops import CropPicker, LargerPicture
 from edge_reid.vision.detect import Detector
@@ -147,6 +153,8 @@ class Pipeline:
         self._gate = MotionGate(self._areas.masks) if settings.detect.motion_gate else None
         self._tracker = Tracker(settings.track, strong_score=detector.strong_score)
         self._camera_motion = CameraMotion()
+        self._ratio = LikelihoodRatio.of(embedder.manifest)
+        self._min_height_px = settings.embed.min_height_px
         self._picker = CropPicker(settings.embed)
         self._decisions = TrackDecisions(
             policies.current, keep=settings.embed.crops_per_track, relink_s=settings.track.relink_s
@@ -183,7 +191,11 @@ class Pipeline:
         detections = self._detect(frame) if is_look else None
         with self.stages.stage("track"):
             shift_px = self._shift_px(frame, detections)
-            update = self._tracker.update(detections, frame.captured_utc_s, frame.size_px, shift_px)
+            looks = self._contested_looks(frame, most_crops)
+            update = self._tracker.update(
+                detections, frame.captured_utc_s, frame.size_px, shift_px, looks
+            )
+            self.counters.embeddings += looks.embeddings if looks else 0
         if detections is not None:
             sure = any(each.score >= self._detector.strong_score for each in detections)
             self._has_somebody = sure or bool(update.active)
@@ -255,6 +267,23 @@ class Pipeline:
             self._camera_motion.forget()
             return NO_SHIFT
         return self._camera_motion.shift_px(frame.image, frame.luma)
+
+    def _contested_looks(self, frame: Frame, most: int | None) -> ContestedLooks | None:
+        """None: nobody has measured how alike people are in the eyes of the model, or there is no
+        time for more crops than decisions need.
+        """
+        if self._ratio is None or most is not None:
+            return None
+        return ContestedLooks(
+            frame,
+            embed=self._embed_one,
+            seen_before=self._decisions.look_of,
+            ratio=self._ratio,
+            min_height_px=self._min_height_px,
+        )
+
+    def _embed_one(self, crop: Image) -> Vector:
+        return np.asarray(self._embedder.embed([crop])[0], np.float32)
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):

@@ -28,7 +28,8 @@ from edge_reid.agent.track_state import (
     kind_of_news,
 )
 from edge_reid.agent.track_swaps import SwapOutcome, outcome_of
-from edge_reid.core.types import Decision, HitType, Known, Track, Uncertain, Unknown
+from edge_reid.core.types import Decision, HitType, Known, Track, Uncertain, Unknown, Vector
+from edge_reid.matching.fusion import mean_vector
 
 _MAX_RIVALS = 8
 """Of one track: who meets more people before a crop tells keeps the newest."""
@@ -140,6 +141,15 @@ class TrackDecisions:
             for track_id, state in self._tracks.items()
             if state.decision is not None
         }
+
+    def look_of(self, track_id: int) -> Vector | None:
+        """The mean of the crops of a track, unit (D,) float32; while it is in doubt whom it shows,
+        of those of before. None: there is none.
+        """
+        state = self._tracks.get(track_id)
+        if state is None or not state.crops:
+            return None
+        return mean_vector(state.embeddings, self._policy.index.model_id)
 
     @property
     def visits(self) -> ContinuedVisits:
@@ -261,6 +271,8 @@ class TrackDecisions:
     def _confuse(self, first: int, second: int) -> None:
         one, other = (self._tracks.setdefault(number, TrackState()) for number in (first, second))
         if one.crops or other.crops:
+            one.was_shared |= not other.crops
+            other.was_shared |= not one.crops
             one.add_rival(second, other, _MAX_RIVALS)
             other.add_rival(first, one, _MAX_RIVALS)
 
@@ -302,7 +314,10 @@ class TrackDecisions:
         if not final and (state.rivals or (state.wants_proof and not enough)):
             return
         name = state.held
-        is_another = enough and self._judge.is_another(state, track_id, may_split=not is_told_apart)
+        may_split = not (is_told_apart or state.was_shared)
+        is_another = enough and self._judge.is_another(state, track_id, may_split=may_split)
+        if state.was_shared and enough:
+            state.forget_shared()
         state.accept_fresh(self._keep, only=is_another)
         if state.crops:
             state.decision = self._judge.decide(state, track_id)

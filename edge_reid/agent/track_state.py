@@ -57,6 +57,8 @@ class TrackState:
     """Whether a crop was so unlike the others that fresh ones are to tell who it shows."""
     fresh: list[EmbeddedCrop] = field(default_factory=list)
     """By falling quality: of since a meeting, claim or suspicion, apart from `crops` of before."""
+    was_shared: bool = False
+    """Whether somebody came out of its boxes: crops of before mostly show both of them."""
     view: EmbeddedCrop | None = None
     """Of a track that swapped people: its own best crop, as `crops` are partly of the other."""
     is_absent: bool = False
@@ -81,7 +83,7 @@ class TrackState:
     @property
     def wants_proof(self) -> bool:
         """Whether `min_crops` fresh ones are to tell who it shows."""
-        return self.is_claimed or self.is_suspect
+        return self.is_claimed or self.is_suspect or self.was_shared
 
     @property
     def best(self) -> EmbeddedCrop:
@@ -115,9 +117,13 @@ class TrackState:
         if only:
             self.crops, self.held, self.view, self.continues = [], None, self.fresh[0], None
         fresh, self.fresh = self.fresh, []
-        self.is_claimed = self.is_suspect = False
+        self.is_claimed = self.is_suspect = self.was_shared = False
         for crop in fresh:
             self.add(crop, keep)
+
+    def forget_shared(self) -> None:
+        """What was seen before shows two people, and fresh crops are enough without it."""
+        self.crops, self.view = [], None
 
     def swap(self, other: TrackState) -> None:
         """Who was here is there now: crops of before and name move, what was told stays."""
@@ -128,6 +134,7 @@ class TrackState:
         self.decision, other.decision = other.decision, self.decision
         self.held, other.held = other.held, self.held
         self.denied, other.denied = other.denied, self.denied
+        self.was_shared, other.was_shared = other.was_shared, self.was_shared
 
     def deny(self, identity: str) -> None:
         """An operator says that the person is not this one: the name is neither held nor told."""

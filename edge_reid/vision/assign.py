@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import lap
 import numpy as np
@@ -12,9 +13,15 @@ from edge_reid.core.geometry import Box, Boxes, iou_matrix
 
 Pairs = tuple[tuple[int, int], ...]
 """(row, column) of each pair, by row."""
+PairMatrix = NDArray[np.bool_]
+"""(rows, columns), whether something holds of a pair."""
+Evidence = Callable[[int, int], float]
+"""How much looks speak for a pair (row, column), as a natural logarithm of a likelihood ratio."""
 
 _HEIGHT_RATIO = 1.8
 """Of the taller box to the other one; farther apart they are two people, one behind the other."""
+_MOST_EVIDENCE = 6.0
+"""More is not believed of looks, as people dress alike and hide each other."""
 _NEVER = 2.0
 """Cost of a pair that is not allowed: more than that of leaving both alone, which is 1."""
 
@@ -48,10 +55,77 @@ def pair_by_overlap(
     likeness = overlap * _height_iou_matrix(a, b)
     if trust is not None:
         likeness = likeness * np.asarray(trust, np.float32)[:, None]
-    may_pair = (overlap >= min_iou) & _similar_heights(a, b)
+    may_pair = (overlap >= min_iou) & similar_heights(a, b)
     cost = np.where(may_pair, 1.0 - likeness, _NEVER).astype(np.float64)
-    _, column_of_row, _ = lap.lapjv(cost, extend_cost=True, cost_limit=1.0)
+    return _cheapest(cost, alone=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedPairs:
+    """What was decided where looks can tell."""
+
+    pairs: Pairs
+    rows: frozenset[int]
+    """All that were decided; those in no pair are left alone."""
+
+
+def pair_by_likelihood(
+    log_ratios: NDArray[np.float64], can_tell: PairMatrix, evidence: Evidence
+) -> DecidedPairs:
+    """The likeliest pairing of those rows and columns of whom looks can tell, or of any that they
+    could be mistaken for. The others are left to whoever goes by places alone.
+
+    Args:
+        log_ratios: (rows, columns), how many times likelier it is by places that a pair is one
+            person, as natural logarithms; −inf: it cannot be.
+        can_tell: where looks are to be had.
+        evidence: asked of contested pairs only: where another pair comes as near as looks can tell.
+    """
+    if not log_ratios.size:
+        return DecidedPairs((), frozenset())
+    may_pair = log_ratios > -_MOST_EVIDENCE
+    is_decided = _linked(may_pair, (may_pair & can_tell).any(axis=1))
+    may_pair &= is_decided[:, None]
+    gains = np.where(may_pair, log_ratios, 0.0)
+    for row, column in np.argwhere(_contested(log_ratios, may_pair) & can_tell).tolist():
+        told = evidence(row, column)
+        gains[row, column] += min(max(told, -_MOST_EVIDENCE), _MOST_EVIDENCE)
+    cost = np.where(may_pair & (gains > 0), -gains, _NEVER)
+    rows = frozenset(np.flatnonzero(is_decided).tolist())
+    return DecidedPairs(_cheapest(cost, alone=0.0), rows)
+
+
+def _linked(may_pair: PairMatrix, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those rows, and all that may be paired with a column that one of them may be paired with."""
+    while True:
+        columns = (may_pair & rows[:, None]).any(axis=0)
+        further = rows | (may_pair & columns).any(axis=1)
+        if (further == rows).all():
+            return rows
+        rows = further
+
+
+def _contested(ratios: NDArray[np.float64], may_pair: PairMatrix) -> PairMatrix:
+    """Pairs of which looks may decide: the likeliest of a row or a column, and those that come as
+    near to it as looks can tell, if there are more than one.
+    """
+    ratios = np.where(may_pair, ratios, -np.inf)
+    best = np.maximum(ratios.max(axis=1)[:, None], ratios.max(axis=0))
+    is_near = may_pair & (ratios >= best - _MOST_EVIDENCE)
+    by_row, by_column = is_near.sum(axis=1), is_near.sum(axis=0)
+    return np.asarray(is_near & ((by_row > 1)[:, None] | (by_column > 1)))
+
+
+def _cheapest(cost: NDArray[np.float64], *, alone: float) -> Pairs:
+    """The pairing of least total cost; `alone`: what it costs to leave a row and a column alone."""
+    _, column_of_row, _ = lap.lapjv(cost, extend_cost=True, cost_limit=alone)
     return tuple((row, int(column)) for row, column in enumerate(column_of_row) if column >= 0)
+
+
+def similar_heights(a: Boxes, b: Boxes) -> PairMatrix:
+    """Whether the heights of every pair differ by less than `_HEIGHT_RATIO`: (N, M)."""
+    first, second = (a[:, 3] - a[:, 1])[:, None], (b[:, 3] - b[:, 1])[None]
+    return np.asarray(np.maximum(first, second) < _HEIGHT_RATIO * np.minimum(first, second))
 
 
 def _height_iou_matrix(a: Boxes, b: Boxes) -> NDArray[np.float32]:
@@ -60,12 +134,6 @@ def _height_iou_matrix(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     shared = np.clip(np.minimum(bottom, b[:, 3]) - np.maximum(top, b[:, 1]), 0.0, None)
     union = (bottom - top) + (b[:, 3] - b[:, 1]) - shared
     return np.asarray(shared / np.where(union > 0, union, 1.0), np.float32)
-
-
-def _similar_heights(a: Boxes, b: Boxes) -> NDArray[np.bool_]:
-    """Whether the heights of every pair differ by less than `_HEIGHT_RATIO`: (N, M)."""
-    first, second = (a[:, 3] - a[:, 1])[:, None], (b[:, 3] - b[:, 1])[None]
-    return np.asarray(np.maximum(first, second) < _HEIGHT_RATIO * np.minimum(first, second))
 
 
 def _array(boxes: Sequence[Box]) -> Boxes:

@@ -87,6 +87,14 @@ def correct(motion: Motion, box: Box, *, doubt: float = 1.0) -> Motion:
     return Motion(mean, (covariance + covariance.T) / 2)
 
 
+def expected(motion: Motion) -> tuple[Array, Array]:
+    """What a detection at this moment would measure: mean (4,) and variance (4,) float64 of its
+    centre, width and height, in pixels and square pixels.
+    """
+    noise = np.array([_POSITION_NOISE] * 2 + [_SIZE_NOISE] * 2) * _scale(motion.mean[3])
+    return motion.mean[:_MEASURED], np.diagonal(motion.covariance)[:_MEASURED] + noise**2
+
+
 def _measurement(box: Box) -> Array:
     return np.array([*box.centre, box.width, box.height])
 

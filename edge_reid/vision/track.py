@@ -3,7 +3,9 @@
 Association is ByteTrack's (Zhang et al. 2022): strong detections are paired with the tracks first,
 then weak ones (half-hidden people) with the tracks that are left, then what strong ones are left by
 boxes made larger (C-BIoU, Yang et al. 2023); only strong ones start a track.
-Appearance plays no part: README.md beside this file says why, and why the tracker is our own.
+Before that, where looks are to be had, the likeliest pairing as a whole is taken (`likelihood.py`),
+with what looks say where places leave a choice. README.md beside this file says what it brings, and
+why the tracker is our own.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ import numpy as np
 from edge_reid.core.config.vision_settings import TrackSettings
 from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
-from edge_reid.vision.assign import pair_by_overlap
+from edge_reid.vision.appearance import Appearance
+from edge_reid.vision.assign import PairMatrix, pair_by_likelihood, pair_by_overlap
 from edge_reid.vision.kalman import Motion, begin, correct, predict, shift
+from edge_reid.vision.likelihood import log_ratios
 
 _WEAK_MIN_IOU = 0.4
 """A weak detection must lie where it is expected; a strong one may surprise (`min_iou`)."""
@@ -72,6 +76,8 @@ class _Followed:
     """Detector runs since it was last seen."""
     track_id: int = 0
     """0 until it is confirmed."""
+    came_out_of: frozenset[int] = frozenset()
+    """Tracks whose boxes its first detection overlapped, until it is confirmed and tells."""
 
 
 class Tracker:
@@ -104,6 +110,7 @@ class Tracker:
         captured_utc_s: float,
         frame_size_px: tuple[int, int] | None = None,
         shift_px: tuple[float, float] = (0.0, 0.0),
+        appearance: Appearance | None = None,
     ) -> TrackUpdate:
         """Carry all tracks to this frame.
 
@@ -113,15 +120,16 @@ class Tracker:
             captured_utc_s: time of the frame. A step back counts as no time at all.
             frame_size_px: (width, height). With it, a track that leaves the picture ends early.
             shift_px: (dx, dy) by which the camera has moved the whole picture since the last time.
+            appearance: what people look like in this frame; None: places alone count.
         """
         if any(shift_px):
             self._followed = tuple(_shifted(each, shift_px) for each in self._followed)
         self._advance(captured_utc_s)
         ended = self._give_up(frame_size_px)
         if detections is not None:
-            self._associate(detections)
+            self._associate(detections, appearance)
         active = self._active(frame_size_px)
-        return TrackUpdate(active=active, ended=ended, close=_close(active))
+        return TrackUpdate(active=active, ended=ended, close=(*_close(active), *self._came_out()))
 
     def end(self, numbers: Container[int]) -> tuple[Track, ...]:
         """End these tracks: others go on with their people. Returns them as last seen."""
@@ -168,10 +176,15 @@ class Tracker:
             and each.unseen_s > self._settings.max_lost_s * _BRIEF_SHARE
         )
 
-    def _associate(self, detections: Sequence[Detection]) -> None:
+    def _associate(self, detections: Sequence[Detection], appearance: Appearance | None) -> None:
+        confirmed = [each for each in self._followed if each.track_id]
+        seen_by_looks, held_back = list[_Followed](), list[_Followed]()
+        if appearance is not None:
+            seen_by_looks, held_back, confirmed, detections = self._pair_by_looks(
+                confirmed, detections, appearance
+            )
         strong = [each for each in detections if each.score >= self._strong_score]
         weak = [each for each in detections if each.score < self._strong_score]
-        confirmed = [each for each in self._followed if each.track_id]
         tentative = [each for each in self._followed if not each.track_id]
         min_iou = self._settings.min_iou
 
@@ -182,17 +195,48 @@ class Tracker:
         seen_near_early, tentative, strong = self._pair(
             tentative, strong, _BUFFERED_MIN_IOU, _BUFFER
         )
-        seen = [*seen, *seen_weakly, *seen_early, *seen_near, *seen_near_early]
+        seen = [*seen_by_looks, *seen, *seen_weakly, *seen_early, *seen_near, *seen_near_early]
 
         missed = [
-            replace(each, looks_missed=each.looks_missed + 1) for each in (*confirmed, *tentative)
+            replace(each, looks_missed=each.looks_missed + 1)
+            for each in (*held_back, *confirmed, *tentative)
         ]
         for detection in strong:
             if not _is_duplicate(detection, seen):
-                begun = self._begin(detection)
+                begun = replace(self._begin(detection), came_out_of=_overlapped(detection, seen))
                 is_clear = self._is_clear(detection, (*seen, *missed))
                 seen.append(self._confirmed(begun) if is_clear else begun)
-        self._followed = tuple(self._confirmed_if_due(each) for each in (*seen, *missed))
+        self._followed = tuple(self._confirmed_if_due(each, held_back) for each in (*seen, *missed))
+
+    def _pair_by_looks(
+        self,
+        followed: list[_Followed],
+        detections: Sequence[Detection],
+        appearance: Appearance,
+    ) -> tuple[list[_Followed], list[_Followed], list[_Followed], list[Detection]]:
+        """(tracks seen again, tracks not seen, tracks of which looks cannot tell, detections left
+        over).
+        """
+        ratios = log_ratios(
+            [each.motion for each in followed],
+            [each.unseen_s for each in followed],
+            detections,
+            strong_score=self._strong_score,
+        )
+        decided = pair_by_likelihood(
+            ratios,
+            _can_tell(followed, detections, appearance),
+            lambda row, column: appearance.evidence(followed[row].track_id, detections[column]),
+        )
+        paired, taken = dict(decided.pairs), {column for _, column in decided.pairs}
+        unseen = [followed[row] for row in sorted(decided.rows) if row not in paired]
+        seen = [
+            self._see(followed[row], detections[column], _doubt(detections[column], unseen))
+            for row, column in decided.pairs
+        ]
+        others = [each for row, each in enumerate(followed) if row not in decided.rows]
+        left = [each for column, each in enumerate(detections) if column not in taken]
+        return seen, unseen, others, left
 
     def _pair(
         self,
@@ -252,9 +296,15 @@ class Tracker:
             and all(iou(each.motion.box, detection.box) < _APART_IOU for each in others)
         )
 
-    def _confirmed_if_due(self, each: _Followed) -> _Followed:
-        """With a number, if there are enough detections, one of them sure, or it has moved."""
+    def _confirmed_if_due(self, each: _Followed, held_back: Iterable[_Followed]) -> _Followed:
+        """With a number, if there are enough detections, one of them sure, or it has moved.
+
+        Not where somebody is expected of whom looks say that it is not they: mostly that is one box
+        around two people, of which either track refuses its half.
+        """
         if each.track_id or each.detections < self._settings.min_detections:
+            return each
+        if any(iou(other.motion.box, each.motion.box) >= _APART_IOU for other in held_back):
             return each
         if each.best_score < self._sure_score and not _has_moved(each):
             return each
@@ -263,6 +313,20 @@ class Tracker:
     def _confirmed(self, each: _Followed) -> _Followed:
         self.tracks_started += 1
         return replace(each, track_id=self.tracks_started)
+
+    def _came_out(self) -> tuple[tuple[int, int], ...]:
+        """Whom those who count from now on have met before they did; telling is forgetting."""
+        pairs = [
+            (number, each.track_id)
+            for each in self._followed
+            if each.track_id
+            for number in sorted(each.came_out_of)
+        ]
+        self._followed = tuple(
+            replace(each, came_out_of=frozenset()) if each.track_id else each
+            for each in self._followed
+        )
+        return tuple(pairs)
 
     def _active(self, frame_size_px: tuple[int, int] | None) -> tuple[Track, ...]:
         tracks = (_current(each, frame_size_px) for each in self._followed if each.track_id)
@@ -320,6 +384,25 @@ def _by_id(tracks: Iterable[Track]) -> tuple[Track, ...]:
 def _doubt(detection: Detection, unseen: Sequence[_Followed]) -> float:
     contested = any(iou(each.motion.box, detection.box) > _CONTESTED_IOU for each in unseen)
     return _CONTESTED_DOUBT if contested else 1.0
+
+
+def _can_tell(
+    followed: Sequence[_Followed], detections: Sequence[Detection], appearance: Appearance
+) -> PairMatrix:
+    can_tell = [
+        [appearance.can_tell(each.track_id, detection) for detection in detections]
+        for each in followed
+    ]
+    return np.asarray(can_tell, np.bool_).reshape(len(followed), len(detections))
+
+
+def _overlapped(detection: Detection, others: Iterable[_Followed]) -> frozenset[int]:
+    """Numbers of the tracks that a detection overlaps enough to be confused with."""
+    return frozenset(
+        each.track_id
+        for each in others
+        if each.track_id and iou(each.motion.box, detection.box) > _CONTESTED_IOU
+    )
 
 
 def _trust(each: _Followed) -> float:

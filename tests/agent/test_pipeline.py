@@ -29,7 +29,12 @@ class Street:
     on the right half of the picture is dark in it.
     """
 
-    manifest = SimpleNamespace(model_id=MODEL)
+    manifest = SimpleNamespace(
+        model_id=MODEL,
+        genuine_quantiles=(),
+        impostor_quantiles=(),
+        impostor_quantiles_by_templates=(),
+    )
     strong_score, weak_score = 0.5, 0.1
 
     def __init__(self) -> None:

@@ -273,3 +273,20 @@ def test_a_change_of_gallery_makes_no_candidate_of_a_removed_name():
     decision = tracks.decisions.decisions[1]
     assert isinstance(decision, Uncertain)
     assert decision.candidate is None
+
+
+def test_crops_of_a_box_that_somebody_came_out_of_are_not_believed_once_there_are_others():
+    """Two people walk as one; the crops of their one box are the sharpest, and show both."""
+    tracks = Tracks()
+    both = [seen(ANNA + 0.8 * STRANGER, quality=0.9) for _ in range(4)]
+    assert tracks.observe(1, both) is HitType.NEW
+    assert tracks.told(1).similarity == pytest.approx(1 / np.sqrt(1.64), abs=1e-3)
+    tracks.decisions.meet([(1, 2)])
+    tracks.decisions.meet([])
+    for _ in range(2):
+        tracks.observe(1, [seen(ANNA, quality=0.5)])
+        tracks.observe(2, [seen(STRANGER, quality=0.5)])
+    assert tracks.redecide()[1] is HitType.UPDATE
+    assert tracks.told(1).identity == "anna"
+    assert tracks.told(1).similarity == pytest.approx(1.0)
+    assert {crop.quality for crop in tracks.newest[1].embeddings} == {0.5}

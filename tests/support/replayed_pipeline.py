@@ -51,6 +51,14 @@ class ReplayedRun:
     """Seconds of processor, all but reading the clip and the detector."""
 
 
+class _UnmeasuredEmbedder(Embedder):
+    """The shipped one, of which nobody measured how alike people are to themselves."""
+
+    def __init__(self, model_path: Path) -> None:
+        super().__init__(model_path, threads=1)
+        self.manifest = self.manifest.model_copy(update={"genuine_quantiles": ()})
+
+
 @dataclass
 class _ReplayedDetector:
     """Finds what was found before."""
@@ -136,6 +144,34 @@ def replay(
         return strangers.assign(hits, camera.decide.min_crops)
 
     return _run(clip, frames, looks, pipeline, detector, named)
+
+
+def followed(
+    clip: TrackingClip, frames: Sequence[Image], looks: Sequence[int], *, by_looks: bool
+) -> tuple[Seen, int]:
+    """Whom the tracks show by their numbers, and how many crops were embedded; with `by_looks` off
+    tracks go by places alone.
+    """
+    model = shipped_model(EMBEDDING)
+    embedder = Embedder(model, threads=1) if by_looks else _UnmeasuredEmbedder(model)
+    thresholds = GalleryThresholds.of(embedder.manifest)
+    settings = _settings(Path("nowhere"))
+    (camera,) = settings.cameras.values()
+    nobody = _nobody(embedder.manifest, fuse=thresholds.fuse)
+    detector = _as_recorded()
+    pipeline = Pipeline(
+        "bench",
+        detector=detector,
+        embedder=embedder,
+        policies=PolicyHolder(MatchPolicy(nobody, camera.decide, thresholds)),
+        settings=camera,
+    )
+    seen: Seen = {}
+    for look in looks:
+        detector.found = clip.detections[look]
+        step = pipeline.look(Frame(frames[look], look, look / clip.fps))
+        seen[look] = [(track.track_id, track.box) for track in step.tracks if track.observed]
+    return seen, pipeline.counters.embeddings
 
 
 def _run(

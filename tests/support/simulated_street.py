@@ -72,6 +72,13 @@ class _Walker:
 
 def simulated_clip(street: Street, seed: int, seconds: int = 40) -> TrackingClip:
     """The same for the same seed."""
+    return simulate(street, seed, seconds)[0]
+
+
+def simulate(
+    street: Street, seed: int, seconds: int = 40
+) -> tuple[TrackingClip, list[dict[int, Box]]]:
+    """The clip, and by walker and frame the whole box of everybody, hidden or not."""
     random = np.random.default_rng([seed, *street.name.encode()])
     walkers = _walkers(street, random, seconds)
     frames = seconds * FPS
@@ -90,7 +97,8 @@ def simulated_clip(street: Street, seed: int, seconds: int = 40) -> TrackingClip
             _detect(street, random, walkers[number], *there) for number, there in shown.items()
         ]
         detections.append(_suppressed([one for one in found if one is not None]))
-    return TrackingClip(f"{street.name} {seed}", FPS, SIZE_PX, detections, labels, ignored)
+    clip = TrackingClip(f"{street.name} {seed}", FPS, SIZE_PX, detections, labels, ignored)
+    return clip, [walker.boxes for walker in walkers]
 
 
 def _walkers(street: Street, random: np.random.Generator, seconds: int) -> list[_Walker]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_reid.core.geometry import Box
-from edge_reid.vision.kalman import VELOCITY_MEMORY_S, Motion, begin, correct, predict
+from edge_reid.vision.kalman import VELOCITY_MEMORY_S, Motion, begin, correct, expected, predict
 
 WALKER = Box(100, 50, 140, 150)
 
@@ -94,3 +94,11 @@ def test_belief_stays_sound_whatever_is_seen(first: Box, seen: list[tuple[Box, f
     assert motion.mean[3] >= -1e-6
     eigenvalues = np.linalg.eigvalsh(motion.covariance)
     assert eigenvalues.min() > -1e-9 * eigenvalues.max()
+
+
+def test_what_is_expected_is_the_box_and_less_surely_the_longer_ago_it_was_seen() -> None:
+    mean, soon = expected(predict(begin(WALKER), 0.2))
+    _, late = expected(predict(begin(WALKER), 1.0))
+    assert mean.tolist() == [120, 100, 40, 100]
+    assert (late > soon).all()
+    assert expected(begin(WALKER))[1][0] == pytest.approx(2 * 5.0**2), "of box and detection"

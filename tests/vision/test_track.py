@@ -385,3 +385,57 @@ def test_a_track_says_when_it_walks_out_of_the_picture() -> None:
     updates = play(tracker, [[person(x)] for x in way] + [[]])
     assert [update.active[0].is_leaving for update in updates[1:-2]] == [False] * 9
     assert updates[-1].active[0].is_leaving
+
+
+class Coats:
+    """Looks that a test gives: whoever wears the same coat is likelier one person than two."""
+
+    def __init__(self, **worn_by_track: int) -> None:
+        self._tracks = {track_id: coat for coat, track_id in worn_by_track.items()}
+        self.detected: dict[Detection, str] = {}
+        self.asked = 0
+
+    def can_tell(self, track_id: int, detection: Detection) -> bool:
+        return track_id in self._tracks and detection in self.detected
+
+    def evidence(self, track_id: int, detection: Detection) -> float:
+        self.asked += 1
+        return 4.0 if self._tracks[track_id] == self.detected[detection] else -4.0
+
+
+def meet_and_turn_back(coats: Coats | None) -> list[int]:
+    """Red comes from the left, Blue from the right; numbers from left to right when they have
+    parted. Red's track is 1.
+    """
+    tracker = make_tracker()
+    for look in range(-8, 9):
+        red, blue = person(200 - 14 * abs(look)), person(216 + 14 * abs(look))
+        if coats is not None:
+            coats.detected = {red: "red", blue: "blue"}
+        seen = [red, blue]
+        update = tracker.update(seen, (look + 8) * LOOK_S, FRAME_SIZE, appearance=coats)
+    return [track.track_id for track in sorted(update.active, key=lambda track: track.box.x1)]
+
+
+def test_two_who_meet_and_turn_back_keep_their_numbers_by_their_looks() -> None:
+    assert meet_and_turn_back(None) == [2, 1], "places tell it already"
+    coats = Coats(red=1, blue=2)
+    assert meet_and_turn_back(coats) == [1, 2]
+    assert coats.asked == 12, "four pairs, at the three looks at which they are near"
+
+
+def test_of_people_who_stand_apart_nobody_asks_for_looks() -> None:
+    tracker, coats = make_tracker(), Coats()
+    for look in range(10):
+        seen = [person(100 + 10 * look), person(400)]
+        tracker.update(seen, look * LOOK_S, FRAME_SIZE, appearance=coats)
+    assert coats.asked == 0
+
+
+def test_who_comes_out_of_the_box_of_another_has_met_them() -> None:
+    tracker = make_tracker()
+    together, front, behind = person(200), person(190), person(212)
+    updates = play(
+        tracker, [[together], [together], [front, behind], [person(150), person(240)], []]
+    )
+    assert [update.close for update in updates] == [(), (), (), ((1, 2),), ()]

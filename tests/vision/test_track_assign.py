@@ -2,12 +2,13 @@
 
 from itertools import permutations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_reid.core.geometry import Box, iou
-from edge_reid.vision.assign import pair_by_overlap
+from edge_reid.vision.assign import pair_by_likelihood, pair_by_overlap
 
 near = st.integers(0, 60)
 boxes = st.lists(
@@ -75,3 +76,60 @@ def test_of_two_predictions_the_one_that_is_trusted_less_stands_back() -> None:
 def test_nobody_pairs_with_nobody() -> None:
     assert pair_by_overlap([], [Box(0, 0, 1, 1)], min_iou=0.1) == ()
     assert pair_by_overlap([Box(0, 0, 1, 1)], [], min_iou=0.1) == ()
+
+
+def by_looks(
+    ratios: list[list[float]], evidence: list[list[float]], *, can_tell: bool = True
+) -> tuple[tuple[tuple[int, int], ...], set[int], set[tuple[int, int]]]:
+    """(pairs, rows that were decided, pairs that were asked about)."""
+    asked = set[tuple[int, int]]()
+
+    def told(row: int, column: int) -> float:
+        asked.add((row, column))
+        return evidence[row][column]
+
+    given = np.array(ratios)
+    decided = pair_by_likelihood(given, np.full(given.shape, can_tell), told)
+    return decided.pairs, set(decided.rows), asked
+
+
+def test_looks_are_asked_only_where_they_may_change_who_is_who() -> None:
+    ratios = [[8.0, 5.0, -99.0], [4.0, 7.0, -99.0], [-5.0, -99.0, 9.0]]
+    pairs, rows, asked = by_looks(ratios, [[0.0] * 3] * 3)
+    assert pairs == ((0, 0), (1, 1), (2, 2))
+    assert rows == {0, 1, 2}
+    assert asked == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_of_two_people_who_are_near_each_other_looks_tell_who_is_who() -> None:
+    ratios = [[8.0, 6.0], [6.0, 8.0]]
+    assert by_looks(ratios, [[-3.0, 3.0], [3.0, -3.0]])[0] == ((0, 1), (1, 0))
+
+
+def test_who_looks_like_nobody_that_they_may_be_is_left_alone_and_so_are_the_tracks() -> None:
+    pairs, rows, _ = by_looks([[3.0], [2.0]], [[-5.0], [-5.0]])
+    assert pairs == ()
+    assert rows == {0, 1}
+
+
+def test_more_is_not_believed_of_looks_than_was_measured() -> None:
+    assert by_looks([[7.0], [5.0]], [[-50.0], [-50.0]])[0] == ((0, 0),)
+
+
+def test_where_looks_cannot_tell_nothing_is_decided_and_nothing_asked() -> None:
+    assert by_looks([[8.0, 6.0], [6.0, 8.0]], [[1.0] * 2] * 2, can_tell=False) == ((), set(), set())
+
+
+def test_who_may_be_mistaken_for_somebody_whose_looks_are_known_is_decided_with_them() -> None:
+    ratios = np.array([[8.0, 6.0, -99.0], [6.0, 8.0, -99.0], [-99.0, -99.0, 8.0]])
+    can_tell = np.zeros(ratios.shape, np.bool_)
+    can_tell[0] = True
+    can_tell[0, 2] = False
+    decided = pair_by_likelihood(ratios, can_tell, lambda *_: 0.0)
+    assert decided.pairs == ((0, 0), (1, 1))
+    assert decided.rows == {0, 1}
+
+
+def test_nobody_is_decided_where_there_is_nobody() -> None:
+    empty = np.zeros((0, 2))
+    assert pair_by_likelihood(empty, empty > 0, lambda *_: 0.0).rows == frozenset()

@@ -1,0 +1,72 @@
+"""Whom a contested detection looks like: it is embedded, and compared with the crops of the tracks.
+
+Most detections are taken by the one track that can take them, and cost nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_reid.core.types import Detection, Frame, Image, Vector
+from edge_reid.matching.likelihood_ratio import LikelihoodRatio
+from edge_reid.vision.crops import cut
+
+
+class ContestedLooks:
+    """The `Appearance` of one frame.
+
+    Args:
+        frame: that the detections are of.
+        embed: the embedding of a crop, unit (D,) float32.
+        seen_before: by track_id, the mean of the crops that are kept of it; None: there are none.
+        ratio: what similarities say, by the model.
+        min_height_px: of smaller detections nothing is known.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        *,
+        embed: Callable[[Image], Vector],
+        seen_before: Callable[[int], Vector | None],
+        ratio: LikelihoodRatio,
+        min_height_px: int,
+    ) -> None:
+        self._frame = frame
+        self._embed = embed
+        self._seen_before = seen_before
+        self._ratio = ratio
+        self._min_height_px = min_height_px
+        self._embedded: dict[Detection, Vector] = {}
+        self._tracks: dict[int, Vector | None] = {}
+
+    @property
+    def embeddings(self) -> int:
+        """Detections that were embedded."""
+        return len(self._embedded)
+
+    def can_tell(self, track_id: int, detection: Detection) -> bool:
+        """As of `Appearance`."""
+        return self._can_be_seen(detection) and self._before(track_id) is not None
+
+    def evidence(self, track_id: int, detection: Detection) -> float:
+        """As of `Appearance`."""
+        before = self._before(track_id)
+        if before is None or not self._can_be_seen(detection):
+            return 0.0
+        return self._ratio.log_of(float(before @ self._look_of(detection)))
+
+    def _before(self, track_id: int) -> Vector | None:
+        if track_id not in self._tracks:
+            self._tracks[track_id] = self._seen_before(track_id)
+        return self._tracks[track_id]
+
+    def _can_be_seen(self, detection: Detection) -> bool:
+        box = detection.box.clipped(*self._frame.size_px)
+        return box.area > 0 and box.height >= self._min_height_px
+
+    def _look_of(self, detection: Detection) -> Vector:
+        if detection not in self._embedded:
+            box = detection.box.clipped(*self._frame.size_px)
+            self._embedded[detection] = self._embed(cut(self._frame.image, box))
+        return self._embedded[detection]
