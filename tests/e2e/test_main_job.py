@@ -186,8 +186,8 @@ def test_the_same_video_gives_the_same_bytes(edge_reid, people, short_clip, tmp_
 
 
 def test_both_runtimes_decide_alike(edge_reid, people, short_clip, both_runtimes):
-    """Of tracks with enough crops to be told while they last. Two people pass each other as the clip
-    ends, and to which of them the track belongs that begins there is a matter of rounding.
+    """Of tracks with enough crops to be told while they last. As the clip ends two people pass each
+    other, and to which of them the track belongs that begins there is a matter of rounding.
     """
     enough = DecideSettings().min_crops
     told = {}
