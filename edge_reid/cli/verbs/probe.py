@@ -51,7 +51,7 @@ def probe(
     """
     from edge_reid.cli.boxes_picture import numbers_drawn
     from edge_reid.cli.option_names import parse_options
-    from edge_reid.cli.photo_files import photo_files
+    from edge_reid.cli.photo_files import photos_of_one
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.core.config.decide_settings import DecideSettings
     from edge_reid.enrolment.identification import identify
@@ -61,7 +61,7 @@ def probe(
     from edge_reid.matching.gallery_thresholds import GalleryThresholds
     from edge_reid.matching.index import Index
 
-    photos = photo_files(paths).photos
+    photos = photos_of_one(paths)
     pick = parse_pick(box, photos, largest=largest)
     settings = parse_options(DecideSettings, {"target_fpir": target_fpir}, usual={"min_crops": 1})
     embedder = PhotoEmbedder(model or model_of_gallery(gallery), detector)

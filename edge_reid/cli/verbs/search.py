@@ -48,7 +48,7 @@ def search(
     from edge_reid.archive.archive_urls import open_archive
     from edge_reid.cli.boxes_picture import numbers_drawn
     from edge_reid.cli.option_names import parse_options
-    from edge_reid.cli.photo_files import photo_files
+    from edge_reid.cli.photo_files import photos_of_one
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.config.decide_settings import DecideSettings
@@ -60,7 +60,7 @@ def search(
 
     decide = parse_options(DecideSettings, {"target_fpir": target_fpir})
     opened, name = open_archive(archive), redact(archive)
-    files = photo_files(photos).photos
+    files = photos_of_one(photos)
     pick = parse_pick(box, files, largest=largest)
     embedder = PhotoEmbedder(model or opened.models.shipped_embedding(name), detector)
     opened.models.check_search(embedder.manifest.model_id, name)
