@@ -84,11 +84,24 @@ def add_video(job: VideoJob, choice: ModelChoice, where: str) -> int | None:
     return archive.add(VideoTracks(digest, tuple(track for track, _ in found), vectors))
 
 
+def opening_mistake(path: Path) -> str:
+    """Why a file cannot even be opened, without its name; empty: it can be."""
+    try:
+        with path.open("rb"):
+            return ""
+    except OSError as error:
+        return _unreadable(error)
+
+
 def _digest(path: Path) -> str:
     try:
         return file_sha256(path)
     except OSError as error:
-        raise VideoError(path, f"cannot be read: {error.strerror}") from error
+        raise VideoError(path, _unreadable(error)) from error
+
+
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read: {error.strerror}"
 
 
 def _tracks(job: VideoJob, choice: ModelChoice) -> list[tuple[ArchivedTrack, Vector]]:

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
+
 from edge_reid.cli.boxes_picture import is_boxes_picture
 from edge_reid.core.errors import UsageError
 from edge_reid.vision.photo import PHOTO_SUFFIXES, UNREAD_SUFFIXES
+
+_NUMBERED = "a picture of numbered boxes by its name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,26 @@ def photo_files(paths: Iterable[Path]) -> PhotoFiles:
         skipped += [file for file in inside if not _is_photo(file)]
     if skipped and not photos:
         raise UsageError(
-            f"{skipped[0]}: expected a photo, got a picture of numbered boxes by its name; give "
-            "the photo that it was made of"
+            f"{skipped[0]}: expected a photo, got {_NUMBERED}; give the photo that it was made of"
         )
     return PhotoFiles(tuple(dict.fromkeys(photos)), tuple(skipped))
+
+
+def photos_of_one(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Photos of one person, of files and folders; which pictures of ours they hold is said.
+
+    Raises:
+        UsageError: as `photo_files`.
+    """
+    files = photo_files(paths)
+    for path in filter(is_boxes_picture, files.skipped):
+        typer.echo(skipping(path), err=True)
+    return files.photos
+
+
+def skipping(path: Path) -> str:
+    """That a file of `PhotoFiles.skipped` is, and why."""
+    return f"{path}: skipped, {_NUMBERED if is_boxes_picture(path) else 'no photo'}"
 
 
 def people_folders(folder: Path) -> Mapping[str, Sequence[Path]]:

@@ -53,7 +53,7 @@ class RefusedPhotosError(PhotoError):
     @property
     def _photos(self) -> tuple[str, ...]:
         return tuple(
-            mistake.what
+            mistake.seen
             if self._crowds and isinstance(mistake, CrowdedPhotoError)
             else str(mistake)
             for mistake in self.mistakes

@@ -121,7 +121,7 @@ def _contradictions(settings: MqttSettings, url: ServerUrl, *, is_tls: bool) -> 
         if getattr(settings, name) and not is_tls
     ]
     if settings.password_file and not settings.username:
-        mistakes.append("password_file: is of no use without username; set it")
+        mistakes.append("password_file: is of no use without mqtt.username; set it")
     return mistakes
 
 

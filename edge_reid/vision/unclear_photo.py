@@ -18,11 +18,14 @@ class UnclearPhotoError(PhotoError):
     Args:
         what: what was expected, and what came.
         remedy: what to do on a command line.
+        whom: which people came; empty: nobody.
     """
 
-    def __init__(self, what: str, remedy: str) -> None:
+    def __init__(self, what: str, remedy: str, whom: str = "") -> None:
         self.what = what
-        super().__init__(f"{what}; {remedy}")
+        self.seen = f"{what}: {whom}" if whom else what
+        """The same, with the people whom a command line may choose from."""
+        super().__init__(f"{self.seen}; {remedy}")
 
 
 class EmptyPhotoError(UnclearPhotoError):
@@ -59,8 +62,9 @@ class CrowdedPhotoError(UnclearPhotoError):
         self.picture = picture
         self.no_picture = no_picture
         super().__init__(
-            f"photo {path}: expected one person, got {len(self.boxes)}: {where or self._listed()}",
+            f"photo {path}: expected one person, got {len(self.boxes)}",
             choice_of_person([self]),
+            whom=where or self._listed(),
         )
 
     def seen_in(self, picture: Path) -> CrowdedPhotoError:

@@ -11,7 +11,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from edge_reid.core.errors import GalleryError, PhotoError
-from edge_reid.enrolment.enrolment import Enrolment, prepare_enrolment, store_enrolment
+from edge_reid.enrolment.enrolment import (
+    Enrolment,
+    RefusedPhotosError,
+    prepare_enrolment,
+    store_enrolment,
+)
 from edge_reid.enrolment.enrolment_concerns import concerns_about
 from edge_reid.enrolment.photo_embedding import EmbeddedPhoto, EmbeddedView, Pick
 from edge_reid.enrolment.same_person import find_two_people
@@ -20,6 +25,7 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.strangers.stranger import PROMOTED
 from edge_reid.vision.photo import decode_photo
+from edge_reid.vision.unclear_photo import CrowdedPhotoError, EmptyPhotoError, UnclearPhotoError
 from edge_reid.web import gallery_changes
 from edge_reid.web.crop_ring import KeptCrop
 from edge_reid.web.enrol_pages import (
@@ -40,6 +46,11 @@ from edge_reid.web.photo_forms import MOST_PHOTO_PIXELS, PhotoForms
 _ALIKE = 3
 _TRACK = "/cameras/{camera}/tracks/{track:int}"
 _CHOSEN = re.compile(r"crop-([0-9]{1,12})")
+_REMEDIES: Mapping[type[UnclearPhotoError], str] = {
+    EmptyPhotoError: "take another photo, with a person from head to feet",
+    CrowdedPhotoError: "cut the photo to one of them, or tick that the largest is taken",
+}
+"""Of photos of which it is not clear whom they show."""
 
 Prepare = Callable[[GalleryStore], Enrolment]
 
@@ -127,10 +138,14 @@ class EnrolRoutes:
         name, pick = identity_name(form.get("name", "")), Pick(largest="largest" in form)
         if data is None:
             raise PhotoError("photo: expected one, got none; choose a file")
+        embedder = self._gallery.embedder
 
         def prepare(store: GalleryStore) -> Enrolment:
             photo = decode_photo(Path(form["photo"]), data, most_pixels=MOST_PHOTO_PIXELS)
-            return prepare_enrolment({name: [photo]}, self._gallery.embedder(), store, pick=pick)
+            try:
+                return prepare_enrolment({name: [photo]}, embedder(), store, pick=pick)
+            except RefusedPhotosError as error:
+                raise RefusedPhotosError([*map(_mended_here, error.mistakes)]) from error
 
         return await self.enrol(request, name, prepare)
 
@@ -184,6 +199,13 @@ def _chosen(crops: Sequence[KeptCrop], form: Mapping[str, str]) -> list[KeptCrop
             "the track anew"
         )
     return chosen
+
+
+def _mended_here(mistake: PhotoError) -> PhotoError:
+    """The same mistake, with what can be done about it on this page and not on a command line."""
+    if not isinstance(mistake, UnclearPhotoError):
+        return mistake
+    return PhotoError(f"{mistake.what}; {_REMEDIES[type(mistake)]}")
 
 
 def _remarks(enrolment: Enrolment) -> str:

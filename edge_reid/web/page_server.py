@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from edge_reid.core.config.web_settings import WebSettings
-from edge_reid.core.errors import UsageError
+from edge_reid.core.errors import ConfigError, UsageError
 from edge_reid.core.interpreter_turns import frames_soon_have_their_turn
 from edge_reid.web.connection_limits import (
     HEADERS_BYTES,
@@ -34,7 +34,8 @@ class PageServer:
         settings: where, and by which certificate.
 
     Raises:
-        UsageError: it cannot listen there, or the certificate is none.
+        ConfigError: it cannot listen there.
+        UsageError: the certificate is none.
     """
 
     def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
@@ -98,8 +99,9 @@ def _listening(settings: WebSettings) -> socket.socket:
         listener.listen()  # from now on whoever asks waits until the thread answers
     except OSError as error:
         listener.close()
-        raise UsageError(
-            f"page {settings.listen}: expected an address of this device with a free port, got "
-            f"{error.strerror}; give another web.listen"
-        ) from error
+        problem = (
+            "listen: expected an address of this device with a free port, got "
+            f"{settings.listen}: {error.strerror}; give another"
+        )
+        raise ConfigError("web", [problem]) from error
     return listener

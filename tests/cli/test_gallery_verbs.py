@@ -144,7 +144,10 @@ class TestEnroll:
         assert gallery("enroll", name, sample.scene).code == 1
         (picture,) = Path().glob("*.jpg")
         both = gallery("enroll", name, sample.crop, picture)
-        assert (both.code, f"{picture}: skipped, no photo" in both.out) == (0, True)
+        assert (both.code, f"{picture}: skipped, a picture of numbered boxes" in both.out) == (
+            0,
+            True,
+        )
         alone = gallery("enroll", name, picture)
         assert alone.code == 2
         assert "give the photo that it was made of" in alone.complaint

@@ -17,21 +17,48 @@ def a_video(path: Path, grey: int) -> Path:
     return path
 
 
-def test_one_video_that_cannot_be_read_leaves_no_others(edge_reid, tmp_path):
-    """Of a single one there are no others that could be in the archive."""
+MISSING = "cannot be read: No such file or directory"
+
+
+def test_a_video_that_is_not_there_is_all_that_is_told_and_leaves_no_archive(edge_reid, tmp_path):
+    """Nor a summary: nothing was begun. An archive would keep its models from then on."""
     missing = tmp_path / "door.mp4"
     outcome = edge_reid("index", missing, "--out", tmp_path / "archive", "--processes", 1)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == f"error: video {missing}: {MISSING}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_several_each_is_named_and_no_archive_is_left(edge_reid, tmp_path):
+    missing = [tmp_path / "door" / name for name in ("1.mp4", "2.mp4")]
+    outcome = edge_reid("index", *missing, "--out", tmp_path / "archive")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.splitlines() == [
+        *(f"left out {each}: {MISSING}" for each in missing),
+        "error: expected 2 videos that can be read, got none",
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_of_several_is_left_out(edge_reid, tmp_path):
+    good, missing = a_video(tmp_path / "door" / "1.avi", 10), tmp_path / "door" / "2.avi"
+    outcome = edge_reid("index", good, missing, "--out", tmp_path / "archive", "--processes", 1)
     assert outcome.code == 1
-    reason = "cannot be read: No such file or directory"
-    assert outcome.err.startswith(f"left out {missing}: {reason}\n"), "it is named once"
-    assert outcome.complaint == "error: expected 1 video that can be read, got none"
+    assert outcome.out.startswith("2 videos, 0 tracks are new in ")
+    assert outcome.err.startswith(f"left out {missing}: {MISSING}\n"), "it is named once"
+    assert outcome.complaint == (
+        "error: expected 2 videos that can be read, got 1; the others are in the archive"
+    )
 
 
-def test_a_file_that_is_no_video_is_named_once(edge_reid, tmp_path):
+def test_a_file_that_is_no_video_is_named_once_and_nothing_else_is_said(edge_reid, tmp_path):
     text = tmp_path / "door.mp4"
     text.write_text("hello")
     outcome = edge_reid("index", text, "--camera", "door", "--out", tmp_path / "archive")
-    assert outcome.err.startswith(f"left out {text}: expected a video, this is none or it is cut")
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert outcome.err.startswith(
+        f"error: video {text}: expected a video, this is none or it is cut"
+    )
 
 
 def test_a_video_that_is_indexed_again_says_that_it_stays_as_it_was(edge_reid, tmp_path):

@@ -123,6 +123,16 @@ def test_of_several_people_one_is_chosen_by_number(
     assert f"known: {name}" in edge_reid(*words, "--box", number).out
 
 
+def test_a_picture_of_numbers_is_not_passed_over_in_silence(edge_reid, gallery, samples, tmp_path):
+    """It lies beside the photo that it was made of, and is easily given with it."""
+    (sample, *_) = next(iter(samples.values()))
+    picture = tmp_path / "still.boxes.jpg"
+    picture.write_bytes(sample.crop.read_bytes())
+    outcome = edge_reid("probe", sample.crop, picture, "--gallery", gallery, "--json")
+    assert outcome.err == f"{picture}: skipped, a picture of numbered boxes by its name\n"
+    assert [photo["photo"] for photo in json.loads(outcome.out)["photos"]] == [str(sample.crop)]
+
+
 def test_what_cannot_be(edge_reid, gallery, samples, wall, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a picture of several people with numbers lands here
     (sample, *_) = next(iter(samples.values()))

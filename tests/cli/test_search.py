@@ -55,6 +55,15 @@ def test_an_archive_says_its_model(edge_reid, samples, tmp_path: Path) -> None:
     assert (outcome.code, "of 0 tracks" in outcome.out) == (0, True)
 
 
+def test_a_picture_of_numbers_is_said_to_be_skipped(edge_reid, samples, tmp_path: Path) -> None:
+    crop = next(iter(samples.values()))[0].crop
+    model_id = load_embedding_manifest(shipped_model(SMALLER_EMBEDDING)).model_id
+    archive, picture = archive_of(tmp_path / "archive", model_id), tmp_path / "still.boxes.jpg"
+    outcome = edge_reid("search", crop, picture, "--archive", archive, "--json")
+    said = f"{picture}: skipped, a picture of numbered boxes by its name\n"
+    assert (outcome.code, outcome.err) == (0, said)
+
+
 def test_another_model_than_the_archives_is_refused_before_any_photo_is_read(
     edge_reid, tmp_path: Path
 ) -> None:

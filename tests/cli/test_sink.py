@@ -33,7 +33,7 @@ def test_a_wrong_command_line_leaves_no_store_behind(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--from", "mqtt://a"), "url: should look like nats://host:4222 or tls://host:4222"),
+        (("--from", "mqtt://a"), "--from: should look like nats://host:4222 or tls://host:4222"),
         (("--from", "nats://192.0.2.7"), "plaintext over the network; use tls://"),
         (
             ("--from", "nats://127.0.0.1", "--publisher-property", "publisher"),

@@ -56,7 +56,7 @@ def test_every_mistake_at_once(tmp_path: Path) -> None:
     assert caught.value.problems == (
         "url: is missing; give one such as mqtt://127.0.0.1:1883",
         "ca_file: is of no use without mqtts://; say that, or leave it out",
-        "password_file: is of no use without username; set it",
+        "password_file: is of no use without mqtt.username; set it",
         (
             f"password_file: {tmp_path / 'empty'} should hold the password in its first line; "
             "write it there"

@@ -28,6 +28,8 @@ from edge_reid.web.photo_forms import MOST_PHOTO_BYTES, MOST_PHOTOS_AT_ONCE
 
 HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
 PASSWORD = "correct horse battery"
+CROWDED_FRAME = 0
+"""Of the clip: several people."""
 RED, BOMBER, BROWN = campus.ENROLLED
 
 
@@ -114,6 +116,7 @@ def test_an_operator_keeps_the_gallery_in_order_and_takes_back_what_was_wrong(
     def use(page: PageRun) -> None:
         client = ready(page.page.url)
         photos_are_enrolled_when_the_doctor_is_content(client, gallery, photos)
+        an_unclear_photo_says_what_can_be_done_here(client)
         what_speaks_against_it_is_said_before(client, gallery, photos)
         templates_are_disabled_moved_and_removed(client, gallery)
         two_names_of_one_person_are_merged(client, gallery, photos)
@@ -138,6 +141,24 @@ def photos_are_enrolled_when_the_doctor_is_content(
     again = client.upload("/enrol", first.read_bytes(), "other name.png", name="Reta")
     assert again.status == 409
     assert "expected something new of Reta" in words_of(again)
+
+
+def an_unclear_photo_says_what_can_be_done_here(client: PageClient) -> None:
+    """Not what can be typed on a command line."""
+    (street,) = campus.read_frames({CROWDED_FRAME}).values()
+    wall = np.full((480, 640, 3), 128, np.uint8)
+    several = "got 3; cut the photo to one of them, or tick that the largest is taken"
+    nobody = "got nobody; take another photo, with a person from head to feet"
+    for picture, expected in (
+        (street, f"expected one person, {several}"),
+        (wall, f"expected a person, {nobody}"),
+    ):
+        client.get("/enrol")
+        photo = bytes(cv2.imencode(".png", picture[..., ::-1])[1])
+        answer = client.upload("/enrol", photo, "a.png", name="Reta")
+        assert answer.status == 409
+        assert f"nobody was enrolled: photo a.png: {expected}" in words_of(answer)
+        assert "--" not in words_of(answer)
 
 
 def undo_number(client: PageClient, name: str) -> str:

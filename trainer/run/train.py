@@ -36,6 +36,7 @@ from trainer.run.checkpoint import (
 from trainer.run.devices import chosen_precision, computing_in, shared_out
 from trainer.run.environment import write_environment
 from trainer.run.kept_weights import kept_scores
+from trainer.run.run_folder import made_for_good
 from trainer.run.run_validation import SCORES_IN_WORDS, RunValidation, check_can_validate
 from trainer.run.training_loop import StageRun, averaged_weights
 from trainer.run.weight_mean import keep_stage_end
@@ -53,26 +54,30 @@ def start_run(recipe: Recipe, run: Path) -> dict[str, float]:
             f"run {run}: expected a new folder, it holds a run; go on with it by --resume {run}, "
             "or give another --out"
         )
+    with made_for_good(run):
+        data = _usable_data(recipe, run)
     with full_disk_explained(run):
-        run.mkdir(parents=True, exist_ok=True)
         (run / RECIPE).write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return _train(recipe, run)
+        return _run_stages(recipe, run, data)
 
 
 def resume_run(run: Path) -> dict[str, float]:
     """Go on from a run's last checkpoint, or from the start where it has none yet."""
     if not (run / RECIPE).is_file():
         raise TrainingError(f"run {run}: expected {RECIPE} there, got none; give a run's folder")
-    return _train(read_recipe(run / RECIPE), run)
+    recipe = read_recipe(run / RECIPE)
+    data = _usable_data(recipe, run)
+    with full_disk_explained(run):
+        return _run_stages(recipe, run, data)
 
 
-def _train(recipe: Recipe, run: Path) -> dict[str, float]:
+def _usable_data(recipe: Recipe, run: Path) -> RunData:
+    """The pictures of a run, of which it is said what they are."""
     data = load_run_data(recipe, unpacked=run / CACHE)
     remarks = *data.remarks(), data.training_remark(), data.validation_remark(), SCORES_IN_WORDS
     print(*remarks, sep="\n")
     check_can_validate(data)
-    with full_disk_explained(run):
-        return _run_stages(recipe, run, data)
+    return data
 
 
 def _run_stages(recipe: Recipe, run: Path, data: RunData) -> dict[str, float]:

@@ -29,6 +29,7 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Time every stage of the agent on a clip. p50 and p95 ms, frames per second, memory."""
+    from edge_reid.cli.option_names import keys_of, options_named
     from edge_reid.cli.verb_progress import counting
     from edge_reid.core.config.settings_file import load_settings
     from edge_reid.core.errors import UsageError
@@ -43,16 +44,17 @@ def bench(
     models: dict[str, Any] = {"runtime": runtime, "threads": threads}
     models |= {"detector": detector} if detector else {}
     models |= {"embedding": model} if model else {}
-    settings = load_settings(
-        None,
-        {
-            "site": "bench",
-            "camera": "bench",
-            "gallery": "unused.db",
-            "source": {"uri": str(clip)},
-            "models": models,
-        },
-    )
+    with options_named([*keys_of({"models": models})]):
+        settings = load_settings(
+            None,
+            {
+                "site": "bench",
+                "camera": "bench",
+                "gallery": "unused.db",
+                "source": {"uri": str(clip)},
+                "models": models,
+            },
+        )
     results = {}
     for name in ("agent", "naive") if naive else ("agent",):
         with counting(name) as progress:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge_reid.cli.options import AnyGalleryOption, ConfigOption, DetectorOption, GalleryModelOption
+
+if TYPE_CHECKING:
+    from edge_reid.core.config.source_settings import SourceSettings
 
 MARKS = {
     "ok": ("✓", "green"),
@@ -51,6 +54,7 @@ def doctor(
 
     console = Console()
     failures = 0
+    watched = None if camera is None else _watched(camera)
     looked_at = source if config else source or camera
     subject = _subject(config, gallery, broker, looked_at, detector, model)
     for diagnosis in examine(replace(subject, is_offline=offline)):
@@ -62,22 +66,27 @@ def doctor(
             print_indented(console, Text("     → "), diagnosis.remedy)
         failures += diagnosis.verdict is Verdict.FAILURE
     console.print(f"{failures} to mend" if failures else "all well", highlight=False)
-    if camera is not None and not failures:
-        _print_heights(camera, seconds, subject.models)
+    if watched is not None and not failures:
+        _print_heights(watched, seconds, subject.models)
     raise typer.Exit(1 if failures else 0)
 
 
-def _print_heights(camera: str, seconds: float, models: Any) -> None:
+def _watched(camera: str) -> SourceSettings:
+    """What --camera looks at."""
+    from edge_reid.cli.option_names import parse_options
+    from edge_reid.core.config.source_settings import SourceSettings
+
+    return parse_options(SourceSettings, {"uri": camera}, called={"uri": "--camera"})
+
+
+def _print_heights(watched: SourceSettings, seconds: float, models: Any) -> None:
     from rich.console import Console
 
     from edge_reid.cli.heights_table import print_heights
-    from edge_reid.core.config.settings_file import parse_section
-    from edge_reid.core.config.source_settings import SourceSettings
     from edge_reid.core.config.vision_settings import EmbedSettings
     from edge_reid.diagnostics.doctor import look_at_camera
 
-    source = parse_section(SourceSettings, {"uri": camera})
-    look, detectors = look_at_camera(source, models, seconds)
+    look, detectors = look_at_camera(watched, models, seconds)
     print_heights(Console(), look, detectors, EmbedSettings().min_height_px)
 
 
@@ -101,9 +110,9 @@ def _subject(
     detector: Path | None,
     model: Path | None,
 ) -> Any:
-    from edge_reid.cli.option_names import options_named
+    from edge_reid.cli.option_names import parse_options
     from edge_reid.core.config.broker_settings import MqttSettings
-    from edge_reid.core.config.settings_file import load_settings, parse_section
+    from edge_reid.core.config.settings_file import load_settings
     from edge_reid.core.config.source_settings import SourceSettings
     from edge_reid.core.config.vision_settings import ModelSettings
     from edge_reid.diagnostics.agent_certificate import ExpectedHolder
@@ -129,11 +138,9 @@ def _subject(
             settings.gallery_sync,
             settings.update,
         )
-    paths = {"detector": detector, "embedding": model}
-    with options_named([*paths, "uri", "url"]):
-        return CheckedInstallation(
-            parse_section(ModelSettings, {name: path for name, path in paths.items() if path}),
-            gallery,
-            {"": parse_section(SourceSettings, {"uri": source})} if source else {},
-            parse_section(MqttSettings, {"url": broker}) if broker else None,
-        )
+    return CheckedInstallation(
+        parse_options(ModelSettings, {"detector": detector, "embedding": model}),
+        gallery,
+        {"": parse_options(SourceSettings, {"uri": source})} if source else {},
+        parse_options(MqttSettings, {"url": broker}) if broker else None,
+    )

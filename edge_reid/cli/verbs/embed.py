@@ -42,12 +42,12 @@ def embed(
     norm; files of a folder are sorted. Unreadable images are listed, left out, and make the exit
     code 1.
     """
-    from edge_reid.core.config.settings_file import parse_section
+    from edge_reid.cli.option_names import parse_options
     from edge_reid.core.config.vision_settings import ModelSettings
     from edge_reid.vision.embed import Embedder
 
-    given = {"runtime": runtime, "threads": threads} | ({"embedding": model} if model else {})
-    settings = parse_section(ModelSettings, given)
+    given = {"runtime": runtime, "threads": threads, "embedding": model}
+    settings = parse_options(ModelSettings, given)
     names = find_images(paths)
     _check_out(out)
     embedder = Embedder(settings.embedding, runtime=settings.runtime, threads=settings.threads)

@@ -48,21 +48,19 @@ def doctor(
     Nothing is deleted and nobody is merged: --fix only disables templates, and only where it is
     clear whose they are.
     """
+    from edge_reid.cli.option_names import parse_options
     from edge_reid.cli.verb_progress import counting
     from edge_reid.core.config.decide_settings import DecideSettings
-    from edge_reid.core.config.settings_file import parse_section
     from edge_reid.core.manifest import load_embedding_manifest
     from edge_reid.enrolment.gallery_examination import examine_gallery, reasons_to_disable
     from edge_reid.gallery.gallery_model import model_of_gallery
     from edge_reid.gallery.store import GalleryStore
 
-    manifest = load_embedding_manifest(model or model_of_gallery(path))
     chosen = _chosen(only, fix=fix)
+    decide = parse_options(DecideSettings, {"target_fpir": target_fpir})
+    manifest = load_embedding_manifest(model or model_of_gallery(path))
     with GalleryStore.open(path, model_id=manifest.model_id) as store:
         templates = store.templates()
-        decide = parse_section(
-            DecideSettings, {} if target_fpir is None else {"target_fpir": target_fpir}
-        )
         with counting("comparing templates") as progress:
             findings = examine_gallery(
                 templates, manifest, decide, complaints=store.complaints(), progress=progress

@@ -88,7 +88,7 @@ def _print_outcome(outcome: PhotoOutcome) -> None:
 
 def _people(name: str, given: Sequence[Path] | None) -> Mapping[str, tuple[Path, ...]]:
     """Whose photos are which; what is skipped in folders is said."""
-    from edge_reid.cli.photo_files import people_folders, photo_files
+    from edge_reid.cli.photo_files import people_folders, photo_files, skipping
     from edge_reid.gallery.identity import identity_name
 
     if not given and not Path(name).is_dir():
@@ -100,5 +100,5 @@ def _people(name: str, given: Sequence[Path] | None) -> Mapping[str, tuple[Path,
     people = {identity_name(person): photo_files(paths) for person, paths in folders.items()}
     for files in people.values():
         for skipped in files.skipped:
-            typer.echo(f"{skipped}: skipped, no photo")
+            typer.echo(skipping(skipped))
     return {identity: files.photos for identity, files in people.items()}

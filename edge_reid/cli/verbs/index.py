@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -68,19 +68,23 @@ def index(
     It may be stopped at any time: what is done is not done again.
     """
     from edge_reid.archive.archive_urls import create_archive
-    from edge_reid.archive.video_tracks import ModelChoice
+    from edge_reid.archive.video_tracks import ModelChoice, opening_mistake
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.config.vision_settings import runtime_name
 
     jobs = jobs_of(videos, camera, start_time)
     there = _ClusterOptions(cluster, ca_file, cert_file, key_file)
     there.check(processes)
+    if there.url is None:  # before an archive is made that would be left behind, empty
+        mistakes = {job.path: opening_mistake(job.path) for job in jobs}
+        _check_any_read({path: why for path, why in mistakes.items() if why}, jobs)
     choice = ModelChoice(*_models(out, model, detector), runtime_name(runtime))
     archive = create_archive(out, choice.identity)
     if there.url is None:
         result = _index_here(jobs, choice, out, processes)
     else:
         result = _index_there(jobs, out, there, choice)
+    _check_any_read(result.failed, jobs)
     _say(result, jobs, out)
     with stages() as progress:
         archive.make_index(progress)
@@ -172,14 +176,32 @@ def _say(result: IndexingResult, jobs: Sequence[VideoJob], out: str) -> None:
     from edge_reid.cli.output import count
     from edge_reid.core.redact import redact
 
-    for path, reason in result.failed.items():
-        typer.echo(f"left out {path}: {reason}", err=True)
+    _name_left_out(result.failed)
     typer.echo(f"{count(jobs, 'video')}, {result.tracks} tracks are new in {redact(out)}")
     if result.kept:
         typer.echo(
             f"{result.kept} of these: in it already, and camera and start time stay as they were; "
             "to change them, delete what is there of the video and index it again"
         )
+
+
+def _name_left_out(failed: Mapping[Path, str]) -> None:
+    for path, reason in failed.items():
+        typer.echo(f"left out {path}: {reason}", err=True)
+
+
+def _check_any_read(failed: Mapping[Path, str], jobs: Sequence[VideoJob]) -> None:
+    """Raise SourceError if no video can be read; of several each is named before."""
+    from edge_reid.cli.output import count
+    from edge_reid.core.errors import SourceError, VideoError
+
+    if failed.keys() < {job.path for job in jobs}:
+        return
+    if len(failed) == 1:
+        ((path, reason),) = failed.items()
+        raise VideoError(path, reason)
+    _name_left_out(failed)
+    raise SourceError(f"expected {count(jobs, 'video')} that can be read, got none")
 
 
 def _check_all_read(result: IndexingResult, jobs: Sequence[VideoJob]) -> None:
@@ -189,8 +211,10 @@ def _check_all_read(result: IndexingResult, jobs: Sequence[VideoJob]) -> None:
 
     if result.failed:
         readable = len(jobs) - len(result.failed)
-        got = f"got {readable}; the others are in the archive" if readable else "got none"
-        raise SourceError(f"expected {count(jobs, 'video')} that can be read, {got}")
+        raise SourceError(
+            f"expected {count(jobs, 'video')} that can be read, got {readable}; the others are in "
+            "the archive"
+        )
 
 
 def jobs_of(videos: Iterable[Path], camera: str | None, start_time: str | None) -> list[VideoJob]:

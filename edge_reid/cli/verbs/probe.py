@@ -50,11 +50,10 @@ def probe(
     Several photos are taken together, as the crops of one track are.
     """
     from edge_reid.cli.boxes_picture import numbers_drawn
-    from edge_reid.cli.option_names import options_named
-    from edge_reid.cli.photo_files import photo_files
+    from edge_reid.cli.option_names import parse_options
+    from edge_reid.cli.photo_files import photos_of_one
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.core.config.decide_settings import DecideSettings
-    from edge_reid.core.config.settings_file import parse_section
     from edge_reid.enrolment.identification import identify
     from edge_reid.enrolment.photo_embedding import PhotoEmbedder
     from edge_reid.gallery.gallery_model import model_of_gallery
@@ -62,11 +61,9 @@ def probe(
     from edge_reid.matching.gallery_thresholds import GalleryThresholds
     from edge_reid.matching.index import Index
 
-    photos = photo_files(paths).photos
+    photos = photos_of_one(paths)
     pick = parse_pick(box, photos, largest=largest)
-    chosen = {} if target_fpir is None else {"target_fpir": target_fpir}
-    with options_named(chosen):
-        settings = parse_section(DecideSettings, {"min_crops": 1, **chosen})
+    settings = parse_options(DecideSettings, {"target_fpir": target_fpir}, usual={"min_crops": 1})
     embedder = PhotoEmbedder(model or model_of_gallery(gallery), detector)
     with GalleryStore.open(gallery, model_id=embedder.manifest.model_id) as store:
         fuse = GalleryThresholds.of(embedder.manifest).fuse

@@ -119,7 +119,11 @@ def run(
     }
     log_run(log_format)
     typed = _given(overrides)
-    with errors_logged(log_format), options_named([*keys_of(typed)], BROKER_KEYS):
+    # without a file every setting that has an option is one of the command line, also by default
+    named = options_named(
+        [*keys_of(typed if config else overrides)], BROKER_KEYS, elsewhere="a file in --config"
+    )
+    with errors_logged(log_format), named:
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
         piped = PipedConfig.of(config)

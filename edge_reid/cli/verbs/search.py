@@ -47,7 +47,8 @@ def search(
     """Find somebody in an archive of recorded video. Ranked, where and when."""
     from edge_reid.archive.archive_urls import open_archive
     from edge_reid.cli.boxes_picture import numbers_drawn
-    from edge_reid.cli.photo_files import photo_files
+    from edge_reid.cli.option_names import parse_options
+    from edge_reid.cli.photo_files import photos_of_one
     from edge_reid.cli.photo_pick import parse_pick
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.config.decide_settings import DecideSettings
@@ -57,8 +58,9 @@ def search(
     from edge_reid.matching.fusion import mean_vector
     from edge_reid.matching.threshold import threshold_for
 
+    decide = parse_options(DecideSettings, {"target_fpir": target_fpir})
     opened, name = open_archive(archive), redact(archive)
-    files = photo_files(photos).photos
+    files = photos_of_one(photos)
     pick = parse_pick(box, files, largest=largest)
     embedder = PhotoEmbedder(model or opened.models.shipped_embedding(name), detector)
     opened.models.check_search(embedder.manifest.model_id, name)
@@ -69,8 +71,9 @@ def search(
         raise PhotoError("expected photos of one person, got some that cancel each other out")
     with stages() as progress:
         found = opened.find(vector, top=top, camera=camera, progress=progress)
-    fpir = DecideSettings().target_fpir if target_fpir is None else target_fpir
-    threshold = threshold_for(embedder.manifest.impostor_quantiles, fpir, max(1, found.tracks))
+    threshold = threshold_for(
+        embedder.manifest.impostor_quantiles, decide.target_fpir, max(1, found.tracks)
+    )
     if advice := opened.advice(found):
         typer.echo(advice, err=True)
     if as_json:

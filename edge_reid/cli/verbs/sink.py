@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.broker_options import BrokerLogin, takes_login, topic_name
+from edge_reid.cli.broker_options import BROKER_KEYS, BrokerLogin, takes_login, topic_name
 from edge_reid.cli.options import CountOption, OnlySiteOption
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def _feed(
     from_: str | None, login: BrokerLogin, share: Share, publisher_property: str | None
 ) -> EventFeed:
     """Where events come from."""
+    from edge_reid.cli.option_names import options_named
     from edge_reid.consumers.mqtt_feed import MqttFeed
     from edge_reid.core.errors import UsageError
     from edge_reid.core.extras import how_to_install
@@ -177,7 +178,9 @@ def _feed(
         raise UsageError(
             f"--from: needs nats-py, not installed; {how_to_install('nats')}"
         ) from error
-    return NatsFeed(servers_of(from_, asdict(login)), login.broker(), share)
+    with options_named(BROKER_KEYS, offered=BROKER_KEYS, called={"url": "--from"}):
+        servers = servers_of(from_, asdict(login))
+    return NatsFeed(servers, login.broker(), share)
 
 
 def _webhook(

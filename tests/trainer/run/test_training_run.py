@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from edge_reid.cli.main import main  # noqa: E402
 from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from trainer.data.run_data import load_run_data  # noqa: E402
-from trainer.recipe.recipe import Recipe, make_recipe, read_recipe  # noqa: E402
+from trainer.recipe.recipe import Recipe, Unlabelled, make_recipe, read_recipe  # noqa: E402
 from trainer.run import train_words as verbs  # noqa: E402
 from trainer.run.train import start_run  # noqa: E402
 from trainer.scoring.evaluate import evaluate_run, read_split  # noqa: E402
@@ -83,6 +84,36 @@ def test_mistakes_in_a_recipe_are_listed_together(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(ConfigError, match="recipe.json"):
         read_recipe(tmp_path / "recipe.json")
+
+
+@pytest.mark.parametrize("there", [(), ("runs",), ("runs", "runs/mine")])
+def test_a_run_whose_data_cannot_be_used_leaves_nothing(
+    recipe: Recipe, there: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Nor does it take what lay there before."""
+    for folder in there:
+        (tmp_path / folder).mkdir()
+    run = tmp_path / "runs" / "mine"
+    if run.is_dir():
+        (run / "recipe.json").write_text("of mine")
+    before = sorted(tmp_path.rglob("*"))
+    gone = recipe.sources[0].model_copy(update={"path": tmp_path / "gone"})
+    with pytest.raises(TrainingError, match="expected a folder of person crops"):
+        start_run(recipe.model_copy(update={"sources": (gone,)}), run)
+    assert sorted(tmp_path.rglob("*")) == before
+    if run.is_dir():
+        assert (run / "recipe.json").read_text() == "of mine"
+
+
+def test_a_run_whose_zip_cannot_be_unpacked_leaves_nothing(recipe: Recipe, tmp_path: Path) -> None:
+    broken, run = tmp_path / "broken.zip", tmp_path / "run"
+    with zipfile.ZipFile(broken, "w") as pictures:
+        pictures.writestr("1.jpg", b"as it was")
+    broken.write_bytes(broken.read_bytes().replace(b"as it was", b"as it is "))
+    others = (Unlabelled(path=broken),)
+    with pytest.raises(TrainingError, match=r"expected a \.zip that can be unpacked"):
+        start_run(recipe.model_copy(update={"unlabelled": others}), run)
+    assert not run.exists()
 
 
 def test_start_weights_of_another_architecture_are_refused(recipe: Recipe, tmp_path: Path) -> None:
