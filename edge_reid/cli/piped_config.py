@@ -44,7 +44,7 @@ class PipedConfig:
             None: it is a file, which can be read as often as one likes, or nothing that is there.
 
         Raises:
-            UsageError: it is too large.
+            UsageError: it is too large, or for a pipe as they are now.
             ConfigError: it cannot be read, as the end of a pipe that is written to.
         """
         descriptor = _descriptor_of(str(config))
@@ -65,12 +65,36 @@ class PipedConfig:
         return piped
 
     def refill(self) -> None:
-        """Have the descriptor give the text once more, also to what this process becomes."""
+        """Have the descriptor give the text once more, also to what this process becomes.
+
+        Raises:
+            UsageError: a pipe does not hold it now.
+        """
         reading, writing = os.pipe()
         os.dup2(reading, self._descriptor)
         os.close(reading)
-        with open(writing, "wb", buffering=0) as pipe:  # noqa: PTH123 - it has no path
-            pipe.write(self._body)
+        fill(writing, self._body)
+
+
+def fill(pipe: int, body: bytes) -> None:
+    """Write all of it into an empty pipe that nobody reads yet, and close that.
+
+    Args:
+        pipe: descriptor of the end that is written to.
+        body: what it is to hold. Linux makes pipes smaller for a user who has very many, and to
+            write more than one holds would be to wait for ever.
+
+    Raises:
+        UsageError: it holds less.
+    """
+    os.set_blocking(pipe, False)
+    with open(pipe, "wb", buffering=0) as end:
+        held = end.write(body)
+    if held != len(body):
+        raise UsageError(
+            f"--config: expected a pipe that holds its {len(body)} bytes, got one of {held}, as "
+            "this user has very many pipes open; write them into a file, and give that"
+        )
 
 
 def check_comes_again(config: Path | None, when: str, otherwise: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_reid.cli.piped_config import MOST_BYTES, PipedConfig, check_comes_again
+from edge_reid.cli.piped_config import MOST_BYTES, PipedConfig, check_comes_again, fill
 from edge_reid.core.errors import ConfigError, UsageError
 
 PROGRAM = """
@@ -43,6 +44,16 @@ def test_one_that_is_too_large_is_refused() -> None:
     os.close(writing)
     with pytest.raises(UsageError, match="expected at most 65536 bytes through a pipe"):
         PipedConfig.of(Path(f"/dev/fd/{reading}"))
+    os.close(reading)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes have a size of their own on Linux alone")
+def test_nobody_waits_for_ever_where_a_pipe_holds_less_than_they_mostly_do() -> None:
+    """As those of a user who has more than a thousand."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with pytest.raises(UsageError, match="expected a pipe that holds its 5000 bytes, got one of 4"):
+        fill(writing, bytes(5000))
     os.close(reading)
 
 
