@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from edge_reid.core.errors import UsageError
+from edge_reid.core.errors import ConfigError, UsageError
 
 MOST_BYTES = 1 << 16
 """What a pipe holds before anybody reads."""
@@ -44,13 +44,17 @@ class PipedConfig:
             None: it is a file, which can be read as often as one likes, or nothing that is there.
 
         Raises:
-            UsageError: it is too large.
+            UsageError: it is too large, or for a pipe as they are now.
+            ConfigError: it cannot be read, as the end of a pipe that is written to.
         """
         descriptor = _descriptor_of(str(config))
         if descriptor is None or not _is_read_once(descriptor):
             return None
-        with open(descriptor, "rb", closefd=False) as pipe:
-            body = pipe.read(MOST_BYTES + 1)
+        try:
+            with open(descriptor, "rb", closefd=False) as pipe:
+                body = pipe.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise ConfigError(str(config), [f"cannot be read: {error.strerror}"]) from error
         if len(body) > MOST_BYTES:
             raise UsageError(
                 f"--config {config}: expected at most {MOST_BYTES} bytes through a pipe, got more; "
@@ -61,22 +65,52 @@ class PipedConfig:
         return piped
 
     def refill(self) -> None:
-        """Have the descriptor give the text once more, also to what this process becomes."""
+        """Have the descriptor give the text once more, also to what this process becomes.
+
+        Raises:
+            UsageError: a pipe does not hold it now.
+        """
         reading, writing = os.pipe()
         os.dup2(reading, self._descriptor)
         os.close(reading)
-        with open(writing, "wb", buffering=0) as pipe:  # noqa: PTH123 - it has no path
-            pipe.write(self._body)
+        fill(writing, self._body)
 
 
-def check_comes_again(config: Path | None) -> None:
-    """Raise UsageError if a configuration is a named pipe, which would have to be written anew."""
+def fill(pipe: int, body: bytes) -> None:
+    """Write all of it into an empty pipe that nobody reads yet, and close that.
+
+    Args:
+        pipe: descriptor of the end that is written to.
+        body: what it is to hold. Linux makes pipes smaller for a user who has very many, and to
+            write more than one holds would be to wait for ever.
+
+    Raises:
+        UsageError: it holds less.
+    """
+    os.set_blocking(pipe, False)
+    with open(pipe, "wb", buffering=0) as end:
+        held = end.write(body)
+    if held != len(body):
+        raise UsageError(
+            f"--config: expected a pipe that holds its {len(body)} bytes, got one of {held}, as "
+            "this user has very many pipes open; write them into a file, and give that"
+        )
+
+
+def check_comes_again(config: Path | None, when: str, otherwise: str) -> None:
+    """Raise UsageError if a configuration is a named pipe, which would have to be written anew:
+    whoever opens it waits until somebody does.
+
+    Args:
+        config: as it is typed; None: there is none.
+        when: it is read again.
+        otherwise: what can be done but to write it into a file.
+    """
     with suppress(OSError):
         if config and not _is_of_descriptor(config) and config.is_fifo():
             raise UsageError(
-                f"--config {config}: expected a file or /dev/stdin, as it is read again when a "
-                "gallery of another embedding model comes, got a named pipe; write it into a file, "
-                "or name models.embedding in it"
+                f"--config {config}: expected a file or /dev/stdin, as it is read again {when}, "
+                f"got a named pipe; write it into a file, or {otherwise}"
             )
 
 
@@ -92,6 +126,6 @@ def _descriptor_of(path: str) -> int | None:
 def _is_read_once(descriptor: int) -> bool:
     try:
         mode = os.fstat(descriptor).st_mode
-    except OSError:  # reading it as a file says so
+    except (OSError, OverflowError):  # reading it as a file says so
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_reid.cli.piped_config import MOST_BYTES, PipedConfig, check_comes_again
-from edge_reid.core.errors import UsageError
+from edge_reid.cli.piped_config import MOST_BYTES, PipedConfig, check_comes_again, fill
+from edge_reid.core.errors import ConfigError, UsageError
 
 PROGRAM = """
 import os, sys
@@ -46,9 +47,32 @@ def test_one_that_is_too_large_is_refused() -> None:
     os.close(reading)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes have a size of their own on Linux alone")
+def test_nobody_waits_for_ever_where_a_pipe_holds_less_than_they_mostly_do() -> None:
+    """As those of a user who has more than a thousand."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with pytest.raises(UsageError, match="expected a pipe that holds its 5000 bytes, got one of 4"):
+        fill(writing, bytes(5000))
+    os.close(reading)
+
+
+def test_the_end_of_a_pipe_that_is_written_to_cannot_be_read() -> None:
+    reading, writing = os.pipe()
+    with pytest.raises(ConfigError, match=f"^/dev/fd/{writing}: 1 mistake: cannot be read"):
+        PipedConfig.of(Path(f"/dev/fd/{writing}"))
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_number_that_is_no_descriptor_is_left_to_who_reads_it() -> None:
+    assert PipedConfig.of(Path(f"/dev/fd/{10**20}")) is None
+
+
 def test_a_named_pipe_is_refused_where_it_would_have_to_be_read_again(tmp_path: Path) -> None:
     pipe = tmp_path / "agent.toml"
     os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="got a named pipe; write it into a file"):
-        check_comes_again(pipe)
-    check_comes_again(Path("/dev/stdin"))
+    told = "as it is read again on a reload, got a named pipe; write it into a file, or wait$"
+    with pytest.raises(UsageError, match=told):
+        check_comes_again(pipe, "on a reload", "wait")
+    check_comes_again(Path("/dev/stdin"), "on a reload", "wait")

@@ -99,8 +99,13 @@ def parse_size(size: str) -> tuple[int, int]:
 
 def _finish(validated: dict[str, float], run: Path) -> None:
     _say(f"done: {outcome(read_curves(run)[0], validated)}")
-    model = Path("models", run.resolve().name).with_suffix(".tflite")
-    _say(f"next: {shlex.join(['edge-reid', 'export', str(run), '--int8', '--out', str(model)])}")
+    _say(f"next: {next_command(run)}")
+
+
+def next_command(run: Path) -> str:
+    """What exports a run, under its own name."""
+    model = Path("models", f"{run.resolve().name}.tflite")
+    return shlex.join(["edge-reid", "export", str(run), "--int8", "--out", str(model)])
 
 
 def _say(line: str) -> None:

@@ -93,7 +93,7 @@ def run(
     given here wins over it.
     """
     from edge_reid.agent.app import Outputs
-    from edge_reid.cli.fresh_start import start_anew
+    from edge_reid.cli.fresh_start import FreshStart
     from edge_reid.cli.option_names import keys_of, options_named
     from edge_reid.cli.piped_config import PipedConfig, check_comes_again
     from edge_reid.cli.run_log import errors_logged, log_run
@@ -127,15 +127,21 @@ def run(
         if config is None:
             _check_given(source=source, gallery=gallery, site=site, camera=camera)
         piped = PipedConfig.of(config)
+        fresh_start = FreshStart(piped)
 
         def load() -> AgentSettings:
             if piped:
                 piped.refill()
             return load_settings(config, typed)
 
+        def reload() -> AgentSettings:
+            check_comes_again(config, "on a reload", "start the agent again instead")
+            return _with_gallerys_model(load())
+
         settings = load()
         if settings.gallery_sync and not settings.models.names_embedding:
-            check_comes_again(config)
+            when = "when a gallery of another embedding model comes"
+            check_comes_again(config, when, "name models.embedding in it")
         check_model_files(settings, str(config or "command line"))
         if settings.mqtt.url is None:
             _check_of_use(*login.typed(context), *(["outbox"] if outbox else []))
@@ -144,14 +150,9 @@ def run(
             _tell_of_gallerys_model(settings, settings.gallery_sync)
         screen = None if log_format is LogFormat.JSON else _screen(events, quiet=quiet)
         try:
-            _watch(
-                settings,
-                Outputs(events=events, annotate=annotate),
-                lambda: _with_gallerys_model(load()),
-                screen,
-            )
+            _watch(settings, Outputs(events=events, annotate=annotate), reload, screen)
         except ModelChangeError:  # the log has it
-            start_anew(piped)
+            fresh_start.begin()
 
 
 def _with_gallerys_model(settings: AgentSettings) -> AgentSettings:

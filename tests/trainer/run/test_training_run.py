@@ -172,3 +172,9 @@ def test_it_is_said_in_per_cent_whether_a_run_helped() -> None:
     assert worse.startswith("it did not help, the start is no worse: more people, ")
     assert "data check finds wrong labels (-7.9 points of mAP); in %: rank-1 76.3 → 64.4" in worse
     assert verbs.outcome({"loss": 1.0}, end) == "in %: rank-1 76.3, mAP 75.9"
+
+
+def test_the_next_command_names_a_file_as_the_run_also_if_that_has_a_dot() -> None:
+    """Or the file of a run `gate-0.1` would be put in the place of that of `gate-0.2`."""
+    told = verbs.next_command(Path("runs/gate-0.2"))
+    assert told == "edge-reid export runs/gate-0.2 --int8 --out models/gate-0.2.tflite"

@@ -133,10 +133,12 @@ def test_the_pooling_of_an_osnet_is_resampled_before_it_is_weighed(tmp_path: Pat
     [
         (0.0, (0.0, 0.3), "expected end_share of earlier stages alone, got 0.3 of the last"),
         (0.5, (0.5, 0.0), "expected less than 1 together, .* got 1; lower them"),
+        (0.1, (0.2, 0.7, 0.0), "expected less than 1 together, .* got 1; lower them"),
+        (0.0, (1.5, 0.0), "end_share"),
     ],
 )
 def test_shares_that_leave_the_last_stage_nothing_are_refused(
-    start_share: float, shares: tuple[float, float], told: str
+    start_share: float, shares: tuple[float, ...], told: str
 ) -> None:
     size = {"height_px": 64, "width_px": 32, "epochs": 1}
     settings = {
