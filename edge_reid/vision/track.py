@@ -297,12 +297,15 @@ class Tracker:
         )
 
     def _confirmed_if_due(self, each: _Followed, held_back: Iterable[_Followed]) -> _Followed:
-        """With a number, if there are enough detections, one of them sure, or it has moved.
+        """With a number, if there are enough detections, one of them sure, or it has moved; at a
+        look at which it is seen, as what was held off may be gone by the next one.
 
         Not where somebody is expected of whom looks say that it is not they: mostly that is one box
         around two people, of which either track refuses its half.
         """
-        if each.track_id or each.detections < self._settings.min_detections:
+        if each.track_id or not each.is_observed:
+            return each
+        if each.detections < self._settings.min_detections:
             return each
         if any(iou(other.motion.box, each.motion.box) >= _APART_IOU for other in held_back):
             return each
@@ -315,12 +318,15 @@ class Tracker:
         return replace(each, track_id=self.tracks_started)
 
     def _came_out(self) -> tuple[tuple[int, int], ...]:
-        """Whom those who count from now on have met before they did; telling is forgetting."""
+        """Whom of those still followed those who count from now on have met before they did;
+        telling is forgetting.
+        """
+        followed = {each.track_id for each in self._followed}
         pairs = [
             (number, each.track_id)
             for each in self._followed
             if each.track_id
-            for number in sorted(each.came_out_of)
+            for number in sorted(each.came_out_of & followed)
         ]
         self._followed = tuple(
             replace(each, came_out_of=frozenset()) if each.track_id else each
