@@ -287,7 +287,7 @@ class Pipeline:
 
     def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):
-            self._decisions.meet(update.close)
+            self._decisions.meet(update.close, came_out=update.came_out)
             for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
             return self._picker.pick(

@@ -128,8 +128,8 @@ class Tracker:
         ended = self._give_up(frame_size_px)
         if detections is not None:
             self._associate(detections, appearance)
-        active = self._active(frame_size_px)
-        return TrackUpdate(active=active, ended=ended, close=(*_close(active), *self._came_out()))
+        active, came_out = self._active(frame_size_px), self._came_out()
+        return TrackUpdate(active, ended, close=(*_close(active), *came_out), came_out=came_out)
 
     def end(self, numbers: Container[int]) -> tuple[Track, ...]:
         """End these tracks: others go on with their people. Returns them as last seen."""
