@@ -20,7 +20,7 @@ from edge_reid.core.config.vision_settings import TrackSettings
 from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.appearance import Appearance
-from edge_reid.vision.assign import PairMatrix, pair_by_likelihood, pair_by_overlap
+from edge_reid.vision.assign import PairMatrix, may_be, pair_by_likelihood, pair_by_overlap
 from edge_reid.vision.kalman import Motion, begin, correct, predict, shift
 from edge_reid.vision.likelihood import log_ratios
 
@@ -225,7 +225,7 @@ class Tracker:
         )
         decided = pair_by_likelihood(
             ratios,
-            _can_tell(followed, detections, appearance),
+            _can_tell(followed, detections, appearance, may_be(ratios)),
             lambda row, column: appearance.evidence(followed[row].track_id, detections[column]),
         )
         paired, taken = dict(decided.pairs), {column for _, column in decided.pairs}
@@ -393,13 +393,16 @@ def _doubt(detection: Detection, unseen: Sequence[_Followed]) -> float:
 
 
 def _can_tell(
-    followed: Sequence[_Followed], detections: Sequence[Detection], appearance: Appearance
+    followed: Sequence[_Followed],
+    detections: Sequence[Detection],
+    appearance: Appearance,
+    pairs: PairMatrix,
 ) -> PairMatrix:
-    can_tell = [
-        [appearance.can_tell(each.track_id, detection) for detection in detections]
-        for each in followed
-    ]
-    return np.asarray(can_tell, np.bool_).reshape(len(followed), len(detections))
+    """Of these pairs only: in a crowd all of them are a thousand."""
+    can_tell = np.zeros_like(pairs)
+    for row, column in np.argwhere(pairs).tolist():
+        can_tell[row, column] = appearance.can_tell(followed[row].track_id, detections[column])
+    return can_tell
 
 
 def _overlapped(detection: Detection, others: Iterable[_Followed]) -> frozenset[int]:

@@ -393,9 +393,10 @@ class Coats:
     def __init__(self, **worn_by_track: int) -> None:
         self._tracks = {track_id: coat for coat, track_id in worn_by_track.items()}
         self.detected: dict[Detection, str] = {}
-        self.asked = 0
+        self.asked = self.asked_whether = 0
 
     def can_tell(self, track_id: int, detection: Detection) -> bool:
+        self.asked_whether += 1
         return track_id in self._tracks and detection in self.detected
 
     def evidence(self, track_id: int, detection: Detection) -> float:
@@ -430,6 +431,7 @@ def test_of_people_who_stand_apart_nobody_asks_for_looks() -> None:
         seen = [person(100 + 10 * look), person(400)]
         tracker.update(seen, look * LOOK_S, FRAME_SIZE, appearance=coats)
     assert coats.asked == 0
+    assert coats.asked_whether <= 2 * 10, "in a crowd all pairs are a thousand"
 
 
 def test_who_comes_out_of_the_box_of_another_has_met_them() -> None:
