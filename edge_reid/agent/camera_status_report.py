@@ -154,7 +154,8 @@ class CameraStatusReport:
     @property
     def _streams(self) -> StreamReport | None:
         states, counters = self._frames.streams, self._counters
-        return StreamReport(states, counters.embeddings, counters.enlarged) if states else None
+        crops = counters.embeddings - counters.compared
+        return StreamReport(states, crops, counters.enlarged) if states else None
 
     def _publish(self, report: CameraReport) -> None:
         self.latest = report

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from edge_reid.core.types import Detection, Frame, Image, Vector
 from edge_reid.matching.likelihood_ratio import LikelihoodRatio
-from edge_reid.vision.crops import cut
+from edge_reid.vision.crops import LargerPicture, cut
 
 
 class ContestedLooks:
@@ -18,6 +18,8 @@ class ContestedLooks:
     Args:
         frame: that the detections are of.
         embed: the embedding of a crop, unit (D,) float32.
+        larger: the larger picture of the frame's moment, from which crops of tracks are cut; None:
+            there is none. Asked only if something is embedded.
         seen_before: by track_id, the mean of the crops that are kept of it; None: there are none.
         ratio: what similarities say, by the model.
         min_height_px: of smaller detections nothing is known.
@@ -28,12 +30,14 @@ class ContestedLooks:
         frame: Frame,
         *,
         embed: Callable[[Image], Vector],
+        larger: Callable[[], LargerPicture | None] = lambda: None,
         seen_before: Callable[[int], Vector | None],
         ratio: LikelihoodRatio,
         min_height_px: int,
     ) -> None:
         self._frame = frame
         self._embed = embed
+        self._larger = larger
         self._seen_before = seen_before
         self._ratio = ratio
         self._min_height_px = min_height_px
@@ -67,6 +71,10 @@ class ContestedLooks:
 
     def _look_of(self, detection: Detection) -> Vector:
         if detection not in self._embedded:
-            box = detection.box.clipped(*self._frame.size_px)
-            self._embedded[detection] = self._embed(cut(self._frame.image, box))
+            self._embedded[detection] = self._embed(self._crop(detection))
         return self._embedded[detection]
+
+    def _crop(self, detection: Detection) -> Image:
+        box, larger = detection.box.clipped(*self._frame.size_px), self._larger()
+        image = larger.cut(box) if larger else None
+        return cut(self._frame.image, box) if image is None else image

@@ -3,9 +3,9 @@
 It is broken when most cameras are late: one alone has a slow network, and is not helped.
 
 What is given up for the promised latency, in this order: looks above 3 a second, looks above 2 a
-second, and crops beyond one a look. All cameras give up the same, as they share one machine. It
-comes back step by step once there was time to spare for a while; a step that proves too early
-doubles the while.
+second, and crops beyond one a look, with which the tracker goes by places alone. All cameras give
+up the same, as they share one machine. It comes back step by step once there was time to spare for
+a while; a step that proves too early doubles the while.
 """
 
 from __future__ import annotations

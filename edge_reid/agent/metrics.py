@@ -34,15 +34,17 @@ class StageClock:
     def __init__(self, *, keep: int = 0) -> None:
         self._ms: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=keep))
         self._histograms: dict[str, Histogram] = {}
+        self._inner_s = 0.0  # of the stages that ran within the one that runs now
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the body of a with statement."""
-        start = time.perf_counter()
+        """Time the body of a with statement, less the stages within it: they count on their own."""
+        start, outer_s, self._inner_s = time.perf_counter(), self._inner_s, 0.0
         try:
             yield
         finally:
-            took_s = time.perf_counter() - start
+            whole_s = time.perf_counter() - start
+            took_s, self._inner_s = whole_s - self._inner_s, outer_s + whole_s
             self._ms[name].append(took_s * 1e3)
             histogram = self._histograms.get(name)
             if histogram is None:
@@ -112,8 +114,10 @@ class Counters:
     """People that they found, frame by frame."""
     tracks: int = 0
     embeddings: int = 0
+    compared: int = 0
+    """Of these, those that only told the tracker who is who: no track keeps them."""
     enlarged: int = 0
-    """Of these, embeddings of crops from the large stream of a camera with two."""
+    """Of the others, embeddings of crops from the large stream of a camera with two."""
     uncertain_tracks: int = 0
     hits_by_identity: Counter[str] = field(default_factory=Counter)
     """Tracks told as known, by identity."""

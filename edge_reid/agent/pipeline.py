@@ -3,7 +3,7 @@
     frame → (motion) → detect → track → pick crops → embed → decide → hits
 
 Detection runs at its own cadence with tracking in between; embedding runs on demand, for the
-best few crops of a track.
+best few crops of a track, and while it tracks for detections that more than one track could take.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -87,6 +88,22 @@ class Closeups(Protocol):
 
     def closeup(self, frame: Frame) -> LargerPicture | None:
         """The one of the moment of a frame; None when there is none. It never waits."""
+
+
+class _Closeup:
+    """The larger picture of one frame, asked for once, and only if somebody wants it."""
+
+    def __init__(self, frame: Frame, closeups: Closeups | None) -> None:
+        self._frame = frame
+        self._closeups = closeups
+
+    def picture(self) -> LargerPicture | None:
+        """None: there is none."""
+        return self._found
+
+    @cached_property
+    def _found(self) -> LargerPicture | None:
+        return self._closeups.closeup(self._frame) if self._closeups else None
 
 
 class Cadence:
@@ -189,19 +206,22 @@ class Pipeline:
         self._decisions.use(self._policies.current)
         moment = _Moment(frame.captured_utc_s, frame.size_px)
         detections = self._detect(frame) if is_look else None
+        larger = _Closeup(frame, self._closeups)
         with self.stages.stage("track"):
             shift_px = self._shift_px(frame, detections)
-            looks = self._contested_looks(frame, most_crops)
+            looks = self._contested_looks(frame, most_crops, larger)
             update = self._tracker.update(
                 detections, frame.captured_utc_s, frame.size_px, shift_px, looks
             )
-            self.counters.embeddings += looks.embeddings if looks else 0
+        if looks:
+            self.counters.embeddings += looks.embeddings
+            self.counters.compared += looks.embeddings
         if detections is not None:
             sure = any(each.score >= self._detector.strong_score for each in detections)
             self._has_somebody = sure or bool(update.active)
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
-        crops = self._pick(frame, update, most_crops) if detections is not None else ()
+        crops = self._pick(frame, update, most_crops, larger) if detections is not None else ()
         embedded = self._embed(crops)
         told = self._hits(self._recognise(crops, embedded), update.active, moment)
         ended = self._end(moment, update.ended)
@@ -268,7 +288,9 @@ class Pipeline:
             return NO_SHIFT
         return self._camera_motion.shift_px(frame.image, frame.luma)
 
-    def _contested_looks(self, frame: Frame, most: int | None) -> ContestedLooks | None:
+    def _contested_looks(
+        self, frame: Frame, most: int | None, larger: _Closeup
+    ) -> ContestedLooks | None:
         """None: nobody has measured how alike people are in the eyes of the model, or there is no
         time for more crops than decisions need.
         """
@@ -277,17 +299,21 @@ class Pipeline:
         return ContestedLooks(
             frame,
             embed=self._embed_one,
+            larger=larger.picture,
             seen_before=self._decisions.look_of,
             ratio=self._ratio,
             min_height_px=self._min_height_px,
         )
 
     def _embed_one(self, crop: Image) -> Vector:
-        return np.asarray(self._embedder.embed([crop])[0], np.float32)
+        with self.stages.stage("embed"):
+            return np.asarray(self._embedder.embed([crop])[0], np.float32)
 
-    def _pick(self, frame: Frame, update: TrackUpdate, most_crops: int | None) -> tuple[Crop, ...]:
+    def _pick(
+        self, frame: Frame, update: TrackUpdate, most_crops: int | None, larger: _Closeup
+    ) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):
-            self._decisions.meet(update.close)
+            self._decisions.meet(update.close, came_out=update.came_out)
             for track_id in self._decisions.take_wanting_fresh():
                 self._picker.forget(track_id)
             return self._picker.pick(
@@ -295,7 +321,7 @@ class Pipeline:
                 update.active,
                 skip=self._decisions.resting,
                 most=most_crops,
-                larger=self._closeups.closeup(frame) if self._closeups and update.active else None,
+                larger=larger.picture() if update.active else None,
             )
 
     def _recognise(

@@ -138,7 +138,8 @@ def _people(cameras: Iterable[WatchedCamera]) -> Iterator[Metric]:
         "detector_runs": ("Runs of the detector.", "detections_run"),
         "detections": ("People that the detector found, frame by frame.", "detections"),
         "embeddings": ("Crops that were embedded.", "embeddings"),
-        "enlarged_crops": ("Of these, crops from the large stream of a camera of two.", "enlarged"),
+        "compared_crops": ("Of these, crops that only told the tracker who is who.", "compared"),
+        "enlarged_crops": ("Crops from the large stream of a camera of two.", "enlarged"),
         "tracks": ("Tracks that have ended.", "tracks"),
     }
     for name, (meaning, field) in plain.items():

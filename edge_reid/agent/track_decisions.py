@@ -168,14 +168,23 @@ class TrackDecisions:
         """What comes next continues nothing that was."""
         self._visits.forget_recent()
 
-    def meet(self, pairs: Iterable[tuple[int, int]]) -> None:
+    def meet(
+        self, pairs: Iterable[tuple[int, int]], came_out: Iterable[tuple[int, int]] = ()
+    ) -> None:
         """Say which tracks are so close that the tracker may take one for the other; at every look
         of the detector, so that those who are not named any more have parted.
+
+        Args:
+            pairs: all who are that close.
+            came_out: of these, pairs of whom the second came out of the box of the first, which so
+                far was of both.
         """
         pairs = tuple(pairs)
         close = {track_id for pair in pairs for track_id in pair}
         for first, second in pairs:
             self._confuse(first, second)
+        for host, _ in came_out:
+            self._tracks[host].was_shared |= bool(self._tracks[host].crops)
         for track_id, state in self._tracks.items():
             if track_id in close:
                 state.fresh.clear()
@@ -271,8 +280,6 @@ class TrackDecisions:
     def _confuse(self, first: int, second: int) -> None:
         one, other = (self._tracks.setdefault(number, TrackState()) for number in (first, second))
         if one.crops or other.crops:
-            one.was_shared |= not other.crops
-            other.was_shared |= not one.crops
             one.add_rival(second, other, _MAX_RIVALS)
             other.add_rival(first, one, _MAX_RIVALS)
 

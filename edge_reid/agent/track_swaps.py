@@ -1,8 +1,9 @@
 """Did two tracks swap people when they met? Crops of before and after are weighed apart.
 
-The tracker goes by places alone, so where boxes overlap it may go on with the wrong person. Looks
-decide: `straight` is how alike each track is to itself before the meeting, `crossed` how alike to
-the other one. This needs no gallery and no threshold, and so also tells strangers apart.
+Where boxes overlap the tracker may go on with the wrong person: by places alone, if there are no
+looks to be had, or by one look that deceives. The looks of several crops decide: `straight` is how
+alike each track is to itself before the meeting, `crossed` how alike to the other one. This needs
+no gallery and no threshold, and so also tells strangers apart.
 """
 
 from __future__ import annotations

@@ -84,6 +84,8 @@ class TrackUpdate:
     """Confirmed tracks that ended at this frame, as last observed."""
     close: tuple[tuple[int, int], ...] = ()
     """Pairs of active tracks so close that their detections may be swapped."""
+    came_out: tuple[tuple[int, int], ...] = ()
+    """Of these, pairs of which the second counts from now on and began in the box of the first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ class Appearance(Protocol):
     """Compares detections of one frame with what was seen of tracks before."""
 
     def can_tell(self, track_id: int, detection: Detection) -> bool:
-        """Whether there is something to compare. It costs nothing to ask."""
+        """Whether there is something to compare. It embeds nothing, and is asked of near pairs."""
 
     def evidence(self, track_id: int, detection: Detection) -> float:
         """Natural logarithm of how many times likelier a detection looks as it does if it shows the

@@ -78,12 +78,12 @@ def pair_by_likelihood(
     Args:
         log_ratios: (rows, columns), how many times likelier it is by places that a pair is one
             person, as natural logarithms; −inf: it cannot be.
-        can_tell: where looks are to be had.
+        can_tell: where looks are to be had, of pairs that `may_be`.
         evidence: asked of contested pairs only: where another pair comes as near as looks can tell.
     """
     if not log_ratios.size:
         return DecidedPairs((), frozenset())
-    may_pair = log_ratios > -_MOST_EVIDENCE
+    may_pair = may_be(log_ratios)
     is_decided = _linked(may_pair, (may_pair & can_tell).any(axis=1))
     may_pair &= is_decided[:, None]
     gains = np.where(may_pair, log_ratios, 0.0)
@@ -93,6 +93,11 @@ def pair_by_likelihood(
     cost = np.where(may_pair & (gains > 0), -gains, _NEVER)
     rows = frozenset(np.flatnonzero(is_decided).tolist())
     return DecidedPairs(_cheapest(cost, alone=0.0), rows)
+
+
+def may_be(log_ratios: NDArray[np.float64]) -> PairMatrix:
+    """Where looks at their best could make one person of a pair: (rows, columns)."""
+    return np.asarray(log_ratios > -_MOST_EVIDENCE)
 
 
 def _linked(may_pair: PairMatrix, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -59,11 +59,12 @@ def log_ratios(
     detected = _rows([each.box for each in detections])
     predicted = _rows([motion.box for motion in motions])
     hidden = _are_hidden(predicted, detected)
-    found = np.where(hidden, _FOUND_HIDDEN, _FOUND) * np.exp(-np.asarray(unseen_s) / _FADING_S)
+    found = np.log(np.where(hidden, _FOUND_HIDDEN, _FOUND)) - np.asarray(unseen_s) / _FADING_S
     weak = np.array([each.score < strong_score for each in detections])
     somebody_else = _SOMEBODY_ELSE + np.where(weak, _WEAK, 0.0)
     there = np.stack([_log_densities(motion, detected) for motion in motions])
-    ratios = np.log(found / (1 - found))[:, None] + there - somebody_else[None]
+    odds = found - np.log1p(-np.exp(found))
+    ratios = odds[:, None] + there - somebody_else[None]
     return np.where(similar_heights(predicted, detected), ratios, -np.inf)
 
 

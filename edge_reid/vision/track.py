@@ -20,7 +20,7 @@ from edge_reid.core.config.vision_settings import TrackSettings
 from edge_reid.core.geometry import Box, iou, iou_matrix
 from edge_reid.core.types import Detection, Track, TrackUpdate
 from edge_reid.vision.appearance import Appearance
-from edge_reid.vision.assign import PairMatrix, pair_by_likelihood, pair_by_overlap
+from edge_reid.vision.assign import PairMatrix, may_be, pair_by_likelihood, pair_by_overlap
 from edge_reid.vision.kalman import Motion, begin, correct, predict, shift
 from edge_reid.vision.likelihood import log_ratios
 
@@ -128,8 +128,8 @@ class Tracker:
         ended = self._give_up(frame_size_px)
         if detections is not None:
             self._associate(detections, appearance)
-        active = self._active(frame_size_px)
-        return TrackUpdate(active=active, ended=ended, close=(*_close(active), *self._came_out()))
+        active, came_out = self._active(frame_size_px), self._came_out()
+        return TrackUpdate(active, ended, close=(*_close(active), *came_out), came_out=came_out)
 
     def end(self, numbers: Container[int]) -> tuple[Track, ...]:
         """End these tracks: others go on with their people. Returns them as last seen."""
@@ -225,7 +225,7 @@ class Tracker:
         )
         decided = pair_by_likelihood(
             ratios,
-            _can_tell(followed, detections, appearance),
+            _can_tell(followed, detections, appearance, may_be(ratios)),
             lambda row, column: appearance.evidence(followed[row].track_id, detections[column]),
         )
         paired, taken = dict(decided.pairs), {column for _, column in decided.pairs}
@@ -297,12 +297,15 @@ class Tracker:
         )
 
     def _confirmed_if_due(self, each: _Followed, held_back: Iterable[_Followed]) -> _Followed:
-        """With a number, if there are enough detections, one of them sure, or it has moved.
+        """With a number, if there are enough detections, one of them sure, or it has moved; at a
+        look at which it is seen, as what was held off may be gone by the next one.
 
         Not where somebody is expected of whom looks say that it is not they: mostly that is one box
         around two people, of which either track refuses its half.
         """
-        if each.track_id or each.detections < self._settings.min_detections:
+        if each.track_id or not each.is_observed:
+            return each
+        if each.detections < self._settings.min_detections:
             return each
         if any(iou(other.motion.box, each.motion.box) >= _APART_IOU for other in held_back):
             return each
@@ -315,12 +318,15 @@ class Tracker:
         return replace(each, track_id=self.tracks_started)
 
     def _came_out(self) -> tuple[tuple[int, int], ...]:
-        """Whom those who count from now on have met before they did; telling is forgetting."""
+        """Whom of those still followed those who count from now on have met before they did;
+        telling is forgetting.
+        """
+        followed = {each.track_id for each in self._followed}
         pairs = [
             (number, each.track_id)
             for each in self._followed
             if each.track_id
-            for number in sorted(each.came_out_of)
+            for number in sorted(each.came_out_of & followed)
         ]
         self._followed = tuple(
             replace(each, came_out_of=frozenset()) if each.track_id else each
@@ -387,13 +393,16 @@ def _doubt(detection: Detection, unseen: Sequence[_Followed]) -> float:
 
 
 def _can_tell(
-    followed: Sequence[_Followed], detections: Sequence[Detection], appearance: Appearance
+    followed: Sequence[_Followed],
+    detections: Sequence[Detection],
+    appearance: Appearance,
+    pairs: PairMatrix,
 ) -> PairMatrix:
-    can_tell = [
-        [appearance.can_tell(each.track_id, detection) for detection in detections]
-        for each in followed
-    ]
-    return np.asarray(can_tell, np.bool_).reshape(len(followed), len(detections))
+    """Of these pairs only: in a crowd all of them are a thousand."""
+    can_tell = np.zeros_like(pairs)
+    for row, column in np.argwhere(pairs).tolist():
+        can_tell[row, column] = appearance.can_tell(followed[row].track_id, detections[column])
+    return can_tell
 
 
 def _overlapped(detection: Detection, others: Iterable[_Followed]) -> frozenset[int]:

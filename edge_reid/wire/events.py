@@ -148,7 +148,7 @@ class StreamReport:
 
     states: StreamStates
     crops: int
-    """All that were embedded."""
+    """All that were embedded for tracks."""
     enlarged: int
     """Of these, those from the large stream."""
 

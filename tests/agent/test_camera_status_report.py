@@ -14,6 +14,7 @@ from edge_reid.agent.camera_status_report import CameraStatusReport
 from edge_reid.agent.metrics import Counters
 from edge_reid.capture.recorded_source import RecordedSource
 from edge_reid.core.steady_clock import SteadyClock
+from edge_reid.core.stream_states import StreamStates
 from edge_reid.core.types import Frame
 from edge_reid.wire.events import CameraReport
 
@@ -64,3 +65,24 @@ def test_what_is_published_is_also_what_was_found_last(
     now_s += 1.5
     report.quiet()
     assert (report.looks, report.brief.state) == (3, "stalled")
+
+
+class TwoStreams:
+    """A small stream in which people are detected, a large one from which crops are cut."""
+
+    streams = StreamStates("detect", "open", opened=1)
+
+    def attend(self) -> None:
+        """The large one is open."""
+
+
+def test_crops_that_only_tell_who_is_who_are_not_said_to_be_of_a_stream() -> None:
+    """Whoever sees small crops looks for what is wrong with the large stream."""
+    counters = Counters(embeddings=14, compared=4, enlarged=10)
+    frames = CameraFrames(NoFrames(), SteadyClock(), stall_timeout_s=10.0, two_streams=TwoStreams())
+    report = CameraStatusReport(
+        "gate", frames=frames, looks=None, uplink=None, notice=lambda _: None, counters=counters
+    )
+    report.running(1)
+    assert report.latest.streams is not None
+    assert (report.latest.streams.crops, report.latest.streams.enlarged) == (10, 10)

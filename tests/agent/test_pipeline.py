@@ -187,3 +187,59 @@ def test_between_two_frames_no_picture_is_kept(street: Street, tmp_path: Path) -
     del image
     assert kept() is None
     assert camera.pipeline.finish().hits  # which needs no more than when it was taken
+
+
+NEXT_TO_EACH_OTHER = [Box(262, 100, 322, 260), Box(330, 100, 390, 260)]
+
+
+class MeasuredStreet(Street):
+    """Of its embedder it was measured how alike people are, so looks tell who is who."""
+
+    manifest = SimpleNamespace(
+        model_id=MODEL,
+        genuine_quantiles=((0.5, 0.7), (0.05, 0.4)),
+        impostor_quantiles=((0.5, 0.1), (0.05, 0.3)),
+        impostor_quantiles_by_templates=(),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.here = NEXT_TO_EACH_OTHER
+        self.looks_like = {LEFT: ANNA, RIGHT: ZOE}
+        self.heights_px: list[int] = []
+
+    def embed(self, crops: list[Image]) -> np.ndarray:
+        self.heights_px += [crop.shape[0] for crop in crops]
+        return super().embed(crops)
+
+
+def test_crops_that_only_tell_who_is_who_are_counted_and_timed_apart(tmp_path: Path) -> None:
+    street = MeasuredStreet()
+    camera = Camera(street, gallery(1, zoe=ZOE), tmp_path)
+    camera.watch(5)
+    counters, clock = camera.pipeline.counters, camera.pipeline.stages
+    assert counters.embeddings == len(street.heights_px)
+    assert counters.embeddings > counters.compared > 0
+    kept = counters.embeddings - counters.compared
+    assert kept == 10, "five crops of either"
+    assert sum(clock.seconds["embed"].counts) >= counters.compared
+
+
+def test_who_is_who_is_told_from_the_larger_picture_where_there_is_one(tmp_path: Path) -> None:
+    street = MeasuredStreet()
+    large = TwiceAsLarge()
+    camera = Camera(street, gallery(1, zoe=ZOE), tmp_path, closeups=large)
+    camera.watch(3)
+    counters = camera.pipeline.counters
+    assert counters.compared > 0
+    assert set(street.heights_px) == {320}
+    assert len(large.asked) == len(set(large.asked)), "once a frame"
+
+
+def test_who_is_who_is_not_asked_while_crops_are_given_up(tmp_path: Path) -> None:
+    street = MeasuredStreet()
+    camera = Camera(street, gallery(1, zoe=ZOE), tmp_path)
+    for number in range(20):
+        camera.pipeline.look(Frame(picture(), number, number / 10), most_crops=1)
+    assert camera.pipeline.counters.compared == 0
+    assert camera.pipeline.counters.embeddings > 0

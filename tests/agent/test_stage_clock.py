@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 
 from edge_reid.agent.metrics import StageClock
@@ -33,3 +34,15 @@ def test_a_benchmark_keeps_the_newest() -> None:
     assert (row.name, row.runs) == ("detect", 100)
     assert row.p50_ms <= row.p95_ms
     assert sum(clock.seconds["detect"].counts) == 250
+
+
+def test_a_stage_within_another_counts_on_its_own() -> None:
+    clock = StageClock(keep=10)
+    with clock.stage("track"):
+        for _ in range(2):
+            with clock.stage("embed"):
+                time.sleep(0.05)
+    ms = {row.name: row.total_ms for row in clock.summary()}
+    assert ms["embed"] >= 100 > ms["track"]
+    timed(clock, 1)
+    assert clock.summary()[-1].total_ms < 50, "what ran before is not taken from it"

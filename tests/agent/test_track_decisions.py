@@ -281,7 +281,7 @@ def test_crops_of_a_box_that_somebody_came_out_of_are_not_believed_once_there_ar
     both = [seen(ANNA + 0.8 * STRANGER, quality=0.9) for _ in range(4)]
     assert tracks.observe(1, both) is HitType.NEW
     assert tracks.told(1).similarity == pytest.approx(1 / np.sqrt(1.64), abs=1e-3)
-    tracks.decisions.meet([(1, 2)])
+    tracks.decisions.meet([(1, 2)], came_out=[(1, 2)])
     tracks.decisions.meet([])
     for _ in range(2):
         tracks.observe(1, [seen(ANNA, quality=0.5)])
@@ -290,3 +290,33 @@ def test_crops_of_a_box_that_somebody_came_out_of_are_not_believed_once_there_ar
     assert tracks.told(1).identity == "anna"
     assert tracks.told(1).similarity == pytest.approx(1.0)
     assert {crop.quality for crop in tracks.newest[1].embeddings} == {0.5}
+
+
+def test_crops_of_before_are_kept_of_who_only_passes_somebody_without_any():
+    tracks = Tracks()
+    tracks.observe(1, [seen(ANNA, quality=0.9)] * 2)
+    tracks.decisions.meet([(1, 2)])
+    tracks.decisions.meet([])
+    for _ in range(2):
+        tracks.observe(1, [seen(ANNA, quality=0.5)])
+        tracks.observe(2, [seen(STRANGER, quality=0.5)])
+    tracks.redecide()
+    qualities = [crop.quality for crop in tracks.close(1).reports[-1].embeddings]
+    assert qualities == [0.9, 0.9, 0.5, 0.5]
+
+
+def test_a_name_does_not_stay_with_a_stranger_who_took_the_track_of_who_was_passed():
+    """Anna passes somebody of whom there is no crop, and goes; the other is seen in her track."""
+    tracks = Tracks()
+    alike = GalleryThresholds(((0.5, 0.1), (0.001, 0.5)))
+    policy = tracks.decisions._policy
+    tracks.decisions.use(MatchPolicy(Index(GALLERY), policy.rules, thresholds=alike))
+    tracks.observe(1, [seen(ANNA, quality=0.9)] * 2)
+    assert tracks.told(1).identity == "anna"
+    tracks.decisions.meet([(1, 2)])
+    tracks.decisions.meet([])
+    for _ in range(2):
+        tracks.observe(1, [seen(STRANGER, quality=0.5)])
+    tracks.close(2)
+    assert tracks.redecide() == {1: HitType.NEW}
+    assert isinstance(tracks.told(1), Unknown)

@@ -36,6 +36,14 @@ def test_who_was_lost_for_long_has_a_lesser_claim() -> None:
     assert ratio(motion, WALKER, unseen_s=2.0) < ratio(motion, WALKER)
 
 
+def test_who_was_lost_for_hours_has_hardly_a_claim_and_it_can_be_computed() -> None:
+    """As long as a track may be lost by the settings."""
+    with np.errstate(all="raise", under="ignore"):
+        (hours,) = ratio(begin(WALKER), WALKER, unseen_s=9000.0)
+        (minute,) = ratio(begin(WALKER), WALKER, unseen_s=60.0)
+    assert -np.inf < hours < minute
+
+
 def test_a_weak_detection_is_oftener_of_nobody() -> None:
     motion = begin(WALKER)
     assert ratio(motion, WALKER, score=0.4) < ratio(motion, WALKER)

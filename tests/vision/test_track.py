@@ -393,9 +393,10 @@ class Coats:
     def __init__(self, **worn_by_track: int) -> None:
         self._tracks = {track_id: coat for coat, track_id in worn_by_track.items()}
         self.detected: dict[Detection, str] = {}
-        self.asked = 0
+        self.asked = self.asked_whether = 0
 
     def can_tell(self, track_id: int, detection: Detection) -> bool:
+        self.asked_whether += 1
         return track_id in self._tracks and detection in self.detected
 
     def evidence(self, track_id: int, detection: Detection) -> float:
@@ -430,6 +431,7 @@ def test_of_people_who_stand_apart_nobody_asks_for_looks() -> None:
         seen = [person(100 + 10 * look), person(400)]
         tracker.update(seen, look * LOOK_S, FRAME_SIZE, appearance=coats)
     assert coats.asked == 0
+    assert coats.asked_whether <= 2 * 10, "in a crowd all pairs are a thousand"
 
 
 def test_who_comes_out_of_the_box_of_another_has_met_them() -> None:
@@ -439,3 +441,37 @@ def test_who_comes_out_of_the_box_of_another_has_met_them() -> None:
         tracker, [[together], [together], [front, behind], [person(150), person(240)], []]
     )
     assert [update.close for update in updates] == [(), (), (), ((1, 2),), ()]
+
+
+def test_who_has_left_was_not_met_by_somebody_who_counts_only_later() -> None:
+    """Somebody half seen stands in the box of another, who goes home; then they are seen well."""
+    tracker = make_tracker()
+    half_seen = person(224, score=0.52)
+    leaves = [[half_seen, person(200 - 10 * look)] for look in range(8)]
+    updates = play(tracker, [[person(200)]] * 2 + leaves + [[half_seen]] * 20)
+    assert [track.track_id for update in updates for track in update.ended] == [1]
+    (late,) = play(tracker, [[person(224)]], start_s=30 * LOOK_S)
+    assert (ids(late), late.close) == ([2], ())
+
+
+class Strict:
+    """Looks that know everybody, and by which a box around two people is nobody."""
+
+    def can_tell(self, track_id: int, detection: Detection) -> bool:
+        return True
+
+    def evidence(self, track_id: int, detection: Detection) -> float:
+        return 5.0 if detection.box.width < 60 else -5.0
+
+
+def test_a_box_around_two_people_never_counts_as_a_third() -> None:
+    """Neither while either track refuses its half, nor when they have parted again."""
+    tracker = make_tracker()
+    left, right = person(200), person(260)
+    around_both = Detection(Box(left.box.x1, left.box.y1, right.box.x2, right.box.y2), 0.9)
+    looks = [[left, right]] * 6 + [[around_both]] * 4 + [[left, right]] * 4
+    updates = [
+        tracker.update(seen, look * LOOK_S, FRAME_SIZE, appearance=Strict())
+        for look, seen in enumerate(looks)
+    ]
+    assert [ids(update) for update in updates] == [[1, 2]] * len(looks)
