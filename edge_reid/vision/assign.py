@@ -88,8 +88,8 @@ def pair_by_likelihood(
     may_pair &= is_decided[:, None]
     gains = np.where(may_pair, log_ratios, 0.0)
     for row, column in np.argwhere(_contested(log_ratios, may_pair) & can_tell).tolist():
-        told = evidence(row, column)
-        gains[row, column] += min(max(told, -_MOST_EVIDENCE), _MOST_EVIDENCE)
+        weight = evidence(row, column)
+        gains[row, column] += min(max(weight, -_MOST_EVIDENCE), _MOST_EVIDENCE)
     cost = np.where(may_pair & (gains > 0), -gains, _NEVER)
     rows = frozenset(np.flatnonzero(is_decided).tolist())
     return DecidedPairs(_cheapest(cost, alone=0.0), rows)

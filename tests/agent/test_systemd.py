@@ -97,7 +97,7 @@ def test_a_pipeline_that_hangs_gives_no_sign_of_life(start: Start, manager: List
 def test_an_abstract_socket_is_spoken_to_as_well() -> None:
     manager = Listener(Path(f"@edge-reid-test-{os.getpid()}"))
     SystemdNotifier(str(manager.path), timeout_s=2.0).beat("watching")
-    assert manager.hear(1.0) == "READY=1\nWATCHDOG=1\nSTATUS=watching"
+    assert manager.hear(1.0) == "READY=1\nWATCHDOG_USEC=2000000\nWATCHDOG=1\nSTATUS=watching"
 
 
 def test_a_beat_goes_out_now_and_then_and_at_every_change(manager: Listener) -> None:

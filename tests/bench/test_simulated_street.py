@@ -2,7 +2,7 @@
 
 import numpy as np
 from support.dressed_street import dressed_clip
-from support.simulated_street import SIZE_PX, STREETS, simulated_clip
+from support.simulated_street import SIZE_PX, STREETS, simulate, simulated_clip
 
 BEFORE_PILLARS_PX = 425
 
@@ -24,12 +24,15 @@ def test_people_hide_each_other_and_boxes_stay_in_the_picture() -> None:
 
 def test_people_of_a_dressed_street_wear_their_looks_where_they_are_labelled() -> None:
     people = [[np.full((64, 32, 3), shade, np.uint8)] for shade in range(0, 250, 10)]
-    clip, frames = dressed_clip(STREETS[0], 1, people, seconds=8)
-    assert clip == simulated_clip(STREETS[0], 1, seconds=8)
+    clip, frames = dressed_clip(STREETS[0], 1, people, seconds=30)
+    plain, walkers = simulate(STREETS[0], 1, seconds=30)
+    assert clip == plain
     worn: dict[int, set[int]] = {}
-    for labels, frame in zip(clip.labels, frames, strict=True):
-        nearest = max(labels, key=lambda number: labels[number].y2, default=0)
-        if nearest in labels and labels[nearest].y2 > BEFORE_PILLARS_PX:
+    for number, (labels, frame) in enumerate(zip(clip.labels, frames, strict=True)):
+        here = {who: boxes[number] for who, boxes in enumerate(walkers) if number in boxes}
+        nearest = max(here, key=lambda who: here[who].y2, default=0)  # nobody hides them
+        is_whole = labels.get(nearest) == here.get(nearest)  # not cut off at an edge
+        if is_whole and here and here[nearest].y2 > BEFORE_PILLARS_PX:
             x, y = labels[nearest].centre
             worn.setdefault(nearest, set()).add(int(frame[int(y), int(x), 0]))
     assert len(worn) > 2
