@@ -203,7 +203,7 @@ def test_a_photo_that_is_disabled_is_not_enrolled_again(misfiled, photos):
         (("restore", "--template", "77"), "a disabled template, got 77"),
         (("restore", "--template", "1", "--all"), "expected --all alone, got names or templates"),
         (("merge", "red-sleeves", "nobody"), "nobody called 'nobody' is enrolled"),
-        (("doctor", "--target-fpir", "7"), "target_fpir"),
+        (("doctor", "--target-fpir", "7"), "--target-fpir"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(misfiled, words, complaint):
