@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from edge_reid.core.types import Detection, Frame, Image, Vector
 from edge_reid.matching.likelihood_ratio import LikelihoodRatio
-from edge_reid.vision.crops import LargerPicture, cut
+from edge_reid.vision.crops import LargerPicture, sight_of
 
 
 class ContestedLooks:
@@ -71,10 +71,6 @@ class ContestedLooks:
 
     def _look_of(self, detection: Detection) -> Vector:
         if detection not in self._embedded:
-            self._embedded[detection] = self._embed(self._crop(detection))
+            seen = sight_of(self._frame, detection.box, self._larger())
+            self._embedded[detection] = self._embed(seen.image)
         return self._embedded[detection]
-
-    def _crop(self, detection: Detection) -> Image:
-        box, larger = detection.box.clipped(*self._frame.size_px), self._larger()
-        image = larger.cut(box) if larger else None
-        return cut(self._frame.image, box) if image is None else image

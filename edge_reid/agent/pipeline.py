@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -88,22 +88,6 @@ class Closeups(Protocol):
 
     def closeup(self, frame: Frame) -> LargerPicture | None:
         """The one of the moment of a frame; None when there is none. It never waits."""
-
-
-class _Closeup:
-    """The larger picture of one frame, asked for once, and only if somebody wants it."""
-
-    def __init__(self, frame: Frame, closeups: Closeups | None) -> None:
-        self._frame = frame
-        self._closeups = closeups
-
-    def picture(self) -> LargerPicture | None:
-        """None: there is none."""
-        return self._found
-
-    @cached_property
-    def _found(self) -> LargerPicture | None:
-        return self._closeups.closeup(self._frame) if self._closeups else None
 
 
 class Cadence:
@@ -206,7 +190,12 @@ class Pipeline:
         self._decisions.use(self._policies.current)
         moment = _Moment(frame.captured_utc_s, frame.size_px)
         detections = self._detect(frame) if is_look else None
-        larger = _Closeup(frame, self._closeups)
+
+        @cache
+        def larger() -> LargerPicture | None:
+            """Asked for once a frame, and only if somebody wants it."""
+            return self._closeups.closeup(frame) if self._closeups else None
+
         with self.stages.stage("track"):
             shift_px = self._shift_px(frame, detections)
             looks = self._contested_looks(frame, most_crops, larger)
@@ -289,7 +278,7 @@ class Pipeline:
         return self._camera_motion.shift_px(frame.image, frame.luma)
 
     def _contested_looks(
-        self, frame: Frame, most: int | None, larger: _Closeup
+        self, frame: Frame, most: int | None, larger: Callable[[], LargerPicture | None]
     ) -> ContestedLooks | None:
         """None: nobody has measured how alike people are in the eyes of the model, or there is no
         time for more crops than decisions need.
@@ -299,7 +288,7 @@ class Pipeline:
         return ContestedLooks(
             frame,
             embed=self._embed_one,
-            larger=larger.picture,
+            larger=larger,
             seen_before=self._decisions.look_of,
             ratio=self._ratio,
             min_height_px=self._min_height_px,
@@ -310,7 +299,11 @@ class Pipeline:
             return np.asarray(self._embedder.embed([crop])[0], np.float32)
 
     def _pick(
-        self, frame: Frame, update: TrackUpdate, most_crops: int | None, larger: _Closeup
+        self,
+        frame: Frame,
+        update: TrackUpdate,
+        most_crops: int | None,
+        larger: Callable[[], LargerPicture | None],
     ) -> tuple[Crop, ...]:
         with self.stages.stage("pick"):
             self._decisions.meet(update.close, came_out=update.came_out)
@@ -321,7 +314,7 @@ class Pipeline:
                 update.active,
                 skip=self._decisions.resting,
                 most=most_crops,
-                larger=larger.picture() if update.active else None,
+                larger=larger() if update.active else None,
             )
 
     def _recognise(

@@ -23,7 +23,7 @@ _HEIGHT_RATIO = 1.8
 _MOST_EVIDENCE = 6.0
 """More is not believed of looks, as people dress alike and hide each other."""
 _NEVER = 2.0
-"""Cost of a pair that is not allowed: more than that of leaving both alone, which is 1."""
+"""Cost of a pair that is not allowed: more than that of leaving both alone, which is at most 1."""
 
 
 def pair_by_overlap(

@@ -44,7 +44,7 @@ class LargerPicture(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sight:
+class Sight:
     """A person as seen now."""
 
     image: Image
@@ -92,7 +92,7 @@ class CropPicker:
                 break
             if track.track_id in skip or not track.observed or not self._is_due(track, frame):
                 continue
-            sight = _sight(frame, track.box, larger)
+            sight = sight_of(frame, track.box, larger)
             if sight.height_px < self._settings.min_height_px:
                 continue
             others = [other.box for other in tracks if other is not track]
@@ -154,7 +154,7 @@ def crop_quality(
     """
     size_px = image.shape[1], image.shape[0]
     inside = box.clipped(*size_px)
-    sight = _Sight(cut(image, inside), inside.height, is_enlarged=False)
+    sight = Sight(cut(image, inside), inside.height, is_enlarged=False)
     return _quality(sight, size_px, box, others, score=score)
 
 
@@ -170,16 +170,17 @@ def whole_crop_quality(image: Image) -> float:
     return crop_quality(np.asarray(framed, np.uint8), inner)
 
 
-def _sight(frame: Frame, box: Box, larger: LargerPicture | None) -> _Sight:
+def sight_of(frame: Frame, box: Box, larger: LargerPicture | None) -> Sight:
+    """What a box of a frame shows, cut from the larger picture where there is one that shows it."""
     inside = box.clipped(*frame.size_px)
     image = larger.cut(inside) if larger and inside.area else None
     if image is not None:
-        return _Sight(image, image.shape[0], is_enlarged=True)
-    return _Sight(cut(frame.image, inside), inside.height, is_enlarged=False)
+        return Sight(image, image.shape[0], is_enlarged=True)
+    return Sight(cut(frame.image, inside), inside.height, is_enlarged=False)
 
 
 def _quality(
-    sight: _Sight, size_px: tuple[int, int], box: Box, others: Sequence[Box], *, score: float
+    sight: Sight, size_px: tuple[int, int], box: Box, others: Sequence[Box], *, score: float
 ) -> float:
     """As `crop_quality`: detail counts in the pixels of the crop, its place in those of the frame,
     which has `size_px`.
@@ -192,7 +193,7 @@ def _quality(
     return detail * _clear_share(box, others) * _wholeness(box, inside, *size_px) * score
 
 
-def _crop(frame: Frame, track: Track, sight: _Sight, quality: float) -> Crop:
+def _crop(frame: Frame, track: Track, sight: Sight, quality: float) -> Crop:
     box = track.box.clipped(*frame.size_px)
     image = sight.image if sight.is_enlarged else sight.image.copy()
     return Crop(
