@@ -53,5 +53,6 @@ def check_template(template: Template, model_id: str, dimension: int) -> None:
         raise GalleryError(f"{where}: expected a hex SHA-256, got {template.source_sha256!r:.40}")
     if not 0.0 <= template.created_utc_s < _END_UTC_S:
         raise GalleryError(
-            f"{where}: expected a time of this age in Unix seconds, got {template.created_utc_s:.6g}"
+            f"{where}: expected a time of this age in Unix seconds, "
+            f"got {template.created_utc_s:.6g}"
         )
