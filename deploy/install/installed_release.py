@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import venv
 from collections.abc import Sequence
@@ -107,9 +108,8 @@ def _install_wheels(bundle: UnpackedBundle, partial: Path, steps: Steps) -> None
     words += [wheel for wheel in wheels if wheel != pip]
     with (
         steps.progress(f"installing {len(wheels) - 1} packages", len(wheels) - 1) as passed,
-        subprocess.Popen(
-            [str(word) for word in words], stderr=subprocess.PIPE, text=True
-        ) as process,
+        tempfile.TemporaryFile("w+", errors="replace") as said,  # a pipe may fill, and pip wait
+        subprocess.Popen([str(word) for word in words], stderr=said) as process,
     ):
         seen = 0
         while process.poll() is None:
@@ -117,7 +117,8 @@ def _install_wheels(bundle: UnpackedBundle, partial: Path, steps: Steps) -> None
             passed(installed - seen)
             seen = installed
             time.sleep(0.3)
-        complaint = (process.stderr.read() if process.stderr else "").strip()
+        said.seek(0)
+        complaint = said.read().strip()
     if process.returncode:
         last = next(
             (line for line in reversed(complaint.splitlines()) if "ERROR" in line), complaint

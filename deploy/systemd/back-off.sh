@@ -6,7 +6,7 @@ count=$RUNTIME_DIRECTORY/starts
 starts=0
 # who has lived for ten minutes begins anew
 if [ -n "$(find "$count" -mmin -10 2>/dev/null)" ]; then
-    read -r starts <"$count"
+    read -r starts <"$count" || starts=0 # who wrote it was cut off
 fi
 wait_s=$([ "$starts" -gt 6 ] && echo 64 || echo $(((1 << starts) & ~1)))
 echo $((starts + 1)) >"$count"

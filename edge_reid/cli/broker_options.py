@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_reid.cli.options import was_typed
+
 if TYPE_CHECKING:  # kept from `--help`, which answers at once
     from edge_reid.mqtt.broker import Broker
 
@@ -95,12 +97,6 @@ def takes_login(url: str | None = LOCAL) -> Callable[[Callable[..., None]], Call
         return with_login
 
     return expand
-
-
-def was_typed(context: typer.Context, name: str) -> bool:
-    """Whether a parameter of a verb stands on the command line, and is not its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def topic_name(option: str, name: str) -> str:

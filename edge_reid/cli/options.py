@@ -151,3 +151,9 @@ JsonLinesOption = Annotated[bool, typer.Option("--json", help="JSON, a line each
 CountOption = Annotated[
     int | None, typer.Option("--count", min=1, help="Leave after so many events.")
 ]
+
+
+def was_typed(context: typer.Context, name: str) -> bool:
+    """Whether a parameter of a verb stands on the command line, and is not its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -66,12 +66,13 @@ def publish(
     contents = store.contents()
     if contents.version == 0:
         raise GalleryError(f"gallery {store.path}: expected somebody enrolled, nobody ever was")
-    tree = grow(people_of(contents.templates), contents.erasures)
+    tree = _tree(contents)
     signed_there = target.head()
     there, foreign = _opened(signed_there, key)
     if supersede and there and there.version >= contents.version and there.root != _root(tree):
         store.raise_version(there.version)
         contents = store.contents()
+        tree = _tree(contents)  # somebody may have been enrolled meanwhile
     if there:
         _check_newer(contents.version, tree, there)
     head = _head(contents, tree, store, site, key)
@@ -125,6 +126,10 @@ def _check_newer(version: int, tree: Tree, there: Head) -> None:
             f"gallery version {version}: is published already with another content; two copies of "
             "the gallery were changed; --supersede publishes this one"
         )
+
+
+def _tree(contents: Contents) -> Tree:
+    return grow(people_of(contents.templates), contents.erasures)
 
 
 def _root(tree: Tree) -> Root:

@@ -44,7 +44,7 @@ from edge_reid.web.people_page_parts import PeoplePageParts
 from edge_reid.web.photo_forms import MOST_PHOTO_PIXELS, PhotoForms
 
 _ALIKE = 3
-_TRACK = "/cameras/{camera}/tracks/{track:int}"
+_TRACK = "/cameras/{camera}/tracks/{track:number}"
 _CHOSEN = re.compile(r"crop-([0-9]{1,12})")
 _REMEDIES: Mapping[type[UnclearPhotoError], str] = {
     EmptyPhotoError: "take another photo, with a person from head to feet",
@@ -74,7 +74,7 @@ class EnrolRoutes:
         return [
             make.shown("operator", _TRACK, self._track),
             make.done("operator", _TRACK, self._enrol_track),
-            make.shown("viewer", "/crops/{number:int}.jpg", self._crop),
+            make.shown("viewer", "/crops/{number:number}.jpg", self._crop),
             make.shown("operator", "/enrol", self._photo),
             make.done("operator", "/enrol", self._enrol_photo, self._photos.read),
             make.done("operator", "/enrol/confirm", self._confirm),

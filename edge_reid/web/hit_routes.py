@@ -35,10 +35,10 @@ class HitRoutes:
     def routes(self) -> list[Route]:
         """All that begin with `/hits`, and that all crops are forgotten."""
         seen, done = self._entrance.for_role("viewer"), self._entrance.by_form
-        crop = "/hits/{number:int}/crops/{position:int}.jpg"
-        denied = "/hits/{number:int}/not-this-person"
+        crop = "/hits/{number:number}/crops/{position:number}.jpg"
+        denied = "/hits/{number:number}/not-this-person"
         return [
-            Route("/hits/{number:int}", seen(self._why), methods=["GET"]),
+            Route("/hits/{number:number}", seen(self._why), methods=["GET"]),
             Route(crop, seen(self._crop), methods=["GET"]),
             Route(denied, done("operator", self._deny), methods=["POST"]),
             Route("/crops/forget", done("operator", self._forget_crops), methods=["POST"]),

@@ -32,7 +32,7 @@ from edge_reid.web.hit_record import HitRecord
 
 SPARE_BYTES = 64 << 20
 """Of a disk that has less left nothing is taken: events need it."""
-_STEM = re.compile(r"hit-\d{10}-\d{6}")
+_STEM = re.compile(r"hit-\d{10}-\d{6,}")
 _OURS = re.compile(rf"\.?{_STEM.pattern}(-[0-9a-f]{{12}}\.jpg|\.json)(\.\d+\.part)?")
 _RECORD: TypeAdapter[HitRecord] = TypeAdapter(HitRecord)
 
@@ -71,6 +71,7 @@ class KeptHits:
         self._start = int(clock())
         self._lock = threading.RLock()  # guards all below, and the files
         self._hits: OrderedDict[str, _KeptHit] = OrderedDict()  # by stem, the oldest first
+        self._least_version = 0  # of a gallery that knows all names
         self._has_warned = False
         self._take_in()
 
@@ -117,11 +118,17 @@ class KeptHits:
 
     def forget_gone(self, index: Index) -> None:
         """Delete the hits of people who are not enrolled any more, and their names in others."""
-        self._revise(lambda record: record.among(index), lambda names: not _all_in(names, index))
+        with self._lock:
+            if index.version >= self._least_version:
+                self._revise(
+                    lambda record: record.among(index), lambda names: not _all_in(names, index)
+                )
 
-    def rename(self, name: str, new: str) -> None:
-        """Have the hits of a person go on under another name."""
-        self._revise(lambda record: record.renamed(name, new), lambda names: name in names)
+    def rename(self, name: str, new: str, version: int) -> None:
+        """Have the hits of a person go on under another name, as of that version of the gallery."""
+        with self._lock:
+            self._least_version = version
+            self._revise(lambda record: record.renamed(name, new), lambda names: name in names)
 
     def clear(self) -> None:
         """Delete all."""
@@ -159,14 +166,25 @@ class KeptHits:
         revise: Callable[[HitRecord], HitRecord | None],
         concerns: Callable[[frozenset[str]], bool],
     ) -> None:
-        with self._lock, self._warned():
+        with self._lock:
             for stem in [stem for stem, kept in self._hits.items() if concerns(kept.names)]:
-                found = self._read(stem)
-                revised = revise(found[1]) if found else None
-                if found is None or revised is None:
-                    self._erase(stem)
-                else:
-                    self._write_record(stem, revised, found[0], is_newer=False)
+                with self._warned():
+                    self._revise_one(stem, revise)
+
+    def _revise_one(self, stem: str, revise: Callable[[HitRecord], HitRecord | None]) -> None:
+        """Put a revised hit in the place of one, or delete that; also where no other can be
+        written: a full disk is no reason to keep the name of who was removed.
+        """
+        found = self._read(stem)
+        revised = revise(found[1]) if found else None
+        if found is None or revised is None:
+            self._erase(stem)
+            return
+        try:
+            self._write_record(stem, revised, found[0], is_newer=False)
+        except OSError:
+            self._erase(stem)
+            raise
 
     def _take_in(self) -> None:
         with self._warned():

@@ -35,7 +35,7 @@ class KeptRoutes:
         if self._run.kept is None:
             return []
         seen = self._entrance.for_role("viewer")
-        crop = "/kept/{stem}/crops/{position:int}.jpg"
+        crop = "/kept/{stem}/crops/{position:number}.jpg"
         return [
             Route("/kept", seen(self._list), methods=["GET"]),
             Route("/kept/{stem}", seen(self._why), methods=["GET"]),

@@ -37,6 +37,14 @@ class CameraView:
     """Monotonic."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Renaming:
+    name: str
+    new: str
+    version: int
+    """Of the gallery that has it."""
+
+
 class LiveView:
     """Written by one thread, read by others.
 
@@ -62,6 +70,7 @@ class LiveView:
         self._ring = CropRing(keep_crops_s, clock)
         self._records: dict[tuple[str, int], HitRecord] = {}
         self._index: Index | None = None
+        self._renaming: _Renaming | None = None
         self._last_number = 0
         self._edition = 0
 
@@ -107,15 +116,23 @@ class LiveView:
         theirs = (crop for crop in self.crops if (crop.camera, crop.track_id) == (camera, track_id))
         return tuple(sorted(theirs, key=lambda crop: -crop.embedding.quality))
 
-    def rename(self, name: str, new: str) -> None:
-        """Have the hits of a person go on under another name."""
+    def rename(self, name: str, new: str, version: int) -> None:
+        """Have the hits of a person go on under another name.
+
+        Args:
+            name: until now.
+            new: from now on.
+            version: of the gallery that has it. What the agent decides by an older one until it
+                has read that is of the new name too, and nobody is gone by it.
+        """
         with self._lock:
+            self._renaming = _Renaming(name, new, version)
             self._records = {
                 key: record.renamed(name, new) for key, record in self._records.items()
             }
             self._edition += 1
         if self._kept:
-            self._kept.rename(name, new)
+            self._kept.rename(name, new, version)
 
     def forget_crops(self) -> None:
         """Let go all crops, at once."""
@@ -135,7 +152,7 @@ class LiveView:
         """
         oldest_s = self._clock() - self._keep_crops_s
         with self._lock:
-            if index is not self._index:
+            if index is not self._index and not self._is_from_before(index):
                 self._index = index
                 self._forget_gone(index)
             self._ring.age()
@@ -191,6 +208,8 @@ class LiveView:
         record = record_of(
             hit, policy, self._ring, number=number, camera=camera, now_s=self._clock()
         )
+        if self._renaming and self._is_from_before(policy.index):
+            record = record.renamed(self._renaming.name, self._renaming.new)
         if self._kept:
             record = self._kept.named(record, before)
         if hit.type is not HitType.END:
@@ -200,6 +219,10 @@ class LiveView:
             del self._records[oldest]
         self._edition += 1
         return record
+
+    def _is_from_before(self, index: Index) -> bool:
+        """Whether a gallery has a person still under the name of before."""
+        return self._renaming is not None and index.version < self._renaming.version
 
     def _forget_gone(self, index: Index) -> None:
         kept = {key: record.among(index) for key, record in self._records.items()}

@@ -144,12 +144,14 @@ class PageEntrance:
 
     async def _log_in(self, request: Request) -> Response:
         address = request.client.host if request.client else ""
+        is_ours = await self._is_our_form(request, form_of)
+        # asked after the form has come: forms that come slowly would all be let in at once
         if wait_s := self._attempts.wait_s(address):
             words = f"Too many attempts; try again in {math.ceil(wait_s)} s."
             answer = self._login_again(request, words, 429)
             answer.headers["retry-after"] = str(math.ceil(wait_s))
             return answer
-        if not await self._is_our_form(request, form_of):
+        if not is_ours:
             return self._login_again(
                 request, "This form was not from here or too old; try again.", 403
             )

@@ -36,6 +36,7 @@ from edge_reid.web.people_page_parts import PeoplePageParts
 from edge_reid.web.people_routes import PeopleRoutes
 from edge_reid.web.run_seen import RunSeen
 from edge_reid.web.stranger_routes import StrangerRoutes
+from edge_reid.web.url_numbers import know_numbers
 
 _EVENTS_S = 1.0
 """Between two events that say how it goes."""
@@ -68,6 +69,7 @@ class PageRoutes:
 
     def app(self) -> ASGIApp:
         """What the server runs."""
+        know_numbers()
         entrance = self._entrance
         people = PeoplePageParts(
             self._settings, self._run, entrance, self._gallery, PendingEnrolments()

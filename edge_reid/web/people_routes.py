@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -30,7 +31,7 @@ from edge_reid.web.people_pages import (
 
 _MOST_HITS = 5
 _PERSON = re.compile(r"[0-9a-f]{16}")
-_TEMPLATE = "/people/{person}/templates/{number:int}/"
+_TEMPLATE = "/people/{person}/templates/{number:number}/"
 
 
 class PeopleRoutes:
@@ -93,14 +94,14 @@ class PeopleRoutes:
     async def _rename(self, request: Request) -> Response:
         person, new = _person_of(request), _name_in(request)
 
-        def act(store: GalleryStore) -> GalleryChange:
-            name = name_of(store, person)
-            change = gallery_changes.rename(store, name, new)
-            self._run.view.rename(name, new)
-            return change
-
-        await self._gallery.change(act)
+        await self._gallery.change(lambda store: self._renamed(store, name_of(store, person), new))
         return RedirectResponse(f"/people/{person_id(new)}", 303)
+
+    def _renamed(self, store: GalleryStore, name: str, new: str) -> GalleryChange:
+        """Call somebody else, in what the page keeps too; it is taken back in the same way."""
+        change = gallery_changes.rename(store, name, new)
+        self._run.view.rename(name, new, store.version)
+        return replace(change, undo=lambda other: self._renamed(other, new, name))
 
     async def _choose(self, request: Request) -> Response:
         return RedirectResponse(
@@ -120,7 +121,7 @@ class PeopleRoutes:
         def act(store: GalleryStore) -> GalleryChange:
             name, into = name_of(store, person), name_of(store, other)
             change = gallery_changes.merge(store, name, into)
-            self._run.view.rename(name, into)
+            self._run.view.rename(name, into, store.version)
             return change
 
         await self._gallery.change(act)

@@ -217,9 +217,16 @@ def test_a_check_needs_more_people_than_a_table(edge_reid, model: Path, market: 
     assert manifest_path(model).read_bytes() == before
 
 
-def test_wrong_usage_is_said_in_a_line(edge_reid, model: Path, market: Path) -> None:
-    outcome = edge_reid("evaluate", model, market, "--open-set", "--shots", "one")
+@pytest.mark.parametrize("shots", ["one", "0", "1,", "²", "9" * 5000], ids=lambda text: text[:9])
+def test_shots_that_are_none_are_told_in_a_line(
+    shots: str, edge_reid, model: Path, market: Path
+) -> None:
+    outcome = edge_reid("evaluate", model, market, "--open-set", "--shots", shots)
     assert (outcome.code, "--shots: expected numbers" in outcome.complaint) == (2, True)
+    assert len(outcome.complaint) < 200
+
+
+def test_wrong_usage_is_said_in_a_line(edge_reid, model: Path, market: Path) -> None:
     outcome = edge_reid("evaluate", model)
     assert (outcome.code, "expected DATA" in outcome.complaint) == (2, True)
     outcome = edge_reid("evaluate", market / "0001_c1s1_000000_00.png", market)

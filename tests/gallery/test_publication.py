@@ -162,6 +162,21 @@ def test_two_copies_that_are_published_at_once_are_not_one_version(workshop, tmp
     assert workshop.publish(supersede=True).head.version == 3
 
 
+def test_who_is_enrolled_while_an_old_copy_supersedes_is_published_whole(workshop, replica):
+    workshop.publish()
+    workshop.store._db.execute("UPDATE gallery SET version = 0")  # as in an old copy
+    workshop.store.add_all(portraits("yan"))
+
+    class Busy(FolderTarget):
+        def head(self):
+            if "zoe" not in {person.identity for person in workshop.store.identities()}:
+                workshop.store.add_all(portraits("zoe"))
+            return super().head()
+
+    workshop.publish(Busy(workshop.out, GALLERY), supersede=True)
+    assert_same_people(take_in(workshop, replica).snapshot, workshop.store.snapshot())
+
+
 def test_a_head_of_another_key_is_in_nobodys_way(workshop):
     workshop.publish()
     workshop.key = SigningKey.generate()

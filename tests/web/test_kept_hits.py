@@ -4,6 +4,7 @@ person.
 
 from __future__ import annotations
 
+import resource
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -72,9 +73,9 @@ def keep(kept: KeptHits, one: HitRecord, before: HitRecord | None = None) -> Hit
     return named
 
 
-def enrolled(*names: str) -> Index:
-    vectors = np.eye(4, dtype=np.float32)[: len(names)]
-    return Index(GallerySnapshot(names, np.arange(len(names), dtype=np.int32), vectors, "m", 1))
+def enrolled(*names: str, version: int = 1) -> Index:
+    vectors, labels = np.eye(4, dtype=np.float32)[: len(names)], np.arange(len(names))
+    return Index(GallerySnapshot(names, labels.astype(np.int32), vectors, "m", version))
 
 
 def bytes_in(folder: Path) -> bytes:
@@ -158,8 +159,10 @@ def test_who_is_removed_goes_with_their_pictures_and_their_name_in_others(
 def test_a_person_keeps_their_hits_under_another_name(folder: Path, clock: Clock) -> None:
     kept = kept_in(folder, clock)
     keep(kept, record(1))
-    kept.rename("anna", "annie")
-    kept.forget_gone(enrolled("annie", "ben"))
+    kept.rename("anna", "annie", 2)
+    kept.forget_gone(enrolled("anna", "ben"))
+    assert len(kept.stems) == 1, "the agent has not read the gallery anew yet"
+    kept.forget_gone(enrolled("annie", "ben", version=2))
     found = kept.hit(kept.stems[0])
     assert found is not None
     assert found.names == {"annie", "ben"}
@@ -206,6 +209,28 @@ def test_a_full_disk_costs_the_pictures_alone(
     keep(kept, record(2))
     assert list(folder.iterdir()) == []
     assert caplog.text.count("are left on the disk") == 1, "once: a full disk has no room for logs"
+
+
+def test_a_full_disk_keeps_nobody_who_was_removed(folder: Path, clock: Clock) -> None:
+    kept = kept_in(folder, clock)
+    keep(kept, record(1, "ben", near="anna"))
+    keep(kept, record(2))
+    keep(kept, record(3, "ben", near="cleo"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        kept.forget_gone(enrolled("ben", "cleo"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert b"anna" not in bytes_in(folder)
+    assert [kept.hit(stem).names for stem in kept.stems] == [{"ben", "cleo"}]  # type: ignore[union-attr]
+
+
+def test_a_long_run_knows_its_millionth_hit_again(folder: Path, clock: Clock) -> None:
+    keep(kept_in(folder, clock), record(1_000_000))
+    clock.now_s += DAY_S + 1
+    kept_in(folder, clock)
+    assert list(folder.iterdir()) == [], "too old, so it goes"
 
 
 def test_forgetting_deletes_ours_and_nothing_else(folder: Path, clock: Clock) -> None:

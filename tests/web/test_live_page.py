@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import cv2
 import numpy as np
@@ -20,9 +22,10 @@ from support.page_agent import PageClient, PageRun, visit, walkers
 from edge_reid.cli.main import main
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.gallery.store import GalleryStore
-from edge_reid.web import connection_limits
+from edge_reid.web import connection_limits, live_page
 from edge_reid.web.live_page import LivePage
 from edge_reid.web.password_hash import PasswordHash
+from edge_reid.web.people_facts import person_id
 
 HOSTILE_NAME = "<img src=x onerror=document.title='caught'>"
 HTML_NAME = "&lt;img src=x onerror"
@@ -148,6 +151,46 @@ def kept_for(gallery: Path, identity: str) -> int:
     """Files on disk that name somebody, with quotes so that it is a whole name."""
     folder = gallery.with_name("hits-device")
     return sum(json.dumps(identity) in path.read_text() for path in folder.glob("*.json"))
+
+
+def test_a_person_takes_their_hits_along_to_another_name_and_back(
+    gallery: Path, camera: MjpegCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(shutil.copy(gallery, tmp_path))
+    monkeypatch.setattr(live_page, "TIDY_S", 0.02)  # before the agent has read the gallery anew
+
+    def rename(run: PageRun) -> None:
+        client = PageClient(run.page.url)
+        hit_of(client, HOSTILE_NAME)
+        eventually(lambda: kept_for(own, HOSTILE_NAME) > 0, timeout_s=20)
+        before = set(stems_of(own, HOSTILE_NAME))
+        path = f"/people/{person_id(HOSTILE_NAME)}"
+        client.get(path)
+        assert client.post(f"{path}/rename", name="Anna").status == 303
+        there_after_a_reload(own, client, "Anna", before)
+        undo = re.search('name="number" value="([0-9]+)"', client.get("/people").body)
+        assert undo is not None
+        assert client.post("/people/undo", number=undo[1]).status == 303
+        there_after_a_reload(own, client, HOSTILE_NAME, before)
+
+    visit(settings_of(own, camera, keep_crops_s=600), rename)
+
+
+def there_after_a_reload(gallery: Path, client: PageClient, name: str, stems: set[str]) -> None:
+    """Whether hits are that person's once the agent has the gallery in which the name stands."""
+    with GalleryStore.open(gallery) as store:
+        version = store.version
+    eventually(
+        lambda: next(client.events("status"))["device"]["gallery_version"] == version, timeout_s=20
+    )
+    time.sleep(0.2)  # of many looks at who is gone
+    assert stems <= set(stems_of(gallery, name))
+
+
+def stems_of(gallery: Path, name: str) -> list[str]:
+    """Of the hits of a person that are kept on disk."""
+    folder, said = gallery.with_name("hits-device"), f'"identity": {json.dumps(name)}'
+    return [path.stem for path in folder.glob("*.json") if said in path.read_text()]
 
 
 def kept_hits_are_listed_and_opened(client: PageClient) -> None:
@@ -309,6 +352,45 @@ def guesses_are_slowed_down(url: str) -> None:
     assert [answer.status for answer in answers] == [401] * 5 + [429]
     assert int(answers[-1].headers["retry-after"]) > 30
     assert client.post("/login", name="vera", secret=PASSWORD).status == 429
+
+
+def test_guesses_that_come_slowly_are_not_let_in_all_at_once(
+    gallery: Path, camera: MjpegCamera
+) -> None:
+    vera = {"role": "viewer", "password_hash": str(PasswordHash.of(PASSWORD))}
+    settings = settings_of(gallery, camera, users={"vera": vera})
+    assert settings.web is not None
+    with LivePage(settings, settings.web) as page, ExitStack() as stack:
+        client = PageClient(page.url)
+        client.get("/login")
+        form = urlencode({"form_token": client.form_token, "name": "vera", "secret": "guess"})
+        slow = [stack.enter_context(closing(client.connection())) for _ in range(20)]
+        for one in slow:
+            one.putrequest("POST", "/login")
+            for name, value in {
+                "cookie": f"edge_reid_session={client.cookie}",
+                "origin": client.origin,
+                "content-type": "application/x-www-form-urlencoded",
+                "content-length": str(len(form)),
+            }.items():
+                one.putheader(name, value)
+            one.endheaders(form[:-1].encode())
+        time.sleep(0.3)  # until all have been asked who they are
+        for one in slow:
+            one.send(form[-1:].encode())
+        statuses = [one.getresponse().status for one in slow]
+    assert sorted(statuses) == [401] * 5 + [429] * 15
+
+
+def test_a_number_of_thousands_of_digits_is_nothing_that_is_here(
+    gallery: Path, camera: MjpegCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_of(gallery, camera)
+    assert settings.web is not None
+    with LivePage(settings, settings.web) as page:
+        for path in ("/hits/{}", "/crops/{}.jpg", "/cameras/gate/tracks/{}"):
+            assert PageClient(page.url).get(path.format("9" * 5000)).status == 404
+    assert caplog.text == "", "else anybody could fill the log"
 
 
 def test_another_site_cannot_have_its_name_lead_here(gallery: Path, camera: MjpegCamera) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,13 +197,34 @@ def test_crops_are_found_by_track_and_go_with_the_person() -> None:
     view.take(step_of([(1, of_anna), (2, of_other), (1, better)], decision), policy_of(index))
     assert [crop.embedding for crop in view.crops_of("gate", 1)] == [better, of_anna]
     assert view.crops_of("yard", 1) == ()
-    view.rename("id-0", "id-1")
+    view.rename("id-0", "id-1", 1)
     (record,) = view.hits
     assert isinstance(record.decision, Known)
     assert record.decision.identity == "id-1"
     view.tidy(Index(without("id-1", index)))
     assert (view.hits, view.crops_of("gate", 1)) == ((), ())
     assert len(view.crops_of("gate", 2)) == 1, "of somebody else"
+
+
+def test_a_gallery_from_before_a_renaming_takes_nobody_for_gone() -> None:
+    view, older = LiveView(600), snapshot_of(unit_vectors(2))
+    newer = replace(older, identities=("anna", "id-1"), version=2)
+    of_anna, _ = embeddings_of(unit_vectors(2, seed=1))
+    step = step_of([(1, of_anna)], Known("id-0", 0.9, 0.6, None, 3))
+    view.take(step, policy_of(Index(older)))
+    view.rename("id-0", "anna", 2)
+    view.tidy(Index(older))
+    assert names_of(view) == ["anna"], "the agent has not read the gallery anew yet"
+    view.take(step, policy_of(Index(older)))
+    assert names_of(view) == ["anna"], "decided by that"
+    view.tidy(Index(newer))
+    assert names_of(view) == ["anna"]
+    view.tidy(Index(replace(newer, identities=("ben", "id-1"), version=3)))
+    assert names_of(view) == []
+
+
+def names_of(view: LiveView) -> list[str]:
+    return [one.decision.identity for one in view.hits if isinstance(one.decision, Known)]
 
 
 def step_of(crops: list[tuple[int, Embedding]], decision: Known) -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from edge_reid.core.errors import UsageError
+from edge_reid.core.foreign_text import TYPED_MAX, shown
 from trainer.network.backbone import BLOCK_COUNT
 from trainer.recipe.recipe import SIZE_STEP_PX, make_recipe, read_recipe
 from trainer.run.run_curves import read_curves
@@ -88,13 +90,14 @@ def resume(run: Path) -> None:
 
 def parse_size(size: str) -> tuple[int, int]:
     """`192x96` → (192, 96), height first; both must be multiples of 16."""
-    parts = size.lower().replace("×", "x").split("x")
-    numbers = [int(p) for p in parts if p.isdigit()]
-    if len(parts) != 2 or len(numbers) != 2 or any(n % SIZE_STEP_PX or n == 0 for n in numbers):  # noqa: PLR2004
+    given = re.fullmatch(r"([0-9]{2,4})[xX×]([0-9]{2,4})", size)
+    height_px, width_px = map(int, given.groups()) if given else (0, 0)
+    if not (height_px and width_px) or height_px % SIZE_STEP_PX or width_px % SIZE_STEP_PX:
         raise UsageError(
-            f"--size: expected HEIGHTxWIDTH in multiples of {SIZE_STEP_PX}, got {size!r}"
+            f"--size: expected HEIGHTxWIDTH in multiples of {SIZE_STEP_PX}, got "
+            f"{shown(size, TYPED_MAX)!r}"
         )
-    return numbers[0], numbers[1]
+    return height_px, width_px
 
 
 def _finish(validated: dict[str, float], run: Path) -> None:

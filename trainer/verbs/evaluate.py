@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,9 @@ import typer
 
 from edge_reid.cli.options import JsonLinesOption, RuntimeOption, shipped_by_name
 from edge_reid.core.errors import UsageError
+from edge_reid.core.foreign_text import TYPED_MAX, shown
+
+_SHOTS = r" *[1-9][0-9]{0,5} *(?:, *[1-9][0-9]{0,5} *)*"
 
 
 def evaluate(
@@ -48,7 +52,8 @@ def evaluate(
 
 def parse_shots(text: str) -> tuple[int, ...]:
     """`1,5` → (1, 5)."""
-    words = text.split(",")
-    if not all(word.strip().isdigit() and int(word) > 0 for word in words):
-        raise UsageError(f"--shots: expected numbers of templates like 1,5, got {text!r}")
-    return tuple(int(word) for word in words)
+    if not re.fullmatch(_SHOTS, text):
+        raise UsageError(
+            f"--shots: expected numbers of templates like 1,5, got {shown(text, TYPED_MAX)!r}"
+        )
+    return tuple(map(int, text.split(",")))

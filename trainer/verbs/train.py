@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edge_reid.cli.options import was_typed
 from edge_reid.core.errors import UsageError
 from trainer.verbs.needs import need_keras
 
@@ -120,7 +121,7 @@ def _refuse_others(context: typer.Context, heeded: set[str]) -> None:
     given = [
         name.upper() if name == "data" else "--" + name.replace("_", "-")
         for name in context.params
-        if name not in heeded and _was_given(context, name)
+        if name not in heeded and was_typed(context, name)
     ]
     if given:
         alone = " and ".join(f"--{name}" for name in sorted(heeded, reverse=True))
@@ -128,8 +129,3 @@ def _refuse_others(context: typer.Context, heeded: set[str]) -> None:
             f"train: expected {alone} alone, got {', '.join(given)} beside it; "
             "what a recipe says is changed in its file"
         )
-
-
-def _was_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

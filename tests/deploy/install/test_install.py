@@ -10,6 +10,7 @@ import shutil
 import signal
 import stat
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,15 @@ def with_a_wheel_for_another_platform(bundle: Path) -> None:
     real_bundles.write_manifest(bundle, "1.1")
 
 
+def with_a_pip_of_many_words(bundle: Path) -> None:
+    """More than a pipe holds, before it says what is wrong."""
+    wheel = next((bundle / "wheels").glob("pip-*"))
+    program = "import sys; sys.exit('WARNING: and so on\\n' * 10_000 + 'ERROR: no such wheel')"
+    with zipfile.ZipFile(wheel, "w") as pip:
+        pip.writestr("pip/__main__.py", program)
+    real_bundles.write_manifest(bundle, "1.1")
+
+
 @pytest.mark.parametrize(
     ("harm", "complaint"),
     [
@@ -185,6 +195,7 @@ def with_a_wheel_for_another_platform(bundle: Path) -> None:
         (beyond_the_card, "MB free, got"),
         (without_pip, "expected pip's own wheel"),
         (with_a_wheel_for_another_platform, "is not a supported wheel on this platform"),
+        (with_a_pip_of_many_words, "pip: ERROR: no such wheel; make the bundle anew"),
     ],
 )
 def test_a_bundle_that_cannot_be(old_device: DeviceRoot, harm, complaint: str) -> None:

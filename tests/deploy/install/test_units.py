@@ -85,6 +85,10 @@ def test_the_wait_before_a_start_doubles_and_ends(tmp_path: Path) -> None:
     subprocess.run(an_hour_ago, check=True)
     start(tmp_path)
     assert waits.read_text().split()[-1] == "0", "who has lived long begins anew"
+    (tmp_path / "starts").write_text("")  # a kill or a full /run came between opening and writing
+    start(tmp_path)
+    start(tmp_path)
+    assert waits.read_text().split()[-2:] == ["0", "2"], "it starts all the same"
 
 
 def start(folder: Path) -> None:

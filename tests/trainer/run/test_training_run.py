@@ -13,7 +13,7 @@ pytestmark = pytest.mark.trainer
 pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 from edge_reid.cli.main import main  # noqa: E402
-from edge_reid.core.errors import ConfigError, TrainingError  # noqa: E402
+from edge_reid.core.errors import ConfigError, TrainingError, UsageError  # noqa: E402
 from edge_reid.core.manifest import load_embedding_manifest  # noqa: E402
 from trainer.data.run_data import load_run_data  # noqa: E402
 from trainer.recipe.recipe import Recipe, Unlabelled, make_recipe, read_recipe  # noqa: E402
@@ -159,8 +159,15 @@ def test_what_is_missing_is_told_with_an_example(
 def test_sizes_are_read_height_first() -> None:
     assert verbs.parse_size("192x96") == (192, 96)
     assert verbs.parse_size("160x80") == (160, 80)
-    with pytest.raises(Exception, match="multiples of 16"):
-        verbs.parse_size("200x96")
+
+
+@pytest.mark.parametrize(
+    "size", ["200x96", "0x96", "192", "192x96x96", "19²x96", f"{'9' * 5000}x96"]
+)
+def test_a_size_that_is_none_is_told_in_a_short_line(size: str) -> None:
+    with pytest.raises(UsageError, match="multiples of 16") as told:
+        verbs.parse_size(size)
+    assert len(str(told.value)) < 200
 
 
 def test_it_is_said_in_per_cent_whether_a_run_helped() -> None:
