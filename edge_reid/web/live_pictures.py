@@ -54,7 +54,7 @@ class LivePictures:
         self._view = view
         self._areas = areas
         self._newest: dict[str, LivePicture] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._making: dict[str, asyncio.Task[LivePicture]] = {}
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="page encoder")
         self.made = 0
         """Pictures encoded so far, of all cameras."""
@@ -84,26 +84,35 @@ class LivePictures:
 
     async def _after(self, camera: str, number: int) -> LivePicture:
         """A picture newer than this number, which is waited for."""
-        lock = self._locks.setdefault(camera, asyncio.Lock())
         while True:
-            async with lock:
-                picture = await self._make(camera)
-                if picture and picture.number > number:
-                    return picture
+            picture = await self._current(camera)
+            if picture and picture.number > number:
+                return picture
             await asyncio.sleep(_LOOK_S)
 
-    async def _make(self, camera: str) -> LivePicture | None:
-        """The newest picture, made if the camera has newer and it is time for one."""
-        newest, view, now_s = self._newest.get(camera), self._view.camera(camera), time.monotonic()
-        if view is None or (newest and newest.number == view.number):
-            return newest
-        if newest and now_s < newest.made_s + 1 / MOST_HZ:
-            return newest
-        loop = asyncio.get_running_loop()
+    async def _current(self, camera: str) -> LivePicture | None:
+        """The newest picture, made if the camera has newer and it is time for one. One that is
+        being made is for all who ask, and made to its end, also if none of them waits so long.
+        """
+        making = self._making.get(camera)
+        if making is None:
+            newest, view = self._newest.get(camera), self._view.camera(camera)
+            if view is None or (newest and not _is_due(view, newest)):
+                return newest
+            making = self._making[camera] = asyncio.create_task(self._make(camera, view))
+            making.add_done_callback(lambda _: self._making.pop(camera))
+        return await asyncio.shield(making)
+
+    async def _make(self, camera: str, view: CameraView) -> LivePicture:
+        began_s, loop = time.monotonic(), asyncio.get_running_loop()
         jpeg = await loop.run_in_executor(self._encoder, picture_jpeg, view, self._areas[camera])
-        self._newest[camera] = made = LivePicture(jpeg, view.number, now_s)
+        self._newest[camera] = made = LivePicture(jpeg, view.number, began_s)
         self.made += 1
         return made
+
+
+def _is_due(view: CameraView, newest: LivePicture) -> bool:
+    return view.number != newest.number and time.monotonic() >= newest.made_s + 1 / MOST_HZ
 
 
 def picture_jpeg(view: CameraView, areas: CameraAreas) -> bytes:
