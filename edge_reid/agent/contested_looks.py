@@ -23,7 +23,7 @@ class ContestedLooks:
             there is none. Asked only of detections that somebody might be.
         seen_before: by track_id, the mean of the crops that are kept of it; None: there are none.
         ratio: what similarities say, by the model.
-        min_height_px: of smaller detections nothing is known; of the picture that they are cut from.
+        min_height_px: in the picture that they are cut from; of smaller ones nothing is known.
         has_time: whether there is time for another embedding.
     """
 

@@ -76,17 +76,13 @@ class WatchedCamera:
         if self.looks is None:
             return replace(turn, frame=frame)
         due_utc_s = frame.captured_utc_s + self.looks.promise_s
-        return replace(
-            turn, frame=frame, most_crops=self.looks.crops_per_look, due_utc_s=due_utc_s
-        )
+        return replace(turn, frame=frame, most_crops=self.looks.crops_per_look, due_utc_s=due_utc_s)
 
     def look(self, turn: Turn) -> Step:
         """Take a frame through all stages. No I/O, but for crops out of a large stream."""
         if self.looks is None:
             return self._pipeline.step(turn.frame)
-        return self._pipeline.look(
-            turn.frame, most_crops=turn.most_crops, due_utc_s=turn.due_utc_s
-        )
+        return self._pipeline.look(turn.frame, most_crops=turn.most_crops, due_utc_s=turn.due_utc_s)
 
     def finish(self, turn: Turn, step: Step) -> None:
         """Commit what a look has brought."""

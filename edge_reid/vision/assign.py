@@ -16,8 +16,8 @@ Pairs = tuple[tuple[int, int], ...]
 PairMatrix = NDArray[np.bool_]
 """(rows, columns), whether something holds of a pair."""
 Evidence = Callable[[int, int], float | None]
-"""How much looks speak for a pair (row, column), as a natural logarithm of a likelihood ratio; None:
-they cannot tell after all."""
+"""How much looks speak for a pair (row, column), as a natural logarithm of a likelihood ratio;
+None: they cannot tell after all."""
 
 _HEIGHT_RATIO = 1.8
 """Of the taller box to the other one; farther apart they are two people, one behind the other."""

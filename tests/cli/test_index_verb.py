@@ -59,6 +59,7 @@ def test_a_file_that_is_no_video_is_named_once_and_nothing_else_is_said(edge_rei
     assert outcome.err.startswith(
         f"error: video {text}: expected a video, this is none or it is cut"
     )
+    assert list(tmp_path.iterdir()) == [text]
 
 
 def test_a_video_that_is_indexed_again_says_that_it_stays_as_it_was(edge_reid, tmp_path):
