@@ -59,7 +59,7 @@ class Closeup:
         return self.live.read(picture, partial(rgb_part, part=part)) if picture else None
 
     def height_px(self, box: Box) -> float | None:
-        """How high a box in the frame is in the large pictures; None when not all of it is there."""
+        """How high a box is in the large pictures; None when not all of it is there."""
         inside = self._place_of(box)
         return None if inside is None else inside.height
 
