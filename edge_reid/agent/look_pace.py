@@ -6,6 +6,9 @@ What is given up for the promised latency, in this order: looks above 3 a second
 second, and crops beyond one a look, with which the tracker goes by places alone. All cameras give
 up the same, as they share one machine. It comes back step by step once there was time to spare for
 a while; a step that proves too early doubles the while.
+
+That takes a while to notice. A crowd comes from one look to the next, so within a look the crops
+that only tell the tracker who is who have a bound of their own (`comparing_time.py`).
 """
 
 from __future__ import annotations
@@ -69,6 +72,11 @@ class LookPace:
         self._stepped_s = clock()
         self._was_up = False  # whether the last step was
         self._calm_s = _CALM_S
+
+    @property
+    def promise_s(self) -> float:
+        """From the capture of a frame to the commit of what it brought."""
+        return self._promise_ms / 1e3
 
     @property
     def concession(self) -> Concession:

@@ -40,6 +40,8 @@ class LookRecord:
         """Seconds from the capture of each frame looked at to the commit of what it brought."""
         self._looks = LatencyWindow(_SPAN_S)
         self._event_looks = LatencyWindow(_SPAN_S)
+        self._short_looks = LatencyWindow(_SPAN_S)
+        self._uncompared = 0
         self._waits = LatencyWindow(_SPAN_S)
 
     @property
@@ -52,29 +54,43 @@ class LookRecord:
         """What may be embedded of a look now; None: as much as there is."""
         return self._pace.concession.crops_per_look
 
-    def note(self, age_s: float, *, waited_s: float, brought_events: bool) -> None:
+    @property
+    def promise_s(self) -> float:
+        """From the capture of a frame to the commit of what it brought."""
+        return self._pace.promise_s
+
+    def note(
+        self, age_s: float, *, waited_s: float, brought_events: bool, uncompared: int = 0
+    ) -> None:
         """Take in a look whose events are committed.
 
         Args:
             age_s: of its frame by now.
             waited_s: since the camera was due when its turn came.
             brought_events: whether there were any.
+            uncompared: people who were not compared with tracks, as no time was left.
         """
         self.commits.note(age_s)
         self._looks.note(age_s * 1e3)
         self._waits.note(waited_s * 1e3)
         if brought_events:
             self._event_looks.note(age_s * 1e3)
+        if uncompared:
+            self._uncompared += uncompared
+            self._short_looks.note(age_s * 1e3)
         self._pace.note(self._camera, max(age_s, waited_s) * 1e3)
 
     @property
     def is_degraded(self) -> bool:
-        """Whether looks or crops are given up, or most looks come late."""
-        waits, long_ms = len(self._waits), _LONG_WAIT_SHARE * 1e3 / self._wanted_hz
+        """Whether looks or crops are given up, or most looks come late, or most have no time to
+        tell who is who.
+        """
+        looks, long_ms = len(self._waits), _LONG_WAIT_SHARE * 1e3 / self._wanted_hz
+        most = max(len(self._short_looks), self._waits.count_above(long_ms))
         return (
             self._pace.rate_hz(self._wanted_hz) < self._wanted_hz
             or self.crops_per_look is not None
-            or (waits >= _LEAST_LOOKS and 2 * self._waits.count_above(long_ms) > waits)
+            or (looks >= _LEAST_LOOKS and 2 * most > looks)
         )
 
     @property
@@ -89,5 +105,6 @@ class LookRecord:
             events_p95_ms=events.p95_ms if events else None,
             missed=self._count().missed,
             crops_per_look=self.crops_per_look,
+            uncompared=self._uncompared,
             is_degraded=self.is_degraded,
         )

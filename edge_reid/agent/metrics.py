@@ -116,6 +116,8 @@ class Counters:
     embeddings: int = 0
     compared: int = 0
     """Of these, those that only told the tracker who is who: no track keeps them."""
+    uncompared: int = 0
+    """Crops that would have told it, and were not embedded, as no time was left."""
     enlarged: int = 0
     """Of the others, embeddings of crops from the large stream of a camera with two."""
     uncertain_tracks: int = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -17,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from edge_reid.agent.camera_areas import CameraAreas
+from edge_reid.agent.comparing_time import ComparingTime
 from edge_reid.agent.contested_looks import ContestedLooks
 from edge_reid.agent.drift_watch import DriftWatch
 from edge_reid.agent.metrics import Counters, StageClock
@@ -65,6 +67,8 @@ class Step:
     """Of `crops`, in their order."""
     zone_changes: tuple[ZoneChange, ...] = ()
     """What happened at zones and lines."""
+    uncompared: int = 0
+    """People who were not compared with tracks, as no time was left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,6 +167,7 @@ class Pipeline:
         has_areas = self._areas.zones or self._areas.lines
         self._zones = ZoneWatch(self._areas, self._decisions.visits) if has_areas else None
         self._decision_clock = decision_clock
+        self._comparing = ComparingTime(decision_clock) if decision_clock else None
         self._drift = drift
         self._closeups = closeups
         self._occupied = self._has_somebody = False
@@ -177,16 +182,27 @@ class Pipeline:
         """Take one frame of a recording through all stages; the detector keeps its cadence."""
         return self._take(frame, is_look=self._cadence.due(frame.captured_utc_s))
 
-    def look(self, frame: Frame, *, most_crops: int | None = None) -> Step:
+    def look(
+        self, frame: Frame, *, most_crops: int | None = None, due_utc_s: float | None = None
+    ) -> Step:
         """Take one frame through all stages whose turn it is.
 
         Args:
             frame: of a live camera; it may be long after the last one.
             most_crops: of how many people a crop is embedded; None: of all who need it.
+            due_utc_s: by when what it brings is to be committed, so that no more people are
+                compared with tracks than there is time for; None: it may take its time.
         """
-        return self._take(frame, is_look=True, most_crops=most_crops)
+        return self._take(frame, is_look=True, most_crops=most_crops, due_utc_s=due_utc_s)
 
-    def _take(self, frame: Frame, *, is_look: bool, most_crops: int | None = None) -> Step:
+    def _take(
+        self,
+        frame: Frame,
+        *,
+        is_look: bool,
+        most_crops: int | None = None,
+        due_utc_s: float | None = None,
+    ) -> Step:
         self._decisions.use(self._policies.current)
         moment = _Moment(frame.captured_utc_s, frame.size_px)
         detections = self._detect(frame) if is_look else None
@@ -198,13 +214,14 @@ class Pipeline:
 
         with self.stages.stage("track"):
             shift_px = self._shift_px(frame, detections)
-            looks = self._contested_looks(frame, most_crops, larger)
+            looks = self._contested_looks(frame, most_crops, larger, due_utc_s)
             update = self._tracker.update(
                 detections, frame.captured_utc_s, frame.size_px, shift_px, looks
             )
         if looks:
             self.counters.embeddings += looks.embeddings
             self.counters.compared += looks.embeddings
+            self.counters.uncompared += looks.given_up
         if detections is not None:
             sure = any(each.score >= self._detector.strong_score for each in detections)
             self._has_somebody = sure or bool(update.active)
@@ -225,7 +242,17 @@ class Pipeline:
         self.counters.frames += 1
         self._last = moment
         decisions = self._decisions.decisions
-        return Step(self._camera, frame, hits, update.active, decisions, crops, embedded, changes)
+        return Step(
+            self._camera,
+            frame,
+            hits,
+            update.active,
+            decisions,
+            crops,
+            embedded,
+            changes,
+            uncompared=looks.given_up if looks else 0,
+        )
 
     def deny(self, visit: int, identity: str) -> None:
         """An operator says that whoever came by this visit is not this person; how they are decided
@@ -278,7 +305,11 @@ class Pipeline:
         return self._camera_motion.shift_px(frame.image, frame.luma)
 
     def _contested_looks(
-        self, frame: Frame, most: int | None, larger: Callable[[], LargerPicture | None]
+        self,
+        frame: Frame,
+        most: int | None,
+        larger: Callable[[], LargerPicture | None],
+        due_utc_s: float | None,
     ) -> ContestedLooks | None:
         """None: nobody has measured how alike people are in the eyes of the model, or there is no
         time for more crops than decisions need.
@@ -292,10 +323,17 @@ class Pipeline:
             seen_before=self._decisions.look_of,
             ratio=self._ratio,
             min_height_px=self._min_height_px,
+            has_time=self._has_time(due_utc_s),
         )
 
+    def _has_time(self, due_utc_s: float | None) -> Callable[[], bool]:
+        if self._comparing is None or due_utc_s is None:
+            return lambda: True
+        return self._comparing.until_due(due_utc_s)
+
     def _embed_one(self, crop: Image) -> Vector:
-        with self.stages.stage("embed"):
+        measured = self._comparing.taken() if self._comparing else nullcontext()
+        with self.stages.stage("embed"), measured:
             return np.asarray(self._embedder.embed([crop])[0], np.float32)
 
     def _pick(

@@ -139,6 +139,7 @@ def _people(cameras: Iterable[WatchedCamera]) -> Iterator[Metric]:
         "detections": ("People that the detector found, frame by frame.", "detections"),
         "embeddings": ("Crops that were embedded.", "embeddings"),
         "compared_crops": ("Of these, crops that only told the tracker who is who.", "compared"),
+        "uncompared_crops": ("Crops that would have, for which no time was left.", "uncompared"),
         "enlarged_crops": ("Crops from the large stream of a camera of two.", "enlarged"),
         "tracks": ("Tracks that have ended.", "tracks"),
     }

@@ -25,6 +25,8 @@ class Turn:
     """Since the camera was due; it had to wait for others."""
     most_crops: int | None = None
     """Of how many people a crop is embedded; None: of all who need it."""
+    due_utc_s: float | None = None
+    """By when what the frame brings is to be committed; None: of a recording."""
 
 
 class WatchedCamera:
@@ -70,15 +72,17 @@ class WatchedCamera:
             self.drift.adapt()
         if self.frames.is_break(turn.frame):
             self._end_tracks()
-        most_crops = self.looks.crops_per_look if self.looks else None
         frame = self.frames.in_the_time_of_now(turn.frame)
-        return replace(turn, frame=frame, most_crops=most_crops)
+        if self.looks is None:
+            return replace(turn, frame=frame)
+        due_utc_s = frame.captured_utc_s + self.looks.promise_s
+        return replace(turn, frame=frame, most_crops=self.looks.crops_per_look, due_utc_s=due_utc_s)
 
     def look(self, turn: Turn) -> Step:
         """Take a frame through all stages. No I/O, but for crops out of a large stream."""
         if self.looks is None:
             return self._pipeline.step(turn.frame)
-        return self._pipeline.look(turn.frame, most_crops=turn.most_crops)
+        return self._pipeline.look(turn.frame, most_crops=turn.most_crops, due_utc_s=turn.due_utc_s)
 
     def finish(self, turn: Turn, step: Step) -> None:
         """Commit what a look has brought."""
@@ -88,7 +92,12 @@ class WatchedCamera:
         self.output.write_zones(step.zone_changes)
         if self.looks:
             age_s, brought = self.frames.age_s(turn.frame), bool(step.hits or step.zone_changes)
-            self.looks.note(age_s, waited_s=turn.waited_s, brought_events=brought)
+            self.looks.note(
+                age_s,
+                waited_s=turn.waited_s,
+                brought_events=brought,
+                uncompared=step.uncompared,
+            )
 
     def take_back(self, name: PublishedName) -> tuple[Event, ...]:
         """Say that somebody was not who they were published as, and do not say so of them again.

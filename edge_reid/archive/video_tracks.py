@@ -18,6 +18,7 @@ from edge_reid.capture.open_source import open_source
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.config.settings_file import load_settings
+from edge_reid.core.config.source_settings import SourceSettings
 from edge_reid.core.config.vision_settings import RuntimeName
 from edge_reid.core.errors import VideoError
 from edge_reid.core.manifest import file_sha256
@@ -85,12 +86,16 @@ def add_video(job: VideoJob, choice: ModelChoice, where: str) -> int | None:
 
 
 def opening_mistake(path: Path) -> str:
-    """Why a file cannot even be opened, without its name; empty: it can be."""
+    """Why no frame of a file can be had, without its name; empty: one can."""
     try:
         with path.open("rb"):
-            return ""
+            pass
+        open_source(SourceSettings(uri=str(path))).close()
     except OSError as error:
         return _unreadable(error)
+    except VideoError as error:
+        return error.reason
+    return ""
 
 
 def _digest(path: Path) -> str:

@@ -51,14 +51,25 @@ class Closeup:
         """The pixels that a box in the frame touches, a copy, RGB uint8 (h, w, 3); None when no
         large picture shows all of it as the frame does, or none is in memory any more.
         """
-        size_px = _size_px(self.pictures[0])
-        large = self.fit.in_large(box, self.frame.size_px, size_px)
-        inside = large.clipped(*size_px)
-        if inside.area == 0 or inside.area < (1 - _OUTSIDE_SHARE) * large.area:
+        inside = self._place_of(box)
+        if inside is None:
             return None
         part = _pixels_of(inside)
         picture = self._most_alike(box, part)
         return self.live.read(picture, partial(rgb_part, part=part)) if picture else None
+
+    def height_px(self, box: Box) -> float | None:
+        """How high a box is in the large pictures; None when not all of it is there."""
+        inside = self._place_of(box)
+        return None if inside is None else inside.height
+
+    def _place_of(self, box: Box) -> Box | None:
+        """In the large pictures; None when not all of it is there."""
+        size_px = _size_px(self.pictures[0])
+        large = self.fit.in_large(box, self.frame.size_px, size_px)
+        inside = large.clipped(*size_px)
+        is_there = inside.area > 0 and inside.area >= (1 - _OUTSIDE_SHARE) * large.area
+        return inside if is_there else None
 
     def _most_alike(self, box: Box, part: PixelRange) -> ReadyPicture | None:
         ours = _pattern(_grey_of(self.frame.image, _pixels_of(box)))

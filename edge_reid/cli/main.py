@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
 from edge_reid import __version__
+from edge_reid.agent.signals import StopSignals
 from edge_reid.cli.misuse import Misuse, in_our_words
 from edge_reid.cli.optional_values import OptionalValues
 from edge_reid.cli.verbs.bench import bench
@@ -37,6 +39,8 @@ from edge_reid.core.redact import redact_within
 ENTRY_POINTS = "edge_reid.verbs"
 
 VERBS = (run, watch, sink, hits, command, probe, embed, index, search, score, doctor, bench, schema)
+SERVICES = {"run", "sink"}
+"""Verbs that go on until they are stopped: who stops one has not made it fail."""
 GROUPS = {"fleet": fleet, "gallery": gallery, "keys": keys, "release": release}
 
 
@@ -112,7 +116,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     _log_to_screen()
     try:
-        code = _run([word for word in words if word != "--debug"])
+        with StopSignals() if SERVICES & set(words[:1]) else nullcontext():
+            code = _run([word for word in words if word != "--debug"])
     except EdgeReidError as error:
         if debug:
             raise

@@ -47,8 +47,8 @@ class PipedConfig:
             UsageError: it is too large, or for a pipe as they are now.
             ConfigError: it cannot be read, as the end of a pipe that is written to.
         """
-        descriptor = _descriptor_of(str(config))
-        if descriptor is None or not _is_read_once(descriptor):
+        descriptor = read_once_descriptor(config) if config else None
+        if descriptor is None:
             return None
         try:
             with open(descriptor, "rb", closefd=False) as pipe:
@@ -106,16 +106,26 @@ def check_comes_again(config: Path | None, when: str, otherwise: str) -> None:
         when: it is read again.
         otherwise: what can be done but to write it into a file.
     """
+    if config and is_named_pipe(config):
+        raise UsageError(
+            f"--config {config}: expected a file or /dev/stdin, as it is read again {when}, "
+            f"got a named pipe; write it into a file, or {otherwise}"
+        )
+
+
+def is_named_pipe(path: Path) -> bool:
+    """Whether it is a pipe in a folder, and not one that was handed over as a descriptor."""
     with suppress(OSError):
-        if config and not _is_of_descriptor(config) and config.is_fifo():
-            raise UsageError(
-                f"--config {config}: expected a file or /dev/stdin, as it is read again {when}, "
-                f"got a named pipe; write it into a file, or {otherwise}"
-            )
+        return _descriptor_of(str(path)) is None and path.is_fifo()
+    return False
 
 
-def _is_of_descriptor(config: Path) -> bool:
-    return _descriptor_of(str(config)) is not None
+def read_once_descriptor(path: Path) -> int | None:
+    """The descriptor that a path names, where it gives its text once; None: it is a file, or
+    nothing that is there.
+    """
+    descriptor = _descriptor_of(str(path))
+    return descriptor if descriptor is not None and _is_read_once(descriptor) else None
 
 
 def _descriptor_of(path: str) -> int | None:

@@ -16,6 +16,7 @@ from edge_reid.core.expectations import TABLE, Location, expectation
 from edge_reid.core.redact import may_hold_secret, redact
 
 _LINES = "lines"
+_SENTENCES = "sentences"
 _KEY_ITSELF = "[key]"
 """Pydantic's last part of a location whose mistake is the name of a table."""
 
@@ -41,6 +42,13 @@ def as_lines(mistakes: Sequence[str]) -> PydanticCustomError:
     return PydanticCustomError(_LINES, "{text}", {"text": "\n".join(mistakes)})
 
 
+def as_sentences(mistakes: Sequence[str]) -> PydanticCustomError:
+    """The error for the validator of a table that finds several mistakes; each begins with its
+    keys, as they are in that table.
+    """
+    return PydanticCustomError(_SENTENCES, "{text}", {"text": "\n".join(mistakes)})
+
+
 def describe_mistakes(
     error: ValidationError,
     where: Callable[[Location], Location] = _as_it_is,
@@ -64,10 +72,9 @@ def describe_mistakes(
         if kind == _LINES:
             keys = (line.split(": ", 1) for line in message.splitlines())
             lines += [f"{_dotted(where(tuple(key.split('.'))))}: {rest}" for key, rest in keys]
-        elif kind == "value_error":
-            lines.append(
-                _own_sentence(location, message.removeprefix("Value error, "), value, where)
-            )
+        elif kind in {"value_error", _SENTENCES}:
+            sentences = message.removeprefix("Value error, ").splitlines()
+            lines += [_own_sentence(location, each, value, where) for each in sentences]
         elif kind == "extra_forbidden":
             remedy = _meant(location, known, where) if known else ""
             remedy = remedy or ("leave it out" if of_toml else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import lap
@@ -15,13 +15,16 @@ Pairs = tuple[tuple[int, int], ...]
 """(row, column) of each pair, by row."""
 PairMatrix = NDArray[np.bool_]
 """(rows, columns), whether something holds of a pair."""
-Evidence = Callable[[int, int], float]
-"""How much looks speak for a pair (row, column), as a natural logarithm of a likelihood ratio."""
+Evidence = Callable[[int, int], float | None]
+"""How much looks speak for a pair (row, column), as a natural logarithm of a likelihood ratio;
+None: they cannot tell after all."""
 
 _HEIGHT_RATIO = 1.8
 """Of the taller box to the other one; farther apart they are two people, one behind the other."""
 _MOST_EVIDENCE = 6.0
 """More is not believed of looks, as people dress alike and hide each other."""
+_NOWHERE = -1e9
+"""A log ratio that is far from all others, and of which a difference can be taken."""
 _NEVER = 2.0
 """Cost of a pair that is not allowed: more than that of leaving both alone, which is at most 1."""
 
@@ -80,17 +83,23 @@ def pair_by_likelihood(
             person, as natural logarithms; −inf: it cannot be.
         can_tell: where looks are to be had, of pairs that `may_be`.
         evidence: asked of contested pairs only: where another pair comes as near as looks can tell.
+            The most contested come first. A column of which it says None looks tell nothing of.
     """
     if not log_ratios.size:
         return DecidedPairs((), frozenset())
     may_pair = may_be(log_ratios)
-    is_decided = _linked(may_pair, (may_pair & can_tell).any(axis=1))
-    may_pair &= is_decided[:, None]
+    can_tell = may_pair & can_tell
+    is_concerned = _linked(may_pair, can_tell.any(axis=1))
+    contested = _contested(log_ratios, may_pair & is_concerned[:, None])
     gains = np.where(may_pair, log_ratios, 0.0)
-    for row, column in np.argwhere(_contested(log_ratios, may_pair) & can_tell).tolist():
+    for row, column in _most_contested_first(log_ratios, contested, contested & can_tell):
         weight = evidence(row, column)
-        gains[row, column] += min(max(weight, -_MOST_EVIDENCE), _MOST_EVIDENCE)
-    cost = np.where(may_pair & (gains > 0), -gains, _NEVER)
+        if weight is None:
+            can_tell[:, column] = False
+        else:
+            gains[row, column] += min(max(weight, -_MOST_EVIDENCE), _MOST_EVIDENCE)
+    is_decided = _linked(may_pair, can_tell.any(axis=1))
+    cost = np.where(may_pair & is_decided[:, None] & (gains > 0), -gains, _NEVER)
     rows = frozenset(np.flatnonzero(is_decided).tolist())
     return DecidedPairs(_cheapest(cost, alone=0.0), rows)
 
@@ -119,6 +128,31 @@ def _contested(ratios: NDArray[np.float64], may_pair: PairMatrix) -> PairMatrix:
     is_near = may_pair & (ratios >= best - _MOST_EVIDENCE)
     by_row, by_column = is_near.sum(axis=1), is_near.sum(axis=0)
     return np.asarray(is_near & ((by_row > 1)[:, None] | (by_column > 1)))
+
+
+def _most_contested_first(
+    ratios: NDArray[np.float64], contested: PairMatrix, asked: PairMatrix
+) -> Iterator[tuple[int, int]]:
+    """(row, column) of the pairs to ask of, column by column: first that of the pair to which a
+    rival, in its row or its column, comes nearest.
+    """
+    if not asked.any():
+        return
+    known = np.where(contested, ratios, _NOWHERE)
+    by_column, by_row = (abs(known - _best_other(known, axis)) for axis in (0, 1))
+    lead = np.where(asked, np.minimum(by_column, by_row), np.inf).min(axis=0)
+    for column in np.argsort(lead, kind="stable").tolist():
+        for row in np.flatnonzero(asked[:, column]).tolist():
+            yield row, column
+
+
+def _best_other(ratios: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Of each pair, the likeliest of the others in its column (axis 0) or its row (axis 1)."""
+    if ratios.shape[axis] == 1:
+        return np.full_like(ratios, _NOWHERE)
+    ordered = np.sort(ratios, axis=axis)
+    best, second = (np.take(ordered, [place], axis=axis) for place in (-1, -2))
+    return np.asarray(np.where(ratios == best, second, best))
 
 
 def _cheapest(cost: NDArray[np.float64], *, alone: float) -> Pairs:

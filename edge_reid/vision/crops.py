@@ -42,6 +42,11 @@ class LargerPicture(Protocol):
         are not to be had.
         """
 
+    def height_px(self, box: Box) -> float | None:
+        """How high a box in the frame is here, without a look at any pixel; None when it is not
+        wholly here.
+        """
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:

@@ -138,6 +138,7 @@ class LookReport:
     events_p95_ms: float | None
     missed: int
     crops_per_look: int | None
+    uncompared: int
     is_degraded: bool
     """Whether anything is given up, or missed."""
 
@@ -297,6 +298,7 @@ def _look_figures(looks: LookReport) -> LookFigures:
         events_p95_ms=milliseconds(looks.events_p95_ms),
         missed=looks.missed,
         crops_per_look=looks.crops_per_look,
+        uncompared=looks.uncompared,
     )
 
 

@@ -44,3 +44,14 @@ def test_what_the_pace_gives_up_is_told() -> None:
     seldom = record(wanted_hz=1.0)
     seldom.note(0.1, waited_s=0.0, brought_events=False)
     assert not seldom.report.is_degraded
+
+
+def test_a_camera_that_mostly_has_no_time_to_tell_who_is_who_is_degraded_and_counts() -> None:
+    looks = record()
+    for number in range(20):
+        looks.note(0.1, waited_s=0.0, brought_events=False, uncompared=3 if number % 3 else 0)
+    report = looks.report
+    assert (report.uncompared, report.is_degraded) == (39, True)
+    for _ in range(20):
+        looks.note(0.1, waited_s=0.0, brought_events=False)
+    assert (looks.report.uncompared, looks.report.is_degraded) == (39, False)

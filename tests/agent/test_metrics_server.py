@@ -119,6 +119,23 @@ def test_what_is_scraped_is_what_the_agent_counts(
         assert outbox.execute("SELECT last_seq FROM ledger").fetchone()[0] > 0
 
 
+def test_who_is_not_compared_for_want_of_time_is_counted(
+    gallery: Path, crowd: tuple[Image, ...]
+) -> None:
+    with MjpegCamera(crowd) as gate:
+        agent = ScrapedAgent(
+            gallery=gallery,
+            cameras={"gate": source(gate)},
+            latency={"captured_to_committed_p95_ms": 20.0},  # too little for the detector alone
+        )
+
+        def watch() -> None:
+            name = "edge_reid_uncompared_crops_total"
+            agent.wait_for(lambda: value(agent.scrape(), name, camera="gate") > 0)
+
+        agent.run_while(watch)
+
+
 def test_health_says_why_it_is_not_well(gallery: Path) -> None:
     with MjpegCamera(STILL) as gate, MjpegCamera(STILL) as door:
         gate.answers = door.answers = False

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.policies import policy_of
+from support.set_clock import Clock
 
-from edge_reid.agent.pipeline import Pipeline
+from edge_reid.agent.metrics import Counters
+from edge_reid.agent.pipeline import Pipeline, Step
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.core.config.agent_settings import AgentSettings
 from edge_reid.core.geometry import Box
@@ -66,7 +68,13 @@ class Camera:
     """A pipeline at ten frames a second, of which every one is looked at."""
 
     def __init__(
-        self, street: Street, index: Index, folder: Path, *, closeups: TwiceAsLarge | None = None
+        self,
+        street: Street,
+        index: Index,
+        folder: Path,
+        *,
+        closeups: TwiceAsLarge | None = None,
+        clock: Clock | None = None,
     ) -> None:
         settings = AgentSettings.model_validate(
             {
@@ -85,6 +93,7 @@ class Camera:
             policies=self.policies,
             settings=settings.cameras["gate"],
             closeups=closeups,
+            decision_clock=clock,
         )
         self._frames = 0
 
@@ -141,6 +150,9 @@ class TwiceAsLarge:
     def closeup(self, frame: Frame) -> TwiceAsLarge:
         self.asked.append(frame.captured_utc_s)
         return self
+
+    def height_px(self, box: Box) -> float:
+        return 2 * box.height
 
     def cut(self, box: Box) -> Image:
         image = picture()[round(box.y1) : round(box.y2), round(box.x1) : round(box.x2)]
@@ -243,3 +255,62 @@ def test_who_is_who_is_not_asked_while_crops_are_given_up(tmp_path: Path) -> Non
         camera.pipeline.look(Frame(picture(), number, number / 10), most_crops=1)
     assert camera.pipeline.counters.compared == 0
     assert camera.pipeline.counters.embeddings > 0
+
+
+def test_who_is_small_in_the_frame_is_told_apart_by_the_larger_picture(tmp_path: Path) -> None:
+    street = MeasuredStreet()
+    street.here = [Box(280, 100, 295, 140), Box(322, 100, 337, 140)]
+    camera = Camera(street, gallery(1, zoe=ZOE), tmp_path, closeups=TwiceAsLarge())
+    camera.watch(5)
+    assert camera.pipeline.counters.compared > 0
+    assert set(street.heights_px) == {80}
+
+
+class Crowd(MeasuredStreet):
+    """Thirty people side by side, each half hidden by the next; to embed one of them takes time."""
+
+    def __init__(self, clock: Clock, takes_s: float) -> None:
+        super().__init__()
+        self.here = [Box(20 * place, 100, 20 * place + 60, 260) for place in range(30)]
+        self._clock = clock
+        self._takes_s = takes_s
+
+    def embed(self, crops: list[Image]) -> np.ndarray:
+        self._clock.now_s += self._takes_s * len(crops)
+        return super().embed(crops)
+
+
+def looked_at(
+    takes_s: float, promise_s: float | None, folder: Path
+) -> tuple[list[Step], Counters, list[int]]:
+    """Thirty looks at the crowd, each of a frame that was taken just then; and how many people each
+    compared with tracks.
+    """
+    clock, steps, compared = Clock(), list[Step](), list[int]()
+    camera = Camera(Crowd(clock, takes_s), gallery(1, zoe=ZOE), folder, clock=clock)
+    counters = camera.pipeline.counters
+    for number in range(30):
+        clock.now_s = taken_s = 1000 + number / 5
+        due_s = None if promise_s is None else taken_s + promise_s
+        before = counters.compared
+        steps.append(camera.pipeline.look(Frame(picture(), number, taken_s), due_utc_s=due_s))
+        compared.append(counters.compared - before)
+    return steps, counters, compared
+
+
+def test_in_a_crowd_a_slow_device_compares_as_many_as_fit_into_half_of_the_promise(
+    tmp_path: Path,
+) -> None:
+    steps, counters, compared = looked_at(0.053, 0.5, tmp_path)
+    assert max(compared) == 4, "a quarter of a second"
+    assert counters.uncompared == sum(step.uncompared for step in steps) > 0
+    everybody = looked_at(0.053, None, tmp_path)[2]
+    assert max(everybody) > 20, "a second and more"
+
+
+def test_where_there_is_time_for_all_a_promise_changes_nothing(tmp_path: Path) -> None:
+    bound, counted, compared = looked_at(0.004, 0.5, tmp_path)
+    free = looked_at(0.004, None, tmp_path)[0]
+    assert [step.tracks for step in bound] == [step.tracks for step in free]
+    assert sum(compared) > 0
+    assert counted.uncompared == 0

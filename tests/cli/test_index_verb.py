@@ -7,9 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_reid.core.opencv import quiet_opencv
+
 
 def a_video(path: Path, grey: int) -> Path:
     path.parent.mkdir(exist_ok=True)
+    quiet_opencv()  # FFmpeg asks how much to say when it is used first in a process
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (160, 120))
     for number in range(3):
         writer.write(np.full((120, 160, 3), grey + number, np.uint8))
@@ -59,6 +62,7 @@ def test_a_file_that_is_no_video_is_named_once_and_nothing_else_is_said(edge_rei
     assert outcome.err.startswith(
         f"error: video {text}: expected a video, this is none or it is cut"
     )
+    assert list(tmp_path.iterdir()) == [text]
 
 
 def test_a_video_that_is_indexed_again_says_that_it_stays_as_it_was(edge_reid, tmp_path):

@@ -184,3 +184,54 @@ def test_what_only_a_camera_table_may_have_is_told_so(tmp_path: Path, key: str) 
     wrong = with_value(short, (table,), {inner: "x"} if inner else [])
     (found,) = mistakes(tmp_path, wrong)
     assert found == f"{key}: unknown key; did you mean cameras.NAME.{key}?"
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (
+            {"web": {"listen": "0.0.0.0:8480"}},
+            [
+                "web.token_file: is missing, or a table [web.users.NAME]; ",
+                "web.cert_file: is missing; other hosts reach the page",
+            ],
+        ),
+        (
+            {"web": {"behind_proxy": True, "cert_file": "c"}},
+            [
+                "web.cert_file and web.key_file: should be set both or not at all",
+                "web.behind_proxy: should not be set with cert_file",
+                "web.token_file: is missing",
+            ],
+        ),
+        (
+            {"commands": {"allow": ["snapshot"], "threshold_min": 0.5, "threshold_max": 0.4}},
+            ["commands.snapshot_dir: is missing; ", "commands.threshold_min: should be less"],
+        ),
+        (
+            {
+                "cameras": {
+                    "gate": {"source": {"uri": "0", "detect_uri": "0", "login_file": "l"}},
+                }
+            },
+            [
+                "cameras.gate.source.detect_uri: should be set only as a URL",
+                "cameras.gate.source.login_file: should be set only with a URL",
+            ],
+        ),
+        (
+            {"mqtt": {}},
+            [
+                "gallery_sync.source: expected mqtt.url beside mqtt, got none; set it",
+                "update: expected mqtt.url, got none; ",
+            ],
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_told_all_at_once(
+    tmp_path: Path, table: Table, told: list[str]
+) -> None:
+    lines = mistakes(tmp_path, SOUND | table)
+    assert len(lines) == len(told)
+    for line, words in zip(lines, told, strict=True):
+        assert line.startswith(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -194,6 +195,24 @@ def test_debug_shows_the_traceback(edge_reid, tmp_path):
     )
     assert outcome.code == 1
     assert "Traceback" in outcome.err
+
+
+@pytest.mark.parametrize("verb", ["run", "sink"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_in_the_first_moments_ends_it_cleanly(tmp_path, start, verb, number, code):
+    """While it reads what is to be done, long before it does anything."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    given = {
+        "run": ("--config", pipe),
+        "sink": ("--site", "lab", "--to", "-", "--username", "sink", "--password-file", pipe),
+    }
+    process = start(verb, *given[verb])
+    with pipe.open("w"):  # it has opened its end
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

@@ -41,6 +41,9 @@ def times(picker: CropPicker, tracks: Sequence[tuple[float, Track]]) -> list[flo
 class TwiceAsLarge:
     """The stripes with twice the pixels, of which only the left half is there."""
 
+    def height_px(self, box: Box) -> float | None:
+        return 2 * box.height if box.x2 <= 320 else None
+
     def cut(self, box: Box) -> Image | None:
         if box.x2 > 320:
             return None

@@ -130,6 +130,34 @@ def test_who_may_be_mistaken_for_somebody_whose_looks_are_known_is_decided_with_
     assert decided.rows == {0, 1}
 
 
+def test_who_is_most_contested_is_asked_about_first() -> None:
+    clear, close = [[9.0, 5.0], [5.0, 9.0]], [[8.0, 7.5], [6.0, 8.0]]
+    ratios = np.full((4, 4), -99.0)
+    ratios[:2, :2], ratios[2:, 2:] = clear, close
+    asked = list[int]()
+
+    def told(_: int, column: int) -> float:
+        asked.append(column)
+        return 0.0
+
+    pair_by_likelihood(ratios, np.full(ratios.shape, True), told)
+    assert asked == [2, 2, 3, 3, 0, 0, 1, 1]
+
+
+def test_where_no_time_is_left_to_ask_places_decide_as_if_nobody_could_tell() -> None:
+    ratios = np.full((4, 4), -99.0)
+    ratios[:2, :2], ratios[2:, 2:] = [[9.0, 5.0], [5.0, 9.0]], [[8.0, 7.5], [6.0, 8.0]]
+
+    def told(row: int, column: int) -> float | None:
+        if column < 2:
+            return None
+        return -4.0 if row == column else 4.0
+
+    decided = pair_by_likelihood(ratios, np.full(ratios.shape, True), told)
+    assert decided.rows == {2, 3}
+    assert decided.pairs == ((2, 3), (3, 2))
+
+
 def test_nobody_is_decided_where_there_is_nobody() -> None:
     empty = np.zeros((0, 2))
     assert pair_by_likelihood(empty, empty > 0, lambda *_: 0.0).rows == frozenset()

@@ -202,6 +202,7 @@ def test_a_live_camera_says_how_often_and_how_late_it_is_looked_at() -> None:
         events_p95_ms=None,
         missed=7,
         crops_per_look=None,
+        uncompared=12,
         is_degraded=True,
     )
     report = CameraReport("running", looks=looks)
@@ -215,6 +216,7 @@ def test_a_live_camera_says_how_often_and_how_late_it_is_looked_at() -> None:
         "events_p95_ms": None,
         "missed": 7,
         "crops_per_look": None,
+        "uncompared": 12,
     }
 
 

@@ -68,7 +68,7 @@ def index(
     It may be stopped at any time: what is done is not done again.
     """
     from edge_reid.archive.archive_urls import create_archive
-    from edge_reid.archive.video_tracks import ModelChoice, opening_mistake
+    from edge_reid.archive.video_tracks import ModelChoice
     from edge_reid.cli.verb_progress import stages
     from edge_reid.core.config.vision_settings import runtime_name
 
@@ -76,8 +76,7 @@ def index(
     there = _ClusterOptions(cluster, ca_file, cert_file, key_file)
     there.check(processes)
     if there.url is None:  # before an archive is made that would be left behind, empty
-        mistakes = {job.path: opening_mistake(job.path) for job in jobs}
-        _check_any_read({path: why for path, why in mistakes.items() if why}, jobs)
+        _check_any_opens(jobs)
     choice = ModelChoice(*_models(out, model, detector), runtime_name(runtime))
     archive = create_archive(out, choice.identity)
     if there.url is None:
@@ -188,6 +187,18 @@ def _say(result: IndexingResult, jobs: Sequence[VideoJob], out: str) -> None:
 def _name_left_out(failed: Mapping[Path, str]) -> None:
     for path, reason in failed.items():
         typer.echo(f"left out {path}: {reason}", err=True)
+
+
+def _check_any_opens(jobs: Sequence[VideoJob]) -> None:
+    """As `_check_any_read`, before anything is done: one that opens is enough."""
+    from edge_reid.archive.video_tracks import opening_mistake
+
+    mistakes = dict[Path, str]()
+    for job in jobs:
+        mistakes[job.path] = opening_mistake(job.path)
+        if not mistakes[job.path]:
+            return
+    _check_any_read(mistakes, jobs)
 
 
 def _check_any_read(failed: Mapping[Path, str], jobs: Sequence[VideoJob]) -> None:

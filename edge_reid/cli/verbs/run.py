@@ -96,6 +96,7 @@ def run(
     from edge_reid.cli.fresh_start import FreshStart
     from edge_reid.cli.option_names import keys_of, options_named
     from edge_reid.cli.piped_config import PipedConfig, check_comes_again
+    from edge_reid.cli.piped_login import keep_piped_login
     from edge_reid.cli.run_log import errors_logged, log_run
     from edge_reid.core.config.settings_file import check_model_files, load_settings
     from edge_reid.core.errors import ModelChangeError
@@ -139,6 +140,7 @@ def run(
             return _with_gallerys_model(load())
 
         settings = load()
+        keep_piped_login(settings.mqtt)
         if settings.gallery_sync and not settings.models.names_embedding:
             when = "when a gallery of another embedding model comes"
             check_comes_again(config, when, "name models.embedding in it")

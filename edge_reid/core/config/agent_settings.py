@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from edge_reid.core.config.vision_settings import (
     TrackSettings,
 )
 from edge_reid.core.config.web_settings import WebSettings
-from edge_reid.core.validation_errors import as_lines
+from edge_reid.core.validation_errors import as_lines, as_sentences
 
 
 def agent_name(hostname: str) -> str:
@@ -119,24 +119,24 @@ class AgentSettings(Section):
 
     @model_validator(mode="after")
     def _sync_and_update_have_their_broker(self) -> AgentSettings:
+        if mistakes := list(self._mistakes()):
+            raise as_sentences(mistakes)
+        return self
+
+    def _mistakes(self) -> Iterator[str]:
         if self.gallery_sync and self.gallery_sync.source == "mqtt" and self.mqtt.url is None:
-            raise ValueError("gallery_sync.source: expected mqtt.url beside mqtt, got none; set it")
+            yield "gallery_sync.source: expected mqtt.url beside mqtt, got none; set it"
         if self.home_assistant.enabled and self.mqtt.url is None:
-            raise ValueError(
-                "home_assistant.enabled: expected mqtt.url beside it, got none; set it"
-            )
+            yield "home_assistant.enabled: expected mqtt.url beside it, got none; set it"
         if self.home_assistant.pictures and not self.home_assistant.enabled:
-            raise ValueError("home_assistant.pictures: expected enabled = true beside it; set it")
+            yield "home_assistant.pictures: expected enabled = true beside it; set it"
         if self.strangers and self.strangers.share and not self._has_tls_broker:
-            raise ValueError(
+            yield (
                 "strangers.share: expected mqtt.url with mqtts:// beside it, got "
                 f"{self.mqtt.url or 'none'}; devices know each other by their certificates"
             )
         if self.update and self.mqtt.url is None:
-            raise ValueError(
-                "update: expected mqtt.url, got none; heads of releases come from the broker"
-            )
-        return self
+            yield "update: expected mqtt.url, got none; heads of releases come from the broker"
 
     @property
     def _has_tls_broker(self) -> bool:

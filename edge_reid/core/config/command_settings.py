@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from edge_reid.core.config.section import Section
+from edge_reid.core.validation_errors import as_sentences
 
 CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold", "not-this-person"]
 
@@ -32,8 +34,12 @@ class CommandSettings(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> CommandSettings:
-        if "snapshot" in self.allow and self.snapshot_dir is None:
-            raise ValueError("snapshot_dir: is missing; snapshot needs a folder for its pictures")
-        if self.threshold_min >= self.threshold_max:
-            raise ValueError("threshold_min: should be less than threshold_max")
+        if mistakes := list(self._mistakes()):
+            raise as_sentences(mistakes)
         return self
+
+    def _mistakes(self) -> Iterator[str]:
+        if "snapshot" in self.allow and self.snapshot_dir is None:
+            yield "snapshot_dir: is missing; snapshot needs a folder for its pictures"
+        if self.threshold_min >= self.threshold_max:
+            yield "threshold_min: should be less than threshold_max"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from edge_reid.core.config.section import Seconds, Section
 from edge_reid.core.stream_url import has_login
+from edge_reid.core.validation_errors import as_sentences
 
 _MOST_DIGITS = 9
 """Of the index of a camera; one that is no `int` of C makes the decoder crash."""
@@ -74,21 +76,23 @@ class SourceSettings(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> SourceSettings:
+        if mistakes := list(self._mistakes()):
+            raise as_sentences(mistakes)
+        return self
+
+    def _mistakes(self) -> Iterator[str]:
         uris = [self.uri, *([self.detect_uri] if self.detect_uri else [])]
         if self.detect_uri and not all(map(_is_stream, uris)):
-            raise ValueError("detect_uri: should be set only as a URL, where uri is a URL too")
-        if self.detect_uri == self.uri:
-            raise ValueError("detect_uri: should be another stream than uri")
+            yield "detect_uri: should be set only as a URL, where uri is a URL too"
+        elif self.detect_uri == self.uri:
+            yield "detect_uri: should be another stream than uri"
         is_tls = all(uri.lower().startswith(("rtsps://", "https://")) for uri in uris)
         if (self.ca_file or self.tls_fingerprint) and not is_tls:
-            raise ValueError(
-                "ca_file, tls_fingerprint: should be set only with rtsps:// or https://"
-            )
+            yield "ca_file, tls_fingerprint: should be set only with rtsps:// or https://"
         if (self.ca_file or self.tls_fingerprint) and self.allow_redirects:
-            raise ValueError("allow_redirects: should not be set with ca_file or tls_fingerprint")
+            yield "allow_redirects: should not be set with ca_file or tls_fingerprint"
         if self.login_file and ("://" not in self.uri or any(map(has_login, uris))):
-            raise ValueError("login_file: should be set only with a URL that holds no login")
-        return self
+            yield "login_file: should be set only with a URL that holds no login"
 
     @property
     def detect_stream(self) -> SourceSettings:

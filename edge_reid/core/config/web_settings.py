@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from edge_reid.core.config.listener_settings import ListenerSettings, host_and_port
 from edge_reid.core.config.section import Name, Section
+from edge_reid.core.validation_errors import as_sentences
 
 WEB_LISTEN = "127.0.0.1:8480"
 """Where the page is, unless something else is said."""
@@ -70,17 +72,19 @@ class WebSettings(ListenerSettings):
 
     @model_validator(mode="after")
     def _asks_who_it_is(self) -> WebSettings:
+        if mistakes := list(self._mistakes()):
+            raise as_sentences(mistakes)
+        return self
+
+    def _mistakes(self) -> Iterator[str]:
         if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("cert_file, key_file: should be set both or not at all")
+            yield "cert_file, key_file: should be set both or not at all"
         if self.cert_file and self.behind_proxy:
-            raise ValueError("behind_proxy: should not be set with cert_file; one of them is TLS")
+            yield "behind_proxy: should not be set with cert_file; one of them is TLS"
         if self.is_open and (self.behind_proxy or not self.is_loopback):
-            raise ValueError(
-                "token_file: is missing, or a table [web.users.NAME]; others may reach the page"
-            )
-        if not (self.is_loopback or self.cert_file or self.behind_proxy):
-            raise ValueError(
+            yield "token_file: is missing, or a table [web.users.NAME]; others may reach the page"
+        if not (self.is_loopback or self.cert_file or self.key_file or self.behind_proxy):
+            yield (
                 "cert_file: is missing; other hosts reach the page, so set cert_file and key_file, "
                 "or behind_proxy where a proxy speaks TLS"
             )
-        return self
