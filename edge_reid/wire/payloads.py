@@ -90,7 +90,7 @@ StrangerName = Annotated[str, Field(pattern=STRANGER_PATTERN, max_length=64)]
 _SINCE_0_2: dict[str, Any] = {"x-since": "0.2.0"}
 _SINCE_0_5: dict[str, Any] = {"x-since": "0.5.0"}
 _SINCE_0_6: dict[str, Any] = {"x-since": "0.6.0"}
-_SINCE_0_12: dict[str, Any] = {"x-since": "0.12.0"}
+_SINCE_0_13: dict[str, Any] = {"x-since": "0.13.0"}
 """Of a field that an older edge-reid of the same schema does not send: it may be missing."""
 
 
@@ -320,7 +320,7 @@ class LookFigures(Payload):
     """Since the start: frames that were to be looked at when newer ones came."""
     crops_per_look: Count | None
     """So many people are embedded at most; null: all."""
-    uncompared: Count | None = Field(None, json_schema_extra=_SINCE_0_12)
+    uncompared: Count | None = Field(None, json_schema_extra=_SINCE_0_13)
     """Since the start: people near others who were not compared with tracks, as no time was
     left."""
 
