@@ -15,11 +15,27 @@ import typer
 
 from edge_reid.core.bundled_models import ModelKind, model_file, model_mistake, wanted_model
 from edge_reid.core.errors import UsageError
+from edge_reid.core.foreign_text import TYPED_MAX, shown
 
 DEFAULT_GALLERY = Path("gallery.db")
 DEFAULT_STRANGERS = Path("strangers.db")
 LARGEST_NUMBER = 2**63 - 1
 """That a database takes."""
+
+
+def storable(parameter: typer.CallbackParam, given: Any) -> Any:
+    """For the `callback` of an option that takes numbers of a database.
+
+    The option has no `max`, since a help text would show it with all its digits.
+    """
+    for number in given if isinstance(given, list | tuple) else [given]:
+        if number is not None and number > LARGEST_NUMBER:
+            raise UsageError(
+                f"{parameter.opts[0]}: expected a number less than or equal to {LARGEST_NUMBER}, "
+                f"got {shown(str(number), TYPED_MAX)}"
+            )
+    return given
+
 
 # Which site, camera, gallery, file of settings
 SiteOption = Annotated[str, typer.Option("--site", help="The site.")]
@@ -31,7 +47,9 @@ ConfigOption = Annotated[
 ]
 SiteFileOption = Annotated[Path, typer.Option("--config", help="The site's file, site.toml.")]
 GalleryOption = Annotated[Path, typer.Option("--gallery", "-g", help="The gallery's file.")]
-AnyGalleryOption = Annotated[Path | None, typer.Option("--gallery", "-g", help="A gallery's file.")]
+AnyGalleryOption = Annotated[
+    Path | None, typer.Option("--gallery", "-g", help="The gallery's file. [default: none]")
+]
 StrangersOption = Annotated[
     Path,
     typer.Option("--strangers", metavar="FILE", help="The device's file of unknown people."),
@@ -40,8 +58,8 @@ TemplateOption = Annotated[
     list[int] | None,
     typer.Option(
         metavar="NUMBER",
-        max=LARGEST_NUMBER,
-        help="Only this one, as `gallery show` has it. Repeatable.",
+        callback=storable,
+        help="Only the template of this number in `gallery show`. Repeatable.",
     ),
 ]
 
@@ -102,7 +120,9 @@ DetectorOption = Annotated[
         callback=shipped_by_name("detector"),
     ),
 ]
-RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, litert or tflite-runtime.")]
+RuntimeOption = Annotated[
+    str, typer.Option("--runtime", help="What runs the models: auto, litert or tflite-runtime.")
+]
 ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads for inference.")]
 TargetFpirOption = Annotated[
     float | None,
@@ -117,11 +137,12 @@ BoxOption = Annotated[
     str | None,
     typer.Option(
         metavar="NUMBER",
-        help="Which person of the photo: a number, as told without it; or x1,y1,x2,y2 in pixels.",
+        help="Which person of the photo: a number, which a try without --box shows; or "
+        "x1,y1,x2,y2 in pixels.",
     ),
 ]
 LargestOption = Annotated[
-    bool, typer.Option("--largest", help="Of several people take the most prominent.")
+    bool, typer.Option("--largest", help="Of several people in a photo take the most prominent.")
 ]
 
 # Keys

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.errors import PhotoError
@@ -32,7 +32,15 @@ from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.template_conflicts import find_conflicts, same_photos
 from edge_reid.vision.photo import Photo
-from edge_reid.vision.unclear_photo import CrowdedPhotoError, choice_of_person
+from edge_reid.vision.unclear_photo import (
+    CrowdedPhotoError,
+    EmptyPhotoError,
+    UnclearPhotoError,
+    choice_of_person,
+    other_photos,
+)
+
+_Unclear = TypeVar("_Unclear", bound=UnclearPhotoError)
 
 
 class RefusedPhotosError(PhotoError):
@@ -40,32 +48,44 @@ class RefusedPhotosError(PhotoError):
 
     def __init__(self, mistakes: Sequence[PhotoError]) -> None:
         self.mistakes = tuple(mistakes)
-        super().__init__(f"nobody was enrolled: {'; '.join([*self._photos, *self._crowds])}")
+        super().__init__(f"nobody was enrolled: {'; '.join([*self._photos, *self._remedies])}")
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Of several photos a line each; what to do about crowded ones comes once, at the end."""
+        """Of several photos a line each; what several of them have in common comes at the end."""
         if len(self.mistakes) == 1:
             return (str(self),)
         heading = f"nobody was enrolled: {len(self.mistakes)} photos give no template"
-        return (heading, *(f"  - {photo}" for photo in self._photos), *self._crowds)
+        return (heading, *(f"  - {photo}" for photo in self._photos), *self._remedies)
 
     @property
     def _photos(self) -> tuple[str, ...]:
+        """What is wrong with each; also what to do, unless that is said once for several."""
+        shared = (*self._shared(CrowdedPhotoError), *self._shared(EmptyPhotoError))
         return tuple(
             mistake.seen
-            if self._crowds and isinstance(mistake, CrowdedPhotoError)
+            if isinstance(mistake, UnclearPhotoError) and mistake in shared
             else str(mistake)
             for mistake in self.mistakes
         )
 
     @property
-    def _crowds(self) -> tuple[str, ...]:
-        """What to do about several photos that show several people; else each says it itself."""
-        crowded = [each for each in self.mistakes if isinstance(each, CrowdedPhotoError)]
-        if len(crowded) <= 1:
-            return ()
-        return (f"{len(crowded)} photos show several people: {choice_of_person(crowded)}",)
+    def _remedies(self) -> tuple[str, ...]:
+        """What to do about several crowded photos, and about several that show nobody."""
+        crowded, empty = self._shared(CrowdedPhotoError), self._shared(EmptyPhotoError)
+        remedies = []
+        if crowded:
+            remedies.append(
+                f"{len(crowded)} photos show several people: {choice_of_person(crowded)}"
+            )
+        if empty:
+            remedies.append(other_photos(empty))
+        return tuple(remedies)
+
+    def _shared(self, kind: type[_Unclear]) -> list[_Unclear]:
+        """The mistakes of a kind, if there are several."""
+        found = [mistake for mistake in self.mistakes if isinstance(mistake, kind)]
+        return found if len(found) > 1 else []
 
 
 class SkipReason(Enum):
@@ -107,11 +127,18 @@ class PhotoConflict:
 
     @property
     def message(self) -> str:
-        """What it means, and what to do."""
+        """What it means, and what to do on a command line."""
+        if self.similarity is None:
+            return f"{self.what}; `edge-reid gallery doctor` says how to remove either"
+        return self.what
+
+    @property
+    def what(self) -> str:
+        """What it means."""
         if self.similarity is None:
             return (
                 f"{self.path} is the very photo that {self.other} is enrolled with, so one of the "
-                "two names is wrong; `edge-reid gallery doctor` says how to remove either"
+                "two names is wrong"
             )
         if self.own_similarity is None:
             other = f"{self.other} ({self.similarity:.2f})"

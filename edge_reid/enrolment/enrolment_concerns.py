@@ -25,7 +25,7 @@ def concerns_about(
         GalleryError: the gallery cannot be read.
     """
     bars = bars_for(store.templates(), manifest)
-    words = [conflict.message for conflict in enrolment.conflicts]
+    words = [conflict.what for conflict in enrolment.conflicts]
     for identity, photos in enrolment.enrolled.items():
         before = () if enrolment.replaces else store.templates(identity)
         words += _words_of_doctor(before, photos, bars)

@@ -108,10 +108,11 @@ class StrangerStore(ClosedAfterUse):
         store.purge(time.time(), shrink=True)
         if gone:
             _log.warning(
-                "strangers %s: the %d unknown people of embedding model %s are forgotten, as "
-                "nobody can be compared with them by %s",
+                "strangers %s: %d unknown %s of embedding model %s forgotten, as nobody can be "
+                "compared with them by %s",
                 path,
                 gone,
+                "person" if gone == 1 else "people",
                 model_in_words(before[0]),
                 model_in_words(model_id),
             )

@@ -23,6 +23,7 @@ class UnclearPhotoError(PhotoError):
 
     def __init__(self, what: str, remedy: str, whom: str = "") -> None:
         self.what = what
+        """What was expected, and what came."""
         self.seen = f"{what}: {whom}" if whom else what
         """The same, with the people whom a command line may choose from."""
         super().__init__(f"{self.seen}; {remedy}")
@@ -83,6 +84,14 @@ class CrowdedPhotoError(UnclearPhotoError):
     def _listed(self) -> str:
         people = enumerate(self.boxes, start=1)
         return "; ".join(f"{number} at {box_text(box)}" for number, box in people)
+
+
+def other_photos(empty: Sequence[EmptyPhotoError]) -> str:
+    """What to do on a command line about these photos, which show nobody; at least two."""
+    return (
+        f"{len(empty)} photos show nobody: take other photos, or give them one by one with "
+        "--box x1,y1,x2,y2"
+    )
 
 
 def choice_of_person(crowded: Sequence[CrowdedPhotoError]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +53,10 @@ def test_what_was_expected_is_said_in_a_short_line(
     assert outcome.code == 2
     assert outcome.complaint.startswith(f"error: {line}")
     assert len(outcome.complaint) < 300
+
+
+@pytest.mark.parametrize("verb", ["gallery remove", "gallery restore", "gallery doctor", "hits"])
+def test_a_help_text_shows_no_largest_number(edge_reid: Callable[..., Outcome], verb: str) -> None:
+    help_text = edge_reid(*verb.split(), "--help")
+    assert help_text.code == 0
+    assert not re.search(r"\d{9}", help_text.out)

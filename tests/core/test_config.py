@@ -174,6 +174,18 @@ def test_what_is_often_no_toml_says_what_to_do(tmp_path: Path, line: str, remedy
     assert re.search(r"is not TOML: .* \(at line 1, column \d+\)" + remedy + "$", str(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("[cameras.gate]\n[cameras.gate]\n", "; a heading stands once: give each table a name of"),
+        ('site = "a"\nsite = "b"\n', "; a key stands once in its table"),
+    ],
+)
+def test_what_stands_twice_says_what_to_do(tmp_path: Path, text: str, remedy: str):
+    with pytest.raises(ConfigError, match=re.escape(remedy)):
+        load_settings(write(tmp_path, text), {})
+
+
 def test_no_command_is_taken_unless_it_is_named(tmp_path: Path):
     assert load_settings(write(tmp_path, GOOD), {}).commands.allow == ()
     text = GOOD + '[commands]\nallow = ["snapshot"]\nsnapshot_dir = "pictures"\n'

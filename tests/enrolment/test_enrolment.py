@@ -18,6 +18,7 @@ from edge_reid.enrolment.enrolment import (
     EnrolledPhoto,
     PhotoConflict,
     PhotoOutcome,
+    RefusedPhotosError,
     SkippedPhoto,
     SkipReason,
     prepare_enrolment,
@@ -111,6 +112,23 @@ def test_bad_photos_are_named_all_at_once_and_nobody_is_enrolled(
         prepare_enrolment({RED: [torn, photos[RED][0], Path("gone.png")]}, embedder, store)
 
 
+def test_what_to_do_about_photos_of_nobody_is_said_once(
+    embedder: PhotoEmbedder, store: GalleryStore
+) -> None:
+    walls = [
+        photo_of_image(f"wall {shade}", np.full((240, 320, 3), shade, np.uint8))
+        for shade in (90, 120, 150)
+    ]
+    with pytest.raises(RefusedPhotosError) as refused:
+        prepare_enrolment({RED: walls}, embedder, store)
+    assert refused.value.lines == (
+        "nobody was enrolled: 3 photos give no template",
+        *(f"  - photo {wall.path}: expected a person, got nobody" for wall in walls),
+        "3 photos show nobody: take other photos, or give them one by one with --box x1,y1,x2,y2",
+    )
+    assert str(refused.value).count("--box") == 1
+
+
 def test_an_upload_and_a_crop_in_memory_are_photos_like_files(
     photos: dict[str, list[Path]], embedder: PhotoEmbedder, store: GalleryStore
 ) -> None:
@@ -155,7 +173,9 @@ def test_the_doctor_speaks_before_anything_is_stored(
     stray = photos[BOMBER][0]
     far, *_ = words({RED: [stray]})
     assert far.startswith(f"{stray}: far from its own: similarity to the nearest of its own")
-    assert f"{photos[RED][0]} is the very photo" in words({BOMBER: photos[RED][:1]})[0]
+    (doubled, *_) = words({BOMBER: photos[RED][:1]})
+    assert doubled.startswith(f"{photos[RED][0]} is the very photo")
+    assert "edge-reid" not in doubled, "whoever decides on a page has no command line"
     assert len(store.templates()) == len(photos[RED])
 
 

@@ -249,7 +249,7 @@ class TestAnotherModel:
         with opened(path, OTHER_MODEL) as store, opened(path, OTHER_MODEL):
             assert names(store) == []
         (line,) = [it.getMessage() for it in caplog.records]
-        assert "the 1 unknown people of embedding model" in line
+        assert "1 unknown person of embedding model" in line
 
     def test_nothing_of_the_old_model_gets_in_or_is_compared(self, overtaken, path):
         store, name = overtaken

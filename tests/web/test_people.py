@@ -174,6 +174,8 @@ def what_speaks_against_it_is_said_before(
     assert asked.status == 200
     assert "is the very photo that &lt;img src=x" in asked.body
     assert "far from its own: similarity to the nearest of its own" in asked.body
+    assert "gallery doctor" not in asked.body, "which nobody can run on the page"
+    assert "move or remove it there first" in asked.body
     assert version_of(gallery) == before, "nothing is stored before somebody says so"
     ticket = asked.body.split('name="ticket" value="')[1].split('"')[0]
     assert client.post("/enrol/confirm", ticket="guessed").status == 409

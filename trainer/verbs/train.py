@@ -55,12 +55,18 @@ def train(
             help="Input height x width, in pixels. [default: that of --start, else 192x96]"
         ),
     ] = None,
-    epochs: Annotated[float, typer.Option(help="Epochs after the frozen one.")] = 10,
-    minutes: Annotated[float | None, typer.Option(help="End training after about this.")] = None,
+    epochs: Annotated[
+        float,
+        typer.Option(help="Epochs in which the base learns too, after one in which it is frozen."),
+    ] = 10,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="End training after about so many minutes. [default: no limit]"),
+    ] = None,
     hold_out: Annotated[
         int | None,
         typer.Option(
-            help="Identities of the first folder kept aside to validate on; default: a fifth."
+            help="Identities of the first folder kept aside to validate on. [default: a fifth]"
         ),
     ] = None,
     precision: Annotated[

@@ -47,7 +47,6 @@ def init(
     )
 
 
-@gallery.command("export")
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON-lines file to write.")],
     path: GalleryOption = DEFAULT_GALLERY,
@@ -66,7 +65,6 @@ def export(
     typer.echo(f"{file}: {count(templates, 'template')}{left_out}")
 
 
-@gallery.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `gallery export` wrote.")],
     path: GalleryOption = DEFAULT_GALLERY,
@@ -106,6 +104,8 @@ gallery.command("restore")(restore)
 gallery.command("merge")(merge)
 gallery.command("strangers")(strangers)
 gallery.command("promote")(promote)
+gallery.command("export")(export)
+gallery.command("import")(import_)
 gallery.command("publish")(publish)
 gallery.command("status")(status)
 gallery.command("rollback")(rollback)

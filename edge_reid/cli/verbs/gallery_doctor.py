@@ -11,11 +11,11 @@ import typer
 
 from edge_reid.cli.options import (
     DEFAULT_GALLERY,
-    LARGEST_NUMBER,
     GalleryModelOption,
     GalleryOption,
     JsonArrayOption,
     TargetFpirOption,
+    storable,
 )
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def doctor(
         list[int] | None,
         typer.Option(
             metavar="TEMPLATE",
-            max=LARGEST_NUMBER,
-            help="With --fix: of them only this one. Repeatable.",
+            callback=storable,
+            help="With --fix: only the template of this number. Repeatable.",
         ),
     ] = None,
     target_fpir: TargetFpirOption = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_reid.cli.options import LARGEST_NUMBER, JsonLinesOption, OnlySiteOption
+from edge_reid.cli.options import JsonLinesOption, OnlySiteOption, storable
 
 if TYPE_CHECKING:
     from edge_reid.consumers.event_query import EventQuery
@@ -29,11 +29,12 @@ def hits(
     site: OnlySiteOption = None,
     camera: Annotated[str | None, typer.Option(help="Only this camera. [default: all]")] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="2026-03-01T12:00 (UTC), or 2h ago: 2h.")
+        str | None,
+        typer.Option(metavar="TIME", help="From when on: 2026-03-01T12:00 (UTC), or 2h ago: 2h."),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Likewise.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Until when, likewise.")] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=LARGEST_NUMBER, help="The newest so many.")
+        int, typer.Option(min=1, callback=storable, help="Only the newest so many.")
     ] = 100,
     unknowns: Annotated[
         bool, typer.Option("--all", help="Also tracks that show nobody enrolled.")

@@ -41,10 +41,13 @@ def index(
     ] = None,
     start_time: Annotated[
         str | None,
-        typer.Option(help="Time of the first frame, of one video. [default: by its name]"),
+        typer.Option(
+            help="Time of the first frame, of one video, RFC 3339. [default: by its name]"
+        ),
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="At once. [default: as many as there are cores]")
+        int | None,
+        typer.Option(min=1, help="Videos at once. [default: as many as there are cores]"),
     ] = None,
     cluster: Annotated[
         str | None,

@@ -44,8 +44,12 @@ def run(
         ),
     ] = None,
     gallery: AnyGalleryOption = None,
-    site: Annotated[str | None, typer.Option(help="Topic level: the site.")] = None,
-    camera: Annotated[str | None, typer.Option(help="Topic level: the camera.")] = None,
+    site: Annotated[
+        str | None, typer.Option(help="The site, such as lab: a level of every topic.")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="The camera, such as gate: a level of every topic.")
+    ] = None,
     agent: Annotated[
         str | None, typer.Option(help="This agent's name. [default: host name and camera]")
     ] = None,
@@ -70,8 +74,14 @@ def run(
     ] = None,
     detector: DetectorOption = None,
     model: GalleryModelOption = None,
-    runtime: Annotated[str | None, typer.Option(help="auto, litert or tflite-runtime.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads for inference.")] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="What runs the models: auto, litert or tflite-runtime. [default: auto]"),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads for inference. [default: one per fast core, a few at most]"),
+    ] = None,
     target_fpir: TargetFpirOption = None,
     web: Annotated[
         str | None,

@@ -27,7 +27,10 @@ def score(
             "postgresql://user@host/database.",
         ),
     ],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Who was in view when: JSON.")],
+    truth: Annotated[
+        Path,
+        typer.Argument(metavar="TRUTH", help="Labels made by eye, who was in view when: JSON."),
+    ],
     gallery: AnyGalleryOption = None,
     camera: Annotated[
         str | None, typer.Option(help="Whose events, where there are several cameras.")

@@ -27,6 +27,8 @@ _TOML_REMEDIES = {
     "Invalid value": "; write text in quotes, and true and false in small letters",
     "Invalid hex value": "; in double quotes write a backslash twice",
     "Unescaped '\\'": "; in double quotes write a backslash twice",
+    "Cannot declare": "; a heading stands once: give each table a name of its own",
+    "Cannot overwrite": "; a key stands once in its table",
 }
 """What to do, by what the parser complains of."""
 
