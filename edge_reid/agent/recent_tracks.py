@@ -23,6 +23,8 @@ _REACH_PER_S = 1.5
 """Box heights per second on top: walkers make 0.7 or so."""
 _TELLING_S = 3.0
 """After a track has begun, it mostly has crops enough to tell what it continues."""
+_SLOWLY_TOLD_S = 60.0
+"""The same at a camera that is looked at too seldom for that. Nobody waits for longer."""
 _HEIGHT_RATIO = 1.6
 """Of the taller box to the other one."""
 
@@ -37,7 +39,8 @@ class RecentTracks:
     def remember(self, past: PastTrack) -> None:
         """Keep a track that has ended, unless it walked out of the picture."""
         if past.crops and not past.track.is_leaving and self.memory_s > 0:
-            self._ended.append(past)
+            # by `predecessor` none would go where no track has crops enough for it to be asked
+            self._ended = [*self._since(past.track.last_seen_utc_s - _SLOWLY_TOLD_S), past]
 
     def forget(self, past: PastTrack) -> None:
         """A track continues it: no other one will."""
@@ -55,10 +58,15 @@ class RecentTracks:
 
     def awaited(self, now_utc_s: float) -> tuple[PastTrack, ...]:
         """Those that a track may continue which is already there, or comes in time."""
-        longest_s = self.memory_s + _TELLING_S if self.memory_s > 0 else 0.0
-        return tuple(
-            past for past in self._ended if now_utc_s - past.track.last_seen_utc_s <= longest_s
-        )
+        return tuple(self._since(now_utc_s - _TELLING_S))
+
+    def _since(self, first_utc_s: float) -> list[PastTrack]:
+        """Those that a track may continue whose first crop is of then or later."""
+        return [
+            past
+            for past in self._ended
+            if first_utc_s - past.track.last_seen_utc_s <= self.memory_s
+        ]
 
     def predecessor(
         self, crops: Sequence[EmbeddedCrop], absent: Iterable[PastTrack], policy: MatchPolicy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from edge_reid.agent.policy import MatchPolicy
 from edge_reid.agent.track_decisions import TrackDecisions
-from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack, TrackReport
+from edge_reid.agent.track_state import EmbeddedCrop, EndedTrack, PastTrack, TrackReport
 from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.geometry import Box
 from edge_reid.core.types import Embedding, GallerySnapshot, HitType, Known, Track, Unknown
@@ -241,3 +242,15 @@ def test_nothing_is_continued_over_a_break_or_when_it_is_off() -> None:
             street.decisions.forget_recent()
         street.see(2, ZOE, x=210)
         assert street.news()[-1] == (NEW, 2, None, None)
+
+
+def test_tracks_that_nobody_continued_in_time_are_let_go() -> None:
+    """Also at a camera that is looked at so seldom that no track has crops enough to be told."""
+    street = Street()
+    for number in range(1, 301):
+        street.see(number, ZOE, x=100.0, times=MIN_CROPS - 1)
+        street.end(number)
+        street.now_s += 5.0
+    kept = [each.visit for each in gc.get_objects() if isinstance(each, PastTrack)]
+    assert sorted(kept) == list(range(301 - len(kept), 301)), "the newest"
+    assert len(kept) < 20
