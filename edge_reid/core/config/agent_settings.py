@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from edge_reid.core.camera_mistakes import form_mistakes, likeness_mistakes
 from edge_reid.core.config.broker_settings import (
@@ -30,7 +30,7 @@ from edge_reid.core.config.vision_settings import (
     TrackSettings,
 )
 from edge_reid.core.config.web_settings import WebSettings
-from edge_reid.core.validation_errors import as_lines, as_sentences
+from edge_reid.core.validation_errors import as_lines
 
 
 def agent_name(hostname: str) -> str:
@@ -116,12 +116,6 @@ class AgentSettings(Section):
             raise as_lines(mistakes)
         whole = tables or {camera: CameraSettings(source=source)}
         return {name: _completed(table, given) for name, table in whole.items()}
-
-    @model_validator(mode="after")
-    def _sync_and_update_have_their_broker(self) -> AgentSettings:
-        if mistakes := list(self._mistakes()):
-            raise as_sentences(mistakes)
-        return self
 
     def _mistakes(self) -> Iterator[str]:
         if self.gallery_sync and self.gallery_sync.source == "mqtt" and self.mqtt.url is None:

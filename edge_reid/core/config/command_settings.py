@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from edge_reid.core.config.section import Section
-from edge_reid.core.validation_errors import as_sentences
 
 CommandName = Literal["snapshot", "reload", "sync-now", "set-threshold", "not-this-person"]
 
@@ -31,12 +30,6 @@ class CommandSettings(Section):
     """Beyond it the oldest pictures are deleted."""
     snapshot_max_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
     """Size of all pictures; beyond it the oldest are deleted."""
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> CommandSettings:
-        if mistakes := list(self._mistakes()):
-            raise as_sentences(mistakes)
-        return self
 
     def _mistakes(self) -> Iterator[str]:
         if "snapshot" in self.allow and self.snapshot_dir is None:

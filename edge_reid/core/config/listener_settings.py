@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 
 from edge_reid.core.config.section import Seconds, Section
 
@@ -62,10 +63,6 @@ class MetricsSettings(ListenerSettings):
     """The agent is not alive, as `/healthz` says, when its loop over the frames has not come round
     for this long."""
 
-    @model_validator(mode="after")
-    def _asks_who_it_is(self) -> MetricsSettings:
+    def _mistakes(self) -> Iterator[str]:
         if not self.is_loopback and self.token_file is None:
-            raise ValueError(
-                "token_file: is missing; listen is an address that other hosts may reach"
-            )
-        return self
+            yield "token_file: is missing; listen is an address that other hosts may reach"

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from edge_reid.core.names import NAME_PATTERN
+from edge_reid.core.validation_errors import as_sentences
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -43,3 +52,15 @@ class Section(BaseModel):
             remedy = "write one" if field.is_required() else "write one, or leave the key out"
             raise ValueError(f"expected a name or a path, got an empty text; {remedy}")
         return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Section:
+        if mistakes := list(self._mistakes()):
+            raise as_sentences(mistakes)
+        return self
+
+    def _mistakes(self) -> Iterator[str]:
+        """What keys that are right by themselves make wrong together, each beginning with its keys
+        as they are in this table. All are told at once.
+        """
+        yield from ()

@@ -8,11 +8,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from edge_reid.core.config.section import Seconds, Section
 from edge_reid.core.stream_url import has_login
-from edge_reid.core.validation_errors import as_sentences
 
 _MOST_DIGITS = 9
 """Of the index of a camera; one that is no `int` of C makes the decoder crash."""
@@ -73,12 +72,6 @@ class SourceSettings(Section):
     allow_redirects: bool = False
     """Follow redirects to other hosts, and playlists. The camera's certificate is then not
     verified."""
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> SourceSettings:
-        if mistakes := list(self._mistakes()):
-            raise as_sentences(mistakes)
-        return self
 
     def _mistakes(self) -> Iterator[str]:
         uris = [self.uri, *([self.detect_uri] if self.detect_uri else [])]

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from edge_reid.core.config.listener_settings import ListenerSettings, host_and_port
 from edge_reid.core.config.section import Name, Section
-from edge_reid.core.validation_errors import as_sentences
 
 WEB_LISTEN = "127.0.0.1:8480"
 """Where the page is, unless something else is said."""
@@ -69,12 +68,6 @@ class WebSettings(ListenerSettings):
     def is_open(self) -> bool:
         """Whether nobody logs in."""
         return self.token_file is None and not self.users
-
-    @model_validator(mode="after")
-    def _asks_who_it_is(self) -> WebSettings:
-        if mistakes := list(self._mistakes()):
-            raise as_sentences(mistakes)
-        return self
 
     def _mistakes(self) -> Iterator[str]:
         if bool(self.cert_file) != bool(self.key_file):
