@@ -18,7 +18,10 @@ from support.postgres import Postgres, pgvector_folder, postgres_folder
 from support.requirements import absent
 from support.temp_root import choose_temp_root
 
+from edge_reid.core.opencv import quiet_opencv
 from edge_reid.vision.runtime import available_runtimes
+
+quiet_opencv()  # FFmpeg asks once in a process, and a test may open a clip before any of our code
 
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")

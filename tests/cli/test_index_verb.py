@@ -7,12 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_reid.core.opencv import quiet_opencv
-
 
 def a_video(path: Path, grey: int) -> Path:
     path.parent.mkdir(exist_ok=True)
-    quiet_opencv()  # FFmpeg asks how much to say when it is used first in a process
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (160, 120))
     for number in range(3):
         writer.write(np.full((120, 160, 3), grey + number, np.uint8))

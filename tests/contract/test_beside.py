@@ -101,8 +101,11 @@ def test_neither_has_a_terminal_to_wait_for(commands: tuple[str, str]) -> None:
 
 
 def sleeper(started: Path) -> str:
-    """A command that sleeps in a process of its own, whose number it writes once that is there."""
-    return f"sleep 600 & echo $! > {started}.part; mv {started}.part {started}; wait"
+    """A command that sleeps in a process of its own, whose number it writes once that is there.
+
+    It is written behind the shell: one that waits for `mv` passes over an interrupt.
+    """
+    return f"sleep 600 & echo $! > {started}.part; mv {started}.part {started} & wait"
 
 
 def is_alive(process: int) -> bool:
