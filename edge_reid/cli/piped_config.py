@@ -51,8 +51,7 @@ class PipedConfig:
         if descriptor is None:
             return None
         try:
-            with open(descriptor, "rb", closefd=False) as pipe:
-                body = pipe.read(MOST_BYTES + 1)
+            body = drained(descriptor)
         except OSError as error:
             raise ConfigError(str(config), [f"cannot be read: {error.strerror}"]) from error
         if len(body) > MOST_BYTES:
@@ -74,6 +73,16 @@ class PipedConfig:
         os.dup2(reading, self._descriptor)
         os.close(reading)
         fill(writing, self._body)
+
+
+def drained(descriptor: int) -> bytes:
+    """What comes through a pipe that stays open, to its end or to one byte more than `MOST_BYTES`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(descriptor, "rb", closefd=False) as pipe:
+        return pipe.read(MOST_BYTES + 1)
 
 
 def fill(pipe: int, body: bytes) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge_reid.cli.piped_config import MOST_BYTES, is_named_pipe, read_once_descriptor
+from edge_reid.cli.piped_config import MOST_BYTES, drained, is_named_pipe, read_once_descriptor
 from edge_reid.core.config.broker_settings import MqttSettings
 from edge_reid.core.errors import ConfigError
 
@@ -45,8 +45,7 @@ def _keep(path: Path) -> str | None:
     if sys.platform != "linux":
         return f"expected a file, as it is read again, got a pipe, {path}; write it into one"
     try:
-        with open(descriptor, "rb", closefd=False) as pipe:
-            body = pipe.read(MOST_BYTES + 1)
+        body = drained(descriptor)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     if len(body) > MOST_BYTES:

@@ -26,6 +26,10 @@ Vector: TypeAlias = NDArray[np.float32]
 Vectors: TypeAlias = NDArray[np.float32]
 """(N, D) float32, rows of unit L2 norm."""
 
+END_UTC_S = 1e11
+"""Unix seconds that every time from elsewhere is to be before: in 5138, which all calendars
+still show."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

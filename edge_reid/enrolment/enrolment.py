@@ -33,11 +33,11 @@ from edge_reid.matching.gallery_thresholds import GalleryThresholds
 from edge_reid.matching.template_conflicts import find_conflicts, same_photos
 from edge_reid.vision.photo import Photo
 from edge_reid.vision.unclear_photo import (
+    OTHER_PHOTOS,
     CrowdedPhotoError,
     EmptyPhotoError,
     UnclearPhotoError,
     choice_of_person,
-    other_photos,
 )
 
 _Unclear = TypeVar("_Unclear", bound=UnclearPhotoError)
@@ -79,7 +79,7 @@ class RefusedPhotosError(PhotoError):
                 f"{len(crowded)} photos show several people: {choice_of_person(crowded)}"
             )
         if empty:
-            remedies.append(other_photos(empty))
+            remedies.append(f"{len(empty)} photos show nobody: {OTHER_PHOTOS}")
         return tuple(remedies)
 
     def _shared(self, kind: type[_Unclear]) -> list[_Unclear]:

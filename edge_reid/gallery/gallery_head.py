@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge_reid.core.config.section import Name
 from edge_reid.core.errors import SnapshotError
 from edge_reid.core.manifest import model_in_words
+from edge_reid.core.types import END_UTC_S
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.signing import envelope as seals
 from edge_reid.signing.blobs import MAX_BLOB_BYTES, MAX_HEAD_BYTES, BlobRef
@@ -57,7 +58,7 @@ class Head(BaseModel):
     """Size of all blobs."""
     identities: Count
     templates: Count
-    created_utc_s: Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
+    created_utc_s: Annotated[float, Field(ge=0, lt=END_UTC_S, allow_inf_nan=False)]
     """Time of publication."""
     key_id: str
 

@@ -8,13 +8,11 @@ import numpy as np
 
 from edge_reid.core.anonymous_names import resembles_stranger
 from edge_reid.core.errors import GalleryError, ModelMismatchError
-from edge_reid.core.types import Template
+from edge_reid.core.types import END_UTC_S, Template
 from edge_reid.gallery.identity import identity_name
 from edge_reid.matching.vectors import are_unit
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_END_UTC_S = 1e11
-"""As of a published head: later times than the year 9999 no calendar shows."""
 
 
 def check_name(identity: str) -> None:
@@ -51,7 +49,7 @@ def check_template(template: Template, model_id: str, dimension: int) -> None:
         raise GalleryError(f"{where}: expected a quality of 0 to 1, got {template.quality:.4g}")
     if not _SHA256.fullmatch(template.source_sha256):
         raise GalleryError(f"{where}: expected a hex SHA-256, got {template.source_sha256!r:.40}")
-    if not 0.0 <= template.created_utc_s < _END_UTC_S:
+    if not 0.0 <= template.created_utc_s < END_UTC_S:
         raise GalleryError(
             f"{where}: expected a time of this age in Unix seconds, "
             f"got {template.created_utc_s:.6g}"

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from edge_reid.core.config.section import Name
 from edge_reid.core.errors import BundleError
+from edge_reid.core.types import END_UTC_S
 from edge_reid.core.validation_errors import describe_mistakes
 from edge_reid.release.bundle_manifest import (
     CONFIG,
@@ -63,7 +64,7 @@ class ReleaseHead(SignedRecord):
     """In their order; devices of none come last."""
     soak_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """So long every device of a group must have run it well before the next group begins."""
-    created_utc_s: Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
+    created_utc_s: Annotated[float, Field(ge=0, lt=END_UTC_S, allow_inf_nan=False)]
     key_id: str
 
     @model_validator(mode="after")

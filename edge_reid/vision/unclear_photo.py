@@ -11,6 +11,9 @@ from pathlib import Path
 from edge_reid.core.errors import PhotoError
 from edge_reid.core.geometry import Box
 
+OTHER_PHOTOS = "take other photos, or give them one by one with --box x1,y1,x2,y2"
+"""What to do on a command line about several photos that show nobody."""
+
 
 class UnclearPhotoError(PhotoError):
     """It is not clear whom a photo is to show.
@@ -84,14 +87,6 @@ class CrowdedPhotoError(UnclearPhotoError):
     def _listed(self) -> str:
         people = enumerate(self.boxes, start=1)
         return "; ".join(f"{number} at {box_text(box)}" for number, box in people)
-
-
-def other_photos(empty: Sequence[EmptyPhotoError]) -> str:
-    """What to do on a command line about these photos, which show nobody; at least two."""
-    return (
-        f"{len(empty)} photos show nobody: take other photos, or give them one by one with "
-        "--box x1,y1,x2,y2"
-    )
 
 
 def choice_of_person(crowded: Sequence[CrowdedPhotoError]) -> str:
