@@ -1,3 +1,3 @@
 """edge-reid: person re-identification that runs on the camera device."""
 
-__version__ = "0.13.0"
+__version__ = "0.14.0"

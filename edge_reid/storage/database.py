@@ -22,8 +22,8 @@ ROOM_BYTES = 1 << 16
 
 _DAMAGE = (
     *("malformed", "corrupt", "not a database", "unsupported file format", "Could not decode"),
-    *("no such", "already exists", "too big", "constraint", "foreign key mismatch"),
-    *("datatype mismatch", "syntax error"),
+    *("no such", "unknown function", "already exists", "too big", "constraint"),
+    *("foreign key mismatch", "datatype mismatch", "syntax error"),
 )
 """What SQLite says of a file that is broken: our own statements are right."""
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.bit_flips import HEAD_BYTES, chosen_bits, each_flipped
+from support.bit_flips import FIRST_PAGE_BYTES, HEAD_BYTES, chosen_bits, each_flipped
 from support.gallery_examples import DIMENSION, MODEL, template
 from support.gallery_publisher import Workshop
 from support.stranger_examples import visit
@@ -93,10 +93,11 @@ def test_a_replica_is_made_whole_from_its_source(tmp_path: Path, share: dict[str
             replica.purge(keep_s=0, now_utc_s=2e9)
             erased = replica.erased
         bits = chosen_bits(path.stat().st_size, **share)
-        kept = 0
+        kept = []
         for bit in each_flipped(path, bits):
             with Replica.open(path) as replica:
-                kept += replica.in_force is not None
+                if bit >= FIRST_PAGE_BYTES * 8:
+                    kept.append(replica.in_force is not None)
                 assert replica.highest <= workshop.store.version, bit
                 assert taken(workshop, replica) == whole, bit
                 assert replica.erased == erased, bit
@@ -105,7 +106,8 @@ def test_a_replica_is_made_whole_from_its_source(tmp_path: Path, share: dict[str
                 assert replica.purged_through == workshop.store.version, bit
             names = {it.name for it in path.parent.iterdir()}
             assert names == {path.name}, "nothing of it is kept"
-        assert kept > len(bits) * 0.7, "one bit takes nobody away who need not be fetched"
+        # in the first page without which no table is read, every second bit does
+        assert sum(kept) > 0.9 * len(kept), "one bit takes nobody away who need not be fetched"
 
 
 def taken(workshop: Workshop, replica: Replica) -> tuple[object, ...]:

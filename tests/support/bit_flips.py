@@ -8,6 +8,8 @@ from pathlib import Path
 
 HEAD_BYTES = 112
 """The head of an SQLite file and of its first page."""
+FIRST_PAGE_BYTES = 4096
+"""What the tables are, in a file of few of them."""
 
 
 def chosen_bits(
@@ -17,8 +19,8 @@ def chosen_bits(
     dice = random.Random(seed)
     parts = (
         (0, HEAD_BYTES, head),
-        (HEAD_BYTES, 4096, first_page),
-        (4096, size_bytes, elsewhere),
+        (HEAD_BYTES, FIRST_PAGE_BYTES, first_page),
+        (FIRST_PAGE_BYTES, size_bytes, elsewhere),
     )
     return [
         bit
