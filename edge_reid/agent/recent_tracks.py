@@ -39,7 +39,6 @@ class RecentTracks:
     def remember(self, past: PastTrack) -> None:
         """Keep a track that has ended, unless it walked out of the picture."""
         if past.crops and not past.track.is_leaving and self.memory_s > 0:
-            # by `predecessor` none would go where no track has crops enough for it to be asked
             self._ended = [*self._since(past.track.last_seen_utc_s - _SLOWLY_TOLD_S), past]
 
     def forget(self, past: PastTrack) -> None:
@@ -82,11 +81,6 @@ class RecentTracks:
         if len(crops) < policy.rules.min_crops or not policy.thresholds.single:
             return None
         first = min(crops, key=lambda crop: crop.captured_utc_s)
-        self._ended = [
-            past
-            for past in self._ended
-            if abs(first.captured_utc_s - past.track.last_seen_utc_s) <= self.memory_s
-        ]
         near = [
             past
             for past in (*self._ended, *absent)

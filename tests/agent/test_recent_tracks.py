@@ -112,6 +112,18 @@ def test_who_is_out_of_sight_for_moments_goes_on_with_the_visit() -> None:
     ], "seen from behind alone, they would be nobody"
 
 
+def test_somebody_who_comes_later_takes_no_predecessor_from_who_is_seldom_looked_at() -> None:
+    street = Street()
+    street.see(1, ANNA, x=200)
+    street.end(1)
+    street.now_s += 2
+    street.see(2, between(ANNA, ZOE, 0.55), x=300, times=MIN_CROPS - 1)
+    street.now_s += MEMORY_S
+    street.see(3, JIM, x=900)
+    street.see(2, between(ANNA, ZOE, 0.55), x=300, times=1)
+    assert (NEW, 2, 1, "anna") in street.news()
+
+
 def test_a_visit_that_goes_on_keeps_its_name_and_threshold_whatever_the_threshold_is_now() -> None:
     street = Street()
     street.see(1, between(ANNA, ZOE, 0.8), x=200)
