@@ -7,8 +7,8 @@ second, and crops beyond one a look, with which the tracker goes by places alone
 up the same, as they share one machine. It comes back step by step once there was time to spare for
 a while; a step that proves too early doubles the while.
 
-That takes a while to notice. A crowd comes from one look to the next, so within a look the crops
-that only tell the tracker who is who have a bound of their own (`comparing_time.py`).
+That takes a while to notice. A crowd comes from one look to the next, so the crops of a look have a
+bound of their own (`embedding_time.py`).
 """
 
 from __future__ import annotations

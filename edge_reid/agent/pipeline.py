@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-import numpy as np
-
 from edge_reid.agent.camera_areas import CameraAreas
-from edge_reid.agent.comparing_time import ComparingTime
 from edge_reid.agent.contested_looks import ContestedLooks
 from edge_reid.agent.drift_watch import DriftWatch
+from edge_reid.agent.embedding_time import EmbeddingTime
 from edge_reid.agent.metrics import Counters, StageClock
 from edge_reid.agent.policy import PolicyHolder
 from edge_reid.agent.track_decisions import TrackDecisions
@@ -39,7 +37,7 @@ from edge_reid.core.types import (
     Track,
     TrackUpdate,
     Uncertain,
-    Vector,
+    Vectors,
     ZoneChange,
 )
 from edge_reid.matching.likelihood_ratio import LikelihoodRatio
@@ -167,7 +165,7 @@ class Pipeline:
         has_areas = self._areas.zones or self._areas.lines
         self._zones = ZoneWatch(self._areas, self._decisions.visits) if has_areas else None
         self._decision_clock = decision_clock
-        self._comparing = ComparingTime(decision_clock) if decision_clock else None
+        self._embedding_time = EmbeddingTime(decision_clock) if decision_clock else None
         self._drift = drift
         self._closeups = closeups
         self._occupied = self._has_somebody = False
@@ -190,8 +188,8 @@ class Pipeline:
         Args:
             frame: of a live camera; it may be long after the last one.
             most_crops: of how many people a crop is embedded; None: of all who need it.
-            due_utc_s: by when what it brings is to be committed, so that no more people are
-                compared with tracks than there is time for; None: it may take its time.
+            due_utc_s: by when what it brings is to be committed, so that no more crops are embedded
+                than there is time for; None: it may take its time.
         """
         return self._take(frame, is_look=True, most_crops=most_crops, due_utc_s=due_utc_s)
 
@@ -227,6 +225,7 @@ class Pipeline:
             self._has_somebody = sure or bool(update.active)
             self._occupied = bool(detections) or bool(update.active)
         self._decisions.locate(update.active)
+        most_crops = self._most_crops(most_crops, due_utc_s)
         crops = self._pick(frame, update, most_crops, larger) if detections is not None else ()
         embedded = self._embed(crops)
         told = self._hits(self._recognise(crops, embedded), update.active, moment)
@@ -318,7 +317,7 @@ class Pipeline:
             return None
         return ContestedLooks(
             frame,
-            embed=self._embed_one,
+            embed=lambda crop: self._vectors([crop])[0],
             larger=larger,
             seen_before=self._decisions.look_of,
             ratio=self._ratio,
@@ -327,14 +326,21 @@ class Pipeline:
         )
 
     def _has_time(self, due_utc_s: float | None) -> Callable[[], bool]:
-        if self._comparing is None or due_utc_s is None:
+        if self._embedding_time is None or due_utc_s is None:
             return lambda: True
-        return self._comparing.until_due(due_utc_s)
+        return self._embedding_time.until_due(due_utc_s)
 
-    def _embed_one(self, crop: Image) -> Vector:
-        measured = self._comparing.taken() if self._comparing else nullcontext()
-        with self.stages.stage("embed"), measured:
-            return np.asarray(self._embedder.embed([crop])[0], np.float32)
+    def _most_crops(self, most: int | None, due_utc_s: float | None) -> int | None:
+        """Of how many people a crop is embedded for decisions; the others wait for a later look."""
+        if self._embedding_time is None or due_utc_s is None:
+            return most
+        fitting = self._embedding_time.fitting(due_utc_s)
+        return min((bound for bound in (most, fitting) if bound is not None), default=None)
+
+    def _vectors(self, crops: Sequence[Image]) -> Vectors:
+        time = self._embedding_time
+        with self.stages.stage("embed"), time.taken(len(crops)) if time else nullcontext():
+            return self._embedder.embed(crops)
 
     def _pick(
         self,
@@ -371,8 +377,7 @@ class Pipeline:
     def _embed(self, crops: Sequence[Crop]) -> tuple[Embedding, ...]:
         if not crops:
             return ()
-        with self.stages.stage("embed"):
-            vectors = self._embedder.embed([crop.image for crop in crops])
+        vectors = self._vectors([crop.image for crop in crops])
         self.counters.embeddings += len(crops)
         self.counters.enlarged += sum(crop.is_enlarged for crop in crops)
         model_id = self._embedder.manifest.model_id

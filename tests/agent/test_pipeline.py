@@ -308,6 +308,23 @@ def test_in_a_crowd_a_slow_device_compares_as_many_as_fit_into_half_of_the_promi
     assert max(everybody) > 20, "a second and more"
 
 
+@pytest.mark.parametrize("promise_s", [0.5, None])
+def test_in_a_crowd_a_slow_device_decides_people_over_as_many_looks_as_it_takes(
+    tmp_path: Path, promise_s: float | None
+) -> None:
+    clock, took_s, decided = Clock(), list[float](), set[int]()
+    camera = Camera(Crowd(clock, 0.053), gallery(1, zoe=ZOE), tmp_path, clock=clock)
+    for number in range(60):
+        clock.now_s = taken_s = 1000 + number
+        due_s = promise_s and taken_s + promise_s
+        decided |= set(
+            camera.pipeline.look(Frame(picture(), number, taken_s), due_utc_s=due_s).decisions
+        )
+        took_s.append(clock.now_s - taken_s)
+    assert len(decided) == 29, "all but who stands at the edge of the picture"
+    assert (max(took_s) <= 0.5) == (promise_s is not None)
+
+
 def test_where_there_is_time_for_all_a_promise_changes_nothing(tmp_path: Path) -> None:
     bound, counted, compared = looked_at(0.004, 0.5, tmp_path)
     free = looked_at(0.004, None, tmp_path)[0]
