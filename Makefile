@@ -16,7 +16,7 @@ FILES := -m "not soak" --dist loadfile --no-loadscope-reorder --durations=10
 TRAINER_TESTS = nice -n 5 $(BIN)/pytest $(FILES) -n 2 --timeout=900 tests/trainer
 OTHER_TESTS = $(BIN)/pytest $(FILES) -n 4 --ignore=tests/trainer
 # Rooms whose docstrings have examples that are run.
-EXAMPLES := edge_reid/archive/ann_building.py edge_reid/archive/ivfflat_upkeep.py edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py trainer/scoring trainer/thresholds
+EXAMPLES := edge_reid/archive/ann_building.py edge_reid/archive/ivfflat_upkeep.py edge_reid/capture edge_reid/matching edge_reid/core/geometry.py edge_reid/core/log_context.py edge_reid/core/repeat_limit.py edge_reid/agent/histogram.py edge_reid/agent/embedding_time.py trainer/scoring trainer/thresholds
 
 .PHONY: demo demo-live test soak check reference node-packages home-assistant bench device-test boot-test v4l2-test setup setup-device broker clean
 
