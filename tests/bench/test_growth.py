@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from support.growth import Series, descriptors, own_mb, threads, watched
 
@@ -42,6 +43,11 @@ def series_of(work: str) -> Series:
 def test_memory_that_is_kept_is_a_slope() -> None:
     assert series_of(HOARDS).gained(own_mb) == pytest.approx(LOOKS * 1.05, rel=0.3)
     assert series_of(TIDY).gained(own_mb) < 1
+
+
+def test_its_course_says_that_memory_is_still_kept_at_the_end() -> None:
+    course = [float(part) for part in series_of(HOARDS).course(own_mb).split()]
+    assert np.diff(course) == pytest.approx([LOOKS / 6 * 1.05] * 5, rel=0.3)
 
 
 def test_files_that_stay_open_are_a_step() -> None:

@@ -55,13 +55,19 @@ class Series:
         values, third = self.values(of), max(1, len(self.held) // 3)
         return float(np.median(values[-third:]) - np.median(values[:third]))
 
+    def course(self, of: Quantity) -> str:
+        """The medians of each sixth of all looks: whether what grew still grows at the end."""
+        sixths = np.array_split(self.values(of), 6)
+        return " ".join(f"{np.median(sixth):.1f}" for sixth in sixths if sixth.size)
+
     def __str__(self) -> str:
         def memory(of: Quantity) -> str:
             return f"{np.median(self.values(of)):.1f} MB {self.gained(of):+.2f}"
 
         last = self.held[-1]
         return (
-            f"{self.lived_s / 60:.0f} min, {len(self.held)} samples: own {memory(own_mb)}, "
+            f"{self.lived_s / 60:.0f} min, {len(self.held)} samples: own {memory(own_mb)} "
+            f"(by sixths {self.course(own_mb)}), "
             f"PSS {memory(pss_mb)}, RSS {memory(rss_mb)}, "
             f"descriptors {last.descriptors}, threads {last.threads}"
         )
