@@ -65,7 +65,8 @@ def write_bundle(
     """Write a bundle, whole or not at all.
 
     Args:
-        out: the file; its owner's alone if it is for one device, so with its secrets.
+        out: the file, which is its owner's alone: one for a device has its secrets, and one for
+            all has their configurations, in which the page's users have password hashes.
         manifest: lists `contents`.
         contents: by path.
         key: signs the manifest; None: nobody does.
@@ -75,17 +76,13 @@ def write_bundle(
         BundleError: it cannot be written, or a file cannot be read.
     """
     try:
-        with whole_file(out, mode=_SECRET if manifest.device else _PUBLIC) as sink:
+        with whole_file(out, mode=0o600) as sink:
             _fill(sink, manifest, contents, key, progress)
     except OSError as error:
         raise BundleError(
             f"bundle {out}: cannot be written: {error.strerror or error}; "
             "make room there, or give another path"
         ) from error
-
-
-_SECRET = 0o600
-_PUBLIC = 0o644
 
 
 def _fill(

@@ -20,6 +20,9 @@ _COMPLETE_SHARE = 0.98
 _COUNTING_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi"})
 """Containers that count their frames; of the others OpenCV guesses from length and frame rate."""
 _MAX_FRAMES = 1e9
+_PALETTE = cv2.VideoWriter.fourcc(*"PAL\x08")
+"""Pixels of the pictures that FFmpeg draws of texts, and of any bytes that it takes for one by the
+name of their file. No camera or recorder writes them."""
 
 
 class FileSource(RecordedSource):
@@ -94,7 +97,7 @@ def _open(path: Path) -> cv2.VideoCapture:
     if path.stat().st_size == 0:
         raise VideoError(path, "expected a video, the file is empty; copy it again")
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
+    if not capture.isOpened() or capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT) == _PALETTE:
         raise VideoError(
             path, "expected a video, this is none or it is cut off; give a complete video file"
         )

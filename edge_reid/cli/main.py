@@ -33,6 +33,7 @@ from edge_reid.cli.verbs.search import search
 from edge_reid.cli.verbs.sink import sink
 from edge_reid.cli.verbs.watch import watch
 from edge_reid.core.errors import EdgeReidError, UsageError
+from edge_reid.core.files import FULL_DISK
 from edge_reid.core.foreign_text import LOGGED_MAX, ShownFormatter, shown
 from edge_reid.core.redact import redact_within
 
@@ -126,8 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        what = shown(redact_within(f"{type(error).__name__}: {error}"), LOGGED_MAX)
-        typer.echo(f"error: unexpected {what}; please report what --debug says", err=True)
+        typer.echo(f"error: {_unforeseen(error)}", err=True)
         raise SystemExit(1) from None
     raise SystemExit(code)
 
@@ -159,3 +159,12 @@ def _complain(error: EdgeReidError) -> None:
     heading, *others = (shown(line, LOGGED_MAX) for line in error.lines)
     for line in (f"error: {heading}", *others):
         typer.echo(line, err=True)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What is said of an error that is none of ours: only of a full disk we know what to do."""
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        what = shown(str(error.filename or "output"), LOGGED_MAX)
+        return f"{what}: cannot be written: {error.strerror}; make room there, or send it elsewhere"
+    what = shown(redact_within(f"{type(error).__name__}: {error}"), LOGGED_MAX)
+    return f"unexpected {what}; please report what --debug says"

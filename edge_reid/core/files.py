@@ -20,6 +20,8 @@ from typing import Any, BinaryIO, TypeVar
 
 from edge_reid.core.errors import UsageError
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space left, over quota, over the largest size a file may have."""
 UNREADABLE_ZIP = (
     zipfile.BadZipFile,
     zlib.error,

@@ -274,6 +274,8 @@ class _PhotoReader:
         is_known: bool,
     ) -> PhotoOutcome:
         if photo.sha256 in sources:
+            if isinstance(photo, Photo):
+                self._embedder.check_pick(photo, self._pick)
             reason = SkipReason.ENROLLED if is_known else SkipReason.REPEATED
             return SkippedPhoto(photo.path, identity, reason)
         sources.add(photo.sha256)

@@ -107,6 +107,16 @@ class PhotoEmbedder:
             photo.path, photo.sha256, subject.box, subject.origin, subject.score, embedding
         )
 
+    def check_pick(self, photo: Photo, pick: Pick) -> None:
+        """Check that whoever was picked, if anybody, is in a photo that is not embedded.
+
+        Raises:
+            PhotoError: the picked box shows nobody.
+            UsageError: the picked box or number is not in the photo.
+        """
+        if pick.box is not None or pick.number is not None:
+            self._subject(photo, pick)
+
     def _subject(self, photo: Photo, pick: Pick) -> PhotoSubject:
         if pick.box is not None:
             return subject_at(photo, pick.box, self._detector)

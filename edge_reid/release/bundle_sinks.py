@@ -35,11 +35,13 @@ class TarSink:
 
 
 class FolderSink:
-    """Into a new folder, which is the bundle's own."""
+    """Into a new folder, which is the bundle's own, and nobody's but its owner's to look into: the
+    manifest has the hashes of secrets.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
 
     def front(self, name: str, body: bytes) -> None:
         """Manifest or signature."""

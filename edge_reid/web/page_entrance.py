@@ -155,13 +155,13 @@ class PageEntrance:
             return self._login_again(
                 request, "This form was not from here or too old; try again.", 403
             )
-        self._attempts.begin(address)
         form = request.state.form
         name, secret = form.get("name", "").strip(), form.get("secret", "")
+        attempt = self._attempts.begin(address, name)
         visitor = await asyncio.to_thread(self._access.identify, name, secret)
         if visitor is None:
             return self._login_again(request, "Wrong name or password.", 401)
-        self._attempts.succeeded(address)
+        self._attempts.succeeded(attempt)
         self._sessions.end(request.cookies.get(_COOKIE))
         answer = RedirectResponse("/", 303)
         self._set_cookie(answer, self._sessions.begin(visitor))

@@ -117,6 +117,31 @@ def test_something_that_is_no_video(tmp_path: Path, content: bytes) -> None:
     assert "expected a video" in complaint(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("noise.bin", np.random.default_rng(1).bytes(40_000)),
+        ("blank.bin", bytes(64_000)),
+        ("readme.txt", b"hello, I am a text\n" * 500),
+        ("logo.ans", b"\x1b[1;31mhello\r\n" * 500),
+    ],
+)
+def test_what_ffmpeg_draws_as_text_is_no_video(tmp_path: Path, name: str, content: bytes) -> None:
+    """By the file's name it takes random bytes for such a text, of one picture or of many."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert "expected a video, this is none" in complaint(path)
+
+
+def test_pictures_that_are_not_compressed_are_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "raw.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"I420"), FPS, SIZE)
+    for _ in range(3):
+        writer.write(np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
+    writer.release()
+    assert len(read(path)) == 3
+
+
 def test_a_file_cut_off_before_its_index(clip: Path, tmp_path: Path) -> None:
     """This clip keeps its index at the end, as cameras write it: half of it is no video."""
     path = tmp_path / "half.mp4"

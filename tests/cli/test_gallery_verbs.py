@@ -286,6 +286,22 @@ class TestEnroll:
         outcome = gallery("enroll", name, crops[0], "--box", "0,0,20,40")
         assert f"{name}: 0 templates added; --replace takes these photos anew" in outcome.out
 
+    @pytest.mark.parametrize(
+        ("box", "code", "told"),
+        [
+            ("99", 2, "its people, got --box 99"),
+            ("9000,1,9100,90", 2, "8 × 8 px or more inside"),
+            ("0,0,20,40", 1, "saw nobody there"),
+        ],
+    )
+    def test_a_wrong_box_is_told_of_a_known_photo_too(self, gallery, samples, box, code, told):
+        name, (sample, *_) = next(iter(samples.items()))
+        gallery("enroll", name, sample.scene, "--largest")
+        outcome = gallery("enroll", name, sample.scene, "--box", box)
+        assert outcome.code == code
+        assert told in outcome.complaint
+        assert "skipped" not in outcome.out
+
     def test_a_photo_of_somebody_else_is_warned_of(self, gallery, people, tmp_path):
         (first, crops), (second, others) = people
         gallery("enroll", first, *crops)

@@ -41,7 +41,8 @@ def test_of_several_each_is_named_and_no_archive_is_left(edge_reid, tmp_path):
 
 
 def test_one_of_several_is_left_out(edge_reid, tmp_path):
-    good, missing = a_video(tmp_path / "door" / "1.avi", 10), tmp_path / "door" / "2.avi"
+    good = a_video(tmp_path / "door" / "2026-03-01T12-00-00.avi", 10)
+    missing = tmp_path / "door" / "2026-03-01T13-00-00.avi"
     outcome = edge_reid("index", good, missing, "--out", tmp_path / "archive", "--processes", 1)
     assert outcome.code == 1
     assert outcome.out.startswith("2 videos, 0 tracks are new in ")
@@ -74,3 +75,33 @@ def test_a_video_that_is_indexed_again_says_that_it_stays_as_it_was(edge_reid, t
     assert "1 of these: in it already, and camera and start time stay as they were; " in again.out
     assert "delete what is there of the video and index it again" in again.out
     assert len(list(archive.glob("*.jsonl"))) == 2
+
+
+def test_a_video_that_is_named_twice_is_one(edge_reid, tmp_path):
+    first = a_video(tmp_path / "door" / "1.avi", 10)
+    (tmp_path / "link.avi").symlink_to(first)
+    given = (first, tmp_path / "door", tmp_path / "door/../door/1.avi", tmp_path / "link.avi")
+    outcome = edge_reid("index", *given, "--out", tmp_path / "archive", "--processes", 2)
+    assert outcome.code == 0
+    assert outcome.out == f"1 video, 0 tracks are new in {tmp_path / 'archive'}\n"
+
+
+def test_what_begins_at_no_known_time_is_said_once(edge_reid, tmp_path):
+    """Before it is done: a time in the archive can only be changed by deleting the video there."""
+    first, archive = a_video(tmp_path / "door" / "1.avi", 10), tmp_path / "archive"
+    words = ("index", "--out", archive, "--processes", 1)
+    assert edge_reid(*words, first).err == (
+        f"{first}: without a time in the name the first frame counts as taken on 1970-01-01; give "
+        "--start-time of a single video, or names like 2026-03-01T12-00-00.mp4\n"
+    )
+    a_video(tmp_path / "door" / "2.avi", 90)
+    a_video(tmp_path / "door" / "2026-03-01T12-00-00.avi", 50)
+    several = edge_reid(*words, tmp_path / "door").err
+    assert several.startswith(f"{first} and 1 more: without a time in the name ")
+
+
+def test_of_what_begins_at_a_known_time_nothing_is_said(edge_reid, tmp_path):
+    named = a_video(tmp_path / "door" / "2026-03-01T12-00-00.avi", 10)
+    words = ("index", "--out", tmp_path / "archive", "--processes", 1)
+    assert edge_reid(*words, named).err == ""
+    assert edge_reid(*words, named, "--start-time", "1970-01-01T00:00:00Z").err == ""

@@ -48,6 +48,12 @@ def archive_of(folder: Path, model_id: str) -> Path:
     return folder
 
 
+def test_its_accepted_rate_is_of_searches_as_it_names_nobody(edge_reid) -> None:
+    told = " ".join(edge_reid("search", "--help").out.split())
+    assert "Accepted share of searches in which somebody else is over the threshold" in told
+    assert "who are named" not in told
+
+
 def test_an_archive_says_its_model(edge_reid, samples, tmp_path: Path) -> None:
     crop = next(iter(samples.values()))[0].crop
     model_id = load_embedding_manifest(shipped_model(SMALLER_EMBEDDING)).model_id

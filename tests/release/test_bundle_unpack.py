@@ -37,6 +37,7 @@ def test_what_was_signed_lies_in_the_folder(bundle: Path):
     )
     assert found["install/install.py"] == CONTENTS["install/install.py"].source
     assert stat.S_IMODE((folder / "config/secrets/agent.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700, "the manifest has the hashes of secrets"
 
 
 def test_what_was_not_signed_makes_no_folder(bundle: Path):

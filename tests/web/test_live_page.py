@@ -346,10 +346,11 @@ def wrong_names_get_nothing(url: str) -> None:
 
 
 def guesses_are_slowed_down(url: str) -> None:
+    """Two have failed under other names, and vera has logged in since: they count all the same."""
     client = PageClient(url)
     client.get("/login")
-    answers = [client.post("/login", name="vera", secret="guess") for _ in range(6)]
-    assert [answer.status for answer in answers] == [401] * 5 + [429]
+    answers = [client.post("/login", name="vera", secret="guess") for _ in range(4)]
+    assert [answer.status for answer in answers] == [401] * 3 + [429]
     assert int(answers[-1].headers["retry-after"]) > 30
     assert client.post("/login", name="vera", secret=PASSWORD).status == 429
 

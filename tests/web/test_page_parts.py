@@ -126,14 +126,26 @@ def test_attempts_are_limited_by_address_and_of_all(clock: Clock) -> None:
     attempts = AttemptLimit(clock)
     for _ in range(FAILURES_EACH):
         assert attempts.wait_s("10.0.0.1") == 0
-        attempts.begin("10.0.0.1")
+        attempts.begin("10.0.0.1", "vera")
     assert attempts.wait_s("10.0.0.1") == 60
     assert attempts.wait_s("10.0.0.2") == 0
     clock.now_s += 61
     assert attempts.wait_s("10.0.0.1") == 0
     for number in range(FAILURES_OF_ALL):
-        attempts.begin(f"10.1.0.{number}")
+        attempts.begin(f"10.1.0.{number}", "vera")
     assert attempts.wait_s("10.0.0.2") > 0, "many addresses are one attacker"
+
+
+def test_a_login_takes_back_what_failed_of_its_name_and_of_no_other(clock: Clock) -> None:
+    attempts = AttemptLimit(clock)
+    proxy = "10.0.0.1"
+    for name in ("vera", "otto", "vera", "otto"):
+        attempts.begin(proxy, name)
+    attempts.succeeded(attempts.begin(proxy, "vera"))
+    for _ in range(FAILURES_EACH - 2):
+        assert attempts.wait_s(proxy) == 0
+        attempts.begin(proxy, "vera")
+    assert attempts.wait_s(proxy) == 60, "those of otto count"
 
 
 def crop_of(seed: int, height_px: int = 100) -> tuple[Crop, Embedding]:

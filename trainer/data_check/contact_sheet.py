@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_reid.core.files import write_whole
 from edge_reid.core.types import Image
 from edge_reid.vision.photo import read_photo
 
@@ -68,7 +69,7 @@ def write_pages(strips: Sequence[Strip], heading: str, folder: Path, name: str) 
         page = _draw_page(some, f"{heading}   page {number + 1} of {count}")
         path = folder / f"{name}_{number + 1:02d}.png"
         _, png = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
-        path.write_bytes(png.tobytes())
+        write_whole(path, png.tobytes())
         pages.append(path)
     return pages
 

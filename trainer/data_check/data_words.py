@@ -15,6 +15,7 @@ from rich.table import Table
 
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
 from edge_reid.core.errors import TrainingError
+from edge_reid.core.files import write_whole
 from edge_reid.vision.embed import Embedder
 from trainer.data_check.data_report import DataReport, check_data
 from trainer.data_check.data_sheets import write_sheets
@@ -59,8 +60,14 @@ def _make(out: Path) -> None:
 def _write(report: DataReport, out: Path) -> str:
     """Write everything; returns what was written, in words."""
     text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False)
-    (out / REPORT).write_text(text + "\n", encoding="utf-8")
-    pages = write_sheets(report, out)
+    try:
+        write_whole(out / REPORT, f"{text}\n".encode())
+        pages = write_sheets(report, out)
+    except OSError as error:
+        raise TrainingError(
+            f"--out {out}: cannot be written: {error.strerror}; make room there, or give another "
+            "folder"
+        ) from error
     return f"{out}/: {REPORT}, {', '.join(page.name for page in pages)}"
 
 

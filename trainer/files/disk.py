@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edge_reid.core.errors import TrainingError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""No space left, over quota, over the largest size a file may have."""
+from edge_reid.core.files import FULL_DISK
 
 
 @contextmanager
@@ -19,7 +16,7 @@ def full_disk_explained(run: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL_DISK:
             raise
         file = f" of {error.filename}" if error.filename else ""
         raise TrainingError(

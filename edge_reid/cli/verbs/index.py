@@ -80,6 +80,8 @@ def index(
     there.check(processes)
     if there.url is None:  # before an archive is made that would be left behind, empty
         _check_any_opens(jobs)
+    if start_time is None:
+        _say_undated(jobs)
     choice = ModelChoice(*_models(out, model, detector), runtime_name(runtime))
     archive = create_archive(out, choice.identity)
     if there.url is None:
@@ -173,6 +175,19 @@ def _index_there(
         return index_on_cluster(everywhere, order, cluster, progress)
 
 
+def _say_undated(jobs: Iterable[VideoJob]) -> None:
+    """Before they are done: to change a time in an archive, its video is to be deleted there."""
+    undated = [job.path for job in jobs if job.start_time == NO_TIME]
+    if undated:
+        more = f" and {len(undated) - 1} more" if undated[1:] else ""
+        typer.echo(
+            f"{undated[0]}{more}: without a time in the name the first frame counts as taken on "
+            "1970-01-01; give --start-time of a single video, or names like "
+            "2026-03-01T12-00-00.mp4",
+            err=True,
+        )
+
+
 def _say(result: IndexingResult, jobs: Sequence[VideoJob], out: str) -> None:
     """What became of the videos."""
     from edge_reid.cli.output import count
@@ -244,7 +259,7 @@ def jobs_of(videos: Iterable[Path], camera: str | None, start_time: str | None) 
     from edge_reid.core.errors import UsageError
     from edge_reid.wire.events import rfc3339
 
-    files = [file for path in videos for file in _files(path)]
+    files = _distinct(file for path in videos for file in _files(path))
     if not files:
         raise UsageError("VIDEO: expected video files, got none")
     if start_time and len(files) > 1:
@@ -261,6 +276,14 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+
+
+def _distinct(files: Iterable[Path]) -> list[Path]:
+    """Each file once, by the first of the paths that it is named by."""
+    paths = dict[Path, Path]()
+    for file in files:
+        paths.setdefault(file.resolve(), file)
+    return list(paths.values())
 
 
 def _camera_of(file: Path, camera: str | None) -> str:

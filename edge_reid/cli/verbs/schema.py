@@ -26,7 +26,7 @@ def schema(
     _make_folder(out)
     for name, content in schemas.items():
         path = out / f"{name.replace('/', '-')}.json"
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         typer.echo(path)
 
 
@@ -38,4 +38,17 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"--out {folder}: expected a folder, got: {error.strerror}; give another"
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    from edge_reid.core.errors import UsageError
+    from edge_reid.core.files import write_whole
+
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise UsageError(
+            f"--out {path.parent}: cannot be written: {error.strerror}; make room there, or give "
+            "another folder"
         ) from error

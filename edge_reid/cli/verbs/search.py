@@ -12,7 +12,6 @@ from edge_reid.cli.options import (
     DetectorOption,
     JsonArrayOption,
     LargestOption,
-    TargetFpirOption,
     model_option,
 )
 
@@ -37,7 +36,13 @@ def search(
     ],
     top: Annotated[int, typer.Option(min=1, help="Tracks to show.")] = 20,
     camera: Annotated[str | None, typer.Option(help="Only this camera. [default: all]")] = None,
-    target_fpir: TargetFpirOption = None,
+    target_fpir: Annotated[
+        float | None,
+        typer.Option(
+            help="Accepted share of searches in which somebody else is over the threshold. "
+            "[default: 0.01]"
+        ),
+    ] = None,
     as_json: JsonArrayOption = False,
     box: BoxOption = None,
     largest: LargestOption = False,

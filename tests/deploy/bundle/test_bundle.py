@@ -175,7 +175,7 @@ def test_a_bundle_for_all_devices_holds_nobodys_secrets(workstation: Workstation
     assert b"PRIVATE KEY" not in whole
     assert b"correct horse" not in whole
     assert WIFI.encode() not in whole
-    assert stat.S_IMODE((workstation.folder / "box.tar.zst").stat().st_mode) == 0o644
+    assert stat.S_IMODE((workstation.folder / "box.tar.zst").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(

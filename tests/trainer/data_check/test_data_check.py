@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -185,6 +186,23 @@ def test_data_that_cannot_be_read_is_one_line(
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("error: data ")
     assert "expected a folder of person crops or a .csv" in line
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_cut_picture(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))  # enough for the report
+    try:
+        with pytest.raises(SystemExit) as left:
+            main(["data", "check", str(data), "--out", str(out)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert left.value.code == 1
+    told = "cannot be written: File too large; make room there, or give another folder"
+    assert capfd.readouterr().err == f"error: --out {out}: {told}\n"
+    assert [path.name for path in out.iterdir()] == ["report.json"]
 
 
 def test_an_out_that_is_a_file_is_refused_before_the_work(
