@@ -31,6 +31,16 @@ class HitNaming:
         return HitNaming(decision, tuple(map(one, self.nearest)), of_crops)
 
 
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """A person is called otherwise."""
+
+    name: str
+    new: str
+    version: int
+    """Of the gallery that has it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RenamedHits:
     """What hits said before a person got another name, so that they can say it again: where that

@@ -11,7 +11,7 @@ from edge_reid.core.types import Candidate, Embedding, Hit, HitType, Known, Unkn
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.index import Index
 from edge_reid.web.crop_ring import CropRing
-from edge_reid.web.hit_naming import HitNaming
+from edge_reid.web.hit_naming import HitNaming, Renaming
 
 _NEAREST = 3
 
@@ -103,6 +103,12 @@ class HitRecord:
     def renamed(self, name: str, new: str) -> HitRecord:
         """The same, with another name of one person."""
         return self.with_naming(self.naming.renamed(name, new))
+
+    def after(self, renaming: Renaming | None) -> HitRecord:
+        """The same, with the new name if it was decided by a gallery that has not got it yet."""
+        if renaming is None or self.gallery_version >= renaming.version:
+            return self
+        return self.renamed(renaming.name, renaming.new)
 
     def among(self, index: Index) -> HitRecord | None:
         """The same without the names of people who are not enrolled any more; None: the hit itself

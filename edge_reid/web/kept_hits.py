@@ -29,7 +29,7 @@ from pydantic import TypeAdapter
 
 from edge_reid.core.files import read_json_or_none, write_whole
 from edge_reid.matching.index import Index
-from edge_reid.web.hit_naming import HitNaming, RenamedHits
+from edge_reid.web.hit_naming import HitNaming, RenamedHits, Renaming
 from edge_reid.web.hit_record import HitRecord
 
 SPARE_BYTES = 64 << 20
@@ -74,6 +74,7 @@ class KeptHits:
         self._lock = threading.RLock()  # guards all below, and the files
         self._hits: OrderedDict[str, _KeptHit] = OrderedDict()  # by stem, the oldest first
         self._least_version = 0  # of a gallery that knows all names
+        self._renaming: Renaming | None = None
         self._has_warned = False
         self._take_in()
 
@@ -102,7 +103,8 @@ class KeptHits:
             for crop in record.crops:
                 if crop.jpeg and crop.file and not (self._folder / crop.file).exists():
                     self._write(crop.file, crop.jpeg)
-            self._write_record(self._stem(record.number), record, self._clock())
+            as_called_now = record.after(self._renaming)
+            self._write_record(self._stem(record.number), as_called_now, self._clock())
             self._has_warned = False
             self.age()
 
@@ -133,7 +135,7 @@ class KeptHits:
             What they said until now, by stem.
         """
         with self._lock:
-            self._least_version = version
+            self._renaming, self._least_version = Renaming(name, new, version), version
             before = self._revise(
                 lambda record: record.renamed(name, new), lambda names: name in names
             )
@@ -144,7 +146,7 @@ class KeptHits:
         of the gallery, but for those that were decided anew since.
         """
         with self._lock:
-            self._least_version = version
+            self._renaming, self._least_version = None, version
             for stem, before in renamed.kept.items():
                 if stem in self._hits:
                     self._revise_one(stem, partial(_renamed_back, renamed=renamed, before=before))

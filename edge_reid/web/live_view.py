@@ -14,7 +14,7 @@ from edge_reid.agent.policy import MatchPolicy
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.matching.index import Index
 from edge_reid.web.crop_ring import CropRing, KeptCrop
-from edge_reid.web.hit_naming import RenamedHits
+from edge_reid.web.hit_naming import RenamedHits, Renaming
 from edge_reid.web.hit_record import HitRecord, record_of
 from edge_reid.web.kept_hits import KeptHits
 
@@ -36,12 +36,6 @@ class CameraView:
     """Rises from 1 with every step of the camera."""
     seen_s: float
     """Monotonic."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Renaming:
-    name: str
-    new: str
 
 
 class LiveView:
@@ -69,7 +63,7 @@ class LiveView:
         self._ring = CropRing(keep_crops_s, clock)
         self._records: dict[tuple[str, int], HitRecord] = {}
         self._index: Index | None = None
-        self._renaming: _Renaming | None = None
+        self._renaming: Renaming | None = None
         self._least_version = 0  # of a gallery that has the names of now
         self._last_number = 0
         self._edition = 0
@@ -129,7 +123,7 @@ class LiveView:
             What they said until now, for `take_names_back`.
         """
         with self._lock:
-            self._renaming, self._least_version = _Renaming(name, new), version
+            self._renaming, self._least_version = Renaming(name, new, version), version
             live = {
                 key: record.naming for key, record in self._records.items() if name in record.names
             }
@@ -233,8 +227,7 @@ class LiveView:
         record = record_of(
             hit, policy, self._ring, number=number, camera=camera, now_s=self._clock()
         )
-        if self._renaming and self._is_from_before(policy.index):
-            record = record.renamed(self._renaming.name, self._renaming.new)
+        record = record.after(self._renaming)
         if self._kept:
             record = self._kept.named(record, before)
         if hit.type is not HitType.END:

@@ -174,6 +174,15 @@ def test_a_person_keeps_their_hits_under_another_name(folder: Path, clock: Clock
     assert b'"anna"' not in bytes_in(folder)
 
 
+def test_a_hit_that_was_on_its_way_is_kept_under_the_new_name(folder: Path, clock: Clock) -> None:
+    kept = kept_in(folder, clock)
+    on_its_way = kept.named(record(1, gallery_version=1), None)
+    kept.rename("anna", "annie", 2)
+    kept.keep(on_its_way)
+    kept.keep(kept.named(record(2, gallery_version=2), None))
+    assert named_in(kept) == ["annie", "anna"], "somebody else may have the name by now"
+
+
 def test_two_people_who_were_merged_by_mistake_have_their_own_hits_again(
     folder: Path, clock: Clock
 ) -> None:
