@@ -184,10 +184,12 @@ def threshold_source(policy: MatchPolicy) -> str:
     if policy.rules.threshold is not None:
         return "fixed by decide.threshold in the configuration"
     people, templates = len(policy.index.identities), len(policy.index)
+    people_text = "1 person" if people == 1 else f"{people} people"
+    templates_text = "1 template" if templates == 1 else f"{templates} templates"
     return (
         f"from the measurements of the model, so that of 1000 unknown people at most "
-        f"{policy.rules.target_fpir * 1000:g} get a name, with {templates} templates of {people} "
-        "people enrolled"
+        f"{policy.rules.target_fpir * 1000:g} get a name, with {templates_text} of {people_text} "
+        "enrolled"
     )
 
 
