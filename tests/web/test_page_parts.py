@@ -97,6 +97,9 @@ def test_the_program_that_hashes_prints_what_the_configuration_takes() -> None:
     short = subprocess.run(program, input="short\n", capture_output=True, text=True, check=False)
     assert short.returncode == 1
     assert "expected at least 10 characters, got 5" in short.stderr
+    asked = subprocess.run([*program, "--help"], capture_output=True, text=True, check=False)
+    assert asked.returncode == 2
+    assert "takes no options: it asks for a password" in asked.stderr
 
 
 def test_sessions_end_by_time_by_number_and_by_wish(clock: Clock) -> None:
