@@ -85,6 +85,10 @@ class RunScreen(Observer):
         """Something a person should know now."""
         self._console.print(Text(shown(line, LOGGED_MAX), "yellow"), soft_wrap=True)
 
+    def camera_notice(self, camera: str, line: str, /) -> None:
+        """The same of a camera, which of several is named."""
+        self.notice(f"{camera}: {line}" if len(self._outputs) > 1 else line)
+
     def interrupted(self, summary: RunSummary, /) -> None:
         """Somebody ended the run before its source did; this is what it brought."""
         self.closed()

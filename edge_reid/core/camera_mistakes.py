@@ -24,7 +24,10 @@ def form_mistakes(camera: str | None, *, has_source: bool, names: Collection[str
     """
     is_given = {"camera": camera is not None, "source": has_source}
     if names:
-        remedy = f"write [cameras.{camera or 'NAME'}] with source.uri for each of several cameras"
+        remedy = (
+            f"write [cameras.{camera or 'NAME'}] with source.uri for each camera, also for a "
+            "single one"
+        )
         for key in (key for key, given in is_given.items() if given):
             yield f"{key}: should not stand beside [cameras.NAME]; {remedy}"
         return

@@ -293,7 +293,7 @@ def _followed_gallery(path: Path, models: ModelSettings, sync: GallerySyncSettin
         return Diagnosis("gallery", Verdict.OK, f"{follows}; none has come yet")
     head = open_head(in_force.sealed, key)
     manifest = _sound_manifest(models.embedding)
-    detail = f"{follows}; {head.identities} identities, version {head.version}"
+    detail = f"{follows}; {_identities(head.identities)}, version {head.version}"
     if manifest is None:
         return _not_compared(detail)
     if head.model_id == manifest.model_id:
@@ -357,7 +357,7 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
     if not people:
         remedy = "edge-reid gallery enroll NAME PHOTO…"
         return Diagnosis("gallery", Verdict.WARNING, "nobody is enrolled", remedy)
-    detail = f"{len(people)} identities, version {version}"
+    detail = f"{_identities(len(people))}, version {version}"
     if manifest is None:
         return _not_compared(detail)
     detail += ", same model"
@@ -372,6 +372,10 @@ def _gallery(path: Path | None, models: ModelSettings, decide: DecideSettings) -
             "gallery", Verdict.WARNING, f"{detail} {BEYOND_MEASURED}", BEYOND_MEASURED_REMEDY
         )
     return Diagnosis("gallery", Verdict.OK, detail)
+
+
+def _identities(count: int) -> str:
+    return "1 identity" if count == 1 else f"{count} identities"
 
 
 def _sources(sources: Mapping[str, SourceSettings], *, is_excused: bool) -> Iterator[Diagnosis]:

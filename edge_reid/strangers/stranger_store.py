@@ -32,6 +32,12 @@ _log = logging.getLogger(__name__)
 KEPT_LOOKS = 10
 """Embeddings kept of a stranger, the best by quality."""
 
+# Each once: a clip that is shown over and over brings the same ones with every visit.
+_BEST_LOOKS = (
+    "SELECT look_id, vector, max(quality) AS quality FROM looks WHERE number = ? "
+    "GROUP BY vector ORDER BY quality DESC, look_id"
+)
+
 
 class StrangerStore(ClosedAfterUse):
     """An open file of strangers. A context manager that closes it; of one thread.
@@ -341,8 +347,8 @@ class StrangerStore(ClosedAfterUse):
             [(number, pack(each.vector), float(each.quality)) for each in embeddings],
         )
         self._db.execute(
-            "DELETE FROM looks WHERE number = ? AND look_id NOT IN (SELECT look_id FROM looks "
-            "WHERE number = ? ORDER BY quality DESC, look_id LIMIT ?)",
+            "DELETE FROM looks WHERE number = ? AND look_id NOT IN "  # noqa: S608 - our words
+            f"(SELECT look_id FROM ({_BEST_LOOKS} LIMIT ?))",
             (number, number, KEPT_LOOKS),
         )
         vector = mean_vector(self._looks(number), self.model_id)
@@ -368,14 +374,11 @@ class StrangerStore(ClosedAfterUse):
         )
 
     def _looks(self, number: int) -> tuple[Embedding, ...]:
-        rows = self._db.execute(
-            "SELECT vector, quality FROM looks WHERE number = ? ORDER BY quality DESC, look_id",
-            (number,),
-        ).fetchall()
-        vectors = self._unpack([row[0] for row in rows])
+        rows = self._db.execute(_BEST_LOOKS, (number,)).fetchall()
+        vectors = self._unpack([vector for _, vector, _ in rows])
         return tuple(
             Embedding(vector, self.model_id, quality)
-            for vector, (_, quality) in zip(vectors, rows, strict=True)
+            for vector, (_, _, quality) in zip(vectors, rows, strict=True)
         )
 
     def _unpack(self, blobs: Sequence[bytes]) -> Vectors:

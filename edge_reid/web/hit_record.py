@@ -11,6 +11,7 @@ from edge_reid.core.types import Candidate, Embedding, Hit, HitType, Known, Unkn
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.index import Index
 from edge_reid.web.crop_ring import CropRing
+from edge_reid.web.hit_naming import HitNaming, Renaming
 
 _NEAREST = 3
 
@@ -85,20 +86,29 @@ class HitRecord:
         ]
         return min(kept)[1] if kept else None
 
+    @property
+    def naming(self) -> HitNaming:
+        """Whom it names, and where."""
+        of_crops = tuple(crop.nearest for crop in self.crops)
+        return HitNaming(self.decision, self.nearest, of_crops)
+
+    def with_naming(self, naming: HitNaming) -> HitRecord:
+        """The same, naming these people; of as many crops."""
+        crops = tuple(
+            replace(crop, nearest=nearest)
+            for crop, nearest in zip(self.crops, naming.of_crops, strict=True)
+        )
+        return replace(self, decision=naming.decision, nearest=naming.nearest, crops=crops)
+
     def renamed(self, name: str, new: str) -> HitRecord:
         """The same, with another name of one person."""
+        return self.with_naming(self.naming.renamed(name, new))
 
-        def one(candidate: Candidate) -> Candidate:
-            return replace(candidate, identity=new) if candidate.identity == name else candidate
-
-        decision = self.decision
-        if isinstance(decision, Known) and decision.identity == name:
-            decision = replace(decision, identity=new)
-        crops = tuple(
-            replace(crop, nearest=one(crop.nearest)) if crop.nearest else crop
-            for crop in self.crops
-        )
-        return replace(self, decision=decision, crops=crops, nearest=tuple(map(one, self.nearest)))
+    def after(self, renaming: Renaming | None) -> HitRecord:
+        """The same, with the new name if it was decided by a gallery that has not got it yet."""
+        if renaming is None or self.gallery_version >= renaming.version:
+            return self
+        return self.renamed(renaming.name, renaming.new)
 
     def among(self, index: Index) -> HitRecord | None:
         """The same without the names of people who are not enrolled any more; None: the hit itself
@@ -174,10 +184,12 @@ def threshold_source(policy: MatchPolicy) -> str:
     if policy.rules.threshold is not None:
         return "fixed by decide.threshold in the configuration"
     people, templates = len(policy.index.identities), len(policy.index)
+    people_text = "1 person" if people == 1 else f"{people} people"
+    templates_text = "1 template" if templates == 1 else f"{templates} templates"
     return (
         f"from the measurements of the model, so that of 1000 unknown people at most "
-        f"{policy.rules.target_fpir * 1000:g} get a name, with {templates} templates of {people} "
-        "people enrolled"
+        f"{policy.rules.target_fpir * 1000:g} get a name, with {templates_text} of {people_text} "
+        "enrolled"
     )
 
 

@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pydantic import TypeAdapter
 
 from edge_reid.core.files import read_json_or_none, write_whole
 from edge_reid.matching.index import Index
+from edge_reid.web.hit_naming import HitNaming, RenamedHits, Renaming
 from edge_reid.web.hit_record import HitRecord
 
 SPARE_BYTES = 64 << 20
@@ -72,6 +74,7 @@ class KeptHits:
         self._lock = threading.RLock()  # guards all below, and the files
         self._hits: OrderedDict[str, _KeptHit] = OrderedDict()  # by stem, the oldest first
         self._least_version = 0  # of a gallery that knows all names
+        self._renaming: Renaming | None = None
         self._has_warned = False
         self._take_in()
 
@@ -100,7 +103,8 @@ class KeptHits:
             for crop in record.crops:
                 if crop.jpeg and crop.file and not (self._folder / crop.file).exists():
                     self._write(crop.file, crop.jpeg)
-            self._write_record(self._stem(record.number), record, self._clock())
+            as_called_now = record.after(self._renaming)
+            self._write_record(self._stem(record.number), as_called_now, self._clock())
             self._has_warned = False
             self.age()
 
@@ -124,11 +128,28 @@ class KeptHits:
                     lambda record: record.among(index), lambda names: not _all_in(names, index)
                 )
 
-    def rename(self, name: str, new: str, version: int) -> None:
-        """Have the hits of a person go on under another name, as of that version of the gallery."""
+    def rename(self, name: str, new: str, version: int) -> dict[str, HitNaming]:
+        """Have the hits of a person go on under another name, as of that version of the gallery.
+
+        Returns:
+            What they said until now, by stem.
+        """
         with self._lock:
-            self._least_version = version
-            self._revise(lambda record: record.renamed(name, new), lambda names: name in names)
+            self._renaming, self._least_version = Renaming(name, new, version), version
+            before = self._revise(
+                lambda record: record.renamed(name, new), lambda names: name in names
+            )
+            return {stem: record.naming for stem, record in before.items()}
+
+    def take_names_back(self, renamed: RenamedHits, version: int) -> None:
+        """Have hits say what they said before a person got the name of another, as of that version
+        of the gallery, but for those that were decided anew since.
+        """
+        with self._lock:
+            self._renaming, self._least_version = None, version
+            for stem, before in renamed.kept.items():
+                if stem in self._hits:
+                    self._revise_one(stem, partial(_renamed_back, renamed=renamed, before=before))
 
     def clear(self) -> None:
         """Delete all."""
@@ -165,26 +186,32 @@ class KeptHits:
         self,
         revise: Callable[[HitRecord], HitRecord | None],
         concerns: Callable[[frozenset[str]], bool],
-    ) -> None:
-        with self._lock:
-            for stem in [stem for stem, kept in self._hits.items() if concerns(kept.names)]:
-                with self._warned():
-                    self._revise_one(stem, revise)
+    ) -> dict[str, HitRecord]:
+        """Revise the hits that name whom it concerns; returns them as they were, by stem."""
+        stems = [stem for stem, kept in self._hits.items() if concerns(kept.names)]
+        before = {stem: self._revise_one(stem, revise) for stem in stems}
+        return {stem: record for stem, record in before.items() if record}
 
-    def _revise_one(self, stem: str, revise: Callable[[HitRecord], HitRecord | None]) -> None:
+    def _revise_one(
+        self, stem: str, revise: Callable[[HitRecord], HitRecord | None]
+    ) -> HitRecord | None:
         """Put a revised hit in the place of one, or delete that; also where no other can be
-        written: a full disk is no reason to keep the name of who was removed.
+        written: a full disk is no reason to keep the name of who was removed. Returns it as it
+        was.
         """
-        found = self._read(stem)
-        revised = revise(found[1]) if found else None
-        if found is None or revised is None:
-            self._erase(stem)
-            return
-        try:
-            self._write_record(stem, revised, found[0], is_newer=False)
-        except OSError:
-            self._erase(stem)
-            raise
+        with self._warned():
+            found = self._read(stem)
+            revised = revise(found[1]) if found else None
+            if found is None or revised is None:
+                self._erase(stem)
+                return None
+            try:
+                self._write_record(stem, revised, found[0], is_newer=False)
+            except OSError:
+                self._erase(stem)
+                raise
+            return found[1]
+        return None
 
     def _take_in(self) -> None:
         with self._warned():
@@ -254,6 +281,10 @@ def forget_kept(folder: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         _log.warning("pictures of people are still in %s: %s; delete them", folder, error)
+
+
+def _renamed_back(record: HitRecord, renamed: RenamedHits, before: HitNaming) -> HitRecord:
+    return record.with_naming(renamed.restored(record.naming, before))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from edge_reid.agent.policy import MatchPolicy
 from edge_reid.core.types import Hit, HitType, Known
 from edge_reid.matching.index import Index
 from edge_reid.web.crop_ring import CropRing, KeptCrop
+from edge_reid.web.hit_naming import RenamedHits, Renaming
 from edge_reid.web.hit_record import HitRecord, record_of
 from edge_reid.web.kept_hits import KeptHits
 
@@ -35,14 +36,6 @@ class CameraView:
     """Rises from 1 with every step of the camera."""
     seen_s: float
     """Monotonic."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Renaming:
-    name: str
-    new: str
-    version: int
-    """Of the gallery that has it."""
 
 
 class LiveView:
@@ -70,7 +63,8 @@ class LiveView:
         self._ring = CropRing(keep_crops_s, clock)
         self._records: dict[tuple[str, int], HitRecord] = {}
         self._index: Index | None = None
-        self._renaming: _Renaming | None = None
+        self._renaming: Renaming | None = None
+        self._least_version = 0  # of a gallery that has the names of now
         self._last_number = 0
         self._edition = 0
 
@@ -116,7 +110,7 @@ class LiveView:
         theirs = (crop for crop in self.crops if (crop.camera, crop.track_id) == (camera, track_id))
         return tuple(sorted(theirs, key=lambda crop: -crop.embedding.quality))
 
-    def rename(self, name: str, new: str, version: int) -> None:
+    def rename(self, name: str, new: str, version: int) -> RenamedHits:
         """Have the hits of a person go on under another name.
 
         Args:
@@ -124,15 +118,40 @@ class LiveView:
             new: from now on.
             version: of the gallery that has it. What the agent decides by an older one until it
                 has read that is of the new name too, and nobody is gone by it.
+
+        Returns:
+            What they said until now, for `take_names_back`.
         """
         with self._lock:
-            self._renaming = _Renaming(name, new, version)
+            self._renaming, self._least_version = Renaming(name, new, version), version
+            live = {
+                key: record.naming for key, record in self._records.items() if name in record.names
+            }
             self._records = {
                 key: record.renamed(name, new) for key, record in self._records.items()
             }
             self._edition += 1
+        return RenamedHits(
+            name, new, live, self._kept.rename(name, new, version) if self._kept else {}
+        )
+
+    def take_names_back(self, renamed: RenamedHits, version: int) -> None:
+        """Have hits say what they said before a person got the name of another, but for those that
+        were decided anew since.
+
+        Args:
+            renamed: what `rename` returned.
+            version: of the gallery in which both are there again.
+        """
+        with self._lock:
+            self._renaming, self._least_version = None, version
+            self._records = {
+                key: record.with_naming(renamed.restored(record.naming, renamed.live.get(key)))
+                for key, record in self._records.items()
+            }
+            self._edition += 1
         if self._kept:
-            self._kept.rename(name, new, version)
+            self._kept.take_names_back(renamed, version)
 
     def forget_crops(self) -> None:
         """Let go all crops, at once."""
@@ -208,8 +227,7 @@ class LiveView:
         record = record_of(
             hit, policy, self._ring, number=number, camera=camera, now_s=self._clock()
         )
-        if self._renaming and self._is_from_before(policy.index):
-            record = record.renamed(self._renaming.name, self._renaming.new)
+        record = record.after(self._renaming)
         if self._kept:
             record = self._kept.named(record, before)
         if hit.type is not HitType.END:
@@ -221,8 +239,8 @@ class LiveView:
         return record
 
     def _is_from_before(self, index: Index) -> bool:
-        """Whether a gallery has a person still under the name of before."""
-        return self._renaming is not None and index.version < self._renaming.version
+        """Whether a gallery is older than the names of now."""
+        return index.version < self._least_version
 
     def _forget_gone(self, index: Index) -> None:
         kept = {key: record.among(index) for key, record in self._records.items()}

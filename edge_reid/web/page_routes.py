@@ -114,7 +114,10 @@ class PageRoutes:
         camera = request.path_params["camera"]
         if camera not in self._settings.cameras:
             raise refused(404)
-        return self._entrance.html(request, lambda frame: areas_html(frame, camera))
+        is_short = self._settings.source is not None
+        return self._entrance.html(
+            request, lambda frame: areas_html(frame, camera, is_short=is_short)
+        )
 
     async def _still(self, request: Request) -> Response:
         camera = request.path_params["camera"]

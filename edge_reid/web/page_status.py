@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,12 @@ from edge_reid.agent.corrections import PublishedName
 from edge_reid.agent.drift_watch import drift_in_words
 from edge_reid.agent.watched_camera import WatchedCamera
 from edge_reid.agent.wrong_names import TakenBack
+from edge_reid.core.config.decide_settings import DecideSettings
 from edge_reid.core.types import Decision, Known, Uncertain, Unknown
 from edge_reid.matching.score_drift import DriftReport
 from edge_reid.web.hit_record import HitRecord
 from edge_reid.web.live_view import CameraView, LiveView
-from edge_reid.wire.events import rfc3339
+from edge_reid.wire.events import CameraReport, rfc3339
 
 _MOST_LINES = 24
 """Of the newest hits."""
@@ -33,6 +34,8 @@ class PersonLine:
     identity: str | None
     similarity: float | None
     threshold: float | None
+    slight_margin: float | None
+    """How far the best identity is ahead of the next, where that is too little to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class CameraLine:
     p95_ms: float | None
     """From the capture of a frame to the commit of what it brought, of live cameras."""
     dropped: int
-    degraded: bool
+    slowed: str | None
+    """What is given up as the device is too slow for more, in words."""
     quiet_s: float | None
     """Since the last frame went through."""
     people: tuple[PersonLine, ...]
@@ -101,7 +105,12 @@ def camera_lines(parts: AgentParts, view: LiveView, now_s: float) -> tuple[Camer
         view: what the page has seen.
         now_s: monotonic.
     """
-    return tuple(_camera_line(camera, view.camera(camera.name), now_s) for camera in parts.cameras)
+    return tuple(
+        _camera_line(
+            camera, view.camera(camera.name), now_s, parts.policies.of(camera.name).current.rules
+        )
+        for camera in parts.cameras
+    )
 
 
 def device_line(parts: AgentParts, gallery: Path) -> DeviceLine:
@@ -156,7 +165,9 @@ def _hit_line(record: HitRecord, wrong: Container[PublishedName]) -> HitLine:
     )
 
 
-def _camera_line(camera: WatchedCamera, seen: CameraView | None, now_s: float) -> CameraLine:
+def _camera_line(
+    camera: WatchedCamera, seen: CameraView | None, now_s: float, rules: DecideSettings
+) -> CameraLine:
     report = camera.status.latest
     decisions = seen.step.decisions if seen else {}
     tracks = seen.step.tracks if seen else ()
@@ -167,10 +178,20 @@ def _camera_line(camera: WatchedCamera, seen: CameraView | None, now_s: float) -
         fps=None if report.fps is None else round(report.fps, 1),
         p95_ms=report.looks.p95_ms if report.looks else None,
         dropped=report.frames_dropped,
-        degraded=bool(report.looks and report.looks.is_degraded),
+        slowed=_slowed_in_words(report),
         quiet_s=round(now_s - seen.seen_s, 1) if seen else None,
-        people=tuple(_person_line(track.track_id, decisions) for track in tracks),
+        people=tuple(person_line(track.track_id, decisions, rules) for track in tracks),
         drift=_drift_line(report.drift),
+    )
+
+
+def _slowed_in_words(report: CameraReport) -> str | None:
+    looks = report.looks
+    if report.state != "running" or looks is None or not looks.is_degraded:
+        return None
+    return (
+        f"Slowed down: {looks.present_hz:.1f} pictures a second are looked at, in place of "
+        f"{looks.wanted_hz:g}, as this device has no time for more."
     )
 
 
@@ -181,16 +202,20 @@ def _drift_line(drift: DriftReport | None) -> str | None:
     return f"{line}; it is used" if drift.adapts else line
 
 
-def _person_line(track_id: int, decisions: dict[int, Decision]) -> PersonLine:
+def person_line(
+    track_id: int, decisions: Mapping[int, Decision], rules: DecideSettings
+) -> PersonLine:
+    """Somebody in view, by what is decided of their track until now."""
     match decisions.get(track_id):
         case Known(identity, similarity, threshold):
-            return PersonLine(track_id, "known", identity, _rounded(similarity), threshold)
+            return PersonLine(track_id, "known", identity, _rounded(similarity), threshold, None)
         case Unknown(similarity, threshold):
-            return PersonLine(track_id, "unknown", None, _rounded(similarity), threshold)
-        case Uncertain(candidate, threshold):
-            similarity = candidate.similarity if candidate else None
-            return PersonLine(track_id, "undecided", None, _rounded(similarity), threshold)
-    return PersonLine(track_id, "undecided", None, None, None)
+            return PersonLine(track_id, "unknown", None, _rounded(similarity), threshold, None)
+        case Uncertain(candidate, threshold, margin):
+            similarity = _rounded(candidate.similarity if candidate else None)
+            slight = margin if margin is not None and margin < rules.min_margin else None
+            return PersonLine(track_id, "undecided", None, similarity, threshold, _rounded(slight))
+    return PersonLine(track_id, "undecided", None, None, None, None)
 
 
 def _rounded(similarity: float | None) -> float | None:

@@ -29,9 +29,17 @@ def live_html(frame: PageFrame, cameras: Sequence[str], *, keeps_hits: bool) -> 
     return frame.html("live", body)
 
 
-def areas_html(frame: PageFrame, camera: str) -> str:
-    """Where zones and masks of a camera are drawn, to be copied into the configuration."""
-    return frame.html(f"zones of {camera}", filled("areas.html", camera=camera))
+def areas_html(frame: PageFrame, camera: str, *, is_short: bool) -> str:
+    """Where zones and masks of a camera are drawn, to be copied into the configuration.
+
+    Args:
+        frame: around it.
+        camera: its name.
+        is_short: the configuration has the camera as `camera` and `[source]`, where zones cannot
+            stand.
+    """
+    form = filled("areas_short.html", camera=camera) if is_short else Markup()
+    return frame.html(f"zones of {camera}", filled("areas.html", camera=camera, form=form))
 
 
 def login_html(frame: PageFrame, mistake: str = "") -> str:

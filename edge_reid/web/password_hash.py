@@ -88,6 +88,12 @@ def _unfit(reason: str) -> ConfigError:
 
 
 def _main() -> None:
+    if sys.argv[1:]:
+        sys.stderr.write(
+            "error: this program takes no options: it asks for a password, or reads it from "
+            "standard input, and prints password_hash of [web.users.NAME]\n"
+        )
+        sys.exit(2)
     password = getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline()
     password = password.rstrip("\n")
     if len(password) < LEAST_LENGTH:

@@ -164,7 +164,7 @@ def _hit_line(record: HitRecord) -> Markup:
 def _template(frame: PageFrame, person: str, facts: TemplateFacts) -> Markup:
     number = str(facts.number)
     nearest = facts.other
-    other = f"{nearest.identity} {nearest.similarity:.3f}" if nearest else "nobody is enrolled"
+    other = f"{nearest.identity} {nearest.similarity:.3f}" if nearest else "nobody else is enrolled"
     own = "the only one" if facts.own is None else f"{facts.own:.3f} to the nearest of its own"
     return filled(
         "template.html",

@@ -118,14 +118,24 @@ class PeopleRoutes:
     async def _merge(self, request: Request) -> Response:
         person, other = _person_of(request), _person_of(request, "other")
 
-        def act(store: GalleryStore) -> GalleryChange:
-            name, into = name_of(store, person), name_of(store, other)
-            change = gallery_changes.merge(store, name, into)
-            self._run.view.rename(name, into, store.version)
+        await self._gallery.change(
+            lambda store: self._merged(store, name_of(store, person), name_of(store, other))
+        )
+        return RedirectResponse(f"/people/{other}", 303)
+
+    def _merged(self, store: GalleryStore, name: str, into: str) -> GalleryChange:
+        """Call somebody as another person, in what the page keeps too, and so when taken back."""
+        change = gallery_changes.merge(store, name, into)
+        renamed = self._run.view.rename(name, into, store.version)
+        undo_in_gallery = change.undo
+        if undo_in_gallery is None:
             return change
 
-        await self._gallery.change(act)
-        return RedirectResponse(f"/people/{other}", 303)
+        def undo(other: GalleryStore) -> None:
+            undo_in_gallery(other)
+            self._run.view.take_names_back(renamed, other.version)
+
+        return replace(change, undo=undo)
 
     async def _remove(self, request: Request) -> Response:
         await self._change_of(request, gallery_changes.remove)

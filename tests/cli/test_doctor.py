@@ -48,8 +48,16 @@ def test_a_sound_installation_is_all_well(edge_reid, tmp_path, samples):
     assert outcome.out.count("checksum good") == 2
     assert "terms: Apache-2.0" in " ".join(outcome.out.split())  # of the detector
     assert "terms: research use only" in " ".join(outcome.out.split())  # of the default embedder
-    assert "1 identities" in outcome.out
+    assert "1 identity" in outcome.out
     assert "768×576" in outcome.out
+
+
+def test_what_is_well_but_for_a_remark_says_so_at_the_end(edge_reid, tmp_path):
+    gallery = tmp_path / "gallery.db"
+    edge_reid("gallery", "init", gallery)
+    outcome = edge_reid("doctor", "--gallery", gallery)
+    assert (outcome.code, "! gallery" in outcome.out) == (0, True)
+    assert outcome.out.splitlines()[-1] == "all well, but look at what has a !"
 
 
 def test_the_example_of_a_configuration_is_well_as_it_stands(edge_reid, tmp_path, samples):
@@ -114,7 +122,7 @@ def test_a_model_that_is_missing_is_told_once_and_as_run_tells_it(
     sentence = run.partition("models.embedding: ")[2]
     said = " ".join(edge_reid("doctor", "--config", config).out.split())
     assert f"✗ embedding model {sentence.replace('; shipped', ' → shipped')}" in said
-    assert "– gallery 1 identities, version 1; not compared with the model, which is told" in said
+    assert "– gallery 1 identity, version 1; not compared with the model, which is told" in said
     assert said.endswith("1 to mend")
     gallery.write_text("not a gallery")
     said = " ".join(edge_reid("doctor", "--config", config).out.split())
@@ -211,7 +219,7 @@ def test_a_device_that_follows_a_published_gallery(edge_reid, tmp_path, samples)
     assert edge_reid(*publish, "--key", tmp_path / "gallery-signing.key").code == 0
     _take(tmp_path / "replica.db", out, EMBEDDING)
     said = " ".join(edge_reid("doctor", "--config", config).out.split())
-    assert "1 identities, version" in said
+    assert "1 identity, version" in said
     assert ", same model" in said
     assert "names none" not in said, "it is the default's"
 

@@ -115,6 +115,17 @@ def test_people_get_a_table_and_spreadsheets_no_formula(
     assert (rows[0]["x1"], rows[0]["frame_width"], rows[0]["kind"]) == ("10.0", "768", "hit")
 
 
+@pytest.mark.parametrize("where", ["lines"], indirect=True)
+def test_a_name_in_another_spelling_is_said_to_be_looked_for_as_it_is(
+    edge_reid: Command,  # noqa: F811
+    where: str,
+) -> None:
+    said = "nobody: no event there is what was asked for"
+    lost = edge_reid("hits", "--from", where, "--who", "Ana")
+    assert (lost.code, lost.err) == (0, f"{said}; a name is written as it was enrolled\n")
+    assert edge_reid("hits", "--from", where, "--camera", "attic").err == f"{said}\n"
+
+
 def test_zones_are_shown_with_who_was_there(
     edge_reid: Command,  # noqa: F811
     tmp_path: Path,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from edge_reid.agent.agent_parts import AgentParts
 from edge_reid.agent.app import Outputs, run_agent
 from edge_reid.agent.metrics import RunSummary
 from edge_reid.cli.run_progress import RunScreen
@@ -43,6 +46,20 @@ def test_a_notice_is_shown_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
     with RunScreen(quiet=True) as screen:
         screen.notice(f"another agent gate-1 is online on {HOSTILE}")
     assert f"online on {HOSTILE}\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cameras", "said"),
+    [(("gate",), "stream away: refused"), (("gate", "door"), "door: stream away: refused")],
+)
+def test_what_is_said_of_one_of_several_cameras_names_it(
+    capfd: pytest.CaptureFixture[str], cameras: tuple[str, ...], said: str
+) -> None:
+    parts = SimpleNamespace(cameras=[SimpleNamespace(name=name, output=None) for name in cameras])
+    with RunScreen(quiet=True) as screen:
+        screen.opened(cast("AgentParts", parts))
+        screen.camera_notice(cameras[-1], "stream away: refused")
+    assert capfd.readouterr().err.splitlines()[0] == said
 
 
 def test_so_are_names_in_the_summary(capfd: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,19 @@ def test_both_forms_are_a_mistake_that_says_what_to_write(tmp_path: Path):
     assert all(said in line for line in both)
 
 
+def test_a_zone_for_the_camera_of_the_short_form_says_where_its_source_goes(tmp_path: Path):
+    """As the page gives its lines, for a camera that is written down in short."""
+    zone = '[[cameras.gate.zones]]\nname = "desk"\npoints = [[0, 0], [1, 0], [1, 1]]\n'
+    camera, source = mistakes(tmp_path, SHORT + zone)
+    assert camera == (
+        "camera: should not stand beside [cameras.NAME]; write [cameras.gate] with source.uri for "
+        "each camera, also for a single one"
+    )
+    assert source.startswith("source: should not stand beside [cameras.NAME]; write [cameras.gate]")
+    (lost,) = mistakes(tmp_path, SHORT + zone.replace("gate", "yard"))
+    assert lost == "cameras.yard.source: is missing; add it", "of another camera"
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [

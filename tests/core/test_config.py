@@ -179,6 +179,7 @@ def test_what_is_often_no_toml_says_what_to_do(tmp_path: Path, line: str, remedy
     [
         ("[cameras.gate]\n[cameras.gate]\n", "; a heading stands once: give each table a name of"),
         ('site = "a"\nsite = "b"\n', "; a key stands once in its table"),
+        ("[gate]\nzones = []\n[[gate.zones]]\n", "; what is written as key = […] or {…} is whole"),
     ],
 )
 def test_what_stands_twice_says_what_to_do(tmp_path: Path, text: str, remedy: str):

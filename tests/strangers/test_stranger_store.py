@@ -22,6 +22,7 @@ from support.stranger_examples import KEEP_S, looks, opened, visit
 from edge_reid.cli.main import main
 from edge_reid.core.anonymous_names import STRANGER_PATTERN
 from edge_reid.core.errors import GalleryError
+from edge_reid.enrolment.promotion import promote
 from edge_reid.gallery.store import GalleryStore
 from edge_reid.matching.fusion import mean_vector
 from edge_reid.matching.index import Index
@@ -328,6 +329,19 @@ def test_the_best_looks_become_templates_of_an_identity(store, tmp_path):
     with GalleryStore.create(tmp_path / "gallery.db", MODEL, DIMENSION) as gallery:
         gallery.add_all(templates)
         assert gallery.identities()[0].identity == "Anna"
+
+
+def test_who_is_seen_twice_in_the_same_picture_gets_a_name_all_the_same(store, tmp_path):
+    """As of a clip that is shown over and over, and of a camera that stands still."""
+    name = meet(store, 1)
+    store.meet_again(name, visit(1, 50.0), now_utc_s=time.time())
+    twin = meet(store, 1, 90.0)
+    store.merge(twin, name)
+    assert len(store.looks(name)) == 3
+    path = tmp_path / "gallery.db"
+    GalleryStore.create(path, MODEL, DIMENSION).close()
+    assert promote(store, name, "Anna", path) == 3
+    assert names(store) == []
 
 
 def meet_many(store: StrangerStore) -> None:

@@ -16,6 +16,7 @@ from support.set_clock import Clock
 from edge_reid.core.types import Candidate, GallerySnapshot, HitType, Known, Unknown
 from edge_reid.matching.index import Index
 from edge_reid.web import kept_hits
+from edge_reid.web.hit_naming import RenamedHits
 from edge_reid.web.hit_record import HitCrop, HitRecord
 from edge_reid.web.kept_hits import KeptHits, forget_kept
 
@@ -41,9 +42,13 @@ def picture(seed: int, size: int = 2000) -> bytes:
 
 
 def record(
-    number: int, identity: str | None = "anna", near: str = "ben", **more: object
+    number: int,
+    identity: str | None = "anna",
+    near: str = "ben",
+    similarity: float = 0.8,
+    **more: object,
 ) -> HitRecord:
-    known = Known(identity, 0.8, 0.7, 0.1, 3) if identity else None
+    known = Known(identity, similarity, 0.7, 0.1, 3) if identity else None
     crops = (
         HitCrop(picture(10 * number), 0.9, Candidate(near, 0.5), is_shown=True),
         HitCrop(picture(10 * number + 1), 0.6, None, is_shown=False),
@@ -167,6 +172,44 @@ def test_a_person_keeps_their_hits_under_another_name(folder: Path, clock: Clock
     assert found is not None
     assert found.names == {"annie", "ben"}
     assert b'"anna"' not in bytes_in(folder)
+
+
+def test_a_hit_that_was_on_its_way_is_kept_under_the_new_name(folder: Path, clock: Clock) -> None:
+    kept = kept_in(folder, clock)
+    on_its_way = kept.named(record(1, gallery_version=1), None)
+    kept.rename("anna", "annie", 2)
+    kept.keep(on_its_way)
+    kept.keep(kept.named(record(2, gallery_version=2), None))
+    assert named_in(kept) == ["annie", "anna"], "somebody else may have the name by now"
+
+
+def test_two_people_who_were_merged_by_mistake_have_their_own_hits_again(
+    folder: Path, clock: Clock
+) -> None:
+    kept = kept_in(folder, clock)
+    of_anna = keep(kept, record(1, near="ben"))
+    of_ben = keep(kept, record(2, "ben", near="anna"))
+    updated = keep(kept, record(3))
+    merged = kept.rename("anna", "ben", 2)
+    assert named_in(kept) == ["ben", "ben", "ben"]
+    keep(kept, record(3, "ben", similarity=0.9), updated)
+    clock.now_s += 5
+    kept.take_names_back(RenamedHits("anna", "ben", {}, merged), 3)
+    kept.forget_gone(enrolled("ben", version=2))
+    assert named_in(kept) == ["anna", "ben", "ben"], "what was decided of both stays"
+    assert [kept.hit(stem).naming for stem in sorted(kept.stems)[:2]] == [
+        of_anna.naming,
+        of_ben.naming,
+    ]
+    clock.now_s += DAY_S - 5
+    kept.age()
+    assert kept.stems == (), "no longer than they would have been kept"
+
+
+def named_in(kept: KeptHits) -> list[str]:
+    """Who it is, by the number of the hit."""
+    found = [kept.hit(stem) for stem in sorted(kept.stems)]
+    return [hit.decision.identity for hit in found if hit and isinstance(hit.decision, Known)]
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,33 @@ def test_a_person_takes_their_hits_along_to_another_name_and_back(
     visit(settings_of(own, camera, keep_crops_s=600), rename)
 
 
+def test_a_merge_that_is_taken_back_gives_each_their_own_hits_again(
+    gallery: Path, camera: MjpegCamera, tmp_path: Path
+) -> None:
+    own = Path(shutil.copy(gallery, tmp_path))
+    with GalleryStore.open(own) as store:
+        names = {one.identity for one in store.identities()}
+    (other,) = names - {HOSTILE_NAME}
+
+    def merge(run: PageRun) -> None:
+        client = PageClient(run.page.url)
+        number = hit_of(client, HOSTILE_NAME)["number"]
+        eventually(lambda: kept_for(own, HOSTILE_NAME) > 0, timeout_s=20)
+        before = set(stems_of(own, HOSTILE_NAME))
+        path = f"/people/{person_id(HOSTILE_NAME)}/merge/{person_id(other)}"
+        client.get(path)
+        assert client.post(path).status == 303
+        assert kept_for(own, HOSTILE_NAME) == 0, "they are the other's for now"
+        undo = re.search('name="number" value="([0-9]+)"', client.get("/people").body)
+        assert undo is not None
+        assert client.post("/people/undo", number=undo[1]).status == 303
+        there_after_a_reload(own, client, HOSTILE_NAME, before)
+        hits = next(client.events("hits"))
+        assert number in {hit["number"] for hit in hits if hit["identity"] == HOSTILE_NAME}
+
+    visit(settings_of(own, camera, keep_crops_s=600), merge)
+
+
 def there_after_a_reload(gallery: Path, client: PageClient, name: str, stems: set[str]) -> None:
     """Whether hits are that person's once the agent has the gallery in which the name stands."""
     with GalleryStore.open(gallery) as store:
@@ -318,7 +345,9 @@ def roles_hold(url: str) -> None:
     assert "/cameras/gate/areas" not in vera.get("/").body
     holder = logged_in(url, "", "0123456789abcdef0123")
     assert "token (admin)" in holder.get("/").body
-    assert holder.get("/cameras/gate/areas").status == 200
+    areas = holder.get("/cameras/gate/areas")
+    assert areas.status == 200
+    assert "[cameras.gate]</code> with" not in areas.body, "it has that table"
     assert holder.get("/cameras/yard/areas").status == 404
 
 

@@ -30,6 +30,7 @@ TOKEN = "0123456789abcdef"
 PICTURE_PX = "document.querySelector('[data-live]').naturalWidth"
 DRIFT = "document.querySelector('[data-fact=drift]').textContent"
 MEASURED = "[-0.004, -0.071].map((similarity) => measured({similarity, threshold: 0.48}))"
+IN_VIEW = "[...document.querySelectorAll('.people li')]"
 NAMES = "[...document.querySelectorAll('#hits .name')].map((name) => name.textContent)"
 
 
@@ -92,6 +93,9 @@ def test_a_person_logs_in_by_keyboard_sees_who_is_there_asks_why_and_draws_a_zon
         with Browser(tmp_path / "wide") as browser:
             log_in(browser, run.page.url)
             see_hits(browser)
+            browser.wait_for(f"{IN_VIEW}.length > 0")
+            number = "(line) => /^#[0-9]+ /.test(line.textContent)"
+            assert browser.evaluate(f"{IN_VIEW}.every({number})"), "as in the picture"
             assert browser.evaluate(MEASURED) == ["0.00 of 0.48 needed", "−0.07 of 0.48 needed"]
             assert browser.evaluate("[1, 2].map((count) => counted(count, 'template'))") == [
                 "1 template",
@@ -186,8 +190,13 @@ def draw_line(browser: Browser) -> None:
     browser.wait_for("document.title === 'device: zones of gate'")
     browser.wait_for("document.querySelector('[data-said]').textContent.includes('corners')")
     browser.evaluate("document.querySelector('[data-do=clear]').click()")
+    fill(browser, "name", "zone-1")
     fill(browser, "kind", "lines")
+    assert browser.evaluate("field('name').value") == "line-1", "unless somebody has named it"
     fill(browser, "name", "door")
+    fill(browser, "kind", "zones")
+    fill(browser, "kind", "lines")
+    assert browser.evaluate("field('name').value") == "door"
     browser.evaluate("document.querySelector('.canvas svg').focus()")
     x, y = browser.evaluate("cross")
     browser.press("Enter")

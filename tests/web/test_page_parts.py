@@ -18,8 +18,10 @@ from edge_reid.core.geometry import Box
 from edge_reid.core.types import Crop, Embedding
 from edge_reid.web.attempt_limit import FAILURES_EACH, FAILURES_OF_ALL, AttemptLimit
 from edge_reid.web.crop_ring import MOST_BYTES, CropRing
-from edge_reid.web.page_access import PageAccess, Visitor
+from edge_reid.web.page_access import ANYBODY_HERE, PageAccess, Visitor
+from edge_reid.web.page_markup import PageFrame
 from edge_reid.web.page_sessions import LASTS_S, MOST, PageSessions
+from edge_reid.web.page_templates import areas_html
 from edge_reid.web.password_hash import PasswordHash
 
 VERA = Visitor("vera", "viewer")
@@ -95,6 +97,9 @@ def test_the_program_that_hashes_prints_what_the_configuration_takes() -> None:
     short = subprocess.run(program, input="short\n", capture_output=True, text=True, check=False)
     assert short.returncode == 1
     assert "expected at least 10 characters, got 5" in short.stderr
+    asked = subprocess.run([*program, "--help"], capture_output=True, text=True, check=False)
+    assert asked.returncode == 2
+    assert "takes no options: it asks for a password" in asked.stderr
 
 
 def test_sessions_end_by_time_by_number_and_by_wish(clock: Clock) -> None:
@@ -179,3 +184,9 @@ def test_crops_go_when_they_are_old_or_too_many(clock: Clock) -> None:
 def test_web_may_stand_without_an_address() -> None:
     assert filled(["run", "--web"]) == ["run", "--web", "127.0.0.1:8480"]
     assert filled(["--web", "[::1]:80", "--quiet"]) == ["--web", "[::1]:80", "--quiet"]
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_zones_for_a_camera_in_the_short_form_need_a_table(is_short: bool) -> None:
+    page = areas_html(PageFrame("device", ANYBODY_HERE, "token"), "gate", is_short=is_short)
+    assert ("<code>[cameras.gate]</code> with <code>source.uri</code>" in page) == is_short

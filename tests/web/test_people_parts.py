@@ -223,15 +223,40 @@ def test_a_gallery_from_before_a_renaming_takes_nobody_for_gone() -> None:
     assert names_of(view) == []
 
 
+def test_who_was_merged_by_mistake_has_their_own_hits_again() -> None:
+    view, both = LiveView(600), snapshot_of(unit_vectors(2))
+    merged = replace(both, identities=("id-1", "id-2"), version=2)
+    apart = replace(both, version=3)
+    crops = embeddings_of(unit_vectors(3, seed=1))
+    for track, name, crop in ((1, "id-0", 0), (2, "id-1", 1), (3, "id-0", 2)):
+        step = step_of([(track, crops[crop])], Known(name, 0.9, 0.6, None, 3), track)
+        view.take(step, policy_of(Index(both)))
+    before = {record.track_id: record.naming for record in view.hits}
+    renamed = view.rename("id-0", "id-1", 2)
+    assert names_of(view) == ["id-1", "id-1", "id-1"]
+    view.take(
+        step_of([(3, crops[2])], Known("id-1", 0.8, 0.6, None, 3), 3), policy_of(Index(merged))
+    )
+    view.take_names_back(renamed, 3)
+    view.tidy(Index(replace(merged)))
+    after = {record.track_id: record.naming for record in view.hits}
+    assert (after[1], after[2]) == (before[1], before[2])
+    assert after[3].decision.identity == "id-1", "decided when they were one"
+    view.tidy(Index(apart))
+    assert names_of(view) == ["id-1", "id-1", "id-0"]
+
+
 def names_of(view: LiveView) -> list[str]:
     return [one.decision.identity for one in view.hits if isinstance(one.decision, Known)]
 
 
-def step_of(crops: list[tuple[int, Embedding]], decision: Known) -> Step:
-    """Of one camera, with a hit of track 1."""
+def step_of(crops: list[tuple[int, Embedding]], decision: Known, of_track: int = 1) -> Step:
+    """Of one camera, with a hit of one track."""
     cut = tuple(Crop(track, BOX, IMAGE[:100, :40], 0.5, 7.0) for track, _ in crops)
-    theirs = tuple(embedding for track, embedding in crops if track == 1)
-    hit = Hit(HitType.NEW, decision, 1, BOX, (160, 120), 7.0, 7.0, 7.0, 7.0, embeddings=theirs)
+    theirs = tuple(embedding for track, embedding in crops if track == of_track)
+    hit = Hit(
+        HitType.NEW, decision, of_track, BOX, (160, 120), 7.0, 7.0, 7.0, 7.0, embeddings=theirs
+    )
     embeddings = tuple(embedding for _, embedding in crops)
     return Step("gate", Frame(IMAGE, 0, 7.0), (hit,), (), {}, cut, embeddings)
 

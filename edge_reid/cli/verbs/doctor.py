@@ -53,7 +53,7 @@ def doctor(
     from edge_reid.diagnostics.doctor import Verdict, examine
 
     console = Console()
-    failures = 0
+    failures = warnings = 0
     watched = None if camera is None else _watched(camera)
     looked_at = source if config else source or camera
     subject = _subject(config, gallery, broker, looked_at, detector, model)
@@ -65,7 +65,9 @@ def doctor(
         if diagnosis.remedy:
             print_indented(console, Text("     → "), diagnosis.remedy)
         failures += diagnosis.verdict is Verdict.FAILURE
-    console.print(f"{failures} to mend" if failures else "all well", highlight=False)
+        warnings += diagnosis.verdict is Verdict.WARNING
+    well = "all well, but look at what has a !" if warnings else "all well"
+    console.print(f"{failures} to mend" if failures else well, highlight=False)
     if watched is not None and not failures:
         _print_heights(watched, seconds, subject.models)
     raise typer.Exit(1 if failures else 0)

@@ -91,7 +91,8 @@ def _print_table(events: Sequence[EventPayload], query: EventQuery) -> None:
     from edge_reid.cli.output import print_table
 
     if not events:
-        typer.echo("nobody: no event there is what was asked for", err=True)
+        spelling = "; a name is written as it was enrolled" if query.who else ""
+        typer.echo(f"nobody: no event there is what was asked for{spelling}", err=True)
         return
     print_table(
         ("first seen (UTC)", "last seen", "site", "camera", "who", "similarity", "track", "event"),

@@ -95,6 +95,18 @@ class AgentSettings(Section):
             raise ValueError("should be the name of the only camera; several are [cameras.NAME]")
         return value
 
+    @field_validator("cameras", mode="before")
+    @classmethod
+    def _have_a_source(cls, tables: Any, info: ValidationInfo) -> Any:
+        """Where both forms stand, that is told, and not that a table lacks the source which
+        `[source]` has.
+        """
+        camera, source = info.data.get("camera"), info.data.get("source")
+        own = tables.get(camera) if isinstance(tables, Mapping) else None
+        if source is None or not isinstance(own, Mapping) or "source" in own:
+            return tables
+        return {**tables, camera: {**own, "source": source}}
+
     @field_validator("cameras")
     @classmethod
     def _are_complete(

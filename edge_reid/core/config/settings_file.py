@@ -29,6 +29,7 @@ _TOML_REMEDIES = {
     "Unescaped '\\'": "; in double quotes write a backslash twice",
     "Cannot declare": "; a heading stands once: give each table a name of its own",
     "Cannot overwrite": "; a key stands once in its table",
+    "Cannot mutate": "; what is written as key = […] or {…} is whole: add to it there",
 }
 """What to do, by what the parser complains of."""
 

@@ -41,6 +41,12 @@ function problem(kind, isNamed) {
   return `${corners[0]}` === `${corners[1]}` ? "The two ends should differ." : "";
 }
 
+// A name that nobody has changed goes with the kind.
+function proposeName(kind) {
+  const proposed = { zones: "zone-1", lines: "line-1" };
+  if (proposed[kind] && Object.values(proposed).includes(field("name").value)) field("name").value = proposed[kind];
+}
+
 function show() {
   const kind = field("kind").value;
   if (kind === "lines") corners = corners.slice(0, 2);
@@ -80,7 +86,10 @@ canvas.addEventListener("keydown", (event) => {
   event.preventDefault();
   show();
 });
-root.addEventListener("input", show);
+root.addEventListener("input", (event) => {
+  if (event.target === field("kind")) proposeName(event.target.value);
+  show();
+});
 root.addEventListener("click", async (event) => {
   const wish = event.target.dataset.do;
   if (!wish) return;

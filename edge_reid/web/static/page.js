@@ -57,10 +57,9 @@ function spark(tile, camera, key, value) {
 function personLine(camera, person) {
   const line = element("li");
   const name = person.kind === "known" ? person.identity : person.kind;
-  line.append(element("span", name, `name ${person.kind}`));
-  if (person.similarity !== null) {
-    line.append(` ${measured(person)}`);
-  }
+  line.append(element("span", `#${person.track_id}`, "quiet"), " ", element("span", name, `name ${person.kind}`));
+  if (person.similarity !== null) line.append(` ${measured(person)}`);
+  if (person.slight_margin !== null) line.append(`, but only ${person.slight_margin.toFixed(2)} ahead of somebody else`);
   if (MAY_NAME) {
     const link = element("a", person.kind === "known" ? "Crops" : "Enrol");
     link.href = `/cameras/${camera}/tracks/${person.track_id}`;
@@ -74,12 +73,15 @@ function showCamera(line) {
   const tile = tiles.get(line.camera);
   if (!tile) return;
   const state = byFact(tile, "state");
-  say(state, line.degraded ? `${line.state}, slowed down` : line.state);
+  say(state, line.state);
   state.className = `state ${line.state}`;
   const reason = byFact(tile, "reason");
   const quiet = line.quiet_s > QUIET_S ? `no frame for ${Math.round(line.quiet_s)} s` : "";
   reason.hidden = !(line.reason || quiet);
   say(reason, line.reason || quiet);
+  const slowed = byFact(tile, "slowed");
+  slowed.hidden = !line.slowed;
+  say(slowed, line.slowed || "");
   const drift = byFact(tile, "drift");
   drift.hidden = !line.drift;
   say(drift, line.drift || "");
