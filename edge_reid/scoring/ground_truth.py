@@ -132,6 +132,10 @@ class GroundTruth(_Labels):
         """The frame of a moment, as a fraction."""
         return (utc_s - self.start_utc_s) * self.fps
 
+    def spans(self, frame: float) -> bool:
+        """Whether a frame is of the recording: of others nobody has said who is there."""
+        return 0 <= frame < self.frames
+
 
 def load_truth(path: Path) -> GroundTruth:
     """The truth that a JSON file holds.
@@ -163,7 +167,8 @@ def _read(path: Path) -> tuple[str, Any]:
 
 def _names_given_twice(table: Any) -> tuple[str, ...]:
     people = table.get("people") if isinstance(table, dict) else None
-    named = [person.get("identity") for person in people or () if isinstance(person, dict)]
+    listed = people if isinstance(people, list) else []  # whatever else it is, pydantic says so
+    named = [person.get("identity") for person in listed if isinstance(person, dict)]
     counts = Counter(name for name in named if isinstance(name, str))
     return tuple(
         f"people: expected each identity once, got {name!r} {count} times; put all visits into one"
