@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -337,6 +338,14 @@ def test_a_file_of_another_kind_is_not_cut_off(tmp_path: Path, content: bytes) -
     with pytest.raises(StoreError, match="expected lines of JSON, got another kind of file; give"):
         LinesStore(path)
     assert path.read_bytes() == content
+
+
+def test_a_large_file_is_read_on_in_large_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "hits.jsonl"
+    path.write_bytes((b'{"of": "somebody else", "text": "' + b"x" * 10_000 + b'"}\n') * 500)
+    began_s = time.process_time()
+    LinesStore(path).close()
+    assert time.process_time() - began_s < 0.5  # byte by byte it takes more than a second
 
 
 def test_two_sinks_do_not_write_one_file(tmp_path: Path) -> None:
