@@ -95,9 +95,19 @@ class LinesStore:
         end = 0
         with path.open("rb") as lines:  # our own file has no buffer: it would read byte by byte
             for line in lines:
-                if not line.endswith(b"\n"):
+                event_ids = _event_ids(line)
+                self._remember(event_ids)
+                if line.endswith(b"\n"):
+                    end += len(line)
+                elif event_ids:  # whole: an editor has left out its line end
+                    self._file.write(b"\n")
+                else:
                     os.ftruncate(self._file.fileno(), end)
-                    break
-                end += len(line)
-                with contextlib.suppress(ValueError):  # a line of somebody else's
-                    self._remember([parse_event(line).event_id])
+
+
+def _event_ids(line: bytes) -> list[str]:
+    """That of the event in a line; none in a line of somebody else's."""
+    try:
+        return [parse_event(line).event_id]
+    except ValueError:
+        return []
