@@ -68,8 +68,10 @@ class LabelledVisit(_Labels):
         return self
 
     def spans(self, frame: float, edge: float = 0.0) -> bool:
-        """Whether a frame lies in it, or at most `edge` frames beside it."""
-        return self.first_frame - edge <= frame <= self.last_frame + edge
+        """Whether a frame lies in it, or at most `edge` frames beside it. The last one lasts until
+        the next: labelled by the clock, that is a second.
+        """
+        return self.first_frame - edge <= frame < self.last_frame + 1 + edge
 
 
 class LabelledPerson(_Labels):
