@@ -30,8 +30,12 @@ def read_lines(path: Path | None, query: StoredQuery[Answer]) -> list[Answer]:
 
 
 def _parsed(content: bytes, where: str) -> list[AnyEvent]:
-    """Every event; one that is still being written, without its line end, is left out."""
-    *lines, _unfinished = content.split(b"\n")
+    """Every event; one that is still being written, not whole and without its line end, is left
+    out.
+    """
+    *lines, last = content.split(b"\n")
+    if _event_or_none(last):  # whole: only its line end was left out
+        lines.append(last)
     events = [_event_or_none(line) for line in lines]
     bad = [number for number, event in enumerate(events, 1) if event is None]
     if bad:

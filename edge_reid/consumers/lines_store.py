@@ -47,7 +47,7 @@ class LinesStore:
             path.touch(0o600)  # a new one is its owner's alone
             self._file = path.open("a+b", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._read_on()
+            self._read_on(path)
         except BlockingIOError as error:
             raise StoreError(f"{path}: another sink writes it; give another file") from error
         except OSError as error:
@@ -90,14 +90,24 @@ class LinesStore:
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
-    def _read_on(self) -> None:
+    def _read_on(self, path: Path) -> None:
         """Learn what is there, and cut off a line that a kill left unfinished."""
-        self._file.seek(0)
         end = 0
-        for line in self._file:
-            if not line.endswith(b"\n"):
-                os.ftruncate(self._file.fileno(), end)
-                break
-            end += len(line)
-            with contextlib.suppress(ValueError):  # a line of somebody else's
-                self._remember([parse_event(line).event_id])
+        with path.open("rb") as lines:  # our own file has no buffer: it would read byte by byte
+            for line in lines:
+                event_ids = _event_ids(line)
+                self._remember(event_ids)
+                if line.endswith(b"\n"):
+                    end += len(line)
+                elif event_ids:  # whole: an editor has left out its line end
+                    self._file.write(b"\n")
+                else:
+                    os.ftruncate(self._file.fileno(), end)
+
+
+def _event_ids(line: bytes) -> list[str]:
+    """That of the event in a line; none in a line of somebody else's."""
+    try:
+        return [parse_event(line).event_id]
+    except ValueError:
+        return []

@@ -437,7 +437,9 @@ def _clock() -> Diagnosis:
 
 
 def _disk(state_dir: Path) -> Diagnosis:
-    free = shutil.disk_usage(state_dir if state_dir.exists() else Path()).free
+    folder = state_dir.absolute()  # the agent makes it
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
     detail = f"{free / 1e9:.1f} GB free"
     if free < LEAST_FREE_BYTES:
         remedy = "make room: the outbox needs it when the broker is away"

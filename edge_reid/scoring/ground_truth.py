@@ -68,8 +68,10 @@ class LabelledVisit(_Labels):
         return self
 
     def spans(self, frame: float, edge: float = 0.0) -> bool:
-        """Whether a frame lies in it, or at most `edge` frames beside it."""
-        return self.first_frame - edge <= frame <= self.last_frame + edge
+        """Whether a frame lies in it, or at most `edge` frames beside it. The last one lasts until
+        the next: labelled by the clock, that is a second.
+        """
+        return self.first_frame - edge <= frame < self.last_frame + 1 + edge
 
 
 class LabelledPerson(_Labels):
@@ -132,6 +134,10 @@ class GroundTruth(_Labels):
         """The frame of a moment, as a fraction."""
         return (utc_s - self.start_utc_s) * self.fps
 
+    def spans(self, frame: float) -> bool:
+        """Whether a frame is of the recording: of others nobody has said who is there."""
+        return 0 <= frame < self.frames
+
 
 def load_truth(path: Path) -> GroundTruth:
     """The truth that a JSON file holds.
@@ -163,7 +169,8 @@ def _read(path: Path) -> tuple[str, Any]:
 
 def _names_given_twice(table: Any) -> tuple[str, ...]:
     people = table.get("people") if isinstance(table, dict) else None
-    named = [person.get("identity") for person in people or () if isinstance(person, dict)]
+    listed = people if isinstance(people, list) else []  # whatever else it is, pydantic says so
+    named = [person.get("identity") for person in listed if isinstance(person, dict)]
     counts = Counter(name for name in named if isinstance(name, str))
     return tuple(
         f"people: expected each identity once, got {name!r} {count} times; put all visits into one"

@@ -19,7 +19,7 @@ def score_events(
     """Compare the events of one camera with the truth.
 
     Args:
-        events: of the time of the recording.
+        events: what shows another time than the recording's is left out.
         truth: who was in view when.
         enrolled: names in the gallery; None: as the truth says.
     """

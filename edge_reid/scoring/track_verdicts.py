@@ -83,7 +83,9 @@ class ShownTrack:
 
 
 def shown_tracks(events: Iterable[EventPayload], truth: GroundTruth) -> tuple[ShownTrack, ...]:
-    """The tracks of one camera, by the time of their first picture."""
+    """The tracks of one camera, by the time of their first picture. What shows a moment before or
+    after the recording is left out: a camera that is live goes on.
+    """
     labels = LabelLookup(truth)
     by_track: defaultdict[_TrackKey, list[ShownEvent]] = defaultdict(list)
     taken_back: dict[_TrackKey, tuple[str, int]] = {}
@@ -91,8 +93,8 @@ def shown_tracks(events: Iterable[EventPayload], truth: GroundTruth) -> tuple[Sh
         key = event.site, event.agent, event.track_id, event.first_seen
         if event.type == "correction":
             taken_back[key] = max(taken_back.get(key, ("", 0)), _when_said(event))
-        else:
-            by_track[key].append(_shown(event, truth, labels))
+        elif truth.spans(frame := _frame_of(event, truth)):
+            by_track[key].append(_shown(event, frame, truth, labels))
     tracks = (
         ShownTrack(_by_time(found), taken_back.get(key, ("", 0))) for key, found in by_track.items()
     )
@@ -108,8 +110,13 @@ def _by_time(events: Sequence[ShownEvent]) -> tuple[ShownEvent, ...]:
     return tuple(sorted(events, key=lambda event: (event.frame, event.event.seq)))
 
 
-def _shown(event: EventPayload, truth: GroundTruth, labels: LabelLookup) -> ShownEvent:
-    frame = round(truth.frame_at(utc_s(event.captured_at)), 3)  # of times to the millisecond
+def _frame_of(event: EventPayload, truth: GroundTruth) -> float:
+    return round(truth.frame_at(utc_s(event.captured_at)), 3)  # of times to the millisecond
+
+
+def _shown(
+    event: EventPayload, frame: float, truth: GroundTruth, labels: LabelLookup
+) -> ShownEvent:
     shown = labels.identity_in(Box(*event.box), frame)
     return ShownEvent(
         event,

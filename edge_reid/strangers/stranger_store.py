@@ -24,6 +24,7 @@ from edge_reid.matching.vectors import pack, unpack
 from edge_reid.storage.database import Database
 from edge_reid.storage.soundness import sealed_transaction
 from edge_reid.storage.sqlite import closed_on_error, transaction, wipe
+from edge_reid.strangers.former_name import note_former_name
 from edge_reid.strangers.stranger import Stranger, Visit
 from edge_reid.strangers.stranger_file import STRANGERS, open_file, open_or_make
 
@@ -229,15 +230,21 @@ class StrangerStore(ClosedAfterUse):
         return True
 
     def merge(self, name: str, into: str) -> None:
-        """Count two strangers as one, under the second name.
+        """Count two strangers as one, under the second name. Where devices share, all of them hear
+        of the first, so that an erasure by it finds the person.
 
         Raises:
-            GalleryError: one of them is not there, or they are the same.
+            GalleryError: one of them is not there, or they are the same; or an agent is writing
+                what it has heard: try again.
         """
         with self._rewriting():
             giver, taker = self._need(name), self._need(into)
             if giver == taker:
                 raise self._file.trouble(f"expected two people, got {name} twice")
+            (noted_utc_s,) = self._db.execute(
+                "SELECT max(noted_utc_s) FROM strangers WHERE number IN (?, ?)", (giver, taker)
+            ).fetchone()
+            note_former_name(self.path, name, into, noted_utc_s + self.keep_s)
             self._db.execute("UPDATE looks SET number = ? WHERE number = ?", (taker, giver))
             self._db.execute(
                 """

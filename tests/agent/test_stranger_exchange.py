@@ -387,6 +387,40 @@ class TestErasure:
         assert yard.names == []
 
 
+class TestMergedByHand:
+    """`gallery merge`, or the page, on a device that shares."""
+
+    def test_an_erasure_by_the_name_that_is_gone_finds_them_everywhere(self, device):
+        gate, yard = device("gate-1"), device("yard-1")
+        stays, gone = gate.sees(look(1)), gate.sees(look(2), ago_s=30.0)
+        exchanged(gate, yard)
+        with StrangerStore.open(gate.own.path) as merging:
+            merging.merge(gone, stays)
+        exchanged(gate, yard)
+        both = frozenset({stays, gone})
+        assert gate.heard.present_names([gone]) == yard.heard.present_names([gone]) == both
+
+    def test_a_track_in_view_counts_for_the_name_that_stays(self, device):
+        gate, yard = device("gate-1"), device("yard-1")
+        stays, gone = gate.sees(look(1)), gate.sees(look(2), ago_s=30.0)
+        gate.recogniser._told[99] = gone
+        gate._tracks = 98
+        with StrangerStore.open(gate.own.path) as merging:
+            merging.merge(gone, stays)
+        exchanged(gate, yard)
+        assert gate.sees(look(2), ago_s=1.0) == gone
+        (present,) = gate.own.strangers()
+        assert (present.name, present.times_seen) == (stays, 3)
+
+    def test_whoever_was_not_merged_has_no_other_name(self, device):
+        gate = device("gate-1")
+        name = gate.sees(look(1))
+        for into in (name, "anon-000000-9"):
+            with pytest.raises(GalleryError):
+                gate.own.merge(name, into)
+        assert gate.heard.renamed() == {}
+
+
 class TestWhatLiesThere:
     def test_what_an_earlier_start_has_left_is_cleared(self, site, device):
         topic = "edge-reid/lab/agents/gate-1/strangers/anon-aaaaaa-7"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -337,6 +338,32 @@ def test_a_file_of_another_kind_is_not_cut_off(tmp_path: Path, content: bytes) -
     with pytest.raises(StoreError, match="expected lines of JSON, got another kind of file; give"):
         LinesStore(path)
     assert path.read_bytes() == content
+
+
+def test_a_whole_event_without_its_line_end_is_not_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "hits.jsonl"
+    path.write_text(EVENTS[0].to_json())
+    store: EventStore = LinesStore(path)
+    assert store.write(EVENTS[:2]) == 1
+    store.close()
+    assert path.read_text() == "".join(event.to_json() + "\n" for event in EVENTS[:2])
+
+
+def test_the_last_line_may_lack_its_end_but_not_its_event(tmp_path: Path) -> None:
+    """Editors, and programs in a pipe, leave the line end out; a kill leaves half an event."""
+    path = tmp_path / "hits.jsonl"
+    path.write_text("\n".join(event.to_json() for event in EVENTS[:2]))
+    assert len(read_events(str(path), EventQuery())) == 2
+    path.write_text(path.read_text()[:-40])
+    assert len(read_events(str(path), EventQuery())) == 1
+
+
+def test_a_large_file_is_read_on_in_large_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "hits.jsonl"
+    path.write_bytes((b'{"of": "somebody else", "text": "' + b"x" * 10_000 + b'"}\n') * 500)
+    began_s = time.process_time()
+    LinesStore(path).close()
+    assert time.process_time() - began_s < 0.5  # byte by byte it takes more than a second
 
 
 def test_two_sinks_do_not_write_one_file(tmp_path: Path) -> None:

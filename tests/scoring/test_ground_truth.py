@@ -114,3 +114,10 @@ def test_what_is_no_truth_is_said(tmp_path: Path, text: str) -> None:
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_truth(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("people", [5, True, 1.5])
+def test_people_that_are_no_list_are_a_mistake(tmp_path: Path, people: object) -> None:
+    assert any(
+        m.startswith("people: expected a list") for m in mistakes(tmp_path, {"people": people})
+    )

@@ -186,3 +186,21 @@ def test_between_two_labels_a_person_moves_evenly() -> None:
 def test_nothing_to_count_is_no_share() -> None:
     card = score_events([event(1, 120, None, AWAY)], truth(person("x", enrolled=False)))
     assert (card.precision, card.recall, card.delay_median_s) == (None, None, None)
+
+
+@pytest.mark.parametrize("frame", [-3, 600, 640])
+def test_what_was_seen_beside_the_recording_is_not_scored(frame: int) -> None:
+    """A camera that is live goes on, and nobody has said who was there before and after."""
+    inside = event(1, 120, "anna", LEFT)
+    card = score_events([inside, event(2, frame, "ben", RIGHT, decided=max(frame, 0))], TWO)
+    assert (card.hits_right, card.hits_wrong, card.wrong_names) == (1, 0, ())
+    assert card.precision == 1.0
+
+
+@pytest.mark.parametrize(("after_s", "right"), [(0.9, 1), (1.4, 1), (1.6, 0)])
+def test_the_last_second_that_is_labelled_by_the_clock_is_a_whole_one(
+    after_s: float, right: int
+) -> None:
+    by_clock = GroundTruth(frames=90, fps=1, people=(person("anna", visit(10, 25)),))
+    card = score_events([event(1, round((25 + after_s) * FPS), "anna", LEFT)], by_clock)
+    assert (card.hits_right, card.hits_wrong) == (right, 1 - right)

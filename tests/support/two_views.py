@@ -73,7 +73,7 @@ class MemoryDevice:
             )
 
         self.heard = self._files.enter_context(
-            HeardStrangerStore.open_or_make(folder / "heard.db", **model)
+            HeardStrangerStore.open_or_make(folder / f"heard-strangers-{agent}.db", **model)
         )
         self.own = opened()
         self.exchange = StrangerExchange(

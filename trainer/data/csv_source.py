@@ -82,10 +82,17 @@ def _row_mistakes(
         yield "expected an identity, got none"
     if not row["path"]:
         yield "expected a path, got none"
-    elif not (file.parent / row["path"]).is_file():
+    elif not _is_file(file.parent / row["path"]):
         yield f"{row['path']}: no such file beside the CSV"
     elif Path(row["path"]).suffix.lower() not in PHOTO_SUFFIXES:
         yield f"{row['path']}: expected an image file ({' '.join(sorted(PHOTO_SUFFIXES))})"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long to be a path: a stray quotation mark has joined lines
+        return False
 
 
 def _refuse(file: Path, mistakes: list[str]) -> None:

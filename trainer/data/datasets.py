@@ -6,6 +6,7 @@ a folder per camera inside, and a CSV of `path,identity[,camera]`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from trainer.data.listing import (
     list_folder,
     list_market,
     real_paths,
+    refuse_other_encodings,
     spelled_twice,
     without_links,
 )
@@ -34,6 +36,9 @@ LABELS = "labels.csv"
 """File of labels in the folder of a data set."""
 FEWEST = 2
 """Identities, and pictures of each, without which nothing can be compared."""
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
+"""One that leaves room for the cameras of other sources; a longer one is a serial number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +136,8 @@ def read_source(source: Path) -> PersonData:
             f"data {source}: no images; expected FOLDER/IDENTITY/*.jpg, Market-1501 file names or "
             "a .csv of path,identity"
         )
+    found = (*(picture.path for picture in listing.pictures), *listing.unused)
+    refuse_other_encodings(found, f"data {source}")
     _check_spelling(listing, source)
     return _numbered(without_links(listing, source))
 
@@ -177,7 +184,7 @@ def _label(picture: Listed, number: dict[str, int]) -> int:
 def _camera_numbers(names: Sequence[str | None]) -> IntArray:
     """Camera numbers (N,): the names themselves where all are numbers, else their rank by name."""
     known = sorted({name for name in names if name is not None})
-    are_numbers = all(name.isdecimal() and name == str(int(name)) for name in known)
+    are_numbers = all(_NUMBER.fullmatch(name) for name in known)
     number = {name: int(name) if are_numbers else index for index, name in enumerate(known)}
     return np.array([NO_CAMERA if n is None else number[n] for n in names], np.int64)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_reid.core.errors import TrainingError
+from edge_reid.core.foreign_text import shown
 from edge_reid.vision.photo import PHOTO_SUFFIXES
 
 TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
@@ -117,7 +119,23 @@ def without_links(listing: Listing, where: Path) -> Listing:
 def real_paths(paths: Sequence[Path]) -> list[Path]:
     """The paths with links followed; each folder is looked up once."""
     real = {folder: folder.resolve() for folder in {path.parent for path in paths}}
-    return [p.resolve() if p.is_symlink() else real[p.parent] / p.name for p in paths]
+    return [
+        Path(os.path.realpath(p)) if p.is_symlink() else real[p.parent] / p.name for p in paths
+    ]  # which, unlike `resolve`, leaves a link to itself for whoever reads it to complain of
+
+
+def refuse_other_encodings(paths: Iterable[Path], where: str) -> None:
+    """Raise TrainingError unless all names are text: hashes and reports are made of them.
+
+    Old archives of Windows leave others on Linux, which has any bytes for a name.
+    """
+    for path in paths:
+        name = str(path)
+        if name.encode(errors="ignore").decode() != name:
+            raise TrainingError(
+                f"{where}: expected names in UTF-8, got {shown(name)}; rename it, or unpack it "
+                "anew with the encoding that its archive has (unzip -O)"
+            )
 
 
 def spelled_twice(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from edge_reid.core.errors import TrainingError
 from edge_reid.core.files import UNREADABLE_ZIP
 from edge_reid.vision.photo import MAX_BYTES, PHOTO_SUFFIXES
 from trainer.data.datasets import NO_CAMERA, IntArray
+from trainer.data.listing import refuse_other_encodings
 from trainer.data.pictures import Unreadable, readable_paths
 from trainer.recipe.recipe import Unlabelled
 
@@ -105,6 +106,7 @@ def _pictures_of(entry: Unlabelled, unpacked: Path) -> list[Path]:
             f"unlabelled {entry.path}: expected pictures ({', '.join(sorted(PHOTO_SUFFIXES))}), "
             "got none; give the folder they lie in, however deep"
         )
+    refuse_other_encodings(found, f"unlabelled {entry.path}")
     return found
 
 
@@ -135,6 +137,7 @@ def _unpacked(archive: Path, unpacked: Path) -> Path:
         try:
             with zipfile.ZipFile(archive) as packed:
                 pictures = [entry for entry in packed.infolist() if _is_picture(entry)]
+                partial.mkdir(parents=True, exist_ok=True)  # there may be none
                 packed.extractall(partial, pictures)
         except UNREADABLE_ZIP as error:
             raise TrainingError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_reid.core.errors import TrainingError
 from edge_reid.vision.embed import Embedder
 from trainer.data.datasets import (
     FEWEST,
@@ -195,6 +196,11 @@ def check_data(sources: Sequence[Path], embedder: Embedder) -> DataReport:
     parts = [read_source(source) for source in sources]
     check_apart(parts)
     data = parts[0] if len(parts) == 1 else join_sources(parts, [str(p) for p in sources])
+    if not data.identities:
+        raise TrainingError(
+            f"data: expected pictures of people, got {len(data)} of nobody: Market-1501's junk and "
+            "distractors; give the folder that has the people"
+        )
     seen = scan_pictures(data, embedder)
     people = tuple(people_of(seen.data))
     source_of = np.repeat(np.arange(len(parts)), [len(part.identities) for part in parts])

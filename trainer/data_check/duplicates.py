@@ -49,8 +49,9 @@ class Duplicates:
 
 
 def find_duplicates(seen: PictureScan) -> Duplicates:
-    """Compare all pictures with all, a few rows at a time; junk boxes are nobody's."""
+    """Compare all pictures with all, a few rows at a time; junk and distractors are nobody's."""
     labels = seen.data.labels
+    is_somebodys = labels >= 0
     distinct = np.ones(len(labels), np.bool_)
     shared: list[Shared] = []
     for start in range(0, len(labels), _ROWS):
@@ -58,9 +59,9 @@ def find_duplicates(seen: PictureScan) -> Duplicates:
         differences = _differences(seen.thumbnails[start:stop], seen.thumbnails[:stop])
         for row, values in enumerate(differences, start):
             own = labels[:row] == labels[row]
-            near = values[:row] <= NEARLY_SAME
+            near = (values[:row] <= NEARLY_SAME) & is_somebodys[:row] & is_somebodys[row]
             distinct[row] = not np.any(near & own & distinct[:row])
-            others = near & ~own & (labels[:row] >= 0) & (labels[row] >= 0)
+            others = near & ~own
             if others.any():
                 nearest = int(np.argmin(np.where(others, values[:row], np.inf)))
                 shared.append(Shared(nearest, row, exact=seen.sha256[nearest] == seen.sha256[row]))
@@ -78,4 +79,4 @@ def _differences(some: FloatArray, others: FloatArray) -> FloatArray:
 
 def _copies(seen: PictureScan) -> int:
     files = Counter(zip(seen.data.labels.tolist(), seen.sha256, strict=True))
-    return sum(count - 1 for count in files.values())
+    return sum(count - 1 for (label, _), count in files.items() if label >= 0)

@@ -67,13 +67,13 @@ def summarise_data(split: Split) -> DataSummary:
         split.name,
         identities=len(counts),
         images=len(data),
-        distractors=int(np.sum(~np.isin(data.labels, queried))),
+        distractors=split.distractors,
         cameras=len(np.unique(data.cameras)) if data.has_cameras else None,
         per_person=_spread(counts.tolist()),
         heights_px=_spread(heights),
         widths_px=_spread(widths),
         queries=len(split.query),
-        gallery=len(split.gallery),
+        gallery=split.ranked,
     )
 
 

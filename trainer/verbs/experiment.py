@@ -32,7 +32,7 @@ def closed_set(
     people: Annotated[int, typer.Option(help="People drawn for each trial.")] = 3,
     images: Annotated[int, typer.Option(help="Their images, changed copies included.")] = 1400,
     trials: Annotated[int, typer.Option(help="Random draws of people.")] = 50,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 1,
     refine: Annotated[
         bool, typer.Option("--refine", help="Train on into the base; minutes a trial.")
     ] = False,

@@ -37,7 +37,8 @@ def export(
         ),
     ] = None,
     calibration: Annotated[
-        int | None, typer.Option(help=f"Crops to calibrate int8 with. [default: {_CALIBRATION}]")
+        int | None,
+        typer.Option(min=1, help=f"Crops to calibrate int8 with. [default: {_CALIBRATION}]"),
     ] = None,
     fine_tune: Annotated[
         float,

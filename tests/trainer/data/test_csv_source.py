@@ -112,3 +112,18 @@ def test_a_thousand_mistakes_do_not_flood_the_screen(table: WriteTable) -> None:
         read_source(table("path,identity", *(f"{n}.jpg,anna" for n in range(1000))))
     assert len(caught.value.problems) == 101
     assert caught.value.problems[-1] == "and 900 mistakes more"
+
+
+def test_a_path_too_long_to_be_one_is_a_mistake_of_its_row(table: WriteTable) -> None:
+    """A stray quotation mark makes one of several lines."""
+    file = table("path,identity", f"{'x' * 300}.jpg,anna")
+    with pytest.raises(ConfigError, match="line 2: x+.*: no such file beside the CSV"):
+        read_source(file)
+
+
+def test_a_camera_may_have_a_long_serial_number(table: WriteTable, crops: list[str]) -> None:
+    serial = "99999999999999999999"  # more than 64 bits
+    file = table("path,identity,camera", f"{crops[0]},anna,{serial}", f"{crops[1]},anna,1")
+    cameras = read_source(file).cameras
+    assert len(set(cameras.tolist())) == 2
+    assert NO_CAMERA not in cameras

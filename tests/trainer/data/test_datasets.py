@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from edge_reid.core.errors import TrainingError
 from trainer.data import datasets
 from trainer.data.decoded_crops import load_crops
+from trainer.data.pictures import readable_part
 from trainer.data.run_data import load_run_data
 from trainer.recipe.recipe import make_recipe
 from trainer.scoring.crop_embeddings import CropEmbeddings
@@ -316,3 +319,22 @@ def test_decoded_crops_are_kept_until_a_file_changes(people: Path, tmp_path: Pat
     second = load_crops(paths, 64, 32, tmp_path / "cache")
     assert np.array_equal(second[0], first[-1])
     assert np.array_equal(second[1:], first[1:])
+
+
+def test_a_link_to_itself_is_a_picture_that_cannot_be_read(picture: Path, tmp_path: Path) -> None:
+    anna = tmp_path / "crops" / "anna"
+    copy(picture, anna / "1.jpg", anna / "2.jpg")
+    (anna / "3.jpg").symlink_to("3.jpg")
+    readable, bad = readable_part(datasets.read_source(tmp_path / "crops"))
+    assert [path.name for path in readable.paths] == ["1.jpg", "2.jpg"]
+    assert [file.path.name for file in bad] == ["3.jpg"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are any bytes on Linux alone")
+@pytest.mark.parametrize("place", [b"M\xfcller/1.jpg", b"anna/f\xfcnf.jpg", b"anna/\xfcber.txt"])
+def test_names_that_are_no_utf_8_are_refused(picture: Path, tmp_path: Path, place: bytes) -> None:
+    """As old archives of Windows leave them; a report and a run's hash are made of names."""
+    crops = tmp_path / "crops"
+    copy(picture, crops / "anna" / "1.jpg", crops / os.fsdecode(place))
+    with pytest.raises(TrainingError, match=r"expected names in UTF-8, got .*\\udcfc.*; rename"):
+        datasets.read_source(crops)

@@ -131,7 +131,10 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
 def test_an_entry_that_is_none_says_what_is_expected(tmp_path: Path) -> None:
     draw(tmp_path / "p", "a.png")
     (tmp_path / "empty").mkdir()
+    with zipfile.ZipFile(tmp_path / "text.zip", "w") as archive:
+        archive.writestr("readme.txt", "the pictures are elsewhere")
     for entry, message in (
+        (Unlabelled(path=tmp_path / "text.zip"), r"text\.zip: expected pictures"),
         (Unlabelled(path=tmp_path / "gone"), "gone: expected a folder or a .zip"),
         (Unlabelled(path=tmp_path / "empty"), "empty: expected pictures"),
         (Unlabelled(path=tmp_path / "p", folders=("q",)), "expected the folder q in it"),

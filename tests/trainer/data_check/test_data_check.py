@@ -18,7 +18,10 @@ from support import campus
 
 from edge_reid.cli.main import main
 from edge_reid.core.bundled_models import EMBEDDING, shipped_model
+from edge_reid.core.errors import TrainingError
 from edge_reid.vision.crops import cut
+from edge_reid.vision.embed import Embedder
+from trainer.data_check.data_report import check_data
 
 CROPS_EACH = 9
 PEOPLE = ("red-sleeves", "fair-hair", "red-jacket", "light-blue-coat", "striped-jumper")
@@ -228,3 +231,13 @@ def test_the_check_needs_no_tensorflow(data: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_pictures_of_nobody_are_refused(campus_crops: Path, tmp_path: Path) -> None:
+    """Market-1501's distractors alone: there is no label to judge."""
+    crop = next(campus_crops.glob("*/*.png"))
+    for name in ("0000_c1s1_000001_00.png", "-1_c1s1_000002_00.png"):
+        shutil.copy(crop, tmp_path / name)
+    embedder = Embedder(shipped_model(EMBEDDING))
+    with pytest.raises(TrainingError, match="expected pictures of people, got 2 of nobody"):
+        check_data([tmp_path], embedder)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.data.datasets import PersonData
+from trainer.data.datasets import JUNK_IDENTITY, PersonData
 from trainer.data_check.duplicates import NEARLY_SAME, Shared, find_duplicates
 from trainer.data_check.scan import PictureScan
 
@@ -93,3 +93,11 @@ def test_blank_pictures_are_all_the_same(noise: tuple[np.ndarray, np.ndarray]) -
     thumbnails[4] = 0.0
     thumbnails[9] = np.arange(PIXELS) % 2  # a flicker of one grey level
     assert np.flatnonzero(~find_duplicates(seen(thumbnails, labels)).distinct).tolist() == [9]
+
+
+def test_repeated_pictures_of_nobody_are_no_copies(noise: tuple[np.ndarray, np.ndarray]) -> None:
+    thumbnails, labels = noise
+    labels = np.where(labels < 2, JUNK_IDENTITY, labels)
+    thumbnails[[3, 5]] = thumbnails[0]
+    found = find_duplicates(seen(thumbnails, labels))
+    assert (found.copies, found.distinct.all()) == (0, True)

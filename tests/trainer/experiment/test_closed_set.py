@@ -172,6 +172,9 @@ def test_mistakes_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         TrialPlan(people=1)
     folder = draw_people(tmp_path / "people", 3, 4)
     words = ["experiment", "closed-set", str(folder), "--imagenet", str(tmp_path / "no.pth")]
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--seed", "-1"])
+    assert "--seed: expected a number" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="1"):
         main(words)
     said = f"weights {tmp_path / 'no.pth'}: cannot be read: No such file"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -369,6 +370,16 @@ def test_a_file_of_another_kind_is_not_overwritten(
     assert "or no file, got another kind of file; give another path" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("count", ["0", "-5"])
+def test_int8_needs_crops_to_be_calibrated_with(
+    count: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", "runs/none", "--out", f"{tmp_path}/m.tflite", "--calibration", count])
+    said = capsys.readouterr().err  # in between in the words of the typer that is installed
+    assert re.search(rf"--calibration: expected a number .*1, got {count}; ", said)
 
 
 def test_a_model_is_not_left_without_its_manifest(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from trainer.report.curves import read_training_curves  # noqa: E402
 from trainer.report.lists import ranked_lists  # noqa: E402
 from trainer.report.report_words import write_report  # noqa: E402
 from trainer.report.subjects import ReportSubject, read_subjects  # noqa: E402
-from trainer.report.tables import threshold_rows  # noqa: E402
+from trainer.report.tables import summarise_data, threshold_rows  # noqa: E402
 from trainer.scoring.data_refs import split_of  # noqa: E402
+from trainer.scoring.evaluate import read_split  # noqa: E402
 
 MODEL = shipped_model(EMBEDDING)
 HOSTILE = "<script>alert(1)"
@@ -232,3 +233,18 @@ def test_only_runs_and_models_are_reported(tmp_path: Path) -> None:
     people = draw_people(tmp_path / "people", 3, 4)
     with pytest.raises(UsageError, match=r"expected a \.tflite or the folder of a run"):
         write_report([tmp_path / "model.onnx"], [people], tmp_path / "r.html")
+
+
+def test_the_pictures_of_a_data_set_are_counted_as_they_are_scored(tmp_path: Path) -> None:
+    """Junk takes no part, and whoever is never looked for is a person all the same."""
+    picture = next(draw_people(tmp_path / "drawn", identities=2).iterdir()).read_bytes()
+    gallery = "0001_c2_1.jpg", "0002_c2_1.jpg", "0003_c2_1.jpg", "0000_c1_1.jpg", "-1_c1_1.jpg"
+    for folder, names in (
+        ("query", ("0001_c1_1.jpg", "0002_c1_1.jpg")),
+        ("bounding_box_test", gallery),
+    ):
+        (tmp_path / "official" / folder).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "official" / folder / name).write_bytes(picture)
+    summary = summarise_data(read_split(tmp_path / "official"))
+    assert (summary.queries, summary.gallery, summary.distractors) == (2, 4, 1)
