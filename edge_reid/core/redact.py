@@ -13,7 +13,9 @@ from edge_reid.core.stream_url import has_login, place
 _MOST_CHARACTERS = 200
 _BROKEN_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:?/{1,3}", re.IGNORECASE)
 """The scheme of an address, also if a `:` or `/` of it is missing or was removed by a path."""
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/{1,3}\S+", re.IGNORECASE)
+_SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][\w+.:-]*:/{1,3}\S+", re.IGNORECASE)
+"""In other text; what comes before its `:/` may be a login that holds one itself."""
 _KEYS_OF_SECRETS = re.compile(r"pass|pwd|secret|token|key|login|user|wifi", re.IGNORECASE)
 _SIGNATURE = re.compile(r"[?&;][^=&;]*(key|sig|secret|credential)[^=&;]*=", re.IGNORECASE)
 """An address that somebody has signed opens for whoever has it."""
@@ -28,9 +30,10 @@ def redact(text: str) -> str:
     >>> redact("rtsp:/me:s3cret@gate/1"), redact("postgres2://me:s3cret@db/hits")
     ('rtsp:/…@gate', 'postgres2://db')
     """
-    if "://" in text:
+    if _SCHEME.match(text):
         return _printable(place(text) if _may_hold_login(text) else text)
-    if has_login("x://" + text):  # what an address without its scheme looks like
+    # what an address without its scheme looks like, or one whose password holds a `://`
+    if has_login("x://" + text) or ("://" in text and _may_hold_login(text)):
         return _printable(_without_login(text))
     return _printable(text)
 

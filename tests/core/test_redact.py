@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_reid.core.redact import may_hold_secret, redact
+from edge_reid.core.redact import may_hold_secret, redact, redact_within
 
 MISTYPED = [
     "rtsp://me:s3cret@gate/1",
@@ -25,6 +25,9 @@ MISTYPED = [
     " rtsp://me:s3cret@gate/1",
     "rtsp://me:s3cret",
     "rtsp:///me:s3cret@gate:///",
+    "rtsp:/me:s3cret00://@gate/1",
+    "me:s3cret://@gate",
+    "me:s3cret:///@gate",
 ]
 
 
@@ -33,6 +36,11 @@ def test_a_login_in_a_mistyped_address_is_not_shown(text: str) -> None:
     shown = redact(text)
     assert "s3" not in shown
     assert "cret" not in shown
+
+
+@pytest.mark.parametrize("text", [text for text in MISTYPED if "://" in text])
+def test_nor_is_it_where_an_address_stands_in_a_text(text: str) -> None:
+    assert "cret" not in redact_within(f"no route to {text}, gave up")
 
 
 @pytest.mark.parametrize(
