@@ -20,6 +20,12 @@ _COMPLETE_SHARE = 0.98
 _COUNTING_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi"})
 """Containers that count their frames; of the others OpenCV guesses from length and frame rate."""
 _MAX_FRAMES = 1e9
+_LISTS = b"#EXTM3U", b"ffconcat", b"v=0"
+"""What HLS, FFmpeg's own lists and SDP begin with, which name what is to be played."""
+_LIST_SUFFIXES = frozenset({".m3u8", ".m3u", ".ffconcat", ".sdp"})
+"""A file that is called so is meant so, such as what a recorder of HLS writes."""
+_BOM = b"\xef\xbb\xbf"
+_HEAD_BYTES = 256
 _PALETTE = cv2.VideoWriter.fourcc(*"PAL\x08")
 """Pixels of the pictures that FFmpeg draws of texts, and of any bytes that it takes for one by the
 name of their file. No camera or recorder writes them."""
@@ -88,6 +94,20 @@ class FileSource(RecordedSource):
             )
 
 
+def _is_disguised_list(path: Path) -> bool:
+    """Whoever sends such a file as a video would have other files here shown in its place."""
+    if path.suffix.lower() in _LIST_SUFFIXES:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise VideoError(
+            path, f"cannot be read: {error.strerror}; check its owner and mode"
+        ) from error
+    return head.removeprefix(_BOM).lstrip().startswith(_LISTS)
+
+
 def _open(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise VideoError(
@@ -96,6 +116,8 @@ def _open(path: Path) -> cv2.VideoCapture:
         )
     if path.stat().st_size == 0:
         raise VideoError(path, "expected a video, the file is empty; copy it again")
+    if _is_disguised_list(path):
+        raise VideoError(path, "expected a video, this is a list of others; give the video itself")
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened() or capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT) == _PALETTE:
         raise VideoError(

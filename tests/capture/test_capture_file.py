@@ -133,6 +133,20 @@ def test_what_ffmpeg_draws_as_text_is_no_video(tmp_path: Path, name: str, conten
     assert "expected a video, this is none" in complaint(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{clip}\n#EXT-X-ENDLIST\n",
+        "\ufeff\nffconcat version 1.0\nfile {clip}\n",
+    ],
+)
+def test_a_list_that_is_called_a_video_plays_no_other_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "secret.mp4").write_bytes(campus.CLIP.read_bytes())
+    path = tmp_path / "mine.mp4"
+    path.write_text(text.format(clip="secret.mp4"), encoding="utf-8")
+    assert "expected a video, this is a list of others" in complaint(path)
+
+
 def test_pictures_that_are_not_compressed_are_a_video(tmp_path: Path) -> None:
     path = tmp_path / "raw.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"I420"), FPS, SIZE)
