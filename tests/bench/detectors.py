@@ -91,7 +91,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--labels", type=Path, help="table of labels; default: scenes of the clip")
     parser.add_argument(
-        "--first-frame", type=int, default=0, help="of the clip, after those a model was taught with"
+        "--first-frame",
+        type=int,
+        default=0,
+        help="of the clip, after those a model was taught with",
     )
     parser.add_argument("--as-filmed", action="store_true", help="the campus clip, not scaled")
     parser.add_argument("--scenes", type=int, default=60, help="scenes of each zoom; default: 60")
