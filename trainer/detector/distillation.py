@@ -95,7 +95,7 @@ def _step_of(
             loss += _BOX_SHARE * box_loss(scores, offsets, said_offsets)
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
 
-    taken: Callable[..., Any] = tf.function(step)
+    taken: Callable[..., Any] = tf.function(step, autograph=False)
     return taken
 
 
