@@ -90,6 +90,12 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--labels", type=Path, help="table of labels; default: scenes of the clip")
+    parser.add_argument(
+        "--first-frame",
+        type=int,
+        default=0,
+        help="of the clip, after those a model was taught with",
+    )
     parser.add_argument("--as-filmed", action="store_true", help="the campus clip, not scaled")
     parser.add_argument("--scenes", type=int, default=60, help="scenes of each zoom; default: 60")
     parser.add_argument("--write", action="store_true", help="recall by height into the manifests")
@@ -101,7 +107,7 @@ def _options() -> argparse.Namespace:
 def _frames(options: argparse.Namespace) -> list[Labelled]:
     if options.labels:
         return read_table(options.labels)
-    filmed = campus_frames()
+    filmed = campus_frames(options.first_frame)
     return filmed if options.as_filmed else list(scaled_scenes(filmed, options.scenes))
 
 

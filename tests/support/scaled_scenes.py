@@ -34,13 +34,14 @@ class Labelled:
     boxes: tuple[Box, ...]
 
 
-def campus_frames() -> list[Labelled]:
-    """Every labelled frame of the clip, as it is."""
+def campus_frames(first: int = 0) -> list[Labelled]:
+    """Every labelled frame of the clip from the first asked for on, as it is."""
     boxes: defaultdict[int, list[Box]] = defaultdict(list)
     for person in campus.people():
         for visit in person.visits:
             for frame, box in visit.boxes.items():
-                boxes[frame].append(box)
+                if frame >= first:
+                    boxes[frame].append(box)
     images = campus.read_frames(set(boxes))
     return [Labelled(images[frame], tuple(boxes[frame])) for frame in sorted(boxes)]
 

@@ -161,17 +161,18 @@ def _person_logit(convolution: IrConvolution) -> IrConvolution:
     )
 
 
-def build_detector(weights: SsdWeights, side_px: int) -> keras.Model:
-    """(1, S, S, 3) BGR 0..255 → raw offsets (1, N, 4) and scores (1, N, 1), N anchors.
+def build_detector(weights: SsdWeights, side_px: int, *, batch: int = 1) -> keras.Model:
+    """(B, S, S, 3) BGR 0..255 → raw offsets (B, N, 4) and scores (B, N, 1), N anchors.
 
-    Anchors come level by level, row by row, the smallest of a cell first.
+    Anchors come level by level, row by row, the smallest of a cell first. It can be trained,
+    through the rounding of its maps.
     """
-    image = keras.Input(batch_shape=(1, side_px, side_px, 3), name="image")
+    image = keras.Input(batch_shape=(batch, side_px, side_px, 3), name="image")
     levels = _backbone(quantised(image, *PIXELS), weights.backbone)
     offsets = [_head(x, *head) for x, head in zip(levels, weights.boxes, strict=True)]
     logits = [_head(x, *head) for x, head in zip(levels, weights.scores, strict=True)]
-    boxes = ops.concatenate([ops.reshape(x, (1, -1, 4)) for x in offsets], axis=1)
-    scores = ops.sigmoid(ops.concatenate([ops.reshape(x, (1, -1, 1)) for x in logits], axis=1))
+    boxes = ops.concatenate([ops.reshape(x, (batch, -1, 4)) for x in offsets], axis=1)
+    scores = ops.sigmoid(ops.concatenate([ops.reshape(x, (batch, -1, 1)) for x in logits], axis=1))
     return keras.Model(image, (boxes, scores), name="ssd_person")
 
 
